@@ -1,0 +1,351 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Where one frame is in another at a given time: a transform buffer that answers as tf2 does.
+
+``tf2_ros`` is not on the Python package index; where it is missing, this takes its place. A
+moving transform is interpolated between its two neighbours in time, never extrapolated; a static
+one holds at all times; a chain is followed through the tree (REP-105).
+
+Two answers differ from tf2's on purpose. A stamp of 0 means the time 0, not "the latest": a frame
+without a stamp must not be placed by whatever came last. And a loop is refused wherever a walk
+runs into one, also where tf2 would still return the half of it that leads from one frame to the
+other.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from bisect import bisect_right
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+#: tf2 refuses quaternions whose squared length is off by this much: they are mistakes, not noise.
+QUATERNION_TOLERANCE = 0.01
+
+FUTURE = "future"  # newer than anything known: it may still come
+PAST = "past"  # older than anything known: it will not come any more
+TOP = "top"  # the frame has no parent
+UNKNOWN = "unknown"  # nobody has mentioned the frame yet
+
+
+class TransformUnavailable(Exception):
+    """There is no transform for this question.
+
+    ``reason`` is ``no_transform`` or ``transform_loop`` (keys of ``cloud.frame.REASONS``);
+    ``retry`` says whether it may still come, so that waiting for it makes sense.
+    """
+
+    def __init__(self, message: str, *, retry: bool, reason: str = "no_transform"):
+        super().__init__(message)
+        self.retry = retry
+        self.reason = reason
+
+
+@dataclass(frozen=True, eq=False)
+class Transform:
+    """``p_target = rotation @ p_source + translation``; (3, 3) and (3,) float64, metres."""
+
+    rotation: np.ndarray
+    translation: np.ndarray
+
+
+class _Pose(NamedTuple):
+    """Pose of a child in its parent: unit quaternion (x, y, z, w) and translation in metres."""
+
+    parent: str
+    rotation: tuple[float, float, float, float]
+    translation: tuple[float, float, float]
+
+
+class _Walk(NamedTuple):
+    """Poses from a frame upwards as far as known, where that ended, and why there."""
+
+    poses: list[_Pose]
+    last: str
+    end: str
+
+
+class TransformTree:
+    """The transforms of ``/tf`` (kept for ``cache_seconds``) and ``/tf_static`` (kept for good).
+
+    Inserting is O(log n) in the transforms held of that child, a lookup O(depth log n). Insertion
+    and lookup may come from different threads.
+    """
+
+    def __init__(self, cache_seconds: float = 10.0):
+        if not cache_seconds > 0.0:
+            raise ValueError(f"cache_seconds is {cache_seconds}, wanted a time above 0 s")
+        self._cache_ns = round(cache_seconds * 1e9)
+        self._children: dict[str, _Fixed | _Moving] = {}
+        self._parents: set[str] = set()
+        self._lock = threading.Lock()
+
+    def insert(self, transform_stamped, static: bool = False) -> bool:
+        """Take a ``geometry_msgs/TransformStamped`` (rclpy's, rosbags' or alike).
+
+        Returns False, and keeps nothing, if it is older than the newest of its child by more than
+        the cache. A child may get another parent; the newest transform before a time decides.
+
+        Raises
+        ------
+        ValueError: no frame names, a frame that is its own parent, a value that is not finite, a
+            quaternion that is not of length 1 (tf2 refuses the same ones).
+        """
+        child = _bare(transform_stamped.child_frame_id)
+        pose = _pose_of(transform_stamped)
+        stamp = transform_stamped.header.stamp
+        with self._lock:
+            kind = _Fixed if static else _Moving
+            known = self._children.get(child)
+            # As in tf2, a child that turns from moving to static (or back) starts afresh.
+            if not isinstance(known, kind):
+                known = self._children[child] = kind()
+            self._parents.add(pose.parent)
+            return known.insert(stamp.sec * 1_000_000_000 + stamp.nanosec, pose, self._cache_ns)
+
+    def lookup(self, target: str, source: str, stamp_ns: int) -> Transform:
+        """The transform that takes points from ``source`` into ``target`` at ``stamp_ns``.
+
+        Raises :class:`TransformUnavailable`. A frame in itself is the identity, known or not.
+        """
+        target, source = _bare(target), _bare(source)
+        if target == source:
+            return Transform(np.eye(3), np.zeros(3))
+        with self._lock:
+            from_source = self._walk(source, stamp_ns)
+            from_target = self._walk(target, stamp_ns)
+            steps = _steps_to_common_frame(source, from_source, target, from_target)
+            if steps is None:
+                raise self._unconnected(target, source, stamp_ns, from_target, from_source)
+        source_rotation, source_translation = _compose(from_source.poses[: steps[0]])
+        target_rotation, target_translation = _compose(from_target.poses[: steps[1]])
+        back = target_rotation.T
+        return Transform(back @ source_rotation, back @ (source_translation - target_translation))
+
+    def root_of(self, frame: str) -> str:
+        """The top of the tree above ``frame``, by the newest transforms; itself if unknown."""
+        frame = _bare(frame)
+        seen = {frame}
+        with self._lock:
+            while frame in self._children:
+                frame = self._children[frame].newest().parent
+                if frame in seen:
+                    raise _loop(frame)
+                seen.add(frame)
+        return frame
+
+    def clear(self) -> None:
+        """Forget what moves. Static transforms stay, as in tf2: they are sent only once."""
+        with self._lock:
+            self._children = {
+                child: poses
+                for child, poses in self._children.items()
+                if isinstance(poses, _Fixed)
+            }
+            self._parents = {poses.newest().parent for poses in self._children.values()}
+
+    def _walk(self, frame: str, stamp: int) -> _Walk:
+        poses: list[_Pose] = []
+        seen = {frame}
+        while (known := self._children.get(frame)) is not None:
+            pose = known.at(stamp)
+            if isinstance(pose, str):
+                return _Walk(poses, frame, pose)
+            poses.append(pose)
+            frame = pose.parent
+            if frame in seen:
+                raise _loop(frame)
+            seen.add(frame)
+        return _Walk(poses, frame, TOP if frame in self._parents else UNKNOWN)
+
+    def _unconnected(
+        self, target: str, source: str, stamp: int, from_target: _Walk, from_source: _Walk
+    ) -> TransformUnavailable:
+        # A top may still get a parent and an unknown frame may still appear; what is older than
+        # everything known will not come, unless the other side is what we are waiting for.
+        ends = {from_source.end, from_target.end}
+        return TransformUnavailable(
+            f"no transform from {source!r} to {target!r} at {_seconds(stamp)}: "
+            f"{self._explain(from_source)}; {self._explain(from_target)}",
+            retry=FUTURE in ends or UNKNOWN in ends or PAST not in ends,
+        )
+
+    def _explain(self, walk: _Walk) -> str:
+        if walk.end == FUTURE:
+            newest = self._children[walk.last].stamps[-1]
+            return f"the newest transform of {walk.last!r} is at {_seconds(newest)}"
+        if walk.end == PAST:
+            oldest = self._children[walk.last].stamps[0]
+            return f"the oldest transform kept of {walk.last!r} is at {_seconds(oldest)}"
+        if walk.end == TOP:
+            return f"{walk.last!r} has no parent"
+        return f"frame {walk.last!r} is not in the tree"
+
+
+class _Fixed:
+    """A static transform: the last one received, at all times."""
+
+    def insert(self, stamp: int, pose: _Pose, cache_ns: int) -> bool:
+        self._pose = pose
+        return True
+
+    def at(self, stamp: int) -> _Pose:
+        return self._pose
+
+    def newest(self) -> _Pose:
+        return self._pose
+
+
+class _Moving:
+    """The transforms of one child, oldest first; among equal stamps in order of arrival."""
+
+    def __init__(self):
+        self.stamps: list[int] = []
+        self.poses: list[_Pose] = []
+
+    def insert(self, stamp: int, pose: _Pose, cache_ns: int) -> bool:
+        if self.stamps:
+            # tf2 makes room before it inserts, so that of a transform published more rarely than
+            # the cache is long, the last two are still there to interpolate between.
+            expired = 0
+            while self.stamps[expired] + cache_ns < self.stamps[-1]:
+                expired += 1
+            if expired:
+                del self.stamps[:expired], self.poses[:expired]
+            if stamp < self.stamps[-1] - cache_ns:
+                return False
+        place = bisect_right(self.stamps, stamp)
+        same = place - 1
+        while same >= 0 and self.stamps[same] == stamp:
+            if self.poses[same] == pose:
+                return True
+            same -= 1
+        self.stamps.insert(place, stamp)
+        self.poses.insert(place, pose)
+        return True
+
+    def at(self, stamp: int) -> _Pose | str:
+        stamps, poses = self.stamps, self.poses
+        if stamp > stamps[-1]:
+            return FUTURE
+        if stamp < stamps[0]:
+            return PAST
+        if stamp == stamps[-1]:
+            return poses[-1]
+        if stamp == stamps[0]:
+            return poses[0]
+        after = bisect_right(stamps, stamp)
+        older, newer = poses[after - 1], poses[after]
+        if older.parent != newer.parent:
+            return older  # the new parent counts from its own stamp on
+        share = (stamp - stamps[after - 1]) / (stamps[after] - stamps[after - 1])
+        return _Pose(
+            older.parent,
+            _slerp(older.rotation, newer.rotation, share),
+            tuple(
+                a + (b - a) * share
+                for a, b in zip(older.translation, newer.translation, strict=True)
+            ),
+        )
+
+    def newest(self) -> _Pose:
+        return self.poses[-1]
+
+
+def _bare(frame: str) -> str:
+    """A frame name without the leading slash of old ROS drivers."""
+    return frame.removeprefix("/")
+
+
+def _seconds(stamp: int) -> str:
+    return f"{stamp // 1_000_000_000}.{stamp % 1_000_000_000:09d} s"
+
+
+def _loop(frame: str) -> TransformUnavailable:
+    return TransformUnavailable(
+        f"the transform tree contains a loop through {frame!r}",
+        retry=False,
+        reason="transform_loop",
+    )
+
+
+def _pose_of(transform_stamped) -> _Pose:
+    parent = _bare(transform_stamped.header.frame_id)
+    child = _bare(transform_stamped.child_frame_id)
+    if not parent or not child:
+        raise ValueError(f"transform from {child!r} to {parent!r}: both need a frame name")
+    if parent == child:
+        raise ValueError(f"transform of {child!r}: a frame cannot be its own parent")
+    turn, move = transform_stamped.transform.rotation, transform_stamped.transform.translation
+    rotation = (float(turn.x), float(turn.y), float(turn.z), float(turn.w))
+    translation = (float(move.x), float(move.y), float(move.z))
+    if not all(map(math.isfinite, rotation + translation)):
+        raise ValueError(
+            f"transform from {child!r} to {parent!r}: translation {translation} and rotation "
+            f"{rotation} must be finite"
+        )
+    length = math.hypot(*rotation)
+    if abs(length * length - 1.0) >= QUATERNION_TOLERANCE:
+        raise ValueError(
+            f"transform from {child!r} to {parent!r}: quaternion {rotation} has length "
+            f"{length:.6g}, wanted 1"
+        )
+    return _Pose(parent, tuple(value / length for value in rotation), translation)
+
+
+def _steps_to_common_frame(
+    source: str, from_source: _Walk, target: str, from_target: _Walk
+) -> tuple[int, int] | None:
+    """How many steps up from source and from target lead to their first common frame."""
+    steps = {source: 0}
+    for step, pose in enumerate(from_source.poses, 1):
+        steps[pose.parent] = step
+    if target in steps:
+        return steps[target], 0
+    for step, pose in enumerate(from_target.poses, 1):
+        if pose.parent in steps:
+            return steps[pose.parent], step
+    return None
+
+
+def _compose(poses: list[_Pose]) -> tuple[np.ndarray, np.ndarray]:
+    """Rotation (3, 3) and translation (3,) from below the first pose to above the last."""
+    rotation, translation = np.eye(3), np.zeros(3)
+    for pose in poses:
+        turn = _matrix(pose.rotation)
+        rotation = turn @ rotation
+        translation = turn @ translation + pose.translation
+    return rotation, translation
+
+
+def _matrix(quaternion: tuple[float, float, float, float]) -> np.ndarray:
+    x, y, z, w = quaternion
+    return np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+        ]
+    )
+
+
+def _slerp(a, b, share: float) -> tuple[float, float, float, float]:
+    """The rotation ``share`` of the way from a to b at constant speed, the short way round."""
+    cosine = sum(p * q for p, q in zip(a, b, strict=True))
+    sign = -1.0 if cosine < 0.0 else 1.0
+    # atan2 of the two chords stays exact where arccos of a cosine near 1 loses all digits.
+    angle = 2.0 * math.atan2(
+        math.hypot(*(p - sign * q for p, q in zip(a, b, strict=True))),
+        math.hypot(*(p + sign * q for p, q in zip(a, b, strict=True))),
+    )
+    sine = math.sin(angle)
+    if sine == 0.0:
+        return a
+    toward_a = math.sin((1.0 - share) * angle) / sine
+    toward_b = sign * math.sin(share * angle) / sine
+    mixed = tuple(toward_a * p + toward_b * q for p, q in zip(a, b, strict=True))
+    length = math.hypot(*mixed)
+    return tuple(value / length for value in mixed)
