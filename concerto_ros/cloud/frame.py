@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -67,7 +67,7 @@ class Frame:
     colors: np.ndarray | None = None
     normals: np.ndarray | None = None
     intensity: np.ndarray | None = None
-    origin: np.ndarray = np.zeros(3)
+    origin: np.ndarray = field(default_factory=lambda: np.zeros(3))
 
     def __len__(self) -> int:
         return len(self.points)
