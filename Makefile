@@ -1,0 +1,118 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+#
+# Everything without a ROS 2 installation: ROS 2 Jazzy itself comes from pip, into .venv.
+# On a ROS 2 machine, `colcon build` reads CMakeLists.txt and none of this.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+# The first of these that is Python 3.11 or 3.12.
+PYTHON ?= $(shell for name in python3.12 python3.11 python3; do \
+	$$name -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' \
+	> /dev/null 2>&1 && command -v $$name && break; done)
+# More options for pip, e.g. --extra-index-url <address of PyTorch's CPU wheels>: a machine
+# without an NVIDIA GPU then gets the small build of torch instead of PyPI's with CUDA (3 GB).
+PIP_ARGS ?=
+# More options for pytest, e.g. -k launch.
+PYTEST_ARGS ?=
+# A rosbag2 folder or .mcap file for `make demo`; a simulated robot where empty.
+BAG ?=
+
+VENV := $(CURDIR)/.venv
+BIN := $(VENV)/bin
+STAMPS := $(VENV)/.stamps
+
+# ROS 2 of this environment alone: nothing of another one may leak in from the calling shell.
+unexport PYTHONPATH PYTHONHOME LD_LIBRARY_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE
+unexport COLCON_PREFIX_PATH ROS_DISTRO ROS_VERSION ROS_PYTHON_VERSION RMW_IMPLEMENTATION
+export AMENT_PREFIX_PATH := $(VENV)
+export CMAKE_PREFIX_PATH := $(VENV)
+export PATH := $(BIN):$(PATH)
+export VIRTUAL_ENV := $(VENV)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help
+help:
+	@echo "make demo [BAG=path]  the main job: a simulated robot (or your bag) through the node, pictures in out/demo"
+	@echo "make test             the whole test suite"
+	@echo "make lint             ruff, and the checks of package.xml and CMake files"
+	@echo "make bench            the benchmarks"
+	@echo "make setup            only set up .venv: ROS 2, torch, open3d, the messages, this package"
+	@echo "make clean            remove .venv and everything that was built"
+
+# --- set-up -----------------------------------------------------------------------------------
+
+.PHONY: setup
+setup: $(STAMPS)/messages
+
+$(STAMPS)/venv:
+	@[ -n "$(PYTHON)" ] || { echo "Python 3.11 or 3.12 is needed (ROS 2 Jazzy's wheels exist for these); name one: make setup PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@PATH="$${PATH#$(BIN):}" tools/system_packages.sh "$(PYTHON)"
+	[ -x $(BIN)/python ] || PATH="$${PATH#$(BIN):}" "$(PYTHON)" -m venv $(VENV)
+	@mkdir -p $(STAMPS) && touch $@
+
+# setuptools first: the build of this package uses the one of the environment, which colcon
+# wants older than 80, instead of downloading another.
+$(STAMPS)/packages: constraints.txt pyproject.toml setup.py package.xml | $(STAMPS)/venv
+	$(BIN)/python -m pip install -q $(PIP_ARGS) -c constraints.txt setuptools
+	$(BIN)/python -m pip install -q $(PIP_ARGS) -c constraints.txt --no-build-isolation \
+		-e '.[build,las,lint,ros,test]'
+	@touch $@
+
+BUILD_MESSAGES = cmake -S $(1) -B $(VENV)/build/$(2) $(3) \
+		-DCMAKE_BUILD_TYPE=Release -DCMAKE_INSTALL_PREFIX=$(VENV) -DCMAKE_INSTALL_MESSAGE=NEVER \
+		-DAMENT_CMAKE_SYMLINK_INSTALL=ON -DBUILD_TESTING=OFF \
+		-DPython3_EXECUTABLE=$(BIN)/python -DPython3_FIND_VIRTUALENV=ONLY > $(VENV)/build/$(2).log 2>&1 \
+	&& cmake --build $(VENV)/build/$(2) --parallel >> $(VENV)/build/$(2).log 2>&1 \
+	&& cmake --install $(VENV)/build/$(2) >> $(VENV)/build/$(2).log 2>&1 \
+	|| { cat $(VENV)/build/$(2).log; exit 1; }
+
+# A package of its own name, where ROS 2 lacks it; see cmake/tf2_msgs/COLCON_IGNORE.
+$(STAMPS)/tf2_msgs: $(wildcard cmake/*.cmake cmake/tf2_msgs/* cmake/tf2_msgs/msg/*) | $(STAMPS)/packages
+	@echo "Building the messages"
+	@rm -rf $(VENV)/build/tf2_msgs && mkdir -p $(VENV)/build
+	@$(call BUILD_MESSAGES,cmake/tf2_msgs,tf2_msgs)
+	@touch $@
+
+# Source files are served live by the editable install; the shipped files are links. So only a
+# new name, a changed message or a changed rule needs another run.
+SHIPPED := $(shell find config launch rviz scripts -type f -not -path '*/__pycache__/*' | sort)
+NAMES := $(VENV)/build/shipped_names
+ifneq ($(shell cat $(NAMES) 2> /dev/null),$(SHIPPED))
+.PHONY: $(STAMPS)/messages
+endif
+$(STAMPS)/messages: $(STAMPS)/packages $(STAMPS)/tf2_msgs CMakeLists.txt package.xml \
+		$(wildcard cmake/*.cmake msg/*.msg scripts/*)
+	@$(call BUILD_MESSAGES,.,concerto_ros,-DCONCERTO_ROS_INSTALL_MODULE=OFF)
+	@echo "$(SHIPPED)" > $(NAMES)
+	@touch $@
+
+# --- commands ---------------------------------------------------------------------------------
+
+.PHONY: demo
+demo: setup
+	$(BIN)/concerto-ros demo $(if $(BAG),--bag "$(BAG)")
+
+.PHONY: test
+test: setup
+	$(BIN)/python -m pytest -q $(PYTEST_ARGS) test
+
+.PHONY: lint
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python tools/check_ros_files.py
+
+.PHONY: bench
+bench: setup
+	@for script in benchmarks/*.py; do \
+		echo "== $$script"; $(BIN)/python "$$script" < /dev/null; \
+	done
+
+.PHONY: clean
+clean:
+	rm -rf .venv build install log out .pytest_cache .ruff_cache .hypothesis concerto_ros.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
