@@ -1,0 +1,289 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Frames in, semantic labels and feature colours out. No ROS needed.
+
+:meth:`SemanticPipeline.insert` is the intake stage and :meth:`SemanticPipeline.infer` the inference
+stage; two threads may run them side by side.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from concerto_ros.cloud.frame import Frame
+from concerto_ros.cloud.model_input import HeldOrigin, build_model_input, convention_for
+from concerto_ros.cloud.voxel_map import Insertion, Snapshot, VoxelMap
+from concerto_ros.heads.linear import LinearHead
+from concerto_ros.heads.pca import PcaColors
+from concerto_ros.labels import UNLABELLED, LabelSet, SemanticClass
+from concerto_ros.ptv3 import Encoder, build_hierarchy, load_encoder
+from concerto_ros.settings import Settings, SettingsError
+from concerto_ros.stopwatch import Stopwatch
+
+#: What :meth:`SemanticPipeline.infer` can be asked for.
+OUTPUTS = ("labels", "pca")
+
+#: Coarsest skips whose features the colours show, as in the figures of the Sonata and Concerto papers.
+PCA_CONCAT_LEVELS = 2
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What the models say about each of N points.
+
+    Attributes
+    ----------
+    points: (N, 3) float32, metres.
+    label: (N,) uint8, position in ``classes``; 255 where unlabelled.
+    confidence: (N,) float32 in [0, 1], softmax probability of ``label``; 0 where unlabelled.
+    pca_rgb: (N, 3) uint8, the features' principal components as colours; zeros if not asked for.
+    classes: the label set, in label order.
+    model: encoder and head in words; says "untrained" where the weights are random.
+    stamp: nanoseconds, the newest frame among the points.
+    stage_ms: milliseconds of each stage, in the order in which they ran.
+    """
+
+    points: np.ndarray
+    label: np.ndarray
+    confidence: np.ndarray
+    pca_rgb: np.ndarray
+    classes: tuple[SemanticClass, ...]
+    model: str
+    stamp: int
+    stage_ms: dict[str, float]
+
+
+class SemanticPipeline:
+    """Accumulates frames in a voxel map and lets an encoder and a linear head label its voxels."""
+
+    def __init__(
+        self, settings: Settings, encoder: Encoder, head: LinearHead | None, labels: LabelSet
+    ):
+        self.settings = settings.with_preset()
+        self.encoder = encoder
+        self.head = head
+        self.labels = labels
+        self.device = encoder.device
+        self.convention = convention_for(self.settings.preset, rotary=encoder.rotary)
+        self._head_levels = None if head is None else head.concat_levels(encoder)
+        self._map = self._new_map(self.settings.max_voxels)
+        self._map_lock = threading.Lock()
+        self._held = HeldOrigin()
+        self._pca = PcaColors()
+
+    @classmethod
+    def from_config(cls, path: str | Path) -> SemanticPipeline:
+        """The pipeline of a ROS parameter file, e.g. ``config/perception.yaml``."""
+        return cls.from_settings(Settings.from_config(path))
+
+    @classmethod
+    def from_settings(cls, settings: Settings, *, download: bool = True) -> SemanticPipeline:
+        """The pipeline of these settings.
+
+        Models that are not on this machine are fetched unless ``download`` is False; then a missing
+        file is a ``FileNotFoundError`` that says where to get it.
+        """
+        device = _device(settings.device)
+        dtype = _dtype(settings.precision, device)
+        encoder = load_encoder(settings.checkpoint, device=device, dtype=dtype, download=download)
+        name = settings.head or ("demo" if settings.checkpoint == "demo" else "")
+        head = None
+        if name:
+            head = LinearHead.load(
+                name, encoder=encoder, device=device, dtype=dtype, download=download
+            )
+        return cls(settings, encoder, head, _label_set(settings.label_set, head))
+
+    @property
+    def model(self) -> str:
+        """Encoder and head in words."""
+        return self.encoder.name + (f" + {self.head.name}" if self.head else ", no head")
+
+    @property
+    def trained(self) -> bool:
+        """Whether the labels mean anything."""
+        return self.encoder.trained and (self.head is None or self.head.trained)
+
+    # Intake ------------------------------------------------------------------------------------
+
+    def insert(self, frame: Frame, robot: np.ndarray | None = None) -> Insertion:
+        """Fuse ``frame``, whose points are in the fixed frame, into the map.
+
+        ``robot`` is the (3,) position of the robot in the fixed frame, the sensor's if None.
+        """
+        with self._map_lock:
+            return self._map.insert(frame, frame.origin if robot is None else robot)
+
+    def clear(self) -> None:
+        """Forget every frame, the held origin and the colours."""
+        with self._map_lock:
+            self._map.clear()
+            self._held = HeldOrigin()
+            self._pca = PcaColors()
+
+    def snapshot(self) -> Snapshot:
+        """The map as it is now; later frames do not change it."""
+        with self._map_lock:
+            return self._map.snapshot()
+
+    # Inference ---------------------------------------------------------------------------------
+
+    def infer(self, snapshot: Snapshot, outputs: Collection[str] = OUTPUTS) -> Prediction:
+        """Label the voxels of a non-empty ``snapshot``; ``outputs`` names what is wanted."""
+        return self._predict(snapshot, self._held, self._pca, outputs)
+
+    def segment(
+        self,
+        points: np.ndarray,
+        colors: np.ndarray | None = None,
+        normals: np.ndarray | None = None,
+    ) -> Prediction:
+        """Label one cloud by itself, each input point with the answer of its voxel.
+
+        ``points`` (N, 3) in metres with z up, ``colors`` (N, 3) in 0..255, ``normals`` (N, 3) unit.
+        Normals that are not given are fitted and turned to the middle of the cloud. Points that are
+        not finite are unlabelled. Raises ``ValueError`` where no point is finite.
+        """
+        points, colors, normals = _checked_cloud(points, colors, normals)
+        finite = np.flatnonzero(np.isfinite(points).all(axis=1))
+        if len(finite) == 0:
+            raise ValueError(f"points: got {len(points)} points, none of them finite, wanted at least one")
+        seen = points[finite]
+        centre = (seen.min(axis=0) + seen.max(axis=0)).astype(np.float64) / 2
+        frame = Frame(
+            points=seen,
+            stamp=0,
+            frame_id="",
+            colors=None if colors is None else colors[finite],
+            normals=None if normals is None else normals[finite],
+            origin=centre,
+        )
+        voxels = self._new_map(len(seen), radius=0.0)
+        voxels.insert(frame, centre)
+        snapshot = voxels.snapshot()
+        by_voxel = self._predict(snapshot, None, PcaColors(), OUTPUTS)
+
+        row = np.full(len(points), -1)
+        row[finite] = snapshot.rows_of(seen)
+        unseen = row < 0
+        return Prediction(
+            points=points,
+            label=np.where(unseen, UNLABELLED, by_voxel.label[row]).astype(np.uint8),
+            confidence=np.where(unseen, 0, by_voxel.confidence[row]).astype(np.float32),
+            pca_rgb=np.where(unseen[:, None], 0, by_voxel.pca_rgb[row]).astype(np.uint8),
+            classes=by_voxel.classes,
+            model=by_voxel.model,
+            stamp=0,
+            stage_ms=by_voxel.stage_ms,
+        )
+
+    @torch.inference_mode()
+    def _predict(
+        self,
+        snapshot: Snapshot,
+        held: HeldOrigin | None,
+        pca: PcaColors,
+        outputs: Collection[str],
+    ) -> Prediction:
+        watch = Stopwatch()
+        if self.settings.estimate_normals:
+            with watch("normals"):
+                snapshot = snapshot.with_normals()
+        with watch("geometry"):
+            model_input = build_model_input(snapshot, self.convention, held).to(self.device)
+            hierarchy = build_hierarchy(
+                self.encoder.config, model_input.grid_coord, model_input.coord, model_input.offset
+            )
+        with watch("features", self.device):
+            pyramid = self.encoder.forward_features(model_input.feat, hierarchy)
+
+        size = len(snapshot.points)
+        label = np.full(size, UNLABELLED, np.uint8)
+        confidence = np.zeros(size, np.float32)
+        pca_rgb = np.zeros((size, 3), np.uint8)
+        if self.head is not None and "labels" in outputs:
+            with watch("labels"):
+                logits = self.head(pyramid.upcast(self._head_levels))
+                best = logits.float().softmax(dim=1).max(dim=1)
+                label = best.indices.to(torch.uint8).cpu().numpy()
+                confidence = best.values.cpu().numpy()
+        if "pca" in outputs:
+            with watch("pca"):
+                pca_rgb = pca.colors(pyramid.upcast(PCA_CONCAT_LEVELS))
+        return Prediction(
+            points=snapshot.points,
+            label=label,
+            confidence=confidence,
+            pca_rgb=pca_rgb,
+            classes=self.labels.classes,
+            model=self.model,
+            stamp=snapshot.stamp,
+            stage_ms=watch.milliseconds,
+        )
+
+    def _new_map(self, max_voxels: int, radius: float | None = None) -> VoxelMap:
+        settings = self.settings
+        return VoxelMap(
+            settings.voxel_size,
+            window_seconds=settings.window_seconds,
+            window_frames=settings.window_frames,
+            radius=settings.window_radius if radius is None else radius,
+            max_voxels=max_voxels,
+        )
+
+
+def _checked_cloud(points, colors, normals):
+    """The arrays of :meth:`SemanticPipeline.segment` as float32 and uint8, or ``ValueError``."""
+    points = np.asarray(points)
+    if points.ndim != 2 or points.shape[1] != 3 or len(points) == 0:
+        raise ValueError(f"points: got shape {points.shape}, wanted (N, 3) with N > 0")
+    for name, value in (("colors", colors), ("normals", normals)):
+        if value is not None and np.shape(value) != points.shape:
+            raise ValueError(f"{name}: got shape {np.shape(value)}, wanted {points.shape} as points")
+    return (
+        points.astype(np.float32),
+        None if colors is None else np.clip(np.nan_to_num(colors), 0, 255).astype(np.uint8),
+        None if normals is None else np.nan_to_num(np.asarray(normals, np.float32)),
+    )
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = torch.device("meta")
+    if device.type not in ("cpu", "cuda"):
+        raise SettingsError(f"device: got {name!r}, wanted auto, cpu, cuda or cuda:N")
+    count = torch.cuda.device_count()
+    if device.type == "cuda" and (device.index or 0) >= count:
+        raise SettingsError(f"device: got {name!r}, but PyTorch sees {count} CUDA devices; use cpu or auto")
+    return device
+
+
+def _dtype(precision: str, device: torch.device) -> torch.dtype:
+    if precision == "auto":
+        return torch.bfloat16 if device.type == "cuda" else torch.float32
+    return getattr(torch, precision)
+
+
+def _label_set(name: str, head: LinearHead | None) -> LabelSet:
+    if head is None:
+        return LabelSet.load(name) if name else LabelSet.from_generic(0)
+    labels = LabelSet.load(name) if name else LabelSet.of_size(head.num_classes)
+    if len(labels.classes) != head.num_classes:
+        raise SettingsError(
+            f"label_set: got {labels.name} with {len(labels.classes)} classes, wanted"
+            f" {head.num_classes} as the head {head.name}"
+        )
+    return labels

@@ -1,0 +1,102 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The inference stage: one thread labels the newest map whenever somebody wants to know."""
+
+from __future__ import annotations
+
+import threading
+import time
+import traceback
+from collections.abc import Callable, Collection
+
+from rclpy.impl.rcutils_logger import RcutilsLogger
+
+from concerto_ros.pipeline import Prediction, SemanticPipeline
+from concerto_ros.ros.statistics import Statistics
+from concerto_ros.settings import Settings
+from concerto_ros.stopwatch import Stopwatch
+
+#: How often the thread looks whether a subscriber has come, seconds.
+SUBSCRIBER_POLL = 0.1
+
+
+class Inference:
+    """Turns the newest map into a prediction, at most ``rate`` times a second.
+
+    ``wanted`` names the outputs that somebody listens to; nothing runs while there are none.
+    ``publish`` gets each prediction with the outputs it was made for and the stopwatch of its stages.
+    """
+
+    def __init__(
+        self,
+        pipeline: SemanticPipeline,
+        settings: Callable[[], Settings],
+        statistics: Statistics,
+        wanted: Callable[[], Collection[str]],
+        publish: Callable[[Prediction, Collection[str], Stopwatch], None],
+        logger: RcutilsLogger,
+    ):
+        self._pipeline = pipeline
+        self._settings = settings
+        self._statistics = statistics
+        self._wanted = wanted
+        self._publish = publish
+        self._log = logger
+        self._stop = threading.Event()
+        self._new_frame = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="inference", daemon=True)
+
+    def start(self) -> None:
+        """Begin to wait for frames and subscribers."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Let the thread end after the snapshot it is at; :meth:`join` waits for it."""
+        self._stop.set()
+        self._new_frame.set()
+
+    def join(self, timeout: float) -> bool:
+        """Whether the thread has ended within ``timeout`` seconds."""
+        self._thread.join(max(timeout, 0.0))
+        return not self._thread.is_alive()
+
+    def notify(self) -> None:
+        """Tell of a new frame in the map."""
+        self._new_frame.set()
+
+    def _run(self) -> None:
+        answered: frozenset[str] = frozenset()
+        while not self._stop.is_set():
+            fresh = self._new_frame.wait(SUBSCRIBER_POLL)
+            wanted = frozenset(self._wanted())
+            if not wanted:
+                answered = wanted
+                self._stop.wait(SUBSCRIBER_POLL if fresh else 0.0)
+                continue
+            # A new subscriber gets the map as it is, even when no frame comes any more.
+            if not fresh and wanted <= answered:
+                continue
+            start = time.monotonic()
+            self._new_frame.clear()
+            if self._infer(wanted):
+                answered = wanted
+            self._stop.wait(start + 1.0 / self._settings().rate - time.monotonic())
+
+    def _infer(self, wanted: frozenset[str]) -> bool:
+        """Whether there was a map to label."""
+        watch = Stopwatch()
+        try:
+            with watch("snapshot"):
+                snapshot = self._pipeline.snapshot()
+            if len(snapshot.points) == 0:
+                return False
+            prediction = self._pipeline.infer(snapshot, wanted)
+            if self._stop.is_set():
+                return False
+            watch.milliseconds.update(prediction.stage_ms)
+            self._publish(prediction, wanted, watch)
+        except Exception as error:
+            text = f"{type(error).__name__}: {error}"
+            if self._statistics.failed(text):
+                self._log.error(f"inference failed: {text}\n{traceback.format_exc()}")
+        return True

@@ -1,0 +1,167 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The intake stage: one thread decodes, places and fuses the newest message of every input."""
+
+from __future__ import annotations
+
+import threading
+import time
+import traceback
+from collections.abc import Callable, Sequence
+
+from rclpy.impl.rcutils_logger import RcutilsLogger
+
+from concerto_ros.cloud.frame import Frame, InputError
+from concerto_ros.cloud.transform_tree import TransformUnavailable
+from concerto_ros.pipeline import SemanticPipeline
+from concerto_ros.ros.sources import Pending, Source
+from concerto_ros.ros.statistics import Statistics
+from concerto_ros.ros.transforms import Transforms
+from concerto_ros.settings import Settings
+
+#: How often a waiting frame asks for its transform again, seconds.
+RETRY_PERIOD = 0.02
+
+#: How long the thread sleeps at most, seconds.
+IDLE_PERIOD = 1.0
+
+
+class Intake:
+    """Takes at most ``input_rate`` messages a second of every input into the map."""
+
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        pipeline: SemanticPipeline,
+        transforms: Transforms,
+        settings: Callable[[], Settings],
+        statistics: Statistics,
+        on_fused: Callable[[], None],
+        logger: RcutilsLogger,
+    ):
+        self._sources = sources
+        self._pipeline = pipeline
+        self._transforms = transforms
+        self._settings = settings
+        self._statistics = statistics
+        self._on_fused = on_fused
+        self._log = logger
+        self._wake = threading.Event()
+        self._stop = threading.Event()
+        self._clock_went_back = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
+
+    def start(self) -> None:
+        """Begin with an empty map."""
+        self._pipeline.clear()
+        for source in self._sources:
+            source.open(self._statistics, self._wake.set)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Accept nothing more and let the thread end; :meth:`join` waits for it."""
+        for source in self._sources:
+            source.close()
+        self._stop.set()
+        self._wake.set()
+
+    def join(self, timeout: float) -> bool:
+        """Whether the thread has ended within ``timeout`` seconds."""
+        self._thread.join(max(timeout, 0.0))
+        return not self._thread.is_alive()
+
+    def clock_went_back(self) -> None:
+        """Tell of a jump of the ROS clock; the map is cleared before the next frame."""
+        self._clock_went_back.set()
+        self._wake.set()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            self._wake.clear()
+            if self._clock_went_back.is_set():
+                self._clock_went_back.clear()
+                self._restart("the ROS clock went back")
+            for source in self._sources:
+                self._advance(source)
+            self._wake.wait(self._time_to_next())
+
+    def _advance(self, source: Source) -> None:
+        """Move the message at the head of one input as far as it can go now."""
+        pending = source.pending or self._next(source)
+        if pending is None:
+            return
+        try:
+            frame = self._decoded(source, pending)
+            with pending.watch("transform"):
+                placed, robot = self._place(frame)
+            with pending.watch("insert"):
+                insertion = self._pipeline.insert(placed, robot)
+            self._statistics.fused(
+                source.name, len(placed), insertion.evicted, frame.stamp, pending.watch.milliseconds
+            )
+            source.pending = None
+            self._on_fused()
+        except TransformUnavailable as error:
+            if error.retry and time.monotonic() < pending.deadline:
+                source.pending = pending
+            else:
+                self._drop(source, error.reason, str(error))
+        except InputError as error:
+            self._drop(source, error.reason, str(error))
+        except Exception as error:
+            self._drop(source, "internal", f"{type(error).__name__}: {error}")
+            self._log.debug(traceback.format_exc())
+
+    def _next(self, source: Source) -> Pending | None:
+        now = time.monotonic()
+        if now < source.due:
+            return None
+        message = source.take()
+        if message is None:
+            return None
+        settings = self._settings()
+        source.due = now + 1.0 / settings.input_rate
+        return Pending(message, deadline=now + settings.transform_timeout)
+
+    def _decoded(self, source: Source, pending: Pending) -> Frame:
+        """The frame of a message, once; admitted in the order of stamps."""
+        if pending.frame is None:
+            frame = source.decode(pending, self._settings(), self._transforms)
+            if source.gate.admit(frame.stamp):
+                self._restart(f"the stamps of {source.name} went back by more than the window", source)
+            pending.frame = frame
+        return pending.frame
+
+    def _place(self, frame: Frame):
+        """The frame in the fixed frame, and the position of the robot there."""
+        settings = self._settings()
+        transform = self._transforms.lookup(settings.fixed_frame, frame.frame_id, frame.stamp)
+        placed = frame.transformed(transform.rotation, transform.translation, settings.fixed_frame)
+        if not settings.robot_frame:
+            return placed, placed.origin
+        robot = self._transforms.lookup(settings.fixed_frame, settings.robot_frame, frame.stamp)
+        return placed, robot.translation
+
+    def _restart(self, why: str, current: Source | None = None) -> None:
+        """Begin anew after time went back; the message of ``current`` is the first of the new time."""
+        self._log.warning(f"{why}: map, transforms and pairing cleared")
+        self._pipeline.clear()
+        self._transforms.clear()
+        self._statistics.restarted()
+        for source in self._sources:
+            if source is not current:
+                lost = (source.pending is not None) + (source.take() is not None)
+                source.clear()
+                self._statistics.dropped(source.name, "restart", why, count=lost)
+
+    def _drop(self, source: Source, reason: str, text: str) -> None:
+        source.pending = None
+        if self._statistics.dropped(source.name, reason, text):
+            self._log.warning(f"{source.name}: message dropped, {reason}: {text}")
+
+    def _time_to_next(self) -> float:
+        if any(source.pending is not None for source in self._sources):
+            return RETRY_PERIOD
+        now = time.monotonic()
+        waits = [source.due - now for source in self._sources if source.has_mail]
+        return min(max(min(waits, default=IDLE_PERIOD), 0.0), IDLE_PERIOD)

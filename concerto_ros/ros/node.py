@@ -1,0 +1,293 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The lifecycle node: wires inputs, the two stages and outputs together."""
+
+from __future__ import annotations
+
+import sys
+import time
+import traceback
+from collections.abc import Collection, Sequence
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.clock import JumpThreshold
+from rclpy.duration import Duration
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from sensor_msgs.msg import Image, PointCloud2
+
+from concerto_ros.msg import PerceptionStatus, SemanticClasses
+from concerto_ros.pipeline import Prediction, SemanticPipeline
+from concerto_ros.ros.diagnostics import Model, diagnostics, status_message
+from concerto_ros.ros.inference import Inference
+from concerto_ros.ros.intake import Intake
+from concerto_ros.ros.outputs import (
+    classes_message,
+    header,
+    image_message,
+    labels_message,
+    pca_message,
+)
+from concerto_ros.ros.parameters import AUTOSTART, Parameters
+from concerto_ros.ros.sources import CameraSource, CloudSource, Source
+from concerto_ros.ros.statistics import Statistics
+from concerto_ros.ros.transforms import Transforms, listen
+from concerto_ros.stopwatch import Stopwatch
+
+#: RViz asks for RELIABLE; one cloud is enough, the next one replaces it.
+CLOUD_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
+LATCHED_QOS = QoSProfile(
+    depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
+)
+
+#: Seconds between two messages on ``/diagnostics``, and on ``~/status`` while nothing is inferred.
+STATUS_PERIOD = 1.0
+
+#: Seconds within which the worker threads end.
+JOIN_TIMEOUT = 5.0
+
+SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
+
+
+class PerceptionNode(LifecycleNode):
+    """Subscribes to clouds and RGB-D cameras, publishes labels and feature colours."""
+
+    def __init__(self, **options):
+        super().__init__("concerto", **options)
+        self._configured = False
+        self._parameters = Parameters(self, is_configured=lambda: self._configured)
+        self._pipeline: SemanticPipeline | None = None
+        self._transforms: Transforms | None = None
+        self._sources: Sequence[Source] = ()
+        self._statistics: Statistics | None = None
+        self._intake: Intake | None = None
+        self._inference: Inference | None = None
+        self._model: Model | None = None
+        self._state = "unconfigured"
+        self._cloud_outputs: dict = {}
+        self._status_output = self._classes_output = self._legend_output = None
+        self._diagnostics_output = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self._status_timer = self.create_timer(STATUS_PERIOD, self._on_timer)
+        self._jump_handle = self.get_clock().create_jump_callback(
+            JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=False),
+            post_callback=self._on_clock_jump,
+        )
+
+    @property
+    def autostart(self) -> bool:
+        """Whether the node is to configure and activate itself."""
+        return self.get_parameter(AUTOSTART).value
+
+    # Lifecycle ---------------------------------------------------------------------------------
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        try:
+            self._configure()
+        except (ValueError, OSError) as error:
+            self.get_logger().error(f"cannot configure: {error}")
+            self._discard()
+            self._state = f"unconfigured: {error}"
+            return FAILURE
+        except Exception:
+            self.get_logger().error(f"cannot configure:\n{traceback.format_exc()}")
+            self._discard()
+            return FAILURE
+        self._configured = True
+        self._state = "inactive"
+        return super().on_configure(state)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        result = super().on_activate(state)
+        self._statistics = Statistics([source.name for source in self._sources])
+        self._inference = Inference(
+            self._pipeline,
+            lambda: self._parameters.settings,
+            self._statistics,
+            self._wanted_outputs,
+            self._publish,
+            self.get_logger(),
+        )
+        self._intake = Intake(
+            self._sources,
+            self._pipeline,
+            self._transforms,
+            lambda: self._parameters.settings,
+            self._statistics,
+            self._inference.notify,
+            self.get_logger(),
+        )
+        self._publish_classes()
+        self._inference.start()
+        self._intake.start()
+        self._state = "active"
+        return result
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._stop_workers()
+        self._state = "inactive"
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._discard()
+        self._state = "unconfigured"
+        return super().on_cleanup(state)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._discard()
+        self._state = "finalized"
+        return super().on_shutdown(state)
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._discard()
+        self._state = "unconfigured after an error"
+        return SUCCESS
+
+    def _configure(self) -> None:
+        clouds, cameras = self._parameters.read()
+        settings = self._parameters.settings
+        if not clouds and not cameras:
+            self.get_logger().warning("no input: set clouds or cameras")
+        self._pipeline = SemanticPipeline.from_settings(settings, download=False)
+        encoder = self._pipeline.encoder
+        self._model = Model(
+            self._pipeline.model,
+            self._pipeline.trained,
+            str(self._pipeline.device),
+            str(encoder.dtype).removeprefix("torch."),
+        )
+        self.get_logger().info(
+            f"model {self._model.name} on {self._model.device}, {self._model.precision}"
+        )
+        self._transforms = listen(self)
+        self._sources = [
+            *(CloudSource(self, about, settings.window_seconds) for about in clouds),
+            *(
+                CameraSource(self, about, settings.sync_tolerance, settings.window_seconds)
+                for about in cameras
+            ),
+        ]
+        overridable = {"qos_overriding_options": QoSOverridingOptions.with_default_policies()}
+        self._cloud_outputs = {
+            name: self.create_lifecycle_publisher(PointCloud2, f"~/{name}", CLOUD_QOS, **overridable)
+            for name in ("labels", "pca")
+        }
+        self._classes_output = self.create_lifecycle_publisher(
+            SemanticClasses, "~/classes", LATCHED_QOS, **overridable
+        )
+        self._legend_output = self.create_lifecycle_publisher(
+            Image, "~/legend", LATCHED_QOS, **overridable
+        )
+        self._status_output = self.create_lifecycle_publisher(
+            PerceptionStatus, "~/status", 10, **overridable
+        )
+
+    def _stop_workers(self) -> None:
+        workers = [worker for worker in (self._intake, self._inference) if worker is not None]
+        deadline = time.monotonic() + JOIN_TIMEOUT
+        for worker in workers:
+            worker.stop()
+        for worker in workers:
+            if not worker.join(deadline - time.monotonic()):
+                self.get_logger().error(
+                    f"{type(worker).__name__} still computes after {JOIN_TIMEOUT:g} s; left to end alone"
+                )
+        self._intake = self._inference = None
+
+    def _discard(self) -> None:
+        """Give back everything that configuring made."""
+        self._stop_workers()
+        self._configured = False
+        for source in self._sources:
+            for subscription in source.subscriptions:
+                self.destroy_subscription(subscription)
+        if self._transforms is not None:
+            self._transforms.close()
+        outputs = [*self._cloud_outputs.values(), self._classes_output, self._legend_output]
+        for publisher in (*outputs, self._status_output):
+            if publisher is not None:
+                self.destroy_lifecycle_publisher(publisher)
+        self._cloud_outputs = {}
+        self._status_output = self._classes_output = self._legend_output = None
+        self._sources, self._transforms, self._pipeline = (), None, None
+        self._statistics = self._model = None
+
+    def _on_clock_jump(self, _jump) -> None:
+        if self._intake is not None:
+            self._intake.clock_went_back()
+
+    def close(self) -> None:
+        """Stop the workers and give everything back."""
+        self._discard()
+        self._jump_handle.unregister()
+        self.destroy_node()
+
+    # Outputs -----------------------------------------------------------------------------------
+
+    def _wanted_outputs(self) -> list[str]:
+        return [
+            name for name, output in self._cloud_outputs.items() if output.get_subscription_count()
+        ]
+
+    def _publish(
+        self, prediction: Prediction, wanted: Collection[str], watch: Stopwatch
+    ) -> None:
+        head = header(self._parameters.settings.fixed_frame, prediction.stamp)
+        with watch("publish"):
+            if "labels" in wanted:
+                palette = self._pipeline.labels.palette
+                self._cloud_outputs["labels"].publish(labels_message(prediction, palette, head))
+            if "pca" in wanted:
+                self._cloud_outputs["pca"].publish(pca_message(prediction, head))
+        latency_ms = (self.get_clock().now().nanoseconds - prediction.stamp) / 1e6
+        self._statistics.inferred(len(prediction.points), latency_ms, watch.milliseconds)
+        self._publish_status()
+
+    def _on_timer(self) -> None:
+        self._publish_status()
+        self._publish_diagnostics()
+
+    def _publish_classes(self) -> None:
+        labels = self._pipeline.labels
+        head = header(self._parameters.settings.fixed_frame, self.get_clock().now().nanoseconds)
+        self._classes_output.publish(classes_message(labels, self._model.name, head))
+        legend = labels.legend(f"{labels.name}: {self._model.name}")
+        self._legend_output.publish(image_message(legend, head))
+
+    def _publish_status(self) -> None:
+        if self._statistics is not None:
+            report = self._statistics.report()
+            head = header(self._parameters.settings.fixed_frame, report.stamp)
+            self._status_output.publish(status_message(report, self._model, head))
+
+    def _publish_diagnostics(self) -> None:
+        report = None if self._statistics is None else self._statistics.report()
+        array = DiagnosticArray(
+            status=diagnostics(self.get_name(), self._state, report, self._model)
+        )
+        array.header.stamp = self.get_clock().now().to_msg()
+        self._diagnostics_output.publish(array)
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the node until it is interrupted."""
+    rclpy.init(args=list(sys.argv if args is None else args))
+    node = PerceptionNode()
+    try:
+        if node.autostart and node.trigger_configure() == SUCCESS:
+            node.trigger_activate()
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        executor.spin()
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    finally:
+        node.close()
+        rclpy.try_shutdown()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,159 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The settings as ROS parameters: declared with descriptor and range, checked, changed atomically."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from rcl_interfaces.msg import (
+    FloatingPointRange,
+    IntegerRange,
+    ParameterDescriptor,
+    SetParametersResult,
+)
+from rclpy.exceptions import InvalidParameterValueException
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+from concerto_ros.settings import (
+    DEFAULTS,
+    CameraInput,
+    CloudInput,
+    Setting,
+    Settings,
+    SettingsError,
+    about,
+    input_settings,
+)
+
+AUTOSTART = "autostart"
+
+
+class Parameters:
+    """Declares every parameter on ``node`` and holds the settings they add up to.
+
+    A wrong value does not stop the node from coming up: :meth:`read` refuses it by name, so that
+    it can be mended with ``ros2 param set`` and configured again.
+    """
+
+    def __init__(self, node: Node, is_configured: Callable[[], bool]):
+        self._node = node
+        self._is_configured = is_configured
+        self._settings = Settings().with_preset()
+        node.declare_parameter(
+            AUTOSTART,
+            True,
+            ParameterDescriptor(
+                description="configure and activate at start, without a lifecycle manager",
+                read_only=True,
+            ),
+        )
+        for name, default in DEFAULTS.items():
+            self._declare(name, default, about(name))
+        self._declare_inputs(self._value("clouds"), self._value("cameras"))
+        node.add_on_set_parameters_callback(self._on_set)
+        node.add_post_set_parameters_callback(self._on_changed)
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in force, presets filled in."""
+        return self._settings
+
+    def read(self) -> tuple[list[CloudInput], list[CameraInput]]:
+        """Take over the present values; the inputs they name, or :class:`SettingsError`."""
+        settings = Settings.from_mapping({name: self._value(name) for name in DEFAULTS})
+        self._declare_inputs(settings.clouds, settings.cameras)
+        clouds = [self._input(CloudInput, "clouds", name) for name in settings.clouds]
+        cameras = [self._input(CameraInput, "cameras", name) for name in settings.cameras]
+        self._settings = settings.with_preset()
+        return clouds, cameras
+
+    def _value(self, name: str) -> Any:
+        value = self._node.get_parameter(name).value
+        # An empty list in a parameter file arrives as a parameter that is not set.
+        return DEFAULTS[name] if value is None else value
+
+    def _declare(self, name: str, default: Any, setting: Setting) -> None:
+        value = list(default) or [""] if isinstance(default, tuple) else default
+        descriptor = ParameterDescriptor(
+            description=setting.description,
+            additional_constraints=setting.wanted,
+            # Integers are welcome where a double is meant, and a wrong type is refused by name.
+            dynamic_typing=True,
+        )
+        if setting.low is not None and isinstance(default, float):
+            descriptor.floating_point_range = [
+                FloatingPointRange(from_value=setting.low, to_value=setting.high)
+            ]
+        elif setting.low is not None:
+            descriptor.integer_range = [
+                IntegerRange(from_value=int(setting.low), to_value=int(setting.high), step=1)
+            ]
+        try:
+            self._node.declare_parameter(name, value, descriptor)
+        except InvalidParameterValueException:
+            # Given out of range from outside: keep the value, so that read() can name it.
+            descriptor.floating_point_range = []
+            descriptor.integer_range = []
+            self._node.declare_parameter(name, value, descriptor)
+
+    def _declare_inputs(self, clouds: Any, cameras: Any) -> None:
+        for group, kind, names in (("clouds", CloudInput, clouds), ("cameras", CameraInput, cameras)):
+            for name in names if isinstance(names, (list, tuple)) else ():
+                for key, setting in input_settings(kind):
+                    full = f"{group}.{name}.{key}"
+                    if isinstance(name, str) and name.isidentifier():
+                        if not self._node.has_parameter(full):
+                            self._declare(full, "", setting)
+
+    def _input(self, kind: type, group: str, name: str) -> Any:
+        values = {}
+        for key, setting in input_settings(kind):
+            full = f"{group}.{name}.{key}"
+            value = self._node.get_parameter(full).value
+            values[key] = setting.checked(full, value, "")
+        return kind(name, **values)
+
+    def _on_set(self, parameters: list[Parameter]) -> SetParametersResult:
+        try:
+            changed = dict(self._checked(parameter) for parameter in parameters)
+            if self._is_configured():
+                self._with(changed)
+        except SettingsError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        return SetParametersResult(successful=True)
+
+    def _on_changed(self, parameters: list[Parameter]) -> None:
+        if self._is_configured():
+            self._settings = self._with(dict(self._checked(parameter) for parameter in parameters))
+
+    def _with(self, changed: dict[str, Any]) -> Settings:
+        known = {name: value for name, value in changed.items() if name in DEFAULTS}
+        return replace(self._settings, **known).with_preset()
+
+    def _checked(self, parameter: Parameter) -> tuple[str, Any]:
+        name = parameter.name
+        setting, default = self._setting(name)
+        if setting is None:
+            return name, parameter.value
+        if self._is_configured() and not setting.live:
+            raise SettingsError(
+                f"{name}: read_only once configured; deactivate and clean up the node first"
+            )
+        if parameter.value is None:
+            return name, default
+        return name, setting.checked(name, parameter.value, default)
+
+    @staticmethod
+    def _setting(name: str) -> tuple[Setting | None, Any]:
+        if name in DEFAULTS:
+            return about(name), DEFAULTS[name]
+        group, _, rest = name.partition(".")
+        for kind, kind_group in ((CloudInput, "clouds"), (CameraInput, "cameras")):
+            keys = dict(input_settings(kind))
+            if group == kind_group and rest.rpartition(".")[2] in keys:
+                return keys[rest.rpartition(".")[2]], ""
+        return None, None

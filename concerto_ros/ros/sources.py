@@ -1,0 +1,197 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The inputs of the node: subscriptions, a mailbox of one each, and how a message becomes a frame."""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from rclpy.node import Node
+from rclpy.qos import qos_profile_sensor_data
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
+
+from concerto_ros.cloud.depth import depth_frame
+from concerto_ros.cloud.frame import Frame
+from concerto_ros.cloud.pairing import StampPairer
+from concerto_ros.cloud.point_cloud2 import decode_point_cloud, stamp_ns
+from concerto_ros.cloud.stamps import StampGate
+from concerto_ros.ros.statistics import Statistics
+from concerto_ros.ros.transforms import Transforms
+from concerto_ros.settings import CameraInput, CloudInput, Settings
+from concerto_ros.stopwatch import Stopwatch
+
+
+@dataclass
+class Pending:
+    """A message on its way into the map; ``frame`` once it is decoded."""
+
+    message: Any
+    deadline: float
+    frame: Frame | None = None
+    watch: Stopwatch = field(default_factory=Stopwatch)
+
+
+class Source(ABC):
+    """One input. Executor callbacks only put messages in; the intake thread does the rest."""
+
+    def __init__(self, name: str, window_seconds: float):
+        self.name = name
+        self.gate = StampGate(int(window_seconds * 1e9))
+        self.pending: Pending | None = None
+        self.due = 0.0
+        self._mailbox: Any = None
+        self._lock = threading.Lock()
+        self._statistics: Statistics | None = None
+        self._wake: Callable[[], None] | None = None
+
+    def open(self, statistics: Statistics, wake: Callable[[], None]) -> None:
+        """Accept messages from now on; ``wake`` is called for each."""
+        self.clear()
+        self._statistics, self._wake = statistics, wake
+
+    def close(self) -> None:
+        """Ignore messages from now on."""
+        self._wake = None
+
+    @property
+    def has_mail(self) -> bool:
+        """Whether a message waits."""
+        return self._mailbox is not None
+
+    def take(self) -> Any:
+        """The waiting message, or None."""
+        with self._lock:
+            message, self._mailbox = self._mailbox, None
+        return message
+
+    def clear(self) -> None:
+        """Forget every message and stamp."""
+        self.take()
+        self.pending = None
+        self.gate.reset()
+
+    def _put(self, message: Any) -> None:
+        if self._wake is None:
+            return
+        self._statistics.received(self.name)
+        with self._lock:
+            replaced, self._mailbox = self._mailbox is not None, message
+        if replaced:
+            self._statistics.dropped(self.name, "superseded")
+        self._wake()
+
+    @abstractmethod
+    def decode(self, pending: Pending, settings: Settings, transforms: Transforms) -> Frame:
+        """The frame of a message, in the sensor's own frame.
+
+        Raises ``InputError``, or ``TransformUnavailable`` where decoding itself needs a transform.
+        """
+
+
+class CloudSource(Source):
+    """A PointCloud2 topic."""
+
+    def __init__(self, node: Node, about: CloudInput, window_seconds: float):
+        super().__init__(about.name, window_seconds)
+        self.subscriptions = [_subscribe(node, PointCloud2, about.topic, self._put)]
+
+    def decode(self, pending: Pending, settings: Settings, transforms: Transforms) -> Frame:
+        with pending.watch("decode"):
+            return decode_point_cloud(
+                pending.message,
+                source=self.name,
+                min_range=settings.min_range,
+                max_range=settings.max_range,
+                max_points=settings.max_points,
+            )
+
+
+class CameraSource(Source):
+    """Colour, depth and camera_info topics, paired by stamp."""
+
+    def __init__(self, node: Node, about: CameraInput, sync_tolerance: float, window_seconds: float):
+        super().__init__(about.name, window_seconds)
+        self._pairer = StampPairer(
+            tolerance=int(sync_tolerance * 1e9), with_color=bool(about.color_topic)
+        )
+        self._pairer_lock = threading.Lock()
+        self._depth_info: CameraInfo | None = None
+        self.subscriptions = [
+            _subscribe(node, _image_type(about.depth_topic), about.depth_topic, self._on("depth")),
+            _subscribe(node, CameraInfo, about.info_topic, self._on("info")),
+        ]
+        if about.color_topic:
+            self.subscriptions.append(
+                _subscribe(node, _image_type(about.color_topic), about.color_topic, self._on("color"))
+            )
+        if about.depth_info_topic:
+            self.subscriptions.append(
+                _subscribe(node, CameraInfo, about.depth_info_topic, self._on_depth_info)
+            )
+
+    def clear(self) -> None:
+        super().clear()
+        with self._pairer_lock:
+            self._pairer.clear()
+
+    def decode(self, pending: Pending, settings: Settings, transforms: Transforms) -> Frame:
+        pair = pending.message
+        depth_to_color = None
+        if self._depth_info is not None and pair.color is not None:
+            depth_frame_id = pair.depth.header.frame_id
+            color_frame_id = pair.color.header.frame_id
+            if depth_frame_id != color_frame_id:
+                depth_to_color = transforms.lookup(
+                    color_frame_id, depth_frame_id, stamp_ns(pair.depth)
+                )
+        return depth_frame(
+            pair.color,
+            pair.depth,
+            pair.info,
+            depth_info=self._depth_info,
+            depth_to_color=depth_to_color,
+            source=self.name,
+            min_range=settings.min_range,
+            max_range=settings.max_range,
+            watch=pending.watch,
+        )
+
+    def _on(self, kind: str) -> Callable[[Any], None]:
+        def receive(message: Any) -> None:
+            if self._wake is None:
+                return
+            with self._pairer_lock:
+                before = self._pairer.dropped
+                pair = self._pairer.add(kind, message)
+                lost = self._pairer.dropped - before
+            if lost:
+                self._statistics.received(self.name, lost)
+                self._statistics.dropped(self.name, "unpaired", count=lost)
+            if pair is not None:
+                self._put(pair)
+
+        return receive
+
+    def _on_depth_info(self, message: CameraInfo) -> None:
+        self._depth_info = message
+
+
+def _image_type(topic: str) -> type:
+    """image_transport's convention: the name of the transport ends the topic."""
+    compressed = topic.endswith(("/compressed", "/compressedDepth"))
+    return CompressedImage if compressed else Image
+
+
+def _subscribe(node: Node, kind: type, topic: str, callback: Callable[[Any], None]):
+    return node.create_subscription(
+        kind,
+        topic,
+        callback,
+        qos_profile_sensor_data,
+        qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+    )

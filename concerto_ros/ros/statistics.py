@@ -1,0 +1,157 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What the node did, counted by stage and by reason; safe to use from several threads."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+
+from concerto_ros.cloud.frame import REASONS
+
+#: Reasons that are normal operation: the sensor is faster than ``input_rate``.
+HARMLESS = frozenset({"superseded"})
+
+#: One log line per input and reason in so many seconds.
+LOG_PERIOD = 10.0
+
+
+@dataclass
+class InputCounts:
+    """Messages of one input."""
+
+    received: int = 0
+    fused: int = 0
+    drops: Counter[str] = field(default_factory=Counter)
+    last_fused: float = -math.inf
+    last_drop: dict[str, float] = field(default_factory=dict)
+    last_error: str = ""
+
+
+@dataclass(frozen=True)
+class Report:
+    """The counts at one moment; times are seconds of :func:`time.monotonic`."""
+
+    inputs: dict[str, InputCounts]
+    stage_ms: dict[str, float]
+    latency_ms: float
+    points: int
+    voxels: int
+    evicted: int
+    inferences: int
+    failures: int
+    last_failure: float
+    failure: str
+    stamp: int
+    time: float
+
+    @property
+    def drops(self) -> Counter[str]:
+        """Messages not used, over all inputs."""
+        return sum((counts.drops for counts in self.inputs.values()), Counter())
+
+
+class Statistics:
+    """Counts since activation."""
+
+    def __init__(self, inputs: list[str]):
+        self._lock = threading.Lock()
+        self._inputs = {name: InputCounts() for name in inputs}
+        self._logged: dict[tuple[str, str], float] = {}
+        self._intake_ms: dict[str, float] = {}
+        self._inference_ms: dict[str, float] = {}
+        self._latency_ms = math.nan
+        self._points = self._voxels = self._evicted = 0
+        self._inferences = self._failures = 0
+        self._last_failure = -math.inf
+        self._failure = ""
+        self._stamp = 0
+
+    def received(self, source: str, count: int = 1) -> None:
+        """Messages came in; an RGB-D pair is one."""
+        with self._lock:
+            self._inputs[source].received += count
+
+    def dropped(self, source: str, reason: str, text: str = "", count: int = 1) -> bool:
+        """Messages are not used; whether that is due to be logged."""
+        if reason not in REASONS:
+            raise KeyError(f"reason {reason!r} is not one of {sorted(REASONS)}")
+        with self._lock:
+            counts = self._inputs[source]
+            now = time.monotonic()
+            counts.drops[reason] += count
+            counts.last_drop[reason] = now
+            if reason in HARMLESS:
+                return False
+            counts.last_error = text or REASONS[reason]
+            due = now - self._logged.get((source, reason), -math.inf) >= LOG_PERIOD
+            if due:
+                self._logged[source, reason] = now
+            return due
+
+    def fused(
+        self, source: str, points: int, evicted: int, stamp: int, stage_ms: dict[str, float]
+    ) -> None:
+        """A frame is in the map."""
+        with self._lock:
+            counts = self._inputs[source]
+            counts.fused += 1
+            counts.last_fused = time.monotonic()
+            self._points = points
+            self._evicted += evicted
+            self._stamp = max(self._stamp, stamp)
+            self._intake_ms = stage_ms
+
+    def inferred(self, voxels: int, latency_ms: float, stage_ms: dict[str, float]) -> None:
+        """A prediction was published."""
+        with self._lock:
+            self._inferences += 1
+            self._voxels = voxels
+            self._latency_ms = latency_ms
+            self._inference_ms = stage_ms
+
+    def failed(self, text: str) -> bool:
+        """An inference raised; whether that is due to be logged."""
+        with self._lock:
+            now = time.monotonic()
+            due = now - self._last_failure >= LOG_PERIOD
+            self._failures += 1
+            self._last_failure = now
+            self._failure = text
+            return due
+
+    def restarted(self) -> None:
+        """Time began again: stamps start afresh, the counts go on."""
+        with self._lock:
+            self._stamp = 0
+
+    def report(self) -> Report:
+        """A copy of everything counted so far."""
+        with self._lock:
+            return Report(
+                inputs={
+                    name: InputCounts(
+                        counts.received,
+                        counts.fused,
+                        Counter(counts.drops),
+                        counts.last_fused,
+                        dict(counts.last_drop),
+                        counts.last_error,
+                    )
+                    for name, counts in self._inputs.items()
+                },
+                stage_ms={**self._intake_ms, **self._inference_ms},
+                latency_ms=self._latency_ms,
+                points=self._points,
+                voxels=self._voxels,
+                evicted=self._evicted,
+                inferences=self._inferences,
+                failures=self._failures,
+                last_failure=self._last_failure,
+                failure=self._failure,
+                stamp=self._stamp,
+                time=time.monotonic(),
+            )

@@ -1,0 +1,288 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Every parameter of the package: name, default, meaning, unit and range, in this one place.
+
+The ROS node declares its parameters from these fields, ``config/perception.yaml`` and the table in
+the README are checked against them, and :class:`~concerto_ros.pipeline.SemanticPipeline` is built
+from the same object.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from concerto_ros.cloud.model_input import PRESETS
+
+PRECISIONS = ("auto", "float32", "bfloat16", "float16")
+
+
+class SettingsError(ValueError):
+    """A setting that cannot be used: the text names it, the value got and what is wanted."""
+
+
+def setting(
+    default: Any,
+    text: str,
+    *,
+    unit: str = "",
+    low: float | None = None,
+    high: float | None = None,
+    choices: tuple[str, ...] = (),
+    live: bool = False,
+    required: bool = False,
+) -> Any:
+    """A dataclass field that knows what a person needs to set it.
+
+    ``live`` settings may change while the node runs, the others only while it is unconfigured.
+    ``required`` ones may not be left empty.
+    """
+    about = Setting(text, unit, low, high, choices, live, required)
+    return field(default=default, metadata={"setting": about})
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a value means and which values are accepted."""
+
+    text: str
+    unit: str
+    low: float | None
+    high: float | None
+    choices: tuple[str, ...]
+    live: bool
+    required: bool
+
+    @property
+    def wanted(self) -> str:
+        """The accepted values in words."""
+        if self.choices:
+            return "one of " + ", ".join(self.choices)
+        if self.low is not None:
+            return f"{self.low:g} to {self.high:g}" + (f" {self.unit}" if self.unit else "")
+        return "a name" if self.required else "text"
+
+    @property
+    def description(self) -> str:
+        """Meaning, unit and range in one line."""
+        notes = [self.wanted] if self.choices or self.low is not None else []
+        if not self.live:
+            notes.append("fixed once configured")
+        return f"{self.text} [{'; '.join(notes)}]" if notes else self.text
+
+    def checked(self, name: str, value: Any, default: Any) -> Any:
+        """``value`` in the type of ``default``, or :class:`SettingsError`."""
+        kind = type(default)
+        if kind is float and type(value) is int:
+            value = float(value)
+        if kind is tuple:
+            if not isinstance(value, (list, tuple)) or any(type(v) is not str for v in value):
+                raise SettingsError(f"{name}: got {value!r}, wanted a list of names")
+            return tuple(entry for entry in value if entry)
+        if type(value) is not kind:
+            raise SettingsError(
+                f"{name}: got {value!r} of type {type(value).__name__}, wanted {kind.__name__}"
+                f" ({self.wanted})"
+            )
+        outside = self.low is not None and not self.low <= value <= self.high
+        if outside or (self.choices and value not in self.choices):
+            raise SettingsError(f"{name}: got {value!r}, wanted {self.wanted}")
+        if self.required and not value:
+            raise SettingsError(f"{name}: got {value!r}, wanted {self.wanted}")
+        return value
+
+
+@dataclass(frozen=True)
+class CloudInput:
+    """A PointCloud2 topic."""
+
+    name: str
+    topic: str = setting("", "PointCloud2 topic", required=True)
+
+
+@dataclass(frozen=True)
+class CameraInput:
+    """An RGB-D camera. A topic that ends in /compressed or /compressedDepth is read as such."""
+
+    name: str
+    color_topic: str = setting("", "colour image topic; empty: depth only")
+    depth_topic: str = setting("", "depth image topic (REP-118), best aligned to colour", required=True)
+    info_topic: str = setting(
+        "", "camera_info of the colour image (of the depth image where there is no colour)", required=True
+    )
+    depth_info_topic: str = setting(
+        "", "camera_info of the depth image, needed only where depth is not aligned to colour"
+    )
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The parameters of the perception node and of the pipeline."""
+
+    # Inputs
+    clouds: tuple[str, ...] = setting((), "names of the PointCloud2 inputs; [''] means none")
+    cameras: tuple[str, ...] = setting((), "names of the RGB-D inputs; [''] means none")
+    fixed_frame: str = setting(
+        "odom", "frame the map is kept in; continuous, as odom in REP-105", required=True
+    )
+    robot_frame: str = setting(
+        "", "frame of the robot, the centre of the window; empty: the sensor's own origin"
+    )
+    sync_tolerance: float = setting(
+        0.02, "largest stamp difference of colour and depth", unit="s", low=0.0, high=1.0
+    )
+    transform_timeout: float = setting(
+        0.5, "how long a frame waits for its transform", unit="s", low=0.0, high=10.0, live=True
+    )
+    input_rate: float = setting(
+        5.0, "most frames a second fused from each input", unit="Hz", low=0.1, high=100.0, live=True
+    )
+    max_points: int = setting(
+        2_000_000, "a cloud with more points than this is refused", low=1, high=100_000_000, live=True
+    )
+    min_range: float = setting(
+        0.0, "points nearer to the sensor are left out; 0: the preset's", unit="m", low=0.0,
+        high=1000.0, live=True,
+    )  # fmt: skip
+    max_range: float = setting(
+        0.0, "points farther from the sensor are left out; 0: the preset's", unit="m", low=0.0,
+        high=1000.0, live=True,
+    )  # fmt: skip
+
+    # Map
+    preset: str = setting(
+        "indoor", "voxel size, ranges and input convention of the model", choices=tuple(PRESETS)
+    )
+    voxel_size: float = setting(
+        0.0, "edge of a voxel; 0: the preset's, which the models are trained for", unit="m",
+        low=0.0, high=10.0,
+    )  # fmt: skip
+    window_seconds: float = setting(
+        5.0, "a voxel leaves when it was last seen longer ago than this, by sensor stamps",
+        unit="s", low=0.05, high=86400.0,
+    )  # fmt: skip
+    window_frames: int = setting(
+        0, "a voxel leaves when it was last seen more frames ago than this; 0: no limit", low=0,
+        high=1_000_000,
+    )  # fmt: skip
+    window_radius: float = setting(
+        0.0, "a voxel leaves when it is farther from the robot than this; 0: the preset's", unit="m",
+        low=0.0, high=10000.0,
+    )  # fmt: skip
+    max_voxels: int = setting(
+        200_000, "ceiling of the map; the farthest voxels leave first", low=1, high=20_000_000
+    )
+
+    # Model
+    checkpoint: str = setting(
+        "demo", "encoder: demo, an official name or a file", required=True
+    )
+    head: str = setting(
+        "", "linear head: an official name or a file; empty: none, no labels (demo brings its own)"
+    )
+    label_set: str = setting(
+        "", "names and colours: scannet20, scannet200, s3dis, semantickitti, nuscenes or a file;"
+        " empty: the one with as many classes as the head"
+    )  # fmt: skip
+    device: str = setting("auto", "auto, cpu, cuda or cuda:N; auto: cuda where there is one", required=True)
+    precision: str = setting(
+        "auto", "auto: bfloat16 on cuda, float32 on cpu", choices=PRECISIONS
+    )
+    estimate_normals: bool = setting(
+        True, "fit normals to the voxels whose sensor gives none"
+    )
+
+    # Inference
+    rate: float = setting(
+        5.0, "most inferences a second", unit="Hz", low=0.01, high=100.0, live=True
+    )
+
+    def __post_init__(self) -> None:
+        for name, value in ((f.name, getattr(self, f.name)) for f in fields(self)):
+            object.__setattr__(self, name, about(name).checked(name, value, DEFAULTS.get(name, value)))
+        both = set(self.clouds) & set(self.cameras)
+        names = self.clouds + self.cameras
+        for name in names:
+            if not name.isidentifier():
+                raise SettingsError(
+                    f"clouds, cameras: got the name {name!r}, wanted letters, digits and _"
+                )
+        if both or len(set(names)) < len(names):
+            raise SettingsError(f"clouds, cameras: got {list(names)}, wanted each name only once")
+        if self.max_range and self.max_range <= self.min_range:
+            raise SettingsError(
+                f"max_range: got {self.max_range:g} m, wanted more than min_range, {self.min_range:g} m"
+            )
+
+    def with_preset(self) -> Settings:
+        """The same settings with every 0 that means "the preset's" replaced."""
+        preset = PRESETS[self.preset]
+        return replace(
+            self,
+            voxel_size=self.voxel_size or preset.voxel_size,
+            min_range=self.min_range or preset.min_range,
+            max_range=self.max_range or preset.max_range,
+            window_radius=self.window_radius or preset.window_radius,
+        )
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any]) -> Settings:
+        """Settings from ``{name: value}``; unknown names are refused."""
+        for name in values:
+            if name not in DEFAULTS:
+                raise SettingsError(f"{name}: unknown parameter, wanted one of {sorted(DEFAULTS)}")
+        return cls(**values)
+
+    @classmethod
+    def from_config(cls, path: str | Path) -> Settings:
+        """Settings from a ROS parameter file such as ``config/perception.yaml``.
+
+        The topics of the inputs (``clouds.<name>.topic``) and the parameters that only the node
+        has are left to it.
+        """
+        values = dict(read_parameters(path))
+        return cls.from_mapping(
+            {name: value for name, value in values.items() if "." not in name and name not in NODE_ONLY}
+        )
+
+
+#: Parameters that a file may hold for the node and that are no business of the pipeline.
+NODE_ONLY = frozenset({"autostart", "use_sim_time"})
+
+DEFAULTS: dict[str, Any] = {f.name: f.default for f in fields(Settings)}
+
+
+def about(name: str) -> Setting:
+    """The description of the parameter ``name`` of :class:`Settings`."""
+    return Settings.__dataclass_fields__[name].metadata["setting"]
+
+
+def input_settings(kind: type[CloudInput] | type[CameraInput]) -> Iterator[tuple[str, Setting]]:
+    """``(name, description)`` of the parameters that each input of this kind has."""
+    for entry in fields(kind):
+        if "setting" in entry.metadata:
+            yield entry.name, entry.metadata["setting"]
+
+
+def read_parameters(path: str | Path) -> Iterator[tuple[str, Any]]:
+    """``(dotted name, value)`` of a ROS parameter file, whatever node name it is filed under."""
+    with open(path, encoding="utf-8") as file:
+        tree = yaml.safe_load(file)
+    if not isinstance(tree, dict):
+        raise SettingsError(f"{path}: got no mapping, wanted a ROS parameter file")
+    for node, body in tree.items():
+        if not isinstance(body, dict) or "ros__parameters" not in body:
+            raise SettingsError(f"{path}: {node} has no ros__parameters")
+        yield from _flatten(body["ros__parameters"] or {})
+
+
+def _flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _flatten(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
