@@ -41,7 +41,7 @@ def _places() -> list[Path]:
     places = []
     # Only a folder that is the package's own source tree counts: in an installed environment the
     # folder above is site-packages, where a stray "config" could be anybody's.
-    if (module.parents[1] / "package.xml").is_file():
+    if (module.parents[1] / "msg" / "SemanticClass.msg").is_file():
         places.append(module.parents[1])
     prefixes = [
         entry for entry in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if entry

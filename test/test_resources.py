@@ -43,7 +43,7 @@ def installed(tmp_path, monkeypatch):
 
 def test_the_source_tree_is_looked_in_first(monkeypatch, tmp_path):
     monkeypatch.setenv("AMENT_PREFIX_PATH", str(tmp_path))
-    if not (SOURCE.parents[1] / "package.xml").exists():
+    if not (SOURCE.parents[1] / "msg").exists():
         pytest.skip("runs against an installed package")
     assert resources.share_path("config/labels") == SOURCE.parents[1] / "config/labels"
 
