@@ -1,2 +1,9 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
+"""What reads features: linear heads, PCA colours."""
+
+from __future__ import annotations
+
+from concerto_ros.heads.linear import LinearHead
+
+__all__ = ["LinearHead"]

@@ -1,0 +1,112 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Linear heads: one matrix from features to class scores, in the official file layout."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+from torch import nn
+
+from concerto_ros.ptv3.checkpoint import (
+    DEMO,
+    OFFICIAL_HEADS,
+    CheckpointError,
+    load_strictly,
+    log_licence,
+    randomise,
+    read_checkpoint,
+)
+from concerto_ros.ptv3.encoder import Encoder
+
+#: Classes of the untrained stand-in, as many as ScanNet-20 has.
+DEMO_CLASSES = 20
+
+
+class LinearHead(nn.Module):
+    """Class scores of each point from its feature.
+
+    Attributes
+    ----------
+    name: what a person asked for.
+    trained: False for a stand-in with random weights.
+    in_channels: feature width, what ``Pyramid.upcast`` must give.
+    num_classes: scores for each point, in label order.
+    """
+
+    def __init__(
+        self, in_channels: int, num_classes: int, *, name: str = "", trained: bool = True
+    ):
+        super().__init__()
+        self.name = name
+        self.trained = trained
+        self.seg_head = nn.Linear(in_channels, num_classes)
+
+    @classmethod
+    def load(
+        cls,
+        name_or_path: str | os.PathLike,
+        encoder: Encoder | None = None,
+        *,
+        download: bool = True,
+    ) -> LinearHead:
+        """A head in evaluation mode, on the device and in the precision of ``encoder`` if given.
+
+        ``name_or_path``: an official file (config ``backbone_out_channels`` and ``num_classes``,
+        state dict ``seg_head.weight`` and ``seg_head.bias``), an official name, or ``demo`` for
+        fixed random weights over all levels of ``encoder``. Raises CheckpointError (a ValueError)
+        for a file that cannot be had or does not fit, ValueError for a head that does not fit
+        the encoder.
+        """
+        if os.fspath(name_or_path) == DEMO:
+            if encoder is None:
+                raise ValueError("the demo head takes its width from an encoder, got encoder=None")
+            width = sum(encoder.channels)
+            head = cls(width, DEMO_CLASSES, name="demo (untrained)", trained=False)
+            randomise(head, seed=1)
+        else:
+            content, path = read_checkpoint(name_or_path, OFFICIAL_HEADS, download=download)
+            head = cls(*_shape(content["config"], path), name=os.fspath(name_or_path))
+            load_strictly(head, content["state_dict"], path)
+            log_licence(content, path)
+        if encoder is not None:
+            head.concat_levels(encoder)
+            like = next(encoder.parameters())
+            head = head.to(device=like.device, dtype=like.dtype)
+        return head.eval().requires_grad_(False)
+
+    @property
+    def in_channels(self) -> int:
+        return self.seg_head.in_features
+
+    @property
+    def num_classes(self) -> int:
+        return self.seg_head.out_features
+
+    def forward(self, feat: torch.Tensor) -> torch.Tensor:
+        """(N, in_channels) -> (N, num_classes) logits."""
+        return self.seg_head(feat)
+
+    def concat_levels(self, encoder: Encoder) -> int:
+        """How many levels ``upcast`` must join to give this head's width.
+
+        Raises ValueError naming both widths if no number does.
+        """
+        widths = [sum(encoder.channels[-1 - joined :]) for joined in range(len(encoder.channels))]
+        if self.in_channels not in widths:
+            raise ValueError(
+                f"head {self.name!r} takes {self.in_channels} channels, encoder {encoder.name!r} "
+                f"gives {' or '.join(map(str, widths))}; wanted a head trained on this encoder"
+            )
+        return widths.index(self.in_channels)
+
+
+def _shape(config: dict, path: os.PathLike) -> tuple[int, int]:
+    fields = ("backbone_out_channels", "num_classes")
+    shape = tuple(config.get(field) for field in fields)
+    if set(config) != set(fields) or not all(type(n) is int and n > 0 for n in shape):
+        raise CheckpointError(
+            f"{path} has config {config}, wanted the whole numbers {' and '.join(fields)}"
+        )
+    return shape

@@ -1,0 +1,91 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Self-attention within patches of a cloud ordered along a space-filling curve."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn.functional import scaled_dot_product_attention
+
+from concerto_ros.ptv3.hierarchy import Level
+from concerto_ros.ptv3.patches import PatchGroup
+
+
+class RotaryEmbedding(nn.Module):
+    """Rotary position embedding (Su et al., 2021) of the three coordinates, as in Utonia.
+
+    A head's channels fall into three thirds for x, y and z; each third into two halves that turn
+    together by ``coordinate * inv_freq``. Angles are float32 whatever the weights are.
+    """
+
+    def __init__(self, head_channels: int, base: float):
+        super().__init__()
+        third = head_channels // 3
+        exponent = torch.arange(0, third, 2, dtype=torch.float32) / third
+        self.register_buffer("inv_freq", base**-exponent)
+
+    def _apply(self, fn, recurse=True):
+        """Follow the module to another device, but never to another precision."""
+        exact = self.inv_freq
+        super()._apply(fn, recurse)
+        self.inv_freq = exact.to(self.inv_freq.device)
+        return self
+
+    def forward(self, heads: torch.Tensor, coord: torch.Tensor) -> torch.Tensor:
+        """Turn (N, ..., D) channels by the angles of (N, 3) coordinates."""
+        angle = coord[:, :, None] * self.inv_freq
+        angle = angle.view(len(coord), *[1] * (heads.ndim - 2), 3, 1, -1)
+        first, second = heads.unflatten(-1, (3, 2, -1)).float().split(1, dim=-2)
+        cos, sin = angle.cos(), angle.sin()
+        turned = torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-2)
+        return turned.flatten(-3).to(heads.dtype)
+
+
+class PatchAttention(nn.Module):
+    """Multi-head self-attention, every patch by itself."""
+
+    def __init__(
+        self,
+        channels: int,
+        num_heads: int,
+        *,
+        qkv_bias: bool,
+        qk_scale: float | None,
+        rope_base: float | None,
+    ):
+        super().__init__()
+        self.num_heads = num_heads
+        self.scale = qk_scale or (channels // num_heads) ** -0.5
+        self.qkv = nn.Linear(channels, 3 * channels, bias=qkv_bias)
+        self.proj = nn.Linear(channels, channels)
+        self.rope = None
+        if rope_base is not None:
+            self.rope = RotaryEmbedding(channels // num_heads, rope_base)
+
+    def forward(self, feat: torch.Tensor, level: Level, patching: tuple[str, int]) -> torch.Tensor:
+        """(N, C) -> (N, C). ``patching`` is the (curve, patch size) to attend in."""
+        patches = level.patches[patching]
+        ordered = feat.index_select(0, patches.order)
+        heads = self.qkv(ordered).view(len(feat), 3, self.num_heads, -1)
+        if self.rope is not None:
+            turned = self.rope(heads[:, :2], level.coord.index_select(0, patches.order))
+            heads = torch.cat([turned, heads[:, 2:]], dim=1)
+        mixed = [self._attend(heads, group) for group in patches.groups]
+        mixed = mixed[0] if len(mixed) == 1 else torch.cat(mixed)
+        return self.proj(mixed.index_select(0, patches.restore))
+
+    def _attend(self, heads: torch.Tensor, group: PatchGroup) -> torch.Tensor:
+        """(N, 3, H, D) ordered rows -> (count * Q, C) for the queries of one group."""
+        query = _patches(heads[group.queries, 0], group.count)
+        key = _patches(heads[group.keys, 1], group.count)
+        value = _patches(heads[group.keys, 2], group.count)
+        mixed = scaled_dot_product_attention(
+            query, key, value, attn_mask=group.mask, scale=self.scale
+        )
+        return mixed.transpose(1, 2).flatten(0, 1).flatten(1)
+
+
+def _patches(rows: torch.Tensor, count: int) -> torch.Tensor:
+    """(count * K, H, D) -> (count, H, K, D)."""
+    return rows.unflatten(0, (count, -1)).transpose(1, 2)

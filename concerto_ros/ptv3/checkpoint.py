@@ -1,0 +1,214 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Checkpoints: official files unchanged, official names by download, an untrained stand-in."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from concerto_ros.ptv3.config import PTv3Config
+from concerto_ros.ptv3.encoder import Encoder
+
+log = logging.getLogger(__name__)
+
+#: Official encoders and the Hugging Face repository that holds ``<name>.pth``.
+OFFICIAL_ENCODERS = {
+    "concerto_small": "Pointcept/Concerto",
+    "concerto_base": "Pointcept/Concerto",
+    "concerto_large": "Pointcept/Concerto",
+    "concerto_large_outdoor": "Pointcept/Concerto",
+    "concerto_base_siglip": "Pointcept/Concerto",
+    "sonata": "facebook/sonata",
+    "sonata_small": "facebook/sonata",
+    "utonia": "Pointcept/Utonia",
+}
+
+#: Official linear heads (ScanNet, 20 classes), likewise.
+OFFICIAL_HEADS = {
+    "concerto_large_linear_prob_head_sc": "Pointcept/Concerto",
+    "sonata_linear_prob_head_sc": "facebook/sonata",
+    "utonia_linear_prob_head_sc": "Pointcept/Utonia",
+}
+
+#: The licence under which all three repositories release their weights.
+OFFICIAL_LICENCE = "CC-BY-NC 4.0 (not for commercial use)"
+
+#: The name of the untrained stand-in.
+DEMO = "demo"
+
+#: Parameters that only training reads. Nothing else may be missing or left over.
+TRAINING_PARAMETERS = frozenset({"embedding.mask_token"})
+
+#: Shape of the untrained stand-in: a small Concerto, some 0.1 s for 20 000 voxels on two cores.
+DEMO_CONFIG = PTv3Config(
+    in_channels=9,
+    order=("z", "z-trans", "hilbert", "hilbert-trans"),
+    enc_depths=(1, 1, 1, 2, 1),
+    enc_channels=(32, 48, 64, 96, 128),
+    enc_num_head=(2, 3, 4, 6, 8),
+    enc_patch_size=(128, 128, 128, 128, 128),
+    enc_mode=True,
+)
+
+
+class CheckpointError(ValueError):
+    """A file that is not the checkpoint it should be, or cannot be had; one line, actionable."""
+
+
+def load_encoder(
+    name_or_path: str | os.PathLike,
+    *,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype = torch.float32,
+    download: bool = True,
+) -> Encoder:
+    """An encoder in evaluation mode.
+
+    ``name_or_path``: an official file ``{"config", "state_dict"}``, an official name
+    (:data:`OFFICIAL_ENCODERS`), or ``demo`` for a small one with fixed random weights. A name is
+    looked for in :func:`checkpoint_folder`, then in the cache of ``huggingface_hub``, then
+    downloaded, unless ``download`` is False.
+
+    Raises CheckpointError (a ValueError) for a file that cannot be had, is not a checkpoint, or
+    does not fit its config; ConfigError for a config field that cannot be honoured.
+    """
+    if os.fspath(name_or_path) == DEMO:
+        encoder = untrained_encoder(DEMO_CONFIG, name="demo (untrained)")
+    else:
+        content, path = read_checkpoint(name_or_path, OFFICIAL_ENCODERS, download=download)
+        state = content["state_dict"]
+        rotary = any(key.endswith("attn.rope.inv_freq") for key in state)
+        config = PTv3Config.from_official(content["config"], rotary=rotary)
+        encoder = Encoder(config, name=os.fspath(name_or_path))
+        load_strictly(encoder, state, path, ignored=TRAINING_PARAMETERS)
+        log_licence(content, path)
+    return encoder.to(device=device, dtype=dtype).eval().requires_grad_(False)
+
+
+def untrained_encoder(config: PTv3Config, *, name: str, seed: int = 0) -> Encoder:
+    """An encoder whose random weights depend on the seed alone, for trying things out."""
+    encoder = Encoder(config, name=name, trained=False)
+    randomise(encoder, seed)
+    return encoder.eval()
+
+
+@torch.no_grad()
+def randomise(module: nn.Module, seed: int) -> None:
+    """Fill every matrix with normal numbers of unit gain from a generator of its own.
+
+    Biases become zero; what normalises or scales keeps its value.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    for name, parameter in module.named_parameters():
+        if parameter.ndim > 1:
+            gain = 1 / math.sqrt(parameter[0].numel())
+            parameter.copy_(torch.randn(parameter.shape, generator=generator) * gain)
+        elif name.endswith("bias"):
+            parameter.zero_()
+
+
+def checkpoint_folder() -> Path:
+    """Where files fetched by hand are looked for: ``~/.cache/concerto_ros``."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "concerto_ros"
+
+
+def read_checkpoint(
+    name_or_path: str | os.PathLike, official: dict[str, str], *, download: bool = True
+) -> tuple[dict[str, Any], Path]:
+    """The content ``{"config", "state_dict", ...}`` of a file or official name, and its path."""
+    path = _find(os.fspath(name_or_path), official, download)
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CheckpointError(f"{path} cannot be read as a checkpoint of tensors: {reason}") from (
+            error
+        )
+    for part in ("config", "state_dict"):
+        if not isinstance(content, dict) or not isinstance(content.get(part), dict):
+            found = sorted(map(str, content)) if isinstance(content, dict) else type(content)
+            raise CheckpointError(
+                f"{path} has no dict {part!r}; wanted 'config' and 'state_dict', found {found}"
+            )
+    return content, path
+
+
+def load_strictly(
+    module: nn.Module,
+    state: dict[str, torch.Tensor],
+    path: Path,
+    *,
+    ignored: frozenset[str] = frozenset(),
+) -> None:
+    """Copy a state dict into a module; every name and shape must fit, but for ``ignored``."""
+    state = {name: value for name, value in state.items() if name not in ignored}
+    own = module.state_dict()
+    faults = [
+        f"{what}: {', '.join(names[:4])}{f' and {len(names) - 4} more' if names[4:] else ''}"
+        for what, names in (
+            ("missing", sorted(own.keys() - state.keys())),
+            ("unexpected", sorted(state.keys() - own.keys())),
+            (
+                "wrong shape",
+                [
+                    f"{name} {tuple(state[name].shape)} instead of {tuple(own[name].shape)}"
+                    for name in sorted(own.keys() & state.keys())
+                    if state[name].shape != own[name].shape
+                ],
+            ),
+        )
+        if names
+    ]
+    if faults:
+        raise CheckpointError(
+            f"the state_dict of {path} does not fit its config; {'; '.join(faults)}"
+        )
+    module.load_state_dict(state)
+
+
+def log_licence(content: dict[str, Any], path: Path) -> None:
+    """Say under which licence these weights may be used."""
+    official = path.stem in OFFICIAL_ENCODERS or path.stem in OFFICIAL_HEADS
+    licence = content.get("license") or (OFFICIAL_LICENCE if official else None)
+    if licence:
+        log.info("weights of %s: licence %s", path.name, licence)
+    else:
+        log.info("weights of %s: no licence is named in the file", path.name)
+
+
+def _find(wanted: str, official: dict[str, str], download: bool) -> Path:
+    path = Path(wanted).expanduser()
+    if path.is_file():
+        return path
+    if wanted not in official:
+        hint = f" (the official name is {path.stem!r})" if path.stem in official else ""
+        raise CheckpointError(
+            f"checkpoint {wanted!r} is neither a file nor an official name{hint}; wanted a path, "
+            f"{DEMO!r} or one of {', '.join(official)}"
+        )
+    file, repository = f"{wanted}.pth", official[wanted]
+    placed = checkpoint_folder() / file
+    if placed.is_file():
+        return placed
+    try:
+        return _fetch(repository, file, download)
+    except Exception as error:  # whatever a network, proxy, cache or missing package raises
+        reason = type(error).__name__ if download else "download is off"
+        raise CheckpointError(
+            f"cannot fetch {file} of huggingface.co/{repository} ({reason}): download that file, "
+            f"then put it at {placed} or give its path instead of the name"
+        ) from error
+
+
+def _fetch(repository: str, file: str, download: bool) -> Path:
+    from huggingface_hub import hf_hub_download
+
+    return Path(hf_hub_download(repository, file, local_files_only=not download))

@@ -1,0 +1,204 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The fields of an official checkpoint's ``config``: honoured, known not to matter, or refused."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+from typing import Any
+
+from concerto_ros.ptv3.serialization import CURVES
+
+#: Fields that act on training only, or only choose a kernel. They never change what inference
+#: computes, so their value is not looked at.
+WITHOUT_EFFECT = frozenset(
+    {
+        "attn_drop",
+        "proj_drop",
+        "drop_path",
+        "shuffle_orders",
+        "shift_coords",
+        "jitter_coords",
+        "rescale_coords",
+        "freeze_encoder",
+        "mask_token",
+        "traceable",
+        "enable_flash",
+        "upcast_attention",
+        "upcast_softmax",
+    }
+)
+
+
+class ConfigError(ValueError):
+    """A config field this encoder cannot honour; the text names the field and the value got."""
+
+
+@dataclass(frozen=True)
+class PTv3Config:
+    """Shape of a Point Transformer V3 (Wu et al., CVPR 2024) as Sonata, Concerto, Utonia use it.
+
+    Names, meanings and defaults are those of the official checkpoints. Per-stage tuples run from
+    the finest level to the coarsest. ``rotary`` is not in the official config: the state dict
+    tells it (:mod:`concerto_ros.ptv3.checkpoint`).
+
+    Raises
+    ------
+    ConfigError: a value that contradicts another or cannot be computed.
+    """
+
+    in_channels: int = 6
+    order: tuple[str, ...] = ("z", "z-trans")
+    stride: tuple[int, ...] = (2, 2, 2, 2)
+    enc_depths: tuple[int, ...] = (3, 3, 3, 12, 3)
+    enc_channels: tuple[int, ...] = (48, 96, 192, 384, 512)
+    enc_num_head: tuple[int, ...] = (3, 6, 12, 24, 32)
+    enc_patch_size: tuple[int, ...] = (1024, 1024, 1024, 1024, 1024)
+    dec_depths: tuple[int, ...] = (3, 3, 3, 3)
+    dec_channels: tuple[int, ...] = (96, 96, 192, 384)
+    dec_num_head: tuple[int, ...] = (6, 6, 12, 32)
+    dec_patch_size: tuple[int, ...] = (1024, 1024, 1024, 1024)
+    mlp_ratio: float = 4.0
+    qkv_bias: bool = True
+    qk_scale: float | None = None
+    layer_scale: float | None = None
+    pre_norm: bool = True
+    enc_mode: bool = False
+    rope_base: float = 10.0
+    rotary: bool = False
+
+    @classmethod
+    def from_official(cls, config: dict[str, Any], *, rotary: bool = False) -> PTv3Config:
+        """Read the ``config`` of an official file.
+
+        Raises ConfigError for a field that is not known, or that would change the result and is
+        not implemented (``enable_rpe=True``).
+        """
+        if not isinstance(config, dict):
+            raise ConfigError(f"config is a {type(config).__name__}, wanted a dict of fields")
+        if config.get("enable_rpe"):
+            raise ConfigError(
+                f"config field enable_rpe={config['enable_rpe']!r} (learned relative position "
+                "bias) is not implemented; wanted False, as in every official checkpoint"
+            )
+        known = {field.name for field in fields(cls)} - {"rotary"}
+        chosen = {}
+        for name, value in config.items():
+            if name in known:
+                chosen[name] = value
+            elif name not in WITHOUT_EFFECT and name != "enable_rpe":
+                raise ConfigError(f"config field {name}={value!r} is not known to this encoder")
+        return cls(rotary=rotary, **chosen)
+
+    def __post_init__(self):
+        if isinstance(self.order, str):
+            object.__setattr__(self, "order", (self.order,))
+        for name in _TUPLES:
+            value = getattr(self, name)
+            if not isinstance(value, (tuple, list)):
+                raise ConfigError(f"config field {name}={value!r} wants one value per stage")
+            object.__setattr__(self, name, tuple(value))
+        self._check_scalars()
+        self._check_order()
+        self._check_stages("enc", max(len(self.enc_depths), 1))
+        if len(self.stride) != len(self.enc_depths) - 1:
+            raise ConfigError(
+                f"config field stride={self.stride!r} wants {len(self.enc_depths) - 1} values, "
+                "one less than enc_depths"
+            )
+        if not self.enc_mode:
+            self._check_stages("dec", len(self.enc_depths) - 1)
+
+    def _check_scalars(self):
+        if not _is_count(self.in_channels):
+            raise ConfigError(
+                f"config field in_channels={self.in_channels!r} wants a whole number of at least 1"
+            )
+        for name in ("mlp_ratio", "rope_base"):
+            if not _is_number(getattr(self, name)) or getattr(self, name) <= 0:
+                raise ConfigError(
+                    f"config field {name}={getattr(self, name)!r} wants a number above 0"
+                )
+        for name in ("qk_scale", "layer_scale"):
+            if getattr(self, name) is not None and not _is_number(getattr(self, name)):
+                raise ConfigError(
+                    f"config field {name}={getattr(self, name)!r} wants a number or None"
+                )
+        for name in ("qkv_bias", "pre_norm", "enc_mode"):
+            if not isinstance(getattr(self, name), bool):
+                raise ConfigError(
+                    f"config field {name}={getattr(self, name)!r} wants True or False"
+                )
+
+    def _check_order(self):
+        unknown = [order for order in self.order if order not in CURVES]
+        if unknown or not self.order:
+            raise ConfigError(
+                f"config field order={self.order!r} wants one or more of {', '.join(CURVES)}"
+            )
+
+    def _check_stages(self, part: str, stages: int):
+        for kind, least in (("depths", 0), ("channels", 1), ("num_head", 1), ("patch_size", 1)):
+            values = getattr(self, f"{part}_{kind}")
+            good = all(_is_count(value, least) for value in values)
+            if len(values) != stages or not good:
+                raise ConfigError(
+                    f"config field {part}_{kind}={values!r} wants {stages} whole numbers of at "
+                    f"least {least}"
+                )
+        if not all(_is_count(stride) for stride in self.stride):
+            raise ConfigError(f"config field stride={self.stride!r} wants whole numbers above 0")
+        channels, heads = getattr(self, f"{part}_channels"), getattr(self, f"{part}_num_head")
+        for width, count in zip(channels, heads, strict=True):
+            if width % count:
+                raise ConfigError(
+                    f"config field {part}_num_head={heads!r}: {width} channels do not divide into "
+                    f"{count} heads"
+                )
+            if self.rotary and width // count % 6:
+                raise ConfigError(
+                    f"config field {part}_num_head={heads!r}: rotary embedding wants a head width "
+                    f"that is a multiple of 6, got {width} / {count} = {width // count}"
+                )
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """Feature width of each level of the pyramid that the model returns."""
+        return self.enc_channels if self.enc_mode else (self._output_channels,)
+
+    @property
+    def _output_channels(self) -> int:
+        return self.dec_channels[0] if self.dec_channels else self.enc_channels[0]
+
+    def curve_of_block(self, block: int) -> str:
+        """The space-filling curve along which a stage's ``block``-th attention is cut."""
+        return self.order[block % len(self.order)]
+
+    def patches_of_level(self, level: int) -> tuple[tuple[str, int], ...]:
+        """Every (curve, patch size) that a block of this level attends in, without repetition."""
+        wanted = [
+            (self.curve_of_block(block), self.enc_patch_size[level])
+            for block in range(self.enc_depths[level])
+        ]
+        if not self.enc_mode and level < len(self.dec_depths):
+            wanted += [
+                (self.curve_of_block(block), self.dec_patch_size[level])
+                for block in range(self.dec_depths[level])
+            ]
+        return tuple(dict.fromkeys(wanted))
+
+
+_TUPLES = ("order", "stride") + tuple(
+    f"{part}_{kind}"
+    for part in ("enc", "dec")
+    for kind in ("depths", "channels", "num_head", "patch_size")
+)
+
+
+def _is_count(value: Any, least: int = 1) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,0 +1,258 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Everything about a batch of clouds that does not depend on features, worked out once.
+
+A forward pass of Point Transformer V3 needs curve orders, patches, neighbours and pooling clusters
+at every level. They follow from the voxels alone, so they are built up front into an immutable
+:class:`Hierarchy`; the encoder is then a plain function of features and hierarchy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from concerto_ros.ptv3.config import PTv3Config
+from concerto_ros.ptv3.neighbours import Neighbours, find_neighbours, voxel_keys
+from concerto_ros.ptv3.patches import Patches, cut_patches
+from concerto_ros.ptv3.serialization import MAX_DEPTH, curve_code
+
+
+@dataclass(frozen=True, eq=False)
+class Pooling:
+    """Which voxels of the finer level fall into each voxel of this one.
+
+    Attributes
+    ----------
+    cluster: (N_fine,) int64, row of this level that holds each row of the finer one.
+    order: (N_fine,) int64, rows of the finer level sorted by cluster.
+    sizes: (N,) int64, rows of the finer level in each cluster, at least one.
+    """
+
+    cluster: torch.Tensor
+    order: torch.Tensor
+    sizes: torch.Tensor
+
+    def reduce(self, values: torch.Tensor, how: str) -> torch.Tensor:
+        """(N_fine, C) float -> (N, C): ``max`` or ``mean`` over each cluster."""
+        ordered = values.index_select(0, self.order)
+        return torch.segment_reduce(ordered, how, lengths=self.sizes, axis=0, unsafe=True)
+
+
+@dataclass(frozen=True, eq=False)
+class Level:
+    """One resolution of the batch.
+
+    Attributes
+    ----------
+    grid_coord: (N, 3) int64 voxel indices. Rows of a pooled level are sorted by (batch, x, y, z);
+        rows of the finest keep the order they came in.
+    coord: (N, 3) float32, mean position of the voxel's members (mean of the finer level's means).
+    batch: (N,) int64, cloud of each row.
+    offset: (B,) int64, cumulative sizes of the clouds.
+    depth: bits an axis of the space-filling curves has at this level.
+    patches: by (curve, patch size).
+    neighbours: of the 3 x 3 x 3 convolution.
+    pooling: how the finer level falls into this one, None at the finest.
+    """
+
+    grid_coord: torch.Tensor
+    coord: torch.Tensor
+    batch: torch.Tensor
+    offset: torch.Tensor
+    depth: int
+    patches: dict[tuple[str, int], Patches]
+    neighbours: Neighbours
+    pooling: Pooling | None
+
+    def __len__(self) -> int:
+        return len(self.grid_coord)
+
+
+@dataclass(frozen=True, eq=False)
+class Hierarchy:
+    """The levels of a batch, finest first."""
+
+    levels: tuple[Level, ...]
+
+    def __len__(self) -> int:
+        return len(self.levels)
+
+
+@torch.no_grad()
+def build_hierarchy(
+    grid_coord: torch.Tensor, coord: torch.Tensor, offset: torch.Tensor, config: PTv3Config
+) -> Hierarchy:
+    """Work out every level of a batch of clouds for an encoder of this shape.
+
+    grid_coord: (N, 3) integer voxel indices, at least 0, each voxel at most once in a cloud (the
+    reference leaves repeated voxels undefined). coord: (N, 3) float, metres times the scale of the
+    input convention. offset: (B,) integer cumulative sizes, none of the clouds empty. All on the
+    device that shall do the work.
+
+    Raises ValueError naming what is wrong with the input, among it an extent of more than 16 bits
+    an axis.
+    """
+    counts = _check_batch(grid_coord, coord, offset)
+    grid_coord = grid_coord.to(torch.int64)
+    coord = coord.to(torch.float32)
+    offset = offset.to(torch.int64)
+    largest = _check_extent(grid_coord, coord, len(counts))
+    batch = torch.repeat_interleave(
+        torch.arange(len(counts), device=offset.device), _sizes(offset), output_size=len(coord)
+    )
+    keys = voxel_keys(grid_coord, batch, largest)
+    keys, rows = torch.sort(keys)
+    _check_unique(keys, rows, grid_coord, batch)
+
+    levels = [_level(config, 0, grid_coord, coord, batch, offset, counts, largest, keys, rows)]
+    for depth, stride in enumerate(config.stride, start=1):
+        fine = levels[-1]
+        largest = [value // stride for value in largest]
+        keys, order, cluster, sizes = _clusters(fine.grid_coord // stride, fine.batch, largest)
+        pooling = Pooling(cluster, order, sizes)
+        first = order.index_select(0, torch.cumsum(sizes, 0) - sizes)
+        batch = fine.batch.index_select(0, first)
+        offset = torch.cumsum(torch.bincount(batch, minlength=len(counts)), 0)
+        levels.append(
+            _level(
+                config,
+                depth,
+                fine.grid_coord.index_select(0, first) // stride,
+                pooling.reduce(fine.coord, "mean"),
+                batch,
+                offset,
+                _sizes(offset).tolist(),
+                largest,
+                keys,
+                None,
+                pooling,
+            )
+        )
+    return Hierarchy(tuple(levels))
+
+
+def _level(
+    config: PTv3Config,
+    index: int,
+    grid_coord: torch.Tensor,
+    coord: torch.Tensor,
+    batch: torch.Tensor,
+    offset: torch.Tensor,
+    counts: list[int],
+    largest: list[int],
+    keys: torch.Tensor,
+    rows: torch.Tensor | None,
+    pooling: Pooling | None = None,
+) -> Level:
+    depth = (max(largest) + 1).bit_length()
+    orders: dict[str, torch.Tensor] = {}
+    patches = {}
+    for curve, size in config.patches_of_level(index):
+        if curve not in orders:
+            code = batch << 3 * depth | curve_code(grid_coord, depth, curve)
+            orders[curve] = torch.argsort(code)
+        patches[curve, size] = cut_patches(orders[curve], counts, size)
+    neighbours = find_neighbours(keys, rows, largest)
+    return Level(grid_coord, coord, batch, offset, depth, patches, neighbours, pooling)
+
+
+def _clusters(
+    grid_coord: torch.Tensor, batch: torch.Tensor, largest: list[int]
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Group rows of equal voxel: (sorted distinct keys, rows by cluster, cluster, sizes)."""
+    keys, order = torch.sort(voxel_keys(grid_coord, batch, largest), stable=True)
+    distinct, member, sizes = torch.unique_consecutive(
+        keys, return_inverse=True, return_counts=True
+    )
+    cluster = torch.empty_like(member).index_copy_(0, order, member)
+    return distinct, order, cluster, sizes
+
+
+def _sizes(offset: torch.Tensor) -> torch.Tensor:
+    return torch.diff(offset, prepend=offset.new_zeros(1))
+
+
+def _check_batch(grid_coord: torch.Tensor, coord: torch.Tensor, offset: torch.Tensor) -> list[int]:
+    """Shapes, types and offsets; returns the size of every cloud."""
+    for name, value in (("grid_coord", grid_coord), ("coord", coord)):
+        if value.ndim != 2 or value.shape[1] != 3:
+            raise ValueError(f"{name} has shape {tuple(value.shape)}, wanted (N, 3)")
+    if not len(grid_coord):
+        raise ValueError("the cloud is empty: grid_coord has no rows, wanted at least one voxel")
+    if len(coord) != len(grid_coord):
+        raise ValueError(f"coord has {len(coord)} rows, grid_coord {len(grid_coord)}")
+    for name, value in (("grid_coord", grid_coord), ("offset", offset)):
+        if value.is_floating_point() or value.is_complex() or value.dtype == torch.bool:
+            raise ValueError(f"{name} is {value.dtype}, wanted an integer type")
+    if offset.ndim != 1 or not len(offset):
+        raise ValueError(f"offset has shape {tuple(offset.shape)}, wanted (B,) with B >= 1")
+    for name, value in (("coord", coord), ("offset", offset)):
+        if value.device != grid_coord.device:
+            raise ValueError(f"{name} is on {value.device}, grid_coord on {grid_coord.device}")
+    ends = offset.tolist()
+    counts = [end - start for start, end in zip([0, *ends], ends, strict=False)]
+    for cloud, count in enumerate(counts):
+        if count < 0:
+            raise ValueError(f"offset {ends} is not cumulative: it falls at cloud {cloud}")
+        if count == 0:
+            raise ValueError(f"cloud {cloud} of the batch is empty (offset {ends})")
+    if ends[-1] != len(grid_coord):
+        raise ValueError(f"offset ends at {ends[-1]}, grid_coord has {len(grid_coord)} rows")
+    return counts
+
+
+def _check_extent(grid_coord: torch.Tensor, coord: torch.Tensor, clouds: int) -> list[int]:
+    """Largest index of each axis, within what a code of 63 bits can hold."""
+    low, high = torch.aminmax(grid_coord, dim=0)
+    low, high = low.tolist(), high.tolist()
+    if min(low) < 0:
+        axis = low.index(min(low))
+        raise ValueError(
+            f"grid_coord reaches {min(low)} on {'xyz'[axis]}, wanted indices of at least 0; "
+            "subtract the lowest corner first"
+        )
+    axis = high.index(max(high))
+    limit = (1 << MAX_DEPTH) - 2
+    if high[axis] > limit:
+        raise ValueError(
+            f"the cloud is too large for its grid: grid_coord reaches {high[axis]} on "
+            f"{'xyz'[axis]}, at most {limit} fits ({MAX_DEPTH} bits an axis)"
+            + _metric_advice(coord[:, axis], high[axis] - low[axis] + 1, limit + 1)
+        )
+    bits = 3 * (max(high) + 1).bit_length() + clouds.bit_length()
+    if bits > 63:
+        raise ValueError(
+            f"a batch of {clouds} clouds that reach voxel {max(high)} wants codes of {bits} bits, "
+            "at most 63 fit; use fewer clouds in a batch"
+        )
+    return high
+
+
+def _metric_advice(values: torch.Tensor, voxels: int, fits: int) -> str:
+    """The same extent in units of ``coord``, where that gives a grid size."""
+    low, high = torch.aminmax(values)
+    extent = float(high - low)
+    if not 0 < extent < float("inf") or voxels < 2:
+        return f". {voxels} voxels were given, {fits} would fit"
+    grid = extent / (voxels - 1)
+    return (
+        f". The extent is {voxels} voxels, {extent:.4g} in units of coord at a grid of "
+        f"{grid:.3g}; {fits * grid:.4g} would fit at this grid, or this extent at a grid of "
+        f"{extent / (fits - 1):.3g}; a far-off point may be the cause"
+    )
+
+
+def _check_unique(
+    keys: torch.Tensor, rows: torch.Tensor, grid_coord: torch.Tensor, batch: torch.Tensor
+) -> None:
+    again = keys[1:] == keys[:-1]
+    repeated = int(again.sum())
+    if repeated:
+        row = rows[1:][again][0]
+        raise ValueError(
+            f"{repeated} rows repeat a voxel of the same cloud, for example "
+            f"{tuple(grid_coord[row].tolist())} in cloud {int(batch[row])}; wanted one row for "
+            "each voxel (grid-sample the cloud first)"
+        )

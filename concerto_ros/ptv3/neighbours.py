@@ -1,0 +1,99 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Which voxels of a cloud touch which: the table behind every 3 x 3 x 3 convolution of a level."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+#: The 13 kernel offsets of which the other 13 are the mirror images, as (dx, dy, dz).
+_COLUMNS = ((0, 1), (1, -1), (1, 0), (1, 1))
+HALF_OFFSETS = ((0, 0, 1),) + tuple((dx, dy, dz) for dx, dy in _COLUMNS for dz in (-1, 0, 1))
+
+
+def kernel_index(dx: int, dy: int, dz: int) -> int:
+    """Position of an offset in a kernel laid out (x, y, z): 0 to 26, the centre is 13."""
+    return 9 * (dx + 1) + 3 * (dy + 1) + dz + 1
+
+
+#: Kernel index of each run of pairs in :class:`Neighbours`.
+KERNEL_ORDER = tuple(kernel_index(*offset) for offset in HALF_OFFSETS) + tuple(
+    26 - kernel_index(*offset) for offset in HALF_OFFSETS
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Neighbours:
+    """All pairs (target, source) of touching voxels of a cloud, the voxel itself left out.
+
+    Attributes
+    ----------
+    sources: (P,) int64 rows, grouped by kernel offset in the order of ``KERNEL_ORDER``.
+    counts: 26 run lengths of ``sources``.
+    pairs: (P,) int64, positions in ``sources`` sorted by target row, then by kernel offset.
+    starts: (N + 1,) int64, where each target's run begins in ``pairs``.
+    """
+
+    sources: torch.Tensor
+    counts: tuple[int, ...]
+    pairs: torch.Tensor
+    starts: torch.Tensor
+
+
+def voxel_keys(grid_coord: torch.Tensor, batch: torch.Tensor, largest: list[int]) -> torch.Tensor:
+    """(N,) int64 keys that sort as (batch, x, y, z), with one empty layer between neighbours.
+
+    The layer keeps a step past the border of one row, plane or cloud off the next one.
+    """
+    _, size_y, size_z = sizes = [value + 2 for value in largest]
+    x, y, z = grid_coord.unbind(1)
+    return ((batch * sizes[0] + x) * size_y + y) * size_z + z
+
+
+def find_neighbours(
+    keys: torch.Tensor, rows: torch.Tensor | None, largest: list[int]
+) -> Neighbours:
+    """Build the table from sorted, distinct :func:`voxel_keys`.
+
+    ``rows`` gives the row of each key; None where the rows themselves are sorted. Three voxels on
+    a line along z have consecutive keys, so one binary search serves a whole column.
+    """
+    count = len(keys)
+    size_y, size_z = largest[1] + 2, largest[2] + 2
+    # A last key beyond every other lets a search run past the end.
+    ended = torch.cat([keys, keys.new_full((1,), torch.iinfo(torch.int64).max)])
+    found = [ended[1:] == keys + 1]
+    place = [torch.arange(1, count + 1, device=keys.device)]
+    for dx, dy in _COLUMNS:
+        target = keys + ((dx * size_y + dy) * size_z - 1)
+        position = torch.searchsorted(keys, target)
+        for _ in range(3):
+            hit = ended[position] == target
+            found.append(hit)
+            place.append(position)
+            position = position + hit
+            target = target + 1
+    found = torch.stack(found)
+    half, left = torch.nonzero(found, as_tuple=True)
+    right = torch.stack(place)[half, left]
+    if rows is not None:
+        left, right = rows[left], rows[right]
+    half_counts = found.sum(1).tolist()
+
+    # A pair found in one direction is a pair of the mirrored offset in the other.
+    pair_count = len(left)
+    position = torch.arange(2 * pair_count, device=keys.device)
+    table = keys.new_full((count, 26), -1)
+    table[left, half] = position[:pair_count]
+    table[right, half + 13] = position[pair_count:]
+    present = table >= 0
+    starts = torch.zeros(count + 1, dtype=torch.int64, device=keys.device)
+    torch.cumsum(present.sum(1), 0, out=starts[1:])
+    return Neighbours(
+        sources=torch.cat([right, left]),
+        counts=tuple(half_counts) * 2,
+        pairs=table[present],
+        starts=starts,
+    )

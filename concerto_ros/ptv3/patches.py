@@ -1,0 +1,116 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Cutting the clouds of a batch, ordered along a curve, into patches that attend to themselves.
+
+A cloud of at most one patch is a patch by itself. A longer one is cut into whole patches; what is
+left over attends to the last whole patch's worth of rows, itself included, which is what the
+reference's padding with borrowed rows amounts to.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+#: Rows of the ordered features: a slice where they are contiguous, else indices.
+Rows = slice | torch.Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class PatchGroup:
+    """``count`` patches of equal shape: each of its queries attends to all of its keys.
+
+    Attributes
+    ----------
+    count: number of patches.
+    queries: ``count * Q`` rows of the ordered features.
+    keys: ``count * K`` rows of the ordered features.
+    mask: (count, 1, 1, K) bool, False where a key only fills up the shape; None where none does.
+    """
+
+    count: int
+    queries: Rows
+    keys: Rows
+    mask: torch.Tensor | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Patches:
+    """The patches of one level along one curve.
+
+    Attributes
+    ----------
+    order: (N,) int64, rows of the level along the curve, cloud after cloud.
+    groups: the patches, by shape.
+    restore: (N,) int64, where each row of the level stands in the groups' queries laid end to end.
+    """
+
+    order: torch.Tensor
+    groups: tuple[PatchGroup, ...]
+    restore: torch.Tensor
+
+
+def cut_patches(order: torch.Tensor, counts: list[int], size: int) -> Patches:
+    """Cut clouds of ``counts`` rows, ordered by ``order`` (N,), into patches of ``size`` rows."""
+    inverse = torch.empty_like(order)
+    inverse[order] = torch.arange(len(order), device=order.device)
+    if len(counts) == 1:
+        return Patches(order, _one_cloud(counts[0], size), inverse)
+    groups, slots = _many_clouds(counts, size, order.device)
+    return Patches(order, groups, slots.index_select(0, inverse))
+
+
+def _one_cloud(count: int, size: int) -> tuple[PatchGroup, ...]:
+    if count <= size:
+        return (PatchGroup(1, slice(0, count), slice(0, count)),)
+    whole, rest = divmod(count, size)
+    groups = (PatchGroup(whole, slice(0, whole * size), slice(0, whole * size)),)
+    if rest:
+        groups += (PatchGroup(1, slice(count - rest, count), slice(count - size, count)),)
+    return groups
+
+
+def _many_clouds(
+    counts: list[int], size: int, device: torch.device
+) -> tuple[tuple[PatchGroup, ...], torch.Tensor]:
+    """Groups of a batch, and for every ordered row its place in the groups laid end to end."""
+    count = torch.tensor(counts)
+    end = torch.cumsum(count, 0)
+    start = end - count
+    rest = torch.where(count > size, count % size, 0)
+    place = torch.empty(int(end[-1]), dtype=torch.int64)
+    groups, filled = [], 0
+
+    def add(queries: torch.Tensor, keys: torch.Tensor, own: torch.Tensor | None = None):
+        nonlocal filled
+        slot = torch.arange(filled, filled + queries.numel()).view_as(queries)
+        filled += queries.numel()
+        if own is None or bool(own.all()):
+            own, mask = torch.ones_like(queries, dtype=torch.bool), None
+        else:
+            mask = own[:, None, None, :].to(device) if keys is queries else None
+        place[queries[own]] = slot[own]
+        groups.append(
+            PatchGroup(len(queries), queries.flatten().to(device), keys.flatten().to(device), mask)
+        )
+
+    short = count < size
+    if short.any():
+        length = torch.arange(int(count[short].max()))
+        own = length < count[short, None]
+        rows = torch.minimum(start[short, None] + length, end[short, None] - 1)
+        add(rows, rows, own)
+    whole = torch.where(short, 0, count // size)
+    if whole.any():
+        cloud = torch.repeat_interleave(torch.arange(len(counts)), whole)
+        ordinal = torch.arange(len(cloud)) - (torch.cumsum(whole, 0) - whole)[cloud]
+        rows = (start[cloud] + ordinal * size)[:, None] + torch.arange(size)
+        add(rows, rows)
+    left = rest > 0
+    if left.any():
+        length = torch.arange(int(rest.max()))
+        own = length < rest[left, None]
+        queries = torch.minimum((end - rest)[left, None] + length, end[left, None] - 1)
+        add(queries, (end - size)[left, None] + torch.arange(size), own)
+    return tuple(groups), place.to(device)

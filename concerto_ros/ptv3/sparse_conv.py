@@ -1,0 +1,54 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Submanifold convolution (Graham et al., CVPR 2018) by neighbour table and matrix products."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from concerto_ros.ptv3.neighbours import KERNEL_ORDER, Neighbours
+
+_CENTRE = 13
+
+
+class SubmanifoldConv(nn.Module):
+    """3 x 3 x 3 convolution over the occupied voxels only.
+
+    ``out[p] = bias + sum over d in {-1, 0, 1}^3 of weight[:, d] @ x[p + d]``, empty voxels left
+    out. The weight has the official shape (C_out, 3, 3, 3, C_in), axes x, y, z. In memory the 27
+    matrices lie one after the other, each (C_in, C_out), as the products want them.
+    """
+
+    def __init__(self, channels: int):
+        super().__init__()
+        blocks = torch.empty(3, 3, 3, channels, channels)
+        self.weight = nn.Parameter(blocks.permute(4, 0, 1, 2, 3))
+        self.bias = nn.Parameter(torch.empty(channels))
+
+    def forward(self, feat: torch.Tensor, neighbours: Neighbours) -> torch.Tensor:
+        """(N, C_in) -> (N, C_out).
+
+        One gather, product by product; then every row sums its own products in a fixed order, so
+        the result is the same bit for bit on every run.
+        """
+        matrices = self.weight.permute(1, 2, 3, 4, 0).flatten(0, 2)
+        result = torch.addmm(self.bias, feat, matrices[_CENTRE])
+        if not len(neighbours.sources):
+            return result
+        products = _products(feat, matrices, neighbours)
+        return result + functional.embedding_bag(
+            neighbours.pairs, products, neighbours.starts, mode="sum", include_last_offset=True
+        )
+
+
+def _products(feat: torch.Tensor, matrices: torch.Tensor, neighbours: Neighbours) -> torch.Tensor:
+    """(P, C_out): each pair's source row times the matrix of its kernel offset."""
+    runs = zip(neighbours.sources.split(neighbours.counts), KERNEL_ORDER, strict=True)
+    if torch.is_grad_enabled():
+        return torch.cat([feat.index_select(0, rows) @ matrices[k] for rows, k in runs])
+    products = feat.new_empty(len(neighbours.sources), matrices.shape[2])
+    for out, (rows, k) in zip(products.split(neighbours.counts), runs, strict=True):
+        torch.mm(feat.index_select(0, rows), matrices[k], out=out)
+    return products
