@@ -1,0 +1,48 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures of the tests that talk over DDS: every test in a domain of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture
+def ros_domain(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """A ROS domain id that no other test on this machine uses meanwhile, set in the environment.
+
+    Discovery stays on this machine, and large clouds travel by the package's transport profile,
+    in this process and in the processes it starts.
+    """
+    domain_coordinator = pytest.importorskip("domain_coordinator")
+    monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    monkeypatch.setenv(
+        "FASTRTPS_DEFAULT_PROFILES_FILE", str(REPOSITORY / "config" / "fastdds.xml")
+    )
+    with domain_coordinator.domain_id() as domain:
+        monkeypatch.setenv("ROS_DOMAIN_ID", str(domain))
+        yield domain
+
+
+@pytest.fixture
+def ros_context(ros_domain: int) -> Iterator:
+    """An initialised ``rclpy.Context`` of its own in ``ros_domain``."""
+    rclpy = pytest.importorskip("rclpy")
+    context = rclpy.Context()
+    rclpy.init(context=context, domain_id=ros_domain)
+    yield context
+    context.try_shutdown()
+
+
+@pytest.fixture
+def ros(ros_domain: int) -> Iterator:
+    """``rclpy`` with its default context initialised in ``ros_domain``."""
+    rclpy = pytest.importorskip("rclpy")
+    rclpy.init(domain_id=ros_domain)
+    yield rclpy
+    rclpy.try_shutdown()
