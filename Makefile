@@ -67,7 +67,7 @@ BUILD_MESSAGES = cmake -S $(1) -B $(VENV)/build/$(2) $(3) \
 		-DAMENT_CMAKE_SYMLINK_INSTALL=ON -DBUILD_TESTING=OFF \
 		-DPython3_EXECUTABLE=$(BIN)/python -DPython3_FIND_VIRTUALENV=ONLY > $(VENV)/build/$(2).log 2>&1 \
 	&& cmake --build $(VENV)/build/$(2) --parallel >> $(VENV)/build/$(2).log 2>&1 \
-	&& cmake --install $(VENV)/build/$(2) >> $(VENV)/build/$(2).log 2>&1 \
+	&& (cd $(VENV)/build/$(2) && cmake --install . >> ../$(2).log 2>&1) \
 	|| { cat $(VENV)/build/$(2).log; exit 1; }
 
 # A package of its own name, where ROS 2 lacks it; see cmake/tf2_msgs/COLCON_IGNORE.

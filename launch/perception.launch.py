@@ -56,7 +56,7 @@ ARGUMENTS = (
     DeclareLaunchArgument(
         "checkpoint",
         default_value="",
-        description="Encoder: a file, an official name such as concerto_base, or demo (untrained).",
+        description="Encoder: a file, an official name such as concerto_base, or demo.",
     ),
     DeclareLaunchArgument(
         "head",
@@ -81,7 +81,7 @@ ARGUMENTS = (
     DeclareLaunchArgument(
         "namespace",
         default_value="",
-        description="Namespace of the node; with robot1 the labels are on /robot1/concerto/labels.",
+        description="Namespace of the node; robot1 puts the labels on /robot1/concerto/labels.",
     ),
     DeclareLaunchArgument(
         "autostart",
