@@ -1,2 +1,23 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
+"""A furnished room, an RGB-D camera driven through it, and the truth about what it sees."""
+
+from __future__ import annotations
+
+from concerto_ros.sim.camera import RgbdCamera, RgbdImage, look_at
+from concerto_ros.sim.mesh import CLASSES
+from concerto_ros.sim.noise import SensorNoise
+from concerto_ros.sim.room import Room
+from concerto_ros.sim.trajectory import camera_pose, drive, trajectory
+
+__all__ = [
+    "CLASSES",
+    "RgbdCamera",
+    "RgbdImage",
+    "Room",
+    "SensorNoise",
+    "camera_pose",
+    "drive",
+    "look_at",
+    "trajectory",
+]

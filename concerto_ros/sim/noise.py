@@ -1,0 +1,123 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The errors of a structured-light depth camera, after the measurements of Khoshelham & Elberink
+(2012) and Nguyen, Izadi & Lovell (2012) of the first Kinect."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class SensorNoise:
+    """How a camera errs.
+
+    Attributes
+    ----------
+    min_range, max_range: metres; no reading outside.
+    disparity_step: 1 / metres; the sensor measures the inverse of depth in steps of this size, so
+        the step in depth is ``disparity_step * z**2`` (2.85 mm at 1 m for the first Kinect).
+    disparity_sigma: standard deviation of that measurement, in steps.
+    baseline: metres between projector and camera; what the projector does not reach has no depth.
+    grazing: cosine of the angle to the surface normal below which readings are lost.
+    edge: share of the pixels at depth edges that read a depth between the two sides.
+    color_sigma: standard deviation of colour, of 255.
+    """
+
+    min_range: float = 0.4
+    max_range: float = 6.0
+    disparity_step: float = 0.00285
+    disparity_sigma: float = 0.6
+    baseline: float = 0.075
+    grazing: float = 0.14
+    edge: float = 0.3
+    color_sigma: float = 3.0
+
+    def depth(
+        self, depth: np.ndarray, slant: np.ndarray, focal: float, rng: np.random.Generator
+    ) -> np.ndarray:
+        """A measured depth image from a true one.
+
+        ``depth`` is (H, W) float32 metres, 0 for nothing; ``slant`` (H, W) the cosine between ray
+        and surface normal; ``focal`` in pixels. Returns (H, W) float32, 0 is no reading.
+        """
+        seen = depth > 0
+        lost = ~seen | self._shadowed(depth, seen, focal)
+        lost |= slant < self.grazing * (0.6 + 0.8 * _blotches(depth.shape, rng))
+        noisy = self._at_edges(depth, rng)
+        with np.errstate(divide="ignore"):
+            steps = np.float32(1.0 / self.disparity_step) / noisy
+        sigma = np.float32(self.disparity_sigma)
+        steps += sigma * _normal(depth.size, rng).reshape(depth.shape)
+        np.rint(steps, out=steps)
+        with np.errstate(divide="ignore"):
+            measured = np.float32(1.0 / self.disparity_step) / steps
+        lost |= ~((measured >= self.min_range) & (measured <= self.max_range))
+        measured[lost] = 0.0
+        return measured
+
+    def color(self, color: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """``color`` (3, N) float32 with noise added, in place."""
+        for channel in color:
+            channel += np.float32(self.color_sigma) * _normal(len(channel), rng)
+        return color
+
+    def _shadowed(self, depth: np.ndarray, seen: np.ndarray, focal: float) -> np.ndarray:
+        """Pixels that the projector, ``baseline`` to the right of the camera, cannot light.
+
+        Along a row, the column at which the projector sees a pixel must grow with the column; it
+        falls back where something nearer stands in the way.
+        """
+        columns = np.arange(depth.shape[1], dtype=np.float32)
+        with np.errstate(divide="ignore"):
+            shift = np.where(seen, np.float32(focal * self.baseline) / depth, np.float32(0.0))
+        position = columns - shift
+        # Seen from the right-hand side, rows are walked from their end.
+        reached = np.minimum.accumulate(position[:, ::-1], axis=1)[:, ::-1]
+        return position > reached + np.float32(0.75)
+
+    def _at_edges(self, depth: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Pixels beside a jump in depth take a neighbour's depth, or fly between the two."""
+        flat = depth.ravel()
+        height, width = depth.shape
+        if width < 2 or height < 2:
+            return depth.copy()
+        limit = np.float32(0.03) + np.float32(0.02) * depth
+        jump = np.zeros(depth.shape, bool)
+        across = np.abs(np.diff(depth, axis=1)) > limit[:, 1:]
+        down = np.abs(np.diff(depth, axis=0)) > limit[1:]
+        jump[:, 1:] |= across
+        jump[:, :-1] |= across
+        jump[1:] |= down
+        jump[:-1] |= down
+        place = np.flatnonzero(jump)
+        offset = rng.integers(-1, 2, (2, len(place)))
+        row = np.clip(place // width + offset[0], 0, height - 1)
+        column = np.clip(place % width + offset[1], 0, width - 1)
+        own, neighbour = flat[place], flat[row * width + column]
+        flying = rng.random(len(place), np.float32) < self.edge
+        share = np.where(flying, rng.random(len(place), np.float32), np.float32(1.0))
+        noisy = flat.copy()
+        both = (own > 0) & (neighbour > 0)
+        noisy[place] = np.where(both, own + share * (neighbour - own), own)
+        return noisy.reshape(depth.shape)
+
+
+@lru_cache(maxsize=2)
+def _pool(size: int) -> np.ndarray:
+    return np.random.default_rng(4).standard_normal(size, np.float32)
+
+
+def _normal(count: int, rng: np.random.Generator) -> np.ndarray:
+    """``count`` normal numbers from a pool, from a random place: ten times as quick as drawing."""
+    start = int(rng.integers(count + 1))
+    return _pool(2 * count)[start : start + count]
+
+
+def _blotches(shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
+    """Uniform noise in blocks of 4 x 4 pixels, so that readings are lost in patches."""
+    small = rng.random(((shape[0] + 3) // 4, (shape[1] + 3) // 4), np.float32)
+    return small.repeat(4, axis=0).repeat(4, axis=1)[: shape[0], : shape[1]]

@@ -1,0 +1,162 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""A furnished room that rays can be cast into."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from concerto_ros.sim.layout import furnish, lamp_place
+from concerto_ros.sim.lighting import Light, bake
+from concerto_ros.sim.mesh import CLASSES, Mesh, join
+from concerto_ros.sim.plan import Plan, build_shell, draw_plan
+from concerto_ros.sim.textures import NEUTRAL, TEXEL, TILE, tiles
+
+#: The label of a ray that hit nothing.
+NOTHING = 255
+
+
+@dataclass(frozen=True, eq=False)
+class Hits:
+    """What N rays met.
+
+    Attributes
+    ----------
+    distance: (N,) float32 in lengths of the ray's direction, infinite where nothing was met.
+    triangle: (N,) int64 row of the room's mesh, meaningless where nothing was met.
+    barycentric: (N, 2) float32, weights of the triangle's second and third corner.
+    hit: (N,) bool.
+    """
+
+    distance: np.ndarray
+    triangle: np.ndarray
+    barycentric: np.ndarray
+    hit: np.ndarray
+
+
+class Room:
+    """A room with furniture, made from a seed: the same seed gives the same room, bit for bit.
+
+    The frame is REP-103's: z up, the floor at z = 0, the origin in the middle of the floor plan's
+    bounding rectangle; metres.
+
+    Attributes
+    ----------
+    classes: names of the labels, see :data:`~concerto_ros.sim.mesh.CLASSES`.
+    plan: the floor plan with its walls, door and windows.
+    mesh: all triangles with their labels and colours.
+    """
+
+    classes = CLASSES
+
+    def __init__(self, seed: int = 0):
+        # Two streams, so that a change to the furniture leaves the floor plans as they were.
+        shell_rng, furniture_rng = np.random.default_rng(seed).spawn(2)
+        self.seed = seed
+        self.plan: Plan = draw_plan(shell_rng)
+        self.mesh: Mesh = join(
+            build_shell(self.plan, shell_rng), furnish(self.plan, furniture_rng)
+        )
+        self._scene = _raycasting_scene(self.mesh)
+        self._look = _look_up_tables(
+            self.mesh, bake(self._scene, self.mesh, *_lights(self.plan, shell_rng))
+        )
+
+    def cast(self, origins: np.ndarray, directions: np.ndarray) -> Hits:
+        """Follow rays to the first surface.
+
+        ``origins`` is (N, 3) or (3,) and ``directions`` (N, 3), in the room's frame, metres; any
+        length of direction: distances are counted in it.
+        """
+        import open3d as o3d
+
+        rays = np.empty((len(directions), 6), np.float32)
+        rays[:, :3] = origins
+        rays[:, 3:] = directions
+        answer = self._scene.cast_rays(o3d.core.Tensor.from_numpy(rays))
+        distance = answer["t_hit"].numpy()
+        hit = np.isfinite(distance)
+        triangle = np.where(hit, answer["primitive_ids"].numpy(), 0).astype(np.int64)
+        return Hits(distance, triangle, answer["primitive_uvs"].numpy(), hit)
+
+    def labels(self, hits: Hits) -> np.ndarray:
+        """The class of each hit, (N,) uint8, 255 where nothing was met."""
+        return np.where(hits.hit, self.mesh.label.take(hits.triangle), np.uint8(NOTHING))
+
+    def normals(self, hits: Hits) -> np.ndarray:
+        """The unit normal of each hit's triangle, (N, 3) float32, on the lit side."""
+        return self._look["normal"].take(hits.triangle, axis=0)
+
+    def colors(self, hits: Hits) -> np.ndarray:
+        """What each hit looks like, (3, N) float32 in 0..255, black where nothing was met."""
+        table, row = self._look, hits.triangle
+        second, third = np.ascontiguousarray(hits.barycentric.T)
+
+        def interpolated(name: str) -> np.ndarray:
+            value = table[name + "1"].take(row)
+            value *= second
+            other = table[name + "2"].take(row)
+            other *= third
+            value += other
+            value += table[name + "0"].take(row)
+            return value
+
+        column = interpolated("u").astype(np.int32) & (TILE - 1)
+        line = interpolated("v").astype(np.int32) & (TILE - 1)
+        texel = table["texture"].take(row)
+        texel += line * TILE
+        texel += column
+        brightness = interpolated("light")
+        brightness *= tiles().ravel().take(texel)
+        brightness *= hits.hit
+        return np.stack([table[name].take(row) * brightness for name in ("red", "green", "blue")])
+
+
+def _raycasting_scene(mesh: Mesh):
+    import open3d as o3d
+
+    scene = o3d.t.geometry.RaycastingScene()
+    vertices = np.ascontiguousarray(mesh.corners.reshape(-1, 3))
+    triangles = np.arange(len(vertices), dtype=np.uint32).reshape(-1, 3)
+    scene.add_triangles(o3d.core.Tensor(vertices), o3d.core.Tensor(triangles))
+    return scene
+
+
+def _look_up_tables(mesh: Mesh, light: np.ndarray) -> dict[str, np.ndarray]:
+    """Per triangle, what a hit's look is made of; one flat array each, because the first corner's
+    value and the two differences turn interpolation into two products a pixel."""
+    table: dict[str, np.ndarray] = {}
+    # The shift keeps texture coordinates positive, so that rounding down is a plain cast.
+    texels = mesh.texture_uv / TEXEL + 64 * TILE
+    for name, value in (("u", texels[..., 0]), ("v", texels[..., 1]), ("light", light)):
+        table[name + "0"] = value[:, 0].astype(np.float32)
+        table[name + "1"] = (value[:, 1] - value[:, 0]).astype(np.float32)
+        table[name + "2"] = (value[:, 2] - value[:, 0]).astype(np.float32)
+    for i, name in enumerate(("red", "green", "blue")):
+        table[name] = np.ascontiguousarray(mesh.color[:, i] * (255.0 / NEUTRAL), np.float32)
+    table["texture"] = mesh.texture * np.int32(TILE * TILE)
+    edge = mesh.corners - mesh.corners[:, :1]
+    normal = np.cross(edge[:, 1], edge[:, 2])
+    normal /= np.linalg.norm(normal, axis=1, keepdims=True) + 1e-20
+    side = np.sign(np.einsum("ij,ij->i", normal, mesh.normals.sum(1)))
+    table["normal"] = (normal * side[:, None]).astype(np.float32)
+    return table
+
+
+def _lights(plan: Plan, rng: np.random.Generator) -> tuple[list[Light], float]:
+    """The ceiling lamp and the windows, and the strength of ambient light."""
+    lamp, day = rng.uniform(0.15, 0.35), rng.uniform(0.15, 0.5)
+    x, y = lamp_place(plan)
+    place = np.array([x - 0.3, y - 0.3, plan.height - 0.14])
+    lights = [Light(place, np.array([0.6, 0, 0]), np.array([0, 0.6, 0]), lamp)]
+    for opening in plan.openings:
+        if opening.kind != "window":
+            continue
+        wall = plan.walls[opening.wall]
+        start = np.array([*wall.point(opening.start, -0.1), opening.low])
+        end = np.array([*wall.point(opening.end, -0.1), opening.low])
+        up = np.array([0.0, 0.0, opening.high - opening.low])
+        lights.append(Light(start, end - start, up, day))
+    return lights, float(rng.uniform(0.30, 0.42))
