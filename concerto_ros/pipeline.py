@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Frames in, semantic labels and feature colours out. No ROS needed.
 
-:meth:`SemanticPipeline.insert` is the intake stage and :meth:`SemanticPipeline.infer` the inference
-stage; two threads may run them side by side.
+:meth:`SemanticPipeline.insert` is the intake stage and :meth:`SemanticPipeline.infer` the
+inference stage; two threads may run them side by side.
 """
 
 from __future__ import annotations
@@ -18,19 +18,20 @@ import numpy as np
 import torch
 
 from concerto_ros.cloud.frame import Frame
+from concerto_ros.cloud.grid_sampling import LATTICE_LIMIT, pack
 from concerto_ros.cloud.model_input import HeldOrigin, build_model_input, convention_for
 from concerto_ros.cloud.voxel_map import Insertion, Snapshot, VoxelMap
 from concerto_ros.heads.linear import LinearHead
 from concerto_ros.heads.pca import PcaColors
 from concerto_ros.labels import UNLABELLED, LabelSet, SemanticClass
-from concerto_ros.ptv3 import Encoder, build_hierarchy, load_encoder
+from concerto_ros.ptv3 import Encoder, load_encoder
 from concerto_ros.settings import Settings, SettingsError
 from concerto_ros.stopwatch import Stopwatch
 
 #: What :meth:`SemanticPipeline.infer` can be asked for.
 OUTPUTS = ("labels", "pca")
 
-#: Coarsest skips whose features the colours show, as in the figures of the Sonata and Concerto papers.
+#: Coarsest skips whose features the colours show, as in the Sonata and Concerto papers.
 PCA_CONCAT_LEVELS = 2
 
 _log = logging.getLogger(__name__)
@@ -72,7 +73,8 @@ class SemanticPipeline:
         self.encoder = encoder
         self.head = head
         self.labels = labels
-        self.device = encoder.device
+        weights = next(encoder.parameters())
+        self.device, self.dtype = weights.device, weights.dtype
         self.convention = convention_for(self.settings.preset, rotary=encoder.rotary)
         self._head_levels = None if head is None else head.concat_levels(encoder)
         self._map = self._new_map(self.settings.max_voxels)
@@ -89,8 +91,8 @@ class SemanticPipeline:
     def from_settings(cls, settings: Settings, *, download: bool = True) -> SemanticPipeline:
         """The pipeline of these settings.
 
-        Models that are not on this machine are fetched unless ``download`` is False; then a missing
-        file is a ``FileNotFoundError`` that says where to get it.
+        Models that are not on this machine are fetched unless ``download`` is False; then a
+        missing file is a ``ValueError`` that says where to get it.
         """
         device = _device(settings.device)
         dtype = _dtype(settings.precision, device)
@@ -98,9 +100,7 @@ class SemanticPipeline:
         name = settings.head or ("demo" if settings.checkpoint == "demo" else "")
         head = None
         if name:
-            head = LinearHead.load(
-                name, encoder=encoder, device=device, dtype=dtype, download=download
-            )
+            head = LinearHead.load(name, encoder, download=download)
         return cls(settings, encoder, head, _label_set(settings.label_set, head))
 
     @property
@@ -149,14 +149,16 @@ class SemanticPipeline:
     ) -> Prediction:
         """Label one cloud by itself, each input point with the answer of its voxel.
 
-        ``points`` (N, 3) in metres with z up, ``colors`` (N, 3) in 0..255, ``normals`` (N, 3) unit.
-        Normals that are not given are fitted and turned to the middle of the cloud. Points that are
-        not finite are unlabelled. Raises ``ValueError`` where no point is finite.
+        ``points`` (N, 3) in metres with z up, ``colors`` (N, 3) in 0..255, ``normals`` (N, 3)
+        unit. Normals that are not given are fitted and turned to the middle of the cloud. Points
+        that are not finite are unlabelled. Raises ``ValueError`` where no point is finite.
         """
         points, colors, normals = _checked_cloud(points, colors, normals)
         finite = np.flatnonzero(np.isfinite(points).all(axis=1))
         if len(finite) == 0:
-            raise ValueError(f"points: got {len(points)} points, none of them finite, wanted at least one")
+            raise ValueError(
+                f"points: got {len(points)} points, none of them finite, wanted at least one"
+            )
         seen = points[finite]
         centre = (seen.min(axis=0) + seen.max(axis=0)).astype(np.float64) / 2
         frame = Frame(
@@ -173,7 +175,7 @@ class SemanticPipeline:
         by_voxel = self._predict(snapshot, None, PcaColors(), OUTPUTS)
 
         row = np.full(len(points), -1)
-        row[finite] = snapshot.rows_of(seen)
+        row[finite] = _rows_of(seen, snapshot)
         unseen = row < 0
         return Prediction(
             points=points,
@@ -200,8 +202,8 @@ class SemanticPipeline:
                 snapshot = snapshot.with_normals()
         with watch("geometry"):
             model_input = build_model_input(snapshot, self.convention, held).to(self.device)
-            hierarchy = build_hierarchy(
-                self.encoder.config, model_input.grid_coord, model_input.coord, model_input.offset
+            hierarchy = self.encoder.hierarchy(
+                model_input.grid_coord, model_input.coord, model_input.offset
             )
         with watch("features", self.device):
             pyramid = self.encoder.forward_features(model_input.feat, hierarchy)
@@ -248,12 +250,24 @@ def _checked_cloud(points, colors, normals):
         raise ValueError(f"points: got shape {points.shape}, wanted (N, 3) with N > 0")
     for name, value in (("colors", colors), ("normals", normals)):
         if value is not None and np.shape(value) != points.shape:
-            raise ValueError(f"{name}: got shape {np.shape(value)}, wanted {points.shape} as points")
+            raise ValueError(
+                f"{name}: got shape {np.shape(value)}, wanted {points.shape} as points"
+            )
     return (
         points.astype(np.float32),
         None if colors is None else np.clip(np.nan_to_num(colors), 0, 255).astype(np.uint8),
         None if normals is None else np.nan_to_num(np.asarray(normals, np.float32)),
     )
+
+
+def _rows_of(points: np.ndarray, snapshot: Snapshot) -> np.ndarray:
+    """The row of the voxel each point lies in; -1 where the snapshot has none."""
+    index = np.floor(points.astype(np.float64) / snapshot.voxel_size)
+    inside = (np.abs(index) < LATTICE_LIMIT).all(axis=1)
+    wanted = pack(np.where(inside[:, None], index, 0))
+    held = pack(snapshot.index)
+    row = np.minimum(np.searchsorted(held, wanted), len(held) - 1)
+    return np.where(inside & (held[row] == wanted), row, -1)
 
 
 def _device(name: str) -> torch.device:
@@ -267,7 +281,9 @@ def _device(name: str) -> torch.device:
         raise SettingsError(f"device: got {name!r}, wanted auto, cpu, cuda or cuda:N")
     count = torch.cuda.device_count()
     if device.type == "cuda" and (device.index or 0) >= count:
-        raise SettingsError(f"device: got {name!r}, but PyTorch sees {count} CUDA devices; use cpu or auto")
+        raise SettingsError(
+            f"device: got {name!r}, but PyTorch sees {count} CUDA devices; use cpu or auto"
+        )
     return device
 
 
@@ -279,11 +295,22 @@ def _dtype(precision: str, device: torch.device) -> torch.dtype:
 
 def _label_set(name: str, head: LinearHead | None) -> LabelSet:
     if head is None:
-        return LabelSet.load(name) if name else LabelSet.from_generic(0)
-    labels = LabelSet.load(name) if name else LabelSet.of_size(head.num_classes)
-    if len(labels.classes) != head.num_classes:
+        return LabelSet.load(name) if name else LabelSet("none", "no head, no labels", ())
+    if not name:
+        return _label_set_of_size(head.num_classes)
+    labels = LabelSet.load(name)
+    if len(labels) != head.num_classes:
         raise SettingsError(
-            f"label_set: got {labels.name} with {len(labels.classes)} classes, wanted"
-            f" {head.num_classes} as the head {head.name}"
+            f"label_set: got {labels.name} with {len(labels)} classes, wanted {head.num_classes}"
+            f" as the head {head.name}"
         )
     return labels
+
+
+def _label_set_of_size(size: int) -> LabelSet:
+    """The shipped set of so many classes, else one without names."""
+    for shipped in LabelSet.shipped():
+        labels = LabelSet.load(shipped)
+        if len(labels) == size:
+            return labels
+    return LabelSet.from_generic(size)

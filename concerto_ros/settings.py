@@ -110,9 +110,13 @@ class CameraInput:
 
     name: str
     color_topic: str = setting("", "colour image topic; empty: depth only")
-    depth_topic: str = setting("", "depth image topic (REP-118), best aligned to colour", required=True)
+    depth_topic: str = setting(
+        "", "depth image topic (REP-118), best aligned to colour", required=True
+    )
     info_topic: str = setting(
-        "", "camera_info of the colour image (of the depth image where there is no colour)", required=True
+        "",
+        "camera_info of the colour image (of the depth image where there is no colour)",
+        required=True,
     )
     depth_info_topic: str = setting(
         "", "camera_info of the depth image, needed only where depth is not aligned to colour"
@@ -139,62 +143,87 @@ class Settings:
         0.5, "how long a frame waits for its transform", unit="s", low=0.0, high=10.0, live=True
     )
     input_rate: float = setting(
-        5.0, "most frames a second fused from each input", unit="Hz", low=0.1, high=100.0, live=True
+        5.0,
+        "most frames a second fused from each input",
+        unit="Hz",
+        low=0.1,
+        high=100.0,
+        live=True,
     )
     max_points: int = setting(
-        2_000_000, "a cloud with more points than this is refused", low=1, high=100_000_000, live=True
+        2_000_000,
+        "a cloud with more points than this is refused",
+        low=1,
+        high=100_000_000,
+        live=True,
     )
     min_range: float = setting(
-        0.0, "points nearer to the sensor are left out; 0: the preset's", unit="m", low=0.0,
-        high=1000.0, live=True,
-    )  # fmt: skip
+        0.0,
+        "points nearer to the sensor are left out; 0: the preset's",
+        unit="m",
+        low=0.0,
+        high=1000.0,
+        live=True,
+    )
     max_range: float = setting(
-        0.0, "points farther from the sensor are left out; 0: the preset's", unit="m", low=0.0,
-        high=1000.0, live=True,
-    )  # fmt: skip
+        0.0,
+        "points farther from the sensor are left out; 0: the preset's",
+        unit="m",
+        low=0.0,
+        high=1000.0,
+        live=True,
+    )
 
     # Map
     preset: str = setting(
         "indoor", "voxel size, ranges and input convention of the model", choices=tuple(PRESETS)
     )
     voxel_size: float = setting(
-        0.0, "edge of a voxel; 0: the preset's, which the models are trained for", unit="m",
-        low=0.0, high=10.0,
-    )  # fmt: skip
+        0.0,
+        "edge of a voxel; 0: the preset's, which the models are trained for",
+        unit="m",
+        low=0.0,
+        high=10.0,
+    )
     window_seconds: float = setting(
-        5.0, "a voxel leaves when it was last seen longer ago than this, by sensor stamps",
-        unit="s", low=0.05, high=86400.0,
-    )  # fmt: skip
+        5.0,
+        "a voxel leaves when it was last seen longer ago than this, by sensor stamps",
+        unit="s",
+        low=0.05,
+        high=86400.0,
+    )
     window_frames: int = setting(
-        0, "a voxel leaves when it was last seen more frames ago than this; 0: no limit", low=0,
+        0,
+        "a voxel leaves when it was last seen more frames ago than this; 0: no limit",
+        low=0,
         high=1_000_000,
-    )  # fmt: skip
+    )
     window_radius: float = setting(
-        0.0, "a voxel leaves when it is farther from the robot than this; 0: the preset's", unit="m",
-        low=0.0, high=10000.0,
-    )  # fmt: skip
+        0.0,
+        "a voxel leaves when it is farther from the robot than this; 0: the preset's",
+        unit="m",
+        low=0.0,
+        high=10000.0,
+    )
     max_voxels: int = setting(
         200_000, "ceiling of the map; the farthest voxels leave first", low=1, high=20_000_000
     )
 
     # Model
-    checkpoint: str = setting(
-        "demo", "encoder: demo, an official name or a file", required=True
-    )
+    checkpoint: str = setting("demo", "encoder: demo, an official name or a file", required=True)
     head: str = setting(
         "", "linear head: an official name or a file; empty: none, no labels (demo brings its own)"
     )
     label_set: str = setting(
-        "", "names and colours: scannet20, scannet200, s3dis, semantickitti, nuscenes or a file;"
-        " empty: the one with as many classes as the head"
-    )  # fmt: skip
-    device: str = setting("auto", "auto, cpu, cuda or cuda:N; auto: cuda where there is one", required=True)
-    precision: str = setting(
-        "auto", "auto: bfloat16 on cuda, float32 on cpu", choices=PRECISIONS
+        "",
+        "names and colours: scannet20, scannet200, s3dis, semantickitti, nuscenes or a file;"
+        " empty: the one with as many classes as the head",
     )
-    estimate_normals: bool = setting(
-        True, "fit normals to the voxels whose sensor gives none"
+    device: str = setting(
+        "auto", "auto, cpu, cuda or cuda:N; auto: cuda where there is one", required=True
     )
+    precision: str = setting("auto", "auto: bfloat16 on cuda, float32 on cpu", choices=PRECISIONS)
+    estimate_normals: bool = setting(True, "fit normals to the voxels whose sensor gives none")
 
     # Inference
     rate: float = setting(
@@ -203,7 +232,9 @@ class Settings:
 
     def __post_init__(self) -> None:
         for name, value in ((f.name, getattr(self, f.name)) for f in fields(self)):
-            object.__setattr__(self, name, about(name).checked(name, value, DEFAULTS.get(name, value)))
+            object.__setattr__(
+                self, name, about(name).checked(name, value, DEFAULTS.get(name, value))
+            )
         both = set(self.clouds) & set(self.cameras)
         names = self.clouds + self.cameras
         for name in names:
@@ -215,7 +246,8 @@ class Settings:
             raise SettingsError(f"clouds, cameras: got {list(names)}, wanted each name only once")
         if self.max_range and self.max_range <= self.min_range:
             raise SettingsError(
-                f"max_range: got {self.max_range:g} m, wanted more than min_range, {self.min_range:g} m"
+                f"max_range: got {self.max_range:g} m, wanted more than min_range,"
+                f" {self.min_range:g} m"
             )
 
     def with_preset(self) -> Settings:
@@ -246,7 +278,11 @@ class Settings:
         """
         values = dict(read_parameters(path))
         return cls.from_mapping(
-            {name: value for name, value in values.items() if "." not in name and name not in NODE_ONLY}
+            {
+                name: value
+                for name, value in values.items()
+                if "." not in name and name not in NODE_ONLY
+            }
         )
 
 

@@ -1,2 +1,61 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
+"""The ``concerto-ros`` command. Each subcommand is a module of this package."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import logging
+import sys
+from collections.abc import Sequence
+
+#: Subcommands in the order in which ``--help`` lists them. Each module has ``HELP``,
+#: ``add_arguments(parser)`` and ``run(arguments) -> exit status``.
+COMMANDS = ("demo", "node", "simulate", "play", "snapshot", "segment", "download")
+
+DESCRIPTION = """\
+3D semantic perception for ROS 2 robots: labels and feature colours for point clouds and RGB-D.
+
+  concerto-ros demo                  a simulated robot in a furnished room, start to finish
+  concerto-ros demo --bag my_bag     the same with your own recording
+  concerto-ros segment scan.ply      label one file, no ROS needed
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one subcommand; the exit status."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    argv = list(sys.argv[1:] if argv is None else argv)
+    arguments, rest = _parser(argv).parse_known_args(argv)
+    if rest and arguments.command != "node":
+        _parser(argv).error(f"unrecognized arguments: {' '.join(rest)}")
+    arguments.rest = rest
+    try:
+        return arguments.run(arguments)
+    except KeyboardInterrupt:
+        return 130
+    except (ValueError, OSError, ImportError) as error:
+        print(f"concerto-ros {arguments.command}: {error}", file=sys.stderr)
+        return 1
+
+
+def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="concerto-ros",
+        description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name in COMMANDS:
+        module = importlib.import_module(f"concerto_ros.cli.{name}")
+        command = commands.add_parser(
+            name,
+            help=module.HELP,
+            description=module.__doc__,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        if name in argv:  # the others need not load PyTorch to describe themselves
+            module.add_arguments(command)
+        command.set_defaults(run=module.run)
+    return parser

@@ -38,7 +38,8 @@ class StampGate:
             self._newest = stamp
             return True
         raise InputError(
-            "out_of_order", f"header.stamp: got one {age / 1e9:.3f} s older than the newest of its input"
+            "out_of_order",
+            f"header.stamp: got one {age / 1e9:.3f} s older than the newest of its input",
         )
 
     def reset(self) -> None:

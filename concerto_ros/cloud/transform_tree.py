@@ -255,6 +255,12 @@ class _Moving:
         return self.poses[-1]
 
 
+def transform_of(transform_stamped) -> Transform:
+    """The transform of a ``geometry_msgs/TransformStamped``; ``ValueError`` as in ``insert``."""
+    pose = _pose_of(transform_stamped)
+    return Transform(*_compose([pose]))
+
+
 def _bare(frame: str) -> str:
     """A frame name without the leading slash of old ROS drivers."""
     return frame.removeprefix("/")

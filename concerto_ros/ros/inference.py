@@ -24,7 +24,7 @@ class Inference:
     """Turns the newest map into a prediction, at most ``rate`` times a second.
 
     ``wanted`` names the outputs that somebody listens to; nothing runs while there are none.
-    ``publish`` gets each prediction with the outputs it was made for and the stopwatch of its stages.
+    ``publish`` gets each prediction, the outputs it was made for and the stopwatch of its stages.
     """
 
     def __init__(

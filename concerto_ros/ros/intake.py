@@ -97,7 +97,11 @@ class Intake:
             with pending.watch("insert"):
                 insertion = self._pipeline.insert(placed, robot)
             self._statistics.fused(
-                source.name, len(placed), insertion.evicted, frame.stamp, pending.watch.milliseconds
+                source.name,
+                len(placed),
+                insertion.evicted,
+                frame.stamp,
+                pending.watch.milliseconds,
             )
             source.pending = None
             self._on_fused()
@@ -128,7 +132,9 @@ class Intake:
         if pending.frame is None:
             frame = source.decode(pending, self._settings(), self._transforms)
             if source.gate.admit(frame.stamp):
-                self._restart(f"the stamps of {source.name} went back by more than the window", source)
+                self._restart(
+                    f"the stamps of {source.name} went back by more than the window", source
+                )
             pending.frame = frame
         return pending.frame
 
@@ -143,7 +149,7 @@ class Intake:
         return placed, robot.translation
 
     def _restart(self, why: str, current: Source | None = None) -> None:
-        """Begin anew after time went back; the message of ``current`` is the first of the new time."""
+        """Begin anew after time went back, with the message of ``current`` if there is one."""
         self._log.warning(f"{why}: map, transforms and pairing cleared")
         self._pipeline.clear()
         self._transforms.clear()

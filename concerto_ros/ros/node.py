@@ -11,12 +11,11 @@ from collections.abc import Collection, Sequence
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.clock import JumpThreshold
+from rclpy.clock import Clock, ClockType, JumpThreshold
 from rclpy.duration import Duration
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import Image, PointCloud2
 
 from concerto_ros.msg import PerceptionStatus, SemanticClasses
@@ -32,9 +31,10 @@ from concerto_ros.ros.outputs import (
     pca_message,
 )
 from concerto_ros.ros.parameters import AUTOSTART, Parameters
-from concerto_ros.ros.sources import CameraSource, CloudSource, Source
+from concerto_ros.ros.sources import OVERRIDABLE, CameraSource, CloudSource, Source
 from concerto_ros.ros.statistics import Statistics
 from concerto_ros.ros.transforms import Transforms, listen
+from concerto_ros.ros.transport import use_transport_profile
 from concerto_ros.stopwatch import Stopwatch
 
 #: RViz asks for RELIABLE; one cloud is enough, the next one replaces it.
@@ -70,9 +70,14 @@ class PerceptionNode(LifecycleNode):
         self._cloud_outputs: dict = {}
         self._status_output = self._classes_output = self._legend_output = None
         self._diagnostics_output = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        self._status_timer = self.create_timer(STATUS_PERIOD, self._on_timer)
+        # On a steady clock: the node reports also while /clock stands still.
+        self._status_timer = self.create_timer(
+            STATUS_PERIOD, self._on_timer, clock=Clock(clock_type=ClockType.STEADY_TIME)
+        )
         self._jump_handle = self.get_clock().create_jump_callback(
-            JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=False),
+            JumpThreshold(
+                min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=False
+            ),
             post_callback=self._on_clock_jump,
         )
 
@@ -151,12 +156,11 @@ class PerceptionNode(LifecycleNode):
         if not clouds and not cameras:
             self.get_logger().warning("no input: set clouds or cameras")
         self._pipeline = SemanticPipeline.from_settings(settings, download=False)
-        encoder = self._pipeline.encoder
         self._model = Model(
             self._pipeline.model,
             self._pipeline.trained,
             str(self._pipeline.device),
-            str(encoder.dtype).removeprefix("torch."),
+            str(self._pipeline.dtype).removeprefix("torch."),
         )
         self.get_logger().info(
             f"model {self._model.name} on {self._model.device}, {self._model.precision}"
@@ -169,9 +173,11 @@ class PerceptionNode(LifecycleNode):
                 for about in cameras
             ),
         ]
-        overridable = {"qos_overriding_options": QoSOverridingOptions.with_default_policies()}
+        overridable = {"qos_overriding_options": OVERRIDABLE}
         self._cloud_outputs = {
-            name: self.create_lifecycle_publisher(PointCloud2, f"~/{name}", CLOUD_QOS, **overridable)
+            name: self.create_lifecycle_publisher(
+                PointCloud2, f"~/{name}", CLOUD_QOS, **overridable
+            )
             for name in ("labels", "pca")
         }
         self._classes_output = self.create_lifecycle_publisher(
@@ -192,7 +198,8 @@ class PerceptionNode(LifecycleNode):
         for worker in workers:
             if not worker.join(deadline - time.monotonic()):
                 self.get_logger().error(
-                    f"{type(worker).__name__} still computes after {JOIN_TIMEOUT:g} s; left to end alone"
+                    f"{type(worker).__name__} still computes after {JOIN_TIMEOUT:g} s;"
+                    " left to end by itself"
                 )
         self._intake = self._inference = None
 
@@ -231,9 +238,7 @@ class PerceptionNode(LifecycleNode):
             name for name, output in self._cloud_outputs.items() if output.get_subscription_count()
         ]
 
-    def _publish(
-        self, prediction: Prediction, wanted: Collection[str], watch: Stopwatch
-    ) -> None:
+    def _publish(self, prediction: Prediction, wanted: Collection[str], watch: Stopwatch) -> None:
         head = header(self._parameters.settings.fixed_frame, prediction.stamp)
         with watch("publish"):
             if "labels" in wanted:
@@ -273,6 +278,7 @@ class PerceptionNode(LifecycleNode):
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the node until it is interrupted."""
+    use_transport_profile()
     rclpy.init(args=list(sys.argv if args is None else args))
     node = PerceptionNode()
     try:

@@ -29,7 +29,7 @@ def header(frame_id: str, stamp: int) -> Header:
 
 
 def labels_message(prediction: Prediction, palette: np.ndarray, head: Header) -> PointCloud2:
-    """``x y z rgb label confidence``, the layout of PCL's PointXYZRGBL with the confidence after it."""
+    """``x y z rgb label confidence``: PCL's PointXYZRGBL, and the confidence after it."""
     return cloud_message(
         head,
         prediction.points,
@@ -58,7 +58,9 @@ def cloud_message(head: Header, points: np.ndarray, **columns: np.ndarray) -> Po
         height=1,
         width=len(records),
         fields=[
-            PointField(name=name, offset=offset, datatype=_DATATYPES[kind.newbyteorder("=")], count=1)
+            PointField(
+                name=name, offset=offset, datatype=_DATATYPES[kind.newbyteorder("=")], count=1
+            )
             for name, (kind, offset) in layout.fields.items()
         ],
         is_bigendian=False,

@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The settings as ROS parameters: declared with descriptor and range, checked, changed atomically."""
+"""The settings as ROS parameters: declared with range, checked, changed atomically."""
 
 from __future__ import annotations
 
@@ -101,13 +101,19 @@ class Parameters:
             self._node.declare_parameter(name, value, descriptor)
 
     def _declare_inputs(self, clouds: Any, cameras: Any) -> None:
-        for group, kind, names in (("clouds", CloudInput, clouds), ("cameras", CameraInput, cameras)):
-            for name in names if isinstance(names, (list, tuple)) else ():
+        for group, kind, names in (
+            ("clouds", CloudInput, clouds),
+            ("cameras", CameraInput, cameras),
+        ):
+            if not isinstance(names, (list, tuple)):
+                continue  # read() refuses it by name
+            for name in names:
+                if not isinstance(name, str) or not name.isidentifier():
+                    continue
                 for key, setting in input_settings(kind):
                     full = f"{group}.{name}.{key}"
-                    if isinstance(name, str) and name.isidentifier():
-                        if not self._node.has_parameter(full):
-                            self._declare(full, "", setting)
+                    if not self._node.has_parameter(full):
+                        self._declare(full, "", setting)
 
     def _input(self, kind: type, group: str, name: str) -> Any:
         values = {}

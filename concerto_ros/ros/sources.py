@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The inputs of the node: subscriptions, a mailbox of one each, and how a message becomes a frame."""
+"""The inputs of the node: subscriptions, a mailbox each, and how a message becomes a frame."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rclpy.node import Node
-from rclpy.qos import qos_profile_sensor_data
+from rclpy.qos import QoSPolicyKind, qos_profile_sensor_data
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 
 from concerto_ros.cloud.depth import depth_frame
-from concerto_ros.cloud.frame import Frame
+from concerto_ros.cloud.frame import Frame, InputError
 from concerto_ros.cloud.pairing import StampPairer
 from concerto_ros.cloud.point_cloud2 import decode_point_cloud, stamp_ns
 from concerto_ros.cloud.stamps import StampGate
@@ -24,6 +24,16 @@ from concerto_ros.ros.statistics import Statistics
 from concerto_ros.ros.transforms import Transforms
 from concerto_ros.settings import CameraInput, CloudInput, Settings
 from concerto_ros.stopwatch import Stopwatch
+
+#: The QoS policies a user may override for every topic, as qos_overrides.<topic>.<policy>.
+OVERRIDABLE = QoSOverridingOptions(
+    (
+        QoSPolicyKind.HISTORY,
+        QoSPolicyKind.DEPTH,
+        QoSPolicyKind.RELIABILITY,
+        QoSPolicyKind.DURABILITY,
+    )
+)
 
 
 @dataclass
@@ -114,20 +124,26 @@ class CloudSource(Source):
 class CameraSource(Source):
     """Colour, depth and camera_info topics, paired by stamp."""
 
-    def __init__(self, node: Node, about: CameraInput, sync_tolerance: float, window_seconds: float):
+    def __init__(
+        self, node: Node, about: CameraInput, sync_tolerance: float, window_seconds: float
+    ):
         super().__init__(about.name, window_seconds)
         self._pairer = StampPairer(
             tolerance=int(sync_tolerance * 1e9), with_color=bool(about.color_topic)
         )
         self._pairer_lock = threading.Lock()
         self._depth_info: CameraInfo | None = None
+        # image_proc's convention for the topics of rectified images.
+        self._rectified = "rect" in about.depth_topic.rpartition("/")[2]
         self.subscriptions = [
             _subscribe(node, _image_type(about.depth_topic), about.depth_topic, self._on("depth")),
             _subscribe(node, CameraInfo, about.info_topic, self._on("info")),
         ]
         if about.color_topic:
             self.subscriptions.append(
-                _subscribe(node, _image_type(about.color_topic), about.color_topic, self._on("color"))
+                _subscribe(
+                    node, _image_type(about.color_topic), about.color_topic, self._on("color")
+                )
             )
         if about.depth_info_topic:
             self.subscriptions.append(
@@ -158,6 +174,7 @@ class CameraSource(Source):
             source=self.name,
             min_range=settings.min_range,
             max_range=settings.max_range,
+            rectified=self._rectified,
             watch=pending.watch,
         )
 
@@ -167,7 +184,12 @@ class CameraSource(Source):
                 return
             with self._pairer_lock:
                 before = self._pairer.dropped
-                pair = self._pairer.add(kind, message)
+                try:
+                    pair = self._pairer.add(kind, message)
+                except InputError as error:
+                    self._statistics.received(self.name)
+                    self._statistics.dropped(self.name, error.reason, str(error))
+                    return
                 lost = self._pairer.dropped - before
             if lost:
                 self._statistics.received(self.name, lost)
@@ -193,5 +215,5 @@ def _subscribe(node: Node, kind: type, topic: str, callback: Callable[[Any], Non
         topic,
         callback,
         qos_profile_sensor_data,
-        qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+        qos_overriding_options=OVERRIDABLE,
     )

@@ -12,7 +12,12 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 from rclpy.time import Time
 
 from concerto_ros.cloud.frame import InputError
-from concerto_ros.cloud.transform_tree import Transform, TransformTree, TransformUnavailable
+from concerto_ros.cloud.transform_tree import (
+    Transform,
+    TransformTree,
+    TransformUnavailable,
+    transform_of,
+)
 
 try:
     import tf2_ros
@@ -20,6 +25,7 @@ except ImportError:  # not among the ROS wheels
     tf2_ros = None
 
 CACHE_SECONDS = 10.0
+IDENTITY = Transform(np.eye(3), np.zeros(3))
 
 
 class Transforms(Protocol):
@@ -49,7 +55,8 @@ def _is_identity(target: str, source: str, stamp: int) -> bool:
         return True
     if stamp == 0:
         raise InputError(
-            "no_stamp", f"header.stamp: got 0, wanted the time of the reading, to place {source} in {target}"
+            "no_stamp",
+            f"header.stamp: got 0, wanted the time of the reading, to place {source} in {target}",
         )
     return False
 
@@ -78,7 +85,7 @@ class OwnTransforms:
 
     def lookup(self, target: str, source: str, stamp: int) -> Transform:
         if _is_identity(target, source, stamp):
-            return Transform.identity()
+            return IDENTITY
         return self._tree.lookup(target, source, stamp)
 
     def clear(self) -> None:
@@ -112,22 +119,17 @@ class Tf2Transforms:
 
     def lookup(self, target: str, source: str, stamp: int) -> Transform:
         if _is_identity(target, source, stamp):
-            return Transform.identity()
+            return IDENTITY
         try:
             found = self._buffer.lookup_transform(target, source, Time(nanoseconds=stamp))
         except tf2_ros.TransformException as error:
             loop = "loop" in str(error)
             reason = "transform_loop" if loop else "no_transform"
-            raise TransformUnavailable(reason, str(error), retry=not loop) from None
-        return Transform.from_message(found.transform)
+            raise TransformUnavailable(str(error), retry=not loop, reason=reason) from None
+        return transform_of(found)
 
     def clear(self) -> None:
         self._buffer.clear()
 
     def close(self) -> None:
         self._listener.unregister()
-
-
-def position(transform: Transform) -> np.ndarray:
-    """The origin of the source frame in the target frame: (3,) float64, metres."""
-    return np.asarray(transform.translation, np.float64)

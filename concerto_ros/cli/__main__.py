@@ -1,0 +1,9 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""``python -m concerto_ros.cli``."""
+
+import sys
+
+from concerto_ros.cli import main
+
+sys.exit(main())

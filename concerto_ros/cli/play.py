@@ -1,0 +1,61 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Publish a rosbag2 (sqlite3 or mcap) with its timing, where there is no `ros2 bag play`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from tqdm import tqdm
+
+HELP = "publish a bag with its timing"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The bag and how to play it."""
+    parser.add_argument("bag", type=Path, help="folder of a rosbag2, or a .db3 or .mcap file")
+    parser.add_argument(
+        "--rate", type=float, default=1.0, help="multiple of the recorded speed (default 1)"
+    )
+    parser.add_argument(
+        "--loop", action="store_true", help="begin again at the end, until interrupted"
+    )
+    parser.add_argument(
+        "--clock", action="store_true", help="publish /clock for nodes with use_sim_time"
+    )
+    parser.add_argument(
+        "--wait",
+        nargs="*",
+        default=[],
+        metavar="TOPIC",
+        help="begin only when these topics have a subscriber",
+    )
+    parser.add_argument(
+        "--wait-timeout", type=float, default=60.0, help="seconds to wait for them (default 60)"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Play to the end, or for ever with --loop."""
+    import rclpy
+
+    from concerto_ros.ros.player import Player
+    from concerto_ros.ros.transport import use_transport_profile
+
+    use_transport_profile()
+    rclpy.init()
+    player = Player(arguments.bag, rate=arguments.rate, clock=arguments.clock)
+    try:
+        if not player.wait_for_subscribers(arguments.wait, arguments.wait_timeout):
+            raise ValueError(f"no subscriber on {arguments.wait} in {arguments.wait_timeout:g} s")
+        while True:
+            with tqdm(total=player.message_count, unit="msg", desc=arguments.bag.name) as bar:
+                player.play(on_message=bar.update)
+            if not arguments.loop:
+                break
+        player.drain()
+    finally:
+        player.destroy_node()
+        rclpy.try_shutdown()
+    return 0

@@ -1,0 +1,46 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Save what a topic shows: a PointCloud2 as PNG and PLY, an Image as PNG.
+
+concerto-ros snapshot /concerto/labels /concerto/pca
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+HELP = "save what a topic shows as PNG and PLY"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The topics and where to write."""
+    parser.add_argument("topics", nargs="+", metavar="TOPIC")
+    parser.add_argument("--out", type=Path, default=Path(), help="folder (default: here)")
+    parser.add_argument(
+        "--timeout", type=float, default=30.0, help="seconds to wait for each (default 30)"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Wait for one message of each topic and write it."""
+    import rclpy
+    from rclpy.node import Node
+
+    from concerto_ros.ros.snapshot import next_message, save
+    from concerto_ros.ros.transport import use_transport_profile
+
+    use_transport_profile()
+    rclpy.init()
+    node = Node("concerto_snapshot")
+    try:
+        arguments.out.mkdir(parents=True, exist_ok=True)
+        for topic in arguments.topics:
+            message = next_message(node, topic, arguments.timeout)
+            stem = arguments.out / topic.strip("/").replace("/", "_")
+            for path in save(message, stem, title=topic):
+                print(path)
+    finally:
+        node.destroy_node()
+        rclpy.try_shutdown()
+    return 0
