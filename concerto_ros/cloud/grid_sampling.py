@@ -1,0 +1,153 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Grid sampling: the points of one frame summed up by the voxel they lie in."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+#: Lattice indices lie in [-LATTICE_LIMIT, LATTICE_LIMIT): three of them pack into 63 bits.
+LATTICE_LIMIT = 1 << 20
+_BITS = 21
+_AXIS_MASK = (1 << _BITS) - 1
+
+
+def pack(index: np.ndarray) -> np.ndarray:
+    """(V, 3) lattice indices to (V,) int64 keys >= 0 that sort like (x, y, z)."""
+    x, y, z = (index.astype(np.int64, copy=False) + LATTICE_LIMIT).T
+    return (x << 2 * _BITS) | (y << _BITS) | z
+
+
+def unpack(key: np.ndarray) -> np.ndarray:
+    """(V,) int64 keys back to (V, 3) int32 lattice indices."""
+    axes = (key >> 2 * _BITS, (key >> _BITS) & _AXIS_MASK, key & _AXIS_MASK)
+    return (np.stack(axes, axis=1) - LATTICE_LIMIT).astype(np.int32)
+
+
+@dataclass(frozen=True, eq=False)
+class FrameVoxels:
+    """Sums over the points of one frame, one row per occupied voxel, rows sorted by (x, y, z).
+
+    Attributes
+    ----------
+    index: (V, 3) int32 lattice index, ``floor(point / voxel_size)``.
+    count: (V,) float32, points in the voxel.
+    fraction: (V, 3) float32, sum of ``point / voxel_size - index``, so each term is in [0, 1).
+    color: (V, 3) float32 sum of 0..255, or None.
+    normal: (V, 3) float32 sum, or None.
+    outside: points that lie off the lattice (or are not finite) and were left out.
+    """
+
+    index: np.ndarray
+    count: np.ndarray
+    fraction: np.ndarray
+    color: np.ndarray | None
+    normal: np.ndarray | None
+    outside: int
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def where(self, keep: np.ndarray) -> FrameVoxels:
+        """Only the rows that ``keep`` (V,) names: a mask or row numbers."""
+        return replace(
+            self,
+            index=self.index[keep],
+            count=self.count[keep],
+            fraction=self.fraction[keep],
+            color=None if self.color is None else self.color[keep],
+            normal=None if self.normal is None else self.normal[keep],
+        )
+
+
+def grid_sample(
+    points: np.ndarray,
+    voxel_size: float,
+    *,
+    colors: np.ndarray | None = None,
+    normals: np.ndarray | None = None,
+) -> FrameVoxels:
+    """Sum ``points`` (N, 3) float32, ``colors`` (N, 3) uint8 and ``normals`` (N, 3) by voxel.
+
+    Sums run in the order of the points, so equal inputs give equal sums, bit for bit. One radix
+    sort and one segmented sum per array: faster here than any hash table.
+    """
+    values = [_tensor(points)] + [_tensor(v) for v in (colors, normals) if v is not None]
+    total = len(points)
+    low, high = _lattice_bounds(values[0], voxel_size)
+    if total and not _on_lattice(low, high):
+        index = values[0].double().div_(voxel_size).floor_()
+        inside = ((index >= -LATTICE_LIMIT) & (index < LATTICE_LIMIT)).all(dim=1)
+        values = [value[inside] for value in values]
+        low, high = _lattice_bounds(values[0], voxel_size)
+    if len(values[0]):
+        index, count, sums = _segment_sums(values, voxel_size, low, high)
+    else:
+        index = np.zeros((0, 3), dtype=np.int32)
+        count = np.zeros(0, dtype=np.float32)
+        sums = [np.zeros((0, 3), dtype=np.float32) for _ in values]
+    return FrameVoxels(
+        index=index,
+        count=count,
+        fraction=sums.pop(0),
+        color=None if colors is None else sums.pop(0),
+        normal=None if normals is None else sums.pop(0),
+        outside=total - len(values[0]),
+    )
+
+
+def _segment_sums(
+    values: list[torch.Tensor], voxel_size: float, low: torch.Tensor, high: torch.Tensor
+) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+    """Voxel index, count, and the sum of each of ``values``, the first of which are positions."""
+    # In float64, so that the voxel of a point does not depend on how far from the origin it is.
+    scaled = values[0].double().div_(voxel_size)
+    index = scaled.floor()
+    span = [int(v) for v in high - low + 1]
+    if math.prod(span) < 2**31:
+        # 32 bits, counted from the frame's own corner: the radix sort needs half the passes.
+        weight = index.new_tensor([span[1] * span[2], span[2], 1])
+        key = torch.mv(index, weight).sub_(torch.dot(low, weight)).int()
+    else:
+        key = torch.from_numpy(pack(index.long().numpy()))
+    ordered, order = torch.sort(key, stable=True)
+    first = torch.ones(len(ordered), dtype=torch.bool)
+    torch.ne(ordered[1:], ordered[:-1], out=first[1:])
+    start = first.nonzero().squeeze(1)
+    count = torch.diff(start, append=start.new_tensor([len(ordered)]))
+    fraction = scaled.sub_(index).float()
+    sums = [
+        F.embedding_bag(order, value.float(), start, mode="sum").numpy()
+        for value in [fraction, *values[1:]]
+    ]
+    return index[order[start]].int().numpy(), count.float().numpy(), sums
+
+
+def _tensor(array: np.ndarray) -> torch.Tensor:
+    """The array's memory as a tensor; copied only where torch cannot share it."""
+    return torch.from_numpy(np.require(array, requirements=["C", "W"]))
+
+
+def _lattice_bounds(points: torch.Tensor, voxel_size: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """Least and greatest lattice index per axis, (3,) float64 each; NaN where a point has one."""
+    if not len(points):
+        return torch.zeros(3), torch.zeros(3)
+    # Rows of 64 points: torch reduces wide rows ten times faster than rows of three values.
+    whole = len(points) // 64 * 64
+    rest = points[whole - 64 :] if whole else points
+    low, high = rest.amin(0), rest.amax(0)
+    if whole:
+        wide = points[:whole].view(-1, 192)
+        low = torch.minimum(low, wide.amin(0).view(64, 3).amin(0))
+        high = torch.maximum(high, wide.amax(0).view(64, 3).amax(0))
+    return (low.double() / voxel_size).floor(), (high.double() / voxel_size).floor()
+
+
+def _on_lattice(low: torch.Tensor, high: torch.Tensor) -> bool:
+    """False where a bound is off the lattice or NaN."""
+    return bool((low >= -LATTICE_LIMIT).all()) and bool((high < LATTICE_LIMIT).all())
