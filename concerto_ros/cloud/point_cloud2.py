@@ -44,7 +44,7 @@ def decode_point_cloud(
 
     Returns a frame in the message's own ``frame_id``, with colours (from ``rgb``/``rgba`` or from
     separate fields), intensity (``intensity``, ``reflectivity`` or ``i``) and normals
-    (``normal_x``...) where the cloud has them. Coordinates beyond about 1e19 m count as not finite.
+    (``normal_x``...) where the cloud has them. Coordinates beyond 1e19 m count as infinite.
 
     Raises
     ------
@@ -92,7 +92,7 @@ def decode_point_cloud(
 
 
 def point_cloud_fields(message: Any) -> dict[str, np.ndarray]:
-    """Read-write or read-only views of every field, by name, without a copy.
+    """Views of every field, by name, without a copy.
 
     Each is (height, width), or (height, width, count) for a field of several elements, in the
     message's own type and byte order. Of two fields of one name the first counts; a field of a
