@@ -8,9 +8,7 @@ colour, TF), and what no real robot has: the true class of what the camera sees.
 
 from __future__ import annotations
 
-import math
 import sys
-import time
 from array import array
 
 import numpy as np
@@ -22,8 +20,10 @@ from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.task import Future
+from rclpy.time import Time as RosTime
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2, PointField
 
+from concerto_ros.ros.transport import use_transport_profile
 from concerto_ros.sim import RgbdCamera, RgbdImage, Room, camera_pose, drive
 from concerto_ros.sim.trajectory import CAMERA_MOUNT, OPTICAL
 
@@ -32,6 +32,10 @@ BASE = "base_link"
 CAMERA = "camera_link"
 CAMERA_OPTICAL = "camera_color_optical_frame"
 
+#: The drive is worked out in steps of 1 / DRIVE_RATE seconds, whatever the rate of pictures.
+DRIVE_RATE = 50.0
+#: A clock that jumps ahead by more moves the robot no farther than this, seconds.
+LONGEST_STEP = 5.0
 #: The ground truth cloud takes every so many pixels both ways.
 TRUTH_STRIDE = 4
 
@@ -46,9 +50,8 @@ class SimulatedRobot(Node):
     ``concerto_ros.sim.CLASSES``). All four carry the same stamp, taken from the node's clock when
     the picture is taken; the transform goes out first.
 
-    The robot moves on by 1 / rate seconds of driving at each picture: on a machine too slow for
-    the rate it drives more slowly, never in jumps. ``done`` is a future that is complete when
-    ``duration`` seconds of driving are over.
+    The robot's speed follows the clock, so it is true on a machine too slow for the rate as well.
+    ``done`` is a future, complete with the number of pictures when ``duration`` seconds are over.
     """
 
     def __init__(self, **node_arguments):
@@ -64,10 +67,12 @@ class SimulatedRobot(Node):
         self.done = Future()
         self._room = Room(seed)
         self._camera = RgbdCamera(width, height, noise=noise, seed=seed)
-        self._poses = drive(self._room, rate, seed)
-        self._pictures_wanted = math.ceil(duration * rate) if duration else math.inf
+        self._poses = drive(self._room, DRIVE_RATE, seed)
+        self._pose = next(self._poses)
+        self._duration = duration
         self._pictures = 0
-        self._started = 0.0
+        self._elapsed = 0.0
+        self._last: RosTime | None = None
 
         tf_message = _tf_message_type()
         self._color = self.create_publisher(Image, "camera/color/image_raw", 5)
@@ -91,14 +96,15 @@ class SimulatedRobot(Node):
         )
 
     def _tick(self) -> None:
-        if self._pictures >= self._pictures_wanted:
+        now = self.get_clock().now()
+        self._advance(now)
+        if self._duration and self._elapsed >= self._duration:
             self._finish()
             return
-        self._started = self._started or time.monotonic()
-        stamp = self.get_clock().now().to_msg()
-        pose = next(self._poses)
-        image = self._camera.render(self._room, camera_pose(pose))
-        self._tf.publish(self._tf_message(transforms=[_transform(pose, ODOM, BASE, stamp)]))
+        stamp = now.to_msg()
+        image = self._camera.render(self._room, camera_pose(self._pose))
+        moved = _transform(self._pose, ODOM, BASE, stamp)
+        self._tf.publish(self._tf_message(transforms=[moved]))
         self._info.publish(self._camera_info(stamp))
         self._color.publish(_image(image.color, "rgb8", stamp))
         millimetres = np.rint(image.depth * 1000.0).astype("<u2")
@@ -107,14 +113,22 @@ class SimulatedRobot(Node):
             self._truth.publish(self._ground_truth(image, stamp))
         self._pictures += 1
 
+    def _advance(self, now: RosTime) -> None:
+        """Drive on to where the robot is ``now``; it stands still when the clock goes back."""
+        step = 0.0 if self._last is None else (now - self._last).nanoseconds * 1e-9
+        self._last = now
+        before = int(self._elapsed * DRIVE_RATE)
+        self._elapsed += min(max(step, 0.0), LONGEST_STEP)
+        for _ in range(int(self._elapsed * DRIVE_RATE) - before):
+            self._pose = next(self._poses)
+
     def _finish(self) -> None:
-        if not self.done.done():
-            seconds = max(time.monotonic() - self._started, 1e-9)
-            self.get_logger().info(
-                f"{self._pictures} pictures in {seconds:.1f} s, {self._pictures / seconds:.1f} Hz"
-            )
-            self._timer.cancel()
-            self.done.set_result(self._pictures)
+        rate = self._pictures / self._elapsed
+        self.get_logger().info(
+            f"{self._pictures} pictures in {self._elapsed:.1f} s, {rate:.1f} Hz"
+        )
+        self._timer.cancel()
+        self.done.set_result(self._pictures)
 
     def _camera_info(self, stamp: Time) -> CameraInfo:
         matrix = self._camera.matrix
@@ -212,6 +226,7 @@ def _quaternion(rotation: np.ndarray) -> tuple[float, float, float, float]:
 
 def main(args: list[str] | None = None) -> int:
     """Drive until the duration is over or someone interrupts."""
+    use_transport_profile()
     rclpy.init(args=args)
     try:
         robot = SimulatedRobot()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -142,7 +143,7 @@ def lathe(profile, center, finish: Finish, label: str, segments: int = 14) -> Me
     angle = np.linspace(0.0, 2 * np.pi, segments + 1)
     ring = np.stack([np.cos(angle), np.sin(angle), np.zeros_like(angle)], axis=-1)
     bands, travelled = [], 0.0
-    for (r0, z0), (r1, z1) in zip(profile[:-1], profile[1:], strict=True):
+    for (r0, z0), (r1, z1) in pairwise(profile):
         length = float(np.hypot(r1 - r0, z1 - z0))
         t = np.linspace(0.0, 1.0, int(np.ceil(length / STEP)) + 1)[:, None]
         radius, height = r0 + t * (r1 - r0), z0 + t * (z1 - z0)

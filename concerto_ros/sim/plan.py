@@ -55,7 +55,7 @@ class Wall:
 
 @dataclass(frozen=True)
 class Opening:
-    """A hole in wall number ``wall``, from ``start`` to ``end`` along it and ``low`` to ``high``."""
+    """A hole in wall number ``wall``: ``start`` to ``end`` along it, ``low`` to ``high`` up it."""
 
     wall: int
     start: float

@@ -144,7 +144,8 @@ def drive(room: Room, rate: float, seed: int = 0) -> Iterator[np.ndarray]:
         choice = far if len(far) else open_cells
         goal = choice[rng.integers(len(choice))]
         path = space.path(tuple(map(int, here)), tuple(map(int, goal)))
-        for place, heading in _follow(path, heading, step):
+        for place, turned in _follow(path, heading, step):
+            heading = turned
             yield _pose(place, heading)
         here = goal
 
