@@ -1,0 +1,304 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""A picture of a coloured point cloud, drawn with numpy alone: no window, no graphics driver.
+
+Points are drawn as discs whose size shrinks with distance, the nearest in front, and shaded by the
+depth around them (eye-dome lighting, Boucheny 2009), so that shapes show even where a class paints
+everything in one colour.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+BACKGROUNDS = {"white": ((255, 255, 255), (20, 20, 20)), "dark": ((24, 26, 30), (235, 235, 235))}
+FIELD_OF_VIEW = np.deg2rad(42.0)  # vertical, where the viewpoint is chosen here
+SHADING = 0.5  # of eye-dome lighting: how dark a step in depth is drawn
+SUPERSAMPLING = 2  # pixels drawn per pixel shown, along each axis
+LARGEST_DISC = 24  # pixels shown: a point just before the eye does not fill the picture
+
+
+def render_cloud(
+    points: np.ndarray,
+    rgb: np.ndarray,
+    *,
+    width: int = 1280,
+    height: int = 720,
+    view_from: tuple[Sequence[float], Sequence[float]] | None = None,
+    up: Sequence[float] = (0.0, 0.0, 1.0),
+    point_size: float | None = None,
+    background: str = "white",
+    title: str | None = None,
+    legend: Sequence[tuple[str, Sequence[int]]] = (),
+) -> np.ndarray:
+    """The cloud as an image, (height, width, 3) uint8 RGB.
+
+    Parameters
+    ----------
+    points: (N, 3) metres; rows that are not finite are left out. N may be 0.
+    rgb: (N, 3) uint8.
+    view_from: (eye, target), where the eye is and what it looks at; by default a raised corner
+        from which much of the cloud is seen. See also :func:`sensor_view`.
+    up: the direction that points upwards, z by default; (0, -1, 0) in optical frames (REP-103).
+    point_size: diameter of a point in metres; by default the spacing of the points.
+    background: ``white`` or ``dark``.
+    title: a line over the picture.
+    legend: (name, (red, green, blue)) of the colours worth naming, in a strip below.
+
+    Raises ValueError, naming what is wrong, for shapes, sizes or viewpoints that make no picture.
+    """
+    points, rgb = _checked(points, rgb, width, height, background)
+    up = _direction(up, "up")
+    paper, ink = BACKGROUNDS[background]
+    image = np.empty((height, width, 3), np.uint8)
+    image[:] = paper
+    top, bottom = 0, height
+    if title or legend:
+        top, bottom = _write(image, title or "", legend, ink)
+    if len(points) and bottom - top >= 16:
+        shape = (bottom - top, width)
+        # differences to a point of the cloud: far from the map's origin float32 has no digits left
+        centre = np.median(points, axis=0).astype(np.float64)
+        local = (points - centre).astype(np.float32)
+        if view_from is None:
+            eye, target = _raised_corner(local, up, shape)
+        else:
+            eye, target = (np.asarray(place, np.float64) - centre for place in view_from)
+        size = point_size if point_size is not None else _spacing(local)
+        image[top:bottom] = _draw(local, rgb, eye, target, up, size, shape, np.array(paper))
+    return image
+
+
+def sensor_view(
+    points: np.ndarray, origin: Sequence[float], up: Sequence[float] = (0.0, 0.0, 1.0)
+) -> tuple[np.ndarray, np.ndarray]:
+    """(eye, target) for a scan by one sensor at ``origin``: from a little behind and above it.
+
+    From there nothing is seen from behind, where a single scan has no points.
+    """
+    points = np.asarray(points, np.float64).reshape(-1, 3)
+    points = points[np.isfinite(points).all(axis=1)]
+    origin = np.asarray(origin, np.float64)
+    up = _direction(up, "up")
+    target = np.median(points, axis=0) if len(points) else origin + [1.0, 0.0, 0.0]
+    toward = target - origin
+    distance = np.linalg.norm(toward)
+    if distance < 1e-6:
+        return _beside(origin, up), target
+    eye = origin - 0.3 * toward + 0.25 * distance * up
+    return eye, target
+
+
+def _checked(points, rgb, width, height, background) -> tuple[np.ndarray, np.ndarray]:
+    points, rgb = np.asarray(points), np.asarray(rgb)
+    if points.ndim != 2 or points.shape[1] != 3:
+        raise ValueError(f"points has the shape {points.shape}, wanted (N, 3)")
+    if rgb.shape != points.shape or rgb.dtype != np.uint8:
+        raise ValueError(
+            f"rgb is {rgb.dtype} of the shape {rgb.shape}, wanted uint8 {points.shape}"
+        )
+    if not (16 <= width <= 8192 and 16 <= height <= 8192):
+        raise ValueError(f"the size is {width} x {height}, wanted 16 to 8192 pixels each way")
+    if background not in BACKGROUNDS:
+        raise ValueError(f"background is {background!r}, wanted one of {list(BACKGROUNDS)}")
+    finite = np.isfinite(points).all(axis=1)
+    return (points, rgb) if finite.all() else (points[finite], rgb[finite])
+
+
+def _direction(vector, name: str) -> np.ndarray:
+    vector = np.asarray(vector, np.float64)
+    length = np.linalg.norm(vector)
+    if vector.shape != (3,) or not np.isfinite(length) or length == 0.0:
+        raise ValueError(f"{name} is {vector.tolist()}, wanted three numbers, not all 0")
+    return vector / length
+
+
+def _beside(place: np.ndarray, up: np.ndarray) -> np.ndarray:
+    """A point 1 m from ``place``, not along ``up``."""
+    axis = np.eye(3)[np.argmin(np.abs(up))]
+    return place + _direction(np.cross(up, axis), "up")
+
+
+def _camera_axes(eye: np.ndarray, target: np.ndarray, up: np.ndarray) -> np.ndarray:
+    """(3, 3): rows are right, down and forward, as in an optical frame."""
+    if not (np.isfinite(eye).all() and np.isfinite(target).all()) or np.allclose(eye, target):
+        raise ValueError("view_from needs an eye and a target that are finite and apart")
+    forward = _direction(target - eye, "view_from")
+    right = np.cross(forward, up)
+    if np.linalg.norm(right) < 1e-6:  # straight up or down: any side may be the right one
+        right = np.cross(forward, _beside(np.zeros(3), up))
+    right = _direction(right, "view_from")
+    return np.stack([right, np.cross(forward, right), forward])
+
+
+def _raised_corner(points, up, shape) -> tuple[np.ndarray, np.ndarray]:
+    """(eye, target): of some directions round the cloud the one that sees most of it."""
+    sample = points[:: max(1, len(points) // 20_000)]
+    low, high = np.percentile(sample, [2, 98], axis=0)
+    target = (low + high) / 2.0
+    extent = max(float(np.max(high - low)), 1e-3)
+    side = _direction(_beside(np.zeros(3), up), "up")
+    front = np.cross(up, side)
+    cells = np.floor((sample - low) / (extent / 48)).astype(np.int64)
+    cell = np.unique(cells @ [1, 1 << 20, 1 << 40], return_inverse=True)[1].reshape(-1)
+    best = None
+    for elevation in np.deg2rad([28.0, 42.0, 58.0]):
+        for azimuth in np.deg2rad(np.arange(20.0, 380.0, 45.0)):
+            level = np.cos(azimuth) * side + np.sin(azimuth) * front
+            away = np.cos(elevation) * level + np.sin(elevation) * up
+            distance = _fitting_distance(
+                (sample - target) @ _camera_axes(away, 0 * up, up).T, shape
+            )
+            eye = target + distance * away
+            # seen from steeper above, a cloud shows more of its floor and less of its shapes
+            seen = _cells_seen(sample, cell, eye, target, up) * (1.0 - 0.4 * np.sin(elevation))
+            if best is None or seen > best[0]:
+                best = (seen, eye, target)
+    return best[1], best[2]
+
+
+def _fitting_distance(turned: np.ndarray, shape: tuple[int, int]) -> float:
+    """How far away the eye must be for nearly all points to be within the picture."""
+    half = np.tan(FIELD_OF_VIEW / 2.0)
+    reach = np.maximum(
+        np.abs(turned[:, 0]) / (half * shape[1] / shape[0]), np.abs(turned[:, 1]) / half
+    )
+    return max(1.04 * float(np.percentile(reach - turned[:, 2], 97.5)), 0.1)
+
+
+def _cells_seen(points, cell, eye, target, up) -> int:
+    """How many cells of the cloud are visible in a coarse picture."""
+    across = 96
+    turned = (points - eye) @ _camera_axes(eye, target, up).T
+    front = turned[:, 2] > 1e-3
+    turned, cell = turned[front], cell[front]
+    scale = across / (2.0 * np.tan(FIELD_OF_VIEW / 2.0))
+    pixel = np.floor(turned[:, :2] / turned[:, 2:] * scale).astype(np.int64)
+    inside = (np.abs(pixel) < across).all(axis=1)
+    pixel, depth, cell = pixel[inside], turned[inside, 2], cell[inside]
+    place = (pixel[:, 0] + across) * 2 * across + pixel[:, 1] + across
+    order = np.argsort(-depth, kind="stable")
+    nearest = np.full(4 * across * across, -1)
+    np.maximum.at(nearest, place[order], np.arange(len(order)))
+    return len(np.unique(cell[order][nearest[nearest >= 0]]))
+
+
+def _spacing(points: np.ndarray) -> float:
+    """Distance between neighbouring points, metres: the edge of cubes that hold about two."""
+    extent = max(float(np.max(np.ptp(points, axis=0))), 1e-3)
+    if len(points) < 2:
+        return extent / 50
+    low, high = np.log(extent * 1e-4), np.log(extent * 0.2)
+    shifted = points - points.min(axis=0)
+    for _ in range(8):
+        middle = (low + high) / 2.0
+        cells = (shifted / np.exp(middle)).astype(np.int64) @ [1, 1 << 20, 1 << 40]
+        cells.sort()
+        taken = 1 + np.count_nonzero(np.diff(cells))
+        low, high = (low, middle) if taken < 0.5 * len(points) else (middle, high)
+    return float(np.exp(low))
+
+
+def _draw(points, rgb, eye, target, up, size, shape, paper) -> np.ndarray:
+    axes = _camera_axes(eye, target, up)
+    turned = (points - eye.astype(np.float32)) @ axes.T.astype(np.float32)
+    rows, columns = shape[0] * SUPERSAMPLING, shape[1] * SUPERSAMPLING
+    focal = rows / (2.0 * np.tan(FIELD_OF_VIEW / 2.0))
+    # Far points first: where discs overlap, the one with the higher number is seen.
+    order = np.flatnonzero(turned[:, 2] > 0.02 * np.linalg.norm(target - eye))
+    order = order[np.argsort(-turned[order, 2], kind="stable")]
+    depth = turned[order, 2]
+    column = turned[order, 0] / depth * focal + columns / 2.0
+    row = turned[order, 1] / depth * focal + rows / 2.0
+    largest = LARGEST_DISC * SUPERSAMPLING
+    side = np.clip(np.round(1.6 * size * focal / depth), 2, largest).astype(np.int32)
+    inside = (np.abs(column - columns / 2.0) < columns / 2.0 + largest / 2.0) & (
+        np.abs(row - rows / 2.0) < rows / 2.0 + largest / 2.0
+    )
+    drawn = _discs(column[inside], row[inside], side[inside], rows, columns)
+    covered = drawn >= 0
+    owner = order[inside][drawn[covered]]
+    distance = np.full((rows, columns), 1e9, np.float32)
+    distance[covered] = turned[owner, 2]
+    image = np.empty((rows, columns, 3), np.float32)
+    image[:] = paper
+    image[covered] = rgb[owner] * _shade(distance)[covered][:, None]
+    # the mean of the pixels drawn for each pixel shown
+    shown = sum(
+        image[down::SUPERSAMPLING, right::SUPERSAMPLING]
+        for down in range(SUPERSAMPLING)
+        for right in range(SUPERSAMPLING)
+    )
+    return (shown / SUPERSAMPLING**2 + 0.5).astype(np.uint8)
+
+
+def _discs(column, row, side, rows, columns) -> np.ndarray:
+    """(rows, columns) int32: which disc is seen in each pixel, -1 for none.
+
+    Discs come sorted from far to near, so their sides never decrease, and all discs of one side
+    can be drawn at once. The picture has a border so that no disc sticks out of it.
+    """
+    border = LARGEST_DISC * SUPERSAMPLING + 1
+    stride = columns + 2 * border
+    drawn = np.full((rows + 2 * border) * stride, -1, np.int32)
+    corner_column = np.floor(column - (side - 1) / 2.0).astype(np.int32) + border
+    corner_row = np.floor(row - (side - 1) / 2.0).astype(np.int32) + border
+    corner = corner_row * stride + corner_column
+    for pixels in np.unique(side):
+        first, last = np.searchsorted(side, [pixels, pixels + 1])
+        across = np.arange(pixels) - (pixels - 1) / 2.0
+        down, right = np.nonzero(across[:, None] ** 2 + across**2 <= (pixels / 2.0) ** 2 + 0.3)
+        disc = (down * stride + right).astype(np.int32)
+        portion = max(1, 4_000_000 // len(disc))  # bounds the memory of the index array
+        for start in range(first, last, portion):
+            owner = np.arange(start, min(start + portion, last), dtype=np.int32)
+            pixel = corner[owner][:, None] + disc
+            np.maximum.at(drawn, pixel.ravel(), np.repeat(owner, len(disc)))
+    return drawn.reshape(-1, stride)[border:-border, border:-border]
+
+
+def _shade(distance: np.ndarray) -> np.ndarray:
+    """Brightness 0..1 of each pixel: dark where pixels around it are nearer to the eye."""
+    level = np.log2(distance)
+    border = 2 * SUPERSAMPLING
+    padded = np.pad(level, border, mode="edge")
+    rows, columns = level.shape
+    step = np.zeros_like(level)
+    for reach in (SUPERSAMPLING, 2 * SUPERSAMPLING):
+        for down, right in ((0, reach), (reach, 0), (0, -reach), (-reach, 0)):
+            around = padded[border + down :, border + right :][:rows, :columns]
+            # steps below 1 % of the distance are the noise of depth cameras, not shape
+            step += np.clip(level - around - 0.015, 0.0, 0.12)
+    return np.exp(-SHADING / 0.24 * step)
+
+
+def _write(image: np.ndarray, title: str, legend, ink) -> tuple[int, int]:
+    """Write title and legend into the image; rows of the picture between them: (first, end)."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    height, width, _ = image.shape
+    heading, font = ImageFont.load_default(24), ImageFont.load_default(18)
+    picture = Image.fromarray(image)
+    draw = ImageDraw.Draw(picture)
+    top = 0
+    if title:
+        draw.text((16, 10), title, ink, heading)
+        top = 44
+    lines, left = [[]], 16
+    for name, color in legend:
+        need = 28 + int(font.getlength(name)) + 22
+        if left + need > width and lines[-1]:
+            lines.append([])
+            left = 16
+        lines[-1].append((left, name, tuple(int(value) for value in color)))
+        left += need
+    bottom = height - (26 * len(lines) + 10 if legend else 0)
+    for number, line in enumerate(lines):
+        middle = bottom + 26 * number + 15
+        for left, name, color in line:
+            draw.rectangle((left, middle - 9, left + 20, middle + 8), color, (120, 120, 120))
+            draw.text((left + 28, middle), name, ink, font, anchor="lm")
+    image[:] = np.asarray(picture)
+    return top, bottom
