@@ -108,24 +108,30 @@ def _segment_sums(
     # In float64, so that the voxel of a point does not depend on how far from the origin it is.
     scaled = values[0].double().div_(voxel_size)
     index = scaled.floor()
-    span = [int(v) for v in high - low + 1]
-    if math.prod(span) < 2**31:
+    span = (high - low + 1).long().numpy()
+    compact = math.prod(span.tolist()) < 2**31
+    if compact:
         # 32 bits, counted from the frame's own corner: the radix sort needs half the passes.
         weight = index.new_tensor([span[1] * span[2], span[2], 1])
         key = torch.mv(index, weight).sub_(torch.dot(low, weight)).int()
     else:
         key = torch.from_numpy(pack(index.long().numpy()))
     ordered, order = torch.sort(key, stable=True)
-    first = torch.ones(len(ordered), dtype=torch.bool)
-    torch.ne(ordered[1:], ordered[:-1], out=first[1:])
-    start = first.nonzero().squeeze(1)
-    count = torch.diff(start, append=start.new_tensor([len(ordered)]))
+    keys = ordered.numpy()
+    first = np.concatenate([[0], np.flatnonzero(keys[1:] != keys[:-1]) + 1])
+    start = torch.from_numpy(first)
+    count = np.diff(first, append=len(keys)).astype(np.float32)
+    if compact:
+        corner = low.int().numpy()
+        voxels = np.stack(np.unravel_index(keys[first], span), axis=1).astype(np.int32) + corner
+    else:
+        voxels = unpack(keys[first])
     fraction = scaled.sub_(index).float()
     sums = [
         F.embedding_bag(order, value.float(), start, mode="sum").numpy()
         for value in [fraction, *values[1:]]
     ]
-    return index[order[start]].int().numpy(), count.float().numpy(), sums
+    return voxels, count, sums
 
 
 def _tensor(array: np.ndarray) -> torch.Tensor:

@@ -8,7 +8,7 @@ import numpy as np
 
 _EMPTY = np.int64(-1)
 _REMOVED = np.int64(-2)
-#: 2**64 divided by the golden ratio: spreads neighbouring keys over the table (Knuth, vol. 3, 6.4).
+#: 2**64 divided by the golden ratio: spreads neighbouring keys apart (Knuth, vol. 3, 6.4).
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 

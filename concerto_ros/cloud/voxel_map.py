@@ -235,7 +235,7 @@ class VoxelMap:
         stamps = self._frame_stamps
         bisect.insort(stamps, stamp)
         self._oldest = stamps[-1] - self._window
-        if 0 < self._window_frames < len(stamps):
+        if 0 < self._window_frames <= len(stamps):
             self._oldest = max(self._oldest, stamps[-self._window_frames])
         del stamps[: bisect.bisect_left(stamps, self._oldest)]
         return stamp >= self._oldest

@@ -1,0 +1,93 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""An origin that stays: where a still scene would otherwise flicker with its outermost point."""
+
+from __future__ import annotations
+
+import numpy as np
+
+#: Voxels by which an origin moves, or a multiple of it. A multiple of 16 keeps the cells of four
+#: pooling steps; 64 makes moves rare.
+STEP = 64
+#: Voxels by which the centre may be off before it moves. After a move it is off by at most half a
+#: step, so that it takes another 16 voxels or more to bring it back.
+_TOLERANCE = 48
+#: The largest coordinate is placed in the middle half of its octave [2**k, 2**(k+1)), k >= this.
+_LEAST_OCTAVE = 8
+#: The last octave that 16 bits an axis can address; there is no other to escape to.
+_LAST_OCTAVE = 15
+
+
+class HeldOrigin:
+    """Corner and centre kept from one snapshot of a rolling map to the next.
+
+    A shift of the grid by one voxel changes about a fifth of an encoder's output, and the
+    minimum of a cloud follows every flying pixel. The corner therefore is placed with room to
+    spare, always at a multiple of :data:`STEP`, and placed anew only when the window leaves it.
+    That is the case when a coordinate would be negative, or when the largest coordinate enters
+    another octave: the depth of the space-filling curves follows from its bit length, and with it
+    every order of the points. While a robot drives on, the octave bounds the coordinates.
+    """
+
+    def __init__(self):
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget both; the next snapshot places them."""
+        self._corner: np.ndarray | None = None
+        self._octave = 0
+        self._centre: np.ndarray | None = None
+        self._voxel_size = 0.0
+
+    def update(
+        self, index: np.ndarray, centre: np.ndarray, voxel_size: float
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The corner and the centre to use for a snapshot.
+
+        ``index`` (V, 3), V > 0: lattice indices of its voxels; ``centre`` (3,): its own centre in
+        metres; ``voxel_size``: metres. Returns the lattice index (3,) int64 that becomes grid
+        coordinate zero, and the point (3,) float64 in metres that becomes coordinate zero. The
+        latter moves, axis by axis, when it is off by more than 48 voxels, by the multiple of 64
+        voxels that brings it closest to ``centre``.
+        """
+        if voxel_size != self._voxel_size:
+            self.reset()
+            self._voxel_size = voxel_size
+        low = index.min(axis=0).astype(np.int64)
+        high = index.max(axis=0).astype(np.int64)
+        if self._corner is None or not self._holds(low, high):
+            self._corner = _place(low, high)
+            self._octave = _octave(high - self._corner)
+        if self._centre is None:
+            self._centre = np.array(centre, dtype=np.float64)
+        off = (centre - self._centre) / voxel_size
+        steps = np.where(np.abs(off) > _TOLERANCE, np.round(off / STEP), 0.0)
+        if steps.any():
+            self._centre = self._centre + steps * STEP * voxel_size
+        return self._corner, self._centre
+
+    def _holds(self, low: np.ndarray, high: np.ndarray) -> bool:
+        return bool((low >= self._corner).all()) and _octave(high - self._corner) == self._octave
+
+
+def _octave(extent: np.ndarray) -> int:
+    """k such that the largest of ``extent`` (3,), plus one, lies in [2**k, 2**(k+1))."""
+    return int(extent.max() + 1).bit_length() - 1
+
+
+def _place(low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """A corner with at least one step of room below, and room on both sides of the octave."""
+    corner = (low // STEP - 1) * STEP
+    longest = int((high - corner).argmax())
+    while not _well_inside(int(high[longest] - corner[longest]) + 1):
+        corner[longest] -= STEP
+    return corner
+
+
+def _well_inside(size: int) -> bool:
+    """Whether ``size`` is in the middle half of its octave."""
+    octave = size.bit_length() - 1
+    if octave >= _LAST_OCTAVE:
+        return True
+    room = (1 << octave) // 4
+    return octave >= _LEAST_OCTAVE and (1 << octave) + room <= size < (2 << octave) - room

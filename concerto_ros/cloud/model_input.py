@@ -1,0 +1,181 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""From a snapshot of the map to what an encoder takes: scale, centre, grid, in this order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from concerto_ros.cloud.held_origin import HeldOrigin
+from concerto_ros.cloud.voxel_map import Snapshot
+
+__all__ = [
+    "PRESETS",
+    "Convention",
+    "HeldOrigin",
+    "ModelInput",
+    "Preset",
+    "build_model_input",
+    "convention_for",
+    "normalise_points",
+]
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Defaults that go together for one kind of place; lengths in metres, durations in seconds.
+
+    Points nearer to the sensor than ``min_range`` or farther than ``max_range`` are not used;
+    the map keeps ``window_seconds`` and ``window_radius`` round the robot.
+    """
+
+    voxel_size: float
+    min_range: float
+    max_range: float
+    window_seconds: float
+    window_radius: float
+
+
+PRESETS = {
+    "indoor": Preset(
+        voxel_size=0.02, min_range=0.2, max_range=8.0, window_seconds=10.0, window_radius=8.0
+    ),
+    "outdoor": Preset(
+        voxel_size=0.05, min_range=1.0, max_range=60.0, window_seconds=1.0, window_radius=60.0
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Convention:
+    """How a model was trained to see coordinates.
+
+    Attributes
+    ----------
+    scale: ``coord`` is metres x ``scale``.
+    centre: what becomes zero. ``"box"``: the middle of the bounding box in x and y and its
+        lowest z; ``"box_xy"``: the middle in x and y, z relative to the vehicle;
+        ``"vehicle"``: the vehicle, on all axes.
+    """
+
+    scale: float
+    centre: str
+
+    def __post_init__(self):
+        if not self.scale > 0:
+            raise ValueError(f"scale is {self.scale}; wanted: > 0")
+        if self.centre not in ("box", "box_xy", "vehicle"):
+            raise ValueError(f"centre is {self.centre!r}; wanted: box, box_xy or vehicle")
+
+    def zero(self, low: np.ndarray, high: np.ndarray, vehicle: np.ndarray) -> np.ndarray:
+        """(3,) the point that becomes zero, for a box from ``low`` to ``high`` (3,)."""
+        x, y, _ = (low + high) / 2
+        if self.centre == "box":
+            return np.array([x, y, low[2]])
+        if self.centre == "box_xy":
+            return np.array([x, y, vehicle[2]])
+        return np.array(vehicle, dtype=np.float64)
+
+
+#: By preset and by whether the encoder has rotary embeddings (Utonia) or not (Concerto, Sonata).
+#: With the presets' voxel sizes the grid is 0.02 for Concerto indoors, 0.01 for all others.
+_CONVENTIONS = {
+    ("indoor", False): Convention(scale=1.0, centre="box"),
+    ("outdoor", False): Convention(scale=0.2, centre="box_xy"),
+    ("indoor", True): Convention(scale=0.5, centre="box"),
+    ("outdoor", True): Convention(scale=0.2, centre="vehicle"),
+}
+
+
+def convention_for(preset: str, rotary: bool) -> Convention:
+    """The convention of the published models: Sonata, Concerto (``rotary`` False), Utonia."""
+    try:
+        return _CONVENTIONS[preset, bool(rotary)]
+    except KeyError:
+        raise ValueError(f"preset is {preset!r}; wanted: {' or '.join(PRESETS)}") from None
+
+
+@dataclass(frozen=True, eq=False)
+class ModelInput:
+    """One cloud as an encoder takes it; row i is row i of the snapshot.
+
+    Attributes
+    ----------
+    feat: (N, 9) float32: coord, colour in [0, 1], unit normal; zeros where one is missing.
+    grid_coord: (N, 3) int32 >= 0, voxel indices.
+    coord: (N, 3) float32, metres x scale, centred.
+    offset: (1,) int64, N.
+    """
+
+    feat: torch.Tensor
+    grid_coord: torch.Tensor
+    coord: torch.Tensor
+    offset: torch.Tensor
+
+
+def normalise_points(
+    points: np.ndarray,
+    colors: np.ndarray | None,
+    normals: np.ndarray | None,
+    convention: Convention,
+    centre: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Scale and centre: ``coord`` (N, 3) and ``feat`` (N, 9), both float32.
+
+    ``points`` (N, 3) are metres, ``colors`` (N, 3) 0..255, ``normals`` (N, 3) unit; a missing
+    one becomes zeros. ``centre`` (3,) is the point in metres that becomes zero; None takes it
+    from the box of ``points``, with the vehicle at their origin.
+    """
+    if centre is None:
+        centre = convention.zero(*_box(points), np.zeros(3))
+    coord = ((points - np.asarray(centre, dtype=np.float64)) * convention.scale).astype(np.float32)
+    feat = np.zeros((len(points), 9), dtype=np.float32)
+    feat[:, 0:3] = coord
+    if colors is not None:
+        feat[:, 3:6] = np.asarray(colors, dtype=np.float32) / 255
+    if normals is not None:
+        feat[:, 6:9] = normals
+    return coord, feat
+
+
+def build_model_input(
+    snapshot: Snapshot, convention: Convention, held: HeldOrigin | None = None
+) -> ModelInput:
+    """What the encoder takes of a ``snapshot``.
+
+    With ``held``, corner and centre stay from call to call while the window stays in place, so
+    that a still scene gives a still output; without, they are those of this snapshot alone.
+    """
+    if not len(snapshot):
+        raise ValueError("the snapshot holds no voxel; an encoder needs at least one")
+    if held is None:
+        corner = snapshot.index.min(axis=0)
+        centre = convention.zero(*_box(snapshot.points), snapshot.robot)
+    else:
+        exact = convention.zero(*_robust_box(snapshot.points), snapshot.robot)
+        corner, centre = held.update(snapshot.index, exact, snapshot.voxel_size)
+    coord, feat = normalise_points(
+        snapshot.points, snapshot.colors, snapshot.normals, convention, centre
+    )
+    return ModelInput(
+        feat=torch.from_numpy(feat),
+        grid_coord=torch.from_numpy((snapshot.index - corner).astype(np.int32)),
+        coord=torch.from_numpy(coord),
+        offset=torch.tensor([len(snapshot)]),
+    )
+
+
+def _box(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    if not len(points):
+        return np.zeros(3), np.zeros(3)
+    return points.min(axis=0).astype(np.float64), points.max(axis=0).astype(np.float64)
+
+
+def _robust_box(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The box without the outermost half percent on each side: flying pixels do not count."""
+    outer = len(points) // 200
+    ordered = np.partition(points, (outer, len(points) - 1 - outer), axis=0)
+    return ordered[outer].astype(np.float64), ordered[-1 - outer].astype(np.float64)
