@@ -100,15 +100,18 @@ def test_of_an_open_box_the_automatic_view_looks_into_it():
     assert min(shares) > 0.12 * sum(shares)
 
 
-def test_a_single_scan_is_seen_from_behind_its_sensor():
+def test_a_single_scan_is_seen_from_the_side_of_its_sensor_and_from_above():
     points = wall(3.0)
     eye, target = sensor_view(points, (0, 0, 0))
-    assert eye[0] < 0 < eye[2] and target == pytest.approx([3, 0, 0], abs=0.02)
-    eye, _ = sensor_view(np.array([[0, 0, 4.0]]), (0, 0, 0), up=(0, -1, 0))
-    assert eye[2] < 0 and eye[1] < 0
+    assert eye[0] < 2 and abs(eye[1]) < 0.1 and eye[2] > 0.1
+    assert target == pytest.approx([3, 0, 0], abs=0.1)
+    image = render_cloud(points, painted(points, RED), view_from=(eye, target), **SMALL)
+    assert len(where(image, RED)[0]) > 0.3 * 160 * 90
+    eye, _ = sensor_view(points[:, [1, 2, 0]], (0, 0, 0), up=(0, -1, 0))  # optical axes
+    assert eye[2] < 2 and eye[1] < -0.1
     for nothing in (np.zeros((0, 3)), np.zeros((5, 3)), np.full((2, 3), np.nan)):
         eye, target = sensor_view(nothing, (0, 0, 0))
-        assert np.isfinite(eye).all() and np.linalg.norm(eye - target) > 0.1
+        assert np.isfinite(eye).all() and np.linalg.norm(eye - target) > 0.05
 
 
 def test_shading_darkens_but_keeps_the_colour_of_a_class():

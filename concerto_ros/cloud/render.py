@@ -71,24 +71,40 @@ def render_cloud(
     return image
 
 
-def sensor_view(
-    points: np.ndarray, origin: Sequence[float], up: Sequence[float] = (0.0, 0.0, 1.0)
-) -> tuple[np.ndarray, np.ndarray]:
-    """(eye, target) for a scan by one sensor at ``origin``: from a little behind and above it.
+def height_colors(points: np.ndarray, up: Sequence[float] = (0.0, 0.0, 1.0)) -> np.ndarray:
+    """(N, 3) uint8 colours of ``points`` (N, 3) by their height, blue for low and red for high."""
+    height = np.asarray(points, np.float64) @ _direction(up, "up")
+    if not len(height):
+        return np.empty((0, 3), np.uint8)
+    low, high = np.percentile(height, [2, 98])
+    share = np.clip((height - low) / max(high - low, 1e-6), 0.0, 1.0)
+    # A ramp of hues: one triangle of brightness per channel, as in the jet colour map.
+    centres = np.array([0.75, 0.5, 0.25])
+    ramp = np.clip(1.5 - 4.0 * np.abs(share[:, None] - centres), 0.15, 0.95)
+    return (ramp * 255).astype(np.uint8)
 
-    From there nothing is seen from behind, where a single scan has no points.
+
+def sensor_view(
+    points: np.ndarray,
+    origin: Sequence[float],
+    up: Sequence[float] = (0.0, 0.0, 1.0),
+    shape: tuple[int, int] = (720, 1280),
+) -> tuple[np.ndarray, np.ndarray]:
+    """(eye, target) for a scan by one sensor at ``origin``: from its side, a little above it.
+
+    From there nothing is seen from behind, where a single scan has no points. ``shape`` is
+    (height, width) of the picture.
     """
     points = np.asarray(points, np.float64).reshape(-1, 3)
     points = points[np.isfinite(points).all(axis=1)]
-    origin = np.asarray(origin, np.float64)
-    up = _direction(up, "up")
-    target = np.median(points, axis=0) if len(points) else origin + [1.0, 0.0, 0.0]
-    toward = target - origin
-    distance = np.linalg.norm(toward)
+    origin, up = np.asarray(origin, np.float64), _direction(up, "up")
+    if not len(points):
+        return origin, _beside(origin, up)
+    back = origin - np.median(points, axis=0)
+    distance = np.linalg.norm(back)
     if distance < 1e-6:
-        return _beside(origin, up), target
-    eye = origin - 0.3 * toward + 0.25 * distance * up
-    return eye, target
+        back, distance = _beside(np.zeros(3), up), 1.0
+    return _framed(_thinned(points), back + 0.25 * distance * up, up, shape)
 
 
 def _checked(points, rgb, width, height, background) -> tuple[np.ndarray, np.ndarray]:
@@ -133,25 +149,25 @@ def _camera_axes(eye: np.ndarray, target: np.ndarray, up: np.ndarray) -> np.ndar
     return np.stack([right, np.cross(forward, right), forward])
 
 
+def _thinned(points: np.ndarray) -> np.ndarray:
+    return points[:: max(1, len(points) // 20_000)]
+
+
 def _raised_corner(points, up, shape) -> tuple[np.ndarray, np.ndarray]:
     """(eye, target): of some directions round the cloud the one that sees most of it."""
-    sample = points[:: max(1, len(points) // 20_000)]
+    sample = _thinned(points)
     low, high = np.percentile(sample, [2, 98], axis=0)
-    target = (low + high) / 2.0
     extent = max(float(np.max(high - low)), 1e-3)
-    side = _direction(_beside(np.zeros(3), up), "up")
-    front = np.cross(up, side)
     cells = np.floor((sample - low) / (extent / 48)).astype(np.int64)
     cell = np.unique(cells @ [1, 1 << 20, 1 << 40], return_inverse=True)[1].reshape(-1)
+    side = _beside(np.zeros(3), up)
+    front = np.cross(up, side)
     best = None
     for elevation in np.deg2rad([28.0, 42.0, 58.0]):
         for azimuth in np.deg2rad(np.arange(20.0, 380.0, 45.0)):
             level = np.cos(azimuth) * side + np.sin(azimuth) * front
             away = np.cos(elevation) * level + np.sin(elevation) * up
-            distance = _fitting_distance(
-                (sample - target) @ _camera_axes(away, 0 * up, up).T, shape
-            )
-            eye = target + distance * away
+            eye, target = _framed(sample, away, up, shape)
             # seen from steeper above, a cloud shows more of its floor and less of its shapes
             seen = _cells_seen(sample, cell, eye, target, up) * (1.0 - 0.4 * np.sin(elevation))
             if best is None or seen > best[0]:
@@ -159,13 +175,23 @@ def _raised_corner(points, up, shape) -> tuple[np.ndarray, np.ndarray]:
     return best[1], best[2]
 
 
-def _fitting_distance(turned: np.ndarray, shape: tuple[int, int]) -> float:
-    """How far away the eye must be for nearly all points to be within the picture."""
-    half = np.tan(FIELD_OF_VIEW / 2.0)
-    reach = np.maximum(
-        np.abs(turned[:, 0]) / (half * shape[1] / shape[0]), np.abs(turned[:, 1]) / half
-    )
-    return max(1.04 * float(np.percentile(reach - turned[:, 2], 97.5)), 0.1)
+def _framed(points, away, up, shape) -> tuple[np.ndarray, np.ndarray]:
+    """(eye, target): the eye in the direction ``away``, with nearly all points in the picture."""
+    away = _direction(away, "away")
+    axes = _camera_axes(away, np.zeros(3), up)
+    turned = points @ axes.T
+    vertical = np.tan(FIELD_OF_VIEW / 2.0)
+    half = vertical * np.array([shape[1] / shape[0], 1.0])
+    middle = np.median(turned, axis=0)
+    for _ in range(3):  # moving sideways changes how far back the eye must be, a little
+        beside = turned - middle
+        reach = np.max(np.abs(beside[:, :2]) / half, axis=1) - beside[:, 2]
+        distance = max(1.07 * float(np.percentile(reach, 98.5)), 0.1)
+        ahead = np.maximum(beside[:, 2:] + distance, 0.05 * distance)
+        low, high = np.percentile(beside[:, :2] / ahead, [1.0, 99.0], axis=0)
+        middle[:2] += (low + high) / 2.0 * distance
+    target = middle @ axes
+    return target + distance * away, target
 
 
 def _cells_seen(points, cell, eye, target, up) -> int:
@@ -213,7 +239,7 @@ def _draw(points, rgb, eye, target, up, size, shape, paper) -> np.ndarray:
     column = turned[order, 0] / depth * focal + columns / 2.0
     row = turned[order, 1] / depth * focal + rows / 2.0
     largest = LARGEST_DISC * SUPERSAMPLING
-    side = np.clip(np.round(1.6 * size * focal / depth), 2, largest).astype(np.int32)
+    side = np.clip(np.round(1.4 * size * focal / depth), 2, largest).astype(np.int32)
     inside = (np.abs(column - columns / 2.0) < columns / 2.0 + largest / 2.0) & (
         np.abs(row - rows / 2.0) < rows / 2.0 + largest / 2.0
     )
