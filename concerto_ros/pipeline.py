@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from concerto_ros.heads.linear import LinearHead
 from concerto_ros.heads.pca import PcaColors
 from concerto_ros.labels import UNLABELLED, LabelSet, SemanticClass
 from concerto_ros.ptv3 import Encoder, load_encoder
+from concerto_ros.ptv3.checkpoint import DEMO
 from concerto_ros.settings import Settings, SettingsError
 from concerto_ros.stopwatch import Stopwatch
 
@@ -96,12 +98,18 @@ class SemanticPipeline:
         """
         device = _device(settings.device)
         dtype = _dtype(settings.precision, device)
-        encoder = load_encoder(settings.checkpoint, device=device, dtype=dtype, download=download)
-        name = settings.head or ("demo" if settings.checkpoint == "demo" else "")
+        with _named("checkpoint"):
+            encoder = load_encoder(
+                settings.checkpoint, device=device, dtype=dtype, download=download
+            )
+        name = settings.head or (DEMO if settings.checkpoint == DEMO else "")
         head = None
         if name:
-            head = LinearHead.load(name, encoder, download=download)
-        return cls(settings, encoder, head, _label_set(settings.label_set, head))
+            with _named("head"):
+                head = LinearHead.load(name, encoder, download=download)
+        with _named("label_set"):
+            labels = _label_set(settings.label_set, head)
+        return cls(settings, encoder, head, labels)
 
     @property
     def model(self) -> str:
@@ -201,12 +209,14 @@ class SemanticPipeline:
             with watch("normals"):
                 snapshot = snapshot.with_normals()
         with watch("geometry"):
-            model_input = build_model_input(snapshot, self.convention, held).to(self.device)
+            given = build_model_input(snapshot, self.convention, held)
             hierarchy = self.encoder.hierarchy(
-                model_input.grid_coord, model_input.coord, model_input.offset
+                given.grid_coord.to(self.device),
+                given.coord.to(self.device),
+                given.offset.to(self.device),
             )
         with watch("features", self.device):
-            pyramid = self.encoder.forward_features(model_input.feat, hierarchy)
+            pyramid = self.encoder.forward_features(given.feat.to(self.device), hierarchy)
 
         size = len(snapshot.points)
         label = np.full(size, UNLABELLED, np.uint8)
@@ -241,6 +251,15 @@ class SemanticPipeline:
             radius=settings.window_radius if radius is None else radius,
             max_voxels=max_voxels,
         )
+
+
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Say which setting an error is about."""
+    try:
+        yield
+    except ValueError as error:
+        raise SettingsError(f"{name}: {error}") from error
 
 
 def _checked_cloud(points, colors, normals):
@@ -300,9 +319,9 @@ def _label_set(name: str, head: LinearHead | None) -> LabelSet:
         return _label_set_of_size(head.num_classes)
     labels = LabelSet.load(name)
     if len(labels) != head.num_classes:
-        raise SettingsError(
-            f"label_set: got {labels.name} with {len(labels)} classes, wanted {head.num_classes}"
-            f" as the head {head.name}"
+        raise ValueError(
+            f"got {labels.name} with {len(labels)} classes, wanted {head.num_classes} as the head"
+            f" {head.name}"
         )
     return labels
 

@@ -186,10 +186,11 @@ class Settings:
         high=10.0,
     )
     window_seconds: float = setting(
-        5.0,
-        "a voxel leaves when it was last seen longer ago than this, by sensor stamps",
+        0.0,
+        "a voxel leaves when it was last seen longer ago than this, by sensor stamps;"
+        " 0: the preset's",
         unit="s",
-        low=0.05,
+        low=0.0,
         high=86400.0,
     )
     window_frames: int = setting(
@@ -258,6 +259,7 @@ class Settings:
             voxel_size=self.voxel_size or preset.voxel_size,
             min_range=self.min_range or preset.min_range,
             max_range=self.max_range or preset.max_range,
+            window_seconds=self.window_seconds or preset.window_seconds,
             window_radius=self.window_radius or preset.window_radius,
         )
 

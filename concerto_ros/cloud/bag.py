@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 SUFFIXES = (".db3", ".mcap")
 
 
-class BagError(Exception):
+class BagError(ValueError):
     """A recording that cannot be used; one line that says why and what would help."""
 
 

@@ -121,7 +121,7 @@ def recorded(path: Path) -> Plan:
     """A bag; the inputs are found by their types and the fixed frame from the bag's TF."""
     with open_bag(path) as bag:
         inputs = bag.inputs()
-        duration = bag.duration
+        duration = (bag.end_ns - bag.start_ns) / 1e9
     rate = min(1.0, max(duration, 0.01) / SHORTEST_PLAY)
     why = list(inputs.why)
     if rate < 1:
@@ -132,7 +132,7 @@ def recorded(path: Path) -> Plan:
             color_topic=camera.color,
             depth_topic=camera.depth,
             info_topic=camera.info,
-            depth_info_topic=camera.depth_info,
+            depth_info_topic=camera.depth_info or "",
         )
         for i, camera in enumerate(inputs.cameras)
     ]

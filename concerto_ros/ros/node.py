@@ -58,7 +58,7 @@ class PerceptionNode(LifecycleNode):
     def __init__(self, **options):
         super().__init__("concerto", **options)
         self._configured = False
-        self._parameters = Parameters(self, is_configured=lambda: self._configured)
+        self._ros_parameters = Parameters(self, is_configured=lambda: self._configured)
         self._pipeline: SemanticPipeline | None = None
         self._transforms: Transforms | None = None
         self._sources: Sequence[Source] = ()
@@ -109,7 +109,7 @@ class PerceptionNode(LifecycleNode):
         self._statistics = Statistics([source.name for source in self._sources])
         self._inference = Inference(
             self._pipeline,
-            lambda: self._parameters.settings,
+            lambda: self._ros_parameters.settings,
             self._statistics,
             self._wanted_outputs,
             self._publish,
@@ -119,7 +119,7 @@ class PerceptionNode(LifecycleNode):
             self._sources,
             self._pipeline,
             self._transforms,
-            lambda: self._parameters.settings,
+            lambda: self._ros_parameters.settings,
             self._statistics,
             self._inference.notify,
             self.get_logger(),
@@ -151,8 +151,8 @@ class PerceptionNode(LifecycleNode):
         return SUCCESS
 
     def _configure(self) -> None:
-        clouds, cameras = self._parameters.read()
-        settings = self._parameters.settings
+        clouds, cameras = self._ros_parameters.read()
+        settings = self._ros_parameters.settings
         if not clouds and not cameras:
             self.get_logger().warning("no input: set clouds or cameras")
         self._pipeline = SemanticPipeline.from_settings(settings, download=False)
@@ -239,7 +239,7 @@ class PerceptionNode(LifecycleNode):
         ]
 
     def _publish(self, prediction: Prediction, wanted: Collection[str], watch: Stopwatch) -> None:
-        head = header(self._parameters.settings.fixed_frame, prediction.stamp)
+        head = header(self._ros_parameters.settings.fixed_frame, prediction.stamp)
         with watch("publish"):
             if "labels" in wanted:
                 palette = self._pipeline.labels.palette
@@ -256,7 +256,9 @@ class PerceptionNode(LifecycleNode):
 
     def _publish_classes(self) -> None:
         labels = self._pipeline.labels
-        head = header(self._parameters.settings.fixed_frame, self.get_clock().now().nanoseconds)
+        head = header(
+            self._ros_parameters.settings.fixed_frame, self.get_clock().now().nanoseconds
+        )
         self._classes_output.publish(classes_message(labels, self._model.name, head))
         legend = labels.legend(f"{labels.name}: {self._model.name}")
         self._legend_output.publish(image_message(legend, head))
@@ -264,7 +266,7 @@ class PerceptionNode(LifecycleNode):
     def _publish_status(self) -> None:
         if self._statistics is not None:
             report = self._statistics.report()
-            head = header(self._parameters.settings.fixed_frame, report.stamp)
+            head = header(self._ros_parameters.settings.fixed_frame, report.stamp)
             self._status_output.publish(status_message(report, self._model, head))
 
     def _publish_diagnostics(self) -> None:

@@ -54,7 +54,7 @@ class Player(Node):
                 continue
             qos = LATCHED if name == "/tf_static" else RELIABLE
             self._outputs[name] = self.create_publisher(kind, name, qos)
-        self._clock = self.create_publisher(Clock, "/clock", 10) if clock else None
+        self._clock_output = self.create_publisher(Clock, "/clock", 10) if clock else None
 
     def play(self, on_message: Callable[[], None] = lambda: None) -> None:
         """Send every message once, in the order and with the timing of the bag."""
@@ -86,12 +86,12 @@ class Player(Node):
         due = start + (log_time - first) / 1e9 / self._rate
         while True:
             left = due - time.monotonic()
-            if self._clock is not None:
+            if self._clock_output is not None:
                 now = log_time - int(max(left, 0.0) * self._rate * 1e9)
-                self._clock.publish(Clock(clock=header("", now).stamp))
+                self._clock_output.publish(Clock(clock=header("", now).stamp))
             if left <= 0:
                 return
-            time.sleep(min(left, 1 / CLOCK_RATE) if self._clock is not None else left)
+            time.sleep(min(left, 1 / CLOCK_RATE) if self._clock_output is not None else left)
 
 
 def message_class(name: str) -> type | None:

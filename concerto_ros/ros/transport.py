@@ -8,7 +8,8 @@ import os
 
 from concerto_ros.resources import share_path
 
-PROFILE_VARIABLE = "FASTRTPS_DEFAULT_PROFILES_FILE"
+#: Either names the profile that Fast DDS reads, the second in its newer releases alone.
+PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
 
 
 def use_transport_profile() -> None:
@@ -17,4 +18,5 @@ def use_transport_profile() -> None:
     Must run before ``rclpy.init``. Its defaults lose clouds of 100,000 points. Every process that
     sends or receives large messages needs the profile.
     """
-    os.environ.setdefault(PROFILE_VARIABLE, str(share_path("config/fastdds.xml")))
+    if not any(os.environ.get(name) for name in PROFILE_VARIABLES):
+        os.environ[PROFILE_VARIABLES[0]] = str(share_path("config/fastdds.xml"))
