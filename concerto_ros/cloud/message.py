@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Careful reading of message attributes: whatever a driver puts there, only InputError comes out."""
+"""Careful reading of message attributes: whatever a driver puts there, InputError at worst."""
 
 from __future__ import annotations
 

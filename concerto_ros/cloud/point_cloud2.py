@@ -225,7 +225,7 @@ def _channel(values: np.ndarray) -> np.ndarray:
     if values.dtype == np.uint8:
         return values
     with np.errstate(invalid="ignore", over="ignore"):
-        numbers = np.nan_to_num(values.astype(np.float32), copy=False)
+        numbers = np.nan_to_num(values.astype(np.float32), copy=False, posinf=0, neginf=0)
         highest = numbers.max(initial=0.0)
         if values.dtype.kind == "f" and highest <= 1.0:
             numbers *= 255.0
