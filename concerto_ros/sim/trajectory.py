@@ -137,7 +137,7 @@ def drive(room: Room, rate: float, seed: int = 0) -> Iterator[np.ndarray]:
     # Goals in the open half of the free space: from a wall there is nothing to see but the wall.
     open_cells = cells[_rank(space.clearance[tuple(cells.T)]) >= 0.5]
     # A good first look: from where the far side of the room is farthest away.
-    here = cells[np.argmax(np.linalg.norm(space.place(cells), axis=1))]
+    here = open_cells[np.argmax(np.linalg.norm(space.place(open_cells), axis=1))]
     heading = float(np.arctan2(*-space.place(here)[::-1]))
     while True:
         far = open_cells[np.linalg.norm(open_cells - here, axis=1) * CELL > 1.2]
