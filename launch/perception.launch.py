@@ -16,6 +16,7 @@ from launch.action import Action
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
 
 # <prefix>/share/concerto_ros, or the source tree when launched by path from there.
 SHARE = Path(__file__).resolve().parents[1]
@@ -129,10 +130,16 @@ def start(context: LaunchContext) -> list[Action]:
         argument.name: LaunchConfiguration(argument.name).perform(context)
         for argument in ARGUMENTS
     }
+    if not Path(given["params_file"]).is_file():
+        # launch itself would warn and start the node without it.
+        raise RuntimeError(f"params_file: got {given['params_file']!r}, wanted a file that exists")
     use_sim_time = {"use_sim_time": given["use_sim_time"] == "true"}
     namespace = given["namespace"].strip("/")
 
-    overrides: dict[str, object] = {name: given[name] for name in PARAMETERS if given[name]}
+    # As text whatever it looks like: launch would read a frame named 1 as a number.
+    overrides: dict[str, object] = {
+        name: ParameterValue(given[name], value_type=str) for name in PARAMETERS if given[name]
+    }
     if given["cloud_topic"]:
         overrides |= {"clouds": ["cloud"], "clouds.cloud.topic": given["cloud_topic"]}
     if given["camera"]:

@@ -1,0 +1,72 @@
+#!/bin/bash
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+#
+# Builds a copy of the package with colcon, against the ROS 2 in .venv, and uses what it installs
+# as a person would: messages, module, executables and shared files, after sourcing setup.bash.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+venv=$PWD/.venv
+workspace=$(mktemp -d)
+trap 'rm -rf "$workspace"' EXIT
+
+mkdir -p "$workspace/src/concerto_ros"
+git ls-files -z --cached --others --exclude-standard \
+  | while IFS= read -r -d '' file; do if [ -e "$file" ]; then printf '%s\0' "$file"; fi; done \
+  | tar --create --null --files-from=- | tar --extract --directory "$workspace/src/concerto_ros"
+
+# Only the copy may answer: the environment serves the source tree by a path entry of its own.
+unset PYTHONPATH LD_LIBRARY_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE
+export AMENT_PREFIX_PATH=$venv CMAKE_PREFIX_PATH=$venv VIRTUAL_ENV=$venv PATH=$venv/bin:$PATH
+
+cd "$workspace"
+packages=$(colcon list --names-only)
+if [ "$packages" != concerto_ros ]; then
+  echo "colcon found: $packages; wanted concerto_ros alone" >&2
+  exit 1
+fi
+colcon build --event-handlers console_cohesion- --cmake-args \
+  -DBUILD_TESTING=OFF -DPython3_EXECUTABLE="$venv/bin/python" -DPython3_FIND_VIRTUALENV=ONLY
+
+set +u
+# shellcheck disable=SC1091
+source install/setup.bash
+set -u
+cd /
+installed=$workspace/install/concerto_ros
+python - "$installed" << 'CHECK'
+import sys
+from pathlib import Path
+
+import concerto_ros
+import concerto_ros.msg
+from concerto_ros.cloud.frame import Frame
+
+installed = Path(sys.argv[1])
+for module in (concerto_ros, concerto_ros.msg, sys.modules[Frame.__module__]):
+    assert Path(module.__file__).is_relative_to(installed), module.__file__
+source = installed.parents[1] / "src" / "concerto_ros"
+for folder in ("config", "launch", "msg", "rviz"):
+    for path in (source / folder).rglob("*"):
+        copy = installed / "share" / "concerto_ros" / path.relative_to(source)
+        assert copy.exists(), f"{copy} is not installed"
+print("module, messages and shared files are installed")
+CHECK
+"$installed/lib/concerto_ros/concerto-ros" --help > /dev/null
+
+# The node must come up from the installed tree and end cleanly when interrupted.
+export ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST ROS_DOMAIN_ID=101
+python - "$installed/lib/concerto_ros/perception_node" << 'CHECK'
+import signal
+import subprocess
+import sys
+import time
+
+node = subprocess.Popen([sys.argv[1], "--ros-args", "-p", "autostart:=false"])
+time.sleep(8.0)
+assert node.poll() is None, f"perception_node ended by itself with {node.returncode}"
+node.send_signal(signal.SIGINT)
+assert node.wait(timeout=20.0) == 0, f"perception_node ended with {node.returncode}"
+print("perception_node runs and ends cleanly")
+CHECK
