@@ -4,3 +4,14 @@
 
 # The generated ``concerto_ros.msg`` may be installed elsewhere than this source tree.
 __path__ = __import__("pkgutil").extend_path(__path__, __name__)
+
+__all__ = ["Prediction", "SemanticPipeline"]
+
+
+def __getattr__(name: str):
+    # On first use, so that message packages and --help do not wait for PyTorch.
+    if name in __all__:
+        from concerto_ros import pipeline
+
+        return getattr(pipeline, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,114 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The parameters: defaults in one place, checked, and documented where users look."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from concerto_ros.resources import share_path
+from concerto_ros.settings import (
+    DEFAULTS,
+    NODE_ONLY,
+    CameraInput,
+    CloudInput,
+    Settings,
+    SettingsError,
+    about,
+    input_settings,
+    read_parameters,
+)
+
+SHIPPED = share_path("config/perception.yaml")
+
+
+def test_the_shipped_file_lists_every_parameter_with_its_default():
+    listed = dict(read_parameters(SHIPPED))
+    defaults = {
+        name: list(value) or [""] if isinstance(value, tuple) else value
+        for name, value in DEFAULTS.items()
+    }
+    assert listed == defaults | {"autostart": True}
+
+
+def test_the_shipped_file_says_live_where_it_is():
+    for line in SHIPPED.read_text().splitlines():
+        name = re.match(r"    (\w+): .*#", line)
+        if name and name[1] in DEFAULTS:
+            assert ("(live)" in line) == about(name[1]).live, line
+
+
+def test_the_readme_documents_every_parameter():
+    readme = Path(__file__).parents[1] / "README.md"
+    text = readme.read_text()
+    keys = [key for kind in (CloudInput, CameraInput) for key, _ in input_settings(kind)]
+    missing = [name for name in [*DEFAULTS, *keys] if f"`{name}`" not in text and name not in text]
+    assert not missing
+
+
+def test_a_parameter_file_becomes_settings(tmp_path):
+    path = tmp_path / "parameters.yaml"
+    path.write_text(
+        "/robot/concerto:\n"
+        "  ros__parameters:\n"
+        "    autostart: false\n"
+        "    rate: 2\n"
+        "    clouds: [front, rear]\n"
+        "    clouds.front.topic: /a\n"
+        "    qos_overrides: {/a: {subscription: {depth: 3}}}\n"
+    )
+    settings = Settings.from_config(path)
+    assert settings.rate == 2.0 and isinstance(settings.rate, float)
+    assert settings.clouds == ("front", "rear")
+    assert settings == replace(Settings(), rate=2.0, clouds=("front", "rear"))
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("[]", "no mapping"),
+        ("concerto: {rate: 1.0}", "ros__parameters"),
+        ("/**: {ros__parameters: {raet: 1.0}}", "raet: unknown parameter"),
+        ("/**: {ros__parameters: {rate: soon}}", "rate: got 'soon'"),
+    ],
+)
+def test_a_wrong_file_is_refused(tmp_path, text, wanted):
+    path = tmp_path / "parameters.yaml"
+    path.write_text(text)
+    with pytest.raises(SettingsError, match=re.escape(wanted)):
+        Settings.from_config(path)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -1.0, 0.0, 101.0, True, "1", None])
+def test_a_value_out_of_range_names_parameter_value_and_range(value):
+    with pytest.raises(SettingsError) as error:
+        Settings(rate=value)
+    assert str(error.value).startswith(f"rate: got {value!r}")
+    assert "0.01 to 100 Hz" in str(error.value)
+
+
+def test_zero_means_the_presets_value():
+    indoor, outdoor = (Settings(preset=name).with_preset() for name in ("indoor", "outdoor"))
+    assert indoor.voxel_size == 0.02 and outdoor.voxel_size == 0.05
+    assert indoor.max_range < outdoor.max_range
+    kept = Settings(preset="outdoor", voxel_size=0.1).with_preset()
+    assert kept.voxel_size == 0.1 and kept.max_range == outdoor.max_range
+
+
+def test_every_description_says_what_is_accepted():
+    for name in DEFAULTS:
+        setting = about(name)
+        assert len(setting.text) > 10, name
+        if setting.low is not None and isinstance(DEFAULTS[name], float):
+            assert setting.unit, name
+        if setting.low is not None:
+            assert setting.wanted in setting.description
+
+
+def test_node_parameters_are_no_settings():
+    assert not NODE_ONLY & DEFAULTS.keys()
