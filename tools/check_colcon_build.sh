@@ -21,13 +21,11 @@ unset PYTHONPATH LD_LIBRARY_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE
 export AMENT_PREFIX_PATH=$venv CMAKE_PREFIX_PATH=$venv VIRTUAL_ENV=$venv PATH=$venv/bin:$PATH
 
 cd "$workspace"
-packages=$(colcon list --names-only)
-if [ "$packages" != concerto_ros ]; then
-  echo "colcon found: $packages; wanted concerto_ros alone" >&2
+colcon build --cmake-args -DCMAKE_INSTALL_MESSAGE=NEVER
+if [ -e install/tf2_msgs ]; then
+  echo "colcon built tf2_msgs, which would shadow the one of a ROS 2 installation" >&2
   exit 1
 fi
-colcon build --event-handlers console_cohesion- --cmake-args \
-  -DBUILD_TESTING=OFF -DPython3_EXECUTABLE="$venv/bin/python" -DPython3_FIND_VIRTUALENV=ONLY
 
 set +u
 # shellcheck disable=SC1091
@@ -47,10 +45,12 @@ installed = Path(sys.argv[1])
 for module in (concerto_ros, concerto_ros.msg, sys.modules[Frame.__module__]):
     assert Path(module.__file__).is_relative_to(installed), module.__file__
 source = installed.parents[1] / "src" / "concerto_ros"
-for folder in ("config", "launch", "msg", "rviz"):
-    for path in (source / folder).rglob("*"):
-        copy = installed / "share" / "concerto_ros" / path.relative_to(source)
-        assert copy.exists(), f"{copy} is not installed"
+share, site = installed / "share" / "concerto_ros", Path(concerto_ros.__file__).parents[1]
+for base, folders in ((share, ("config", "launch", "msg", "rviz")), (site, ("concerto_ros",))):
+    for folder in folders:
+        for path in (source / folder).rglob("*"):
+            copy = base / path.relative_to(source)
+            assert copy.exists(), f"{copy} is not installed"
 print("module, messages and shared files are installed")
 CHECK
 "$installed/lib/concerto_ros/concerto-ros" --help > /dev/null
