@@ -86,7 +86,7 @@ class LinearHead(nn.Module):
 
     def forward(self, feat: torch.Tensor) -> torch.Tensor:
         """(N, in_channels) -> (N, num_classes) logits."""
-        return self.seg_head(feat)
+        return self.seg_head(feat.to(self.seg_head.weight.dtype))
 
     def concat_levels(self, encoder: Encoder) -> int:
         """How many levels ``upcast`` must join to give this head's width.

@@ -66,7 +66,7 @@ class PatchAttention(nn.Module):
     def forward(self, feat: torch.Tensor, level: Level, patching: tuple[str, int]) -> torch.Tensor:
         """(N, C) -> (N, C). ``patching`` is the (curve, patch size) to attend in."""
         patches = level.patches[patching]
-        ordered = feat.index_select(0, patches.order)
+        ordered = feat.index_select(0, patches.order).to(self.qkv.weight.dtype)
         heads = self.qkv(ordered).view(len(feat), 3, self.num_heads, -1)
         if self.rope is not None:
             turned = self.rope(heads[:, :2], level.coord.index_select(0, patches.order))

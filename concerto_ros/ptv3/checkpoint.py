@@ -209,6 +209,15 @@ def _find(wanted: str, official: dict[str, str], download: bool) -> Path:
 
 
 def _fetch(repository: str, file: str, download: bool) -> Path:
-    from huggingface_hub import hf_hub_download
+    """The file from the cache of huggingface_hub, else from the network."""
+    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
+    from huggingface_hub.errors import LocalEntryNotFoundError
 
-    return Path(hf_hub_download(repository, file, local_files_only=not download))
+    try:
+        return Path(hf_hub_download(repository, file, local_files_only=True))
+    except LocalEntryNotFoundError:
+        if not download:
+            raise
+    # Asked once: the download itself would retry for half a minute before saying it is offline.
+    get_hf_file_metadata(hf_hub_url(repository, file), timeout=10)
+    return Path(hf_hub_download(repository, file))

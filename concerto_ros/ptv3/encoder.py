@@ -103,7 +103,7 @@ class Encoder(nn.Module):
         self.embedding = nn.ModuleDict(
             {
                 "stem": nn.ModuleDict(
-                    {"linear": nn.Linear(config.in_channels, width), "norm": nn.LayerNorm(width)}
+                    {"linear": nn.Linear(config.in_channels, width), "norm": Norm(width)}
                 )
             }
         )
@@ -153,7 +153,11 @@ class Encoder(nn.Module):
         return build_hierarchy(grid_coord, coord, offset, self.config)
 
     def forward_features(self, feat: torch.Tensor, hierarchy: Hierarchy) -> Pyramid:
-        """The floating-point half: a plain function of features and geometry."""
+        """The floating-point half: a plain function of features and geometry.
+
+        Products run in the precision of the weights; what is carried from block to block, and so
+        the features returned, is float32 (in half precision the sums would overflow or blur).
+        """
         wanted = (len(hierarchy.levels[0]), self.config.in_channels)
         if tuple(feat.shape) != wanted:
             raise ValueError(f"feat has shape {tuple(feat.shape)}, wanted {wanted}")
@@ -172,10 +176,20 @@ class Encoder(nn.Module):
         if self.config.enc_mode:
             return Pyramid(tuple(levels))
         for stage, skip in zip(self.dec.values(), reversed(levels[:-1]), strict=True):
-            finer = hierarchy.levels[levels.index(skip) + 1].pooling
-            feat = stage["up"](feat, skip.feat, finer.cluster)
-            feat = _run_blocks(stage, feat, skip.geometry)
-        return Pyramid((PyramidLevel(feat, hierarchy.levels[0]),))
+            feat = stage["up"](feat, skip.feat, level.pooling.cluster)
+            level = skip.geometry
+            feat = _run_blocks(stage, feat, level)
+        return Pyramid((PyramidLevel(feat, level),))
+
+
+class Norm(nn.LayerNorm):
+    """Layer normalisation in float32, whatever the precision of the weights."""
+
+    def forward(self, feat: torch.Tensor) -> torch.Tensor:
+        weight, bias = self.weight.float(), self.bias.float()
+        return nn.functional.layer_norm(
+            feat.float(), self.normalized_shape, weight, bias, self.eps
+        )
 
 
 class Block(nn.Module):
@@ -188,9 +202,9 @@ class Block(nn.Module):
         self.pre_norm = config.pre_norm
         self.patching = patching
         self.cpe = nn.ModuleList(
-            [SubmanifoldConv(channels), nn.Linear(channels, channels), nn.LayerNorm(channels)]
+            [SubmanifoldConv(channels), nn.Linear(channels, channels), Norm(channels)]
         )
-        self.norm1 = nn.Sequential(nn.LayerNorm(channels))
+        self.norm1 = nn.Sequential(Norm(channels))
         self.ls1 = _layer_scale(config, channels)
         self.attn = PatchAttention(
             channels,
@@ -199,7 +213,7 @@ class Block(nn.Module):
             qk_scale=config.qk_scale,
             rope_base=config.rope_base if config.rotary else None,
         )
-        self.norm2 = nn.Sequential(nn.LayerNorm(channels))
+        self.norm2 = nn.Sequential(Norm(channels))
         self.ls2 = _layer_scale(config, channels)
         self.mlp = nn.Sequential(_Mlp(channels, int(channels * config.mlp_ratio)))
 
@@ -230,10 +244,11 @@ class GridPooling(nn.Module):
     def __init__(self, in_channels: int, out_channels: int):
         super().__init__()
         self.proj = nn.Linear(in_channels, out_channels)
-        self.norm = nn.Sequential(nn.LayerNorm(out_channels))
+        self.norm = nn.Sequential(Norm(out_channels))
 
     def forward(self, feat: torch.Tensor, level: Level) -> torch.Tensor:
-        return nn.functional.gelu(self.norm(level.pooling.reduce(self.proj(feat), "max")))
+        projected = self.proj(feat.to(self.proj.weight.dtype))
+        return nn.functional.gelu(self.norm(level.pooling.reduce(projected, "max")))
 
 
 class GridUnpooling(nn.Module):
@@ -247,7 +262,8 @@ class GridUnpooling(nn.Module):
     def forward(
         self, feat: torch.Tensor, skip: torch.Tensor, cluster: torch.Tensor
     ) -> torch.Tensor:
-        return self.proj_skip(skip) + self.proj(feat).index_select(0, cluster)
+        low = self.proj[0].weight.dtype
+        return self.proj_skip(skip.to(low)) + self.proj(feat.to(low)).index_select(0, cluster)
 
 
 class _Mlp(nn.Module):
@@ -257,12 +273,13 @@ class _Mlp(nn.Module):
         self.fc2 = nn.Linear(hidden, channels)
 
     def forward(self, feat: torch.Tensor) -> torch.Tensor:
-        return self.fc2(nn.functional.gelu(self.fc1(feat)))
+        hidden = self.fc1(feat.to(self.fc1.weight.dtype))
+        return self.fc2(nn.functional.gelu(hidden))
 
 
 def _projection(in_channels: int, out_channels: int) -> nn.Sequential:
     return nn.Sequential(
-        nn.Linear(in_channels, out_channels), nn.LayerNorm(out_channels), nn.GELU()
+        nn.Linear(in_channels, out_channels), Norm(out_channels), nn.GELU()
     )
 
 

@@ -33,6 +33,7 @@ class SubmanifoldConv(nn.Module):
         One gather, product by product; then every row sums its own products in a fixed order, so
         the result is the same bit for bit on every run.
         """
+        feat = feat.to(self.weight.dtype)
         matrices = self.weight.permute(1, 2, 3, 4, 0).flatten(0, 2)
         result = torch.addmm(self.bias, feat, matrices[_CENTRE])
         if not len(neighbours.sources):
