@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -16,6 +16,9 @@ from concerto_ros.cloud.message import attribute, text, unsigned
 #: Newton steps that undistort a pixel, and the largest error left, in pixels.
 UNDISTORT_STEPS = 20
 UNDISTORT_ERROR = 0.01
+
+#: Radius on the normalised image plane of the widest ray: 87 degrees from the axis.
+WIDEST = 20.0
 
 #: Larger than the image of any depth camera; keeps a wrong camera_info from filling the memory.
 MAX_PIXELS = 64_000_000
@@ -107,11 +110,14 @@ class Camera:
         return _rays(self)
 
     def project(self, points: np.ndarray) -> np.ndarray:
-        """(N, 2) pixels of points (N, 3) in the optical frame; NaN behind the camera."""
+        """(N, 2) pixels of points (N, 3) in the optical frame; NaN where the lens sees none."""
         points = np.asarray(points, np.float64)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             ahead = np.where(points[:, 2] > 0, points[:, 2], np.nan)
-            x, y = self.distort(points[:, 0] / ahead, points[:, 1] / ahead)
+            x, y = points[:, 0] / ahead, points[:, 1] / ahead
+            if self.model != "pinhole":
+                x = np.where(np.hypot(x, y) < _fold(self), x, np.nan)
+            x, y = self.distort(x, y)
         return np.stack([self.fx * x + self.cx, self.fy * y + self.cy], axis=1)
 
     def distort(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -217,6 +223,21 @@ def undistort(camera: Camera, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray,
                 break
         fu, fv = camera.distort(u, v)
         error = np.hypot((fu - x) * camera.fx, (fv - y) * camera.fy)
-        # A lens keeps orientation: a negative determinant is a second solution beyond the fold.
-        good = (error < UNDISTORT_ERROR) & (determinant > 0)
+        good = (error < UNDISTORT_ERROR) & (np.hypot(u, v) < _fold(camera))
     return np.where(good, u, np.nan), np.where(good, v, np.nan)
+
+
+@lru_cache(maxsize=16)
+def _fold(camera: Camera) -> float:
+    """The radius up to which the lens maps larger radii to larger ones.
+
+    Beyond it the polynomials turn back, and rays that the lens never sees would land in the image.
+    """
+    radial = camera
+    if camera.model == "plumb_bob":
+        k1, k2, _, _, k3, k4, k5, k6 = camera.distortion[:8]
+        radial = replace(camera, distortion=(k1, k2, 0, 0, k3, k4, k5, k6, 0, 0, 0, 0))
+    radii = np.linspace(0, WIDEST, 20_001)
+    with np.errstate(all="ignore"):
+        falling = ~(np.diff(radial.distort(radii, np.zeros_like(radii))[0]) > 0)
+    return float(radii[np.argmax(falling)]) if falling.any() else WIDEST

@@ -12,9 +12,11 @@ import numpy as np
 JUMP_SQUARED = 0.01  # 1/m
 JUMP = 0.01
 
-#: Half widths, in pixels, of the windows over which a surface is fitted, widest first. The widest
-#: one that touches no edge is taken; the noise of a slope falls with the square of the width.
-WINDOWS = (7, 3, 1)
+#: Windows over which a surface is fitted, narrowest first: half width in pixels of the image
+#: reduced by a factor, the factor, and metres from the sensor from which the window is used. The
+#: noise of a slope falls with the square of the width; the widest window is for the far part of a
+#: depth image, whose steps are centimetres.
+WINDOWS = ((1, 1, 0.0), (3, 1, 0.0), (3, 2, 0.0), (7, 2, 3.0))
 
 
 def organised_normals(points: np.ndarray) -> np.ndarray:
@@ -38,7 +40,8 @@ def organised_normals(points: np.ndarray) -> np.ndarray:
     height, width = points.shape[:2]
     if min(height, width) < 2:
         return np.zeros_like(points)
-    distance = cv2.sqrt(cv2.transform(points * points, np.ones((1, 3), np.float32)))
+    with np.errstate(over="ignore"):  # Points too far away to square count as missing.
+        distance = cv2.sqrt(cv2.transform(points * points, np.ones((1, 3), np.float32)))
     valid = np.isfinite(distance)
     filled = np.where(valid[..., None], points, np.float32(0))
     right, down = _same_surface(distance, 1), _same_surface(distance, 0)
@@ -52,11 +55,12 @@ def organised_normals(points: np.ndarray) -> np.ndarray:
     bordered = cv2.copyMakeBorder(whole, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
     clearance = cv2.distanceTransform(bordered, cv2.DIST_C, 3)[1:-1, 1:-1]
 
-    normals = _edge_normals(filled, right, down)
-    for half in reversed(WINDOWS):
-        smooth = clearance > half
-        if smooth.any():
-            cv2.copyTo(_window_normals(filled, half), smooth.astype(np.uint8), normals)
+    normals = np.zeros_like(filled)
+    for half, factor, nearest in WINDOWS:
+        if factor * min(height, width) > 2 * half:
+            use = (clearance > factor * (half + 1) - 1) & (distance >= nearest)
+            _put_window_normals(normals, filled, half, factor, use)
+    _put_edge_normals(normals, filled, right, down, valid & (clearance <= 1))
     return _oriented(normals, -filled)
 
 
@@ -69,32 +73,56 @@ def _same_surface(distance: np.ndarray, axis: int) -> np.ndarray:
         return np.abs(far - near) <= least * (JUMP_SQUARED * least + np.float32(JUMP))
 
 
-def _window_normals(points: np.ndarray, half: int) -> np.ndarray:
-    """Cross product of the least-squares tangents over (2 half + 1)^2 pixels, not normalised."""
+def _put_window_normals(
+    normals: np.ndarray, points: np.ndarray, half: int, factor: int, use: np.ndarray
+) -> None:
+    """Where ``use`` says so, the cross product of least-squares tangents, not normalised.
+
+    The window is (2 half + 1)^2 pixels of the image reduced by ``factor``.
+    """
     import cv2
 
+    height, width = (n // factor * factor for n in use.shape)
+    small = points[:height, :width]
+    if factor > 1:
+        size = (width // factor, height // factor)
+        small = cv2.resize(small, size, interpolation=cv2.INTER_AREA)
     slope = np.arange(-half, half + 1, dtype=np.float32)
     slope /= np.abs(slope).sum()
     flat = np.full(2 * half + 1, 1 / (2 * half + 1), np.float32)
-    along_row = cv2.sepFilter2D(points, -1, slope, flat)
-    along_column = cv2.sepFilter2D(points, -1, flat, slope)
-    return _cross(along_row, along_column)
+    along_row = cv2.sepFilter2D(small, -1, slope, flat)
+    along_column = cv2.sepFilter2D(small, -1, flat, slope)
+    fitted = _cross(along_row, along_column)
+    if factor > 1:
+        fitted = cv2.resize(fitted, (width, height), interpolation=cv2.INTER_NEAREST)
+    mask = np.ascontiguousarray(use[:height, :width]).view(np.uint8)
+    cv2.copyTo(fitted, mask, normals[:height, :width])
 
 
-def _edge_normals(points: np.ndarray, right: np.ndarray, down: np.ndarray) -> np.ndarray:
-    """Cross product of the mean differences to the neighbours on the same surface."""
-    along_row, along_column = np.zeros_like(points), np.zeros_like(points)
-    step = (points[:, 1:] - points[:, :-1]) * right[..., None]
-    along_row[:, :-1] += step
-    along_row[:, 1:] += step
-    step = (points[1:] - points[:-1]) * down[..., None]
-    along_column[:-1] += step
-    along_column[1:] += step
-    return _cross(along_row, along_column)
+def _put_edge_normals(
+    normals: np.ndarray, points: np.ndarray, right: np.ndarray, down: np.ndarray, use: np.ndarray
+) -> None:
+    """Where ``use`` says so, the cross product of mean differences to the neighbours on the same
+    surface, not normalised."""
+    height, width = use.shape
+    rows, columns = np.nonzero(use)
+    flat = points.reshape(-1, 3)
+    place = rows * width + columns
+    here = flat[place]
+    right, down = np.pad(right, ((0, 0), (1, 1))), np.pad(down, ((1, 1), (0, 0)))
+
+    def difference(joined_before, joined_after, step):
+        before = here - flat.take(place - step, axis=0, mode="clip")
+        after = flat.take(place + step, axis=0, mode="clip") - here
+        return before * joined_before[:, None] + after * joined_after[:, None]
+
+    along_row = difference(right[rows, columns], right[rows, columns + 1], 1)
+    along_column = difference(down[rows, columns], down[rows + 1, columns], width)
+    normals.reshape(-1, 3)[place] = _cross(along_row, along_column)
 
 
 def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """np.cross for (H, W, 3), several times faster."""
+    """np.cross along the last axis, several times faster."""
     out = np.empty_like(a)
     for i, (j, k) in enumerate(((1, 2), (2, 0), (0, 1))):
         np.multiply(a[..., j], b[..., k], out=out[..., i])
@@ -104,11 +132,19 @@ def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def _oriented(normals: np.ndarray, toward: np.ndarray) -> np.ndarray:
     """Unit normals turned to the side of ``toward``; zeros where there is no direction."""
-    length = np.sqrt(np.einsum("...i,...i->...", normals, normals))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        scale = np.where((length > 0) & np.isfinite(length), 1 / length, 0)
-    scale = np.where(np.einsum("...i,...i->...", normals, toward) < 0, -scale, scale)
-    return normals * scale[..., None].astype(np.float32)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        scale = 1 / np.sqrt(_dot(normals, normals))
+        scale[~np.isfinite(scale)] = 0
+        np.negative(scale, out=scale, where=_dot(normals, toward) < 0)
+        return np.nan_to_num(normals, copy=False) * scale[..., None]
+
+
+def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Scalar products along the last axis."""
+    total = a[..., 0] * b[..., 0]
+    total += a[..., 1] * b[..., 1]
+    total += a[..., 2] * b[..., 2]
+    return total
 
 
 def neighbourhood_normals(points: np.ndarray, toward: np.ndarray, k: int = 16) -> np.ndarray:
