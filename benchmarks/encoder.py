@@ -25,9 +25,7 @@ from concerto_ros.ptv3.config import PTv3Config
 from concerto_ros.ptv3.encoder import Encoder, GridPooling, _Mlp
 from concerto_ros.ptv3.sparse_conv import SubmanifoldConv
 
-BASE = PTv3Config(
-    in_channels=9, order=("z", "z-trans", "hilbert", "hilbert-trans"), enc_mode=True
-)
+BASE = PTv3Config(in_channels=9, order=("z", "z-trans", "hilbert", "hilbert-trans"), enc_mode=True)
 
 GRID = 0.02  # metres
 
@@ -150,12 +148,12 @@ def main() -> None:
         total = [sum(both) for both in zip(geometry, features, strict=True)]
         work = floating_point_operations(encoder, inputs) / 1e9
         rate = statistics.median(rates)
+        median = statistics.median(total)
         print(
-            f"{name}: {len(scene)} voxels, {work:.0f} GFLOP; median {statistics.median(total):.3f} s"
-            f" (geometry {statistics.median(geometry):.3f}, features "
-            f"{statistics.median(features):.3f}), least {min(total):.3f} s; products at "
-            f"{rate:.0f} GFLOP/s (best {max(rates):.0f}), time / ideal "
-            f"{statistics.median(total) * rate / work:.2f}"
+            f"{name}: {len(scene)} voxels, {work:.0f} GFLOP; median {median:.3f} s (geometry "
+            f"{statistics.median(geometry):.3f}, features {statistics.median(features):.3f}), "
+            f"least {min(total):.3f} s; products at {rate:.0f} GFLOP/s (best {max(rates):.0f}), "
+            f"time / ideal {median * rate / work:.2f}"
         )
         if arguments.profile:
             spent = profile(encoder, lambda: encoder.forward_features(inputs[0], hierarchy))  # noqa: B023
