@@ -125,6 +125,18 @@ def test_every_requirement_is_pinned_exactly_in_the_constraints():
     assert {distribution(requirement) for requirement in wanted} <= set(pinned)
 
 
+def test_requirements_for_a_ros_machine_are_those_that_ubuntu_does_not_package():
+    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    wanted = {line for line in lines if line and not line.startswith("#")}
+    dependencies = {distribution(requirement) for requirement in PROJECT["dependencies"]}
+    assert {distribution(requirement) for requirement in wanted} <= dependencies
+    pip_keys = {key for key in declared("exec_depend") if key.endswith("-pip")}
+    by_pip = {module for module, key in ROSDEP_KEYS.items() if key in pip_keys}
+    assert by_pip == {"huggingface_hub", "open3d", "rosbags", "torch"}
+    names = {distribution(requirement) for requirement in wanted}
+    assert {name.replace("_", "-") for name in by_pip} <= names
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """Names of the files in a wheel of this source tree."""
