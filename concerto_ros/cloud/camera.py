@@ -109,16 +109,17 @@ class Camera:
         """
         return _rays(self)
 
-    def project(self, points: np.ndarray) -> np.ndarray:
-        """(N, 2) pixels of points (N, 3) in the optical frame; NaN where the lens sees none."""
-        points = np.asarray(points, np.float64)
+    def project(
+        self, x: np.ndarray, y: np.ndarray, z: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Pixel (column, row) of points in the optical frame; NaN where the lens sees none."""
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            ahead = np.where(points[:, 2] > 0, points[:, 2], np.nan)
-            x, y = points[:, 0] / ahead, points[:, 1] / ahead
+            scale = 1 / np.where(z > 0, z, np.nan)
+            x, y = x * scale, y * scale
             if self.model != "pinhole":
                 x = np.where(np.hypot(x, y) < _fold(self), x, np.nan)
             x, y = self.distort(x, y)
-        return np.stack([self.fx * x + self.cx, self.fy * y + self.cy], axis=1)
+            return self.fx * x + self.cx, self.fy * y + self.cy
 
     def distort(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Where the lens puts the ray (x, y, 1) on the normalised image plane."""

@@ -180,28 +180,28 @@ def _within(points: np.ndarray, min_range: float, max_range: float) -> np.ndarra
 def _sample(
     rgb: np.ndarray, camera: Camera, points: np.ndarray, depth_to_color: Any, spacing: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Which of the points the colour camera sees, (N,) bool, and the colours of those.
+    """Indices of the points that the colour camera sees, and their colours.
 
     A point is hidden where another one is clearly nearer in the same cell of a depth buffer, whose
     cells are wide enough (``spacing``: colour pixels between depth pixels) to leave no gaps.
     """
-    rotation = np.asarray(depth_to_color.rotation, np.float64)
-    translation = np.asarray(depth_to_color.translation, np.float64)
-    moved = points.astype(np.float64) @ rotation.T + translation
+    rotation = np.asarray(depth_to_color.rotation, np.float32)
+    translation = np.asarray(depth_to_color.translation, np.float32)
+    x, y, z = rotation @ points.T + translation[:, None]
+    column, row = camera.project(x, y, z)
     height, width = rgb.shape[:2]
     with np.errstate(invalid="ignore"):
-        pixels = np.floor(camera.project(moved) + 0.5)
-        inside = ((pixels >= 0) & (pixels < (width, height))).all(axis=1)
+        inside = (column >= -0.5) & (column < width - 0.5) & (row >= -0.5) & (row < height - 0.5)
     candidates = np.flatnonzero(inside)
-    column, row = pixels[candidates].astype(np.int64).T
-    distance = moved[candidates, 2]
+    column = (column[candidates] + 0.5).astype(np.int32)
+    row = (row[candidates] + 0.5).astype(np.int32)
+    distance = z[candidates]
 
     cell = max(1, int(np.ceil(HIDDEN_CELL * spacing)))
     place = (row // cell) * (width // cell + 1) + column // cell
-    nearest = np.full((height // cell + 1) * (width // cell + 1), np.inf)
+    nearest = np.full((height // cell + 1) * (width // cell + 1), np.inf, np.float32)
     np.minimum.at(nearest, place, distance)
-    shown = distance <= nearest[place] * (1 + HIDDEN_SHARE) + HIDDEN_METRES
-
-    visible = np.zeros(len(points), bool)
-    visible[candidates[shown]] = True
-    return visible, rgb[row[shown], column[shown]]
+    shown = np.flatnonzero(
+        distance <= nearest.take(place) * (1 + HIDDEN_SHARE) + np.float32(HIDDEN_METRES)
+    )
+    return candidates[shown], rgb.reshape(-1, 3).take(row[shown] * width + column[shown], axis=0)

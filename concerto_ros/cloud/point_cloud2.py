@@ -212,8 +212,7 @@ def _packed_colors(name: str, view: np.ndarray) -> np.ndarray:
             "unsupported", f"field '{name}' is {got}; one float32 or uint32 is wanted"
         )
     octets = view[..., None].view(np.uint8)
-    big = view.dtype.newbyteorder("=") != view.dtype and np.little_endian
-    first = (1, 2, 3) if big or view.dtype.byteorder == ">" else (2, 1, 0)
+    first = (1, 2, 3) if view.dtype.str[0] == ">" else (2, 1, 0)
     out = np.empty((*view.shape, 3), np.uint8)
     for i, byte in enumerate(first):
         out[..., i] = octets[..., byte]
