@@ -121,6 +121,10 @@ class SemanticPipeline:
         """Whether the labels mean anything."""
         return self.encoder.trained and (self.head is None or self.head.trained)
 
+    def warm_up(self) -> None:
+        """Label a small cloud, so that the first real one does not wait for libraries to load."""
+        self.segment(np.random.default_rng(0).random((64, 3)))
+
     # Intake ------------------------------------------------------------------------------------
 
     def insert(self, frame: Frame, robot: np.ndarray | None = None) -> Insertion:
@@ -206,7 +210,7 @@ class SemanticPipeline:
     ) -> Prediction:
         watch = Stopwatch()
         if self.settings.estimate_normals:
-            with watch("normals"):
+            with watch("voxel_normals"):
                 snapshot = snapshot.with_normals()
         with watch("geometry"):
             given = build_model_input(snapshot, self.convention, held)

@@ -14,6 +14,9 @@ from collections.abc import Sequence
 #: ``add_arguments(parser)`` and ``run(arguments) -> exit status``.
 COMMANDS = ("demo", "node", "simulate", "play", "snapshot", "segment", "download")
 
+#: Subcommands that hand arguments they do not know on to ROS.
+ROS_PROGRAMS = ("node", "simulate")
+
 DESCRIPTION = """\
 3D semantic perception for ROS 2 robots: labels and feature colours for point clouds and RGB-D.
 
@@ -28,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     argv = list(sys.argv[1:] if argv is None else argv)
     arguments, rest = _parser(argv).parse_known_args(argv)
-    if rest and arguments.command != "node":
+    if rest and arguments.command not in ROS_PROGRAMS:
         _parser(argv).error(f"unrecognized arguments: {' '.join(rest)}")
     arguments.rest = rest
     try:

@@ -32,6 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="begin only when these topics have a subscriber",
     )
     parser.add_argument(
+        "--subscribers", type=int, default=1, help="how many each of them needs (default 1)"
+    )
+    parser.add_argument(
         "--wait-timeout", type=float, default=60.0, help="seconds to wait for them (default 60)"
     )
 
@@ -47,10 +50,17 @@ def run(arguments: argparse.Namespace) -> int:
     rclpy.init()
     player = Player(arguments.bag, rate=arguments.rate, clock=arguments.clock)
     try:
-        if not player.wait_for_subscribers(arguments.wait, arguments.wait_timeout):
-            raise ValueError(f"no subscriber on {arguments.wait} in {arguments.wait_timeout:g} s")
+        if not player.wait_for_subscribers(
+            arguments.wait, arguments.subscribers, arguments.wait_timeout
+        ):
+            raise ValueError(
+                f"not {arguments.subscribers} subscribers on {', '.join(arguments.wait)} within"
+                f" {arguments.wait_timeout:g} s"
+            )
         while True:
-            with tqdm(total=player.message_count, unit="msg", desc=arguments.bag.name) as bar:
+            with tqdm(
+                total=player.message_count, unit="msg", desc=arguments.bag.name, disable=None
+            ) as bar:
                 player.play(on_message=bar.update)
             if not arguments.loop:
                 break

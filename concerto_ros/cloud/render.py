@@ -63,7 +63,7 @@ def render_cloud(
         centre = np.median(points, axis=0).astype(np.float64)
         local = (points - centre).astype(np.float32)
         if view_from is None:
-            eye, target = _raised_corner(local, up, shape)
+            eye, target = _raised_corner(local, None, up, shape)
         else:
             eye, target = (np.asarray(place, np.float64) - centre for place in view_from)
         size = point_size if point_size is not None else _spacing(local)
@@ -82,6 +82,26 @@ def height_colors(points: np.ndarray, up: Sequence[float] = (0.0, 0.0, 1.0)) -> 
     centres = np.array([0.75, 0.5, 0.25])
     ramp = np.clip(1.5 - 4.0 * np.abs(share[:, None] - centres), 0.15, 0.95)
     return (ramp * 255).astype(np.uint8)
+
+
+def open_view(
+    points: np.ndarray,
+    normals: np.ndarray,
+    *,
+    width: int = 1280,
+    height: int = 720,
+    up: Sequence[float] = (0.0, 0.0, 1.0),
+) -> tuple[np.ndarray, np.ndarray]:
+    """(eye, target) from which most of the surfaces show the side that was seen.
+
+    ``normals`` (N, 3) face the sensor; zeros face everywhere. For pictures without the points that
+    face away from the eye: a room with its front walls left out, as a doll's house.
+    """
+    points, normals = np.asarray(points), np.asarray(normals)
+    centre = np.median(points, axis=0).astype(np.float64)
+    local = (points - centre).astype(np.float32)
+    eye, target = _raised_corner(local, normals, _direction(up, "up"), (height, width))
+    return eye + centre, target + centre
 
 
 def sensor_view(
@@ -153,9 +173,10 @@ def _thinned(points: np.ndarray) -> np.ndarray:
     return points[:: max(1, len(points) // 20_000)]
 
 
-def _raised_corner(points, up, shape) -> tuple[np.ndarray, np.ndarray]:
+def _raised_corner(points, normals, up, shape) -> tuple[np.ndarray, np.ndarray]:
     """(eye, target): of some directions round the cloud the one that sees most of it."""
     sample = _thinned(points)
+    facing = None if normals is None else _thinned(normals)
     low, high = np.percentile(sample, [2, 98], axis=0)
     extent = max(float(np.max(high - low)), 1e-3)
     cells = np.floor((sample - low) / (extent / 48)).astype(np.int64)
@@ -169,7 +190,11 @@ def _raised_corner(points, up, shape) -> tuple[np.ndarray, np.ndarray]:
             away = np.cos(elevation) * level + np.sin(elevation) * up
             eye, target = _framed(sample, away, up, shape)
             # seen from steeper above, a cloud shows more of its floor and less of its shapes
-            seen = _cells_seen(sample, cell, eye, target, up) * (1.0 - 0.4 * np.sin(elevation))
+            shown = slice(None)
+            if facing is not None:
+                shown = np.einsum("ij,ij->i", facing, eye - sample) >= 0
+            seen = _cells_seen(sample[shown], cell[shown], eye, target, up)
+            seen *= 1.0 - 0.4 * np.sin(elevation)
             if best is None or seen > best[0]:
                 best = (seen, eye, target)
     return best[1], best[2]

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import open3d as o3d
 import rclpy
 from PIL import Image as Picture
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
@@ -26,7 +27,7 @@ from sensor_msgs.msg import PointCloud2
 
 from concerto_ros.cloud.bag import open_bag
 from concerto_ros.cloud.point_cloud2 import decode_point_cloud
-from concerto_ros.cloud.render import height_colors, render_cloud
+from concerto_ros.cloud.render import height_colors, open_view, render_cloud
 from concerto_ros.cloud.voxel_map import Snapshot, VoxelMap
 from concerto_ros.msg import PerceptionStatus, SemanticClasses
 from concerto_ros.ros.intake import Intake
@@ -79,10 +80,14 @@ class Plan:
         values["clouds"] = [about.name for about in self.clouds] or [""]
         values["cameras"] = [about.name for about in self.cameras] or [""]
         values["use_sim_time"] = self.sim_time
-        arguments = ["--ros-args"]
-        for name, value in values.items():
-            arguments += ["-p", f"{name}:={_as_yaml(value)}"]
-        return arguments
+        return _ros_arguments(**values)
+
+
+def _ros_arguments(**parameters) -> list[str]:
+    arguments = ["--ros-args"]
+    for name, value in parameters.items():
+        arguments += ["-p", f"{name}:={_as_yaml(value)}"]
+    return arguments
 
 
 def _as_yaml(value) -> str:
@@ -96,14 +101,8 @@ def _as_yaml(value) -> str:
 def simulated(seconds: float, seed: int) -> Plan:
     """A robot that drives through a furnished room."""
     return Plan(
-        command=[
-            "simulate",
-            "--ros-args",
-            "-p",
-            f"duration:={seconds:.1f}",
-            "-p",
-            f"seed:={seed}",
-        ],
+        # As many pictures as the node takes: each costs as much as labelling a small cloud.
+        command=["simulate", *_ros_arguments(duration=float(seconds), seed=seed, rate=5.0)],
         settings={"fixed_frame": "odom", "robot_frame": "base_link"},
         cameras=[
             CameraInput(
@@ -141,8 +140,10 @@ def recorded(path: Path) -> Plan:
     preset = "indoor" if cameras else "outdoor"
     why.append(f"preset {preset}, as the input is {'an RGB-D camera' if cameras else 'a LiDAR'}")
     return Plan(
-        command=["play", str(path), "--clock", "--rate", f"{rate:.6g}", "--wait", *waited],
-        settings={"fixed_frame": inputs.fixed_frame, "preset": preset},
+        # Two subscribers: the node and the viewer.
+        command=["play", str(path), "--clock", "--rate", f"{rate:.6g}", "--subscribers", "2"]
+        + ["--wait", *waited],
+        settings={"fixed_frame": inputs.fixed_frame, "preset": preset, "input_rate": 30.0},
         clouds=clouds,
         cameras=cameras,
         sim_time=True,
@@ -301,7 +302,7 @@ class Demo:
         classes = viewer.recorder.newest(CLASSES)
         labels = decode_point_cloud(viewer.recorder.newest(LABELS))
         pca = decode_point_cloud(viewer.recorder.newest(PCA))
-        seen = viewer.input_view.snapshot()
+        seen = viewer.input_view.snapshot().with_normals()
         colored = seen.has_color.any()
         colors = seen.colors.round().astype(np.uint8) if colored else height_colors(seen.points)
         pictures = {
@@ -319,8 +320,18 @@ class Demo:
             ),
             "pca": (pca.points, pca.colors, f"feature PCA: {classes.model}", ()),
         }
+        view = open_view(seen.points, seen.normals)
         for name, (points, rgb, title, legend) in pictures.items():
-            picture = render_cloud(points, rgb, title=title, legend=legend)
+            shown = _faces(points, view[0], seen)
+            picture = render_cloud(
+                points[shown],
+                rgb[shown],
+                view_from=view,
+                # A LiDAR's rings are farther apart than its voxels are wide.
+                point_size=seen.voxel_size if colored else None,
+                title=title,
+                legend=legend,
+            )
             Picture.fromarray(picture).save(self._out / f"{name}.png")
         print(_table(viewer, classes.model))
         written = [self._out / f"{name}.png" for name in pictures] + [self._out / "bag"]
@@ -363,6 +374,19 @@ def _is_answered(viewer: Viewer) -> bool:
         return False
     stamps = {(m.header.stamp.sec, m.header.stamp.nanosec) for m in newest}
     return len(stamps) == 1
+
+
+def _faces(points: np.ndarray, eye: np.ndarray, seen: Snapshot) -> np.ndarray:
+    """Which points lie on a surface whose seen side shows to the eye.
+
+    The others are walls seen from behind, which would hide the room. The surface is that of the
+    nearest voxel that this process saw.
+    """
+    search = o3d.core.nns.NearestNeighborSearch(o3d.core.Tensor(seen.points))
+    search.knn_index()
+    nearest = search.knn_search(o3d.core.Tensor(points), 1)[0].numpy()[:, 0]
+    away = np.einsum("ij,ij->i", seen.normals[nearest], eye - points) < 0
+    return ~away
 
 
 def _legend(classes: SemanticClasses, rgb: np.ndarray) -> list[tuple[str, tuple[int, int, int]]]:

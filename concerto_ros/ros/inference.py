@@ -68,7 +68,7 @@ class Inference:
         answered: frozenset[str] = frozenset()
         while not self._stop.is_set():
             fresh = self._new_frame.wait(SUBSCRIBER_POLL)
-            wanted = frozenset(self._wanted())
+            wanted = self._wanted_now()
             if not wanted:
                 answered = wanted
                 self._stop.wait(SUBSCRIBER_POLL if fresh else 0.0)
@@ -81,6 +81,13 @@ class Inference:
             if self._infer(wanted):
                 answered = wanted
             self._stop.wait(start + 1.0 / self._settings().rate - time.monotonic())
+
+    def _wanted_now(self) -> frozenset[str]:
+        try:
+            return frozenset(self._wanted())
+        except Exception as error:  # the middleware on its way down
+            self._log.debug(f"subscribers cannot be counted: {error}")
+            return frozenset()
 
     def _infer(self, wanted: frozenset[str]) -> bool:
         """Whether there was a map to label."""

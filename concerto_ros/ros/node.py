@@ -156,6 +156,7 @@ class PerceptionNode(LifecycleNode):
         if not clouds and not cameras:
             self.get_logger().warning("no input: set clouds or cameras")
         self._pipeline = SemanticPipeline.from_settings(settings, download=False)
+        self._pipeline.warm_up()
         self._model = Model(
             self._pipeline.model,
             self._pipeline.trained,
@@ -234,6 +235,8 @@ class PerceptionNode(LifecycleNode):
     # Outputs -----------------------------------------------------------------------------------
 
     def _wanted_outputs(self) -> list[str]:
+        if not self.context.ok():  # interrupted: the publishers are gone before the threads
+            return []
         return [
             name for name, output in self._cloud_outputs.items() if output.get_subscription_count()
         ]

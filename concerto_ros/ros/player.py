@@ -67,10 +67,12 @@ class Player(Node):
                 self._outputs[topic].publish(raw)
                 on_message()
 
-    def wait_for_subscribers(self, topics: list[str], timeout: float) -> bool:
-        """Whether each of ``topics`` has a subscriber within ``timeout`` seconds."""
+    def wait_for_subscribers(self, topics: list[str], count: int, timeout: float) -> bool:
+        """Whether each of ``topics`` has ``count`` subscribers within ``timeout`` seconds."""
+        if unknown := sorted(set(topics) - set(self._outputs)):
+            raise ValueError(f"{self._path} has no topic {', '.join(unknown)} to wait for")
         deadline = time.monotonic() + timeout
-        while not all(self._outputs[topic].get_subscription_count() for topic in topics):
+        while any(self._outputs[topic].get_subscription_count() < count for topic in topics):
             if time.monotonic() > deadline:
                 return False
             time.sleep(0.05)

@@ -31,7 +31,7 @@ class Recorder:
         self._newest: dict[str, bytes] = {}
         self._kinds = dict(topics)
         self.counts = dict.fromkeys(topics, 0)
-        self._writer = Writer(path, version=9, storage_plugin=StoragePlugin.SQLITE3)
+        self._writer = Writer(path, version=9, storage_plugin=StoragePlugin.MCAP)
         self._writer.open()
         store = _typestore()
         self._connections = {
