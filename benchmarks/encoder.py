@@ -20,9 +20,11 @@ from collections.abc import Callable
 import torch
 
 from concerto_ros.ptv3.attention import PatchAttention
+from concerto_ros.ptv3.blocks import GridPooling, Mlp
 from concerto_ros.ptv3.checkpoint import untrained_encoder
 from concerto_ros.ptv3.config import PTv3Config
-from concerto_ros.ptv3.encoder import Encoder, GridPooling, _Mlp
+from concerto_ros.ptv3.encoder import Encoder
+from concerto_ros.ptv3.hierarchy import Hierarchy
 from concerto_ros.ptv3.sparse_conv import SubmanifoldConv
 
 BASE = PTv3Config(in_channels=9, order=("z", "z-trans", "hilbert", "hilbert-trans"), enc_mode=True)
@@ -90,12 +92,12 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def profile(encoder: Encoder, work: Callable[[], object]) -> dict[str, float]:
-    """Seconds by part of one forward pass; the parts do not overlap."""
+def profile(encoder: Encoder, feat: torch.Tensor, hierarchy: Hierarchy) -> dict[str, float]:
+    """Seconds by part of one pass over features; the parts do not overlap."""
     parts = {
         SubmanifoldConv: "convolution",
         PatchAttention: "attention with its linear layers",
-        _Mlp: "mlp",
+        Mlp: "mlp",
         GridPooling: "pooling",
     }
     spent: dict[str, float] = defaultdict(float)
@@ -115,7 +117,7 @@ def profile(encoder: Encoder, work: Callable[[], object]) -> dict[str, float]:
                 module.register_forward_pre_hook(lambda *_: started.append(time.perf_counter()))
             )
             hooks.append(module.register_forward_hook(finish(f"{stage} {parts[type(module)]}")))
-    total = seconds(work)
+    total = seconds(lambda: encoder.forward_features(feat, hierarchy))
     for hook in hooks:
         hook.remove()
     spent["norms, sums and the rest"] = total - sum(spent.values())
@@ -125,7 +127,6 @@ def profile(encoder: Encoder, work: Callable[[], object]) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeat", type=int, default=5, help="repetitions to take a median of")
-    parser.add_argument("--profile", action="store_true", help="print the time of each part")
     arguments = parser.parse_args()
 
     torch.set_grad_enabled(False)
@@ -155,10 +156,8 @@ def main() -> None:
             f"least {min(total):.3f} s; products at {rate:.0f} GFLOP/s (best {max(rates):.0f}), "
             f"time / ideal {median * rate / work:.2f}"
         )
-        if arguments.profile:
-            spent = profile(encoder, lambda: encoder.forward_features(inputs[0], hierarchy))  # noqa: B023
-            for label, value in sorted(spent.items()):
-                print(f"    {label:<45} {1e3 * value:8.1f} ms")
+        for label, value in sorted(profile(encoder, inputs[0], hierarchy).items()):
+            print(f"    {label:<45} {1e3 * value:8.1f} ms")
 
 
 if __name__ == "__main__":

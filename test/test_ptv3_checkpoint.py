@@ -121,6 +121,11 @@ def test_fields_that_cannot_be_honoured_are_refused_by_name(field, value, words)
         PTv3Config.from_official({**config, field: value})
 
 
+def test_decoder_fields_do_not_matter_without_a_decoder():
+    plain = PTv3Config.from_official(SMALL)
+    assert PTv3Config.from_official({**SMALL, "dec_depths": None, "dec_num_head": [5]}) == plain
+
+
 def test_rotary_wants_head_widths_of_whole_thirds():
     assert PTv3Config.from_official(SMALL, rotary=True).rotary
     with pytest.raises(ConfigError, match=r"multiple of 6, got 12 / 4 = 3"):

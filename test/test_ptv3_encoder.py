@@ -13,7 +13,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from concerto_ros.ptv3 import PTv3Config, load_encoder
 from concerto_ros.ptv3.checkpoint import untrained_encoder
 
-CONFIG = PTv3Config(
+WITH_DECODER = PTv3Config(
     in_channels=9,
     order=("z", "z-trans", "hilbert", "hilbert-trans"),
     stride=(2, 2),
@@ -25,12 +25,12 @@ CONFIG = PTv3Config(
     dec_channels=(18, 24),
     dec_num_head=(3, 2),
     dec_patch_size=(48, 32),
-    enc_mode=True,
 )
+CONFIG = dataclasses.replace(WITH_DECODER, enc_mode=True)
 VARIANTS = {
     "encoder": CONFIG,
     "rotary": dataclasses.replace(CONFIG, rotary=True),
-    "decoder": dataclasses.replace(CONFIG, enc_mode=False),
+    "decoder": WITH_DECODER,
     "post-norm": dataclasses.replace(CONFIG, pre_norm=False, layer_scale=0.1, qk_scale=0.3),
 }
 

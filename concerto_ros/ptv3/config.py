@@ -94,6 +94,10 @@ class PTv3Config:
     def __post_init__(self):
         if isinstance(self.order, str):
             object.__setattr__(self, "order", (self.order,))
+        if self.enc_mode is True:
+            # Without a decoder its fields say nothing, whatever a file holds there.
+            for name in ("dec_depths", "dec_channels", "dec_num_head", "dec_patch_size"):
+                object.__setattr__(self, name, ())
         for name in _TUPLES:
             value = getattr(self, name)
             if not isinstance(value, (tuple, list)):

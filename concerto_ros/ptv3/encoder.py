@@ -9,10 +9,9 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from concerto_ros.ptv3.attention import PatchAttention
+from concerto_ros.ptv3.blocks import Block, GridPooling, GridUnpooling, Norm
 from concerto_ros.ptv3.config import PTv3Config
 from concerto_ros.ptv3.hierarchy import Hierarchy, Level, build_hierarchy
-from concerto_ros.ptv3.sparse_conv import SubmanifoldConv
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,112 +179,6 @@ class Encoder(nn.Module):
             level = skip.geometry
             feat = _run_blocks(stage, feat, level)
         return Pyramid((PyramidLevel(feat, level),))
-
-
-class Norm(nn.LayerNorm):
-    """Layer normalisation in float32, whatever the precision of the weights."""
-
-    def forward(self, feat: torch.Tensor) -> torch.Tensor:
-        weight, bias = self.weight.float(), self.bias.float()
-        return nn.functional.layer_norm(
-            feat.float(), self.normalized_shape, weight, bias, self.eps
-        )
-
-
-class Block(nn.Module):
-    """Conditional position encoding, patch attention and an MLP, each added to what came in."""
-
-    def __init__(
-        self, config: PTv3Config, channels: int, num_heads: int, patching: tuple[str, int]
-    ):
-        super().__init__()
-        self.pre_norm = config.pre_norm
-        self.patching = patching
-        self.cpe = nn.ModuleList(
-            [SubmanifoldConv(channels), nn.Linear(channels, channels), Norm(channels)]
-        )
-        self.norm1 = nn.Sequential(Norm(channels))
-        self.ls1 = _layer_scale(config, channels)
-        self.attn = PatchAttention(
-            channels,
-            num_heads,
-            qkv_bias=config.qkv_bias,
-            qk_scale=config.qk_scale,
-            rope_base=config.rope_base if config.rotary else None,
-        )
-        self.norm2 = nn.Sequential(Norm(channels))
-        self.ls2 = _layer_scale(config, channels)
-        self.mlp = nn.Sequential(_Mlp(channels, int(channels * config.mlp_ratio)))
-
-    def forward(self, feat: torch.Tensor, level: Level) -> torch.Tensor:
-        convolve, mix, norm = self.cpe
-        feat = feat + norm(mix(convolve(feat, level.neighbours)))
-        if self.pre_norm:
-            feat = feat + self.ls1(self.attn(self.norm1(feat), level, self.patching))
-            return feat + self.ls2(self.mlp(self.norm2(feat)))
-        feat = self.norm1(feat + self.ls1(self.attn(feat, level, self.patching)))
-        return self.norm2(feat + self.ls2(self.mlp(feat)))
-
-
-class LayerScale(nn.Module):
-    """A learned factor for each channel (Touvron et al., ICCV 2021)."""
-
-    def __init__(self, channels: int, value: float):
-        super().__init__()
-        self.gamma = nn.Parameter(torch.full((channels,), float(value)))
-
-    def forward(self, feat: torch.Tensor) -> torch.Tensor:
-        return feat * self.gamma
-
-
-class GridPooling(nn.Module):
-    """Project, keep the largest value of each channel within a coarser voxel, normalise."""
-
-    def __init__(self, in_channels: int, out_channels: int):
-        super().__init__()
-        self.proj = nn.Linear(in_channels, out_channels)
-        self.norm = nn.Sequential(Norm(out_channels))
-
-    def forward(self, feat: torch.Tensor, level: Level) -> torch.Tensor:
-        projected = self.proj(feat.to(self.proj.weight.dtype))
-        return nn.functional.gelu(self.norm(level.pooling.reduce(projected, "max")))
-
-
-class GridUnpooling(nn.Module):
-    """Hand a coarse level's features down and add the finer level's own."""
-
-    def __init__(self, in_channels: int, skip_channels: int, out_channels: int):
-        super().__init__()
-        self.proj = _projection(in_channels, out_channels)
-        self.proj_skip = _projection(skip_channels, out_channels)
-
-    def forward(
-        self, feat: torch.Tensor, skip: torch.Tensor, cluster: torch.Tensor
-    ) -> torch.Tensor:
-        low = self.proj[0].weight.dtype
-        return self.proj_skip(skip.to(low)) + self.proj(feat.to(low)).index_select(0, cluster)
-
-
-class _Mlp(nn.Module):
-    def __init__(self, channels: int, hidden: int):
-        super().__init__()
-        self.fc1 = nn.Linear(channels, hidden)
-        self.fc2 = nn.Linear(hidden, channels)
-
-    def forward(self, feat: torch.Tensor) -> torch.Tensor:
-        hidden = self.fc1(feat.to(self.fc1.weight.dtype))
-        return self.fc2(nn.functional.gelu(hidden))
-
-
-def _projection(in_channels: int, out_channels: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Linear(in_channels, out_channels), Norm(out_channels), nn.GELU()
-    )
-
-
-def _layer_scale(config: PTv3Config, channels: int) -> nn.Sequential:
-    scale = config.layer_scale
-    return nn.Sequential(nn.Identity() if scale is None else LayerScale(channels, scale))
 
 
 def _encoder_stage(config: PTv3Config, stage: int) -> nn.ModuleDict:

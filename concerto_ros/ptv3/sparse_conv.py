@@ -23,9 +23,9 @@ class SubmanifoldConv(nn.Module):
 
     def __init__(self, channels: int):
         super().__init__()
-        blocks = torch.empty(3, 3, 3, channels, channels)
-        self.weight = nn.Parameter(blocks.permute(4, 0, 1, 2, 3))
-        self.bias = nn.Parameter(torch.empty(channels))
+        matrices = nn.init.trunc_normal_(torch.empty(3, 3, 3, channels, channels), std=0.02)
+        self.weight = nn.Parameter(matrices.permute(4, 0, 1, 2, 3))
+        self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, feat: torch.Tensor, neighbours: Neighbours) -> torch.Tensor:
         """(N, C_in) -> (N, C_out).
@@ -47,7 +47,7 @@ class SubmanifoldConv(nn.Module):
 def _products(feat: torch.Tensor, matrices: torch.Tensor, neighbours: Neighbours) -> torch.Tensor:
     """(P, C_out): each pair's source row times the matrix of its kernel offset."""
     runs = zip(neighbours.sources.split(neighbours.counts), KERNEL_ORDER, strict=True)
-    if torch.is_grad_enabled():
+    if torch.is_grad_enabled() and (feat.requires_grad or matrices.requires_grad):
         return torch.cat([feat.index_select(0, rows) @ matrices[k] for rows, k in runs])
     products = feat.new_empty(len(neighbours.sources), matrices.shape[2])
     for out, (rows, k) in zip(products.split(neighbours.counts), runs, strict=True):
