@@ -53,10 +53,11 @@ def shipped(*folders: str) -> list[Path]:
     )
 
 
-def imported_modules() -> set[str]:
-    """Top-level names of every absolute import in the package and the launch files."""
+def imported_modules(*patterns: str) -> set[str]:
+    """Top-level names of every absolute import, by default of the package and the launch files."""
     names = set()
-    for path in (*ROOT.glob("concerto_ros/**/*.py"), *ROOT.glob("launch/*.py")):
+    patterns = patterns or ("concerto_ros/**/*.py", "launch/*.py")
+    for path in (path for pattern in patterns for path in ROOT.glob(pattern)):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
                 names |= {alias.name.partition(".")[0] for alias in node.names}
@@ -105,6 +106,16 @@ def test_every_python_library_that_is_imported_is_declared_for_rosdep_and_for_pi
     assert {ROSDEP_KEYS[module] for module in used} <= declared("exec_depend")
     wanted = {distribution(requirement) for requirement in PROJECT["dependencies"]}
     assert {distribution(DISTRIBUTIONS.get(module, module)) for module in used} <= wanted
+
+
+def test_every_python_library_that_the_tests_import_is_declared():
+    own = {path.stem for path in ROOT.glob("test/*.py")}
+    used = {m for m in imported_modules("test/*.py", "benchmarks/*.py") - own if not is_ros(m)}
+    used -= {"domain_coordinator", "ros2cli"}  # ROS packages by other names
+    requirements = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["test"]]
+    assert {distribution(DISTRIBUTIONS.get(module, module)) for module in used} <= {
+        distribution(requirement) for requirement in requirements
+    }
 
 
 def test_torch_and_open3d_are_not_needed_to_build():

@@ -21,7 +21,11 @@ unset PYTHONPATH LD_LIBRARY_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE
 export AMENT_PREFIX_PATH=$venv CMAKE_PREFIX_PATH=$venv VIRTUAL_ENV=$venv PATH=$venv/bin:$PATH
 
 cd "$workspace"
-colcon build --cmake-args -DCMAKE_INSTALL_MESSAGE=NEVER
+if ! colcon build > build.log 2>&1; then
+  cat build.log
+  exit 1
+fi
+tail -n 1 build.log
 if [ -e install/tf2_msgs ]; then
   echo "colcon built tf2_msgs, which would shadow the one of a ROS 2 installation" >&2
   exit 1
