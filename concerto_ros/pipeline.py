@@ -158,12 +158,15 @@ class SemanticPipeline:
         points: np.ndarray,
         colors: np.ndarray | None = None,
         normals: np.ndarray | None = None,
+        *,
+        origin: np.ndarray | None = None,
     ) -> Prediction:
         """Label one cloud by itself, each input point with the answer of its voxel.
 
         ``points`` (N, 3) in metres with z up, ``colors`` (N, 3) in 0..255, ``normals`` (N, 3)
-        unit. Normals that are not given are fitted and turned to the middle of the cloud. Points
-        that are not finite are unlabelled. Raises ``ValueError`` where no point is finite.
+        unit, ``origin`` (3,) where the sensor was. Normals that are not given are fitted and
+        turned to the sensor, or to the middle of the cloud where that is not known. Points that
+        are not finite are unlabelled. Raises ``ValueError`` where no point is finite.
         """
         points, colors, normals = _checked_cloud(points, colors, normals)
         finite = np.flatnonzero(np.isfinite(points).all(axis=1))
@@ -172,17 +175,19 @@ class SemanticPipeline:
                 f"points: got {len(points)} points, none of them finite, wanted at least one"
             )
         seen = points[finite]
-        centre = (seen.min(axis=0) + seen.max(axis=0)).astype(np.float64) / 2
+        if origin is None:
+            origin = (seen.min(axis=0) + seen.max(axis=0)) / 2
+        origin = np.asarray(origin, np.float64)
         frame = Frame(
             points=seen,
             stamp=0,
             frame_id="",
             colors=None if colors is None else colors[finite],
             normals=None if normals is None else normals[finite],
-            origin=centre,
+            origin=origin,
         )
         voxels = self._new_map(len(seen), radius=0.0)
-        voxels.insert(frame, centre)
+        voxels.insert(frame, origin)
         snapshot = voxels.snapshot()
         by_voxel = self._predict(snapshot, None, PcaColors(), OUTPUTS)
 

@@ -218,3 +218,17 @@ def test_the_far_wall_of_a_recorded_office_has_one_normal():
     wrong = degrees_between(normals[known[inside]], np.sign(d) * np.array([a, b, c]))
     assert len(inside) > 20_000 and np.median(points[known[inside], 2]) > 4
     assert np.median(wrong) < 10
+
+
+def test_some_rows_get_what_all_rows_get():
+    random = np.random.default_rng(3)
+    points = random.uniform(0, 2, (2000, 3)) + [50.0, -20.0, 3.0]
+    points[:1000, 2] = 3.0
+    points[1000:, 0] = 50.0
+    toward = np.array([51.0, -19.0, 4.0]) - points
+    rows = np.sort(random.choice(2000, 100, replace=False))
+    every = neighbourhood_normals(points, toward)
+    some = neighbourhood_normals(points, toward, rows=rows)
+    alike = np.abs(some - every[rows]).max(axis=1) < 1e-3
+    assert alike.mean() > 0.95  # at the edge, equally near neighbours may be chosen differently
+    assert neighbourhood_normals(points, toward, rows=rows[:0]).shape == (0, 3)

@@ -41,15 +41,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Play to the end, or for ever with --loop."""
-    import rclpy
-
     from concerto_ros.ros.player import Player
-    from concerto_ros.ros.transport import use_transport_profile
+    from concerto_ros.ros.transport import ros_session
 
-    use_transport_profile()
-    rclpy.init()
-    player = Player(arguments.bag, rate=arguments.rate, clock=arguments.clock)
-    try:
+    with ros_session():
+        player = Player(arguments.bag, rate=arguments.rate, clock=arguments.clock)
         if not player.wait_for_subscribers(
             arguments.wait, arguments.subscribers, arguments.wait_timeout
         ):
@@ -65,7 +61,5 @@ def run(arguments: argparse.Namespace) -> int:
             if not arguments.loop:
                 break
         player.drain()
-    finally:
         player.destroy_node()
-        rclpy.try_shutdown()
     return 0

@@ -8,7 +8,6 @@ The cloud is in metres with z up; --up says otherwise, e.g. --up=-y for a camera
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,9 @@ import numpy as np
 HELP = "label a .ply, .pcd, .npz or .las file"
 
 AXES = {"x": 0, "y": 1, "z": 2}
+
+#: Options that are parameters of the same name.
+SETTINGS = ("preset", "checkpoint", "head", "label_set", "device", "precision")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +34,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=[sign + axis for sign in ("", "-") for axis in AXES],
         help="axis of the file that points up (default z)",
     )
-    for name in ("preset", "checkpoint", "head", "label_set", "device", "precision"):
+    parser.add_argument(
+        "--sensor",
+        nargs=3,
+        type=float,
+        metavar=("X", "Y", "Z"),
+        help="where the sensor was, which fitted normals face"
+        " (default: a .pcd's viewpoint, else the middle of the cloud)",
+    )
+    for name in SETTINGS:
         parser.add_argument(
             f"--{name.replace('_', '-')}", default=DEFAULTS[name], help=about(name).text
         )
@@ -42,23 +52,20 @@ def run(arguments: argparse.Namespace) -> int:
     """Label and write."""
     from PIL import Image
 
-    from concerto_ros.cloud.files import read_cloud, write_labelled_ply
+    from concerto_ros.cloud.files import read_cloud_file, write_labelled_ply
     from concerto_ros.cloud.render import render_cloud
     from concerto_ros.pipeline import SemanticPipeline
     from concerto_ros.settings import Settings
 
-    cloud = read_cloud(arguments.file)
+    file = read_cloud_file(arguments.file)
     turn = upright(arguments.up)
-    cloud = cloud.transformed(turn, np.zeros(3), cloud.frame_id)
-    settings = replace(
-        Settings(),
-        **{
-            name: getattr(arguments, name)
-            for name in ("preset", "checkpoint", "head", "label_set", "device", "precision")
-        },
-    )
+    cloud = file.frame.transformed(turn, np.zeros(3), file.frame.frame_id)
+    origin = cloud.origin if arguments.file.suffix.lower() == ".pcd" else None
+    if arguments.sensor:
+        origin = turn @ (np.array(arguments.sensor) - file.offset)
+    settings = Settings(**{name: getattr(arguments, name) for name in SETTINGS})
     pipeline = SemanticPipeline.from_settings(settings)
-    prediction = pipeline.segment(cloud.points, cloud.colors, cloud.normals)
+    prediction = pipeline.segment(cloud.points, cloud.colors, cloud.normals, origin=origin)
 
     folder = arguments.out or arguments.file.parent
     folder.mkdir(parents=True, exist_ok=True)
@@ -67,7 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
     written = [Path(f"{stem}_labels.ply"), Path(f"{stem}_labels.png"), Path(f"{stem}_pca.png")]
     write_labelled_ply(
         written[0],
-        prediction.points @ turn.astype(np.float32),
+        file.frame.points + file.offset if file.offset.any() else file.frame.points,
         rgb,
         label=prediction.label,
         confidence=prediction.confidence,

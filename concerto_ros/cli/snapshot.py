@@ -24,23 +24,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Wait for one message of each topic and write it."""
-    import rclpy
     from rclpy.node import Node
 
     from concerto_ros.ros.snapshot import next_message, save
-    from concerto_ros.ros.transport import use_transport_profile
+    from concerto_ros.ros.transport import ros_session
 
-    use_transport_profile()
-    rclpy.init()
-    node = Node("concerto_snapshot")
-    try:
-        arguments.out.mkdir(parents=True, exist_ok=True)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    with ros_session():
+        node = Node("concerto_snapshot")
         for topic in arguments.topics:
             message = next_message(node, topic, arguments.timeout)
             stem = arguments.out / topic.strip("/").replace("/", "_")
             for path in save(message, stem, title=topic):
                 print(path)
-    finally:
         node.destroy_node()
-        rclpy.try_shutdown()
     return 0

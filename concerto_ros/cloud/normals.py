@@ -147,7 +147,9 @@ def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return total
 
 
-def neighbourhood_normals(points: np.ndarray, toward: np.ndarray, k: int = 16) -> np.ndarray:
+def neighbourhood_normals(
+    points: np.ndarray, toward: np.ndarray, k: int = 16, rows: np.ndarray | None = None
+) -> np.ndarray:
     """Unit normals of an unorganised cloud from each point's ``k`` nearest neighbours.
 
     Parameters
@@ -156,19 +158,31 @@ def neighbourhood_normals(points: np.ndarray, toward: np.ndarray, k: int = 16) -
     toward: (N, 3) or (3,), directions from the points to the sensor, of any length; the normals
         face that way.
     k: neighbours of the plane fit, the point itself among them.
+    rows: (M,) numbers of the points whose normals are wanted, all if None. The neighbours are
+        sought among all points.
 
-    Returns (N, 3) float32; zeros where the neighbours span no plane (fewer than three points, or
-    all on one spot or line).
+    Returns (N, 3) or (M, 3) float32; zeros where the neighbours span no plane (fewer than three
+    points, or all on one spot or line).
     """
     import open3d as o3d
 
     points = np.ascontiguousarray(points, np.float64).reshape(-1, 3)
-    if len(points) < 3:
-        return np.zeros((len(points), 3), np.float32)
-    cloud = o3d.geometry.PointCloud(o3d.utility.Vector3dVector(points))
+    toward = np.broadcast_to(np.asarray(toward, np.float32), points.shape)
+    if rows is not None:
+        toward = toward[rows]
+    if len(points) < 3 or len(toward) == 0:
+        return np.zeros((len(toward), 3), np.float32)
+    cloud = o3d.geometry.PointCloud(
+        o3d.utility.Vector3dVector(points if rows is None else points[rows])
+    )
     search = o3d.geometry.KDTreeSearchParamKNN(max(3, k))
-    cloud.estimate_covariances(search)
+    if rows is None:
+        cloud.estimate_covariances(search)
+    else:
+        covariances = _covariances(points, rows, max(3, k))
+        cloud.covariances = o3d.utility.Matrix3dVector(covariances)
     covariances = np.asarray(cloud.covariances)
+    # Open3D takes the covariances that are there instead of a second search.
     cloud.estimate_normals(search, fast_normal_computation=True)
     normals = np.array(cloud.normals, dtype=np.float32)
     # On a line or a spot any direction fits: the sum of the principal minors is the product of the
@@ -176,4 +190,18 @@ def neighbourhood_normals(points: np.ndarray, toward: np.ndarray, k: int = 16) -
     trace = np.trace(covariances, axis1=1, axis2=2)
     minors = 0.5 * (trace**2 - np.einsum("nij,nji->n", covariances, covariances))
     normals[~(minors > 1e-9 * trace**2)] = 0
-    return _oriented(normals, np.broadcast_to(np.asarray(toward, np.float32), normals.shape))
+    return _oriented(normals, toward)
+
+
+def _covariances(points: np.ndarray, rows: np.ndarray, k: int) -> np.ndarray:
+    """(M, 3, 3) covariances of the neighbourhoods of some of the points."""
+    import open3d as o3d
+
+    # Around their middle, where float32 holds the differences between neighbours.
+    local = (points - points.mean(axis=0)).astype(np.float32)
+    search = o3d.core.nns.NearestNeighborSearch(o3d.core.Tensor(local))
+    search.knn_index()
+    index, _ = search.knn_search(o3d.core.Tensor(np.ascontiguousarray(local[rows])), k)
+    around = local[index.numpy()].astype(np.float64)
+    around -= around.mean(axis=1, keepdims=True)
+    return np.einsum("nki,nkj->nij", around, around) / around.shape[1]

@@ -14,6 +14,7 @@ import torch
 from concerto_ros.cloud.frame import Frame
 from concerto_ros.cloud.grid_sampling import FrameVoxels, grid_sample, pack, unpack
 from concerto_ros.cloud.key_table import KeyTable
+from concerto_ros.cloud.normals import neighbourhood_normals
 
 #: Once a voxel has this many observations its sums are halved, so that the mean keeps following
 #: the sensor (and float32 keeps counting) however long a place stays in view.
@@ -93,13 +94,16 @@ class Snapshot:
         They face the sensors that saw the voxel. Fitting on voxels instead of raw points costs a
         fraction, because neighbouring readings are already averaged.
         """
-        missing = ~self.normals.any(axis=1)
-        if not missing.any():
+        missing = np.flatnonzero(~self.normals.any(axis=1))
+        if not len(missing):
             return self
-        from concerto_ros.cloud.normals import neighbourhood_normals
-
-        fitted = neighbourhood_normals(self.points, self.toward)
-        return replace(self, normals=np.where(missing[:, None], fitted, self.normals))
+        normals = self.normals.copy()
+        # A depth image leaves few without: then only those are worth a search.
+        few = len(missing) < 0.5 * len(self)
+        rows = missing if few else None
+        fitted = neighbourhood_normals(self.points, self.toward, rows=rows)
+        normals[missing] = fitted if few else fitted[missing]
+        return replace(self, normals=normals)
 
 
 class VoxelMap:

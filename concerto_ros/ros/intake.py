@@ -46,6 +46,7 @@ class Intake:
         self._statistics = statistics
         self._on_fused = on_fused
         self._log = logger
+        self._introduced: set[str] = set()
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._clock_went_back = threading.Event()
@@ -135,8 +136,23 @@ class Intake:
                 self._restart(
                     f"the stamps of {source.name} went back by more than the window", source
                 )
+            self._say_what_is_missing(frame)
             pending.frame = frame
         return pending.frame
+
+    def _say_what_is_missing(self, frame: Frame) -> None:
+        """Once for each input: a model trained with colour and normals is worse without."""
+        if frame.source in self._introduced:
+            return
+        self._introduced.add(frame.source)
+        missing = ["colour"] if frame.colors is None else []
+        if frame.normals is None and not self._settings().estimate_normals:
+            missing.append("normals")
+        if missing:
+            self._log.info(
+                f"{frame.source}: no {' and no '.join(missing)}, the model gets zeros instead;"
+                " the README says what that costs"
+            )
 
     def _place(self, frame: Frame):
         """The frame in the fixed frame, and the position of the robot there."""

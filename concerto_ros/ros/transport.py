@@ -5,6 +5,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import rclpy
 
 from concerto_ros.resources import share_path
 
@@ -20,3 +24,14 @@ def use_transport_profile() -> None:
     """
     if not any(os.environ.get(name) for name in PROFILE_VARIABLES):
         os.environ[PROFILE_VARIABLES[0]] = str(share_path("config/fastdds.xml"))
+
+
+@contextmanager
+def ros_session() -> Iterator[None]:
+    """``rclpy`` with the transport profile for the length of a command."""
+    use_transport_profile()
+    rclpy.init()
+    try:
+        yield
+    finally:
+        rclpy.try_shutdown()
