@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+import concerto_ros  # noqa: F401  before PyTorch: it sets how threads wait
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 

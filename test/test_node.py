@@ -7,6 +7,7 @@ from __future__ import annotations
 import itertools
 import threading
 
+import cv2
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
@@ -24,7 +25,7 @@ from node_harness import (
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
 from rosgraph_msgs.msg import Clock
-from sensor_msgs.msg import CameraInfo, Image, PointCloud2, PointField
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2, PointField
 
 from concerto_ros.msg import SemanticClasses
 from concerto_ros.ros.outputs import cloud_message, header, packed_rgb
@@ -174,6 +175,50 @@ def test_depth_alone_works(harness):
     assert one.labels(START)["z"] == pytest.approx(1.5, abs=0.01)
 
 
+def test_depth_of_another_frame_is_reprojected_through_tf(harness):
+    parameters = CAMERA | {"cameras.head.depth_info_topic": "/depth_info"}
+    one = harness(**parameters)
+    one.listen_to_labels()
+    one.start()
+    one.publisher("/depth_info", CameraInfo).publish(camera_info(40, 30, "ir", focal=50.0))
+    one.publisher("/info", CameraInfo).publish(camera_info(80, 60))
+    one.publisher("/color", Image).publish(color_image(80, 60))
+    one.publisher("/depth", Image).publish(depth_image(40, 30, frame="ir"))
+    one.send_transform("camera", "ir", static=True, x=0.25)  # it waits for this
+    labels = one.labels(START)
+    assert labels["z"] == pytest.approx(1.5, abs=0.01)
+    alone = 40 / 50.0 * 1.5 / 2  # half the width of what the depth camera sees
+    # Moved by 0.25 m to the side, and what the colour camera does not see is left out.
+    assert labels["x"].min() == pytest.approx(0.25 - alone, abs=0.05)
+    assert labels["x"].max() == pytest.approx(alone, abs=0.05)
+
+
+def test_compressed_images_come_out_labelled(harness):
+    parameters = CAMERA | {
+        "cameras.head.color_topic": "/color/compressed",
+        "cameras.head.depth_topic": "/depth/compressedDepth",
+    }
+    one = harness(**parameters)
+    one.listen_to_labels()
+    one.start()
+    one.publisher("/info", CameraInfo).publish(camera_info(80, 60))
+    pixels = np.full((60, 80, 3), (50, 100, 200), np.uint8)
+    color = CompressedImage(
+        header=header("camera", START),
+        format="jpeg",
+        data=cv2.imencode(".jpg", pixels)[1].tobytes(),
+    )
+    metres = np.full((60, 80), 1500, np.uint16)
+    depth = CompressedImage(
+        header=header("camera", START),
+        format="16UC1; compressedDepth png",
+        data=b"\0" * 12 + cv2.imencode(".png", metres)[1].tobytes(),
+    )
+    one.publisher("/color/compressed", CompressedImage).publish(color)
+    one.publisher("/depth/compressedDepth", CompressedImage).publish(depth)
+    assert one.labels(START)["z"] == pytest.approx(1.5, abs=0.01)
+
+
 def send_pair(one, stamp, color=True, depth_size=(80, 60), info=None):
     one.publisher("/info", CameraInfo).publish(info or camera_info(80, 60))
     if color:
@@ -215,6 +260,21 @@ def test_a_frame_without_transform_is_dropped_and_the_next_one_works(active):
     assert any("nowhere" in value.value for value in diagnosis.values)
     active.send_room(START + SECOND)
     active.labels(START + SECOND)
+
+
+def test_the_window_is_centred_on_the_robot(harness):
+    one = harness(**(ONE_CLOUD | {"robot_frame": "base_link", "window_radius": 3.0}))
+    one.listen_to_labels()
+    one.start()
+    one.send_transform("odom", "base_link", static=True, x=4.0)
+    points = one.send_room()
+    near = np.linalg.norm(points - [4.0, 0.0, 0.0], axis=1)
+    labels = one.labels(START)
+    distance = np.linalg.norm(
+        np.stack([labels["x"] - 4.0, labels["y"], labels["z"]], axis=1), axis=1
+    )
+    assert distance.max() < 3.1
+    assert len(distance) > 0 and near.max() > 3.1
 
 
 def test_a_transform_loop_is_named(active):

@@ -14,17 +14,16 @@ HELP = "fetch official checkpoints and heads"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The names to fetch."""
-    from concerto_ros.ptv3 import OFFICIAL_FILES
+    from concerto_ros.ptv3.checkpoint import OFFICIAL_ENCODERS, OFFICIAL_HEADS
 
-    parser.add_argument(
-        "names", nargs="+", metavar="NAME", help=f"one or more of {', '.join(OFFICIAL_FILES)}"
-    )
+    names = [*OFFICIAL_ENCODERS, *OFFICIAL_HEADS]
+    parser.add_argument("names", nargs="+", metavar="NAME", help=f"one of {', '.join(names)}")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Fetch each and print where it lies."""
-    from concerto_ros.ptv3 import official_file
+    from concerto_ros.ptv3.checkpoint import OFFICIAL_ENCODERS, OFFICIAL_HEADS, find_file
 
     for name in arguments.names:
-        print(f"{name}: {official_file(name, download=True)}")
+        print(f"{name}: {find_file(name, OFFICIAL_ENCODERS | OFFICIAL_HEADS)}")
     return 0

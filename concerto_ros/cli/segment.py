@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     from PIL import Image
 
     from concerto_ros.cloud.files import read_cloud_file, write_labelled_ply
-    from concerto_ros.cloud.render import render_cloud
+    from concerto_ros.cloud.render import render_cloud, sensor_view
     from concerto_ros.pipeline import SemanticPipeline
     from concerto_ros.settings import Settings
 
@@ -84,7 +84,11 @@ def run(arguments: argparse.Namespace) -> int:
         (written[1], rgb, "labels"),
         (written[2], prediction.pca_rgb, "PCA"),
     ):
-        picture = render_cloud(prediction.points, colors, title=f"{what}: {prediction.model}")
+        # A single scan has no points on the far side of things: look at it from the sensor.
+        view = None if origin is None else sensor_view(prediction.points, origin)
+        picture = render_cloud(
+            prediction.points, colors, view_from=view, title=f"{what}: {prediction.model}"
+        )
         Image.fromarray(picture).save(path)
     total = len(prediction.label)
     print(f"{arguments.file.name}: {total} points, model {prediction.model}")

@@ -124,7 +124,7 @@ def read_checkpoint(
     name_or_path: str | os.PathLike, official: dict[str, str], *, download: bool = True
 ) -> tuple[dict[str, Any], Path]:
     """The content ``{"config", "state_dict", ...}`` of a file or official name, and its path."""
-    path = _find(os.fspath(name_or_path), official, download)
+    path = find_file(os.fspath(name_or_path), official, download)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
@@ -184,7 +184,8 @@ def log_licence(content: dict[str, Any], path: Path) -> None:
         log.info("weights of %s: no licence is named in the file", path.name)
 
 
-def _find(wanted: str, official: dict[str, str], download: bool) -> Path:
+def find_file(wanted: str, official: dict[str, str], download: bool = True) -> Path:
+    """The file that a path or an official name stands for; CheckpointError where there is none."""
     path = Path(wanted).expanduser()
     if path.is_file():
         return path

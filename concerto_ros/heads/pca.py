@@ -1,0 +1,145 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Features as colours by principal component analysis that does not flicker."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+
+#: How far mean, axes and ranges move towards those of the newest features at each call (at the
+#: second call by half, at the third by a third, and so on down to this).
+_FOLLOW = 0.1
+#: How far the colour of a voxel moves towards that of its newest features at each call.
+_FOLLOW_VOXEL = 0.25
+#: Tracked directions: some more than are shown, because orthogonal iteration converges with the
+#: ratio of the last one's variance to the first one that is not tracked.
+_TRACKED = 8
+_FIRST_ITERATIONS = 12
+_BASIS_ROWS = 4096
+_RANGE_ROWS = 32768
+#: Share of the points beyond either end of the colour range.
+_CLIPPED = 0.01
+
+
+class PcaColors:
+    """Red, green and blue from the three leading principal components of point features.
+
+    Plain PCA anew for each cloud flips signs, swaps axes of similar variance and stretches with
+    every outlier. Here the subspace is tracked from call to call by orthogonal iteration (Golub
+    and Van Loan, Matrix Computations, 8.2.4); the axes shown follow it slowly and turn no more
+    than it does (orthogonal Procrustes), and so do mean and range; after a change of scene they
+    have adapted by two thirds in ten calls. What flicker is left is the encoder's own: patches of
+    points change their borders whenever a voxel comes or goes. Where voxels are named, each
+    therefore follows its own colour over some calls as well.
+    """
+
+    def __init__(self):
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget axes, mean and range; the next features set them."""
+        self._tracked: torch.Tensor | None = None  # (C, K) orthonormal
+        self._axes: torch.Tensor | None = None  # (C, 3) orthonormal
+        self._mean: torch.Tensor | None = None  # (C,)
+        self._range: torch.Tensor | None = None  # (2, 3) low and high ends
+        self._voxels = np.zeros(0, dtype=np.int64)  # sorted, those of the last call
+        self._shade = np.zeros((0, 3), dtype=np.float32)  # their colours in [0, 1]
+        self._calls = 0
+
+    @torch.no_grad()
+    def colors(self, feat: torch.Tensor, voxels: np.ndarray | None = None) -> np.ndarray:
+        """(N, 3) uint8 RGB of ``feat`` (N, C), any float type, on any device.
+
+        ``voxels``: (N,) int64, ascending, one key per row that names the same voxel at every
+        call (``grid_sampling.pack``); without it rows have nothing to do with earlier ones.
+        Points with a feature that is not finite, and axes along which the features do not vary,
+        are mid grey. A change of C starts anew.
+        """
+        if not feat.ndim == 2 or not feat.shape[1]:
+            raise ValueError(f"feat has shape {tuple(feat.shape)}; wanted: (N, C) with C >= 1")
+        if feat.shape[1] < 3:
+            feat = torch.nn.functional.pad(feat, (0, 3 - feat.shape[1]))
+        if self._axes is not None and len(self._axes) != feat.shape[1]:
+            self.reset()
+        rows = _every(feat, _BASIS_ROWS).float()
+        rows = rows[rows.isfinite().all(dim=1)]
+        if not len(rows):
+            return np.full((len(feat), 3), 128, dtype=np.uint8)
+        if self._axes is None:
+            self._start(rows)
+        else:
+            self._follow(rows)
+        position = feat.float() @ self._axes - self._mean @ self._axes
+        self._follow_range(position)
+        low, high = self._range
+        span = high - low
+        # Beside the widest axis, or the size of the features, this is rounding noise.
+        flat = span <= 1e-5 * torch.maximum(span.max(), self._mean.abs().max())
+        shade = torch.where(flat, 0.5, (position - low) / torch.where(flat, 1.0, span))
+        shade = shade.nan_to_num(0.5, 0.5, 0.5).clamp(0, 1).cpu().numpy()
+        self._calls += 1
+        if flat.all():
+            self.reset()  # nothing to hold on to yet
+        elif voxels is not None:
+            shade = self._follow_voxels(shade, voxels)
+        return np.rint(shade * 255).astype(np.uint8)
+
+    def _start(self, rows: torch.Tensor) -> None:
+        channels = rows.shape[1]
+        self._mean = rows.mean(dim=0)
+        generator = torch.Generator().manual_seed(0)
+        begin = torch.randn(channels, min(_TRACKED, channels), generator=generator)
+        self._tracked = torch.linalg.qr(begin.to(rows.device)).Q
+        for _ in range(_FIRST_ITERATIONS):
+            leading = self._track(rows)
+        largest = leading.abs().argmax(dim=0, keepdim=True)
+        self._axes = leading * leading.gather(0, largest).sign()
+
+    def _follow(self, rows: torch.Tensor) -> None:
+        for name in ("_tracked", "_axes", "_mean", "_range"):
+            setattr(self, name, getattr(self, name).to(rows.device))
+        self._mean = torch.lerp(self._mean, rows.mean(dim=0), self._pace)
+        leading = self._track(rows)
+        # Of all bases of the leading subspace the one nearest to the axes shown so far.
+        left, _, right = torch.linalg.svd(leading.T @ self._axes)
+        nearest = leading @ (left @ right)
+        left, _, right = torch.linalg.svd(
+            torch.lerp(self._axes, nearest, self._pace), full_matrices=False
+        )
+        self._axes = left @ right
+
+    def _track(self, rows: torch.Tensor) -> torch.Tensor:
+        """One step of orthogonal iteration; (C, 3) the leading directions, largest first."""
+        centred = rows - rows.mean(dim=0)
+        self._tracked = torch.linalg.qr(centred.T @ (centred @ self._tracked)).Q
+        within = centred @ self._tracked
+        _, turn = torch.linalg.eigh(within.T @ within)
+        return self._tracked @ turn.flip(1)[:, :3]
+
+    def _follow_range(self, position: torch.Tensor) -> None:
+        rows = _every(position, _RANGE_ROWS)
+        ordered = rows[rows.isfinite().all(dim=1)].sort(dim=0).values
+        outer = int(_CLIPPED * len(ordered))
+        ends = torch.stack([ordered[outer], ordered[-1 - outer]])
+        self._range = ends if self._range is None else torch.lerp(self._range, ends, self._pace)
+
+    def _follow_voxels(self, shade: np.ndarray, voxels: np.ndarray) -> np.ndarray:
+        if len(self._voxels):
+            place = np.searchsorted(self._voxels, voxels).clip(max=len(self._voxels) - 1)
+            known = np.flatnonzero(self._voxels[place] == voxels)
+            before = self._shade[place[known]]
+            shade[known] = before + _FOLLOW_VOXEL * (shade[known] - before)
+        self._voxels, self._shade = voxels.copy(), shade
+        return shade
+
+    @property
+    def _pace(self) -> float:
+        return max(_FOLLOW, 1 / (self._calls + 1))
+
+
+def _every(rows: torch.Tensor, limit: int) -> torch.Tensor:
+    """At most ``limit`` rows, evenly spaced."""
+    return rows[:: max(1, math.ceil(len(rows) / limit))]
