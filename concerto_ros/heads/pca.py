@@ -9,8 +9,7 @@ import math
 import numpy as np
 import torch
 
-#: How far mean, axes and ranges move towards those of the newest features at each call (at the
-#: second call by half, at the third by a third, and so on down to this).
+#: How far mean, axes and ranges move towards those of the newest features at each call.
 _FOLLOW = 0.1
 #: How far the colour of a voxel moves towards that of its newest features at each call.
 _FOLLOW_VOXEL = 0.25
@@ -47,7 +46,6 @@ class PcaColors:
         self._range: torch.Tensor | None = None  # (2, 3) low and high ends
         self._voxels = np.zeros(0, dtype=np.int64)  # sorted, those of the last call
         self._shade = np.zeros((0, 3), dtype=np.float32)  # their colours in [0, 1]
-        self._calls = 0
 
     @torch.no_grad()
     def colors(self, feat: torch.Tensor, voxels: np.ndarray | None = None) -> np.ndarray:
@@ -80,7 +78,6 @@ class PcaColors:
         flat = span <= 1e-5 * torch.maximum(span.max(), self._mean.abs().max())
         shade = torch.where(flat, 0.5, (position - low) / torch.where(flat, 1.0, span))
         shade = shade.nan_to_num(0.5, 0.5, 0.5).clamp(0, 1).cpu().numpy()
-        self._calls += 1
         if flat.all():
             self.reset()  # nothing to hold on to yet
         elif voxels is not None:
@@ -101,19 +98,20 @@ class PcaColors:
     def _follow(self, rows: torch.Tensor) -> None:
         for name in ("_tracked", "_axes", "_mean", "_range"):
             setattr(self, name, getattr(self, name).to(rows.device))
-        self._mean = torch.lerp(self._mean, rows.mean(dim=0), self._pace)
+        self._mean = torch.lerp(self._mean, rows.mean(dim=0), _FOLLOW)
         leading = self._track(rows)
         # Of all bases of the leading subspace the one nearest to the axes shown so far.
         left, _, right = torch.linalg.svd(leading.T @ self._axes)
         nearest = leading @ (left @ right)
         left, _, right = torch.linalg.svd(
-            torch.lerp(self._axes, nearest, self._pace), full_matrices=False
+            torch.lerp(self._axes, nearest, _FOLLOW), full_matrices=False
         )
         self._axes = left @ right
 
     def _track(self, rows: torch.Tensor) -> torch.Tensor:
         """One step of orthogonal iteration; (C, 3) the leading directions, largest first."""
         centred = rows - rows.mean(dim=0)
+        centred /= centred.abs().max().clamp_min(1e-30)  # squares of large ones would overflow
         self._tracked = torch.linalg.qr(centred.T @ (centred @ self._tracked)).Q
         within = centred @ self._tracked
         _, turn = torch.linalg.eigh(within.T @ within)
@@ -124,7 +122,7 @@ class PcaColors:
         ordered = rows[rows.isfinite().all(dim=1)].sort(dim=0).values
         outer = int(_CLIPPED * len(ordered))
         ends = torch.stack([ordered[outer], ordered[-1 - outer]])
-        self._range = ends if self._range is None else torch.lerp(self._range, ends, self._pace)
+        self._range = ends if self._range is None else torch.lerp(self._range, ends, _FOLLOW)
 
     def _follow_voxels(self, shade: np.ndarray, voxels: np.ndarray) -> np.ndarray:
         if len(self._voxels):
@@ -134,10 +132,6 @@ class PcaColors:
             shade[known] = before + _FOLLOW_VOXEL * (shade[known] - before)
         self._voxels, self._shade = voxels.copy(), shade
         return shade
-
-    @property
-    def _pace(self) -> float:
-        return max(_FOLLOW, 1 / (self._calls + 1))
 
 
 def _every(rows: torch.Tensor, limit: int) -> torch.Tensor:
