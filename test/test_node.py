@@ -24,6 +24,7 @@ from node_harness import (
 )
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
+from rclpy.serialization import serialize_message
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2, PointField
 
@@ -401,6 +402,27 @@ def test_a_dead_colour_stream_is_counted(harness):
         return one.drops().get("unpaired")
 
     one.wait(counted, "depth images counted as unpaired")
+
+
+def test_bytes_that_are_no_message_change_nothing(active):
+    good = serialize_message(cloud_message(header("odom", START), room()))
+    publisher = active.publisher("/points", PointCloud2)
+    for raw in (b"", good[:9], np.random.default_rng(0).bytes(300), good[:40] + b"\xff" * 60):
+        publisher.publish(raw)
+    active.send_room(START + SECOND)
+    active.labels(START + SECOND)
+
+
+def test_a_frame_name_that_is_no_text_is_reported(active):
+    raw = serialize_message(cloud_message(header("lidar", START), room()))
+    active.publisher("/points", PointCloud2).publish(raw.replace(b"lidar", b"\xff\xfeli\xfd"))
+    active.wait_for_drop("no_transform")
+    active.wait(
+        lambda: (d := active.diagnosis("input front")()) and "no_transform" in d.message,
+        "diagnostics",
+    )
+    active.send_room(START + SECOND)
+    active.labels(START + SECOND)
 
 
 # Time --------------------------------------------------------------------------------------------

@@ -178,6 +178,8 @@ class Intake:
 
     def _drop(self, source: Source, reason: str, text: str) -> None:
         source.pending = None
+        # Names in messages may hold bytes that are not text; logs and diagnostics cannot.
+        text = text.encode("utf-8", "backslashreplace").decode()
         if self._statistics.dropped(source.name, reason, text):
             self._log.warning(f"{source.name}: message dropped, {reason}: {text}")
 

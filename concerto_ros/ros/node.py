@@ -289,15 +289,26 @@ def main(args: Sequence[str] | None = None) -> int:
     try:
         if node.autostart and node.trigger_configure() == SUCCESS:
             node.trigger_activate()
-        executor = SingleThreadedExecutor()
-        executor.add_node(node)
-        executor.spin()
+        spin(node)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     finally:
         node.close()
         rclpy.try_shutdown()
     return 0
+
+
+def spin(node: PerceptionNode) -> None:
+    """Serve callbacks until the context is shut down, whatever one of them raises."""
+    executor = SingleThreadedExecutor(context=node.context)
+    executor.add_node(node)
+    while node.context.ok():
+        try:
+            executor.spin()
+        except (KeyboardInterrupt, ExternalShutdownException):
+            raise
+        except Exception:
+            node.get_logger().error(f"a callback failed:\n{traceback.format_exc()}")
 
 
 if __name__ == "__main__":
