@@ -247,20 +247,23 @@ class VoxelMap:
     def _observations(self, seen: FrameVoxels, origin: np.ndarray) -> torch.Tensor:
         """(V, columns) sums of one frame. The direction to the sensor is that of the mean point:
         a voxel is small beside its distance to the sensor."""
-        sums = np.zeros((len(seen), _COLUMNS), dtype=np.float32)
-        count = seen.count[:, None]
-        sums[:, _FRACTION] = seen.fraction
+        sums = torch.zeros(len(seen), _COLUMNS)
+        count = torch.from_numpy(seen.count)[:, None]
+        fraction = torch.from_numpy(seen.fraction)
+        sums[:, _FRACTION] = fraction
         # The whole part in float64, so that it is as good far from the fixed frame's origin.
-        corner = (np.asarray(origin) - seen.index * self.voxel_size).astype(np.float32)
-        offset = corner - seen.fraction / count * np.float32(self.voxel_size)
-        sums[:, _TOWARD] = _unit(offset) * count
-        sums[:, _COUNT] = seen.count
+        corner = torch.from_numpy(seen.index).double().mul_(self.voxel_size)
+        toward = torch.from_numpy(np.asarray(origin, dtype=np.float64)).sub(corner).float()
+        toward.sub_(fraction / count, alpha=self.voxel_size)
+        length = torch.linalg.vector_norm(toward, dim=1, keepdim=True)
+        sums[:, _TOWARD] = toward.mul_(count / length.clamp_min_(1e-3))
+        sums[:, _COUNT] = count[:, 0]
         if seen.color is not None:
-            sums[:, _COLOR] = seen.color
-            sums[:, _COLOR_COUNT] = seen.count
+            sums[:, _COLOR] = torch.from_numpy(seen.color)
+            sums[:, _COLOR_COUNT] = count[:, 0]
         if seen.normal is not None:
-            sums[:, _NORMAL] = seen.normal
-        return torch.from_numpy(sums)
+            sums[:, _NORMAL] = torch.from_numpy(seen.normal)
+        return sums
 
     def _touch(self, rows: np.ndarray, stamp: int) -> int:
         """Note that ``rows`` were seen; those that had left the window start at zero: how many."""
