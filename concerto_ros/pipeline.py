@@ -239,7 +239,7 @@ class SemanticPipeline:
                 confidence = best.values.cpu().numpy()
         if "pca" in outputs:
             with watch("pca"):
-                pca_rgb = pca.colors(pyramid.upcast(PCA_CONCAT_LEVELS))
+                pca_rgb = pca.colors(pyramid.upcast(PCA_CONCAT_LEVELS), pack(snapshot.index))
         return Prediction(
             points=snapshot.points,
             label=label,
