@@ -13,6 +13,7 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from concerto_ros.cloud.bag import BagError, Topic, open_bag
+from concerto_ros.cloud.bag_inputs import find_inputs
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 STORE = get_typestore(Stores.ROS2_JAZZY)
@@ -77,7 +78,7 @@ def write(path, messages, storage=StoragePlugin.SQLITE3, store=STORE, step=100_0
 
 def inputs(tmp_path, *messages):
     with open_bag(write(tmp_path / "bag", messages)) as bag:
-        return bag.inputs()
+        return find_inputs(bag)
 
 
 # --- reading ------------------------------------------------------------------------------------
@@ -351,7 +352,7 @@ def test_no_usable_input_is_an_error_that_lists_what_there_is(tmp_path):
 @pytest.mark.skipif(not (DATA / "rgbd_desk_bag").exists(), reason="real sensor data is not here")
 def test_the_desk_bag_holds_a_camera_in_the_map():
     with open_bag(DATA / "rgbd_desk_bag") as bag:
-        found = bag.inputs()
+        found = find_inputs(bag)
         assert found.cameras == [
             (
                 "/camera/color/image_raw",
@@ -367,7 +368,7 @@ def test_the_desk_bag_holds_a_camera_in_the_map():
 @pytest.mark.skipif(not (DATA / "lidar_vlp16_bag").exists(), reason="real sensor data is not here")
 def test_the_lidar_bag_holds_a_cloud_in_its_own_frame():
     with open_bag(DATA / "lidar_vlp16_bag") as bag:
-        found = bag.inputs()
+        found = find_inputs(bag)
         assert (found.clouds, found.fixed_frame) == (["/velodyne_points"], "velodyne")
         (_, kind, _, raw) = next(bag.messages(found.clouds))
         assert bag.deserialize(raw, kind).width > 10_000

@@ -8,10 +8,7 @@ import heapq
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
-
-if TYPE_CHECKING:
-    from concerto_ros.cloud.bag_inputs import BagInputs
+from typing import NamedTuple
 
 SUFFIXES = (".db3", ".mcap")
 
@@ -126,12 +123,6 @@ class Bag:
                 f"{self.path}: a message of {len(raw)} bytes is not a {message_type}: "
                 f"{_one_line(error)}"
             ) from error
-
-    def inputs(self) -> BagInputs:
-        """Which topics to feed into the pipeline, found by type and content; see there."""
-        from concerto_ros.cloud.bag_inputs import find_inputs
-
-        return find_inputs(self)
 
 
 def _parts(path: Path) -> list[Path]:
