@@ -98,6 +98,7 @@ def test_every_ros_package_that_is_imported_is_declared():
     used = {module for module in imported_modules() if is_ros(module)}
     assert "rclpy" in used
     assert used <= declared("depend", "exec_depend")
+    assert "tf2_ros_py" in declared("exec_depend")  # it brings the Python module tf2_ros
 
 
 def test_every_python_library_that_is_imported_is_declared_for_rosdep_and_for_pip():
