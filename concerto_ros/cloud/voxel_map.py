@@ -221,8 +221,8 @@ class VoxelMap:
             points=points.astype(np.float32),
             colors=np.where(has_color, sums[:, _COLOR] / np.maximum(color_count, 0.5), 0),
             has_color=has_color[:, 0],
-            normals=_unit(sums[:, _NORMAL]),
-            toward=_unit(sums[:, _TOWARD]),
+            normals=unit_vectors(sums[:, _NORMAL]),
+            toward=unit_vectors(sums[:, _TOWARD]),
             stamps=self._stamps[rows],
             stamp=self.newest_stamp or 0,
             robot=self._robot.copy(),
@@ -321,7 +321,7 @@ class VoxelMap:
         return offset[:, 0] ** 2 + offset[:, 1] ** 2 + offset[:, 2] ** 2
 
 
-def _unit(vectors: np.ndarray) -> np.ndarray:
+def unit_vectors(vectors: np.ndarray) -> np.ndarray:
     """(V, 3) float32 of length one; zeros where the length is (nearly) zero."""
     length = np.sqrt(np.einsum("vi,vi->v", vectors, vectors))[:, None]
     return vectors * (length > 1e-3) / np.maximum(length, 1e-3)
