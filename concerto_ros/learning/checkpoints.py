@@ -1,0 +1,76 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Files of training: a run's state, and encoders and heads in the official layouts."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from concerto_ros.heads.linear import LinearHead
+from concerto_ros.ptv3 import Encoder
+
+
+def save_training(path: Path, state: dict[str, Any]) -> None:
+    """Write a run's state; a kill at any moment leaves the old file or the new one, whole."""
+    _write(path, state)
+
+
+def load_training(path: Path, run: dict[str, Any]) -> dict[str, Any]:
+    """A run's state. Raises ValueError where it belongs to another run than ``run`` describes."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        found = state["run"]
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, KeyError) as error:
+        raise ValueError(f"{path} cannot be read as the state of a run: {error}") from error
+    for name, wanted in run.items():
+        if found.get(name) != wanted:
+            unlike = f": {found.get(name)} there, {wanted} here" if name != "parameters" else ""
+            raise ValueError(
+                f"{path} belongs to a run with other {name}{unlike}; use the same options to go "
+                "on with it, or another folder to start afresh"
+            )
+    return state
+
+
+def save_encoder(path: Path, encoder: Encoder) -> None:
+    """Write an encoder, with its decoder if it has one, as the official files are.
+
+    ``{"config", "state_dict"}``; :func:`~concerto_ros.ptv3.load_encoder` reads it back.
+    """
+    config = {
+        field.name: _plain(getattr(encoder.config, field.name))
+        for field in fields(encoder.config)
+        if field.name != "rotary"  # the official files tell it by their state dict
+    }
+    _write(path, {"config": config, "state_dict": _cpu(encoder.state_dict())})
+
+
+def save_head(path: Path, head: LinearHead) -> None:
+    """Write a linear head as the official files are; ``LinearHead.load`` reads it back."""
+    config = {"backbone_out_channels": head.in_channels, "num_classes": head.num_classes}
+    _write(path, {"config": config, "state_dict": _cpu(head.state_dict())})
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _cpu(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: value.detach().cpu().clone() for name, value in state.items()}
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        torch.save(content, unfinished)
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)

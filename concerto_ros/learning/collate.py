@@ -1,0 +1,31 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""From scans to the batches that a :class:`~concerto_ros.learning.segmenter.Segmenter` takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from concerto_ros.cloud.model_input import Convention
+from concerto_ros.learning.batch import Batch, make_batch
+from concerto_ros.learning.scan import Scan
+
+#: Changes a scan at random, e.g. turns it; draws from the generator alone.
+Augment = Callable[[Scan, np.random.Generator], Scan]
+
+
+@dataclass(frozen=True)
+class ScanCollate:
+    """Augments each scan, where a generator is given, and grid-samples it."""
+
+    convention: Convention
+    voxel_size: float
+    augment: Augment | None = None
+
+    def __call__(self, scans: Sequence[Scan], generator: np.random.Generator | None) -> Batch:
+        if self.augment is not None and generator is not None:
+            scans = [self.augment(scan, generator) for scan in scans]
+        return make_batch(scans, self.convention, self.voxel_size)

@@ -1,0 +1,348 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The training loop: AdamW, one cycle, and a stop at any moment that changes nothing.
+
+Every random choice of a step follows from the seed and the number of the step alone, so a run
+that was killed and resumed gives the weights of one that was not, bit for bit (on a CPU).
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from concerto_ros.learning.checkpoints import load_training, save_training
+from concerto_ros.learning.losses import segmentation_loss
+from concerto_ros.learning.metrics import Confusion
+
+log = logging.getLogger(__name__)
+
+#: From items of the data set (and a generator, where training may change them) to what the model
+#: takes: anything with ``labels`` (V,) and ``to(device)``.
+Collate = Callable[[Sequence[Any], np.random.Generator | None], Any]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How the learning rate and the step are shaped; defaults as in Sonata's and Concerto's runs.
+
+    Attributes
+    ----------
+    learning_rate: the highest; parameter groups may have a factor of their own.
+    weight_decay: of AdamW.
+    clip: largest norm of the gradient.
+    warm_up: share of the run in which the rate climbs, along half a cosine.
+    start, end: the rate at the very beginning and end, as a share of the highest.
+    """
+
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.02
+    clip: float = 3.0
+    warm_up: float = 0.05
+    start: float = 0.1
+    end: float = 1e-4
+
+    def rate(self, progress: float) -> float:
+        """Learning rate when ``progress`` (0..1) of the run is done: one cycle (Smith, 2018)."""
+        if progress < self.warm_up:
+            low, high, phase = self.start, 1.0, progress / self.warm_up
+        else:
+            low, high, phase = 1.0, self.end, (progress - self.warm_up) / (1 - self.warm_up)
+        return self.learning_rate * (low + (high - low) * (1 - math.cos(math.pi * phase)) / 2)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run went.
+
+    ``steps`` done, ``seconds`` of all its parts together, ``best_step`` and ``best_miou`` of the
+    validation whose weights the model now has (None without one), ``stopped``: why it ended.
+    """
+
+    steps: int
+    seconds: float
+    best_step: int | None
+    best_miou: float | None
+    stopped: str
+
+
+class Trainer:
+    """Trains the parameters of ``model`` that require gradients; see :meth:`run`."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        data: Sequence[Any],
+        collate: Collate,
+        *,
+        num_classes: int,
+        steps: int,
+        batch_size: int = 2,
+        accumulate: int = 1,
+        schedule: Schedule | None = None,
+        slow: Callable[[str], float] | None = None,
+        class_weights: torch.Tensor | None = None,
+        lovasz: float = 1.0,
+        validation: Sequence[Any] = (),
+        validate_every: int = 0,
+        patience: int = 0,
+        folder: Path | None = None,
+        checkpoint_every: int = 200,
+        minutes: float | None = None,
+        seed: int = 0,
+        device: torch.device | str = "cpu",
+        progress: bool = True,
+    ):
+        """Set up a run of ``steps`` steps of ``accumulate`` batches of ``batch_size`` items.
+
+        slow: factor of the learning rate by parameter name, 1 where None. class_weights (K,) and
+        lovasz: see :func:`~concerto_ros.learning.losses.segmentation_loss`. validation: items
+        labelled every ``validate_every`` steps; the weights with the best mIoU are kept, and after
+        ``patience`` validations without a better one (0: never) the run ends. folder: where
+        ``training.pt`` is written every ``checkpoint_every`` steps, and read when there is one;
+        TensorBoard's files go there too. minutes: the run ends, its learning rate with it, when
+        this time is over (then the result depends on the machine's speed). seed: of the order of
+        the items, of what ``collate`` does to them, and of dropout.
+        """
+        if not len(data):
+            raise ValueError("the data set is empty, wanted at least one scan")
+        for name, value in (
+            ("steps", steps),
+            ("batch_size", batch_size),
+            ("accumulate", accumulate),
+            ("checkpoint_every", checkpoint_every),
+        ):
+            if value < 1:
+                raise ValueError(f"{name} is {value}, wanted at least 1")
+        if minutes is not None and not minutes > 0:
+            raise ValueError(f"minutes is {minutes}, wanted more than 0")
+        self.model = model.to(device)
+        self.data, self.collate = data, collate
+        self.num_classes = num_classes
+        self.steps, self.batch_size, self.accumulate = steps, batch_size, accumulate
+        self.schedule = schedule or Schedule()
+        self.class_weights = None if class_weights is None else class_weights.to(device)
+        self.lovasz = lovasz
+        self.validation, self.validate_every = validation, validate_every
+        self.patience = patience
+        self.folder = None if folder is None else Path(folder)
+        self.checkpoint_every = checkpoint_every
+        self.minutes, self.seed = minutes, seed
+        self.device = torch.device(device)
+        self.progress = progress
+        self.step = 0
+        self.seconds = 0.0
+        self.best: dict[str, Any] | None = None
+        self.since_best = 0
+        named = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
+        if not named:
+            raise ValueError("no parameter of the model requires gradients: nothing to train")
+        self.parameters = dict(named)
+        groups: dict[float, list[nn.Parameter]] = {}
+        for name, parameter in named:
+            groups.setdefault(1.0 if slow is None else slow(name), []).append(parameter)
+        self.optimizer = torch.optim.AdamW(
+            [{"params": members, "factor": factor} for factor, members in groups.items()],
+            lr=self.schedule.learning_rate,
+            weight_decay=self.schedule.weight_decay,
+            fused=True,
+        )
+
+    def run(self) -> Outcome:
+        """Train to the end, from the checkpoint of the folder where there is one."""
+        from tqdm import tqdm
+
+        self._resume()
+        board = self._board()
+        started = time.monotonic() - self.seconds
+        stopped = ""
+        was_training = self.model.training
+        with tqdm(
+            total=self.steps, initial=self.step, disable=not self.progress, unit="step"
+        ) as bar:
+            while not stopped:
+                stopped = self._why_stop()
+                if stopped:
+                    break
+                loss, norm, rate = self._train_step()
+                self.step += 1
+                self.seconds = time.monotonic() - started
+                bar.update()
+                due = self.step % 10 == 0 or self.step == self.steps
+                if due:
+                    bar.set_postfix_str(self._summary(loss))
+                if board and due:
+                    for name, value in (
+                        ("train/loss", loss),
+                        ("train/gradient_norm", norm),
+                        ("train/learning_rate", rate),
+                    ):
+                        board.add_scalar(name, float(value), self.step)
+                if self._validation_due():
+                    score = self.validate()
+                    self._keep_if_best(score.mean_iou)
+                    if board:
+                        board.add_scalar("validation/mIoU", score.mean_iou, self.step)
+                        board.add_scalar("validation/allAcc", score.all_accuracy, self.step)
+                    bar.set_postfix_str(self._summary(loss))
+                if self.step % self.checkpoint_every == 0:
+                    self.save()
+        self.save()
+        if board:
+            board.close()
+        best = self.best or {"step": None, "miou": None}
+        if self.best:
+            self._set_weights(self.best["weights"])
+        self.model.train(was_training)
+        return Outcome(self.step, self.seconds, best["step"], best["miou"], stopped)
+
+    @torch.no_grad()
+    def validate(self) -> Confusion:
+        """Label the voxels of every item of ``validation`` by itself."""
+        was_training = self.model.training
+        self.model.eval()
+        score = Confusion(self.num_classes)
+        for item in self.validation:
+            batch = self.collate([item], None).to(self.device)
+            score.add(self.model(batch).argmax(1).cpu().numpy(), batch.labels.cpu().numpy())
+        self.model.train(was_training)
+        return score
+
+    def save(self) -> None:
+        """Write everything that :meth:`run` needs to go on; nothing without a folder."""
+        if self.folder is None:
+            return
+        save_training(
+            self.folder / "training.pt",
+            {
+                "run": self._identity(),
+                "step": self.step,
+                "seconds": self.seconds,
+                "weights": self._weights(),
+                "optimizer": self.optimizer.state_dict(),
+                "best": self.best,
+                "since_best": self.since_best,
+            },
+        )
+
+    def _train_step(self) -> tuple[torch.Tensor, torch.Tensor, float]:
+        rate = self.schedule.rate(self._progress())
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * group["factor"]
+        self.model.train()
+        self.optimizer.zero_grad(set_to_none=True)
+        total = torch.zeros((), device=self.device)
+        cuda = [self.device] if self.device.type == "cuda" else []
+        for part in range(self.accumulate):
+            ordinal = self.step * self.accumulate + part
+            generator = np.random.default_rng((self.seed, 1, ordinal))
+            batch = self.collate(self._items(ordinal), generator).to(self.device)
+            with torch.random.fork_rng(cuda):  # dropout draws from the process's own generator
+                torch.manual_seed(int(generator.integers(2**63)))
+                logits = self.model(batch)
+                loss = segmentation_loss(
+                    logits, batch.labels, class_weights=self.class_weights, lovasz=self.lovasz
+                )
+                (loss / self.accumulate).backward()
+            total += loss.detach() / self.accumulate
+        norm = torch.nn.utils.clip_grad_norm_(self.parameters.values(), self.schedule.clip)
+        if not torch.isfinite(norm) or not torch.isfinite(total):
+            raise ValueError(
+                f"step {self.step}: the loss is {float(total)} and the gradient's norm "
+                f"{float(norm)}, wanted finite numbers; lower the learning rate "
+                f"(now {rate:.2g}) or look for broken values in the scans"
+            )
+        self.optimizer.step()
+        return total, norm, rate
+
+    def _items(self, ordinal: int) -> list[Any]:
+        """The items of a batch: every item once, in an order of the epoch's own, then again."""
+        items, orders = [], {}
+        for place in range(ordinal * self.batch_size, (ordinal + 1) * self.batch_size):
+            epoch, index = divmod(place, len(self.data))
+            if epoch not in orders:
+                shuffler = np.random.default_rng((self.seed, 0, epoch))
+                orders[epoch] = shuffler.permutation(len(self.data))
+            items.append(self.data[int(orders[epoch][index])])
+        return items
+
+    def _progress(self) -> float:
+        done = self.step / self.steps
+        return done if self.minutes is None else max(done, self.seconds / 60 / self.minutes)
+
+    def _why_stop(self) -> str:
+        if self.step >= self.steps:
+            return "all steps done"
+        if self._progress() >= 1:
+            return f"{self.minutes:g} minutes are over"
+        if self.patience and self.since_best >= self.patience:
+            return f"no better mIoU in {self.patience} validations"
+        return ""
+
+    def _validation_due(self) -> bool:
+        every = self.validate_every
+        return bool(
+            len(self.validation)
+            and every
+            and (self.step % every == 0 or self.step == self.steps or self._progress() >= 1)
+        )
+
+    def _keep_if_best(self, miou: float) -> None:
+        self.since_best += 1
+        if self.best is None or miou > self.best["miou"]:
+            self.best = {"step": self.step, "miou": miou, "weights": self._weights()}
+            self.since_best = 0
+
+    def _summary(self, loss: torch.Tensor) -> str:
+        best = f", best mIoU {self.best['miou']:.3f}" if self.best else ""
+        return f"loss {float(loss):.3f}{best}"
+
+    def _weights(self) -> dict[str, torch.Tensor]:
+        return {name: p.detach().cpu().clone() for name, p in self.parameters.items()}
+
+    @torch.no_grad()
+    def _set_weights(self, weights: dict[str, torch.Tensor]) -> None:
+        for name, parameter in self.parameters.items():
+            parameter.copy_(weights[name])
+
+    def _identity(self) -> dict[str, Any]:
+        """What must not change between the parts of a run."""
+        return {
+            "steps": self.steps,
+            "batch_size": self.batch_size,
+            "accumulate": self.accumulate,
+            "scans": len(self.data),
+            "seed": self.seed,
+            "schedule": vars(self.schedule),
+            "parameters": {name: list(p.shape) for name, p in self.parameters.items()},
+        }
+
+    def _resume(self) -> None:
+        path = None if self.folder is None else self.folder / "training.pt"
+        if path is None or not path.is_file() or self.step:
+            return
+        state = load_training(path, self._identity())
+        self._set_weights(state["weights"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step, self.seconds = state["step"], state["seconds"]
+        self.best, self.since_best = state["best"], state["since_best"]
+        log.info("going on from step %d of %s", self.step, path)
+
+    def _board(self):
+        if self.folder is None:
+            return None
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:
+            log.info("no TensorBoard scalars: pip install 'concerto_ros[train]' for them")
+            return None
+        return SummaryWriter(str(self.folder), purge_step=self.step or None)
