@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import torch
 from torch import nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from concerto_ros.ptv3.neighbours import KERNEL_ORDER, Neighbours
@@ -35,20 +36,67 @@ class SubmanifoldConv(nn.Module):
         """
         feat = feat.to(self.weight.dtype)
         matrices = self.weight.permute(1, 2, 3, 4, 0).flatten(0, 2)
-        result = torch.addmm(self.bias, feat, matrices[_CENTRE])
-        if not len(neighbours.sources):
-            return result
-        products = _products(feat, matrices, neighbours)
-        return result + functional.embedding_bag(
-            neighbours.pairs, products, neighbours.starts, mode="sum", include_last_offset=True
-        )
+        return _Convolve.apply(feat, matrices, self.bias, neighbours)
+
+
+class _Convolve(torch.autograd.Function):
+    """The convolution with a backward pass of the same shape.
+
+    What a row gets back from its neighbours is again a convolution, with the kernel mirrored and
+    transposed; left to autograd it would be 26 scattered additions.
+    """
+
+    @staticmethod
+    def forward(
+        ctx, feat: torch.Tensor, matrices: torch.Tensor, bias: torch.Tensor, neighbours: Neighbours
+    ) -> torch.Tensor:
+        ctx.save_for_backward(feat, matrices)
+        ctx.neighbours = neighbours
+        result = torch.addmm(bias, feat, matrices[_CENTRE])
+        return _add_neighbours(result, feat, matrices, neighbours)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad: torch.Tensor):
+        feat, matrices = ctx.saved_tensors
+        neighbours = ctx.neighbours
+        grad = grad.contiguous()
+        grad_feat = grad_matrices = grad_bias = None
+        if ctx.needs_input_grad[0]:
+            mirrored = matrices.flip(0).transpose(1, 2).contiguous()
+            grad_feat = torch.mm(grad, mirrored[_CENTRE])
+            grad_feat = _add_neighbours(grad_feat, grad, mirrored, neighbours)
+        if ctx.needs_input_grad[1]:
+            grad_matrices = torch.zeros_like(matrices)
+            torch.mm(feat.t(), grad, out=grad_matrices[_CENTRE])
+            # The targets of a run are the sources of the mirrored run, in the same order.
+            sources = neighbours.sources.split(neighbours.counts)
+            targets = sources[13:] + sources[:13]
+            for run, k in enumerate(KERNEL_ORDER):
+                if len(sources[run]):
+                    inputs = feat.index_select(0, sources[run])
+                    torch.mm(
+                        inputs.t(), grad.index_select(0, targets[run]), out=grad_matrices[k]
+                    )
+        if ctx.needs_input_grad[2]:
+            grad_bias = grad.sum(0)
+        return grad_feat, grad_matrices, grad_bias, None
+
+
+def _add_neighbours(
+    result: torch.Tensor, feat: torch.Tensor, matrices: torch.Tensor, neighbours: Neighbours
+) -> torch.Tensor:
+    if not len(neighbours.sources):
+        return result
+    products = _products(feat, matrices, neighbours)
+    return result + functional.embedding_bag(
+        neighbours.pairs, products, neighbours.starts, mode="sum", include_last_offset=True
+    )
 
 
 def _products(feat: torch.Tensor, matrices: torch.Tensor, neighbours: Neighbours) -> torch.Tensor:
     """(P, C_out): each pair's source row times the matrix of its kernel offset."""
     runs = zip(neighbours.sources.split(neighbours.counts), KERNEL_ORDER, strict=True)
-    if torch.is_grad_enabled() and (feat.requires_grad or matrices.requires_grad):
-        return torch.cat([feat.index_select(0, rows) @ matrices[k] for rows, k in runs])
     products = feat.new_empty(len(neighbours.sources), matrices.shape[2])
     for out, (rows, k) in zip(products.split(neighbours.counts), runs, strict=True):
         torch.mm(feat.index_select(0, rows), matrices[k], out=out)
