@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from concerto_ros.ptv3.hierarchy import Level
-from concerto_ros.ptv3.patches import PatchGroup
+from concerto_ros.ptv3.patches import PatchGroup, Rows
 
 
 class RotaryEmbedding(nn.Module):
@@ -77,13 +77,19 @@ class PatchAttention(nn.Module):
 
     def _attend(self, heads: torch.Tensor, group: PatchGroup) -> torch.Tensor:
         """(N, 3, H, D) ordered rows -> (count * Q, C) for the queries of one group."""
-        query = _patches(heads[group.queries, 0], group.count)
-        key = _patches(heads[group.keys, 1], group.count)
-        value = _patches(heads[group.keys, 2], group.count)
+        query, key, value = _rows(heads, group.queries).unbind(1)
+        if group.keys is not group.queries:
+            _, key, value = _rows(heads, group.keys).unbind(1)
+        query, key, value = (_patches(rows, group.count) for rows in (query, key, value))
         mixed = scaled_dot_product_attention(
             query, key, value, attn_mask=group.mask, scale=self.scale
         )
         return mixed.transpose(1, 2).flatten(0, 1).flatten(1)
+
+
+def _rows(heads: torch.Tensor, rows: Rows) -> torch.Tensor:
+    """Whole rows, all three parts of a head at once: one gather, and one to give gradients back."""
+    return heads[rows] if isinstance(rows, slice) else heads.index_select(0, rows)
 
 
 def _patches(rows: torch.Tensor, count: int) -> torch.Tensor:

@@ -25,7 +25,7 @@ class PatchGroup:
     ----------
     count: number of patches.
     queries: ``count * Q`` rows of the ordered features.
-    keys: ``count * K`` rows of the ordered features.
+    keys: ``count * K`` rows of the ordered features; the same object where they are the queries.
     mask: (count, 1, 1, K) bool, False where a key only fills up the shape; None where none does.
     """
 
@@ -63,12 +63,16 @@ def cut_patches(order: torch.Tensor, counts: list[int], size: int) -> Patches:
 
 def _one_cloud(count: int, size: int) -> tuple[PatchGroup, ...]:
     if count <= size:
-        return (PatchGroup(1, slice(0, count), slice(0, count)),)
+        return (_own_keys(1, slice(0, count)),)
     whole, rest = divmod(count, size)
-    groups = (PatchGroup(whole, slice(0, whole * size), slice(0, whole * size)),)
+    groups = (_own_keys(whole, slice(0, whole * size)),)
     if rest:
         groups += (PatchGroup(1, slice(count - rest, count), slice(count - size, count)),)
     return groups
+
+
+def _own_keys(count: int, rows: Rows) -> PatchGroup:
+    return PatchGroup(count, rows, rows)
 
 
 def _many_clouds(
@@ -91,9 +95,9 @@ def _many_clouds(
         else:
             mask = own[:, None, None, :].to(device) if keys is queries else None
         place[queries[own]] = slot[own]
-        groups.append(
-            PatchGroup(len(queries), queries.flatten().to(device), keys.flatten().to(device), mask)
-        )
+        on_device = queries.flatten().to(device)
+        other = on_device if keys is queries else keys.flatten().to(device)
+        groups.append(PatchGroup(len(queries), on_device, other, mask))
 
     short = count < size
     if short.any():
