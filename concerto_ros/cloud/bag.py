@@ -80,12 +80,17 @@ class Bag:
         self._types = _type_store(connections)
 
     def messages(
-        self, topics: Iterable[str] | None = None
+        self,
+        topics: Iterable[str] | None = None,
+        *,
+        start_ns: int | None = None,
+        stop_ns: int | None = None,
     ) -> Iterator[tuple[str, str, int, bytes]]:
         """Yield (topic, type, log time in nanoseconds, message as CDR bytes) in order of time.
 
-        ``topics``: names to read, all by default. Raises BagError for a topic that is not there,
-        and where the file is damaged.
+        ``topics``: names to read, all by default; of log times from ``start_ns`` up to but
+        without ``stop_ns``. Raises BagError for a topic that is not there, and where the file is
+        damaged.
         """
         wanted = set(self.topics if topics is None else topics)
         if missing := sorted(wanted - set(self.topics)):
@@ -94,7 +99,7 @@ class Bag:
         for reader in self._readers:
             connections = [each for each in reader.connections if each.topic in wanted]
             if connections:  # none would mean all
-                streams.append(reader.messages(connections))
+                streams.append(reader.messages(connections, start_ns, stop_ns))
         merged = streams[0] if len(streams) == 1 else heapq.merge(*streams, key=lambda got: got[1])
         while True:
             try:
