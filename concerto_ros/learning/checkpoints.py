@@ -18,16 +18,13 @@ from concerto_ros.ptv3 import Encoder
 
 def save_training(path: Path, state: dict[str, Any]) -> None:
     """Write a run's state; a kill at any moment leaves the old file or the new one, whole."""
-    _write(path, state)
+    write_file(path, state)
 
 
 def load_training(path: Path, run: dict[str, Any]) -> dict[str, Any]:
     """A run's state. Raises ValueError where it belongs to another run than ``run`` describes."""
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        found = state["run"]
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, KeyError) as error:
-        raise ValueError(f"{path} cannot be read as the state of a run: {error}") from error
+    state = read_tensors(path)
+    found = state.get("run", {})
     for name, wanted in run.items():
         if found.get(name) != wanted:
             unlike = f": {found.get(name)} there, {wanted} here" if name != "parameters" else ""
@@ -36,6 +33,17 @@ def load_training(path: Path, run: dict[str, Any]) -> dict[str, Any]:
                 "on with it, or another folder to start afresh"
             )
     return state
+
+
+def read_tensors(path: Path) -> dict[str, Any]:
+    """What :func:`write_file` wrote. Raises ValueError for a file that is something else."""
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
+        raise ValueError(f"{path} cannot be read: {error}") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} holds a {type(content).__name__}, wanted a dict")
+    return content
 
 
 def save_encoder(path: Path, encoder: Encoder) -> None:
@@ -48,13 +56,13 @@ def save_encoder(path: Path, encoder: Encoder) -> None:
         for field in fields(encoder.config)
         if field.name != "rotary"  # the official files tell it by their state dict
     }
-    _write(path, {"config": config, "state_dict": _cpu(encoder.state_dict())})
+    write_file(path, {"config": config, "state_dict": _cpu(encoder.state_dict())})
 
 
 def save_head(path: Path, head: LinearHead) -> None:
     """Write a linear head as the official files are; ``LinearHead.load`` reads it back."""
     config = {"backbone_out_channels": head.in_channels, "num_classes": head.num_classes}
-    _write(path, {"config": config, "state_dict": _cpu(head.state_dict())})
+    write_file(path, {"config": config, "state_dict": _cpu(head.state_dict())})
 
 
 def _plain(value: Any) -> Any:
@@ -65,7 +73,8 @@ def _cpu(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {name: value.detach().cpu().clone() for name, value in state.items()}
 
 
-def _write(path: Path, content: dict[str, Any]) -> None:
+def write_file(path: Path, content: dict[str, Any]) -> None:
+    """Write tensors and plain values; the file is there whole or not at all."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -28,24 +30,42 @@ class Segmenter(nn.Module):
     def forward(self, batch: Batch) -> torch.Tensor:
         """(V, num_classes) logits."""
         pyramid = self.encoder(batch.feat, batch.grid_coord, batch.coord, batch.offset)
-        return head_by_level(self.head, pyramid, self.concat_levels)
+        return self.head_of(*parts_of(pyramid))
+
+    def head_of(
+        self, feats: Sequence[torch.Tensor], clusters: Sequence[torch.Tensor]
+    ) -> torch.Tensor:
+        """Scores from the parts of a pyramid; see :func:`head_by_level`."""
+        return head_by_level(self.head, feats, clusters, self.concat_levels)
 
 
-def head_by_level(head: LinearHead, pyramid: Pyramid, concat_levels: int) -> torch.Tensor:
+def parts_of(pyramid: Pyramid) -> tuple[tuple[torch.Tensor, ...], tuple[torch.Tensor, ...]]:
+    """What a head needs of a pyramid: the features of each level and, between two levels, the
+    row of the coarser that holds each row of the finer."""
+    feats = tuple(level.feat for level in pyramid.levels)
+    return feats, tuple(level.geometry.pooling.cluster for level in pyramid.levels[1:])
+
+
+def head_by_level(
+    head: LinearHead,
+    feats: Sequence[torch.Tensor],
+    clusters: Sequence[torch.Tensor],
+    concat_levels: int,
+) -> torch.Tensor:
     """``head(pyramid.upcast(concat_levels))`` with the sum over channels taken level by level.
 
     Scores are handed down instead of features: a few numbers per voxel instead of hundreds,
-    forwards and backwards.
+    forwards and backwards. ``feats`` and ``clusters``: see :func:`parts_of`.
     """
-    levels = pyramid.levels
-    widths = [level.feat.shape[1] for level in levels[len(levels) - 1 - concat_levels :]]
+    finest = len(feats) - 1 - concat_levels
+    widths = [feat.shape[1] for feat in feats[finest:]]
     parts = head.seg_head.weight.split(widths, dim=1)
     scores = None
-    for index in range(len(levels) - 1, -1, -1):
+    for level in range(len(feats) - 1, -1, -1):
         if scores is not None:
-            scores = levels[index + 1].geometry.pooling.spread(scores)
-        joined = index - (len(levels) - 1 - concat_levels)
-        if joined >= 0:
-            own = functional.linear(levels[index].feat.to(parts[joined].dtype), parts[joined])
+            scores = scores.index_select(0, clusters[level])
+        if level >= finest:
+            part = parts[level - finest]
+            own = functional.linear(feats[level].to(part.dtype), part)
             scores = own if scores is None else scores + own
     return scores + head.seg_head.bias

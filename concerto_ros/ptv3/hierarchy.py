@@ -39,10 +39,6 @@ class Pooling:
         ordered = values.index_select(0, self.order)
         return torch.segment_reduce(ordered, how, lengths=self.sizes, axis=0, unsafe=True)
 
-    def spread(self, values: torch.Tensor) -> torch.Tensor:
-        """(N, C) float -> (N_fine, C): to each finer row the values of its voxel."""
-        return values.index_select(0, self.cluster)
-
 
 @dataclass(frozen=True, eq=False)
 class Level:

@@ -1,0 +1,50 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""A decoder put on an encoder that has none, for decoder probing and full fine-tuning."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from concerto_ros.ptv3 import Encoder, PTv3Config
+from concerto_ros.ptv3.checkpoint import randomise
+
+#: Blocks of each stage, and the least channels of the finest one, as published for Concerto.
+DEPTH, FINEST_CHANNELS = 2, 64
+
+
+def decoder_config(config: PTv3Config) -> PTv3Config:
+    """The shape of ``config`` with a decoder: stages as wide as the encoder's, two blocks each.
+
+    That is the published shape for the published encoders; the finest stage has at least 64
+    channels where the encoder's width of a head divides them.
+    """
+    head_width = config.enc_channels[0] // config.enc_num_head[0]
+    channels = list(config.enc_channels[:-1])
+    heads = list(config.enc_num_head[:-1])
+    if channels and channels[0] < FINEST_CHANNELS and FINEST_CHANNELS % head_width == 0:
+        channels[0], heads[0] = FINEST_CHANNELS, FINEST_CHANNELS // head_width
+    return replace(
+        config,
+        enc_mode=False,
+        dec_depths=(DEPTH,) * len(channels),
+        dec_channels=tuple(channels),
+        dec_num_head=tuple(heads),
+        dec_patch_size=config.enc_patch_size[:-1],
+    )
+
+
+def with_decoder(encoder: Encoder, seed: int = 0) -> Encoder:
+    """An encoder that shares all weights of ``encoder`` and has a new decoder after it.
+
+    The decoder's weights are random and follow from ``seed`` alone. An encoder that has a decoder
+    already is returned as it is.
+    """
+    if not encoder.config.enc_mode:
+        return encoder
+    result = Encoder(decoder_config(encoder.config), name=encoder.name, trained=encoder.trained)
+    randomise(result.dec, seed)
+    like = next(encoder.parameters())
+    result.to(device=like.device, dtype=like.dtype)
+    result.embedding, result.enc = encoder.embedding, encoder.enc
+    return result.eval()
