@@ -294,6 +294,37 @@ def test_stamp_zero_is_never_placed_by_the_latest_transform(active):
     assert active.status.frames_fused == 0
 
 
+def test_messages_without_a_stamp_are_no_restart(active):
+    active.send_transform("odom", "lidar", START, x=1.0)
+    points = active.send_room(START)
+    active.wait_for_fused(1)
+    for i in range(4):
+        active.send_room(0, frame="lidar")
+        active.wait_for_drop("no_stamp", i + 1)
+    active.send_room(START)
+    active.wait_for_fused(2)
+    assert active.drops() == {"no_stamp": 4}
+    assert active.labels(START)["x"].max() == pytest.approx(points[:, 0].max(), abs=1e-4)
+
+
+def test_a_cloud_off_the_lattice_is_counted(active):
+    """Geographic coordinates are farther from their origin than voxels can be numbered."""
+    active.send_transform("odom", "lidar", static=True, x=500_000.0)
+    active.send_room(frame="lidar")
+    active.wait_for_drop("off_map")
+    assert active.status.frames_fused == 0
+    active.send_room(START + SECOND)
+    active.labels(START + SECOND)
+
+
+def test_a_cloud_out_of_reach_of_the_robot_is_counted(harness):
+    one = harness(**(ONE_CLOUD | {"robot_frame": "base_link", "window_radius": 3.0}))
+    one.start()
+    one.send_transform("odom", "base_link", static=True, x=50.0)
+    one.send_room()
+    one.wait_for_drop("off_map")
+
+
 # Bad input ---------------------------------------------------------------------------------------
 
 
@@ -402,6 +433,45 @@ def test_a_dead_colour_stream_is_counted(harness):
         return one.drops().get("unpaired")
 
     one.wait(counted, "depth images counted as unpaired")
+    one.wait(
+        lambda: (d := one.diagnosis("input head")()) and "unpaired" in d.message,
+        "diagnostics of the input",
+    )
+
+
+def test_images_without_a_partner_are_logged_once(harness, monkeypatch):
+    one = harness(**CAMERA)
+    said = []
+    monkeypatch.setattr(one.node.get_logger(), "warning", lambda text, **_: said.append(text))
+    one.start()
+    depth = one.publisher("/depth", Image)
+    stamps = itertools.count(START, SECOND // 10)
+
+    def counted_twice():
+        depth.publish(depth_image(80, 60, next(stamps)))
+        return one.drops().get("unpaired", 0) >= 2
+
+    one.wait(counted_twice, "depth images counted as unpaired")
+    assert [text for text in said if "unpaired" in text] == [
+        "head: message dropped, unpaired: no colour, depth and camera_info within sync_tolerance"
+        " of each other"
+    ]
+
+
+def test_a_camera_info_that_is_sent_once_outlives_inactivity_and_restarts(harness):
+    one = harness(**CAMERA, **{"qos_overrides./info.subscription.durability": "transient_local"})
+    one.listen_to_labels()
+    assert one.configure()
+    one.publisher("/info", CameraInfo, LATCHED).publish(camera_info(80, 60))
+    one.listen("/info", CameraInfo, LATCHED)
+    one.wait(lambda: one.received["/info"], "camera_info to be sent")
+    for life in range(2):
+        one.activate()
+        stamp = START + life * SECOND
+        one.publisher("/color", Image).publish(color_image(80, 60, stamp))
+        one.publisher("/depth", Image).publish(depth_image(80, 60, stamp))
+        one.labels(stamp)
+        one.node.trigger_deactivate()
 
 
 def test_bytes_that_are_no_message_change_nothing(active):
@@ -434,6 +504,17 @@ def test_a_late_message_is_dropped(active):
     active.send_room(START - SECOND)
     active.wait_for_drop("out_of_order")
     assert active.status.frames_fused == 1
+
+
+def test_an_input_whose_clock_is_behind_the_window_is_counted(harness):
+    both = {"clouds": ["front", "back"], "clouds.back.topic": "/back", "window_seconds": 1.0}
+    one = harness(**(ONE_CLOUD | both))
+    one.start()
+    one.send_room(START)
+    one.wait_for_fused(1)
+    one.send_room(START - 5 * SECOND, topic="/back")
+    one.wait_for_drop("outdated")
+    assert one.status.frames_fused == 1
 
 
 def test_a_bag_that_begins_again_clears_the_map_once(active):

@@ -22,9 +22,13 @@ REASONS = {
     "unpaired": "no colour, depth and camera_info within sync_tolerance of each other",
     "no_stamp": "the stamp is zero, so no transform can be looked up for it",
     "out_of_order": "the stamp is older than the newest one of the same input",
+    "outdated": "the stamp is older than the window, counted from the newest of all inputs;"
+    " synchronise the clocks of the sensors",
     "restart": "time went back by more than the window; the map was cleared",
     "no_transform": "no transform into the fixed frame within transform_timeout",
     "transform_loop": "the transform tree contains a loop",
+    "off_map": "no point is within window_radius of the robot and within 2^20 voxels of the origin"
+    " of fixed_frame; choose a fixed_frame and a robot_frame near the sensor",
     "superseded": "a newer message of the same input arrived before this one was taken",
     "internal": "an error inside the node; see its log",
 }

@@ -52,12 +52,13 @@ class StampPairer:
         self._with_color = with_color
         self._length = depth
         self.dropped = 0
+        self._info: Any = None
         self.clear()
 
     def clear(self) -> None:
-        """Forget every waiting message and the camera_info; the count of dropped ones stays."""
+        """Forget every waiting message. The camera_info stays, as does the count of dropped ones:
+        drivers may send it once."""
         self._color, self._depth = _Stream(), _Stream()
-        self._info: Any = None
 
     def add(self, kind: str, message: Any) -> Pair | None:
         """Take a message of the kind ``color``, ``depth`` or ``info``; the oldest pair now ready.

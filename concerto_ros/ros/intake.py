@@ -13,10 +13,11 @@ from rclpy.impl.rcutils_logger import RcutilsLogger
 
 from concerto_ros.cloud.frame import Frame, InputError
 from concerto_ros.cloud.transform_tree import TransformUnavailable
+from concerto_ros.cloud.voxel_map import Insertion
 from concerto_ros.pipeline import SemanticPipeline
 from concerto_ros.ros.sources import Pending, Source
 from concerto_ros.ros.statistics import Statistics
-from concerto_ros.ros.transforms import Transforms
+from concerto_ros.ros.transforms import Transforms, is_identity
 from concerto_ros.settings import Settings
 
 #: How often a waiting frame asks for its transform again, seconds.
@@ -56,7 +57,7 @@ class Intake:
         """Begin with an empty map."""
         self._pipeline.clear()
         for source in self._sources:
-            source.open(self._statistics, self._wake.set)
+            source.open(self._statistics, self._wake.set, self._count_drop)
         self._thread.start()
 
     def stop(self) -> None:
@@ -97,6 +98,7 @@ class Intake:
                 placed, robot = self._place(frame)
             with pending.watch("insert"):
                 insertion = self._pipeline.insert(placed, robot)
+            _check_used(insertion, frame)
             self._statistics.fused(
                 source.name,
                 len(placed),
@@ -114,8 +116,8 @@ class Intake:
         except InputError as error:
             self._drop(source, error.reason, str(error))
         except Exception as error:
-            self._drop(source, "internal", f"{type(error).__name__}: {error}")
-            self._log.debug(traceback.format_exc())
+            if self._drop(source, "internal", f"{type(error).__name__}: {error}"):
+                self._log.error(traceback.format_exc())
 
     def _next(self, source: Source) -> Pending | None:
         now = time.monotonic()
@@ -131,7 +133,10 @@ class Intake:
     def _decoded(self, source: Source, pending: Pending) -> Frame:
         """The frame of a message, once; admitted in the order of stamps."""
         if pending.frame is None:
-            frame = source.decode(pending, self._settings(), self._transforms)
+            settings = self._settings()
+            frame = source.decode(pending, settings, self._transforms)
+            # A message without a stamp says nothing about time: the gate must not see it.
+            is_identity(settings.fixed_frame, frame.frame_id, frame.stamp)
             if source.gate.admit(frame.stamp):
                 self._restart(
                     f"the stamps of {source.name} went back by more than the window", source
@@ -176,12 +181,19 @@ class Intake:
                 source.clear()
                 self._statistics.dropped(source.name, "restart", why, count=lost)
 
-    def _drop(self, source: Source, reason: str, text: str) -> None:
+    def _drop(self, source: Source, reason: str, text: str) -> bool:
+        """Give up the message at the head of ``source``; whether that was logged."""
         source.pending = None
+        return self._count_drop(source, reason, text)
+
+    def _count_drop(self, source: Source, reason: str, text: str, count: int = 1) -> bool:
+        """Messages of ``source`` are not used; whether that was logged."""
         # Names in messages may hold bytes that are not text; logs and diagnostics cannot.
         text = text.encode("utf-8", "backslashreplace").decode()
-        if self._statistics.dropped(source.name, reason, text):
+        due = self._statistics.dropped(source.name, reason, text, count)
+        if due:
             self._log.warning(f"{source.name}: message dropped, {reason}: {text}")
+        return due
 
     def _time_to_next(self) -> float:
         if any(source.pending is not None for source in self._sources):
@@ -189,3 +201,19 @@ class Intake:
         now = time.monotonic()
         waits = [source.due - now for source in self._sources if source.has_mail]
         return min(max(min(waits, default=IDLE_PERIOD), 0.0), IDLE_PERIOD)
+
+
+def _check_used(insertion: Insertion, frame: Frame) -> None:
+    """``InputError`` where nothing of a frame went into the map."""
+    if insertion.outdated:
+        raise InputError(
+            "outdated",
+            f"header.stamp: got {frame.stamp / 1e9:.3f} s, wanted one within the window that ends"
+            " at the newest stamp of all inputs",
+        )
+    if insertion.points == 0:
+        raise InputError(
+            "off_map",
+            f"got {len(frame)} points, {insertion.outside} of them more than 2^20 voxels from the"
+            " origin of fixed_frame, the others farther than window_radius from the robot",
+        )

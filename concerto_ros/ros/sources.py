@@ -16,7 +16,7 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 
 from concerto_ros.cloud.depth import depth_frame
-from concerto_ros.cloud.frame import Frame, InputError
+from concerto_ros.cloud.frame import REASONS, Frame, InputError
 from concerto_ros.cloud.pairing import StampPairer
 from concerto_ros.cloud.point_cloud2 import decode_point_cloud, stamp_ns
 from concerto_ros.cloud.stamps import StampGate
@@ -34,6 +34,10 @@ OVERRIDABLE = QoSOverridingOptions(
         QoSPolicyKind.DURABILITY,
     )
 )
+
+
+#: Takes the source, the reason, what is wrong in words and how many messages are not used.
+Drop = Callable[..., bool]
 
 
 @dataclass
@@ -58,11 +62,12 @@ class Source(ABC):
         self._lock = threading.Lock()
         self._statistics: Statistics | None = None
         self._wake: Callable[[], None] | None = None
+        self._drop: Drop | None = None
 
-    def open(self, statistics: Statistics, wake: Callable[[], None]) -> None:
-        """Accept messages from now on; ``wake`` is called for each."""
+    def open(self, statistics: Statistics, wake: Callable[[], None], drop: Drop) -> None:
+        """Accept messages from now on; ``wake`` is called for each, ``drop`` for a useless one."""
         self.clear()
-        self._statistics, self._wake = statistics, wake
+        self._statistics, self._wake, self._drop = statistics, wake, drop
 
     def close(self) -> None:
         """Ignore messages from now on."""
@@ -80,20 +85,21 @@ class Source(ABC):
         return message
 
     def clear(self) -> None:
-        """Forget every message and stamp."""
+        """Forget every message and stamp. What is sent only once (camera_info) stays."""
         self.take()
         self.pending = None
         self.gate.reset()
 
     def _put(self, message: Any) -> None:
-        if self._wake is None:
+        wake = self._wake
+        if wake is None:
             return
         self._statistics.received(self.name)
         with self._lock:
             replaced, self._mailbox = self._mailbox is not None, message
         if replaced:
             self._statistics.dropped(self.name, "superseded")
-        self._wake()
+        wake()
 
     @abstractmethod
     def decode(self, pending: Pending, settings: Settings, transforms: Transforms) -> Frame:
@@ -180,7 +186,8 @@ class CameraSource(Source):
 
     def _on(self, kind: str) -> Callable[[Any], None]:
         def receive(message: Any) -> None:
-            if self._wake is None:
+            # A driver may send camera_info only once, before the node is activated.
+            if self._wake is None and kind != "info":
                 return
             with self._pairer_lock:
                 before = self._pairer.dropped
@@ -188,12 +195,12 @@ class CameraSource(Source):
                     pair = self._pairer.add(kind, message)
                 except InputError as error:
                     self._statistics.received(self.name)
-                    self._statistics.dropped(self.name, error.reason, str(error))
+                    self._drop(self, error.reason, str(error))
                     return
                 lost = self._pairer.dropped - before
             if lost:
                 self._statistics.received(self.name, lost)
-                self._statistics.dropped(self.name, "unpaired", count=lost)
+                self._drop(self, "unpaired", REASONS["unpaired"], lost)
             if pair is not None:
                 self._put(pair)
 

@@ -50,7 +50,8 @@ def listen(node: Node) -> Transforms:
     return OwnTransforms(node) if tf2_ros is None else Tf2Transforms(node)
 
 
-def _is_identity(target: str, source: str, stamp: int) -> bool:
+def is_identity(target: str, source: str, stamp: int) -> bool:
+    """Whether no transform is needed; ``InputError`` where one is and ``stamp`` is zero."""
     if target.lstrip("/") == source.lstrip("/"):
         return True
     if stamp == 0:
@@ -84,7 +85,7 @@ class OwnTransforms:
         ]
 
     def lookup(self, target: str, source: str, stamp: int) -> Transform:
-        if _is_identity(target, source, stamp):
+        if is_identity(target, source, stamp):
             return IDENTITY
         return self._tree.lookup(target, source, stamp)
 
@@ -118,7 +119,7 @@ class Tf2Transforms:
         self._listener = tf2_ros.TransformListener(self._buffer, node)
 
     def lookup(self, target: str, source: str, stamp: int) -> Transform:
-        if _is_identity(target, source, stamp):
+        if is_identity(target, source, stamp):
             return IDENTITY
         try:
             found = self._buffer.lookup_transform(target, source, Time(nanoseconds=stamp))
