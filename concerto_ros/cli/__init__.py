@@ -12,7 +12,17 @@ from collections.abc import Sequence
 
 #: Subcommands in the order in which ``--help`` lists them. Each module has ``HELP``,
 #: ``add_arguments(parser)`` and ``run(arguments) -> exit status``.
-COMMANDS = ("demo", "node", "simulate", "play", "snapshot", "segment", "download")
+COMMANDS = (
+    "demo",
+    "node",
+    "simulate",
+    "play",
+    "snapshot",
+    "segment",
+    "train",
+    "evaluate",
+    "download",
+)
 
 #: Subcommands that hand arguments they do not know on to ROS.
 ROS_PROGRAMS = ("node", "simulate")
@@ -23,6 +33,7 @@ DESCRIPTION = """\
   concerto-ros demo                  a simulated robot in a furnished room, start to finish
   concerto-ros demo --bag my_bag     the same with your own recording
   concerto-ros segment scan.ply      label one file, no ROS needed
+  concerto-ros train head my_scans   learn your own classes from labelled scans
 """
 
 

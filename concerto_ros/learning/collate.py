@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from concerto_ros.cloud.model_input import Convention
-from concerto_ros.learning.batch import Batch, make_batch
+from concerto_ros.labels import LabelSet
+from concerto_ros.learning.batch import Batch, make_batch, with_normals
 from concerto_ros.learning.scan import Scan
 
 #: Changes a scan at random, e.g. turns it; draws from the generator alone.
@@ -29,3 +30,21 @@ class ScanCollate:
         if self.augment is not None and generator is not None:
             scans = [self.augment(scan, generator) for scan in scans]
         return make_batch(scans, self.convention, self.voxel_size)
+
+
+class FittedNormals(Sequence):
+    """The scans of a data set, with fitted normals where they have none, as the pipeline does."""
+
+    def __init__(self, data: Sequence[Scan], voxel_size: float):
+        self.data, self.voxel_size = data, voxel_size
+
+    @property
+    def classes(self) -> LabelSet:
+        """The label set, in label order."""
+        return self.data.classes
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, index: int) -> Scan:
+        return with_normals(self.data[index], self.voxel_size)

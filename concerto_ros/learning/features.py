@@ -88,7 +88,6 @@ class FeatureCache(Sequence):
         *,
         views: int = 1,
         seed: int = 0,
-        augment_name: str = "",
     ):
         self.encoder, self.data, self.collate = encoder, data, collate
         self.folder = Path(folder)
@@ -96,7 +95,7 @@ class FeatureCache(Sequence):
         self.views = views if collate.augment is not None else 1
         self.seed = seed
         self.device = next(encoder.parameters()).device
-        self._base = _digest_of(encoder, collate, augment_name)
+        self._base = _digest_of(encoder, collate)
         self._files: dict[int, Path] = {}
 
     def __len__(self) -> int:
@@ -135,11 +134,9 @@ class FeatureCache(Sequence):
         return file
 
 
-def _digest_of(encoder: Encoder, collate: ScanCollate, augment_name: str):
+def _digest_of(encoder: Encoder, collate: ScanCollate):
     digest = hashlib.sha256()
-    digest.update(
-        f"{encoder.config} {collate.convention} {collate.voxel_size} {augment_name}".encode()
-    )
+    digest.update(f"{encoder.config} {collate}".encode())
     for name, value in sorted(encoder.state_dict().items()):
         digest.update(name.encode())
         digest.update(value.detach().cpu().float().contiguous().numpy().tobytes())

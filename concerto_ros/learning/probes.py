@@ -46,7 +46,6 @@ class Recipe:
     views: for a frozen encoder without decoder, versions of each scan whose features are kept:
         the scan itself and ``views - 1`` augmented ones.
     decoder: for full fine-tuning, whether a decoder is added.
-    augment_name: tells kept features of differently augmented scans apart.
     """
 
     folder: Path
@@ -66,7 +65,6 @@ class Recipe:
     checkpoint_every: int = 200
     minutes: float | None = None
     seed: int = 0
-    augment_name: str = ""
     progress: bool = True
 
 
@@ -137,7 +135,6 @@ def _train_head(
         folder,
         views=recipe.views,
         seed=recipe.seed,
-        augment_name=recipe.augment_name,
     )
     held_out = FeatureCache(encoder, validation, collate, folder)
     counts = np.zeros(head.num_classes, dtype=np.int64)

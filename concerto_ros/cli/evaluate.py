@@ -1,0 +1,129 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Measure a model on labelled scans: IoU and accuracy per class, mIoU, mAcc, allAcc.
+
+Counted at the original points of the scans, as Pointcept does. --phases takes a vote over several
+places of the voxel grid: slower, a little better. Writes report.md, report.json, confusion.png.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+HELP = "measure a model on labelled scans"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The scans and the model."""
+    from concerto_ros.cli.train import add_input_arguments
+    from concerto_ros.learning.datasets import SPLITS
+    from concerto_ros.learning.datasets.options import add_data_arguments
+
+    parser.add_argument("data", type=Path, help="labelled scans: a folder, or a bag")
+    parser.add_argument("--checkpoint", default="demo", help="encoder (default demo)")
+    parser.add_argument("--head", default="", help="linear head (default: the encoder's own)")
+    parser.add_argument(
+        "--split", choices=SPLITS, default="val", help="which of the scans (default val)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the hold-out (default 0)")
+    parser.add_argument(
+        "--phases", type=int, default=1, help="places of the grid that vote (default 1)"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("out/evaluate"), help="default out/evaluate"
+    )
+    add_data_arguments(parser)
+    add_input_arguments(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Label every scan and count."""
+    from concerto_ros.heads import LinearHead
+    from concerto_ros.learning.evaluation import evaluate
+    from concerto_ros.learning.report import class_table, summary, write_report
+    from concerto_ros.learning.segmenter import Segmenter
+
+    encoder, convention, voxel_size = load_encoder_for(arguments)
+    if not arguments.head and arguments.checkpoint != "demo":
+        raise ValueError(f"--head: wanted, {arguments.checkpoint} brings none of its own")
+    head = LinearHead.load(arguments.head or "demo", encoder)
+    data = ScansOfCommand(arguments, voxel_size).open(arguments.split)
+    if not len(data):
+        raise ValueError(f"{arguments.data}: no scans in {arguments.split}; use --split all")
+    if len(data.classes) != head.num_classes:
+        raise ValueError(
+            f"head {head.name!r} knows {head.num_classes} classes, the labels of "
+            f"{arguments.data} {len(data.classes)}; wanted the same ones (see --label-map)"
+        )
+    score = evaluate(
+        Segmenter(encoder, head),
+        data,
+        convention,
+        voxel_size,
+        phases=arguments.phases,
+        device=next(head.parameters()).device,
+        progress=True,
+    )
+    facts = {
+        "encoder": encoder.name,
+        "head": head.name,
+        "scans": f"{len(data)} ({arguments.split})",
+        "voxel size": f"{voxel_size} m",
+        "grid phases": arguments.phases,
+    }
+    title = f"{encoder.name} on {arguments.data}"
+    written = write_report(arguments.out, score, data.classes, title=title, facts=facts)
+    print(class_table(score, data.classes))
+    print(summary(score))
+    print("wrote " + ", ".join(str(path) for path in written))
+    return 0
+
+
+def load_encoder_for(arguments: argparse.Namespace):
+    """The encoder, its convention and the voxel size in metres."""
+    import torch
+
+    from concerto_ros.cloud.model_input import PRESETS, convention_for
+    from concerto_ros.ptv3 import load_encoder
+
+    device = arguments.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    encoder = load_encoder(arguments.checkpoint, device=device)
+    convention = convention_for(arguments.preset, rotary=encoder.rotary)
+    own = getattr(encoder, "grid_size", None)
+    voxel_size = arguments.voxel_size or own or PRESETS[arguments.preset].voxel_size
+    if not 0 < voxel_size < 10:
+        raise ValueError(f"--voxel-size: got {voxel_size}, wanted metres above 0")
+    return encoder, convention, voxel_size
+
+
+class ScansOfCommand:
+    """Opens the data set that a command's options name."""
+
+    def __init__(self, arguments: argparse.Namespace, voxel_size: float):
+        from concerto_ros.learning.datasets.options import data_options
+
+        self.arguments, self.voxel_size = arguments, voxel_size
+        self._options = data_options(arguments)
+
+    def open(self, split: str, path: Path | None = None):
+        """The scans of a split, or all of the folder ``path``; kept in memory while they fit.
+
+        Labels mean in ``path`` what they mean in the data set opened before.
+        """
+        from concerto_ros.learning.collate import FittedNormals
+        from concerto_ros.learning.datasets import Cached, open_dataset
+
+        data = open_dataset(
+            path or self.arguments.data,
+            split="all" if path else split,
+            seed=self.arguments.seed,
+            preset=self.arguments.preset,
+            **self._options,
+        )
+        self._options["label_map"] = data.label_map
+        if self.arguments.no_fitted_normals:
+            return Cached(data)
+        return Cached(FittedNormals(data, self.voxel_size))
