@@ -10,7 +10,14 @@ import yaml
 
 from concerto_ros.labels import UNLABELLED, UNLABELLED_COLOR, LabelSet, SemanticClass
 
-SIZES = {"nuscenes": 16, "s3dis": 13, "scannet20": 20, "scannet200": 200, "semantickitti": 19}
+SIZES = {
+    "demo": 12,
+    "nuscenes": 16,
+    "s3dis": 13,
+    "scannet20": 20,
+    "scannet200": 200,
+    "semantickitti": 19,
+}
 
 
 def test_the_shipped_sets_are_these():
@@ -179,7 +186,9 @@ def test_what_is_no_yaml_is_refused_in_one_line(tmp_path, content):
 
 
 def test_a_name_that_is_not_shipped_is_refused_with_those_that_are():
-    with pytest.raises(ValueError, match="'scannet21' is not one of nuscenes, s3dis, scannet20"):
+    with pytest.raises(
+        ValueError, match="'scannet21' is not one of demo, nuscenes, s3dis, scannet20"
+    ):
         LabelSet.load("scannet21")
 
 

@@ -19,6 +19,7 @@ from concerto_ros.sim import (
     trajectory,
 )
 from concerto_ros.sim import drive as robot_drive
+from concerto_ros.sim.kinds import KINDS
 from concerto_ros.sim.mesh import Finish, blob, box, cushion, lathe, rod
 from concerto_ros.sim.textures import NEUTRAL, TEXTURES, tiles
 
@@ -268,3 +269,18 @@ def test_textures_keep_the_mean_brightness_and_repeat_without_a_seam():
     plain = bank[TEXTURES.index("plain")].astype(int)
     inside = np.abs(np.diff(plain, axis=0)).mean()
     assert np.abs(plain[0] - plain[-1]).mean() < 2 * inside + 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_other_kinds_of_rooms_repeat_by_seed_and_hold_together(kind):
+    room, again = Room(5, kind), Room(5, kind)
+    assert np.array_equal(room.mesh.corners, again.mesh.corners)
+    assert np.isfinite(room.mesh.corners).all()
+    assert {CLASSES.index(c) for c in ("floor", "wall", "ceiling")} <= set(room.mesh.label)
+    image = RgbdCamera(80, 60, noise=False).render(room, look_at((0, 0, 1.6), (1, 0, 0.5)))
+    assert (image.depth > 0).mean() > 0.9
+
+
+def test_an_unknown_kind_is_refused():
+    with pytest.raises(ValueError, match="kind is 'castle', wanted home or one of office"):
+        Room(0, "castle")

@@ -68,6 +68,10 @@ class RgbdCamera:
             [[self.focal, 0.0, self.center[0]], [0.0, self.focal, self.center[1]], [0.0, 0.0, 1.0]]
         )
 
+    def rays(self) -> np.ndarray:
+        """(H, W, 3) float32: direction of every pixel, of length 1 along the optical axis."""
+        return self._rays.reshape(self.height, self.width, 3)
+
     def render(
         self, room: Room, pose: np.ndarray, rng: np.random.Generator | None = None
     ) -> RgbdImage:

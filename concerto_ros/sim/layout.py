@@ -47,7 +47,7 @@ class Layout:
         self.taken: list[Rectangle] = []
         self.clear: list[Rectangle] = []
         for opening in plan.openings:
-            if opening.kind == "door":
+            if opening.kind != "window":
                 wall = plan.walls[opening.wall]
                 near, far = wall.point(opening.start), wall.point(opening.end, 1.1)
                 self.clear.append(_rectangle(near, far))
@@ -135,9 +135,9 @@ def furnish(plan: Plan, rng: Rng) -> Mesh:
     layout.freestanding(clutter.person(rng), margin=0.35)
     for _ in range(int(rng.integers(4, 8))):
         layout.against_wall(pick(rng, clutter.ON_FLOOR)(rng), front=0.1)
-    _pictures(layout)
-    _ceiling_lamp(layout)
-    _rug(layout)
+    add_pictures(layout)
+    add_ceiling_lamp(layout)
+    add_rug(layout)
     return join(*layout.meshes)
 
 
@@ -163,10 +163,31 @@ def _dining(layout: Layout) -> None:
         out = rng.uniform(0.25, 0.5)
         place = (x + out * np.sin(yaw), y - out * np.cos(yaw), 0.0)
         group.append(seat.placed(*place, yaw + rng.normal(0.0, 0.15)))
-    group += _things(rng, (x0, y0, x1, y1), top, int(rng.integers(3, 7)))
+    group += things_on(rng, (x0, y0, x1, y1), top, int(rng.integers(3, 7)))
     whole = join(*group)
     if layout.freestanding(whole) is None:
         layout.against_wall(join(table, *group[len(taken) + 1 :]))
+
+
+def seats_round(rng: Rng, table: Mesh, build, pitch: float) -> list[tuple[Mesh, tuple]]:
+    """Chairs of one model along the sides of a table, some places empty, ``pitch`` metres apart.
+
+    Each comes with the (x, y, z, yaw) at which it stands.
+    """
+    (x0, y0, _), (x1, y1, _) = table.bounds()
+    model, seats = int(rng.integers(2**31)), []
+    for along in np.linspace(x0, x1, max(1, int((x1 - x0) / pitch)) * 2 + 1)[1::2]:
+        seats += [(along, y1, np.pi), (along, y0, 0.0)]
+    if y1 - y0 > 0.7:
+        seats += [(x0, (y0 + y1) / 2, -np.pi / 2), (x1, (y0 + y1) / 2, np.pi / 2)]
+    chairs, full = [], rng.uniform(0.3, 1.0)
+    for x, y, yaw in seats:
+        if rng.random() < full:
+            out = rng.uniform(0.2, 0.6)
+            turn = yaw + rng.normal(0.0, 0.2)
+            place = (x + out * np.sin(yaw), y - out * np.cos(yaw), 0.0, turn)
+            chairs.append((build(np.random.default_rng(model)).placed(*place), place))
+    return chairs
 
 
 def _sofa(layout: Layout) -> None:
@@ -174,7 +195,7 @@ def _sofa(layout: Layout) -> None:
     rng, seat = layout.rng, furniture.sofa(layout.rng)
     low_table = furniture.coffee_table(rng)
     (x0, y0, _), (x1, y1, top) = low_table.bounds()
-    things = _things(rng, (x0, y0, x1, y1), top, int(rng.integers(1, 5)))
+    things = things_on(rng, (x0, y0, x1, y1), top, int(rng.integers(1, 5)))
     front = float(seat.bounds()[1][1]) + 0.4
     group = join(seat, join(low_table, *things).placed(0.0, front))
     if layout.against_wall(group) is None:
@@ -216,21 +237,23 @@ def _workplace(layout: Layout) -> None:
     else:
         group.append(clutter.laptop(rng).placed(0.0, y1 - 0.4, top, rng.normal(0.0, 0.15)))
     edge = x1 - 0.25
-    group += _things(rng, (edge - 0.2, 0.05, x1, y1), top, 1)
-    group += _things(rng, (x0, 0.05, x0 + 0.4, y1), top, 1)
+    group += things_on(rng, (edge - 0.2, 0.05, x1, y1), top, 1)
+    group += things_on(rng, (x0, 0.05, x0 + 0.4, y1), top, 1)
     seat = furniture.office_chair(rng)
     group.append(seat.placed(rng.uniform(-0.1, 0.1), y1 + 0.55, 0.0, np.pi + rng.normal(0, 0.3)))
     if layout.against_wall(join(*group), front=0.4) is None:
         layout.against_wall(join(*group[:-1]))
 
 
-def _things(rng: Rng, area: Rectangle, top: float, count: int) -> list[Mesh]:
-    """Small things on a table top, none on another and none over the edge."""
+def things_on(
+    rng: Rng, area: Rectangle, top: float, count: int, choice=clutter.ON_TABLE
+) -> list[Mesh]:
+    """Small things of ``choice`` on a table top, none on another and none over the edge."""
     x0, y0, x1, y1 = area
     placed: list[Rectangle] = []
     meshes = []
     for _ in range(count):
-        thing = pick(rng, clutter.ON_TABLE)(rng)
+        thing = pick(rng, choice)(rng)
         low, high = thing.bounds()
         half = (high - low)[:2] / 2 + 0.03
         if x1 - x0 < 2 * half[0] or y1 - y0 < 2 * half[1]:
@@ -247,7 +270,8 @@ def _things(rng: Rng, area: Rectangle, top: float, count: int) -> list[Mesh]:
     return meshes
 
 
-def _pictures(layout: Layout) -> None:
+def add_pictures(layout: Layout) -> None:
+    """Pictures on walls that have room for one."""
     rng, plan = layout.rng, layout.plan
     for number, wall in enumerate(plan.walls):
         along = rng.uniform(0.6, max(0.7, wall.length - 0.6))
@@ -256,7 +280,7 @@ def _pictures(layout: Layout) -> None:
             layout.add(clutter.picture(rng).placed(*wall.point(along), 1.65, wall.yaw))
 
 
-def _ceiling_lamp(layout: Layout) -> None:
+def add_ceiling_lamp(layout: Layout) -> None:
     """A lamp of frosted glass under the middle of the ceiling."""
     x, y = lamp_place(layout.plan)
     shade = Finish((0.97, 0.95, 0.90), glow=1.0)
@@ -269,8 +293,8 @@ def lamp_place(plan: Plan) -> tuple[float, float]:
     return (-plan.notch[0] / 2, 0.0)
 
 
-def _rug(layout: Layout) -> None:
-    """A rug in the middle; it is part of the floor."""
+def add_rug(layout: Layout) -> None:
+    """A rug in the middle, three times in five; it is part of the floor."""
     rng = layout.rng
     if rng.random() < 0.4:
         return

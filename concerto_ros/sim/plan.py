@@ -128,20 +128,20 @@ def build_shell(plan: Plan, rng: Rng) -> Mesh:
     accent = int(rng.integers(len(plan.walls) * 2))
     texture = pick(rng, ("plaster", "plaster", "plain", "stripes"))
     ground, parts = pick(rng, FLOORS), []
-    for x, y, dx, dy in _rectangles(plan):
+    for x, y, dx, dy in floor_rectangles(plan):
         parts.append(patch((x, y, 0), (dx, 0, 0), (0, dy, 0), ground, "floor"))
         parts.append(patch((x, y, plan.height), (0, dy, 0), (dx, 0, 0), FRAME, "ceiling"))
     for number, wall in enumerate(plan.walls):
         color = tuple(np.asarray(paint) * (0.72 if number == accent else 1.0))
         holes = sorted((o for o in plan.openings if o.wall == number), key=lambda o: o.start)
-        parts.append(_wall(wall, plan.height, holes, Finish(color, texture)))
+        parts.append(wall_with_holes(wall, plan.height, holes, Finish(color, texture)))
         for hole in holes:
-            fill = _door if hole.kind == "door" else _window
-            parts.append(_on_wall(wall, fill(hole, rng)))
+            fill = _door if hole.kind == "door" else window
+            parts.append(on_wall(wall, fill(hole, rng)))
     return join(*parts)
 
 
-def _rectangles(plan: Plan) -> list[tuple[float, float, float, float]]:
+def floor_rectangles(plan: Plan) -> list[tuple[float, float, float, float]]:
     """The plan as rectangles (x, y, width, depth) that meet without overlap."""
     x, y, (u, v) = -plan.width / 2, -plan.depth / 2, plan.notch
     if not u:
@@ -149,7 +149,7 @@ def _rectangles(plan: Plan) -> list[tuple[float, float, float, float]]:
     return [(x, y, plan.width - u, plan.depth), (-x - u, y, u, plan.depth - v)]
 
 
-def _wall(wall: Wall, height: float, holes: list[Opening], finish: Finish) -> Mesh:
+def wall_with_holes(wall: Wall, height: float, holes: list[Opening], finish: Finish) -> Mesh:
     """The wall's face round its holes, with a skirting board where it meets the floor."""
     panels, at = [], 0.0
     for hole in holes:
@@ -170,15 +170,15 @@ def _wall(wall: Wall, height: float, holes: list[Opening], finish: Finish) -> Me
         if low == 0.0:
             size, middle = (end - start, 0.014, 0.07), ((start + end) / 2, 0.007, 0.035)
             parts.append(box(size, middle, FRAME, "wall"))
-    return _on_wall(wall, join(*parts))
+    return on_wall(wall, join(*parts))
 
 
-def _on_wall(wall: Wall, mesh: Mesh) -> Mesh:
+def on_wall(wall: Wall, mesh: Mesh) -> Mesh:
     """From the wall's own frame (x along it, y into the room) to the room's."""
     return mesh.placed(*wall.start, 0.0, wall.yaw)
 
 
-def _lining(hole: Opening, depth: float, finish: Finish, label: str) -> Mesh:
+def lining(hole: Opening, depth: float, finish: Finish, label: str) -> Mesh:
     """The inner faces of a hole that goes ``depth`` into the wall."""
     wide, tall = hole.end - hole.start, hole.high - hole.low
     low_left, low_right = (hole.start, -depth, hole.low), (hole.end, -depth, hole.low)
@@ -191,14 +191,14 @@ def _lining(hole: Opening, depth: float, finish: Finish, label: str) -> Mesh:
     )
 
 
-def _casing(hole: Opening, label: str, with_sill: bool) -> Mesh:
+def casing(hole: Opening, label: str, with_sill: bool, finish: Finish = FRAME) -> Mesh:
     """Boards on the wall round a hole."""
     wide, tall, mid = hole.end - hole.start, hole.high - hole.low, (hole.start + hole.end) / 2
-    parts = [box((wide + 0.14, 0.03, 0.07), (mid, 0.015, hole.high + 0.035), FRAME, label)]
+    parts = [box((wide + 0.14, 0.03, 0.07), (mid, 0.015, hole.high + 0.035), finish, label)]
     for x in (hole.start - 0.035, hole.end + 0.035):
-        parts.append(box((0.07, 0.03, tall), (x, 0.015, hole.low + tall / 2), FRAME, label))
+        parts.append(box((0.07, 0.03, tall), (x, 0.015, hole.low + tall / 2), finish, label))
     if with_sill:
-        parts.append(box((wide + 0.2, 0.14, 0.03), (mid, 0.05, hole.low - 0.015), FRAME, label))
+        parts.append(box((wide + 0.2, 0.14, 0.03), (mid, 0.05, hole.low - 0.015), finish, label))
     return join(*parts)
 
 
@@ -216,7 +216,7 @@ def _door(hole: Opening, rng: Rng) -> Mesh:
         leaf.append(box((0.13, 0.02, 0.02), (wide - 0.12, y, 1.03), METAL, "door"))
         leaf.append(box((0.03, 0.06, 0.03), (wide - 0.07, y / 2, 1.03), METAL, "door"))
     hinged = join(*leaf).placed(hole.start, -0.03, 0.005, swing)
-    parts = [hinged, _casing(hole, "door", False), _lining(hole, 0.12, FRAME, "door")]
+    parts = [hinged, casing(hole, "door", False), lining(hole, 0.12, FRAME, "door")]
     if swing:
         a, b, far = hole.start - 0.6, hole.end + 0.6, -1.4
         paint = Finish((0.8, 0.78, 0.72), "plaster")
@@ -230,7 +230,7 @@ def _door(hole: Opening, rng: Rng) -> Mesh:
     return join(*parts)
 
 
-def _window(hole: Opening, rng: Rng) -> Mesh:
+def window(hole: Opening, rng: Rng) -> Mesh:
     """A bright pane with a cross bar, a sill, and curtains one time in two."""
     wide, tall = hole.end - hole.start, hole.high - hole.low
     mid, up = (hole.start + hole.end) / 2, (hole.low + hole.high) / 2
@@ -241,8 +241,8 @@ def _window(hole: Opening, rng: Rng) -> Mesh:
         box((0.05, 0.05, tall), (mid, -0.12, up), FRAME, "other"),
         box((wide, 0.05, 0.05), (mid, -0.12, hole.low + 0.025), FRAME, "other"),
         box((wide, 0.05, 0.05), (mid, -0.12, hole.high - 0.025), FRAME, "other"),
-        _lining(hole, 0.14, FRAME, "wall"),
-        _casing(hole, "other", True),
+        lining(hole, 0.14, FRAME, "wall"),
+        casing(hole, "other", True),
     ]
     if rng.random() < 0.5:
         finish, drop = (

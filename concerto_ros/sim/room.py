@@ -8,10 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from concerto_ros.sim.kinds import KINDS, furnish_kind
 from concerto_ros.sim.layout import furnish, lamp_place
 from concerto_ros.sim.lighting import Light, bake
 from concerto_ros.sim.mesh import CLASSES, Mesh, join
 from concerto_ros.sim.plan import Plan, build_shell, draw_plan
+from concerto_ros.sim.shells import build_varied_shell, draw_varied_plan
 from concerto_ros.sim.textures import NEUTRAL, TEXEL, TILE, tiles
 
 #: The label of a ray that hit nothing.
@@ -39,6 +41,10 @@ class Hits:
 class Room:
     """A room with furniture, made from a seed: the same seed gives the same room, bit for bit.
 
+    ``kind`` is ``"home"``, a living room that holds every class, or one of
+    :data:`~concerto_ros.sim.kinds.KINDS`, whose plans, openings, surfaces and furniture vary much
+    more.
+
     The frame is REP-103's: z up, the floor at z = 0, the origin in the middle of the floor plan's
     bounding rectangle; metres.
 
@@ -51,14 +57,21 @@ class Room:
 
     classes = CLASSES
 
-    def __init__(self, seed: int = 0):
+    def __init__(self, seed: int = 0, kind: str = "home"):
+        if kind != "home" and kind not in KINDS:
+            raise ValueError(f"kind is {kind!r}, wanted home or one of {', '.join(KINDS)}")
         # Two streams, so that a change to the furniture leaves the floor plans as they were.
         shell_rng, furniture_rng = np.random.default_rng(seed).spawn(2)
         self.seed = seed
-        self.plan: Plan = draw_plan(shell_rng)
-        self.mesh: Mesh = join(
-            build_shell(self.plan, shell_rng), furnish(self.plan, furniture_rng)
-        )
+        self.kind = kind
+        if kind == "home":
+            self.plan: Plan = draw_plan(shell_rng)
+            shell, inside = build_shell(self.plan, shell_rng), furnish(self.plan, furniture_rng)
+        else:
+            self.plan = draw_varied_plan(shell_rng, kind)
+            shell = build_varied_shell(self.plan, shell_rng)
+            inside = furnish_kind(self.plan, furniture_rng, kind)
+        self.mesh: Mesh = join(shell, inside)
         self._scene = _raycasting_scene(self.mesh)
         self._look = _look_up_tables(
             self.mesh, bake(self._scene, self.mesh, *_lights(self.plan, shell_rng))

@@ -1,0 +1,194 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The data set of the model in the box: scans of simulated rooms, made once and kept on disk."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from concerto_ros.labels import UNLABELLED, LabelSet
+from concerto_ros.learning.demo_scans import SCANS, SPACING, scans_of
+from concerto_ros.learning.scan import Scan
+
+log = logging.getLogger(__name__)
+
+#: Rooms to learn from, to choose weights by, and to report on. No seed is in two of them; the
+#: demonstration drives through room 0, which belongs to the last.
+TRAINING_SEEDS = range(10_000, 10_520)
+VALIDATION_SEEDS = range(9_000, 9_016)
+TEST_SEEDS = range(0, 40)
+
+#: Scans are cut to this many points round a random one: an accumulated room is a step too long.
+LARGEST_SCAN = 60_000
+
+
+class DemoRooms(Sequence[Scan]):
+    """The scans of the rooms of some seeds, five of each, in a folder of one file per room.
+
+    Rooms that are not there yet are made, in ``processes`` processes (None: one per core). Files
+    hold millimetres as int16, normals as int8: a room is about 2 MB.
+    """
+
+    def __init__(self, folder: Path, seeds: Sequence[int], processes: int | None = None):
+        self.folder, self.seeds = Path(folder), list(seeds)
+        self.classes = LabelSet.load("demo")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        missing = [(self.folder, seed) for seed in self.seeds if not self._path(seed).is_file()]
+        if missing:
+            _make_all(missing, processes)
+
+    def __len__(self) -> int:
+        return SCANS * len(self.seeds)
+
+    def __getitem__(self, index: int) -> Scan:
+        room, place = divmod(range(len(self))[index], SCANS)
+        with np.load(self._path(self.seeds[room])) as file:
+            value = {
+                name: file[f"{name}{place}"]
+                for name in ("name", "points", "labels", "colors", "normals")
+            }
+        return Scan(
+            str(value["name"]),
+            value["points"].astype(np.float32) / 1000,
+            value["labels"],
+            value["colors"] if len(value["colors"]) else None,
+            _unit(value["normals"].astype(np.float32)),
+        )
+
+    def _path(self, seed: int) -> Path:
+        return _path(self.folder, seed)
+
+
+def _path(folder: Path, seed: int) -> Path:
+    return folder / f"room{seed:05d}.npz"
+
+
+def _make(job: tuple[Path, int]) -> int:
+    """Write the file of one room."""
+    folder, seed = job
+    content = {}
+    for place, scan in enumerate(scans_of(seed)):
+        colors = np.zeros((0, 3), np.uint8) if scan.colors is None else scan.colors
+        content |= {
+            f"name{place}": np.array(scan.name),
+            f"points{place}": np.rint(scan.points * 1000).clip(-32000, 32000).astype(np.int16),
+            f"labels{place}": scan.labels,
+            f"colors{place}": colors,
+            f"normals{place}": np.rint(scan.normals * 127).astype(np.int8),
+        }
+    part = _path(folder, seed).with_suffix(".part.npz")
+    np.savez(part, **content)
+    part.replace(_path(folder, seed))  # whole or not at all
+    return seed
+
+
+def _make_all(jobs: list[tuple[Path, int]], processes: int | None) -> None:
+    from tqdm import tqdm
+
+    log.info("simulating %d rooms into %s", len(jobs), jobs[0][0])
+    processes = processes or os.cpu_count() or 1
+    if processes == 1 or len(jobs) == 1:
+        for job in tqdm(jobs, unit="room"):
+            _make(job)
+        return
+    # Fresh processes: those of a fork would share locks that threads of this one may hold.
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(processes, initializer=_one_thread) as pool:
+        for _ in tqdm(pool.imap_unordered(_make, jobs), total=len(jobs), unit="room"):
+            pass
+
+
+def _one_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def vary(scan: Scan, rng: np.random.Generator) -> Scan:
+    """A scan as another robot might have seen it; what training does to each, each time anew.
+
+    Turned, mirrored and stretched a little; jittered; part of it cut off, thinned or lost; a few
+    flying points (which move the box the model's coordinates are centred in); other light; colour
+    and normals dropped at random.
+    """
+    points, labels, colors, normals = scan.points, scan.labels, scan.colors, scan.normals
+    keep = _kept(points, rng)
+    points, labels, normals = points[keep], labels[keep], normals[keep]
+    colors = None if colors is None else colors[keep]
+
+    angle = rng.uniform(0, 2 * np.pi)
+    c, s = np.cos(angle), np.sin(angle)
+    turn = np.array([(c, -s, 0), (s, c, 0), (0, 0, 1)])
+    turn[:2, 0] *= rng.choice([-1, 1])
+    turn = turn.astype(np.float32)
+    points = (points @ turn.T) * rng.uniform(0.9, 1.1, 3).astype(np.float32)
+    points += rng.normal(0, rng.choice([0.0, 0.003, 0.008]), points.shape).astype(np.float32)
+    points += rng.uniform(-0.5, 0.5, 3).astype(np.float32)
+    normals = normals @ turn.T
+    blurred = rng.choice([0.0, 0.05, 0.15])
+    if blurred:
+        normals = _unit(normals + rng.normal(0, blurred, normals.shape).astype(np.float32))
+
+    flying = int(rng.choice([0, 3, 20]))
+    if flying:
+        low, high = points.min(0) - 0.4, points.max(0) + 0.4
+        points = np.concatenate([points, rng.uniform(low, high, (flying, 3))]).astype(np.float32)
+        labels = np.concatenate([labels, np.full(flying, UNLABELLED, np.uint8)])
+        normals = np.concatenate([normals, np.zeros((flying, 3), np.float32)])
+    if colors is not None:
+        colors = _relit(colors, rng)
+        colors = np.concatenate([colors, rng.integers(0, 256, (flying, 3), np.uint8)])
+    if rng.random() < 0.2:
+        colors = None
+    # Never neither: then a shape is all there is, which LiDAR scans without normals teach.
+    without_normals = rng.random() < 0.15
+    return Scan(scan.name, points, labels, colors, None if without_normals else normals)
+
+
+def _kept(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Rows (N',) of what remains: the points nearest to one of them, thinned, with holes."""
+    rows = np.arange(len(points))
+    if len(rows) > LARGEST_SCAN:
+        away = ((points[:, :2] - points[rng.integers(len(points)), :2]) ** 2).sum(1)
+        rows = np.sort(np.argpartition(away, LARGEST_SCAN)[:LARGEST_SCAN])
+    elif rng.random() < 0.15:
+        away = ((points - points[rng.integers(len(points))]) ** 2).sum(1)
+        rows = np.flatnonzero(away < rng.uniform(0.8, 2.5) ** 2)
+    if rng.random() < 0.25:
+        rows = rows[rng.random(len(rows)) < rng.uniform(0.08, 0.7)]
+    for _ in range(int(rng.integers(0, 4))):
+        hole = ((points[rows] - points[rng.integers(len(points))]) ** 2).sum(1)
+        rows = rows[hole > rng.uniform(0.05, 0.35) ** 2]
+    return rows if len(rows) >= 50 else np.arange(min(len(points), LARGEST_SCAN))
+
+
+def _relit(colors: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Other exposure, contrast and white balance, now and then no hue at all; (N, 3) uint8."""
+    value = colors.astype(np.float32) / 255
+    if rng.random() < 0.15:
+        value = np.repeat(value.mean(1, keepdims=True), 3, 1)
+    middle = value.mean()
+    value = (value - middle) * rng.uniform(0.6, 1.4) + middle
+    value = value * rng.uniform(0.75, 1.25) * rng.uniform(0.9, 1.1, 3).astype(np.float32)
+    value += rng.normal(0, 0.03, value.shape).astype(np.float32)
+    return (value.clip(0, 1) * 255).astype(np.uint8)
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    """Vectors (N, 3) of length one, zeros where there is none."""
+    length = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return (vectors / np.maximum(length, 1e-6) * (length > 1e-3)).astype(np.float32)
+
+
+def thinned(scan: Scan, seed: int = 0) -> Scan:
+    """A tenth of the points and no colour: as sparse as a small LiDAR's scan."""
+    rng = np.random.default_rng(seed)
+    rows = np.flatnonzero(rng.random(len(scan)) < 5 * SPACING)
+    normals = None if scan.normals is None else scan.normals[rows]
+    return Scan(scan.name, scan.points[rows], scan.labels[rows], None, normals)
