@@ -62,6 +62,8 @@ class BagScans(ScanDataset):
         for name, value in (("every", every), ("tolerance", tolerance)):
             if not 0 <= value < np.inf:
                 raise ValueError(f"{name} is {value}, wanted 0 or more")
+        if preset not in PRESETS:
+            raise ValueError(f"preset is {preset!r}, wanted {' or '.join(PRESETS)}")
         if accumulate < 1:
             raise ValueError(f"accumulate is {accumulate}, wanted 1 or more frames")
         self.map_file = find_map(root) if map_file is None else Path(map_file)
@@ -99,6 +101,10 @@ class BagScans(ScanDataset):
 
     def label_values(self, entry: Path) -> tuple[np.ndarray, str]:
         return read_labelled(self.map_file, self.label_field)["labels"], str(self.map_file)
+
+    def __getstate__(self) -> dict:
+        # the search structure stays in its process; another one builds its own
+        return {name: value for name, value in vars(self).items() if name != "_map"}
 
     @cached_property
     def _map(self) -> LabelledMap:
