@@ -4,11 +4,11 @@
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
+import torch
+import torch.nn.functional as F
 
-#: Grid values at most; a scene wider than that has its noise repeated.
+#: Grid values per axis at most; in a scene wider than that the noise is mirrored back and forth.
 MAX_CELLS = 64
 
 
@@ -16,27 +16,17 @@ def smooth_noise(points: np.ndarray, grain: float, random: np.random.Generator) 
     """(N, 3) float32: at each point a vector that changes slowly from place to place.
 
     Gaussian noise of unit variance on a grid of ``grain`` metres, twice blurred by a mean of three
-    along each axis, and trilinear in between. On axes longer than 64 cells the noise repeats.
+    along each axis, and trilinear in between.
     """
     place = (points.astype(np.float64) - points.min(axis=0)) / grain
-    cell = np.floor(place)
-    fraction = (place - cell).astype(np.float32)
-    size = np.minimum(cell.max(axis=0).astype(int) + 2, MAX_CELLS)
-    noise = random.standard_normal((*size, 3), np.float32)
+    size = np.minimum(place.max(axis=0) + 3, MAX_CELLS).astype(int)
+    noise = torch.from_numpy(random.standard_normal((1, 3, *size), np.float32))
     for _ in range(2):
-        for axis in range(3):
-            sides = [(0, 0)] * 4
-            sides[axis] = (1, 1)
-            padded = np.pad(noise, sides)
-            length = noise.shape[axis]
-            shifted = [np.take(padded, range(i, i + length), axis) for i in range(3)]
-            noise = (shifted[0] + shifted[1] + shifted[2]) / np.float32(3)
-
-    flat = noise.reshape(-1, 3)
-    result = np.zeros((len(points), 3), np.float32)
-    for corner in itertools.product((0, 1), repeat=3):
-        index = (cell + corner).astype(np.int64) % size
-        row = (index[:, 0] * size[1] + index[:, 1]) * size[2] + index[:, 2]
-        share = np.where(corner, fraction, 1 - fraction).prod(axis=1, keepdims=True)
-        result += share * flat[row]
-    return result
+        noise = F.avg_pool3d(noise, kernel_size=3, stride=1, padding=1)
+    # grid_sample wants -1..1 from the first value to the last, the last axis first
+    share = torch.from_numpy((place / (size - 1) * 2 - 1).astype(np.float32))
+    where = share.flip(1)[None, :, None, None]
+    sampled = F.grid_sample(
+        noise, where, mode="bilinear", padding_mode="reflection", align_corners=True
+    )
+    return sampled[0, :, :, 0, 0].T.contiguous().numpy()
