@@ -44,6 +44,7 @@ class BagScans(ScanDataset):
     """
 
     ordered = True
+    sensor_at_origin = True
 
     def __init__(
         self,

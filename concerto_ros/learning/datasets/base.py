@@ -26,9 +26,11 @@ class ScanDataset(Sequence, ABC):
     entries: what is to be read, one per scan.
     parts: rows of ``train``, ``val`` and ``test`` where the data set is divided by itself.
     ordered: neighbouring scans show nearly the same, so that one drawn among them is no fair test.
+    sensor_at_origin: points are seen from their origin, which normals therefore face.
     """
 
     ordered = False
+    sensor_at_origin = False
 
     def __init__(
         self,

@@ -47,6 +47,7 @@ class SemanticKittiScans(ScanDataset):
     """
 
     ordered = True
+    sensor_at_origin = True
 
     def __init__(
         self,
