@@ -65,7 +65,7 @@ def write(path, messages, storage=StoragePlugin.SQLITE3):
             writer.write(connections[topic], time, STORE.serialize_cdr(message, kind))
 
 
-def drive(frames=5, with_transforms=True):
+def drive(frames=5, with_transforms=True, away=0.0):
     """A LiDAR one metre up that drives along x, turned by 90 degrees to the left."""
     half = np.sqrt(0.5)
     turn = np.array([[0, -1, 0], [1, 0, 0], [0, 0, 1]])
@@ -73,14 +73,14 @@ def drive(frames=5, with_transforms=True):
         time = START + i * STEP
         where = np.array([0.1 * i, 0.0, 1.0])
         if with_transforms:
-            yield "/tf", time, transform("map", "lidar", where, (0, 0, half, half), time)
+            yield "/tf", time, transform("map", "lidar", where + away, (0, 0, half, half), time)
         yield "/points", time, cloud((PLACE - where) @ turn, time)
 
 
-def recorded(tmp_path, messages, storage=StoragePlugin.SQLITE3, truth=TRUTH):
+def recorded(tmp_path, messages, storage=StoragePlugin.SQLITE3, truth=TRUTH, away=0.0):
     write(tmp_path / "bag", messages, storage)
     rgb = np.zeros((len(PLACE), 3), np.uint8)
-    write_labelled_ply(tmp_path / "map.ply", PLACE, rgb, label=truth)
+    write_labelled_ply(tmp_path / "map.ply", PLACE + away, rgb, label=truth)
     return tmp_path
 
 
@@ -98,6 +98,14 @@ def test_each_frame_takes_the_labels_of_the_map_it_sees(tmp_path, storage):
         np.testing.assert_array_equal(scan.labels, TRUTH[seen])
         # along the map's axes, from the sensor
         np.testing.assert_allclose(scan.points, PLACE[seen] - [0.1 * i, 0, 1], atol=1e-5)
+
+
+def test_a_georeferenced_map_keeps_its_millimetres(tmp_path):
+    away = np.array([400_000.25, 5_000_000.5, 120.0])
+    data = open_all(recorded(tmp_path, drive(2, away=away), away=away), tolerance=0.002)
+    seen = np.linalg.norm(PLACE - [0.1, 0, 1], axis=1) >= 1.0
+    np.testing.assert_array_equal(data[1].labels, TRUTH[seen])
+    np.testing.assert_allclose(data[1].points, PLACE[seen] - [0.1, 0, 1], atol=1e-5)
 
 
 def test_points_away_from_the_map_have_no_label(tmp_path):

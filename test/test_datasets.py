@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import argparse
+import inspect
 import pickle
 
 import numpy as np
@@ -15,6 +17,7 @@ from concerto_ros.cloud.ply import write_labelled_ply
 from concerto_ros.labels import UNLABELLED
 from concerto_ros.learning.datasets import Cached, DataError, open_dataset
 from concerto_ros.learning.datasets.arrays import make_scan
+from concerto_ros.learning.datasets.options import add_data_arguments, data_options
 from concerto_ros.learning.datasets.splits import part_of
 
 COUNT = 40
@@ -271,6 +274,18 @@ def test_wrong_arguments_are_named(tmp_path, wrong):
     npz(tmp_path / "a.npz")
     with pytest.raises(ValueError, match=next(iter(wrong))):
         open_dataset(tmp_path, **wrong)
+
+
+def test_the_options_of_a_command_are_those_of_open_dataset(tmp_path):
+    npz(tmp_path / "a.npz", labels=LABELS + 7, truth=LABELS)
+    parser = argparse.ArgumentParser()
+    add_data_arguments(parser)
+    plain = data_options(parser.parse_args([]))
+    keywords = inspect.signature(open_dataset).parameters
+    assert {name: keywords[name].default for name in plain} == plain
+    given = parser.parse_args(["--label-field", "truth", "--ignore-index", "1", "3"])
+    labels = open_dataset(tmp_path, **data_options(given))[0].labels
+    np.testing.assert_array_equal(labels, np.where(LABELS % 2, UNLABELLED, LABELS))
 
 
 def test_a_folder_without_scans_says_what_is_wanted(tmp_path):

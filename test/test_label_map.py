@@ -105,6 +105,14 @@ def test_a_map_file_says_what_each_value_means(tmp_path):
         label_map.apply(np.array([0]), "scan")
 
 
+def test_classes_are_called_as_the_data_is(tmp_path):
+    own = tmp_path / "warehouse" / "label_map.yaml"
+    own.parent.mkdir()
+    own.write_text("classes: [floor]")
+    assert LabelMap.load(own).classes.name == "warehouse"
+    assert LabelMap.load(written(tmp_path, "classes: [floor]")).classes.name == "map"
+
+
 def test_values_that_are_not_listed_can_be_ignored(tmp_path):
     path = written(tmp_path, "classes: [floor, wall]\nmap: {10: floor}\nothers: ignore")
     assert LabelMap.load(path).apply(np.array([10, 3, 99]), "scan").tolist() == [0, 255, 255]

@@ -179,7 +179,8 @@ def _classes(path: Path, value: object) -> LabelSet:
         raise _wrong(path, "classes", value, wanted)
     if IGNORE in value:
         raise _wrong(path, "classes", value, f"no class named {IGNORE}")
-    return named_classes(value, path.stem)
+    folder = path.resolve().parent
+    return named_classes(value, folder.name if path.stem == "label_map" else path.stem)
 
 
 def _label_set(name: str | Path, folder: Path) -> LabelSet:

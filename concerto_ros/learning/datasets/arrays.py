@@ -24,8 +24,8 @@ def make_scan(
     """A scan of the arrays of a file, or DataError naming the file ``where`` and the array.
 
     Points (N, 3) and labels (N,), uint8 already, have to be there and finite. Colours (N, 3) may
-    be 0..255, fractions up to 1, or 16-bit; normals (N, 3) become unit. Points too far away for
-    float32 are moved to the origin by whole metres.
+    be 0..255, fractions up to 1, or 16-bit; normals (N, 3) become unit, NaN in either becomes
+    zero. Points too far away for float32 are moved to the origin by whole metres.
     """
     points = rows_of(where, "points", points, None)
     if not len(points):

@@ -87,7 +87,7 @@ class BagScans(ScanDataset):
     def read(self, entry: tuple[Moment, ...]) -> Scan:
         name = self.name_of(entry)
         try:
-            frames = [self.recording.read(moment) for moment in entry]
+            frames = [self.recording.read(moment, self._map.corner) for moment in entry]
         except InputError as error:
             raise DataError(f"{self.recording.path}: {name}: {error}") from None
         points = np.concatenate([frame.points for frame in frames])
@@ -118,7 +118,7 @@ class BagScans(ScanDataset):
 
 
 class LabelledMap:
-    """Points (M, 3) in metres with labels (M,), asked by place."""
+    """Points (M, 3) in metres with labels (M,), asked by place relative to its ``corner`` (3,)."""
 
     def __init__(self, points: np.ndarray, labels: np.ndarray, where: str):
         import open3d as o3d
@@ -127,8 +127,8 @@ class LabelledMap:
             raise DataError(f"{where}: holds no points, or a coordinate that is NaN or infinite")
         self._labels = labels
         # Relative to the corner, so that float32 holds the millimetres of a georeferenced map.
-        self._corner = np.floor(points.min(axis=0).astype(np.float64))
-        local = np.ascontiguousarray(points - self._corner, np.float32)
+        self.corner = np.floor(points.min(axis=0).astype(np.float64))
+        local = np.ascontiguousarray(points - self.corner, np.float32)
         self._search = o3d.core.nns.NearestNeighborSearch(o3d.core.Tensor(local))
         self._search.knn_index()
 
@@ -136,8 +136,8 @@ class LabelledMap:
         """(N,) label of the nearest point of the map within ``tolerance`` metres, else 255."""
         import open3d as o3d
 
-        local = np.ascontiguousarray(points - self._corner, np.float32)
-        rows, squared = self._search.knn_search(o3d.core.Tensor(local), 1)
+        wanted = np.ascontiguousarray(points, np.float32)
+        rows, squared = self._search.knn_search(o3d.core.Tensor(wanted), 1)
         near = squared.numpy()[:, 0] <= tolerance**2
         return np.where(near, self._labels[rows.numpy()[:, 0]], UNLABELLED).astype(np.uint8)
 

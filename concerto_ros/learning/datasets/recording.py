@@ -10,6 +10,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
+
 from concerto_ros.cloud.bag import Bag, open_bag
 from concerto_ros.cloud.bag_inputs import (
     CAMERA_INFO,
@@ -71,8 +73,12 @@ class Recording:
             tree = _transforms(bag)
             self.moments = self._placed(bag, inputs, tree, round(every * 1e9))
 
-    def read(self, moment: Moment) -> Frame:
-        """The frame, in the map's frame. Raises InputError where it cannot be decoded."""
+    def read(self, moment: Moment, corner: np.ndarray) -> Frame:
+        """The frame along the axes of the map's frame, relative to ``corner`` (3,) in it.
+
+        A corner near the sensor keeps the millimetres of a georeferenced frame. Raises InputError
+        where the frame cannot be decoded.
+        """
         with open_bag(self.path) as bag:
             messages = [_message(bag, topic, time) for topic, time in moment.messages]
         limits = {"min_range": self.preset.min_range, "max_range": self.preset.max_range}
@@ -88,7 +94,8 @@ class Recording:
                 rectified="rect" in moment.topic.rpartition("/")[2],
                 **limits,
             )
-        return frame.transformed(moment.place.rotation, moment.place.translation, self.map_frame)
+        place = moment.place
+        return frame.transformed(place.rotation, place.translation - corner, self.map_frame)
 
     def _placed(
         self, bag: Bag, inputs: BagInputs, tree: TransformTree, every: int
