@@ -21,7 +21,7 @@ from concerto_ros.cloud.bag_inputs import (
     find_inputs,
 )
 from concerto_ros.cloud.depth import depth_frame
-from concerto_ros.cloud.frame import Frame
+from concerto_ros.cloud.frame import Frame, InputError
 from concerto_ros.cloud.model_input import Preset
 from concerto_ros.cloud.pairing import StampPairer
 from concerto_ros.cloud.point_cloud2 import decode_point_cloud
@@ -155,7 +155,10 @@ def _found(bag: Bag, inputs: BagInputs) -> Iterator[tuple[str, int, tuple, tuple
                 message = message or bag.deserialize(raw, kind)
             else:
                 message = SimpleNamespace(header=_header(raw), time=time)
-            pair = pairer.add(kinds[topic], message)
+            try:
+                pair = pairer.add(kinds[topic], message)
+            except InputError:  # a stamp that is none
+                continue
             if pair is None or (camera.depth_info and camera not in depth_infos):
                 continue
             color, depth = pair.color, pair.depth
@@ -167,7 +170,7 @@ def _found(bag: Bag, inputs: BagInputs) -> Iterator[tuple[str, int, tuple, tuple
 
 def _header(raw: bytes) -> SimpleNamespace:
     """The std_msgs/Header that begins a message: four bytes of CDR, then stamp and frame."""
-    order = "little" if raw[1] & 1 else "big"
+    order = "little" if raw[:2].endswith(b"\1") else "big"
     second, nanosecond, length = (
         int.from_bytes(raw[at : at + 4], order, signed=at == 4) for at in (4, 8, 12)
     )
