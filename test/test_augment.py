@@ -193,6 +193,21 @@ def test_colours_and_normals_are_dropped_whole():
     assert augment.DropNormals(1.0)(scan, np.random.default_rng(0)).normals is None
 
 
+def test_mixing_joins_neighbours_with_all_that_is_theirs():
+    a, b, c = room(50, 1), room(30, 2, colors=False), room(20, 3, normals=False)
+    both, last = augment.mix([a, b, c], np.random.default_rng(0), probability=1.0)
+    assert last is c and len(both) == 80
+    np.testing.assert_array_equal(both.points, np.concatenate([a.points, b.points]))
+    np.testing.assert_array_equal(both.labels, np.concatenate([a.labels, b.labels]))
+    np.testing.assert_array_equal(both.colors[:50], a.colors)
+    assert (both.colors[50:] == 0).all() and both.normals.any(axis=1).all()
+    assert augment.mix([a, b], np.random.default_rng(0), probability=0.0) == [a, b]
+    bare = augment.joined(room(2, colors=False), b)
+    assert bare.colors is None and bare.normals is not None
+    random = np.random.default_rng(0)
+    assert 740 < sum(len(augment.mix([c, c], random)) == 1 for _ in range(1000)) < 860
+
+
 def test_smooth_noise_is_smooth_and_of_the_blurred_strength():
     points = np.random.default_rng(0).uniform(0, 4, (4000, 3)).astype(np.float32)
     step = np.float32(0.01) * np.ones(3, np.float32) / np.sqrt(np.float32(3))

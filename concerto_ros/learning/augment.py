@@ -9,7 +9,7 @@ normals turn with the points.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -249,6 +249,43 @@ def outdoor(voxel_size: float = 0.05, max_voxels: int = 120_000) -> Compose:
             Jitter(0.0125, 0.05),
             CropSphere(max_voxels, voxel_size),
         )
+    )
+
+
+def mix(
+    scans: Sequence[Scan], random: np.random.Generator, probability: float = 0.8
+) -> list[Scan]:
+    """Lay neighbouring scans of a batch over each other in pairs, each pair with ``probability``.
+
+    Two rooms in one place: what a thing is must be told from the thing more than from the room
+    (Nekrasov et al., "Mix3D", 3DV 2021). To be done after the other augmentations, as the scans
+    have to be centred alike. Of an odd number the last stays by itself.
+    """
+    result = []
+    for first in range(0, len(scans), 2):
+        pair = list(scans[first : first + 2])
+        result += [joined(*pair)] if len(pair) == 2 and random.random() < probability else pair
+    return result
+
+
+def joined(one: Scan, other: Scan) -> Scan:
+    """The points of both; a colour or normal that only one of them has is zero in the other."""
+    values = {}
+    for name in ("colors", "normals"):
+        pair = [getattr(one, name), getattr(other, name)]
+        given = next((value for value in pair if value is not None), None)
+        if given is not None:
+            values[name] = np.concatenate(
+                [
+                    np.zeros((len(scan), 3), given.dtype) if value is None else value
+                    for scan, value in zip((one, other), pair, strict=True)
+                ]
+            )
+    return Scan(
+        f"{one.name} + {other.name}",
+        np.concatenate([one.points, other.points]),
+        np.concatenate([one.labels, other.labels]),
+        **values,
     )
 
 
