@@ -49,14 +49,18 @@ def read_tensors(path: Path) -> dict[str, Any]:
 def save_encoder(path: Path, encoder: Encoder) -> None:
     """Write an encoder, with its decoder if it has one, as the official files are.
 
-    ``{"config", "state_dict"}``; :func:`~concerto_ros.ptv3.load_encoder` reads it back.
+    ``{"config", "state_dict"}``; :func:`~concerto_ros.ptv3.load_encoder` reads it back. Beside
+    them ``grid_size``, metres, where the encoder knows on which voxels it was trained.
     """
     config = {
         field.name: _plain(getattr(encoder.config, field.name))
         for field in fields(encoder.config)
         if field.name != "rotary"  # the official files tell it by their state dict
     }
-    write_file(path, {"config": config, "state_dict": _cpu(encoder.state_dict())})
+    content = {"config": config, "state_dict": _cpu(encoder.state_dict())}
+    if encoder.grid_size is not None:
+        content["grid_size"] = float(encoder.grid_size)
+    write_file(path, content)
 
 
 def save_head(path: Path, head: LinearHead) -> None:

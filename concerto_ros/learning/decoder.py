@@ -42,7 +42,12 @@ def with_decoder(encoder: Encoder, seed: int = 0) -> Encoder:
     """
     if not encoder.config.enc_mode:
         return encoder
-    result = Encoder(decoder_config(encoder.config), name=encoder.name, trained=encoder.trained)
+    result = Encoder(
+        decoder_config(encoder.config),
+        name=encoder.name,
+        trained=encoder.trained,
+        grid_size=encoder.grid_size,
+    )
     randomise(result.dec, seed)
     like = next(encoder.parameters())
     result.to(device=like.device, dtype=like.dtype)

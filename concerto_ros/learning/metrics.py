@@ -29,16 +29,13 @@ class Confusion:
             raise ValueError(f"predicted has {len(predicted)} rows, true {len(true)}")
         known = true != UNLABELLED
         predicted, true = predicted[known].astype(np.int64), true[known].astype(np.int64)
-        predicted = np.where(predicted == UNLABELLED, self.num_classes, predicted)
-        for name, value, limit in (
-            ("true", true, self.num_classes),
-            ("predicted", predicted, self.num_classes + 1),
-        ):
-            if len(value) and not 0 <= value.min() <= value.max() < limit:
-                wrong = value.min() if value.min() < 0 else value.max()
+        for name, value in (("true", true), ("predicted", predicted[predicted != UNLABELLED])):
+            wrong = value[(value < 0) | (value >= self.num_classes)]
+            if len(wrong):
                 raise ValueError(
-                    f"{name} holds label {wrong}, wanted 0 to {self.num_classes - 1} or 255"
+                    f"{name} holds label {wrong[0]}, wanted 0 to {self.num_classes - 1} or 255"
                 )
+        predicted = np.where(predicted == UNLABELLED, self.num_classes, predicted)
         size = self.num_classes * (self.num_classes + 1)
         flat = np.bincount(true * (self.num_classes + 1) + predicted, minlength=size)
         self.matrix += flat.reshape(self.matrix.shape)

@@ -109,7 +109,8 @@ def train(
         outcome = _run(method, Segmenter(encoder, head), data, validation, collate, recipe)
     if method == "lora":
         merge_lora(encoder)
-    encoder.trained = head.trained = True
+    if method != "head":
+        encoder.grid_size, encoder.trained = collate.voxel_size, True
     return (
         encoder.eval().requires_grad_(False),
         head.eval().requires_grad_(False),

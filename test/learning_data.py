@@ -1,0 +1,54 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Scans and encoders small enough to learn from within a test."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from concerto_ros.cloud.model_input import Convention, convention_for
+from concerto_ros.learning.scan import Scan
+from concerto_ros.ptv3 import Encoder, PTv3Config
+from concerto_ros.ptv3.checkpoint import untrained_encoder
+
+INDOOR = convention_for("indoor", rotary=False)
+VEHICLE = Convention(scale=0.2, centre="vehicle")
+
+CONFIG = PTv3Config(
+    in_channels=9,
+    order=("z", "hilbert-trans"),
+    stride=(2, 2),
+    enc_depths=(1, 1, 1),
+    enc_channels=(16, 32, 48),
+    enc_num_head=(1, 2, 3),
+    enc_patch_size=(64, 64, 64),
+    enc_mode=True,
+)
+
+
+def small_encoder(seed: int = 0, config: PTv3Config = CONFIG) -> Encoder:
+    return untrained_encoder(config, name="small", seed=seed)
+
+
+def box_scan(
+    seed: int = 0, size: int = 1500, *, colors: bool = True, normals: bool = True
+) -> Scan:
+    """A floor (0), a wall (1) and a box (2) at a random place; a tenth without a label."""
+    random = np.random.default_rng(seed)
+    part = random.integers(0, 3, size)
+    points = random.uniform(0, 2, (size, 3))
+    points[part == 0, 2] = 0
+    points[part == 1, 1] = 2
+    inside = part == 2
+    points[inside] = points[inside] / 4 + random.uniform(0.2, 1.2, 3)
+    labels = np.where(random.random(size) < 0.1, 255, part).astype(np.uint8)
+    normal = np.eye(3, dtype=np.float32)[[2, 1, 0]][part]
+    tint = np.array([[200, 180, 160], [230, 230, 230], [60, 90, 160]])[part]
+    tint = np.clip(tint + random.normal(0, 20, (size, 3)), 0, 255).astype(np.uint8)
+    return Scan(
+        f"box{seed}",
+        points.astype(np.float32),
+        labels,
+        tint if colors else None,
+        normal if normals else None,
+    )
