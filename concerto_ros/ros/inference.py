@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection
 
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
+from concerto_ros.memory import release_unused_memory
 from concerto_ros.pipeline import Prediction, SemanticPipeline
 from concerto_ros.ros.statistics import Statistics
 from concerto_ros.settings import Settings
@@ -18,6 +19,9 @@ from concerto_ros.stopwatch import Stopwatch
 
 #: How often the thread looks whether a subscriber has come, seconds.
 SUBSCRIBER_POLL = 0.1
+
+#: How often memory that is not in use goes back to the system, seconds.
+RELEASE_PERIOD = 2.0
 
 
 class Inference:
@@ -66,6 +70,7 @@ class Inference:
 
     def _run(self) -> None:
         answered: frozenset[str] = frozenset()
+        released = time.monotonic()
         while not self._stop.is_set():
             fresh = self._new_frame.wait(SUBSCRIBER_POLL)
             wanted = self._wanted_now()
@@ -80,6 +85,9 @@ class Inference:
             self._new_frame.clear()
             if self._infer(wanted):
                 answered = wanted
+            if start - released >= RELEASE_PERIOD:
+                release_unused_memory()
+                released = start
             self._stop.wait(start + 1.0 / self._settings().rate - time.monotonic())
 
     def _wanted_now(self) -> frozenset[str]:

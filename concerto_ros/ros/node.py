@@ -18,6 +18,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image, PointCloud2
 
+from concerto_ros.memory import release_unused_memory
 from concerto_ros.msg import PerceptionStatus, SemanticClasses
 from concerto_ros.pipeline import Prediction, SemanticPipeline
 from concerto_ros.ros.diagnostics import Model, diagnostics, status_message
@@ -221,6 +222,7 @@ class PerceptionNode(LifecycleNode):
         self._status_output = self._classes_output = self._legend_output = None
         self._sources, self._transforms, self._pipeline = (), None, None
         self._statistics = self._model = None
+        release_unused_memory()
 
     def _on_clock_jump(self, _jump) -> None:
         if self._intake is not None:

@@ -71,7 +71,7 @@ class Source(ABC):
 
     def close(self) -> None:
         """Ignore messages from now on."""
-        self._wake = None
+        self._wake = self._drop = None
 
     @property
     def has_mail(self) -> bool:
@@ -186,8 +186,9 @@ class CameraSource(Source):
 
     def _on(self, kind: str) -> Callable[[Any], None]:
         def receive(message: Any) -> None:
+            drop = self._drop
             # A driver may send camera_info only once, before the node is activated.
-            if self._wake is None and kind != "info":
+            if drop is None and kind != "info":
                 return
             with self._pairer_lock:
                 before = self._pairer.dropped
@@ -195,12 +196,14 @@ class CameraSource(Source):
                     pair = self._pairer.add(kind, message)
                 except InputError as error:
                     self._statistics.received(self.name)
-                    self._drop(self, error.reason, str(error))
+                    drop(self, error.reason, str(error))
                     return
                 lost = self._pairer.dropped - before
+            if drop is None:
+                return
             if lost:
                 self._statistics.received(self.name, lost)
-                self._drop(self, "unpaired", REASONS["unpaired"], lost)
+                drop(self, "unpaired", REASONS["unpaired"], lost)
             if pair is not None:
                 self._put(pair)
 
