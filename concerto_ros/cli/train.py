@@ -109,6 +109,9 @@ def _add_training_arguments(parser: argparse.ArgumentParser, method: str) -> Non
     )
     if method == "head":
         number("views", int, "versions of each scan: itself, the others augmented")
+    if method != "head":
+        text = "probability with which two augmented scans of a batch are laid over each other"
+        number("mix", float, text, 0.8)
     if method == "lora":
         number("rank", int, "of the adapters")
         number("alpha", float, "of the adapters")
@@ -142,7 +145,12 @@ def run(arguments: argparse.Namespace) -> int:
         f"{len(data)} scans to learn {len(data.classes)} classes from, {len(validation)} to test "
         f"on; {METHODS[arguments.method][0]}, voxels of {voxel_size} m, encoder {encoder.name}"
     )
-    collate = ScanCollate(convention, voxel_size, _augmentation(arguments, voxel_size))
+    collate = ScanCollate(
+        convention,
+        voxel_size,
+        _augmentation(arguments, voxel_size),
+        mix=getattr(arguments, "mix", 0.0),
+    )
     encoder, head, outcome = train(
         arguments.method,
         encoder,

@@ -69,18 +69,20 @@ def make_batch(scans: Sequence[Scan], convention: Convention, voxel_size: float)
     return Batch(feat, grid_coord, coord, torch.from_numpy(ends), labels, inverse)
 
 
-def with_normals(scan: Scan, voxel_size: float) -> Scan:
-    """The scan with normals, fitted to its voxels and turned to its middle where it has none.
+def with_normals(scan: Scan, voxel_size: float, sensor: np.ndarray | None = None) -> Scan:
+    """The scan with normals, where it has none fitted to its voxels, facing the ``sensor`` (3,).
 
-    That is what the pipeline does with a cloud whose sensor is not known. Done once per scan, not
-    once per step: a search costs more than the encoder's own geometry.
+    Without a sensor they face the middle of the scan, as the pipeline's do with a cloud whose
+    sensor is not known. Done once per scan, not once per step: a search costs more than the
+    encoder's own geometry.
     """
     if scan.normals is not None or not len(scan):
         return scan
     seen = grid_sample(scan.points, voxel_size)
     points = _mean_points(seen, voxel_size)
-    middle = (scan.points.min(axis=0) + scan.points.max(axis=0)) / 2
-    toward = unit_vectors((middle - points).astype(np.float32))
+    if sensor is None:
+        sensor = (scan.points.min(axis=0) + scan.points.max(axis=0)) / 2
+    toward = unit_vectors((sensor - points).astype(np.float32))
     fitted = neighbourhood_normals(points, toward)
     normals = fitted[_rows(scan, seen.index, voxel_size)]
     return Scan(scan.name, scan.points, scan.labels, scan.colors, normals.astype(np.float32))

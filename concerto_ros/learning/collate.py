@@ -11,6 +11,7 @@ import numpy as np
 
 from concerto_ros.cloud.model_input import Convention
 from concerto_ros.labels import LabelSet
+from concerto_ros.learning.augment import mix
 from concerto_ros.learning.batch import Batch, make_batch, with_normals
 from concerto_ros.learning.scan import Scan
 
@@ -20,23 +21,33 @@ Augment = Callable[[Scan, np.random.Generator], Scan]
 
 @dataclass(frozen=True)
 class ScanCollate:
-    """Augments each scan, where a generator is given, and grid-samples it."""
+    """Augments each scan, where a generator is given, and grid-samples it.
+
+    ``mix`` is the probability with which two augmented scans of a batch are laid over each other.
+    """
 
     convention: Convention
     voxel_size: float
     augment: Augment | None = None
+    mix: float = 0.0
 
     def __call__(self, scans: Sequence[Scan], generator: np.random.Generator | None) -> Batch:
         if self.augment is not None and generator is not None:
             scans = [self.augment(scan, generator) for scan in scans]
+            if self.mix:
+                scans = mix(scans, generator, self.mix)
         return make_batch(scans, self.convention, self.voxel_size)
 
 
 class FittedNormals(Sequence):
-    """The scans of a data set, with fitted normals where they have none, as the pipeline does."""
+    """The scans of a data set, with fitted normals where they have none, as the pipeline does.
+
+    They face the origin where the data set says that its scans are seen from there.
+    """
 
     def __init__(self, data: Sequence[Scan], voxel_size: float):
         self.data, self.voxel_size = data, voxel_size
+        self._sensor = np.zeros(3) if getattr(data, "sensor_at_origin", False) else None
 
     @property
     def classes(self) -> LabelSet:
@@ -47,4 +58,4 @@ class FittedNormals(Sequence):
         return len(self.data)
 
     def __getitem__(self, index: int) -> Scan:
-        return with_normals(self.data[index], self.voxel_size)
+        return with_normals(self.data[index], self.voxel_size, self._sensor)
