@@ -53,7 +53,9 @@ class _Convolve(torch.autograd.Function):
         ctx.save_for_backward(feat, matrices)
         ctx.neighbours = neighbours
         result = torch.addmm(bias, feat, matrices[_CENTRE])
-        return _add_neighbours(result, feat, matrices, neighbours)
+        if not len(neighbours.sources):
+            return result
+        return result + _summed(_products(feat, matrices, neighbours), neighbours)
 
     @staticmethod
     @once_differentiable
@@ -61,35 +63,37 @@ class _Convolve(torch.autograd.Function):
         feat, matrices = ctx.saved_tensors
         neighbours = ctx.neighbours
         grad = grad.contiguous()
+        for_feat, for_matrices, for_bias, _ = ctx.needs_input_grad
+        sources = neighbours.sources.split(neighbours.counts)
+        targets = sources[13:] + sources[:13]  # those of the mirrored run, in the same order
         grad_feat = grad_matrices = grad_bias = None
-        if ctx.needs_input_grad[0]:
+        if for_feat:
             mirrored = matrices.flip(0).transpose(1, 2).contiguous()
             grad_feat = torch.mm(grad, mirrored[_CENTRE])
-            grad_feat = _add_neighbours(grad_feat, grad, mirrored, neighbours)
-        if ctx.needs_input_grad[1]:
+            products = grad.new_empty(len(neighbours.sources), feat.shape[1])
+            runs = products.split(neighbours.counts)
+        if for_matrices:
             grad_matrices = torch.zeros_like(matrices)
             torch.mm(feat.t(), grad, out=grad_matrices[_CENTRE])
-            # The targets of a run are the sources of the mirrored run, in the same order.
-            sources = neighbours.sources.split(neighbours.counts)
-            targets = sources[13:] + sources[:13]
-            for run, k in enumerate(KERNEL_ORDER):
-                if len(sources[run]):
-                    inputs = feat.index_select(0, sources[run])
-                    torch.mm(
-                        inputs.t(), grad.index_select(0, targets[run]), out=grad_matrices[k]
-                    )
-        if ctx.needs_input_grad[2]:
+        for run, k in enumerate(KERNEL_ORDER):
+            if not len(sources[run]) or not (for_feat or for_matrices):
+                continue
+            gathered = grad.index_select(0, sources[run])
+            if for_feat:
+                torch.mm(gathered, mirrored[k], out=runs[run])
+            if for_matrices:  # seen from the mirrored run, whose targets these rows are
+                inputs = feat.index_select(0, targets[run])
+                torch.mm(inputs.t(), gathered, out=grad_matrices[26 - k])
+        if for_feat and len(neighbours.sources):
+            grad_feat += _summed(products, neighbours)
+        if for_bias:
             grad_bias = grad.sum(0)
         return grad_feat, grad_matrices, grad_bias, None
 
 
-def _add_neighbours(
-    result: torch.Tensor, feat: torch.Tensor, matrices: torch.Tensor, neighbours: Neighbours
-) -> torch.Tensor:
-    if not len(neighbours.sources):
-        return result
-    products = _products(feat, matrices, neighbours)
-    return result + functional.embedding_bag(
+def _summed(products: torch.Tensor, neighbours: Neighbours) -> torch.Tensor:
+    """(P, C) -> (N, C): the products of each target, in a fixed order."""
+    return functional.embedding_bag(
         neighbours.pairs, products, neighbours.starts, mode="sum", include_last_offset=True
     )
 
