@@ -24,7 +24,15 @@ SHARE = Path(__file__).resolve().parents[1]
 NODE_NAME = "concerto"
 
 #: Arguments that are parameters of the node, under the same name.
-PARAMETERS = ("preset", "checkpoint", "head", "device", "fixed_frame", "robot_frame")
+PARAMETERS = (
+    "preset",
+    "checkpoint",
+    "head",
+    "label_set",
+    "device",
+    "fixed_frame",
+    "robot_frame",
+)
 
 #: Either variable names the profile that Fast DDS reads, the second in its newer releases alone.
 PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
@@ -63,6 +71,17 @@ ARGUMENTS = (
         "head",
         default_value="",
         description="Linear head: a file or an official name.",
+    ),
+    DeclareLaunchArgument(
+        "label_set",
+        default_value="",
+        description="Names and colours of the head's classes: a shipped set, e.g. scannet20, "
+        "or a file.",
+    ),
+    DeclareLaunchArgument(
+        "voxel_size",
+        default_value="",
+        description="Edge of a voxel in metres, e.g. the one that a head was trained with.",
     ),
     DeclareLaunchArgument(
         "device",
@@ -140,6 +159,8 @@ def start(context: LaunchContext) -> list[Action]:
     overrides: dict[str, object] = {
         name: ParameterValue(given[name], value_type=str) for name in PARAMETERS if given[name]
     }
+    if given["voxel_size"]:
+        overrides["voxel_size"] = float(given["voxel_size"])
     if given["cloud_topic"]:
         overrides |= {"clouds": ["cloud"], "clouds.cloud.topic": given["cloud_topic"]}
     if given["camera"]:

@@ -17,7 +17,7 @@ HELP = "label a .ply, .pcd, .npz or .las file"
 AXES = {"x": 0, "y": 1, "z": 2}
 
 #: Options that are parameters of the same name.
-SETTINGS = ("preset", "checkpoint", "head", "label_set", "device", "precision")
+SETTINGS = ("preset", "voxel_size", "checkpoint", "head", "label_set", "device", "precision")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,7 +44,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     for name in SETTINGS:
         parser.add_argument(
-            f"--{name.replace('_', '-')}", default=DEFAULTS[name], help=about(name).text
+            f"--{name.replace('_', '-')}",
+            type=type(DEFAULTS[name]),
+            default=DEFAULTS[name],
+            help=about(name).text,
         )
 
 
