@@ -40,10 +40,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_demo_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--out", type=Path, default=Path("out/demo_model"), help="folder to write to"
+        "--out",
+        type=Path,
+        default=Path("out/demo_model"),
+        help="folder for the rooms and the state of the run (default out/demo_model)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of every random choice (default 0)")
-    parser.add_argument("--minutes", type=float, help="end after this time (default: no limit)")
+    parser.add_argument(
+        "--write", type=Path, help="file to write the model to (default: that of the package)"
+    )
+    for name, kind, text in (
+        ("rooms", int, "rooms to learn from"),
+        ("steps", int, "steps of the optimiser"),
+        ("minutes", float, "end after this time"),
+    ):
+        parser.add_argument(f"--{name}", type=kind, help=f"{text} (default: as it was trained)")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default auto)")
 
 
@@ -125,9 +135,7 @@ def _add_training_arguments(parser: argparse.ArgumentParser, method: str) -> Non
 def run(arguments: argparse.Namespace) -> int:
     """Train, evaluate and write."""
     if arguments.method == "demo":
-        from concerto_ros.learning.demo_model import train as train_demo
-
-        return train_demo(arguments)
+        return _train_demo(arguments)
     from concerto_ros.cli.evaluate import ScansOfCommand, load_encoder_for
     from concerto_ros.learning.checkpoints import save_encoder, save_head
     from concerto_ros.learning.collate import ScanCollate
@@ -196,6 +204,20 @@ def run(arguments: argparse.Namespace) -> int:
         f"for the node: checkpoint:={checkpoint} head:={written[0]} label_set:={written[1]} "
         f"preset:={arguments.preset} voxel_size:={voxel_size}"
     )
+    return 0
+
+
+def _train_demo(arguments: argparse.Namespace) -> int:
+    from concerto_ros.cli.evaluate import device_of
+    from concerto_ros.learning.demo_model import train
+
+    names = ("rooms", "steps", "minutes")
+    given = {name: getattr(arguments, name) for name in names}
+    given = {name: value for name, value in given.items() if value is not None}
+    outcome = train(
+        arguments.out, device=device_of(arguments.device), output=arguments.write, **given
+    )
+    print(f"{outcome.steps} steps in {outcome.seconds / 60:.1f} minutes: {outcome.stopped}")
     return 0
 
 

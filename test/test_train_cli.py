@@ -1,0 +1,151 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""``concerto-ros train`` and ``evaluate``: from a folder of labelled scans to the node's files."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from learning_data import CONFIG, box_scan, small_encoder
+from PIL import Image
+
+from concerto_ros.cli import main
+from concerto_ros.heads import LinearHead
+from concerto_ros.labels import LabelSet
+from concerto_ros.learning.checkpoints import save_encoder, save_head
+from concerto_ros.pipeline import SemanticPipeline
+from concerto_ros.settings import Settings
+
+NAMES = ["floor", "wall", "box"]
+
+
+@pytest.fixture
+def place(tmp_path):
+    """A folder with scans, their label map and an encoder."""
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    for seed in range(4):
+        scan = box_scan(seed, 600)
+        np.savez(scans / f"{scan.name}.npz", xyz=scan.points, rgb=scan.colors, label=scan.labels)
+    colors = [[200, 0, 0], [0, 200, 0], [0, 0, 200]]
+    entries = "\n".join(
+        f"  - {{id: {i}, source_id: {i}, name: {name}, color: {colors[i]}}}"
+        for i, name in enumerate(NAMES)
+    )
+    (tmp_path / "names.yaml").write_text(f"name: boxes\ntitle: Boxes\nclasses:\n{entries}\n")
+    save_encoder(tmp_path / "encoder.pth", small_encoder())
+    return tmp_path
+
+
+def command(place, *arguments):
+    return main(
+        [
+            *arguments, "--checkpoint", str(place / "encoder.pth"), "--label-map",
+            str(place / "names.yaml"), "--voxel-size", "0.1", "--device", "cpu",
+        ]
+    )  # fmt: skip
+
+
+def trained(place, method, *options):
+    return command(
+        place, "train", method, str(place / "scans"), "--out", str(place / "out"),
+        "--steps", "20", "--validate-every", "10", *options,
+    )  # fmt: skip
+
+
+def test_a_head_is_trained_reported_and_used(place, capsys):
+    assert trained(place, "head", "--steps", "150", "--learning-rate", "0.02") == 0
+    out = place / "out"
+    said = capsys.readouterr().out
+    assert "3 scans to learn 3 classes from, 1 to test on" in said and "| box |" in said
+
+    report = json.loads((out / "report.json").read_text())
+    assert [entry["name"] for entry in report["classes"]] == NAMES
+    assert report["mIoU"] > 0.6
+    assert "| floor |" in (out / "report.md").read_text()
+    assert Image.open(out / "confusion.png").size[0] > 200
+    assert [entry.name for entry in LabelSet.load(out / "classes.yaml").classes] == NAMES
+    assert not (out / "encoder.pth").exists()
+
+    settings = Settings(
+        checkpoint=str(place / "encoder.pth"), head=str(out / "head.pth"),
+        label_set=str(out / "classes.yaml"), voxel_size=0.1, device="cpu", precision="float32",
+    )  # fmt: skip
+    scan = box_scan(9, 600)
+    prediction = SemanticPipeline.from_settings(settings).segment(scan.points, scan.colors)
+    right = (prediction.label == scan.labels)[scan.labelled]
+    assert right.mean() > 0.8
+
+    assert command(
+        place, "evaluate", str(place / "scans"), "--head", str(out / "head.pth"), "--phases", "2",
+        "--out", str(place / "evaluated"),
+    ) == 0  # fmt: skip
+    again = json.loads((place / "evaluated" / "report.json").read_text())
+    assert again["mIoU"] == pytest.approx(report["mIoU"], abs=0.1)
+    assert "mIoU" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("method", ["decoder", "lora", "full"])
+def test_other_methods_write_an_encoder_beside_the_head(place, capsys, method):
+    assert trained(place, method, "--steps", "3") == 0
+    out = place / "out"
+    assert {"head.pth", "encoder.pth", "classes.yaml", "report.md"} <= {
+        file.name for file in out.iterdir()
+    }
+    said = capsys.readouterr().out
+    assert f"checkpoint:={out / 'encoder.pth'}" in said and "voxel_size:=0.1" in said
+    scan = box_scan(9, 600)
+    settings = Settings(
+        checkpoint=str(out / "encoder.pth"), head=str(out / "head.pth"),
+        label_set=str(out / "classes.yaml"), voxel_size=0.1, device="cpu", precision="float32",
+    )  # fmt: skip
+    pipeline = SemanticPipeline.from_settings(settings)
+    assert set(pipeline.segment(scan.points).label) <= {0, 1, 2}
+
+
+def test_the_same_command_goes_on_and_another_is_refused(place, capsys):
+    assert trained(place, "head") == 0
+    first = (place / "out" / "report.json").read_text()
+    assert trained(place, "head") == 0
+    second = json.loads((place / "out" / "report.json").read_text())
+    assert second["confusion"] == json.loads(first)["confusion"]
+    assert trained(place, "head", "--steps", "40") == 1
+    said = capsys.readouterr().err
+    assert "other steps: 20 there, 40 here" in said
+
+
+def test_a_head_that_does_not_fit_is_refused_with_both_widths(place, capsys):
+    save_head(place / "head.pth", LinearHead(77, 3))
+    assert command(
+        place, "evaluate", str(place / "scans"), "--head", str(place / "head.pth")
+    ) == 1  # fmt: skip
+    said = capsys.readouterr().err
+    assert "77 channels" in said and str(sum(CONFIG.enc_channels)) in said
+
+
+def test_a_head_of_other_classes_is_refused_with_both_counts(place, capsys):
+    save_head(place / "head.pth", LinearHead(sum(CONFIG.enc_channels), 7))
+    assert command(
+        place, "evaluate", str(place / "scans"), "--head", str(place / "head.pth")
+    ) == 1  # fmt: skip
+    said = capsys.readouterr().err
+    assert "knows 7 classes" in said and "3" in said
+
+
+def test_an_encoder_without_a_head_wants_one(place, capsys):
+    assert command(place, "evaluate", str(place / "scans")) == 1
+    assert "--head" in capsys.readouterr().err
+
+
+def test_missing_data_is_named(place, capsys):
+    assert command(place, "train", "head", str(place / "nowhere")) == 1
+    assert "nowhere" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("method", ["head", "decoder", "lora", "full", "demo"])
+def test_every_method_explains_itself(capsys, method):
+    with pytest.raises(SystemExit) as stop:
+        main(["train", method, "--help"])
+    assert stop.value.code == 0 and "--minutes" in capsys.readouterr().out
