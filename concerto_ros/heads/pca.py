@@ -12,7 +12,7 @@ import torch
 #: How far mean, axes and ranges move towards those of the newest features at each call.
 _FOLLOW = 0.1
 #: How far the colour of a voxel moves towards that of its newest features at each call.
-_FOLLOW_VOXEL = 0.25
+_FOLLOW_VOXEL = 0.2
 #: Tracked directions: some more than are shown, because orthogonal iteration converges with the
 #: ratio of the last one's variance to the first one that is not tracked.
 _TRACKED = 8
