@@ -196,7 +196,10 @@ def start(context: LaunchContext) -> list[Action]:
         if given["cloud_topic"]:
             remappings.append(("/points", given["cloud_topic"]))
         frame = ["--fixed-frame", given["fixed_frame"]] if given["fixed_frame"] else []
-        actions.append(
+        # First: where RViz is not installed, launch gives up before it has started the node,
+        # which it would leave behind.
+        actions.insert(
+            0,
             Node(
                 package="rviz2",
                 executable="rviz2",
@@ -205,7 +208,7 @@ def start(context: LaunchContext) -> list[Action]:
                 remappings=remappings,
                 additional_env=environment,
                 output="log",
-            )
+            ),
         )
     return actions
 

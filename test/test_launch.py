@@ -7,6 +7,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -38,6 +39,8 @@ def test_every_argument_has_a_description_and_a_default(launch_module):
         "preset",
         "checkpoint",
         "head",
+        "label_set",
+        "voxel_size",
         "device",
         "fixed_frame",
         "robot_frame",
@@ -162,3 +165,12 @@ def test_a_parameter_file_that_is_not_there_is_refused(ros2_launch):
     process, output = ros2_launch("params_file:=/nowhere/perception.yaml")
     assert process.wait(timeout=30.0) == 1
     assert "params_file: got '/nowhere/perception.yaml'" in output.read_text(encoding="utf-8")
+
+
+@pytest.mark.skipif(shutil.which("rviz2") is not None, reason="RViz is installed")
+def test_without_rviz_nothing_is_left_behind(ros2_launch):
+    process, output = ros2_launch("rviz:=true")
+    assert process.wait(timeout=30.0) == 1
+    text = output.read_text(encoding="utf-8")
+    assert "package 'rviz2' not found" in text
+    assert "process started" not in text
