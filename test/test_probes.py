@@ -133,6 +133,19 @@ def test_a_head_of_another_width_is_refused_with_both_widths(tmp_path):
         assert str(sum(CONFIG.enc_channels)) in str(refused.value)
 
 
+def test_a_saved_config_has_the_fields_that_the_official_encoders_take(tmp_path):
+    kinds = ("depths", "channels", "num_head", "patch_size")
+    concerto = {f"{part}_{kind}" for part in ("enc", "dec") for kind in kinds}
+    concerto |= {"in_channels", "order", "stride", "mlp_ratio", "qkv_bias", "qk_scale"}
+    concerto |= {"layer_scale", "pre_norm", "enc_mode"}
+    rotary = replace(CONFIG, enc_channels=(18, 36, 72), enc_num_head=(1, 2, 4), rotary=True)
+    for config, wanted in ((CONFIG, concerto), (rotary, concerto | {"rope_base"})):
+        save_encoder(tmp_path / "encoder.pth", small_encoder(config=config))
+        assert set(torch.load(tmp_path / "encoder.pth", weights_only=True)["config"]) == wanted
+        loaded = load_encoder(tmp_path / "encoder.pth")
+        assert loaded.config == config
+
+
 # Scores level by level ------------------------------------------------------------------------
 
 

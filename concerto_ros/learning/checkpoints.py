@@ -52,11 +52,10 @@ def save_encoder(path: Path, encoder: Encoder) -> None:
     ``{"config", "state_dict"}``; :func:`~concerto_ros.ptv3.load_encoder` reads it back. Beside
     them ``grid_size``, metres, where the encoder knows on which voxels it was trained.
     """
-    config = {
-        field.name: _plain(getattr(encoder.config, field.name))
-        for field in fields(encoder.config)
-        if field.name != "rotary"  # the official files tell it by their state dict
-    }
+    # The official files tell rotary embedding by their state dict; only its models know a base.
+    unknown = {"rotary"} if encoder.rotary else {"rotary", "rope_base"}
+    names = [field.name for field in fields(encoder.config) if field.name not in unknown]
+    config = {name: _plain(getattr(encoder.config, name)) for name in names}
     content = {"config": config, "state_dict": _cpu(encoder.state_dict())}
     if encoder.grid_size is not None:
         content["grid_size"] = float(encoder.grid_size)
