@@ -58,6 +58,7 @@ class PerceptionNode(LifecycleNode):
 
     def __init__(self, **options):
         super().__init__("concerto", **options)
+        self._answer_every_transition()
         self._configured = False
         self._ros_parameters = Parameters(self, is_configured=lambda: self._configured)
         self._pipeline: SemanticPipeline | None = None
@@ -150,6 +151,26 @@ class PerceptionNode(LifecycleNode):
         self._discard()
         self._state = "unconfigured after an error"
         return SUCCESS
+
+    def _answer_every_transition(self) -> None:
+        """Refuse a transition that the present state does not have, as nodes in C++ do.
+
+        rclpy raises instead of answering, and the caller waits for ever.
+        """
+        change_state = self._service_change_state.callback
+
+        def answer(request, response):
+            before = self._state_machine.current_state
+            try:
+                return change_state(request, response)
+            except RuntimeError as error:
+                if self._state_machine.current_state != before:
+                    raise
+                self.get_logger().warning(f"transition refused in state {before[1]}: {error}")
+                response.success = False
+                return response
+
+        self._service_change_state.callback = answer
 
     def _configure(self) -> None:
         clouds, cameras = self._ros_parameters.read()
