@@ -114,6 +114,9 @@ def test_the_same_command_goes_on_and_another_is_refused(place, capsys):
     assert trained(place, "head", "--steps", "40") == 1
     said = capsys.readouterr().err
     assert "other steps: 20 there, 40 here" in said
+    save_encoder(place / "encoder.pth", small_encoder(seed=1))
+    assert trained(place, "head") == 1
+    assert "other encoder" in capsys.readouterr().err
 
 
 def test_a_head_that_does_not_fit_is_refused_with_both_widths(place, capsys):

@@ -95,7 +95,7 @@ class FeatureCache(Sequence):
         self.views = views if collate.augment is not None else 1
         self.seed = seed
         self.device = next(encoder.parameters()).device
-        self._base = _digest_of(encoder, collate)
+        self._base = hashlib.sha256(f"{fingerprint(encoder)} {collate}".encode())
         self._files: dict[int, Path] = {}
 
     def __len__(self) -> int:
@@ -134,10 +134,10 @@ class FeatureCache(Sequence):
         return file
 
 
-def _digest_of(encoder: Encoder, collate: ScanCollate):
-    digest = hashlib.sha256()
-    digest.update(f"{encoder.config} {collate}".encode())
+def fingerprint(encoder: Encoder) -> str:
+    """32 hexadecimal digits that tell encoders apart by shape and weights."""
+    digest = hashlib.sha256(str(encoder.config).encode())
     for name, value in sorted(encoder.state_dict().items()):
         digest.update(name.encode())
         digest.update(value.detach().cpu().float().contiguous().numpy().tobytes())
-    return digest
+    return digest.hexdigest()[:32]

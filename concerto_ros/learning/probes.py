@@ -7,6 +7,7 @@ Recipes (learning rates, which parameters learn) are those of the Sonata and Con
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,12 @@ from concerto_ros.heads.linear import LinearHead
 from concerto_ros.labels import UNLABELLED
 from concerto_ros.learning.collate import ScanCollate
 from concerto_ros.learning.decoder import with_decoder
-from concerto_ros.learning.features import FeatureCache, FeatureHead, join_features
+from concerto_ros.learning.features import (
+    FeatureCache,
+    FeatureHead,
+    fingerprint,
+    join_features,
+)
 from concerto_ros.learning.lora import ALPHA, DROPOUT, RANK, add_lora, merge_lora
 from concerto_ros.learning.losses import balanced_weights
 from concerto_ros.learning.scan import Scan
@@ -86,13 +92,21 @@ def train(
         raise ValueError(f"method is {method!r}, wanted one of {', '.join(METHODS)}")
     device = next(encoder.parameters()).device
     encoder = encoder.eval().requires_grad_(False)
+    # A function shows its address, which differs from process to process.
+    shown = re.sub(r" at 0x[0-9a-f]+", "", str(collate))
+    about = {
+        "method": method,
+        "encoder": fingerprint(encoder),
+        "input": f"{shown}, {recipe.views} views" if method == "head" else shown,
+        "class weights": "balanced" if recipe.balance else "equal",
+    }
     if method == "decoder" or (method == "full" and recipe.decoder):
         encoder = with_decoder(encoder, seed=recipe.seed)
     head = LinearHead(sum(encoder.channels), num_classes, name=str(recipe.folder / "head.pth"))
     randomise(head, seed=recipe.seed)
     head.to(device)
     if method == "head":
-        outcome = _train_head(encoder, head, data, validation, collate, recipe)
+        outcome = _train_head(encoder, head, data, validation, collate, recipe, about)
     else:
         if method == "decoder":
             encoder.dec.requires_grad_(True)
@@ -106,7 +120,8 @@ def train(
             )
         else:
             encoder.requires_grad_(True)
-        outcome = _run(method, Segmenter(encoder, head), data, validation, collate, recipe)
+        model = Segmenter(encoder, head)
+        outcome = _run(model, data, validation, collate, recipe, about)
     if method == "lora":
         merge_lora(encoder)
     if method != "head":
@@ -125,6 +140,7 @@ def _train_head(
     validation: Sequence[Scan],
     collate: ScanCollate,
     recipe: Recipe,
+    about: dict[str, str],
 ) -> Outcome:
     from tqdm import tqdm
 
@@ -150,11 +166,11 @@ def _train_head(
                     )
                 bar.update()
     model = FeatureHead(encoder, head)
-    return _run("head", model, kept, held_out, join_features, recipe, counts)
+    return _run(model, kept, held_out, join_features, recipe, about, counts)
 
 
-def _run(method, model, data, validation, collate, recipe: Recipe, counts=None) -> Outcome:
-    rate = METHODS[method][1] if recipe.learning_rate is None else recipe.learning_rate
+def _run(model, data, validation, collate, recipe: Recipe, about, counts=None) -> Outcome:
+    rate = METHODS[about["method"]][1] if recipe.learning_rate is None else recipe.learning_rate
     head = model.head
     weights = None
     if recipe.balance:
@@ -178,6 +194,7 @@ def _run(method, model, data, validation, collate, recipe: Recipe, counts=None) 
         checkpoint_every=recipe.checkpoint_every,
         minutes=recipe.minutes,
         seed=recipe.seed,
+        about=about,
         device=next(model.parameters()).device,
         progress=recipe.progress,
     )

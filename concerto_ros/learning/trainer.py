@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,6 +99,7 @@ class Trainer:
         checkpoint_every: int = 200,
         minutes: float | None = None,
         seed: int = 0,
+        about: Mapping[str, Any] | None = None,
         device: torch.device | str = "cpu",
         progress: bool = True,
     ):
@@ -111,7 +112,8 @@ class Trainer:
         ``training.pt`` is written every ``checkpoint_every`` steps, and read when there is one;
         TensorBoard's files go there too. minutes: the run ends, its learning rate with it, when
         this time is over (then the result depends on the machine's speed). seed: of the order of
-        the items, of what ``collate`` does to them, and of dropout.
+        the items, of what ``collate`` does to them, and of dropout. about: what else must be equal
+        for a run to go on, by name.
         """
         if not len(data):
             raise ValueError("the data set is empty, wanted at least one scan")
@@ -137,6 +139,7 @@ class Trainer:
         self.folder = None if folder is None else Path(folder)
         self.checkpoint_every = checkpoint_every
         self.minutes, self.seed = minutes, seed
+        self.about = dict(about or {})
         self.device = torch.device(device)
         self.progress = progress
         self.step = 0
@@ -316,7 +319,7 @@ class Trainer:
 
     def _identity(self) -> dict[str, Any]:
         """What must not change between the parts of a run."""
-        return {
+        return self.about | {
             "steps": self.steps,
             "batch_size": self.batch_size,
             "accumulate": self.accumulate,
