@@ -5,9 +5,12 @@
 from __future__ import annotations
 
 import pytest
+import rclpy
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from node_harness import ONE_CLOUD, Harness
+
+from concerto_ros.ros import node as node_module
 
 
 @pytest.fixture
@@ -31,3 +34,20 @@ def test_a_transition_that_the_state_does_not_have_is_refused(one):
     assert ask(Transition.TRANSITION_CONFIGURE)
     assert not ask(Transition.TRANSITION_CONFIGURE)
     assert ask(Transition.TRANSITION_ACTIVATE)
+
+
+@pytest.mark.parametrize("interrupted", [True, False])
+def test_an_interrupt_while_starting_is_no_error(monkeypatch, ros_domain, interrupted):
+    def start():
+        if interrupted:
+            rclpy.shutdown()
+        raise RuntimeError("the given context is not valid")
+
+    monkeypatch.setattr(node_module, "use_transport_profile", lambda: None)
+    monkeypatch.setattr(node_module, "PerceptionNode", start)
+    if interrupted:
+        assert node_module.main(["node"]) == 0
+    else:
+        with pytest.raises(RuntimeError, match="context"):
+            node_module.main(["node"])
+    assert not rclpy.ok()

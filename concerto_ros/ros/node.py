@@ -308,15 +308,21 @@ def main(args: Sequence[str] | None = None) -> int:
     """Run the node until it is interrupted."""
     use_transport_profile()
     rclpy.init(args=list(sys.argv if args is None else args))
-    node = PerceptionNode()
+    node = None
     try:
+        node = PerceptionNode()
         if node.autostart and node.trigger_configure() == SUCCESS:
             node.trigger_activate()
         spin(node)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
+    except RuntimeError:
+        if rclpy.ok():
+            raise
+        # Interrupted while it was starting: what rclpy makes of a context that is gone.
     finally:
-        node.close()
+        if node is not None:
+            node.close()
         rclpy.try_shutdown()
     return 0
 
