@@ -26,6 +26,9 @@ from concerto_ros.learning.metrics import Confusion
 
 log = logging.getLogger(__name__)
 
+#: The state of a run is written at least this often.
+SAVE_SECONDS = 60.0
+
 #: From items of the data set (and a generator, where training may change them) to what the model
 #: takes: anything with ``labels`` (V,) and ``to(device)``.
 Collate = Callable[[Sequence[Any], np.random.Generator | None], Any]
@@ -109,11 +112,11 @@ class Trainer:
         lovasz: see :func:`~concerto_ros.learning.losses.segmentation_loss`. validation: items
         labelled every ``validate_every`` steps; the weights with the best mIoU are kept, and after
         ``patience`` validations without a better one (0: never) the run ends. folder: where
-        ``training.pt`` is written every ``checkpoint_every`` steps, and read when there is one;
-        TensorBoard's files go there too. minutes: the run ends, its learning rate with it, when
-        this time is over (then the result depends on the machine's speed). seed: of the order of
-        the items, of what ``collate`` does to them, and of dropout. about: what else must be equal
-        for a run to go on, by name.
+        ``training.pt`` is written every ``checkpoint_every`` steps and every minute or so, and
+        read when there is one; TensorBoard's files go there too. minutes: the run ends, its
+        learning rate with it, when this time is over (then the result depends on the machine's
+        speed). seed: of the order of the items, of what ``collate`` does to them, and of dropout.
+        about: what else must be equal for a run to go on, by name.
         """
         if not len(data):
             raise ValueError("the data set is empty, wanted at least one scan")
@@ -167,6 +170,7 @@ class Trainer:
         self._resume()
         board = self._board()
         started = time.monotonic() - self.seconds
+        save_at = time.monotonic() + SAVE_SECONDS
         stopped = ""
         was_training = self.model.training
         with tqdm(
@@ -197,8 +201,11 @@ class Trainer:
                         board.add_scalar("validation/mIoU", score.mean_iou, self.step)
                         board.add_scalar("validation/allAcc", score.all_accuracy, self.step)
                     bar.set_postfix_str(self._summary(loss))
-                if self.step % self.checkpoint_every == 0:
+                if self.step % self.checkpoint_every == 0 or time.monotonic() > save_at:
+                    begun = time.monotonic()
                     self.save()
+                    # Minutes of work at stake at most, and a fiftieth of the time for writing.
+                    save_at = begun + max(SAVE_SECONDS, 50 * (time.monotonic() - begun))
         self.save()
         if board:
             board.close()
