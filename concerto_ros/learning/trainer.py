@@ -9,7 +9,6 @@ that was killed and resumed gives the weights of one that was not, bit for bit (
 from __future__ import annotations
 
 import logging
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +22,9 @@ from torch import nn
 from concerto_ros.learning.checkpoints import load_training, save_training
 from concerto_ros.learning.losses import segmentation_loss
 from concerto_ros.learning.metrics import Confusion
+from concerto_ros.learning.schedule import Schedule
+
+__all__ = ["Collate", "Outcome", "Schedule", "Trainer"]
 
 log = logging.getLogger(__name__)
 
@@ -32,35 +34,6 @@ SAVE_SECONDS = 60.0
 #: From items of the data set (and a generator, where training may change them) to what the model
 #: takes: anything with ``labels`` (V,) and ``to(device)``.
 Collate = Callable[[Sequence[Any], np.random.Generator | None], Any]
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """How the learning rate and the step are shaped; defaults as in Sonata's and Concerto's runs.
-
-    Attributes
-    ----------
-    learning_rate: the highest; parameter groups may have a factor of their own.
-    weight_decay: of AdamW.
-    clip: largest norm of the gradient.
-    warm_up: share of the run in which the rate climbs, along half a cosine.
-    start, end: the rate at the very beginning and end, as a share of the highest.
-    """
-
-    learning_rate: float = 2e-3
-    weight_decay: float = 0.02
-    clip: float = 3.0
-    warm_up: float = 0.05
-    start: float = 0.1
-    end: float = 1e-4
-
-    def rate(self, progress: float) -> float:
-        """Learning rate when ``progress`` (0..1) of the run is done: one cycle (Smith, 2018)."""
-        if progress < self.warm_up:
-            low, high, phase = self.start, 1.0, progress / self.warm_up
-        else:
-            low, high, phase = 1.0, self.end, (progress - self.warm_up) / (1 - self.warm_up)
-        return self.learning_rate * (low + (high - low) * (1 - math.cos(math.pi * phase)) / 2)
 
 
 @dataclass(frozen=True)
@@ -171,15 +144,11 @@ class Trainer:
         board = self._board()
         started = time.monotonic() - self.seconds
         save_at = time.monotonic() + SAVE_SECONDS
-        stopped = ""
         was_training = self.model.training
         with tqdm(
             total=self.steps, initial=self.step, disable=not self.progress, unit="step"
         ) as bar:
-            while not stopped:
-                stopped = self._why_stop()
-                if stopped:
-                    break
+            while not (stopped := self._why_stop()):
                 loss, norm, rate = self._train_step()
                 self.step += 1
                 self.seconds = time.monotonic() - started
