@@ -297,9 +297,9 @@ class PerceptionNode(LifecycleNode):
 
     def _publish_diagnostics(self) -> None:
         report = None if self._statistics is None else self._statistics.report()
-        array = DiagnosticArray(
-            status=diagnostics(self.get_name(), self._state, report, self._model)
-        )
+        # With the namespace, which tells one robot's node from another's.
+        name = self.get_fully_qualified_name().removeprefix("/")
+        array = DiagnosticArray(status=diagnostics(name, self._state, report, self._model))
         array.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics_output.publish(array)
 

@@ -54,6 +54,8 @@ class Player(Node):
                 continue
             qos = LATCHED if name == "/tf_static" else RELIABLE
             self._outputs[name] = self.create_publisher(kind, name, qos)
+        if not self._outputs:
+            raise ValueError(f"{path}: no topic of it has a type that is installed")
         self._clock_output = self.create_publisher(Clock, "/clock", 10) if clock else None
 
     def play(self, on_message: Callable[[], None] = lambda: None) -> None:
