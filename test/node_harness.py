@@ -64,10 +64,11 @@ def room(seed: int = 0, size: int = 300) -> np.ndarray:
 class Harness:
     """One node in an executor thread, and a robot in another."""
 
-    def __init__(self, context: Any, **parameters: Any):
+    def __init__(self, context: Any, namespace: str = "", **parameters: Any):
         self.context = context
         self.node = PerceptionNode(
             context=context,
+            namespace=namespace,
             parameter_overrides=[
                 Parameter(name, value=value) for name, value in parameters.items()
             ],

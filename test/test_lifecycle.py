@@ -36,6 +36,15 @@ def test_a_transition_that_the_state_does_not_have_is_refused(one):
     assert ask(Transition.TRANSITION_ACTIVATE)
 
 
+def test_diagnostics_tell_the_namespace_of_the_robot(ros_context):
+    harness = Harness(ros_context, namespace="/robot1")
+    try:
+        state = harness.wait(harness.diagnosis(": state"), "diagnostics")
+        assert state.name == "robot1/concerto: state"
+    finally:
+        harness.close()
+
+
 @pytest.mark.parametrize("interrupted", [True, False])
 def test_an_interrupt_while_starting_is_no_error(monkeypatch, ros_domain, interrupted):
     def start():

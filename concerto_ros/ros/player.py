@@ -103,5 +103,5 @@ def message_class(name: str) -> type | None:
     package, _, kind = name.replace("/msg/", "/").partition("/")
     try:
         return getattr(importlib.import_module(f"{package}.msg"), kind)
-    except (ImportError, AttributeError):
+    except (ImportError, AttributeError, TypeError):  # a TypeError for a name without a package
         return None
