@@ -88,7 +88,7 @@ class PatchAttention(nn.Module):
 
 
 def _rows(heads: torch.Tensor, rows: Rows) -> torch.Tensor:
-    """Whole rows, all three parts of a head at once: one gather, and one to give gradients back."""
+    """All three parts of the heads at once: one gather, and one to give gradients back."""
     return heads[rows] if isinstance(rows, slice) else heads.index_select(0, rows)
 
 
