@@ -77,7 +77,9 @@ class SemanticPipeline:
         self.labels = labels
         weights = next(encoder.parameters())
         self.device, self.dtype = weights.device, weights.dtype
-        self.convention = convention_for(self.settings.preset, rotary=encoder.rotary)
+        # A model that names its own grid learned from metres indoors, whatever the preset is.
+        preset = "indoor" if encoder.grid_size else self.settings.preset
+        self.convention = convention_for(preset, rotary=encoder.rotary)
         self._head_levels = None if head is None else head.concat_levels(encoder)
         self._map = self._new_map(self.settings.max_voxels)
         self._map_lock = threading.Lock()
@@ -233,7 +235,7 @@ class SemanticPipeline:
         pca_rgb = np.zeros((size, 3), np.uint8)
         if self.head is not None and "labels" in outputs:
             with watch("labels"):
-                logits = self.head(pyramid.upcast(self._head_levels))
+                logits = self.head.scores(pyramid, self._head_levels)
                 best = logits.float().softmax(dim=1).max(dim=1)
                 label = best.indices.to(torch.uint8).cpu().numpy()
                 confidence = best.values.cpu().numpy()

@@ -180,7 +180,7 @@ class Settings:
     )
     voxel_size: float = setting(
         0.0,
-        "edge of a voxel; 0: the preset's, which the models are trained for",
+        "edge of a voxel; 0: 0.04 for checkpoint demo, else the preset's",
         unit="m",
         low=0.0,
         high=10.0,
@@ -256,7 +256,7 @@ class Settings:
         preset = PRESETS[self.preset]
         return replace(
             self,
-            voxel_size=self.voxel_size or preset.voxel_size,
+            voxel_size=self.voxel_size or _own_grid_size(self.checkpoint) or preset.voxel_size,
             min_range=self.min_range or preset.min_range,
             max_range=self.max_range or preset.max_range,
             window_seconds=self.window_seconds or preset.window_seconds,
@@ -324,3 +324,10 @@ def _flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
             yield from _flatten(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value
+
+
+def _own_grid_size(checkpoint: str) -> float | None:
+    """The grid a checkpoint says it is trained for; only the model in the box says so."""
+    from concerto_ros.ptv3.checkpoint import DEMO, demo_grid_size
+
+    return demo_grid_size() if checkpoint == DEMO else None

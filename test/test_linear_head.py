@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Linear heads: official files, the stand-in, and heads that do not fit their encoder."""
+"""Linear heads: official files, the one in the box, and heads that do not fit their encoder."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from concerto_ros.heads import LinearHead
+from concerto_ros.labels import LabelSet
 from concerto_ros.ptv3 import CheckpointError, load_encoder
 
 
@@ -36,14 +37,13 @@ def test_an_official_file_loads(tmp_path):
     assert torch.equal(logits, 128 + torch.arange(13.0).expand(2, 13))
 
 
-def test_the_stand_in_reads_all_levels_and_says_untrained(encoder):
+def test_the_head_in_the_box_reads_all_levels(encoder):
     head = LinearHead.load("demo", encoder)
-    assert not head.trained and "untrained" in head.name
-    assert head.num_classes == 20
+    assert head.trained and head.name == "demo"
+    assert head.num_classes == len(LabelSet.load("demo"))
     assert head.concat_levels(encoder) == len(encoder.channels) - 1
     assert torch.equal(head.seg_head.weight, LinearHead.load("demo", encoder).seg_head.weight)
-    with pytest.raises(ValueError, match="encoder=None"):
-        LinearHead.load("demo")
+    assert LinearHead.load("demo").in_channels == head.in_channels
 
 
 def test_the_width_tells_how_many_levels_to_join(encoder, tmp_path):
@@ -64,7 +64,7 @@ def test_a_head_follows_its_encoder_and_takes_float32(tmp_path):
     encoder = load_encoder("demo", dtype=torch.bfloat16)
     head = LinearHead.load("demo", encoder)
     assert head.seg_head.weight.dtype == torch.bfloat16
-    assert head(torch.zeros(3, head.in_channels)).shape == (3, 20)
+    assert head(torch.zeros(3, head.in_channels)).shape == (3, head.num_classes)
 
 
 @pytest.mark.parametrize(
@@ -87,3 +87,17 @@ def test_another_state_dict_is_refused(tmp_path):
 def test_an_encoder_name_is_not_a_head(encoder):
     with pytest.raises(CheckpointError, match="concerto_large_linear_prob_head_sc"):
         LinearHead.load("concerto_base", encoder)
+
+
+@pytest.mark.parametrize("joined", [0, 2, 4])
+def test_scores_by_level_are_those_of_the_joined_features(encoder, joined):
+    head = LinearHead(sum(encoder.channels[-1 - joined :]), 7)
+    random = torch.Generator().manual_seed(3)
+    for parameter in head.parameters():
+        parameter.data.normal_(generator=random)
+    grid = torch.randint(0, 30, (500, 3), generator=random).unique(dim=0)
+    pyramid = encoder(
+        torch.randn(len(grid), 9, generator=random), grid, grid * 0.02, torch.tensor([len(grid)])
+    )
+    wanted = head(pyramid.upcast(joined))
+    assert torch.allclose(head.scores(pyramid, joined), wanted, rtol=1e-4, atol=1e-4)

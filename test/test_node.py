@@ -75,7 +75,7 @@ def test_a_cloud_comes_out_labelled(active):
     assert list(labels) == ["x", "y", "z", "rgb", "label", "confidence"]
     voxels = np.unique(np.floor(points.astype(np.float64) / 0.1), axis=0)
     assert len(labels["x"]) == len(voxels)
-    assert labels["label"].dtype == np.uint32 and labels["label"].max() < 20
+    assert labels["label"].dtype == np.uint32 and labels["label"].max() < 12
     assert ((labels["confidence"] > 0) & (labels["confidence"] <= 1)).all()
     message = active.received["/concerto/labels"][-1]
     assert message.header.frame_id == "odom"
@@ -87,20 +87,20 @@ def test_the_colour_of_a_label_is_the_one_in_classes(active):
     active.send_room()
     labels = active.labels(START)
     classes = active.wait(lambda: active.received["/concerto/classes"], "classes")[0].classes
-    assert [entry.id for entry in classes] == list(range(20))
+    assert [entry.id for entry in classes] == list(range(12))
     palette = np.array([[e.color.r, e.color.g, e.color.b] for e in classes]) * 255
     wanted = packed_rgb(palette[labels["label"]].round().astype(np.uint8))
     assert (labels["rgb"].view(np.uint32) == wanted.view(np.uint32)).all()
 
 
-def test_untrained_outputs_say_so(active):
+def test_outputs_name_the_model_and_its_classes(active):
     active.listen("/concerto/classes", SemanticClasses, LATCHED)
     classes = active.wait(lambda: active.received["/concerto/classes"], "classes")[0]
     active.wait(lambda: active.status, "status")
     diagnosis = active.wait(active.diagnosis("model"), "diagnostics of the model")
-    assert "untrained" in classes.model
-    assert "untrained" in active.status.model
-    assert "untrained" in diagnosis.message and diagnosis.level == DiagnosticStatus.WARN
+    assert classes.model == active.status.model == "demo + demo"
+    assert [entry.name for entry in classes.classes][:2] == ["floor", "wall"]
+    assert "demo" in diagnosis.message and diagnosis.level == DiagnosticStatus.OK
 
 
 def test_pca_has_the_voxels_of_labels(active):

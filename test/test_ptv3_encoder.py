@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The encoder as a whole: batches, corner clouds, the pyramid, gradients, the untrained one."""
+"""The encoder as a whole: batches, corner clouds, the pyramid, gradients, the one in the box."""
 
 from __future__ import annotations
 
@@ -175,9 +175,9 @@ def test_nothing_depends_on_the_global_random_state():
 
 
 @torch.no_grad()
-def test_the_stand_in_says_untrained():
+def test_the_model_in_the_box_loads():
     encoder = load_encoder("demo")
-    assert not encoder.trained and "untrained" in encoder.name
+    assert encoder.trained and encoder.name == "demo" and encoder.grid_size == 0.04
     assert not encoder.training and not encoder.rotary
     pyramid = encoder(*alone(cloud(500, 0)))
     assert pyramid.upcast(None).isfinite().all()

@@ -93,11 +93,20 @@ def test_a_value_out_of_range_names_parameter_value_and_range(value):
 
 
 def test_zero_means_the_presets_value():
-    indoor, outdoor = (Settings(preset=name).with_preset() for name in ("indoor", "outdoor"))
+    indoor, outdoor = (
+        Settings(preset=name, checkpoint="other.pth").with_preset()
+        for name in ("indoor", "outdoor")
+    )
     assert indoor.voxel_size == 0.02 and outdoor.voxel_size == 0.05
     assert indoor.max_range < outdoor.max_range
     kept = Settings(preset="outdoor", voxel_size=0.1).with_preset()
     assert kept.voxel_size == 0.1 and kept.max_range == outdoor.max_range
+
+
+def test_the_model_in_the_box_brings_its_own_voxel_size():
+    for preset in ("indoor", "outdoor"):
+        assert Settings(preset=preset).with_preset().voxel_size == 0.04
+    assert Settings(voxel_size=0.02).with_preset().voxel_size == 0.02
 
 
 def test_every_description_says_what_is_accepted():

@@ -55,6 +55,11 @@ def _add_demo_arguments(parser: argparse.ArgumentParser) -> None:
     ):
         parser.add_argument(f"--{name}", type=kind, help=f"{text} (default: as it was trained)")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default auto)")
+    parser.add_argument(
+        "--report",
+        action="store_true",
+        help="only measure the model in the box, into docs/demo_model.md",
+    )
 
 
 def _add_model_arguments(parser: argparse.ArgumentParser) -> None:
@@ -209,8 +214,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _train_demo(arguments: argparse.Namespace) -> int:
     from concerto_ros.cli.evaluate import device_of
-    from concerto_ros.learning.demo_model import train
+    from concerto_ros.learning.demo_model import DOCUMENT, train
+    from concerto_ros.learning.demo_report import write_report
 
+    if arguments.report:
+        print(write_report(arguments.out, DOCUMENT))
+        return 0
     names = ("rooms", "steps", "minutes")
     given = {name: getattr(arguments, name) for name in names}
     given = {name: value for name, value in given.items() if value is not None}
@@ -218,6 +227,8 @@ def _train_demo(arguments: argparse.Namespace) -> int:
         arguments.out, device=device_of(arguments.device), output=arguments.write, **given
     )
     print(f"{outcome.steps} steps in {outcome.seconds / 60:.1f} minutes: {outcome.stopped}")
+    if arguments.write is None and DOCUMENT.is_file():
+        print(write_report(arguments.out, DOCUMENT))
     return 0
 
 

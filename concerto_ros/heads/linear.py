@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 import torch
 from torch import nn
@@ -13,15 +14,12 @@ from concerto_ros.ptv3.checkpoint import (
     DEMO,
     OFFICIAL_HEADS,
     CheckpointError,
+    demo_head_state,
     load_strictly,
     log_licence,
-    randomise,
     read_checkpoint,
 )
-from concerto_ros.ptv3.encoder import Encoder
-
-#: Classes of the untrained stand-in, as many as ScanNet-20 has.
-DEMO_CLASSES = 20
+from concerto_ros.ptv3.encoder import Encoder, Pyramid
 
 
 class LinearHead(nn.Module):
@@ -55,16 +53,15 @@ class LinearHead(nn.Module):
 
         ``name_or_path``: an official file (config ``backbone_out_channels`` and ``num_classes``,
         state dict ``seg_head.weight`` and ``seg_head.bias``), an official name, or ``demo`` for
-        fixed random weights over all levels of ``encoder``. Raises CheckpointError (a ValueError)
+        that of the model in the box. Raises CheckpointError (a ValueError)
         for a file that cannot be had or does not fit, ValueError for a head that does not fit
         the encoder.
         """
         if os.fspath(name_or_path) == DEMO:
-            if encoder is None:
-                raise ValueError("the demo head takes its width from an encoder, got encoder=None")
-            width = sum(encoder.channels)
-            head = cls(width, DEMO_CLASSES, name="demo (untrained)", trained=False)
-            randomise(head, seed=1)
+            state, path = demo_head_state()
+            classes, width = state["seg_head.weight"].shape
+            head = cls(width, classes, name=DEMO)
+            load_strictly(head, state, path)
         else:
             content, path = read_checkpoint(name_or_path, OFFICIAL_HEADS, download=download)
             head = cls(*_shape(content["config"], path), name=os.fspath(name_or_path))
@@ -87,6 +84,31 @@ class LinearHead(nn.Module):
     def forward(self, feat: torch.Tensor) -> torch.Tensor:
         """(N, in_channels) -> (N, num_classes) logits."""
         return self.seg_head(feat.to(self.seg_head.weight.dtype))
+
+    def scores(self, pyramid: Pyramid, concat_levels: int) -> torch.Tensor:
+        """``self(pyramid.upcast(concat_levels))`` without the wide matrix, (N, num_classes)."""
+        return self.scores_by_level(pyramid.feats, pyramid.clusters, concat_levels)
+
+    def scores_by_level(
+        self, feats: Sequence[torch.Tensor], clusters: Sequence[torch.Tensor], concat_levels: int
+    ) -> torch.Tensor:
+        """The sum over channels taken level by level.
+
+        Scores are handed down instead of features: a few numbers per voxel instead of hundreds,
+        forwards and backwards. ``feats`` and ``clusters`` are those of a :class:`Pyramid`.
+        """
+        finest = len(feats) - 1 - concat_levels
+        widths = [feat.shape[1] for feat in feats[finest:]]
+        parts = self.seg_head.weight.split(widths, dim=1)
+        scores = None
+        for level in range(len(feats) - 1, -1, -1):
+            if scores is not None:
+                scores = scores.index_select(0, clusters[level])
+            if level >= finest:
+                part = parts[level - finest]
+                own = nn.functional.linear(feats[level].to(part.dtype), part)
+                scores = own if scores is None else scores + own
+        return scores + self.seg_head.bias
 
     def concat_levels(self, encoder: Encoder) -> int:
         """How many levels ``upcast`` must join to give this head's width.

@@ -1,13 +1,16 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Checkpoints: official files unchanged, official names by download, an untrained stand-in."""
+"""Checkpoints: official files unchanged, official names by download, the model in the box."""
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 import os
 import pickle
+from dataclasses import fields
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ from torch import nn
 
 from concerto_ros.ptv3.config import PTv3Config
 from concerto_ros.ptv3.encoder import Encoder
+from concerto_ros.ptv3.tensor_file import read_tensors, write_tensors
 
 log = logging.getLogger(__name__)
 
@@ -41,22 +45,11 @@ OFFICIAL_HEADS = {
 #: The licence under which all three repositories release their weights.
 OFFICIAL_LICENCE = "CC-BY-NC 4.0 (not for commercial use)"
 
-#: The name of the untrained stand-in.
+#: The name of the model in the box.
 DEMO = "demo"
 
 #: Parameters that only training reads. Nothing else may be missing or left over.
 TRAINING_PARAMETERS = frozenset({"embedding.mask_token"})
-
-#: Shape of the untrained stand-in: a small Concerto, some 0.1 s for 20 000 voxels on two cores.
-DEMO_CONFIG = PTv3Config(
-    in_channels=9,
-    order=("z", "z-trans", "hilbert", "hilbert-trans"),
-    enc_depths=(1, 1, 1, 2, 1),
-    enc_channels=(32, 48, 64, 96, 128),
-    enc_num_head=(2, 3, 4, 6, 8),
-    enc_patch_size=(128, 128, 128, 128, 128),
-    enc_mode=True,
-)
 
 
 class CheckpointError(ValueError):
@@ -73,24 +66,80 @@ def load_encoder(
     """An encoder in evaluation mode.
 
     ``name_or_path``: an official file ``{"config", "state_dict"}``, an official name
-    (:data:`OFFICIAL_ENCODERS`), or ``demo`` for a small one with fixed random weights. A name is
-    looked for in :func:`checkpoint_folder`, then in the cache of ``huggingface_hub``, then
-    downloaded, unless ``download`` is False.
+    (:data:`OFFICIAL_ENCODERS`), or ``demo`` for the model in the box. An official name is looked
+    for in :func:`checkpoint_folder`, then in the cache of ``huggingface_hub``, then downloaded,
+    unless ``download`` is False.
 
     Raises CheckpointError (a ValueError) for a file that cannot be had, is not a checkpoint, or
     does not fit its config; ConfigError for a config field that cannot be honoured.
     """
     if os.fspath(name_or_path) == DEMO:
-        encoder = untrained_encoder(DEMO_CONFIG, name="demo (untrained)")
+        content, path = read_demo()
+        config = PTv3Config.from_official(content["config"])
+        encoder = Encoder(config, name=DEMO, grid_size=content["grid_size"])
+        load_strictly(encoder, _part(content["state_dict"], "encoder."), path)
     else:
         content, path = read_checkpoint(name_or_path, OFFICIAL_ENCODERS, download=download)
         state = content["state_dict"]
         rotary = any(key.endswith("attn.rope.inv_freq") for key in state)
         config = PTv3Config.from_official(content["config"], rotary=rotary)
-        encoder = Encoder(config, name=os.fspath(name_or_path))
+        encoder = Encoder(config, name=os.fspath(name_or_path), grid_size=content.get("grid_size"))
         load_strictly(encoder, state, path, ignored=TRAINING_PARAMETERS)
         log_licence(content, path)
     return encoder.to(device=device, dtype=dtype).eval().requires_grad_(False)
+
+
+def demo_file() -> Path:
+    """Where the model in the box lies, one file of both encoder and head."""
+    return Path(__file__).resolve().parents[1] / "assets" / "demo.safetensors"
+
+
+def read_demo() -> tuple[dict[str, Any], Path]:
+    """``{"config", "grid_size", "state_dict"}`` of the model in the box, and its path.
+
+    The names in the state dict begin with ``encoder.`` and ``head.``; values are float32.
+    """
+    path = demo_file()
+    try:
+        tensors, metadata = read_tensors(path)
+        about = {name: json.loads(value) for name, value in metadata.items()}
+        state = {name: value.float() for name, value in tensors.items()}
+        return {
+            "config": about["config"],
+            "grid_size": about["grid_size"],
+            "state_dict": state,
+        }, path
+    except (OSError, KeyError, ValueError) as error:
+        raise CheckpointError(
+            f"the model in the box, {path}, cannot be read ({error}); install the package again"
+        ) from error
+
+
+@cache
+def demo_grid_size() -> float:
+    """Metres, edge of the voxels that the model in the box is trained on."""
+    return read_demo()[0]["grid_size"]
+
+
+def save_demo(encoder: Encoder, head: nn.Module, path: Path) -> None:
+    """Write an encoder and its head as the model in the box, in half precision."""
+    state = {f"encoder.{name}": value for name, value in encoder.state_dict().items()}
+    state |= {f"head.{name}": value for name, value in head.state_dict().items()}
+    halves = {name: value.half() for name, value in state.items()}
+    config = {field.name: getattr(encoder.config, field.name) for field in fields(PTv3Config)}
+    del config["rotary"]
+    about = {"config": config, "grid_size": encoder.grid_size, "license": "Apache-2.0"}
+    write_tensors(path, halves, {name: json.dumps(value) for name, value in about.items()})
+
+
+def demo_head_state() -> tuple[dict[str, torch.Tensor], Path]:
+    """The state dict of the head in the box, and the path of its file."""
+    content, path = read_demo()
+    return _part(content["state_dict"], "head."), path
+
+
+def _part(state: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
 
 
 def untrained_encoder(config: PTv3Config, *, name: str, seed: int = 0) -> Encoder:

@@ -56,6 +56,16 @@ class Pyramid:
         """The coarsest level."""
         return self.levels[-1]
 
+    @property
+    def feats(self) -> tuple[torch.Tensor, ...]:
+        """(V_i, C_i) features of each level, finest first."""
+        return tuple(level.feat for level in self.levels)
+
+    @property
+    def clusters(self) -> tuple[torch.Tensor, ...]:
+        """Between two levels, (V_i,) the row of the coarser that holds each row of the finer."""
+        return tuple(level.geometry.pooling.cluster for level in self.levels[1:])
+
     def upcast(self, concat_levels: int | None = 2) -> torch.Tensor:
         """Features for every input row, (N, C).
 
@@ -91,13 +101,22 @@ class Encoder(nn.Module):
     config: its shape.
     name: what a person asked for, e.g. ``concerto_base``.
     trained: False for a stand-in with random weights.
+    grid_size: metres, edge of the voxels it was trained on; None where the file does not say.
     """
 
-    def __init__(self, config: PTv3Config, *, name: str = "", trained: bool = True):
+    def __init__(
+        self,
+        config: PTv3Config,
+        *,
+        name: str = "",
+        trained: bool = True,
+        grid_size: float | None = None,
+    ):
         super().__init__()
         self.config = config
         self.name = name
         self.trained = trained
+        self.grid_size = grid_size
         width = config.enc_channels[0]
         self.embedding = nn.ModuleDict(
             {

@@ -1,0 +1,91 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The scans the model in the box learns from: repeatable, labelled, as sensors would give them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from concerto_ros.labels import LabelSet
+from concerto_ros.learning.demo_rooms import (
+    TEST_SEEDS,
+    TRAINING_SEEDS,
+    VALIDATION_SEEDS,
+    DemoRooms,
+    thinned,
+    vary,
+)
+from concerto_ros.learning.demo_scans import SCANS, scans_of
+from concerto_ros.sim import CLASSES
+
+SEED = 12
+
+
+@pytest.fixture(scope="module")
+def rooms(tmp_path_factory):
+    return DemoRooms(tmp_path_factory.mktemp("rooms"), [SEED], processes=1)
+
+
+def test_the_classes_are_the_simulators():
+    assert tuple(entry.name for entry in LabelSet.load("demo").classes) == CLASSES
+
+
+def test_no_room_is_learned_from_and_tested_on():
+    parts = [set(TRAINING_SEEDS), set(VALIDATION_SEEDS), set(TEST_SEEDS)]
+    assert sum(map(len, parts)) == len(set.union(*parts))
+    assert 0 in TEST_SEEDS  # the room of the demonstration
+
+
+def test_a_seed_gives_the_same_scans_again_and_the_files_hold_them(rooms):
+    assert len(rooms) == SCANS
+    for kept, again in zip(rooms, scans_of(SEED), strict=True):
+        assert kept.name == again.name and np.array_equal(kept.labels, again.labels)
+        assert np.abs(kept.points - again.points).max() < 0.00051
+        assert (kept.colors is None) == (again.colors is None)
+        if again.colors is not None:
+            assert np.array_equal(kept.colors, again.colors)
+        both = kept.normals.any(1) & again.normals.any(1)
+        assert ((kept.normals * again.normals).sum(1)[both] > 0.999).all()
+
+
+def test_scans_are_labelled_rooms(rooms):
+    for scan in rooms:
+        assert len(scan) > 300 and scan.labels.max() < len(CLASSES)
+        assert np.isfinite(scan.points).all() and np.ptp(scan.points, axis=0).max() < 20
+        length = np.linalg.norm(scan.normals, axis=1)
+        assert np.allclose(length[length > 0], 1, atol=1e-4) and (length > 0).mean() > 0.9
+    assert rooms[SCANS - 1].colors is None and rooms[0].colors is not None
+
+
+def test_a_floor_is_flat_and_near_zero_but_not_quite(rooms):
+    floors = [s.points[s.labels == CLASSES.index("floor"), 2] for s in rooms]
+    heights = np.concatenate(floors)
+    assert len(heights) > 1000
+    assert abs(np.median(heights)) < 0.3 and heights.std() > 0.001
+
+
+def test_variations_are_repeatable_and_keep_what_belongs_together(rooms):
+    scan = rooms[0]
+    first, second = vary(scan, np.random.default_rng(3)), vary(scan, np.random.default_rng(3))
+    assert np.array_equal(first.points, second.points)
+    assert np.array_equal(first.labels, second.labels)
+    for seed in range(12):
+        other = vary(scan, np.random.default_rng(seed))
+        assert len(other) >= 50 and np.isfinite(other.points).all()
+        if other.normals is not None:
+            length = np.linalg.norm(other.normals, axis=1)
+            assert np.allclose(length[length > 0], 1, atol=1e-3)
+
+
+def test_colour_and_normals_are_dropped_now_and_then(rooms):
+    varied = [vary(rooms[0], np.random.default_rng(seed)) for seed in range(60)]
+    without_color = sum(scan.colors is None for scan in varied)
+    without_normals = sum(scan.normals is None for scan in varied)
+    assert 3 <= without_color <= 25 and 2 <= without_normals <= 20
+
+
+def test_a_thinned_scan_is_a_tenth_without_colour(rooms):
+    sparse = thinned(rooms[0])
+    assert sparse.colors is None
+    assert 0.07 < len(sparse) / len(rooms[0]) < 0.13
