@@ -17,7 +17,6 @@ from pathlib import Path
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 
-from concerto_ros.ptv3.checkpoint import DEMO
 from concerto_ros.ros.demo_plan import recorded, simulated
 from concerto_ros.ros.demo_viewer import CLASSES, LABELS, PCA, STATUS, Viewer
 from concerto_ros.ros.transport import use_transport_profile
@@ -29,10 +28,6 @@ START_TIMEOUT, END_TIMEOUT = 120.0, 120.0
 #: Without a new message for so long, the node has answered everything, seconds.
 QUIET = 2.0
 
-#: Metres. The stand-in is not trained for the preset's 2 cm, and a whole room of those takes two
-#: cores seconds.
-DEMO_VOXEL_SIZE = 0.04
-
 
 class Demo:
     """One run; ``options`` are the arguments of ``concerto-ros demo``."""
@@ -42,8 +37,6 @@ class Demo:
             recorded(options.bag) if options.bag else simulated(options.seconds, options.seed)
         )
         self._plan.settings |= {"checkpoint": options.checkpoint, "head": options.head}
-        if options.checkpoint == DEMO and not options.bag:
-            self._plan.settings["voxel_size"] = DEMO_VOXEL_SIZE
         if options.preset:
             self._plan.settings["preset"] = options.preset
         self._out = Path(options.out)
@@ -74,10 +67,13 @@ class Demo:
                 "the node to activate",
             )
             player = self._start(self._plan.command)
-            player.wait()
+            while player.poll() is None:
+                viewer.compare()
+                time.sleep(0.1)
             if player.returncode:
                 raise ValueError(f"{self._plan.command[0]} ended with status {player.returncode}")
             _wait(lambda: _is_answered(viewer), END_TIMEOUT, node, "the last labels")
+            viewer.compare()
             viewer.close()
             written = viewer.write_pictures(self._out)
             print(viewer.table(self._plan.rate))

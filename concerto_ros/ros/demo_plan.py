@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from concerto_ros.cloud.bag import open_bag
+from concerto_ros.cloud.bag import Bag, open_bag
 from concerto_ros.cloud.bag_inputs import find_inputs
 from concerto_ros.settings import CameraInput, CloudInput
 
@@ -17,7 +17,7 @@ SHORTEST_PLAY = 5.0
 
 @dataclass
 class Plan:
-    """What is played, and how the node is to listen."""
+    """What is played, and how the node is to listen; ``truth``: the player knows the labels."""
 
     command: list[str]
     settings: dict
@@ -25,6 +25,7 @@ class Plan:
     cameras: list[CameraInput] = field(default_factory=list)
     sim_time: bool = False
     rate: float = 1.0
+    truth: bool = False
     why: list[str] = field(default_factory=list)
 
     def node_arguments(self) -> list[str]:
@@ -70,6 +71,7 @@ def simulated(seconds: float, seed: int) -> Plan:
                 info_topic="/camera/color/camera_info",
             )
         ],
+        truth=True,
         why=[f"simulated robot, room {seed}, {seconds:g} s"],
     )
 
@@ -79,6 +81,7 @@ def recorded(path: Path) -> Plan:
     with open_bag(path) as bag:
         inputs = find_inputs(bag)
         duration = (bag.end_ns - bag.start_ns) / 1e9
+        near = bool(inputs.cameras) or any(_is_camera(bag, topic) for topic in inputs.clouds)
     rate = min(1.0, max(duration, 0.01) / SHORTEST_PLAY)
     why = list(inputs.why)
     if rate < 1:
@@ -95,8 +98,8 @@ def recorded(path: Path) -> Plan:
     ]
     clouds = [CloudInput(f"cloud{i}", topic) for i, topic in enumerate(inputs.clouds)]
     waited = [about.depth_topic for about in cameras] + [about.topic for about in clouds]
-    preset = "indoor" if cameras else "outdoor"
-    why.append(f"preset {preset}, as the input is {'an RGB-D camera' if cameras else 'a LiDAR'}")
+    preset = "indoor" if near else "outdoor"
+    why.append(f"preset {preset}, as the input is {'a depth camera' if near else 'a LiDAR'}")
     return Plan(
         # Two subscribers: the node and the viewer.
         command=["play", str(path), "--clock", "--rate", f"{rate:.6g}", "--subscribers", "2"]
@@ -108,3 +111,12 @@ def recorded(path: Path) -> Plan:
         rate=rate,
         why=why,
     )
+
+
+def _is_camera(bag: Bag, topic: str) -> bool:
+    """Whether the first cloud of ``topic`` has a camera's colours or optical axes (REP-103)."""
+    for _, kind, _, raw in bag.messages([topic]):
+        cloud = bag.deserialize(raw, kind)
+        names = {field.name for field in cloud.fields}
+        return bool(names & {"rgb", "rgba"}) or "optical" in cloud.header.frame_id
+    return False

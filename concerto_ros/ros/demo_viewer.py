@@ -20,6 +20,7 @@ from concerto_ros.cloud.render import height_colors, open_view, render_cloud
 from concerto_ros.cloud.voxel_map import Snapshot, VoxelMap
 from concerto_ros.msg import PerceptionStatus, SemanticClasses
 from concerto_ros.ros.demo_plan import Plan
+from concerto_ros.ros.demo_score import Score
 from concerto_ros.ros.intake import Intake
 from concerto_ros.ros.recorder import Recorder
 from concerto_ros.ros.sources import CameraSource, CloudSource
@@ -93,10 +94,14 @@ class Viewer(Node):
                 for about in plan.cameras
             ),
         ]
+        transforms = listen(self)
+        fixed_frame, voxel_size = settings.fixed_frame, settings.with_preset().voxel_size
+        self.score = Score(self, transforms, fixed_frame, voxel_size) if plan.truth else None
+        self._scored = 0
         self._intake = Intake(
             self.sources,
             self.input_view,
-            listen(self),
+            transforms,
             lambda: settings,
             Statistics([source.name for source in self.sources]),
             lambda: None,
@@ -109,6 +114,14 @@ class Viewer(Node):
         self._intake.stop()
         self._intake.join(5.0)
         self.recorder.close()
+
+    def compare(self) -> None:
+        """Compare the newest labels with the simulator's truth, where there is one."""
+        count, classes = self.recorder.counts[LABELS], self.recorder.newest(CLASSES)
+        if self.score is None or count == self._scored or classes is None:
+            return
+        self._scored = count
+        self.score.add(self.recorder.newest(LABELS), [entry.name for entry in classes.classes])
 
     def write_pictures(self, out: Path) -> list[Path]:
         """Save input.png, labels.png and pca.png in ``out``, all from one viewpoint."""
@@ -173,6 +186,8 @@ class Viewer(Node):
             f"voxels in the last snapshot: {status.voxels}; predictions: {status.inferences}",
             "",
         ]
+        if self.score is not None and self.score.table():
+            lines += [self.score.table(), ""]
         return "\n".join(lines)
 
     def _on_status(self, status: PerceptionStatus) -> None:
