@@ -24,6 +24,9 @@ from concerto_ros.ptv3.checkpoint import demo_file
 #: The measured part stands between these lines; what is round it is written by hand.
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 
+#: Test rooms whose picture goes into the document, chosen for showing much.
+ROOMS_SHOWN = (7, 9, 10)
+
 #: What the model is given of the camera scans of each room.
 CONDITIONS = {
     "colour + normals": lambda scan: scan,
@@ -109,20 +112,19 @@ def table(scores: dict[str, Confusion], names: list[str]) -> str:
     return "\n".join(lines)
 
 
-def write_pictures(folder: Path, images: Path, rooms: tuple[int, ...] = (1, 4, 7)) -> Path:
+def write_pictures(folder: Path, images: Path, rooms: tuple[int, ...] = ROOMS_SHOWN) -> Path:
     """One fused scan of some test rooms, a row each: as seen, the truth, the labels; a JPEG."""
     from PIL import Image
 
-    from concerto_ros.cloud.render import render_cloud
+    from concerto_ros.cloud.render import open_view, render_cloud
 
     data, model = DemoRooms(folder / "rooms", TEST_SEEDS[: max(rooms) + 1]), load_demo_model()
     palette, rows = data.classes.palette, []
     for room in rooms:
         scan = data[room * SCANS + SCANS - 2]
         colors = (scan.colors, palette[scan.labels], palette[label(model, scan)])
-        # Surfaces that face away from a raised corner would hide the room.
-        low, high = scan.points.min(0), scan.points.max(0)
-        eye = np.array([low[0], low[1], high[2]]) + (high - low) * (-0.35, -0.35, 0.75)
+        # Surfaces that face away from the eye would hide the room.
+        eye, target = open_view(scan.points, scan.normals)
         shown = ((eye - scan.points) * scan.normals).sum(1) > 0
         titles = ("seen", "truth", "labels")
         rows.append(
@@ -131,8 +133,8 @@ def write_pictures(folder: Path, images: Path, rooms: tuple[int, ...] = (1, 4, 7
                     scan.points[shown],
                     rgb[shown],
                     width=560,
-                    height=400,
-                    view_from=(eye, (low + high) / 2),
+                    height=340,
+                    view_from=(eye, target),
                     title=f"{scan.name}: {title}",
                 )
                 for rgb, title in zip(colors, titles, strict=True)
