@@ -21,13 +21,12 @@ from concerto_ros.heads.linear import LinearHead
 from concerto_ros.learning.checkpoints import read_tensors, write_file
 from concerto_ros.learning.collate import ScanCollate
 from concerto_ros.learning.scan import Scan
-from concerto_ros.learning.segmenter import head_by_level, parts_of
 from concerto_ros.ptv3 import Encoder
 
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """A pyramid's parts (see ``segmenter.parts_of``) and the labels (V,) of its finest level."""
+    """``feats`` and ``clusters`` of a pyramid and the labels (V,) of its finest level."""
 
     feats: tuple[torch.Tensor, ...]
     clusters: tuple[torch.Tensor, ...]
@@ -69,7 +68,7 @@ class FeatureHead(nn.Module):
 
     def forward(self, batch: Features) -> torch.Tensor:
         """(V, num_classes) logits."""
-        return head_by_level(self.head, batch.feats, batch.clusters, self.concat_levels)
+        return self.head.scores_by_level(batch.feats, batch.clusters, self.concat_levels)
 
 
 class FeatureCache(Sequence):
@@ -124,10 +123,9 @@ class FeatureCache(Sequence):
         with torch.inference_mode():
             batch = self.collate([scan], generator).to(self.device)
             pyramid = self.encoder(batch.feat, batch.grid_coord, batch.coord, batch.offset)
-            feats, clusters = parts_of(pyramid)
         content = {
-            "feats": tuple(feat.cpu() for feat in feats),
-            "clusters": tuple(cluster.cpu() for cluster in clusters),
+            "feats": tuple(feat.cpu() for feat in pyramid.feats),
+            "clusters": tuple(cluster.cpu() for cluster in pyramid.clusters),
             "labels": batch.labels.to("cpu", torch.uint8),
         }
         write_file(file, content)
