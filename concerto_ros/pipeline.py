@@ -116,7 +116,11 @@ class SemanticPipeline:
     @property
     def model(self) -> str:
         """Encoder and head in words."""
-        return self.encoder.name + (f" + {self.head.name}" if self.head else ", no head")
+        if self.head is None:
+            return f"{self.encoder.name}, no head"
+        if self.head.name == self.encoder.name:
+            return self.encoder.name
+        return f"{self.encoder.name} + {self.head.name}"
 
     @property
     def trained(self) -> bool:

@@ -79,7 +79,7 @@ def test_segment_labels_a_file(tmp_path, capsys):
     assert b"label" in header and b"confidence" in header and b"demo" in header
     for name in ("scan_labels.png", "scan_pca.png"):
         assert Image.open(tmp_path / "out" / name).size == (1280, 720)
-    assert "demo + demo" in capsys.readouterr().out
+    assert "model demo\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -227,6 +227,6 @@ def test_demo_ends_with_pictures_a_bag_and_a_table(tmp_path, ros_domain):
     with open_bag(tmp_path / "out" / "bag") as bag:
         assert {"/concerto/labels", "/concerto/pca", "/concerto/classes"} <= set(bag.topics)
         assert bag.topics["/concerto/labels"].count >= 1
-    assert "model demo + demo" in output and "fixed frame is lidar" in output
+    assert "model demo" in output and "fixed frame is lidar" in output
     for stage in ("decode", "insert", "geometry", "features", "labels", "pca", "latency"):
         assert re.search(rf"^{stage} +[\d.]+ +[\d.]+$", output, re.MULTILINE), output

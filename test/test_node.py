@@ -98,7 +98,7 @@ def test_outputs_name_the_model_and_its_classes(active):
     classes = active.wait(lambda: active.received["/concerto/classes"], "classes")[0]
     active.wait(lambda: active.status, "status")
     diagnosis = active.wait(active.diagnosis("model"), "diagnostics of the model")
-    assert classes.model == active.status.model == "demo + demo"
+    assert classes.model == active.status.model == "demo"
     assert [entry.name for entry in classes.classes][:2] == ["floor", "wall"]
     assert "demo" in diagnosis.message and diagnosis.level == DiagnosticStatus.OK
 

@@ -113,7 +113,8 @@ def test_every_python_library_that_the_tests_import_is_declared():
     own = {path.stem for path in ROOT.glob("test/*.py")}
     used = {m for m in imported_modules("test/*.py", "benchmarks/*.py") - own if not is_ros(m)}
     used -= {"domain_coordinator", "ros2cli"}  # ROS packages by other names
-    requirements = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["test"]]
+    extras = PROJECT["optional-dependencies"]  # tests of train's extra skip where it is missing
+    requirements = [*PROJECT["dependencies"], *extras["test"], *extras["train"]]
     assert {distribution(DISTRIBUTIONS.get(module, module)) for module in used} <= {
         distribution(requirement) for requirement in requirements
     }

@@ -48,7 +48,7 @@ def test_segment_answers_for_every_point(pipeline):
     assert ((prediction.confidence > 0) & (prediction.confidence <= 1)).all()
     assert prediction.pca_rgb.shape == (2000, 3) and prediction.pca_rgb.dtype == np.uint8
     assert [entry.id for entry in prediction.classes] == list(range(12))
-    assert prediction.model == "demo + demo" and pipeline.trained
+    assert prediction.model == "demo" and pipeline.trained
 
 
 def test_points_of_one_voxel_get_one_answer(pipeline):
