@@ -233,3 +233,13 @@ def test_the_licence_is_logged(official_file, caplog):
 def test_every_head_and_encoder_has_a_repository():
     known = {"Pointcept/Concerto", "facebook/sonata", "Pointcept/Utonia"}
     assert set(OFFICIAL_ENCODERS.values()) == set(OFFICIAL_HEADS.values()) == known
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage", b"\x80\x02cos\nsystem\n(S'true'\ntR."])
+def test_a_file_that_is_no_checkpoint_is_refused_without_unsafe_advice(tmp_path, content):
+    path = tmp_path / "encoder.pth"
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError) as error:
+        load_encoder(path)
+    said = str(error.value)
+    assert str(path) in said and "weights_only" not in said and len(said.splitlines()) == 1

@@ -177,10 +177,11 @@ def read_checkpoint(
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CheckpointError(f"{path} cannot be read as a checkpoint of tensors: {reason}") from (
-            error
-        )
+        # Not PyTorch's own words: they advise to load without the safety of weights_only.
+        raise CheckpointError(
+            f"{path} cannot be read as a checkpoint: it is damaged, cut short, or holds more than"
+            f" tensors and plain values ({type(error).__name__})"
+        ) from error
     for part in ("config", "state_dict"):
         if not isinstance(content, dict) or not isinstance(content.get(part), dict):
             found = sorted(map(str, content)) if isinstance(content, dict) else type(content)
