@@ -24,18 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Wait for one message of each topic and write it."""
-    from rclpy.node import Node
+    from concerto_ros.ros.snapshot import snapshot
 
-    from concerto_ros.ros.snapshot import next_message, save
-    from concerto_ros.ros.transport import ros_session
-
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    with ros_session():
-        node = Node("concerto_snapshot")
-        for topic in arguments.topics:
-            message = next_message(node, topic, arguments.timeout)
-            stem = arguments.out / topic.strip("/").replace("/", "_")
-            for path in save(message, stem, title=topic):
-                print(path)
-        node.destroy_node()
+    for path in snapshot(arguments.topics, arguments.out, arguments.timeout):
+        print(path)
     return 0

@@ -97,8 +97,8 @@ def _cloud_file(path: Path, arrays: dict[str, np.ndarray]) -> CloudFile:
         stamp=0,
         frame_id=path.stem,
         source=path.name,
-        colors=None if colors is None else _bytes(colors),
-        normals=None if normals is None else _unit(normals),
+        colors=None if colors is None else rgb_bytes(colors),
+        normals=None if normals is None else unit_rows(normals),
         intensity=None if intensity is None else intensity[:, 0].astype(np.float32),
         origin=arrays.get("origin", np.zeros(3)) - offset,
     )
@@ -117,7 +117,7 @@ def _rows(path: Path, name: str, array: np.ndarray, count: int | None, columns: 
     return array[:, :columns]
 
 
-def _bytes(colors: np.ndarray) -> np.ndarray:
+def rgb_bytes(colors: np.ndarray) -> np.ndarray:
     """RGB as uint8: fractions up to 1 are scaled by 255, 16-bit integers divided by 257."""
     if colors.dtype == np.uint8:
         return colors
@@ -130,7 +130,8 @@ def _bytes(colors: np.ndarray) -> np.ndarray:
     return np.clip(np.rint(numbers), 0, 255).astype(np.uint8)
 
 
-def _unit(normals: np.ndarray) -> np.ndarray:
+def unit_rows(normals: np.ndarray) -> np.ndarray:
+    """(N, 3) float32 of length one; zeros where a row is zero or not finite."""
     normals = np.nan_to_num(normals.astype(np.float64), posinf=0, neginf=0)
     length = np.linalg.norm(normals, axis=1, keepdims=True)
     return np.divide(normals, length, out=np.zeros_like(normals), where=length > 0).astype(

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 import traceback
 from collections.abc import Callable, Collection
@@ -14,6 +13,7 @@ from rclpy.impl.rcutils_logger import RcutilsLogger
 from concerto_ros.memory import release_unused_memory
 from concerto_ros.pipeline import Prediction, SemanticPipeline
 from concerto_ros.ros.statistics import Statistics
+from concerto_ros.ros.worker import Worker
 from concerto_ros.settings import Settings
 from concerto_ros.stopwatch import Stopwatch
 
@@ -24,7 +24,7 @@ SUBSCRIBER_POLL = 0.1
 RELEASE_PERIOD = 2.0
 
 
-class Inference:
+class Inference(Worker):
     """Turns the newest map into a prediction, at most ``rate`` times a second.
 
     ``wanted`` names the outputs that somebody listens to; nothing runs while there are none.
@@ -40,39 +40,23 @@ class Inference:
         publish: Callable[[Prediction, Collection[str], Stopwatch], None],
         logger: RcutilsLogger,
     ):
+        super().__init__("inference")
         self._pipeline = pipeline
         self._settings = settings
         self._statistics = statistics
         self._wanted = wanted
         self._publish = publish
         self._log = logger
-        self._stop = threading.Event()
-        self._new_frame = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="inference", daemon=True)
-
-    def start(self) -> None:
-        """Begin to wait for frames and subscribers."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Let the thread end after the snapshot it is at; :meth:`join` waits for it."""
-        self._stop.set()
-        self._new_frame.set()
-
-    def join(self, timeout: float) -> bool:
-        """Whether the thread has ended within ``timeout`` seconds."""
-        self._thread.join(max(timeout, 0.0))
-        return not self._thread.is_alive()
 
     def notify(self) -> None:
         """Tell of a new frame in the map."""
-        self._new_frame.set()
+        self._wake.set()
 
     def _run(self) -> None:
         answered: frozenset[str] = frozenset()
         released = time.monotonic()
         while not self._stop.is_set():
-            fresh = self._new_frame.wait(SUBSCRIBER_POLL)
+            fresh = self._wake.wait(SUBSCRIBER_POLL)
             wanted = self._wanted_now()
             if not wanted:
                 answered = wanted
@@ -82,7 +66,7 @@ class Inference:
             if not fresh and wanted <= answered:
                 continue
             start = time.monotonic()
-            self._new_frame.clear()
+            self._wake.clear()
             if self._infer(wanted):
                 answered = wanted
             if start - released >= RELEASE_PERIOD:

@@ -18,6 +18,7 @@ from concerto_ros.pipeline import SemanticPipeline
 from concerto_ros.ros.sources import Pending, Source
 from concerto_ros.ros.statistics import Statistics
 from concerto_ros.ros.transforms import Transforms, is_identity
+from concerto_ros.ros.worker import Worker
 from concerto_ros.settings import Settings
 
 #: How often a waiting frame asks for its transform again, seconds.
@@ -27,7 +28,7 @@ RETRY_PERIOD = 0.02
 IDLE_PERIOD = 1.0
 
 
-class Intake:
+class Intake(Worker):
     """Takes at most ``input_rate`` messages a second of every input into the map."""
 
     def __init__(
@@ -40,6 +41,7 @@ class Intake:
         on_fused: Callable[[], None],
         logger: RcutilsLogger,
     ):
+        super().__init__("intake")
         self._sources = sources
         self._pipeline = pipeline
         self._transforms = transforms
@@ -48,29 +50,20 @@ class Intake:
         self._on_fused = on_fused
         self._log = logger
         self._introduced: set[str] = set()
-        self._wake = threading.Event()
-        self._stop = threading.Event()
         self._clock_went_back = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
 
     def start(self) -> None:
         """Begin with an empty map."""
         self._pipeline.clear()
         for source in self._sources:
             source.open(self._statistics, self._wake.set, self._count_drop)
-        self._thread.start()
+        super().start()
 
     def stop(self) -> None:
-        """Accept nothing more and let the thread end; :meth:`join` waits for it."""
+        """Accept nothing more and let the thread end."""
         for source in self._sources:
             source.close()
-        self._stop.set()
-        self._wake.set()
-
-    def join(self, timeout: float) -> bool:
-        """Whether the thread has ended within ``timeout`` seconds."""
-        self._thread.join(max(timeout, 0.0))
-        return not self._thread.is_alive()
+        super().stop()
 
     def clock_went_back(self) -> None:
         """Tell of a jump of the ROS clock; the map is cleared before the next frame."""

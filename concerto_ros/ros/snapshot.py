@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from concerto_ros.cloud.images import decode_color
 from concerto_ros.cloud.point_cloud2 import decode_point_cloud, point_cloud_fields
 from concerto_ros.cloud.render import height_colors, render_cloud
 from concerto_ros.ros.player import message_class
+from concerto_ros.ros.transport import ros_session
 
 
 def matching_qos(node: Node, topic: str) -> QoSProfile:
@@ -55,6 +57,17 @@ def next_message(node: Node, topic: str, timeout: float):
     finally:
         node.destroy_subscription(subscription)
     return got[0]
+
+
+def snapshot(topics: Sequence[str], folder: Path, timeout: float) -> Iterator[Path]:
+    """Save the next message of each topic in ``folder``; yields the files as they are written."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with ros_session():
+        node = Node("concerto_snapshot")
+        for topic in topics:
+            message = next_message(node, topic, timeout)
+            yield from save(message, folder / topic.strip("/").replace("/", "_"), title=topic)
+        node.destroy_node()
 
 
 def save(message, stem: Path, title: str) -> list[Path]:

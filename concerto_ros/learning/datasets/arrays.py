@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from concerto_ros.cloud.files import rgb_bytes, unit_rows
 from concerto_ros.learning.label_map import DataError
 from concerto_ros.learning.scan import Scan
 
@@ -46,10 +47,12 @@ def make_scan(
         name=name,
         points=np.ascontiguousarray(points, np.float32),
         labels=labels,
-        colors=None if colors is None else _bytes(rows_of(where, "colors", colors, len(points))),
+        colors=None
+        if colors is None
+        else rgb_bytes(rows_of(where, "colors", colors, len(points))),
         normals=None
         if normals is None
-        else _unit(rows_of(where, "normals", normals, len(points))),
+        else unit_rows(rows_of(where, "normals", normals, len(points))),
     )
 
 
@@ -69,22 +72,3 @@ def column_of(where: str, what: str, array: np.ndarray) -> np.ndarray:
     if array.ndim != 1:
         raise DataError(f"{where}: {what} is of shape {array.shape}, (N,) is wanted")
     return array
-
-
-def _bytes(colors: np.ndarray) -> np.ndarray:
-    if colors.dtype == np.uint8:
-        return np.ascontiguousarray(colors)
-    numbers = np.nan_to_num(colors.astype(np.float64), posinf=0, neginf=0)
-    highest = numbers.max(initial=0)
-    if colors.dtype.kind == "f" and highest <= 1:
-        numbers *= 255
-    elif colors.dtype.kind in "ui" and highest > 255:
-        numbers /= 257
-    return np.clip(np.rint(numbers), 0, 255).astype(np.uint8)
-
-
-def _unit(normals: np.ndarray) -> np.ndarray:
-    normals = np.nan_to_num(normals.astype(np.float64), posinf=0, neginf=0)
-    length = np.linalg.norm(normals, axis=1, keepdims=True)
-    unit = np.divide(normals, length, out=np.zeros_like(normals), where=length > 0)
-    return unit.astype(np.float32)
