@@ -48,3 +48,30 @@ def ros(ros_domain: int) -> Iterator:
     rclpy.init(domain_id=ros_domain)
     yield rclpy
     rclpy.try_shutdown()
+
+
+@pytest.fixture
+def harness(ros_context):
+    """Makes harnesses with the real node; all are closed at the end."""
+    from node_harness import Harness
+
+    made = []
+
+    def make(**parameters):
+        made.append(Harness(ros_context, **parameters))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def active(harness):
+    """An active node with one cloud input, and a robot that listens to the labels."""
+    from node_harness import ONE_CLOUD
+
+    one = harness(**ONE_CLOUD)
+    one.listen_to_labels()
+    one.start()
+    return one

@@ -41,6 +41,20 @@ DEADLINE = 20.0
 #: A sensor stamp like any other, nanoseconds.
 START = 1_700_000_000_000_000_000
 
+#: Nanoseconds.
+SECOND = 1_000_000_000
+
+#: One RGB-D camera named head whose points are in the fixed frame already.
+CAMERA = {
+    "cameras": ["head"],
+    "cameras.head.color_topic": "/color",
+    "cameras.head.depth_topic": "/depth",
+    "cameras.head.info_topic": "/info",
+    "fixed_frame": "camera",
+    "input_rate": 100.0,
+    "rate": 100.0,
+}
+
 #: One LiDAR named front whose points are in the fixed frame already.
 ONE_CLOUD = {
     "clouds": ["front"],
@@ -231,3 +245,11 @@ def depth_image(
         step=2 * width,
         data=pixels.tobytes(),
     )
+
+
+def send_pair(one: Harness, stamp: int, color: bool = True, depth_size=(80, 60), info=None):
+    """Depth at ``stamp``, colour 10 ms earlier, and camera_info."""
+    one.publisher("/info", CameraInfo).publish(info or camera_info(80, 60))
+    if color:
+        one.publisher("/color", Image).publish(color_image(80, 60, stamp - 10_000_000))
+    one.publisher("/depth", Image).publish(depth_image(*depth_size, stamp))

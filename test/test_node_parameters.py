@@ -1,0 +1,128 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Parameters and lifecycle of the perception node."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from node_harness import (
+    ONE_CLOUD,
+    SECOND,
+    START,
+)
+from rclpy.parameter import Parameter
+from rclpy.qos import ReliabilityPolicy, qos_profile_sensor_data
+
+# Parameters --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "wanted"),
+    [
+        ("preset", "underwater", "one of indoor, outdoor"),
+        ("rate", -3.0, "0.01 to 100 Hz"),
+        ("rate", "fast", "float"),
+        ("max_voxels", 0, "1 to 2e+07"),
+        ("fixed_frame", "", "a name"),
+        ("precision", "int4", "one of auto, float32, bfloat16, float16"),
+        ("device", "toaster", "auto, cpu, cuda or cuda:N"),
+        ("checkpoint", "no/such/file.pth", "a path"),
+        ("label_set", "no_such_set", "scannet20"),
+        ("clouds", ["a b"], "letters, digits and _"),
+        ("clouds.front.topic", "", "a name"),
+        ("max_range", 0.1, "more than min_range"),
+    ],
+)
+def test_a_wrong_value_refuses_to_configure_and_is_named(harness, name, value, wanted):
+    one = harness(**(ONE_CLOUD | {"min_range": 0.5} | {name: value}))
+    assert not one.configure()
+    said = one.wait(
+        lambda: (d := one.diagnosis("state")()) and name in d.message and d, "the reason"
+    )
+    assert wanted in said.message and str(value).strip("[]'") in said.message
+
+
+def test_a_wrong_value_can_be_mended(harness):
+    one = harness(**(ONE_CLOUD | {"rate": -3.0}))
+    assert not one.configure()
+    assert one.node.set_parameters([Parameter("rate", value=3.0)])[0].successful
+    one.start()
+
+
+def test_whole_numbers_are_welcome_where_a_float_is_meant(harness):
+    one = harness(**(ONE_CLOUD | {"rate": 3}))
+    assert one.configure()
+
+
+def test_an_empty_name_means_no_input(harness):
+    one = harness(clouds=[""], cameras=[""])
+    assert one.configure()
+
+
+def test_live_parameters_change_and_the_others_say_read_only(active):
+    def change(**values):
+        return active.node.set_parameters_atomically(
+            [Parameter(name, value=value) for name, value in values.items()]
+        )
+
+    assert change(rate=2.0, transform_timeout=0.1).successful
+    assert active.node._ros_parameters.settings.rate == 2.0
+    refused = change(rate=7.0, voxel_size=0.2)
+    assert not refused.successful and "voxel_size: read_only" in refused.reason
+    assert active.node.get_parameter("rate").value == 2.0
+    out_of_range = change(rate=1000.0)
+    assert not out_of_range.successful
+    assert not change(max_range=0.001, min_range=5.0).successful
+
+
+def test_every_parameter_is_described(active):
+    for name in active.node.get_parameters_by_prefix(""):
+        if name.startswith("qos_overrides") or name == "use_sim_time":
+            continue
+        descriptor = active.node.describe_parameter(name)
+        assert len(descriptor.description) > 10, name
+    assert active.node.describe_parameter("rate").floating_point_range[0].to_value == 100.0
+
+
+def test_qos_can_be_overridden(harness):
+    one = harness(**ONE_CLOUD, **{"qos_overrides./points.subscription.reliability": "reliable"})
+    assert one.configure()
+    offered = one.robot.get_subscriptions_info_by_topic("/points")[0].qos_profile
+    assert offered.reliability == ReliabilityPolicy.RELIABLE
+
+
+# Lifecycle ---------------------------------------------------------------------------------------
+
+
+def test_messages_are_ignored_while_inactive(harness):
+    one = harness(**ONE_CLOUD)
+    assert one.configure()
+    one.send_room(START)
+    one.activate()
+    one.wait(lambda: one.status, "status")
+    assert one.status.frames_received == 0
+    one.send_room(START + SECOND)
+    one.wait_for_fused(1)
+
+
+def test_a_whole_life_twice(harness):
+    one = harness(**ONE_CLOUD)
+    one.listen_to_labels()
+    before = threading.active_count()
+    for life in range(2):
+        stamp = START + life * SECOND
+        one.start()
+        one.send_room(stamp)
+        one.labels(stamp)
+        one.node.trigger_deactivate()
+        assert threading.active_count() == before
+        one.node.trigger_cleanup()
+        one._publishers.clear()
+        one.received["/concerto/status"].clear()
+
+
+def test_sensor_data_qos_is_met(active):
+    asked = active.robot.get_subscriptions_info_by_topic("/points")[0].qos_profile
+    assert asked.reliability == qos_profile_sensor_data.reliability
