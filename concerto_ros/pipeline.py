@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from concerto_ros.cloud.frame import Frame
-from concerto_ros.cloud.grid_sampling import LATTICE_LIMIT, pack
+from concerto_ros.cloud.grid_sampling import LATTICE_LIMIT, find_keys, pack
 from concerto_ros.cloud.model_input import HeldOrigin, build_model_input, convention_for
 from concerto_ros.cloud.voxel_map import Insertion, Snapshot, VoxelMap
 from concerto_ros.heads.linear import LinearHead
@@ -298,10 +298,8 @@ def _rows_of(points: np.ndarray, snapshot: Snapshot) -> np.ndarray:
     """The row of the voxel each point lies in; -1 where the snapshot has none."""
     index = np.floor(points.astype(np.float64) / snapshot.voxel_size)
     inside = (np.abs(index) < LATTICE_LIMIT).all(axis=1)
-    wanted = pack(np.where(inside[:, None], index, 0))
-    held = pack(snapshot.index)
-    row = np.minimum(np.searchsorted(held, wanted), len(held) - 1)
-    return np.where(inside & (held[row] == wanted), row, -1)
+    keys = pack(np.where(inside[:, None], index, 0))
+    return np.where(inside, find_keys(pack(snapshot.index), keys), -1)
 
 
 def _device(name: str) -> torch.device:

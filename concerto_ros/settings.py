@@ -236,14 +236,13 @@ class Settings:
             object.__setattr__(
                 self, name, about(name).checked(name, value, DEFAULTS.get(name, value))
             )
-        both = set(self.clouds) & set(self.cameras)
         names = self.clouds + self.cameras
         for name in names:
             if not name.isidentifier():
                 raise SettingsError(
                     f"clouds, cameras: got the name {name!r}, wanted letters, digits and _"
                 )
-        if both or len(set(names)) < len(names):
+        if len(set(names)) < len(names):
             raise SettingsError(f"clouds, cameras: got {list(names)}, wanted each name only once")
         if self.max_range and self.max_range <= self.min_range:
             raise SettingsError(

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from concerto_ros.ptv3 import CheckpointError, checkpoint, load_encoder
-from concerto_ros.ptv3.tensor_file import read_tensors, write_tensors
+from concerto_ros.ptv3.tensor_file import read_metadata, read_tensors, write_tensors
 
 TENSORS = {
     "weight": torch.arange(6.0).reshape(2, 3).half(),
@@ -95,3 +95,12 @@ def test_a_damaged_model_in_the_box_says_what_to_do(path, monkeypatch):
 
 def test_the_model_in_the_box_is_small():
     assert checkpoint.demo_file().stat().st_size < 12e6
+
+
+def test_metadata_are_read_without_the_tensors(tmp_path):
+    path = tmp_path / "file.safetensors"
+    write_tensors(path, {"a": torch.ones(5)}, {"about": "this"})
+    assert read_metadata(path) == read_tensors(path)[1] == {"about": "this"}
+    path.write_bytes(b"\xff" * 20)
+    with pytest.raises(ValueError, match="length"):
+        read_metadata(path)

@@ -29,6 +29,19 @@ def unpack(key: np.ndarray) -> np.ndarray:
     return (np.stack(axes, axis=1) - LATTICE_LIMIT).astype(np.int32)
 
 
+def voxel_keys(points: np.ndarray, voxel_size: float) -> np.ndarray:
+    """(N,) int64 keys of the voxels that ``points`` (N, 3), all on the lattice, lie in."""
+    return pack(np.floor(points.astype(np.float64) / voxel_size))
+
+
+def find_keys(held: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """(N,) where each of ``wanted`` (N,) is in ``held``, ascending; -1 where it is not."""
+    if not len(held):
+        return np.full(len(wanted), -1)
+    row = np.minimum(np.searchsorted(held, wanted), len(held) - 1)
+    return np.where(held[row] == wanted, row, -1)
+
+
 @dataclass(frozen=True, eq=False)
 class FrameVoxels:
     """Sums over the points of one frame, one row per occupied voxel, rows sorted by (x, y, z).

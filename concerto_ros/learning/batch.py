@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 import torch
 
-from concerto_ros.cloud.grid_sampling import grid_sample, pack
+from concerto_ros.cloud.grid_sampling import grid_sample, pack, voxel_keys
 from concerto_ros.cloud.model_input import Convention, normalise_points
 from concerto_ros.cloud.normals import neighbourhood_normals
 from concerto_ros.cloud.voxel_map import unit_vectors
@@ -114,8 +114,7 @@ def _mean_points(seen, voxel_size: float) -> np.ndarray:
 
 def _rows(scan: Scan, index: np.ndarray, voxel_size: float) -> np.ndarray:
     """(N,) int64: the voxel, of those at ``index`` (V, 3), that each point lies in."""
-    cell = np.floor(scan.points.astype(np.float64) / voxel_size)
-    return np.searchsorted(pack(index), pack(cell))
+    return np.searchsorted(pack(index), voxel_keys(scan.points, voxel_size))
 
 
 def majority(rows: np.ndarray, labels: np.ndarray, size: int) -> np.ndarray:

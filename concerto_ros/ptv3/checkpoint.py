@@ -9,6 +9,8 @@ import logging
 import math
 import os
 import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 from functools import cache
 from pathlib import Path
@@ -19,7 +21,7 @@ from torch import nn
 
 from concerto_ros.ptv3.config import PTv3Config
 from concerto_ros.ptv3.encoder import Encoder
-from concerto_ros.ptv3.tensor_file import read_tensors, write_tensors
+from concerto_ros.ptv3.tensor_file import read_metadata, read_tensors, write_tensors
 
 log = logging.getLogger(__name__)
 
@@ -100,25 +102,32 @@ def read_demo() -> tuple[dict[str, Any], Path]:
     The names in the state dict begin with ``encoder.`` and ``head.``; values are float32.
     """
     path = demo_file()
-    try:
+    with _box(path):
         tensors, metadata = read_tensors(path)
-        about = {name: json.loads(value) for name, value in metadata.items()}
-        state = {name: value.float() for name, value in tensors.items()}
         return {
-            "config": about["config"],
-            "grid_size": about["grid_size"],
-            "state_dict": state,
+            "config": json.loads(metadata["config"]),
+            "grid_size": json.loads(metadata["grid_size"]),
+            "state_dict": {name: value.float() for name, value in tensors.items()},
         }, path
-    except (OSError, KeyError, ValueError) as error:
-        raise CheckpointError(
-            f"the model in the box, {path}, cannot be read ({error}); install the package again"
-        ) from error
 
 
 @cache
 def demo_grid_size() -> float:
     """Metres, edge of the voxels that the model in the box is trained on."""
-    return read_demo()[0]["grid_size"]
+    path = demo_file()
+    with _box(path):
+        return json.loads(read_metadata(path)["grid_size"])
+
+
+@contextmanager
+def _box(path: Path) -> Iterator[None]:
+    """What reading the model in the box raises, as one CheckpointError."""
+    try:
+        yield
+    except (OSError, KeyError, ValueError) as error:
+        raise CheckpointError(
+            f"the model in the box, {path}, cannot be read ({error}); install the package again"
+        ) from error
 
 
 def save_demo(encoder: Encoder, head: nn.Module, path: Path) -> None:

@@ -9,7 +9,9 @@ here because no ROS distribution has a package of its library.
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
+from typing import BinaryIO
 
 import torch
 
@@ -26,16 +28,28 @@ def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     Raises ValueError naming what is wrong in a file that is damaged or holds a type that is not
     used here; OSError where it cannot be read.
     """
-    content = path.read_bytes()
-    length = int.from_bytes(content[:8], "little")
-    if len(content) < 8 or not 2 <= length <= min(LONGEST_HEADER, len(content) - 8):
-        raise ValueError(f"its header's length is {length} of {len(content)} bytes")
-    header = json.loads(content[8 : 8 + length])
+    with path.open("rb") as file:
+        header, metadata = _header(file)
+        data = memoryview(bytearray(file.read()))
+    return {name: _tensor(name, entry, data) for name, entry in header.items()}, metadata
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """The file's metadata alone; the tensors are not read. Raises as :func:`read_tensors`."""
+    with path.open("rb") as file:
+        return _header(file)[1]
+
+
+def _header(file: BinaryIO) -> tuple[dict, dict[str, str]]:
+    """The entries of the tensors and the metadata; ``file`` is then at the tensors' bytes."""
+    size = os.fstat(file.fileno()).st_size
+    length = int.from_bytes(file.read(8), "little")
+    if size < 8 or not 2 <= length <= min(LONGEST_HEADER, size - 8):
+        raise ValueError(f"its header's length is {length} of {size} bytes")
+    header = json.loads(file.read(length))
     if not isinstance(header, dict):
         raise ValueError(f"its header is a {type(header).__name__}, wanted an object")
-    data = memoryview(bytearray(content))[8 + length :]
-    metadata = header.pop("__metadata__", {})
-    return {name: _tensor(name, entry, data) for name, entry in header.items()}, metadata
+    return header, header.pop("__metadata__", {})
 
 
 def _tensor(name: str, entry: dict, data: memoryview) -> torch.Tensor:

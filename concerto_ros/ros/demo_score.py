@@ -13,7 +13,7 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import PointCloud2
 
-from concerto_ros.cloud.grid_sampling import pack
+from concerto_ros.cloud.grid_sampling import find_keys, voxel_keys
 from concerto_ros.cloud.point_cloud2 import point_cloud_fields, stamp_ns
 from concerto_ros.cloud.transform_tree import TransformUnavailable
 from concerto_ros.learning.metrics import Confusion
@@ -39,7 +39,7 @@ class TruthMap:
     def add(self, points: np.ndarray, labels: np.ndarray) -> None:
         """Count (N, 3) points in the fixed frame with (N,) labels; 255 does not count."""
         known = labels < len(CLASSES)
-        keys = np.concatenate([self._keys, self._key(points[known])])
+        keys = np.concatenate([self._keys, voxel_keys(points[known], self._voxel_size)])
         counts = np.zeros((len(keys), len(CLASSES)), np.int64)
         counts[: len(self._keys)] = self._counts
         counts[np.arange(len(self._keys), len(keys)), labels[known]] = 1
@@ -50,14 +50,9 @@ class TruthMap:
 
     def labels(self, points: np.ndarray) -> np.ndarray:
         """(N,) the true class of most readings in each point's voxel; 255 where there is none."""
-        if not len(self._keys):
-            return np.full(len(points), 255)
-        wanted = self._key(points)
-        row = np.minimum(np.searchsorted(self._keys, wanted), len(self._keys) - 1)
-        return np.where(self._keys[row] == wanted, self._counts.argmax(1)[row], 255)
-
-    def _key(self, points: np.ndarray) -> np.ndarray:
-        return pack(np.floor(points.astype(np.float64) / self._voxel_size))
+        row = find_keys(self._keys, voxel_keys(points, self._voxel_size))
+        # The last entry is what row -1 finds.
+        return np.append(self._counts.argmax(1), 255)[row]
 
 
 class Score:

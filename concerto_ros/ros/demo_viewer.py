@@ -23,7 +23,7 @@ from concerto_ros.ros.demo_plan import Plan
 from concerto_ros.ros.demo_score import Score
 from concerto_ros.ros.intake import Intake
 from concerto_ros.ros.recorder import Recorder
-from concerto_ros.ros.sources import CameraSource, CloudSource
+from concerto_ros.ros.sources import open_sources
 from concerto_ros.ros.statistics import Statistics
 from concerto_ros.ros.transforms import listen
 from concerto_ros.settings import Settings
@@ -87,23 +87,17 @@ class Viewer(Node):
         self._seen = 0
         self.create_subscription(PerceptionStatus, STATUS, self._on_status, 50)
         self.input_view = InputView(settings)
-        self.sources = [
-            *(CloudSource(self, about, settings.window_seconds) for about in plan.clouds),
-            *(
-                CameraSource(self, about, settings.sync_tolerance, settings.window_seconds)
-                for about in plan.cameras
-            ),
-        ]
+        sources = open_sources(self, plan.clouds, plan.cameras, settings)
         transforms = listen(self)
         fixed_frame, voxel_size = settings.fixed_frame, settings.with_preset().voxel_size
         self.score = Score(self, transforms, fixed_frame, voxel_size) if plan.truth else None
         self._scored = 0
         self._intake = Intake(
-            self.sources,
+            sources,
             self.input_view,
             transforms,
             lambda: settings,
-            Statistics([source.name for source in self.sources]),
+            Statistics([source.name for source in sources]),
             lambda: None,
             self.get_logger(),
         )

@@ -32,7 +32,7 @@ from concerto_ros.ros.outputs import (
     pca_message,
 )
 from concerto_ros.ros.parameters import AUTOSTART, Parameters
-from concerto_ros.ros.sources import OVERRIDABLE, CameraSource, CloudSource, Source
+from concerto_ros.ros.sources import OVERRIDABLE, Source, open_sources
 from concerto_ros.ros.statistics import Statistics
 from concerto_ros.ros.transforms import Transforms, listen
 from concerto_ros.ros.transport import use_transport_profile
@@ -189,13 +189,7 @@ class PerceptionNode(LifecycleNode):
             f"model {self._model.name} on {self._model.device}, {self._model.precision}"
         )
         self._transforms = listen(self)
-        self._sources = [
-            *(CloudSource(self, about, settings.window_seconds) for about in clouds),
-            *(
-                CameraSource(self, about, settings.sync_tolerance, settings.window_seconds)
-                for about in cameras
-            ),
-        ]
+        self._sources = open_sources(self, clouds, cameras, settings)
         overridable = {"qos_overriding_options": OVERRIDABLE}
         self._cloud_outputs = {
             name: self.create_lifecycle_publisher(

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -211,6 +211,17 @@ class CameraSource(Source):
 
     def _on_depth_info(self, message: CameraInfo) -> None:
         self._depth_info = message
+
+
+def open_sources(
+    node: Node, clouds: Sequence[CloudInput], cameras: Sequence[CameraInput], settings: Settings
+) -> list[Source]:
+    """Subscribe ``node`` to every input."""
+    window = settings.window_seconds
+    return [
+        *(CloudSource(node, about, window) for about in clouds),
+        *(CameraSource(node, about, settings.sync_tolerance, window) for about in cameras),
+    ]
 
 
 def _image_type(topic: str) -> type:
