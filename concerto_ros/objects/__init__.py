@@ -1,0 +1,3 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Object encoders: what a cut-out object is, by trained classes, by examples or by words."""

@@ -1,0 +1,145 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Choosing points: farthest point sampling, neighbours, balls, interpolation.
+
+Batched, on any device. Indices are int64 rows of the cloud of the same batch entry. Distances are
+squared sums of direct differences in float32: the expanded form |a|^2 + |b|^2 - 2ab loses digits.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+#: Squared distance from the origin up to which the pointnet2 kernel passes a point over.
+NEAR_ORIGIN = 1e-3
+
+#: Squared distance that a running minimum starts with.
+FAR = 1e10
+
+#: Floats of one block of a table of differences.
+BLOCK = 1 << 25
+
+
+@torch.no_grad()
+def farthest_point_sampling(
+    points: torch.Tensor, count: int, *, skip_near_origin: bool, start: int = 0
+) -> torch.Tensor:
+    """(B, count) rows of ``points`` (B, N, 3), each the farthest from those before it.
+
+    The first is ``start``. With ``skip_near_origin`` the choice equals the kernel of PointNet++
+    that most object encoders were trained with: a point within sqrt(1e-3) of the origin is chosen
+    only as the start, and of equally far points the one in the lowest bit-reversed thread wins.
+    Without it, the smallest row wins. When nothing is left to choose, a row comes again.
+
+    Raises ValueError for an empty cloud or a count below 1.
+    """
+    batch, total, _ = points.shape
+    if total < 1 or count < 1:
+        raise ValueError(f"cannot sample {count} of {total} points, wanted at least 1 of 1")
+    points = points.float()
+    order = None
+    if skip_near_origin:
+        order = _thread_order(total, points.device)
+        points = points[:, order]
+        start = int((order == start).nonzero())
+    distance = points.new_full((batch, total), FAR)
+    if skip_near_origin:
+        # Less than any distance, and a minimum never raises it: such a point cannot win.
+        distance[points.square().sum(-1) <= NEAR_ORIGIN] = -1.0
+    rows = torch.arange(batch, device=points.device)
+    chosen = torch.full((batch,), start, dtype=torch.int64, device=points.device)
+    result = torch.empty((batch, count), dtype=torch.int64, device=points.device)
+    for step in range(count):
+        result[:, step] = chosen
+        newest = points[rows, chosen].unsqueeze(1)
+        distance = torch.minimum(distance, (points - newest).square().sum(-1))
+        chosen = distance.argmax(1)
+    return result if order is None else order[result]
+
+
+def nearest_neighbours(queries: torch.Tensor, points: torch.Tensor, count: int) -> torch.Tensor:
+    """(B, G, count) rows of ``points`` (B, N, 3) nearest to ``queries`` (B, G, 3), nearest first.
+
+    Raises ValueError where there are fewer points than ``count``.
+    """
+    return nearest_with_distance(queries, points, count)[0]
+
+
+@torch.no_grad()
+def nearest_with_distance(
+    queries: torch.Tensor, points: torch.Tensor, count: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """:func:`nearest_neighbours` and their squared distances, (B, G, count) float32."""
+    total = points.shape[1]
+    if not 1 <= count <= total:
+        raise ValueError(f"count is {count}, wanted 1 to the number of points, {total}")
+    parts = [
+        table.topk(count, dim=-1, largest=False, sorted=True)
+        for table in _distance_blocks(queries, points)
+    ]
+    return torch.cat([part.indices for part in parts], 1), torch.cat(
+        [part.values for part in parts], 1
+    )
+
+
+@torch.no_grad()
+def ball_query(
+    queries: torch.Tensor, points: torch.Tensor, radius: float, count: int
+) -> torch.Tensor:
+    """(B, G, count) of the rows within ``radius`` of ``queries`` (B, G, 3): the lowest ones.
+
+    Squared distances up to and with radius squared count. Not the nearest but the first rows of
+    ``points`` (B, N, 3) are taken, padded by the first of them. Row 0 stands for an empty ball.
+    """
+    total = points.shape[1]
+    index = torch.arange(total, device=points.device)
+    parts = []
+    for table in _distance_blocks(queries, points):
+        rows = torch.where(table <= radius**2, index, total)
+        parts.append(rows.topk(min(count, total), dim=-1, largest=False, sorted=True).values)
+    rows = nn.functional.pad(torch.cat(parts, 1), (0, max(0, count - total)), value=total)
+    rows = torch.where(rows == total, rows[..., :1], rows)
+    return torch.where(rows == total, 0, rows)
+
+
+def gather_rows(values: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+    """Rows of ``values`` (B, N, C) at ``index`` (B, ...): (B, ..., C)."""
+    flat = index.flatten(1).unsqueeze(-1).expand(-1, -1, values.shape[-1])
+    return values.gather(1, flat).view(*index.shape, values.shape[-1])
+
+
+def interpolate_three(
+    queries: torch.Tensor, points: torch.Tensor, values: torch.Tensor
+) -> torch.Tensor:
+    """(B, N, C): ``values`` (B, G, C) of ``points`` (B, G, 3) brought to ``queries`` (B, N, 3).
+
+    The three nearest points weigh by 1 / (squared distance + 1e-8), as in PointNet++. With fewer
+    than three points, all of them.
+    """
+    index, squared = nearest_with_distance(queries, points, min(3, points.shape[1]))
+    weight = 1.0 / (squared + 1e-8)
+    weight = weight / weight.sum(-1, keepdim=True)
+    return (gather_rows(values, index) * weight.unsqueeze(-1)).sum(-2)
+
+
+def _distance_blocks(queries: torch.Tensor, points: torch.Tensor):
+    """Squared distances (B, part of G, N) in float32, a few queries at a time."""
+    step = max(1, BLOCK // (3 * points.shape[0] * points.shape[1]))
+    points = points.float().unsqueeze(1)
+    for part in queries.float().split(step, dim=1):
+        yield (part.unsqueeze(2) - points).square().sum(-1)
+
+
+def _thread_order(total: int, device: torch.device) -> torch.Tensor:
+    """Rows in the order in which the pointnet2 kernel prefers them when distances are equal.
+
+    Row i is looked after by thread i mod P, P the greatest power of two up to ``total`` and 512.
+    Pairs of threads are compared from the far half on, which prefers the lowest bit-reversed one.
+    """
+    bits = min(total.bit_length() - 1, 9)
+    row = torch.arange(total, device=device)
+    reversed_thread = torch.zeros_like(row)
+    for bit in range(bits):
+        reversed_thread |= ((row >> bit) & 1) << (bits - 1 - bit)
+    return torch.argsort(reversed_thread, stable=True)
