@@ -21,6 +21,7 @@ COMMANDS = (
     "segment",
     "train",
     "evaluate",
+    "objects",
     "download",
 )
 
