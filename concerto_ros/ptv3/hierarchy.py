@@ -14,9 +14,13 @@ from dataclasses import dataclass
 import torch
 
 from concerto_ros.ptv3.config import PTv3Config
+from concerto_ros.ptv3.level_sizes import LevelSizes, measure_levels
 from concerto_ros.ptv3.neighbours import Neighbours, find_neighbours, voxel_keys
 from concerto_ros.ptv3.patches import Patches, cut_patches
 from concerto_ros.ptv3.serialization import MAX_DEPTH, curve_code
+
+#: Most clouds of a batch: what the three axes leave of a 64-bit code.
+MAX_CLOUDS = (1 << 63 - 3 * MAX_DEPTH) - 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,39 +98,42 @@ def build_hierarchy(
     Raises ValueError naming what is wrong with the input, among it an extent of more than 16 bits
     an axis.
     """
-    counts = _check_batch(grid_coord, coord, offset)
+    _check_shapes(grid_coord, coord, offset)
     grid_coord = grid_coord.to(torch.int64)
     coord = coord.to(torch.float32)
     offset = offset.to(torch.int64)
-    largest = _check_extent(grid_coord, coord, len(counts))
-    batch = torch.repeat_interleave(
-        torch.arange(len(counts), device=offset.device), _sizes(offset), output_size=len(coord)
-    )
-    keys = voxel_keys(grid_coord, batch, largest)
-    keys, rows = torch.sort(keys)
-    _check_unique(keys, rows, grid_coord, batch)
+    rows = torch.arange(len(coord), device=offset.device)
+    batch = torch.searchsorted(offset, rows, right=True)
+    sizes = measure_levels(grid_coord, batch, offset, config.stride)
+    _check_offset(sizes.ends[0], len(grid_coord))
+    _check_extent(sizes, coord)
+    _check_unique(sizes, grid_coord, batch)
 
-    levels = [_level(config, 0, grid_coord, coord, batch, offset, counts, largest, keys, rows)]
-    for depth, stride in enumerate(config.stride, start=1):
+    largest = sizes.high
+    keys, rows = torch.sort(voxel_keys(grid_coord, batch, largest))
+    orders = {"z": sizes.order}
+    neighbours = find_neighbours(keys, rows, largest)
+    levels = [
+        _level(config, 0, grid_coord, coord, batch, sizes, largest, orders, neighbours, None)
+    ]
+    for index, stride in enumerate(config.stride, start=1):
         fine = levels[-1]
+        grid_coord = fine.grid_coord // stride
         largest = [value // stride for value in largest]
-        keys, order, cluster, sizes = _clusters(fine.grid_coord // stride, fine.batch, largest)
-        pooling = Pooling(cluster, order, sizes)
-        first = order.index_select(0, torch.cumsum(sizes, 0) - sizes)
-        batch = fine.batch.index_select(0, first)
-        offset = torch.cumsum(torch.bincount(batch, minlength=len(counts)), 0)
+        keys, first, pooling = _clusters(
+            voxel_keys(grid_coord, fine.batch, largest), sizes.ends[index][-1]
+        )
         levels.append(
             _level(
                 config,
-                depth,
-                fine.grid_coord.index_select(0, first) // stride,
+                index,
+                grid_coord.index_select(0, first),
                 pooling.reduce(fine.coord, "mean"),
-                batch,
-                offset,
-                _sizes(offset).tolist(),
+                fine.batch.index_select(0, first),
+                sizes,
                 largest,
-                keys,
-                None,
+                {},
+                find_neighbours(keys, None, largest),
                 pooling,
             )
         )
@@ -139,43 +146,52 @@ def _level(
     grid_coord: torch.Tensor,
     coord: torch.Tensor,
     batch: torch.Tensor,
-    offset: torch.Tensor,
-    counts: list[int],
+    sizes: LevelSizes,
     largest: list[int],
-    keys: torch.Tensor,
-    rows: torch.Tensor | None,
-    pooling: Pooling | None = None,
+    orders: dict[str, torch.Tensor],
+    neighbours: Neighbours,
+    pooling: Pooling | None,
 ) -> Level:
+    """One level; ``orders`` holds the curves along which its rows are sorted already."""
     depth = (max(largest) + 1).bit_length()
-    orders: dict[str, torch.Tensor] = {}
+    counts = _sizes(sizes.ends[index])
     patches = {}
     for curve, size in config.patches_of_level(index):
         if curve not in orders:
             code = batch << 3 * depth | curve_code(grid_coord, depth, curve)
             orders[curve] = torch.argsort(code)
         patches[curve, size] = cut_patches(orders[curve], counts, size)
-    neighbours = find_neighbours(keys, rows, largest)
+    offset = sizes.offsets[index]
     return Level(grid_coord, coord, batch, offset, depth, patches, neighbours, pooling)
 
 
-def _clusters(
-    grid_coord: torch.Tensor, batch: torch.Tensor, largest: list[int]
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Group rows of equal voxel: (sorted distinct keys, rows by cluster, cluster, sizes)."""
-    keys, order = torch.sort(voxel_keys(grid_coord, batch, largest), stable=True)
-    distinct, member, sizes = torch.unique_consecutive(
-        keys, return_inverse=True, return_counts=True
-    )
+def _clusters(keys: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor, Pooling]:
+    """Group the rows that share one of ``count`` distinct keys.
+
+    Returns the distinct keys in ascending order, a row of each, and which rows each one groups.
+    """
+    keys, order = torch.sort(keys, stable=True)
+    fresh = torch.ones_like(keys, dtype=torch.bool)
+    torch.ne(keys[1:], keys[:-1], out=fresh[1:])
+    member = torch.cumsum(fresh, 0) - 1
+    # The first row of each run writes where it stands; all others write past the end.
+    place = torch.arange(len(keys), device=keys.device)
+    start = place.new_empty(count + 1)
+    start.scatter_(0, member.masked_fill(~fresh, count), place)
+    start[count:].fill_(len(keys))
     cluster = torch.empty_like(member).index_copy_(0, order, member)
-    return distinct, order, cluster, sizes
+    pooling = Pooling(cluster, order, torch.diff(start))
+    start = start[:count]
+    return keys.index_select(0, start), order.index_select(0, start), pooling
 
 
-def _sizes(offset: torch.Tensor) -> torch.Tensor:
-    return torch.diff(offset, prepend=offset.new_zeros(1))
+def _sizes(ends: list[int]) -> list[int]:
+    """Sizes of the clouds from cumulative ones."""
+    return [end - start for start, end in zip([0, *ends], ends, strict=False)]
 
 
-def _check_batch(grid_coord: torch.Tensor, coord: torch.Tensor, offset: torch.Tensor) -> list[int]:
-    """Shapes, types and offsets; returns the size of every cloud."""
+def _check_shapes(grid_coord: torch.Tensor, coord: torch.Tensor, offset: torch.Tensor) -> None:
+    """Shapes, types and devices: what can be told without looking at a value."""
     for name, value in (("grid_coord", grid_coord), ("coord", coord)):
         if value.ndim != 2 or value.shape[1] != 3:
             raise ValueError(f"{name} has shape {tuple(value.shape)}, wanted (N, 3)")
@@ -188,25 +204,27 @@ def _check_batch(grid_coord: torch.Tensor, coord: torch.Tensor, offset: torch.Te
             raise ValueError(f"{name} is {value.dtype}, wanted an integer type")
     if offset.ndim != 1 or not len(offset):
         raise ValueError(f"offset has shape {tuple(offset.shape)}, wanted (B,) with B >= 1")
+    if len(offset) > MAX_CLOUDS:
+        raise ValueError(f"offset names {len(offset)} clouds, at most {MAX_CLOUDS} fit in a batch")
     for name, value in (("coord", coord), ("offset", offset)):
         if value.device != grid_coord.device:
             raise ValueError(f"{name} is on {value.device}, grid_coord on {grid_coord.device}")
-    ends = offset.tolist()
-    counts = [end - start for start, end in zip([0, *ends], ends, strict=False)]
-    for cloud, count in enumerate(counts):
+
+
+def _check_offset(ends: list[int], rows: int) -> None:
+    """Cumulative sizes of clouds, none of them empty."""
+    for cloud, count in enumerate(_sizes(ends)):
         if count < 0:
             raise ValueError(f"offset {ends} is not cumulative: it falls at cloud {cloud}")
         if count == 0:
             raise ValueError(f"cloud {cloud} of the batch is empty (offset {ends})")
-    if ends[-1] != len(grid_coord):
-        raise ValueError(f"offset ends at {ends[-1]}, grid_coord has {len(grid_coord)} rows")
-    return counts
+    if ends[-1] != rows:
+        raise ValueError(f"offset ends at {ends[-1]}, grid_coord has {rows} rows")
 
 
-def _check_extent(grid_coord: torch.Tensor, coord: torch.Tensor, clouds: int) -> list[int]:
-    """Largest index of each axis, within what a code of 63 bits can hold."""
-    low, high = torch.aminmax(grid_coord, dim=0)
-    low, high = low.tolist(), high.tolist()
+def _check_extent(sizes: LevelSizes, coord: torch.Tensor) -> None:
+    """Indices within what the code of a voxel can hold."""
+    low, high = sizes.low, sizes.high
     if min(low) < 0:
         axis = low.index(min(low))
         raise ValueError(
@@ -221,13 +239,6 @@ def _check_extent(grid_coord: torch.Tensor, coord: torch.Tensor, clouds: int) ->
             f"{'xyz'[axis]}, at most {limit} fits ({MAX_DEPTH} bits an axis)"
             + _metric_advice(coord[:, axis], high[axis] - low[axis] + 1, limit + 1)
         )
-    bits = 3 * (max(high) + 1).bit_length() + clouds.bit_length()
-    if bits > 63:
-        raise ValueError(
-            f"a batch of {clouds} clouds that reach voxel {max(high)} wants codes of {bits} bits, "
-            "at most 63 fit; use fewer clouds in a batch"
-        )
-    return high
 
 
 def _metric_advice(values: torch.Tensor, voxels: int, fits: int) -> str:
@@ -244,15 +255,12 @@ def _metric_advice(values: torch.Tensor, voxels: int, fits: int) -> str:
     )
 
 
-def _check_unique(
-    keys: torch.Tensor, rows: torch.Tensor, grid_coord: torch.Tensor, batch: torch.Tensor
-) -> None:
-    again = keys[1:] == keys[:-1]
-    repeated = int(again.sum())
-    if repeated:
-        row = rows[1:][again][0]
-        raise ValueError(
-            f"{repeated} rows repeat a voxel of the same cloud, for example "
-            f"{tuple(grid_coord[row].tolist())} in cloud {int(batch[row])}; wanted one row for "
-            "each voxel (grid-sample the cloud first)"
-        )
+def _check_unique(sizes: LevelSizes, grid_coord: torch.Tensor, batch: torch.Tensor) -> None:
+    if not sizes.repeated:
+        return
+    voxels = torch.cat([batch[:, None], grid_coord], 1).index_select(0, sizes.order)
+    cloud, *voxel = voxels[1:][(voxels[1:] == voxels[:-1]).all(1)][0].tolist()
+    raise ValueError(
+        f"{sizes.repeated} rows repeat a voxel of the same cloud, for example {tuple(voxel)} in "
+        f"cloud {cloud}; wanted one row for each voxel (grid-sample the cloud first)"
+    )

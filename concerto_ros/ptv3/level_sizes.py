@@ -1,0 +1,80 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""How many voxels every level of a batch has, found before any of the levels is built.
+
+A GPU runs ahead of the program that feeds it, until the program asks for a number. So all numbers
+that building a :class:`~concerto_ros.ptv3.hierarchy.Hierarchy` depends on are asked for at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from concerto_ros.ptv3.serialization import MAX_DEPTH, curve_code
+
+
+@dataclass(frozen=True, eq=False)
+class LevelSizes:
+    """What the program has to know of a batch of B clouds to build its levels.
+
+    Attributes
+    ----------
+    offsets: (levels, B) int64 on the device of the input, cumulative sizes of the clouds.
+    ends: the same as lists.
+    low, high: least and largest voxel index of each axis at the finest level.
+    repeated: rows of the finest level that have the voxel of another row of the same cloud.
+    order: (N,) int64, rows of the finest level along the ``z`` curve, cloud after cloud.
+    """
+
+    offsets: torch.Tensor
+    ends: list[list[int]]
+    low: list[int]
+    high: list[int]
+    repeated: int
+    order: torch.Tensor
+
+
+def measure_levels(
+    grid_coord: torch.Tensor, batch: torch.Tensor, offset: torch.Tensor, strides: Sequence[int]
+) -> LevelSizes:
+    """Measure a batch, waiting for the device once.
+
+    grid_coord: (N, 3) int64, N >= 1. batch: (N,) int64, cloud of each row. offset: (B,) int64.
+    Only ``ends[0]``, ``low`` and ``high`` mean anything where the input is not what
+    :func:`~concerto_ros.ptv3.hierarchy.build_hierarchy` asks for; they tell.
+    """
+    low, high = torch.aminmax(grid_coord, dim=0)
+    code, order = torch.sort(_codes(grid_coord, batch))
+    repeated = (code[1:] == code[:-1]).sum()
+    last = (offset - 1).clamp(0, len(code) - 1)
+    offsets = [offset]
+    for sorted_code in _coarser(code, grid_coord, batch, strides):
+        steps = torch.zeros_like(sorted_code)
+        torch.cumsum(sorted_code[1:] != sorted_code[:-1], 0, out=steps[1:])
+        offsets.append(steps.index_select(0, last) + 1)
+    offsets = torch.stack(offsets)
+    numbers = torch.cat([offsets.flatten(), low, high, repeated[None]]).tolist()
+    clouds = len(offset)
+    ends = [numbers[start : start + clouds] for start in range(0, offsets.numel(), clouds)]
+    return LevelSizes(offsets, ends, numbers[-7:-4], numbers[-4:-1], numbers[-1], order)
+
+
+def _coarser(
+    code: torch.Tensor, grid_coord: torch.Tensor, batch: torch.Tensor, strides: Sequence[int]
+) -> Iterator[torch.Tensor]:
+    """For each coarser level the sorted codes of the finest rows' voxels there."""
+    for stride in strides:
+        grid_coord = grid_coord // stride
+        bits = stride.bit_length() - 1
+        if stride != 1 << bits:
+            yield (code := _codes(grid_coord, batch).sort().values)
+            continue
+        # The curve visits all children of a voxel in one go.
+        yield (code := code >> 3 * bits)
+
+
+def _codes(grid_coord: torch.Tensor, batch: torch.Tensor) -> torch.Tensor:
+    return batch << 3 * MAX_DEPTH | curve_code(grid_coord, MAX_DEPTH, "z")
