@@ -1,0 +1,104 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What all object encoders have in common, and how one is loaded."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from concerto_ros.objects.preprocess import InputForm, prepare_object
+from concerto_ros.objects.weights import State, find_state, read_content
+from concerto_ros.ptv3.checkpoint import CheckpointError
+
+#: Each model's module. It has ``matches(state) -> bool``, whether the names are those of its
+#: files, and ``from_state(state, path, content, **options) -> ObjectEncoder``; ``content`` is the
+#: whole file, for what lies beside the state dict.
+MODELS = {
+    "recon": "concerto_ros.objects.recon",
+    "i2p_mae": "concerto_ros.objects.i2p_mae",
+    "mixcon3d": "concerto_ros.objects.mixcon3d",
+    "any2point": "concerto_ros.objects.any2point",
+}
+
+
+class ObjectEncoder(nn.Module, ABC):
+    """One vector, and with a head one answer, for a whole object.
+
+    Attributes
+    ----------
+    name: the model, a key of :data:`MODELS`.
+    form: what it takes.
+    feature_channels: width of :meth:`embed`.
+    classes: how many the head tells apart; None without a head.
+    per_object: whether the answer for an object is independent of the others in its batch.
+    """
+
+    name: str
+    form: InputForm
+    feature_channels: int
+    classes: int | None
+    per_object: bool = True
+
+    @property
+    def points(self) -> int:
+        """How many points of an object it takes."""
+        return self.form.points
+
+    def prepare(self, points: np.ndarray, colors: np.ndarray | None = None) -> torch.Tensor:
+        """One object ready to be stacked into a batch: (n, 3) or (n, 6) float32.
+
+        points: (N, 3) metres, z up, in any frame of the robot. colors: (N, 3) 0..255. Raises
+        ValueError as :func:`~concerto_ros.objects.preprocess.prepare_object` does.
+        """
+        return prepare_object(points, colors, self.form)
+
+    @abstractmethod
+    def embed(self, batch: torch.Tensor) -> torch.Tensor:
+        """(B, n, 3 or 6) -> (B, feature_channels): what heads and few examples build on."""
+
+    @abstractmethod
+    def classify(self, batch: torch.Tensor) -> torch.Tensor:
+        """(B, n, 3 or 6) -> (B, classes) logits. Raises ValueError without a head."""
+
+
+def load_object_encoder(
+    path: str | os.PathLike, model: str | None = None, **options: Any
+) -> ObjectEncoder:
+    """An encoder from a published file, on the CPU, in evaluation mode, float32.
+
+    The model is told by the names in the file; ``model`` (a key of :data:`MODELS`) insists on one.
+    ``options`` are what names and shapes of a file do not tell, see the model's ``from_state``.
+
+    Raises CheckpointError (a ValueError) for a file that cannot be read or is of another model.
+    """
+    if model is not None and model not in MODELS:
+        raise ValueError(f"model is {model!r}, wanted one of {', '.join(MODELS)}")
+    content = read_content(path)
+    state = find_state(content, path)
+    found = recognise(state)
+    if found is None:
+        raise CheckpointError(
+            f"{path} is of no object encoder known here ({', '.join(MODELS)}); it begins with"
+            f" {', '.join(list(state)[:3])}"
+        )
+    if model not in (None, found):
+        raise CheckpointError(f"{path} is a checkpoint of {found}, wanted one of {model}")
+    module = importlib.import_module(MODELS[found])
+    encoder = module.from_state(state, Path(path), content, **options)
+    return encoder.eval().requires_grad_(False)
+
+
+def recognise(state: State) -> str | None:
+    """The model whose files have such names, a key of :data:`MODELS`."""
+    for name, module in MODELS.items():
+        if importlib.import_module(module).matches(state):
+            return name
+    return None

@@ -1,0 +1,61 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Naming objects by words: prompts, class vectors from text features, scores."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+#: What ReCon puts before and after the name of a class.
+PICTURES = (
+    "model",
+    "image",
+    "3D model",
+    "rendering model",
+    "point cloud",
+    "point cloud model",
+    "3D rendering model",
+    "rendering image",
+    "3D rendering image",
+)
+PREFIXES = (
+    "",
+    "A ",
+    *(prefix for name in PICTURES for prefix in (f"A {name} of ", f"A {name} of a ")),
+)
+SUFFIXES = (".", " with white background.", " with black context.")
+
+#: The classes of ScanObjectNN in label order, with the misspelling of ReCon's published protocol.
+SCANOBJECTNN_CLASSES = (
+    "bag",
+    "bin",
+    "box",
+    "cabinet",
+    "chair",
+    "desk",
+    "display",
+    "door",
+    "shelf",
+    "table",
+    "bed",
+    "pillow",
+    "sink",
+    "sofa",
+    "toile",
+)
+
+
+def prompts(name: str) -> list[str]:
+    """ReCon's 60 sentences about a class, all prefixes with one suffix after the other."""
+    return [f"{prefix}{name}{suffix}" for suffix in SUFFIXES for prefix in PREFIXES]
+
+
+def class_vectors(text_features: torch.Tensor) -> torch.Tensor:
+    """(K, D) from features (K, P, D) of P prompts of each of K classes: their plain sum."""
+    return text_features.sum(1)
+
+
+def cosine_scores(features: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
+    """(B, K) cosines between objects (B, D) and classes (K, D), neither of them normalised."""
+    return nn.functional.normalize(features, dim=-1) @ nn.functional.normalize(vectors, dim=-1).T
