@@ -92,7 +92,12 @@ def load_object_encoder(
     if model not in (None, found):
         raise CheckpointError(f"{path} is a checkpoint of {found}, wanted one of {model}")
     module = importlib.import_module(MODELS[found])
-    encoder = module.from_state(state, Path(path), content, **options)
+    try:
+        encoder = module.from_state(state, Path(path), content, **options)
+    except KeyError as error:  # a name from which the model's sizes are read
+        raise CheckpointError(
+            f"{path} is no whole checkpoint of {found}; missing: {error}"
+        ) from error
     return encoder.eval().requires_grad_(False)
 
 
