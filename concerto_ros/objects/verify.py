@@ -12,6 +12,7 @@ from __future__ import annotations
 import importlib
 import json
 import math
+import re
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -87,7 +88,12 @@ class Case:
     def state(self) -> State:
         """The state dict: made by the recipe, or taken out of its file."""
         if self.from_recipe:
-            return recipe_state(self.shapes(), self.meta["weight_seed"])
+            state = recipe_state(self.shapes(), self.meta["weight_seed"])
+            # A probe makes weights small, so that what is added to a variance shows.
+            for pattern, factor in self.meta.get("probe") or ():
+                for name in filter(re.compile(pattern).search, state):
+                    state[name] = state[name] * factor
+            return state
         return find_state(self.content(), self.weights)
 
     def tolerance(self, name: str) -> tuple[float, float]:
