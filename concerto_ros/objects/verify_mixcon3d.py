@@ -18,8 +18,8 @@ INPUTS = ("points", "features", "features_rgb", "class_text_features", "image_fe
 
 def run_case(case: Case) -> dict[str, torch.Tensor]:
     """Vectors of clouds, and what words and pictures make of them."""
-    model = _model(case)
-    trace = model.ppat.trace(_batch(case))
+    model = load_case(case)
+    trace = model.ppat.trace(batch_of(case))
     embedding = model.proj(trace.encoded[:, 0])
     outputs = {
         "fps_idx": trace.rows,
@@ -29,29 +29,16 @@ def run_case(case: Case) -> dict[str, torch.Tensor]:
         "transformer_out": trace.encoded,
         "cls_feature": trace.encoded[:, 0],
         "embedding": embedding,
-        **_logits(model, case, embedding),
     }
+    if "class_text_features" in case.arrays:
+        outputs |= _logits(model, case, embedding)
     if "embedding_live_weights" in case.arrays:
-        outputs["embedding_live_weights"] = _model(case, "live").embed(_batch(case))
+        outputs["embedding_live_weights"] = load_case(case, "live").embed(batch_of(case))
     return outputs
 
 
-def _logits(model: MixCon3D, case: Case, embedding: torch.Tensor) -> dict[str, torch.Tensor]:
-    words = model.project_words(case.tensor("class_text_features"))
-    images = case.tensor("image_features")
-    first, views = model.project_views(images[:, :1]), model.project_views(images)
-    by_cloud, by_views = cosine_scores(embedding, words), cosine_scores(views, words)
-    return {
-        "logits_pc": by_cloud,
-        "logits_img": cosine_scores(first, words),
-        "logits_img_mv": by_views,
-        "logits_pc_img": cosine_scores(model.fuse(embedding, first), words),
-        "logits_pc_img_mv": cosine_scores(model.fuse(embedding, views), words),
-        "logits_merge": by_cloud + by_views,
-    }
-
-
-def _model(case: Case, weights: str | None = None) -> MixCon3D:
+def load_case(case: Case, weights: str | None = None) -> MixCon3D:
+    """The model of a case. ``weights`` as for the file of MixCon3D."""
     config = case.config
     balls = Balls(config["patches"], config["radius"], config["nsample"])
     if case.from_recipe:
@@ -69,12 +56,27 @@ def _model(case: Case, weights: str | None = None) -> MixCon3D:
         content,
         weights=weights,
         balls=balls,
+        points=case.meta["n_points"],
         head_width=config.get("dim_head", 64),
     )
     return model.eval().to(case.device)
 
 
-def _batch(case: Case) -> torch.Tensor:
+def _logits(model: MixCon3D, case: Case, embedding: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Cosines of words with clouds, with views and, for a file of MixCon3D, with both at once."""
+    words = model.project_words(case.tensor("class_text_features"))
+    images = case.tensor("image_features")
+    first, views = model.project_views(images[:, :1]), model.project_views(images)
+    vectors = {"pc": embedding, "img": first, "img_mv": views}
+    if model.pc_img_proj is not None:
+        vectors |= {"pc_img": model.fuse(embedding, first)}
+        vectors |= {"pc_img_mv": model.fuse(embedding, views)}
+    scores = {f"logits_{name}": cosine_scores(vector, words) for name, vector in vectors.items()}
+    return scores | {"logits_merge": scores["logits_pc"] + scores["logits_img_mv"]}
+
+
+def batch_of(case: Case) -> torch.Tensor:
+    """The clouds of a case with their colours, (B, N, 6)."""
     if "features" in case.arrays:
         return case.tensor("features")
     return torch.cat([case.tensor("points"), case.tensor("features_rgb")], 2)
