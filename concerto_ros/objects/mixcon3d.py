@@ -79,6 +79,8 @@ def from_state(
         raise CheckpointError(f"{path} has no {WEIGHTS['ema']!r}; wanted one, or weights 'live'")
     if weights != "live" and WEIGHTS["ema"] in content:
         state = find_state(content, path, (WEIGHTS["ema"],))
+    else:
+        state = _wrapped(content, state)
     sizes = Sizes.of_state(state)
     balls = balls or BALLS.get(sizes)
     if balls is None:
@@ -91,6 +93,13 @@ def from_state(
         model.add_projections()
     load_weights(model, state | projections, path, ignore=("image_proj.",))
     return model
+
+
+def _wrapped(content: dict[str, Any], state: State) -> State:
+    """What OpenShape takes from its files: where some names begin with ``module.``, only those."""
+    names = content.get(WEIGHTS["live"], ())
+    wrapped = {name.removeprefix("module.") for name in names if name.startswith("module.")}
+    return {name: value for name, value in state.items() if not wrapped or name in wrapped}
 
 
 def _projections(content: dict[str, Any], path: Path) -> State:
