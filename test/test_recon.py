@@ -64,8 +64,10 @@ def test_everything_equals_the_reference(name, device):
 )
 def test_every_published_wrapping_is_read(tmp_path, wrap):
     encoder, case = load(tmp_path, "cls_small", wrap=wrap)
-    found = encoder.classify(case.tensor("points"))
+    points = case.tensor("points")
+    found = encoder.classify(points)
     torch.testing.assert_close(found, case.tensor("logits"), atol=1e-4, rtol=1e-3)
+    assert encoder.feature_channels == encoder.embed(points).shape[1] == 128
 
 
 def test_a_fine_tuned_file_tells_its_classes_and_its_form(tmp_path):
@@ -82,7 +84,7 @@ def test_a_pre_training_file_gives_an_encoder_without_head(tmp_path):
     points = case.tensor("points")
     found = encoder.embed(points)
     torch.testing.assert_close(found, case.tensor("feature"), atol=1e-4, rtol=1e-3)
-    assert encoder.classes is None and found.shape[1] == encoder.feature_channels
+    assert encoder.classes is None and encoder.feature_channels == found.shape[1] == 48
     with pytest.raises(ValueError, match="no head"):
         encoder.classify(points)
 

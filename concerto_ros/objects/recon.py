@@ -109,7 +109,7 @@ class ReCon(ObjectEncoder):
 
     @property
     def feature_channels(self) -> int:
-        return 2 * self.trunk.shape.width
+        return (2 if self.cls_head_finetune is None else 4) * self.trunk.shape.width
 
     @property
     def classes(self) -> int | None:
@@ -133,14 +133,15 @@ class ReCon(ObjectEncoder):
         return {name.removeprefix("trunk."): v for name, v in self.state_dict().items()}
 
     def embed(self, batch: torch.Tensor) -> torch.Tensor:
-        """(B, 2 C): what the published linear SVM takes."""
-        return self.svm_feature(*self.trunk(batch))
+        """(B, feature_channels): what the head takes; without one, the linear SVM."""
+        pool = self.svm_feature if self.cls_head_finetune is None else self.class_feature
+        return pool(*self.trunk(batch))
 
     def classify(self, batch: torch.Tensor) -> torch.Tensor:
         """(B, classes) logits."""
         if self.cls_head_finetune is None:
             raise ValueError("this ReCon checkpoint has no head; wanted a fine-tuned one")
-        return self.cls_head_finetune(self.class_feature(*self.trunk(batch)))
+        return self.cls_head_finetune(self.embed(batch))
 
     def embed_words(self, batch: torch.Tensor, *, text_ratio: float = 0.25) -> torch.Tensor:
         """(B, D) vectors to be compared with CLIP's of texts by their cosine; not normalised.
