@@ -68,6 +68,17 @@ class ObjectEncoder(nn.Module, ABC):
     def classify(self, batch: torch.Tensor) -> torch.Tensor:
         """(B, n, 3 or 6) -> (B, classes) logits. Raises ValueError without a head."""
 
+    def embed_words(self, batch: torch.Tensor) -> torch.Tensor:
+        """(B, n, 3 or 6) -> (B, D) to be compared by cosine with :meth:`project_words` of texts.
+
+        Raises ValueError for a model or file that was not trained with texts.
+        """
+        raise ValueError(f"{self.name} knows no words; wanted recon or mixcon3d")
+
+    def project_words(self, texts: torch.Tensor) -> torch.Tensor:
+        """(K, D) vectors of a text encoder as the model compares them."""
+        return texts
+
 
 def load_object_encoder(
     path: str | os.PathLike, model: str | None = None, **options: Any

@@ -149,6 +149,10 @@ class MixCon3D(ObjectEncoder):
             raise ValueError(f"batch has shape {tuple(batch.shape)}, wanted (B, N, 6)")
         return self.proj(self.ppat(batch))
 
+    def embed_words(self, batch: torch.Tensor) -> torch.Tensor:
+        """:meth:`embed`: every vector of this model can be compared with words."""
+        return self.embed(batch)
+
     def classify(self, batch: torch.Tensor) -> torch.Tensor:
         """Raises ValueError: there are words instead of a head."""
         raise ValueError("MixCon3D has no head; compare its vectors with those of words")

@@ -51,6 +51,11 @@ def prompts(name: str) -> list[str]:
     return [f"{prefix}{name}{suffix}" for suffix in SUFFIXES for prefix in PREFIXES]
 
 
+def name_alone(name: str) -> list[str]:
+    """Nothing but the name, which OpenShape's released extractor asks about."""
+    return [name]
+
+
 def class_vectors(text_features: torch.Tensor) -> torch.Tensor:
     """(K, D) from features (K, P, D) of P prompts of each of K classes: their plain sum."""
     return text_features.sum(1)
