@@ -62,6 +62,7 @@ def test_an_unknown_model_is_refused(tmp_path):
     [
         (b"not a checkpoint", "damaged"),
         (b"", "damaged"),
+        (b"\x80\x02.", "damaged"),
         (None, "is not a file"),
     ],
 )
