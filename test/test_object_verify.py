@@ -109,9 +109,10 @@ def test_a_case_that_is_unknown_or_broken_is_a_miss(folder, capsys, change, word
     assert words in capsys.readouterr().out
 
 
-def test_a_damaged_file_of_arrays_is_a_miss(folder):
+@pytest.mark.parametrize("size", [0, 2000])
+def test_a_damaged_file_of_arrays_is_a_miss(folder, size):
     path = folder / "cls_small.npz"
-    path.write_bytes(path.read_bytes()[:2000])
+    path.write_bytes(path.read_bytes()[:size])
     assert list(verdicts(folder).values()) == [False]
 
 
@@ -125,6 +126,12 @@ def test_an_unknown_model_is_a_miss(folder):
 def test_a_folder_without_cases_is_an_error(tmp_path, capsys):
     assert main(["objects", "verify", str(tmp_path)]) == 1
     assert "no meta.json" in capsys.readouterr().err
+
+
+def test_a_list_without_cases_is_an_error(folder, capsys):
+    (folder / "meta.json").write_text('{"model": "recon"}')
+    assert main(["objects", "verify", str(folder)]) == 1
+    assert "has no 'cases'" in capsys.readouterr().err
 
 
 def test_deviation_is_a_multiple_of_the_tolerance():

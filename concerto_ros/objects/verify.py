@@ -13,7 +13,6 @@ import importlib
 import json
 import math
 import re
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -123,15 +122,18 @@ def verify(folder: Path, device: str | torch.device = "cpu") -> Iterator[Compari
     """Run all cases of a folder, or of each folder in it, and compare array by array.
 
     A case that is unknown, cannot be read or cannot be run yields one comparison that missed.
-    Raises ValueError where no ``meta.json`` is found.
+    Raises ValueError where no ``meta.json`` is found, or one is no list of cases.
     """
     for path in _model_folders(Path(folder)):
         meta = json.loads((path / "meta.json").read_text())
+        for part in ("model", "cases"):
+            if part not in meta:
+                raise ValueError(f"{path / 'meta.json'} has no {part!r}, wanted 'model', 'cases'")
         for name, entry in meta["cases"].items():
             case = Case(path, meta["model"], name, entry, torch.device(device))
             try:
                 yield from verify_case(case)
-            except (ValueError, OSError, KeyError, RuntimeError, zipfile.BadZipFile) as error:
+            except Exception as error:  # whatever a broken file or a wrong shape raises
                 note = f"{type(error).__name__}: {error}"
                 yield Comparison(case.model, name, "-", math.inf, note)
 
