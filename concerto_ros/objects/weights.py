@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from concerto_ros.objects.numpy_scalars import numpy_scalars_allowed
 from concerto_ros.ptv3.checkpoint import CheckpointError, load_strictly
 
 #: Entries of a published file under which the state dict may lie, first found first taken.
@@ -30,7 +31,8 @@ def read_content(path: str | os.PathLike) -> dict[str, Any]:
     if not path.is_file():
         raise CheckpointError(f"checkpoint {os.fspath(path)!r} is not a file")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with numpy_scalars_allowed():
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged pickle raises almost anything
         # Not PyTorch's own words: they advise to load without the safety of weights_only.
         raise CheckpointError(
