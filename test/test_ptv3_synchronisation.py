@@ -12,11 +12,14 @@ from contextlib import contextmanager
 
 import pytest
 import torch
-from test_ptv3_hierarchy import batch_of
+from test_ptv3_hierarchy import CONFIG, batch_of
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from concerto_ros.ptv3 import build_hierarchy
+from concerto_ros.ptv3.backends import TABLE
 from concerto_ros.ptv3.level_sizes import measure_levels
+from concerto_ros.ptv3.serialization import curve_code
 
 #: Methods that read whole tensors; on the CPU no operator shows it.
 READERS = ("tolist", "numpy", "cpu")
@@ -104,7 +107,7 @@ def test_the_sizes_of_all_levels_cost_one_wait(strides):
     grid_coord, _, offset = batch_of(200, 1, 90)
     batch = torch.searchsorted(offset, torch.arange(len(grid_coord)), right=True)
     with waits() as names:
-        sizes = measure_levels(grid_coord, batch, offset, strides)
+        sizes = measure_levels(grid_coord, batch, offset, strides, curve_code)
     assert names == ["tolist"]
     for ends, device in zip(sizes.ends, sizes.offsets, strict=True):
         clouds = grid_coord.split(torch.diff(offset, prepend=torch.zeros(1).long()).tolist())
@@ -115,7 +118,15 @@ def test_the_sizes_of_all_levels_cost_one_wait(strides):
     assert sizes.repeated == 0
 
 
+@pytest.mark.parametrize("sizes", [(300,), (1,)])
+def test_a_hierarchy_with_neighbour_tables_costs_one_wait(sizes):
+    given = batch_of(*sizes)
+    with waits() as names:
+        build_hierarchy(*given, CONFIG, TABLE)
+    assert names == ["tolist"]
+
+
 def test_rows_that_repeat_a_voxel_are_counted():
     grid_coord = torch.tensor([[1, 2, 3], [4, 4, 4], [1, 2, 3], [1, 2, 3], [1, 2, 3]])
     batch, offset = torch.tensor([0, 0, 0, 0, 1]), torch.tensor([4, 5])
-    assert measure_levels(grid_coord, batch, offset, (2,)).repeated == 2
+    assert measure_levels(grid_coord, batch, offset, (2,), curve_code).repeated == 2

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from concerto_ros.ptv3.backends import choose_backend
 from concerto_ros.ptv3.blocks import Block, GridPooling, GridUnpooling, Norm
 from concerto_ros.ptv3.config import PTv3Config
 from concerto_ros.ptv3.hierarchy import Hierarchy, Level, build_hierarchy
@@ -102,6 +103,7 @@ class Encoder(nn.Module):
     name: what a person asked for, e.g. ``concerto_base``.
     trained: False for a stand-in with random weights.
     grid_size: metres, edge of the voxels it was trained on; None where the file does not say.
+    backend: what computes, one of :data:`~concerto_ros.ptv3.backends.BACKENDS`.
     """
 
     def __init__(
@@ -117,6 +119,7 @@ class Encoder(nn.Module):
         self.name = name
         self.trained = trained
         self.grid_size = grid_size
+        self.backend = "auto"
         width = config.enc_channels[0]
         self.embedding = nn.ModuleDict(
             {
@@ -168,7 +171,8 @@ class Encoder(nn.Module):
         self, grid_coord: torch.Tensor, coord: torch.Tensor, offset: torch.Tensor
     ) -> Hierarchy:
         """The integer half of a forward pass."""
-        return build_hierarchy(grid_coord, coord, offset, self.config)
+        backend = choose_backend(self.backend, grid_coord.device)
+        return build_hierarchy(grid_coord, coord, offset, self.config, backend)
 
     def forward_features(self, feat: torch.Tensor, hierarchy: Hierarchy) -> Pyramid:
         """The floating-point half: a plain function of features and geometry.

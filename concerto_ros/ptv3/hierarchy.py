@@ -13,11 +13,13 @@ from dataclasses import dataclass
 
 import torch
 
+from concerto_ros.ptv3.backends import Backend, choose_backend
 from concerto_ros.ptv3.config import PTv3Config
 from concerto_ros.ptv3.level_sizes import LevelSizes, measure_levels
-from concerto_ros.ptv3.neighbours import Neighbours, find_neighbours, voxel_keys
+from concerto_ros.ptv3.neighbour_table import NeighbourTable
+from concerto_ros.ptv3.neighbours import Neighbours, voxel_keys
 from concerto_ros.ptv3.patches import Patches, cut_patches
-from concerto_ros.ptv3.serialization import MAX_DEPTH, curve_code
+from concerto_ros.ptv3.serialization import MAX_DEPTH
 
 #: Most clouds of a batch: what the three axes leave of a 64-bit code.
 MAX_CLOUDS = (1 << 63 - 3 * MAX_DEPTH) - 1
@@ -67,7 +69,7 @@ class Level:
     offset: torch.Tensor
     depth: int
     patches: dict[tuple[str, int], Patches]
-    neighbours: Neighbours
+    neighbours: Neighbours | NeighbourTable
     pooling: Pooling | None
 
     def __len__(self) -> int:
@@ -86,25 +88,31 @@ class Hierarchy:
 
 @torch.no_grad()
 def build_hierarchy(
-    grid_coord: torch.Tensor, coord: torch.Tensor, offset: torch.Tensor, config: PTv3Config
+    grid_coord: torch.Tensor,
+    coord: torch.Tensor,
+    offset: torch.Tensor,
+    config: PTv3Config,
+    backend: Backend | None = None,
 ) -> Hierarchy:
     """Work out every level of a batch of clouds for an encoder of this shape.
 
     grid_coord: (N, 3) integer voxel indices, at least 0, each voxel at most once in a cloud (the
     reference leaves repeated voxels undefined). coord: (N, 3) float, metres times the scale of the
     input convention. offset: (B,) integer cumulative sizes, none of the clouds empty. All on the
-    device that shall do the work.
+    device that shall do the work. backend: what computes; by default what
+    :func:`~concerto_ros.ptv3.backends.choose_backend` takes for ``auto`` on that device.
 
     Raises ValueError naming what is wrong with the input, among it an extent of more than 16 bits
     an axis.
     """
     _check_shapes(grid_coord, coord, offset)
+    backend = backend or choose_backend("auto", grid_coord.device)
     grid_coord = grid_coord.to(torch.int64)
     coord = coord.to(torch.float32)
     offset = offset.to(torch.int64)
     rows = torch.arange(len(coord), device=offset.device)
     batch = torch.searchsorted(offset, rows, right=True)
-    sizes = measure_levels(grid_coord, batch, offset, config.stride)
+    sizes = measure_levels(grid_coord, batch, offset, config.stride, backend.curve_code)
     _check_offset(sizes.ends[0], len(grid_coord))
     _check_extent(sizes, coord)
     _check_unique(sizes, grid_coord, batch)
@@ -112,57 +120,33 @@ def build_hierarchy(
     largest = sizes.high
     keys, rows = torch.sort(voxel_keys(grid_coord, batch, largest))
     orders = {"z": sizes.order}
-    neighbours = find_neighbours(keys, rows, largest)
-    levels = [
-        _level(config, 0, grid_coord, coord, batch, sizes, largest, orders, neighbours, None)
-    ]
-    for index, stride in enumerate(config.stride, start=1):
-        fine = levels[-1]
-        grid_coord = fine.grid_coord // stride
+    pooling = None
+    levels = []
+    for index, stride in enumerate((*config.stride, None)):
+        depth = (max(largest) + 1).bit_length()
+        for curve, _ in config.patches_of_level(index):
+            if curve not in orders:
+                code = batch << 3 * depth | backend.curve_code(grid_coord, depth, curve)
+                orders[curve] = torch.argsort(code)
+        counts = _sizes(sizes.ends[index])
+        patches = {
+            (curve, size): cut_patches(orders[curve], counts, size)
+            for curve, size in config.patches_of_level(index)
+        }
+        neighbours = backend.find_neighbours(keys, rows, largest)
+        offset = sizes.offsets[index]
+        levels.append(Level(grid_coord, coord, batch, offset, depth, patches, neighbours, pooling))
+        if stride is None:
+            break
+        # A voxel of the next level holds the rows whose indices agree after division.
+        grid_coord = grid_coord // stride
         largest = [value // stride for value in largest]
-        keys, first, pooling = _clusters(
-            voxel_keys(grid_coord, fine.batch, largest), sizes.ends[index][-1]
-        )
-        levels.append(
-            _level(
-                config,
-                index,
-                grid_coord.index_select(0, first),
-                pooling.reduce(fine.coord, "mean"),
-                fine.batch.index_select(0, first),
-                sizes,
-                largest,
-                {},
-                find_neighbours(keys, None, largest),
-                pooling,
-            )
-        )
+        keys = voxel_keys(grid_coord, batch, largest)
+        keys, first, pooling = _clusters(keys, sizes.ends[index + 1][-1])
+        rows, orders = None, {}
+        grid_coord, batch = grid_coord.index_select(0, first), batch.index_select(0, first)
+        coord = pooling.reduce(coord, "mean")
     return Hierarchy(tuple(levels))
-
-
-def _level(
-    config: PTv3Config,
-    index: int,
-    grid_coord: torch.Tensor,
-    coord: torch.Tensor,
-    batch: torch.Tensor,
-    sizes: LevelSizes,
-    largest: list[int],
-    orders: dict[str, torch.Tensor],
-    neighbours: Neighbours,
-    pooling: Pooling | None,
-) -> Level:
-    """One level; ``orders`` holds the curves along which its rows are sorted already."""
-    depth = (max(largest) + 1).bit_length()
-    counts = _sizes(sizes.ends[index])
-    patches = {}
-    for curve, size in config.patches_of_level(index):
-        if curve not in orders:
-            code = batch << 3 * depth | curve_code(grid_coord, depth, curve)
-            orders[curve] = torch.argsort(code)
-        patches[curve, size] = cut_patches(orders[curve], counts, size)
-    offset = sizes.offsets[index]
-    return Level(grid_coord, coord, batch, offset, depth, patches, neighbours, pooling)
 
 
 def _clusters(keys: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor, Pooling]:

@@ -8,12 +8,12 @@ that building a :class:`~concerto_ros.ptv3.hierarchy.Hierarchy` depends on are a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 
-from concerto_ros.ptv3.serialization import MAX_DEPTH, curve_code
+from concerto_ros.ptv3.serialization import MAX_DEPTH
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,20 +38,29 @@ class LevelSizes:
 
 
 def measure_levels(
-    grid_coord: torch.Tensor, batch: torch.Tensor, offset: torch.Tensor, strides: Sequence[int]
+    grid_coord: torch.Tensor,
+    batch: torch.Tensor,
+    offset: torch.Tensor,
+    strides: Sequence[int],
+    curve_code: Callable[[torch.Tensor, int, str], torch.Tensor],
 ) -> LevelSizes:
     """Measure a batch, waiting for the device once.
 
     grid_coord: (N, 3) int64, N >= 1. batch: (N,) int64, cloud of each row. offset: (B,) int64.
+    curve_code: :func:`concerto_ros.ptv3.serialization.curve_code` or its equal.
     Only ``ends[0]``, ``low`` and ``high`` mean anything where the input is not what
     :func:`~concerto_ros.ptv3.hierarchy.build_hierarchy` asks for; they tell.
     """
     low, high = torch.aminmax(grid_coord, dim=0)
-    code, order = torch.sort(_codes(grid_coord, batch))
+
+    def codes(grid_coord: torch.Tensor) -> torch.Tensor:
+        return batch << 3 * MAX_DEPTH | curve_code(grid_coord, MAX_DEPTH, "z")
+
+    code, order = torch.sort(codes(grid_coord))
     repeated = (code[1:] == code[:-1]).sum()
     last = (offset - 1).clamp(0, len(code) - 1)
     offsets = [offset]
-    for sorted_code in _coarser(code, grid_coord, batch, strides):
+    for sorted_code in _coarser(code, grid_coord, strides, codes):
         steps = torch.zeros_like(sorted_code)
         torch.cumsum(sorted_code[1:] != sorted_code[:-1], 0, out=steps[1:])
         offsets.append(steps.index_select(0, last) + 1)
@@ -63,18 +72,17 @@ def measure_levels(
 
 
 def _coarser(
-    code: torch.Tensor, grid_coord: torch.Tensor, batch: torch.Tensor, strides: Sequence[int]
+    code: torch.Tensor,
+    grid_coord: torch.Tensor,
+    strides: Sequence[int],
+    codes: Callable[[torch.Tensor], torch.Tensor],
 ) -> Iterator[torch.Tensor]:
     """For each coarser level the sorted codes of the finest rows' voxels there."""
     for stride in strides:
         grid_coord = grid_coord // stride
         bits = stride.bit_length() - 1
         if stride != 1 << bits:
-            yield (code := _codes(grid_coord, batch).sort().values)
+            yield (code := codes(grid_coord).sort().values)
             continue
         # The curve visits all children of a voxel in one go.
         yield (code := code >> 3 * bits)
-
-
-def _codes(grid_coord: torch.Tensor, batch: torch.Tensor) -> torch.Tensor:
-    return batch << 3 * MAX_DEPTH | curve_code(grid_coord, MAX_DEPTH, "z")

@@ -93,10 +93,10 @@ def _many_clouds(
         if own is None or bool(own.all()):
             own, mask = torch.ones_like(queries, dtype=torch.bool), None
         else:
-            mask = own[:, None, None, :].to(device) if keys is queries else None
+            mask = _sent(own[:, None, None, :], device) if keys is queries else None
         place[queries[own]] = slot[own]
-        on_device = queries.flatten().to(device)
-        other = on_device if keys is queries else keys.flatten().to(device)
+        on_device = _sent(queries.flatten(), device)
+        other = on_device if keys is queries else _sent(keys.flatten(), device)
         groups.append(PatchGroup(len(queries), on_device, other, mask))
 
     short = count < size
@@ -117,4 +117,11 @@ def _many_clouds(
         own = length < rest[left, None]
         queries = torch.minimum((end - rest)[left, None] + length, end[left, None] - 1)
         add(queries, (end - size)[left, None] + torch.arange(size), own)
-    return tuple(groups), place.to(device)
+    return tuple(groups), _sent(place, device)
+
+
+def _sent(values: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """A copy on the device; from pinned memory the program need not wait for it."""
+    if device.type == "cuda":
+        return values.pin_memory().to(device, non_blocking=True)
+    return values.to(device)

@@ -22,16 +22,21 @@ def curve_code(grid_coord: torch.Tensor, depth: int, curve: str) -> torch.Tensor
     ``z`` interleaves the bits, x highest (Morton 1966). ``hilbert`` follows Skilling, "Programming
     the Hilbert curve", AIP Conf. Proc. 707 (2004): consecutive codes are face neighbours.
     """
-    if curve not in CURVES:
-        raise ValueError(f"curve is {curve!r}, wanted one of {', '.join(CURVES)}")
-    if not 0 <= depth <= MAX_DEPTH:
-        raise ValueError(f"depth is {depth} bits an axis, wanted 0 to {MAX_DEPTH}")
+    check_curve(depth, curve)
     x, y, z = grid_coord.to(torch.int32).unbind(1)
     if curve.endswith("-trans"):
         x, y = y, x
     if curve.startswith("z"):
         return _interleave(x, y, z)
     return _gray_to_binary(_interleave(*_hilbert_transpose(x, y, z, depth)), 3 * depth)
+
+
+def check_curve(depth: int, curve: str) -> None:
+    """Raise ValueError for a curve that is not known or not that deep."""
+    if curve not in CURVES:
+        raise ValueError(f"curve is {curve!r}, wanted one of {', '.join(CURVES)}")
+    if not 0 <= depth <= MAX_DEPTH:
+        raise ValueError(f"depth is {depth} bits an axis, wanted 0 to {MAX_DEPTH}")
 
 
 def _spread(value: torch.Tensor) -> torch.Tensor:

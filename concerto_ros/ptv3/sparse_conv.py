@@ -9,6 +9,7 @@ from torch import nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from concerto_ros.ptv3.neighbour_table import NeighbourTable
 from concerto_ros.ptv3.neighbours import KERNEL_ORDER, Neighbours
 
 _CENTRE = 13
@@ -28,7 +29,7 @@ class SubmanifoldConv(nn.Module):
         self.weight = nn.Parameter(matrices.permute(4, 0, 1, 2, 3))
         self.bias = nn.Parameter(torch.zeros(channels))
 
-    def forward(self, feat: torch.Tensor, neighbours: Neighbours) -> torch.Tensor:
+    def forward(self, feat: torch.Tensor, neighbours: Neighbours | NeighbourTable) -> torch.Tensor:
         """(N, C_in) -> (N, C_out).
 
         One gather, product by product; then every row sums its own products in a fixed order, so
@@ -36,6 +37,8 @@ class SubmanifoldConv(nn.Module):
         """
         feat = feat.to(self.weight.dtype)
         matrices = self.weight.permute(1, 2, 3, 4, 0).flatten(0, 2)
+        if isinstance(neighbours, NeighbourTable):
+            return neighbours.convolve(feat, matrices, self.bias)
         return _Convolve.apply(feat, matrices, self.bias, neighbours)
 
 

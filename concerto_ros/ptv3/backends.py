@@ -1,0 +1,103 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What computes the neighbours, the convolution and the curves: the one place that chooses.
+
+Plain PyTorch is the baseline that always works. Attention and pooling need no choice: PyTorch has
+FlashAttention and segment reductions of its own.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, partial
+
+import torch
+
+from concerto_ros.ptv3 import neighbour_table, serialization
+from concerto_ros.ptv3.neighbours import find_neighbours
+
+#: Names a person may choose; ``auto`` is ``triton`` on CUDA where it can be had, else ``torch``.
+BACKENDS = ("auto", "torch", "triton")
+
+#: The first Triton whose matrix products can be told their precision.
+_TRITON_VERSION = (3, 0)
+
+
+class BackendError(ValueError):
+    """A backend that cannot be had here; the text says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Backend:
+    """The functions of one way to compute.
+
+    Attributes
+    ----------
+    name: ``torch`` or ``triton``.
+    curve_code: as :func:`concerto_ros.ptv3.serialization.curve_code`.
+    find_neighbours: (keys, rows, largest) as
+        :func:`concerto_ros.ptv3.neighbours.find_neighbours`; what it returns is what
+        :class:`~concerto_ros.ptv3.sparse_conv.SubmanifoldConv` takes.
+    """
+
+    name: str
+    curve_code: Callable[[torch.Tensor, int, str], torch.Tensor]
+    find_neighbours: Callable[[torch.Tensor, torch.Tensor | None, list[int]], object]
+
+
+#: Pairs of neighbours, sorted out one kernel offset after another: the least work.
+PAIRS = Backend("torch", serialization.curve_code, find_neighbours)
+
+#: A table of neighbours, whose shape is known without waiting for the device.
+TABLE = Backend(
+    "torch",
+    serialization.curve_code,
+    partial(neighbour_table.find_neighbour_table, multiply=neighbour_table.multiply),
+)
+
+
+def choose_backend(name: str, device: torch.device) -> Backend:
+    """The backend ``name`` for tensors on ``device``.
+
+    Raises BackendError (a ValueError) where it cannot be had.
+    """
+    if name not in BACKENDS:
+        raise BackendError(f"backend is {name!r}, wanted one of {', '.join(BACKENDS)}")
+    on_gpu = device.type == "cuda"
+    if name == "triton" or name == "auto" and on_gpu:
+        missing = _why_no_triton()
+        if not missing and (on_gpu or _interpreted()):
+            return _triton()
+        if name == "triton":
+            raise BackendError(
+                f"backend triton cannot be had on {device}: "
+                f"{missing or 'it wants a CUDA device'}; use auto or torch"
+            )
+    return TABLE if on_gpu else PAIRS
+
+
+@cache
+def _why_no_triton() -> str:
+    """What keeps Triton from being used, empty where nothing does."""
+    try:
+        import triton
+    except ImportError as error:
+        return f"triton cannot be imported ({error})"
+    version = tuple(int(part) for part in triton.__version__.split(".")[:2])
+    if version < _TRITON_VERSION:
+        return f"triton is {triton.__version__}, wanted 3.0 or newer"
+    return ""
+
+
+def _interpreted() -> bool:
+    """Whether Triton runs its kernels on the CPU (``TRITON_INTERPRET=1``), to be tested."""
+    return os.environ.get("TRITON_INTERPRET") == "1"
+
+
+def _triton() -> Backend:
+    from concerto_ros.ptv3 import triton_codes, triton_conv
+
+    find = partial(neighbour_table.find_neighbour_table, multiply=triton_conv.multiply)
+    return Backend("triton", triton_codes.curve_code, find)

@@ -1,0 +1,127 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Every backend computes what plain PyTorch computes, and is refused where it cannot be had.
+
+Triton's kernels run in its interpreter, on the CPU, where there is no GPU.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from test_ptv3_conv import convolution, voxels
+from test_ptv3_hierarchy import CONFIG, batch_of
+
+from concerto_ros.ptv3 import backends as module
+from concerto_ros.ptv3 import build_hierarchy, load_encoder
+from concerto_ros.ptv3.backends import BACKENDS, PAIRS, TABLE, BackendError, choose_backend
+
+CPU = torch.device("cpu")
+
+
+def test_plain_torch_is_chosen_on_the_cpu(monkeypatch):
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    assert choose_backend("auto", CPU) is choose_backend("torch", CPU) is PAIRS
+
+
+def test_plain_torch_on_cuda_uses_the_table():
+    assert choose_backend("torch", torch.device("cuda")) is TABLE
+
+
+def test_auto_on_cuda_is_triton_only_where_it_can_be_imported(monkeypatch):
+    monkeypatch.setattr(module, "_why_no_triton", lambda: "triton cannot be imported")
+    assert choose_backend("auto", torch.device("cuda")) is TABLE
+    monkeypatch.setattr(module, "_why_no_triton", lambda: "")
+    monkeypatch.setattr(module, "_triton", lambda: replace(TABLE, name="triton"))
+    assert choose_backend("auto", torch.device("cuda", 1)).name == "triton"
+
+
+@pytest.mark.parametrize(
+    ("why", "words"), [("triton is 2.3.1", "triton is 2.3.1"), ("", "it wants a CUDA device")]
+)
+def test_triton_that_cannot_be_had_is_refused_with_the_reason(monkeypatch, why, words):
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    monkeypatch.setattr(module, "_why_no_triton", lambda: why)
+    with pytest.raises(BackendError, match=f"backend triton cannot be had on cpu: {words}.*torch"):
+        choose_backend("triton", CPU)
+
+
+def test_an_unknown_backend_is_refused_by_name():
+    with pytest.raises(BackendError, match=f"'cuda', wanted one of {', '.join(BACKENDS)}"):
+        choose_backend("cuda", CPU)
+
+
+def both(*sizes: int, side: int = 9):
+    """The neighbours of the same levels as pairs and as a table."""
+    given = batch_of(*sizes, side=side)
+    pairs, table = (build_hierarchy(*given, CONFIG, backend) for backend in (PAIRS, TABLE))
+    return zip(pairs.levels, table.levels, strict=True)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("sizes", [(300,), (1,), (40, 1, 120)])
+def test_the_table_convolves_as_the_pairs_do(sizes):
+    conv = convolution(6, 0)
+    for pairs, table in both(*sizes):
+        feat = torch.randn(len(pairs), 6, generator=torch.Generator().manual_seed(0))
+        expected = conv(feat, pairs.neighbours)
+        torch.testing.assert_close(conv(feat, table.neighbours), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_the_table_is_sorted_by_which_neighbours_there_are():
+    for _, level in both(300):
+        table = level.neighbours
+        assert sorted(table.order.tolist()) == list(range(len(level)))
+        assert torch.equal(table.rows[13].long(), table.order)
+        pattern = ((table.rows >= 0) << torch.arange(27)[:, None]).sum(0)
+        assert (pattern.diff() >= 0).all()
+
+
+def test_gradients_through_the_table_equal_those_through_the_pairs(monkeypatch):
+    monkeypatch.setattr(module.neighbour_table, "_GATHERED", 27 * 3 * 7)  # several parts
+    conv = convolution(3, 1).double()
+    generator = torch.Generator().manual_seed(0)
+    for pairs, table in both(80, 20, side=5):
+        feat = torch.randn(len(pairs), 3, dtype=torch.float64, generator=generator)
+        wanted = torch.randn(len(pairs), 3, dtype=torch.float64, generator=generator)
+        leaves = [feat.requires_grad_(), conv.weight, conv.bias]
+        ours, theirs = (
+            torch.autograd.grad((conv(feat, level.neighbours) * wanted).sum(), leaves)
+            for level in (table, pairs)
+        )
+        for one, other in zip(ours, theirs, strict=True):
+            torch.testing.assert_close(one, other)
+
+
+def test_an_encoder_gives_the_same_with_the_table():
+    encoder = load_encoder("demo")
+    grid_coord = voxels(400, 16, 0)
+    feat = torch.randn(400, encoder.config.in_channels, generator=torch.Generator().manual_seed(0))
+    given = grid_coord, grid_coord * 0.04, torch.tensor([400])
+    expected = encoder(feat, *given).upcast(None)
+    hierarchy = build_hierarchy(*given, encoder.config, TABLE)
+    result = encoder.forward_features(feat, hierarchy).upcast(None)
+    torch.testing.assert_close(result, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="Triton is not installed")
+@pytest.mark.parametrize("check", ["agrees", "compiles"])
+def test_triton(check, tmp_path):
+    script = Path(__file__).with_name("triton_checks.py")
+    # Kernels are compiled or interpreted by what the environment says when they are imported.
+    interpreted = "0" if check == "compiles" or torch.cuda.is_available() else "1"
+    environment = {
+        **os.environ,
+        "TRITON_INTERPRET": interpreted,
+        "TRITON_CACHE_DIR": str(tmp_path),
+    }
+    command = [sys.executable, str(script), check]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
