@@ -68,10 +68,13 @@ def killed_after(trainer, steps):
     assert trainer.validate == validate
 
 
-@pytest.mark.parametrize("lora", [False, True])
+@pytest.mark.parametrize("kind", ["plain", "lora", "muon"])
 @pytest.mark.parametrize("kill_at", [4, 8])
-def test_a_killed_run_goes_on_to_the_same_weights_bit_for_bit(tmp_path, lora, kill_at):
+def test_a_killed_run_goes_on_to_the_same_weights_bit_for_bit(tmp_path, kind, kill_at):
+    lora = kind == "lora"
     options = {"validation": SCANS[:1], "validate_every": 4, "accumulate": 2}
+    if kind == "muon":
+        options["orthogonal"] = lambda name, parameter: parameter.ndim > 1
     whole = small_model(lora=lora)
     outcome = trainer_of(whole, tmp_path / "whole", **options).run()
 
@@ -85,12 +88,14 @@ def test_a_killed_run_goes_on_to_the_same_weights_bit_for_bit(tmp_path, lora, ki
     ours, theirs = parts.state_dict(), whole.state_dict()
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
     moments = [
-        read_tensors(tmp_path / run / "training.pt")["optimizer"]["state"]
+        [part["state"] for part in read_tensors(tmp_path / run / "training.pt")["optimizers"]]
         for run in ("whole", "parts")
     ]
-    assert all(
-        torch.equal(moments[0][row]["exp_avg"], moments[1][row]["exp_avg"]) for row in moments[0]
-    )
+    assert len(moments[0]) == len(moments[1]) == (2 if kind == "muon" else 1)
+    for ours, theirs in zip(*moments, strict=True):
+        name = "momentum" if "momentum" in ours[0] else "exp_avg"
+        assert ours.keys() == theirs.keys()
+        assert all(torch.equal(ours[row][name], theirs[row][name]) for row in ours)
 
 
 def test_a_finished_run_stays_finished(tmp_path):

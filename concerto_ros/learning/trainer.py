@@ -22,6 +22,7 @@ from torch import nn
 from concerto_ros.learning.checkpoints import load_training, save_training
 from concerto_ros.learning.losses import segmentation_loss
 from concerto_ros.learning.metrics import Confusion
+from concerto_ros.learning.muon import Muon
 from concerto_ros.learning.schedule import Schedule
 
 __all__ = ["Collate", "Outcome", "Schedule", "Trainer"]
@@ -66,6 +67,7 @@ class Trainer:
         accumulate: int = 1,
         schedule: Schedule | None = None,
         slow: Callable[[str], float] | None = None,
+        orthogonal: Callable[[str, nn.Parameter], bool] | None = None,
         class_weights: torch.Tensor | None = None,
         lovasz: float = 1.0,
         validation: Sequence[Any] = (),
@@ -81,7 +83,8 @@ class Trainer:
     ):
         """Set up a run of ``steps`` steps of ``accumulate`` batches of ``batch_size`` items.
 
-        slow: factor of the learning rate by parameter name, 1 where None. class_weights (K,) and
+        slow: factor of the learning rate by parameter name, 1 where None. orthogonal: by name and
+        value, the parameters that take steps of Muon instead of AdamW's. class_weights (K,) and
         lovasz: see :func:`~concerto_ros.learning.losses.segmentation_loss`. validation: items
         labelled every ``validate_every`` steps; the weights with the best mIoU are kept, and after
         ``patience`` validations without a better one (0: never) the run ends. folder: where
@@ -126,15 +129,24 @@ class Trainer:
         if not named:
             raise ValueError("no parameter of the model requires gradients: nothing to train")
         self.parameters = dict(named)
-        groups: dict[float, list[nn.Parameter]] = {}
+        groups: dict[tuple[bool, float], list[nn.Parameter]] = {}
         for name, parameter in named:
-            groups.setdefault(1.0 if slow is None else slow(name), []).append(parameter)
-        self.optimizer = torch.optim.AdamW(
-            [{"params": members, "factor": factor} for factor, members in groups.items()],
-            lr=self.schedule.learning_rate,
-            weight_decay=self.schedule.weight_decay,
-            fused=True,
-        )
+            kind = orthogonal is not None and orthogonal(name, parameter)
+            factor = 1.0 if slow is None else slow(name)
+            groups.setdefault((kind, factor), []).append(parameter)
+        self.optimizers = [
+            build(
+                [
+                    {"params": members, "factor": factor}
+                    for (kind, factor), members in groups.items()
+                    if kind is wanted
+                ],
+                lr=self.schedule.learning_rate,
+                weight_decay=self.schedule.weight_decay,
+            )
+            for wanted, build in ((False, _adam), (True, Muon))
+            if any(kind is wanted for kind, _ in groups)
+        ]
 
     def run(self) -> Outcome:
         """Train to the end, from the checkpoint of the folder where there is one."""
@@ -207,7 +219,7 @@ class Trainer:
                 "step": self.step,
                 "seconds": self.seconds,
                 "weights": self._weights(),
-                "optimizer": self.optimizer.state_dict(),
+                "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
                 "best": self.best,
                 "since_best": self.since_best,
             },
@@ -215,10 +227,11 @@ class Trainer:
 
     def _train_step(self) -> tuple[torch.Tensor, torch.Tensor, float]:
         rate = self.schedule.rate(self._progress())
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate * group["factor"]
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = rate * group["factor"]
+            optimizer.zero_grad(set_to_none=True)
         self.model.train()
-        self.optimizer.zero_grad(set_to_none=True)
         total = torch.zeros((), device=self.device)
         cuda = [self.device] if self.device.type == "cuda" else []
         for part in range(self.accumulate):
@@ -240,7 +253,8 @@ class Trainer:
                 f"{float(norm)}, wanted finite numbers; lower the learning rate "
                 f"(now {rate:.2g}) or look for broken values in the scans"
             )
-        self.optimizer.step()
+        for optimizer in self.optimizers:
+            optimizer.step()
         return total, norm, rate
 
     def _items(self, ordinal: int) -> list[Any]:
@@ -311,7 +325,8 @@ class Trainer:
             return
         state = load_training(path, self._identity())
         self._set_weights(state["weights"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        for optimizer, kept in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(kept)
         self.step, self.seconds = state["step"], state["seconds"]
         self.best, self.since_best = state["best"], state["since_best"]
         log.info("going on from step %d of %s", self.step, path)
@@ -325,3 +340,7 @@ class Trainer:
             log.info("no TensorBoard scalars: pip install 'concerto_ros[train]' for them")
             return None
         return SummaryWriter(str(self.folder), purge_step=self.step or None)
+
+
+def _adam(groups: list[dict[str, Any]], **options: float) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(groups, fused=True, **options)
