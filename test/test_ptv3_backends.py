@@ -43,6 +43,15 @@ def test_auto_on_cuda_is_triton_only_where_it_can_be_imported(monkeypatch):
     assert choose_backend("auto", torch.device("cuda", 1)).name == "triton"
 
 
+def test_spconv_is_refused_on_the_cpu_and_where_it_is_not_installed(monkeypatch):
+    monkeypatch.setattr(module, "_why_no_spconv", lambda: "")
+    with pytest.raises(BackendError, match="backend spconv cannot be had on cpu: it wants a CUDA"):
+        choose_backend("spconv", CPU)
+    monkeypatch.setattr(module, "_why_no_spconv", lambda: "spconv cannot be imported")
+    with pytest.raises(BackendError, match=r"cuda:0: spconv cannot be imported; .* \[cuda\]"):
+        choose_backend("spconv", torch.device("cuda", 0))
+
+
 @pytest.mark.parametrize(
     ("why", "words"), [("triton is 2.3.1", "triton is 2.3.1"), ("", "it wants a CUDA device")]
 )
@@ -109,6 +118,42 @@ def test_an_encoder_gives_the_same_with_the_table():
     hierarchy = build_hierarchy(*given, encoder.config, TABLE)
     result = encoder.forward_features(feat, hierarchy).upcast(None)
     torch.testing.assert_close(result, expected, rtol=1e-4, atol=1e-4)
+
+
+SPCONV = """
+import pytest, torch
+from dataclasses import replace
+from test_ptv3_conv import convolution
+from test_ptv3_hierarchy import CONFIG, batch_of
+from concerto_ros.ptv3 import build_hierarchy
+from concerto_ros.ptv3.backends import PAIRS
+from concerto_ros.ptv3.spconv_conv import find_neighbours
+
+for sizes in ((200,), (1,), (40, 1, 120)):
+    given = batch_of(*sizes, side=9)
+    spconv = build_hierarchy(*given, CONFIG, replace(PAIRS, find_neighbours=find_neighbours))
+    for pairs, other in zip(build_hierarchy(*given, CONFIG).levels, spconv.levels, strict=True):
+        for dtype, tolerance in ((torch.float32, 1e-6), (torch.bfloat16, 1e-2)):
+            conv, feat = convolution(6, 0).to(dtype), torch.randn(len(pairs), 6).to(dtype)
+            with torch.no_grad():
+                result = conv(feat, other.neighbours)
+                assert result.dtype == dtype
+                assert torch.equal(result, conv(feat, other.neighbours))
+                expected = conv.float()(feat.float(), pairs.neighbours)
+                off = torch.linalg.norm(result.float() - expected)
+                assert off <= tolerance * torch.linalg.norm(expected)
+with pytest.raises(RuntimeError, match="spconv is for inference"):
+    conv(feat.float(), other.neighbours)
+"""
+
+
+@pytest.mark.skipif(importlib.util.find_spec("spconv") is None, reason="spconv is not installed")
+def test_spconv_agrees():
+    # With more than one thread spconv 2.3.8 races with itself on the CPU.
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parent)}
+    command = [sys.executable, "-c", SPCONV]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
 @pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="Triton is not installed")

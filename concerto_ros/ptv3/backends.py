@@ -19,7 +19,7 @@ from concerto_ros.ptv3 import neighbour_table, serialization
 from concerto_ros.ptv3.neighbours import find_neighbours
 
 #: Names a person may choose; ``auto`` is ``triton`` on CUDA where it can be had, else ``torch``.
-BACKENDS = ("auto", "torch", "triton")
+BACKENDS = ("auto", "torch", "triton", "spconv")
 
 #: The first Triton whose matrix products can be told their precision.
 _TRITON_VERSION = (3, 0)
@@ -35,7 +35,7 @@ class Backend:
 
     Attributes
     ----------
-    name: ``torch`` or ``triton``.
+    name: ``torch``, ``triton`` or ``spconv``.
     curve_code: as :func:`concerto_ros.ptv3.serialization.curve_code`.
     find_neighbours: (keys, rows, largest) as
         :func:`concerto_ros.ptv3.neighbours.find_neighbours`; what it returns is what
@@ -66,16 +66,19 @@ def choose_backend(name: str, device: torch.device) -> Backend:
     if name not in BACKENDS:
         raise BackendError(f"backend is {name!r}, wanted one of {', '.join(BACKENDS)}")
     on_gpu = device.type == "cuda"
-    if name == "triton" or name == "auto" and on_gpu:
-        missing = _why_no_triton()
-        if not missing and (on_gpu or _interpreted()):
-            return _triton()
-        if name == "triton":
-            raise BackendError(
-                f"backend triton cannot be had on {device}: "
-                f"{missing or 'it wants a CUDA device'}; use auto or torch"
-            )
-    return TABLE if on_gpu else PAIRS
+    if name == "auto":
+        name = "triton" if on_gpu and not _why_no_triton() else "torch"
+    if name == "torch":
+        return TABLE if on_gpu else PAIRS
+    reason = _why_no_triton() if name == "triton" else _why_no_spconv()
+    if not on_gpu and not (name == "triton" and _interpreted()):
+        reason = reason or "it wants a CUDA device"
+    if reason:
+        raise BackendError(
+            f"backend {name} cannot be had on {device}: {reason}; use auto or torch, or install "
+            "the extra [cuda] on a machine with an NVIDIA GPU"
+        )
+    return _triton() if name == "triton" else _spconv()
 
 
 @cache
@@ -91,6 +94,16 @@ def _why_no_triton() -> str:
     return ""
 
 
+@cache
+def _why_no_spconv() -> str:
+    """What keeps spconv from being used, empty where nothing does."""
+    try:
+        import spconv.pytorch  # noqa: F401
+    except Exception as error:  # a build for another CUDA fails in ways of its own
+        return f"spconv cannot be imported ({error})"
+    return ""
+
+
 def _interpreted() -> bool:
     """Whether Triton runs its kernels on the CPU (``TRITON_INTERPRET=1``), to be tested."""
     return os.environ.get("TRITON_INTERPRET") == "1"
@@ -101,3 +114,9 @@ def _triton() -> Backend:
 
     find = partial(neighbour_table.find_neighbour_table, multiply=triton_conv.multiply)
     return Backend("triton", triton_codes.curve_code, find)
+
+
+def _spconv() -> Backend:
+    from concerto_ros.ptv3 import spconv_conv
+
+    return Backend("spconv", serialization.curve_code, spconv_conv.find_neighbours)

@@ -37,7 +37,7 @@ class SubmanifoldConv(nn.Module):
         """
         feat = feat.to(self.weight.dtype)
         matrices = self.weight.permute(1, 2, 3, 4, 0).flatten(0, 2)
-        if isinstance(neighbours, NeighbourTable):
+        if not isinstance(neighbours, Neighbours):  # those of another backend
             return neighbours.convolve(feat, matrices, self.bias)
         return _Convolve.apply(feat, matrices, self.bias, neighbours)
 
