@@ -1,0 +1,86 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Surfaces that things stand on: the tops of tables, desks, counters and cabinets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+#: A top smaller than this holds nothing, square metres.
+LEAST_AREA = 0.04
+
+#: Of several levels the highest counts that has this share of the voxels of the widest one.
+SHARE_OF_WIDEST = 0.5
+
+#: What lies within so many voxels above the top is taken for the top itself.
+THICKNESS = 0.75
+
+#: A thing on the top begins within so many voxels above it.
+GAP = 3.0
+
+#: Share of a thing's voxels that may lie beside the top, and share that may lie below it.
+BESIDE, BELOW = 0.5, 0.1
+
+
+@dataclass(frozen=True, eq=False)
+class Surface:
+    """A level top.
+
+    Attributes
+    ----------
+    height: metres, z of the fixed frame.
+    outline: (H, 2) float64, metres, convex, counterclockwise.
+    """
+
+    height: float
+    outline: np.ndarray
+
+    def covers(self, ground: np.ndarray) -> np.ndarray:
+        """(N,) bool: which of (N, 2) lie within the outline."""
+        inside = np.ones(len(ground), bool)
+        for start, end in zip(self.outline, np.roll(self.outline, -1, axis=0), strict=True):
+            along, offset = end - start, ground - start
+            inside &= along[0] * offset[:, 1] - along[1] * offset[:, 0] >= -1e-9
+        return inside
+
+
+def find_surface(points: np.ndarray, voxel_size: float) -> Surface | None:
+    """The top of one table-like thing, None where it has none.
+
+    points: (N, 3) metres, one for each of its voxels, N > 0, z up. What stands on it may be
+    among them.
+    """
+    height = points[:, 2].astype(np.float64)
+    bins = np.floor((height - height.min()) / (voxel_size / 2)).astype(np.int64)
+    # A level top fills two neighbouring bins of half a voxel.
+    counts = np.convolve(np.bincount(bins), [1, 1])
+    wide = int(np.flatnonzero(counts >= SHARE_OF_WIDEST * counts.max())[-1])
+    lowest = max(wide - 2, 0)
+    peak = lowest + int(np.argmax(counts[lowest : wide + 1]))
+    level = (bins == peak) | (bins == peak - 1)
+    if np.count_nonzero(level) * voxel_size**2 < LEAST_AREA:
+        return None
+    outline = cv2.convexHull(points[level, :2].astype(np.float32))[:, 0].astype(np.float64)
+    if len(outline) < 3:
+        return None
+    x, y = outline.T
+    if np.sum(x * np.roll(y, -1) - y * np.roll(x, -1)) < 0:
+        outline = outline[::-1]
+    return Surface(float(np.median(height[level])), outline)
+
+
+def stands_on(points: np.ndarray, surface: Surface, voxel_size: float) -> bool:
+    """Whether the thing of (N, 3) ``points``, N > 0, stands on this surface.
+
+    A thing that goes on below the top, as a chair drawn up to a table does, stands elsewhere.
+    """
+    height = points[:, 2] - surface.height
+    above = height > 0
+    if not above.any() or height[above].min() > GAP * voxel_size:
+        return False
+    if np.mean(~above) > BELOW:
+        return False
+    return bool(np.mean(~surface.covers(points[:, :2].astype(np.float64))) <= BESIDE)
