@@ -1,0 +1,97 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""A data set of objects in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class ObjectSet:
+    """S objects of P points each.
+
+    Attributes
+    ----------
+    name: what it is, for messages and reports.
+    points: (S, P, 3) float32, y up, of about unit size, as object encoders take them.
+    labels: (S,) int64, positions in ``classes``.
+    classes: names in label order; an object of each need not be there.
+    point_labels: (S, P) int64 where the data set has a label for every point, else None.
+
+    Raises ValueError for shapes that do not go together, labels without a class, and values that
+    are not finite.
+    """
+
+    name: str
+    points: np.ndarray
+    labels: np.ndarray
+    classes: tuple[str, ...]
+    point_labels: np.ndarray | None = None
+
+    def __post_init__(self):
+        shape = self.points.shape
+        if len(shape) != 3 or shape[2] != 3 or not shape[1]:
+            raise ValueError(f"{self.name}: points have shape {shape}, wanted (S, P, 3)")
+        if self.labels.shape != shape[:1]:
+            raise ValueError(
+                f"{self.name}: labels have shape {self.labels.shape}, wanted ({shape[0]},)"
+            )
+        if self.point_labels is not None and self.point_labels.shape != shape[:2]:
+            raise ValueError(
+                f"{self.name}: labels of points have shape {self.point_labels.shape},"
+                f" wanted {shape[:2]}"
+            )
+        strange = sorted(set(self.labels.tolist()) - set(range(len(self.classes))))
+        if strange:
+            raise ValueError(
+                f"{self.name}: label {strange[0]}, wanted 0 to {len(self.classes) - 1}"
+            )
+        bad = np.flatnonzero(~np.isfinite(self.points).all((1, 2)))
+        if len(bad):
+            raise ValueError(f"{self.name}: object {bad[0]} has points that are not finite")
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, rows: Sequence[int] | np.ndarray) -> ObjectSet:
+        """The objects at ``rows``, in that order."""
+        rows = np.asarray(rows, np.int64)
+        inner = None if self.point_labels is None else self.point_labels[rows]
+        return replace(
+            self, points=self.points[rows], labels=self.labels[rows], point_labels=inner
+        )
+
+    def some_of_each(self, count: int, seed: int = 0) -> ObjectSet:
+        """``count`` random objects of each class that occurs, class after class.
+
+        Raises ValueError for a class that has fewer.
+        """
+        rng = np.random.default_rng(seed)
+        rows = []
+        for label in np.unique(self.labels):
+            own = np.flatnonzero(self.labels == label)
+            if len(own) < count:
+                raise ValueError(
+                    f"{self.name}: {self.classes[label]} has {len(own)} objects, wanted {count}"
+                )
+            rows.append(rng.permutation(own)[:count])
+        return self.take(np.concatenate(rows))
+
+
+def join(name: str, sets: Sequence[ObjectSet]) -> ObjectSet:
+    """All objects of several sets of the same classes and number of points."""
+    first = sets[0]
+    if any(one.classes != first.classes for one in sets):
+        raise ValueError(f"{name}: sets of different classes cannot be joined")
+    inner = [one.point_labels for one in sets]
+    return ObjectSet(
+        name,
+        np.concatenate([one.points for one in sets]),
+        np.concatenate([one.labels for one in sets]),
+        first.classes,
+        None if any(labels is None for labels in inner) else np.concatenate(inner),
+    )
