@@ -26,6 +26,7 @@ from concerto_ros.heads.linear import LinearHead
 from concerto_ros.heads.pca import PcaColors
 from concerto_ros.labels import UNLABELLED, LabelSet, SemanticClass
 from concerto_ros.ptv3 import Encoder, load_encoder
+from concerto_ros.ptv3.backends import BackendError, choose_backend
 from concerto_ros.ptv3.checkpoint import DEMO
 from concerto_ros.settings import Settings, SettingsError
 from concerto_ros.stopwatch import Stopwatch
@@ -77,6 +78,7 @@ class SemanticPipeline:
         self.labels = labels
         weights = next(encoder.parameters())
         self.device, self.dtype = weights.device, weights.dtype
+        self.backend = choose_backend(encoder.backend, self.device).name
         # A model that names its own grid learned from metres indoors, whatever the preset is.
         preset = "indoor" if encoder.grid_size else self.settings.preset
         self.convention = convention_for(preset, rotary=encoder.rotary)
@@ -100,10 +102,15 @@ class SemanticPipeline:
         """
         device = _device(settings.device)
         dtype = _dtype(settings.precision, device)
+        try:
+            choose_backend(settings.backend, device)
+        except BackendError as error:
+            raise SettingsError(str(error)) from error
         with _named("checkpoint"):
             encoder = load_encoder(
                 settings.checkpoint, device=device, dtype=dtype, download=download
             )
+        encoder.backend = settings.backend
         name = settings.head or (DEMO if settings.checkpoint == DEMO else "")
         head = None
         if name:

@@ -20,6 +20,9 @@ from concerto_ros.cloud.model_input import PRESETS
 
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 
+#: Those of :mod:`concerto_ros.ptv3.backends`, which would load PyTorch.
+BACKENDS = ("auto", "torch", "triton", "spconv")
+
 
 class SettingsError(ValueError):
     """A setting that cannot be used: the text names it, the value got and what is wanted."""
@@ -224,6 +227,12 @@ class Settings:
         "auto", "auto, cpu, cuda or cuda:N; auto: cuda where there is one", required=True
     )
     precision: str = setting("auto", "auto: bfloat16 on cuda, float32 on cpu", choices=PRECISIONS)
+    backend: str = setting(
+        "auto",
+        "what computes curves, neighbours and convolution;"
+        " auto: triton on cuda where it can be had, else torch",
+        choices=BACKENDS,
+    )
     estimate_normals: bool = setting(True, "fit normals to the voxels whose sensor gives none")
 
     # Inference

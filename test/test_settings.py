@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from concerto_ros.ptv3 import backends
 from concerto_ros.resources import share_path
 from concerto_ros.settings import (
+    BACKENDS,
     DEFAULTS,
     NODE_ONLY,
     CameraInput,
@@ -34,6 +36,10 @@ def test_the_shipped_file_lists_every_parameter_with_its_default():
         for name, value in DEFAULTS.items()
     }
     assert listed == defaults | {"autostart": True}
+
+
+def test_the_backends_are_those_that_the_encoder_has():
+    assert BACKENDS == backends.BACKENDS
 
 
 def test_the_shipped_file_says_live_where_it_is():

@@ -17,7 +17,16 @@ HELP = "label a .ply, .pcd, .npz or .las file"
 AXES = {"x": 0, "y": 1, "z": 2}
 
 #: Options that are parameters of the same name.
-SETTINGS = ("preset", "voxel_size", "checkpoint", "head", "label_set", "device", "precision")
+SETTINGS = (
+    "preset",
+    "voxel_size",
+    "checkpoint",
+    "head",
+    "label_set",
+    "device",
+    "precision",
+    "backend",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -25,6 +25,7 @@ class Model:
     trained: bool
     device: str
     precision: str
+    backend: str
 
 
 def status_message(report: Report, model: Model, head: Header) -> PerceptionStatus:
@@ -87,7 +88,12 @@ def _input_status(name: str, counts: InputCounts, now: float) -> DiagnosticStatu
 
 
 def _model_status(name: str, model: Model) -> DiagnosticStatus:
-    values = {"model": model.name, "device": model.device, "precision": model.precision}
+    values = {
+        "model": model.name,
+        "device": model.device,
+        "precision": model.precision,
+        "backend": model.backend,
+    }
     if model.trained:
         return _status(name, DiagnosticStatus.OK, model.name, values)
     text = f"{model.name}: the labels mean nothing; set checkpoint and head"

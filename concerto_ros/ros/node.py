@@ -184,9 +184,11 @@ class PerceptionNode(LifecycleNode):
             self._pipeline.trained,
             str(self._pipeline.device),
             str(self._pipeline.dtype).removeprefix("torch."),
+            self._pipeline.backend,
         )
         self.get_logger().info(
-            f"model {self._model.name} on {self._model.device}, {self._model.precision}"
+            f"model {self._model.name} on {self._model.device}, {self._model.precision},"
+            f" backend {self._model.backend}"
         )
         self._transforms = listen(self)
         self._sources = open_sources(self, clouds, cameras, settings)
