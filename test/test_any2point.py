@@ -19,6 +19,7 @@ from concerto_ros.objects.any2point import Any2Point
 from concerto_ros.objects.any2point_agreement import agreement_on_cases
 from concerto_ros.objects.any2point_blocks import CellNorm
 from concerto_ros.objects.any2point_projection import Cells
+from concerto_ros.objects.any2point_tokens import by_extent
 from concerto_ros.objects.any2point_variants import VARIANTS
 from concerto_ros.objects.recipe import recipe_state
 from concerto_ros.objects.verify import Case, verify
@@ -156,7 +157,6 @@ def test_what_has_no_extent_gets_a_finite_answer(name, per_object):
     line[:, 1] = -0.5
     batch = torch.stack([flat, line, torch.full_like(flat, 0.5), torch.zeros_like(flat)])
     assert answer(model, batch, per_object=per_object).isfinite().all()
-    # In the published code it is the flat cloud alone that has no answer, not its neighbour.
     beside = answer(model, torch.stack([flat, clouds[1]]), per_object=True)[1]
     torch.testing.assert_close(
         beside, answer(model, clouds[1:], per_object=True)[0], rtol=0, atol=1e-5
@@ -164,16 +164,9 @@ def test_what_has_no_extent_gets_a_finite_answer(name, per_object):
 
 
 def test_a_flat_axis_counts_as_no_displacement():
-    model, clouds = small("dino_scan")
-    relative = clouds[:, :8].reshape(2, 2, 4, 3).clone()
-    relative[0, 0, :, 1] = 0
-    scaled = model.patch_embed["EncP"]._scaled(relative, False)
-    assert (scaled[0, 0, :, 1] == 0).all()
-    filled = relative.clone()
-    filled[0, 0, :, 1] = 1
-    expected = filled / filled.abs().amax(2, keepdim=True)
-    expected[0, 0, :, 1] = 0
-    torch.testing.assert_close(scaled, expected)
+    relative = torch.tensor([[0.2, 0.0, -0.1], [-0.4, 0.0, 0.05]])
+    expected = torch.tensor([[0.5, 0.0, -1.0], [-1.0, 0.0, 0.5]])
+    torch.testing.assert_close(by_extent(relative.view(1, 1, 2, 3)), expected.view(1, 1, 2, 3))
 
 
 def test_an_object_of_few_points_in_metres_is_prepared_and_told():

@@ -29,8 +29,6 @@ class TokenEmbedding(nn.Module):
     ``last_hidden`` is the hidden width of the last stage. ``neighbours`` surround each centre.
     ``own_scale``: relative positions are divided, axis by axis, by the greatest of their own
     neighbourhood; else all by the standard deviation of all of them over the whole batch.
-    Where a neighbourhood is flat along an axis the published code divides zero by zero; here
-    the relative position along that axis is then zero.
     """
 
     def __init__(self, point_width: int, last_hidden: int, neighbours: int, own_scale: bool):
@@ -72,19 +70,12 @@ class TokenEmbedding(nn.Module):
             relative = gather_rows(points, index) - centres.unsqueeze(2)
             around = gather_rows(feat, index)
             joined = torch.cat([around, own.unsqueeze(2).expand_as(around)], -1)
-            joined = joined + fourier_code(self._scaled(relative, per_object), joined.shape[-1])
+            scaled = by_extent(relative) if self.own_scale else by_spread(relative, per_object)
+            joined = joined + fourier_code(scaled, joined.shape[-1])
             feat = stage["linear2"](joined.permute(0, 3, 1, 2)).amax(3).transpose(1, 2)
             points = centres
             rows = torch.arange(count, device=points.device).expand(len(points), -1)
         return points, feat
-
-    def _scaled(self, relative: torch.Tensor, per_object: bool) -> torch.Tensor:
-        """Relative positions (B, G, K, 3) brought to a common size."""
-        if self.own_scale:
-            extent = relative.abs().amax(2, keepdim=True)
-            return relative / torch.where(extent > 0, extent, 1.0)
-        spread = relative.flatten(1).std(1) if per_object else relative.std()
-        return relative / (spread.reshape(-1, 1, 1, 1) + 1e-5)
 
 
 class Residual(nn.Module):
@@ -97,6 +88,25 @@ class Residual(nn.Module):
 
     def forward(self, feat: torch.Tensor) -> torch.Tensor:
         return nn.functional.relu(feat + self.net2(self.net1(feat)))
+
+
+def by_extent(relative: torch.Tensor) -> torch.Tensor:
+    """Relative positions (B, G, K, 3), on each axis from -1 to 1 in each neighbourhood.
+
+    Where a neighbourhood is flat along an axis the published code divides zero by zero; here the
+    relative positions along that axis are then zero.
+    """
+    extent = relative.abs().amax(2, keepdim=True)
+    return relative / torch.where(extent > 0, extent, 1.0)
+
+
+def by_spread(relative: torch.Tensor, per_object: bool) -> torch.Tensor:
+    """Relative positions (B, G, K, 3) over the standard deviation of all their numbers.
+
+    One for the whole batch as published, one for each cloud with ``per_object``.
+    """
+    spread = relative.flatten(1).std(1) if per_object else relative.std()
+    return relative / (spread.reshape(-1, 1, 1, 1) + 1e-5)
 
 
 def fourier_code(relative: torch.Tensor, width: int) -> torch.Tensor:
