@@ -28,6 +28,7 @@ from concerto_ros.labels import UNLABELLED, LabelSet, SemanticClass
 from concerto_ros.ptv3 import Encoder, load_encoder
 from concerto_ros.ptv3.backends import BackendError, choose_backend
 from concerto_ros.ptv3.checkpoint import DEMO
+from concerto_ros.ptv3.precision import automatic_precision
 from concerto_ros.settings import Settings, SettingsError
 from concerto_ros.stopwatch import Stopwatch
 
@@ -328,7 +329,7 @@ def _device(name: str) -> torch.device:
 
 def _dtype(precision: str, device: torch.device) -> torch.dtype:
     if precision == "auto":
-        return torch.bfloat16 if device.type == "cuda" else torch.float32
+        return automatic_precision(device)
     return getattr(torch, precision)
 
 

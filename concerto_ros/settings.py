@@ -226,7 +226,11 @@ class Settings:
     device: str = setting(
         "auto", "auto, cpu, cuda or cuda:N; auto: cuda where there is one", required=True
     )
-    precision: str = setting("auto", "auto: bfloat16 on cuda, float32 on cpu", choices=PRECISIONS)
+    precision: str = setting(
+        "auto",
+        "auto: bfloat16 on cuda and on a CPU with instructions for it, else float32",
+        choices=PRECISIONS,
+    )
     backend: str = setting(
         "auto",
         "what computes curves, neighbours and convolution;"

@@ -48,14 +48,16 @@ def test_gradients_of_the_convolution_are_those_of_finite_differences(
 
 
 @pytest.mark.parametrize("decoder", [False, True])
-def test_training_sees_the_features_of_inference_bit_for_bit(decoder):
+def test_training_sees_the_features_of_inference(decoder):
     encoder = small_encoder()
     encoder = (with_decoder(encoder) if decoder else encoder).requires_grad_(True).train()
     given = (BATCH.feat, BATCH.grid_coord, BATCH.coord, BATCH.offset)
     learning = encoder(*given).upcast(None)
     assert learning.requires_grad
     with torch.inference_mode():
-        assert torch.equal(encoder.eval()(*given).upcast(None), learning)
+        inferred = encoder.eval()(*given).upcast(None)
+    # Inference may take products that give no gradients, and add up in another order.
+    torch.testing.assert_close(inferred, learning.detach(), rtol=1e-5, atol=1e-5)
 
 
 def test_gradients_are_the_same_on_every_run_and_reach_every_parameter():

@@ -8,7 +8,9 @@ import torch
 from torch import nn
 from torch.nn.functional import scaled_dot_product_attention
 
+from concerto_ros.ptv3 import cpu_attention
 from concerto_ros.ptv3.hierarchy import Level
+from concerto_ros.ptv3.onednn import Linear
 from concerto_ros.ptv3.patches import PatchGroup, Rows
 
 
@@ -57,8 +59,8 @@ class PatchAttention(nn.Module):
         super().__init__()
         self.num_heads = num_heads
         self.scale = qk_scale or (channels // num_heads) ** -0.5
-        self.qkv = nn.Linear(channels, 3 * channels, bias=qkv_bias)
-        self.proj = nn.Linear(channels, channels)
+        self.qkv = Linear(channels, 3 * channels, bias=qkv_bias)
+        self.proj = Linear(channels, channels)
         self.rope = None
         if rope_base is not None:
             self.rope = RotaryEmbedding(channels // num_heads, rope_base)
@@ -66,7 +68,7 @@ class PatchAttention(nn.Module):
     def forward(self, feat: torch.Tensor, level: Level, patching: tuple[str, int]) -> torch.Tensor:
         """(N, C) -> (N, C). ``patching`` is the (curve, patch size) to attend in."""
         patches = level.patches[patching]
-        ordered = feat.index_select(0, patches.order).to(self.qkv.weight.dtype)
+        ordered = feat.to(self.qkv.weight.dtype).index_select(0, patches.order)
         heads = self.qkv(ordered).view(len(feat), 3, self.num_heads, -1)
         if self.rope is not None:
             turned = self.rope(heads[:, :2], level.coord.index_select(0, patches.order))
@@ -81,9 +83,13 @@ class PatchAttention(nn.Module):
         if group.keys is not group.queries:
             _, key, value = _rows(heads, group.keys).unbind(1)
         query, key, value = (_patches(rows, group.count) for rows in (query, key, value))
-        mixed = scaled_dot_product_attention(
-            query, key, value, attn_mask=group.mask, scale=self.scale
-        )
+        mixed = None
+        if group.mask is None and cpu_attention.pays(query, key):
+            mixed = cpu_attention.attend(query, key, value, self.scale)
+        if mixed is None:
+            mixed = scaled_dot_product_attention(
+                query, key, value, attn_mask=group.mask, scale=self.scale
+            )
         return mixed.transpose(1, 2).flatten(0, 1).flatten(1)
 
 

@@ -10,6 +10,7 @@ from torch import nn
 from concerto_ros.ptv3.attention import PatchAttention
 from concerto_ros.ptv3.config import PTv3Config
 from concerto_ros.ptv3.hierarchy import Level
+from concerto_ros.ptv3.onednn import Linear
 from concerto_ros.ptv3.sparse_conv import SubmanifoldConv
 
 
@@ -33,7 +34,7 @@ class Block(nn.Module):
         self.pre_norm = config.pre_norm
         self.patching = patching
         self.cpe = nn.ModuleList(
-            [SubmanifoldConv(channels), nn.Linear(channels, channels), Norm(channels)]
+            [SubmanifoldConv(channels), Linear(channels, channels), Norm(channels)]
         )
         self.norm1 = nn.Sequential(Norm(channels))
         self.ls1 = _layer_scale(config, channels)
@@ -74,12 +75,11 @@ class GridPooling(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int):
         super().__init__()
-        self.proj = nn.Linear(in_channels, out_channels)
+        self.proj = Linear(in_channels, out_channels)
         self.norm = nn.Sequential(Norm(out_channels))
 
     def forward(self, feat: torch.Tensor, level: Level) -> torch.Tensor:
-        projected = self.proj(feat.to(self.proj.weight.dtype))
-        return nn.functional.gelu(self.norm(level.pooling.reduce(projected, "max")))
+        return nn.functional.gelu(self.norm(level.pooling.reduce(self.proj(feat), "max")))
 
 
 class GridUnpooling(nn.Module):
@@ -93,8 +93,7 @@ class GridUnpooling(nn.Module):
     def forward(
         self, feat: torch.Tensor, skip: torch.Tensor, cluster: torch.Tensor
     ) -> torch.Tensor:
-        low = self.proj[0].weight.dtype
-        return self.proj_skip(skip.to(low)) + self.proj(feat.to(low)).index_select(0, cluster)
+        return self.proj_skip(skip) + self.proj(feat).index_select(0, cluster)
 
 
 class Mlp(nn.Module):
@@ -102,16 +101,15 @@ class Mlp(nn.Module):
 
     def __init__(self, channels: int, hidden: int):
         super().__init__()
-        self.fc1 = nn.Linear(channels, hidden)
-        self.fc2 = nn.Linear(hidden, channels)
+        self.fc1 = Linear(channels, hidden)
+        self.fc2 = Linear(hidden, channels)
 
     def forward(self, feat: torch.Tensor) -> torch.Tensor:
-        hidden = self.fc1(feat.to(self.fc1.weight.dtype))
-        return self.fc2(nn.functional.gelu(hidden))
+        return self.fc2(self.fc1(feat, gelu=True))
 
 
 def _projection(in_channels: int, out_channels: int) -> nn.Sequential:
-    return nn.Sequential(nn.Linear(in_channels, out_channels), Norm(out_channels), nn.GELU())
+    return nn.Sequential(Linear(in_channels, out_channels), Norm(out_channels), nn.GELU())
 
 
 def _layer_scale(config: PTv3Config, channels: int) -> nn.Sequential:

@@ -9,6 +9,7 @@ from torch import nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from concerto_ros.ptv3 import onednn
 from concerto_ros.ptv3.neighbour_table import NeighbourTable
 from concerto_ros.ptv3.neighbours import KERNEL_ORDER, Neighbours
 
@@ -55,7 +56,10 @@ class _Convolve(torch.autograd.Function):
     ) -> torch.Tensor:
         ctx.save_for_backward(feat, matrices)
         ctx.neighbours = neighbours
-        result = torch.addmm(bias, feat, matrices[_CENTRE])
+        if onednn.usable(feat):
+            result = onednn.product(feat, matrices[_CENTRE].t(), bias)
+        else:
+            result = torch.addmm(bias, feat, matrices[_CENTRE])
         if not len(neighbours.sources):
             return result
         return result + _summed(_products(feat, matrices, neighbours), neighbours)
@@ -105,6 +109,12 @@ def _products(feat: torch.Tensor, matrices: torch.Tensor, neighbours: Neighbours
     """(P, C_out): each pair's source row times the matrix of its kernel offset."""
     runs = zip(neighbours.sources.split(neighbours.counts), KERNEL_ORDER, strict=True)
     products = feat.new_empty(len(neighbours.sources), matrices.shape[2])
+    # PyTorch's own products write in place, which for bfloat16 is worth more.
+    own = feat.dtype == torch.float32 and onednn.usable(feat)
     for out, (rows, k) in zip(products.split(neighbours.counts), runs, strict=True):
-        torch.mm(feat.index_select(0, rows), matrices[k], out=out)
+        gathered = feat.index_select(0, rows)
+        if own and len(rows):
+            out.copy_(onednn.product(gathered, matrices[k].t()))
+        else:
+            torch.mm(gathered, matrices[k], out=out)
     return products
