@@ -131,7 +131,7 @@ class _Look:
         patchy = patchy.repeat(8, 0).repeat(8, 1)[: color.shape[0], : color.shape[1]]
         lost = (color.max(-1) < self.dark) & (patchy < 0.6)
         if self.bright_lost:
-            lost |= (color.min(-1) > 215) & (label == CLASSES.index("other"))
+            lost |= (color.min(-1) > 248) & (label == CLASSES.index("wall"))
         if self.screens_lost:
             lost |= (label == CLASSES.index("screen")) & (patchy < 0.5)
         return lost

@@ -227,13 +227,13 @@ def desk_lamp(rng: Rng) -> Mesh:
 
 
 def picture(rng: Rng) -> Mesh:
-    """A framed picture; its back is against the wall, its middle at z = 0."""
+    """A framed picture; its back is against the wall, its middle at z = 0; it counts as wall."""
     width, tall = rng.uniform(0.3, 0.9, 2)
     image = Finish(tuple(rng.uniform(0.35, 0.85, 3)), "picture")
     corner = (width / 2 - 0.03, 0.026, -tall / 2 + 0.03)
     return join(
-        box((width, 0.025, tall), (0, 0.0125, 0), wooden(rng), "other"),
-        patch(corner, (0.06 - width, 0, 0), (0, 0, tall - 0.06), image, "other"),
+        box((width, 0.025, tall), (0, 0.0125, 0), wooden(rng), "wall"),
+        patch(corner, (0.06 - width, 0, 0), (0, 0, tall - 0.06), image, "wall"),
     )
 
 

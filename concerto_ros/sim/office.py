@@ -279,16 +279,16 @@ def printer(rng: Rng) -> Mesh:
 
 
 def whiteboard(rng: Rng) -> Mesh:
-    """A board with a frame, to be hung on a wall; its middle is at z = 0."""
+    """A board with a frame, to be hung on a wall; its middle is at z = 0. It counts as wall."""
     width, tall = rng.uniform(0.9, 2.4), rng.uniform(0.8, 1.2)
     face = Finish(tuple(rng.uniform(0.85, 0.97, 3)), pick(rng, ("plain", "text")))
     if rng.random() < 0.25:
         face = Finish(pick(rng, ((0.12, 0.25, 0.2), (0.6, 0.45, 0.3))))
     corner = (width / 2, 0.025, -tall / 2)
     return join(
-        box((width + 0.04, 0.02, tall + 0.04), (0, 0.01, 0), METAL, "other"),
-        patch(corner, (-width, 0, 0), (0, 0, tall), face, "other"),
-        box((width * 0.5, 0.07, 0.02), (0, 0.05, -tall / 2), METAL, "other"),
+        box((width + 0.04, 0.02, tall + 0.04), (0, 0.01, 0), METAL, "wall"),
+        patch(corner, (-width, 0, 0), (0, 0, tall), face, "wall"),
+        box((width * 0.5, 0.07, 0.02), (0, 0.05, -tall / 2), METAL, "wall"),
     )
 
 
@@ -313,9 +313,9 @@ def column(rng: Rng, height: float) -> Mesh:
 
 
 def screen_panel(rng: Rng) -> Mesh:
-    """A free-standing partition between desks."""
+    """A free-standing partition between desks; it counts as wall."""
     width, tall = rng.uniform(1.0, 1.8), rng.uniform(1.1, 1.7)
-    return box((width, 0.05, tall), (0, 0.025, tall / 2), cloth(rng), "other")
+    return box((width, 0.05, tall), (0, 0.025, tall / 2), cloth(rng), "wall")
 
 
 def seated_person(rng: Rng, seat: float = 0.47) -> Mesh:

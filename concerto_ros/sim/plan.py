@@ -231,18 +231,18 @@ def _door(hole: Opening, rng: Rng) -> Mesh:
 
 
 def window(hole: Opening, rng: Rng) -> Mesh:
-    """A bright pane with a cross bar, a sill, and curtains one time in two."""
+    """A bright pane with a cross bar, a sill, and curtains one time in two; it counts as wall."""
     wide, tall = hole.end - hole.start, hole.high - hole.low
     mid, up = (hole.start + hole.end) / 2, (hole.low + hole.high) / 2
     pane = Finish((0.86, 0.92, 0.98), "plain", glow=1.15)
     corner = (hole.end, -0.14, hole.low)
     parts = [
-        patch(corner, (-wide, 0, 0), (0, 0, tall), pane, "other"),
-        box((0.05, 0.05, tall), (mid, -0.12, up), FRAME, "other"),
-        box((wide, 0.05, 0.05), (mid, -0.12, hole.low + 0.025), FRAME, "other"),
-        box((wide, 0.05, 0.05), (mid, -0.12, hole.high - 0.025), FRAME, "other"),
+        patch(corner, (-wide, 0, 0), (0, 0, tall), pane, "wall"),
+        box((0.05, 0.05, tall), (mid, -0.12, up), FRAME, "wall"),
+        box((wide, 0.05, 0.05), (mid, -0.12, hole.low + 0.025), FRAME, "wall"),
+        box((wide, 0.05, 0.05), (mid, -0.12, hole.high - 0.025), FRAME, "wall"),
         lining(hole, 0.14, FRAME, "wall"),
-        casing(hole, "other", True),
+        casing(hole, "wall", True),
     ]
     if rng.random() < 0.5:
         finish, drop = (
@@ -253,7 +253,7 @@ def window(hole: Opening, rng: Rng) -> Mesh:
             for fold in range(4):
                 x = mid + side * (wide / 2 + 0.12 - 0.07 * fold)
                 middle = (x, 0.08 + 0.025 * (fold % 2), hole.high + 0.1 - drop / 2)
-                parts.append(box((0.07, 0.03, drop), middle, finish, "other"))
+                parts.append(box((0.07, 0.03, drop), middle, finish, "wall"))
         rail = (mid, 0.09, hole.high + 0.11)
-        parts.append(box((wide + 0.5, 0.025, 0.025), rail, METAL, "other"))
+        parts.append(box((wide + 0.5, 0.025, 0.025), rail, METAL, "wall"))
     return join(*parts)

@@ -115,7 +115,7 @@ def _overhead(plan: Plan, rng: Rng) -> list[Mesh]:
         for x in np.arange(-plan.width / 2 + 0.9, plan.width / 2 - 0.6, rng.uniform(1.5, 2.6)):
             for y in np.arange(-plan.depth / 2 + 0.8, plan.depth / 2 - 0.5, rng.uniform(1.5, 2.4)):
                 if plan.contains(x - 0.7, y - 0.3, x + 0.7, y + 0.3):
-                    parts.append(box((1.2, 0.3, 0.05), (x, y, height - 0.025), glow, "other"))
+                    parts.append(box((1.2, 0.3, 0.05), (x, y, height - 0.025), glow, "ceiling"))
     if rng.random() < 0.2 and not plan.notch[0]:
         for x in np.arange(-plan.width / 2 + 1.2, plan.width / 2 - 0.8, rng.uniform(1.5, 3.0)):
             size = (rng.uniform(0.12, 0.3), plan.depth - 0.01, rng.uniform(0.1, 0.25))
