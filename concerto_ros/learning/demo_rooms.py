@@ -25,8 +25,12 @@ TRAINING_SEEDS = range(10_000, 10_282)
 VALIDATION_SEEDS = range(9_000, 9_008)
 TEST_SEEDS = range(0, 40)
 
-#: Scans are cut to this many points round a random one: an accumulated room is a step too long.
-LARGEST_SCAN = 60_000
+#: Scans are cut to a number of points between these, drawn anew each time: more rooms are seen in
+#: the same time, as next to a piece of wall there is little new to learn from more wall.
+SMALLEST_CUT, LARGEST_CUT = 4_000, 25_000
+#: How often the middle of a cut is a point of a class drawn among those of the scan: else floor
+#: and walls would be nearly all there is.
+CUT_BY_CLASS = 0.7
 
 
 class DemoRooms(Sequence[Scan]):
@@ -119,7 +123,7 @@ def vary(scan: Scan, rng: np.random.Generator) -> Scan:
     colour and normals dropped at random.
     """
     points, labels, colors, normals = scan.points, scan.labels, scan.colors, scan.normals
-    keep = _kept(points, rng)
+    keep = _kept(points, labels, rng)
     points, labels, normals = points[keep], labels[keep], normals[keep]
     colors = None if colors is None else colors[keep]
 
@@ -145,7 +149,10 @@ def vary(scan: Scan, rng: np.random.Generator) -> Scan:
 
     flying = int(rng.choice([0, 3, 20]))
     if flying:
-        low, high = points.min(0) - 0.4, points.max(0) + 0.4
+        # Some are far off: on a robot, too, the centre may be metres from the middle of what is
+        # seen, as it is held while the map grows.
+        reach = np.array([*rng.choice([0.4, 4.0], 2), rng.choice([0.1, 0.4, 1.0])])
+        low, high = points.min(0) - reach, points.max(0) + reach
         points = np.concatenate([points, rng.uniform(low, high, (flying, 3))]).astype(np.float32)
         labels = np.concatenate([labels, np.full(flying, UNLABELLED, np.uint8)])
         normals = np.concatenate([normals, np.zeros((flying, 3), np.float32)])
@@ -158,21 +165,28 @@ def vary(scan: Scan, rng: np.random.Generator) -> Scan:
     return Scan(scan.name, points, labels, colors, None if without_normals else normals)
 
 
-def _kept(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _kept(points: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Rows (N',) of what remains: the points nearest to one of them, thinned, with holes."""
     rows = np.arange(len(points))
-    if len(rows) > LARGEST_SCAN:
-        away = ((points[:, :2] - points[rng.integers(len(points)), :2]) ** 2).sum(1)
-        rows = np.sort(np.argpartition(away, LARGEST_SCAN)[:LARGEST_SCAN])
-    elif rng.random() < 0.15:
-        away = ((points - points[rng.integers(len(points))]) ** 2).sum(1)
-        rows = np.flatnonzero(away < rng.uniform(0.8, 2.5) ** 2)
+    size = int(np.exp(rng.uniform(np.log(SMALLEST_CUT), np.log(LARGEST_CUT))))
+    if len(rows) > size:
+        middle = points[_middle(labels, rng), :2]
+        away = ((points[:, :2] - middle) ** 2).sum(1)
+        rows = np.sort(np.argpartition(away, size)[:size])
     if rng.random() < 0.25:
         rows = rows[rng.random(len(rows)) < rng.uniform(0.08, 0.7)]
     for _ in range(int(rng.integers(0, 4))):
         hole = ((points[rows] - points[rng.integers(len(points))]) ** 2).sum(1)
         rows = rows[hole > rng.uniform(0.05, 0.35) ** 2]
-    return rows if len(rows) >= 50 else np.arange(min(len(points), LARGEST_SCAN))
+    return rows if len(rows) >= 50 else np.arange(min(len(points), size))
+
+
+def _middle(labels: np.ndarray, rng: np.random.Generator) -> int:
+    """The row of a point of a random class, or of any point."""
+    present = np.unique(labels[labels != UNLABELLED])
+    if len(present) and rng.random() < CUT_BY_CLASS:
+        return int(rng.choice(np.flatnonzero(labels == rng.choice(present))))
+    return int(rng.integers(len(labels)))
 
 
 def _relit(colors: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -65,10 +65,11 @@ def orthogonalised(matrix: torch.Tensor) -> torch.Tensor:
     gram = gram / square.clamp_min(1e-30)
     linear, cubic, quintic = COEFFICIENTS
     one = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
-    factor = one
-    for _ in range(ITERATIONS):
+    factor = None
+    for left in reversed(range(ITERATIONS)):
         scale = linear * one + cubic * gram + quintic * (gram @ gram)
-        factor = scale @ factor
-        gram = scale @ gram @ scale
+        factor = scale if factor is None else scale @ factor
+        if left:
+            gram = scale @ gram @ scale
     result = factor @ wide / square.clamp_min(1e-30).sqrt()
     return result if wide is matrix else result.T
