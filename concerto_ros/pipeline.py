@@ -20,8 +20,14 @@ import torch
 
 from concerto_ros.cloud.frame import Frame
 from concerto_ros.cloud.grid_sampling import LATTICE_LIMIT, find_keys, pack
-from concerto_ros.cloud.model_input import HeldOrigin, build_model_input, convention_for
+from concerto_ros.cloud.model_input import (
+    HeldOrigin,
+    ModelInput,
+    build_model_input,
+    convention_for,
+)
 from concerto_ros.cloud.voxel_map import Insertion, Snapshot, VoxelMap
+from concerto_ros.halving import Halving, Values
 from concerto_ros.heads.linear import LinearHead
 from concerto_ros.heads.pca import PcaColors
 from concerto_ros.labels import UNLABELLED, LabelSet, SemanticClass
@@ -88,6 +94,7 @@ class SemanticPipeline:
         self._map_lock = threading.Lock()
         self._held = HeldOrigin()
         self._pca = PcaColors()
+        self._halving = Halving()
 
     @classmethod
     def from_config(cls, path: str | Path) -> SemanticPipeline:
@@ -233,27 +240,22 @@ class SemanticPipeline:
                 snapshot = snapshot.with_normals()
         with watch("geometry"):
             given = build_model_input(snapshot, self.convention, held)
-            hierarchy = self.encoder.hierarchy(
-                given.grid_coord.to(self.device),
-                given.coord.to(self.device),
-                given.offset.to(self.device),
-            )
-        with watch("features", self.device):
-            pyramid = self.encoder.forward_features(given.feat.to(self.device), hierarchy)
+        values = self._halving(
+            lambda rows: self._encode(given.part(rows), outputs, watch), given.coord
+        )
 
         size = len(snapshot.points)
         label = np.full(size, UNLABELLED, np.uint8)
         confidence = np.zeros(size, np.float32)
         pca_rgb = np.zeros((size, 3), np.uint8)
-        if self.head is not None and "labels" in outputs:
+        if "scores" in values:
             with watch("labels"):
-                logits = self.head.scores(pyramid, self._head_levels)
-                best = logits.float().softmax(dim=1).max(dim=1)
+                best = values["scores"].float().softmax(dim=1).max(dim=1)
                 label = best.indices.to(torch.uint8).cpu().numpy()
                 confidence = best.values.cpu().numpy()
-        if "pca" in outputs:
+        if "pca" in values:
             with watch("pca"):
-                pca_rgb = pca.colors(pyramid.upcast(PCA_CONCAT_LEVELS), pack(snapshot.index))
+                pca_rgb = pca.colors(values["pca"], pack(snapshot.index))
         return Prediction(
             points=snapshot.points,
             label=label,
@@ -264,6 +266,25 @@ class SemanticPipeline:
             stamp=snapshot.stamp,
             stage_ms=watch.milliseconds,
         )
+
+    def _encode(self, given: ModelInput, outputs: Collection[str], watch: Stopwatch) -> Values:
+        """What the outputs are made of, one row for each voxel of ``given``."""
+        with watch("geometry"):
+            hierarchy = self.encoder.hierarchy(
+                given.grid_coord.to(self.device),
+                given.coord.to(self.device),
+                given.offset.to(self.device),
+            )
+        with watch("features", self.device):
+            pyramid = self.encoder.forward_features(given.feat.to(self.device), hierarchy)
+        values = {}
+        if self.head is not None and "labels" in outputs:
+            with watch("labels"):
+                values["scores"] = self.head.scores(pyramid, self._head_levels)
+        if "pca" in outputs:
+            with watch("pca"):
+                values["pca"] = pyramid.upcast(PCA_CONCAT_LEVELS)
+        return values
 
     def _new_map(self, max_voxels: int, radius: float | None = None) -> VoxelMap:
         settings = self.settings

@@ -115,6 +115,15 @@ class ModelInput:
     coord: torch.Tensor
     offset: torch.Tensor
 
+    def part(self, rows: torch.Tensor | None) -> ModelInput:
+        """Some rows, (n,) int64, as a cloud of their own; None for all."""
+        if rows is None:
+            return self
+        feat, grid_coord, coord = (
+            value.index_select(0, rows) for value in (self.feat, self.grid_coord, self.coord)
+        )
+        return ModelInput(feat, grid_coord, coord, torch.tensor([len(rows)]))
+
 
 def normalise_points(
     points: np.ndarray,
