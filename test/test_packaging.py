@@ -41,7 +41,9 @@ ROSDEP_KEYS = {
 }
 
 #: Used where they are installed, and never missed.
-OPTIONAL = {"laspy", "spconv", "torch_scatter", "flash_attn"}
+OPTIONAL = {
+    "flash_attn", "h5py", "laspy", "open_clip", "sklearn", "spconv", "torch_scatter",
+}  # fmt: skip
 
 
 def shipped(*folders: str) -> list[Path]:
@@ -113,7 +115,7 @@ def test_every_python_library_that_the_tests_import_is_declared():
     own = {path.stem for path in ROOT.glob("test/*.py")}
     used = {m for m in imported_modules("test/*.py", "benchmarks/*.py") - own if not is_ros(m)}
     used -= {"domain_coordinator", "ros2cli"}  # ROS packages by other names
-    extras = PROJECT["optional-dependencies"]  # tests of train's extra skip where it is missing
+    extras = PROJECT["optional-dependencies"]  # tests of an extra skip where it is missing
     requirements = [*PROJECT["dependencies"], *extras["test"], *extras["train"]]
     assert {distribution(DISTRIBUTIONS.get(module, module)) for module in used} <= {
         distribution(requirement) for requirement in requirements
