@@ -17,86 +17,13 @@ from typing import Any
 import yaml
 
 from concerto_ros.cloud.model_input import PRESETS
+from concerto_ros.object_settings import ObjectSettings
+from concerto_ros.setting import Setting, SettingsError, setting
 
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 
 #: Those of :mod:`concerto_ros.ptv3.backends`, which would load PyTorch.
 BACKENDS = ("auto", "torch", "triton", "spconv")
-
-
-class SettingsError(ValueError):
-    """A setting that cannot be used: the text names it, the value got and what is wanted."""
-
-
-def setting(
-    default: Any,
-    text: str,
-    *,
-    unit: str = "",
-    low: float | None = None,
-    high: float | None = None,
-    choices: tuple[str, ...] = (),
-    live: bool = False,
-    required: bool = False,
-) -> Any:
-    """A dataclass field that knows what a person needs to set it.
-
-    ``live`` settings may change while the node runs, the others only while it is unconfigured.
-    ``required`` ones may not be left empty.
-    """
-    about = Setting(text, unit, low, high, choices, live, required)
-    return field(default=default, metadata={"setting": about})
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What a value means and which values are accepted."""
-
-    text: str
-    unit: str
-    low: float | None
-    high: float | None
-    choices: tuple[str, ...]
-    live: bool
-    required: bool
-
-    @property
-    def wanted(self) -> str:
-        """The accepted values in words."""
-        if self.choices:
-            return "one of " + ", ".join(self.choices)
-        if self.low is not None:
-            return f"{self.low:g} to {self.high:g}" + (f" {self.unit}" if self.unit else "")
-        return "a name" if self.required else "text"
-
-    @property
-    def description(self) -> str:
-        """Meaning, unit and range in one line."""
-        notes = [self.wanted] if self.choices or self.low is not None else []
-        if not self.live:
-            notes.append("fixed once configured")
-        return f"{self.text} [{'; '.join(notes)}]" if notes else self.text
-
-    def checked(self, name: str, value: Any, default: Any) -> Any:
-        """``value`` in the type of ``default``, or :class:`SettingsError`."""
-        kind = type(default)
-        if kind is float and type(value) is int:
-            value = float(value)
-        if kind is tuple:
-            if not isinstance(value, (list, tuple)) or any(type(v) is not str for v in value):
-                raise SettingsError(f"{name}: got {value!r}, wanted a list of names")
-            return tuple(entry for entry in value if entry)
-        if type(value) is not kind:
-            raise SettingsError(
-                f"{name}: got {value!r} of type {type(value).__name__}, wanted {kind.__name__}"
-                f" ({self.wanted})"
-            )
-        outside = self.low is not None and not self.low <= value <= self.high
-        if outside or (self.choices and value not in self.choices):
-            raise SettingsError(f"{name}: got {value!r}, wanted {self.wanted}")
-        if self.required and not value:
-            raise SettingsError(f"{name}: got {value!r}, wanted {self.wanted}")
-        return value
 
 
 @dataclass(frozen=True)
@@ -244,11 +171,16 @@ class Settings:
         5.0, "most inferences a second", unit="Hz", low=0.01, high=100.0, live=True
     )
 
+    # Objects
+    objects: ObjectSettings = field(default_factory=ObjectSettings)
+
     def __post_init__(self) -> None:
-        for name, value in ((f.name, getattr(self, f.name)) for f in fields(self)):
-            object.__setattr__(
-                self, name, about(name).checked(name, value, DEFAULTS.get(name, value))
-            )
+        for entry in fields(self):
+            if "setting" in entry.metadata:
+                checked = entry.metadata["setting"].checked(
+                    entry.name, getattr(self, entry.name), entry.default
+                )
+                object.__setattr__(self, entry.name, checked)
         names = self.clouds + self.cameras
         for name in names:
             if not name.isidentifier():
@@ -278,10 +210,17 @@ class Settings:
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> Settings:
         """Settings from ``{name: value}``; unknown names are refused."""
-        for name in values:
+        return cls().changed(values)
+
+    def changed(self, values: Mapping[str, Any]) -> Settings:
+        """The same settings with those of ``{name: value}`` changed; unknown names are refused."""
+        own, objects = {}, {}
+        for name, value in values.items():
             if name not in DEFAULTS:
                 raise SettingsError(f"{name}: unknown parameter, wanted one of {sorted(DEFAULTS)}")
-        return cls(**values)
+            group, _, key = name.rpartition(".")
+            (objects if group == OBJECTS else own)[key] = value
+        return replace(self, objects=replace(self.objects, **objects), **own)
 
     @classmethod
     def from_config(cls, path: str | Path) -> Settings:
@@ -295,7 +234,7 @@ class Settings:
             {
                 name: value
                 for name, value in values.items()
-                if "." not in name and name not in NODE_ONLY
+                if (name in DEFAULTS or "." not in name) and name not in NODE_ONLY
             }
         )
 
@@ -303,12 +242,21 @@ class Settings:
 #: Parameters that a file may hold for the node and that are no business of the pipeline.
 NODE_ONLY = frozenset({"autostart", "use_sim_time"})
 
-DEFAULTS: dict[str, Any] = {f.name: f.default for f in fields(Settings)}
+#: The group of :class:`~concerto_ros.object_settings.ObjectSettings`.
+OBJECTS = "objects"
+
+_ABOUT: dict[str, Setting] = {}
+DEFAULTS: dict[str, Any] = {}
+for _kind, _prefix in ((Settings, ""), (ObjectSettings, f"{OBJECTS}.")):
+    for _entry in fields(_kind):
+        if "setting" in _entry.metadata:
+            _ABOUT[_prefix + _entry.name] = _entry.metadata["setting"]
+            DEFAULTS[_prefix + _entry.name] = _entry.default
 
 
 def about(name: str) -> Setting:
-    """The description of the parameter ``name`` of :class:`Settings`."""
-    return Settings.__dataclass_fields__[name].metadata["setting"]
+    """The description of the parameter ``name``."""
+    return _ABOUT[name]
 
 
 def input_settings(kind: type[CloudInput] | type[CameraInput]) -> Iterator[tuple[str, Setting]]:

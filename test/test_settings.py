@@ -44,7 +44,7 @@ def test_the_backends_are_those_that_the_encoder_has():
 
 def test_the_shipped_file_says_live_where_it_is():
     for line in SHIPPED.read_text().splitlines():
-        name = re.match(r"    (\w+): .*#", line)
+        name = re.match(r"    ([\w.]+): .*#", line)
         if name and name[1] in DEFAULTS:
             assert ("(live)" in line) == about(name[1]).live, line
 
@@ -123,6 +123,20 @@ def test_every_description_says_what_is_accepted():
             assert setting.unit, name
         if setting.low is not None:
             assert setting.wanted in setting.description
+
+
+def test_parameters_of_objects_have_a_group_of_their_own(tmp_path):
+    settings = Settings.from_mapping({"objects.rate": 2, "rate": 3.0})
+    assert (settings.objects.rate, settings.rate) == (2.0, 3.0)
+    path = tmp_path / "parameters.yaml"
+    path.write_text("/**: {ros__parameters: {objects: {rate: 2.0}, rate: 3.0}}")
+    assert Settings.from_config(path) == settings
+    changed = settings.changed({"objects.min_voxels": 7})
+    assert (changed.objects.min_voxels, changed.objects.rate) == (7, 2.0)
+    for values in ({"objects.rate": 0.0}, {"objects.classes": "chair"}, {"objects.size": 1}):
+        (name,) = values
+        with pytest.raises(SettingsError, match=f"{name}: "):
+            settings.changed(values)
 
 
 def test_node_parameters_are_no_settings():

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from rcl_interfaces.msg import (
@@ -138,7 +137,7 @@ class Parameters:
 
     def _with(self, changed: dict[str, Any]) -> Settings:
         known = {name: value for name, value in changed.items() if name in DEFAULTS}
-        return replace(self._settings, **known).with_preset()
+        return self._settings.changed(known).with_preset()
 
     def _checked(self, parameter: Parameter) -> tuple[str, Any]:
         name = parameter.name
