@@ -9,10 +9,6 @@ import os
 # slower. A user's own choice has precedence.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-# Features come and go by the megabyte. In pages of 2 MB, where the system has them for the asking,
-# touching new memory costs a tenth; read by PyTorch before its first tensor.
-os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
-
 # The generated ``concerto_ros.msg`` may be installed elsewhere than this source tree.
 __path__ = __import__("pkgutil").extend_path(__path__, __name__)
 
