@@ -34,6 +34,7 @@ from concerto_ros.labels import UNLABELLED, LabelSet, SemanticClass
 from concerto_ros.ptv3 import Encoder, load_encoder
 from concerto_ros.ptv3.backends import BackendError, choose_backend
 from concerto_ros.ptv3.checkpoint import DEMO
+from concerto_ros.ptv3.graphs import GraphedFeatures
 from concerto_ros.ptv3.precision import automatic_precision
 from concerto_ros.settings import Settings, SettingsError
 from concerto_ros.stopwatch import Stopwatch
@@ -94,6 +95,7 @@ class SemanticPipeline:
         self._map_lock = threading.Lock()
         self._held = HeldOrigin()
         self._pca = PcaColors()
+        self._features = GraphedFeatures(encoder)
         self._halving = Halving()
 
     @classmethod
@@ -276,7 +278,7 @@ class SemanticPipeline:
                 given.offset.to(self.device),
             )
         with watch("features", self.device):
-            pyramid = self.encoder.forward_features(given.feat.to(self.device), hierarchy)
+            pyramid = self._features(given.feat.to(self.device), hierarchy)
         values = {}
         if self.head is not None and "labels" in outputs:
             with watch("labels"):
