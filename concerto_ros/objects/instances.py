@@ -32,7 +32,7 @@ class LabelledCloud:
     confidence: (V,) float32 in [0, 1].
     voxel_size: metres.
     stamp: nanoseconds.
-    colors: (V, 3) 0..255, or None where not every voxel has one.
+    colors, has_color: (V, 3) 0..255, and (V,) bool, which voxels have one; None for no colour.
     """
 
     index: np.ndarray
@@ -42,6 +42,7 @@ class LabelledCloud:
     voxel_size: float
     stamp: int = 0
     colors: np.ndarray | None = None
+    has_color: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -49,6 +49,10 @@ def status_message(report: Report, model: Model, head: Header) -> PerceptionStat
         voxels_evicted=report.evicted,
         inferences=report.inferences,
         inferences_failed=report.failures,
+        objects=report.objects,
+        object_passes=report.object_passes,
+        object_passes_failed=report.object_failures,
+        objects_not_encoded=report.objects_not_encoded,
     )
 
 
@@ -61,6 +65,7 @@ def diagnostics(node: str, state: str, report: Report | None, model: Model | Non
         entries.append(_input_status(f"{node}: input {name}", counts, report.time))
     entries.append(_model_status(f"{node}: model", model))
     entries.append(_inference_status(f"{node}: inference", report))
+    entries.append(_object_status(f"{node}: objects", report))
     return entries
 
 
@@ -112,6 +117,20 @@ def _inference_status(name: str, report: Report) -> DiagnosticStatus:
     if report.time - report.last_failure < RECENT:
         return _status(name, DiagnosticStatus.ERROR, f"inference failed: {report.failure}", values)
     return _status(name, DiagnosticStatus.OK, f"{report.inferences} predictions published", values)
+
+
+def _object_status(name: str, report: Report) -> DiagnosticStatus:
+    values = {
+        "objects": report.objects,
+        "passes": report.object_passes,
+        "failed": report.object_failures,
+        "not encoded": report.objects_not_encoded,
+    }
+    if report.time - report.last_object_failure < RECENT:
+        text = f"looking for objects failed: {report.object_failure}"
+        return _status(name, DiagnosticStatus.ERROR, text, values)
+    text = f"{report.objects} objects" if report.object_passes else "not asked for"
+    return _status(name, DiagnosticStatus.OK, text, values)
 
 
 def _status(name: str, level: bytes, message: str, values=None) -> DiagnosticStatus:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection
 
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
+from concerto_ros.cloud.voxel_map import Snapshot
 from concerto_ros.memory import release_unused_memory
 from concerto_ros.pipeline import Prediction, SemanticPipeline
 from concerto_ros.ros.statistics import Statistics
@@ -27,8 +28,10 @@ RELEASE_PERIOD = 2.0
 class Inference(Worker):
     """Turns the newest map into a prediction, at most ``rate`` times a second.
 
-    ``wanted`` names the outputs that somebody listens to; nothing runs while there are none.
-    ``publish`` gets each prediction, the outputs it was made for and the stopwatch of its stages.
+    ``wanted`` names the outputs that somebody listens to; nothing runs while there are none, or
+    while they are not ``due``.
+    ``publish`` gets each map and prediction, the outputs they were made for and the stopwatch of
+    the stages.
     """
 
     def __init__(
@@ -37,7 +40,8 @@ class Inference(Worker):
         settings: Callable[[], Settings],
         statistics: Statistics,
         wanted: Callable[[], Collection[str]],
-        publish: Callable[[Prediction, Collection[str], Stopwatch], None],
+        due: Callable[[Collection[str]], bool],
+        publish: Callable[[Snapshot, Prediction, Collection[str], Stopwatch], None],
         logger: RcutilsLogger,
     ):
         super().__init__("inference")
@@ -45,6 +49,7 @@ class Inference(Worker):
         self._settings = settings
         self._statistics = statistics
         self._wanted = wanted
+        self._due = due
         self._publish = publish
         self._log = logger
 
@@ -64,6 +69,9 @@ class Inference(Worker):
                 continue
             # A new subscriber gets the map as it is, even when no frame comes any more.
             if not fresh and wanted <= answered:
+                continue
+            if not self._due(wanted):
+                self._stop.wait(SUBSCRIBER_POLL)
                 continue
             start = time.monotonic()
             self._wake.clear()
@@ -89,11 +97,12 @@ class Inference(Worker):
                 snapshot = self._pipeline.snapshot()
             if len(snapshot.points) == 0:
                 return False
-            prediction = self._pipeline.infer(snapshot, wanted)
+            outputs = wanted | {"labels"} if "objects" in wanted else wanted
+            prediction = self._pipeline.infer(snapshot, outputs)
             if self._stop.is_set():
                 return False
             watch.milliseconds.update(prediction.stage_ms)
-            self._publish(prediction, wanted, watch)
+            self._publish(snapshot, prediction, wanted, watch)
         except Exception as error:
             text = f"{type(error).__name__}: {error}"
             if self._statistics.failed(text):

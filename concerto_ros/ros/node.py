@@ -18,12 +18,16 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image, PointCloud2
 
+from concerto_ros.cloud.voxel_map import Snapshot
 from concerto_ros.memory import release_unused_memory
 from concerto_ros.msg import PerceptionStatus, SemanticClasses
+from concerto_ros.objects.finder import Findings, ObjectFinder
 from concerto_ros.pipeline import Prediction, SemanticPipeline
 from concerto_ros.ros.diagnostics import Model, diagnostics, status_message
 from concerto_ros.ros.inference import Inference
 from concerto_ros.ros.intake import Intake
+from concerto_ros.ros.object_outputs import ObjectOutputs
+from concerto_ros.ros.objects import ObjectStage, make_finder
 from concerto_ros.ros.outputs import (
     classes_message,
     header,
@@ -67,6 +71,9 @@ class PerceptionNode(LifecycleNode):
         self._statistics: Statistics | None = None
         self._intake: Intake | None = None
         self._inference: Inference | None = None
+        self._finder: ObjectFinder | None = None
+        self._objects: ObjectStage | None = None
+        self._object_outputs: ObjectOutputs | None = None
         self._model: Model | None = None
         self._state = "unconfigured"
         self._cloud_outputs: dict = {}
@@ -109,11 +116,19 @@ class PerceptionNode(LifecycleNode):
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         result = super().on_activate(state)
         self._statistics = Statistics([source.name for source in self._sources])
+        self._objects = ObjectStage(
+            self._finder,
+            lambda: self._ros_parameters.settings.objects,
+            self._statistics,
+            self._publish_objects,
+            self.get_logger(),
+        )
         self._inference = Inference(
             self._pipeline,
             lambda: self._ros_parameters.settings,
             self._statistics,
             self._wanted_outputs,
+            self._due,
             self._publish,
             self.get_logger(),
         )
@@ -127,6 +142,7 @@ class PerceptionNode(LifecycleNode):
             self.get_logger(),
         )
         self._publish_classes()
+        self._objects.start()
         self._inference.start()
         self._intake.start()
         self._state = "active"
@@ -190,6 +206,7 @@ class PerceptionNode(LifecycleNode):
             f"model {self._model.name} on {self._model.device}, {self._model.precision},"
             f" backend {self._model.backend}"
         )
+        self._finder, object_model = make_finder(self._pipeline, settings.objects)
         self._transforms = listen(self)
         self._sources = open_sources(self, clouds, cameras, settings)
         overridable = {"qos_overriding_options": OVERRIDABLE}
@@ -208,9 +225,11 @@ class PerceptionNode(LifecycleNode):
         self._status_output = self.create_lifecycle_publisher(
             PerceptionStatus, "~/status", 10, **overridable
         )
+        self._object_outputs = ObjectOutputs(self, CLOUD_QOS, object_model, **overridable)
 
     def _stop_workers(self) -> None:
-        workers = [worker for worker in (self._intake, self._inference) if worker is not None]
+        stages = (self._intake, self._inference, self._objects)
+        workers = [worker for worker in stages if worker is not None]
         deadline = time.monotonic() + JOIN_TIMEOUT
         for worker in workers:
             worker.stop()
@@ -220,7 +239,7 @@ class PerceptionNode(LifecycleNode):
                     f"{type(worker).__name__} still computes after {JOIN_TIMEOUT:g} s;"
                     " left to end by itself"
                 )
-        self._intake = self._inference = None
+        self._intake = self._inference = self._objects = None
 
     def _discard(self) -> None:
         """Give back everything that configuring made."""
@@ -235,8 +254,11 @@ class PerceptionNode(LifecycleNode):
         for publisher in (*outputs, self._status_output):
             if publisher is not None:
                 self.destroy_lifecycle_publisher(publisher)
+        if self._object_outputs is not None:
+            self._object_outputs.destroy()
         self._cloud_outputs = {}
         self._status_output = self._classes_output = self._legend_output = None
+        self._object_outputs = self._finder = None
         self._sources, self._transforms, self._pipeline = (), None, None
         self._statistics = self._model = None
         release_unused_memory()
@@ -256,13 +278,28 @@ class PerceptionNode(LifecycleNode):
     def _wanted_outputs(self) -> list[str]:
         if not self.context.ok():  # interrupted: the publishers are gone before the threads
             return []
-        return [
+        wanted = [
             name for name, output in self._cloud_outputs.items() if output.get_subscription_count()
         ]
+        if self._ros_parameters.settings.objects.enabled or self._object_outputs.listened():
+            wanted.append("objects")
+        return wanted
 
-    def _publish(self, prediction: Prediction, wanted: Collection[str], watch: Stopwatch) -> None:
+    def _due(self, wanted: Collection[str]) -> bool:
+        """Objects alone are no reason to label a map before their time."""
+        return set(wanted) != {"objects"} or self._objects.due
+
+    def _publish(
+        self,
+        snapshot: Snapshot,
+        prediction: Prediction,
+        wanted: Collection[str],
+        watch: Stopwatch,
+    ) -> None:
         head = header(self._ros_parameters.settings.fixed_frame, prediction.stamp)
         with watch("publish"):
+            if "objects" in wanted:
+                self._objects.offer(snapshot, prediction)
             if "labels" in wanted:
                 palette = self._pipeline.labels.palette
                 self._cloud_outputs["labels"].publish(labels_message(prediction, palette, head))
@@ -271,6 +308,9 @@ class PerceptionNode(LifecycleNode):
         latency_ms = (self.get_clock().now().nanoseconds - prediction.stamp) / 1e6
         self._statistics.inferred(len(prediction.points), latency_ms, watch.milliseconds)
         self._publish_status()
+
+    def _publish_objects(self, findings: Findings) -> None:
+        self._object_outputs.publish(findings, self._ros_parameters.settings.fixed_frame)
 
     def _on_timer(self) -> None:
         self._publish_status()

@@ -45,6 +45,12 @@ class Report:
     failures: int
     last_failure: float
     failure: str
+    objects: int
+    object_passes: int
+    object_failures: int
+    objects_not_encoded: int
+    last_object_failure: float
+    object_failure: str
     stamp: int
     time: float
 
@@ -68,6 +74,10 @@ class Statistics:
         self._inferences = self._failures = 0
         self._last_failure = -math.inf
         self._failure = ""
+        self._object_ms: dict[str, float] = {}
+        self._objects = self._object_passes = self._object_failures = self._not_encoded = 0
+        self._last_object_failure = -math.inf
+        self._object_failure = ""
         self._stamp = 0
 
     def received(self, source: str, count: int = 1) -> None:
@@ -123,6 +133,24 @@ class Statistics:
             self._failure = text
             return due
 
+    def objects_found(self, objects: int, not_encoded: int, stage_ms: dict[str, float]) -> None:
+        """A map was searched for objects; ``not_encoded`` of them were named by their labels."""
+        with self._lock:
+            self._object_passes += 1
+            self._objects = objects
+            self._not_encoded += not_encoded
+            self._object_ms = stage_ms
+
+    def objects_failed(self, text: str) -> bool:
+        """A search for objects, or what names them, raised; whether that is due to be logged."""
+        with self._lock:
+            now = time.monotonic()
+            due = now - self._last_object_failure >= LOG_PERIOD
+            self._object_failures += 1
+            self._last_object_failure = now
+            self._object_failure = text
+            return due
+
     def restarted(self) -> None:
         """Time began again: stamps start afresh, the counts go on."""
         with self._lock:
@@ -143,7 +171,7 @@ class Statistics:
                     )
                     for name, counts in self._inputs.items()
                 },
-                stage_ms={**self._intake_ms, **self._inference_ms},
+                stage_ms={**self._intake_ms, **self._inference_ms, **self._object_ms},
                 latency_ms=self._latency_ms,
                 points=self._points,
                 voxels=self._voxels,
@@ -152,6 +180,12 @@ class Statistics:
                 failures=self._failures,
                 last_failure=self._last_failure,
                 failure=self._failure,
+                objects=self._objects,
+                object_passes=self._object_passes,
+                object_failures=self._object_failures,
+                objects_not_encoded=self._not_encoded,
+                last_object_failure=self._last_object_failure,
+                object_failure=self._object_failure,
                 stamp=self._stamp,
                 time=time.monotonic(),
             )

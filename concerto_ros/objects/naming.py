@@ -1,0 +1,110 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What the objects of a cloud are, by an object encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from concerto_ros.objects.encoder import ObjectEncoder, load_object_encoder
+from concerto_ros.objects.instances import Instance, LabelledCloud
+from concerto_ros.objects.zero_shot import SCANOBJECTNN_CLASSES
+
+#: At most so many objects go through the encoder together.
+BATCH = 16
+
+#: So many of the best answers are kept.
+ANSWERS = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What an encoder says about one object.
+
+    Attributes
+    ----------
+    hypotheses: (class name, softmax probability), best first; empty for an encoder without head.
+    embedding: (F,) float32, None where not asked for.
+    """
+
+    hypotheses: tuple[tuple[str, float], ...]
+    embedding: np.ndarray | None
+
+
+class ObjectNamer:
+    """An object encoder and the names of its classes."""
+
+    def __init__(self, encoder: ObjectEncoder, names: Sequence[str] = ()):
+        """``names``: of the encoder's classes in their order; see :func:`class_names`.
+
+        Raises ValueError where there are not as many names as classes.
+        """
+        self.encoder = encoder
+        self.names = class_names(encoder, names)
+        self._device = next(encoder.parameters()).device
+
+    @classmethod
+    def load(cls, path: str, names: Sequence[str], device: torch.device) -> ObjectNamer:
+        """From a published file; ValueError names the parameter of the node that is wrong."""
+        try:
+            encoder = load_object_encoder(path)
+        except ValueError as error:
+            raise ValueError(f"objects.encoder: {error}") from error
+        return cls(encoder.to(device), names)
+
+    def prepare(self, cloud: LabelledCloud, instance: Instance) -> torch.Tensor:
+        """One object as the encoder takes it; ValueError for one that says nothing."""
+        rows = instance.rows
+        colored = cloud.has_color is not None and cloud.has_color[rows].all()
+        return self.encoder.prepare(cloud.points[rows], cloud.colors[rows] if colored else None)
+
+    @torch.inference_mode()
+    def answer(self, objects: Sequence[torch.Tensor], embeddings: bool) -> list[Answer]:
+        """The answer to each prepared object, whatever the others are."""
+        # An encoder whose answers depend on the others of a batch gets a batch of one.
+        size = BATCH if self.encoder.per_object else 1
+        answers = []
+        for start in range(0, len(objects), size):
+            batch = torch.stack(list(objects[start : start + size])).to(self._device)
+            answers += self._answer_batch(batch, embeddings)
+        return answers
+
+    def _answer_batch(self, batch: torch.Tensor, embeddings: bool) -> list[Answer]:
+        hypotheses: list = [()] * len(batch)
+        embedded: list = [None] * len(batch)
+        if self.names:
+            scores = self.encoder.classify(batch).float().softmax(dim=1).cpu()
+            best = scores.sort(dim=1, descending=True, stable=True)
+            hypotheses = [
+                tuple((self.names[place], score) for place, score in zip(*pair, strict=True))
+                for pair in zip(
+                    best.indices[:, :ANSWERS].tolist(),
+                    best.values[:, :ANSWERS].tolist(),
+                    strict=True,
+                )
+            ]
+        if embeddings:
+            embedded = list(self.encoder.embed(batch).float().cpu().numpy())
+        return [Answer(*pair) for pair in zip(hypotheses, embedded, strict=True)]
+
+
+def class_names(encoder: ObjectEncoder, names: Sequence[str]) -> tuple[str, ...]:
+    """Names of the encoder's classes; () for one without head.
+
+    Where none are given: those of ScanObjectNN for 15 classes, else class_0, class_1, ...
+    """
+    count = encoder.classes or 0
+    if not names:
+        if count == len(SCANOBJECTNN_CLASSES):
+            return SCANOBJECTNN_CLASSES
+        return tuple(f"class_{place}" for place in range(count))
+    if len(names) != count:
+        raise ValueError(
+            f"objects.encoder_classes: got {len(names)} names, wanted {count} as the encoder has"
+            " classes"
+        )
+    return tuple(names)

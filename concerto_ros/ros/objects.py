@@ -1,0 +1,115 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The object stage: one thread looks for objects in the newest labels, at a rate of its own."""
+
+from __future__ import annotations
+
+import threading
+import time
+import traceback
+from collections.abc import Callable
+
+from rclpy.impl.rcutils_logger import RcutilsLogger
+
+from concerto_ros.cloud.voxel_map import Snapshot
+from concerto_ros.objects.class_roles import ClassRoles
+from concerto_ros.objects.finder import Findings, ObjectFinder
+from concerto_ros.objects.instances import LabelledCloud
+from concerto_ros.objects.naming import ObjectNamer
+from concerto_ros.pipeline import Prediction, SemanticPipeline
+from concerto_ros.ros.statistics import Statistics
+from concerto_ros.ros.worker import Worker
+from concerto_ros.settings import ObjectSettings
+
+
+class ObjectStage(Worker):
+    """Finds objects in the newest map with labels, at most ``objects.rate`` times a second.
+
+    A thread of its own: labels never wait for it, and what it raises stays here.
+    ``publish`` gets the findings of each pass.
+    """
+
+    def __init__(
+        self,
+        finder: ObjectFinder,
+        settings: Callable[[], ObjectSettings],
+        statistics: Statistics,
+        publish: Callable[[Findings], None],
+        logger: RcutilsLogger,
+    ):
+        super().__init__("objects")
+        self._finder = finder
+        self._settings = settings
+        self._statistics = statistics
+        self._publish = publish
+        self._log = logger
+        self._lock = threading.Lock()
+        self._newest: LabelledCloud | None = None
+        self._next = 0.0
+
+    @property
+    def due(self) -> bool:
+        """Whether a map that came now would be looked at."""
+        with self._lock:
+            return self._newest is None and time.monotonic() >= self._next
+
+    def offer(self, snapshot: Snapshot, prediction: Prediction) -> None:
+        """Tell of new labels; those that were not looked at yet are forgotten."""
+        cloud = LabelledCloud(
+            index=snapshot.index,
+            points=snapshot.points,
+            label=prediction.label,
+            confidence=prediction.confidence,
+            voxel_size=snapshot.voxel_size,
+            stamp=snapshot.stamp,
+            colors=snapshot.colors,
+            has_color=snapshot.has_color,
+        )
+        with self._lock:
+            self._newest = cloud
+        self._wake.set()
+
+    def _run(self) -> None:
+        while True:
+            self._wake.wait()
+            if self._stop.is_set():
+                return
+            start = time.monotonic()
+            with self._lock:
+                cloud, self._newest = self._newest, None
+                self._next = start + 1.0 / self._settings().rate
+                self._wake.clear()
+            self._find(cloud)
+            self._stop.wait(self._next - time.monotonic())
+
+    def _find(self, cloud: LabelledCloud) -> None:
+        settings = self._settings()
+        try:
+            findings = self._finder.find(
+                cloud, settings.min_voxels, embeddings=settings.embeddings
+            )
+            if self._stop.is_set():
+                return
+            self._statistics.objects_found(
+                len(findings.objects), findings.not_encoded, findings.stage_ms
+            )
+            if findings.trouble and self._statistics.objects_failed(findings.trouble):
+                self._log.error(f"objects are named by their labels: {findings.trouble}")
+            self._publish(findings)
+        except Exception as error:
+            text = f"{type(error).__name__}: {error}"
+            if self._statistics.objects_failed(text):
+                self._log.error(f"looking for objects failed: {text}\n{traceback.format_exc()}")
+
+
+def make_finder(pipeline: SemanticPipeline, settings: ObjectSettings) -> tuple[ObjectFinder, str]:
+    """The finder for the labels of ``pipeline``, and what names the objects in words.
+
+    Raises ValueError naming the parameter that is wrong.
+    """
+    roles = ClassRoles.of(pipeline.labels, settings.classes, settings.supports)
+    namer, model = None, pipeline.model
+    if settings.encoder:
+        namer = ObjectNamer.load(settings.encoder, settings.encoder_classes, pipeline.device)
+        model = f"{namer.encoder.name} ({settings.encoder})"
+    return ObjectFinder(pipeline.labels, roles, namer, settings.memory), model
