@@ -62,18 +62,20 @@ def find_neighbour_table(
     found = []
     for _ in range(3):
         hit = ended.take(position) == target
-        found.append(position.masked_fill(~hit, -1))
+        found.append(position.to(torch.int32).masked_fill(~hit, -1))
         position = position + hit
         target = target + 1
     table = torch.stack(found, 1).flatten(0, 1)
-    missing = table < 0
-    if rows is not None:
-        table = rows.take(table.clamp(min=0)).masked_fill(missing, -1)
     offset = torch.arange(27, dtype=torch.int32, device=keys.device)
-    pattern = (~missing << offset[:, None]).sum(0)
+    pattern = ((table >= 0).to(torch.int32) << offset[:, None]).sum(0, dtype=torch.int32)
     order = torch.sort(pattern, stable=True).indices
-    table = table.index_select(1, order).to(torch.int32)
-    order = order if rows is None else rows.index_select(0, order)
+    table = table.index_select(1, order)
+    if rows is not None:
+        missing = table < 0
+        place = table.clamp_(min=0).flatten()
+        table = rows.to(torch.int32).index_select(0, place).view_as(table)
+        table.masked_fill_(missing, -1)
+        order = rows.index_select(0, order)
     return NeighbourTable(order, table, multiply)
 
 
