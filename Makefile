@@ -18,6 +18,8 @@ PYTHON ?= $(shell for name in python3.12 python3.11 python3; do \
 PIP_ARGS ?=
 # More options for pytest, e.g. -k launch.
 PYTEST_ARGS ?=
+# More options for the benchmarks, e.g. --full.
+BENCH_ARGS ?=
 # A rosbag2 folder or .mcap file for `make demo`; a simulated robot where empty.
 BAG ?=
 
@@ -39,7 +41,7 @@ help:
 	@echo "make demo [BAG=path]  the main job: a simulated robot (or your bag) through the node, pictures in out/demo"
 	@echo "make test             the whole test suite"
 	@echo "make lint             ruff, and the checks of package.xml and CMake files"
-	@echo "make bench            the benchmarks"
+	@echo "make bench            times and memory of encoder and node, table and plot in out/bench"
 	@echo "make setup            only set up .venv: ROS 2, torch, open3d, the messages, this package"
 	@echo "make clean            remove .venv and everything that was built"
 
@@ -108,9 +110,7 @@ lint: setup
 
 .PHONY: bench
 bench: setup
-	@for script in benchmarks/*.py; do \
-		echo "== $$script"; $(BIN)/python "$$script" < /dev/null; \
-	done
+	$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 .PHONY: clean
 clean:

@@ -1,99 +1,167 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Times the encoder on a dense and a sparse scene, with a profile by part.
-
-The 108M "base" shape of Concerto with random weights, float32 on the CPU unless told otherwise.
-The machine's matrix product rate is measured between the repetitions of the same run, so that
-results of busy or different machines can be compared.
-
-    .venv/bin/python benchmarks/encoder.py
-"""
+"""The encoder by size, precision, backend and number of voxels; random weights."""
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import torch
 
+from benchmarks.measure import peak_memory, product_rate, runs, seconds
+from benchmarks.scenes import dense_scene, model_input, scanned_scene, sparse_scene
 from concerto_ros.ptv3.attention import PatchAttention
+from concerto_ros.ptv3.backends import PAIRS, BackendError, choose_backend
 from concerto_ros.ptv3.blocks import GridPooling, Mlp
 from concerto_ros.ptv3.checkpoint import untrained_encoder
 from concerto_ros.ptv3.config import PTv3Config
 from concerto_ros.ptv3.encoder import Encoder
-from concerto_ros.ptv3.hierarchy import Hierarchy
+from concerto_ros.ptv3.hierarchy import build_hierarchy
 from concerto_ros.ptv3.sparse_conv import SubmanifoldConv
 
-BASE = PTv3Config(in_channels=9, order=("z", "z-trans", "hilbert", "hilbert-trans"), enc_mode=True)
+_BASE = PTv3Config(
+    in_channels=9, order=("z", "z-trans", "hilbert", "hilbert-trans"), enc_mode=True
+)
 
-GRID = 0.02  # metres
+#: Shapes of the official encoders: Concerto's and Sonata's sizes, and the rotary one of Utonia.
+SIZES = {
+    "small 39M": replace(
+        _BASE,
+        enc_depths=(2, 2, 2, 6, 2),
+        enc_channels=(32, 64, 128, 256, 512),
+        enc_num_head=(2, 4, 8, 16, 32),
+    ),
+    "base 108M": _BASE,
+    "large 208M": replace(
+        _BASE, enc_channels=(64, 128, 256, 512, 768), enc_num_head=(4, 8, 16, 32, 48)
+    ),
+}
+
+SCENES = {"dense": dense_scene, "sparse": sparse_scene}
+
+#: A scene of so many voxels is ``scanned``.
+SCANNED = "scanned"
 
 
-def surfaces(size: tuple[float, float, float]) -> list[torch.Tensor]:
-    """Every voxel of a floor and two walls of a box of ``size`` metres: three (N, 3) int64."""
-    x, y, z = (torch.arange(round(side / GRID)) for side in size)
-    zero = torch.zeros(1, dtype=torch.int64)
-    return [
-        torch.cartesian_prod(x, y, zero),
-        torch.cartesian_prod(x, zero, z),
-        torch.cartesian_prod(zero, y, z),
+@dataclass(frozen=True)
+class Case:
+    """One row to measure; ``voxels`` only for ``scanned``."""
+
+    size: str
+    precision: str
+    backend: str
+    scene: str
+    voxels: int = 0
+
+    def __str__(self) -> str:
+        count = f" {self.voxels // 1000}k" if self.voxels else ""
+        return f"{self.size} {self.precision} {self.backend} {self.scene}{count}"
+
+
+def cases(device: torch.device, *, full: bool) -> list[Case]:
+    """The rows of the quick table, or of the full one."""
+    on_gpu = device.type == "cuda"
+    precisions = ["float32", "bfloat16"] + ["float16"] * on_gpu
+    backends = ["torch"] + ["triton"] * on_gpu
+    sizes = list(SIZES) if full else ["base 108M"]
+    counts = [10_000, 30_000, 100_000] if full else [5_000, 10_000, 40_000]
+    if on_gpu:
+        counts = [10_000, 30_000, 100_000, 300_000, 1_000_000]
+    rows = [
+        Case(size, precision, backend, scene)
+        for size in sizes
+        for scene in SCENES
+        for backend in backends
+        for precision in precisions
     ]
+    rows += [
+        Case(size, precision, backends[-1], SCANNED, count)
+        for size in sizes
+        for precision in precisions[1 - full :]
+        for count in counts
+    ]
+    return rows
 
 
-def dense_scene() -> torch.Tensor:
-    """Floor and two walls, 2 x 2 x 1.2 m, every voxel taken: (N, 3) int64."""
-    return torch.unique(torch.cat(surfaces((2.0, 2.0, 1.2))), dim=0)
+def measure(rows: list[Case], device: torch.device) -> Iterator[dict[str, object]]:
+    """One result after another: the case with its numbers, or with why there are none."""
+    held: dict[str, Encoder] = {}
+    for case in rows:
+        if case.size not in held:  # one size in memory at a time
+            held = {case.size: untrained_encoder(SIZES[case.size], name=case.size).to(device)}
+        about = {"size": case.size, "precision": case.precision, "backend": case.backend}
+        about |= {"scene": case.scene}
+        try:
+            yield about | _numbers(held[case.size], case, device)
+        except (torch.OutOfMemoryError, BackendError) as error:
+            yield about | {"failed": f"{type(error).__name__}: {str(error).splitlines()[0]}"}
 
 
-def sparse_scene(points: int = 24_000) -> torch.Tensor:
-    """Random points on the floor and two walls of a 6 x 5 x 2.5 m room: (N, 3) int64."""
-    voxels = torch.cat(surfaces((6.0, 5.0, 2.5)))
-    generator = torch.Generator().manual_seed(0)
-    return torch.unique(voxels[torch.randint(len(voxels), (points,), generator=generator)], dim=0)
+@torch.inference_mode()
+def _numbers(encoder: Encoder, case: Case, device: torch.device) -> dict[str, object]:
+    scene = SCENES[case.scene]() if case.scene in SCENES else scanned_scene(case.voxels)
+    feat, *where = (tensor.to(device) for tensor in model_input(scene))
+    choose_backend(case.backend, device)
+    encoder.backend = case.backend
+    dtype = getattr(torch, case.precision)
+    exact = encoder.float()(feat, *where).upcast(None)
+    encoder = encoder.to(dtype)
+    off = torch.linalg.norm(encoder(feat, *where).upcast(None) - exact) / torch.linalg.norm(exact)
+    del exact
+    rate = product_rate(dtype, device)
+    hierarchy = encoder.hierarchy(*where)
+    geometry = runs(lambda: encoder.hierarchy(*where), device)
+    features = runs(lambda: encoder.forward_features(feat, hierarchy), device)
+    whole = runs(lambda: encoder(feat, *where), device)
+    work = floating_point_operations(encoder, *where) / 1e9
+    peak = peak_memory(lambda: encoder(feat, *where), device)
+    median = statistics.median(whole)
+    return {
+        "voxels": len(scene),
+        "milliseconds": 1e3 * median,
+        "least_milliseconds": 1e3 * min(whole),
+        "geometry_milliseconds": 1e3 * statistics.median(geometry),
+        "features_milliseconds": 1e3 * statistics.median(features),
+        "runs": len(whole),
+        "peak_megabytes": peak,
+        "distance_from_float32": float(off),
+        "gflop": work,
+        "product_gflops": rate,
+        "times_floor": min(whole) * rate / work,
+    }
 
 
-def model_input(grid_coord: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    """Features, voxels, coordinates and offset of one cloud, as the encoder takes them."""
-    generator = torch.Generator().manual_seed(1)
-    coord = (grid_coord + 0.5) * GRID
-    coord -= coord.mean(0)
-    color = torch.rand(coord.shape, generator=generator)
-    normal = torch.nn.functional.normalize(torch.randn(coord.shape, generator=generator))
-    return torch.cat([coord, color, normal], 1), grid_coord, coord, torch.tensor([len(coord)])
-
-
-def floating_point_operations(encoder: Encoder, inputs: tuple[torch.Tensor, ...]) -> float:
+def floating_point_operations(encoder: Encoder, *where: torch.Tensor) -> float:
     """Multiplications and additions of the matrix products that this input asks for."""
-    total = 0
-    hierarchy = encoder.hierarchy(*inputs[1:])
+    total = 0.0
+    hierarchy = build_hierarchy(*(tensor.cpu() for tensor in where), encoder.config, PAIRS)
     for level, stage in zip(hierarchy.levels, encoder.enc.values(), strict=True):
         for block in (module for name, module in stage.items() if name != "down"):
             width, hidden = block.cpe[1].in_features, block.mlp[0].fc1.out_features
-            pairs = len(level) + len(level.neighbours.sources)
-            total += 2 * pairs * width**2
+            total += 2 * (len(level) + len(level.neighbours.sources)) * width**2
             total += 2 * len(level) * (5 * width**2 + 2 * width * hidden)
-            patch = min(block.patching[1], len(level))
-            total += 4 * len(level) * patch * width
+            total += 4 * len(level) * min(block.patching[1], len(level)) * width
     return total
 
 
-def matmul_rate() -> float:
-    """GFLOP/s of a product of two 2048 x 2048 float32 matrices, now."""
-    left = torch.randn(2048, 2048)
-    return 2 * 2048**3 / seconds(lambda: left @ left) / 1e9
+@torch.inference_mode()
+def profile(case: Case, device: torch.device) -> dict[str, float]:
+    """Milliseconds by part and stage of one pass over features; the parts do not overlap."""
+    encoder = untrained_encoder(SIZES[case.size], name=case.size)
+    encoder.to(device=device, dtype=getattr(torch, case.precision)).backend = case.backend
+    scene = SCENES[case.scene]() if case.scene in SCENES else scanned_scene(case.voxels)
+    feat, *where = (tensor.to(device) for tensor in model_input(scene))
+    hierarchy = encoder.hierarchy(*where)
+    encoder.forward_features(feat, hierarchy)
+    passes = [_profile_once(encoder, feat, hierarchy, device) for _ in range(5)]
+    return {part: 1e3 * min(one[part] for one in passes) for part in sorted(passes[0])}
 
 
-def seconds(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
-
-
-def profile(encoder: Encoder, feat: torch.Tensor, hierarchy: Hierarchy) -> dict[str, float]:
-    """Seconds by part of one pass over features; the parts do not overlap."""
+def _profile_once(encoder, feat, hierarchy, device) -> dict[str, float]:
     parts = {
         SubmanifoldConv: "convolution",
         PatchAttention: "attention with its linear layers",
@@ -104,61 +172,25 @@ def profile(encoder: Encoder, feat: torch.Tensor, hierarchy: Hierarchy) -> dict[
     started: list[float] = []
     hooks = []
 
+    def now() -> float:
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        return time.perf_counter()
+
     def finish(label):
         def hook(*_):
-            spent[label] += time.perf_counter() - started.pop()
+            spent[label] += now() - started.pop()
 
         return hook
 
     for name, module in encoder.named_modules():
         if type(module) in parts:
             stage = name.split(".")[1]
-            hooks.append(
-                module.register_forward_pre_hook(lambda *_: started.append(time.perf_counter()))
-            )
+            hooks.append(module.register_forward_pre_hook(lambda *_: started.append(now())))
             hooks.append(module.register_forward_hook(finish(f"{stage} {parts[type(module)]}")))
-    total = seconds(lambda: encoder.forward_features(feat, hierarchy))
+    total = seconds(lambda: encoder.forward_features(feat, hierarchy), device)
     for hook in hooks:
         hook.remove()
     spent["norms, sums and the rest"] = total - sum(spent.values())
+    spent["all"] = total
     return spent
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--repeat", type=int, default=5, help="repetitions to take a median of")
-    arguments = parser.parse_args()
-
-    torch.set_grad_enabled(False)
-    encoder = untrained_encoder(BASE, name="base shape, random weights")
-    count = sum(parameter.numel() for parameter in encoder.parameters())
-    print(f"{encoder.name}: {count / 1e6:.0f}M parameters, {torch.get_num_threads()} threads")
-    for name, scene in (("dense", dense_scene()), ("sparse", sparse_scene())):
-        inputs = model_input(scene)
-        encoder(*inputs)
-        geometry, features, rates = [], [], []
-        for _ in range(arguments.repeat):
-            rates.append(matmul_rate())
-            hierarchy = None
-            start = time.perf_counter()
-            hierarchy = encoder.hierarchy(*inputs[1:])
-            middle = time.perf_counter()
-            encoder.forward_features(inputs[0], hierarchy)
-            geometry.append(middle - start)
-            features.append(time.perf_counter() - middle)
-        total = [sum(both) for both in zip(geometry, features, strict=True)]
-        work = floating_point_operations(encoder, inputs) / 1e9
-        rate = statistics.median(rates)
-        median = statistics.median(total)
-        print(
-            f"{name}: {len(scene)} voxels, {work:.0f} GFLOP; median {median:.3f} s (geometry "
-            f"{statistics.median(geometry):.3f}, features {statistics.median(features):.3f}), "
-            f"least {min(total):.3f} s; products at {rate:.0f} GFLOP/s (best {max(rates):.0f}), "
-            f"time / ideal {median * rate / work:.2f}"
-        )
-        for label, value in sorted(profile(encoder, inputs[0], hierarchy).items()):
-            print(f"    {label:<45} {1e3 * value:8.1f} ms")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Milliseconds from a message to voxels: decode, transform, insert, and normals by themselves.
+"""Milliseconds from a message to voxels: decode, transform, insert.
 
 A 65,000-point cloud and a 640x480 RGB-D pair of a simulated room, inserted again and again into a
 map that already holds the place, as on a robot.
@@ -8,7 +8,6 @@ map that already holds the place, as on a robot.
 
 from __future__ import annotations
 
-import statistics
 import time
 from types import SimpleNamespace
 
@@ -21,41 +20,59 @@ from concerto_ros.cloud.voxel_map import VoxelMap
 from concerto_ros.sim import RgbdCamera, Room, camera_pose, trajectory
 from concerto_ros.stopwatch import Stopwatch
 
-RUNS = 30
+RUNS, WARM = 30, 3
+POINTS = 65_000
 TURN = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
 SHIFT = np.array([0.3, -0.2, 1.1])
 
 
-def header(stamp: int) -> SimpleNamespace:
-    return SimpleNamespace(
-        frame_id="camera", stamp=SimpleNamespace(sec=stamp // 10**9, nanosec=stamp % 10**9)
-    )
+class Sensors:
+    """What a camera and a LiDAR in a simulated room see, as messages with ROS' fields."""
+
+    def __init__(self):
+        room = Room(0)
+        self.camera = RgbdCamera()
+        image = self.camera.render(room, camera_pose(trajectory(room, 1.0)[0]))
+        self.depth = np.ascontiguousarray((image.depth * 1000).astype("<u2"))
+        self.color = np.ascontiguousarray(image.color)
+        seen = depth_frame(*self.pair())
+        pick = np.random.default_rng(0).choice(len(seen), POINTS, replace=False)
+        self.points, self.colors = seen.points[pick], seen.colors[pick]
+
+    def pair(self) -> tuple[SimpleNamespace, SimpleNamespace, SimpleNamespace]:
+        """Colour, depth and camera_info."""
+        info = camera_info(self.camera)
+        return image_message(self.color, "rgb8"), image_message(self.depth, "16UC1"), info
+
+    def cloud(self) -> SimpleNamespace:
+        """The points as a PointCloud2 of x, y, z and rgb."""
+        records = np.zeros(len(self.points), [("xyz", "<f4", 3), ("rgb", "<u4")])
+        records["xyz"] = self.points
+        records["rgb"] = self.colors.astype(np.uint32) @ [1 << 16, 1 << 8, 1]
+        return SimpleNamespace(
+            header=header(),
+            height=1,
+            width=len(self.points),
+            fields=[
+                SimpleNamespace(name=name, offset=4 * i, datatype=7, count=1)
+                for i, name in enumerate(("x", "y", "z", "rgb"))
+            ],
+            is_bigendian=False,
+            point_step=16,
+            row_step=16 * len(self.points),
+            data=records.view(np.uint8),
+            is_dense=False,
+        )
 
 
-def cloud_message(points: np.ndarray, colors: np.ndarray, stamp: int) -> SimpleNamespace:
-    records = np.zeros(len(points), [("xyz", "<f4", 3), ("rgb", "<u4")])
-    records["xyz"] = points
-    records["rgb"] = colors.astype(np.uint32) @ [1 << 16, 1 << 8, 1]
-    return SimpleNamespace(
-        header=header(stamp),
-        height=1,
-        width=len(points),
-        fields=[
-            SimpleNamespace(name=name, offset=4 * i, datatype=7, count=1)
-            for i, name in enumerate(("x", "y", "z", "rgb"))
-        ],
-        is_bigendian=False,
-        point_step=16,
-        row_step=16 * len(points),
-        data=records.view(np.uint8),
-        is_dense=False,
-    )
+def header() -> SimpleNamespace:
+    return SimpleNamespace(frame_id="camera", stamp=SimpleNamespace(sec=0, nanosec=1))
 
 
-def image_message(pixels: np.ndarray, encoding: str, stamp: int) -> SimpleNamespace:
+def image_message(pixels: np.ndarray, encoding: str) -> SimpleNamespace:
     height, width = pixels.shape[:2]
     return SimpleNamespace(
-        header=header(stamp),
+        header=header(),
         height=height,
         width=width,
         encoding=encoding,
@@ -65,20 +82,10 @@ def image_message(pixels: np.ndarray, encoding: str, stamp: int) -> SimpleNamesp
     )
 
 
-def info_message(camera: RgbdCamera, stamp: int) -> SimpleNamespace:
-    k = [
-        camera.focal,
-        0,
-        (camera.width - 1) / 2,
-        0,
-        camera.focal,
-        (camera.height - 1) / 2,
-        0,
-        0,
-        1,
-    ]
+def camera_info(camera: RgbdCamera) -> SimpleNamespace:
+    k = camera.matrix.ravel().tolist()
     return SimpleNamespace(
-        header=header(stamp),
+        header=header(),
         width=camera.width,
         height=camera.height,
         distortion_model="plumb_bob",
@@ -92,66 +99,34 @@ def info_message(camera: RgbdCamera, stamp: int) -> SimpleNamespace:
     )
 
 
-def new_map() -> VoxelMap:
-    return VoxelMap(0.02, window_seconds=10.0, radius=8.0, max_voxels=200_000)
+def measure() -> dict[str, list[dict[str, float]]]:
+    """Milliseconds of each stage in each run, by input."""
+    sensors = Sensors()
+    cloud = sensors.cloud()
 
-
-def fuse(voxels: VoxelMap, frame: Frame, watch: Stopwatch) -> None:
-    with watch("transform"):
-        placed = frame.transformed(TURN, SHIFT, "odom")
-    with watch("insert"):
-        voxels.insert(placed, placed.origin)
-
-
-def report(title: str, runs: list[dict[str, float]]) -> None:
-    print(title)
-    for stage in runs[0]:
-        spent = [run[stage] for run in runs]
-        print(f"  {stage:<12}{statistics.median(spent):8.1f} ms median{min(spent):8.1f} ms least")
-    without = [sum(v for k, v in run.items() if k != "normals") for run in runs]
-    print(f"  {'sum':<12}{statistics.median(without):8.1f} ms median{min(without):8.1f} ms least"
-          "   (without normals)")  # fmt: skip
-
-
-def main() -> None:
-    room = Room(0)
-    camera = RgbdCamera()
-    pose = camera_pose(trajectory(room, 1.0)[0])
-    image = camera.render(room, pose)
-    depth = np.ascontiguousarray((image.depth * 1000).astype("<u2"))
-    color = np.ascontiguousarray(image.color)
-    info = info_message(camera, 1)
-
-    seen = depth_frame(image_message(color, "rgb8", 1), image_message(depth, "16UC1", 1), info)
-    pick = np.random.default_rng(0).choice(len(seen), 65_000, replace=False)
-    cloud = cloud_message(seen.points[pick], seen.colors[pick], 1)
-
-    voxels, runs = new_map(), []
-    for _ in range(RUNS):
-        watch = Stopwatch()
+    def from_cloud(watch: Stopwatch) -> Frame:
         with watch("decode"):
-            frame = decode_point_cloud(cloud, min_range=0.2, max_range=8.0)
-        fuse(voxels, frame, watch)
-        runs.append(watch.milliseconds)
-        time.sleep(0.01)
-    report(f"PointCloud2, {len(frame)} points, {len(voxels)} voxels", runs[3:])
+            return decode_point_cloud(cloud, min_range=0.2, max_range=8.0)
 
-    voxels, runs = new_map(), []
+    def from_pair(watch: Stopwatch) -> Frame:
+        return depth_frame(*sensors.pair(), min_range=0.2, max_range=8.0, watch=watch)
+
+    return {
+        f"PointCloud2, {POINTS // 1000}k points": _runs(from_cloud),
+        "RGB-D 640x480": _runs(from_pair),
+    }
+
+
+def _runs(decode) -> list[dict[str, float]]:
+    voxels = VoxelMap(0.02, window_seconds=10.0, radius=8.0, max_voxels=200_000)
+    spent = []
     for _ in range(RUNS):
         watch = Stopwatch()
-        frame = depth_frame(
-            image_message(color, "rgb8", 1),
-            image_message(depth, "16UC1", 1),
-            info,
-            min_range=0.2,
-            max_range=8.0,
-            watch=watch,
-        )
-        fuse(voxels, frame, watch)
-        runs.append(watch.milliseconds)
+        frame = decode(watch)
+        with watch("transform"):
+            placed = frame.transformed(TURN, SHIFT, "odom")
+        with watch("insert"):
+            voxels.insert(placed, placed.origin)
+        spent.append(watch.milliseconds)
         time.sleep(0.01)
-    report(f"RGB-D 640x480, {len(frame)} points, {len(voxels)} voxels", runs[3:])
-
-
-if __name__ == "__main__":
-    main()
+    return spent[WARM:]

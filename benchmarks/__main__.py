@@ -1,0 +1,195 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""``make bench``: measures this machine, shows tables, writes JSON and a plot.
+
+    make bench                              some minutes: the base size, and the node
+    make bench BENCH_ARGS=--full            every size, many numbers of voxels, long runs
+    make bench BENCH_ARGS="--only encoder"  one part of it
+
+Results of machines we had lie in benchmarks/results.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from benchmarks import encoder, intake, node, reference, report
+from benchmarks.measure import kind, machine, percentiles, runs
+from benchmarks.scenes import dense_scene, model_input
+from concerto_ros.ptv3.checkpoint import untrained_encoder
+from concerto_ros.ptv3.precision import automatic_precision
+
+PARTS = ("encoder", "load", "profile", "node", "latency")
+
+
+def main() -> None:
+    options = _options()
+    device = torch.device(options.device)
+    about = machine(device)
+    print(", ".join(f"{name} {value}" for name, value in about.items()))
+    results: dict[str, object] = {"machine": about, "full": options.full}
+    options.out.mkdir(parents=True, exist_ok=True)
+    for part in options.only:
+        start = time.perf_counter()
+        print(f"\n== {part}")
+        try:
+            _PARTS[part](results, device, options)
+        except ImportError as error:  # no ROS here, or no messages
+            print(f"left out: {error}")
+            results[part] = f"left out: {error}"
+        print(f"({time.perf_counter() - start:.0f} s)")
+    text = json.dumps(_rounded(results), indent=1)
+    (options.out / "bench.json").write_text(text)
+    print(f"\nwrote {options.out}/bench.json" + " and encoder.png" * ("encoder" in options.only))
+    if options.record:
+        path = Path(__file__).parent / "results" / f"{kind(about)}.json"
+        path.write_text(text + "\n")
+        print(f"recorded {path}")
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--full", action="store_true", help="every size and scene; long")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), metavar="PART")
+    default = "cuda" if torch.cuda.is_available() else "cpu"
+    parser.add_argument("--device", default=default, help="default: cuda where there is one")
+    parser.add_argument("--out", type=Path, default=Path("out/bench"), help="folder to write to")
+    parser.add_argument(
+        "--record", action="store_true", help="keep the results in benchmarks/results too"
+    )
+    return parser.parse_args()
+
+
+def _encoder(results: dict, device: torch.device, options: argparse.Namespace) -> None:
+    cases = encoder.cases(device, full=options.full)
+    rows = list(tqdm(encoder.measure(cases, device), total=len(cases), unit="row"))
+    name = reference.package()
+    if name:
+        rows += list(tqdm(reference.measure(name, device), unit="row", desc=name))
+    results["encoder"] = rows
+    print(report.encoder_table(rows))
+    if not name:
+        print(f"(the reference package, {' or '.join(reference.PACKAGES)}, is not installed)")
+    about = results["machine"]
+    report.plot(rows, str(about.get("gpu") or about["cpu"]), options.out / "encoder.png")
+
+
+@torch.inference_mode()
+def _load(results: dict, device: torch.device, options: argparse.Namespace) -> None:
+    """The encoder beside processes that never rest, one for each core."""
+    model = untrained_encoder(encoder.SIZES["base 108M"], name="base")
+    model.to(device=device, dtype=automatic_precision(device))
+    given = [tensor.to(device) for tensor in model_input(dense_scene())]
+    quiet = statistics.median(runs(lambda: model(*given), device))
+    busy = [multiprocessing.Process(target=_never_rest, daemon=True) for _ in _cores()]
+    for process in busy:
+        process.start()
+    try:
+        loaded = statistics.median(runs(lambda: model(*given), device))
+    finally:
+        for process in busy:
+            process.kill()
+    results["load"] = {"quiet_milliseconds": 1e3 * quiet, "loaded_milliseconds": 1e3 * loaded}
+    print(
+        f"base 108M, dense: {1e3 * quiet:.0f} ms; beside {len(busy)} busy processes "
+        f"{1e3 * loaded:.0f} ms, {loaded / quiet:.2f} times as long (2 would be a fair share)"
+    )
+
+
+def _profile(results: dict, device: torch.device, options: argparse.Namespace) -> None:
+    precision = str(automatic_precision(device)).removeprefix("torch.")
+    for scene in encoder.SCENES:
+        case = encoder.Case("base 108M", precision, "auto", scene)
+        parts = results.setdefault("profile", {})[str(case)] = encoder.profile(case, device)
+        print(f"{case}, milliseconds of one pass over features")
+        for name, spent in parts.items():
+            print(f"    {name:<45}{spent:8.1f}")
+
+
+def _node(results: dict, device: torch.device, options: argparse.Namespace) -> None:
+    rows: dict[str, tuple[dict, str]] = {}
+    for source, spent in tqdm(intake.measure().items(), unit="input"):
+        rows |= _stages(f"intake of {source}", spent)
+    rows |= _stages("inference, model in the box", node.inference_stages())
+    rows["perception_node --help"] = percentiles(node.help_seconds()), "s"
+    try:
+        rows[f"publish {node.POINTS:,} labelled points"] = percentiles(node.publishing()), "ms"
+    except ImportError as error:
+        print(f"publishing left out: {error}")
+    results["node"] = {name: numbers | {"unit": unit} for name, (numbers, unit) in rows.items()}
+    print(report.node_table(rows))
+
+
+def _stages(title: str, spent: list[dict[str, float]]) -> dict[str, tuple[dict, str]]:
+    rows = {
+        f"{title}: {stage}": (percentiles([run[stage] for run in spent]), "ms")
+        for stage in spent[0]
+    }
+    rows[f"{title}: all"] = percentiles([sum(run.values()) for run in spent]), "ms"
+    return rows
+
+
+def _latency(results: dict, device: torch.device, options: argparse.Namespace) -> None:
+    run_seconds = 600.0 if options.full else 20.0
+    rows: dict[str, tuple[dict, str]] = {}
+    found = results["latency"] = []
+    for feed in tqdm(("cloud", "rgbd"), unit="sensor"):
+        numbers = node.latency(feed, run_seconds)
+        found.append(numbers)
+        rows[f"{feed}: stamp to labels"] = numbers["latency_milliseconds"], "ms"
+    print(report.node_table(rows))
+    for numbers in found:
+        print(
+            f"{numbers['feed']}: ready in {numbers['start_seconds']:.1f} s, "
+            f"{numbers['inferences']} inferences of {numbers['voxels']} voxels, "
+            f"{numbers['frames_fused']} frames fused, {numbers['frames_dropped']} passed over, "
+            f"{numbers['memory_megabytes']:.0f} MB, "
+            f"{numbers['memory_growth_megabytes']:+.0f} MB in the time"
+        )
+
+
+_PARTS: dict[str, Callable[[dict, torch.device, argparse.Namespace], None]] = {
+    "encoder": _encoder,
+    "load": _load,
+    "profile": _profile,
+    "node": _node,
+    "latency": _latency,
+}
+
+
+def _cores() -> set[int]:
+    return os.sched_getaffinity(0)
+
+
+def _never_rest() -> None:
+    while True:
+        pass
+
+
+def _rounded(value):
+    """Four digits of every number say enough."""
+    if isinstance(value, float):
+        return float(f"{value:.4g}")
+    if isinstance(value, dict):
+        return {key: _rounded(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_rounded(one) for one in value]
+    return value
+
+
+if __name__ == "__main__":
+    main()

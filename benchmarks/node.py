@@ -1,0 +1,204 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The node around the encoder: inference stages, publishing, start-up, and latency end to end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.intake import Sensors
+from benchmarks.measure import percentiles
+from concerto_ros.cloud.frame import Frame
+from concerto_ros.labels import LabelSet
+from concerto_ros.pipeline import Prediction, SemanticPipeline
+from concerto_ros.settings import Settings
+
+RUNS = 10
+
+#: Points of a published cloud.
+POINTS = 100_000
+
+#: Seconds to wait for a node to come up.
+START_TIMEOUT = 120.0
+
+
+def inference_stages() -> list[dict[str, float]]:
+    """Milliseconds of each stage in each run: the model in the box on one view of a room."""
+    pipeline = SemanticPipeline.from_settings(Settings())
+    sensors = Sensors()
+    frame = Frame(points=sensors.points, stamp=1, frame_id="odom", colors=sensors.colors)
+    pipeline.insert(frame, np.zeros(3))
+    snapshot = pipeline.snapshot()
+    pipeline.infer(snapshot)
+    return [pipeline.infer(snapshot).stage_ms for _ in range(RUNS)]
+
+
+def publishing() -> list[float]:
+    """Milliseconds to build and hand over a labelled cloud, without subscribers."""
+    import rclpy
+    from sensor_msgs.msg import PointCloud2
+
+    from concerto_ros.ros.outputs import header, labels_message
+
+    random = np.random.default_rng(0)
+    labels = LabelSet.load("scannet20")
+    prediction = Prediction(
+        points=random.random((POINTS, 3), np.float32),
+        label=random.integers(0, len(labels), POINTS, np.uint8),
+        confidence=random.random(POINTS, np.float32),
+        pca_rgb=np.zeros((POINTS, 3), np.uint8),
+        classes=labels.classes,
+        model="",
+        stamp=1,
+        stage_ms={},
+    )
+    spent = []
+    with _graph():
+        node = rclpy.create_node("publisher")
+        output = node.create_publisher(PointCloud2, "labels", 1)
+        for _ in range(3 * RUNS):
+            start = time.perf_counter()
+            output.publish(labels_message(prediction, labels.palette, header("odom", 1)))
+            spent.append(1e3 * (time.perf_counter() - start))
+        node.destroy_node()
+    return spent[3:]
+
+
+def help_seconds() -> list[float]:
+    """Seconds until the node's executable has said how it is used."""
+    spent = []
+    for _ in range(3):
+        start = time.perf_counter()
+        subprocess.run(_node("--help"), check=True, stdout=subprocess.DEVNULL)
+        spent.append(time.perf_counter() - start)
+    return spent
+
+
+def latency(feed: str, run_seconds: float) -> dict[str, object]:
+    """The node with the model in the box beside a sensor: ``cloud`` or ``rgbd``.
+
+    Everything has a process of its own, as on a robot. Latency is from the sensor's stamp to the
+    publication of the labels.
+    """
+    import rclpy
+    from rclpy.executors import SingleThreadedExecutor
+    from rclpy.qos import DurabilityPolicy, QoSProfile
+    from sensor_msgs.msg import PointCloud2
+
+    from concerto_ros.msg import PerceptionStatus, SemanticClasses
+
+    ready = threading.Event()
+    statuses: list[PerceptionStatus] = []
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    with _graph():
+        viewer = rclpy.create_node("viewer")
+        topic = "/concerto"
+        viewer.create_subscription(
+            SemanticClasses, f"{topic}/classes", lambda _: ready.set(), latched
+        )
+        viewer.create_subscription(PointCloud2, f"{topic}/labels", lambda _: None, 1)
+        viewer.create_subscription(PerceptionStatus, f"{topic}/status", statuses.append, 50)
+        executor = SingleThreadedExecutor()
+        executor.add_node(viewer)
+        threading.Thread(target=_spin, args=(executor,), daemon=True).start()
+        start = time.perf_counter()
+        with _process(_node(*_parameters(feed))) as node:
+            if not ready.wait(START_TIMEOUT):
+                raise ValueError(f"the node was not ready after {START_TIMEOUT:g} s")
+            started = time.perf_counter() - start
+            with _process([sys.executable, "-m", "benchmarks.feed", feed]):
+                time.sleep(run_seconds / 3)  # the map fills, memory settles
+                statuses.clear()
+                before = _memory(node.pid)
+                time.sleep(run_seconds * 2 / 3)
+                after = _memory(node.pid)
+        executor.shutdown()
+        viewer.destroy_node()
+    return {"feed": feed, "start_seconds": started} | _summary(statuses, before, after)
+
+
+def _summary(statuses: list, before: float, after: float) -> dict[str, object]:
+    by_count = {status.inferences: status for status in statuses if status.inferences}
+    if len(by_count) < 2:
+        raise ValueError(f"{len(by_count)} inferences in the time, wanted at least 2")
+    first, last = statuses[0], statuses[-1]
+    stages: dict[str, list[float]] = {}
+    for status in by_count.values():
+        for name, value in zip(status.stage_names, status.stage_ms, strict=True):
+            stages.setdefault(name, []).append(value)
+    return {
+        "latency_milliseconds": percentiles([s.latency_ms for s in by_count.values()]),
+        "inferences": len(by_count),
+        "voxels": last.voxels,
+        "precision": last.precision,
+        "frames_fused": last.frames_fused - first.frames_fused,
+        "frames_dropped": last.frames_dropped - first.frames_dropped,
+        "stage_milliseconds": {name: statistics.median(v) for name, v in stages.items()},
+        "memory_megabytes": after,
+        "memory_growth_megabytes": after - before,
+    }
+
+
+def _parameters(feed: str) -> list[str]:
+    inputs = {
+        "cloud": {"clouds": "[front]", "clouds.front.topic": "/feed/points"},
+        "rgbd": {
+            "cameras": "[front]",
+            "cameras.front.color_topic": "/feed/color",
+            "cameras.front.depth_topic": "/feed/depth",
+            "cameras.front.info_topic": "/feed/info",
+        },
+    }[feed]
+    return ["--ros-args", *(v for k, text in inputs.items() for v in ("-p", f"{k}:={text}"))]
+
+
+def _node(*arguments: str) -> list[str]:
+    return [sys.executable, "scripts/perception_node", *arguments]
+
+
+@contextlib.contextmanager
+def _graph() -> Iterator[None]:
+    """``rclpy`` in a domain of this machine alone."""
+    from concerto_ros.ros.transport import ros_session
+
+    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
+    with ros_session():
+        yield
+
+
+def _spin(executor) -> None:
+    from rclpy.executors import ExternalShutdownException
+
+    with contextlib.suppress(ExternalShutdownException):
+        executor.spin()
+
+
+@contextlib.contextmanager
+def _process(command: list[str]) -> Iterator[subprocess.Popen]:
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(10.0)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
+def _memory(pid: int) -> float:
+    """MB of a process in memory."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
