@@ -23,8 +23,9 @@ from node_harness import (
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2, PointField
 
+from concerto_ros.cloud.labelled_cloud import packed_rgb
 from concerto_ros.msg import SemanticClasses
-from concerto_ros.ros.outputs import header, packed_rgb
+from concerto_ros.ros.outputs import header
 
 # Outputs -----------------------------------------------------------------------------------------
 

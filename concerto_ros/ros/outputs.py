@@ -11,15 +11,15 @@ from builtin_interfaces.msg import Time
 from sensor_msgs.msg import Image, PointCloud2, PointField
 from std_msgs.msg import ColorRGBA, Header
 
+from concerto_ros.cloud.labelled_cloud import (
+    PackedCloud,
+    pack_cloud,
+    pack_colors,
+    pack_labels,
+)
 from concerto_ros.labels import LabelSet
 from concerto_ros.msg import SemanticClass, SemanticClasses
 from concerto_ros.pipeline import Prediction
-
-_DATATYPES = {
-    np.dtype(np.uint8): PointField.UINT8,
-    np.dtype(np.uint32): PointField.UINT32,
-    np.dtype(np.float32): PointField.FLOAT32,
-}
 
 
 def header(frame_id: str, stamp: int) -> Header:
@@ -30,51 +30,38 @@ def header(frame_id: str, stamp: int) -> Header:
 
 def labels_message(prediction: Prediction, palette: np.ndarray, head: Header) -> PointCloud2:
     """``x y z rgb label confidence``: PCL's PointXYZRGBL, and the confidence after it."""
-    return cloud_message(
-        head,
-        prediction.points,
-        rgb=packed_rgb(palette[prediction.label]),
-        label=prediction.label.astype(np.uint32),
-        confidence=prediction.confidence,
+    return _point_cloud(
+        head, pack_labels(prediction.points, prediction.label, prediction.confidence, palette)
     )
 
 
 def pca_message(prediction: Prediction, head: Header) -> PointCloud2:
     """``x y z rgb``."""
-    return cloud_message(head, prediction.points, rgb=packed_rgb(prediction.pca_rgb))
+    return _point_cloud(head, pack_colors(prediction.points, prediction.pca_rgb))
 
 
 def cloud_message(head: Header, points: np.ndarray, **columns: np.ndarray) -> PointCloud2:
     """An unorganised little-endian cloud: (N, 3) ``points`` and (N,) columns by field name."""
-    fields = dict(zip("xyz", points.astype(np.float32, copy=False).T, strict=True)) | columns
-    layout = np.dtype([(name, column.dtype) for name, column in fields.items()])
-    records = np.empty(len(points), layout.newbyteorder("<"))
-    for name, column in fields.items():
-        records[name] = column
+    return _point_cloud(head, pack_cloud(points, **columns))
+
+
+def _point_cloud(head: Header, cloud: PackedCloud) -> PointCloud2:
     data = array("B")
-    data.frombytes(records.view(np.uint8).data)
+    data.frombytes(cloud.data.data)
     return PointCloud2(
         header=head,
         height=1,
-        width=len(records),
+        width=cloud.width,
         fields=[
-            PointField(
-                name=name, offset=offset, datatype=_DATATYPES[kind.newbyteorder("=")], count=1
-            )
-            for name, (kind, offset) in layout.fields.items()
+            PointField(name=field.name, offset=field.offset, datatype=field.datatype, count=1)
+            for field in cloud.fields
         ],
         is_bigendian=False,
-        point_step=layout.itemsize,
-        row_step=layout.itemsize * len(records),
+        point_step=cloud.point_step,
+        row_step=cloud.point_step * cloud.width,
         data=data,
         is_dense=True,
     )
-
-
-def packed_rgb(rgb: np.ndarray) -> np.ndarray:
-    """(N, 3) uint8 as PCL packs it: 0x00RRGGBB in the bits of a float32."""
-    red, green, blue = rgb.astype(np.uint32).T
-    return (red << 16 | green << 8 | blue).view(np.float32)
 
 
 def classes_message(labels: LabelSet, model: str, head: Header) -> SemanticClasses:
