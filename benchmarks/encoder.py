@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import copy
 import statistics
 import time
 from collections import defaultdict
@@ -66,7 +67,7 @@ def cases(device: torch.device, *, full: bool) -> list[Case]:
     """The rows of the quick table, or of the full one."""
     on_gpu = device.type == "cuda"
     precisions = ["float32", "bfloat16"] + ["float16"] * on_gpu
-    backends = ["torch"] + ["triton"] * on_gpu
+    backends = ["torch"] + ["triton", "spconv"] * on_gpu
     sizes = list(SIZES) if full else ["base 108M"]
     counts = [10_000, 30_000, 100_000] if full else [5_000, 10_000, 40_000]
     if on_gpu:
@@ -79,7 +80,7 @@ def cases(device: torch.device, *, full: bool) -> list[Case]:
         for precision in precisions
     ]
     rows += [
-        Case(size, precision, backends[-1], SCANNED, count)
+        Case(size, precision, "auto", SCANNED, count)
         for size in sizes
         for precision in precisions[1 - full :]
         for count in counts
@@ -105,11 +106,12 @@ def measure(rows: list[Case], device: torch.device) -> Iterator[dict[str, object
 def _numbers(encoder: Encoder, case: Case, device: torch.device) -> dict[str, object]:
     scene = SCENES[case.scene]() if case.scene in SCENES else scanned_scene(case.voxels)
     feat, *where = (tensor.to(device) for tensor in model_input(scene))
-    choose_backend(case.backend, device)
+    choose_backend(case.backend, device)  # says so where it cannot be had
     encoder.backend = case.backend
     dtype = getattr(torch, case.precision)
-    exact = encoder.float()(feat, *where).upcast(None)
-    encoder = encoder.to(dtype)
+    exact = encoder(feat, *where).upcast(None)
+    if dtype != torch.float32:
+        encoder = copy.deepcopy(encoder).to(dtype)
     off = torch.linalg.norm(encoder(feat, *where).upcast(None) - exact) / torch.linalg.norm(exact)
     del exact
     rate = product_rate(dtype, device)

@@ -66,7 +66,7 @@ def plot(rows: Sequence[Row], title: str, path: Path) -> None:
     picture = Image.new("RGB", (_WIDTH, _HEIGHT), "white")
     draw, font = ImageDraw.Draw(picture), ImageFont.load_default(15)
     place = _axes(draw, font, points)
-    draw.text((_LEFT, 24), title, "black", ImageFont.load_default(18))
+    draw.text((_LEFT, 10), title, "black", ImageFont.load_default(18))
     for i, (name, line) in enumerate(sorted(lines.items())):
         color = _COLORS[i % len(_COLORS)]
         spots = [place(*point) for point in sorted(line)]
@@ -98,7 +98,7 @@ def _axes(draw, font, points):
                 draw.text((area[0][0] - 8, at), f"{tick:,g}", "black", font, anchor="rm")
     draw.rectangle((area[0][0], area[1][1], area[0][1], area[1][0]), outline="black")
     draw.text((area[0][0], area[1][0] + 44), "voxels", "black", font)
-    draw.text((area[0][0], area[1][1] - 20), "milliseconds", "black", font, anchor="ls")
+    draw.text((area[0][0], area[1][1] - 10), "milliseconds", "black", font, anchor="ls")
     return lambda x, y: (along(0, x), along(1, y))
 
 
