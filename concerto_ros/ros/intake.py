@@ -13,11 +13,11 @@ from rclpy.impl.rcutils_logger import RcutilsLogger
 
 from concerto_ros.cloud.frame import Frame, InputError
 from concerto_ros.cloud.transform_tree import TransformUnavailable
-from concerto_ros.cloud.voxel_map import Insertion
 from concerto_ros.pipeline import SemanticPipeline
+from concerto_ros.reading import check_used, is_identity, place
 from concerto_ros.ros.sources import Pending, Source
 from concerto_ros.ros.statistics import Statistics
-from concerto_ros.ros.transforms import Transforms, is_identity
+from concerto_ros.ros.transforms import Transforms
 from concerto_ros.ros.worker import Worker
 from concerto_ros.settings import Settings
 
@@ -88,10 +88,10 @@ class Intake(Worker):
         try:
             frame = self._decoded(source, pending)
             with pending.watch("transform"):
-                placed, robot = self._place(frame)
+                placed, robot = place(frame, self._settings(), self._transforms)
             with pending.watch("insert"):
                 insertion = self._pipeline.insert(placed, robot)
-            _check_used(insertion, frame)
+            check_used(insertion, frame)
             self._statistics.fused(
                 source.name,
                 len(placed),
@@ -152,16 +152,6 @@ class Intake(Worker):
                 " the README says what that costs"
             )
 
-    def _place(self, frame: Frame):
-        """The frame in the fixed frame, and the position of the robot there."""
-        settings = self._settings()
-        transform = self._transforms.lookup(settings.fixed_frame, frame.frame_id, frame.stamp)
-        placed = frame.transformed(transform.rotation, transform.translation, settings.fixed_frame)
-        if not settings.robot_frame:
-            return placed, placed.origin
-        robot = self._transforms.lookup(settings.fixed_frame, settings.robot_frame, frame.stamp)
-        return placed, robot.translation
-
     def _restart(self, why: str, current: Source | None = None) -> None:
         """Begin anew after time went back, with the message of ``current`` if there is one."""
         self._log.warning(f"{why}: map, transforms and pairing cleared")
@@ -194,19 +184,3 @@ class Intake(Worker):
         now = time.monotonic()
         waits = [source.due - now for source in self._sources if source.has_mail]
         return min(max(min(waits, default=IDLE_PERIOD), 0.0), IDLE_PERIOD)
-
-
-def _check_used(insertion: Insertion, frame: Frame) -> None:
-    """``InputError`` where nothing of a frame went into the map."""
-    if insertion.outdated:
-        raise InputError(
-            "outdated",
-            f"header.stamp: got {frame.stamp / 1e9:.3f} s, wanted one within the window that ends"
-            " at the newest stamp of all inputs",
-        )
-    if insertion.points == 0:
-        raise InputError(
-            "off_map",
-            f"got {len(frame)} points, {insertion.outside} of them more than 2^20 voxels from the"
-            " origin of fixed_frame, the others farther than window_radius from the robot",
-        )

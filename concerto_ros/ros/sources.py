@@ -15,11 +15,10 @@ from rclpy.qos import QoSPolicyKind, qos_profile_sensor_data
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 
-from concerto_ros.cloud.depth import depth_frame
 from concerto_ros.cloud.frame import REASONS, Frame, InputError
 from concerto_ros.cloud.pairing import StampPairer
-from concerto_ros.cloud.point_cloud2 import decode_point_cloud, stamp_ns
 from concerto_ros.cloud.stamps import StampGate
+from concerto_ros.reading import decode_cloud, decode_pair, is_rectified
 from concerto_ros.ros.statistics import Statistics
 from concerto_ros.ros.transforms import Transforms
 from concerto_ros.settings import CameraInput, CloudInput, Settings
@@ -117,14 +116,7 @@ class CloudSource(Source):
         self.subscriptions = [_subscribe(node, PointCloud2, about.topic, self._put)]
 
     def decode(self, pending: Pending, settings: Settings, transforms: Transforms) -> Frame:
-        with pending.watch("decode"):
-            return decode_point_cloud(
-                pending.message,
-                source=self.name,
-                min_range=settings.min_range,
-                max_range=settings.max_range,
-                max_points=settings.max_points,
-            )
+        return decode_cloud(pending.message, self.name, settings, pending.watch)
 
 
 class CameraSource(Source):
@@ -139,8 +131,7 @@ class CameraSource(Source):
         )
         self._pairer_lock = threading.Lock()
         self._depth_info: CameraInfo | None = None
-        # image_proc's convention for the topics of rectified images.
-        self._rectified = "rect" in about.depth_topic.rpartition("/")[2]
+        self._rectified = is_rectified(about.depth_topic)
         self.subscriptions = [
             _subscribe(node, _image_type(about.depth_topic), about.depth_topic, self._on("depth")),
             _subscribe(node, CameraInfo, about.info_topic, self._on("info")),
@@ -162,26 +153,14 @@ class CameraSource(Source):
             self._pairer.clear()
 
     def decode(self, pending: Pending, settings: Settings, transforms: Transforms) -> Frame:
-        pair = pending.message
-        depth_to_color = None
-        if self._depth_info is not None and pair.color is not None:
-            depth_frame_id = pair.depth.header.frame_id
-            color_frame_id = pair.color.header.frame_id
-            if depth_frame_id != color_frame_id:
-                depth_to_color = transforms.lookup(
-                    color_frame_id, depth_frame_id, stamp_ns(pair.depth)
-                )
-        return depth_frame(
-            pair.color,
-            pair.depth,
-            pair.info,
+        return decode_pair(
+            pending.message,
+            self.name,
+            settings,
+            pending.watch,
             depth_info=self._depth_info,
-            depth_to_color=depth_to_color,
-            source=self.name,
-            min_range=settings.min_range,
-            max_range=settings.max_range,
             rectified=self._rectified,
-            watch=pending.watch,
+            transforms=transforms,
         )
 
     def _on(self, kind: str) -> Callable[[Any], None]:

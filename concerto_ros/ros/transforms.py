@@ -6,18 +6,17 @@ from __future__ import annotations
 
 from typing import Protocol
 
-import numpy as np
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.time import Time
 
-from concerto_ros.cloud.frame import InputError
 from concerto_ros.cloud.transform_tree import (
     Transform,
     TransformTree,
     TransformUnavailable,
     transform_of,
 )
+from concerto_ros.reading import IDENTITY, Lookup, is_identity
 
 try:
     import tf2_ros
@@ -25,18 +24,10 @@ except ImportError:  # not among the ROS wheels
     tf2_ros = None
 
 CACHE_SECONDS = 10.0
-IDENTITY = Transform(np.eye(3), np.zeros(3))
 
 
-class Transforms(Protocol):
-    """Where one frame lies in another at a time."""
-
-    def lookup(self, target: str, source: str, stamp: int) -> Transform:
-        """The transform that takes points of ``source`` to ``target`` at ``stamp`` nanoseconds.
-
-        Raises :class:`TransformUnavailable`, and ``InputError`` for a stamp of zero, which tf2
-        would answer with the newest transform: a guess.
-        """
+class Transforms(Lookup, Protocol):
+    """Listens for transforms. tf2 would answer a stamp of zero with the newest: a guess."""
 
     def clear(self) -> None:
         """Forget every moving transform."""
@@ -48,18 +39,6 @@ class Transforms(Protocol):
 def listen(node: Node) -> Transforms:
     """Subscribe ``node`` to the transforms."""
     return OwnTransforms(node) if tf2_ros is None else Tf2Transforms(node)
-
-
-def is_identity(target: str, source: str, stamp: int) -> bool:
-    """Whether no transform is needed; ``InputError`` where one is and ``stamp`` is zero."""
-    if target.lstrip("/") == source.lstrip("/"):
-        return True
-    if stamp == 0:
-        raise InputError(
-            "no_stamp",
-            f"header.stamp: got 0, wanted the time of the reading, to place {source} in {target}",
-        )
-    return False
 
 
 class OwnTransforms:
