@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 
 #: Voxels by which an origin moves, or a multiple of it. A multiple of 16 keeps the cells of four
 #: pooling steps; 64 makes moves rare.
@@ -38,6 +39,26 @@ class HeldOrigin:
         self._octave = 0
         self._centre: np.ndarray | None = None
         self._voxel_size = 0.0
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """What is held, for :meth:`restore`; empty before the first snapshot."""
+        if self._corner is None:
+            return {}
+        return {
+            "corner": torch.from_numpy(self._corner.copy()),
+            "octave": torch.tensor(self._octave),
+            "centre": torch.from_numpy(self._centre.copy()),
+            "voxel_size": torch.tensor(self._voxel_size, dtype=torch.float64),
+        }
+
+    def restore(self, state: dict[str, torch.Tensor]) -> None:
+        """Go on from a :meth:`state`."""
+        self.reset()
+        if state:
+            self._corner = state["corner"].numpy().copy()
+            self._octave = int(state["octave"])
+            self._centre = state["centre"].numpy().copy()
+            self._voxel_size = float(state["voxel_size"])
 
     def update(
         self, index: np.ndarray, centre: np.ndarray, voxel_size: float

@@ -19,6 +19,8 @@ _TRACKED = 8
 _FIRST_ITERATIONS = 12
 _BASIS_ROWS = 4096
 _RANGE_ROWS = 32768
+#: Tensors that go on from call to call.
+_KEPT = ("tracked", "axes", "mean", "range")
 #: Share of the points beyond either end of the colour range.
 _CLIPPED = 0.01
 
@@ -46,6 +48,23 @@ class PcaColors:
         self._range: torch.Tensor | None = None  # (2, 3) low and high ends
         self._voxels = np.zeros(0, dtype=np.int64)  # sorted, those of the last call
         self._shade = np.zeros((0, 3), dtype=np.float32)  # their colours in [0, 1]
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """What is kept from call to call, for :meth:`restore`; empty before the first."""
+        if self._axes is None:
+            return {}
+        kept = {name: getattr(self, f"_{name}").cpu().clone() for name in _KEPT}
+        voxels, shade = self._voxels.copy(), self._shade.copy()
+        return kept | {"voxels": torch.from_numpy(voxels), "shade": torch.from_numpy(shade)}
+
+    def restore(self, state: dict[str, torch.Tensor]) -> None:
+        """Go on from a :meth:`state`."""
+        self.reset()
+        if state:
+            for name in _KEPT:
+                setattr(self, f"_{name}", state[name].clone())
+            self._voxels = state["voxels"].numpy().copy()
+            self._shade = state["shade"].numpy().copy()
 
     @torch.no_grad()
     def colors(self, feat: torch.Tensor, voxels: np.ndarray | None = None) -> np.ndarray:
@@ -97,8 +116,8 @@ class PcaColors:
         self._axes = leading * leading.gather(0, largest).sign()
 
     def _follow(self, rows: torch.Tensor) -> None:
-        for name in ("_tracked", "_axes", "_mean", "_range"):
-            setattr(self, name, getattr(self, name).to(rows.device))
+        for name in _KEPT:
+            setattr(self, f"_{name}", getattr(self, f"_{name}").to(rows.device))
         self._mean = torch.lerp(self._mean, rows.mean(dim=0), _FOLLOW)
         leading = self._track(rows)
         # Of all bases of the leading subspace the one nearest to the axes shown so far.
