@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -164,6 +164,27 @@ class SemanticPipeline:
             self._map.clear()
             self._held = HeldOrigin()
             self._pca = PcaColors()
+
+    def memory(self) -> dict[str, torch.Tensor]:
+        """What :meth:`infer` carries from one map to the next, beside the map itself.
+
+        A pipeline that was told to :meth:`remember` it goes on with the same origin and colours.
+        """
+        held, colors = self._held.state(), self._pca.state()
+        return {f"held.{name}": value for name, value in held.items()} | {
+            f"colors.{name}": value for name, value in colors.items()
+        }
+
+    def remember(self, memory: Mapping[str, torch.Tensor]) -> None:
+        """Go on from the :meth:`memory` of another run."""
+        for prefix, part in (("held.", self._held), ("colors.", self._pca)):
+            part.restore(
+                {
+                    name.removeprefix(prefix): value
+                    for name, value in memory.items()
+                    if name.startswith(prefix)
+                }
+            )
 
     def snapshot(self) -> Snapshot:
         """The map as it is now; later frames do not change it."""
