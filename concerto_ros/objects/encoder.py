@@ -28,6 +28,12 @@ MODELS = {
     "any2point": "concerto_ros.objects.any2point",
 }
 
+#: Under which name a file of ours keeps the names of its classes, beside the state dict.
+NAMES = "class_names"
+
+#: Stands in place of a path for the encoder that comes with the package.
+DEMO = "demo"
+
 
 class ObjectEncoder(nn.Module, ABC):
     """One vector, and with a head one answer, for a whole object.
@@ -38,6 +44,7 @@ class ObjectEncoder(nn.Module, ABC):
     form: what it takes.
     feature_channels: width of :meth:`embed`.
     classes: how many the head tells apart; None without a head.
+    class_names: their names in label order; empty where the file does not tell them.
     per_object: whether the answer for an object is independent of the others in its batch.
     """
 
@@ -45,6 +52,7 @@ class ObjectEncoder(nn.Module, ABC):
     form: InputForm
     feature_channels: int
     classes: int | None
+    class_names: tuple[str, ...] = ()
     per_object: bool = True
 
     @property
@@ -85,13 +93,21 @@ def load_object_encoder(
 ) -> ObjectEncoder:
     """An encoder from a published file, on the CPU, in evaluation mode, float32.
 
-    The model is told by the names in the file; ``model`` (a key of :data:`MODELS`) insists on one.
-    ``options`` are what names and shapes of a file do not tell, see the model's ``from_state``.
+    ``demo`` for a path is the small one that comes with the package
+    (:mod:`concerto_ros.objects.demo`); it takes no options. The model is told by the names in the
+    file; ``model`` (a key of :data:`MODELS`) insists on one. ``options`` are what names and shapes
+    of a file do not tell, see the model's ``from_state``.
 
     Raises CheckpointError (a ValueError) for a file that cannot be read or is of another model.
     """
     if model is not None and model not in MODELS:
         raise ValueError(f"model is {model!r}, wanted one of {', '.join(MODELS)}")
+    if os.fspath(path) == DEMO:
+        if model not in (None, "recon") or options:
+            raise ValueError(f"{DEMO} is of recon and takes no options, got {model!r}, {options}")
+        from concerto_ros.objects.demo import load_demo
+
+        return load_demo()
     content = read_content(path)
     state = find_state(content, path)
     found = recognise(state)
@@ -109,7 +125,15 @@ def load_object_encoder(
         raise CheckpointError(
             f"{path} is no whole checkpoint of {found}; missing: {error}"
         ) from error
+    encoder.class_names = _names(content.get(NAMES), encoder.classes)
     return encoder.eval().requires_grad_(False)
+
+
+def _names(found: Any, classes: int | None) -> tuple[str, ...]:
+    """Names of classes out of a file of ours; none where it has none that fit."""
+    if not isinstance(found, list) or len(found) != classes:
+        return ()
+    return tuple(map(str, found))
 
 
 def recognise(state: State) -> str | None:

@@ -33,15 +33,20 @@ from concerto_ros.objects.weights import State, count_blocks
 HEAD_WIDTH = 64
 
 
+#: Hidden widths of the patch encoder of the official models.
+PATCH_WIDTHS = (128, 256, 512)
+
+
 @dataclass(frozen=True)
 class ReConShape:
-    """Sizes of the transformer and of the grouping."""
+    """Sizes of the transformer, of the grouping, and of the patch encoder's hidden layers."""
 
     width: int
     blocks: int
     heads: int
     groups: int
     group_size: int
+    patch_widths: tuple[int, int, int] = PATCH_WIDTHS
 
     @classmethod
     def of_state(
@@ -50,7 +55,10 @@ class ReConShape:
         """What names and shapes of a state dict tell; heads as wide as official ones."""
         width = state["cls_token"].shape[-1]
         blocks = count_blocks(state, "blocks.blocks.")
-        return cls(width, blocks, heads or max(1, width // HEAD_WIDTH), groups, group_size)
+        layers = ("first_conv.0", "first_conv.3", "second_conv.0")
+        patch_widths = tuple(len(state[f"encoder.{layer}.weight"]) for layer in layers)
+        heads = heads or max(1, width // HEAD_WIDTH)
+        return cls(width, blocks, heads, groups, group_size, patch_widths)
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +81,7 @@ class ReConTrunk(nn.Module):
         for name in ("cls", "img", "text"):
             for part in ("token", "pos"):
                 self.register_parameter(f"{name}_{part}", _token(width))
-        self.encoder = PatchEncoder(3, 128, 256, 512, width)
+        self.encoder = PatchEncoder(3, *shape.patch_widths, width)
         self.pos_embed = PositionCode(128, width)
         blocks = [ReConBlock(width, shape.heads) for _ in range(shape.blocks)]
         self.blocks = nn.ModuleDict({"blocks": nn.ModuleList(blocks)})
