@@ -54,13 +54,16 @@ class Bag:
     """An open recording; made by :func:`open_bag`.
 
     ``topics`` maps each name to its :class:`Topic`. ``start_ns`` and ``end_ns`` are the times of
-    the first and the last message in the log, nanoseconds since the epoch.
+    the first and the last message in the log, nanoseconds since the epoch. ``connections`` are
+    those of rosbags, one for each publisher's QoS and file; ``storage`` is sqlite3 or mcap.
     """
 
     def __init__(self, path: Path, readers: list):
         self.path = path
         self._readers = readers
         connections = [each for reader in readers for each in reader.connections]
+        self.connections = connections
+        self.storage = _storage(readers)
         self.topics: dict[str, Topic] = {}
         for connection in sorted(connections, key=lambda each: each.topic):
             before = self.topics.get(connection.topic, Topic(connection.msgtype, 0))
@@ -92,6 +95,17 @@ class Bag:
         without ``stop_ns``. Raises BagError for a topic that is not there, and where the file is
         damaged.
         """
+        for connection, time, raw in self.records(topics, start_ns=start_ns, stop_ns=stop_ns):
+            yield connection.topic, connection.msgtype, time, raw
+
+    def records(
+        self,
+        topics: Iterable[str] | None = None,
+        *,
+        start_ns: int | None = None,
+        stop_ns: int | None = None,
+    ) -> Iterator[tuple]:
+        """Yield (one of ``connections``, log time, message) as :meth:`messages` does."""
         wanted = set(self.topics if topics is None else topics)
         if missing := sorted(wanted - set(self.topics)):
             raise BagError(f"{self.path} has no topic {', '.join(missing)}")
@@ -108,7 +122,7 @@ class Bag:
                 return
             except Exception as error:
                 raise BagError(f"{self.path} is damaged: {_one_line(error)}") from error
-            yield connection.topic, connection.msgtype, time, bytes(raw)
+            yield connection, time, bytes(raw)
 
     def deserialize(self, raw: bytes, message_type: str):
         """The message as an object with its ROS attributes; arrays are numpy arrays.
@@ -149,6 +163,18 @@ def _parts(path: Path) -> list[Path]:
     if not parts:
         raise BagError(f"{path} is not a bag: no metadata.yaml, no .db3 and no .mcap file in it")
     return parts
+
+
+def _storage(readers: list) -> str:
+    """Whether the files are of MCAP or of sqlite3."""
+    from rosbags.rosbag2.storage_mcap import McapReader
+
+    files = [
+        file
+        for reader in readers
+        for file in getattr(reader.storage, "storages", [reader.storage])
+    ]
+    return "mcap" if any(isinstance(file, McapReader) for file in files) else "sqlite3"
 
 
 def _type_store(connections):

@@ -7,8 +7,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from concerto_ros.cloud.bag import Bag, open_bag
-from concerto_ros.cloud.bag_inputs import find_inputs
+from concerto_ros.bags.plan import found_inputs
+from concerto_ros.cloud.bag import open_bag
 from concerto_ros.settings import CameraInput, CloudInput
 
 #: A bag shorter than this is played slower, so that a person's machine keeps up, seconds.
@@ -79,44 +79,22 @@ def simulated(seconds: float, seed: int) -> Plan:
 def recorded(path: Path) -> Plan:
     """A bag; the inputs are found by their types and the fixed frame from the bag's TF."""
     with open_bag(path) as bag:
-        inputs = find_inputs(bag)
+        found = found_inputs(bag)
         duration = (bag.end_ns - bag.start_ns) / 1e9
-        near = bool(inputs.cameras) or any(_is_camera(bag, topic) for topic in inputs.clouds)
     rate = min(1.0, max(duration, 0.01) / SHORTEST_PLAY)
-    why = list(inputs.why)
+    why = list(found.why)
     if rate < 1:
         why.append(f"the bag lasts {duration:.2f} s: played at {rate:.3g} times its speed")
-    cameras = [
-        CameraInput(
-            f"camera{i}",
-            color_topic=camera.color,
-            depth_topic=camera.depth,
-            info_topic=camera.info,
-            depth_info_topic=camera.depth_info or "",
-        )
-        for i, camera in enumerate(inputs.cameras)
-    ]
-    clouds = [CloudInput(f"cloud{i}", topic) for i, topic in enumerate(inputs.clouds)]
-    waited = [about.depth_topic for about in cameras] + [about.topic for about in clouds]
-    preset = "indoor" if near else "outdoor"
-    why.append(f"preset {preset}, as the input is {'a depth camera' if near else 'a LiDAR'}")
+    waited = [about.depth_topic for about in found.cameras]
+    waited += [about.topic for about in found.clouds]
     return Plan(
         # Two subscribers: the node and the viewer.
         command=["play", str(path), "--clock", "--rate", f"{rate:.6g}", "--subscribers", "2"]
         + ["--wait", *waited],
-        settings={"fixed_frame": inputs.fixed_frame, "preset": preset, "input_rate": 30.0},
-        clouds=clouds,
-        cameras=cameras,
+        settings=found.settings,
+        clouds=list(found.clouds),
+        cameras=list(found.cameras),
         sim_time=True,
         rate=rate,
         why=why,
     )
-
-
-def _is_camera(bag: Bag, topic: str) -> bool:
-    """Whether the first cloud of ``topic`` has a camera's colours or optical axes (REP-103)."""
-    for _, kind, _, raw in bag.messages([topic]):
-        cloud = bag.deserialize(raw, kind)
-        names = {field.name for field in cloud.fields}
-        return bool(names & {"rgb", "rgba"}) or "optical" in cloud.header.frame_id
-    return False

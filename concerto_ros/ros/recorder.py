@@ -10,13 +10,9 @@ from pathlib import Path
 from rclpy.node import Node
 from rclpy.serialization import deserialize_message
 from rosbags.rosbag2 import StoragePlugin, Writer
-from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
-from concerto_ros.resources import share_path
+from concerto_ros.bags.messages import type_store
 from concerto_ros.ros.node import CLOUD_QOS, LATCHED_QOS
-
-#: The messages of this package, which no ROS distribution brings.
-OWN_MESSAGES = ("SemanticClass", "SemanticClasses", "PerceptionStatus")
 
 
 class Recorder:
@@ -33,9 +29,8 @@ class Recorder:
         self.counts = dict.fromkeys(topics, 0)
         self._writer = Writer(path, version=9, storage_plugin=StoragePlugin.MCAP)
         self._writer.open()
-        store = _typestore()
         self._connections = {
-            topic: self._writer.add_connection(topic, _type_name(kind), typestore=store)
+            topic: self._writer.add_connection(topic, _type_name(kind), typestore=type_store())
             for topic, kind in topics.items()
         }
         self._subscriptions = [
@@ -72,13 +67,3 @@ class Recorder:
 
 def _type_name(kind: type) -> str:
     return f"{kind.__module__.split('.')[0]}/msg/{kind.__name__}"
-
-
-def _typestore():
-    store = get_typestore(Stores.ROS2_JAZZY)
-    types: dict = {}
-    for name in OWN_MESSAGES:
-        text = share_path(f"msg/{name}.msg").read_text(encoding="utf-8")
-        types.update(get_types_from_msg(text, f"concerto_ros/msg/{name}"))
-    store.register(types)
-    return store

@@ -1,0 +1,116 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The node's outputs as the messages of a bag, by the types of rosbags."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+from rosbags.interfaces import (
+    Qos,
+    QosDurability,
+    QosHistory,
+    QosLiveliness,
+    QosReliability,
+    QosTime,
+)
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+
+from concerto_ros.cloud.labelled_cloud import PackedCloud, pack_colors, pack_labels
+from concerto_ros.labels import LabelSet
+from concerto_ros.pipeline import Prediction
+from concerto_ros.resources import share_path
+
+#: The messages of this package that are recorded, which no ROS distribution brings.
+OWN_MESSAGES = ("SemanticClass", "SemanticClasses", "PerceptionStatus")
+
+POINT_CLOUD = "sensor_msgs/msg/PointCloud2"
+SEMANTIC_CLASSES = "concerto_ros/msg/SemanticClasses"
+
+#: rmw's RMW_DURATION_INFINITE.
+_FOREVER = QosTime(9223372036, 854775807)
+
+
+@cache
+def type_store():
+    """The message types of Jazzy and of this package."""
+    store = get_typestore(Stores.ROS2_JAZZY)
+    types: dict = {}
+    for name in OWN_MESSAGES:
+        text = share_path(f"msg/{name}.msg").read_text(encoding="utf-8")
+        types.update(get_types_from_msg(text, f"concerto_ros/msg/{name}"))
+    store.register(types)
+    return store
+
+
+def labels_message(prediction: Prediction, palette: np.ndarray, frame: str) -> bytes:
+    """``~/labels`` as CDR bytes; the points of ``prediction`` are in ``frame``."""
+    cloud = pack_labels(prediction.points, prediction.label, prediction.confidence, palette)
+    return _cloud_message(cloud, frame, prediction.stamp)
+
+
+def pca_message(prediction: Prediction, frame: str) -> bytes:
+    """``~/pca`` as CDR bytes."""
+    cloud = pack_colors(prediction.points, prediction.pca_rgb)
+    return _cloud_message(cloud, frame, prediction.stamp)
+
+
+def classes_message(labels: LabelSet, model: str, frame: str, stamp: int) -> bytes:
+    """``~/classes`` as CDR bytes; ``stamp`` in nanoseconds."""
+    types = type_store().types
+    color, entry_type = types["std_msgs/msg/ColorRGBA"], types["concerto_ros/msg/SemanticClass"]
+    message = types[SEMANTIC_CLASSES](
+        header=_header(frame, stamp),
+        model=model,
+        label_set=labels.name,
+        classes=[
+            entry_type(
+                id=entry.id,
+                source_id=entry.source_id,
+                name=entry.name,
+                color=color(*(channel / 255 for channel in entry.color), 1.0),
+            )
+            for entry in labels.classes
+        ],
+    )
+    return bytes(type_store().serialize_cdr(message, SEMANTIC_CLASSES))
+
+
+def quality(*, latched: bool) -> Qos:
+    """The QoS of the node's outputs: reliable, the last message; ``latched`` for late comers."""
+    return Qos(
+        history=QosHistory.KEEP_LAST,
+        depth=1,
+        reliability=QosReliability.RELIABLE,
+        durability=QosDurability.TRANSIENT_LOCAL if latched else QosDurability.VOLATILE,
+        deadline=_FOREVER,
+        lifespan=_FOREVER,
+        liveliness=QosLiveliness.AUTOMATIC,
+        liveliness_lease_duration=_FOREVER,
+        avoid_ros_namespace_conventions=False,
+    )
+
+
+def _cloud_message(cloud: PackedCloud, frame: str, stamp: int) -> bytes:
+    types = type_store().types
+    field_type = types["sensor_msgs/msg/PointField"]
+    message = types[POINT_CLOUD](
+        header=_header(frame, stamp),
+        height=1,
+        width=cloud.width,
+        fields=[field_type(*field, count=1) for field in cloud.fields],
+        is_bigendian=False,
+        point_step=cloud.point_step,
+        row_step=cloud.point_step * cloud.width,
+        data=cloud.data,
+        is_dense=True,
+    )
+    return bytes(type_store().serialize_cdr(message, POINT_CLOUD))
+
+
+def _header(frame: str, stamp: int):
+    types = type_store().types
+    seconds, nanoseconds = divmod(stamp, 1_000_000_000)
+    time = types["builtin_interfaces/msg/Time"](seconds, nanoseconds)
+    return types["std_msgs/msg/Header"](time, frame)
