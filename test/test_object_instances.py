@@ -75,8 +75,9 @@ def test_voxels_touch_by_face_edge_and_corner():
 def test_components_are_those_of_a_search_by_hand():
     random = np.random.default_rng(1)
     pairs = random.integers(0, 300, (240, 2))
-    root = np.arange(300)
-    for _ in range(300):
+    root, before = np.arange(300), None
+    while not np.array_equal(root, before):
+        before = root.copy()
         for a, b in pairs:
             root[a] = root[b] = min(root[a], root[b])
     assert connected_components(300, pairs).tolist() == root.tolist()
@@ -231,6 +232,13 @@ def test_the_wall_behind_a_table_does_not_stand_on_it():
 def test_a_lamp_over_a_table_does_not_stand_on_it():
     scene = cloud(*TABLE, block((20, 20, 60), (28, 28, 66), "other"))
     assert not any(one.on_surface for one in find_instances(scene, ROLES, 20))
+
+
+def test_the_upper_shelves_of_a_cupboard_do_not_stand_on_the_lower_ones():
+    levels = [block((0, 0, z), (50, 20, z + 2), "cabinet") for z in (20, 36)]
+    back = block((0, 18, 0), (50, 20, 60), "cabinet")
+    (cupboard,) = find_instances(cloud(*levels, back), ROLES, 20)
+    assert names(cupboard) == ["cabinet"] and not cupboard.on_surface
 
 
 def test_a_noisy_table_holds_nothing():

@@ -84,7 +84,7 @@ def find_instances(cloud: LabelledCloud, roles: ClassRoles, min_voxels: int) -> 
     pairs = neighbour_pairs(index)
     alike = pairs[label[pairs[:, 0]] == label[pairs[:, 1]]]
     tops = _surfaces(points, label, alike, roles, cloud.voxel_size, min_voxels)
-    standing = _standing(points, pairs, tops, cloud.voxel_size, min_voxels)
+    standing = _standing(points, label, pairs, tops, cloud.voxel_size, min_voxels)
     on_surface = standing >= 0
     thing = np.isin(label, list(roles.things)) & ~on_surface
 
@@ -114,7 +114,7 @@ def _surfaces(
     """The top of each table-like thing, and the rows of the thing up to its top."""
     tops = []
     for rows in _groups(np.isin(label, list(roles.supports)), alike, min_voxels):
-        top = find_surface(points[rows], voxel_size)
+        top = find_surface(int(label[rows[0]]), points[rows], voxel_size)
         if top is not None:
             tops.append((top, rows[points[rows, 2] <= top.height + THICKNESS * voxel_size]))
     return tops
@@ -122,6 +122,7 @@ def _surfaces(
 
 def _standing(
     points: np.ndarray,
+    label: np.ndarray,
     pairs: np.ndarray,
     tops: list[tuple[Surface, np.ndarray]],
     voxel_size: float,
@@ -133,7 +134,7 @@ def _standing(
     for _, rows in tops:
         free[rows] = False
     for rows in _groups(free, pairs, min_voxels) if tops else ():
-        if any(stands_on(points[rows], top, voxel_size) for top, _ in tops):
+        if any(stands_on(points[rows], label[rows], top, voxel_size) for top, _ in tops):
             standing[rows] = rows[0]
     return standing
 

@@ -24,6 +24,9 @@ GAP = 3.0
 #: Share of a thing's voxels that may lie beside the top, and share that may lie below it.
 BESIDE, BELOW = 0.5, 0.1
 
+#: Share of the top's length from which something of its label is the piece's own upper part.
+AS_LONG = 0.7
+
 
 @dataclass(frozen=True, eq=False)
 class Surface:
@@ -31,10 +34,12 @@ class Surface:
 
     Attributes
     ----------
+    label: of the thing whose top it is.
     height: metres, z of the fixed frame.
     outline: (H, 2) float64, metres, convex, counterclockwise.
     """
 
+    label: int
     height: float
     outline: np.ndarray
 
@@ -47,8 +52,8 @@ class Surface:
         return inside
 
 
-def find_surface(points: np.ndarray, voxel_size: float) -> Surface | None:
-    """The top of one table-like thing, None where it has none.
+def find_surface(label: int, points: np.ndarray, voxel_size: float) -> Surface | None:
+    """The top of one table-like thing with this label, None where it has none.
 
     points: (N, 3) metres, one for each of its voxels, N > 0, z up. What stands on it may be
     among them.
@@ -66,16 +71,18 @@ def find_surface(points: np.ndarray, voxel_size: float) -> Surface | None:
     outline = cv2.convexHull(points[level, :2].astype(np.float32))[:, 0].astype(np.float64)
     if len(outline) < 3:
         return None
-    x, y = outline.T
+    x, y = (outline - outline[0]).T
     if np.sum(x * np.roll(y, -1) - y * np.roll(x, -1)) < 0:
         outline = outline[::-1]
-    return Surface(float(np.median(height[level])), outline)
+    return Surface(label, float(np.median(height[level])), outline)
 
 
-def stands_on(points: np.ndarray, surface: Surface, voxel_size: float) -> bool:
+def stands_on(points: np.ndarray, label: np.ndarray, surface: Surface, voxel_size: float) -> bool:
     """Whether the thing of (N, 3) ``points``, N > 0, stands on this surface.
 
-    A thing that goes on below the top, as a chair drawn up to a table does, stands elsewhere.
+    label: (N,) of its voxels. A thing that goes on below the top, as a chair drawn up to a table
+    does, stands elsewhere; one of the label of the top and nearly as long, as the upper shelves
+    of a cupboard are, is the rest of the same piece.
     """
     height = points[:, 2] - surface.height
     above = height > 0
@@ -83,4 +90,13 @@ def stands_on(points: np.ndarray, surface: Surface, voxel_size: float) -> bool:
         return False
     if np.mean(~above) > BELOW:
         return False
-    return bool(np.mean(~surface.covers(points[:, :2].astype(np.float64))) <= BESIDE)
+    ground = points[:, :2].astype(np.float64)
+    own = np.mean(label == surface.label) > 0.5
+    if own and _length(ground) > AS_LONG * _length(surface.outline):
+        return False
+    return bool(np.mean(~surface.covers(ground)) <= BESIDE)
+
+
+def _length(ground: np.ndarray) -> float:
+    """Metres, the diagonal of the rectangle along x and y round (N, 2) points."""
+    return float(np.linalg.norm(np.ptp(ground, axis=0)))
