@@ -46,12 +46,13 @@ class ObjectSettings:
         high=86400.0,
     )
     encoder: str = setting(
-        "", "file of an object encoder that says what an object is; empty: its labels say so"
+        "",
+        "what says what an object is: demo, or the file of an object encoder; empty: its labels",
     )
     encoder_classes: tuple[str, ...] = setting(
         (),
-        "names of the encoder's classes in their order; ['']: those of ScanObjectNN where it has"
-        " 15, else class_0, class_1, ...",
+        "names of the encoder's classes in their order; ['']: those its file tells, of"
+        " ScanObjectNN where it has 15, else class_0, class_1, ...",
     )
     embeddings: bool = setting(
         False, "send the encoder's feature of each object with it", live=True

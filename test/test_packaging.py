@@ -263,6 +263,7 @@ def test_the_view_shows_what_the_node_publishes():
         "Input": ("/points", "Best Effort", "Volatile"),
         "Labels": ("/concerto/labels", "Reliable", "Volatile"),
         "PCA": ("/concerto/pca", "Reliable", "Volatile"),
+        "Objects": ("/concerto/object_markers", "Reliable", "Volatile"),
         "Legend": ("/concerto/legend", "Reliable", "Transient Local"),
     }
     assert manager["Global Options"]["Fixed Frame"] == "odom"

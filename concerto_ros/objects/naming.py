@@ -95,10 +95,13 @@ class ObjectNamer:
 def class_names(encoder: ObjectEncoder, names: Sequence[str]) -> tuple[str, ...]:
     """Names of the encoder's classes; () for one without head.
 
-    Where none are given: those of ScanObjectNN for 15 classes, else class_0, class_1, ...
+    Where none are given: those that its file tells, of ScanObjectNN for 15 classes, else class_0,
+    class_1, ...
     """
     count = encoder.classes or 0
     if not names:
+        if encoder.class_names:
+            return encoder.class_names
         if count == len(SCANOBJECTNN_CLASSES):
             return SCANOBJECTNN_CLASSES
         return tuple(f"class_{place}" for place in range(count))
