@@ -1,0 +1,119 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What objects are, by an object encoder: real encoders with weights made by the recipe."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from concerto_ros.labels import LabelSet
+from concerto_ros.objects import load_object_encoder
+from concerto_ros.objects.boxes import upright_box
+from concerto_ros.objects.class_roles import ClassRoles
+from concerto_ros.objects.finder import ObjectFinder
+from concerto_ros.objects.instances import Instance, LabelledCloud
+from concerto_ros.objects.naming import ANSWERS, BATCH, ObjectNamer
+from concerto_ros.objects.recipe import recipe_state
+
+GOLDEN = Path(__file__).parent / "golden" / "objects"
+LABELS = LabelSet.load("demo")
+CHAIR = 5
+
+
+@pytest.fixture
+def encoder(tmp_path):
+    names = json.loads((GOLDEN / "recon" / "cls_small_keys.json").read_text())
+    path = tmp_path / "recon.pth"
+    torch.save({"base_model": recipe_state(names, 11)}, path)
+    return load_object_encoder(path, heads=2, groups=24, points=256)
+
+
+def blobs(count: int) -> tuple[LabelledCloud, list[Instance]]:
+    """So many chairs far apart, each of other proportions, one voxel for each of their points."""
+    random = np.random.default_rng(0)
+    index, instances = [], []
+    for number in range(count):
+        size = random.integers(3, 9, 3)
+        solid = np.indices(size).reshape(3, -1).T + [40 * number, 0, 0]
+        instances.append(np.arange(len(solid)) + sum(map(len, index)))
+        index.append(solid)
+    index = np.concatenate(index).astype(np.int32)
+    points = ((index + 0.5) * 0.02).astype(np.float32)
+    cloud = LabelledCloud(
+        index,
+        points,
+        np.full(len(index), CHAIR, np.uint8),
+        np.full(len(index), 0.5, np.float32),
+        0.02,
+    )
+    return cloud, [
+        Instance(
+            rows, ((CHAIR, 0.5),), points[rows].mean(0), upright_box(points[rows], 0.02), False
+        )
+        for rows in instances
+    ]
+
+
+def test_the_answer_for_an_object_is_independent_of_the_others(encoder):
+    cloud, instances = blobs(BATCH + 3)
+    namer = ObjectNamer(encoder)
+    prepared = [namer.prepare(cloud, instance) for instance in instances]
+    together = namer.answer(prepared, True)
+    for object_, answer in zip(prepared, together, strict=True):
+        (alone,) = namer.answer([object_], True)
+        assert [name for name, _ in answer.hypotheses] == [name for name, _ in alone.hypotheses]
+        np.testing.assert_allclose(answer.embedding, alone.embedding, rtol=1e-4, atol=1e-5)
+
+
+def test_an_encoder_that_mixes_a_batch_gets_one_object_at_a_time(encoder, monkeypatch):
+    sizes = []
+    classify = encoder.classify
+    monkeypatch.setattr(encoder, "per_object", False)
+    monkeypatch.setattr(
+        encoder, "classify", lambda batch: (sizes.append(len(batch)), classify(batch))[1]
+    )
+    cloud, instances = blobs(3)
+    namer = ObjectNamer(encoder)
+    assert len(namer.answer([namer.prepare(cloud, one) for one in instances], False)) == 3
+    assert sizes == [1, 1, 1]
+
+
+def test_the_best_answers_come_first_and_are_probabilities(encoder):
+    cloud, instances = blobs(1)
+    namer = ObjectNamer(encoder)
+    (answer,) = namer.answer([namer.prepare(cloud, instances[0])], False)
+    scores = [score for _, score in answer.hypotheses]
+    assert len(scores) == min(ANSWERS, encoder.classes) and scores == sorted(scores, reverse=True)
+    assert 0 < sum(scores) <= 1 + 1e-6 and answer.embedding is None
+
+
+def test_names_are_those_given_or_told_else_numbers(encoder):
+    encoder.add_head(15)
+    assert ObjectNamer(encoder).names[:2] == ("bag", "bin")
+    encoder.add_head(3)
+    assert ObjectNamer(encoder).names == ("class_0", "class_1", "class_2")
+    encoder.class_names = ("mug", "plate", "spoon")
+    assert ObjectNamer(encoder).names == ("mug", "plate", "spoon")
+    assert ObjectNamer(encoder, ["a", "b", "c"]).names == ("a", "b", "c")
+    with pytest.raises(ValueError, match="objects.encoder_classes: got 2 names, wanted 3"):
+        ObjectNamer(encoder, ["a", "b"])
+
+
+def test_an_encoder_without_head_gives_features_and_leaves_the_names_to_the_labels(encoder):
+    encoder.cls_head_finetune = None
+    cloud, _ = blobs(2)
+    finder = ObjectFinder(LABELS, ClassRoles.of(LABELS), ObjectNamer(encoder))
+    findings = finder.find(cloud, 20, embeddings=True)
+    assert [found.hypotheses for found in findings.objects] == [(("chair", 0.5),)] * 2
+    assert findings.objects[0].embedding.shape == (encoder.feature_channels,)
+    assert findings.not_encoded == 0 and not findings.trouble
+
+
+def test_a_file_that_is_not_there_is_named_with_its_parameter():
+    with pytest.raises(ValueError, match=r"^objects.encoder: .*no/such\.pth' is not a file"):
+        ObjectNamer.load("no/such.pth", (), torch.device("cpu"))
