@@ -19,6 +19,7 @@ COMMANDS = (
     "play",
     "snapshot",
     "segment",
+    "bag",
     "train",
     "evaluate",
     "objects",
@@ -34,6 +35,7 @@ DESCRIPTION = """\
   concerto-ros demo                  a simulated robot in a furnished room, start to finish
   concerto-ros demo --bag my_bag     the same with your own recording
   concerto-ros segment scan.ply      label one file, no ROS needed
+  concerto-ros bag my_bag labelled   add labels to a recording, no ROS needed
   concerto-ros train head my_scans   learn your own classes from labelled scans
 """
 

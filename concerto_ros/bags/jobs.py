@@ -1,0 +1,150 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Many bags: in this process, spread over processes and GPUs, or over machines with Ray."""
+
+from __future__ import annotations
+
+import ctypes
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from concerto_ros.bags.job import Job, run_job
+from concerto_ros.cloud.bag import SUFFIXES, BagError
+
+#: What became of a job: its summary, or what went wrong.
+Outcome = dict[str, Any] | Exception
+
+#: The number of this process among those of a pool.
+_place = 0
+
+_PR_SET_PDEATHSIG = 1
+
+
+def find_bags(folder: Path) -> list[Path]:
+    """The bags at and below ``folder``, in the order of their names.
+
+    A folder with a metadata.yaml, or with .db3 or .mcap files, is one bag, as is a single such
+    file. Folders whose names begin with a dot are not looked into. Raises BagError where there is
+    no bag.
+    """
+    bags = list(_bags(folder)) if folder.is_dir() else [folder]
+    if not bags:
+        raise BagError(f"there is no bag in {folder}: no metadata.yaml, no .db3 and no .mcap file")
+    return bags
+
+
+def plan_jobs(job: Job) -> list[Job]:
+    """``job`` itself where its source is a bag; for a folder of bags, one for each.
+
+    The outputs then lie in ``job.out`` as the bags lie in the folder; bags that are there already
+    are not labelled again.
+    """
+    bags = find_bags(job.source)
+    if bags == [job.source]:
+        return [job]
+    return [
+        replace(job, source=bag, out=job.out / bag.relative_to(job.source))
+        for bag in bags
+        if not bag.resolve().is_relative_to(job.out.resolve())
+    ]
+
+
+def default_processes() -> int:
+    """One for each GPU that PyTorch sees, or one."""
+    return max(1, torch.cuda.device_count())
+
+
+def run_here(jobs: Sequence[Job]) -> Iterator[tuple[Job, Outcome]]:
+    """One after the other, in this process."""
+    for job in jobs:
+        try:
+            yield job, run_job(job, show=True)
+        except (ValueError, OSError, RuntimeError) as error:
+            yield job, error
+
+
+def run_in_processes(jobs: Sequence[Job], processes: int) -> Iterator[tuple[Job, Outcome]]:
+    """In so many processes, each with a share of the cores and with a GPU where there are some.
+
+    Jobs come out in the order in which they end.
+    """
+    context = multiprocessing.get_context("spawn")  # CUDA cannot be used after a fork
+    places = context.Queue()
+    for place in range(processes):
+        places.put(place)
+    threads = max(1, (os.cpu_count() or 1) // processes)
+    with ProcessPoolExecutor(processes, context, _begin_process, (places, threads)) as pool:
+        running = {pool.submit(_run_in_place, job): job for job in jobs}
+        for done in as_completed(running):
+            error = done.exception()
+            yield running[done], done.result() if error is None else error
+
+
+def run_on_ray(jobs: Sequence[Job], address: str) -> Iterator[tuple[Job, Outcome]]:
+    """On the machines of a Ray cluster, which see the same files under the same paths.
+
+    ``address`` as ``ray.init`` takes it: ``auto``, ``ray://host:10001``, or ``local`` for this
+    machine alone. Raises ImportError where Ray is not installed.
+    """
+    try:
+        import ray
+    except ImportError as error:
+        raise ImportError("--ray needs the Python package 'ray': pip install ray") from error
+    ray.init(address=address, log_to_driver=False)
+    try:
+        has_gpus = ray.cluster_resources().get("GPU", 0) > 0
+        remote = ray.remote(num_cpus=1, num_gpus=1 if has_gpus else 0)(run_job)
+        running = {remote.remote(_absolute(job)): job for job in jobs}
+        while running:
+            (done,), _ = ray.wait(list(running), num_returns=1)
+            job = running.pop(done)
+            try:
+                yield job, ray.get(done)
+            except ray.exceptions.RayTaskError as error:
+                yield job, error.cause
+            except ray.exceptions.RayError as error:
+                yield job, error
+    finally:
+        ray.shutdown()
+
+
+def _bags(folder: Path) -> Iterator[Path]:
+    names = {entry.name for entry in folder.iterdir()}
+    if "metadata.yaml" in names or any(name.endswith(SUFFIXES) for name in names):
+        yield folder
+        return
+    for name in sorted(names):
+        entry = folder / name
+        if entry.is_dir() and not name.startswith("."):
+            yield from _bags(entry)
+
+
+def _absolute(job: Job) -> Job:
+    config = job.config and job.config.resolve()
+    return replace(job, source=job.source.resolve(), out=job.out.resolve(), config=config)
+
+
+def _begin_process(places: Any, threads: int) -> None:
+    """Take a place among the processes, and end with the one that started this one."""
+    global _place
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    _place = places.get()
+    torch.set_num_threads(threads)
+
+
+def _run_in_place(job: Job) -> dict[str, Any]:
+    """Run a job on the GPU of this process, unless the job names a device."""
+    gpus = torch.cuda.device_count()
+    if gpus and job.overrides.get("device", "auto") == "auto":
+        job = replace(job, overrides={**job.overrides, "device": f"cuda:{_place % gpus}"})
+    return run_job(job)
