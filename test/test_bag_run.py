@@ -1,0 +1,528 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""A bag comes back with labels in it: the same every time, whole, and every message accounted."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rosbags.rosbag2 import StoragePlugin, Writer
+from test_bag import CLOUD, DATA, IMAGE, INFO, START, STORE, TF, TYPES
+
+from concerto_ros.bags.job import Job, run_job
+from concerto_ros.bags.jobs import find_bags, plan_jobs
+from concerto_ros.bags.label import Labeller
+from concerto_ros.bags.messages import type_store
+from concerto_ros.cli import main
+from concerto_ros.cloud.bag import BagError, open_bag
+from concerto_ros.cloud.frame import Frame
+from concerto_ros.cloud.point_cloud2 import point_cloud_fields
+from concerto_ros.pipeline import SemanticPipeline
+from concerto_ros.settings import Settings, SettingsError
+
+SECOND = 1_000_000_000
+STEP = SECOND // 10
+DEADLINE = 120.0
+
+
+def header(frame, time=0):
+    stamp = START + time
+    moment = TYPES["builtin_interfaces/msg/Time"](stamp // SECOND, stamp % SECOND)
+    return TYPES["std_msgs/msg/Header"](moment, frame)
+
+
+def cloud(time, frame="lidar", size=300):
+    """A floor and a wall, seen anew at every ``time``."""
+    points = np.random.default_rng(time % 2**32).uniform((1, -2, 0), (4, 2, 2), (size, 3))
+    points[: size // 2, 2] = 0
+    points[size // 2 :, 0] = 4
+    data = points.astype(np.float32).view(np.uint8).ravel()
+    field = TYPES["sensor_msgs/msg/PointField"]
+    fields = [field(name, 4 * place, 7, 1) for place, name in enumerate("xyz")]
+    head = header(frame, time)
+    return TYPES[CLOUD](head, 1, size, fields, False, 12, 12 * size, data, True)
+
+
+def transform(time, child="lidar", height=1.0):
+    """``child`` at ``height`` above odom."""
+    vector, quaternion = TYPES["geometry_msgs/msg/Vector3"], TYPES["geometry_msgs/msg/Quaternion"]
+    pose = TYPES["geometry_msgs/msg/Transform"](vector(0, 0, height), quaternion(0, 0, 0, 1))
+    stamped = TYPES["geometry_msgs/msg/TransformStamped"]
+    return TYPES[TF]([stamped(header("odom", time), child, pose)])
+
+
+def image(time, encoding, pixels):
+    height, width = pixels.shape[:2]
+    data = pixels.view(np.uint8).ravel()
+    head = header("eye", time)
+    return TYPES[IMAGE](head, height, width, encoding, 0, data.size // height, data)
+
+
+def camera_info(time, width=32, height=24):
+    region = TYPES["sensor_msgs/msg/RegionOfInterest"](0, 0, 0, 0, False)
+    matrix = np.array([[30.0, 0, width / 2], [0, 30.0, height / 2], [0, 0, 1]])
+    projection = np.hstack([matrix, np.zeros((3, 1))]).ravel()
+    return TYPES[INFO](
+        header("eye", time),
+        height,
+        width,
+        "plumb_bob",
+        np.zeros(5),
+        matrix.ravel(),
+        np.eye(3).ravel(),
+        projection,
+        0,
+        0,
+        region,
+    )
+
+
+def note(text):
+    return TYPES["std_msgs/msg/String"](text)
+
+
+def write(path, messages, storage=StoragePlugin.SQLITE3):
+    """Write (seconds, topic, message), a message also as (type, bytes); the path."""
+    connections = {}
+    with Writer(path, version=9, storage_plugin=storage) as writer:
+        for seconds, topic, message in messages:
+            kind, raw = message if isinstance(message, tuple) else (message.__msgtype__, None)
+            if topic not in connections:
+                connections[topic] = writer.add_connection(topic, kind, typestore=STORE)
+            raw = bytes(STORE.serialize_cdr(message, kind)) if raw is None else raw
+            writer.write(connections[topic], START + round(seconds * SECOND), raw)
+    return path
+
+
+def drive(frames=10):
+    """A LiDAR at 10 Hz with its transforms, and something else that is only copied."""
+    for number in range(frames):
+        moment = number / 10
+        yield moment, "/tf", transform(number * STEP, height=1 + number / 100)
+        yield moment + 0.01, "/points", cloud(number * STEP)
+        yield moment + 0.02, "/notes", note(f"note {number}")
+
+
+def label(source, out, **options):
+    return run_job(Job(source, out, **options))
+
+
+def read(path, topics=None):
+    """(topic, log time, bytes) of a bag."""
+    with open_bag(path) as bag:
+        return [(topic, at, raw) for topic, _, at, raw in bag.messages(topics)]
+
+
+def added(path, prefix="/concerto/"):
+    return [entry for entry in read(path) if entry[0].startswith(prefix)]
+
+
+def messages(path, topic):
+    with open_bag(path) as bag:
+        kind = bag.topics[topic].type
+        return [type_store().deserialize_cdr(raw, kind) for _, _, _, raw in bag.messages([topic])]
+
+
+def stamp_of(message):
+    return message.header.stamp.sec * SECOND + message.header.stamp.nanosec - START
+
+
+def received(counts):
+    """Checks that every message is accounted for; how many there were."""
+    for entry in counts["inputs"].values():
+        assert entry["received"] == entry["used"] + sum(entry["dropped"].values())
+    assert counts["received"] == counts["used"] + sum(counts["dropped"].values())
+    return counts["received"]
+
+
+@pytest.fixture(scope="module")
+def driven(tmp_path_factory):
+    """A bag, and what comes of it in one go and in three parts."""
+    folder = tmp_path_factory.mktemp("driven")
+    source = write(folder / "source", drive())
+    label(source, folder / "parts", part_seconds=0.4)
+    return source, folder / "parts"
+
+
+# --- what comes out -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("storage", StoragePlugin)
+def test_the_bag_comes_back_with_labels_in_it(tmp_path, storage):
+    source, out = write(tmp_path / "in", drive(4), storage), tmp_path / "out"
+    summary = label(source, out)
+    with open_bag(source) as before, open_bag(out) as after:
+        assert after.storage == before.storage == storage.name.lower()
+        kept = [entry for entry in after.messages() if not entry[0].startswith("/concerto")]
+        assert kept == list(before.messages())
+        assert after.topics["/concerto/labels"] == (CLOUD, 2)
+        assert after.topics["/concerto/pca"] == (CLOUD, 2)
+        assert after.topics["/concerto/classes"] == ("concerto_ros/msg/SemanticClasses", 1)
+        qos = {each.topic: each.ext.offered_qos_profiles for each in after.connections}
+        assert qos["/concerto/classes"][0].durability.name == "TRANSIENT_LOCAL"
+        assert qos["/concerto/labels"][0].durability.name == "VOLATILE"
+    assert received(summary) == summary["used"] == 4
+    assert json.loads((tmp_path / "out.json").read_text()) == summary
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["in", "out", "out.json"]
+
+
+def test_the_clouds_are_those_of_the_node(driven):
+    _, out = driven
+    (classes,) = messages(out, "/concerto/classes")
+    assert [entry.id for entry in classes.classes] == list(range(len(classes.classes)))
+    assert classes.model == "demo" and classes.classes[0].color.a == 1
+    for cloud_message in messages(out, "/concerto/labels"):
+        layout = [(field.name, field.offset, field.datatype) for field in cloud_message.fields]
+        assert layout == [
+            ("x", 0, 7),
+            ("y", 4, 7),
+            ("z", 8, 7),
+            ("rgb", 12, 7),
+            ("label", 16, 6),
+            ("confidence", 20, 7),
+        ]
+        assert (cloud_message.point_step, cloud_message.height) == (24, 1)
+        columns = point_cloud_fields(cloud_message)
+        assert columns["label"].max() < len(classes.classes)
+        assert columns["confidence"].min() > 0 and columns["confidence"].max() <= 1
+        rgb = columns["rgb"].copy().view(np.uint32).ravel() & 0xFFFFFF
+        for color, number in zip(rgb[:20], columns["label"].ravel()[:20], strict=True):
+            wanted = classes.classes[number].color
+            channels = [round(255 * value) for value in (wanted.r, wanted.g, wanted.b)]
+            assert list(int(color).to_bytes(3, "big")) == channels
+    for cloud_message in messages(out, "/concerto/pca"):
+        assert [field.name for field in cloud_message.fields] == ["x", "y", "z", "rgb"]
+
+
+def test_points_stand_in_the_fixed_frame_at_the_stamp_of_the_newest_frame(driven):
+    _, out = driven
+    clouds = messages(out, "/concerto/labels")
+    assert {message.header.frame_id for message in clouds} == {"odom"}
+    # every 0.2 s of the bag, and what is left at its end
+    assert [stamp_of(message) / STEP for message in clouds] == [0, 2, 4, 6, 8, 9]
+    times = [at - START for _, at, _ in read(out, ["/concerto/labels"])]
+    assert times[:-1] == [number * STEP + SECOND // 100 for number in (0, 2, 4, 6, 8)]
+    first, last = (point_cloud_fields(clouds[place])["z"] for place in (0, -1))
+    assert first.min() == pytest.approx(1, abs=1e-5) and first.max() < 3.001
+    assert 1 <= last.min() < last.max() < 3.1
+
+
+@pytest.mark.parametrize("every, labelled", [(0.0, 10), (0.5, 3), (10.0, 2)])
+def test_every_says_how_often(driven, tmp_path, every, labelled):
+    source, _ = driven
+    assert label(source, tmp_path / "out", every=every)["labelled"] == labelled
+    assert len(read(tmp_path / "out", ["/concerto/labels"])) == labelled
+
+
+# --- the same every time ------------------------------------------------------------------------
+
+
+def test_the_same_bag_gives_the_same_messages(driven, tmp_path):
+    source, out = driven
+    label(source, tmp_path / "again", part_seconds=0.4)
+    assert len(added(out)) == 13
+    assert added(tmp_path / "again") == added(out)
+
+
+def test_a_cut_changes_neither_times_nor_counts(driven, tmp_path):
+    source, out = driven
+    whole = label(source, tmp_path / "whole")
+    cut = json.loads(out.with_name("parts.json").read_text())
+    assert [entry[:2] for entry in added(tmp_path / "whole")] == [e[:2] for e in added(out)]
+    for key in ("received", "used", "dropped", "labelled", "seen"):
+        assert whole[key] == cut[key]
+
+
+def test_a_killed_run_goes_on_to_the_same_end(driven, tmp_path):
+    source, out = driven
+    resumed = tmp_path / "resumed"
+    command = [sys.executable, "-m", "concerto_ros.cli", "bag", str(source), str(resumed)]
+    process = subprocess.Popen([*command, "--part-seconds", "0.4"])
+    first = tmp_path / ".resumed.parts" / "part_00000"
+    end = time.monotonic() + DEADLINE
+    while not first.exists() and process.poll() is None and time.monotonic() < end:
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait(DEADLINE) == -signal.SIGKILL
+    assert first.exists() and not resumed.exists()
+    label(source, resumed, part_seconds=0.4)
+    assert added(resumed) == added(out)
+    assert read(resumed) == read(out)
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["resumed", "resumed.json"]
+
+
+class Killed(BaseException):
+    """Nothing of ours catches it."""
+
+
+@pytest.mark.parametrize("killed_in", [0, 1, 2])
+def test_finished_parts_are_not_done_again(driven, tmp_path, monkeypatch, killed_in):
+    source, out = driven
+    whole, done = Labeller.label, []
+
+    def until_killed(self, part, *arguments):
+        if part.number == killed_in and killed_in not in done:
+            done.append(killed_in)
+            raise Killed
+        done.append(part.number)
+        return whole(self, part, *arguments)
+
+    monkeypatch.setattr(Labeller, "label", until_killed)
+    with pytest.raises(Killed):
+        label(source, tmp_path / "out", part_seconds=0.4)
+    assert not (tmp_path / "out").exists()
+    label(source, tmp_path / "out", part_seconds=0.4)
+    assert Counter(done) == Counter([0, 1, 2, killed_in])
+    assert added(tmp_path / "out") == added(out)
+
+
+def test_parts_of_another_run_are_refused_by_name(driven, tmp_path, monkeypatch):
+    source, _ = driven
+    monkeypatch.setattr(Labeller, "label", lambda *_: (_ for _ in ()).throw(Killed))
+    with pytest.raises(Killed):
+        label(source, tmp_path / "out")
+    with pytest.raises(BagError, match="parts of a run with other every, prefix"):
+        label(source, tmp_path / "out", every=1.0, prefix="/other/")
+
+
+def test_a_bag_that_is_there_is_left_alone(driven, tmp_path):
+    source, out = driven
+    before = read(out)
+    assert label(source, out, part_seconds=0.4)["labelled"] == 6
+    assert read(out) == before
+    with pytest.raises(BagError, match="exists already"):
+        label(source, out, part_seconds=0.5)
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(BagError, match="exists already"):
+        label(source, tmp_path / "mine")
+
+
+def test_what_inference_remembers_is_enough_to_go_on():
+    pipeline = SemanticPipeline.from_settings(Settings())
+    random = np.random.default_rng(0)
+    frames = [
+        Frame(random.uniform(0, 1 + number, (400, 3)).astype(np.float32), number + 1, "map")
+        for number in range(3)
+    ]
+    pipeline.insert(frames[0])
+    assert pipeline.memory() == {}
+    pipeline.infer(pipeline.snapshot())
+    memory = pipeline.memory()
+    pipeline.insert(frames[1])
+    snapshot = pipeline.snapshot()
+    wanted = pipeline.infer(snapshot)
+    fresh = pipeline.__class__(pipeline.settings, pipeline.encoder, pipeline.head, pipeline.labels)
+    fresh.remember(memory)
+    got = fresh.infer(snapshot)
+    assert (got.pca_rgb == wanted.pca_rgb).all() and (got.confidence == wanted.confidence).all()
+    fresh.remember({})
+    assert fresh.memory() == {}
+
+
+# --- every message is accounted for -------------------------------------------------------------
+
+
+def test_garbage_is_counted_and_kept(tmp_path):
+    rubbish = [
+        (0.31, "/points", (CLOUD, b"\x00\x01\x00\x00 no cloud")),
+        (0.32, "/tf", (TF, b"\xff" * 9)),
+        (0.33, "/points", cloud(0)),
+        (0.34, "/points", cloud(4 * STEP, frame="nowhere")),
+        (0.35, "/points", cloud(4 * STEP, size=0)),
+    ]
+    source = write(tmp_path / "in", sorted([*drive(5), *rubbish], key=lambda each: each[0]))
+    summary = label(source, tmp_path / "out", every=0.0)
+    assert received(summary) == 9 and summary["used"] == 5
+    assert summary["dropped"] == {
+        "empty": 1,
+        "malformed": 1,
+        "no_transform": 1,
+        "out_of_order": 1,
+    }
+    assert summary["refused_transforms"] == 1
+    assert (
+        "is not a sensor_msgs/msg/PointCloud2"
+        in (summary["inputs"]["cloud0"]["examples"]["malformed"])
+    )
+    kept = [entry for entry in read(tmp_path / "out") if not entry[0].startswith("/concerto")]
+    assert kept == read(source)
+
+
+def test_a_frame_waits_for_its_transform(tmp_path):
+    late = [(0.0, "/tf", transform(0))]
+    for number in range(1, 8):
+        late.append((number / 10, "/points", cloud(number * STEP)))
+        late.append((number / 10 + 0.25, "/tf", transform(number * STEP)))
+    source = write(tmp_path / "in", sorted(late, key=lambda each: each[0]))
+    for parts in (0.0, 0.3):
+        summary = label(source, tmp_path / f"out{parts}", part_seconds=parts, every=0.0)
+        assert received(summary) == summary["used"] == 7
+        times = [at - START for _, at, _ in read(tmp_path / f"out{parts}", ["/concerto/labels"])]
+        assert times == [number * STEP + SECOND // 4 for number in range(1, 8)]
+
+
+def test_what_never_gets_a_transform_is_dropped_for_it(tmp_path):
+    early = [(0.0, "/tf", transform(0))]
+    early += [(number / 10, "/points", cloud(number * STEP)) for number in range(10)]
+    source = write(tmp_path / "in", early)
+    summary = label(source, tmp_path / "out", part_seconds=0.3)
+    assert received(summary) == 10
+    assert summary["dropped"] == {"no_transform": 9}
+
+
+def test_stamps_that_go_back_are_a_restart(tmp_path):
+    again = [(each[0] + 2, *each[1:]) for each in drive(6)]
+    late = [(at, topic, message) for at, topic, message in drive(2)]
+    ahead = [
+        (0.01 + number / 10, "/points", cloud(number * STEP + 100 * SECOND, frame="odom"))
+        for number in range(3)
+    ]
+    source = write(tmp_path / "in", sorted([*ahead, *late[:1], *again], key=lambda e: e[0]))
+    summary = label(source, tmp_path / "out", every=0.0)
+    assert received(summary) == 9 and summary["restarts"] == 1
+    assert summary["dropped"] == {"out_of_order": 2}
+    stamps = [stamp_of(message) for message in messages(tmp_path / "out", "/concerto/labels")]
+    assert stamps[-1] == 5 * STEP and stamps[2] == 100 * SECOND + 2 * STEP
+
+
+def config_file(path, **parameters):
+    path.write_text(json.dumps({"/**": {"ros__parameters": parameters}}))
+    return path
+
+
+def test_input_rate_takes_the_newest_of_each_turn(driven, tmp_path):
+    source, _ = driven
+    config = config_file(
+        tmp_path / "config.yaml",
+        clouds=["front"],
+        input_rate=5.0,
+        **{"clouds.front.topic": "/points"},
+    )
+    for parts in (0.0, 0.3):
+        out = tmp_path / f"out{parts}"
+        summary = label(source, out, config=config, every=0.0, part_seconds=parts)
+        assert list(summary["inputs"]) == ["front"]
+        assert received(summary) == 10
+        assert summary["used"] + summary["dropped"].get("superseded", 0) == 10
+        assert summary["used"] in (5, 6)
+
+
+def camera(frames):
+    """An RGB-D camera whose camera_info comes once; every fifth colour image is missing."""
+    yield 0.0, "/camera/color/camera_info", camera_info(0)
+    pixels = np.random.default_rng(0).integers(0, 255, (24, 32, 3)).astype(np.uint8)
+    depth = np.full((24, 32), 1500, np.uint16)
+    for number in range(frames):
+        at = number * STEP
+        yield number / 10 + 0.01, "/camera/depth/image", image(at, "16UC1", depth)
+        if number % 5 != 4:
+            yield number / 10 + 0.02, "/camera/color/image", image(at, "rgb8", pixels)
+
+
+@pytest.mark.parametrize("part_seconds", [0.0, 0.3])
+def test_cameras_are_paired_also_where_camera_info_comes_once(tmp_path, part_seconds):
+    source = write(tmp_path / "in", camera(12))
+    summary = label(source, tmp_path / "out", part_seconds=part_seconds, every=0.0)
+    assert summary["run"]["settings"]["preset"] == "indoor"
+    assert summary["inputs"]["camera0"]["dropped"] == {"unpaired": 2}
+    assert received(summary) == 12 and summary["used"] == 10
+
+
+# --- what a person asks for ---------------------------------------------------------------------
+
+
+def test_a_parameter_file_must_fit_the_bag(driven, tmp_path):
+    source, _ = driven
+    wrong = config_file(tmp_path / "a.yaml", clouds=["a"], **{"clouds.a.topic": "/scan"})
+    with pytest.raises(BagError, match="no topic /scan"):
+        label(source, tmp_path / "out", config=wrong)
+    none = config_file(tmp_path / "b.yaml", voxel_size=0.1)
+    with pytest.raises(SettingsError, match="names no clouds"):
+        label(source, tmp_path / "out", config=none)
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["a.yaml", "b.yaml"]
+
+
+def test_topics_that_are_taken_are_refused(driven, tmp_path):
+    _, out = driven
+    with pytest.raises(BagError, match="/concerto/labels"):
+        label(out, tmp_path / "twice")
+    label(out, tmp_path / "twice", prefix="/second/", every=10.0)
+    with open_bag(tmp_path / "twice") as bag:
+        assert {"/concerto/labels", "/second/labels"} <= set(bag.topics)
+
+
+def test_bags_are_found_below_a_folder(tmp_path):
+    for name in ("b/two", "a", "b/one"):
+        write(tmp_path / "all" / name, drive(1))
+    (tmp_path / "all" / ".x.parts").mkdir()
+    names = [path.relative_to(tmp_path / "all") for path in find_bags(tmp_path / "all")]
+    assert [str(name) for name in names] == ["a", "b/one", "b/two"]
+    jobs = plan_jobs(Job(tmp_path / "all", tmp_path / "all" / "b"))
+    assert [job.out.relative_to(tmp_path / "all").as_posix() for job in jobs] == ["b/a"]
+    file = next((tmp_path / "all" / "a").glob("*.db3"))
+    assert find_bags(file) == [file]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(BagError, match="there is no bag in"):
+        find_bags(tmp_path / "empty")
+
+
+def test_a_folder_of_bags_is_spread_over_processes(driven, tmp_path, capsys):
+    source, out = driven
+    folder, labelled = tmp_path / "all", tmp_path / "labelled"
+    for name in ("one", "two"):
+        write(folder / name, drive())
+    (folder / "broken").mkdir()
+    (folder / "broken" / "broken.mcap").write_bytes(b"not a bag")
+    command = ["bag", str(folder), str(labelled), "--part-seconds", "0.4", "--jobs", "2"]
+    assert main(command) == 1
+    said = capsys.readouterr()
+    assert "10 received = 10 used + 0 dropped" in said.out
+    assert "broken" in said.err and "1 of 3 bags failed" in said.err
+    for name in ("one", "two"):
+        assert added(labelled / name) == added(out)
+    assert not (labelled / "broken").exists()
+
+
+def test_ray_is_asked_for_by_name_where_it_is_missing(driven, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    assert main(["bag", str(driven[0]), str(tmp_path / "out"), "--ray", "local"]) == 1
+    said = capsys.readouterr().err
+    assert "pip install ray" in said and len(said.splitlines()) == 1
+
+
+def test_ray_runs_the_same_jobs(driven, tmp_path):
+    pytest.importorskip("ray")
+    source, out = driven
+    command = ["bag", str(source), str(tmp_path / "out"), "--part-seconds", "0.4"]
+    assert main([*command, "--ray", "local"]) == 0
+    assert added(tmp_path / "out") == added(out)
+
+
+# --- real recordings ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name, frames, frame", [("rgbd_desk_bag", 9, "map"), ("lidar_vlp16_bag", 4, "velodyne")]
+)
+def test_real_recordings(tmp_path, name, frames, frame):
+    if not (DATA / name).exists():
+        pytest.skip("real sensor data is not here")
+    summary = label(DATA / name, tmp_path / "out", every=10.0)
+    assert received(summary) == frames and summary["used"] >= frames - 1
+    clouds = messages(tmp_path / "out", "/concerto/labels")
+    assert len(clouds) == 2 and clouds[-1].width > 5000
+    assert {message.header.frame_id for message in clouds} == {frame}
+
+
+def test_the_bags_of_a_path_need_not_be_folders(tmp_path):
+    source = write(tmp_path / "in", drive(2), StoragePlugin.MCAP)
+    summary = label(Path(source) / "in.mcap", tmp_path / "out")
+    assert received(summary) == 2
