@@ -163,8 +163,8 @@ def test_the_bag_comes_back_with_labels_in_it(tmp_path, storage):
         assert after.storage == before.storage == storage.name.lower()
         kept = [entry for entry in after.messages() if not entry[0].startswith("/concerto")]
         assert kept == list(before.messages())
-        assert after.topics["/concerto/labels"] == (CLOUD, 2)
-        assert after.topics["/concerto/pca"] == (CLOUD, 2)
+        assert after.topics["/concerto/labels"] == (CLOUD, 3)
+        assert after.topics["/concerto/pca"] == (CLOUD, 3)
         assert after.topics["/concerto/classes"] == ("concerto_ros/msg/SemanticClasses", 1)
         qos = {each.topic: each.ext.offered_qos_profiles for each in after.connections}
         assert qos["/concerto/classes"][0].durability.name == "TRANSIENT_LOCAL"
@@ -212,7 +212,7 @@ def test_points_stand_in_the_fixed_frame_at_the_stamp_of_the_newest_frame(driven
     assert times[:-1] == [number * STEP + SECOND // 100 for number in (0, 2, 4, 6, 8)]
     first, last = (point_cloud_fields(clouds[place])["z"] for place in (0, -1))
     assert first.min() == pytest.approx(1, abs=1e-5) and first.max() < 3.001
-    assert 1 <= last.min() < last.max() < 3.1
+    assert last.min() > 0.999 and 3.001 < last.max() < 3.1
 
 
 @pytest.mark.parametrize("every, labelled", [(0.0, 10), (0.5, 3), (10.0, 2)])
@@ -323,8 +323,6 @@ def test_what_inference_remembers_is_enough_to_go_on():
     fresh.remember(memory)
     got = fresh.infer(snapshot)
     assert (got.pca_rgb == wanted.pca_rgb).all() and (got.confidence == wanted.confidence).all()
-    fresh.remember({})
-    assert fresh.memory() == {}
 
 
 # --- every message is accounted for -------------------------------------------------------------
@@ -380,15 +378,15 @@ def test_what_never_gets_a_transform_is_dropped_for_it(tmp_path):
 
 def test_stamps_that_go_back_are_a_restart(tmp_path):
     again = [(each[0] + 2, *each[1:]) for each in drive(6)]
-    late = [(at, topic, message) for at, topic, message in drive(2)]
     ahead = [
         (0.01 + number / 10, "/points", cloud(number * STEP + 100 * SECOND, frame="odom"))
         for number in range(3)
     ]
-    source = write(tmp_path / "in", sorted([*ahead, *late[:1], *again], key=lambda e: e[0]))
+    source = write(tmp_path / "in", sorted([*ahead, next(drive(1)), *again], key=lambda e: e[0]))
     summary = label(source, tmp_path / "out", every=0.0)
     assert received(summary) == 9 and summary["restarts"] == 1
-    assert summary["dropped"] == {"out_of_order": 2}
+    # A restart forgets the transforms: that of the frame which shows it as well.
+    assert summary["dropped"] == {"no_transform": 1, "out_of_order": 2}
     stamps = [stamp_of(message) for message in messages(tmp_path / "out", "/concerto/labels")]
     assert stamps[-1] == 5 * STEP and stamps[2] == 100 * SECOND + 2 * STEP
 
@@ -411,8 +409,7 @@ def test_input_rate_takes_the_newest_of_each_turn(driven, tmp_path):
         summary = label(source, out, config=config, every=0.0, part_seconds=parts)
         assert list(summary["inputs"]) == ["front"]
         assert received(summary) == 10
-        assert summary["used"] + summary["dropped"].get("superseded", 0) == 10
-        assert summary["used"] in (5, 6)
+        assert summary["used"] == 6 and summary["dropped"] == {"superseded": 4}
 
 
 def camera(frames):
@@ -430,7 +427,13 @@ def camera(frames):
 @pytest.mark.parametrize("part_seconds", [0.0, 0.3])
 def test_cameras_are_paired_also_where_camera_info_comes_once(tmp_path, part_seconds):
     source = write(tmp_path / "in", camera(12))
-    summary = label(source, tmp_path / "out", part_seconds=part_seconds, every=0.0)
+    summary = label(
+        source,
+        tmp_path / "out",
+        part_seconds=part_seconds,
+        every=0.0,
+        overrides={"window_seconds": 0.2},
+    )
     assert summary["run"]["settings"]["preset"] == "indoor"
     assert summary["inputs"]["camera0"]["dropped"] == {"unpaired": 2}
     assert received(summary) == 12 and summary["used"] == 10
@@ -474,8 +477,7 @@ def test_bags_are_found_below_a_folder(tmp_path):
         find_bags(tmp_path / "empty")
 
 
-def test_a_folder_of_bags_is_spread_over_processes(driven, tmp_path, capsys):
-    source, out = driven
+def test_a_folder_of_bags_is_spread_over_processes(tmp_path, capsys):
     folder, labelled = tmp_path / "all", tmp_path / "labelled"
     for name in ("one", "two"):
         write(folder / name, drive())
@@ -486,8 +488,8 @@ def test_a_folder_of_bags_is_spread_over_processes(driven, tmp_path, capsys):
     said = capsys.readouterr()
     assert "10 received = 10 used + 0 dropped" in said.out
     assert "broken" in said.err and "1 of 3 bags failed" in said.err
-    for name in ("one", "two"):
-        assert added(labelled / name) == added(out)
+    assert len(added(labelled / "one")) == 13
+    assert added(labelled / "one") == added(labelled / "two")
     assert not (labelled / "broken").exists()
 
 
@@ -518,7 +520,7 @@ def test_real_recordings(tmp_path, name, frames, frame):
     summary = label(DATA / name, tmp_path / "out", every=10.0)
     assert received(summary) == frames and summary["used"] >= frames - 1
     clouds = messages(tmp_path / "out", "/concerto/labels")
-    assert len(clouds) == 2 and clouds[-1].width > 5000
+    assert len(clouds) == 2 and clouds[-1].width > 2000
     assert {message.header.frame_id for message in clouds} == {frame}
 
 
