@@ -28,7 +28,7 @@ from concerto_ros.stopwatch import Stopwatch
 
 
 @dataclass
-class Reading:
+class Pending:
     """A message on its way into the map, which came at log time ``arrived``, nanoseconds.
 
     ``counts`` is where its fate is counted; ``frame`` is there once it is decoded.
@@ -55,8 +55,8 @@ class Input(ABC):
     def __init__(self, name: str, settings: Settings):
         self.name = name
         self.gate = StampGate(int(settings.window_seconds * 1e9))
-        self.mailbox: Reading | None = None
-        self.waiting: deque[Reading] = deque()
+        self.mailbox: Pending | None = None
+        self.waiting: deque[Pending] = deque()
         self.turn: int | None = None
 
     @abstractmethod
@@ -64,7 +64,7 @@ class Input(ABC):
         """Take a message of the log into the mailbox. Raises ``InputError``."""
 
     @abstractmethod
-    def decode(self, reading: Reading, settings: Settings, transforms: Lookup) -> Frame:
+    def decode(self, pending: Pending, settings: Settings, transforms: Lookup) -> Frame:
         """The frame of a message, in the sensor's own frame.
 
         Raises ``InputError``, or ``TransformUnavailable`` where decoding itself needs a transform.
@@ -74,7 +74,7 @@ class Input(ABC):
         """Images that wait for a partner."""
         return 0
 
-    def clear(self) -> list[Reading]:
+    def clear(self) -> list[Pending]:
         """Forget every message and stamp; the messages. What is sent only once stays."""
         lost = [*self.waiting, *([self.mailbox] if self.mailbox else [])]
         self.waiting.clear()
@@ -86,7 +86,7 @@ class Input(ABC):
         counts.received(self.name)
         if self.mailbox is not None:
             self.mailbox.counts.dropped(self.name, "superseded")
-        self.mailbox = Reading(message, time, counts)
+        self.mailbox = Pending(message, time, counts)
 
 
 class Cloud(Input):
@@ -99,8 +99,8 @@ class Cloud(Input):
     def receive(self, kind: str, message: Any, time: int, counts: Counts) -> None:
         self._put(message, time, counts)
 
-    def decode(self, reading: Reading, settings: Settings, transforms: Lookup) -> Frame:
-        return decode_cloud(reading.message, self.name, settings, reading.watch)
+    def decode(self, pending: Pending, settings: Settings, transforms: Lookup) -> Frame:
+        return decode_cloud(pending.message, self.name, settings, pending.watch)
 
 
 class Camera(Input):
@@ -135,12 +135,12 @@ class Camera(Input):
             self._alone -= self._images_of_a_pair
             self._put(pair, time, counts)
 
-    def decode(self, reading: Reading, settings: Settings, transforms: Lookup) -> Frame:
+    def decode(self, pending: Pending, settings: Settings, transforms: Lookup) -> Frame:
         return decode_pair(
-            reading.message,
+            pending.message,
             self.name,
             settings,
-            reading.watch,
+            pending.watch,
             depth_info=self._depth_info,
             rectified=self._rectified,
             transforms=transforms,
@@ -149,7 +149,7 @@ class Camera(Input):
     def unpaired(self) -> int:
         return self._alone
 
-    def clear(self) -> list[Reading]:
+    def clear(self) -> list[Pending]:
         self._pairer.clear()
         self._alone = 0
         return super().clear()

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable
 
 from concerto_ros.bags.counts import Counts
-from concerto_ros.bags.inputs import Input, Reading, Transforms, open_inputs
+from concerto_ros.bags.inputs import Input, Pending, Transforms, open_inputs
 from concerto_ros.bags.plan import Plan
 from concerto_ros.cloud.bag import Bag, BagError
 from concerto_ros.cloud.bag_inputs import TRANSFORMS
@@ -94,10 +94,10 @@ class Intake:
     def is_undecided(self, counts: Counts) -> bool:
         """Whether a message that is counted in ``counts`` is still on its way."""
         return any(
-            reading.counts is counts
+            pending.counts is counts
             for source in self._inputs
-            for reading in (*source.waiting, source.mailbox)
-            if reading is not None
+            for pending in (*source.waiting, source.mailbox)
+            if pending is not None
         )
 
     def finish(self) -> bool:
@@ -138,40 +138,40 @@ class Intake:
             source.mailbox, source.turn = None, turn
         used = False
         while source.waiting:
-            reading = source.waiting[0]
+            pending = source.waiting[0]
             try:
-                self._insert(source, reading)
-                reading.counts.used(source.name)
+                self._insert(source, pending)
+                pending.counts.used(source.name)
                 used = True
             except TransformUnavailable as error:
-                if error.retry and time is not None and time <= self._deadline(reading):
+                if error.retry and time is not None and time <= self._deadline(pending):
                     break
-                reading.counts.dropped(source.name, error.reason, str(error))
+                pending.counts.dropped(source.name, error.reason, str(error))
             except InputError as error:
-                reading.counts.dropped(source.name, error.reason, str(error))
+                pending.counts.dropped(source.name, error.reason, str(error))
             except Exception as error:
                 text = f"{type(error).__name__}: {error}"
-                reading.counts.dropped(source.name, "internal", text)
+                pending.counts.dropped(source.name, "internal", text)
             source.waiting.popleft()
         return used
 
-    def _insert(self, source: Input, reading: Reading) -> None:
-        frame = self._decoded(source, reading)
+    def _insert(self, source: Input, pending: Pending) -> None:
+        frame = self._decoded(source, pending)
         placed, robot = place(frame, self._settings, self._transforms)
         insertion = self._pipeline.insert(placed, robot)
         check_used(insertion, frame)
-        reading.counts.evicted += insertion.evicted
+        pending.counts.evicted += insertion.evicted
 
-    def _decoded(self, source: Input, reading: Reading) -> Frame:
+    def _decoded(self, source: Input, pending: Pending) -> Frame:
         """The frame of a message, once; admitted in the order of stamps."""
-        if reading.frame is None:
-            frame = source.decode(reading, self._settings, self._transforms)
+        if pending.frame is None:
+            frame = source.decode(pending, self._settings, self._transforms)
             # A message without a stamp says nothing about time: the gate must not see it.
             is_identity(self._settings.fixed_frame, frame.frame_id, frame.stamp)
             if source.gate.admit(frame.stamp):
                 self._restart(source)
-            reading.frame = frame
-        return reading.frame
+            pending.frame = frame
+        return pending.frame
 
     def _restart(self, current: Input) -> None:
         """Begin anew after the stamps of ``current`` went back."""
@@ -184,14 +184,14 @@ class Intake:
                 lost = source.unpaired()
                 self._counts.received(source.name, lost)
                 self._counts.dropped(source.name, "restart", count=lost)
-                for reading in source.clear():
-                    reading.counts.dropped(source.name, "restart")
+                for pending in source.clear():
+                    pending.counts.dropped(source.name, "restart")
 
     def _turn(self, time: int) -> int:
         return int((time - self._bag.start_ns) * self._settings.input_rate // 1e9)
 
-    def _deadline(self, reading: Reading) -> int:
-        return reading.arrived + int(self._settings.transform_timeout * 1e9)
+    def _deadline(self, pending: Pending) -> int:
+        return pending.arrived + int(self._settings.transform_timeout * 1e9)
 
 
 def _newest_before(bag: Bag, topic: str, stop_ns: int) -> tuple[int, bytes] | None:
