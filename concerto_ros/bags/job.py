@@ -35,7 +35,7 @@ class Job:
     every: seconds of the bag for each of which the map is labelled once; 0: after every frame;
         None: as often as the parameter ``rate`` says.
     part_seconds: see :class:`~concerto_ros.bags.label.Labeller`.
-    prefix: what the names of the outputs begin with.
+    prefix: what the names of the outputs begin with, up to the last slash.
     """
 
     source: Path
@@ -122,6 +122,8 @@ def _description(
     job: Job, bag: Bag, plan: Plan, pipeline: SemanticPipeline, every: float
 ) -> dict[str, Any]:
     """What the outcome depends on; a run goes on only with parts of the same."""
+    settings = asdict(plan.settings)
+    del settings["device"]  # another one goes on as well
     files = [job.source] if job.source.is_file() else sorted(job.source.iterdir())
     return {
         "bag": {
@@ -132,7 +134,7 @@ def _description(
             "end_ns": bag.end_ns,
         },
         "model": pipeline.model,
-        "settings": asdict(plan.settings),
+        "settings": settings,
         "clouds": [asdict(about) for about in plan.clouds],
         "cameras": [asdict(about) for about in plan.cameras],
         "every": every,

@@ -9,6 +9,7 @@ started again. OUT.json tells what became of every message.
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--prefix",
+        type=_prefix,
         default="/concerto/",
         help="of the topics that are added: labels, pca, classes (default /concerto/)",
     )
@@ -131,6 +133,12 @@ def _report(out: Path, summary: dict[str, Any]) -> str:
         if summary[key]:
             lines.append(f"  {summary[key]} {text}")
     return "\n".join(lines)
+
+
+def _prefix(text: str) -> str:
+    if not re.fullmatch(r"(/[A-Za-z_][A-Za-z0-9_]*)+/?", text):
+        raise argparse.ArgumentTypeError(f"got {text}, wanted a ROS namespace such as /concerto")
+    return text.rstrip("/") + "/"
 
 
 def _seconds(text: str) -> float:
