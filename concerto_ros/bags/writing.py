@@ -89,11 +89,13 @@ class _Copies:
 
 def _definition(connection) -> dict:
     """The definition of a topic's type as the bag has it, else as ROS 2 does."""
-    if connection.msgdef.data and connection.digest:
-        return {"msgdef": connection.msgdef.data, "rihs01": connection.digest}
-    if connection.msgtype in type_store().fielddefs:
+    known = connection.msgtype in type_store().fielddefs
+    if known and not connection.msgdef.data:
         return {"typestore": type_store()}
-    return {"msgdef": connection.msgdef.data, "rihs01": connection.digest or _NO_HASH}
+    digest = connection.digest
+    if not digest:  # a single MCAP file has none
+        digest = type_store().hash_rihs01(connection.msgtype) if known else _NO_HASH
+    return {"msgdef": connection.msgdef.data, "rihs01": digest}
 
 
 def _add_outputs(writer: Writer, prefix: str) -> dict:
