@@ -223,6 +223,13 @@ def test_a_chair_drawn_up_to_a_table_does_not_stand_on_it():
     assert not any(one.on_surface for one in found)
 
 
+def test_a_part_of_the_top_that_is_called_something_else_joins_nothing():
+    patch = block((8, 8, 35), (45, 35, 37), "other")
+    scene = cloud(patch, *TABLE, *boxes_on_the_table())
+    standing = [one for one in find_instances(scene, ROLES, 20) if one.on_surface]
+    assert [one.box.size[2] for one in standing] == pytest.approx([0.12, 0.08], abs=0.021)
+
+
 def test_the_wall_behind_a_table_does_not_stand_on_it():
     scene = cloud(*TABLE, block((0, 40, 0), (60, 41, 80), "wall"))
     (table,) = find_instances(scene, ROLES, 20)

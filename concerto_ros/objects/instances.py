@@ -17,7 +17,13 @@ from concerto_ros.objects.components import (
     neighbour_pairs,
     split_thin,
 )
-from concerto_ros.objects.surfaces import THICKNESS, Surface, find_surface, stands_on
+from concerto_ros.objects.surfaces import (
+    THICKNESS,
+    Surface,
+    belongs_to_top,
+    find_surface,
+    stands_on,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +90,7 @@ def find_instances(cloud: LabelledCloud, roles: ClassRoles, min_voxels: int) -> 
     pairs = neighbour_pairs(index)
     alike = pairs[label[pairs[:, 0]] == label[pairs[:, 1]]]
     tops = _surfaces(points, label, alike, roles, cloud.voxel_size, min_voxels)
-    standing = _standing(points, label, pairs, tops, cloud.voxel_size, min_voxels)
+    standing = _standing(index, points, label, pairs, tops, cloud.voxel_size, min_voxels)
     on_surface = standing >= 0
     thing = np.isin(label, list(roles.things)) & ~on_surface
 
@@ -121,6 +127,7 @@ def _surfaces(
 
 
 def _standing(
+    index: np.ndarray,
     points: np.ndarray,
     label: np.ndarray,
     pairs: np.ndarray,
@@ -131,8 +138,9 @@ def _standing(
     """(V,) for each voxel of a thing on a surface the first row of the thing, -1 elsewhere."""
     standing = np.full(len(points), -1)
     free = np.ones(len(points), bool)
-    for _, rows in tops:
+    for top, rows in tops:
         free[rows] = False
+        free[belongs_to_top(index, points, top, voxel_size)] = False
     for rows in _groups(free, pairs, min_voxels) if tops else ():
         if any(stands_on(points[rows], label[rows], top, voxel_size) for top, _ in tops):
             standing[rows] = rows[0]

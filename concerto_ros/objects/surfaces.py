@@ -15,11 +15,18 @@ LEAST_AREA = 0.04
 #: Of several levels the highest counts that has this share of the voxels of the widest one.
 SHARE_OF_WIDEST = 0.5
 
-#: What lies within so many voxels above the top is taken for the top itself.
-THICKNESS = 0.75
+#: What lies within so many voxels above or below the top is taken for the top itself.
+THICKNESS, DEPTH = 0.75, 1.5
+
+#: What goes on for so many voxels both above and below the top does not end at it.
+THROUGH = 4.0
 
 #: A thing on the top begins within so many voxels above it.
 GAP = 3.0
+
+#: Of the top only so much is seen as the things on it let through: they may stand so many metres
+#: beyond what is seen of it.
+BEYOND = 0.1
 
 #: Share of a thing's voxels that may lie beside the top, and share that may lie below it.
 BESIDE, BELOW = 0.5, 0.1
@@ -43,12 +50,13 @@ class Surface:
     height: float
     outline: np.ndarray
 
-    def covers(self, ground: np.ndarray) -> np.ndarray:
-        """(N,) bool: which of (N, 2) lie within the outline."""
+    def covers(self, ground: np.ndarray, beyond: float = 0.0) -> np.ndarray:
+        """(N,) bool: which of (N, 2) lie within the outline, or ``beyond`` metres round it."""
         inside = np.ones(len(ground), bool)
         for start, end in zip(self.outline, np.roll(self.outline, -1, axis=0), strict=True):
             along, offset = end - start, ground - start
-            inside &= along[0] * offset[:, 1] - along[1] * offset[:, 0] >= -1e-9
+            left = (along[0] * offset[:, 1] - along[1] * offset[:, 0]) / np.hypot(*along)
+            inside &= left >= -beyond - 1e-6
         return inside
 
 
@@ -77,6 +85,28 @@ def find_surface(label: int, points: np.ndarray, voxel_size: float) -> Surface |
     return Surface(label, float(np.median(height[level])), outline)
 
 
+def belongs_to_top(
+    index: np.ndarray, points: np.ndarray, surface: Surface, voxel_size: float
+) -> np.ndarray:
+    """(V,) bool: voxels in the top of a thing, whatever their label.
+
+    index: (V, 3) lattice indices, points: (V, 3) metres. Models often call a part of a table
+    something else; a column of voxels that goes through the top is not meant.
+    """
+    height = (points[:, 2] - surface.height) / voxel_size
+    near = np.flatnonzero(np.abs(height) <= THROUGH)
+    near = near[surface.covers(points[near, :2].astype(np.float64), BEYOND)]
+    height = height[near]
+    _, column = np.unique(index[near, :2], axis=0, return_inverse=True)
+    column = column.reshape(-1)
+    above = np.bincount(column, height > THICKNESS) > 0
+    below = np.bincount(column, height < -DEPTH) > 0
+    through = (above & below)[column]
+    top = np.zeros(len(points), bool)
+    top[near] = (height <= THICKNESS) & (height >= -DEPTH) & ~through
+    return top
+
+
 def stands_on(points: np.ndarray, label: np.ndarray, surface: Surface, voxel_size: float) -> bool:
     """Whether the thing of (N, 3) ``points``, N > 0, stands on this surface.
 
@@ -94,7 +124,7 @@ def stands_on(points: np.ndarray, label: np.ndarray, surface: Surface, voxel_siz
     own = np.mean(label == surface.label) > 0.5
     if own and _length(ground) > AS_LONG * _length(surface.outline):
         return False
-    return bool(np.mean(~surface.covers(ground)) <= BESIDE)
+    return bool(np.mean(~surface.covers(ground, BEYOND)) <= BESIDE)
 
 
 def _length(ground: np.ndarray) -> float:
