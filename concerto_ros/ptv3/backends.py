@@ -21,8 +21,8 @@ from concerto_ros.ptv3.neighbours import find_neighbours
 #: Names a person may choose; ``auto`` is ``triton`` on CUDA where it can be had, else ``torch``.
 BACKENDS = ("auto", "torch", "triton", "spconv")
 
-#: The first Triton whose matrix products can be told their precision.
-_TRITON_VERSION = (3, 0)
+#: The oldest Triton that the kernels were compiled with.
+_TRITON_VERSION = (3, 3)
 
 
 class BackendError(ValueError):
@@ -90,7 +90,7 @@ def _why_no_triton() -> str:
         return f"triton cannot be imported ({error})"
     version = tuple(int(part) for part in triton.__version__.split(".")[:2])
     if version < _TRITON_VERSION:
-        return f"triton is {triton.__version__}, wanted 3.0 or newer"
+        return f"triton is {triton.__version__}, wanted 3.3 or newer"
     return ""
 
 
