@@ -1,6 +1,14 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Object encoders: check them against reference outputs."""
+"""Object encoders: train them, judge them, use them on files, check them against the reference.
+
+concerto-ros objects train full DATA --layout modelnet40_h5 --checkpoint recon_pretrain.pth
+concerto-ros objects evaluate svm DATA --layout modelnet40_h5 --checkpoint recon_pretrain.pth
+concerto-ros objects embed mug.ply chair.pcd           what they are, by the encoder in the box
+concerto-ros objects train demo                        the encoder in the box
+concerto-ros objects benchmark                         the table of docs/objects.md
+concerto-ros objects verify golden/objects             reference outputs
+"""
 
 from __future__ import annotations
 
@@ -8,12 +16,18 @@ import argparse
 import math
 from pathlib import Path
 
-HELP = "object encoders: check them against reference outputs"
+from concerto_ros.cli import objects_learn, objects_use
+
+HELP = "object encoders: train, evaluate, embed, verify"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """One subcommand each."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    objects_learn.add_train(actions)
+    objects_use.add_evaluate(actions)
+    objects_use.add_embed(actions)
+    objects_learn.add_benchmark(actions)
     command = actions.add_parser(
         "verify",
         help="run reference cases and compare",

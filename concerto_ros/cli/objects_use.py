@@ -1,0 +1,166 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""``concerto-ros objects evaluate`` and ``embed``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from concerto_ros.cli.objects_learn import add_data_arguments, keywords_of
+
+PROTOCOLS = {
+    "classify": "the answers of the encoder's own head",
+    "svm": "a linear SVM on the frozen encoder's features",
+    "few-shot": "w-way s-shot on ten folds",
+    "zero-shot": "classes by their names, with a file of vectors of a text encoder",
+}
+
+
+def add_evaluate(actions) -> None:
+    """One subcommand per protocol."""
+    parser = actions.add_parser("evaluate", help="judge an object encoder by a protocol")
+    protocols = parser.add_subparsers(dest="protocol", required=True, metavar="PROTOCOL")
+    for name, text in PROTOCOLS.items():
+        protocol = protocols.add_parser(name, help=text, description=f"Score {text}.")
+        add_data_arguments(protocol)
+        protocol.set_defaults(action_run=run_evaluate)
+        if name == "few-shot":
+            protocol.add_argument("--way", type=int, default=5, help="classes (default 5)")
+            protocol.add_argument("--shot", type=int, default=10, help="examples (default 10)")
+            protocol.add_argument(
+                "--method",
+                default="svm",
+                choices=("svm", "full", "mlp3", "linear"),
+                help="a linear SVM, or fine-tuning as published (default svm)",
+            )
+            protocol.add_argument("--epochs", type=int, help="default: as published")
+        if name == "zero-shot":
+            protocol.add_argument(
+                "--words", type=Path, help="vectors of the class names (default: by open_clip)"
+            )
+
+
+def add_embed(actions) -> None:
+    """Features, and where there is a head the answers, for files of single objects."""
+    parser = actions.add_parser(
+        "embed",
+        help="what objects in files are, and their features",
+        description="Each file holds one object, in metres with z up.",
+    )
+    parser.add_argument("clouds", nargs="+", type=Path, help=".ply, .pcd, .npz, .las or .laz")
+    parser.add_argument("--checkpoint", default="demo", help="default: the encoder in the box")
+    parser.add_argument("--keyword", action="append", default=[], metavar="NAME=VALUE",
+                        help="what the file does not tell, see docs/objects.md")  # fmt: skip
+    parser.add_argument("--out", type=Path, help="write the features to this .npz")
+    parser.set_defaults(action_run=run_embed)
+
+
+def run_evaluate(arguments: argparse.Namespace) -> int:
+    """Score and print."""
+    from concerto_ros.cli.evaluate import device_of
+    from concerto_ros.learning.objects import embedding, few_shot, linear_svm
+    from concerto_ros.learning.objects.layouts import read_objects
+    from concerto_ros.learning.objects.models import load_for, to_fine_tune
+    from concerto_ros.learning.objects.recipes import recipe_for, svm_recipe
+    from concerto_ros.learning.objects.scores import Score, class_table
+
+    layout, where = arguments.layout, {"device": device_of(arguments.device)}
+    test = read_objects(layout, arguments.data, "test")
+    options = keywords_of(arguments)
+    words = arguments.protocol == "zero-shot"
+    encoder = load_for(arguments.checkpoint, layout, options, words=words)
+    if arguments.protocol == "few-shot":
+        train = read_objects(layout, arguments.data, "train")
+        chosen = few_shot.folds(train, test, arguments.way, arguments.shot, seed=arguments.seed)
+        if arguments.method == "svm":
+            spread = few_shot.few_shot_svm(
+                encoder, chosen, svm_recipe(encoder.name, layout), **where
+            )
+        else:
+            recipe = recipe_for(encoder.name, arguments.method, layout, few_shot=True)
+            if arguments.epochs is not None:
+                recipe = recipe.shortened(arguments.epochs)
+            encoder = to_fine_tune(
+                arguments.checkpoint, layout, arguments.method, len(test.classes),
+                options=options, seed=arguments.seed,
+            )  # fmt: skip
+            spread = few_shot.few_shot_fine_tuned(
+                encoder, chosen, recipe, method=arguments.method, seed=arguments.seed,
+                on_fold=lambda value: print(f"fold: {100 * value:.1f} %", flush=True), **where,
+            )  # fmt: skip
+        print(f"{arguments.way}-way {arguments.shot}-shot, {few_shot.FOLDS} folds: {spread}")
+        return 0
+    where["progress"] = True
+    if arguments.protocol == "svm":
+        train = read_objects(layout, arguments.data, "train")
+        recipe = svm_recipe(encoder.name, layout)
+        score = linear_svm.linear_svm(encoder, train, test, recipe, **where)
+    elif arguments.protocol == "classify":
+        guesses = embedding.classify_objects(encoder, test, **where).argmax(1)
+        score = Score.of(guesses, test.labels, len(test.classes))
+    else:
+        guesses = _by_words(encoder, test, arguments.words, layout, where)
+        score = Score.of(guesses, test.labels, len(test.classes))
+    print(class_table(score, test.classes))
+    print(
+        f"{arguments.protocol}, {encoder.name} on {test.name}: {100 * score.accuracy:.2f} % of"
+        f" {len(test)} objects, {100 * score.class_mean:.2f} % as the mean of classes"
+    )
+    return 0
+
+
+def _by_words(encoder, test, words: Path | None, layout: str, where: dict):
+    """(S,) answers by the names of the classes."""
+    import torch
+
+    from concerto_ros.learning.objects.embedding import embed_words
+    from concerto_ros.learning.objects.recipes import TEXT_RATIOS
+    from concerto_ros.objects.text_encoder import load_text_encoder
+    from concerto_ros.objects.vocabulary import Vocabulary, read_vocabulary
+    from concerto_ros.objects.zero_shot import SCANOBJECTNN_CLASSES, name_alone, prompts
+
+    recon = encoder.name == "recon"
+    ratio = TEXT_RATIOS.get(layout) if recon else None
+    embedded = torch.from_numpy(embed_words(encoder, test, text_ratio=ratio, **where))
+    if words is not None:
+        vocabulary = read_vocabulary(words, test.classes)
+    else:
+        # ReCon's protocol asks about the misspelt name.
+        names = SCANOBJECTNN_CLASSES if recon and len(test.classes) == 15 else test.classes
+        encode = load_text_encoder(encoder.name)
+        vocabulary = Vocabulary.of_words(names, encode, prompts if recon else name_alone)
+    return vocabulary.scores(encoder.cpu(), embedded).argmax(1).numpy()
+
+
+def run_embed(arguments: argparse.Namespace) -> int:
+    """Print what each object is and write the features."""
+    import numpy as np
+    import torch
+
+    from concerto_ros.cloud.files import read_cloud
+    from concerto_ros.objects import load_object_encoder
+
+    encoder = load_object_encoder(arguments.checkpoint, **keywords_of(arguments))
+    frames = [read_cloud(path) for path in arguments.clouds]
+    batch = torch.stack([encoder.prepare(frame.points, frame.colors) for frame in frames])
+    with torch.inference_mode():
+        features = encoder.embed(batch).numpy()
+        sure = encoder.classify(batch).softmax(1) if encoder.classes else None
+    for place, path in enumerate(arguments.clouds):
+        if sure is None:
+            print(f"{path}: {encoder.feature_channels} features")
+            continue
+        best = sure[place].topk(min(3, encoder.classes))
+        names = encoder.class_names or tuple(map(str, range(encoder.classes)))
+        shown = [
+            f"{names[label]} {100 * share:.0f} %"
+            for share, label in zip(best.values.tolist(), best.indices.tolist(), strict=True)
+        ]
+        print(f"{path}: {', '.join(shown)}")
+    if arguments.out is not None:
+        arguments.out.parent.mkdir(parents=True, exist_ok=True)
+        names = np.array([str(path) for path in arguments.clouds])
+        np.savez(arguments.out, names=names, features=features)
+        print(f"wrote {arguments.out}")
+    return 0

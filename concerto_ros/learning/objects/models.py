@@ -1,0 +1,104 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Encoders as protocols want them, and files of what was trained."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from concerto_ros.learning.checkpoints import write_file
+from concerto_ros.learning.objects.fine_tune import renew_head, trained_parameters
+from concerto_ros.learning.objects.recipes import benchmark_of
+from concerto_ros.objects.any2point import from_source
+from concerto_ros.objects.encoder import DEMO, NAMES, ObjectEncoder, load_object_encoder
+from concerto_ros.objects.recon import FORMS, ReCon
+
+
+def load_for(
+    path: str | os.PathLike,
+    layout: str,
+    options: Mapping[str, Any] | None = None,
+    *,
+    words: bool = False,
+) -> ObjectEncoder:
+    """An encoder for a data set: what its file does not tell is as published for that benchmark.
+
+    options: keywords that go before that. words: for zero-shot. Raises ValueError as
+    ``load_object_encoder``.
+    """
+    options = dict(options or {})
+    encoder = load_object_encoder(path, **options)
+    more = published_form(encoder.name, layout, words=words)
+    if os.fspath(path) == DEMO or not more or options.keys() & more.keys():
+        return encoder
+    return load_object_encoder(path, **more, **options)
+
+
+def published_form(encoder: str, layout: str, *, words: bool = False) -> dict[str, Any]:
+    """Keywords of ``load_object_encoder`` for the benchmark of a data set; words: in zero-shot."""
+    benchmark = benchmark_of(layout)
+    if encoder == "recon" and words and benchmark in ("objects", "hardest"):
+        groups, size = (32, 128) if layout.endswith("obj_only") else (64, 64)
+        return {"points": FORMS[15][0], "groups": groups, "group_size": size}
+    if encoder == "recon" and benchmark in ("objects", "hardest"):
+        points, groups = FORMS[15]
+        return {"points": points, "groups": groups}
+    if encoder == "i2p_mae" and benchmark != "other":
+        return {"benchmark": benchmark}
+    return {}
+
+
+def to_fine_tune(
+    path: str | os.PathLike,
+    layout: str,
+    method: str,
+    classes: int,
+    *,
+    variant: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    seed: int = 0,
+) -> ObjectEncoder:
+    """An encoder with a new head for ``classes``, by ``seed``.
+
+    variant: of Any2Point; ``path`` is then the file of the model that lends its transformer.
+    """
+    with torch.random.fork_rng([]):
+        torch.manual_seed(seed)
+        if variant is not None:
+            return from_source(variant, path, classes=classes, **dict(options or {}))
+        encoder = load_for(path, layout, options)
+        if encoder.name == "i2p_mae" and "benchmark" not in dict(options or {}):
+            # Pre-training files are read for the linear SVM unless told otherwise.
+            more = published_form("i2p_mae", layout) or {"benchmark": "modelnet40"}
+            encoder = load_object_encoder(path, **more, **dict(options or {}))
+        joined = benchmark_of(layout) in ("objects", "hardest")
+        renew_head(encoder, classes, method, joined=joined)
+    return encoder
+
+
+def count_trained(encoder: ObjectEncoder, method: str) -> str:
+    """How many numbers a method trains, in words."""
+    total = sum(value.numel() for value in encoder.parameters())
+    sizes = {name: value.numel() for name, value in trained_parameters(encoder, method).items()}
+    heads = ("head.", "cls_head_finetune.")
+    head = sum(size for name, size in sizes.items() if name.startswith(heads))
+    return (
+        f"trains {sum(sizes.values()) - head:,} numbers beside the head and {head:,} in it,"
+        f" of {total:,}"
+    )
+
+
+def save_object_encoder(path: Path, encoder: ObjectEncoder, class_names: tuple[str, ...]) -> None:
+    """Write a fine-tuned encoder as the official files are, with the names of its classes.
+
+    ``load_object_encoder`` reads it back, with the keywords that the first file took.
+    """
+    is_recon = isinstance(encoder, ReCon)
+    state = encoder.published_state() if is_recon else encoder.state_dict()
+    state = {name: value.detach().cpu().clone() for name, value in state.items()}
+    write_file(path, {"base_model": state, NAMES: list(class_names)})

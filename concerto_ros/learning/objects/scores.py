@@ -1,0 +1,96 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""How many objects were named right."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class Score:
+    """Of a data set's objects, and of its classes.
+
+    matrix: (K, K + 1) counts, true class (row) against answer (column); the last is none of them.
+    """
+
+    matrix: np.ndarray
+
+    @classmethod
+    def of(cls, guesses: np.ndarray, labels: np.ndarray, classes: int) -> Score:
+        """From (S,) answers and (S,) labels. An answer beyond the classes counts as wrong.
+
+        Raises ValueError where there is nothing to score.
+        """
+        if guesses.shape != labels.shape or not len(labels):
+            raise ValueError(f"{guesses.shape} answers to {labels.shape} objects, wanted one each")
+        beyond = np.where(guesses < classes, guesses, classes)
+        table = np.bincount(labels * (classes + 1) + beyond, minlength=classes * (classes + 1))
+        return cls(table.reshape(classes, classes + 1))
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the objects that are right."""
+        return float(self.matrix.diagonal().sum() / self.matrix.sum())
+
+    @property
+    def of_class(self) -> np.ndarray:
+        """(K,) share of each class's objects that are right; NaN where there are none."""
+        count = self.matrix.sum(1)
+        right = np.where(count > 0, self.matrix.diagonal(), np.nan)
+        return right / np.maximum(count, 1)
+
+    @property
+    def class_mean(self) -> float:
+        """Mean of :attr:`of_class` over the classes that occur."""
+        return float(np.nanmean(self.of_class))
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Accuracies of several folds."""
+
+    values: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        return float(np.mean(self.values))
+
+    @property
+    def deviation(self) -> float:
+        """Standard deviation over the folds, as published (divided by their number)."""
+        return float(np.std(self.values))
+
+    def __str__(self) -> str:
+        return f"{100 * self.mean:.1f} ± {100 * self.deviation:.1f} %"
+
+
+def write_between(document: Path, mark: str, text: str) -> None:
+    """Put ``text`` into a document between the lines ``<!-- mark: begin -->`` and ``end``.
+
+    Raises ValueError where the document does not have them.
+    """
+    begin, end = (f"<!-- {mark}: {place} -->" for place in ("begin", "end"))
+    content = Path(document).read_text(encoding="utf-8")
+    if begin not in content or end not in content:
+        raise ValueError(f"{document} has no lines {begin} and {end} to write between")
+    before, after = content.split(begin)[0], content.split(end)[1]
+    Path(document).write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}", encoding="utf-8")
+
+
+def class_table(score: Score, classes: Sequence[str]) -> str:
+    """Markdown: each class that occurs, how many of its objects are right, what else they were."""
+    lines = ["| class | right | of | most often taken for |", "| --- | ---: | ---: | --- |"]
+    names = (*classes, "no class")
+    for label, row in enumerate(score.matrix):
+        if not row.sum():
+            continue
+        wrong = np.where(np.arange(len(row)) == label, 0, row)
+        other = f"{names[wrong.argmax()]} ({wrong.max()})" if wrong.any() else ""
+        share = 100 * score.of_class[label]
+        lines.append(f"| {classes[label]} | {share:.1f} % | {row.sum()} | {other} |")
+    return "\n".join(lines)
