@@ -30,7 +30,7 @@ from concerto_ros.settings import Settings, SettingsError
 
 SECOND = 1_000_000_000
 STEP = SECOND // 10
-DEADLINE = 120.0
+DEADLINE = 300.0
 
 
 def header(frame, time=0):

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
@@ -125,7 +126,7 @@ def _description(
     settings = asdict(plan.settings)
     del settings["device"]  # another one goes on as well
     files = [job.source] if job.source.is_file() else sorted(job.source.iterdir())
-    return {
+    description = {
         "bag": {
             "name": job.source.name,
             "bytes": sum(file.stat().st_size for file in files),
@@ -141,6 +142,7 @@ def _description(
         "part_seconds": job.part_seconds,
         "prefix": job.prefix,
     }
+    return json.loads(json.dumps(description))  # as it is read back from a file
 
 
 def _check_topics(job: Job, bag: Bag) -> None:

@@ -27,12 +27,13 @@ class Work:
     """``.NAME.parts`` beside the bag NAME that is to be written.
 
     Everything in it appears by a rename after it was written and synchronised: a kill at any
-    moment leaves a part whole or not there. ``run`` describes the run that the parts belong to.
+    moment leaves a part whole or not there. ``run`` describes the run that the parts belong to,
+    in plain values as JSON gives them back.
     """
 
     def __init__(self, out: Path, run: dict[str, Any]):
         self._out = out
-        self._run = json.loads(json.dumps(run))  # as it is read back
+        self._run = run
         self._folder = out.with_name(f".{out.name}.parts")
 
     @contextmanager
