@@ -43,6 +43,7 @@ ROSDEP_KEYS = {
 #: Used where they are installed, and never missed.
 OPTIONAL = {
     "flash_attn", "h5py", "laspy", "open_clip", "ray", "sklearn", "spconv", "torch_scatter",
+    "triton",
 }  # fmt: skip
 
 

@@ -75,8 +75,8 @@ def choose_backend(name: str, device: torch.device) -> Backend:
         reason = reason or "it wants a CUDA device"
     if reason:
         raise BackendError(
-            f"backend {name} cannot be had on {device}: {reason}; use auto or torch, or install "
-            "the extra [cuda] on a machine with an NVIDIA GPU"
+            f"backend {name} cannot be had on {device}: {reason}; use auto or torch"
+            + ("" if name == "triton" else ", or install the extra [cuda]")
         )
     return _triton() if name == "triton" else _spconv()
 
