@@ -57,6 +57,7 @@ def publishing() -> list[float]:
         points=random.random((POINTS, 3), np.float32),
         label=random.integers(0, len(labels), POINTS, np.uint8),
         confidence=random.random(POINTS, np.float32),
+        entropy=random.random(POINTS, np.float32),
         pca_rgb=np.zeros((POINTS, 3), np.uint8),
         classes=labels.classes,
         model="",

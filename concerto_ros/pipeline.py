@@ -12,14 +12,14 @@ import logging
 import threading
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from concerto_ros.cloud.frame import Frame
-from concerto_ros.cloud.grid_sampling import LATTICE_LIMIT, find_keys, pack
+from concerto_ros.cloud.grid_sampling import pack
+from concerto_ros.cloud.label_fusion import LabelFusion, normalised_entropy
 from concerto_ros.cloud.model_input import (
     HeldOrigin,
     ModelInput,
@@ -30,7 +30,9 @@ from concerto_ros.cloud.voxel_map import Insertion, Snapshot, VoxelMap
 from concerto_ros.halving import Halving, Values
 from concerto_ros.heads.linear import LinearHead
 from concerto_ros.heads.pca import PcaColors
-from concerto_ros.labels import UNLABELLED, LabelSet, SemanticClass
+from concerto_ros.labels import UNLABELLED, LabelSet
+from concerto_ros.map_file import StoredMap
+from concerto_ros.prediction import Prediction
 from concerto_ros.ptv3 import Encoder, load_encoder
 from concerto_ros.ptv3.backends import BackendError, choose_backend
 from concerto_ros.ptv3.checkpoint import DEMO
@@ -46,32 +48,6 @@ OUTPUTS = ("labels", "pca")
 PCA_CONCAT_LEVELS = 2
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, eq=False)
-class Prediction:
-    """What the models say about each of N points.
-
-    Attributes
-    ----------
-    points: (N, 3) float32, metres.
-    label: (N,) uint8, position in ``classes``; 255 where unlabelled.
-    confidence: (N,) float32 in [0, 1], softmax probability of ``label``; 0 where unlabelled.
-    pca_rgb: (N, 3) uint8, the features' principal components as colours; zeros if not asked for.
-    classes: the label set, in label order.
-    model: encoder and head in words; says "untrained" where the weights are random.
-    stamp: nanoseconds, the newest frame among the points.
-    stage_ms: milliseconds of each stage, in the order in which they ran.
-    """
-
-    points: np.ndarray
-    label: np.ndarray
-    confidence: np.ndarray
-    pca_rgb: np.ndarray
-    classes: tuple[SemanticClass, ...]
-    model: str
-    stamp: int
-    stage_ms: dict[str, float]
 
 
 class SemanticPipeline:
@@ -95,6 +71,7 @@ class SemanticPipeline:
         self._map_lock = threading.Lock()
         self._held = HeldOrigin()
         self._pca = PcaColors()
+        self._fusion = self._new_fusion()
         self._features = GraphedFeatures(encoder)
         self._halving = Halving()
 
@@ -159,43 +136,74 @@ class SemanticPipeline:
             return self._map.insert(frame, frame.origin if robot is None else robot)
 
     def clear(self) -> None:
-        """Forget every frame, the held origin and the colours."""
+        """Forget every frame, the held origin, the colours and the labels."""
         with self._map_lock:
             self._map.clear()
             self._held = HeldOrigin()
             self._pca = PcaColors()
+            self._fusion = self._new_fusion()
 
     def memory(self) -> dict[str, torch.Tensor]:
         """What :meth:`infer` carries from one map to the next, beside the map itself.
 
-        A pipeline that was told to :meth:`remember` it goes on with the same origin and colours.
+        A pipeline that was told to :meth:`remember` it goes on with the same origin, colours and
+        fused labels.
         """
-        held, colors = self._held.state(), self._pca.state()
-        return {f"held.{name}": value for name, value in held.items()} | {
-            f"colors.{name}": value for name, value in colors.items()
+        return {
+            f"{prefix}.{name}": value
+            for prefix, part in self._carried().items()
+            for name, value in part.state().items()
         }
 
     def remember(self, memory: Mapping[str, torch.Tensor]) -> None:
         """Go on from the :meth:`memory` of another run."""
-        for prefix, part in (("held.", self._held), ("colors.", self._pca)):
+        for prefix, part in self._carried().items():
             part.restore(
                 {
-                    name.removeprefix(prefix): value
+                    name.removeprefix(f"{prefix}."): value
                     for name, value in memory.items()
-                    if name.startswith(prefix)
+                    if name.startswith(f"{prefix}.")
                 }
             )
+
+    def _carried(self) -> dict[str, HeldOrigin | PcaColors | LabelFusion]:
+        parts = {"held": self._held, "colors": self._pca, "fusion": self._fusion}
+        return {name: part for name, part in parts.items() if part is not None}
 
     def snapshot(self) -> Snapshot:
         """The map as it is now; later frames do not change it."""
         with self._map_lock:
             return self._map.snapshot()
 
+    def replace_map(self, stored: StoredMap) -> None:
+        """Hold the voxels of ``stored`` and no others; their labels are made anew.
+
+        Raises SettingsError where it has another voxel size or fixed frame.
+        """
+        for name in ("voxel_size", "fixed_frame"):
+            own, other = getattr(self.settings, name), getattr(stored, name)
+            if own != other:
+                raise SettingsError(f"{name}: the map has {other!r}, wanted {own!r} as here")
+        with self._map_lock:
+            self._map.put(
+                stored.index,
+                stored.points,
+                stored.colors,
+                stored.has_color,
+                stored.normals,
+                stored.toward,
+            )
+            self._held = HeldOrigin()
+            self._fusion = self._new_fusion()
+
     # Inference ---------------------------------------------------------------------------------
 
     def infer(self, snapshot: Snapshot, outputs: Collection[str] = OUTPUTS) -> Prediction:
-        """Label the voxels of a non-empty ``snapshot``; ``outputs`` names what is wanted."""
-        return self._predict(snapshot, self._held, self._pca, outputs)
+        """Label the voxels of a non-empty ``snapshot``; ``outputs`` names what is wanted.
+
+        Labels are fused with those of earlier snapshots (parameter ``fusion.seconds``).
+        """
+        return self._predict(snapshot, self._held, self._pca, outputs, self._fusion)
 
     def segment(
         self,
@@ -236,18 +244,8 @@ class SemanticPipeline:
         by_voxel = self._predict(snapshot, None, PcaColors(), OUTPUTS)
 
         row = np.full(len(points), -1)
-        row[finite] = _rows_of(seen, snapshot)
-        unseen = row < 0
-        return Prediction(
-            points=points,
-            label=np.where(unseen, UNLABELLED, by_voxel.label[row]).astype(np.uint8),
-            confidence=np.where(unseen, 0, by_voxel.confidence[row]).astype(np.float32),
-            pca_rgb=np.where(unseen[:, None], 0, by_voxel.pca_rgb[row]).astype(np.uint8),
-            classes=by_voxel.classes,
-            model=by_voxel.model,
-            stamp=0,
-            stage_ms=by_voxel.stage_ms,
-        )
+        row[finite] = snapshot.rows_of(seen)
+        return by_voxel.at(points, row)
 
     @torch.inference_mode()
     def _predict(
@@ -256,6 +254,7 @@ class SemanticPipeline:
         held: HeldOrigin | None,
         pca: PcaColors,
         outputs: Collection[str],
+        fusion: LabelFusion | None = None,
     ) -> Prediction:
         watch = Stopwatch()
         if self.settings.estimate_normals:
@@ -270,12 +269,16 @@ class SemanticPipeline:
         size = len(snapshot.points)
         label = np.full(size, UNLABELLED, np.uint8)
         confidence = np.zeros(size, np.float32)
+        entropy = np.ones(size, np.float32)
         pca_rgb = np.zeros((size, 3), np.uint8)
         if "scores" in values:
             with watch("labels"):
-                best = values["scores"].float().softmax(dim=1).max(dim=1)
+                scores = values["scores"].float()
+                chance = fusion(snapshot, scores) if fusion else scores.log_softmax(dim=1)
+                best = chance.max(dim=1)
                 label = best.indices.to(torch.uint8).cpu().numpy()
-                confidence = best.values.cpu().numpy()
+                confidence = best.values.exp().cpu().numpy()
+                entropy = normalised_entropy(chance).cpu().numpy()
         if "pca" in values:
             with watch("pca"):
                 pca_rgb = pca.colors(values["pca"], pack(snapshot.index))
@@ -283,6 +286,7 @@ class SemanticPipeline:
             points=snapshot.points,
             label=label,
             confidence=confidence,
+            entropy=entropy,
             pca_rgb=pca_rgb,
             classes=self.labels.classes,
             model=self.model,
@@ -308,6 +312,10 @@ class SemanticPipeline:
             with watch("pca"):
                 values["pca"] = pyramid.upcast(PCA_CONCAT_LEVELS)
         return values
+
+    def _new_fusion(self) -> LabelFusion | None:
+        seconds = self.settings.fusion.seconds
+        return LabelFusion(seconds) if seconds else None
 
     def _new_map(self, max_voxels: int, radius: float | None = None) -> VoxelMap:
         settings = self.settings
@@ -344,14 +352,6 @@ def _checked_cloud(points, colors, normals):
         None if colors is None else np.clip(np.nan_to_num(colors), 0, 255).astype(np.uint8),
         None if normals is None else np.nan_to_num(np.asarray(normals, np.float32)),
     )
-
-
-def _rows_of(points: np.ndarray, snapshot: Snapshot) -> np.ndarray:
-    """The row of the voxel each point lies in; -1 where the snapshot has none."""
-    index = np.floor(points.astype(np.float64) / snapshot.voxel_size)
-    inside = (np.abs(index) < LATTICE_LIMIT).all(axis=1)
-    keys = pack(np.where(inside[:, None], index, 0))
-    return np.where(inside, find_keys(pack(snapshot.index), keys), -1)
 
 
 def _device(name: str) -> torch.device:

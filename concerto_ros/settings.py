@@ -10,7 +10,7 @@ from the same object.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import Field, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import yaml
 
 from concerto_ros.cloud.model_input import PRESETS
 from concerto_ros.object_settings import ObjectSettings
+from concerto_ros.output_settings import FilterSettings, FusionSettings, LabelSettings
 from concerto_ros.setting import Setting, SettingsError, setting
 
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
@@ -140,6 +141,10 @@ class Settings:
         200_000, "ceiling of the map; the farthest voxels leave first", low=1, high=20_000_000
     )
 
+    map_directory: str = setting(
+        "", "where ~/save_map and ~/load_map keep maps; empty: they are refused"
+    )
+
     # Model
     checkpoint: str = setting("demo", "encoder: demo, an official name or a file", required=True)
     head: str = setting(
@@ -171,6 +176,15 @@ class Settings:
         5.0, "most inferences a second", unit="Hz", low=0.01, high=100.0, live=True
     )
 
+    # Label fusion
+    fusion: FusionSettings = field(default_factory=FusionSettings)
+
+    # Outputs
+    labels: LabelSettings = field(default_factory=LabelSettings)
+    filters: tuple[str, ...] = setting(
+        (), "names of the clouds under ~/filtered, each with the classes it holds; [''] means none"
+    )
+
     # Objects
     objects: ObjectSettings = field(default_factory=ObjectSettings)
 
@@ -181,14 +195,8 @@ class Settings:
                     entry.name, getattr(self, entry.name), entry.default
                 )
                 object.__setattr__(self, entry.name, checked)
-        names = self.clouds + self.cameras
-        for name in names:
-            if not name.isidentifier():
-                raise SettingsError(
-                    f"clouds, cameras: got the name {name!r}, wanted letters, digits and _"
-                )
-        if len(set(names)) < len(names):
-            raise SettingsError(f"clouds, cameras: got {list(names)}, wanted each name only once")
+        _check_names("clouds, cameras", self.clouds + self.cameras)
+        _check_names("filters", self.filters)
         if self.max_range and self.max_range <= self.min_range:
             raise SettingsError(
                 f"max_range: got {self.max_range:g} m, wanted more than min_range,"
@@ -214,13 +222,16 @@ class Settings:
 
     def changed(self, values: Mapping[str, Any]) -> Settings:
         """The same settings with those of ``{name: value}`` changed; unknown names are refused."""
-        own, objects = {}, {}
+        own: dict[str, Any] = {}
+        grouped: dict[str, dict[str, Any]] = {}
         for name, value in values.items():
             if name not in DEFAULTS:
                 raise SettingsError(f"{name}: unknown parameter, wanted one of {sorted(DEFAULTS)}")
             group, _, key = name.rpartition(".")
-            (objects if group == OBJECTS else own)[key] = value
-        return replace(self, objects=replace(self.objects, **objects), **own)
+            (grouped.setdefault(group, {}) if group else own)[key] = value
+        for group, changes in grouped.items():
+            own[group] = replace(getattr(self, group), **changes)
+        return replace(self, **own)
 
     @classmethod
     def from_config(cls, path: str | Path) -> Settings:
@@ -242,12 +253,16 @@ class Settings:
 #: Parameters that a file may hold for the node and that are no business of the pipeline.
 NODE_ONLY = frozenset({"autostart", "use_sim_time"})
 
-#: The group of :class:`~concerto_ros.object_settings.ObjectSettings`.
-OBJECTS = "objects"
+#: Settings with a name of their own, whose parameters are ``<name>.<key>``.
+GROUPS: dict[str, type] = {
+    "fusion": FusionSettings,
+    "labels": LabelSettings,
+    "objects": ObjectSettings,
+}
 
 _ABOUT: dict[str, Setting] = {}
 DEFAULTS: dict[str, Any] = {}
-for _kind, _prefix in ((Settings, ""), (ObjectSettings, f"{OBJECTS}.")):
+for _prefix, _kind in [("", Settings), *((f"{name}.", kind) for name, kind in GROUPS.items())]:
     for _entry in fields(_kind):
         if "setting" in _entry.metadata:
             _ABOUT[_prefix + _entry.name] = _entry.metadata["setting"]
@@ -259,11 +274,14 @@ def about(name: str) -> Setting:
     return _ABOUT[name]
 
 
-def input_settings(kind: type[CloudInput] | type[CameraInput]) -> Iterator[tuple[str, Setting]]:
-    """``(name, description)`` of the parameters that each input of this kind has."""
-    for entry in fields(kind):
-        if "setting" in entry.metadata:
-            yield entry.name, entry.metadata["setting"]
+#: Parameters that name things, and the kind of thing; each has ``<parameter>.<name>.<key>``.
+NAMED: dict[str, type] = {"clouds": CloudInput, "cameras": CameraInput, "filters": FilterSettings}
+
+
+def settings_of(group: str) -> list[Field]:
+    """The parameters of each thing that the parameter ``group`` names; [] where it names none."""
+    kind = NAMED.get(group)
+    return [] if kind is None else [e for e in fields(kind) if "setting" in e.metadata]
 
 
 def read_parameters(path: str | Path) -> Iterator[tuple[str, Any]]:
@@ -284,6 +302,16 @@ def _flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
             yield from _flatten(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value
+
+
+def _check_names(parameter: str, names: tuple[str, ...]) -> None:
+    for name in names:
+        if not (name.isidentifier() and name.isascii()):
+            raise SettingsError(
+                f"{parameter}: got the name {name!r}, wanted letters, digits and _"
+            )
+    if len(set(names)) < len(names):
+        raise SettingsError(f"{parameter}: got {list(names)}, wanted each name only once")
 
 
 def _own_grid_size(checkpoint: str) -> float | None:

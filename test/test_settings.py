@@ -16,14 +16,13 @@ from concerto_ros.resources import share_path
 from concerto_ros.settings import (
     BACKENDS,
     DEFAULTS,
+    NAMED,
     NODE_ONLY,
-    CameraInput,
-    CloudInput,
     Settings,
     SettingsError,
     about,
-    input_settings,
     read_parameters,
+    settings_of,
 )
 
 SHIPPED = share_path("config/perception.yaml")
@@ -52,8 +51,8 @@ def test_the_shipped_file_says_live_where_it_is():
 def test_the_readme_documents_every_parameter():
     readme = Path(__file__).parents[1] / "README.md"
     text = readme.read_text()
-    keys = [key for kind in (CloudInput, CameraInput) for key, _ in input_settings(kind)]
-    missing = [name for name in [*DEFAULTS, *keys] if f"`{name}`" not in text and name not in text]
+    keys = [f"{group}.<name>.{entry.name}" for group in NAMED for entry in settings_of(group)]
+    missing = [name for name in [*DEFAULTS, *keys] if f"`{name}`" not in text]
     assert not missing
 
 

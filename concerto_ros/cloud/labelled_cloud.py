@@ -55,6 +55,16 @@ def pack_labels(
     )
 
 
+def pack_labels_for_autoware(
+    points: np.ndarray, label: np.ndarray, confidence: np.ndarray, entropy: np.ndarray
+) -> PackedCloud:
+    """``x y z class_id probability entropy``, 21 bytes: the layout of autoware_ptv3.
+
+    ``points`` (N, 3) metres, ``label`` (N,) uint8, ``confidence`` and ``entropy`` (N,) float32.
+    """
+    return pack_cloud(points, class_id=label, probability=confidence, entropy=entropy)
+
+
 def pack_colors(points: np.ndarray, rgb: np.ndarray) -> PackedCloud:
     """``x y z rgb`` of (N, 3) ``points`` and (N, 3) uint8 ``rgb``."""
     return pack_cloud(points, rgb=packed_rgb(rgb))

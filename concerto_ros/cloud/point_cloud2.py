@@ -12,7 +12,7 @@ import numpy as np
 from concerto_ros.cloud.frame import Frame, InputError
 from concerto_ros.cloud.message import attribute, data_bytes, stamp_ns, text, unsigned
 
-__all__ = ["decode_point_cloud", "point_cloud_fields", "stamp_ns"]
+__all__ = ["all_points", "decode_point_cloud", "point_cloud_fields", "stamp_ns"]
 
 #: sensor_msgs/PointField datatype constants and the numpy types they stand for.
 DATATYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 8: "f8"}
@@ -103,6 +103,20 @@ def point_cloud_fields(message: Any) -> dict[str, np.ndarray]:
     InputError("malformed"): the layout contradicts itself or the data is too short for it.
     """
     return _views(message, ())
+
+
+def all_points(message: Any) -> np.ndarray:
+    """(height * width, 3) float32 in the message's order, whatever is not finite included.
+
+    Raises
+    ------
+    InputError: ``malformed``, ``unsupported`` or ``no_xyz``.
+    """
+    fields = _views(message, XYZ)
+    missing = [name for name in XYZ if name not in fields]
+    if missing:
+        raise InputError("no_xyz", f"the cloud has no field {', '.join(missing)}")
+    return _columns(fields, XYZ)
 
 
 def _views(message: Any, wanted: Iterable[str]) -> dict[str, np.ndarray]:

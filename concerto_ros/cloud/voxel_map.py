@@ -12,7 +12,14 @@ import numpy as np
 import torch
 
 from concerto_ros.cloud.frame import Frame
-from concerto_ros.cloud.grid_sampling import FrameVoxels, grid_sample, pack, unpack
+from concerto_ros.cloud.grid_sampling import (
+    LATTICE_LIMIT,
+    FrameVoxels,
+    find_keys,
+    grid_sample,
+    pack,
+    unpack,
+)
 from concerto_ros.cloud.key_table import KeyTable
 from concerto_ros.cloud.normals import neighbourhood_normals
 
@@ -25,6 +32,8 @@ _FRACTION, _COLOR, _NORMAL, _TOWARD = slice(0, 3), slice(3, 6), slice(6, 9), sli
 _COUNT, _COLOR_COUNT, _COLUMNS = 12, 13, 14
 
 _NEVER = np.iinfo(np.int64).min
+#: The stamp of voxels put into a map that has seen no frame yet.
+_BEFORE = _NEVER + 1
 
 
 @dataclass(frozen=True)
@@ -62,6 +71,7 @@ class Snapshot:
     normals: (V, 3) float32 unit vectors, zeros where unknown.
     toward: (V, 3) float32 unit vectors from the voxel to the sensors that saw it.
     stamps: (V,) int64, nanoseconds, when the voxel was last seen.
+    since: (V,) int64, nanoseconds, the frame with which the voxel came into the map.
     stamp: nanoseconds, newest frame in the map; 0 before the first.
     robot: (3,) float64, metres, where the robot was at ``stamp``.
     voxel_size: metres.
@@ -75,6 +85,7 @@ class Snapshot:
     normals: np.ndarray
     toward: np.ndarray
     stamps: np.ndarray
+    since: np.ndarray
     stamp: int
     robot: np.ndarray
     voxel_size: float
@@ -87,6 +98,16 @@ class Snapshot:
 
     def __len__(self) -> int:
         return len(self.index)
+
+    def rows_of(self, points: np.ndarray) -> np.ndarray:
+        """(N,) the row of the voxel that each of ``points`` (N, 3), metres, lies in.
+
+        -1 where the map has none, and for points that are not finite.
+        """
+        index = np.floor(points.astype(np.float64) / self.voxel_size)
+        inside = ((index >= -LATTICE_LIMIT) & (index < LATTICE_LIMIT)).all(axis=1)
+        keys = pack(np.where(inside[:, None], index, 0))
+        return np.where(inside, find_keys(pack(self.index), keys), -1)
 
     def with_normals(self) -> Snapshot:
         """The same map with missing normals filled from the neighbourhood of their voxels.
@@ -145,6 +166,7 @@ class VoxelMap:
         self._keys = np.zeros(self.max_voxels, dtype=np.int64)
         self._sums = torch.zeros(self.max_voxels, _COLUMNS)
         self._stamps = np.empty(self.max_voxels, dtype=np.int64)
+        self._since = np.zeros(self.max_voxels, dtype=np.int64)
         self._free = np.empty(self.max_voxels, dtype=np.int64)
         self.clear()
 
@@ -201,6 +223,32 @@ class VoxelMap:
             evicted=evicted,
         )
 
+    def put(
+        self,
+        index: np.ndarray,
+        points: np.ndarray,
+        colors: np.ndarray,
+        has_color: np.ndarray,
+        normals: np.ndarray,
+        toward: np.ndarray,
+    ) -> None:
+        """Hold these voxels and no others, arrays as in a :class:`Snapshot`, indices distinct.
+
+        Each counts as one reading, made with the newest frame; in a map without frames, with the
+        first that comes. Time goes on as before. Raises ``ValueError`` for more than
+        ``max_voxels``.
+        """
+        _require(len(index) <= self.max_voxels, "index", len(index), f"<= {self.max_voxels} rows")
+        self._release(np.flatnonzero(self._stamps > _NEVER))
+        newest = self.newest_stamp
+        rows = self._admit(pack(index), _BEFORE if newest is None else newest)
+        sums = np.zeros((len(rows), _COLUMNS), np.float32)
+        fraction = points.astype(np.float64) / self.voxel_size - index
+        sums[:, _FRACTION] = np.clip(fraction, 0.0, 1.0)
+        sums[:, _COLOR], sums[:, _COLOR_COUNT] = colors, has_color
+        sums[:, _NORMAL], sums[:, _TOWARD], sums[:, _COUNT] = normals, toward, 1.0
+        self._sums[torch.from_numpy(rows)] = torch.from_numpy(sums)
+
     def snapshot(self) -> Snapshot:
         """What is in the window and the radius now, as arrays of their own."""
         used = np.flatnonzero(self._stamps > _NEVER)
@@ -224,6 +272,7 @@ class VoxelMap:
             normals=unit_vectors(sums[:, _NORMAL]),
             toward=unit_vectors(sums[:, _TOWARD]),
             stamps=self._stamps[rows],
+            since=self._since[rows],
             stamp=self.newest_stamp or 0,
             robot=self._robot.copy(),
             voxel_size=self.voxel_size,
@@ -237,6 +286,8 @@ class VoxelMap:
         if not self._frame_stamps or stamp >= self._frame_stamps[-1]:
             self._robot = np.array(robot, dtype=np.float64)
         stamps = self._frame_stamps
+        if not stamps:
+            self._stamps[self._stamps == _BEFORE] = stamp
         bisect.insort(stamps, stamp)
         self._oldest = stamps[-1] - self._window
         if 0 < self._window_frames <= len(stamps):
@@ -271,6 +322,7 @@ class VoxelMap:
         expired = stamps < self._oldest
         self._stamps[rows] = np.maximum(stamps, stamp)
         restarted = rows[expired]
+        self._since[restarted] = stamp
         self._sums[torch.from_numpy(restarted)] = 0.0
         return len(restarted)
 
@@ -280,7 +332,7 @@ class VoxelMap:
         rows = self._free[self._free_count : self._free_count + len(keys)]
         self._table.insert(keys, rows.astype(np.int32))
         self._keys[rows] = keys
-        self._stamps[rows] = stamp
+        self._stamps[rows] = self._since[rows] = stamp
         self._sums[torch.from_numpy(rows)] = 0.0
         return rows
 

@@ -15,7 +15,14 @@ from typing import BinaryIO
 
 import torch
 
-_TYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I64": torch.int64}
+_TYPES = {
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "I64": torch.int64,
+    "I32": torch.int32,
+    "U8": torch.uint8,
+}
 _NAMES = {kind: name for name, kind in _TYPES.items()}
 
 #: No header of ours is longer; a damaged length must not make us read gigabytes.
@@ -72,7 +79,8 @@ def write_tensors(path: Path, tensors: dict[str, torch.Tensor], metadata: dict[s
     parts, end = [], 0
     for name in sorted(tensors):
         value = tensors[name].detach().cpu().contiguous()
-        raw = value.reshape(-1).view(torch.uint8).numpy().tobytes()
+        # An empty tensor has no bytes that could be viewed.
+        raw = value.reshape(-1).view(torch.uint8).numpy().tobytes() if value.numel() else b""
         place = [end, end + len(raw)]
         header[name] = {
             "dtype": _NAMES[value.dtype],

@@ -57,7 +57,7 @@ def status_message(report: Report, model: Model, head: Header) -> PerceptionStat
 
 
 def diagnostics(node: str, state: str, report: Report | None, model: Model | None):
-    """One DiagnosticStatus for each task: state, every input, model, inference."""
+    """One DiagnosticStatus for each task: state, every input, model, inference, ..."""
     entries = [_status(f"{node}: state", DiagnosticStatus.OK, state)]
     if report is None or model is None:
         return entries
@@ -66,6 +66,7 @@ def diagnostics(node: str, state: str, report: Report | None, model: Model | Non
     entries.append(_model_status(f"{node}: model", model))
     entries.append(_inference_status(f"{node}: inference", report))
     entries.append(_object_status(f"{node}: objects", report))
+    entries.append(_output_status(f"{node}: outputs", report))
     return entries
 
 
@@ -131,6 +132,13 @@ def _object_status(name: str, report: Report) -> DiagnosticStatus:
         return _status(name, DiagnosticStatus.ERROR, text, values)
     text = f"{report.objects} objects" if report.object_passes else "not asked for"
     return _status(name, DiagnosticStatus.OK, text, values)
+
+
+def _output_status(name: str, report: Report) -> DiagnosticStatus:
+    values = {f"not sent: {topic}": count for topic, count in report.withheld.items()}
+    if report.time - report.last_withheld < RECENT:
+        return _status(name, DiagnosticStatus.ERROR, report.withholding, values)
+    return _status(name, DiagnosticStatus.OK, "nothing is withheld", values)
 
 
 def _status(name: str, level: bytes, message: str, values=None) -> DiagnosticStatus:

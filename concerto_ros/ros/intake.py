@@ -8,17 +8,19 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
-from concerto_ros.cloud.frame import Frame, InputError
+from concerto_ros.cloud.frame import Frame, InputError, Reading
 from concerto_ros.cloud.transform_tree import TransformUnavailable
+from concerto_ros.map_file import StoredMap
 from concerto_ros.pipeline import SemanticPipeline
 from concerto_ros.reading import check_used, is_identity, place
 from concerto_ros.ros.sources import Pending, Source
 from concerto_ros.ros.statistics import Statistics
 from concerto_ros.ros.transforms import Transforms
-from concerto_ros.ros.worker import Worker
+from concerto_ros.ros.worker import Requests, Worker
 from concerto_ros.settings import Settings
 
 #: How often a waiting frame asks for its transform again, seconds.
@@ -51,6 +53,9 @@ class Intake(Worker):
         self._log = logger
         self._introduced: set[str] = set()
         self._clock_went_back = threading.Event()
+        self._requests = Requests()
+        #: The newest message in the map, where ``labels.points`` wants it.
+        self.newest: Reading | None = None
 
     def start(self) -> None:
         """Begin with an empty map."""
@@ -70,9 +75,43 @@ class Intake(Worker):
         self._clock_went_back.set()
         self._wake.set()
 
+    def reset(self) -> Future:
+        """Forget the map and what was inferred from it; the result is True once that is done."""
+        return self._between_frames(self._forget)
+
+    def load(self, stored: StoredMap) -> Future:
+        """Hold the voxels of ``stored`` and no others; the result is True once that is done.
+
+        Or the exception of :meth:`SemanticPipeline.replace_map`.
+        """
+
+        def replace() -> None:
+            self._pipeline.replace_map(stored)
+            self.newest = None
+            self._on_fused()
+
+        return self._between_frames(replace)
+
+    def _between_frames(self, work: Callable[[], None]) -> Future:
+        done = self._requests.new(work)
+        self._wake.set()
+        return done
+
     def _run(self) -> None:
+        try:
+            self._work()
+        finally:
+            self._requests.close()
+
+    def _work(self) -> None:
         while not self._stop.is_set():
             self._wake.clear()
+            for done, work in self._requests.take():
+                try:
+                    work()
+                    done.set_result(True)
+                except Exception as error:
+                    done.set_exception(error)
             if self._clock_went_back.is_set():
                 self._clock_went_back.clear()
                 self._restart("the ROS clock went back")
@@ -89,6 +128,7 @@ class Intake(Worker):
             frame = self._decoded(source, pending)
             with pending.watch("transform"):
                 placed, robot = place(frame, self._settings(), self._transforms)
+                reading = self._reading(source, pending)
             with pending.watch("insert"):
                 insertion = self._pipeline.insert(placed, robot)
             check_used(insertion, frame)
@@ -99,6 +139,7 @@ class Intake(Worker):
                 frame.stamp,
                 pending.watch.milliseconds,
             )
+            self.newest = reading
             source.pending = None
             self._on_fused()
         except TransformUnavailable as error:
@@ -138,6 +179,19 @@ class Intake(Worker):
             pending.frame = frame
         return pending.frame
 
+    def _reading(self, source: Source, pending: Pending) -> Reading | None:
+        """The newest message once that of ``source`` is in the map."""
+        settings, frame = self._settings(), pending.frame
+        if settings.labels.points != "input":
+            return None
+        if self.newest is not None and frame.stamp < self.newest.stamp:
+            return self.newest
+        there = self._transforms.lookup(settings.fixed_frame, frame.frame_id, frame.stamp)
+        points, shape = source.own_points(pending)
+        return Reading(
+            points, shape, frame.stamp, frame.frame_id, there.rotation, there.translation
+        )
+
     def _say_what_is_missing(self, frame: Frame) -> None:
         """Once for each input: a model trained with colour and normals is worse without."""
         if frame.source in self._introduced:
@@ -155,7 +209,7 @@ class Intake(Worker):
     def _restart(self, why: str, current: Source | None = None) -> None:
         """Begin anew after time went back, with the message of ``current`` if there is one."""
         self._log.warning(f"{why}: map, transforms and pairing cleared")
-        self._pipeline.clear()
+        self._forget()
         self._transforms.clear()
         self._statistics.restarted()
         for source in self._sources:
@@ -163,6 +217,10 @@ class Intake(Worker):
                 lost = (source.pending is not None) + (source.take() is not None)
                 source.clear()
                 self._statistics.dropped(source.name, "restart", why, count=lost)
+
+    def _forget(self) -> None:
+        self._pipeline.clear()
+        self.newest = None
 
     def _drop(self, source: Source, reason: str, text: str) -> bool:
         """Give up the message at the head of ``source``; whether that was logged."""

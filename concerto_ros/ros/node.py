@@ -16,25 +16,20 @@ from rclpy.duration import Duration
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import Image, PointCloud2
+from sensor_msgs.msg import Image
 
-from concerto_ros.cloud.voxel_map import Snapshot
+from concerto_ros.class_filter import ClassFilter
 from concerto_ros.memory import release_unused_memory
 from concerto_ros.msg import PerceptionStatus, SemanticClasses
 from concerto_ros.objects.finder import Findings, ObjectFinder
-from concerto_ros.pipeline import Prediction, SemanticPipeline
+from concerto_ros.pipeline import SemanticPipeline
+from concerto_ros.ros.cloud_outputs import CloudOutputs
 from concerto_ros.ros.diagnostics import Model, diagnostics, status_message
-from concerto_ros.ros.inference import Inference
+from concerto_ros.ros.inference import Inference, Labelled
 from concerto_ros.ros.intake import Intake
 from concerto_ros.ros.object_outputs import ObjectOutputs
 from concerto_ros.ros.objects import ObjectStage, make_finder
-from concerto_ros.ros.outputs import (
-    classes_message,
-    header,
-    image_message,
-    labels_message,
-    pca_message,
-)
+from concerto_ros.ros.outputs import classes_message, header, image_message
 from concerto_ros.ros.parameters import AUTOSTART, Parameters
 from concerto_ros.ros.sources import OVERRIDABLE, Source, open_sources
 from concerto_ros.ros.statistics import Statistics
@@ -76,7 +71,7 @@ class PerceptionNode(LifecycleNode):
         self._object_outputs: ObjectOutputs | None = None
         self._model: Model | None = None
         self._state = "unconfigured"
-        self._cloud_outputs: dict = {}
+        self._cloud_outputs: CloudOutputs | None = None
         self._status_output = self._classes_output = self._legend_output = None
         self._diagnostics_output = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         # On a steady clock: the node reports also while /clock stands still.
@@ -129,6 +124,7 @@ class PerceptionNode(LifecycleNode):
             self._statistics,
             self._wanted_outputs,
             self._due,
+            lambda: None if self._intake is None else self._intake.newest,
             self._publish,
             self.get_logger(),
         )
@@ -189,9 +185,9 @@ class PerceptionNode(LifecycleNode):
         self._service_change_state.callback = answer
 
     def _configure(self) -> None:
-        clouds, cameras = self._ros_parameters.read()
+        named = self._ros_parameters.read()
         settings = self._ros_parameters.settings
-        if not clouds and not cameras:
+        if not named["clouds"] and not named["cameras"]:
             self.get_logger().warning("no input: set clouds or cameras")
         self._pipeline = SemanticPipeline.from_settings(settings, download=False)
         self._pipeline.warm_up()
@@ -206,16 +202,15 @@ class PerceptionNode(LifecycleNode):
             f"model {self._model.name} on {self._model.device}, {self._model.precision},"
             f" backend {self._model.backend}"
         )
+        labels = self._pipeline.labels
+        filters = [ClassFilter.of(entry, labels) for entry in named["filters"]]
         self._finder, object_model = make_finder(self._pipeline, settings.objects)
         self._transforms = listen(self)
-        self._sources = open_sources(self, clouds, cameras, settings)
+        self._sources = open_sources(self, named["clouds"], named["cameras"], settings)
         overridable = {"qos_overriding_options": OVERRIDABLE}
-        self._cloud_outputs = {
-            name: self.create_lifecycle_publisher(
-                PointCloud2, f"~/{name}", CLOUD_QOS, **overridable
-            )
-            for name in ("labels", "pca")
-        }
+        self._cloud_outputs = CloudOutputs(
+            self, CLOUD_QOS, labels.palette, filters, self._transforms, **overridable
+        )
         self._classes_output = self.create_lifecycle_publisher(
             SemanticClasses, "~/classes", LATCHED_QOS, **overridable
         )
@@ -250,15 +245,14 @@ class PerceptionNode(LifecycleNode):
                 self.destroy_subscription(subscription)
         if self._transforms is not None:
             self._transforms.close()
-        outputs = [*self._cloud_outputs.values(), self._classes_output, self._legend_output]
-        for publisher in (*outputs, self._status_output):
+        for publisher in (self._classes_output, self._legend_output, self._status_output):
             if publisher is not None:
                 self.destroy_lifecycle_publisher(publisher)
-        if self._object_outputs is not None:
-            self._object_outputs.destroy()
-        self._cloud_outputs = {}
+        for outputs in (self._cloud_outputs, self._object_outputs):
+            if outputs is not None:
+                outputs.destroy()
         self._status_output = self._classes_output = self._legend_output = None
-        self._object_outputs = self._finder = None
+        self._cloud_outputs = self._object_outputs = self._finder = None
         self._sources, self._transforms, self._pipeline = (), None, None
         self._statistics = self._model = None
         release_unused_memory()
@@ -278,9 +272,9 @@ class PerceptionNode(LifecycleNode):
     def _wanted_outputs(self) -> list[str]:
         if not self.context.ok():  # interrupted: the publishers are gone before the threads
             return []
-        wanted = [
-            name for name, output in self._cloud_outputs.items() if output.get_subscription_count()
-        ]
+        wanted = self._cloud_outputs.listened()
+        if self._ros_parameters.settings.fusion.always:
+            wanted.append("fusion")
         if self._ros_parameters.settings.objects.enabled or self._object_outputs.listened():
             wanted.append("objects")
         return wanted
@@ -289,25 +283,21 @@ class PerceptionNode(LifecycleNode):
         """Objects alone are no reason to label a map before their time."""
         return set(wanted) != {"objects"} or self._objects.due
 
-    def _publish(
-        self,
-        snapshot: Snapshot,
-        prediction: Prediction,
-        wanted: Collection[str],
-        watch: Stopwatch,
-    ) -> None:
-        head = header(self._ros_parameters.settings.fixed_frame, prediction.stamp)
+    def _publish(self, labelled: Labelled, wanted: Collection[str], watch: Stopwatch) -> None:
+        prediction = labelled.prediction
         with watch("publish"):
             if "objects" in wanted:
-                self._objects.offer(snapshot, prediction)
-            if "labels" in wanted:
-                palette = self._pipeline.labels.palette
-                self._cloud_outputs["labels"].publish(labels_message(prediction, palette, head))
-            if "pca" in wanted:
-                self._cloud_outputs["pca"].publish(pca_message(prediction, head))
+                self._objects.offer(labelled.snapshot, prediction)
+            self._cloud_outputs.publish(
+                labelled, self._ros_parameters.settings, wanted, self._withhold
+            )
         latency_ms = (self.get_clock().now().nanoseconds - prediction.stamp) / 1e6
         self._statistics.inferred(len(prediction.points), latency_ms, watch.milliseconds)
         self._publish_status()
+
+    def _withhold(self, topic: str, why: str) -> None:
+        if self._statistics.withheld(topic, why):
+            self.get_logger().warning(f"~/{topic} is not sent: {why}")
 
     def _publish_objects(self, findings: Findings) -> None:
         self._object_outputs.publish(findings, self._ros_parameters.settings.fixed_frame)

@@ -16,6 +16,7 @@ from concerto_ros.cloud.labelled_cloud import (
     pack_cloud,
     pack_colors,
     pack_labels,
+    pack_labels_for_autoware,
 )
 from concerto_ros.labels import LabelSet
 from concerto_ros.msg import SemanticClass, SemanticClasses
@@ -28,11 +29,19 @@ def header(frame_id: str, stamp: int) -> Header:
     return Header(frame_id=frame_id, stamp=Time(sec=seconds, nanosec=nanoseconds))
 
 
-def labels_message(prediction: Prediction, palette: np.ndarray, head: Header) -> PointCloud2:
-    """``x y z rgb label confidence``: PCL's PointXYZRGBL, and the confidence after it."""
-    return _point_cloud(
-        head, pack_labels(prediction.points, prediction.label, prediction.confidence, palette)
-    )
+def labels_message(
+    prediction: Prediction, palette: np.ndarray, head: Header, layout: str = "pcl"
+) -> PointCloud2:
+    """``x y z rgb label confidence``: PCL's PointXYZRGBL, and the confidence after it.
+
+    With ``layout`` "autoware" ``x y z class_id probability entropy``.
+    """
+    points, label, confidence = prediction.points, prediction.label, prediction.confidence
+    if layout == "autoware":
+        cloud = pack_labels_for_autoware(points, label, confidence, prediction.entropy)
+    else:
+        cloud = pack_labels(points, label, confidence, palette)
+    return _point_cloud(head, cloud)
 
 
 def pca_message(prediction: Prediction, head: Header) -> PointCloud2:

@@ -19,13 +19,12 @@ from rclpy.parameter import Parameter
 
 from concerto_ros.settings import (
     DEFAULTS,
-    CameraInput,
-    CloudInput,
+    NAMED,
     Setting,
     Settings,
     SettingsError,
     about,
-    input_settings,
+    settings_of,
 )
 
 AUTOSTART = "autostart"
@@ -52,7 +51,8 @@ class Parameters:
         )
         for name, default in DEFAULTS.items():
             self._declare(name, default, about(name))
-        self._declare_inputs(self._value("clouds"), self._value("cameras"))
+        for group in NAMED:
+            self._declare_named(group, self._value(group))
         node.add_on_set_parameters_callback(self._on_set)
         node.add_post_set_parameters_callback(self._on_changed)
 
@@ -61,14 +61,19 @@ class Parameters:
         """The settings in force, presets filled in."""
         return self._settings
 
-    def read(self) -> tuple[list[CloudInput], list[CameraInput]]:
-        """Take over the present values; the inputs they name, or :class:`SettingsError`."""
+    def read(self) -> dict[str, list[Any]]:
+        """Take over the present values; what they name, or :class:`SettingsError`.
+
+        The inputs and outputs come by the parameter that lists them: clouds, cameras, filters.
+        """
         settings = Settings.from_mapping({name: self._value(name) for name in DEFAULTS})
-        self._declare_inputs(settings.clouds, settings.cameras)
-        clouds = [self._input(CloudInput, "clouds", name) for name in settings.clouds]
-        cameras = [self._input(CameraInput, "cameras", name) for name in settings.cameras]
+        named = {}
+        for group in NAMED:
+            names = getattr(settings, group)
+            self._declare_named(group, names)
+            named[group] = [self._named(group, name) for name in names]
         self._settings = settings.with_preset()
-        return clouds, cameras
+        return named
 
     def _value(self, name: str) -> Any:
         value = self._node.get_parameter(name).value
@@ -99,28 +104,25 @@ class Parameters:
             descriptor.integer_range = []
             self._node.declare_parameter(name, value, descriptor)
 
-    def _declare_inputs(self, clouds: Any, cameras: Any) -> None:
-        for group, kind, names in (
-            ("clouds", CloudInput, clouds),
-            ("cameras", CameraInput, cameras),
-        ):
-            if not isinstance(names, (list, tuple)):
-                continue  # read() refuses it by name
-            for name in names:
-                if not isinstance(name, str) or not name.isidentifier():
-                    continue
-                for key, setting in input_settings(kind):
-                    full = f"{group}.{name}.{key}"
-                    if not self._node.has_parameter(full):
-                        self._declare(full, "", setting)
+    def _declare_named(self, group: str, names: Any) -> None:
+        if not isinstance(names, (list, tuple)):
+            return  # read() refuses it by name
+        for name in names:
+            if not isinstance(name, str) or not name.isidentifier():
+                continue
+            for entry in settings_of(group):
+                full = f"{group}.{name}.{entry.name}"
+                if not self._node.has_parameter(full):
+                    self._declare(full, entry.default, entry.metadata["setting"])
 
-    def _input(self, kind: type, group: str, name: str) -> Any:
+    def _named(self, group: str, name: str) -> Any:
         values = {}
-        for key, setting in input_settings(kind):
-            full = f"{group}.{name}.{key}"
+        for entry in settings_of(group):
+            full = f"{group}.{name}.{entry.name}"
             value = self._node.get_parameter(full).value
-            values[key] = setting.checked(full, value, "")
-        return kind(name, **values)
+            value = entry.default if value is None else value
+            values[entry.name] = entry.metadata["setting"].checked(full, value, entry.default)
+        return NAMED[group](name, **values)
 
     def _on_set(self, parameters: list[Parameter]) -> SetParametersResult:
         try:
@@ -156,9 +158,8 @@ class Parameters:
     def _setting(name: str) -> tuple[Setting | None, Any]:
         if name in DEFAULTS:
             return about(name), DEFAULTS[name]
-        group, _, rest = name.partition(".")
-        for kind, kind_group in ((CloudInput, "clouds"), (CameraInput, "cameras")):
-            keys = dict(input_settings(kind))
-            if group == kind_group and rest.rpartition(".")[2] in keys:
-                return keys[rest.rpartition(".")[2]], ""
+        group, _, key = name.partition(".")
+        for entry in settings_of(group):
+            if entry.name == key.rpartition(".")[2]:
+                return entry.metadata["setting"], entry.default
         return None, None

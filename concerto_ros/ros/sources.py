@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from rclpy.node import Node
 from rclpy.qos import QoSPolicyKind, qos_profile_sensor_data
 from rclpy.qos_overriding_options import QoSOverridingOptions
@@ -17,6 +18,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 
 from concerto_ros.cloud.frame import REASONS, Frame, InputError
 from concerto_ros.cloud.pairing import StampPairer
+from concerto_ros.cloud.point_cloud2 import all_points
 from concerto_ros.cloud.stamps import StampGate
 from concerto_ros.reading import decode_cloud, decode_pair, is_rectified
 from concerto_ros.ros.statistics import Statistics
@@ -100,6 +102,13 @@ class Source(ABC):
             self._statistics.dropped(self.name, "superseded")
         wake()
 
+    def own_points(self, pending: Pending) -> tuple[np.ndarray, tuple[int, int]]:
+        """(N, 3) float32 points of a decoded message in its own order, and its height and width.
+
+        Of a depth image only the pixels with a reading in range.
+        """
+        return pending.frame.points, (1, len(pending.frame))
+
     @abstractmethod
     def decode(self, pending: Pending, settings: Settings, transforms: Transforms) -> Frame:
         """The frame of a message, in the sensor's own frame.
@@ -117,6 +126,10 @@ class CloudSource(Source):
 
     def decode(self, pending: Pending, settings: Settings, transforms: Transforms) -> Frame:
         return decode_cloud(pending.message, self.name, settings, pending.watch)
+
+    def own_points(self, pending: Pending) -> tuple[np.ndarray, tuple[int, int]]:
+        message = pending.message
+        return all_points(message), (message.height, message.width)
 
 
 class CameraSource(Source):

@@ -51,6 +51,9 @@ class Report:
     objects_not_encoded: int
     last_object_failure: float
     object_failure: str
+    withheld: Counter[str]
+    last_withheld: float
+    withholding: str
     stamp: int
     time: float
 
@@ -78,6 +81,9 @@ class Statistics:
         self._objects = self._object_passes = self._object_failures = self._not_encoded = 0
         self._last_object_failure = -math.inf
         self._object_failure = ""
+        self._withheld: Counter[str] = Counter()
+        self._last_withheld = -math.inf
+        self._withholding = ""
         self._stamp = 0
 
     def received(self, source: str, count: int = 1) -> None:
@@ -151,6 +157,18 @@ class Statistics:
             self._object_failure = text
             return due
 
+    def withheld(self, topic: str, why: str) -> bool:
+        """A cloud was not sent on ``topic``; whether that is due to be logged."""
+        with self._lock:
+            now = time.monotonic()
+            due = now - self._logged.get((topic, "withheld"), -math.inf) >= LOG_PERIOD
+            if due:
+                self._logged[topic, "withheld"] = now
+            self._withheld[topic] += 1
+            self._last_withheld = now
+            self._withholding = f"~/{topic} is not sent: {why}"
+            return due
+
     def restarted(self) -> None:
         """Time began again: stamps start afresh, the counts go on."""
         with self._lock:
@@ -186,6 +204,9 @@ class Statistics:
                 objects_not_encoded=self._not_encoded,
                 last_object_failure=self._last_object_failure,
                 object_failure=self._object_failure,
+                withheld=Counter(self._withheld),
+                last_withheld=self._last_withheld,
+                withholding=self._withholding,
                 stamp=self._stamp,
                 time=time.monotonic(),
             )

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
+from concurrent.futures import Future
+from typing import Any
 
 
 class Worker(ABC):
@@ -36,3 +38,38 @@ class Worker(ABC):
     @abstractmethod
     def _run(self) -> None:
         """The body of the thread."""
+
+
+class Requests:
+    """Calls that wait for what a worker does next."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waiting: list[tuple[Future, Any]] = []
+        self._closed = False
+
+    def __bool__(self) -> bool:
+        return bool(self._waiting)
+
+    def new(self, request: Any = None) -> Future:
+        """Wait from now on for ``request``; the result is None where the worker ends first."""
+        future: Future = Future()
+        with self._lock:
+            if not self._closed:
+                self._waiting.append((future, request))
+                return future
+        future.set_result(None)
+        return future
+
+    def take(self) -> list[tuple[Future, Any]]:
+        """Those that wait, for the worker to answer, and what for."""
+        with self._lock:
+            taken, self._waiting = self._waiting, []
+        return taken
+
+    def close(self) -> None:
+        """Answer None to those that wait and to all that come."""
+        with self._lock:
+            self._closed = True
+        for future, _ in self.take():
+            future.set_result(None)

@@ -1,0 +1,108 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The clouds that come out: labels, feature colours, and what planners asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from rclpy.lifecycle import LifecycleNode
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import PointCloud2
+
+from concerto_ros.class_filter import ClassFilter
+from concerto_ros.cloud.frame import InputError, Reading
+from concerto_ros.cloud.transform_tree import TransformUnavailable
+from concerto_ros.prediction import Prediction
+from concerto_ros.ros.inference import Labelled
+from concerto_ros.ros.outputs import header, labels_message, pca_message
+from concerto_ros.ros.transforms import Transforms
+from concerto_ros.settings import Settings
+
+#: Takes the topic of a cloud that is not sent, and why.
+Withheld = Callable[[str, str], None]
+
+
+class CloudOutputs:
+    """Publishers of ``~/labels``, ``~/pca`` and ``~/filtered/<name>`` for each of ``filters``."""
+
+    def __init__(
+        self,
+        node: LifecycleNode,
+        qos: QoSProfile,
+        palette: np.ndarray,
+        filters: Sequence[ClassFilter],
+        transforms: Transforms,
+        **options: Any,
+    ):
+        self._node = node
+        self._palette = palette
+        self._filters = {f"filtered/{entry.name}": entry for entry in filters}
+        self._transforms = transforms
+        self._publishers = {
+            topic: node.create_lifecycle_publisher(PointCloud2, f"~/{topic}", qos, **options)
+            for topic in ("labels", "pca", *self._filters)
+        }
+
+    def listened(self) -> list[str]:
+        """The topics that somebody subscribes to."""
+        return [
+            topic
+            for topic, publisher in self._publishers.items()
+            if publisher.get_subscription_count()
+        ]
+
+    def publish(
+        self, labelled: Labelled, settings: Settings, wanted: Collection[str], withheld: Withheld
+    ) -> None:
+        """Send the topics in ``wanted``; the map is in the fixed frame."""
+        prediction, frame = labelled.prediction, settings.fixed_frame
+        head, layout = header(frame, prediction.stamp), settings.labels.layout
+        if "labels" in wanted and settings.labels.points == "voxels":
+            self._send("labels", labels_message(prediction, self._palette, head, layout))
+        elif "labels" in wanted and labelled.reading is not None:
+            self._send("labels", self._labels_of(labelled.reading, labelled, layout))
+        if "pca" in wanted:
+            self._send("pca", pca_message(prediction, head))
+        for topic, chosen in self._filters.items():
+            if topic in wanted:
+                try:
+                    message = self._filtered(chosen, prediction, frame, layout)
+                except (TransformUnavailable, InputError) as error:
+                    withheld(topic, str(error))
+                else:
+                    self._send(topic, message)
+
+    def _labels_of(self, reading: Reading, labelled: Labelled, layout: str) -> PointCloud2:
+        """The message's own points, each with the label of its voxel."""
+        rows = labelled.snapshot.rows_of(reading.placed())
+        prediction = labelled.prediction.at(reading.points, rows)
+        head = header(reading.frame_id, reading.stamp)
+        message = labels_message(prediction, self._palette, head, layout)
+        message.height, message.width = reading.shape
+        message.row_step = message.point_step * message.width
+        message.is_dense = bool(np.isfinite(reading.points).all())
+        return message
+
+    def _filtered(
+        self, chosen: ClassFilter, prediction: Prediction, frame: str, layout: str
+    ) -> PointCloud2:
+        kept = prediction.where(chosen.passes(prediction.label, prediction.confidence))
+        target = chosen.frame or frame
+        moved = self._transforms.lookup(target, frame, prediction.stamp)
+        if target != frame:
+            points = kept.points @ moved.rotation.T + moved.translation
+            kept = replace(kept, points=points.astype(np.float32))
+        return labels_message(kept, self._palette, header(target, prediction.stamp), layout)
+
+    def _send(self, topic: str, message: PointCloud2) -> None:
+        self._publishers[topic].publish(message)
+
+    def destroy(self) -> None:
+        """Take the publishers back."""
+        for publisher in self._publishers.values():
+            self._node.destroy_lifecycle_publisher(publisher)
+        self._publishers = {}
