@@ -226,8 +226,16 @@ def test_a_chair_drawn_up_to_a_table_does_not_stand_on_it():
 def test_a_part_of_the_top_that_is_called_something_else_joins_nothing():
     patch = block((8, 8, 35), (45, 35, 37), "other")
     scene = cloud(patch, *TABLE, *boxes_on_the_table())
-    standing = [one for one in find_instances(scene, ROLES, 20) if one.on_surface]
+    table, *standing = find_instances(scene, ROLES, 20)
     assert [one.box.size[2] for one in standing] == pytest.approx([0.12, 0.08], abs=0.021)
+    assert all(one.on_surface for one in standing)
+    assert names(table) == ["table", "other"]
+
+
+def test_the_lowest_voxels_of_a_thing_may_lie_in_the_top():
+    box = block((10, 10, 36), (18, 16, 44), "other")
+    _, found = find_instances(cloud(box, *TABLE), ROLES, 20)
+    assert found.on_surface and found.box.size[2] == pytest.approx(0.14)
 
 
 def test_the_wall_behind_a_table_does_not_stand_on_it():

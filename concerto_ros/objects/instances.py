@@ -90,11 +90,11 @@ def find_instances(cloud: LabelledCloud, roles: ClassRoles, min_voxels: int) -> 
     pairs = neighbour_pairs(index)
     alike = pairs[label[pairs[:, 0]] == label[pairs[:, 1]]]
     tops = _surfaces(points, label, alike, roles, cloud.voxel_size, min_voxels)
-    standing = _standing(index, points, label, pairs, tops, cloud.voxel_size, min_voxels)
+    standing, label = _standing(index, points, label, pairs, tops, cloud.voxel_size, min_voxels)
     on_surface = standing >= 0
     thing = np.isin(label, list(roles.things)) & ~on_surface
 
-    alike = alike[thing[alike].all(axis=1)]
+    alike = pairs[(label[pairs[:, 0]] == label[pairs[:, 1]]) & thing[pairs].all(axis=1)]
     part = np.where(on_surface, standing, connected_components(len(rows), alike))
     pairs = pairs[(thing | on_surface)[pairs].all(axis=1)]
     within = pairs[part[pairs[:, 0]] == part[pairs[:, 1]]]
@@ -134,17 +134,30 @@ def _standing(
     tops: list[tuple[Surface, np.ndarray]],
     voxel_size: float,
     min_voxels: int,
-) -> np.ndarray:
-    """(V,) for each voxel of a thing on a surface the first row of the thing, -1 elsewhere."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """What stands on the tops, and labels with which the tops are whole.
+
+    Returns (V,) for each voxel of a thing on a surface a row of the thing, -1 elsewhere, and (V,)
+    labels in which patches of a top have the label of the top.
+    """
     standing = np.full(len(points), -1)
     free = np.ones(len(points), bool)
+    whole = label.copy()
     for top, rows in tops:
         free[rows] = False
-        free[belongs_to_top(index, points, top, voxel_size)] = False
+        patch = free & belongs_to_top(index, points, top, voxel_size)
+        free[patch] = False
+        whole[patch] = top.label
     for rows in _groups(free, pairs, min_voxels) if tops else ():
         if any(stands_on(points[rows], label[rows], top, voxel_size) for top, _ in tops):
             standing[rows] = rows[0]
-    return standing
+    # The lowest voxels of a thing lie in the top: those of another label below its others are its.
+    stacked = pairs[(index[pairs[:, 0], :2] == index[pairs[:, 1], :2]).all(axis=1)]
+    descending = index[stacked[:, 0], 2] > index[stacked[:, 1], 2]
+    lower, upper = np.where(descending[:, None], stacked[:, ::-1], stacked).T
+    foot = (standing[upper] >= 0) & (whole[lower] != label[lower])
+    standing[lower[foot]] = standing[upper[foot]]
+    return standing, whole
 
 
 def _groups(chosen: np.ndarray, pairs: np.ndarray, least: int) -> list[np.ndarray]:
