@@ -13,6 +13,7 @@ from torch.nn import functional
 from concerto_ros.ptv3 import PTv3Config, cpu_attention, onednn
 from concerto_ros.ptv3.checkpoint import untrained_encoder
 from concerto_ros.ptv3.precision import automatic_precision
+from concerto_ros.ptv3.workers import for_each
 
 CPU = torch.device("cpu")
 KINDS = [torch.float32, torch.bfloat16]
@@ -200,3 +201,33 @@ def test_a_pytorch_without_the_operator_takes_its_own_products(capabilities, mon
     assert torch.equal(
         layer(numbers(3, 4)), functional.linear(numbers(3, 4), layer.weight, layer.bias)
     )
+
+
+@pytest.fixture(params=[1, 2, 3], ids="threads {}".format)
+def threads(request):
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield request.param
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 40])
+def test_shared_work_comes_back_in_its_order(threads, count):
+    items = [numbers(30, 30, seed=seed) for seed in range(count)]
+    for ours, item in zip(for_each(lambda one: one @ one, items), items, strict=True):
+        torch.testing.assert_close(ours, item @ item)
+    assert torch.get_num_threads() == threads
+
+
+def test_shared_work_that_fails_says_so_and_the_next_succeeds(threads):
+    with pytest.raises(ZeroDivisionError):
+        for_each(lambda one: 1 / one, [1, 0, 1])
+    assert for_each(lambda one: 1 / one, [1, 2]) == [1, 0.5]
+
+
+@torch.no_grad()
+def test_features_do_not_depend_on_how_often_they_are_computed(threads):
+    parts, ours = cloud(1500), encoder().to(automatic_precision(CPU))
+    first = ours(*parts).upcast(None)
+    for _ in range(3):
+        assert torch.equal(ours(*parts).upcast(None), first)

@@ -7,6 +7,7 @@ from __future__ import annotations
 import torch
 
 from concerto_ros.ptv3 import onednn
+from concerto_ros.ptv3.workers import for_each
 
 #: Pairs of query and key below which starting a product for each head costs more than it saves.
 _LEAST_PAIRS = 1 << 16
@@ -48,16 +49,19 @@ def attend(
     moved = torch.cat([query * scale, shift.to(query.dtype)[..., None]], -1).flatten(0, 1)
     keys = torch.cat([key, minus], -1).flatten(0, 1)
     values = torch.cat([value.transpose(2, 3), ones], 2)
-    summed = torch.stack(
-        [
-            onednn.product(columns, onednn.product(rows, others, function="sigmoid"))
-            for rows, others, columns in zip(moved, keys, values.flatten(0, 1), strict=True)
-        ]
-    ).view(patches, heads, width + 1, -1)
+    each = zip(moved, keys, values.flatten(0, 1), strict=True)
+    summed = torch.stack(for_each(_weighted_sums, list(each)))
+    summed = summed.view(patches, heads, width + 1, -1)
     mixed, total = summed.split([width, 1], 2)
     if not total.amin() > _LEAST_SUM:
         return None
     return (mixed / total).transpose(2, 3)
+
+
+def _weighted_sums(head: tuple[torch.Tensor, torch.Tensor, torch.Tensor]) -> torch.Tensor:
+    """(Q, D) queries, (K, D) keys and (E, K) values: (E, Q), one head of one patch."""
+    queries, keys, values = head
+    return onednn.product(values, onednn.product(queries, keys, function="sigmoid"))
 
 
 def _lengths(rows: torch.Tensor) -> torch.Tensor:

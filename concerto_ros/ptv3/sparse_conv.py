@@ -12,6 +12,7 @@ from torch.nn import functional
 from concerto_ros.ptv3 import onednn
 from concerto_ros.ptv3.neighbour_table import NeighbourTable
 from concerto_ros.ptv3.neighbours import KERNEL_ORDER, Neighbours
+from concerto_ros.ptv3.workers import for_each
 
 _CENTRE = 13
 
@@ -107,14 +108,23 @@ def _summed(products: torch.Tensor, neighbours: Neighbours) -> torch.Tensor:
 
 def _products(feat: torch.Tensor, matrices: torch.Tensor, neighbours: Neighbours) -> torch.Tensor:
     """(P, C_out): each pair's source row times the matrix of its kernel offset."""
-    runs = zip(neighbours.sources.split(neighbours.counts), KERNEL_ORDER, strict=True)
     products = feat.new_empty(len(neighbours.sources), matrices.shape[2])
     # PyTorch's own products write in place, which for bfloat16 is worth more.
     own = feat.dtype == torch.float32 and onednn.usable(feat)
-    for out, (rows, k) in zip(products.split(neighbours.counts), runs, strict=True):
+
+    def multiply(run: tuple[torch.Tensor, torch.Tensor, int]) -> None:
+        out, rows, k = run
         gathered = feat.index_select(0, rows)
         if own and len(rows):
             out.copy_(onednn.product(gathered, matrices[k].t()))
         else:
             torch.mm(gathered, matrices[k], out=out)
+
+    counts = neighbours.counts
+    runs = zip(products.split(counts), neighbours.sources.split(counts), KERNEL_ORDER, strict=True)
+    if feat.device.type == "cpu":
+        for_each(multiply, list(runs))
+        return products
+    for run in runs:
+        multiply(run)
     return products
