@@ -87,7 +87,7 @@ ifneq ($(shell cat $(NAMES) 2> /dev/null),$(SHIPPED))
 .PHONY: $(STAMPS)/messages
 endif
 $(STAMPS)/messages: $(STAMPS)/packages $(STAMPS)/tf2_msgs CMakeLists.txt package.xml \
-		$(wildcard cmake/*.cmake msg/*.msg scripts/*)
+		$(wildcard cmake/*.cmake msg/*.msg srv/*.srv scripts/*)
 	@$(call BUILD_MESSAGES,.,concerto_ros,-DCONCERTO_ROS_INSTALL_MODULE=OFF)
 	@echo "$(SHIPPED)" > $(NAMES)
 	@touch $@

@@ -202,7 +202,9 @@ def prefix() -> Path:
 
 def test_cmake_installs_every_message_and_shared_file():
     share = prefix() / "share" / "concerto_ros"
-    missing = [p for p in shipped("config", "launch", "msg", "rviz") if not (share / p).exists()]
+    missing = [
+        p for p in shipped("config", "launch", "msg", "rviz", "srv") if not (share / p).exists()
+    ]
     assert missing == []
 
 

@@ -31,6 +31,7 @@ from concerto_ros.ros.object_outputs import ObjectOutputs
 from concerto_ros.ros.objects import ObjectStage, make_finder
 from concerto_ros.ros.outputs import classes_message, header, image_message
 from concerto_ros.ros.parameters import AUTOSTART, Parameters
+from concerto_ros.ros.services import Running, Services
 from concerto_ros.ros.sources import OVERRIDABLE, Source, open_sources
 from concerto_ros.ros.statistics import Statistics
 from concerto_ros.ros.transforms import Transforms, listen
@@ -78,6 +79,7 @@ class PerceptionNode(LifecycleNode):
         self._status_timer = self.create_timer(
             STATUS_PERIOD, self._on_timer, clock=Clock(clock_type=ClockType.STEADY_TIME)
         )
+        self._perception_services = Services(self, self._running)
         self._jump_handle = self.get_clock().create_jump_callback(
             JumpThreshold(
                 min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=False
@@ -266,6 +268,13 @@ class PerceptionNode(LifecycleNode):
         self._discard()
         self._jump_handle.unregister()
         self.destroy_node()
+
+    def _running(self) -> Running | None:
+        if self._intake is None or self._inference is None:
+            return None
+        return Running(
+            self._intake, self._inference, self._transforms, self._ros_parameters.settings
+        )
 
     # Outputs -----------------------------------------------------------------------------------
 

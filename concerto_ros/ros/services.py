@@ -1,0 +1,169 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The services of the node. None of them keeps the executor waiting."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from rclpy.node import Node
+from rclpy.task import Future as RosFuture
+from std_srvs.srv import Trigger
+
+from concerto_ros.labels import UNLABELLED
+from concerto_ros.map_file import map_path, read_map, stored_map, write_map
+from concerto_ros.ros.inference import Inference, Labelled
+from concerto_ros.ros.intake import Intake
+from concerto_ros.ros.outputs import header
+from concerto_ros.ros.transforms import Transforms
+from concerto_ros.settings import Settings
+from concerto_ros.srv import GetLabelAt, LoadMap, SaveMap
+
+DEACTIVATED = "the node was deactivated meanwhile"
+
+
+class ServiceError(ValueError):
+    """A call that cannot be answered; the text says why."""
+
+
+@dataclass(frozen=True)
+class Running:
+    """What an active node has to answer with."""
+
+    intake: Intake
+    inference: Inference
+    transforms: Transforms
+    settings: Settings
+
+
+class Services:
+    """``~/reset``, ``~/get_label_at``, ``~/save_map`` and ``~/load_map``.
+
+    They are there in every state of the node; ``running`` gives None where it is not active, and
+    the answer then says so.
+    """
+
+    def __init__(self, node: Node, running: Callable[[], Running | None]):
+        self._node = node
+        self._running = running
+        for name, kind, answer in (
+            ("reset", Trigger, self._reset),
+            ("get_label_at", GetLabelAt, self._get_label_at),
+            ("save_map", SaveMap, self._save_map),
+            ("load_map", LoadMap, self._load_map),
+        ):
+            node.create_service(kind, f"~/{name}", _answering(answer))
+
+    async def _reset(self, _request: Trigger.Request, response: Trigger.Response) -> None:
+        if await self._result(self._active().intake.reset()) is None:
+            raise ServiceError(DEACTIVATED)
+        response.message = "the map, the labels and the colours are forgotten"
+        self._node.get_logger().info("reset: the map is empty")
+
+    async def _get_label_at(
+        self, request: GetLabelAt.Request, response: GetLabelAt.Response
+    ) -> None:
+        response.label, response.entropy = UNLABELLED, 1.0
+        point = np.array([request.point.x, request.point.y, request.point.z])
+        if not np.isfinite(point).all():
+            raise ServiceError(f"point: got {point.tolist()}, wanted finite numbers")
+        running = self._active()
+        labelled = await self._labelled(running)
+        prediction, fixed_frame = labelled.prediction, running.settings.fixed_frame
+        frame = request.frame_id or fixed_frame
+        there = running.transforms.lookup(fixed_frame, frame, prediction.stamp)
+        point = there.rotation @ point + there.translation
+        row = int(labelled.snapshot.rows_of(point[None])[0])
+        response.stamp = header("", prediction.stamp).stamp
+        if row < 0:
+            where = ", ".join(f"{value:.3f}" for value in point)
+            raise ServiceError(f"the map has no voxel at ({where}) in {fixed_frame}")
+        label = int(prediction.label[row])
+        if label == UNLABELLED:
+            raise ServiceError("the voxel has no label; is there a head?")
+        response.label = label
+        response.class_name = prediction.classes[label].name
+        response.confidence = float(prediction.confidence[row])
+        response.entropy = float(prediction.entropy[row])
+
+    async def _save_map(self, request: SaveMap.Request, response: SaveMap.Response) -> None:
+        running = self._active()
+        settings = running.settings
+        path = map_path(settings.map_directory, request.path)
+        labelled = await self._labelled(running)
+        stored = stored_map(labelled.snapshot, labelled.prediction, settings.fixed_frame)
+        await self._result(_in_thread(lambda: write_map(path, stored)))
+        response.voxels = len(stored)
+        self._node.get_logger().info(f"map of {len(stored)} voxels written to {path}")
+
+    async def _load_map(self, request: LoadMap.Request, response: LoadMap.Response) -> None:
+        running = self._active()
+        settings = running.settings
+        path = map_path(settings.map_directory, request.path)
+        stored = await self._result(_in_thread(lambda: read_map(path, settings.max_voxels)))
+        if await self._result(running.intake.load(stored)) is None:
+            raise ServiceError(DEACTIVATED)
+        response.voxels = len(stored)
+        self._node.get_logger().info(f"map of {len(stored)} voxels read from {path}")
+
+    def _active(self) -> Running:
+        running = self._running()
+        if running is None:
+            raise ServiceError("the node is not active")
+        return running
+
+    async def _labelled(self, running: Running) -> Labelled:
+        """The map with labels that are no older than the call."""
+        labelled = await self._result(running.inference.labelled())
+        if labelled is None:
+            raise ServiceError("the map is empty" if self._running() else DEACTIVATED)
+        return labelled
+
+    async def _result(self, future: Future) -> Any:
+        """The result of what another thread does; the executor goes on meanwhile."""
+        done = RosFuture()
+
+        def tell(_: Future) -> None:
+            done.set_result(None)
+            executor = self._node.executor
+            if executor is not None:
+                executor.wake()
+
+        future.add_done_callback(tell)
+        await done
+        return future.result()
+
+
+def _in_thread(work: Callable[[], Any]) -> Future:
+    """What ``work`` gives: disks may be slow."""
+    future: Future = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except Exception as error:
+            future.set_exception(error)
+
+    threading.Thread(target=run, name="map file", daemon=True).start()
+    return future
+
+
+def _answering(answer: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """A callback that says what went wrong, and never raises."""
+
+    async def respond(request: Any, response: Any) -> Any:
+        try:
+            await answer(request, response)
+            response.success = True
+        except Exception as error:
+            response.success = False
+            kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+            response.message = f"{kind}{error}"
+        return response
+
+    return respond
