@@ -332,9 +332,9 @@ def test_garbage_is_counted_and_kept(tmp_path):
     rubbish = [
         (0.31, "/points", (CLOUD, b"\x00\x01\x00\x00 no cloud")),
         (0.32, "/tf", (TF, b"\xff" * 9)),
-        (0.33, "/points", cloud(0)),
-        (0.34, "/points", cloud(4 * STEP, frame="nowhere")),
-        (0.35, "/points", cloud(4 * STEP, size=0)),
+        (0.345, "/points", cloud(0)),
+        (0.37, "/points", cloud(4 * STEP, frame="nowhere")),
+        (0.405, "/points", cloud(4 * STEP, size=0)),
     ]
     source = write(tmp_path / "in", sorted([*drive(5), *rubbish], key=lambda each: each[0]))
     summary = label(source, tmp_path / "out", every=0.0)
