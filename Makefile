@@ -61,7 +61,7 @@ $(STAMPS)/venv:
 $(STAMPS)/packages: constraints.txt pyproject.toml setup.py package.xml | $(STAMPS)/venv
 	$(BIN)/python -m pip install -q $(PIP_ARGS) -c constraints.txt setuptools
 	$(BIN)/python -m pip install -q $(PIP_ARGS) -c constraints.txt --no-build-isolation \
-		-e '.[build,las,lint,objects,ros,test]'
+		-e '.[build,las,lint,objects,ros,test,train]'
 	@touch $@
 
 BUILD_MESSAGES = cmake -S $(1) -B $(VENV)/build/$(2) $(3) \
