@@ -453,6 +453,20 @@ def test_a_parameter_file_must_fit_the_bag(driven, tmp_path):
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["a.yaml", "b.yaml"]
 
 
+def test_the_layout_of_labels_is_that_of_the_parameters(driven, tmp_path):
+    source, _ = driven
+    inputs = {"clouds": ["a"], "clouds.a.topic": "/points"}
+    config = config_file(tmp_path / "a.yaml", **inputs, **{"labels.layout": "autoware"})
+    label(source, tmp_path / "out", config=config, every=10.0)
+    for cloud_message in messages(tmp_path / "out", "/concerto/labels"):
+        names = [field.name for field in cloud_message.fields]
+        assert names == ["x", "y", "z", "class_id", "probability", "entropy"]
+        assert cloud_message.point_step == 21
+    config = config_file(tmp_path / "b.yaml", **inputs, **{"labels.points": "input"})
+    with pytest.raises(SettingsError, match="labels.points"):
+        label(source, tmp_path / "other", config=config)
+
+
 def test_topics_that_are_taken_are_refused(driven, tmp_path):
     _, out = driven
     with pytest.raises(BagError, match="/concerto/labels"):

@@ -137,8 +137,8 @@ class Labeller:
 
     def _infer(self, snapshot: Snapshot, time: int, write: Write) -> None:
         prediction = self._pipeline.infer(snapshot)
-        frame = self._plan.settings.fixed_frame
-        write(LABELS, time, labels_message(prediction, self._palette, frame))
+        frame, layout = self._plan.settings.fixed_frame, self._plan.settings.labels.layout
+        write(LABELS, time, labels_message(prediction, self._palette, frame, layout))
         write(PCA, time, pca_message(prediction, frame))
 
     def _messages(self, intake: Intake, start: int, stop: int | None):

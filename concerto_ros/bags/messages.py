@@ -17,9 +17,9 @@ from rosbags.interfaces import (
 )
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
-from concerto_ros.cloud.labelled_cloud import PackedCloud, pack_colors, pack_labels
+from concerto_ros.cloud.labelled_cloud import PackedCloud, pack_colors, pack_prediction
 from concerto_ros.labels import LabelSet
-from concerto_ros.pipeline import Prediction
+from concerto_ros.prediction import Prediction
 from concerto_ros.resources import share_path
 
 #: The messages of this package that are recorded, which no ROS distribution brings.
@@ -44,9 +44,9 @@ def type_store():
     return store
 
 
-def labels_message(prediction: Prediction, palette: np.ndarray, frame: str) -> bytes:
+def labels_message(prediction: Prediction, palette: np.ndarray, frame: str, layout: str) -> bytes:
     """``~/labels`` as CDR bytes; the points of ``prediction`` are in ``frame``."""
-    cloud = pack_labels(prediction.points, prediction.label, prediction.confidence, palette)
+    cloud = pack_prediction(prediction, palette, layout)
     return _cloud_message(cloud, frame, prediction.stamp)
 
 

@@ -54,6 +54,11 @@ def plan_for(bag: Bag, config: Path | None, overrides: Mapping[str, Any]) -> Pla
         settings = Settings.from_mapping(found.settings | overrides)
         return Plan(settings.with_preset(), found.clouds, found.cameras, found.why)
     settings = Settings.from_config(config).changed(overrides)
+    if settings.labels.points != "voxels":
+        raise SettingsError(
+            f"labels.points: got {settings.labels.points!r} in {config}, wanted voxels: a bag gets"
+            " the labels of the map"
+        )
     values = dict(read_parameters(config))
     clouds = tuple(_named(CloudInput, "clouds", name, values) for name in settings.clouds)
     cameras = tuple(_named(CameraInput, "cameras", name, values) for name in settings.cameras)

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -37,6 +37,14 @@ class PackedCloud:
     point_step: int
     data: np.ndarray
     width: int
+
+
+def pack_prediction(prediction: Any, palette: np.ndarray, layout: str) -> PackedCloud:
+    """What ``labels.layout`` makes of a :class:`~concerto_ros.prediction.Prediction`."""
+    points, label, confidence = prediction.points, prediction.label, prediction.confidence
+    if layout == "autoware":
+        return pack_labels_for_autoware(points, label, confidence, prediction.entropy)
+    return pack_labels(points, label, confidence, palette)
 
 
 def pack_labels(

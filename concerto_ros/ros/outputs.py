@@ -15,8 +15,7 @@ from concerto_ros.cloud.labelled_cloud import (
     PackedCloud,
     pack_cloud,
     pack_colors,
-    pack_labels,
-    pack_labels_for_autoware,
+    pack_prediction,
 )
 from concerto_ros.labels import LabelSet
 from concerto_ros.msg import SemanticClass, SemanticClasses
@@ -36,12 +35,7 @@ def labels_message(
 
     With ``layout`` "autoware" ``x y z class_id probability entropy``.
     """
-    points, label, confidence = prediction.points, prediction.label, prediction.confidence
-    if layout == "autoware":
-        cloud = pack_labels_for_autoware(points, label, confidence, prediction.entropy)
-    else:
-        cloud = pack_labels(points, label, confidence, palette)
-    return _point_cloud(head, cloud)
+    return _point_cloud(head, pack_prediction(prediction, palette, layout))
 
 
 def pca_message(prediction: Prediction, head: Header) -> PointCloud2:
