@@ -30,15 +30,17 @@ def for_each(work: Callable[[Item], Result], items: Sequence[Item]) -> list[Resu
         return [work(item) for item in items]
     left = deque(enumerate(items))
     results: list = [None] * len(items)
+    inference = torch.is_inference_mode_enabled()  # known to this thread alone
 
     @torch.no_grad()
     def share() -> None:
-        while left:
-            try:
-                place, item = left.popleft()
-            except IndexError:  # another thread took the last one
-                return
-            results[place] = work(item)
+        with torch.inference_mode(inference):
+            while left:
+                try:
+                    place, item = left.popleft()
+                except IndexError:  # another thread took the last one
+                    return
+                results[place] = work(item)
 
     pool = _pool(torch.get_num_threads(), os.getpid())
     for done in [pool.submit(share) for _ in range(count)]:
