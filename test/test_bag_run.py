@@ -21,6 +21,7 @@ from concerto_ros.bags.job import Job, run_job
 from concerto_ros.bags.jobs import find_bags, plan_jobs
 from concerto_ros.bags.label import Labeller
 from concerto_ros.bags.messages import type_store
+from concerto_ros.bags.work import Work
 from concerto_ros.cli import main
 from concerto_ros.cloud.bag import BagError, open_bag
 from concerto_ros.cloud.frame import Frame
@@ -282,6 +283,28 @@ def test_finished_parts_are_not_done_again(driven, tmp_path, monkeypatch, killed
     label(source, tmp_path / "out", part_seconds=0.4)
     assert Counter(done) == Counter([0, 1, 2, killed_in])
     assert added(tmp_path / "out") == added(out)
+
+
+def test_a_run_that_is_killed_while_it_copies_only_copies_again(driven, tmp_path, monkeypatch):
+    source, out = driven
+
+    def killed(bag, outputs, path, *_):
+        path.mkdir()
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr("concerto_ros.bags.job.write_copy", killed)
+        with pytest.raises(Killed):
+            label(source, tmp_path / "out", part_seconds=0.4)
+    assert not (tmp_path / "out").exists()
+    monkeypatch.setattr(Labeller, "label", None)
+    label(source, tmp_path / "out", part_seconds=0.4)
+    assert read(tmp_path / "out") == read(out)
+
+
+def test_only_one_process_works_on_a_bag(driven, tmp_path):
+    with Work(tmp_path / "out", {}).held(), pytest.raises(BagError, match="another process"):
+        label(driven[0], tmp_path / "out")
 
 
 def test_parts_of_another_run_are_refused_by_name(driven, tmp_path, monkeypatch):
