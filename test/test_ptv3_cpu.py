@@ -231,3 +231,36 @@ def test_features_do_not_depend_on_how_often_they_are_computed(threads):
     first = ours(*parts).upcast(None)
     for _ in range(3):
         assert torch.equal(ours(*parts).upcast(None), first)
+
+
+@pytest.mark.parametrize("mode", [torch.inference_mode, torch.no_grad, torch.enable_grad])
+def test_products_in_threads_write_to_what_was_made_in_any_mode(mode):
+    with mode():
+        made = torch.zeros(40, 3)
+        for_each(lambda row: row.add_(1), list(made))
+    assert torch.equal(made, torch.ones(40, 3)) and not made.requires_grad
+
+
+def test_training_takes_the_products_of_pytorch(monkeypatch):
+    """Those of oneDNN are slow where the number of rows is another in every step."""
+    encoder = untrained_encoder(
+        PTv3Config(
+            in_channels=9,
+            stride=(2,),
+            enc_depths=(1, 1),
+            enc_channels=(16, 32),
+            enc_num_head=(1, 2),
+            enc_patch_size=(64, 64),
+            enc_mode=True,
+        ),
+        name="small",
+    ).requires_grad_(True)
+    grid = torch.stack(torch.meshgrid(*[torch.arange(6)] * 3, indexing="ij"), -1).view(-1, 3)
+
+    def refuse(*_, **__):
+        raise AssertionError("a product of oneDNN in training")
+
+    monkeypatch.setattr(onednn, "product", refuse)
+    pyramid = encoder(numbers(len(grid), 9), grid.int(), grid * 0.02, torch.tensor([len(grid)]))
+    pyramid.upcast(None).sum().backward()
+    assert all(parameter.grad is not None for parameter in encoder.parameters())

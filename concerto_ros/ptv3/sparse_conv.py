@@ -57,13 +57,15 @@ class _Convolve(torch.autograd.Function):
     ) -> torch.Tensor:
         ctx.save_for_backward(feat, matrices)
         ctx.neighbours = neighbours
-        if onednn.usable(feat):
+        # In here gradients are off in training, too.
+        fast = not any(ctx.needs_input_grad) and onednn.usable(feat)
+        if fast:
             result = onednn.product(feat, matrices[_CENTRE].t(), bias)
         else:
             result = torch.addmm(bias, feat, matrices[_CENTRE])
         if not len(neighbours.sources):
             return result
-        return result + _summed(_products(feat, matrices, neighbours), neighbours)
+        return result + _summed(_products(feat, matrices, neighbours, fast), neighbours)
 
     @staticmethod
     @once_differentiable
@@ -106,11 +108,16 @@ def _summed(products: torch.Tensor, neighbours: Neighbours) -> torch.Tensor:
     )
 
 
-def _products(feat: torch.Tensor, matrices: torch.Tensor, neighbours: Neighbours) -> torch.Tensor:
-    """(P, C_out): each pair's source row times the matrix of its kernel offset."""
+def _products(
+    feat: torch.Tensor, matrices: torch.Tensor, neighbours: Neighbours, fast: bool
+) -> torch.Tensor:
+    """(P, C_out): each pair's source row times the matrix of its kernel offset.
+
+    ``fast``: whether oneDNN may be used.
+    """
     products = feat.new_empty(len(neighbours.sources), matrices.shape[2])
     # PyTorch's own products write in place, which for bfloat16 is worth more.
-    own = feat.dtype == torch.float32 and onednn.usable(feat)
+    own = fast and feat.dtype == torch.float32
 
     def multiply(run: tuple[torch.Tensor, torch.Tensor, int]) -> None:
         out, rows, k = run

@@ -32,9 +32,9 @@ def for_each(work: Callable[[Item], Result], items: Sequence[Item]) -> list[Resu
     results: list = [None] * len(items)
     inference = torch.is_inference_mode_enabled()  # known to this thread alone
 
-    @torch.no_grad()
     def share() -> None:
-        with torch.inference_mode(inference):
+        # In this order: leaving inference mode turns gradients on.
+        with torch.inference_mode(inference), torch.no_grad():
             while left:
                 try:
                     place, item = left.popleft()
