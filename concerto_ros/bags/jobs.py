@@ -82,7 +82,8 @@ def run_in_processes(jobs: Sequence[Job], processes: int) -> Iterator[tuple[Job,
     for place in range(processes):
         places.put(place)
     threads = max(1, (os.cpu_count() or 1) // processes)
-    with ProcessPoolExecutor(processes, context, _begin_process, (places, threads)) as pool:
+    begin = (places, threads, os.getpid())
+    with ProcessPoolExecutor(processes, context, _begin_process, begin) as pool:
         running = {pool.submit(_run_in_place, job): job for job in jobs}
         for done in as_completed(running):
             error = done.exception()
@@ -133,11 +134,13 @@ def _absolute(job: Job) -> Job:
     return replace(job, source=job.source.resolve(), out=job.out.resolve(), config=config)
 
 
-def _begin_process(places: Any, threads: int) -> None:
+def _begin_process(places: Any, threads: int, parent: int) -> None:
     """Take a place among the processes, and end with the one that started this one."""
     global _place
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # killed before it could be asked for
+            os._exit(1)
     _place = places.get()
     torch.set_num_threads(threads)
 
