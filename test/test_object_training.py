@@ -18,10 +18,11 @@ from concerto_ros.learning.objects.models import count_trained, save_object_enco
 from concerto_ros.learning.objects.pointnet import PointNet
 from concerto_ros.learning.objects.pretrain import agreement_loss, new_recon, pretrain
 from concerto_ros.learning.objects.recipes import Recipe, recipe_for, svm_recipe
+from concerto_ros.learning.objects.synthetic import CLASSES, object_points
 from concerto_ros.learning.schedule import Schedule
 from concerto_ros.objects.any2point import Any2Point
 from concerto_ros.objects.any2point_variants import VARIANTS
-from concerto_ros.objects.demo import load_demo, save_demo
+from concerto_ros.objects.demo import demo_file, load_demo, save_demo
 from concerto_ros.objects.encoder import load_object_encoder
 from concerto_ros.objects.i2p_mae import GROUPINGS, I2PMAE, Widths
 from concerto_ros.ptv3.checkpoint import CheckpointError
@@ -278,6 +279,19 @@ def test_the_encoder_in_the_box_survives_its_file(tmp_path):
     assert found.class_names == NAMES and found.points == 512 and not found.training
     points = torch.from_numpy(toys(1, points=512).points)
     torch.testing.assert_close(found.classify(points), model.classify(points), atol=5e-3, rtol=0)
+
+
+def test_the_encoder_in_the_box_knows_objects_that_it_has_not_seen():
+    encoder = load_object_encoder("demo")
+    assert encoder.class_names == CLASSES and demo_file().stat().st_size < 8e6
+    labels = [label for label in range(len(CLASSES)) for _ in range(2)]
+    seen = [object_points("test", label, 100 + n, "view") for n, label in enumerate(labels)]
+    batch = torch.stack([encoder.prepare(points) for points in seen])
+    with torch.inference_mode():
+        guesses = encoder.classify(batch).argmax(1)
+        alone = encoder.classify(batch[:1])
+        torch.testing.assert_close(alone, encoder.classify(batch)[:1], atol=1e-4, rtol=1e-4)
+    assert (guesses == torch.tensor(labels)).float().mean() > 0.6
 
 
 def test_a_damaged_encoder_in_the_box_is_refused(tmp_path):

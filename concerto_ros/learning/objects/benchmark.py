@@ -58,10 +58,10 @@ class Size:
     steps: int = PRETRAIN_STEPS
     labelled: int = 20
     test: int = TEST_PER_CLASS
-    epochs: int = 30
+    epochs: int = 24
     folds: int = FOLDS
     queries: int = QUERIES
-    fold_epochs: int = 40
+    fold_epochs: int = 30
 
 
 FULL = Size()

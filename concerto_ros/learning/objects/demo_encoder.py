@@ -35,7 +35,7 @@ POINTS = 512
 PER_CLASS, TEST_PER_CLASS = 100, 30
 
 #: Steps of the training without labels, then epochs of the one with them.
-PRETRAIN_STEPS, EPOCHS = 250, 14
+PRETRAIN_STEPS, EPOCHS = 200, 10
 
 #: Unlike published recipes it starts from little, so its rate is higher.
 RECIPE = Recipe(1e-3, "stretch_turn", smoothing=0.1, start_rate=2e-4)

@@ -61,7 +61,9 @@ def embed_words(
     return _run(encoder, function, objects, False, device, progress)
 
 
-def draw(points: torch.Tensor, form: InputForm, count: int, *, first: bool = False):
+def draw(
+    points: torch.Tensor, form: InputForm, count: int, *, first: bool = False
+) -> torch.Tensor:
     """(B, count, 3) of clouds (B, P, 3) with y up: the farthest points or the ``first`` ones.
 
     Where there are fewer they come again in turn.

@@ -108,7 +108,9 @@ def few_shot_fine_tuned(
     return Spread(tuple(values))
 
 
-def _part(objects: ObjectSet, chosen: np.ndarray, count: int, rng: np.random.Generator):
+def _part(
+    objects: ObjectSet, chosen: np.ndarray, count: int, rng: np.random.Generator
+) -> ObjectSet:
     rows = [rng.permutation(np.flatnonzero(objects.labels == label))[:count] for label in chosen]
     some = objects.take(np.concatenate(rows))
     names = tuple(objects.classes[label] for label in chosen)

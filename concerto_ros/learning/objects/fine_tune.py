@@ -161,7 +161,16 @@ def fine_tune(
 class _Run:
     """One fine-tuning; see :func:`fine_tune`."""
 
-    def __init__(self, encoder, train, recipe, method, seed, folder, device):
+    def __init__(
+        self,
+        encoder: ObjectEncoder,
+        train: ObjectSet,
+        recipe: Recipe,
+        method: str,
+        seed: int,
+        folder: Path | None,
+        device: torch.device | str,
+    ):
         self.encoder, self.train, self.recipe = encoder.to(device), train, recipe
         self.seed, self.device = seed, torch.device(device)
         self.path = None if folder is None else Path(folder) / "training.pt"
