@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from concerto_ros.memory import release_unused_memory
+from concerto_ros.memory import keep_freed_memory, release_unused_memory
 
 MEGABYTE = 2**20
 
@@ -22,7 +22,10 @@ def resident() -> int:
 
 
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="glibc only")
-def test_gaps_between_living_objects_are_given_back():
+@pytest.mark.parametrize("kept", [False, True])
+def test_gaps_between_living_objects_are_given_back(kept):
+    if kept:
+        keep_freed_memory()
     blocks = [bytearray(64 * 1024) for _ in range(4000)]
     blocks[::2] = [b""] * 2000  # 125 MB of gaps
     before = resident()

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import torch
 
+from concerto_ros.memory import keep_freed_memory
 from concerto_ros.ptv3 import onednn
 from concerto_ros.ptv3.workers import for_each
 
@@ -40,6 +41,7 @@ def attend(
     (Cauchy-Schwarz); what the move multiplies all weights of a row with leaves with their sum,
     which a further row of the values, all ones, makes along with the rest.
     """
+    keep_freed_memory()
     patches, heads, _, width = query.shape
     longest = _lengths(key).amax(-1, keepdim=True)
     # A little more than the bound, for what rounding adds to a score.
