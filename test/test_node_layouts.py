@@ -7,6 +7,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from node_harness import CAMERA, ONE_CLOUD, SECOND, START, room, send_pair, stamp_of
+from rclpy.parameter import Parameter
 from sensor_msgs.msg import PointCloud2, PointField
 
 from concerto_ros.labels import UNLABELLED
@@ -119,3 +120,30 @@ def test_what_is_not_known_is_named(harness, name):
         lambda: (d := one.diagnosis("state")()) and f"{name}: got 'pictures'" in d.message,
         "the reason",
     )
+
+
+def test_labels_are_fused_while_nobody_listens_where_that_is_asked_for(harness):
+    one = harness(**ONE_CLOUD, **{"fusion.always": True})
+    one.start()
+    one.send_room(START)
+    one.wait(lambda: one.status and one.status.inferences == 1, "an inference")
+    assert "labels" in one.status.stage_names and "pca" not in one.status.stage_names
+    change = [Parameter("fusion.always", value=False)]
+    assert one.node.set_parameters_atomically(change).successful
+    one.send_room(START + SECOND)
+    one.wait_for_fused(2)
+    assert one.status.inferences == 1
+
+
+def test_a_map_carries_its_fused_labels_to_the_next(harness):
+    one = started(harness, **ONE_CLOUD)
+    pipeline = one.node._pipeline
+    one.send_room(START)
+    one.labels(START)
+    one.send_room(START + SECOND)
+    one.labels(START + SECOND)
+    memory = pipeline.memory()
+    assert len(memory["fusion.keys"]) == len(pipeline.snapshot())
+    assert memory["fusion.weight"].max() > 1 and int(memory["fusion.stamp"]) == START + SECOND
+    pipeline.clear()
+    assert not [name for name in pipeline.memory() if name.startswith("fusion")]
