@@ -54,6 +54,11 @@ class ObjectSettings:
         "names of the encoder's classes in their order; ['']: those its file tells, of"
         " ScanObjectNN where it has 15, else class_0, class_1, ...",
     )
+    words: str = setting(
+        "",
+        "what gives ~/find_objects the vectors of words: a file of them, or open_clip;"
+        " empty: it is refused",
+    )
     embeddings: bool = setting(
         False, "send the encoder's feature of each object with it", live=True
     )

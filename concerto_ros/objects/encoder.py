@@ -76,6 +76,11 @@ class ObjectEncoder(nn.Module, ABC):
     def classify(self, batch: torch.Tensor) -> torch.Tensor:
         """(B, n, 3 or 6) -> (B, classes) logits. Raises ValueError without a head."""
 
+    @property
+    def knows_words(self) -> bool:
+        """Whether the model and its file were trained with texts."""
+        return False
+
     def embed_words(self, batch: torch.Tensor) -> torch.Tensor:
         """(B, n, 3 or 6) -> (B, D) to be compared by cosine with :meth:`project_words` of texts.
 

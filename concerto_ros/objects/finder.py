@@ -27,11 +27,13 @@ class FoundObject:
     track: number, voxels, box and times.
     hypotheses: (class name, score in 0..1), best first; empty where nothing is known.
     embedding: (F,) float32, None without one.
+    word_embedding: (D,) float32, to be compared with words; None without one.
     """
 
     track: Track
     hypotheses: tuple[tuple[str, float], ...]
     embedding: np.ndarray | None
+    word_embedding: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,9 +112,11 @@ class ObjectFinder:
         return [answers.get(number) for number in range(len(instances))]
 
     def _named(self, track: Track, answer: Answer | None) -> FoundObject:
-        if answer is not None and answer.hypotheses:
-            return FoundObject(track, answer.hypotheses, answer.embedding)
+        if answer is None:
+            answer = Answer((), None)
         votes = tuple(
             (self._labels.classes[label].name, score) for label, score in track.instance.votes
         )
-        return FoundObject(track, votes, None if answer is None else answer.embedding)
+        return FoundObject(
+            track, answer.hypotheses or votes, answer.embedding, answer.word_embedding
+        )

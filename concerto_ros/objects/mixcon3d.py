@@ -149,6 +149,11 @@ class MixCon3D(ObjectEncoder):
             raise ValueError(f"batch has shape {tuple(batch.shape)}, wanted (B, N, 6)")
         return self.proj(self.ppat(batch))
 
+    @property
+    def knows_words(self) -> bool:
+        """Always."""
+        return True
+
     def embed_words(self, batch: torch.Tensor) -> torch.Tensor:
         """:meth:`embed`: every vector of this model can be compared with words."""
         return self.embed(batch)

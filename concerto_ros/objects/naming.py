@@ -29,10 +29,12 @@ class Answer:
     ----------
     hypotheses: (class name, softmax probability), best first; empty for an encoder without head.
     embedding: (F,) float32, None where not asked for.
+    word_embedding: (D,) float32, to be compared with words; None where not asked for.
     """
 
     hypotheses: tuple[tuple[str, float], ...]
     embedding: np.ndarray | None
+    word_embedding: np.ndarray | None = None
 
 
 class ObjectNamer:
@@ -45,6 +47,8 @@ class ObjectNamer:
         """
         self.encoder = encoder
         self.names = class_names(encoder, names)
+        #: Whether answers are to be compared with words.
+        self.words = False
         self._device = next(encoder.parameters()).device
 
     @classmethod
@@ -76,6 +80,7 @@ class ObjectNamer:
     def _answer_batch(self, batch: torch.Tensor, embeddings: bool) -> list[Answer]:
         hypotheses: list = [()] * len(batch)
         embedded: list = [None] * len(batch)
+        worded: list = [None] * len(batch)
         if self.names:
             scores = self.encoder.classify(batch).float().softmax(dim=1).cpu()
             best = scores.sort(dim=1, descending=True, stable=True)
@@ -89,7 +94,9 @@ class ObjectNamer:
             ]
         if embeddings:
             embedded = list(self.encoder.embed(batch).float().cpu().numpy())
-        return [Answer(*pair) for pair in zip(hypotheses, embedded, strict=True)]
+        if self.words:
+            worded = list(self.encoder.embed_words(batch).float().cpu().numpy())
+        return [Answer(*parts) for parts in zip(hypotheses, embedded, worded, strict=True)]
 
 
 def class_names(encoder: ObjectEncoder, names: Sequence[str]) -> tuple[str, ...]:

@@ -143,6 +143,11 @@ class ReCon(ObjectEncoder):
             raise ValueError("this ReCon checkpoint has no head; wanted a fine-tuned one")
         return self.cls_head_finetune(self.embed(batch))
 
+    @property
+    def knows_words(self) -> bool:
+        """Whether the file had projections."""
+        return self.img_proj is not None
+
     def embed_words(self, batch: torch.Tensor, *, text_ratio: float = 0.25) -> torch.Tensor:
         """(B, D) vectors to be compared with CLIP's of texts by their cosine; not normalised.
 

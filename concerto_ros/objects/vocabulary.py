@@ -82,6 +82,14 @@ class Vocabulary:
         features = torch.stack([encode(template(name)).float().cpu() for name in names])
         return cls(tuple(names), class_vectors(features))
 
+    def of(self, names: Sequence[str]) -> Vocabulary:
+        """Those of ``names`` alone, in this order; ValueError names those that are not there."""
+        own = self.names
+        missing = [name for name in names if name not in own]
+        if missing:
+            raise ValueError(f"no vector of {', '.join(missing[:4])}; it has {', '.join(own[:8])}")
+        return Vocabulary(tuple(names), self.vectors[[own.index(name) for name in names]])
+
     def scores(self, encoder: ObjectEncoder, embedded: torch.Tensor) -> torch.Tensor:
         """(B, K) cosines between each name and (B, D) of ``encoder.embed_words``.
 
@@ -146,12 +154,7 @@ def _vocabulary(content: Any, names: Sequence[str] | None) -> Vocabulary:
             raise ValueError(f"an array of shape {tuple(vectors.shape)} has no names: give them")
         return Vocabulary(tuple(names), vectors)
     vocabulary = Vocabulary(tuple(own), vectors)
-    if names is None:
-        return vocabulary
-    missing = [name for name in names if name not in own]
-    if missing:
-        raise ValueError(f"no vector of {', '.join(missing[:4])}; it has {', '.join(own[:8])}")
-    return Vocabulary(tuple(names), vectors[[own.index(name) for name in names]])
+    return vocabulary if names is None else vocabulary.of(names)
 
 
 def _vector(name: str, value: Any) -> torch.Tensor:

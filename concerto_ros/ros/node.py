@@ -22,6 +22,7 @@ from concerto_ros.class_filter import ClassFilter
 from concerto_ros.memory import release_unused_memory
 from concerto_ros.msg import PerceptionStatus, SemanticClasses
 from concerto_ros.objects.finder import Findings, ObjectFinder
+from concerto_ros.objects.word_search import WordSearch
 from concerto_ros.pipeline import SemanticPipeline
 from concerto_ros.ros.cloud_outputs import CloudOutputs
 from concerto_ros.ros.diagnostics import Model, diagnostics, status_message
@@ -68,6 +69,7 @@ class PerceptionNode(LifecycleNode):
         self._intake: Intake | None = None
         self._inference: Inference | None = None
         self._finder: ObjectFinder | None = None
+        self._word_search: WordSearch | None = None
         self._objects: ObjectStage | None = None
         self._object_outputs: ObjectOutputs | None = None
         self._model: Model | None = None
@@ -206,7 +208,9 @@ class PerceptionNode(LifecycleNode):
         )
         labels = self._pipeline.labels
         filters = [ClassFilter.of(entry, labels) for entry in named["filters"]]
-        self._finder, object_model = make_finder(self._pipeline, settings.objects)
+        self._finder, object_model, self._word_search = make_finder(
+            self._pipeline, settings.objects
+        )
         self._transforms = listen(self)
         self._sources = open_sources(self, named["clouds"], named["cameras"], settings)
         overridable = {"qos_overriding_options": OVERRIDABLE}
@@ -254,7 +258,8 @@ class PerceptionNode(LifecycleNode):
             if outputs is not None:
                 outputs.destroy()
         self._status_output = self._classes_output = self._legend_output = None
-        self._cloud_outputs = self._object_outputs = self._finder = None
+        self._cloud_outputs = self._object_outputs = None
+        self._finder = self._word_search = None
         self._sources, self._transforms, self._pipeline = (), None, None
         self._statistics = self._model = None
         release_unused_memory()
@@ -273,7 +278,12 @@ class PerceptionNode(LifecycleNode):
         if self._intake is None or self._inference is None:
             return None
         return Running(
-            self._intake, self._inference, self._transforms, self._ros_parameters.settings
+            self._intake,
+            self._inference,
+            self._objects,
+            self._word_search,
+            self._transforms,
+            self._ros_parameters.settings,
         )
 
     # Outputs -----------------------------------------------------------------------------------

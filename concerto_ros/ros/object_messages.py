@@ -36,7 +36,7 @@ _COLORS = LabelSet.from_generic(64).palette[:64] / 255
 
 def objects_message(findings: Findings, model: str, head: Header) -> SemanticObjectArray:
     """Everything that is known of the objects."""
-    objects = [_object(found) for found in findings.objects]
+    objects = [object_message(found) for found in findings.objects]
     return SemanticObjectArray(header=head, model=model, objects=objects)
 
 
@@ -96,7 +96,8 @@ def title(found: FoundObject) -> str:
     return f"{name} {score:.0%} #{found.track.id}"
 
 
-def _object(found: FoundObject) -> SemanticObject:
+def object_message(found: FoundObject) -> SemanticObject:
+    """Everything that is known of one object, in the frame of the findings."""
     track, instance = found.track, found.track.instance
     embedding = np.zeros(0, np.float32) if found.embedding is None else found.embedding
     return SemanticObject(

@@ -16,6 +16,7 @@ from concerto_ros.objects.class_roles import ClassRoles
 from concerto_ros.objects.finder import Findings, ObjectFinder
 from concerto_ros.objects.instances import LabelledCloud
 from concerto_ros.objects.naming import ObjectNamer
+from concerto_ros.objects.word_search import WordSearch
 from concerto_ros.pipeline import Prediction, SemanticPipeline
 from concerto_ros.ros.statistics import Statistics
 from concerto_ros.ros.worker import Worker
@@ -45,6 +46,7 @@ class ObjectStage(Worker):
         self._log = logger
         self._lock = threading.Lock()
         self._newest: LabelledCloud | None = None
+        self._findings: Findings | None = None
         self._next = 0.0
 
     @property
@@ -52,6 +54,12 @@ class ObjectStage(Worker):
         """Whether a map that came now would be looked at."""
         with self._lock:
             return self._newest is None and time.monotonic() >= self._next
+
+    @property
+    def findings(self) -> Findings | None:
+        """Those of the newest pass; None before the first."""
+        with self._lock:
+            return self._findings
 
     def offer(self, snapshot: Snapshot, prediction: Prediction) -> None:
         """Tell of new labels; those that were not looked at yet are forgotten."""
@@ -95,6 +103,8 @@ class ObjectStage(Worker):
             )
             if findings.trouble and self._statistics.objects_failed(findings.trouble):
                 self._log.error(f"objects are named by their labels: {findings.trouble}")
+            with self._lock:
+                self._findings = findings
             self._publish(findings)
         except Exception as error:
             text = f"{type(error).__name__}: {error}"
@@ -102,14 +112,24 @@ class ObjectStage(Worker):
                 self._log.error(f"looking for objects failed: {text}\n{traceback.format_exc()}")
 
 
-def make_finder(pipeline: SemanticPipeline, settings: ObjectSettings) -> tuple[ObjectFinder, str]:
-    """The finder for the labels of ``pipeline``, and what names the objects in words.
+def make_finder(
+    pipeline: SemanticPipeline, settings: ObjectSettings
+) -> tuple[ObjectFinder, str, WordSearch | None]:
+    """The finder for the labels of ``pipeline``, what names the objects, and a search by words.
 
     Raises ValueError naming the parameter that is wrong.
     """
     roles = ClassRoles.of(pipeline.labels, settings.classes, settings.supports)
-    namer, model = None, pipeline.model
+    namer, model, search = None, pipeline.model, None
     if settings.encoder:
         namer = ObjectNamer.load(settings.encoder, settings.encoder_classes, pipeline.device)
         model = f"{namer.encoder.name} ({settings.encoder})"
-    return ObjectFinder(pipeline.labels, roles, namer, settings.memory), model
+    if settings.words:
+        if namer is None:
+            raise ValueError(
+                f"objects.words: got {settings.words!r} without an encoder to compare with;"
+                " wanted objects.encoder as well"
+            )
+        search = WordSearch.load(settings.words, namer.encoder)
+        namer.words = True
+    return ObjectFinder(pipeline.labels, roles, namer, settings.memory), model, search

@@ -17,12 +17,15 @@ from std_srvs.srv import Trigger
 
 from concerto_ros.labels import UNLABELLED
 from concerto_ros.map_file import map_path, read_map, stored_map, write_map
+from concerto_ros.objects.word_search import WordSearch
 from concerto_ros.ros.inference import Inference, Labelled
 from concerto_ros.ros.intake import Intake
+from concerto_ros.ros.object_messages import object_message
+from concerto_ros.ros.objects import ObjectStage
 from concerto_ros.ros.outputs import header
 from concerto_ros.ros.transforms import Transforms
 from concerto_ros.settings import Settings
-from concerto_ros.srv import GetLabelAt, LoadMap, SaveMap
+from concerto_ros.srv import FindObjects, GetLabelAt, LoadMap, SaveMap
 
 DEACTIVATED = "the node was deactivated meanwhile"
 
@@ -37,12 +40,14 @@ class Running:
 
     intake: Intake
     inference: Inference
+    objects: ObjectStage
+    word_search: WordSearch | None
     transforms: Transforms
     settings: Settings
 
 
 class Services:
-    """``~/reset``, ``~/get_label_at``, ``~/save_map`` and ``~/load_map``.
+    """``~/reset``, ``~/get_label_at``, ``~/find_objects``, ``~/save_map`` and ``~/load_map``.
 
     They are there in every state of the node; ``running`` gives None where it is not active, and
     the answer then says so.
@@ -54,6 +59,7 @@ class Services:
         for name, kind, answer in (
             ("reset", Trigger, self._reset),
             ("get_label_at", GetLabelAt, self._get_label_at),
+            ("find_objects", FindObjects, self._find_objects),
             ("save_map", SaveMap, self._save_map),
             ("load_map", LoadMap, self._load_map),
         ):
@@ -90,6 +96,33 @@ class Services:
         response.class_name = prediction.classes[label].name
         response.confidence = float(prediction.confidence[row])
         response.entropy = float(prediction.entropy[row])
+
+    async def _find_objects(
+        self, request: FindObjects.Request, response: FindObjects.Response
+    ) -> None:
+        running = self._active()
+        search, findings = running.word_search, running.objects.findings
+        if search is None:
+            raise ServiceError("no text encoder: set objects.encoder and objects.words")
+        if not -1 <= request.least_similarity <= 1:
+            raise ServiceError(
+                f"least_similarity: got {request.least_similarity:g}, wanted -1 to 1"
+            )
+        if findings is None:
+            raise ServiceError(
+                "objects have not been looked for yet; subscribe to them or set objects.enabled"
+            )
+        if findings.trouble:
+            raise ServiceError(f"the object encoder failed: {findings.trouble}")
+        known = [found for found in findings.objects if found.word_embedding is not None]
+        # In a thread: a text encoder takes its time over new words.
+        embedded = [found.word_embedding for found in known]
+        suit = await self._result(_in_thread(lambda: search.similarities(request.words, embedded)))
+        order = np.argsort(-suit, kind="stable")
+        order = order[suit[order] >= request.least_similarity][: request.limit or None]
+        response.header = header(running.settings.fixed_frame, findings.stamp)
+        response.objects = [object_message(known[row]) for row in order]
+        response.similarities = suit[order].tolist()
 
     async def _save_map(self, request: SaveMap.Request, response: SaveMap.Response) -> None:
         running = self._active()
@@ -140,7 +173,7 @@ class Services:
 
 
 def _in_thread(work: Callable[[], Any]) -> Future:
-    """What ``work`` gives: disks may be slow."""
+    """What ``work`` gives: disks and text encoders may be slow."""
     future: Future = Future()
 
     def run() -> None:
@@ -149,7 +182,7 @@ def _in_thread(work: Callable[[], Any]) -> Future:
         except Exception as error:
             future.set_exception(error)
 
-    threading.Thread(target=run, name="map file", daemon=True).start()
+    threading.Thread(target=run, name="service", daemon=True).start()
     return future
 
 
