@@ -135,7 +135,10 @@ def test_without_a_head_there_are_colours_and_no_labels():
 
 def test_the_labels_are_those_of_encoder_and_head_by_hand():
     settings = Settings(
-        checkpoint=str(GOLDEN / "encoder.pth"), head=str(GOLDEN / "head.pth"), voxel_size=0.04
+        checkpoint=str(GOLDEN / "encoder.pth"),
+        head=str(GOLDEN / "head.pth"),
+        voxel_size=0.04,
+        precision="float32",
     )
     pipeline = SemanticPipeline.from_settings(settings)
     points, colors, normals = scan()

@@ -41,7 +41,9 @@ class SubmanifoldConv(nn.Module):
         matrices = self.weight.permute(1, 2, 3, 4, 0).flatten(0, 2)
         if not isinstance(neighbours, Neighbours):  # those of another backend
             return neighbours.convolve(feat, matrices, self.bias)
-        return _Convolve.apply(feat, matrices, self.bias, neighbours)
+        # Asked here: inside an autograd function gradients are off in training, too.
+        fast = onednn.usable(feat)
+        return _Convolve.apply(feat, matrices, self.bias, neighbours, fast)
 
 
 class _Convolve(torch.autograd.Function):
@@ -53,12 +55,15 @@ class _Convolve(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx, feat: torch.Tensor, matrices: torch.Tensor, bias: torch.Tensor, neighbours: Neighbours
+        ctx,
+        feat: torch.Tensor,
+        matrices: torch.Tensor,
+        bias: torch.Tensor,
+        neighbours: Neighbours,
+        fast: bool,
     ) -> torch.Tensor:
         ctx.save_for_backward(feat, matrices)
         ctx.neighbours = neighbours
-        # In here gradients are off in training, too.
-        fast = not any(ctx.needs_input_grad) and onednn.usable(feat)
         if fast:
             result = onednn.product(feat, matrices[_CENTRE].t(), bias)
         else:
@@ -73,7 +78,7 @@ class _Convolve(torch.autograd.Function):
         feat, matrices = ctx.saved_tensors
         neighbours = ctx.neighbours
         grad = grad.contiguous()
-        for_feat, for_matrices, for_bias, _ = ctx.needs_input_grad
+        for_feat, for_matrices, for_bias, *_ = ctx.needs_input_grad
         sources = neighbours.sources.split(neighbours.counts)
         targets = sources[13:] + sources[:13]  # those of the mirrored run, in the same order
         grad_feat = grad_matrices = grad_bias = None
@@ -98,7 +103,7 @@ class _Convolve(torch.autograd.Function):
             grad_feat += _summed(products, neighbours)
         if for_bias:
             grad_bias = grad.sum(0)
-        return grad_feat, grad_matrices, grad_bias, None
+        return grad_feat, grad_matrices, grad_bias, None, None
 
 
 def _summed(products: torch.Tensor, neighbours: Neighbours) -> torch.Tensor:
@@ -129,7 +134,7 @@ def _products(
 
     counts = neighbours.counts
     runs = zip(products.split(counts), neighbours.sources.split(counts), KERNEL_ORDER, strict=True)
-    if feat.device.type == "cpu":
+    if feat.device.type == "cpu" and type(feat) is torch.Tensor:  # not one without values
         for_each(multiply, list(runs))
         return products
     for run in runs:
