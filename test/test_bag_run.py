@@ -14,13 +14,26 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from rosbags.rosbag2 import StoragePlugin, Writer
-from test_bag import CLOUD, DATA, IMAGE, INFO, START, STORE, TF, TYPES
+from bag_recordings import (
+    DEADLINE,
+    SECOND,
+    STEP,
+    added,
+    config_file,
+    drive,
+    label,
+    messages,
+    read,
+    received,
+    stamp_of,
+    write,
+)
+from rosbags.rosbag2 import StoragePlugin
+from test_bag import CLOUD, DATA, START
 
-from concerto_ros.bags.job import Job, run_job
+from concerto_ros.bags.job import Job
 from concerto_ros.bags.jobs import find_bags, plan_jobs
 from concerto_ros.bags.label import Labeller
-from concerto_ros.bags.messages import type_store
 from concerto_ros.bags.work import Work
 from concerto_ros.cli import main
 from concerto_ros.cloud.bag import BagError, open_bag
@@ -28,120 +41,6 @@ from concerto_ros.cloud.frame import Frame
 from concerto_ros.cloud.point_cloud2 import point_cloud_fields
 from concerto_ros.pipeline import SemanticPipeline
 from concerto_ros.settings import Settings, SettingsError
-
-SECOND = 1_000_000_000
-STEP = SECOND // 10
-DEADLINE = 300.0
-
-
-def header(frame, time=0):
-    stamp = START + time
-    moment = TYPES["builtin_interfaces/msg/Time"](stamp // SECOND, stamp % SECOND)
-    return TYPES["std_msgs/msg/Header"](moment, frame)
-
-
-def cloud(time, frame="lidar", size=300):
-    """A floor and a wall, seen anew at every ``time``."""
-    points = np.random.default_rng(time % 2**32).uniform((1, -2, 0), (4, 2, 2), (size, 3))
-    points[: size // 2, 2] = 0
-    points[size // 2 :, 0] = 4
-    data = points.astype(np.float32).view(np.uint8).ravel()
-    field = TYPES["sensor_msgs/msg/PointField"]
-    fields = [field(name, 4 * place, 7, 1) for place, name in enumerate("xyz")]
-    head = header(frame, time)
-    return TYPES[CLOUD](head, 1, size, fields, False, 12, 12 * size, data, True)
-
-
-def transform(time, child="lidar", height=1.0):
-    """``child`` at ``height`` above odom."""
-    vector, quaternion = TYPES["geometry_msgs/msg/Vector3"], TYPES["geometry_msgs/msg/Quaternion"]
-    pose = TYPES["geometry_msgs/msg/Transform"](vector(0, 0, height), quaternion(0, 0, 0, 1))
-    stamped = TYPES["geometry_msgs/msg/TransformStamped"]
-    return TYPES[TF]([stamped(header("odom", time), child, pose)])
-
-
-def image(time, encoding, pixels):
-    height, width = pixels.shape[:2]
-    data = pixels.view(np.uint8).ravel()
-    head = header("eye", time)
-    return TYPES[IMAGE](head, height, width, encoding, 0, data.size // height, data)
-
-
-def camera_info(time, width=32, height=24):
-    region = TYPES["sensor_msgs/msg/RegionOfInterest"](0, 0, 0, 0, False)
-    matrix = np.array([[30.0, 0, width / 2], [0, 30.0, height / 2], [0, 0, 1]])
-    projection = np.hstack([matrix, np.zeros((3, 1))]).ravel()
-    return TYPES[INFO](
-        header("eye", time),
-        height,
-        width,
-        "plumb_bob",
-        np.zeros(5),
-        matrix.ravel(),
-        np.eye(3).ravel(),
-        projection,
-        0,
-        0,
-        region,
-    )
-
-
-def note(text):
-    return TYPES["std_msgs/msg/String"](text)
-
-
-def write(path, messages, storage=StoragePlugin.SQLITE3):
-    """Write (seconds, topic, message), a message also as (type, bytes); the path."""
-    connections = {}
-    with Writer(path, version=9, storage_plugin=storage) as writer:
-        for seconds, topic, message in messages:
-            kind, raw = message if isinstance(message, tuple) else (message.__msgtype__, None)
-            if topic not in connections:
-                connections[topic] = writer.add_connection(topic, kind, typestore=STORE)
-            raw = bytes(STORE.serialize_cdr(message, kind)) if raw is None else raw
-            writer.write(connections[topic], START + round(seconds * SECOND), raw)
-    return path
-
-
-def drive(frames=10):
-    """A LiDAR at 10 Hz with its transforms, and something else that is only copied."""
-    for number in range(frames):
-        moment = number / 10
-        yield moment, "/tf", transform(number * STEP, height=1 + number / 100)
-        yield moment + 0.01, "/points", cloud(number * STEP)
-        yield moment + 0.02, "/notes", note(f"note {number}")
-
-
-def label(source, out, **options):
-    return run_job(Job(source, out, **options))
-
-
-def read(path, topics=None):
-    """(topic, log time, bytes) of a bag."""
-    with open_bag(path) as bag:
-        return [(topic, at, raw) for topic, _, at, raw in bag.messages(topics)]
-
-
-def added(path, prefix="/concerto/"):
-    return [entry for entry in read(path) if entry[0].startswith(prefix)]
-
-
-def messages(path, topic):
-    with open_bag(path) as bag:
-        kind = bag.topics[topic].type
-        return [type_store().deserialize_cdr(raw, kind) for _, _, _, raw in bag.messages([topic])]
-
-
-def stamp_of(message):
-    return message.header.stamp.sec * SECOND + message.header.stamp.nanosec - START
-
-
-def received(counts):
-    """Checks that every message is accounted for; how many there were."""
-    for entry in counts["inputs"].values():
-        assert entry["received"] == entry["used"] + sum(entry["dropped"].values())
-    assert counts["received"] == counts["used"] + sum(counts["dropped"].values())
-    return counts["received"]
 
 
 @pytest.fixture(scope="module")
@@ -346,120 +245,6 @@ def test_what_inference_remembers_is_enough_to_go_on():
     fresh.remember(memory)
     got = fresh.infer(snapshot)
     assert (got.pca_rgb == wanted.pca_rgb).all() and (got.confidence == wanted.confidence).all()
-
-
-# --- every message is accounted for -------------------------------------------------------------
-
-
-def test_garbage_is_counted_and_kept(tmp_path):
-    rubbish = [
-        (0.31, "/points", (CLOUD, b"\x00\x01\x00\x00 no cloud")),
-        (0.32, "/tf", (TF, b"\xff" * 9)),
-        (0.345, "/points", cloud(0)),
-        (0.37, "/points", cloud(4 * STEP, frame="nowhere")),
-        (0.405, "/points", cloud(4 * STEP, size=0)),
-    ]
-    source = write(tmp_path / "in", sorted([*drive(5), *rubbish], key=lambda each: each[0]))
-    summary = label(source, tmp_path / "out", every=0.0)
-    assert received(summary) == 9 and summary["used"] == 5
-    assert summary["dropped"] == {
-        "empty": 1,
-        "malformed": 1,
-        "no_transform": 1,
-        "out_of_order": 1,
-    }
-    assert summary["refused_transforms"] == 1
-    assert (
-        "is not a sensor_msgs/msg/PointCloud2"
-        in (summary["inputs"]["cloud0"]["examples"]["malformed"])
-    )
-    kept = [entry for entry in read(tmp_path / "out") if not entry[0].startswith("/concerto")]
-    assert kept == read(source)
-
-
-def test_a_frame_waits_for_its_transform(tmp_path):
-    late = [(0.0, "/tf", transform(0))]
-    for number in range(1, 8):
-        late.append((number / 10, "/points", cloud(number * STEP)))
-        late.append((number / 10 + 0.25, "/tf", transform(number * STEP)))
-    source = write(tmp_path / "in", sorted(late, key=lambda each: each[0]))
-    for parts in (0.0, 0.3):
-        summary = label(source, tmp_path / f"out{parts}", part_seconds=parts, every=0.0)
-        assert received(summary) == summary["used"] == 7
-        times = [at - START for _, at, _ in read(tmp_path / f"out{parts}", ["/concerto/labels"])]
-        assert times == [number * STEP + SECOND // 4 for number in range(1, 8)]
-
-
-def test_what_never_gets_a_transform_is_dropped_for_it(tmp_path):
-    early = [(0.0, "/tf", transform(0))]
-    early += [(number / 10, "/points", cloud(number * STEP)) for number in range(10)]
-    source = write(tmp_path / "in", early)
-    summary = label(source, tmp_path / "out", part_seconds=0.3)
-    assert received(summary) == 10
-    assert summary["dropped"] == {"no_transform": 9}
-
-
-def test_stamps_that_go_back_are_a_restart(tmp_path):
-    again = [(each[0] + 2, *each[1:]) for each in drive(6)]
-    ahead = [
-        (0.01 + number / 10, "/points", cloud(number * STEP + 100 * SECOND, frame="odom"))
-        for number in range(3)
-    ]
-    source = write(tmp_path / "in", sorted([*ahead, next(drive(1)), *again], key=lambda e: e[0]))
-    summary = label(source, tmp_path / "out", every=0.0)
-    assert received(summary) == 9 and summary["restarts"] == 1
-    # A restart forgets the transforms: that of the frame which shows it as well.
-    assert summary["dropped"] == {"no_transform": 1, "out_of_order": 2}
-    stamps = [stamp_of(message) for message in messages(tmp_path / "out", "/concerto/labels")]
-    assert stamps[-1] == 5 * STEP and stamps[2] == 100 * SECOND + 2 * STEP
-
-
-def config_file(path, **parameters):
-    path.write_text(json.dumps({"/**": {"ros__parameters": parameters}}))
-    return path
-
-
-def test_input_rate_takes_the_newest_of_each_turn(driven, tmp_path):
-    source, _ = driven
-    config = config_file(
-        tmp_path / "config.yaml",
-        clouds=["front"],
-        input_rate=5.0,
-        **{"clouds.front.topic": "/points"},
-    )
-    for parts in (0.0, 0.3):
-        out = tmp_path / f"out{parts}"
-        summary = label(source, out, config=config, every=0.0, part_seconds=parts)
-        assert list(summary["inputs"]) == ["front"]
-        assert received(summary) == 10
-        assert summary["used"] == 6 and summary["dropped"] == {"superseded": 4}
-
-
-def camera(frames):
-    """An RGB-D camera whose camera_info comes once; every fifth colour image is missing."""
-    yield 0.0, "/camera/color/camera_info", camera_info(0)
-    pixels = np.random.default_rng(0).integers(0, 255, (24, 32, 3)).astype(np.uint8)
-    depth = np.full((24, 32), 1500, np.uint16)
-    for number in range(frames):
-        at = number * STEP
-        yield number / 10 + 0.01, "/camera/depth/image", image(at, "16UC1", depth)
-        if number % 5 != 4:
-            yield number / 10 + 0.02, "/camera/color/image", image(at, "rgb8", pixels)
-
-
-@pytest.mark.parametrize("part_seconds", [0.0, 0.3])
-def test_cameras_are_paired_also_where_camera_info_comes_once(tmp_path, part_seconds):
-    source = write(tmp_path / "in", camera(12))
-    summary = label(
-        source,
-        tmp_path / "out",
-        part_seconds=part_seconds,
-        every=0.0,
-        overrides={"window_seconds": 0.2},
-    )
-    assert summary["run"]["settings"]["preset"] == "indoor"
-    assert summary["inputs"]["camera0"]["dropped"] == {"unpaired": 2}
-    assert received(summary) == 12 and summary["used"] == 10
 
 
 # --- what a person asks for ---------------------------------------------------------------------
