@@ -14,6 +14,8 @@ from pathlib import Path
 
 import torch
 
+from concerto_ros.memory import release_unused_memory
+
 #: Runs of one piece of work: at least, at most, and the seconds after which no more are begun.
 LEAST_RUNS, MOST_RUNS, ENOUGH_SECONDS = 3, 30, 6.0
 
@@ -73,6 +75,7 @@ def peak_memory(work: Callable[[], object], device: torch.device) -> float | Non
         before = torch.cuda.memory_allocated(device)
         work()
         return (torch.cuda.max_memory_allocated(device) - before) / 1e6
+    release_unused_memory()
     try:
         Path("/proc/self/clear_refs").write_text("5")  # the peak starts afresh
     except OSError:

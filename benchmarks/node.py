@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +29,7 @@ RUNS = 10
 #: Points of a published cloud.
 POINTS = 100_000
 
-#: Seconds to wait for a node to come up.
+#: Seconds to wait for the node to come up, and for its first labels.
 START_TIMEOUT = 120.0
 
 
@@ -115,10 +115,10 @@ def latency(feed: str, run_seconds: float) -> dict[str, object]:
         threading.Thread(target=_spin, args=(executor,), daemon=True).start()
         start = time.perf_counter()
         with _process(_node(*_parameters(feed))) as node:
-            if not ready.wait(START_TIMEOUT):
-                raise ValueError(f"the node was not ready after {START_TIMEOUT:g} s")
+            _wait(ready.is_set, "the node")
             started = time.perf_counter() - start
             with _process([sys.executable, "-m", "benchmarks.feed", feed]):
+                _wait(lambda: any(one.inferences for one in statuses), "the first labels")
                 time.sleep(run_seconds / 3)  # the map fills, memory settles
                 statuses.clear()
                 before = _memory(node.pid)
@@ -127,6 +127,14 @@ def latency(feed: str, run_seconds: float) -> dict[str, object]:
         executor.shutdown()
         viewer.destroy_node()
     return {"feed": feed, "start_seconds": started} | _summary(statuses, before, after)
+
+
+def _wait(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + START_TIMEOUT
+    while not condition():
+        if time.monotonic() > deadline:
+            raise ValueError(f"waited {START_TIMEOUT:g} s for {what}")
+        time.sleep(0.02)
 
 
 def _summary(statuses: list, before: float, after: float) -> dict[str, object]:
