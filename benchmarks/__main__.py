@@ -53,6 +53,7 @@ def main() -> None:
     print(f"\nwrote {options.out}/bench.json" + " and encoder.png" * ("encoder" in options.only))
     if options.record:
         path = Path(__file__).parent / "results" / f"{kind(about)}.json"
+        path.parent.mkdir(exist_ok=True)
         path.write_text(text + "\n")
         print(f"recorded {path}")
 
