@@ -46,7 +46,7 @@ class ObjectSettings:
         high=86400.0,
     )
     encoder: str = setting(
-        "",
+        "demo",
         "what says what an object is: demo, or the file of an object encoder; empty: its labels",
     )
     encoder_classes: tuple[str, ...] = setting(

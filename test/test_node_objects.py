@@ -58,6 +58,10 @@ def label_by_height(one) -> None:
     one.node._pipeline.infer = known
 
 
+#: No encoder: objects are named by their labels.
+LABELS_ALONE = {"objects.encoder": ""}
+
+
 @pytest.fixture
 def planner(harness):
     """Starts a node and listens to its objects."""
@@ -86,7 +90,7 @@ def objects_of(one, stamp: int = START, points=SCENE) -> SemanticObjectArray:
 
 
 def test_two_boxes_on_a_table_are_two_objects_that_keep_their_ids(planner):
-    one = planner(**BOXES)
+    one = planner(**(BOXES | LABELS_ALONE))
     arrays = [objects_of(one, START + number * SECOND) for number in range(3)]
     assert [[found.id for found in array.objects] for array in arrays] == [[1, 2]] * 3
     first, second = arrays[-1].objects
@@ -102,6 +106,12 @@ def test_two_boxes_on_a_table_are_two_objects_that_keep_their_ids(planner):
     assert second.centroid.x == pytest.approx(SECOND_BOX[:, 0].mean(), abs=1e-3)
 
 
+def test_the_encoder_in_the_box_names_what_the_labels_call_other(planner):
+    found = objects_of(planner(**BOXES)).objects
+    assert [one.hypotheses[0].class_name for one in found] == ["box", "box"]
+    assert all(hypothesis.class_name != "other" for one in found for hypothesis in one.hypotheses)
+
+
 def test_a_box_taken_away_and_a_new_one_do_not_share_an_id(planner):
     one = planner(**BOXES, window_seconds=0.5)
     objects_of(one)
@@ -112,7 +122,7 @@ def test_a_box_taken_away_and_a_new_one_do_not_share_an_id(planner):
 
 
 def test_markers_are_a_box_and_a_name_for_each_object(planner):
-    one = planner(**BOXES)
+    one = planner(**(BOXES | LABELS_ALONE))
     one.listen("/concerto/object_markers", MarkerArray, QoSProfile(depth=20))
     objects_of(one)
     markers = one.wait(lambda: one.received["/concerto/object_markers"], "markers")[-1].markers

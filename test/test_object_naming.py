@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from concerto_ros.objects.boxes import upright_box
 from concerto_ros.objects.class_roles import ClassRoles
 from concerto_ros.objects.finder import ObjectFinder
 from concerto_ros.objects.instances import Instance, LabelledCloud
-from concerto_ros.objects.naming import ANSWERS, BATCH, ObjectNamer
+from concerto_ros.objects.naming import ANSWERS, BATCH, Answer, ObjectNamer
 from concerto_ros.objects.recipe import recipe_state
 
 GOLDEN = Path(__file__).parent / "golden" / "objects"
@@ -117,3 +118,37 @@ def test_an_encoder_without_head_gives_features_and_leaves_the_names_to_the_labe
 def test_a_file_that_is_not_there_is_named_with_its_parameter():
     with pytest.raises(ValueError, match=r"^objects.encoder: .*no/such\.pth' is not a file"):
         ObjectNamer.load("no/such.pth", (), torch.device("cpu"))
+
+
+class Guess(ObjectNamer):
+    """Says the same of every object."""
+
+    def __init__(self, *hypotheses):
+        self.hypotheses = hypotheses
+
+    def prepare(self, cloud, instance):
+        return torch.zeros(1)
+
+    def answer(self, objects, embeddings):
+        return [Answer(self.hypotheses, None) for _ in objects]
+
+
+@pytest.mark.parametrize(
+    ("label", "guess", "wanted"),
+    [
+        ("chair", (("stool", 0.4),), ["chair", "stool"]),  # the labels are surer
+        ("chair", (("stool", 0.9),), ["stool", "chair"]),
+        ("chair", (("chair", 0.9), ("stool", 0.1)), ["chair", "stool"]),
+        ("other", (("mug", 0.1),), ["mug"]),  # leftovers are no name
+        ("other", (), ["other"]),
+    ],
+)
+def test_the_surer_of_labels_and_encoder_comes_first(label, guess, wanted):
+    cloud, _ = blobs(1)
+    number = [entry.name for entry in LABELS.classes].index(label)
+    cloud = replace(cloud, label=np.full(len(cloud.index), number, np.uint8))
+    finder = ObjectFinder(LABELS, ClassRoles.of(LABELS), Guess(*guess))
+    (found,) = finder.find(cloud, 1).objects
+    assert [name for name, _ in found.hypotheses] == wanted
+    scores = [score for _, score in found.hypotheses]
+    assert scores == sorted(scores, reverse=True)

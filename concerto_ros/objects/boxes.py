@@ -4,11 +4,21 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
+
+#: The twelve edges of a box of size one round the origin, (12, 2, 3).
+EDGES = np.array(
+    [
+        (start, end)
+        for start, end in itertools.combinations(itertools.product((-0.5, 0.5), repeat=3), 2)
+        if np.count_nonzero(np.subtract(start, end)) == 1
+    ]
+)
 
 
 @dataclass(frozen=True, eq=False)

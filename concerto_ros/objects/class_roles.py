@@ -31,6 +31,9 @@ SUPPORTS = _names(
     " ironing board, bench, stand, cart"
 )
 
+#: Classes of what no other class is for.
+LEFTOVERS = _names("other, otherfurniture, otherprop, other furniture, clutter, other-object")
+
 
 @dataclass(frozen=True)
 class ClassRoles:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from concerto_ros.labels import LabelSet
-from concerto_ros.objects.class_roles import ClassRoles
+from concerto_ros.objects.class_roles import LEFTOVERS, ClassRoles
 from concerto_ros.objects.instances import Instance, LabelledCloud, find_instances
 from concerto_ros.objects.naming import Answer, ObjectNamer
 from concerto_ros.objects.tracking import Track, Tracker
@@ -114,9 +114,26 @@ class ObjectFinder:
     def _named(self, track: Track, answer: Answer | None) -> FoundObject:
         if answer is None:
             answer = Answer((), None)
-        votes = tuple(
+        votes = [
             (self._labels.classes[label].name, score) for label, score in track.instance.votes
-        )
+        ]
         return FoundObject(
-            track, answer.hypotheses or votes, answer.embedding, answer.word_embedding
+            track, _ranked(votes, answer.hypotheses), answer.embedding, answer.word_embedding
         )
+
+
+def _ranked(
+    votes: Sequence[tuple[str, float]], answers: Sequence[tuple[str, float]]
+) -> tuple[tuple[str, float], ...]:
+    """What the labels and the encoder say, the surest first.
+
+    Labels know furniture and people, an encoder what they call other; a class of leftovers is no
+    name where there is an answer.
+    """
+    if not answers:
+        return tuple(votes)
+    scores = dict(answers)
+    for name, score in votes:
+        if name not in LEFTOVERS:
+            scores[name] = max(score, scores.get(name, 0.0))
+    return tuple(sorted(scores.items(), key=lambda entry: -entry[1]))

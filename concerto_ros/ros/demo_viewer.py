@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What the demo looks at: it records the outputs, accumulates the input and draws both."""
+"""What the demo looks at: it records the outputs, accumulates the input and draws them all."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from sensor_msgs.msg import PointCloud2
 from concerto_ros.cloud.point_cloud2 import decode_point_cloud
 from concerto_ros.cloud.render import height_colors, open_view, render_cloud
 from concerto_ros.cloud.voxel_map import Snapshot, VoxelMap
-from concerto_ros.msg import PerceptionStatus, SemanticClasses
+from concerto_ros.msg import PerceptionStatus, SemanticClasses, SemanticObjectArray
+from concerto_ros.ros.demo_objects import draw_boxes, object_legend
 from concerto_ros.ros.demo_plan import Plan
 from concerto_ros.ros.demo_score import Score
 from concerto_ros.ros.intake import Intake
@@ -28,11 +29,12 @@ from concerto_ros.ros.statistics import Statistics
 from concerto_ros.ros.transforms import listen
 from concerto_ros.settings import Settings
 
-LABELS, PCA, CLASSES, STATUS = (
+LABELS, PCA, CLASSES, STATUS, OBJECTS = (
     "/concerto/labels",
     "/concerto/pca",
     "/concerto/classes",
     "/concerto/status",
+    "/concerto/objects",
 )
 
 #: Most classes named in the strip below the labels.
@@ -86,6 +88,8 @@ class Viewer(Node):
         self.latencies: list[float] = []
         self._seen = 0
         self.create_subscription(PerceptionStatus, STATUS, self._on_status, 50)
+        self.objects = SemanticObjectArray()
+        self.create_subscription(SemanticObjectArray, OBJECTS, self._on_objects, 1)
         self.input_view = InputView(settings)
         sources = open_sources(self, plan.clouds, plan.cameras, settings)
         transforms = listen(self)
@@ -118,7 +122,7 @@ class Viewer(Node):
         self.score.add(self.recorder.newest(LABELS), [entry.name for entry in classes.classes])
 
     def write_pictures(self, out: Path) -> list[Path]:
-        """Save input.png, labels.png and pca.png in ``out``, all from one viewpoint."""
+        """Save input, labels, pca and objects as PNG in ``out``, all from one viewpoint."""
         classes = self.recorder.newest(CLASSES)
         labels = decode_point_cloud(self.recorder.newest(LABELS))
         pca = decode_point_cloud(self.recorder.newest(PCA))
@@ -140,12 +144,21 @@ class Viewer(Node):
             ),
             "pca": (pca.points, pca.colors, f"feature PCA: {classes.model}", ()),
         }
+        pictures["objects"] = (
+            seen.points,
+            colors,
+            f"objects: {self.objects.model}",
+            object_legend(self.objects, LEGEND_SIZE),
+        )
         view = open_view(seen.points, seen.normals)
         for name, (points, rgb, title, legend) in pictures.items():
             shown = _faces(points, view[0], seen)
+            points, rgb = points[shown], rgb[shown]
+            if name == "objects":
+                points, rgb = draw_boxes(self.objects, points, rgb, seen.voxel_size)
             picture = render_cloud(
-                points[shown],
-                rgb[shown],
+                points,
+                rgb,
                 view_from=view,
                 # A LiDAR's rings are farther apart than its voxels are wide.
                 point_size=seen.voxel_size if colored else None,
@@ -183,6 +196,9 @@ class Viewer(Node):
         if self.score is not None and self.score.table():
             lines += [self.score.table(), ""]
         return "\n".join(lines)
+
+    def _on_objects(self, objects: SemanticObjectArray) -> None:
+        self.objects = objects
 
     def _on_status(self, status: PerceptionStatus) -> None:
         if status.inferences == self._seen:

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from array import array
 
@@ -15,23 +14,19 @@ from std_msgs.msg import ColorRGBA, Header
 
 from concerto_ros.labels import LabelSet
 from concerto_ros.msg import ObjectHypothesis, SemanticObject, SemanticObjectArray
-from concerto_ros.objects.boxes import OrientedBox
+from concerto_ros.objects.boxes import EDGES, OrientedBox
 from concerto_ros.objects.finder import Findings, FoundObject
 
 #: Width of the lines of a box, height of its name, metres.
 LINE, TEXT = 0.01, 0.08
 
-#: The corners of a box of size one, and the twelve pairs of them that are its edges.
-_CORNERS = np.array(list(itertools.product((-0.5, 0.5), repeat=3)))
-_EDGES = [
-    corner
-    for pair in itertools.combinations(_CORNERS, 2)
-    if np.count_nonzero(pair[0] != pair[1]) == 1
-    for corner in pair
-]
-
 #: Colours far apart, one for each number in turn.
-_COLORS = LabelSet.from_generic(64).palette[:64] / 255
+_COLORS = LabelSet.from_generic(64).palette[:64]
+
+
+def color_of(number: int) -> np.ndarray:
+    """(3,) uint8: the colour of the object of this number, wherever it is shown."""
+    return _COLORS[number % len(_COLORS)]
 
 
 def objects_message(findings: Findings, model: str, head: Header) -> SemanticObjectArray:
@@ -47,7 +42,7 @@ def markers_message(findings: Findings, head: Header):
     markers = [Marker(header=head, action=Marker.DELETEALL)]
     for found in findings.objects:
         box = found.track.instance.box
-        red, green, blue = _COLORS[found.track.id % len(_COLORS)]
+        red, green, blue = color_of(found.track.id) / 255
         common = {
             "header": head,
             "id": found.track.id,
@@ -55,7 +50,7 @@ def markers_message(findings: Findings, head: Header):
         }
         lines = Marker(ns="boxes", type=Marker.LINE_LIST, pose=_pose(box), **common)
         lines.scale.x = LINE
-        lines.points = [_point(corner * box.size) for corner in _EDGES]
+        lines.points = [_point(corner * box.size) for corner in EDGES.reshape(-1, 3)]
         name = Marker(ns="names", type=Marker.TEXT_VIEW_FACING, pose=_pose(box), **common)
         name.pose.position.z += box.size[2] / 2 + TEXT
         name.scale.z = TEXT
