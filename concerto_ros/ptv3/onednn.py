@@ -35,9 +35,13 @@ def product(
 
 
 def usable(feat: torch.Tensor) -> bool:
-    """Whether :func:`product` takes these rows: on a CPU that it helps, no gradients asked for."""
+    """Whether :func:`product` takes these rows: on a CPU that it helps, no gradients asked for.
+
+    Not for stand-ins without values, as those of ``FakeTensorMode``.
+    """
     return (
-        feat.device.type == "cpu"
+        type(feat) is torch.Tensor
+        and feat.device.type == "cpu"
         and feat.ndim == 2
         and feat.numel() > 0
         and not torch.is_grad_enabled()
