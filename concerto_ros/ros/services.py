@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
 from rclpy.task import Future as RosFuture
 from std_srvs.srv import Trigger
@@ -63,7 +64,9 @@ class Services:
             ("save_map", SaveMap, self._save_map),
             ("load_map", LoadMap, self._load_map),
         ):
-            node.create_service(kind, f"~/{name}", _answering(answer))
+            # A call that waits holds its group: in the node's own one, clouds and timers as well.
+            group = MutuallyExclusiveCallbackGroup()
+            node.create_service(kind, f"~/{name}", _answering(answer), callback_group=group)
 
     async def _reset(self, _request: Trigger.Request, response: Trigger.Response) -> None:
         if await self._result(self._active().intake.reset()) is None:
