@@ -17,6 +17,9 @@ from concerto_ros.objects.naming import Answer, ObjectNamer
 from concerto_ros.objects.tracking import Track, Tracker
 from concerto_ros.stopwatch import Stopwatch
 
+#: From this score on, labels outweigh what an encoder says.
+MAJORITY = 0.5
+
 
 @dataclass(frozen=True, eq=False)
 class FoundObject:
@@ -125,10 +128,10 @@ class ObjectFinder:
 def _ranked(
     votes: Sequence[tuple[str, float]], answers: Sequence[tuple[str, float]]
 ) -> tuple[tuple[str, float], ...]:
-    """What the labels and the encoder say, the surest first.
+    """What the labels and the encoder say: a majority of labels, then the surest first.
 
-    Labels know furniture and people, an encoder what they call other; a class of leftovers is no
-    name where there is an answer.
+    Labels know furniture and people, and how large they are, which an encoder is not told; an
+    encoder knows what they call other. A class of leftovers is no name where there is an answer.
     """
     if not answers:
         return tuple(votes)
@@ -136,4 +139,6 @@ def _ranked(
     for name, score in votes:
         if name not in LEFTOVERS:
             scores[name] = max(score, scores.get(name, 0.0))
-    return tuple(sorted(scores.items(), key=lambda entry: -entry[1]))
+    surest = sorted(scores.items(), key=lambda entry: -entry[1])
+    major = {name for name, score in votes if score >= MAJORITY and name not in LEFTOVERS}
+    return tuple(sorted(surest, key=lambda entry: entry[0] not in major))
