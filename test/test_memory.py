@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from concerto_ros.memory import keep_freed_memory, release_unused_memory
+from concerto_ros.memory import release_unused_memory
+from concerto_ros.ptv3.allocation import keep_freed_memory
 
 MEGABYTE = 2**20
 

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import torch
 
-from concerto_ros.memory import keep_freed_memory
 from concerto_ros.ptv3 import onednn
+from concerto_ros.ptv3.allocation import keep_freed_memory
 from concerto_ros.ptv3.workers import for_each
 
 #: Pairs of query and key below which starting a product for each head costs more than it saves.
