@@ -17,7 +17,12 @@ from rosbags.interfaces import (
 )
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
-from concerto_ros.cloud.labelled_cloud import PackedCloud, pack_colors, pack_prediction
+from concerto_ros.cloud.labelled_cloud import (
+    PackedCloud,
+    fill_classes,
+    pack_colors,
+    pack_prediction,
+)
 from concerto_ros.labels import LabelSet
 from concerto_ros.prediction import Prediction
 from concerto_ros.resources import share_path
@@ -59,20 +64,13 @@ def pca_message(prediction: Prediction, frame: str) -> bytes:
 def classes_message(labels: LabelSet, model: str, frame: str, stamp: int) -> bytes:
     """``~/classes`` as CDR bytes; ``stamp`` in nanoseconds."""
     types = type_store().types
-    color, entry_type = types["std_msgs/msg/ColorRGBA"], types["concerto_ros/msg/SemanticClass"]
-    message = types[SEMANTIC_CLASSES](
-        header=_header(frame, stamp),
-        model=model,
-        label_set=labels.name,
-        classes=[
-            entry_type(
-                id=entry.id,
-                source_id=entry.source_id,
-                name=entry.name,
-                color=color(*(channel / 255 for channel in entry.color), 1.0),
-            )
-            for entry in labels.classes
-        ],
+    message = fill_classes(
+        labels,
+        model,
+        _header(frame, stamp),
+        classes=types[SEMANTIC_CLASSES],
+        entry=types["concerto_ros/msg/SemanticClass"],
+        color=types["std_msgs/msg/ColorRGBA"],
     )
     return bytes(type_store().serialize_cdr(message, SEMANTIC_CLASSES))
 

@@ -1,13 +1,16 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The layout of the clouds that come out, for any kind of PointCloud2: rclpy's or a bag's."""
+"""The layout of what comes out, for any kind of message types: rclpy's or a bag's."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from concerto_ros.labels import LabelSet
 
 #: sensor_msgs/PointField datatype constants of the numpy types in use.
 DATATYPES = {np.dtype(np.uint8): 2, np.dtype(np.uint32): 6, np.dtype(np.float32): 7}
@@ -100,3 +103,34 @@ def packed_rgb(rgb: np.ndarray) -> np.ndarray:
     """(N, 3) uint8 as PCL packs it: 0x00RRGGBB in the bits of a float32."""
     red, green, blue = rgb.astype(np.uint32).T
     return (red << 16 | green << 8 | blue).view(np.float32)
+
+
+def fill_classes(
+    labels: LabelSet,
+    model: str,
+    header: Any,
+    *,
+    classes: Callable[..., Any],
+    entry: Callable[..., Any],
+    color: Callable[..., Any],
+) -> Any:
+    """``~/classes``, in label order, of the types ``classes``, ``entry`` and ``color``.
+
+    They are SemanticClasses, SemanticClass and std_msgs/ColorRGBA; ``header`` is of their kind.
+    """
+    return classes(
+        header=header,
+        model=model,
+        label_set=labels.name,
+        classes=[
+            entry(
+                id=one.id,
+                source_id=one.source_id,
+                name=one.name,
+                color=color(
+                    r=one.color[0] / 255, g=one.color[1] / 255, b=one.color[2] / 255, a=1.0
+                ),
+            )
+            for one in labels.classes
+        ],
+    )

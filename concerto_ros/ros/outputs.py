@@ -13,6 +13,7 @@ from std_msgs.msg import ColorRGBA, Header
 
 from concerto_ros.cloud.labelled_cloud import (
     PackedCloud,
+    fill_classes,
     pack_cloud,
     pack_colors,
     pack_prediction,
@@ -69,21 +70,8 @@ def _point_cloud(head: Header, cloud: PackedCloud) -> PointCloud2:
 
 def classes_message(labels: LabelSet, model: str, head: Header) -> SemanticClasses:
     """The label set in label order."""
-    return SemanticClasses(
-        header=head,
-        model=model,
-        label_set=labels.name,
-        classes=[
-            SemanticClass(
-                id=entry.id,
-                source_id=entry.source_id,
-                name=entry.name,
-                color=ColorRGBA(
-                    r=entry.color[0] / 255, g=entry.color[1] / 255, b=entry.color[2] / 255, a=1.0
-                ),
-            )
-            for entry in labels.classes
-        ],
+    return fill_classes(
+        labels, model, head, classes=SemanticClasses, entry=SemanticClass, color=ColorRGBA
     )
 
 
