@@ -11,19 +11,19 @@ from concerto_ros.objects.boxes import EDGES
 from concerto_ros.ros.object_messages import color_of
 
 
-def draw_boxes(
-    objects: SemanticObjectArray, points: np.ndarray, rgb: np.ndarray, spacing: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Paler colours (N, 3) for the cloud (N, 3), and the edges of all boxes added to both.
+def paler(rgb: np.ndarray) -> np.ndarray:
+    """(N, 3) uint8 colours before which those of boxes stand out."""
+    return (rgb // 2 + 120).astype(np.uint8)
 
-    ``spacing``: metres between the points of an edge.
-    """
-    parts, colors = [points], [(rgb // 2 + 120).astype(np.uint8)]
+
+def box_edges(objects: SemanticObjectArray, spacing: float) -> list[tuple[np.ndarray, np.ndarray]]:
+    """For each box, points (M, 3) float32 along its edges, ``spacing`` metres apart, and (M, 3)
+    colours."""
+    drawn = []
     for found in objects.objects:
-        edges = _edges(found, spacing)
-        parts.append(edges)
-        colors.append(np.broadcast_to(color_of(found.id), edges.shape).astype(np.uint8))
-    return np.concatenate(parts).astype(np.float32), np.concatenate(colors)
+        edges = _edges(found, spacing).astype(np.float32)
+        drawn.append((edges, np.broadcast_to(color_of(found.id), edges.shape).astype(np.uint8)))
+    return drawn
 
 
 def object_legend(

@@ -19,7 +19,7 @@ from concerto_ros.cloud.point_cloud2 import decode_point_cloud
 from concerto_ros.cloud.render import height_colors, open_view, render_cloud
 from concerto_ros.cloud.voxel_map import Snapshot, VoxelMap
 from concerto_ros.msg import PerceptionStatus, SemanticClasses, SemanticObjectArray
-from concerto_ros.ros.demo_objects import draw_boxes, object_legend
+from concerto_ros.ros.demo_objects import box_edges, object_legend, paler
 from concerto_ros.ros.demo_plan import Plan
 from concerto_ros.ros.demo_score import Score
 from concerto_ros.ros.intake import Intake
@@ -143,22 +143,20 @@ class Viewer(Node):
                 _legend(classes, labels.colors),
             ),
             "pca": (pca.points, pca.colors, f"feature PCA: {classes.model}", ()),
+            "objects": (
+                seen.points,
+                paler(colors),
+                f"objects: {self.objects.model}",
+                object_legend(self.objects, LEGEND_SIZE),
+            ),
         }
-        pictures["objects"] = (
-            seen.points,
-            colors,
-            f"objects: {self.objects.model}",
-            object_legend(self.objects, LEGEND_SIZE),
-        )
+        added = {"objects": box_edges(self.objects, seen.voxel_size)}
         view = open_view(seen.points, seen.normals)
         for name, (points, rgb, title, legend) in pictures.items():
             shown = _faces(points, view[0], seen)
-            points, rgb = points[shown], rgb[shown]
-            if name == "objects":
-                points, rgb = draw_boxes(self.objects, points, rgb, seen.voxel_size)
+            drawn = [(points[shown], rgb[shown]), *added.get(name, ())]
             picture = render_cloud(
-                points,
-                rgb,
+                *(np.concatenate(parts) for parts in zip(*drawn, strict=True)),
                 view_from=view,
                 # A LiDAR's rings are farther apart than its voxels are wide.
                 point_size=seen.voxel_size if colored else None,
