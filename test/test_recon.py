@@ -112,6 +112,7 @@ def test_sixty_prompts_in_the_published_order():
         "A model of a night_stand.",
     ]
     assert sentences[18] == "A 3D rendering image of night_stand."
+    assert sentences[20] == "night_stand with white background."
     assert sentences[21] == "A night_stand with white background."
     assert sentences[59] == "A 3D rendering image of a night_stand with black context."
 
