@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from concerto_ros.cloud.grid_sampling import LATTICE_LIMIT, pack
-from concerto_ros.cloud.voxel_map import Snapshot
+from concerto_ros.cloud.snapshot import Snapshot
 from concerto_ros.prediction import Prediction
 from concerto_ros.ptv3.tensor_file import LONGEST_HEADER, read_tensors, write_tensors
 

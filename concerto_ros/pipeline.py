@@ -26,7 +26,8 @@ from concerto_ros.cloud.model_input import (
     build_model_input,
     convention_for,
 )
-from concerto_ros.cloud.voxel_map import Insertion, Snapshot, VoxelMap
+from concerto_ros.cloud.snapshot import Snapshot
+from concerto_ros.cloud.voxel_map import Insertion, VoxelMap
 from concerto_ros.halving import Halving, Values
 from concerto_ros.heads.linear import LinearHead
 from concerto_ros.heads.pca import PcaColors

@@ -12,7 +12,8 @@ import torch
 
 from concerto_ros.cloud.frame import Frame
 from concerto_ros.cloud.label_fusion import LabelFusion, normalised_entropy
-from concerto_ros.cloud.voxel_map import Snapshot, VoxelMap
+from concerto_ros.cloud.snapshot import Snapshot
+from concerto_ros.cloud.voxel_map import VoxelMap
 
 SECOND = 1_000_000_000
 

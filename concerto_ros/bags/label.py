@@ -17,7 +17,7 @@ from concerto_ros.bags.messages import labels_message, pca_message
 from concerto_ros.bags.plan import Plan
 from concerto_ros.bags.writing import LABELS, PCA, Write
 from concerto_ros.cloud.bag import Bag
-from concerto_ros.cloud.voxel_map import Snapshot
+from concerto_ros.cloud.snapshot import Snapshot
 from concerto_ros.pipeline import SemanticPipeline
 
 #: Seconds of a bag that are labelled in one piece, and how many windows of the map at least: what

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from concerto_ros.cloud.grid_sampling import find_keys, pack
-from concerto_ros.cloud.voxel_map import Snapshot
+from concerto_ros.cloud.snapshot import Snapshot
 
 
 class LabelFusion:

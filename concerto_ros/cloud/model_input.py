@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from concerto_ros.cloud.held_origin import HeldOrigin
-from concerto_ros.cloud.voxel_map import Snapshot
+from concerto_ros.cloud.snapshot import Snapshot
 
 __all__ = [
     "PRESETS",

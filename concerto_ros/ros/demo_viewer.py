@@ -17,7 +17,8 @@ from sensor_msgs.msg import PointCloud2
 
 from concerto_ros.cloud.point_cloud2 import decode_point_cloud
 from concerto_ros.cloud.render import height_colors, open_view, render_cloud
-from concerto_ros.cloud.voxel_map import Snapshot, VoxelMap
+from concerto_ros.cloud.snapshot import Snapshot
+from concerto_ros.cloud.voxel_map import VoxelMap
 from concerto_ros.msg import PerceptionStatus, SemanticClasses, SemanticObjectArray
 from concerto_ros.ros.demo_objects import box_edges, object_legend, paler
 from concerto_ros.ros.demo_plan import Plan

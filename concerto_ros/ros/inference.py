@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
 from concerto_ros.cloud.frame import Reading
-from concerto_ros.cloud.voxel_map import Snapshot
+from concerto_ros.cloud.snapshot import Snapshot
 from concerto_ros.memory import release_unused_memory
 from concerto_ros.pipeline import Prediction, SemanticPipeline
 from concerto_ros.ros.statistics import Statistics

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
-from concerto_ros.cloud.voxel_map import Snapshot
+from concerto_ros.cloud.snapshot import Snapshot
 from concerto_ros.objects.class_roles import ClassRoles
 from concerto_ros.objects.finder import Findings, ObjectFinder
 from concerto_ros.objects.instances import LabelledCloud
