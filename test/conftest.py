@@ -7,11 +7,40 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import fault_records
 import pytest
+from fault_records import fault, nightly  # noqa: F401  fixtures
+from hypothesis import settings
 
 import concerto_ros  # noqa: F401  before PyTorch: it sets how threads wait
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+
+settings.register_profile("nightly", max_examples=10_000, deadline=None, print_blob=True)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    fault_records.add_options(parser)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--nightly"):
+        settings.load_profile("nightly")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    fault_records.mark(items)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item):
+    report = yield
+    fault_records.keep(item, report)
+    return report
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    fault_records.write(session.config)
 
 
 @pytest.fixture
