@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -33,12 +32,12 @@ from concerto_ros.heads.linear import LinearHead
 from concerto_ros.heads.pca import PcaColors
 from concerto_ros.labels import UNLABELLED, LabelSet
 from concerto_ros.map_file import StoredMap
+from concerto_ros.models import device_named, dtype_named, label_set_for, naming
 from concerto_ros.prediction import Prediction
 from concerto_ros.ptv3 import Encoder, load_encoder
 from concerto_ros.ptv3.backends import BackendError, choose_backend
 from concerto_ros.ptv3.checkpoint import DEMO
 from concerto_ros.ptv3.graphs import GraphedFeatures
-from concerto_ros.ptv3.precision import automatic_precision
 from concerto_ros.settings import Settings, SettingsError
 from concerto_ros.stopwatch import Stopwatch
 
@@ -57,7 +56,7 @@ class SemanticPipeline:
     def __init__(
         self, settings: Settings, encoder: Encoder, head: LinearHead | None, labels: LabelSet
     ):
-        self.settings = settings.with_preset()
+        self.settings = settings.with_preset().with_voxel_size(encoder.grid_size)
         self.encoder = encoder
         self.head = head
         self.labels = labels
@@ -88,13 +87,13 @@ class SemanticPipeline:
         Models that are not on this machine are fetched unless ``download`` is False; then a
         missing file is a ``ValueError`` that says where to get it.
         """
-        device = _device(settings.device)
-        dtype = _dtype(settings.precision, device)
+        device = device_named(settings.device)
+        dtype = dtype_named(settings.precision, device)
         try:
             choose_backend(settings.backend, device)
         except BackendError as error:
             raise SettingsError(str(error)) from error
-        with _named("checkpoint"):
+        with naming("checkpoint"):
             encoder = load_encoder(
                 settings.checkpoint, device=device, dtype=dtype, download=download
             )
@@ -102,10 +101,10 @@ class SemanticPipeline:
         name = settings.head or (DEMO if settings.checkpoint == DEMO else "")
         head = None
         if name:
-            with _named("head"):
+            with naming("head"):
                 head = LinearHead.load(name, encoder, download=download)
-        with _named("label_set"):
-            labels = _label_set(settings.label_set, head)
+        with naming("label_set"):
+            labels = label_set_for(settings.label_set, head)
         return cls(settings, encoder, head, labels)
 
     @property
@@ -329,15 +328,6 @@ class SemanticPipeline:
         )
 
 
-@contextmanager
-def _named(name: str) -> Iterator[None]:
-    """Say which setting an error is about."""
-    try:
-        yield
-    except ValueError as error:
-        raise SettingsError(f"{name}: {error}") from error
-
-
 def _checked_cloud(points, colors, normals):
     """The arrays of :meth:`SemanticPipeline.segment` as float32 and uint8, or ``ValueError``."""
     points = np.asarray(points)
@@ -353,49 +343,3 @@ def _checked_cloud(points, colors, normals):
         None if colors is None else np.clip(np.nan_to_num(colors), 0, 255).astype(np.uint8),
         None if normals is None else np.nan_to_num(np.asarray(normals, np.float32)),
     )
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        device = torch.device("meta")
-    if device.type not in ("cpu", "cuda"):
-        raise SettingsError(f"device: got {name!r}, wanted auto, cpu, cuda or cuda:N")
-    count = torch.cuda.device_count()
-    if device.type == "cuda" and (device.index or 0) >= count:
-        raise SettingsError(
-            f"device: got {name!r}, but PyTorch sees {count} CUDA devices; use cpu or auto"
-        )
-    return device
-
-
-def _dtype(precision: str, device: torch.device) -> torch.dtype:
-    if precision == "auto":
-        return automatic_precision(device)
-    return getattr(torch, precision)
-
-
-def _label_set(name: str, head: LinearHead | None) -> LabelSet:
-    if head is None:
-        return LabelSet.load(name) if name else LabelSet("none", "no head, no labels", ())
-    if not name:
-        return _label_set_of_size(head.num_classes)
-    labels = LabelSet.load(name)
-    if len(labels) != head.num_classes:
-        raise ValueError(
-            f"got {labels.name} with {len(labels)} classes, wanted {head.num_classes} as the head"
-            f" {head.name}"
-        )
-    return labels
-
-
-def _label_set_of_size(size: int) -> LabelSet:
-    """The shipped set of so many classes, else one without names."""
-    for shipped in LabelSet.shipped():
-        labels = LabelSet.load(shipped)
-        if len(labels) == size:
-            return labels
-    return LabelSet.from_generic(size)

@@ -111,7 +111,8 @@ class Settings:
     )
     voxel_size: float = setting(
         0.0,
-        "edge of a voxel; 0: 0.04 for checkpoint demo, else the preset's",
+        "edge of a voxel; 0: what the checkpoint says it is trained on (demo: 0.04), else the"
+        " preset's",
         unit="m",
         low=0.0,
         high=10.0,
@@ -204,16 +205,27 @@ class Settings:
             )
 
     def with_preset(self) -> Settings:
-        """The same settings with every 0 that means "the preset's" replaced."""
+        """The same settings with every 0 that means "the preset's" replaced.
+
+        Not that of ``voxel_size``, for which the encoder comes first: :meth:`with_voxel_size`.
+        """
         preset = PRESETS[self.preset]
         return replace(
             self,
-            voxel_size=self.voxel_size or _own_grid_size(self.checkpoint) or preset.voxel_size,
             min_range=self.min_range or preset.min_range,
             max_range=self.max_range or preset.max_range,
             window_seconds=self.window_seconds or preset.window_seconds,
             window_radius=self.window_radius or preset.window_radius,
         )
+
+    def with_voxel_size(self, grid_size: float | None) -> Settings:
+        """The same settings with a voxel size: its own, the encoder's, else the preset's.
+
+        ``grid_size``: metres, the voxels that the encoder is trained on; None where it does not
+        say.
+        """
+        preset = PRESETS[self.preset].voxel_size
+        return replace(self, voxel_size=self.voxel_size or grid_size or preset)
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> Settings:
@@ -312,10 +324,3 @@ def _check_names(parameter: str, names: tuple[str, ...]) -> None:
             )
     if len(set(names)) < len(names):
         raise SettingsError(f"{parameter}: got {list(names)}, wanted each name only once")
-
-
-def _own_grid_size(checkpoint: str) -> float | None:
-    """The grid a checkpoint says it is trained for; only the model in the box says so."""
-    from concerto_ros.ptv3.checkpoint import DEMO, demo_grid_size
-
-    return demo_grid_size() if checkpoint == DEMO else None

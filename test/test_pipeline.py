@@ -12,6 +12,7 @@ import torch
 
 from concerto_ros import SemanticPipeline
 from concerto_ros.cloud.frame import Frame
+from concerto_ros.ptv3.checkpoint import grid_size_of
 from concerto_ros.resources import share_path
 from concerto_ros.settings import Settings, SettingsError
 
@@ -124,6 +125,29 @@ def test_an_official_encoder_and_its_head_load_by_path():
     pipeline = SemanticPipeline.from_settings(settings)
     assert pipeline.labels.name == "scannet20" and pipeline.trained
     assert len(pipeline.segment(*scan()).label) == 2000
+
+
+@pytest.mark.parametrize(("voxel_size", "wanted"), [(0.0, 0.03), (0.1, 0.1)])
+def test_a_checkpoint_that_says_its_grid_is_given_voxels_of_that_size(
+    tmp_path, voxel_size, wanted
+):
+    content = torch.load(GOLDEN / "encoder.pth", weights_only=True)
+    torch.save(content | {"grid_size": 0.03}, tmp_path / "trained.pth")
+    settings = Settings(checkpoint=str(tmp_path / "trained.pth"), voxel_size=voxel_size)
+    pipeline = SemanticPipeline.from_settings(settings)
+    pipeline.insert(frame())
+    assert pipeline.snapshot().voxel_size == wanted
+    assert grid_size_of(tmp_path / "trained.pth") == 0.03
+
+
+def test_voxels_are_the_presets_where_no_checkpoint_says_more():
+    assert grid_size_of(GOLDEN / "encoder.pth") is None
+    settings = Settings(checkpoint=str(GOLDEN / "encoder.pth"), preset="outdoor")
+    assert SemanticPipeline.from_settings(settings).snapshot().voxel_size == 0.05
+
+
+def test_the_model_in_the_box_brings_its_own_voxel_size(pipeline):
+    assert pipeline.snapshot().voxel_size == grid_size_of("demo") == 0.04
 
 
 def test_without_a_head_there_are_colours_and_no_labels():

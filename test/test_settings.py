@@ -98,20 +98,26 @@ def test_a_value_out_of_range_names_parameter_value_and_range(value):
 
 
 def test_zero_means_the_presets_value():
-    indoor, outdoor = (
-        Settings(preset=name, checkpoint="other.pth").with_preset()
-        for name in ("indoor", "outdoor")
-    )
-    assert indoor.voxel_size == 0.02 and outdoor.voxel_size == 0.05
+    indoor, outdoor = (Settings(preset=name).with_preset() for name in ("indoor", "outdoor"))
     assert indoor.max_range < outdoor.max_range
-    kept = Settings(preset="outdoor", voxel_size=0.1).with_preset()
-    assert kept.voxel_size == 0.1 and kept.max_range == outdoor.max_range
+    kept = Settings(preset="outdoor", max_range=7.0).with_preset()
+    assert kept.max_range == 7.0 and kept.min_range == outdoor.min_range
 
 
-def test_the_model_in_the_box_brings_its_own_voxel_size():
-    for preset in ("indoor", "outdoor"):
-        assert Settings(preset=preset).with_preset().voxel_size == 0.04
-    assert Settings(voxel_size=0.02).with_preset().voxel_size == 0.02
+@pytest.mark.parametrize(
+    ("voxel_size", "grid_size", "wanted"),
+    [(0.1, 0.03, 0.1), (0.0, 0.03, 0.03), (0.0, None, 0.05)],
+    ids=["the parameter", "the encoder", "the preset"],
+)
+def test_the_voxel_size_comes_from_whoever_says_it_first(voxel_size, grid_size, wanted):
+    settings = Settings(preset="outdoor", voxel_size=voxel_size)
+    assert settings.with_voxel_size(grid_size).voxel_size == wanted
+
+
+@pytest.mark.parametrize("grid_size", [math.nan, -0.04, 11.0, "0.04"])
+def test_a_checkpoint_that_names_no_voxel_size_is_refused(grid_size):
+    with pytest.raises(SettingsError, match="voxel_size: got"):
+        Settings().with_voxel_size(grid_size)
 
 
 def test_every_description_says_what_is_accepted():

@@ -12,7 +12,6 @@ import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -111,12 +110,16 @@ def read_demo() -> tuple[dict[str, Any], Path]:
         }, path
 
 
-@cache
-def demo_grid_size() -> float:
-    """Metres, edge of the voxels that the model in the box is trained on."""
-    path = demo_file()
-    with _box(path):
-        return json.loads(read_metadata(path)["grid_size"])
+def grid_size_of(name_or_path: str | os.PathLike, *, download: bool = True) -> float | None:
+    """Metres, edge of the voxels that an encoder is trained on; None where its file does not say.
+
+    ``name_or_path`` and errors are those of :func:`load_encoder`.
+    """
+    if os.fspath(name_or_path) == DEMO:
+        path = demo_file()
+        with _box(path):
+            return json.loads(read_metadata(path)["grid_size"])
+    return read_checkpoint(name_or_path, OFFICIAL_ENCODERS, download=download)[0].get("grid_size")
 
 
 @contextmanager

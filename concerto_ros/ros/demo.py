@@ -17,6 +17,7 @@ from pathlib import Path
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 
+from concerto_ros.ptv3.checkpoint import grid_size_of
 from concerto_ros.ros.demo_plan import recorded, simulated
 from concerto_ros.ros.demo_viewer import CLASSES, LABELS, PCA, STATUS, Viewer
 from concerto_ros.ros.transport import use_transport_profile
@@ -53,6 +54,8 @@ class Demo:
         use_transport_profile()
         rclpy.init()
         settings = Settings.from_mapping(self._plan.settings | {"input_rate": 2.0}).with_preset()
+        # The pictures of the input and the score are on the voxels that the node labels.
+        settings = settings.with_voxel_size(grid_size_of(settings.checkpoint, download=False))
         viewer = Viewer(self._plan, settings, bag)
         executor = SingleThreadedExecutor()
         executor.add_node(viewer)

@@ -46,7 +46,7 @@ class InputView:
     """Accumulates the input as the node does, for the picture of it."""
 
     def __init__(self, settings: Settings):
-        self._settings = settings.with_preset()
+        self._settings = settings
         self._lock = threading.Lock()
         self.clear()
 
@@ -94,7 +94,7 @@ class Viewer(Node):
         self.input_view = InputView(settings)
         sources = open_sources(self, plan.clouds, plan.cameras, settings)
         transforms = listen(self)
-        fixed_frame, voxel_size = settings.fixed_frame, settings.with_preset().voxel_size
+        fixed_frame, voxel_size = settings.fixed_frame, settings.voxel_size
         self.score = Score(self, transforms, fixed_frame, voxel_size) if plan.truth else None
         self._scored = 0
         self._intake = Intake(

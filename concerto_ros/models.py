@@ -1,0 +1,76 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What the settings of the model mean: device, type of the weights, label set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from concerto_ros.heads.linear import LinearHead
+from concerto_ros.labels import LabelSet
+from concerto_ros.ptv3.precision import automatic_precision
+from concerto_ros.settings import SettingsError
+
+
+@contextmanager
+def naming(name: str) -> Iterator[None]:
+    """Say which setting an error is about."""
+    try:
+        yield
+    except ValueError as error:
+        raise SettingsError(f"{name}: {error}") from error
+
+
+def device_named(name: str) -> torch.device:
+    """The device of the setting ``device``; SettingsError where this machine has none such."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = torch.device("meta")
+    if device.type not in ("cpu", "cuda"):
+        raise SettingsError(f"device: got {name!r}, wanted auto, cpu, cuda or cuda:N")
+    count = torch.cuda.device_count()
+    if device.type == "cuda" and (device.index or 0) >= count:
+        raise SettingsError(
+            f"device: got {name!r}, but PyTorch sees {count} CUDA devices; use cpu or auto"
+        )
+    return device
+
+
+def dtype_named(precision: str, device: torch.device) -> torch.dtype:
+    """The type of the weights that the setting ``precision`` means on ``device``."""
+    if precision == "auto":
+        return automatic_precision(device)
+    return getattr(torch, precision)
+
+
+def label_set_for(name: str, head: LinearHead | None) -> LabelSet:
+    """The label set ``name`` or, where that is empty, the shipped one of the size of ``head``.
+
+    Raises ValueError where its size is not that of ``head``.
+    """
+    if head is None:
+        return LabelSet.load(name) if name else LabelSet("none", "no head, no labels", ())
+    if not name:
+        return _label_set_of_size(head.num_classes)
+    labels = LabelSet.load(name)
+    if len(labels) != head.num_classes:
+        raise ValueError(
+            f"got {labels.name} with {len(labels)} classes, wanted {head.num_classes} as the head"
+            f" {head.name}"
+        )
+    return labels
+
+
+def _label_set_of_size(size: int) -> LabelSet:
+    """The shipped set of so many classes, else one without names."""
+    for shipped in LabelSet.shipped():
+        labels = LabelSet.load(shipped)
+        if len(labels) == size:
+            return labels
+    return LabelSet.from_generic(size)
