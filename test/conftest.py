@@ -13,6 +13,7 @@ from fault_records import fault, nightly  # noqa: F401  fixtures
 from hypothesis import settings
 
 import concerto_ros  # noqa: F401  before PyTorch: it sets how threads wait
+from concerto_ros.ros.domain import free_domain
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -50,12 +51,11 @@ def ros_domain(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     Discovery stays on this machine, and large clouds travel by the package's transport profile,
     in this process and in the processes it starts.
     """
-    domain_coordinator = pytest.importorskip("domain_coordinator")
     monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     monkeypatch.setenv(
         "FASTRTPS_DEFAULT_PROFILES_FILE", str(REPOSITORY / "config" / "fastdds.xml")
     )
-    with domain_coordinator.domain_id() as domain:
+    with free_domain() as domain:
         monkeypatch.setenv("ROS_DOMAIN_ID", str(domain))
         yield domain
 

@@ -115,7 +115,7 @@ def test_every_python_library_that_is_imported_is_declared_for_rosdep_and_for_pi
 def test_every_python_library_that_the_tests_import_is_declared():
     own = {path.stem for path in ROOT.glob("test/*.py")} | {"benchmarks"}
     used = {m for m in imported_modules("test/*.py", "benchmarks/*.py") - own if not is_ros(m)}
-    used -= {"domain_coordinator", "ros2cli"}  # ROS packages by other names
+    used -= {"ros2cli"}  # a ROS package by another name
     extras = PROJECT["optional-dependencies"]  # tests of an extra skip where it is missing
     requirements = [*PROJECT["dependencies"], *extras["test"], *extras["train"]]
     assert {distribution(DISTRIBUTIONS.get(module, module)) for module in used} <= {

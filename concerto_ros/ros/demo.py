@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import rclpy
@@ -20,6 +21,7 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from concerto_ros.ptv3.checkpoint import grid_size_of
 from concerto_ros.ros.demo_plan import recorded, simulated
 from concerto_ros.ros.demo_viewer import CLASSES, LABELS, PCA, STATUS, Viewer
+from concerto_ros.ros.domain import free_domain
 from concerto_ros.ros.transport import use_transport_profile
 from concerto_ros.settings import Settings
 
@@ -50,8 +52,12 @@ class Demo:
         self._out.mkdir(parents=True, exist_ok=True)
         bag = self._out / "bag"
         shutil.rmtree(bag, ignore_errors=True)
-        _isolate()
         use_transport_profile()
+        with _own_domain():
+            self._play(bag)
+        return 0
+
+    def _play(self, bag: Path) -> None:
         rclpy.init()
         settings = Settings.from_mapping(self._plan.settings | {"input_rate": 2.0}).with_preset()
         # The pictures of the input and the score are on the voxels that the node labels.
@@ -86,7 +92,6 @@ class Demo:
             executor.shutdown()
             rclpy.try_shutdown()
             spinner.join(5.0)
-        return 0
 
     def _start(self, command: list[str]) -> subprocess.Popen:
         process = subprocess.Popen([sys.executable, "-m", "concerto_ros.cli", *command])
@@ -104,14 +109,20 @@ class Demo:
                 process.kill()
 
 
-def _isolate() -> None:
+@contextlib.contextmanager
+def _own_domain() -> Iterator[None]:
     """Keep to this machine and, unless a domain is chosen, away from other ROS graphs on it."""
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-    if "ROS_DOMAIN_ID" not in os.environ:
-        os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
-        print(
-            f"to look on in another terminal: export ROS_DOMAIN_ID={os.environ['ROS_DOMAIN_ID']}"
-        )
+    if "ROS_DOMAIN_ID" in os.environ:
+        yield
+        return
+    with free_domain() as domain:
+        os.environ["ROS_DOMAIN_ID"] = str(domain)
+        print(f"to look on in another terminal: export ROS_DOMAIN_ID={domain}")
+        try:
+            yield
+        finally:
+            del os.environ["ROS_DOMAIN_ID"]
 
 
 def _spin(executor: SingleThreadedExecutor) -> None:
