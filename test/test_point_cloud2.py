@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from concerto_ros.cloud import point_cloud2
 from concerto_ros.cloud.frame import InputError
 from concerto_ros.cloud.point_cloud2 import decode_point_cloud, point_cloud_fields, stamp_ns
 
@@ -246,8 +247,8 @@ def field(**changes):
         ("empty", cloud(xyz(), width=0)),
         ("empty", cloud(xyz(), height=0, width=2**32 - 1)),
         ("empty", cloud(xyz(np.full((4, 3), np.nan)))),
-        ("too_large", cloud(xyz(), width=10_000_000)),
-        ("too_large", cloud(xyz(), width=2**32 - 1, height=2**32 - 1)),
+        ("malformed", cloud(xyz(), width=10_000_000)),
+        ("malformed", cloud(xyz(), width=2**32 - 1, height=2**32 - 1)),
     ],
 )
 def test_bad_clouds_are_refused_with_a_reason(expected, message):
@@ -259,8 +260,28 @@ def test_the_message_of_the_error_names_field_value_and_what_is_wanted():
         message = cloud(xyz())
         message.fields[2].datatype = 12
         decode_point_cloud(message)
-    assert reason(cloud(xyz()), max_points=23) == "too_large"
     assert reason(cloud(xyz()), min_range=100) == "empty"
+    assert reason(cloud(xyz()), min_range=100, max_points=5) == "empty"
+
+
+@pytest.mark.parametrize(("lines", "row_gap"), [(1, 0), (4, 7)])
+@pytest.mark.parametrize("chunk", [1, 5, 1000])
+def test_of_too_many_points_the_nearest_are_taken_in_their_order(
+    lines, row_gap, chunk, monkeypatch
+):
+    monkeypatch.setattr(point_cloud2, "CHUNK", chunk)
+    points = POINTS.copy()
+    points[3], points[4] = np.nan, np.inf
+    columns = [*xyz(points), ("rgb", "f4", packed(RGB, "f4")), ("i", "u2", np.arange(24))]
+    message = cloud(columns, lines=lines, row_gap=row_gap)
+    whole = decode_point_cloud(message, max_points=24, max_range=2.0)
+    clipped = decode_point_cloud(message, max_points=7, max_range=2.0)
+    distance = np.linalg.norm(whole.points, axis=1)
+    nearest = np.sort(np.argsort(distance)[:7])
+    np.testing.assert_array_equal(clipped.points, whole.points[nearest])
+    np.testing.assert_array_equal(clipped.colors, whole.colors[nearest])
+    np.testing.assert_array_equal(clipped.intensity, whole.intensity[nearest])
+    assert (len(whole) - 7, whole.clipped) == (clipped.clipped, 0)
 
 
 def test_stamps():

@@ -47,6 +47,7 @@ class Counts:
     labelled: maps that were labelled, each a message on every output.
     restarts: times at which the stamps went back and the map was cleared.
     evicted: voxels that left because of ``max_voxels``.
+    clipped: points that went unused because their cloud has more than ``max_points``.
     refused_transforms: transforms, or whole messages of them, that make no sense.
     """
 
@@ -55,6 +56,7 @@ class Counts:
     labelled: int = 0
     restarts: int = 0
     evicted: int = 0
+    clipped: int = 0
     refused_transforms: int = 0
 
     @classmethod
@@ -119,4 +121,4 @@ class Counts:
         return cls(inputs, **{name: content[name] for name in _NUMBERS})
 
 
-_NUMBERS = ("seen", "labelled", "restarts", "evicted", "refused_transforms")
+_NUMBERS = ("seen", "labelled", "restarts", "evicted", "clipped", "refused_transforms")

@@ -161,6 +161,7 @@ class Intake:
         insertion = self._pipeline.insert(placed, robot)
         check_used(insertion, frame)
         pending.counts.evicted += insertion.evicted
+        pending.counts.clipped += frame.clipped
 
     def _decoded(self, source: Input, pending: Pending) -> Frame:
         """The frame of a message, once; admitted in the order of stamps."""

@@ -128,6 +128,7 @@ def _report(out: Path, summary: dict[str, Any]) -> str:
     for key, text in (
         ("restarts", "restarts, at which the map was cleared"),
         ("evicted", "voxels left the map because of max_voxels"),
+        ("clipped", "points were not used because their cloud has more than max_points"),
         ("refused_transforms", "transforms make no sense"),
     ):
         if summary[key]:

@@ -15,7 +15,7 @@ REASONS = {
     "unsupported": "the encoding or data type is not one this package decodes",
     "no_xyz": "the cloud has no x, y and z fields",
     "empty": "no point is finite and within range",
-    "too_large": "the cloud holds more points than max_points",
+    "too_large": "the image declares more than 64 million pixels",
     "bad_camera_info": "the camera_info has no usable focal length or size; calibrate the camera",
     "size_mismatch": "colour and depth differ in size; turn on aligned depth",
     "not_registered": "depth is not registered to colour; turn on aligned depth",
@@ -62,6 +62,7 @@ class Frame:
     normals: (N, 3) float32 unit vectors facing the sensor, zeros where unknown, or None.
     intensity: (N,) float32 in the sensor's own unit, or None.
     origin: (3,) float64, metres, where the sensor was.
+    clipped: points of the message left out because it holds more than ``max_points``.
     """
 
     points: np.ndarray
@@ -72,6 +73,7 @@ class Frame:
     normals: np.ndarray | None = None
     intensity: np.ndarray | None = None
     origin: np.ndarray = field(default_factory=lambda: np.zeros(3))
+    clipped: int = 0
 
     def __len__(self) -> int:
         return len(self.points)

@@ -23,6 +23,9 @@ PACKED_COLOR = ("rgb", "rgba")
 SEPARATE_COLOR = (("r", "g", "b"), ("red", "green", "blue"))
 INTENSITY = ("intensity", "reflectivity", "i")
 
+#: Points that are looked at together where a cloud has more than it may.
+CHUNK = 1_000_000
+
 
 def decode_point_cloud(
     message: Any,
@@ -40,7 +43,8 @@ def decode_point_cloud(
     source: name of the input, kept in the frame.
     min_range, max_range: metres from the origin of the message's frame, both inclusive. Drivers
         that mark a missing return by (0, 0, 0) are served by any ``min_range`` above zero.
-    max_points: a cloud that declares more is refused before anything is allocated.
+    max_points: of a cloud with more, the nearest that are finite and within range are taken, and
+        the frame's ``clipped`` says how many points were left out.
 
     Returns a frame in the message's own ``frame_id``, with colours (from ``rgb``/``rgba`` or from
     separate fields), intensity (``intensity``, ``reflectivity`` or ``i``) and normals
@@ -48,13 +52,11 @@ def decode_point_cloud(
 
     Raises
     ------
-    InputError: ``too_large``, ``empty``, ``malformed``, ``unsupported`` or ``no_xyz``.
+    InputError: ``empty``, ``malformed``, ``unsupported`` or ``no_xyz``.
     """
     stamp = stamp_ns(message)
     frame_id = text(message, "header.frame_id")
     size = unsigned(message, "width") * unsigned(message, "height")
-    if size > max_points:
-        raise InputError("too_large", f"the cloud declares {size} points, at most {max_points}")
     if size == 0:
         raise InputError("empty", "the cloud declares no points (width x height is 0)")
     wanted = {*XYZ, *NORMAL, *PACKED_COLOR, *INTENSITY, *(n for c in SEPARATE_COLOR for n in c)}
@@ -64,15 +66,17 @@ def decode_point_cloud(
         got = ", ".join(fields) or "none of use"
         raise InputError("no_xyz", f"the cloud has no field {', '.join(missing)}; it has {got}")
 
+    clipped = 0
+    if size > max_points:
+        rows, clipped = _nearest(fields, max_points, min_range, max_range)
+        fields = {name: _taken(view, rows) for name, view in fields.items()}
+        size = len(rows)
     points = _columns(fields, XYZ)
-    with np.errstate(over="ignore", invalid="ignore"):
-        squared = np.einsum("ij,ij->i", points, points)
-        farthest = min(float(max_range) ** 2, float(np.finfo(np.float32).max))
-        keep = (squared >= float(min_range) ** 2) & (squared <= farthest)
+    keep = _within(_squared(points), min_range, max_range)
     kept = int(np.count_nonzero(keep))
     if kept == 0:
         wanted_range = f"within {min_range} to {max_range} m"
-        raise InputError("empty", f"none of the {size} points is finite and {wanted_range}")
+        raise InputError("empty", f"none of the points is finite and {wanted_range}")
 
     def select(array: np.ndarray | None) -> np.ndarray | None:
         if array is None or kept == size:
@@ -88,6 +92,7 @@ def decode_point_cloud(
         colors=select(_colors(fields)),
         normals=_normals(fields, points, select),
         intensity=select(_intensity(fields)),
+        clipped=clipped,
     )
 
 
@@ -182,6 +187,44 @@ def _columns(fields: dict[str, np.ndarray], names: tuple[str, str, str]) -> np.n
         for i, column in enumerate(columns):
             out[..., i] = column
     return out.reshape(-1, 3)
+
+
+def _squared(points: np.ndarray) -> np.ndarray:
+    """(N,) squared distance from the origin; inf or NaN where a coordinate is not finite."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.einsum("ij,ij->i", points, points)
+
+
+def _within(squared: np.ndarray, min_range: float, max_range: float) -> np.ndarray:
+    """(N,) whether the points of these squared distances are finite and within range."""
+    farthest = min(float(max_range) ** 2, float(np.finfo(np.float32).max))
+    return (squared >= float(min_range) ** 2) & (squared <= farthest)
+
+
+def _nearest(
+    fields: dict[str, np.ndarray], most: int, min_range: float, max_range: float
+) -> tuple[np.ndarray, int]:
+    """Rows of the ``most`` nearest points within range, in their order, and how many there are
+    beyond these. Needs memory for ``most`` points, however many the cloud has."""
+    size = fields["x"].size
+    best, best_squared = np.empty(0, np.int64), np.empty(0, np.float32)
+    found = 0
+    for first in range(0, size, max(most, CHUNK)):
+        rows = np.arange(first, min(first + max(most, CHUNK), size))
+        squared = _squared(_columns({name: _taken(fields[name], rows) for name in XYZ}, XYZ))
+        inside = np.flatnonzero(_within(squared, min_range, max_range))
+        found += len(inside)
+        best = np.concatenate([best, rows[inside]])
+        best_squared = np.concatenate([best_squared, squared[inside]])
+        if len(best) > most:
+            nearest = np.argsort(best_squared, kind="stable")[:most]
+            best, best_squared = best[nearest], best_squared[nearest]
+    return np.sort(best), found - len(best)
+
+
+def _taken(view: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """The points ``rows`` (N,) of a field's view as a cloud of one row."""
+    return view[np.divmod(rows, view.shape[1])][None]
 
 
 def _intensity(fields: dict[str, np.ndarray]) -> np.ndarray | None:

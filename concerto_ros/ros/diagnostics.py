@@ -16,6 +16,8 @@ from concerto_ros.ros.statistics import HARMLESS, InputCounts, Report
 #: What happened in the last so many seconds decides the level.
 RECENT = 5.0
 
+CLIPPED = "a cloud has more points than max_points: only the nearest are used"
+
 
 @dataclass(frozen=True)
 class Model:
@@ -81,9 +83,13 @@ def _input_status(name: str, counts: InputCounts, now: float) -> DiagnosticStatu
     values |= {f"dropped: {reason}": count for reason, count in counts.drops.items()}
     if counts.last_error:
         values["last error"] = counts.last_error
+    if counts.clipped:
+        values["points clipped"] = counts.clipped
     if troubles:
         level = DiagnosticStatus.WARN if works else DiagnosticStatus.ERROR
         text = "; ".join(f"{reason}: {REASONS[reason]}" for reason in troubles)
+    elif now - counts.last_clipped < RECENT:
+        level, text = DiagnosticStatus.ERROR, CLIPPED
     elif works:
         level, text = DiagnosticStatus.OK, "frames are fused"
     elif counts.received == 0:

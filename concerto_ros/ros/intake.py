@@ -139,6 +139,7 @@ class Intake(Worker):
                 frame.stamp,
                 pending.watch.milliseconds,
             )
+            self._say_what_is_clipped(frame)
             self.newest = reading
             source.pending = None
             self._on_fused()
@@ -204,6 +205,13 @@ class Intake(Worker):
             self._log.info(
                 f"{frame.source}: no {' and no '.join(missing)}, the model gets zeros instead;"
                 " the README says what that costs"
+            )
+
+    def _say_what_is_clipped(self, frame: Frame) -> None:
+        if frame.clipped and self._statistics.clipped(frame.source, frame.clipped):
+            self._log.error(
+                f"{frame.source}: a cloud has more than max_points: only the nearest"
+                f" {len(frame)} points are used, {frame.clipped} are not"
             )
 
     def _restart(self, why: str, current: Source | None = None) -> None:

@@ -29,6 +29,8 @@ class InputCounts:
     last_fused: float = -math.inf
     last_drop: dict[str, float] = field(default_factory=dict)
     last_error: str = ""
+    clipped: int = 0
+    last_clipped: float = -math.inf
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,17 @@ class Statistics:
             self._stamp = max(self._stamp, stamp)
             self._intake_ms = stage_ms
 
+    def clipped(self, source: str, points: int) -> bool:
+        """Points of a frame went unused because it has too many; whether that is to be logged."""
+        with self._lock:
+            counts = self._inputs[source]
+            counts.clipped += points
+            counts.last_clipped = now = time.monotonic()
+            due = now - self._logged.get((source, "clipped"), -math.inf) >= LOG_PERIOD
+            if due:
+                self._logged[source, "clipped"] = now
+            return due
+
     def inferred(self, voxels: int, latency_ms: float, stage_ms: dict[str, float]) -> None:
         """A prediction was published."""
         with self._lock:
@@ -186,6 +199,8 @@ class Statistics:
                         counts.last_fused,
                         dict(counts.last_drop),
                         counts.last_error,
+                        counts.clipped,
+                        counts.last_clipped,
                     )
                     for name, counts in self._inputs.items()
                 },
