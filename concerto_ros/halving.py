@@ -15,19 +15,31 @@ LEAST_ROWS = 1024
 #: What a computation gives for its cloud: tensors with one row for each of the cloud's.
 Values = dict[str, torch.Tensor]
 
+#: How PyTorch's allocator of the CPU, and the libraries of CUDA, say that memory is not enough.
+SIGNS = ("DefaultCPUAllocator", "out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+
 _log = logging.getLogger(__name__)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether ``error`` says that memory is not enough, of the device or of the machine."""
+    if isinstance(error, (torch.cuda.OutOfMemoryError, MemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in SIGNS)
 
 
 class Halving:
     """Computes clouds whole, or in parts where the device runs out of memory.
 
     The size at which memory ran out is remembered: no later part is that large, so memory runs
-    out once and not at every cloud. Features near a cut differ from those of the whole cloud,
-    because a part does not see beyond it.
+    out once and not at every cloud. Where not even ``LEAST_ROWS`` rows fit, others hold the
+    memory; that size is not remembered, and the next cloud is tried as the one before. Features
+    near a cut differ from those of the whole cloud, because a part does not see beyond it.
     """
 
     def __init__(self) -> None:
         self.most_rows: int | None = None
+        self._said: int | None = None
 
     def __call__(
         self, compute: Callable[[torch.Tensor | None], Values], coord: torch.Tensor
@@ -35,9 +47,20 @@ class Halving:
         """Compute a cloud of positions ``coord`` (N, 3).
 
         ``compute`` takes the (n,) int64 rows of a part, None for all rows, and gives their values.
-        Values that come in parts are handed back on the CPU. Raises torch.OutOfMemoryError where
-        not even ``LEAST_ROWS`` rows fit.
+        Values that come in parts are handed back on the CPU. Raises the error of the device, of
+        which :func:`is_out_of_memory` is true, where not even ``LEAST_ROWS`` rows fit.
         """
+        before = self.most_rows
+        try:
+            return self._whole_or_parts(compute, coord)
+        except Exception as error:
+            if is_out_of_memory(error):
+                self.most_rows = before
+            raise
+
+    def _whole_or_parts(
+        self, compute: Callable[[torch.Tensor | None], Values], coord: torch.Tensor
+    ) -> Values:
         waiting: list[torch.Tensor | None] = [None]
         done: list[tuple[torch.Tensor, Values]] = []
         while waiting:
@@ -62,13 +85,16 @@ class Halving:
         """The values, None where memory is not enough but half the rows may do."""
         try:
             return compute(rows)
-        except torch.cuda.OutOfMemoryError:
-            if size <= LEAST_ROWS:
+        except Exception as error:
+            if size <= LEAST_ROWS or not is_out_of_memory(error):
                 raise
         # Only here has the exception let go of what the computation held.
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         self.most_rows = max(LEAST_ROWS, (size + 1) // 2)
+        if self._said is not None and self._said <= self.most_rows:
+            return None
+        self._said = self.most_rows
         _log.warning(
             "the device has not enough memory for %d voxels at once; clouds are now divided into "
             "parts of at most %d, which costs accuracy where they meet; a smaller window or "

@@ -27,7 +27,7 @@ from concerto_ros.cloud.model_input import (
 )
 from concerto_ros.cloud.snapshot import Snapshot
 from concerto_ros.cloud.voxel_map import Insertion, VoxelMap
-from concerto_ros.halving import Halving, Values
+from concerto_ros.halving import Halving, Values, is_out_of_memory
 from concerto_ros.heads.linear import LinearHead
 from concerto_ros.heads.pca import PcaColors
 from concerto_ros.labels import UNLABELLED, LabelSet
@@ -38,6 +38,7 @@ from concerto_ros.ptv3 import Encoder, load_encoder
 from concerto_ros.ptv3.backends import BackendError, choose_backend
 from concerto_ros.ptv3.checkpoint import DEMO
 from concerto_ros.ptv3.graphs import GraphedFeatures
+from concerto_ros.ptv3.precision import automatic_precision
 from concerto_ros.settings import Settings, SettingsError
 from concerto_ros.stopwatch import Stopwatch
 
@@ -74,6 +75,7 @@ class SemanticPipeline:
         self._fusion = self._new_fusion()
         self._features = GraphedFeatures(encoder)
         self._halving = Halving()
+        self._moved = False
 
     @classmethod
     def from_config(cls, path: str | Path) -> SemanticPipeline:
@@ -120,6 +122,18 @@ class SemanticPipeline:
     def trained(self) -> bool:
         """Whether the labels mean anything."""
         return self.encoder.trained and (self.head is None or self.head.trained)
+
+    @property
+    def trouble(self) -> str:
+        """What the models do without for want of memory; empty while all is well."""
+        if self._moved:
+            return "the device has not enough memory: the CPU computes; configure anew to go back"
+        if self._halving.most_rows is not None:
+            return (
+                f"the device has not enough memory: clouds are divided into parts of at most"
+                f" {self._halving.most_rows} voxels, which costs accuracy where they meet"
+            )
+        return ""
 
     def warm_up(self) -> None:
         """Label a small cloud, so that the first real one does not wait for libraries to load."""
@@ -262,9 +276,7 @@ class SemanticPipeline:
                 snapshot = snapshot.with_normals()
         with watch("geometry"):
             given = build_model_input(snapshot, self.convention, held)
-        values = self._halving(
-            lambda rows: self._encode(given.part(rows), outputs, watch), given.coord
-        )
+        values = self._compute(given, outputs, watch)
 
         size = len(snapshot.points)
         label = np.full(size, UNLABELLED, np.uint8)
@@ -293,6 +305,39 @@ class SemanticPipeline:
             stamp=snapshot.stamp,
             stage_ms=watch.milliseconds,
         )
+
+    def _compute(self, given: ModelInput, outputs: Collection[str], watch: Stopwatch) -> Values:
+        """:meth:`_encode` of the whole cloud, of its parts, and then on the CPU if allowed."""
+
+        def encode(rows: torch.Tensor | None) -> Values:
+            return self._encode(given.part(rows), outputs, watch)
+
+        try:
+            return self._halving(encode, given.coord)
+        except Exception as error:
+            allowed = self.settings.cpu_fallback and self.device.type != "cpu"
+            if not (allowed and is_out_of_memory(error)):
+                raise
+        # Only here has the exception let go of what the computation held.
+        self._move_to_cpu()
+        return self._halving(encode, given.coord)
+
+    def _move_to_cpu(self) -> None:
+        """Compute on the CPU from now on: a device that is too small will be so again."""
+        _log.error("%s has not enough memory: the models move to the CPU", self.device)
+        self.device = torch.device("cpu")
+        auto = self.settings.precision == "auto"
+        self.dtype = automatic_precision(self.device) if auto else torch.float32
+        for model in (self.encoder, self.head):
+            if model is not None:
+                model.to(self.device, self.dtype)
+        self.encoder.backend = "auto"
+        self.backend = choose_backend("auto", self.device).name
+        self._features = GraphedFeatures(self.encoder)
+        self._halving = Halving()
+        self._moved = True
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
 
     def _encode(self, given: ModelInput, outputs: Collection[str], watch: Stopwatch) -> Values:
         """What the outputs are made of, one row for each voxel of ``given``."""

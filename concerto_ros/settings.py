@@ -170,6 +170,11 @@ class Settings:
         " auto: triton on cuda where it can be had, else torch",
         choices=BACKENDS,
     )
+    cpu_fallback: bool = setting(
+        False,
+        "where the device has no memory left even for small parts of a cloud, compute on the CPU"
+        " from then on; else that map stays without labels",
+    )
     estimate_normals: bool = setting(True, "fit normals to the voxels whose sensor gives none")
 
     # Inference

@@ -72,6 +72,34 @@ def test_a_part_too_small_to_be_divided_fails_with_the_error_of_the_device():
     assert min(map(len, device.parts)) <= LEAST_ROWS
 
 
+def test_a_device_that_others_fill_for_a_while_is_asked_for_whole_clouds_again():
+    device, halving = SmallDevice(0), Halving()
+    with pytest.raises(torch.cuda.OutOfMemoryError):
+        halving(device, COORD)
+    device.fits = 5000
+    device.parts.clear()
+    assert torch.equal(halving(device, COORD)["twice"], 2 * COORD)
+    assert len(device.parts) == 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.cuda.OutOfMemoryError("CUDA out of memory"),
+        MemoryError(),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate"),
+    ],
+)
+def test_every_way_to_run_out_of_memory_is_known(error):
+    def compute(rows):
+        if rows is None:
+            raise error
+        return {"twice": 2 * COORD[rows]}
+
+    assert torch.equal(Halving()(compute, COORD)["twice"], 2 * COORD)
+
+
 def test_other_errors_are_not_caught():
     def compute(rows):
         raise RuntimeError("something else")
@@ -99,3 +127,29 @@ def test_the_pipeline_labels_a_cloud_in_parts(monkeypatch):
     assert np.array_equal(parts.points, whole.points)
     assert (parts.label == whole.label).mean() > 0.8
     assert list(parts.stage_ms) == list(whole.stage_ms)
+    assert "parts of at most" in pipeline.trouble
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_where_nothing_fits_the_cpu_goes_on_if_it_may(monkeypatch, allowed):
+    pipeline = SemanticPipeline.from_settings(
+        Settings(device="cpu", precision="float32", cpu_fallback=allowed)
+    )
+    points = np.random.default_rng(0).random((2000, 3)) * (20, 3, 2)
+    whole = pipeline.segment(points)
+    encode = pipeline._encode
+
+    def encode_on_a_full_device(*arguments):
+        if pipeline.device.type == "cuda":
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        return encode(*arguments)
+
+    monkeypatch.setattr(pipeline, "_encode", encode_on_a_full_device)
+    pipeline.device = torch.device("cuda")
+    if not allowed:
+        with pytest.raises(torch.cuda.OutOfMemoryError):
+            pipeline.segment(points)
+        assert (pipeline.device.type, pipeline.trouble) == ("cuda", "")
+        return
+    assert np.array_equal(pipeline.segment(points).label, whole.label)
+    assert pipeline.device.type == "cpu" and "the CPU computes" in pipeline.trouble

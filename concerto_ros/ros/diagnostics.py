@@ -11,6 +11,7 @@ from std_msgs.msg import Header
 
 from concerto_ros.cloud.frame import REASONS
 from concerto_ros.msg import PerceptionStatus
+from concerto_ros.pipeline import SemanticPipeline
 from concerto_ros.ros.statistics import HARMLESS, InputCounts, Report
 
 #: What happened in the last so many seconds decides the level.
@@ -28,6 +29,19 @@ class Model:
     device: str
     precision: str
     backend: str
+    trouble: str = ""
+
+    @classmethod
+    def of(cls, pipeline: SemanticPipeline) -> Model:
+        """What ``pipeline`` computes with at the moment."""
+        return cls(
+            pipeline.model,
+            pipeline.trained,
+            str(pipeline.device),
+            str(pipeline.dtype).removeprefix("torch."),
+            pipeline.backend,
+            pipeline.trouble,
+        )
 
 
 def status_message(report: Report, model: Model, head: Header) -> PerceptionStatus:
@@ -106,6 +120,8 @@ def _model_status(name: str, model: Model) -> DiagnosticStatus:
         "precision": model.precision,
         "backend": model.backend,
     }
+    if model.trouble:
+        return _status(name, DiagnosticStatus.WARN, f"{model.name}: {model.trouble}", values)
     if model.trained:
         return _status(name, DiagnosticStatus.OK, model.name, values)
     text = f"{model.name}: the labels mean nothing; set checkpoint and head"

@@ -195,13 +195,7 @@ class PerceptionNode(LifecycleNode):
             self.get_logger().warning("no input: set clouds or cameras")
         self._pipeline = SemanticPipeline.from_settings(settings, download=False)
         self._pipeline.warm_up()
-        self._model = Model(
-            self._pipeline.model,
-            self._pipeline.trained,
-            str(self._pipeline.device),
-            str(self._pipeline.dtype).removeprefix("torch."),
-            self._pipeline.backend,
-        )
+        self._model = Model.of(self._pipeline)
         self.get_logger().info(
             f"model {self._model.name} on {self._model.device}, {self._model.precision},"
             f" backend {self._model.backend}"
@@ -311,6 +305,7 @@ class PerceptionNode(LifecycleNode):
                 labelled, self._ros_parameters.settings, wanted, self._withhold
             )
         latency_ms = (self.get_clock().now().nanoseconds - prediction.stamp) / 1e6
+        self._model = Model.of(self._pipeline)  # memory may have moved it elsewhere
         self._statistics.inferred(len(prediction.points), latency_ms, watch.milliseconds)
         self._publish_status()
 
