@@ -166,6 +166,24 @@ def test_edges_of_near_things_have_flying_pixels():
     assert not between[:, 55:].any()
 
 
+def test_a_reading_at_an_edge_has_the_label_of_the_surface_that_it_is_of(room, drive):
+    depth = np.full((100, 100), 2.0, np.float32)
+    depth[:, :50] = 1.0
+    noise = SensorNoise(edge=0.5, baseline=0.0, disparity_sigma=0.0, disparity_step=1e-4)
+    measured, source = noise.measure(depth, np.ones_like(depth), 500.0, np.random.default_rng(0))
+    air = source < 0
+    assert np.abs(measured[~air] - depth.ravel()[source[~air]]).max() < 0.08
+    assert (np.abs(measured[air] - 1.5) < 0.48).all() and air[:, 49:51].any()
+    assert not air[:, :49].any() and not air[:, 51:].any()
+    assert (source[:, 49:51].ravel() != np.arange(10000).reshape(100, 100)[:, 49:51].ravel()).any()
+
+    pose, truth = camera_pose(drive[0]), RgbdCamera(160, 120, noise=False)
+    noisy = RgbdCamera(160, 120, noise=SensorNoise(disparity_sigma=0.0)).render(room, pose)
+    moved = noisy.label != truth.render(room, pose).label
+    assert 0.001 < moved.mean() < 0.1
+    assert 0 < (noisy.label == 255).mean() < 0.05
+
+
 def test_color_is_a_lit_room_not_black_nor_burnt(room, drive):
     camera = RgbdCamera(160, 120)
     color = np.stack([camera.render(room, camera_pose(p)).color for p in drive[::100]])

@@ -114,16 +114,22 @@ class _Look:
     """Exposure, white balance and what the sensor cannot see, the same for a whole scan."""
 
     def __init__(self, rng: np.random.Generator):
-        self.gain = rng.uniform(0.55, 1.35) * rng.uniform(0.9, 1.1, 3)
+        # Cameras expose by themselves, until the mean of the picture is some grey.
+        self.mean = rng.uniform(0.28, 0.58)
+        self.tint = rng.uniform(0.9, 1.1, 3)
+        self.exposure: float | None = None
         self.gamma = rng.uniform(0.75, 1.3)
         self.dark = rng.choice([0.0, 15.0, 30.0, 45.0])
         self.bright_lost = rng.random() < 0.5
         self.screens_lost = rng.random() < 0.35
 
     def expose(self, color: np.ndarray) -> np.ndarray:
-        """Colours as this camera would give them, (N, 3) uint8."""
-        value = (color.astype(np.float32) / 255) ** self.gamma * self.gain
-        return np.clip(value * 255, 0, 255).astype(np.uint8)
+        """Colours as this camera would give them, (N, 3) uint8; the first picture exposes."""
+        value = (color.astype(np.float32) / 255) ** np.float32(self.gamma)
+        if self.exposure is None:
+            self.exposure = float(np.clip(self.mean / value.mean(), 0.5, 2.5))
+        value *= np.float32(255 * self.exposure) * self.tint.astype(np.float32)
+        return np.minimum(value, 255).astype(np.uint8)
 
     def lost(self, color: np.ndarray, label: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Pixels (H, W) without a reading: dark material, window panes, shiny screens."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from concerto_ros.sim.noise import SensorNoise
-from concerto_ros.sim.room import Room
+from concerto_ros.sim.room import NOTHING, Room
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,7 +21,8 @@ class RgbdImage:
     ----------
     color: (H, W, 3) uint8 RGB.
     depth: (H, W) float32, metres along the optical axis, 0 is no reading.
-    label: (H, W) uint8, true class of what the pixel sees, 255 for nothing.
+    label: (H, W) uint8, true class of the surface that the depth is of, 255 for nothing and for a
+        depth in the air between two surfaces. At edges noise gives a pixel its neighbour's depth.
     """
 
     color: np.ndarray
@@ -87,18 +88,21 @@ class RgbdCamera:
         hits = room.cast(pose[:3, 3].astype(np.float32), rays)
         color = room.colors(hits)
         depth = np.where(hits.hit, hits.distance, np.float32(0.0))
-        shape = (self.height, self.width)
+        shape, label = (self.height, self.width), room.labels(hits)
         if self.noise is not None:
             rng = self._rng if rng is None else rng
             slant = np.abs(np.einsum("ij,ij->i", room.normals(hits), rays))
             slant /= np.sqrt(np.einsum("ij,ij->i", self._rays, self._rays))
-            depth = self.noise.depth(depth.reshape(shape), slant.reshape(shape), self.focal, rng)
+            depth, source = self.noise.measure(
+                depth.reshape(shape), slant.reshape(shape), self.focal, rng
+            )
+            label = np.append(label, np.uint8(NOTHING))[source]
             color = self.noise.color(color, rng)
         picture = np.clip(color, 0.0, 255.0).astype(np.uint8).T.reshape(*shape, 3)
         return RgbdImage(
             color=np.ascontiguousarray(picture),
             depth=depth.reshape(shape),
-            label=room.labels(hits).reshape(shape),
+            label=label.reshape(shape),
         )
 
 

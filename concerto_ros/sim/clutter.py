@@ -17,10 +17,15 @@ SKINS = ((0.87, 0.68, 0.56), (0.70, 0.50, 0.38), (0.45, 0.31, 0.24))
 GREEN = (0.22, 0.42, 0.18)
 
 
+def worn(rng: Rng) -> Finish:
+    """Cloth of any colour, half of it as light and dark as upholstery."""
+    return pick(rng, (cloth(rng), Finish(tuple(rng.uniform(0.06, 0.92, 3)), "fabric")))
+
+
 def person(rng: Rng) -> Mesh:
     """A standing adult, facing +y."""
     tall, label = rng.uniform(1.58, 1.88), "person"
-    shirt, trousers = cloth(rng), Finish(tuple(rng.uniform(0.12, 0.4, 3)), "fabric")
+    shirt, trousers = worn(rng), Finish(tuple(rng.uniform(0.12, 0.4, 3)), "fabric")
     skin, hair = Finish(pick(rng, SKINS)), Finish(tuple(rng.uniform(0.05, 0.35) * np.ones(3)))
     hip, shoulder, y = 0.50 * tall, 0.82 * tall, 0.2
     parts = []
@@ -120,26 +125,46 @@ def floor_lamp(rng: Rng) -> Mesh:
 
 
 def carton(rng: Rng) -> Mesh:
-    """A cardboard box, some with a second one on top."""
-    brown = Finish((0.68, 0.53, 0.36), "plaster")
+    """A cardboard box: taped shut, some with a second one on top, or open with its flaps out."""
+    shade = rng.uniform(0.75, 1.15)
+    brown = Finish(tuple(shade * np.array((0.68, 0.53, 0.36))), "plaster")
     size = rng.uniform(0.25, 0.5, 3)
+    if rng.random() < 0.4:
+        return _open_carton(rng, size, brown)
     parts = [box(size, (0, 0.3, size[2] / 2), brown, "other")]
+    tape = Finish(pick(rng, ((0.80, 0.74, 0.60), (0.55, 0.40, 0.25), (0.88, 0.88, 0.86))))
+    parts.append(box((size[0] + 0.004, 0.05, 0.004), (0, 0.3, size[2]), tape, "other"))
     if rng.random() < 0.4:
         small = size * rng.uniform(0.5, 0.85)
         parts.append(box(small, (0.02, 0.3, size[2] + small[2] / 2), brown, "other"))
     return join(*parts)
 
 
+def _open_carton(rng: Rng, size, brown: Finish) -> Mesh:
+    """Four walls, a bottom and four flaps that hang or stand."""
+    wide, deep, tall = size
+    parts = [box((wide, deep, 0.006), (0, 0.3, 0.003), brown, "other")]
+    for turn, across, away in ((0, wide, deep), (1, deep, wide), (2, wide, deep), (3, deep, wide)):
+        flap = box((across, 0.005, away / 2), (0, 0, away / 4), brown, "other")
+        lean = rotation_about("x", -rng.uniform(0.2, 2.4))
+        side = join(
+            box((across, 0.006, tall), (0, away / 2, tall / 2), brown, "other"),
+            flap.transformed(lean, (0, away / 2, tall)),
+        )
+        parts.append(side.placed(0, 0.3, 0, turn * np.pi / 2))
+    return join(*parts)
+
+
 def waste_bin(rng: Rng) -> Mesh:
     """A bin for paper."""
-    finish = Finish(pick(rng, PAINTS))
+    finish = pick(rng, (Finish(pick(rng, PAINTS)), BLACK, Finish(tuple(rng.uniform(0.1, 0.8, 3)))))
     profile = [(0.11, 0), (0.14, 0.3), (0.13, 0.3), (0.1, 0.02), (0, 0.02)]
     return lathe(profile, (0, 0.15, 0), finish, "other")
 
 
 def backpack(rng: Rng) -> Mesh:
     """A bag that leans against the wall."""
-    finish = cloth(rng)
+    finish = worn(rng)
     return join(
         blob((0.32, 0.18, 0.46), (0, 0.14, 0.23), finish, "other", 0.5),
         blob((0.24, 0.10, 0.22), (0, 0.26, 0.15), finish, "other", 0.5),
@@ -192,14 +217,14 @@ def books(rng: Rng) -> Mesh:
 
 
 def papers(rng: Rng) -> Mesh:
-    """A few sheets of paper."""
-    finish = Finish((0.85, 0.85, 0.83), "text")
-    sheets = [
-        box((0.21, 0.297, 0.003), (0, 0, 0.0015), finish, "other").placed(
-            rng.uniform(-0.06, 0.06), 0.2, 0.003 * i, rng.uniform(-0.5, 0.5)
-        )
-        for i in range(3)
-    ]
+    """Two to four piles of paper, one on the other, each 5 to 30 mm thick."""
+    finish, sheets, z = Finish((0.85, 0.85, 0.83), "text"), [], 0.0
+    for _ in range(int(rng.integers(2, 5))):
+        thick = rng.uniform(0.005, 0.03)
+        pile = box((0.21, 0.297, thick), (0, 0, thick / 2), finish, "other")
+        shift = rng.uniform(-0.03, 0.03)
+        sheets.append(pile.placed(shift, 0.2, z, rng.uniform(-0.3, 0.3)))
+        z += thick
     return join(*sheets)
 
 

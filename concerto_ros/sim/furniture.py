@@ -249,13 +249,20 @@ def bed(rng: Rng) -> Mesh:
 
 def cupboard(rng: Rng) -> Mesh:
     """A closed cabinet: wardrobe, sideboard or chest, of doors or drawers with handles."""
-    finish = wooden(rng)
+    finish, inside = wooden(rng), Finish((0.08, 0.08, 0.08))
     tall = pick(rng, (0.8, 1.0, 1.9, 2.1)) + rng.uniform(-0.08, 0.08)
-    columns = int(rng.integers(2, 4))
+    columns = int(rng.integers(2, 5 if tall > 1.3 else 4))
     width, depth = columns * rng.uniform(0.4, 0.5), rng.uniform(0.38, 0.6)
     rows = 1 if tall > 1.3 else int(rng.integers(1, 5))
     inner, gap = tall - 0.08, 0.006
-    parts = [box((width, depth - 0.02, tall), (0, depth / 2 - 0.01, tall / 2), finish, "cabinet")]
+    case = (width, depth - 0.02, tall - 0.06)
+    corner = (width / 2 - 0.01, depth - 0.009, 0.07)
+    parts = [
+        box(case, (0, depth / 2 - 0.01, tall / 2 + 0.03), finish, "cabinet"),
+        # The plinth lies back, and what shows between the fronts is dark.
+        box((width, depth - 0.07, 0.06), (0, depth / 2 - 0.035, 0.03), finish, "cabinet"),
+        patch(corner, (0.02 - width, 0, 0), (0, 0, tall - 0.09), inside, "cabinet"),
+    ]
     cell = (width / columns, inner / rows)
     for i in range(columns):
         for j in range(rows):

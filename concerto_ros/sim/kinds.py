@@ -26,22 +26,30 @@ from concerto_ros.sim.layout import (
 from concerto_ros.sim.mesh import CLASSES, Mesh, join
 from concerto_ros.sim.plan import Plan
 
+#: What is sold in every colour. Screens, plants, cardboard and people have colours of their own.
+_ANY_COLOR = tuple(CLASSES.index(c) for c in ("table", "chair", "sofa", "bed", "cabinet"))
+
 
 def varied(mesh: Mesh, rng: Rng) -> Mesh:
-    """The piece in other proportions and, often, other colours; people keep their shape."""
+    """The piece in other proportions, furniture in other colours; people keep their shape."""
     if not (mesh.label == CLASSES.index("person")).any():
         stretch = np.diag(rng.uniform((0.88, 0.88, 0.93), (1.18, 1.15, 1.08)))
         if rng.random() < 0.5:
             stretch[0, 0] *= -1  # the mirror image
         mesh = mesh.transformed(stretch, (0, 0, 0))
-    palette, row = np.unique(mesh.color, axis=0, return_inverse=True)
+    free = np.isin(mesh.label, _ANY_COLOR)
+    if not free.any():
+        return mesh
+    palette, row = np.unique(mesh.color[free], axis=0, return_inverse=True)
     for i in range(len(palette)):
         if rng.random() < 0.4:
             grey = rng.uniform(0.05, 0.95)
             palette[i] = grey + rng.uniform(0, 0.35) * rng.uniform(-1, 1, 3)
         else:
             palette[i] *= rng.uniform(0.6, 1.25)
-    return replace(mesh, color=np.clip(palette, 0.02, 0.98)[row.ravel()].astype(np.float32))
+    color = mesh.color.copy()
+    color[free] = np.clip(palette, 0.02, 0.98)[row.ravel()]
+    return replace(mesh, color=color)
 
 
 class VariedLayout(Layout):

@@ -10,7 +10,7 @@ import numpy as np
 
 from concerto_ros.sim import clutter, furniture
 from concerto_ros.sim.furniture import Rng, pick
-from concerto_ros.sim.mesh import Finish, Mesh, box, join, lathe, patch
+from concerto_ros.sim.mesh import Finish, Mesh, box, join, lathe, patch, rotation_about
 from concerto_ros.sim.plan import Plan
 
 #: Free width kept between pieces so that a robot can pass, metres.
@@ -81,13 +81,13 @@ class Layout:
         """Put a piece somewhere in the room with ``margin`` metres all round; None if it fails."""
         low, high = mesh.bounds()
         middle = (low + high) / 2
-        centred = mesh.transformed(np.eye(3), (-middle[0], -middle[1], 0.0))
+        outline = _outline(mesh) - middle[:2]
         for _ in range(160):
             yaw = pick(self.rng, (0.0, np.pi / 2)) + self.rng.normal(0.0, 0.06)
             x = self.rng.uniform(-0.5, 0.5) * self.plan.width
             y = self.rng.uniform(-0.5, 0.5) * self.plan.depth
-            low, high = centred.placed(x, y, 0.0, yaw).bounds()
-            body = (float(low[0]), float(low[1]), float(high[0]), float(high[1]))
+            turned = outline @ rotation_about("z", yaw)[:2, :2].T + (x, y)
+            body = (*map(float, turned.min(0)), *map(float, turned.max(0)))
             zone = (body[0] - margin, body[1] - margin, body[2] + margin, body[3] + margin)
             if self._fits(body, zone):
                 shift = middle[1]
@@ -281,11 +281,11 @@ def add_pictures(layout: Layout) -> None:
 
 
 def add_ceiling_lamp(layout: Layout) -> None:
-    """A lamp of frosted glass under the middle of the ceiling."""
+    """A flat lamp of frosted glass on the middle of the ceiling; it counts as ceiling."""
     x, y = lamp_place(layout.plan)
     shade = Finish((0.97, 0.95, 0.90), glow=1.0)
     profile = [(0.0, -0.12), (0.12, -0.10), (0.2, -0.04), (0.2, 0.0)]
-    layout.add(lathe(profile, (x, y, layout.plan.height), shade, "other", 20))
+    layout.add(lathe(profile, (x, y, layout.plan.height), shade, "ceiling", 20))
 
 
 def lamp_place(plan: Plan) -> tuple[float, float]:
@@ -303,6 +303,13 @@ def add_rug(layout: Layout) -> None:
     x, y = lamp_place(layout.plan)
     corner = (x - wide / 2, y - deep / 2, 0.006)
     layout.add(patch(corner, (wide, 0, 0), (0, deep, 0), finish, "floor"))
+
+
+def _outline(mesh: Mesh) -> np.ndarray:
+    """The corners (n, 2) of the convex hull of what a mesh covers of the floor, metres."""
+    import cv2
+
+    return cv2.convexHull(np.ascontiguousarray(mesh.corners[..., :2].reshape(-1, 2)))[:, 0]
 
 
 def _rectangle(a, b) -> Rectangle:

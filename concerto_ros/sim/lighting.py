@@ -12,9 +12,9 @@ from concerto_ros.sim.mesh import Mesh
 
 #: Rays into the hemisphere above each corner. Every corner uses the same directions, and the same
 #: points of each light: that leaves no grain, where random ones would.
-AMBIENT_RAYS = 24
+AMBIENT_RAYS = 16
 #: Rays to each light, along each of its edges.
-LIGHT_ROWS = 4
+LIGHT_ROWS = 3
 #: Ambient rays are this long: only what is near darkens a corner, metres.
 AMBIENT_REACH = 1.0
 #: What is closer than this casts no shadow: a rug must not darken the floor round it, metres.
@@ -64,7 +64,8 @@ def _shared_corners(mesh: Mesh) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     count = np.bincount(row)
     middle = np.stack([np.bincount(row, weights=middle[:, i]) / count for i in range(3)], axis=1)
     inward = 0.1 * (middle - position[first])
-    return position[first] + inward + 0.004 * normal[first], normal[first], row
+    moved = position[first] + inward + 0.004 * normal[first]
+    return moved.astype(np.float32), normal[first], row
 
 
 def _openness(scene, position, normal) -> np.ndarray:
@@ -75,8 +76,8 @@ def _openness(scene, position, normal) -> np.ndarray:
     flat = np.sqrt(1 - height**2)
     sphere = np.stack([flat * np.cos(turn), flat * np.sin(turn), height], axis=1)
     free = np.zeros(len(position))
-    for direction in sphere:
-        ray = normal + 0.98 * direction
+    for direction in sphere.astype(np.float32):
+        ray = normal + np.float32(0.98) * direction
         ray *= AMBIENT_REACH / np.linalg.norm(ray, axis=1, keepdims=True)
         free += ~_blocked(scene, position, ray)
     return free / AMBIENT_RAYS
@@ -84,15 +85,18 @@ def _openness(scene, position, normal) -> np.ndarray:
 
 def _direct(scene, position, normal, light: Light) -> np.ndarray:
     """Light of one lamp at each corner, (N,), 1 at 2 m facing it."""
-    got = np.zeros(len(position))
+    got = np.zeros(len(position), np.float32)
     steps = (np.arange(LIGHT_ROWS) + 0.5) / LIGHT_ROWS
     for u in steps:
         for v in steps:
-            ray = light.corner + u * light.along + v * light.across - position
-            distance = np.linalg.norm(ray, axis=1)
-            facing = np.clip(np.einsum("ij,ij->i", ray, normal) / distance, 0.0, None)
-            lit = ~_blocked(scene, position, ray)
-            got += lit * facing * 2.0 / (1.0 + (distance / 2.0) ** 2)
+            place = light.corner + u * light.along + v * light.across
+            ray = place.astype(np.float32) - position
+            facing = np.einsum("ij,ij->i", ray, normal)
+            rows = np.flatnonzero(facing > 0)  # the others are dark without a ray
+            ray = ray[rows]
+            distance = np.sqrt(np.einsum("ij,ij->i", ray, ray))
+            lit = ~_blocked(scene, position[rows], ray)
+            got[rows] += lit * facing[rows] / distance * 2.0 / (1.0 + (distance / 2.0) ** 2)
     return got / LIGHT_ROWS**2
 
 
@@ -100,6 +104,8 @@ def _blocked(scene, position, ray) -> np.ndarray:
     """Whether anything lies between each position and (almost) position + ray, (N,) bool."""
     import open3d as o3d
 
-    skip = CONTACT * ray / np.linalg.norm(ray, axis=1, keepdims=True)
-    rays = np.concatenate([position + skip, ray], axis=1).astype(np.float32)
+    rays = np.empty((len(ray), 6), np.float32)
+    length = np.sqrt(np.einsum("ij,ij->i", ray, ray))
+    rays[:, :3] = position + (CONTACT / length)[:, None] * ray
+    rays[:, 3:] = ray
     return scene.test_occlusions(o3d.core.Tensor(rays), tnear=0.0, tfar=0.96).numpy()

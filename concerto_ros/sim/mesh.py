@@ -87,8 +87,9 @@ class Mesh:
 
     def bounds(self) -> tuple[np.ndarray, np.ndarray]:
         """Lowest and highest corner of the axis-aligned box around the mesh, (3,) each."""
-        points = self.corners.reshape(-1, 3)
-        return points.min(0), points.max(0)
+        x, y, z = (self.corners[..., i] for i in range(3))  # faster than along the first axis
+        low, high = np.array([(v.min(), v.max()) for v in (x, y, z)]).T
+        return low, high
 
 
 def join(*meshes: Mesh) -> Mesh:
@@ -231,17 +232,18 @@ def cushion(size, center, finish: Finish, label: str, radius: float = 0.06) -> M
 def _grid(points, normals, uv, finish: Finish, label: str) -> Mesh:
     """Two triangles for each cell of an (m, n) grid of points."""
 
-    def split(values: np.ndarray) -> np.ndarray:
-        a, b, c, d = values[:-1, :-1], values[1:, :-1], values[1:, 1:], values[:-1, 1:]
-        cells = np.stack([np.stack([a, b, c], axis=2), np.stack([a, c, d], axis=2)], axis=2)
-        return cells.reshape(-1, 3, values.shape[-1]).astype(np.float32)
-
-    corners = split(np.asarray(points))
-    count = len(corners)
+    grid = np.empty((*points.shape[:2], 8), np.float32)
+    grid[..., :3], grid[..., 3:6], grid[..., 6:] = points, normals, uv
+    a, b, c, d = grid[:-1, :-1], grid[1:, :-1], grid[1:, 1:], grid[:-1, 1:]
+    cells = np.empty((*a.shape[:2], 6, 8), np.float32)
+    for place, corner in enumerate((a, b, c, a, c, d)):
+        cells[:, :, place] = corner
+    cells = cells.reshape(-1, 3, 8)
+    count = len(cells)
     return Mesh(
-        corners=corners,
-        normals=split(np.asarray(normals)),
-        texture_uv=split(np.asarray(uv)),
+        corners=np.ascontiguousarray(cells[..., :3]),
+        normals=np.ascontiguousarray(cells[..., 3:6]),
+        texture_uv=np.ascontiguousarray(cells[..., 6:]),
         color=np.broadcast_to(np.asarray(finish.color, np.float32), (count, 3)),
         texture=np.full(count, TEXTURES.index(finish.texture), np.int32),
         glow=np.full(count, finish.glow, np.float32),

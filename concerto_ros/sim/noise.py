@@ -39,15 +39,22 @@ class SensorNoise:
     def depth(
         self, depth: np.ndarray, slant: np.ndarray, focal: float, rng: np.random.Generator
     ) -> np.ndarray:
-        """A measured depth image from a true one.
+        """A measured depth image from a true one; :meth:`measure` without the pixels' sources."""
+        return self.measure(depth, slant, focal, rng)[0]
+
+    def measure(
+        self, depth: np.ndarray, slant: np.ndarray, focal: float, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """A measured depth image from a true one, and the pixel whose surface each reading is of.
 
         ``depth`` is (H, W) float32 metres, 0 for nothing; ``slant`` (H, W) the cosine between ray
-        and surface normal; ``focal`` in pixels. Returns (H, W) float32, 0 is no reading.
+        and surface normal; ``focal`` in pixels. Returns (H, W) float32, 0 is no reading, and
+        (H, W) int64, a row of the raveled image, -1 for a reading in the air between two surfaces.
         """
         seen = depth > 0
         lost = ~seen | self._shadowed(depth, seen, focal)
         lost |= slant < self.grazing * (0.6 + 0.8 * _blotches(depth.shape, rng))
-        noisy = self._at_edges(depth, rng)
+        noisy, source = self._at_edges(depth, rng)
         with np.errstate(divide="ignore"):
             steps = np.float32(1.0 / self.disparity_step) / noisy
         sigma = np.float32(self.disparity_sigma)
@@ -57,7 +64,7 @@ class SensorNoise:
             measured = np.float32(1.0 / self.disparity_step) / steps
         lost |= ~((measured >= self.min_range) & (measured <= self.max_range))
         measured[lost] = 0.0
-        return measured
+        return measured, source
 
     def color(self, color: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """``color`` (3, N) float32 with noise added, in place."""
@@ -79,12 +86,17 @@ class SensorNoise:
         reached = np.minimum.accumulate(position[:, ::-1], axis=1)[:, ::-1]
         return position > reached + np.float32(0.75)
 
-    def _at_edges(self, depth: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Pixels beside a jump in depth take a neighbour's depth, or fly between the two."""
-        flat = depth.ravel()
+    def _at_edges(
+        self, depth: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Pixels beside a jump in depth take a neighbour's depth, or fly between the two.
+
+        Returns the depth and the pixel it is of, as :meth:`measure` does.
+        """
+        flat, source = depth.ravel(), np.arange(depth.size)
         height, width = depth.shape
         if width < 2 or height < 2:
-            return depth.copy()
+            return depth.copy(), source.reshape(depth.shape)
         limit = np.float32(0.03) + np.float32(0.02) * depth
         jump = np.zeros(depth.shape, bool)
         across = np.abs(np.diff(depth, axis=1)) > limit[:, 1:]
@@ -97,13 +109,19 @@ class SensorNoise:
         offset = rng.integers(-1, 2, (2, len(place)))
         row = np.clip(place // width + offset[0], 0, height - 1)
         column = np.clip(place % width + offset[1], 0, width - 1)
-        own, neighbour = flat[place], flat[row * width + column]
+        beside = row * width + column
+        own, neighbour = flat[place], flat[beside]
         flying = rng.random(len(place), np.float32) < self.edge
         share = np.where(flying, rng.random(len(place), np.float32), np.float32(1.0))
         noisy = flat.copy()
         both = (own > 0) & (neighbour > 0)
-        noisy[place] = np.where(both, own + share * (neighbour - own), own)
-        return noisy.reshape(depth.shape)
+        share[~both] = 0.0
+        gap = neighbour - own
+        noisy[place] = own + share * gap
+        source[place] = np.where(share > 0.5, beside, place)
+        off_surface = np.abs(gap) * np.minimum(share, 1 - share) > limit.ravel()[place]
+        source[place[off_surface]] = -1
+        return noisy.reshape(depth.shape), source.reshape(depth.shape)
 
 
 @lru_cache(maxsize=2)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from concerto_ros.sim.clutter import SKINS
+from concerto_ros.sim.clutter import SKINS, worn
 from concerto_ros.sim.furniture import BLACK, METAL, PAINTS, Rng, cloth, pick, wooden
 from concerto_ros.sim.mesh import (
     Finish,
@@ -321,7 +321,7 @@ def screen_panel(rng: Rng) -> Mesh:
 def seated_person(rng: Rng, seat: float = 0.47) -> Mesh:
     """An adult on a seat of height ``seat`` whose back edge is at y = 0, facing +y."""
     label, skin = "person", Finish(pick(rng, SKINS))
-    shirt, trousers = cloth(rng), Finish(tuple(rng.uniform(0.1, 0.45, 3)), "fabric")
+    shirt, trousers = worn(rng), Finish(tuple(rng.uniform(0.1, 0.45, 3)), "fabric")
     hair = Finish(tuple(rng.uniform(0.05, 0.4) * np.ones(3)))
     tall, lean = rng.uniform(0.52, 0.62), rng.uniform(-0.1, 0.25)
     hip, neck = (0.0, 0.2, seat + 0.1), (0.0, 0.2 + lean, seat + tall)

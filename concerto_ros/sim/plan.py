@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from concerto_ros.sim.furniture import METAL, Rng, cloth, pick, wooden
+from concerto_ros.sim.doors import door
+from concerto_ros.sim.furniture import Rng, pick
 from concerto_ros.sim.mesh import Finish, Mesh, box, join, patch
+from concerto_ros.sim.openings import FRAME, Opening, window
 
 WALL_COLORS = (
     (0.90, 0.88, 0.83),
@@ -26,7 +28,6 @@ FLOORS = (
     Finish((0.50, 0.52, 0.55), "carpet"),
     Finish((0.58, 0.50, 0.42), "carpet"),
 )
-FRAME = Finish((0.93, 0.93, 0.91))
 
 
 @dataclass(frozen=True)
@@ -51,18 +52,6 @@ class Wall:
         c, s = np.cos(self.yaw), np.sin(self.yaw)
         x, y = self.start + along * np.array([c, s]) + out * np.array([-s, c])
         return float(x), float(y)
-
-
-@dataclass(frozen=True)
-class Opening:
-    """A hole in wall number ``wall``: ``start`` to ``end`` along it, ``low`` to ``high`` up it."""
-
-    wall: int
-    start: float
-    end: float
-    low: float
-    high: float
-    kind: str
 
 
 @dataclass(frozen=True)
@@ -136,7 +125,7 @@ def build_shell(plan: Plan, rng: Rng) -> Mesh:
         holes = sorted((o for o in plan.openings if o.wall == number), key=lambda o: o.start)
         parts.append(wall_with_holes(wall, plan.height, holes, Finish(color, texture)))
         for hole in holes:
-            fill = _door if hole.kind == "door" else window
+            fill = window if hole.kind == "window" else door
             parts.append(on_wall(wall, fill(hole, rng)))
     return join(*parts)
 
@@ -176,84 +165,3 @@ def wall_with_holes(wall: Wall, height: float, holes: list[Opening], finish: Fin
 def on_wall(wall: Wall, mesh: Mesh) -> Mesh:
     """From the wall's own frame (x along it, y into the room) to the room's."""
     return mesh.placed(*wall.start, 0.0, wall.yaw)
-
-
-def lining(hole: Opening, depth: float, finish: Finish, label: str) -> Mesh:
-    """The inner faces of a hole that goes ``depth`` into the wall."""
-    wide, tall = hole.end - hole.start, hole.high - hole.low
-    low_left, low_right = (hole.start, -depth, hole.low), (hole.end, -depth, hole.low)
-    top_left = (hole.start, -depth, hole.high)
-    return join(
-        patch(low_left, (0, depth, 0), (0, 0, tall), finish, label),
-        patch(low_right, (0, 0, tall), (0, depth, 0), finish, label),
-        patch(top_left, (0, depth, 0), (wide, 0, 0), finish, label),
-        patch(low_left, (wide, 0, 0), (0, depth, 0), finish, label),
-    )
-
-
-def casing(hole: Opening, label: str, with_sill: bool, finish: Finish = FRAME) -> Mesh:
-    """Boards on the wall round a hole."""
-    wide, tall, mid = hole.end - hole.start, hole.high - hole.low, (hole.start + hole.end) / 2
-    parts = [box((wide + 0.14, 0.03, 0.07), (mid, 0.015, hole.high + 0.035), finish, label)]
-    for x in (hole.start - 0.035, hole.end + 0.035):
-        parts.append(box((0.07, 0.03, tall), (x, 0.015, hole.low + tall / 2), finish, label))
-    if with_sill:
-        parts.append(box((wide + 0.2, 0.14, 0.03), (mid, 0.05, hole.low - 0.015), finish, label))
-    return join(*parts)
-
-
-def _door(hole: Opening, rng: Rng) -> Mesh:
-    """A leaf, shut or some way open onto a short corridor, with panels and a handle."""
-    wide, tall = hole.end - hole.start, hole.high
-    finish = wooden(rng)
-    swing = rng.uniform(0.3, 1.3) if rng.random() < 0.4 else 0.0
-    leaf = [box((wide, 0.04, tall - 0.01), (wide / 2, 0, tall / 2), finish, "door")]
-    for z, high in ((0.28 * tall, 0.34 * tall), (0.70 * tall, 0.36 * tall)):
-        for y in (-0.024, 0.024):
-            panel = (wide * 0.62, 0.012, high)
-            leaf.append(box(panel, (wide / 2, y, z), finish, "door"))
-    for y in (-0.06, 0.06):
-        leaf.append(box((0.13, 0.02, 0.02), (wide - 0.12, y, 1.03), METAL, "door"))
-        leaf.append(box((0.03, 0.06, 0.03), (wide - 0.07, y / 2, 1.03), METAL, "door"))
-    hinged = join(*leaf).placed(hole.start, -0.03, 0.005, swing)
-    parts = [hinged, casing(hole, "door", False), lining(hole, 0.12, FRAME, "door")]
-    if swing:
-        a, b, far = hole.start - 0.6, hole.end + 0.6, -1.4
-        paint = Finish((0.8, 0.78, 0.72), "plaster")
-        parts += [
-            patch((a, far, 0), (b - a, 0, 0), (0, -0.12 - far, 0), FLOORS[3], "floor"),
-            patch((b, far, 0), (a - b, 0, 0), (0, 0, 2.4), paint, "wall"),
-            patch((a, far, 0), (0, 0, 2.4), (0, -0.12 - far, 0), paint, "wall"),
-            patch((b, far, 0), (0, -0.12 - far, 0), (0, 0, 2.4), paint, "wall"),
-            patch((a, far, 2.4), (0, -0.12 - far, 0), (b - a, 0, 0), FRAME, "ceiling"),
-        ]
-    return join(*parts)
-
-
-def window(hole: Opening, rng: Rng) -> Mesh:
-    """A bright pane with a cross bar, a sill, and curtains one time in two; it counts as wall."""
-    wide, tall = hole.end - hole.start, hole.high - hole.low
-    mid, up = (hole.start + hole.end) / 2, (hole.low + hole.high) / 2
-    pane = Finish((0.86, 0.92, 0.98), "plain", glow=1.15)
-    corner = (hole.end, -0.14, hole.low)
-    parts = [
-        patch(corner, (-wide, 0, 0), (0, 0, tall), pane, "wall"),
-        box((0.05, 0.05, tall), (mid, -0.12, up), FRAME, "wall"),
-        box((wide, 0.05, 0.05), (mid, -0.12, hole.low + 0.025), FRAME, "wall"),
-        box((wide, 0.05, 0.05), (mid, -0.12, hole.high - 0.025), FRAME, "wall"),
-        lining(hole, 0.14, FRAME, "wall"),
-        casing(hole, "wall", True),
-    ]
-    if rng.random() < 0.5:
-        finish, drop = (
-            cloth(rng),
-            hole.high + 0.1 - (0.05 if rng.random() < 0.5 else hole.low - 0.1),
-        )
-        for side in (-1, 1):
-            for fold in range(4):
-                x = mid + side * (wide / 2 + 0.12 - 0.07 * fold)
-                middle = (x, 0.08 + 0.025 * (fold % 2), hole.high + 0.1 - drop / 2)
-                parts.append(box((0.07, 0.03, drop), middle, finish, "wall"))
-        rail = (mid, 0.09, hole.high + 0.11)
-        parts.append(box((wide + 0.5, 0.025, 0.025), rail, METAL, "wall"))
-    return join(*parts)

@@ -8,20 +8,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from concerto_ros.sim.furniture import METAL, Rng, pick, wooden
+from concerto_ros.sim.doors import door
+from concerto_ros.sim.furniture import Rng, pick, wooden
 from concerto_ros.sim.mesh import Finish, Mesh, box, join, patch
-from concerto_ros.sim.plan import (
-    FLOORS,
-    FRAME,
-    Opening,
-    Plan,
-    casing,
-    floor_rectangles,
-    lining,
-    on_wall,
-    wall_with_holes,
-    window,
-)
+from concerto_ros.sim.openings import Opening, window
+from concerto_ros.sim.plan import FLOORS, Plan, floor_rectangles, on_wall, wall_with_holes
 
 #: Least and largest width and depth of each kind of room, metres; 2.3 to 3.4 m high.
 SIZES = {
@@ -48,13 +39,16 @@ def draw_varied_plan(rng: Rng, kind: str) -> Plan:
     windows = int(rng.integers(0, 2)) if kind == "corridor" else int(rng.integers(0, 5))
     for number in range(doors + windows):
         if number < doors:
-            make = "varied_door"
-            wide, low, high = rng.uniform(0.72, 1.02), 0.0, rng.uniform(1.92, 2.2)
-            if rng.random() < 0.1:
-                wide *= 1.7
+            make, low = "door", 0.0
+            wide, high = rng.uniform(0.7, 1.02), rng.uniform(1.95, 2.15)
+            if rng.random() < 0.08:
+                wide *= 1.75
+        elif rng.random() < 0.08:
+            # Down to the floor, and wider than a door: a narrow one could not be told from one.
+            make, wide, low, high = "window", rng.uniform(1.4, 2.6), 0.0, rng.uniform(1.9, 2.25)
         else:
-            make, wide, low = "window", rng.uniform(0.6, 2.4), pick(rng, (0.0, 0.6, 0.9, 0.9, 1.1))
-            high = min(low + rng.uniform(0.9, 1.6) + 0.5 * (low == 0), height - 0.15)
+            make, wide, low = "window", rng.uniform(0.6, 2.4), pick(rng, (0.5, 0.8, 0.9, 1.0, 1.1))
+            high = min(low + rng.uniform(0.9, 1.6), height - 0.15)
         opening = _placed(plan, openings, wide, rng)
         if opening is not None:
             openings.append(replace(opening, low=low + 0.02 * (low > 0), high=high, kind=make))
@@ -89,13 +83,14 @@ def build_varied_shell(plan: Plan, rng: Rng) -> Mesh:
     for x, y, dx, dy in floor_rectangles(plan):
         parts.append(patch((x, y, 0), (dx, 0, 0), (0, dy, 0), ground, "floor"))
         parts.append(patch((x, y, plan.height), (0, dy, 0), (dx, 0, 0), above, "ceiling"))
-    texture = pick(rng, ("plaster", "plaster", "plain", "stripes", "tiles", "pattern"))
+    textures = ("plaster", "plain", "tiles", "stripes", "pattern")
+    texture = str(rng.choice(textures, p=(0.45, 0.30, 0.10, 0.08, 0.07)))
     for number, wall in enumerate(plan.walls):
-        color = paint if rng.random() < 0.75 else _paint(rng, pale=rng.random() < 0.6)
+        color = paint if rng.random() < 0.85 else _paint(rng, pale=rng.random() < 0.6)
         holes = sorted((o for o in plan.openings if o.wall == number), key=lambda o: o.start)
         parts.append(wall_with_holes(wall, plan.height, holes, Finish(color, texture)))
         for hole in holes:
-            fill = window if hole.kind == "window" else varied_door
+            fill = window if hole.kind == "window" else door
             parts.append(on_wall(wall, fill(hole, rng)))
     parts += _overhead(plan, rng)
     return join(*parts)
@@ -121,64 +116,3 @@ def _overhead(plan: Plan, rng: Rng) -> list[Mesh]:
             size = (rng.uniform(0.12, 0.3), plan.depth - 0.01, rng.uniform(0.1, 0.25))
             parts.append(box(size, (x, 0, height - size[2] / 2), wooden(rng), "ceiling"))
     return parts
-
-
-def varied_door(hole: Opening, rng: Rng) -> Mesh:
-    """One or two leaves: plain, panelled or with a pane, flush or recessed, shut or open.
-
-    Its leaf and its frame are door; one in eight is an empty opening into a corridor.
-    """
-    wide, tall = hole.end - hole.start, hole.high
-    finish = pick(rng, (wooden(rng), wooden(rng), Finish(_paint(rng)), FRAME))
-    trim = pick(rng, (FRAME, finish, Finish(_paint(rng))))
-    back = rng.uniform(0.0, 0.12)
-    swing = rng.uniform(0.2, 1.6) if rng.random() < 0.35 else 0.0
-    empty = rng.random() < 0.12
-    parts = [casing(hole, "door", False, trim), lining(hole, 0.13, trim, "door")]
-    leaves = 2 if wide > 1.1 else 1
-    for i in range(0 if empty else leaves):
-        turn = swing if i == 0 or rng.random() < 0.3 else 0.0
-        leaf = _leaf(rng, wide / leaves, tall, finish)
-        # Doors swing into the room as often as out of it.
-        turn *= pick(rng, (-1, 1)) if back < 0.03 else 1
-        if i:
-            leaf = leaf.transformed(np.diag((-1.0, 1.0, 1.0)), (0, 0, 0))
-        at = hole.end if i else hole.start
-        parts.append(leaf.placed(at, -0.022 - back * (turn == 0), 0.006, -turn if i else turn))
-    if swing or empty:
-        parts.append(_beyond(hole, rng))
-    return join(*parts)
-
-
-def _leaf(rng: Rng, wide: float, tall: float, finish: Finish) -> Mesh:
-    """A door leaf hinged at x = 0, its face in the plane y = 0."""
-    parts = [box((wide, 0.04, tall - 0.01), (wide / 2, 0, tall / 2), finish, "door")]
-    style = rng.integers(4)
-    if style == 0:
-        for z, high in ((0.27 * tall, 0.36 * tall), (0.70 * tall, 0.38 * tall)):
-            for y in (-0.024, 0.024):
-                panel = (wide * 0.62, 0.012, high)
-                parts.append(box(panel, (wide / 2, y, z), finish, "door"))
-    elif style == 1:
-        pane = Finish((0.55, 0.62, 0.65))
-        size = (wide * rng.uniform(0.2, 0.6), 0.046, tall * rng.uniform(0.25, 0.45))
-        parts.append(box(size, (wide / 2, 0, tall * 0.68), pane, "door"))
-    handle = pick(rng, (METAL, Finish((0.15, 0.15, 0.15))))
-    for y in (-0.06, 0.06):
-        parts.append(box((0.13, 0.02, 0.02), (wide - 0.12, y, 1.03), handle, "door"))
-        parts.append(box((0.03, 0.06, 0.05), (wide - 0.07, y / 2, 1.03), handle, "door"))
-    return join(*parts)
-
-
-def _beyond(hole: Opening, rng: Rng) -> Mesh:
-    """A piece of corridor behind an open door."""
-    a, b = hole.start - rng.uniform(0.1, 1.5), hole.end + rng.uniform(0.1, 1.5)
-    far, high = -rng.uniform(1.2, 3.0), rng.uniform(2.3, 2.8)
-    deep, paint = -0.13 - far, Finish(_paint(rng, pale=True), "plaster")
-    return join(
-        patch((a, far, 0), (b - a, 0, 0), (0, deep, 0), Finish(_paint(rng)), "floor"),
-        patch((b, far, 0), (a - b, 0, 0), (0, 0, high), paint, "wall"),
-        patch((a, far, 0), (0, 0, high), (0, deep, 0), paint, "wall"),
-        patch((b, far, 0), (0, deep, 0), (0, 0, high), paint, "wall"),
-        patch((a, far, high), (0, deep, 0), (b - a, 0, 0), FRAME, "ceiling"),
-    )
