@@ -9,48 +9,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from learning_data import INDOOR, box_scan, small_encoder
+from learning_data import COLLATE, INDOOR, SCANS, small_encoder, small_model, trainer_of
 
 from concerto_ros.heads import LinearHead
 from concerto_ros.learning.checkpoints import read_tensors
 from concerto_ros.learning.collate import ScanCollate
-from concerto_ros.learning.lora import add_lora
 from concerto_ros.learning.scan import Scan
 from concerto_ros.learning.segmenter import Segmenter
 from concerto_ros.learning.trainer import Schedule, Trainer
 from concerto_ros.ptv3.checkpoint import randomise
 from concerto_ros.sim import RgbdCamera, Room, look_at
 
-SCANS = [box_scan(seed, 500) for seed in range(3)]
-
-
-def turned(scan, random):
-    """An augmentation: the scan mirrored or not, and shaken."""
-    points = scan.points * np.array([random.choice([-1, 1]), 1, 1], np.float32)
-    return replace(scan, points=points + random.normal(0, 0.01, points.shape).astype(np.float32))
-
-
-COLLATE = ScanCollate(INDOOR, 0.1, turned)
-
 
 class Killed(Exception):
     pass
-
-
-def small_model(*, lora=False):
-    encoder = small_encoder()
-    head = LinearHead(sum(encoder.channels), 3)
-    randomise(head, seed=3)
-    if lora:
-        add_lora(encoder, dropout=0.3)
-    else:
-        encoder.requires_grad_(True)
-    return Segmenter(encoder, head)
-
-
-def trainer_of(model, folder=None, **options):
-    given = {"num_classes": 3, "steps": 12, "checkpoint_every": 5, "progress": False}
-    return Trainer(model, SCANS, COLLATE, folder=folder, **(given | options))
 
 
 def killed_after(trainer, steps):

@@ -16,6 +16,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from concerto_ros.ptv3.products import LinearFunction, replaced
+
 #: What may be applied to a product: the names of the operator and its rule where it has several.
 _FUNCTIONS = {None: ("none", ""), "gelu": ("gelu", "none"), "sigmoid": ("sigmoid", "")}
 
@@ -91,5 +93,8 @@ class Linear(nn.Linear):
         feat = feat.to(self.weight.dtype)
         if usable(feat):
             return product(feat, self.weight, self.bias, "gelu" if gelu else None)
-        result = functional.linear(feat, self.weight, self.bias)
+        if feat.ndim == 2 and replaced(feat):
+            result = LinearFunction.apply(feat, self.weight, self.bias)
+        else:
+            result = functional.linear(feat, self.weight, self.bias)
         return functional.gelu(result) if gelu else result

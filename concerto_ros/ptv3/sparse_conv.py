@@ -12,6 +12,7 @@ from torch.nn import functional
 from concerto_ros.ptv3 import onednn
 from concerto_ros.ptv3.neighbour_table import NeighbourTable
 from concerto_ros.ptv3.neighbours import KERNEL_ORDER, Neighbours
+from concerto_ros.ptv3.products import multiply
 from concerto_ros.ptv3.workers import for_each
 
 _CENTRE = 13
@@ -67,7 +68,7 @@ class _Convolve(torch.autograd.Function):
         if fast:
             result = onednn.product(feat, matrices[_CENTRE].t(), bias)
         else:
-            result = torch.addmm(bias, feat, matrices[_CENTRE])
+            result = multiply(feat, matrices[_CENTRE], bias)
         if not len(neighbours.sources):
             return result
         return result + _summed(_products(feat, matrices, neighbours, fast), neighbours)
@@ -84,21 +85,21 @@ class _Convolve(torch.autograd.Function):
         grad_feat = grad_matrices = grad_bias = None
         if for_feat:
             mirrored = matrices.flip(0).transpose(1, 2).contiguous()
-            grad_feat = torch.mm(grad, mirrored[_CENTRE])
+            grad_feat = multiply(grad, mirrored[_CENTRE])
             products = grad.new_empty(len(neighbours.sources), feat.shape[1])
             runs = products.split(neighbours.counts)
         if for_matrices:
             grad_matrices = torch.zeros_like(matrices)
-            torch.mm(feat.t(), grad, out=grad_matrices[_CENTRE])
+            multiply(feat.t(), grad, out=grad_matrices[_CENTRE])
         for run, k in enumerate(KERNEL_ORDER):
             if not len(sources[run]) or not (for_feat or for_matrices):
                 continue
             gathered = grad.index_select(0, sources[run])
             if for_feat:
-                torch.mm(gathered, mirrored[k], out=runs[run])
+                multiply(gathered, mirrored[k], out=runs[run])
             if for_matrices:  # seen from the mirrored run, whose targets these rows are
                 inputs = feat.index_select(0, targets[run])
-                torch.mm(inputs.t(), gathered, out=grad_matrices[26 - k])
+                multiply(inputs.t(), gathered, out=grad_matrices[26 - k])
         if for_feat and len(neighbours.sources):
             grad_feat += _summed(products, neighbours)
         if for_bias:
@@ -124,19 +125,19 @@ def _products(
     # PyTorch's own products write in place, which for bfloat16 is worth more.
     own = fast and feat.dtype == torch.float32
 
-    def multiply(run: tuple[torch.Tensor, torch.Tensor, int]) -> None:
+    def multiply_run(run: tuple[torch.Tensor, torch.Tensor, int]) -> None:
         out, rows, k = run
         gathered = feat.index_select(0, rows)
         if own and len(rows):
             out.copy_(onednn.product(gathered, matrices[k].t()))
         else:
-            torch.mm(gathered, matrices[k], out=out)
+            multiply(gathered, matrices[k], out=out)
 
     counts = neighbours.counts
     runs = zip(products.split(counts), neighbours.sources.split(counts), KERNEL_ORDER, strict=True)
     if feat.device.type == "cpu" and type(feat) is torch.Tensor:  # not one without values
-        for_each(multiply, list(runs))
+        for_each(multiply_run, list(runs))
         return products
     for run in runs:
-        multiply(run)
+        multiply_run(run)
     return products
