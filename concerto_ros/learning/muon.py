@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import torch
 
+from concerto_ros.learning.team import Team
+from concerto_ros.ptv3.products import multiply
+
 #: Of the odd quintic that pulls singular values towards one, and how often it is applied: the
 #: published ones. They bring values above some 1e-3 of the norm to between 0.7 and 1.2.
 COEFFICIENTS, ITERATIONS = (3.4445, -4.7750, 2.0315), 5
@@ -21,7 +24,13 @@ class Muon(torch.optim.Optimizer):
     """Nesterov momentum, orthogonalised, with decoupled weight decay.
 
     For parameters of two or more dimensions; all but the first are taken together as columns.
+
+    Attributes
+    ----------
+    team: the processes that take the same steps; each works out a part of them.
     """
+
+    team = Team()
 
     def __init__(self, params, lr: float, weight_decay: float = 0.0, momentum: float = 0.95):
         super().__init__(params, dict(lr=lr, weight_decay=weight_decay, momentum=momentum))
@@ -36,21 +45,35 @@ class Muon(torch.optim.Optimizer):
     @torch.no_grad()
     def step(self) -> None:
         """Move every parameter that has a gradient."""
-        for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    self._move(parameter, group)
+        moved = [
+            (parameter, group)
+            for group in self.param_groups
+            for parameter in group["params"]
+            if parameter.grad is not None
+        ]
+        if not moved:
+            return
+        ahead = [self._ahead(parameter, group["momentum"]) for parameter, group in moved]
+        steps = self.team.map(orthogonalised, ahead)
+        for (parameter, group), step in zip(moved, steps, strict=True):
+            size = STEP_SIZE * max(step.shape) ** 0.5
+            matrix = _matrix(parameter)
+            matrix.mul_(1 - group["lr"] * group["weight_decay"])
+            matrix.add_(step, alpha=-group["lr"] * size)
 
-    def _move(self, parameter: torch.nn.Parameter, group: dict) -> None:
+    def _ahead(self, parameter: torch.nn.Parameter, momentum: float) -> torch.Tensor:
+        """The averaged gradient with Nesterov's look ahead, as a matrix."""
         state = self.state[parameter]
         if not state:
             state["momentum"] = torch.zeros_like(parameter)
-        average = state["momentum"].lerp_(parameter.grad, 1 - group["momentum"])
-        ahead = parameter.grad.lerp(average, group["momentum"]).flatten(1)
-        step = orthogonalised(ahead).reshape(parameter.shape)
-        size = STEP_SIZE * max(ahead.shape) ** 0.5
-        parameter.mul_(1 - group["lr"] * group["weight_decay"])
-        parameter.add_(step, alpha=-group["lr"] * size)
+        average = state["momentum"].lerp_(parameter.grad, 1 - momentum)
+        return _matrix(parameter.grad.lerp(average, momentum))
+
+
+def _matrix(value: torch.Tensor) -> torch.Tensor:
+    """A view of (M, ...) as the matrix of its rows, or transposed where it lies so in memory."""
+    turned = value.movedim(0, -1)
+    return turned.flatten(0, -2) if turned.is_contiguous() else value.view(len(value), -1)
 
 
 def orthogonalised(matrix: torch.Tensor) -> torch.Tensor:
@@ -60,16 +83,16 @@ def orthogonalised(matrix: torch.Tensor) -> torch.Tensor:
     enters two products instead of ten. Zero stays zero.
     """
     wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
-    gram = wide @ wide.T
+    gram = multiply(wide, wide.T)
     square = gram.diagonal().sum()  # of the Frobenius norm
     gram = gram / square.clamp_min(1e-30)
     linear, cubic, quintic = COEFFICIENTS
     one = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
     factor = None
     for left in reversed(range(ITERATIONS)):
-        scale = linear * one + cubic * gram + quintic * (gram @ gram)
-        factor = scale if factor is None else scale @ factor
+        scale = linear * one + cubic * gram + quintic * multiply(gram, gram)
+        factor = scale if factor is None else multiply(scale, factor)
         if left:
-            gram = scale @ gram @ scale
-    result = factor @ wide / square.clamp_min(1e-30).sqrt()
+            gram = multiply(multiply(scale, gram), scale)
+    result = multiply(factor, wide) / square.clamp_min(1e-30).sqrt()
     return result if wide is matrix else result.T

@@ -24,6 +24,7 @@ from concerto_ros.learning.losses import segmentation_loss
 from concerto_ros.learning.metrics import Confusion
 from concerto_ros.learning.muon import Muon
 from concerto_ros.learning.schedule import Schedule
+from concerto_ros.learning.team import Team
 
 __all__ = ["Collate", "Outcome", "Schedule", "Trainer"]
 
@@ -121,6 +122,7 @@ class Trainer:
         self.about = dict(about or {})
         self.device = torch.device(device)
         self.progress = progress
+        self.team = Team()
         self.step = 0
         self.seconds = 0.0
         self.best: dict[str, Any] | None = None
@@ -154,16 +156,18 @@ class Trainer:
 
         self._resume()
         board = self._board()
-        started = time.monotonic() - self.seconds
+        self._started = time.monotonic() - self.seconds
         save_at = time.monotonic() + SAVE_SECONDS
         was_training = self.model.training
         with tqdm(
-            total=self.steps, initial=self.step, disable=not self.progress, unit="step"
+            total=self.steps,
+            initial=self.step,
+            disable=not self.progress or self.team.rank > 0,
+            unit="step",
         ) as bar:
             while not (stopped := self._why_stop()):
                 loss, norm, rate = self._train_step()
                 self.step += 1
-                self.seconds = time.monotonic() - started
                 bar.update()
                 due = self.step % 10 == 0 or self.step == self.steps
                 if due:
@@ -187,6 +191,7 @@ class Trainer:
                     self.save()
                     # Minutes of work at stake at most, and a fiftieth of the time for writing.
                     save_at = begun + max(SAVE_SECONDS, 50 * (time.monotonic() - begun))
+        self.seconds = time.monotonic() - self._started
         self.save()
         if board:
             board.close()
@@ -202,15 +207,47 @@ class Trainer:
         was_training = self.model.training
         self.model.eval()
         score = Confusion(self.num_classes)
-        for item in self.validation:
-            batch = self.collate([item], None).to(self.device)
+        for place in self.team.share(len(self.validation)):
+            batch = self.collate([self.validation[place]], None).to(self.device)
             score.add(self.model(batch).argmax(1).cpu().numpy(), batch.labels.cpu().numpy())
+        (matrix,) = self.team.add_up([torch.from_numpy(score.matrix)])
+        score.matrix = matrix.numpy()
         self.model.train(was_training)
         return score
 
+    @property
+    def shared_bytes(self) -> int:
+        """Memory that a process of a team needs for what it shares with the others."""
+        numbers = sum(p.numel() for p in self.parameters.values()) + 2  # loss and clock
+        return max(4 * numbers, 8 * self.num_classes * (self.num_classes + 1))
+
+    def join(self, team: Team) -> None:
+        """Be one of the processes of a team, with weights of its own; call before :meth:`run`."""
+        if self.accumulate % team.size:
+            raise ValueError(
+                f"the team has {team.size} processes, wanted a divisor of the {self.accumulate} "
+                "batches of a step"
+            )
+        self.team = team
+        for parameter in self.parameters.values():
+            parameter.data = parameter.data.clone()  # what came from another process is shared
+        for optimizer in self.optimizers:
+            if isinstance(optimizer, Muon):
+                optimizer.team = team
+
+    def hand_over(self, path: Path, outcome: Outcome) -> None:
+        """Write what another process needs to have trained this model itself."""
+        save_training(path, {"weights": self._weights(), "outcome": vars(outcome)})
+
+    def adopt(self, path: Path) -> Outcome:
+        """Take over what :meth:`hand_over` wrote."""
+        state = load_training(path, {})
+        self._set_weights(state["weights"])
+        return Outcome(**state["outcome"])
+
     def save(self) -> None:
         """Write everything that :meth:`run` needs to go on; nothing without a folder."""
-        if self.folder is None:
+        if self.folder is None or self.team.rank:
             return
         save_training(
             self.folder / "training.pt",
@@ -226,27 +263,15 @@ class Trainer:
         )
 
     def _train_step(self) -> tuple[torch.Tensor, torch.Tensor, float]:
-        rate = self.schedule.rate(self._progress())
         for optimizer in self.optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = rate * group["factor"]
             optimizer.zero_grad(set_to_none=True)
         self.model.train()
         total = torch.zeros((), device=self.device)
-        cuda = [self.device] if self.device.type == "cuda" else []
-        for part in range(self.accumulate):
-            ordinal = self.step * self.accumulate + part
-            generator = np.random.default_rng((self.seed, 1, ordinal))
-            batch = self.collate(self._items(ordinal), generator).to(self.device)
-            with torch.random.fork_rng(cuda):  # dropout draws from the process's own generator
-                torch.manual_seed(int(generator.integers(2**63)))
-                logits = self.model(batch)
-                loss = segmentation_loss(
-                    logits, batch.labels, class_weights=self.class_weights, lovasz=self.lovasz
-                )
-                (loss / self.accumulate).backward()
-            total += loss.detach() / self.accumulate
+        for part in self.team.share(self.accumulate):
+            total += self._learn_from(self.step * self.accumulate + part)
+        total = self._share(total)
         norm = torch.nn.utils.clip_grad_norm_(self.parameters.values(), self.schedule.clip)
+        rate = self.schedule.rate(self._progress())
         if not torch.isfinite(norm) or not torch.isfinite(total):
             raise ValueError(
                 f"step {self.step}: the loss is {float(total)} and the gradient's norm "
@@ -254,8 +279,39 @@ class Trainer:
                 f"(now {rate:.2g}) or look for broken values in the scans"
             )
         for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = rate * group["factor"]
             optimizer.step()
         return total, norm, rate
+
+    def _learn_from(self, ordinal: int) -> torch.Tensor:
+        """Add the gradients of one batch to the parameters; its share of the step's loss."""
+        generator = np.random.default_rng((self.seed, 1, ordinal))
+        batch = self.collate(self._items(ordinal), generator).to(self.device)
+        cuda = [self.device] if self.device.type == "cuda" else []
+        with torch.random.fork_rng(cuda):  # dropout draws from the process's own generator
+            torch.manual_seed(int(generator.integers(2**63)))
+            logits = self.model(batch)
+            loss = segmentation_loss(
+                logits, batch.labels, class_weights=self.class_weights, lovasz=self.lovasz
+            )
+            loss = loss / self.accumulate
+            loss.backward()
+        return loss.detach()
+
+    def _share(self, total: torch.Tensor) -> torch.Tensor:
+        """Add up the gradients over the team and agree on the time; the loss, added up too."""
+        self.seconds = time.monotonic() - self._started
+        if self.team.size == 1:
+            return total
+        parameters = list(self.parameters.values())
+        own = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+        clock = torch.tensor(0.0 if self.team.rank else self.seconds)
+        *grads, total, clock = self.team.add_up([*own, total, clock])
+        for parameter, grad in zip(parameters, grads, strict=True):
+            parameter.grad = grad
+        self.seconds = float(clock)
+        return total
 
     def _items(self, ordinal: int) -> list[Any]:
         """The items of a batch: every item once, in an order of the epoch's own, then again."""
@@ -332,7 +388,7 @@ class Trainer:
         log.info("going on from step %d of %s", self.step, path)
 
     def _board(self):
-        if self.folder is None:
+        if self.folder is None or self.team.rank:
             return None
         try:
             from torch.utils.tensorboard import SummaryWriter
