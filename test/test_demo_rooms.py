@@ -7,16 +7,20 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from concerto_ros.cloud.model_input import convention_for
 from concerto_ros.labels import UNLABELLED, LabelSet
 from concerto_ros.learning.demo_rooms import (
     TEST_SEEDS,
     TRAINING_SEEDS,
     VALIDATION_SEEDS,
     DemoRooms,
+    RoomCollate,
+    cut,
     thinned,
     vary,
 )
 from concerto_ros.learning.demo_scans import SCANS, scans_of
+from concerto_ros.learning.scan import Scan
 from concerto_ros.sim import CLASSES
 
 SEED = 12
@@ -79,6 +83,30 @@ def test_variations_are_repeatable_and_keep_what_belongs_together(rooms):
         if other.normals is not None:
             length = np.linalg.norm(other.normals, axis=1)
             assert np.allclose(length[length > 0], 1, atol=1e-3)
+
+
+def test_cuts_hold_the_voxels_asked_for_round_a_point(rooms):
+    scan = rooms[1]
+    for seed, size in ((0, 200), (1, 1000), (2, 10**6)):
+        part = cut(scan, size, 0.04, np.random.default_rng(seed))
+        again = cut(scan, size, 0.04, np.random.default_rng(seed))
+        assert np.array_equal(part.points, again.points)
+        voxels = len(np.unique(np.floor(part.points.astype(float) / 0.04), axis=0))
+        assert 1 <= voxels <= size * 1.1 and (voxels >= size * 0.9 or len(part) == len(scan))
+        whole = {tuple(point) for point in scan.points}
+        assert all(tuple(point) in whole for point in part.points)
+    one = Scan("one", scan.points[:1], scan.labels[:1], scan.colors[:1], scan.normals[:1])
+    assert all(len(cut(one, 100, 0.04, np.random.default_rng(s))) == 1 for s in range(12))
+
+
+def test_batches_are_changed_for_training_alone_and_are_about_equally_large(rooms):
+    collate = RoomCollate(convention_for("indoor", rotary=False), 0.04)
+    scans = [rooms[0], rooms[1]]
+    plain = collate(scans, None)
+    assert np.array_equal(plain.labels, collate(scans, None).labels)
+    sizes = [len(collate(scans, np.random.default_rng(seed))) for seed in range(12)]
+    assert len(set(sizes)) > 1 and max(sizes) < len(plain)
+    assert np.median(sizes) > 0.6 * max(sizes)
 
 
 def test_colour_and_normals_are_dropped_now_and_then(rooms):

@@ -8,11 +8,15 @@ import logging
 import multiprocessing
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from concerto_ros.cloud.grid_sampling import voxel_keys
+from concerto_ros.cloud.model_input import Convention
 from concerto_ros.labels import UNLABELLED, LabelSet
+from concerto_ros.learning.batch import Batch, make_batch
 from concerto_ros.learning.demo_scans import SCANS, SPACING, scans_of
 from concerto_ros.learning.scan import Scan
 from concerto_ros.sim.mesh import rotation_about
@@ -25,9 +29,10 @@ TRAINING_SEEDS = range(10_000, 10_282)
 VALIDATION_SEEDS = range(9_000, 9_008)
 TEST_SEEDS = range(0, 40)
 
-#: Scans are cut to a number of points between these, drawn anew each time: more rooms are seen in
-#: the same time, as next to a piece of wall there is little new to learn from more wall.
-SMALLEST_CUT, LARGEST_CUT = 4_000, 25_000
+#: Scans are cut to this many voxels on average and no fewer than the smallest, drawn anew each
+#: time: more rooms are seen in the same time, as next to a piece of wall there is little new to
+#: learn from more wall.
+MEAN_CUT, SMALLEST_CUT = 2_700, 1_000
 #: How often the middle of a cut is a point of a class drawn among those of the scan: else floor
 #: and walls would be nearly all there is.
 CUT_BY_CLASS = 0.7
@@ -115,15 +120,66 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
+@dataclass(frozen=True)
+class RoomCollate:
+    """Grid-samples scans; for training, where there is a generator, cuts and changes them.
+
+    Batches of equally many scans then have about equally many voxels, so that processes that
+    learn from one each need not wait for each other.
+    """
+
+    convention: Convention
+    voxel_size: float
+
+    def __call__(self, scans: Sequence[Scan], generator: np.random.Generator | None) -> Batch:
+        if generator is not None:
+            sizes = _sizes(len(scans), generator)
+            scans = [
+                vary(cut(scan, size, self.voxel_size, generator), generator)
+                for scan, size in zip(scans, sizes, strict=True)
+            ]
+        return make_batch(scans, self.convention, self.voxel_size)
+
+
+def _sizes(count: int, rng: np.random.Generator) -> list[int]:
+    """How many voxels to cut each of ``count`` scans to: in pairs, a small and a large one."""
+    sizes = []
+    while len(sizes) < count:
+        size = int(np.exp(rng.uniform(np.log(SMALLEST_CUT), np.log(MEAN_CUT))))
+        sizes += [size, 2 * MEAN_CUT - size]
+    return sizes[:count]
+
+
+def cut(scan: Scan, size: int, voxel_size: float, rng: np.random.Generator) -> Scan:
+    """What of a scan lies within a circle that holds ``size`` voxels, now and then thinned.
+
+    Round a point of a class drawn among those of the scan, mostly. Its edge is as sharp as that
+    of a map in which what is far off has been forgotten.
+    """
+    rows = np.arange(len(scan))
+    if rng.random() < 0.25:
+        rows = rows[rng.random(len(rows)) < rng.uniform(0.08, 0.7)]
+    if not len(rows):
+        return scan
+    points = scan.points[rows]
+    away = ((points[:, :2] - points[_middle(scan.labels[rows], rng), :2]) ** 2).sum(1)
+    _, first = np.unique(voxel_keys(points, voxel_size), return_index=True)
+    if len(first) > size:
+        rows = rows[away <= np.partition(away[first], size)[size]]
+    colors = None if scan.colors is None else scan.colors[rows]
+    normals = None if scan.normals is None else scan.normals[rows]
+    return Scan(scan.name, scan.points[rows], scan.labels[rows], colors, normals)
+
+
 def vary(scan: Scan, rng: np.random.Generator) -> Scan:
     """A scan as another robot might have seen it; what training does to each, each time anew.
 
-    Turned, mirrored, tilted and stretched a little; jittered; part of it cut off, thinned or lost;
-    a few flying points (which move the box the model's coordinates are centred in); other light;
-    colour and normals dropped at random.
+    Turned, mirrored, tilted and stretched a little; jittered; with holes; a few flying points
+    (which move the box the model's coordinates are centred in); other light; colour and normals
+    dropped at random.
     """
     points, labels, colors, normals = scan.points, scan.labels, scan.colors, scan.normals
-    keep = _kept(points, labels, rng)
+    keep = _without_holes(points, rng)
     points, labels, normals = points[keep], labels[keep], normals[keep]
     colors = None if colors is None else colors[keep]
 
@@ -165,20 +221,13 @@ def vary(scan: Scan, rng: np.random.Generator) -> Scan:
     return Scan(scan.name, points, labels, colors, None if without_normals else normals)
 
 
-def _kept(points: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Rows (N',) of what remains: the points nearest to one of them, thinned, with holes."""
-    rows = np.arange(len(points))
-    size = int(np.exp(rng.uniform(np.log(SMALLEST_CUT), np.log(LARGEST_CUT))))
-    if len(rows) > size:
-        middle = points[_middle(labels, rng), :2]
-        away = ((points[:, :2] - middle) ** 2).sum(1)
-        rows = np.sort(np.argpartition(away, size)[:size])
-    if rng.random() < 0.25:
-        rows = rows[rng.random(len(rows)) < rng.uniform(0.08, 0.7)]
+def _without_holes(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """(N,) bool: the points outside of up to three balls, all where hardly any would be left."""
+    keep = np.ones(len(points), bool)
     for _ in range(int(rng.integers(0, 4))):
-        hole = ((points[rows] - points[rng.integers(len(points))]) ** 2).sum(1)
-        rows = rows[hole > rng.uniform(0.05, 0.35) ** 2]
-    return rows if len(rows) >= 50 else np.arange(min(len(points), size))
+        away = ((points - points[rng.integers(len(points))]) ** 2).sum(1)
+        keep &= away > rng.uniform(0.05, 0.35) ** 2
+    return keep if keep.sum() >= 50 else np.ones(len(points), bool)
 
 
 def _middle(labels: np.ndarray, rng: np.random.Generator) -> int:
