@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,7 +39,7 @@ def add_train(actions) -> None:
     demo = methods.add_parser("demo", help=text, description=f"Train {text}.")
     demo.add_argument("--out", type=Path, default=Path("out/objects_demo"))
     demo.add_argument("--write", type=Path, help="default: the file of the package")
-    demo.add_argument("--per-class", type=int, help="objects of each class and kind of view")
+    demo.add_argument("--per-class", type=int, help="objects of each class to learn from")
     demo.add_argument("--epochs", type=int)
     demo.set_defaults(action_run=run_demo)
 
@@ -54,13 +55,14 @@ def add_benchmark(actions) -> None:
     parser.set_defaults(action_run=run_benchmark)
 
 
-def add_data_arguments(parser: argparse.ArgumentParser) -> None:
-    """The data set and the encoder."""
+def add_data_arguments(parser: argparse.ArgumentParser, more: Sequence[str] = ()) -> None:
+    """The data set and the encoder; ``more`` layouts than those with two splits."""
     from concerto_ros.learning.objects.layouts import LAYOUTS
 
     parser.add_argument("data", type=Path, help="folder of the data set")
-    parser.add_argument("--layout", required=True, choices=list(LAYOUTS), metavar="LAYOUT",
-                        help=", ".join(LAYOUTS))  # fmt: skip
+    layouts = [*LAYOUTS, *more]
+    parser.add_argument("--layout", required=True, choices=layouts, metavar="LAYOUT",
+                        help=", ".join(layouts))  # fmt: skip
     parser.add_argument("--checkpoint", default="demo", help="default: the encoder in the box")
     parser.add_argument(
         "--keyword", action="append", default=[], metavar="NAME=VALUE",

@@ -19,12 +19,15 @@ PROTOCOLS = {
 
 def add_evaluate(actions) -> None:
     """One subcommand per protocol."""
+    from concerto_ros.learning.objects.layouts import FEW_SHOT_LAYOUT
+
     parser = actions.add_parser("evaluate", help="judge an object encoder by a protocol")
     protocols = parser.add_subparsers(dest="protocol", required=True, metavar="PROTOCOL")
     for name, text in PROTOCOLS.items():
         protocol = protocols.add_parser(name, help=text, description=f"Score {text}.")
-        add_data_arguments(protocol)
-        protocol.set_defaults(action_run=run_evaluate)
+        published = (FEW_SHOT_LAYOUT,) if name == "few-shot" else ()
+        add_data_arguments(protocol, published)
+        protocol.set_defaults(action_run=run_few_shot if published else run_evaluate)
         if name == "few-shot":
             protocol.add_argument("--way", type=int, default=5, help="classes (default 5)")
             protocol.add_argument("--shot", type=int, default=10, help="examples (default 10)")
@@ -56,13 +59,50 @@ def add_embed(actions) -> None:
     parser.set_defaults(action_run=run_embed)
 
 
+def run_few_shot(arguments: argparse.Namespace) -> int:
+    """Score fold by fold and print."""
+    from concerto_ros.cli.evaluate import device_of
+    from concerto_ros.learning.objects import few_shot, published_folds
+    from concerto_ros.learning.objects.layouts import FEW_SHOT_LAYOUT, read_objects
+    from concerto_ros.learning.objects.models import load_for, to_fine_tune
+    from concerto_ros.learning.objects.recipes import recipe_for, svm_recipe
+
+    layout, where = arguments.layout, {"device": device_of(arguments.device)}
+    options, size = keywords_of(arguments), (arguments.way, arguments.shot)
+    if layout == FEW_SHOT_LAYOUT:
+        chosen = published_folds.published_folds(arguments.data, *size)
+        classes = published_folds.CLASSES
+    else:
+        sets = [read_objects(layout, arguments.data, split) for split in ("train", "test")]
+        chosen = few_shot.folds(*sets, *size, seed=arguments.seed)
+        classes = len(sets[0].classes)
+    if arguments.method == "svm":
+        encoder = load_for(arguments.checkpoint, layout, options)
+        recipe = svm_recipe(encoder.name, layout)
+        spread = few_shot.few_shot_svm(encoder, chosen, recipe, **where)
+    else:
+        encoder = to_fine_tune(
+            arguments.checkpoint, layout, arguments.method, classes,
+            options=options, seed=arguments.seed,
+        )  # fmt: skip
+        recipe = recipe_for(encoder.name, arguments.method, layout, few_shot=True)
+        if arguments.epochs is not None:
+            recipe = recipe.shortened(arguments.epochs)
+        spread = few_shot.few_shot_fine_tuned(
+            encoder, chosen, recipe, method=arguments.method, seed=arguments.seed,
+            on_fold=lambda value: print(f"fold: {100 * value:.1f} %", flush=True), **where,
+        )  # fmt: skip
+    print(f"{arguments.way}-way {arguments.shot}-shot, {few_shot.FOLDS} folds: {spread}")
+    return 0
+
+
 def run_evaluate(arguments: argparse.Namespace) -> int:
     """Score and print."""
     from concerto_ros.cli.evaluate import device_of
-    from concerto_ros.learning.objects import embedding, few_shot, linear_svm
+    from concerto_ros.learning.objects import embedding, linear_svm
     from concerto_ros.learning.objects.layouts import read_objects
-    from concerto_ros.learning.objects.models import load_for, to_fine_tune
-    from concerto_ros.learning.objects.recipes import recipe_for, svm_recipe
+    from concerto_ros.learning.objects.models import load_for
+    from concerto_ros.learning.objects.recipes import svm_recipe
     from concerto_ros.learning.objects.scores import Score, class_table
 
     layout, where = arguments.layout, {"device": device_of(arguments.device)}
@@ -70,27 +110,6 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
     options = keywords_of(arguments)
     words = arguments.protocol == "zero-shot"
     encoder = load_for(arguments.checkpoint, layout, options, words=words)
-    if arguments.protocol == "few-shot":
-        train = read_objects(layout, arguments.data, "train")
-        chosen = few_shot.folds(train, test, arguments.way, arguments.shot, seed=arguments.seed)
-        if arguments.method == "svm":
-            spread = few_shot.few_shot_svm(
-                encoder, chosen, svm_recipe(encoder.name, layout), **where
-            )
-        else:
-            recipe = recipe_for(encoder.name, arguments.method, layout, few_shot=True)
-            if arguments.epochs is not None:
-                recipe = recipe.shortened(arguments.epochs)
-            encoder = to_fine_tune(
-                arguments.checkpoint, layout, arguments.method, len(test.classes),
-                options=options, seed=arguments.seed,
-            )  # fmt: skip
-            spread = few_shot.few_shot_fine_tuned(
-                encoder, chosen, recipe, method=arguments.method, seed=arguments.seed,
-                on_fold=lambda value: print(f"fold: {100 * value:.1f} %", flush=True), **where,
-            )  # fmt: skip
-        print(f"{arguments.way}-way {arguments.shot}-shot, {few_shot.FOLDS} folds: {spread}")
-        return 0
     where["progress"] = True
     if arguments.protocol == "svm":
         train = read_objects(layout, arguments.data, "train")

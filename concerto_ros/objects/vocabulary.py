@@ -10,12 +10,13 @@ import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import torch
 
 from concerto_ros.objects.encoder import ObjectEncoder
+from concerto_ros.objects.numpy_pickles import read_arrays
 from concerto_ros.objects.zero_shot import class_vectors, cosine_scores, prompts
 from concerto_ros.ptv3.tensor_file import read_tensors
 
@@ -34,17 +35,6 @@ _DAMAGE = (
     pickle.UnpicklingError,
     zipfile.BadZipFile,
 )
-
-#: What numpy's pickled arrays are made of. Nothing else in a .npy file is called.
-_ARRAY_PARTS = {
-    ("numpy", "ndarray"),
-    ("numpy", "dtype"),
-    ("numpy.core.multiarray", "_reconstruct"),
-    ("numpy._core.multiarray", "_reconstruct"),
-    ("numpy.core.numeric", "_frombuffer"),
-    ("numpy._core.numeric", "_frombuffer"),
-    ("_codecs", "encode"),
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,23 +185,11 @@ def _read_npy(path: Path) -> Any:
             return np.load(file, allow_pickle=False)
         if shape:
             raise ValueError(f"objects in an array of shape {shape}")
-        return _ArrayUnpickler(file).load().item()
+        return read_arrays(file).item()
 
 
 def _read_pt(path: Path) -> Any:
     return torch.load(path, map_location="cpu", weights_only=True)
-
-
-class _ArrayUnpickler(pickle.Unpickler):
-    """Reads dicts of arrays and can call nothing that is not needed for them."""
-
-    def __init__(self, file: BinaryIO):
-        super().__init__(file, encoding="latin1")
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in _ARRAY_PARTS:
-            raise pickle.UnpicklingError(f"{module}.{name} is no part of an array")
-        return super().find_class(module, name)
 
 
 _READERS: dict[str, Callable[[Path], Any]] = {

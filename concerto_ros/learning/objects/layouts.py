@@ -36,6 +36,9 @@ LAYOUTS: dict[str, Callable[[Path, str], ObjectSet]] = {
     for variant in SCANOBJECTNN_FILES
 }
 
+#: Folds of few-shot, which have no splits; see ``published_folds``.
+FEW_SHOT_LAYOUT = "modelnet40_few_shot"
+
 
 def read_objects(layout: str, folder: Path, split: str) -> ObjectSet:
     """One split of the data set in ``folder``. Raises ValueError as its reader does."""
