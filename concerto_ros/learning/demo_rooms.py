@@ -162,7 +162,9 @@ def cut(scan: Scan, size: int, voxel_size: float, rng: np.random.Generator) -> S
     if not len(rows):
         return scan
     points = scan.points[rows]
-    away = ((points[:, :2] - points[_middle(scan.labels[rows], rng), :2]) ** 2).sum(1)
+    # Whole voxels are in or out.
+    column = np.floor(points[:, :2] / np.float32(voxel_size))
+    away = ((column - column[_middle(scan.labels[rows], rng)]) ** 2).sum(1)
     _, first = np.unique(voxel_keys(points, voxel_size), return_index=True)
     if len(first) > size:
         rows = rows[away <= np.partition(away[first], size)[size]]
