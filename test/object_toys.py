@@ -30,10 +30,10 @@ def toys(per_class: int, seed: int = 0, points: int = 64, classes: int = 4) -> O
     return ObjectSet(f"toys {seed}", cloud.astype(np.float32), labels, NAMES[:classes])
 
 
-def tiny_recon(classes: int | None = 4, seed: int = 0) -> ReCon:
-    """A ReCon of one block."""
+def tiny_recon(classes: int | None = 4, seed: int = 0, blocks: int = 1) -> ReCon:
+    """A ReCon of one block or a few."""
     torch.manual_seed(seed)
-    model = ReCon(ReConShape(16, 1, 2, 8, 8, (8, 16, 16)), 48)
+    model = ReCon(ReConShape(16, blocks, 2, 8, 8, (8, 16, 16)), 48)
     if classes is not None:
         model.add_head(classes)
     return model

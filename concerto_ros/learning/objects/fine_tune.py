@@ -23,6 +23,7 @@ from concerto_ros.learning.objects.embedding import as_taken, classify_objects, 
 from concerto_ros.learning.objects.object_set import ObjectSet
 from concerto_ros.learning.objects.recipes import Recipe
 from concerto_ros.learning.objects.scores import Score
+from concerto_ros.learning.stochastic_depth import stochastic_depth
 from concerto_ros.objects.any2point import Any2Point
 from concerto_ros.objects.augment import (
     random_rotation,
@@ -32,8 +33,10 @@ from concerto_ros.objects.augment import (
 )
 from concerto_ros.objects.encoder import ObjectEncoder
 from concerto_ros.objects.i2p_mae import I2PMAE
+from concerto_ros.objects.layers import Attention, Block, Mlp
 from concerto_ros.objects.losses import smoothed_cross_entropy
 from concerto_ros.objects.recon import ReCon
+from concerto_ros.objects.recon_trunk import CrossAttention, ReConBlock
 from concerto_ros.objects.voting import CANDIDATES
 
 #: Bounds of the scale of each axis for ScanObjectNN in I2P-MAE's and Any2Point's trainings.
@@ -130,6 +133,13 @@ def parameter_groups(parameters: dict[str, nn.Parameter], recipe: Recipe) -> lis
     ]
 
 
+def residual_branches(encoder: nn.Module) -> list[list[nn.Module]]:
+    """What each transformer block of an object encoder adds to its tokens, block by block."""
+    blocks = [block for block in encoder.modules() if isinstance(block, (Block, ReConBlock))]
+    kinds = (Attention, CrossAttention, Mlp)
+    return [[part for part in block.children() if isinstance(part, kinds)] for block in blocks]
+
+
 def fine_tune(
     encoder: ObjectEncoder,
     train: ObjectSet,
@@ -219,8 +229,9 @@ class _Run:
         size = min(recipe.batch_size, total)
         losses = []
         self.encoder.train()
+        depth = stochastic_depth(residual_branches(self.encoder), recipe.drop_path, generator)
         cuda = [self.device] if self.device.type == "cuda" else []
-        with torch.random.fork_rng(cuda):  # dropout draws from the process's own generator
+        with torch.random.fork_rng(cuda), depth:  # dropout draws from the process's own generator
             torch.manual_seed(1_000_003 * self.seed + self.epoch)
             for rows in order[: total // size * size].split(size):
                 losses.append(self._train_step(rows, generator))

@@ -1,9 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""How the authors of each encoder trained and judged it.
-
-Stochastic depth, which ReCon (0.2) and I2P-MAE (0.1) have in training, is left out.
-"""
+"""How the authors of each encoder trained and judged it."""
 
 from __future__ import annotations
 
@@ -40,6 +37,7 @@ class Recipe:
     smoothing: share of the target that is spread over the other classes.
     epochs: without the one more that the published loops run. warm_up: epochs.
     tokens_decay: whether names with "token" in them decay like other matrices.
+    drop_path: how often branches of the last block are left out, see ``stochastic_depth``.
     """
 
     learning_rate: float
@@ -54,6 +52,7 @@ class Recipe:
     tokens_decay: bool = False
     batch_size: int = 32
     clip: float = 10.0
+    drop_path: float = 0.0
 
     def rate(self, epoch: int, highest: float) -> float:
         """Learning rate in an epoch, for parameters whose highest is ``highest``."""
@@ -116,7 +115,7 @@ def recipe_for(encoder: str, method: str, layout: str, *, few_shot: bool = False
         return _recon(method, modelnet, few_shot)
     if encoder == "i2p_mae":
         change = "scale_shift" if modelnet else "stretch_turn_together"
-        return Recipe(5e-4, change, smoothing=0.2 if modelnet else 0.0)
+        return Recipe(5e-4, change, smoothing=0.2 if modelnet else 0.0, drop_path=0.1)
     change = "scale_shift" if modelnet else "stretch_turn"
     return Recipe(5e-4, change, tokens_decay=True)
 
@@ -128,4 +127,5 @@ def _recon(method: str, modelnet: bool, few_shot: bool) -> Recipe:
         rate = 1e-3 if few_shot else 1e-4
     # Upstream turns few-shot clouds although they are ModelNet40's.
     change = "scale_shift" if modelnet and not few_shot else "turn"
-    return Recipe(rate, change, head_factor=10.0, epochs=150 if few_shot else 300)
+    epochs, drop_path = (150, 0.1) if few_shot else (300, 0.2)
+    return Recipe(rate, change, head_factor=10.0, epochs=epochs, drop_path=drop_path)

@@ -1,0 +1,90 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Stochastic depth: branches left out at random while training lasts."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from object_toys import tiny_recon, toys
+from torch import nn
+
+from concerto_ros.learning.objects.fine_tune import fine_tune, residual_branches
+from concerto_ros.learning.objects.recipes import Recipe, recipe_for
+from concerto_ros.learning.stochastic_depth import stochastic_depth
+from concerto_ros.objects.i2p_mae import GROUPINGS, I2PMAE, Widths
+
+
+def blocks(count: int) -> list[list[nn.Module]]:
+    """Blocks of one branch, which says what it is told."""
+    return [[nn.Identity()] for _ in range(count)]
+
+
+def test_rows_are_left_out_more_often_the_later_the_block():
+    parts = blocks(5)
+    rows = torch.ones(20_000, 2, 3)
+    with stochastic_depth(parts, 0.4, torch.Generator().manual_seed(0)):
+        told = [part(rows) for (part,) in parts]
+    assert told[0] is rows
+    for place, output in enumerate(told):
+        rate = 0.1 * place
+        # A row is left out as a whole, and what is left makes up for it.
+        values = output.flatten(1)
+        assert torch.equal(values.amin(1), values.amax(1))
+        assert (values[:, 0] == 0).float().mean() == pytest.approx(rate, abs=0.012)
+        kept = values[values[:, 0] > 0]
+        torch.testing.assert_close(kept, torch.full_like(kept, 1 / (1 - rate)))
+
+
+def test_nothing_is_left_out_in_evaluation_or_afterwards():
+    parts = blocks(2)
+    rows = torch.ones(100, 3)
+    with stochastic_depth(parts, 0.5):
+        assert parts[1][0].eval()(rows) is rows
+        parts[1][0].train()
+    assert parts[1][0](rows) is rows
+    with pytest.raises(RuntimeError), stochastic_depth(parts, 0.5):
+        raise RuntimeError
+    assert parts[1][0](rows) is rows
+
+
+@pytest.mark.parametrize("rate", [-0.1, 1.0])
+def test_a_rate_that_is_none_is_refused(rate):
+    with (
+        pytest.raises(ValueError, match=f"is {rate}, wanted 0 to less than 1"),
+        stochastic_depth(blocks(2), rate),
+    ):
+        pass
+
+
+def test_the_branches_of_encoders_are_found():
+    recon = residual_branches(tiny_recon())
+    assert [len(branches) for branches in recon] == [4]
+    i2p = I2PMAE(Widths((8, 8, 8), (1, 2, 1), 2), GROUPINGS["modelnet40"], 1024)
+    assert [len(branches) for branches in residual_branches(i2p)] == [2, 2, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "few_shot", "rate"),
+    [
+        (("recon", "full", "modelnet40_h5"), False, 0.2),
+        (("recon", "full", "modelnet40_h5"), True, 0.1),
+        (("i2p_mae", "full", "scanobjectnn_pb_t50_rs"), False, 0.1),
+        (("any2point", "adapters", "modelnet40_h5"), False, 0.0),
+    ],
+)
+def test_recipes_leave_out_as_many_as_published(arguments, few_shot, rate):
+    assert recipe_for(*arguments, few_shot=few_shot).drop_path == rate
+
+
+def test_a_training_with_it_is_another_one_and_the_same_each_time():
+    weights = []
+    for drop_path in (0.0, 0.5, 0.5):
+        model = tiny_recon(blocks=2)
+        names = list(model.state_dict())
+        recipe = Recipe(5e-3, "turn", batch_size=16, epochs=1, warm_up=0, drop_path=drop_path)
+        fine_tune(model, toys(8), recipe)
+        assert list(model.state_dict()) == names
+        weights.append(torch.cat([value.flatten() for value in model.parameters()]))
+    assert not torch.equal(weights[0], weights[1])
+    assert torch.equal(weights[1], weights[2])
