@@ -164,7 +164,7 @@ def cut(scan: Scan, size: int, voxel_size: float, rng: np.random.Generator) -> S
     points = scan.points[rows]
     # Whole voxels are in or out.
     column = np.floor(points[:, :2] / np.float32(voxel_size))
-    away = ((column - column[_middle(scan.labels[rows], rng)]) ** 2).sum(1)
+    away = _squared(column - column[_middle(scan.labels[rows], rng)])
     _, first = np.unique(voxel_keys(points, voxel_size), return_index=True)
     if len(first) > size:
         rows = rows[away <= np.partition(away[first], size)[size]]
@@ -227,7 +227,7 @@ def _without_holes(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """(N,) bool: the points outside of up to three balls, all where hardly any would be left."""
     keep = np.ones(len(points), bool)
     for _ in range(int(rng.integers(0, 4))):
-        away = ((points - points[rng.integers(len(points))]) ** 2).sum(1)
+        away = _squared(points - points[rng.integers(len(points))])
         keep &= away > rng.uniform(0.05, 0.35) ** 2
     return keep if keep.sum() >= 50 else np.ones(len(points), bool)
 
@@ -254,8 +254,13 @@ def _relit(colors: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
     """Vectors (N, 3) of length one, zeros where there is none."""
-    length = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return (vectors / np.maximum(length, 1e-6) * (length > 1e-3)).astype(np.float32)
+    length = np.sqrt(_squared(vectors))
+    return vectors * np.where(length > 1e-3, 1 / np.maximum(length, 1e-6), 0)[:, None]
+
+
+def _squared(vectors: np.ndarray) -> np.ndarray:
+    """(N,) squared lengths of (N, D)."""
+    return np.einsum("nd,nd->n", vectors, vectors)
 
 
 def thinned(scan: Scan, seed: int = 0) -> Scan:
