@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import colorsys
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +22,9 @@ from concerto_ros.resources import share_path
 #: The label of points the model says nothing about (also PCL's and ScanNet's ignore label).
 UNLABELLED = 255
 UNLABELLED_COLOR = (128, 128, 128)
+
+#: Characters of the name of a class that is added.
+LONGEST_NAME = 64
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,56 @@ class LabelSet:
         )
         return cls(f"generic{count}", f"{count} classes without names", classes)
 
+    @classmethod
+    def from_content(cls, content: Any, where: str | Path) -> LabelSet:
+        """The set that ``content``, as a file of ``config/labels`` holds it, describes.
+
+        Raises ValueError naming ``where``, the entry and the value that is wrong.
+        """
+        return _checked(Path(where), content)
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """Plain values of which :meth:`from_content` makes the same set."""
+        entries = [vars(entry) | {"color": list(entry.color)} for entry in self.classes]
+        return {"name": self.name, "title": self.title, "classes": entries}
+
+    def with_class(self, name: str) -> LabelSet:
+        """The same set with one more class at its end, in a colour unlike the others.
+
+        Raises ValueError for a name that is taken or not fit for one, and for a full set.
+        """
+        if name in (entry.name for entry in self.classes):
+            raise ValueError(f"class {name!r} is in the label set {self.name} already")
+        if not name.strip() or len(name) > LONGEST_NAME or not name.isprintable():
+            shown = name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}..."
+            raise ValueError(
+                f"the name of a class is {shown!r}, {len(name)} characters; wanted 1 to"
+                f" {LONGEST_NAME} that can be printed"
+            )
+        if len(self) >= UNLABELLED:
+            raise ValueError(
+                f"the label set {self.name} has {len(self)} classes, and {UNLABELLED} is what"
+                f" points without a label have; {name!r} is one too many"
+            )
+        taken = {entry.source_id for entry in self.classes}
+        source_id = next(i for i in range(len(self), 2 * UNLABELLED) if i not in taken)
+        added = SemanticClass(len(self), name, self._color_apart(), source_id)
+        return LabelSet(self.name, self.title, (*self.classes, added))
+
+    def without_class(self, label: int) -> LabelSet:
+        """The same set without the class ``label``; those after it move up by one."""
+        kept = (entry for entry in self.classes if entry.id != label)
+        classes = tuple(replace(entry, id=place) for place, entry in enumerate(kept))
+        return LabelSet(self.name, self.title, classes)
+
+    def _color_apart(self) -> tuple[int, int, int]:
+        """Of many colours the one farthest from all that are in use."""
+        used = np.array([*(entry.color for entry in self.classes), UNLABELLED_COLOR], float)
+        offered = [_spread_color(label) for label in range(UNLABELLED)]
+        distance = np.linalg.norm(np.array(offered, float)[:, None] - used, axis=2).min(axis=1)
+        return offered[int(distance.argmax())]
+
     def __len__(self) -> int:
         return len(self.classes)
 
@@ -144,6 +198,10 @@ def _read(path: Path) -> LabelSet:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ValueError(f"label set {path}: cannot be read: {_one_line(error)}") from error
+    return _checked(path, content)
+
+
+def _checked(path: Path, content: Any) -> LabelSet:
     _expect_keys(path, "the file", content, ("name", "title", "classes"))
     for key in ("name", "title"):
         _expect(path, key, content[key], _is_text(content[key]), "a text")

@@ -50,12 +50,16 @@ def dtype_named(precision: str, device: torch.device) -> torch.dtype:
 
 
 def label_set_for(name: str, head: LinearHead | None) -> LabelSet:
-    """The label set ``name`` or, where that is empty, the shipped one of the size of ``head``.
+    """The label set ``name`` or, where that is empty, the one that ``head`` names.
+
+    A head that names none has the shipped set of its size.
 
     Raises ValueError where its size is not that of ``head``.
     """
     if head is None:
         return LabelSet.load(name) if name else LabelSet("none", "no head, no labels", ())
+    if not name and head.labels is not None:
+        return head.labels
     if not name:
         return _label_set_of_size(head.num_classes)
     labels = LabelSet.load(name)

@@ -18,31 +18,35 @@ import torch
 
 from concerto_ros.cloud.frame import Frame
 from concerto_ros.cloud.grid_sampling import pack
-from concerto_ros.cloud.label_fusion import LabelFusion, normalised_entropy
+from concerto_ros.cloud.label_fusion import LabelFusion
 from concerto_ros.cloud.model_input import (
     HeldOrigin,
     ModelInput,
     build_model_input,
     convention_for,
 )
+from concerto_ros.cloud.single_frame import single_frame
 from concerto_ros.cloud.snapshot import Snapshot
 from concerto_ros.cloud.voxel_map import Insertion, VoxelMap
 from concerto_ros.halving import Halving, Values, is_out_of_memory
 from concerto_ros.heads.linear import LinearHead
 from concerto_ros.heads.pca import PcaColors
-from concerto_ros.labels import UNLABELLED, LabelSet
+from concerto_ros.heads.similarity import Answers, Question
+from concerto_ros.labeller import Labeller, labelling, unlabelled
+from concerto_ros.labels import LabelSet
 from concerto_ros.map_file import StoredMap
 from concerto_ros.models import device_named, dtype_named, label_set_for, naming
 from concerto_ros.prediction import Prediction
 from concerto_ros.ptv3 import Encoder, load_encoder
 from concerto_ros.ptv3.backends import BackendError, choose_backend
 from concerto_ros.ptv3.checkpoint import DEMO
+from concerto_ros.ptv3.encoder import Pyramid
 from concerto_ros.ptv3.graphs import GraphedFeatures
 from concerto_ros.ptv3.precision import automatic_precision
 from concerto_ros.settings import Settings, SettingsError
 from concerto_ros.stopwatch import Stopwatch
 
-#: What :meth:`SemanticPipeline.infer` can be asked for.
+#: What :meth:`SemanticPipeline.infer` can be asked for, beside a question about features.
 OUTPUTS = ("labels", "pca")
 
 #: Coarsest skips whose features the colours show, as in the Sonata and Concerto papers.
@@ -59,20 +63,17 @@ class SemanticPipeline:
     ):
         self.settings = settings.with_preset().with_voxel_size(encoder.grid_size)
         self.encoder = encoder
-        self.head = head
-        self.labels = labels
+        self._labeller = Labeller(head, labels, encoder, settings.fusion.seconds)
         weights = next(encoder.parameters())
         self.device, self.dtype = weights.device, weights.dtype
         self.backend = choose_backend(encoder.backend, self.device).name
         # A model that names its own grid learned from metres indoors, whatever the preset is.
         preset = "indoor" if encoder.grid_size else self.settings.preset
         self.convention = convention_for(preset, rotary=encoder.rotary)
-        self._head_levels = None if head is None else head.concat_levels(encoder)
         self._map = self._new_map(self.settings.max_voxels)
         self._map_lock = threading.Lock()
         self._held = HeldOrigin()
         self._pca = PcaColors()
-        self._fusion = self._new_fusion()
         self._features = GraphedFeatures(encoder)
         self._halving = Halving()
         self._moved = False
@@ -104,10 +105,27 @@ class SemanticPipeline:
         head = None
         if name:
             with naming("head"):
-                head = LinearHead.load(name, encoder, download=download)
+                head = LinearHead.load(name, download=download)
+                head.concat_levels(encoder)
         with naming("label_set"):
             labels = label_set_for(settings.label_set, head)
         return cls(settings, encoder, head, labels)
+
+    @property
+    def head(self) -> LinearHead | None:
+        """What the labels are made by, as it was loaded or taught."""
+        return self._labeller.head
+
+    @property
+    def labels(self) -> LabelSet:
+        """The classes, in label order."""
+        return self._labeller.labels
+
+    def use_head(self, head: LinearHead, labels: LabelSet) -> None:
+        """Label by ``head``, whose classes are ``labels``, from the next prediction on."""
+        seconds = self.settings.fusion.seconds
+        self._labeller = Labeller(head, labels, self.encoder, seconds)
+        self._labeller.to(self.device, self.dtype)  # which may have changed meanwhile
 
     @property
     def model(self) -> str:
@@ -155,7 +173,7 @@ class SemanticPipeline:
             self._map.clear()
             self._held = HeldOrigin()
             self._pca = PcaColors()
-            self._fusion = self._new_fusion()
+            self._labeller.forget()
 
     def memory(self) -> dict[str, torch.Tensor]:
         """What :meth:`infer` carries from one map to the next, beside the map itself.
@@ -181,7 +199,7 @@ class SemanticPipeline:
             )
 
     def _carried(self) -> dict[str, HeldOrigin | PcaColors | LabelFusion]:
-        parts = {"held": self._held, "colors": self._pca, "fusion": self._fusion}
+        parts = {"held": self._held, "colors": self._pca, "fusion": self._labeller.fusion}
         return {name: part for name, part in parts.items() if part is not None}
 
     def snapshot(self) -> Snapshot:
@@ -208,16 +226,24 @@ class SemanticPipeline:
                 stored.toward,
             )
             self._held = HeldOrigin()
-            self._fusion = self._new_fusion()
+            self._labeller.forget()
 
     # Inference ---------------------------------------------------------------------------------
 
-    def infer(self, snapshot: Snapshot, outputs: Collection[str] = OUTPUTS) -> Prediction:
+    def infer(
+        self,
+        snapshot: Snapshot,
+        outputs: Collection[str] = OUTPUTS,
+        question: Question | None = None,
+    ) -> Prediction:
         """Label the voxels of a non-empty ``snapshot``; ``outputs`` names what is wanted.
 
         Labels are fused with those of earlier snapshots (parameter ``fusion.seconds``).
         """
-        return self._predict(snapshot, self._held, self._pca, outputs, self._fusion)
+        labeller = self._labeller
+        return self._predict(
+            snapshot, self._held, self._pca, outputs, labeller, labeller.fusion, question
+        )
 
     def segment(
         self,
@@ -234,32 +260,15 @@ class SemanticPipeline:
         turned to the sensor, or to the middle of the cloud where that is not known. Points that
         are not finite are unlabelled. Raises ``ValueError`` where no point is finite.
         """
-        points, colors, normals = _checked_cloud(points, colors, normals)
-        finite = np.flatnonzero(np.isfinite(points).all(axis=1))
-        if len(finite) == 0:
-            raise ValueError(
-                f"points: got {len(points)} points, none of them finite, wanted at least one"
-            )
-        seen = points[finite]
-        if origin is None:
-            origin = (seen.min(axis=0) + seen.max(axis=0)) / 2
-        origin = np.asarray(origin, np.float64)
-        frame = Frame(
-            points=seen,
-            stamp=0,
-            frame_id="",
-            colors=None if colors is None else colors[finite],
-            normals=None if normals is None else normals[finite],
-            origin=origin,
-        )
-        voxels = self._new_map(len(seen), radius=0.0)
-        voxels.insert(frame, origin)
+        frame, finite = single_frame(points, colors, normals, origin)
+        voxels = self._new_map(len(frame), radius=0.0)
+        voxels.insert(frame, frame.origin)
         snapshot = voxels.snapshot()
-        by_voxel = self._predict(snapshot, None, PcaColors(), OUTPUTS)
+        by_voxel = self._predict(snapshot, None, PcaColors(), OUTPUTS, self._labeller)
 
         row = np.full(len(points), -1)
-        row[finite] = snapshot.rows_of(seen)
-        return by_voxel.at(points, row)
+        row[finite] = snapshot.rows_of(frame.points)
+        return by_voxel.at(np.asarray(points, np.float32), row)
 
     @torch.inference_mode()
     def _predict(
@@ -268,49 +277,52 @@ class SemanticPipeline:
         held: HeldOrigin | None,
         pca: PcaColors,
         outputs: Collection[str],
+        labeller: Labeller,
         fusion: LabelFusion | None = None,
+        question: Question | None = None,
     ) -> Prediction:
         watch = Stopwatch()
+        answers = Answers(question, labeller.concat_levels)
         if self.settings.estimate_normals:
             with watch("voxel_normals"):
                 snapshot = snapshot.with_normals()
         with watch("geometry"):
             given = build_model_input(snapshot, self.convention, held)
-        values = self._compute(given, outputs, watch)
+        values = self._compute(given, outputs, labeller, answers, watch)
 
         size = len(snapshot.points)
-        label = np.full(size, UNLABELLED, np.uint8)
-        confidence = np.zeros(size, np.float32)
-        entropy = np.ones(size, np.float32)
-        pca_rgb = np.zeros((size, 3), np.uint8)
+        said, pca_rgb = unlabelled(size), np.zeros((size, 3), np.uint8)
         if "scores" in values:
             with watch("labels"):
-                scores = values["scores"].float()
-                chance = fusion(snapshot, scores) if fusion else scores.log_softmax(dim=1)
-                best = chance.max(dim=1)
-                label = best.indices.to(torch.uint8).cpu().numpy()
-                confidence = best.values.exp().cpu().numpy()
-                entropy = normalised_entropy(chance).cpu().numpy()
+                said = labelling(snapshot, values["scores"], fusion)
         if "pca" in values:
             with watch("pca"):
                 pca_rgb = pca.colors(values["pca"], pack(snapshot.index))
         return Prediction(
             points=snapshot.points,
-            label=label,
-            confidence=confidence,
-            entropy=entropy,
+            **said._asdict(),
             pca_rgb=pca_rgb,
-            classes=self.labels.classes,
+            classes=labeller.labels.classes,
             model=self.model,
             stamp=snapshot.stamp,
             stage_ms=watch.milliseconds,
+            similarity=answers.similarity(values),
+            features=answers.features,
         )
 
-    def _compute(self, given: ModelInput, outputs: Collection[str], watch: Stopwatch) -> Values:
+    def _compute(
+        self,
+        given: ModelInput,
+        outputs: Collection[str],
+        labeller: Labeller,
+        answers: Answers,
+        watch: Stopwatch,
+    ) -> Values:
         """:meth:`_encode` of the whole cloud, of its parts, and then on the CPU if allowed."""
 
         def encode(rows: torch.Tensor | None) -> Values:
-            return self._encode(given.part(rows), outputs, watch)
+            pyramid, values = self._encode(given.part(rows), outputs, labeller, watch)
+            return values | answers.of(pyramid, rows)
 
         try:
             return self._halving(encode, given.coord)
@@ -328,9 +340,8 @@ class SemanticPipeline:
         self.device = torch.device("cpu")
         auto = self.settings.precision == "auto"
         self.dtype = automatic_precision(self.device) if auto else torch.float32
-        for model in (self.encoder, self.head):
-            if model is not None:
-                model.to(self.device, self.dtype)
+        for model in (self.encoder, self._labeller):
+            model.to(self.device, self.dtype)
         self.encoder.backend = "auto"
         self.backend = choose_backend("auto", self.device).name
         self._features = GraphedFeatures(self.encoder)
@@ -339,8 +350,10 @@ class SemanticPipeline:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
-    def _encode(self, given: ModelInput, outputs: Collection[str], watch: Stopwatch) -> Values:
-        """What the outputs are made of, one row for each voxel of ``given``."""
+    def _encode(
+        self, given: ModelInput, outputs: Collection[str], labeller: Labeller, watch: Stopwatch
+    ) -> tuple[Pyramid, Values]:
+        """The features, and what the outputs are made of, a row for each voxel of ``given``."""
         with watch("geometry"):
             hierarchy = self.encoder.hierarchy(
                 given.grid_coord.to(self.device),
@@ -350,17 +363,13 @@ class SemanticPipeline:
         with watch("features", self.device):
             pyramid = self._features(given.feat.to(self.device), hierarchy)
         values = {}
-        if self.head is not None and "labels" in outputs:
+        if labeller.head is not None and "labels" in outputs:
             with watch("labels"):
-                values["scores"] = self.head.scores(pyramid, self._head_levels)
+                values["scores"] = labeller.scores(pyramid)
         if "pca" in outputs:
             with watch("pca"):
                 values["pca"] = pyramid.upcast(PCA_CONCAT_LEVELS)
-        return values
-
-    def _new_fusion(self) -> LabelFusion | None:
-        seconds = self.settings.fusion.seconds
-        return LabelFusion(seconds) if seconds else None
+        return pyramid, values
 
     def _new_map(self, max_voxels: int, radius: float | None = None) -> VoxelMap:
         settings = self.settings
@@ -370,21 +379,5 @@ class SemanticPipeline:
             window_frames=settings.window_frames,
             radius=settings.window_radius if radius is None else radius,
             max_voxels=max_voxels,
+            clear_after=settings.clear_after,
         )
-
-
-def _checked_cloud(points, colors, normals):
-    """The arrays of :meth:`SemanticPipeline.segment` as float32 and uint8, or ``ValueError``."""
-    points = np.asarray(points)
-    if points.ndim != 2 or points.shape[1] != 3 or len(points) == 0:
-        raise ValueError(f"points: got shape {points.shape}, wanted (N, 3) with N > 0")
-    for name, value in (("colors", colors), ("normals", normals)):
-        if value is not None and np.shape(value) != points.shape:
-            raise ValueError(
-                f"{name}: got shape {np.shape(value)}, wanted {points.shape} as points"
-            )
-    return (
-        points.astype(np.float32),
-        None if colors is None else np.clip(np.nan_to_num(colors), 0, 255).astype(np.uint8),
-        None if normals is None else np.nan_to_num(np.asarray(normals, np.float32)),
-    )

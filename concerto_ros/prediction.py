@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 
 from concerto_ros.labels import UNLABELLED, SemanticClass
 
@@ -27,6 +28,9 @@ class Prediction:
     model: encoder and head in words; says "untrained" where the weights are random.
     stamp: nanoseconds, the newest frame among the points.
     stage_ms: milliseconds of each stage, in the order in which they ran.
+    similarity: (N,) float32 in [-1, 1], cosine of each feature with the one that was asked about;
+        None if none was.
+    features: (n, C) float32 on the CPU, those of the rows that were asked for; None if none were.
     """
 
     points: np.ndarray
@@ -38,6 +42,8 @@ class Prediction:
     model: str
     stamp: int
     stage_ms: dict[str, float]
+    similarity: np.ndarray | None = None
+    features: torch.Tensor | None = None
 
     def at(self, points: np.ndarray, rows: np.ndarray) -> Prediction:
         """The same for ``points`` (N, 3), of which ``rows`` (N,) says whose answer each gets.

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from concerto_ros.labels import LabelSet
 from concerto_ros.ptv3.checkpoint import (
     DEMO,
     OFFICIAL_HEADS,
@@ -29,6 +30,7 @@ class LinearHead(nn.Module):
     ----------
     name: what a person asked for.
     trained: False for a stand-in with random weights.
+    labels: its classes, where its file tells them; None: a label set of its size is to be found.
     in_channels: feature width, what ``Pyramid.upcast`` must give.
     num_classes: scores for each point, in label order.
     """
@@ -39,6 +41,7 @@ class LinearHead(nn.Module):
         super().__init__()
         self.name = name
         self.trained = trained
+        self.labels: LabelSet | None = None
         self.seg_head = nn.Linear(in_channels, num_classes)
 
     @classmethod
@@ -52,7 +55,8 @@ class LinearHead(nn.Module):
         """A head in evaluation mode, on the device and in the precision of ``encoder`` if given.
 
         ``name_or_path``: an official file (config ``backbone_out_channels`` and ``num_classes``,
-        state dict ``seg_head.weight`` and ``seg_head.bias``), an official name, or ``demo`` for
+        state dict ``seg_head.weight`` and ``seg_head.bias``; ``label_set`` if it names its
+        classes), an official name, or ``demo`` for
         that of the model in the box. Raises CheckpointError (a ValueError)
         for a file that cannot be had or does not fit, ValueError for a head that does not fit
         the encoder.
@@ -66,6 +70,7 @@ class LinearHead(nn.Module):
             content, path = read_checkpoint(name_or_path, OFFICIAL_HEADS, download=download)
             head = cls(*_shape(content["config"], path), name=os.fspath(name_or_path))
             load_strictly(head, content["state_dict"], path)
+            head.labels = _labels(content, head.num_classes, path)
             log_licence(content, path)
         if encoder is not None:
             head.concat_levels(encoder)
@@ -122,6 +127,21 @@ class LinearHead(nn.Module):
                 f"gives {' or '.join(map(str, widths))}; wanted a head trained on this encoder"
             )
         return widths.index(self.in_channels)
+
+
+def _labels(content: dict, num_classes: int, path: os.PathLike) -> LabelSet | None:
+    """The classes that a file written by ``concerto_ros`` names; the official ones name none."""
+    if "label_set" not in content:
+        return None
+    try:
+        labels = LabelSet.from_content(content["label_set"], path)
+    except ValueError as error:
+        raise CheckpointError(str(error)) from error
+    if len(labels) != num_classes:
+        raise CheckpointError(
+            f"{path} names {len(labels)} classes, wanted {num_classes} as its config says"
+        )
+    return labels
 
 
 def _shape(config: dict, path: os.PathLike) -> tuple[int, int]:
