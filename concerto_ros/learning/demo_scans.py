@@ -135,9 +135,11 @@ class _Look:
         """Pixels (H, W) without a reading: dark material, window panes, shiny screens."""
         patchy = rng.random((color.shape[0] // 8 + 1, color.shape[1] // 8 + 1))
         patchy = patchy.repeat(8, 0).repeat(8, 1)[: color.shape[0], : color.shape[1]]
-        lost = (color.max(-1) < self.dark) & (patchy < 0.6)
+        red, green, blue = (color[..., i] for i in range(3))  # faster than along the last axis
+        lost = (np.maximum(np.maximum(red, green), blue) < self.dark) & (patchy < 0.6)
         if self.bright_lost:
-            lost |= (color.min(-1) > 248) & (label == CLASSES.index("wall"))
+            bright = np.minimum(np.minimum(red, green), blue) > 248
+            lost |= bright & (label == CLASSES.index("wall"))
         if self.screens_lost:
             lost |= (label == CLASSES.index("screen")) & (patchy < 0.5)
         return lost

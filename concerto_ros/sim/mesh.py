@@ -78,8 +78,12 @@ class Mesh:
     def transformed(self, rotation: np.ndarray, translation: Sequence[float]) -> Mesh:
         """The mesh after ``p -> rotation @ p + translation``."""
         turn = np.asarray(rotation, np.float32).T
-        shift = np.asarray(translation, np.float32)
-        return replace(self, corners=self.corners @ turn + shift, normals=self.normals @ turn)
+        # One product of all rows is many times faster than one of each triangle's three.
+        corners, normals = (
+            (v.reshape(-1, 3) @ turn).reshape(-1, 3, 3) for v in (self.corners, self.normals)
+        )
+        corners += np.asarray(translation, np.float32)
+        return replace(self, corners=corners, normals=normals)
 
     def placed(self, x: float, y: float, z: float = 0.0, yaw: float = 0.0) -> Mesh:
         """The mesh turned by ``yaw`` radians about z, then moved to ``(x, y, z)``."""
