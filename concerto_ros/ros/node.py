@@ -24,6 +24,7 @@ from concerto_ros.msg import PerceptionStatus, SemanticClasses
 from concerto_ros.objects.finder import Findings, ObjectFinder
 from concerto_ros.objects.word_search import WordSearch
 from concerto_ros.pipeline import SemanticPipeline
+from concerto_ros.ros.answering import Running
 from concerto_ros.ros.cloud_outputs import CloudOutputs
 from concerto_ros.ros.diagnostics import Model, diagnostics, status_message
 from concerto_ros.ros.inference import Inference, Labelled
@@ -32,7 +33,7 @@ from concerto_ros.ros.object_outputs import ObjectOutputs
 from concerto_ros.ros.objects import ObjectStage, make_finder
 from concerto_ros.ros.outputs import classes_message, header, image_message
 from concerto_ros.ros.parameters import AUTOSTART, Parameters
-from concerto_ros.ros.services import Running, Services
+from concerto_ros.ros.services import Services
 from concerto_ros.ros.sources import OVERRIDABLE, Source, open_sources
 from concerto_ros.ros.statistics import Statistics
 from concerto_ros.ros.transforms import Transforms, listen
@@ -272,6 +273,7 @@ class PerceptionNode(LifecycleNode):
         if self._intake is None or self._inference is None:
             return None
         return Running(
+            self._pipeline,
             self._intake,
             self._inference,
             self._objects,

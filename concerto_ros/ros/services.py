@@ -4,59 +4,31 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
-from concurrent.futures import Future
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
-from rclpy.task import Future as RosFuture
 from std_srvs.srv import Trigger
 
 from concerto_ros.labels import UNLABELLED
 from concerto_ros.map_file import map_path, read_map, stored_map, write_map
-from concerto_ros.objects.word_search import WordSearch
-from concerto_ros.ros.inference import Inference, Labelled
-from concerto_ros.ros.intake import Intake
+from concerto_ros.ros.answering import (
+    DEACTIVATED,
+    Answering,
+    Running,
+    ServiceError,
+    in_thread,
+)
 from concerto_ros.ros.object_messages import object_message
-from concerto_ros.ros.objects import ObjectStage
 from concerto_ros.ros.outputs import header
-from concerto_ros.ros.transforms import Transforms
-from concerto_ros.settings import Settings
 from concerto_ros.srv import FindObjects, GetLabelAt, LoadMap, SaveMap
 
-DEACTIVATED = "the node was deactivated meanwhile"
 
-
-class ServiceError(ValueError):
-    """A call that cannot be answered; the text says why."""
-
-
-@dataclass(frozen=True)
-class Running:
-    """What an active node has to answer with."""
-
-    intake: Intake
-    inference: Inference
-    objects: ObjectStage
-    word_search: WordSearch | None
-    transforms: Transforms
-    settings: Settings
-
-
-class Services:
-    """``~/reset``, ``~/get_label_at``, ``~/find_objects``, ``~/save_map`` and ``~/load_map``.
-
-    They are there in every state of the node; ``running`` gives None where it is not active, and
-    the answer then says so.
-    """
+class Services(Answering):
+    """``~/reset``, ``~/get_label_at``, ``~/find_objects``, ``~/save_map`` and ``~/load_map``."""
 
     def __init__(self, node: Node, running: Callable[[], Running | None]):
-        self._node = node
-        self._running = running
+        super().__init__(node, running)
         for name, kind, answer in (
             ("reset", Trigger, self._reset),
             ("get_label_at", GetLabelAt, self._get_label_at),
@@ -64,9 +36,7 @@ class Services:
             ("save_map", SaveMap, self._save_map),
             ("load_map", LoadMap, self._load_map),
         ):
-            # A call that waits holds its group: in the node's own one, clouds and timers as well.
-            group = MutuallyExclusiveCallbackGroup()
-            node.create_service(kind, f"~/{name}", _answering(answer), callback_group=group)
+            self._serve(name, kind, answer)
 
     async def _reset(self, _request: Trigger.Request, response: Trigger.Response) -> None:
         if await self._result(self._active().intake.reset()) is None:
@@ -120,7 +90,7 @@ class Services:
         known = [found for found in findings.objects if found.word_embedding is not None]
         # In a thread: a text encoder takes its time over new words.
         embedded = [found.word_embedding for found in known]
-        suit = await self._result(_in_thread(lambda: search.similarities(request.words, embedded)))
+        suit = await self._result(in_thread(lambda: search.similarities(request.words, embedded)))
         order = np.argsort(-suit, kind="stable")
         order = order[suit[order] >= request.least_similarity][: request.limit or None]
         response.header = header(running.settings.fixed_frame, findings.stamp)
@@ -133,7 +103,7 @@ class Services:
         path = map_path(settings.map_directory, request.path)
         labelled = await self._labelled(running)
         stored = stored_map(labelled.snapshot, labelled.prediction, settings.fixed_frame)
-        await self._result(_in_thread(lambda: write_map(path, stored)))
+        await self._result(in_thread(lambda: write_map(path, stored)))
         response.voxels = len(stored)
         self._node.get_logger().info(f"map of {len(stored)} voxels written to {path}")
 
@@ -141,65 +111,8 @@ class Services:
         running = self._active()
         settings = running.settings
         path = map_path(settings.map_directory, request.path)
-        stored = await self._result(_in_thread(lambda: read_map(path, settings.max_voxels)))
+        stored = await self._result(in_thread(lambda: read_map(path, settings.max_voxels)))
         if await self._result(running.intake.load(stored)) is None:
             raise ServiceError(DEACTIVATED)
         response.voxels = len(stored)
         self._node.get_logger().info(f"map of {len(stored)} voxels read from {path}")
-
-    def _active(self) -> Running:
-        running = self._running()
-        if running is None:
-            raise ServiceError("the node is not active")
-        return running
-
-    async def _labelled(self, running: Running) -> Labelled:
-        """The map with labels that are no older than the call."""
-        labelled = await self._result(running.inference.labelled())
-        if labelled is None:
-            raise ServiceError("the map is empty" if self._running() else DEACTIVATED)
-        return labelled
-
-    async def _result(self, future: Future) -> Any:
-        """The result of what another thread does; the executor goes on meanwhile."""
-        done = RosFuture()
-
-        def tell(_: Future) -> None:
-            done.set_result(None)
-            executor = self._node.executor
-            if executor is not None:
-                executor.wake()
-
-        future.add_done_callback(tell)
-        await done
-        return future.result()
-
-
-def _in_thread(work: Callable[[], Any]) -> Future:
-    """What ``work`` gives: disks and text encoders may be slow."""
-    future: Future = Future()
-
-    def run() -> None:
-        try:
-            future.set_result(work())
-        except Exception as error:
-            future.set_exception(error)
-
-    threading.Thread(target=run, name="service", daemon=True).start()
-    return future
-
-
-def _answering(answer: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """A callback that says what went wrong, and never raises."""
-
-    async def respond(request: Any, response: Any) -> Any:
-        try:
-            await answer(request, response)
-            response.success = True
-        except Exception as error:
-            response.success = False
-            kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
-            response.message = f"{kind}{error}"
-        return response
-
-    return respond

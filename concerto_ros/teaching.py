@@ -1,0 +1,161 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Classes that a person teaches: what shows them in a map, and the head that knows them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from concerto_ros.heads.linear import LinearHead
+from concerto_ros.heads.taught import Examples, taught_head
+from concerto_ros.labels import LabelSet
+
+#: What is this near to a region, metres, is neither an example nor a counterexample: things go on
+#: beyond what was pointed at.
+MARGIN = 0.2
+
+
+class TeachingError(ValueError):
+    """What cannot be taught or forgotten; the text says why."""
+
+
+class Region(Protocol):
+    """A part of space."""
+
+    def distance(self, points: np.ndarray) -> np.ndarray:
+        """(N,) metres from each of ``points`` (N, 3) to the region; 0 inside."""
+
+
+@dataclass(frozen=True, eq=False)
+class Ball:
+    """What is within ``radius`` metres of ``center`` (3,)."""
+
+    center: np.ndarray
+    radius: float
+
+    def distance(self, points: np.ndarray) -> np.ndarray:
+        return np.maximum(np.linalg.norm(points - self.center, axis=1) - self.radius, 0.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Box:
+    """A box of ``size`` (3,) metres round ``center`` (3,), edges along the axes of a frame.
+
+    ``rotation`` (3, 3) and ``translation`` (3,) take points of that frame to that of the map.
+    """
+
+    center: np.ndarray
+    size: np.ndarray
+    rotation: np.ndarray
+    translation: np.ndarray
+
+    def distance(self, points: np.ndarray) -> np.ndarray:
+        inside = (points - self.translation) @ self.rotation - self.center
+        return np.linalg.norm(np.maximum(np.abs(inside) - self.size / 2, 0.0), axis=1)
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Some voxels of a map: (n, 3) ``points`` in metres and (n, C) float32 ``features``."""
+
+    points: np.ndarray
+    features: torch.Tensor
+
+
+def sample_rows(points: np.ndarray, region: Region, most: int) -> np.ndarray:
+    """Rows (n,) of the map's ``points`` (V, 3) to learn from: all in ``region``, some outside.
+
+    Of those inside and those well outside at most ``most`` each, chosen at random but always
+    alike. Raises TeachingError where there are none of either.
+    """
+    distance = region.distance(points)
+    random = np.random.default_rng(0)
+    chosen = []
+    for mask, what in (
+        (distance == 0, "inside what is to be learned"),
+        (distance > MARGIN, f"farther than {MARGIN:g} m from what is to be learned"),
+    ):
+        rows = np.flatnonzero(mask)
+        if len(rows) == 0:
+            raise TeachingError(f"the map has no voxel {what}; examples of both are wanted")
+        if len(rows) > most:
+            rows = np.sort(random.choice(rows, most, replace=False))
+        chosen.append(rows)
+    return np.concatenate(chosen)
+
+
+def examples_of(samples: Sequence[Sample], regions: Sequence[Region]) -> Examples:
+    """What lies in any of ``regions`` shows the class, what is well outside all does not."""
+    points = np.concatenate([sample.points for sample in samples])
+    features = torch.cat([sample.features for sample in samples])
+    distance = np.min([region.distance(points) for region in regions], axis=0)
+    inside, outside = (torch.from_numpy(mask) for mask in (distance == 0, distance > MARGIN))
+    return Examples(features[inside], features[outside])
+
+
+class TaughtClasses:
+    """A head as it was loaded, what was taught since, and the head that this makes.
+
+    It does not change: :meth:`taught` and :meth:`without` give another one.
+
+    Attributes
+    ----------
+    head: with all that was taught; its ``labels`` name the classes.
+    labels: the same label set.
+    names: of the classes that were taught, in that order.
+    """
+
+    def __init__(
+        self, base: LinearHead, labels: LabelSet, lessons: Mapping[str, Examples] | None = None
+    ):
+        self._base, self._base_labels = base, labels
+        self._lessons = dict(lessons or {})
+        self.names = tuple(self._lessons)
+        self.head, self.labels = base, labels
+        if self._lessons:
+            self.labels = _extended(labels, self.names)
+            numbers = {entry.name: entry.id for entry in self.labels.classes}
+            self.head = taught_head(
+                base, {numbers[name]: examples for name, examples in self._lessons.items()}
+            )
+            self.head.labels = self.labels
+
+    def check_name(self, name: str) -> None:
+        """ValueError for a name that no class can have, and for one class too many."""
+        if name not in (entry.name for entry in self.labels.classes):
+            self.labels.with_class(name)
+
+    def taught(self, name: str, examples: Examples) -> TaughtClasses:
+        """With more examples of the class ``name``, which is new or refined by them."""
+        self.check_name(name)
+        known = self._lessons.get(name)
+        examples = examples if known is None else known.joined(examples)
+        lessons = self._lessons | {name: examples.thinned()}
+        return TaughtClasses(self._base, self._base_labels, lessons)
+
+    def without(self, name: str) -> TaughtClasses:
+        """With everything forgotten that was taught of ``name``.
+
+        A class of the head as it was loaded then is what it was; raises TeachingError where
+        nothing was taught of it.
+        """
+        if name not in self._lessons:
+            known = ", ".join(self.names) or "none"
+            raise TeachingError(
+                f"class {name!r} was not taught since the head was loaded: {known}"
+            )
+        lessons = {key: value for key, value in self._lessons.items() if key != name}
+        return TaughtClasses(self._base, self._base_labels, lessons)
+
+
+def _extended(labels: LabelSet, names: Sequence[str]) -> LabelSet:
+    new = [name for name in names if name not in (entry.name for entry in labels.classes)]
+    for name in new:
+        labels = labels.with_class(name)
+    added = "".join(f" + {name}" for name in new)
+    return replace(labels, name=labels.name + added, title=labels.title + added)
