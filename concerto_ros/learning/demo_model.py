@@ -49,7 +49,7 @@ CONFIG = PTv3Config(
 
 #: Cuts of four scans a step, two for each of two processes: half an hour on two cores that do
 #: nothing else.
-STEPS, BATCH_SIZE, BATCHES = 12000, 2, 2
+STEPS, BATCH_SIZE, BATCHES = 9500, 2, 2
 SCHEDULE = Schedule(learning_rate=2e-3, weight_decay=0.05)
 SEED = 0
 
