@@ -30,7 +30,7 @@ from concerto_ros.cloud.snapshot import Snapshot
 from concerto_ros.cloud.voxel_map import Insertion, VoxelMap
 from concerto_ros.halving import Halving, Values, is_out_of_memory
 from concerto_ros.heads.linear import LinearHead
-from concerto_ros.heads.pca import PcaColors
+from concerto_ros.heads.pca import CoarseFeatures, PcaColors
 from concerto_ros.heads.similarity import Answers, Question
 from concerto_ros.labeller import Labeller, labelling, unlabelled
 from concerto_ros.labels import LabelSet
@@ -48,9 +48,6 @@ from concerto_ros.stopwatch import Stopwatch
 
 #: What :meth:`SemanticPipeline.infer` can be asked for, beside a question about features.
 OUTPUTS = ("labels", "pca")
-
-#: Coarsest skips whose features the colours show, as in the Sonata and Concerto papers.
-PCA_CONCAT_LEVELS = 2
 
 _log = logging.getLogger(__name__)
 
@@ -288,7 +285,8 @@ class SemanticPipeline:
                 snapshot = snapshot.with_normals()
         with watch("geometry"):
             given = build_model_input(snapshot, self.convention, held)
-        values = self._compute(given, outputs, labeller, answers, watch)
+        coarse = CoarseFeatures()
+        values = self._compute(given, outputs, labeller, coarse, answers, watch)
 
         size = len(snapshot.points)
         said, pca_rgb = unlabelled(size), np.zeros((size, 3), np.uint8)
@@ -297,7 +295,7 @@ class SemanticPipeline:
                 said = labelling(snapshot, values["scores"], fusion)
         if "pca" in values:
             with watch("pca"):
-                pca_rgb = pca.colors(values["pca"], pack(snapshot.index))
+                pca_rgb = pca.colors(coarse.joined(), pack(snapshot.index), values["pca"])
         return Prediction(
             points=snapshot.points,
             **said._asdict(),
@@ -315,6 +313,7 @@ class SemanticPipeline:
         given: ModelInput,
         outputs: Collection[str],
         labeller: Labeller,
+        coarse: CoarseFeatures,
         answers: Answers,
         watch: Stopwatch,
     ) -> Values:
@@ -322,6 +321,9 @@ class SemanticPipeline:
 
         def encode(rows: torch.Tensor | None) -> Values:
             pyramid, values = self._encode(given.part(rows), outputs, labeller, watch)
+            if "pca" in outputs:
+                with watch("pca"):
+                    values["pca"] = coarse.of(pyramid)
             return values | answers.of(pyramid, rows)
 
         try:
@@ -366,9 +368,6 @@ class SemanticPipeline:
         if labeller.head is not None and "labels" in outputs:
             with watch("labels"):
                 values["scores"] = labeller.scores(pyramid)
-        if "pca" in outputs:
-            with watch("pca"):
-                values["pca"] = pyramid.upcast(PCA_CONCAT_LEVELS)
         return pyramid, values
 
     def _new_map(self, max_voxels: int, radius: float | None = None) -> VoxelMap:

@@ -7,8 +7,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from learning_data import INDOOR, box_scan, small_encoder
 
-from concerto_ros.heads.pca import PcaColors
+from concerto_ros.heads.pca import CONCAT_LEVELS, CoarseFeatures, PcaColors
+from concerto_ros.learning.batch import make_batch
 
 
 def scene(points=3000, channels=48, spread=(9.0, 5.0, 3.0, 1.0), seed=0):
@@ -221,3 +223,31 @@ def test_cuda_gives_the_colours_of_the_cpu():
     for call in range(4):
         feat = noisy(scene(), 0.01, call)
         assert change(cpu.colors(feat), cuda.colors(feat.cuda())) <= 1
+
+
+def test_rows_that_share_a_feature_are_coloured_as_if_each_had_its_own():
+    random = np.random.default_rng(4)
+    feat = torch.from_numpy(scene(300)).float()
+    rows = torch.from_numpy(random.integers(0, 300, 5000))
+    sharing, apart = PcaColors(), PcaColors()
+    for seed in range(3):
+        now = feat + torch.from_numpy(noisy(np.zeros(feat.shape), 0.1, seed).numpy())
+        shared = sharing.colors(now, rows=rows)
+        assert shared.shape == (5000, 3)
+        assert np.abs(shared.astype(int) - apart.colors(now[rows])).max() <= 1
+    feat[3] = torch.nan
+    assert (sharing.colors(feat, rows=rows)[rows == 3] == 128).all()
+    assert (PcaColors().colors(feat[3:4], rows=rows * 0) == 128).all()
+
+
+def test_coarse_features_are_those_handed_down_of_the_whole_or_of_parts():
+    encoder = small_encoder()
+    batches = [make_batch([box_scan(seed, 300)], INDOOR, 0.05) for seed in range(2)]
+    pyramids = [encoder(b.feat, b.grid_coord, b.coord, b.offset) for b in batches]
+    coarse = CoarseFeatures()
+    rows = [coarse.of(pyramid) for pyramid in pyramids]
+    for own, pyramid in zip(rows, pyramids, strict=True):
+        assert torch.equal(coarse.joined()[own], pyramid.upcast(CONCAT_LEVELS))
+    for levels in (0, 1, 2, None):
+        feat, row = pyramids[0].shared(levels)
+        assert (row is None) == (levels in (2, None)) and (row is None or len(feat) < len(row))

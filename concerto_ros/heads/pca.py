@@ -9,6 +9,10 @@ import math
 import numpy as np
 import torch
 
+from concerto_ros.ptv3.encoder import Pyramid
+
+#: Coarsest skips whose features the colours show, as in the Sonata and Concerto papers.
+CONCAT_LEVELS = 2
 #: How far mean, axes and ranges move towards those of the newest features at each call.
 _FOLLOW = 0.1
 #: How far the colour of a voxel moves towards that of its newest features at each call.
@@ -23,6 +27,31 @@ _RANGE_ROWS = 32768
 _KEPT = ("tracked", "axes", "mean", "range")
 #: Share of the points beyond either end of the colour range.
 _CLIPPED = 0.01
+
+
+class CoarseFeatures:
+    """The features of a cloud, or of its parts, each once for all the voxels that share it.
+
+    Colours are of a coarse level: what many voxels have alike need not be laid out for each.
+    """
+
+    def __init__(self) -> None:
+        self._parts: list[torch.Tensor] = []
+
+    def of(self, pyramid: Pyramid) -> torch.Tensor:
+        """Keep those of a cloud or part; (N,) int64: which of all kept each of its rows has."""
+        feat, row = pyramid.shared(CONCAT_LEVELS)
+        if row is None:
+            row = torch.arange(len(feat), device=feat.device)
+        start = sum(len(part) for part in self._parts)
+        self._parts.append(feat)
+        return row + start
+
+    def joined(self) -> torch.Tensor:
+        """(M, C) all that are kept; of several parts on the CPU, as the rows of parts are."""
+        if len(self._parts) == 1:
+            return self._parts[0]
+        return torch.cat([part.cpu() for part in self._parts])
 
 
 class PcaColors:
@@ -67,9 +96,15 @@ class PcaColors:
             self._shade = state["shade"].numpy().copy()
 
     @torch.no_grad()
-    def colors(self, feat: torch.Tensor, voxels: np.ndarray | None = None) -> np.ndarray:
+    def colors(
+        self,
+        feat: torch.Tensor,
+        voxels: np.ndarray | None = None,
+        rows: torch.Tensor | None = None,
+    ) -> np.ndarray:
         """(N, 3) uint8 RGB of ``feat`` (N, C), any float type, on any device.
 
+        ``rows``: (N,) int64, for ``feat`` (M, C): which of its rows each of N points has.
         ``voxels``: (N,) int64, ascending, one key per row that names the same voxel at every
         call (``grid_sampling.pack``); without it rows have nothing to do with earlier ones.
         Points with a feature that is not finite, and axes along which the features do not vary,
@@ -81,16 +116,22 @@ class PcaColors:
             feat = torch.nn.functional.pad(feat, (0, 3 - feat.shape[1]))
         if self._axes is not None and len(self._axes) != feat.shape[1]:
             self.reset()
-        rows = _every(feat, _BASIS_ROWS).float()
-        finite = rows.sum(dim=1).isfinite()  # a tenth of the time of looking at every number
-        rows = rows if finite.all() else rows[finite]
-        if not len(rows):
-            return np.full((len(feat), 3), 128, dtype=np.uint8)
-        if self._axes is None:
-            self._start(rows)
+        if rows is None:
+            sample, size = _every(feat, _BASIS_ROWS), len(feat)
         else:
-            self._follow(rows)
+            sample, size = feat.index_select(0, _every(rows, _BASIS_ROWS)), len(rows)
+        sample = sample.float()
+        finite = sample.sum(dim=1).isfinite()  # a tenth of the time of looking at every number
+        sample = sample if finite.all() else sample[finite]
+        if not len(sample):
+            return np.full((size, 3), 128, dtype=np.uint8)
+        if self._axes is None:
+            self._start(sample)
+        else:
+            self._follow(sample)
         position = _project(feat.float(), self._axes) - self._mean @ self._axes
+        if rows is not None:
+            position = position.index_select(0, rows)
         self._follow_range(position)
         low, high = self._range
         span = high - low

@@ -76,9 +76,17 @@ class Pyramid:
 
         Raises ValueError for a count that is negative or above the number of finer levels.
         """
+        feat, row = self.shared(concat_levels)
+        return feat if row is None else feat.index_select(0, row)
+
+    def shared(self, concat_levels: int | None = 2) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """:meth:`upcast` as (M, C) features and which of them each input row has, (N,) int64.
+
+        Of M rows only, where all rows of a coarse voxel have the same; None: each has its own.
+        """
         finer = len(self.levels) - 1
         if not finer:
-            return self.top.feat
+            return self.top.feat, None
         joined = finer if concat_levels is None else concat_levels
         if not isinstance(joined, int) or not 0 <= joined <= finer:
             raise ValueError(f"concat_levels is {concat_levels!r}, wanted 0 to {finer} or None")
@@ -87,11 +95,11 @@ class Pyramid:
             cluster = self.levels[index].geometry.pooling.cluster
             feat = torch.cat([self.levels[index - 1].feat, feat.index_select(0, cluster)], 1)
         if joined == finer:
-            return feat
+            return feat, None
         row = self.levels[finer - joined].geometry.pooling.cluster
         for index in range(finer - joined - 1, 0, -1):
             row = row.index_select(0, self.levels[index].geometry.pooling.cluster)
-        return feat.index_select(0, row)
+        return feat, row
 
 
 class Encoder(nn.Module):
