@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from concerto_ros.cloud.grid_sampling import LATTICE_LIMIT, pack
 from concerto_ros.cloud.snapshot import Snapshot
 from concerto_ros.prediction import Prediction
 from concerto_ros.ptv3.tensor_file import LONGEST_HEADER, read_tensors, write_tensors
+from concerto_ros.whole_file import replacing
 
 SUFFIX = ".safetensors"
 FORMAT = "concerto_ros map 1"
@@ -131,16 +131,11 @@ def write_map(path: Path, stored: StoredMap) -> None:
         "stamp": str(stored.stamp),
         "classes": json.dumps(stored.classes),
     }
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        write_tensors(partial, tensors, metadata)
-        _flush(partial, os.O_RDWR)
-        os.replace(partial, path)
+        with replacing(path) as partial:
+            write_tensors(partial, tensors, metadata)
     except OSError as error:
         raise MapFileError(f"{path}: cannot be written: {error.strerror}") from error
-    finally:
-        partial.unlink(missing_ok=True)
-    _flush(path.parent, os.O_RDONLY)
 
 
 def read_map(path: Path, max_voxels: int) -> StoredMap:
@@ -189,11 +184,3 @@ def _names(value: Sequence) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
         raise ValueError("classes is not a list of names")
     return tuple(value)
-
-
-def _flush(path: Path, flags: int) -> None:
-    descriptor = os.open(path, flags)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

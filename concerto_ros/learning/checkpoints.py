@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 from dataclasses import fields
 from pathlib import Path
@@ -14,6 +13,7 @@ import torch
 
 from concerto_ros.heads.linear import LinearHead
 from concerto_ros.ptv3 import Encoder
+from concerto_ros.whole_file import replacing
 
 
 def save_training(path: Path, state: dict[str, Any]) -> None:
@@ -63,9 +63,15 @@ def save_encoder(path: Path, encoder: Encoder) -> None:
 
 
 def save_head(path: Path, head: LinearHead) -> None:
-    """Write a linear head as the official files are; ``LinearHead.load`` reads it back."""
+    """Write a linear head as the official files are; ``LinearHead.load`` reads it back.
+
+    Its classes, where it knows them, are in the file beside what an official one has.
+    """
     config = {"backbone_out_channels": head.in_channels, "num_classes": head.num_classes}
-    write_file(path, {"config": config, "state_dict": _cpu(head.state_dict())})
+    content = {"config": config, "state_dict": _cpu(head.state_dict())}
+    if head.labels is not None:
+        content["label_set"] = head.labels.content
+    write_file(path, content)
 
 
 def _plain(value: Any) -> Any:
@@ -78,11 +84,5 @@ def _cpu(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 def write_file(path: Path, content: dict[str, Any]) -> None:
     """Write tensors and plain values; the file is there whole or not at all."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        torch.save(content, unfinished)
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with replacing(path) as partial:
+        torch.save(content, partial)
