@@ -80,10 +80,12 @@ def ros(ros_domain: int) -> Iterator:
 
 
 @pytest.fixture
-def harness(ros_context):
+def harness(ros_context, monkeypatch: pytest.MonkeyPatch):
     """Makes harnesses with the real node; all are closed at the end."""
     from node_harness import Harness
 
+    # Tests wait for what the node says of itself.
+    monkeypatch.setattr("concerto_ros.ros.node.STATUS_PERIOD", 0.1)
     made = []
 
     def make(**parameters):

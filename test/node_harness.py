@@ -135,6 +135,10 @@ class Harness:
             self.wait(lambda: publisher.get_subscription_count() > 0, f"the node to hear {topic}")
         return self._publishers[topic]
 
+    def unplug(self, topic: str) -> None:
+        """Take the publisher of ``topic`` away; sending again brings it back."""
+        self.robot.destroy_publisher(self._publishers.pop(topic))
+
     def send(self, message: PointCloud2, topic: str = "/points") -> None:
         self.publisher(topic, PointCloud2).publish(message)
 
