@@ -7,6 +7,7 @@ Messages are any objects with the attributes of their type, rclpy's or those of 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,7 +18,7 @@ from concerto_ros.cloud.pairing import Pair
 from concerto_ros.cloud.point_cloud2 import decode_point_cloud, stamp_ns
 from concerto_ros.cloud.transform_tree import Transform
 from concerto_ros.cloud.voxel_map import Insertion
-from concerto_ros.settings import Settings
+from concerto_ros.settings import CameraInput, CloudInput, Settings
 from concerto_ros.stopwatch import Stopwatch
 
 IDENTITY = Transform(np.eye(3), np.zeros(3))
@@ -33,21 +34,26 @@ class Lookup(Protocol):
         """
 
 
-def decode_cloud(message: Any, name: str, settings: Settings, watch: Stopwatch) -> Frame:
-    """The frame of a PointCloud2 of the input ``name``; raises ``InputError``."""
+def decode_cloud(message: Any, about: CloudInput, settings: Settings, watch: Stopwatch) -> Frame:
+    """The frame of a PointCloud2 of the input ``about``; raises ``InputError``."""
     with watch("decode"):
-        return decode_point_cloud(
+        frame = decode_point_cloud(
             message,
-            source=name,
+            source=about.name,
             min_range=settings.min_range,
             max_range=settings.max_range,
             max_points=settings.max_points,
         )
+    # Rays begin at the sensor, and these frames do not say where that is.
+    elsewhere = {name.lstrip("/") for name in (settings.fixed_frame, settings.robot_frame)}
+    if about.clears and frame.frame_id.lstrip("/") not in elsewhere:
+        return frame
+    return replace(frame, view=None)
 
 
 def decode_pair(
     pair: Pair,
-    name: str,
+    about: CameraInput,
     settings: Settings,
     watch: Stopwatch,
     *,
@@ -55,7 +61,7 @@ def decode_pair(
     rectified: bool,
     transforms: Lookup,
 ) -> Frame:
-    """The frame of colour and depth of the camera ``name``.
+    """The frame of colour and depth of the camera ``about``.
 
     ``depth_info``: camera_info of the depth image where that is not registered to colour.
     Raises ``InputError``, or ``TransformUnavailable`` where colour and depth are not connected.
@@ -65,18 +71,19 @@ def decode_pair(
         target, source = pair.color.header.frame_id, pair.depth.header.frame_id
         if source != target:
             depth_to_color = transforms.lookup(target, source, stamp_ns(pair.depth))
-    return depth_frame(
+    frame = depth_frame(
         pair.color,
         pair.depth,
         pair.info,
         depth_info=depth_info,
         depth_to_color=depth_to_color,
-        source=name,
+        source=about.name,
         min_range=settings.min_range,
         max_range=settings.max_range,
         rectified=rectified,
         watch=watch,
     )
+    return frame if about.clears else replace(frame, view=None)
 
 
 def is_rectified(depth_topic: str) -> bool:

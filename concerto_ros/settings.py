@@ -34,6 +34,11 @@ class CloudInput:
     name: str
     topic: str = setting("", "PointCloud2 topic", required=True)
 
+    clears: bool = setting(
+        True,
+        "take out of the map what this input sees through; false where the cloud is not in the"
+        " frame of its sensor",
+    )
 
 @dataclass(frozen=True)
 class CameraInput:
@@ -53,6 +58,7 @@ class CameraInput:
         "", "camera_info of the depth image, needed only where depth is not aligned to colour"
     )
 
+    clears: bool = setting(True, "take out of the map what this input sees through")
 
 @dataclass(frozen=True)
 class Settings:
@@ -142,6 +148,12 @@ class Settings:
         200_000, "ceiling of the map; the farthest voxels leave first", low=1, high=20_000_000
     )
 
+    clear_after: int = setting(
+        2,
+        "a voxel leaves once so many frames saw through it since it was last seen; 0: never",
+        low=0,
+        high=255,
+    )
     map_directory: str = setting(
         "", "where ~/save_map and ~/load_map keep maps; empty: they are refused"
     )

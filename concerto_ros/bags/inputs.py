@@ -94,13 +94,14 @@ class Cloud(Input):
 
     def __init__(self, about: CloudInput, settings: Settings):
         super().__init__(about.name, settings)
+        self._about = about
         self.topics = [(about.topic, "cloud")]
 
     def receive(self, kind: str, message: Any, time: int, counts: Counts) -> None:
         self._put(message, time, counts)
 
     def decode(self, pending: Pending, settings: Settings, transforms: Lookup) -> Frame:
-        return decode_cloud(pending.message, self.name, settings, pending.watch)
+        return decode_cloud(pending.message, self._about, settings, pending.watch)
 
 
 class Camera(Input):
@@ -108,6 +109,7 @@ class Camera(Input):
 
     def __init__(self, about: CameraInput, settings: Settings):
         super().__init__(about.name, settings)
+        self._about = about
         kinds = ("color", "depth", "info", "depth_info")
         topics = [(getattr(about, f"{kind}_topic"), kind) for kind in kinds]
         self.topics = [(topic, kind) for topic, kind in topics if topic]
@@ -138,7 +140,7 @@ class Camera(Input):
     def decode(self, pending: Pending, settings: Settings, transforms: Lookup) -> Frame:
         return decode_pair(
             pending.message,
-            self.name,
+            self._about,
             settings,
             pending.watch,
             depth_info=self._depth_info,

@@ -12,6 +12,7 @@ import numpy as np
 
 from concerto_ros.cloud.camera import Camera
 from concerto_ros.cloud.frame import Frame, InputError
+from concerto_ros.cloud.free_space import DepthView
 from concerto_ros.cloud.images import decode_color, decode_depth
 from concerto_ros.cloud.message import stamp_ns, text
 from concerto_ros.cloud.normals import organised_normals
@@ -113,6 +114,7 @@ def depth_frame(
         source=source,
         colors=colors,
         normals=directions,
+        view=DepthView(depth_camera, metres),
     )
 
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import numpy as np
 
@@ -48,6 +49,19 @@ class InputError(ValueError):
         self.reason = reason
 
 
+class View(Protocol):
+    """What a sensor measured in each direction, and from where."""
+
+    def moved(self, rotation: np.ndarray, translation: np.ndarray) -> View:
+        """The same view in another frame: ``p -> rotation @ p + translation``."""
+
+    def sees_through(self, centres: np.ndarray, voxel_size: float) -> np.ndarray:
+        """(V,) bool: whether it shows that the voxels around ``centres`` (V, 3) are empty.
+
+        ``centres`` and ``voxel_size`` are metres, in the frame the view was moved to.
+        """
+
+
 @dataclass(frozen=True, eq=False)
 class Frame:
     """Points seen by one sensor at one time, all expressed in ``frame_id``.
@@ -62,6 +76,7 @@ class Frame:
     normals: (N, 3) float32 unit vectors facing the sensor, zeros where unknown, or None.
     intensity: (N,) float32 in the sensor's own unit, or None.
     origin: (3,) float64, metres, where the sensor was.
+    view: what the sensor saw through, or None where that is not known.
     clipped: points of the message left out because it holds more than ``max_points``.
     """
 
@@ -73,6 +88,7 @@ class Frame:
     normals: np.ndarray | None = None
     intensity: np.ndarray | None = None
     origin: np.ndarray = field(default_factory=lambda: np.zeros(3))
+    view: View | None = None
     clipped: int = 0
 
     def __len__(self) -> int:
@@ -89,6 +105,7 @@ class Frame:
             points=self.points @ turn + translation.astype(np.float32),
             normals=None if self.normals is None else self.normals @ turn,
             origin=rotation @ self.origin + translation,
+            view=None if self.view is None else self.view.moved(rotation, translation),
             frame_id=frame_id,
         )
 

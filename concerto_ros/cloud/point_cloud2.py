@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from concerto_ros.cloud.frame import Frame, InputError
+from concerto_ros.cloud.free_space import ScanView
 from concerto_ros.cloud.message import attribute, data_bytes, stamp_ns, text, unsigned
 
 __all__ = ["all_points", "decode_point_cloud", "point_cloud_fields", "stamp_ns"]
@@ -71,7 +72,7 @@ def decode_point_cloud(
         rows, clipped = _nearest(fields, max_points, min_range, max_range)
         fields = {name: _taken(view, rows) for name, view in fields.items()}
         size = len(rows)
-    points = _columns(fields, XYZ)
+    points = measured = _columns(fields, XYZ)
     keep = _within(_squared(points), min_range, max_range)
     kept = int(np.count_nonzero(keep))
     if kept == 0:
@@ -92,6 +93,7 @@ def decode_point_cloud(
         colors=select(_colors(fields)),
         normals=_normals(fields, points, select),
         intensity=select(_intensity(fields)),
+        view=ScanView(measured, min_range),
         clipped=clipped,
     )
 

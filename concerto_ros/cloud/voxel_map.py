@@ -40,6 +40,7 @@ class Insertion:
     voxels: voxels those points lie in.
     voxels_new: how many of these the map did not hold, or no longer.
     evicted: voxels that left because of ``max_voxels``.
+    cleared: voxels that left because the sensors see through them.
     outdated: the frame is older than the window; nothing of it was used.
     """
 
@@ -48,6 +49,7 @@ class Insertion:
     voxels: int = 0
     voxels_new: int = 0
     evicted: int = 0
+    cleared: int = 0
     outdated: bool = False
 
 
@@ -69,12 +71,15 @@ class VoxelMap:
         window_frames: int = 0,
         radius: float = 0.0,
         max_voxels: int,
+        clear_after: int = 0,
     ):
         """Set up an empty map.
 
         ``voxel_size`` and ``radius`` are metres (``radius`` 0: no limit); a voxel stays for
         ``window_seconds`` and, unless ``window_frames`` is 0, for that many frames, both against
         the newest stamp. At most ``max_voxels`` are held: the farthest from the robot leave first.
+        A voxel also leaves once ``clear_after`` frames saw through it since it was last seen; 0:
+        it does not.
         """
         _require(0 < voxel_size < math.inf, "voxel_size", voxel_size, "metres > 0")
         _require(0 < window_seconds < math.inf, "window_seconds", window_seconds, "seconds > 0")
@@ -83,7 +88,9 @@ class VoxelMap:
         _require(0 < max_voxels <= 2**30, "max_voxels", max_voxels, "1 to 2**30 voxels")
         self.voxel_size = float(voxel_size)
         self.radius = float(radius)
+        _require(0 <= clear_after <= 255, "clear_after", clear_after, "0 (never) to 255 frames")
         self.max_voxels = int(max_voxels)
+        self.clear_after = int(clear_after)
         self._window = round(window_seconds * 1e9)
         self._window_frames = int(window_frames)
         self._table = KeyTable(self.max_voxels)
@@ -91,6 +98,7 @@ class VoxelMap:
         self._sums = torch.zeros(self.max_voxels, _COLUMNS)
         self._stamps = np.empty(self.max_voxels, dtype=np.int64)
         self._since = np.zeros(self.max_voxels, dtype=np.int64)
+        self._seen_through = np.zeros(self.max_voxels, dtype=np.uint8)  # frames since last seen
         self._free = np.empty(self.max_voxels, dtype=np.int64)
         self.clear()
 
@@ -139,12 +147,14 @@ class VoxelMap:
         if not stays.all():
             rows, sums = rows[stays], sums[torch.from_numpy(stays)]
         self._accumulate(torch.from_numpy(rows), sums)
+        cleared = self._clear(frame) if self.clear_after and frame.view is not None else 0
         return Insertion(
             points=int(seen.count.sum(dtype=np.float64)),
             outside=seen.outside,
             voxels=len(seen),
             voxels_new=new + restarted,
             evicted=evicted,
+            cleared=cleared,
         )
 
     def put(
@@ -245,6 +255,7 @@ class VoxelMap:
         stamps = self._stamps[rows]
         expired = stamps < self._oldest
         self._stamps[rows] = np.maximum(stamps, stamp)
+        self._seen_through[rows] = 0
         restarted = rows[expired]
         self._since[restarted] = stamp
         self._sums[torch.from_numpy(restarted)] = 0.0
@@ -257,6 +268,7 @@ class VoxelMap:
         self._table.insert(keys, rows.astype(np.int32))
         self._keys[rows] = keys
         self._stamps[rows] = self._since[rows] = stamp
+        self._seen_through[rows] = 0
         self._sums[torch.from_numpy(rows)] = 0.0
         return rows
 
@@ -265,6 +277,17 @@ class VoxelMap:
         self._sums.index_add_(0, rows, sums)
         crowded = rows[self._sums[rows, _COUNT] > OBSERVATION_LIMIT]
         self._sums[crowded] *= 0.5
+
+    def _clear(self, frame: Frame) -> int:
+        """Take out the voxels that ``frame`` is not the first to see through: how many."""
+        older = (self._stamps >= max(self._oldest, _BEFORE)) & (self._stamps < frame.stamp)
+        rows = np.flatnonzero(older)
+        centres = (unpack(self._keys[rows]) + 0.5) * self.voxel_size
+        rows = rows[frame.view.sees_through(centres, self.voxel_size)]
+        self._seen_through[rows] += 1
+        cleared = rows[self._seen_through[rows] >= self.clear_after]
+        self._release(cleared)
+        return len(cleared)
 
     def _release(self, rows: np.ndarray) -> None:
         """Take the voxels of ``rows`` out of the map."""

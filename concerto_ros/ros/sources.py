@@ -122,10 +122,11 @@ class CloudSource(Source):
 
     def __init__(self, node: Node, about: CloudInput, window_seconds: float):
         super().__init__(about.name, window_seconds)
+        self._about = about
         self.subscriptions = [_subscribe(node, PointCloud2, about.topic, self._put)]
 
     def decode(self, pending: Pending, settings: Settings, transforms: Transforms) -> Frame:
-        return decode_cloud(pending.message, self.name, settings, pending.watch)
+        return decode_cloud(pending.message, self._about, settings, pending.watch)
 
     def own_points(self, pending: Pending) -> tuple[np.ndarray, tuple[int, int]]:
         message = pending.message
@@ -139,6 +140,7 @@ class CameraSource(Source):
         self, node: Node, about: CameraInput, sync_tolerance: float, window_seconds: float
     ):
         super().__init__(about.name, window_seconds)
+        self._about = about
         self._pairer = StampPairer(
             tolerance=int(sync_tolerance * 1e9), with_color=bool(about.color_topic)
         )
@@ -168,7 +170,7 @@ class CameraSource(Source):
     def decode(self, pending: Pending, settings: Settings, transforms: Transforms) -> Frame:
         return decode_pair(
             pending.message,
-            self.name,
+            self._about,
             settings,
             pending.watch,
             depth_info=self._depth_info,
