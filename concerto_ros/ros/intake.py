@@ -20,7 +20,7 @@ from concerto_ros.reading import check_used, is_identity, place
 from concerto_ros.ros.sources import Pending, Source
 from concerto_ros.ros.statistics import Statistics
 from concerto_ros.ros.transforms import Transforms
-from concerto_ros.ros.worker import Requests, Worker
+from concerto_ros.ros.worker import Worker
 from concerto_ros.settings import Settings
 
 #: How often a waiting frame asks for its transform again, seconds.
@@ -53,7 +53,6 @@ class Intake(Worker):
         self._log = logger
         self._introduced: set[str] = set()
         self._clock_went_back = threading.Event()
-        self._requests = Requests()
         #: The newest message in the map, where ``labels.points`` wants it.
         self.newest: Reading | None = None
 
@@ -98,12 +97,6 @@ class Intake(Worker):
         return done
 
     def _run(self) -> None:
-        try:
-            self._work()
-        finally:
-            self._requests.close()
-
-    def _work(self) -> None:
         while not self._stop.is_set():
             self._wake.clear()
             for done, work in self._requests.take():

@@ -4,22 +4,31 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from abc import ABC, abstractmethod
 from concurrent.futures import Future
 from typing import Any
 
+#: How long a thread rests after an error before it goes on, seconds.
+PAUSE = 1.0
+
+_log = logging.getLogger(__name__)
+
 
 class Worker(ABC):
     """A thread that sleeps until it is woken and ends when it is told to.
 
-    ``_run`` is its body: it waits for ``_wake`` and returns once ``_stop`` is set.
+    ``_run`` is its body: it waits for ``_wake`` and returns once ``_stop`` is set. An error in it
+    is logged and does not end the thread. ``_requests`` wait for what it does next; they are
+    closed once it does nothing more.
     """
 
     def __init__(self, name: str):
         self._wake = threading.Event()
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._requests = Requests()
+        self._thread = threading.Thread(target=self._live, name=name, daemon=True)
 
     def start(self) -> None:
         """Begin; a worker is started once."""
@@ -34,6 +43,19 @@ class Worker(ABC):
         """Whether the thread has ended within ``timeout`` seconds."""
         self._thread.join(max(timeout, 0.0))
         return not self._thread.is_alive()
+
+    def _live(self) -> None:
+        try:
+            while True:
+                try:
+                    self._run()
+                    return
+                except Exception:
+                    _log.exception("%s: an error; it goes on", self._thread.name)
+                if self._stop.wait(PAUSE):
+                    return
+        finally:
+            self._requests.close()
 
     @abstractmethod
     def _run(self) -> None:
