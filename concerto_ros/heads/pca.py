@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -116,14 +118,9 @@ class PcaColors:
             feat = torch.nn.functional.pad(feat, (0, 3 - feat.shape[1]))
         if self._axes is not None and len(self._axes) != feat.shape[1]:
             self.reset()
-        if rows is None:
-            sample, size = _every(feat, _BASIS_ROWS), len(feat)
-        else:
-            sample, size = feat.index_select(0, _every(rows, _BASIS_ROWS)), len(rows)
-        sample = sample.float()
-        finite = sample.sum(dim=1).isfinite()  # a tenth of the time of looking at every number
-        sample = sample if finite.all() else sample[finite]
-        if not len(sample):
+        sample = _Sample.of(feat, rows)
+        if not len(sample.rows):
+            size = len(feat if rows is None else rows)
             return np.full((size, 3), 128, dtype=np.uint8)
         if self._axes is None:
             self._start(sample)
@@ -145,22 +142,22 @@ class PcaColors:
             shade = self._follow_voxels(shade, voxels)
         return np.rint(shade * 255).astype(np.uint8)
 
-    def _start(self, rows: torch.Tensor) -> None:
-        channels = rows.shape[1]
-        self._mean = rows.mean(dim=0)
+    def _start(self, sample: _Sample) -> None:
+        device, channels = sample.rows.device, sample.rows.shape[1]
+        self._mean = sample.mean
         generator = torch.Generator().manual_seed(0)
         begin = torch.randn(channels, min(_TRACKED, channels), generator=generator)
-        self._tracked = torch.linalg.qr(begin.to(rows.device)).Q
+        self._tracked = torch.linalg.qr(begin.to(device)).Q
         for _ in range(_FIRST_ITERATIONS):
-            leading = self._track(rows)
+            leading = self._track(sample)
         largest = leading.abs().argmax(dim=0, keepdim=True)
         self._axes = leading * leading.gather(0, largest).sign()
 
-    def _follow(self, rows: torch.Tensor) -> None:
+    def _follow(self, sample: _Sample) -> None:
         for name in _KEPT:
-            setattr(self, f"_{name}", getattr(self, f"_{name}").to(rows.device))
-        self._mean = torch.lerp(self._mean, rows.mean(dim=0), _FOLLOW)
-        leading = self._track(rows)
+            setattr(self, f"_{name}", getattr(self, f"_{name}").to(sample.rows.device))
+        self._mean = torch.lerp(self._mean, sample.mean, _FOLLOW)
+        leading = self._track(sample)
         # Of all bases of the leading subspace the one nearest to the axes shown so far.
         left, _, right = torch.linalg.svd(leading.T @ self._axes)
         nearest = leading @ (left @ right)
@@ -169,10 +166,9 @@ class PcaColors:
         )
         self._axes = left @ right
 
-    def _track(self, rows: torch.Tensor) -> torch.Tensor:
+    def _track(self, sample: _Sample) -> torch.Tensor:
         """One step of orthogonal iteration; (C, 3) the leading directions, largest first."""
-        centred = rows - rows.mean(dim=0)
-        centred /= centred.abs().max().clamp_min(1e-30)  # squares of large ones would overflow
+        centred = sample.centred
         self._tracked = torch.linalg.qr(centred.T @ _project(centred, self._tracked)).Q
         within = _project(centred, self._tracked)
         _, turn = torch.linalg.eigh(within.T @ within)
@@ -193,6 +189,38 @@ class PcaColors:
             shade[known] = before + _FOLLOW_VOXEL * (shade[known] - before)
         self._voxels, self._shade = voxels.copy(), shade
         return shade
+
+
+@dataclass(frozen=True, eq=False)
+class _Sample:
+    """Features that stand for all: (n, C) float32 ``rows`` and their (n,) float32 ``weight``."""
+
+    rows: torch.Tensor
+    weight: torch.Tensor
+
+    @classmethod
+    def of(cls, feat: torch.Tensor, rows: torch.Tensor | None) -> _Sample:
+        """Every feature with the number of ``rows`` it is of, or evenly spaced rows of many."""
+        if rows is not None and len(feat) <= _BASIS_ROWS:
+            weight = torch.bincount(rows, minlength=len(feat)).float()
+        else:
+            feat = _every(feat, _BASIS_ROWS) if rows is None else feat[_every(rows, _BASIS_ROWS)]
+            weight = torch.ones(len(feat), device=feat.device)
+        feat = feat.float()
+        finite = feat.sum(dim=1).isfinite()  # a tenth of the time of looking at every number
+        kept = finite & (weight > 0)
+        return cls(feat, weight) if kept.all() else cls(feat[kept], weight[kept])
+
+    @cached_property
+    def mean(self) -> torch.Tensor:
+        """(C,) the weighted mean."""
+        return (self.weight / self.weight.sum()) @ self.rows
+
+    @cached_property
+    def centred(self) -> torch.Tensor:
+        """(n, C) rows less the mean, times the root of their weight, at most about one."""
+        centred = (self.rows - self.mean) * self.weight.sqrt()[:, None]
+        return centred / centred.abs().max().clamp_min(1e-30)  # squares would overflow
 
 
 def _project(rows: torch.Tensor, axes: torch.Tensor) -> torch.Tensor:
