@@ -20,6 +20,8 @@ PIP_ARGS ?=
 PYTEST_ARGS ?=
 # More options for the benchmarks, e.g. --full.
 BENCH_ARGS ?=
+# How long `make soak` runs.
+MINUTES ?= 10
 # A rosbag2 folder or .mcap file for `make demo`; a simulated robot where empty.
 BAG ?=
 
@@ -40,6 +42,9 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 help:
 	@echo "make demo [BAG=path]  the main job: a simulated robot (or your bag) through the node, pictures in out/demo"
 	@echo "make test             the whole test suite"
+	@echo "make nightly          the tests of faults with many more cases, to out/reliability"
+	@echo "make soak [MINUTES=]  the node under load for ten minutes, and a verdict, in out/soak"
+	@echo "make reliability      docs/reliability.md from what the last two found"
 	@echo "make lint             ruff, and the checks of package.xml and CMake files"
 	@echo "make bench            times and memory of encoder and node, table and plot in out/bench"
 	@echo "make setup            only set up .venv: ROS 2, torch, open3d, the messages, this package"
@@ -101,6 +106,20 @@ demo: setup
 .PHONY: test
 test: setup
 	$(BIN)/python -m pytest -q $(PYTEST_ARGS) test
+
+.PHONY: nightly
+nightly: setup
+	$(BIN)/python -m pytest -q -m fault --nightly --faults out/reliability/faults.json \
+		$(PYTEST_ARGS) test
+
+.PHONY: soak
+soak: setup
+	$(BIN)/python -m benchmarks.soak --minutes $(MINUTES)
+
+RELIABILITY = $(foreach part,faults soak,$(addprefix --$(part) ,$(wildcard out/*/$(part).json)))
+.PHONY: reliability
+reliability: setup
+	$(BIN)/python tools/reliability.py $(RELIABILITY)
 
 .PHONY: lint
 lint: setup

@@ -4,6 +4,7 @@
 
 ``cloud``: 65,000 points at 10 Hz on ``/feed/points``; ``rgbd``: 640x480 at 30 Hz on
 ``/feed/color``, ``/feed/depth`` and ``/feed/info``. The sensor stands still in the fixed frame.
+What was sent goes to the file ``--count`` at the end.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from array import array
+from pathlib import Path
 
 import rclpy
 from rclpy.executors import ExternalShutdownException
@@ -39,6 +41,7 @@ class Feed(Node):
             name: self.create_publisher(type(message), f"/feed/{name}", 2)
             for name, message in self._messages.items()
         }
+        self.sent = 0
         self.create_timer(1.0 / RATES[kind], self._tick)
 
     def _tick(self) -> None:
@@ -46,6 +49,7 @@ class Feed(Node):
         for name, message in self._messages.items():
             message.header.stamp, message.header.frame_id = stamp, FRAME
             self._outputs[name].publish(message)
+        self.sent += 1
 
 
 def _cloud(plain) -> PointCloud2:
@@ -84,8 +88,11 @@ def _info(plain) -> CameraInfo:
 def main() -> None:
     use_transport_profile()
     rclpy.init()
+    feed = Feed(sys.argv[1])
     with contextlib.suppress(KeyboardInterrupt, ExternalShutdownException):
-        rclpy.spin(Feed(sys.argv[1]))
+        rclpy.spin(feed)
+    if sys.argv[2:3] == ["--count"]:
+        Path(sys.argv[3]).write_text(str(feed.sent))
 
 
 if __name__ == "__main__":

@@ -65,7 +65,7 @@ def publishing() -> list[float]:
         stage_ms={},
     )
     spent = []
-    with _graph():
+    with graph():
         node = rclpy.create_node("publisher")
         output = node.create_publisher(PointCloud2, "labels", 1)
         for _ in range(3 * RUNS):
@@ -81,7 +81,7 @@ def help_seconds() -> list[float]:
     spent = []
     for _ in range(3):
         start = time.perf_counter()
-        subprocess.run(_node("--help"), check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(node_command("--help"), check=True, stdout=subprocess.DEVNULL)
         spent.append(time.perf_counter() - start)
     return spent
 
@@ -102,7 +102,7 @@ def latency(feed: str, run_seconds: float) -> dict[str, object]:
     ready = threading.Event()
     statuses: list[PerceptionStatus] = []
     latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-    with _graph():
+    with graph():
         viewer = rclpy.create_node("viewer")
         topic = "/concerto"
         viewer.create_subscription(
@@ -112,24 +112,25 @@ def latency(feed: str, run_seconds: float) -> dict[str, object]:
         viewer.create_subscription(PerceptionStatus, f"{topic}/status", statuses.append, 50)
         executor = SingleThreadedExecutor()
         executor.add_node(viewer)
-        threading.Thread(target=_spin, args=(executor,), daemon=True).start()
+        threading.Thread(target=spin, args=(executor,), daemon=True).start()
         start = time.perf_counter()
-        with _process(_node(*_parameters(feed))) as node:
-            _wait(ready.is_set, "the node")
+        with process(node_command(*_parameters(feed))) as node:
+            wait(ready.is_set, "the node")
             started = time.perf_counter() - start
-            with _process([sys.executable, "-m", "benchmarks.feed", feed]):
-                _wait(lambda: any(one.inferences for one in statuses), "the first labels")
+            with process([sys.executable, "-m", "benchmarks.feed", feed]):
+                wait(lambda: any(one.inferences for one in statuses), "the first labels")
                 time.sleep(run_seconds / 3)  # the map fills, memory settles
                 statuses.clear()
-                before = _memory(node.pid)
+                before = memory(node.pid)
                 time.sleep(run_seconds * 2 / 3)
-                after = _memory(node.pid)
+                after = memory(node.pid)
         executor.shutdown()
         viewer.destroy_node()
     return {"feed": feed, "start_seconds": started} | _summary(statuses, before, after)
 
 
-def _wait(condition: Callable[[], bool], what: str) -> None:
+def wait(condition: Callable[[], bool], what: str) -> None:
+    """Until ``condition`` holds; ValueError where it does not in ``START_TIMEOUT`` seconds."""
     deadline = time.monotonic() + START_TIMEOUT
     while not condition():
         if time.monotonic() > deadline:
@@ -172,12 +173,13 @@ def _parameters(feed: str) -> list[str]:
     return ["--ros-args", *(v for k, text in inputs.items() for v in ("-p", f"{k}:={text}"))]
 
 
-def _node(*arguments: str) -> list[str]:
+def node_command(*arguments: str) -> list[str]:
+    """What starts the node in a process of its own."""
     return [sys.executable, "scripts/perception_node", *arguments]
 
 
 @contextlib.contextmanager
-def _graph() -> Iterator[None]:
+def graph() -> Iterator[None]:
     """``rclpy`` in a domain of this machine alone."""
     from concerto_ros.ros.transport import ros_session
 
@@ -187,7 +189,8 @@ def _graph() -> Iterator[None]:
         yield
 
 
-def _spin(executor) -> None:
+def spin(executor) -> None:
+    """Serve callbacks until the context ends."""
     from rclpy.executors import ExternalShutdownException
 
     with contextlib.suppress(ExternalShutdownException):
@@ -195,19 +198,25 @@ def _spin(executor) -> None:
 
 
 @contextlib.contextmanager
-def _process(command: list[str]) -> Iterator[subprocess.Popen]:
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+def process(command: list[str]) -> Iterator[subprocess.Popen]:
+    """A program that is interrupted at the end."""
+    started = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     try:
-        yield process
+        yield started
     finally:
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(10.0)
-        except subprocess.TimeoutExpired:
-            process.kill()
+        interrupt(started)
 
 
-def _memory(pid: int) -> float:
+def interrupt(started: subprocess.Popen) -> None:
+    """End a program as a person would, and kill it where it does not."""
+    started.send_signal(signal.SIGINT)
+    try:
+        started.wait(10.0)
+    except subprocess.TimeoutExpired:
+        started.kill()
+
+
+def memory(pid: int) -> float:
     """MB of a process in memory."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6

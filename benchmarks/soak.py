@@ -1,0 +1,208 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""``make soak``: the node beside an RGB-D camera and a LiDAR for a long time, and a verdict.
+
+    make soak                  ten minutes
+    make soak MINUTES=600
+
+A 640x480 camera at 30 Hz, a LiDAR of 65,000 points at 10 Hz, the node with the model in the box
+and a reader of its labels, each in a process of its own. Whatever a frame becomes must be counted
+by a name; neither memory, nor descriptors and threads, nor latency may grow. Writes soak.json and
+soak.png; the exit status is not zero where the verdict is not that all of it held.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+
+from benchmarks.measure import machine
+from benchmarks.node import graph, interrupt, memory, node_command, process, spin, wait
+from benchmarks.soak_verdict import Sample, judge, table
+from benchmarks.time_plot import plot_over_time
+
+#: The sensors, and the names of their inputs.
+FEEDS = {"cloud": "lidar", "rgbd": "camera"}
+
+PARAMETERS = {
+    "clouds": "[lidar]",
+    "clouds.lidar.topic": "/feed/points",
+    "cameras": "[camera]",
+    "cameras.camera.color_topic": "/feed/color",
+    "cameras.camera.depth_topic": "/feed/depth",
+    "cameras.camera.info_topic": "/feed/info",
+}
+
+#: Seconds from one sample of the node to the next, and until the last frames are counted.
+PERIOD, SETTLE = 1.0, 10.0
+
+
+@dataclass
+class Run:
+    """What was seen in the time."""
+
+    samples: list[Sample] = field(default_factory=list)
+    sent: dict[str, int] = field(default_factory=dict)
+    drops: dict[str, int] = field(default_factory=dict)
+    alive: bool = True
+
+
+def main() -> int:
+    options = _options()
+    options.out.mkdir(parents=True, exist_ok=True)
+    about = machine(torch.device("cpu"))
+    run = soak(60.0 * options.minutes)
+    about["load_after"] = round(os.getloadavg()[0], 1)
+    checks = judge(run.samples, run.sent, run.drops, run.alive)
+    print(table(checks))
+    held = all(check.held for check in checks)
+    verdict = "**Held.**" if held else "**Did not hold.**"
+    result = {
+        "about": _about(about, run),
+        "numbers": {check.name: check.measured for check in checks},
+        "verdict": verdict,
+        "machine": about,
+        "minutes": options.minutes,
+        "sent": run.sent,
+        "drops": run.drops,
+        "checks": [asdict(check) for check in checks],
+        "samples": [asdict(sample) for sample in run.samples],
+    }
+    (options.out / "soak.json").write_text(json.dumps(result, indent=1) + "\n")
+    plot_over_time(
+        {
+            "memory of the node, MB": [(s.seconds, s.megabytes) for s in run.samples],
+            "stamp to labels, ms": [(s.seconds, s.latency_ms) for s in run.samples],
+            "frames received": [(s.seconds, s.received) for s in run.samples],
+        },
+        f"{options.minutes:g} minutes: {'held' if held else 'did not hold'}",
+        options.out / "soak.png",
+    )
+    print(f"{verdict.strip('*')} Wrote {options.out}/soak.json and soak.png")
+    return 0 if held else 1
+
+
+def soak(run_seconds: float) -> Run:
+    """Run everything for so long, and look at the node once a second."""
+    import rclpy
+    from rclpy.executors import SingleThreadedExecutor
+    from rclpy.qos import DurabilityPolicy, QoSProfile
+    from sensor_msgs.msg import PointCloud2
+
+    from concerto_ros.msg import PerceptionStatus, SemanticClasses
+
+    ready, newest, run = threading.Event(), [None], Run()
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    arguments = [v for name, text in PARAMETERS.items() for v in ("-p", f"{name}:={text}")]
+    with graph():
+        viewer = rclpy.create_node("viewer")
+        viewer.create_subscription(
+            SemanticClasses, "/concerto/classes", lambda _: ready.set(), latched
+        )
+        viewer.create_subscription(PointCloud2, "/concerto/labels", lambda _: None, 1)
+        viewer.create_subscription(
+            PerceptionStatus, "/concerto/status", lambda status: newest.__setitem__(0, status), 10
+        )
+        executor = SingleThreadedExecutor()
+        executor.add_node(viewer)
+        threading.Thread(target=spin, args=(executor,), daemon=True).start()
+        with process(node_command("--ros-args", *arguments)) as node:
+            wait(ready.is_set, "the node")
+            with _feeds(run):
+                wait(lambda: newest[0] is not None and newest[0].inferences, "the first labels")
+                _watch(run, node, newest, run_seconds)
+            with contextlib.suppress(ValueError):
+                _settle(run, node, newest)
+        executor.shutdown()
+        viewer.destroy_node()
+    return run
+
+
+def _watch(run: Run, node: subprocess.Popen, newest: list, run_seconds: float) -> None:
+    start = time.monotonic()
+    while time.monotonic() - start < run_seconds:
+        time.sleep(PERIOD)
+        if node.poll() is not None:
+            run.alive = False
+            return
+        run.samples.append(_sample(time.monotonic() - start, node.pid, newest[0]))
+
+
+def _settle(run: Run, node: subprocess.Popen, newest: list) -> None:
+    """The counts once the sensors are silent: nothing is under way any more."""
+    time.sleep(SETTLE)
+    if run.alive and run.samples:
+        run.samples.append(_sample(run.samples[-1].seconds + SETTLE, node.pid, newest[0]))
+        run.drops = dict(zip(newest[0].drop_reasons, newest[0].drop_counts, strict=True))
+
+
+def _sample(seconds: float, pid: int, status) -> Sample:
+    return Sample(
+        seconds=round(seconds, 2),
+        megabytes=round(memory(pid), 1),
+        descriptors=len(os.listdir(f"/proc/{pid}/fd")),
+        threads=len(os.listdir(f"/proc/{pid}/task")),
+        latency_ms=round(status.latency_ms, 1),
+        received=status.frames_received,
+        fused=status.frames_fused,
+        dropped=status.frames_dropped,
+        inferences=status.inferences,
+        failures=status.inferences_failed,
+        voxels=status.voxels,
+    )
+
+
+@contextlib.contextmanager
+def _feeds(run: Run) -> Iterator[None]:
+    """The sensors; what they sent is known once they are interrupted."""
+    with tempfile.TemporaryDirectory() as folder:
+        files = {kind: Path(folder) / kind for kind in FEEDS}
+        started = [
+            subprocess.Popen(
+                [sys.executable, "-m", "benchmarks.feed", kind, "--count", str(file)],
+                stderr=subprocess.DEVNULL,
+            )
+            for kind, file in files.items()
+        ]
+        try:
+            yield
+        finally:
+            for feed in started:
+                interrupt(feed)
+            for kind, file in files.items():
+                run.sent[FEEDS[kind]] = int(file.read_text()) if file.is_file() else 0
+
+
+def _about(about: dict, run: Run) -> str:
+    minutes = run.samples[-1].seconds / 60 if run.samples else 0.0
+    return (
+        f"{minutes:.0f} minutes on {about['cpu']}, {about['cores']} cores; load of the machine"
+        f" {about['load_before']} before and {about['load_after']} after."
+    )
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.soak",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--out", type=Path, default=Path("out/soak"), help="folder to write to")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

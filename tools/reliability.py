@@ -1,0 +1,94 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Writes the tables of ``docs/reliability.md`` from what the tests and the soak measured.
+
+    make nightly soak reliability
+    python tools/reliability.py --faults out/reliability/faults.json --soak out/soak/soak.json
+
+Refuses results in which a test failed. A part whose file is not given stays as it is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "reliability.md"
+
+
+def main() -> int:
+    options = _options()
+    text = options.page.read_text(encoding="utf-8")
+    try:
+        if options.faults is not None:
+            rows = fault_rows(json.loads(options.faults.read_text(encoding="utf-8")))
+            text = replaced(text, "faults", table(("fault", "cases", "node", "lost"), rows))
+        if options.soak is not None:
+            soak = json.loads(options.soak.read_text(encoding="utf-8"))
+            text = replaced(text, "soak", soak_table(soak))
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 1
+    options.page.write_text(text, encoding="utf-8")
+    print(f"wrote {options.page}")
+    return 0
+
+
+def fault_rows(results: dict) -> list[tuple[str, str, str, str]]:
+    """One row for each fault, its cases added up over the tests that tried it.
+
+    Raises ValueError where a test failed.
+    """
+    tests = results["tests"]
+    failed = [name for name, test in tests.items() if not test["passed"]]
+    if failed:
+        raise ValueError("not written, these tests failed:\n  " + "\n  ".join(failed))
+    rows: dict[str, dict] = {}
+    for test in tests.values():
+        for found in test["found"]:
+            row = rows.setdefault(found["fault"], {"cases": 0, "did": [], "lost": []})
+            row["cases"] += found["cases"]
+            for key in ("did", "lost"):
+                if found[key] not in row[key]:
+                    row[key].append(found[key])
+    return [
+        (name, f"{row['cases']:,}", "; ".join(row["did"]), "; ".join(row["lost"]))
+        for name, row in rows.items()
+    ]
+
+
+def soak_table(soak: dict) -> str:
+    """The verdict and its numbers."""
+    rows = [(name, number) for name, number in soak["numbers"].items()]
+    return f"{soak['about']}\n\n{table(('number', 'measured'), rows)}\n\n{soak['verdict']}"
+
+
+def table(headings: tuple[str, ...], rows: list[tuple]) -> str:
+    """Rows in Markdown."""
+    lines = [headings, ["---"] * len(headings), *rows]
+    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+
+
+def replaced(text: str, part: str, content: str) -> str:
+    """``text`` with ``content`` between the marks of ``part``."""
+    begin, end = f"<!-- {part}: begin -->", f"<!-- {part}: end -->"
+    if begin not in text or end not in text:
+        raise ValueError(f"the page has no lines {begin} and {end} to write between")
+    before, after = text.split(begin)[0], text.split(end)[1]
+    return f"{before}{begin}\n\n{content}\n\n{end}{after}"
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--faults", type=Path, help="what `make nightly` wrote")
+    parser.add_argument("--soak", type=Path, help="what `make soak` wrote")
+    parser.add_argument("--page", type=Path, default=PAGE, help="the page to write into")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
