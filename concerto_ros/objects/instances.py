@@ -17,6 +17,7 @@ from concerto_ros.objects.components import (
     neighbour_pairs,
     split_thin,
 )
+from concerto_ros.objects.piles import divide_flat
 from concerto_ros.objects.surfaces import (
     THICKNESS,
     Surface,
@@ -148,9 +149,15 @@ def _standing(
         patch = free & belongs_to_top(index, points, top, voxel_size)
         free[patch] = False
         whole[patch] = top.label
+    over = np.zeros(len(points))
     for rows in _groups(free, pairs, min_voxels) if tops else ():
-        if any(stands_on(points[rows], label[rows], top, voxel_size) for top, _ in tops):
-            standing[rows] = rows[0]
+        for top, _ in tops:
+            if stands_on(points[rows], label[rows], top, voxel_size):
+                standing[rows] = rows[0]
+                over[rows] = (points[rows, 2] - top.height) / voxel_size
+                break
+    together = (standing[pairs[:, 0]] == standing[pairs[:, 1]]) & (standing[pairs[:, 0]] >= 0)
+    standing = divide_flat(index, over, standing, pairs[together], min_voxels)
     # The lowest voxels of a thing lie in the top: those of another label below its others are its.
     stacked = pairs[(index[pairs[:, 0], :2] == index[pairs[:, 1], :2]).all(axis=1)]
     descending = index[stacked[:, 0], 2] > index[stacked[:, 1], 2]
