@@ -16,6 +16,7 @@ from concerto_ros.labels import LabelSet
 from concerto_ros.objects import load_object_encoder
 from concerto_ros.objects.boxes import upright_box
 from concerto_ros.objects.class_roles import ClassRoles
+from concerto_ros.objects.encoder import NONE_OF_THESE
 from concerto_ros.objects.finder import ObjectFinder
 from concerto_ros.objects.instances import Instance, LabelledCloud
 from concerto_ros.objects.naming import ANSWERS, BATCH, Answer, ObjectNamer
@@ -91,6 +92,18 @@ def test_the_best_answers_come_first_and_are_probabilities(encoder):
     scores = [score for _, score in answer.hypotheses]
     assert len(scores) == min(ANSWERS, encoder.classes) and scores == sorted(scores, reverse=True)
     assert 0 < sum(scores) <= 1 + 1e-6 and answer.embedding is None
+
+
+def test_nothing_is_told_that_is_less_likely_than_none_of_these(encoder):
+    cloud, (instance,) = blobs(1)
+    plain = ObjectNamer(encoder)
+    objects = [plain.prepare(cloud, instance)]
+    (answer,) = plain.answer(objects, False)
+    for place in range(3):
+        names = list(plain.names)
+        names[names.index(answer.hypotheses[place][0])] = NONE_OF_THESE
+        (told,) = ObjectNamer(encoder, names).answer(objects, False)
+        assert told.hypotheses == answer.hypotheses[:place]
 
 
 def test_names_are_those_given_or_told_else_numbers(encoder):

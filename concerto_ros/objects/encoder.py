@@ -31,6 +31,9 @@ MODELS = {
 #: Under which name a file of ours keeps the names of its classes, beside the state dict.
 NAMES = "class_names"
 
+#: The answer of a class that is no name: an encoder that has it may say that it knows nothing.
+NONE_OF_THESE = "none of these"
+
 #: Stands in place of a path for the encoder that comes with the package.
 DEMO = "demo"
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from concerto_ros.objects.encoder import ObjectEncoder, load_object_encoder
+from concerto_ros.objects.encoder import NONE_OF_THESE, ObjectEncoder, load_object_encoder
 from concerto_ros.objects.instances import Instance, LabelledCloud
 from concerto_ros.objects.zero_shot import SCANOBJECTNN_CLASSES
 
@@ -27,7 +27,8 @@ class Answer:
 
     Attributes
     ----------
-    hypotheses: (class name, softmax probability), best first; empty for an encoder without head.
+    hypotheses: (class name, softmax probability), best first, but none that is less likely than
+        ``NONE_OF_THESE``; empty for an encoder without head.
     embedding: (F,) float32, None where not asked for.
     word_embedding: (D,) float32, to be compared with words; None where not asked for.
     """
@@ -85,7 +86,7 @@ class ObjectNamer:
             scores = self.encoder.classify(batch).float().softmax(dim=1).cpu()
             best = scores.sort(dim=1, descending=True, stable=True)
             hypotheses = [
-                tuple((self.names[place], score) for place, score in zip(*pair, strict=True))
+                self._told(*pair)
                 for pair in zip(
                     best.indices[:, :ANSWERS].tolist(),
                     best.values[:, :ANSWERS].tolist(),
@@ -97,6 +98,14 @@ class ObjectNamer:
         if self.words:
             worded = list(self.encoder.embed_words(batch).float().cpu().numpy())
         return [Answer(*parts) for parts in zip(hypotheses, embedded, worded, strict=True)]
+
+    def _told(
+        self, places: Sequence[int], scores: Sequence[float]
+    ) -> tuple[tuple[str, float], ...]:
+        """Names and scores, best first, as far as they are likelier than none of them."""
+        found = [(self.names[place], score) for place, score in zip(places, scores, strict=True)]
+        known = [name != NONE_OF_THESE for name, _ in found]
+        return tuple(found if all(known) else found[: known.index(False)])
 
 
 def class_names(encoder: ObjectEncoder, names: Sequence[str]) -> tuple[str, ...]:
