@@ -53,6 +53,7 @@ class Intake(Worker):
         self._log = logger
         self._introduced: set[str] = set()
         self._clock_went_back = threading.Event()
+        self._only_outdated_since: float | None = None
         #: The newest message in the map, where ``labels.points`` wants it.
         self.newest: Reading | None = None
 
@@ -133,6 +134,7 @@ class Intake(Worker):
                 pending.watch.milliseconds,
             )
             self._say_what_is_clipped(frame)
+            self._only_outdated_since = None
             self.newest = reading
             source.pending = None
             self._on_fused()
@@ -143,9 +145,22 @@ class Intake(Worker):
                 self._drop(source, error.reason, str(error))
         except InputError as error:
             self._drop(source, error.reason, str(error))
+            if error.reason == "outdated" and self._nothing_else_comes():
+                self._restart("for a whole window every message was outdated")
         except Exception as error:
             if self._drop(source, "internal", f"{type(error).__name__}: {error}"):
                 self._log.error(traceback.format_exc())
+
+    def _nothing_else_comes(self) -> bool:
+        """Whether frames have been outdated, and none fused, for a whole window.
+
+        A sensor that sent one stamp from the future, and then nothing, would outdate the others
+        for good.
+        """
+        now = time.monotonic()
+        if self._only_outdated_since is None:
+            self._only_outdated_since = now
+        return now - self._only_outdated_since > self._settings().window_seconds
 
     def _next(self, source: Source) -> Pending | None:
         now = time.monotonic()
@@ -221,6 +236,7 @@ class Intake(Worker):
 
     def _forget(self) -> None:
         self._pipeline.clear()
+        self._only_outdated_since = None
         self.newest = None
 
     def _drop(self, source: Source, reason: str, text: str) -> bool:
