@@ -123,6 +123,11 @@ ARGUMENTS = (
         description="Take the time from /clock: for simulators, and for bags played with --clock.",
     ),
     DeclareLaunchArgument(
+        "enclave",
+        default_value="",
+        description="Enclave of SROS 2, e.g. /concerto; see docs/security.md.",
+    ),
+    DeclareLaunchArgument(
         "log_level",
         default_value="info",
         choices=["debug", "info", "warn", "error", "fatal"],
@@ -174,6 +179,7 @@ def start(context: LaunchContext) -> list[Action]:
         environment[PROFILE_VARIABLES[0]] = str(SHARE / "config" / "fastdds.xml")
 
     logger = ".".join([*filter(None, namespace.split("/")), NODE_NAME])
+    enclave = ["--enclave", given["enclave"]] if given["enclave"] else []
     actions = [
         Node(
             package="concerto_ros",
@@ -181,7 +187,7 @@ def start(context: LaunchContext) -> list[Action]:
             name=NODE_NAME,
             namespace=namespace,
             parameters=[given["params_file"], overrides, use_sim_time],
-            ros_arguments=["--log-level", f"{logger}:={given['log_level']}"],
+            ros_arguments=["--log-level", f"{logger}:={given['log_level']}", *enclave],
             additional_env=environment,
             output="screen",
             emulate_tty=True,

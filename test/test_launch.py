@@ -48,6 +48,7 @@ def test_every_argument_has_a_description_and_a_default(launch_module):
         "autostart",
         "rviz",
         "use_sim_time",
+        "enclave",
         "log_level",
     }
     for argument in arguments:
