@@ -6,11 +6,16 @@ from __future__ import annotations
 
 import pytest
 import torch
+from learning_data import INDOOR, box_scan, small_encoder
 from object_toys import tiny_recon, toys
 from torch import nn
 
+from concerto_ros.learning.collate import ScanCollate
+from concerto_ros.learning.decoder import with_decoder
 from concerto_ros.learning.objects.fine_tune import fine_tune, residual_branches
 from concerto_ros.learning.objects.recipes import Recipe, recipe_for
+from concerto_ros.learning.probes import Recipe as ProbeRecipe
+from concerto_ros.learning.probes import drop_path, train
 from concerto_ros.learning.stochastic_depth import stochastic_depth
 from concerto_ros.objects.i2p_mae import GROUPINGS, I2PMAE, Widths
 
@@ -79,12 +84,53 @@ def test_recipes_leave_out_as_many_as_published(arguments, few_shot, rate):
 
 def test_a_training_with_it_is_another_one_and_the_same_each_time():
     weights = []
-    for drop_path in (0.0, 0.5, 0.5):
+    for rate in (0.0, 0.5, 0.5):
         model = tiny_recon(blocks=2)
         names = list(model.state_dict())
-        recipe = Recipe(5e-3, "turn", batch_size=16, epochs=1, warm_up=0, drop_path=drop_path)
+        recipe = Recipe(5e-3, "turn", batch_size=16, epochs=1, warm_up=0, drop_path=rate)
         fine_tune(model, toys(8), recipe)
         assert list(model.state_dict()) == names
         weights.append(torch.cat([value.flatten() for value in model.parameters()]))
     assert not torch.equal(weights[0], weights[1])
     assert torch.equal(weights[1], weights[2])
+
+
+def test_the_coarsest_blocks_of_an_encoder_are_left_out_most():
+    encoder = with_decoder(small_encoder()).train()
+    names, shares = list(encoder.state_dict()), {}
+    batch = ScanCollate(INDOOR, 0.1)([box_scan(0, 600)], None)
+
+    def note(name):
+        def hook(_branch, _inputs, output):
+            shares[name] = float((output == 0).all(1).float().mean())
+
+        return hook
+
+    with torch.no_grad(), drop_path(encoder, 0.8):
+        for name, module in encoder.named_modules():
+            if name.endswith((".attn", ".mlp")):
+                module.register_forward_hook(note(name))
+        encoder(batch.feat, batch.grid_coord, batch.coord, batch.offset)
+    assert list(encoder.state_dict()) == names
+    wanted = {"enc.enc0": 0, "enc.enc1": 0.4, "enc.enc2": 0.8}
+    # Of the four blocks of the decoder, which begins with the coarse ones.
+    blocks = ("dec.dec0.block1", "dec.dec0.block0", "dec.dec1.block1", "dec.dec1.block0")
+    wanted |= {name: 0.8 * place / 3 for place, name in enumerate(blocks)}
+    assert len(shares) == 14
+    for name, share in shares.items():
+        rate = next(rate for start, rate in wanted.items() if name.startswith(start))
+        assert share == pytest.approx(rate, abs=0.2 if rate else 0), name
+
+
+def test_encoders_are_trained_with_it_as_published_or_as_asked(tmp_path):
+    scans = [box_scan(seed, 300) for seed in range(2)]
+    weights = []
+    for number, rate in enumerate((None, 0.3, 0.0)):
+        recipe = ProbeRecipe(
+            tmp_path / str(number), steps=2, validate_every=0, progress=False, drop_path=rate
+        )
+        encoder, _, _ = train(
+            "full", small_encoder(), scans, [], 3, ScanCollate(INDOOR, 0.2), recipe
+        )
+        weights.append(torch.cat([value.flatten() for value in encoder.parameters()]))
+    assert torch.equal(weights[0], weights[1]) and not torch.equal(weights[1], weights[2])

@@ -94,7 +94,7 @@ def add_input_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_training_arguments(parser: argparse.ArgumentParser, method: str) -> None:
-    from concerto_ros.learning.probes import METHODS, Recipe
+    from concerto_ros.learning.probes import DROP_PATH, METHODS, Recipe
 
     run = parser.add_argument_group("training")
 
@@ -131,6 +131,9 @@ def _add_training_arguments(parser: argparse.ArgumentParser, method: str) -> Non
         number("rank", int, "of the adapters")
         number("alpha", float, "of the adapters")
         number("dropout", float, "of the adapters")
+    if method in DROP_PATH:
+        text = "how often branches of the deepest blocks are left out of a voxel's sum"
+        number("drop_path", float, text, DROP_PATH[method])
     if method == "full":
         run.add_argument(
             "--no-decoder", action="store_true", help="no new decoder: encoder and head alone"
@@ -236,7 +239,7 @@ def _recipe(arguments: argparse.Namespace):
     from concerto_ros.learning.probes import Recipe
 
     names = ("steps", "batch_size", "learning_rate", "weight_decay", "seed", "validate_every")
-    names += ("patience", "minutes", "balance", "views", "rank", "alpha", "dropout")
+    names += ("patience", "minutes", "balance", "views", "rank", "alpha", "dropout", "drop_path")
     given = {name: getattr(arguments, name) for name in names if hasattr(arguments, name)}
     return Recipe(
         folder=arguments.out,

@@ -8,11 +8,13 @@ Recipes (learning rates, which parameters learn) are those of the Sonata and Con
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from torch import nn
 
 from concerto_ros.heads.linear import LinearHead
 from concerto_ros.labels import UNLABELLED
@@ -28,8 +30,10 @@ from concerto_ros.learning.lora import ALPHA, DROPOUT, RANK, add_lora, merge_lor
 from concerto_ros.learning.losses import balanced_weights
 from concerto_ros.learning.scan import Scan
 from concerto_ros.learning.segmenter import Segmenter
+from concerto_ros.learning.stochastic_depth import stochastic_depth
 from concerto_ros.learning.trainer import Outcome, Schedule, Trainer
 from concerto_ros.ptv3 import Encoder
+from concerto_ros.ptv3.blocks import Block
 from concerto_ros.ptv3.checkpoint import randomise
 
 #: What is trained, in words, and the published highest learning rate.
@@ -39,6 +43,9 @@ METHODS = {
     "lora": ("low-rank adapters in the encoder's attention and a linear head", 2e-3),
     "full": ("the encoder, a decoder and a linear head", 1e-3),
 }
+
+#: The published rate of stochastic depth, where a decoder is trained; else there is none.
+DROP_PATH = {"decoder": 0.3, "full": 0.3}
 
 
 @dataclass(frozen=True)
@@ -52,6 +59,8 @@ class Recipe:
     views: for a frozen encoder without decoder, versions of each scan whose features are kept:
         the scan itself and ``views - 1`` augmented ones.
     decoder: for full fine-tuning, whether a decoder is added.
+    drop_path: how often branches of the deepest blocks are left out of a voxel's sum, see
+        ``stochastic_depth``; None takes the published rate of the method.
     """
 
     folder: Path
@@ -66,6 +75,7 @@ class Recipe:
     rank: int = RANK
     alpha: float = ALPHA
     dropout: float = DROPOUT
+    drop_path: float | None = None
     validate_every: int = 100
     patience: int = 0
     checkpoint_every: int = 200
@@ -120,8 +130,12 @@ def train(
             )
         else:
             encoder.requires_grad_(True)
+        rate = recipe.drop_path
+        rate = DROP_PATH.get(method, 0.0) if rate is None else rate
+        about["stochastic depth"] = str(rate)
         model = Segmenter(encoder, head)
-        outcome = _run(model, data, validation, collate, recipe, about)
+        with drop_path(encoder, rate):
+            outcome = _run(model, data, validation, collate, recipe, about)
     if method == "lora":
         merge_lora(encoder)
     if method != "head":
@@ -131,6 +145,23 @@ def train(
         head.eval().requires_grad_(False),
         outcome,
     )
+
+
+@contextmanager
+def drop_path(encoder: Encoder, rate: float) -> Iterator[None]:
+    """Stochastic depth of attention and MLP in all blocks while open; each voxel by itself.
+
+    As in Point Transformer V3 the rate rises with depth, to ``rate`` in the coarsest blocks: of
+    the encoder towards its end, of the decoder towards its beginning.
+    """
+    encoding, decoding = _branches(encoder.enc), _branches(getattr(encoder, "dec", None))
+    with stochastic_depth(encoding, rate), stochastic_depth(decoding[::-1], rate):
+        yield
+
+
+def _branches(stages: nn.Module | None) -> list[list[nn.Module]]:
+    modules = () if stages is None else stages.modules()
+    return [[block.attn, block.mlp] for block in modules if isinstance(block, Block)]
 
 
 def _train_head(
