@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 from concerto_ros.cloud.model_input import PRESETS
+from concerto_ros.diagnostic_settings import DiagnosticSettings, least_rate, most_age, most_rate
 from concerto_ros.object_settings import ObjectSettings
 from concerto_ros.output_settings import FilterSettings, FusionSettings, LabelSettings
 from concerto_ros.setting import Setting, SettingsError, setting
@@ -33,12 +34,15 @@ class CloudInput:
 
     name: str
     topic: str = setting("", "PointCloud2 topic", required=True)
-
     clears: bool = setting(
         True,
         "take out of the map what this input sees through; false where the cloud is not in the"
         " frame of its sensor",
     )
+    min_rate: float = least_rate()
+    max_rate: float = most_rate()
+    max_age: float = most_age()
+
 
 @dataclass(frozen=True)
 class CameraInput:
@@ -57,8 +61,11 @@ class CameraInput:
     depth_info_topic: str = setting(
         "", "camera_info of the depth image, needed only where depth is not aligned to colour"
     )
-
     clears: bool = setting(True, "take out of the map what this input sees through")
+    min_rate: float = least_rate()
+    max_rate: float = most_rate()
+    max_age: float = most_age()
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -147,13 +154,13 @@ class Settings:
     max_voxels: int = setting(
         200_000, "ceiling of the map; the farthest voxels leave first", low=1, high=20_000_000
     )
-
     clear_after: int = setting(
         2,
         "a voxel leaves once so many frames saw through it since it was last seen; 0: never",
         low=0,
         high=255,
     )
+
     map_directory: str = setting(
         "", "where ~/save_map and ~/load_map keep maps; empty: they are refused"
     )
@@ -205,6 +212,9 @@ class Settings:
 
     # Objects
     objects: ObjectSettings = field(default_factory=ObjectSettings)
+
+    # Diagnostics
+    diagnostics: DiagnosticSettings = field(default_factory=DiagnosticSettings)
 
     def __post_init__(self) -> None:
         for entry in fields(self):
@@ -284,6 +294,7 @@ NODE_ONLY = frozenset({"autostart", "use_sim_time"})
 
 #: Settings with a name of their own, whose parameters are ``<name>.<key>``.
 GROUPS: dict[str, type] = {
+    "diagnostics": DiagnosticSettings,
     "fusion": FusionSettings,
     "labels": LabelSettings,
     "objects": ObjectSettings,

@@ -4,16 +4,22 @@
 
 from __future__ import annotations
 
+import math
 import threading
 
 import pytest
 from node_harness import (
+    CAMERA,
     ONE_CLOUD,
     SECOND,
     START,
 )
 from rclpy.parameter import Parameter
 from rclpy.qos import ReliabilityPolicy, qos_profile_sensor_data
+
+from concerto_ros.settings import DEFAULTS, about
+
+CAMERA_TOPICS = {name: value for name, value in CAMERA.items() if name.startswith("cameras")}
 
 # Parameters --------------------------------------------------------------------------------------
 
@@ -84,6 +90,105 @@ def test_every_parameter_is_described(active):
         descriptor = active.node.describe_parameter(name)
         assert len(descriptor.description) > 10, name
     assert active.node.describe_parameter("rate").floating_point_range[0].to_value == 100.0
+
+
+# Every parameter of a node with inputs and filters -----------------------------------------------
+
+#: Never declared by this package, or declared by rclpy for it.
+FOREIGN = ("use_sim_time", "start_type_description_service")
+
+
+@pytest.fixture
+def full(harness):
+    """A node with an input of each kind and a filter; not configured."""
+    return harness(**ONE_CLOUD, **CAMERA_TOPICS, filters=["obstacles"])
+
+
+def declared(one) -> dict:
+    """Name and value of every parameter that this package declares."""
+    return {
+        name: one.node.get_parameter(name).value
+        for name in one.node.get_parameters_by_prefix("")
+        if not name.startswith("qos_overrides.") and name not in FOREIGN
+    }
+
+
+def another(name: str, value):
+    """A good value that is not ``value``."""
+    if isinstance(value, bool):
+        return not value
+    if name == "max_range":  # more than the preset's min_range
+        return 7.0
+    if isinstance(value, float):
+        return 0.99 * value if value else 0.01
+    return value + 1 if isinstance(value, int) else value
+
+
+def bad_values(value) -> list:
+    """Values of another type, and numbers that no parameter takes."""
+    if isinstance(value, bool):
+        return [1, "true"]
+    if isinstance(value, float):
+        return [math.nan, math.inf, -math.inf, -1.0, "1.0"]
+    if isinstance(value, int):
+        return [-1, 2**62, 1.5, "1"]
+    return [5, True]
+
+
+def is_live(name: str) -> bool:
+    return name in DEFAULTS and about(name).live
+
+
+def in_force(one, name: str):
+    group, _, key = name.rpartition(".")
+    settings = one.node._ros_parameters.settings
+    return getattr(getattr(settings, group) if group else settings, key)
+
+
+def test_every_parameter_changes_while_running_or_says_read_only(full):
+    full.start()
+    values = declared(full)
+    assert {"rate", "objects.rate", "clouds.front.topic", "filters.obstacles.frame"} <= set(values)
+    live = {name for name in values if is_live(name)}
+    for name in values:
+        value = another(name, values[name])
+        result = full.node.set_parameters([Parameter(name, value=value)])[0]
+        assert result.successful == (name in live), f"{name}: {result.reason}"
+        if name in live:
+            assert in_force(full, name) == value == full.node.get_parameter(name).value
+        else:
+            assert name in result.reason
+            assert "read_only" in result.reason or "read-only" in result.reason
+            assert full.node.get_parameter(name).value == values[name]
+
+
+def test_a_wrong_value_of_any_parameter_is_refused_by_name_and_nothing_changes(full):
+    def refuse(name, value, *others):
+        before, settings = declared(full), full.node._ros_parameters.settings
+        result = full.node.set_parameters_atomically([*others, Parameter(name, value=value)])
+        assert not result.successful and name in result.reason, f"{name}={value!r}"
+        assert declared(full) == before and full.node._ros_parameters.settings == settings
+
+    for name, value in declared(full).items():
+        for bad in bad_values(value):
+            refuse(name, bad)
+    full.start()
+    for name, value in declared(full).items():
+        if is_live(name):
+            for bad in bad_values(value):
+                refuse(name, bad, Parameter("input_rate", value=7.0))
+    refuse("voxel_size", 0.2, Parameter("rate", value=7.0))
+
+
+def test_qos_of_every_topic_can_be_overridden(full):
+    assert full.configure()
+    node = full.node
+    for kind, endpoints in (("publisher", node.publishers), ("subscription", node.subscriptions)):
+        topics = {endpoint.topic_name for endpoint in endpoints} - {"/rosout", "/parameter_events"}
+        assert len(topics) >= 6
+        for topic in topics:
+            for policy in ("reliability", "durability", "history", "depth"):
+                assert node.has_parameter(f"qos_overrides.{topic}.{kind}.{policy}"), topic
 
 
 def test_qos_can_be_overridden(harness):

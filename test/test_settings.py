@@ -97,6 +97,26 @@ def test_a_value_out_of_range_names_parameter_value_and_range(value):
     assert "0.01 to 100 Hz" in str(error.value)
 
 
+def numbers():
+    """Every parameter that is a number, those of named inputs and filters included."""
+    for name, default in DEFAULTS.items():
+        if type(default) in (int, float):
+            yield name, about(name), default
+    for group in NAMED:
+        for entry in settings_of(group):
+            if type(entry.default) in (int, float):
+                yield f"{group}.<name>.{entry.name}", entry.metadata["setting"], entry.default
+
+
+@pytest.mark.parametrize(("name", "setting", "default"), numbers(), ids=str)
+def test_numbers_that_are_none_or_below_zero_are_refused_by_name(name, setting, default):
+    bad = [-1] if type(default) is int else [math.nan, math.inf, -math.inf, -1.0]
+    for value in bad:
+        with pytest.raises(SettingsError, match=f"^{re.escape(name)}: got {value!r}, wanted "):
+            setting.checked(name, value, default)
+    assert setting.checked(name, default, default) == default
+
+
 def test_zero_means_the_presets_value():
     indoor, outdoor = (Settings(preset=name).with_preset() for name in ("indoor", "outdoor"))
     assert indoor.max_range < outdoor.max_range

@@ -79,6 +79,7 @@ def load_encoder(
         config = PTv3Config.from_official(content["config"])
         encoder = Encoder(config, name=DEMO, grid_size=content["grid_size"])
         load_strictly(encoder, _part(content["state_dict"], "encoder."), path)
+        encoder.licence = content["license"]
     else:
         content, path = read_checkpoint(name_or_path, OFFICIAL_ENCODERS, download=download)
         state = content["state_dict"]
@@ -86,6 +87,7 @@ def load_encoder(
         config = PTv3Config.from_official(content["config"], rotary=rotary)
         encoder = Encoder(config, name=os.fspath(name_or_path), grid_size=content.get("grid_size"))
         load_strictly(encoder, state, path, ignored=TRAINING_PARAMETERS)
+        encoder.licence = licence_of(content, path)
         log_licence(content, path)
     return encoder.to(device=device, dtype=dtype).eval().requires_grad_(False)
 
@@ -96,7 +98,7 @@ def demo_file() -> Path:
 
 
 def read_demo() -> tuple[dict[str, Any], Path]:
-    """``{"config", "grid_size", "state_dict"}`` of the model in the box, and its path.
+    """``{"config", "grid_size", "license", "state_dict"}`` of the model in the box, and its path.
 
     The names in the state dict begin with ``encoder.`` and ``head.``; values are float32.
     """
@@ -106,6 +108,7 @@ def read_demo() -> tuple[dict[str, Any], Path]:
         return {
             "config": json.loads(metadata["config"]),
             "grid_size": json.loads(metadata["grid_size"]),
+            "license": json.loads(metadata["license"]),
             "state_dict": {name: value.float() for name, value in tensors.items()},
         }, path
 
@@ -236,10 +239,15 @@ def load_strictly(
     module.load_state_dict(state)
 
 
+def licence_of(content: dict[str, Any], path: Path) -> str:
+    """Under which licence these weights may be used; empty where nobody says."""
+    official = path.stem in OFFICIAL_ENCODERS or path.stem in OFFICIAL_HEADS
+    return str(content.get("license") or (OFFICIAL_LICENCE if official else ""))
+
+
 def log_licence(content: dict[str, Any], path: Path) -> None:
     """Say under which licence these weights may be used."""
-    official = path.stem in OFFICIAL_ENCODERS or path.stem in OFFICIAL_HEADS
-    licence = content.get("license") or (OFFICIAL_LICENCE if official else None)
+    licence = licence_of(content, path)
     if licence:
         log.info("weights of %s: licence %s", path.name, licence)
     else:

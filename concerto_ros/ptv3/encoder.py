@@ -112,6 +112,7 @@ class Encoder(nn.Module):
     trained: False for a stand-in with random weights.
     grid_size: metres, edge of the voxels it was trained on; None where the file does not say.
     backend: what computes, one of :data:`~concerto_ros.ptv3.backends.BACKENDS`.
+    licence: of the weights; empty where no file names one.
     """
 
     def __init__(
@@ -128,6 +129,7 @@ class Encoder(nn.Module):
         self.trained = trained
         self.grid_size = grid_size
         self.backend = "auto"
+        self.licence = ""
         width = config.enc_channels[0]
         self.embedding = nn.ModuleDict(
             {

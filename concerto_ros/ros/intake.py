@@ -129,7 +129,7 @@ class Intake(Worker):
             self._statistics.fused(
                 source.name,
                 len(placed),
-                insertion.evicted,
+                insertion,
                 frame.stamp,
                 pending.watch.milliseconds,
             )

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 import time
 import traceback
@@ -16,27 +17,30 @@ from rclpy.duration import Duration
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import Image
 
 from concerto_ros.class_filter import ClassFilter
-from concerto_ros.memory import release_unused_memory
-from concerto_ros.msg import PerceptionStatus, SemanticClasses
+from concerto_ros.memory import MemoryUse, release_unused_memory
+from concerto_ros.msg import PerceptionStatus
 from concerto_ros.objects.finder import Findings, ObjectFinder
 from concerto_ros.objects.word_search import WordSearch
 from concerto_ros.pipeline import SemanticPipeline
 from concerto_ros.ros.answering import Running
+from concerto_ros.ros.class_outputs import ClassOutputs
 from concerto_ros.ros.cloud_outputs import CloudOutputs
-from concerto_ros.ros.diagnostics import Model, diagnostics, status_message
+from concerto_ros.ros.diagnostics import FAILED, Activity, diagnostics
 from concerto_ros.ros.inference import Inference, Labelled
 from concerto_ros.ros.intake import Intake
 from concerto_ros.ros.object_outputs import ObjectOutputs
 from concerto_ros.ros.objects import ObjectStage, make_finder
-from concerto_ros.ros.outputs import classes_message, header, image_message
+from concerto_ros.ros.outputs import header
 from concerto_ros.ros.parameters import AUTOSTART, Parameters
+from concerto_ros.ros.qos import OVERRIDABLE
 from concerto_ros.ros.services import Services
-from concerto_ros.ros.sources import OVERRIDABLE, Source, open_sources
+from concerto_ros.ros.sources import Source, open_sources
 from concerto_ros.ros.statistics import Statistics
+from concerto_ros.ros.status import Model, status_message
 from concerto_ros.ros.transforms import Transforms, listen
+from concerto_ros.ros.transitions import answer_every_transition
 from concerto_ros.ros.transport import use_transport_profile
 from concerto_ros.stopwatch import Stopwatch
 
@@ -60,7 +64,7 @@ class PerceptionNode(LifecycleNode):
 
     def __init__(self, **options):
         super().__init__("concerto", **options)
-        self._answer_every_transition()
+        answer_every_transition(self)
         self._configured = False
         self._ros_parameters = Parameters(self, is_configured=lambda: self._configured)
         self._pipeline: SemanticPipeline | None = None
@@ -76,8 +80,11 @@ class PerceptionNode(LifecycleNode):
         self._model: Model | None = None
         self._state = "unconfigured"
         self._cloud_outputs: CloudOutputs | None = None
-        self._status_output = self._classes_output = self._legend_output = None
-        self._diagnostics_output = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self._class_outputs: ClassOutputs | None = None
+        self._status_output = None
+        self._diagnostics_output = self.create_publisher(
+            DiagnosticArray, "/diagnostics", 10, qos_overriding_options=OVERRIDABLE
+        )
         # On a steady clock: the node reports also while /clock stands still.
         self._status_timer = self.create_timer(
             STATUS_PERIOD, self._on_timer, clock=Clock(clock_type=ClockType.STEADY_TIME)
@@ -103,11 +110,12 @@ class PerceptionNode(LifecycleNode):
         except (ValueError, OSError) as error:
             self.get_logger().error(f"cannot configure: {error}")
             self._discard()
-            self._state = f"unconfigured: {error}"
+            self._state = f"{FAILED}{error}"
             return FAILURE
-        except Exception:
+        except Exception as error:
             self.get_logger().error(f"cannot configure:\n{traceback.format_exc()}")
             self._discard()
+            self._state = f"{FAILED}{type(error).__name__}: {error}"
             return FAILURE
         self._configured = True
         self._state = "inactive"
@@ -166,28 +174,8 @@ class PerceptionNode(LifecycleNode):
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         self._discard()
-        self._state = "unconfigured after an error"
+        self._state = f"{FAILED}a transition failed; see the log"
         return SUCCESS
-
-    def _answer_every_transition(self) -> None:
-        """Refuse a transition that the present state does not have, as nodes in C++ do.
-
-        rclpy raises instead of answering, and the caller waits for ever.
-        """
-        change_state = self._service_change_state.callback
-
-        def answer(request, response):
-            before = self._state_machine.current_state
-            try:
-                return change_state(request, response)
-            except RuntimeError as error:
-                if self._state_machine.current_state != before:
-                    raise
-                self.get_logger().warning(f"transition refused in state {before[1]}: {error}")
-                response.success = False
-                return response
-
-        self._service_change_state.callback = answer
 
     def _configure(self) -> None:
         named = self._ros_parameters.read()
@@ -212,12 +200,7 @@ class PerceptionNode(LifecycleNode):
         self._cloud_outputs = CloudOutputs(
             self, CLOUD_QOS, labels.palette, filters, self._transforms, **overridable
         )
-        self._classes_output = self.create_lifecycle_publisher(
-            SemanticClasses, "~/classes", LATCHED_QOS, **overridable
-        )
-        self._legend_output = self.create_lifecycle_publisher(
-            Image, "~/legend", LATCHED_QOS, **overridable
-        )
+        self._class_outputs = ClassOutputs(self, LATCHED_QOS, **overridable)
         self._status_output = self.create_lifecycle_publisher(
             PerceptionStatus, "~/status", 10, **overridable
         )
@@ -246,14 +229,13 @@ class PerceptionNode(LifecycleNode):
                 self.destroy_subscription(subscription)
         if self._transforms is not None:
             self._transforms.close()
-        for publisher in (self._classes_output, self._legend_output, self._status_output):
-            if publisher is not None:
-                self.destroy_lifecycle_publisher(publisher)
-        for outputs in (self._cloud_outputs, self._object_outputs):
+        if self._status_output is not None:
+            self.destroy_lifecycle_publisher(self._status_output)
+        for outputs in (self._class_outputs, self._cloud_outputs, self._object_outputs):
             if outputs is not None:
                 outputs.destroy()
-        self._status_output = self._classes_output = self._legend_output = None
-        self._cloud_outputs = self._object_outputs = None
+        self._class_outputs = self._cloud_outputs = self._object_outputs = None
+        self._status_output = None
         self._finder = self._word_search = None
         self._sources, self._transforms, self._pipeline = (), None, None
         self._statistics = self._model = None
@@ -308,7 +290,8 @@ class PerceptionNode(LifecycleNode):
             )
         latency_ms = (self.get_clock().now().nanoseconds - prediction.stamp) / 1e6
         self._model = Model.of(self._pipeline)  # memory may have moved it elsewhere
-        self._statistics.inferred(len(prediction.points), latency_ms, watch.milliseconds)
+        deadline = self._ros_parameters.settings.diagnostics.deadline
+        self._statistics.inferred(len(prediction.points), latency_ms, watch.milliseconds, deadline)
         self._publish_status()
 
     def _withhold(self, topic: str, why: str) -> None:
@@ -327,9 +310,7 @@ class PerceptionNode(LifecycleNode):
         head = header(
             self._ros_parameters.settings.fixed_frame, self.get_clock().now().nanoseconds
         )
-        self._classes_output.publish(classes_message(labels, self._model.name, head))
-        legend = labels.legend(f"{labels.name}: {self._model.name}")
-        self._legend_output.publish(image_message(legend, head))
+        self._class_outputs.publish(labels, self._model.name, head)
 
     def _publish_status(self) -> None:
         if self._statistics is not None:
@@ -338,10 +319,24 @@ class PerceptionNode(LifecycleNode):
             self._status_output.publish(status_message(report, self._model, head))
 
     def _publish_diagnostics(self) -> None:
-        report = None if self._statistics is None else self._statistics.report()
+        settings, pipeline, statistics = (
+            self._ros_parameters.settings,
+            self._pipeline,
+            self._statistics,
+        )
+        activity = None
+        if self._intake is not None and pipeline is not None:
+            activity = Activity(
+                statistics.report(),
+                self._model,
+                settings,
+                {source.name: source.about for source in self._sources},
+                MemoryUse.now(pipeline.device),
+            )
         # With the namespace, which tells one robot's node from another's.
         name = self.get_fully_qualified_name().removeprefix("/")
-        array = DiagnosticArray(status=diagnostics(name, self._state, report, self._model))
+        hardware_id = settings.diagnostics.hardware_id or socket.gethostname()
+        array = DiagnosticArray(status=diagnostics(name, self._state, hardware_id, activity))
         array.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics_output.publish(array)
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -12,30 +13,19 @@ from typing import Any
 
 import numpy as np
 from rclpy.node import Node
-from rclpy.qos import QoSPolicyKind, qos_profile_sensor_data
-from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 
 from concerto_ros.cloud.frame import REASONS, Frame, InputError
 from concerto_ros.cloud.pairing import StampPairer
-from concerto_ros.cloud.point_cloud2 import all_points
+from concerto_ros.cloud.point_cloud2 import all_points, stamp_ns
 from concerto_ros.cloud.stamps import StampGate
 from concerto_ros.reading import decode_cloud, decode_pair, is_rectified
+from concerto_ros.ros.qos import OVERRIDABLE
 from concerto_ros.ros.statistics import Statistics
 from concerto_ros.ros.transforms import Transforms
 from concerto_ros.settings import CameraInput, CloudInput, Settings
 from concerto_ros.stopwatch import Stopwatch
-
-#: The QoS policies a user may override for every topic, as qos_overrides.<topic>.<policy>.
-OVERRIDABLE = QoSOverridingOptions(
-    (
-        QoSPolicyKind.HISTORY,
-        QoSPolicyKind.DEPTH,
-        QoSPolicyKind.RELIABILITY,
-        QoSPolicyKind.DURABILITY,
-    )
-)
-
 
 #: Takes the source, the reason, what is wrong in words and how many messages are not used.
 Drop = Callable[..., bool]
@@ -54,8 +44,10 @@ class Pending:
 class Source(ABC):
     """One input. Executor callbacks only put messages in; the intake thread does the rest."""
 
-    def __init__(self, name: str, window_seconds: float):
-        self.name = name
+    def __init__(self, node: Node, about: CloudInput | CameraInput, window_seconds: float):
+        self.name = about.name
+        self.about = about
+        self._clock = node.get_clock()
         self.gate = StampGate(int(window_seconds * 1e9))
         self.pending: Pending | None = None
         self.due = 0.0
@@ -95,12 +87,17 @@ class Source(ABC):
         wake = self._wake
         if wake is None:
             return
-        self._statistics.received(self.name)
+        self._statistics.received(self.name, age=self._age(message))
         with self._lock:
             replaced, self._mailbox = self._mailbox is not None, message
         if replaced:
             self._statistics.dropped(self.name, "superseded")
         wake()
+
+    def _age(self, message: Any) -> float:
+        """Seconds since the stamp of ``message``; NaN where it has none."""
+        stamp = stamp_ns(message)
+        return (self._clock.now().nanoseconds - stamp) * 1e-9 if stamp else math.nan
 
     def own_points(self, pending: Pending) -> tuple[np.ndarray, tuple[int, int]]:
         """(N, 3) float32 points of a decoded message in its own order, and its height and width.
@@ -121,12 +118,11 @@ class CloudSource(Source):
     """A PointCloud2 topic."""
 
     def __init__(self, node: Node, about: CloudInput, window_seconds: float):
-        super().__init__(about.name, window_seconds)
-        self._about = about
+        super().__init__(node, about, window_seconds)
         self.subscriptions = [_subscribe(node, PointCloud2, about.topic, self._put)]
 
     def decode(self, pending: Pending, settings: Settings, transforms: Transforms) -> Frame:
-        return decode_cloud(pending.message, self._about, settings, pending.watch)
+        return decode_cloud(pending.message, self.about, settings, pending.watch)
 
     def own_points(self, pending: Pending) -> tuple[np.ndarray, tuple[int, int]]:
         message = pending.message
@@ -139,8 +135,7 @@ class CameraSource(Source):
     def __init__(
         self, node: Node, about: CameraInput, sync_tolerance: float, window_seconds: float
     ):
-        super().__init__(about.name, window_seconds)
-        self._about = about
+        super().__init__(node, about, window_seconds)
         self._pairer = StampPairer(
             tolerance=int(sync_tolerance * 1e9), with_color=bool(about.color_topic)
         )
@@ -170,7 +165,7 @@ class CameraSource(Source):
     def decode(self, pending: Pending, settings: Settings, transforms: Transforms) -> Frame:
         return decode_pair(
             pending.message,
-            self._about,
+            self.about,
             settings,
             pending.watch,
             depth_info=self._depth_info,

@@ -8,9 +8,11 @@ import math
 import threading
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from concerto_ros.cloud.frame import REASONS
+from concerto_ros.cloud.voxel_map import Insertion
+from concerto_ros.ros.window import Recent, Window
 
 #: Reasons that are normal operation: the sensor is faster than ``input_rate``.
 HARMLESS = frozenset({"superseded"})
@@ -21,10 +23,17 @@ LOG_PERIOD = 10.0
 
 @dataclass
 class InputCounts:
-    """Messages of one input."""
+    """Messages of one input.
+
+    ``ages``: how long after their stamps messages arrived, seconds; NaN where they have none.
+    ``errors``: the newest text of each reason for a drop.
+    """
 
     received: int = 0
     fused: int = 0
+    last_received: float = -math.inf
+    ages: Window = field(default_factory=Window)
+    errors: dict[str, str] = field(default_factory=dict)
     drops: Counter[str] = field(default_factory=Counter)
     last_fused: float = -math.inf
     last_drop: dict[str, float] = field(default_factory=dict)
@@ -35,14 +44,23 @@ class InputCounts:
 
 @dataclass(frozen=True)
 class Report:
-    """The counts at one moment; times are seconds of :func:`time.monotonic`."""
+    """The counts at one moment; times are seconds of :func:`time.monotonic`.
+
+    ``latencies``: of recent predictions, in milliseconds. ``late``: predictions after the
+    deadline.
+    """
 
     inputs: dict[str, InputCounts]
     stage_ms: dict[str, float]
     latency_ms: float
+    latencies: Window
+    late: int
+    last_late: float
     points: int
     voxels: int
     evicted: int
+    last_evicted: float
+    cleared: int
     inferences: int
     failures: int
     last_failure: float
@@ -57,6 +75,7 @@ class Report:
     last_withheld: float
     withholding: str
     stamp: int
+    started: float
     time: float
 
     @property
@@ -71,11 +90,17 @@ class Statistics:
     def __init__(self, inputs: list[str]):
         self._lock = threading.Lock()
         self._inputs = {name: InputCounts() for name in inputs}
+        self._arrivals = {name: Recent() for name in inputs}
+        self._latencies = Recent()
+        self._late = 0
+        self._last_late = -math.inf
+        self._started = time.monotonic()
         self._logged: dict[tuple[str, str], float] = {}
         self._intake_ms: dict[str, float] = {}
         self._inference_ms: dict[str, float] = {}
         self._latency_ms = math.nan
-        self._points = self._voxels = self._evicted = 0
+        self._points = self._voxels = self._evicted = self._cleared = 0
+        self._last_evicted = -math.inf
         self._inferences = self._failures = 0
         self._last_failure = -math.inf
         self._failure = ""
@@ -88,10 +113,14 @@ class Statistics:
         self._withholding = ""
         self._stamp = 0
 
-    def received(self, source: str, count: int = 1) -> None:
-        """Messages came in; an RGB-D pair is one."""
+    def received(self, source: str, count: int = 1, age: float = math.nan) -> None:
+        """Messages came in, ``age`` seconds after their stamp; an RGB-D pair is one."""
         with self._lock:
-            self._inputs[source].received += count
+            counts = self._inputs[source]
+            counts.received += count
+            counts.last_received = time.monotonic()
+            for _ in range(count):
+                self._arrivals[source].add(age)
 
     def dropped(self, source: str, reason: str, text: str = "", count: int = 1) -> bool:
         """Messages are not used; whether that is due to be logged."""
@@ -104,14 +133,19 @@ class Statistics:
             counts.last_drop[reason] = now
             if reason in HARMLESS:
                 return False
-            counts.last_error = text or REASONS[reason]
+            counts.last_error = counts.errors[reason] = text or REASONS[reason]
             due = now - self._logged.get((source, reason), -math.inf) >= LOG_PERIOD
             if due:
                 self._logged[source, reason] = now
             return due
 
     def fused(
-        self, source: str, points: int, evicted: int, stamp: int, stage_ms: dict[str, float]
+        self,
+        source: str,
+        points: int,
+        insertion: Insertion,
+        stamp: int,
+        stage_ms: dict[str, float],
     ) -> None:
         """A frame is in the map."""
         with self._lock:
@@ -119,7 +153,10 @@ class Statistics:
             counts.fused += 1
             counts.last_fused = time.monotonic()
             self._points = points
-            self._evicted += evicted
+            self._evicted += insertion.evicted
+            self._cleared += insertion.cleared
+            if insertion.evicted:
+                self._last_evicted = time.monotonic()
             self._stamp = max(self._stamp, stamp)
             self._intake_ms = stage_ms
 
@@ -134,9 +171,15 @@ class Statistics:
                 self._logged[source, "clipped"] = now
             return due
 
-    def inferred(self, voxels: int, latency_ms: float, stage_ms: dict[str, float]) -> None:
-        """A prediction was published."""
+    def inferred(
+        self, voxels: int, latency_ms: float, stage_ms: dict[str, float], deadline: float = 0.0
+    ) -> None:
+        """A prediction was published; late ``deadline`` seconds after the stamp; 0: never."""
         with self._lock:
+            self._latencies.add(latency_ms)
+            if deadline and not latency_ms <= 1e3 * deadline:
+                self._late += 1
+                self._last_late = time.monotonic()
             self._inferences += 1
             self._voxels = voxels
             self._latency_ms = latency_ms
@@ -192,23 +235,25 @@ class Statistics:
         with self._lock:
             return Report(
                 inputs={
-                    name: InputCounts(
-                        counts.received,
-                        counts.fused,
-                        Counter(counts.drops),
-                        counts.last_fused,
-                        dict(counts.last_drop),
-                        counts.last_error,
-                        counts.clipped,
-                        counts.last_clipped,
+                    name: replace(
+                        counts,
+                        ages=self._arrivals[name].window(),
+                        drops=Counter(counts.drops),
+                        last_drop=dict(counts.last_drop),
+                        errors=dict(counts.errors),
                     )
                     for name, counts in self._inputs.items()
                 },
                 stage_ms={**self._intake_ms, **self._inference_ms, **self._object_ms},
                 latency_ms=self._latency_ms,
+                latencies=self._latencies.window(),
+                late=self._late,
+                last_late=self._last_late,
                 points=self._points,
                 voxels=self._voxels,
                 evicted=self._evicted,
+                last_evicted=self._last_evicted,
+                cleared=self._cleared,
                 inferences=self._inferences,
                 failures=self._failures,
                 last_failure=self._last_failure,
@@ -223,5 +268,6 @@ class Statistics:
                 last_withheld=self._last_withheld,
                 withholding=self._withholding,
                 stamp=self._stamp,
+                started=self._started,
                 time=time.monotonic(),
             )

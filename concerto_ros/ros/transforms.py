@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from functools import partial
+from typing import Any, Protocol
 
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
@@ -17,6 +18,7 @@ from concerto_ros.cloud.transform_tree import (
     transform_of,
 )
 from concerto_ros.reading import IDENTITY, Lookup, is_identity
+from concerto_ros.ros.qos import OVERRIDABLE
 
 try:
     import tf2_ros
@@ -41,27 +43,49 @@ def listen(node: Node) -> Transforms:
     return OwnTransforms(node) if tf2_ros is None else Tf2Transforms(node)
 
 
-class OwnTransforms:
-    """Fills a :class:`TransformTree` from the topics."""
+class _Listener:
+    """Subscriptions of both topics; what they bring goes to :meth:`_insert`."""
 
     def __init__(self, node: Node):
         from tf2_msgs.msg import TFMessage
 
         self._node = node
-        self._tree = TransformTree(cache_seconds=CACHE_SECONDS)
         self._log = node.get_logger()
         reliable = {"history": HistoryPolicy.KEEP_LAST, "reliability": ReliabilityPolicy.RELIABLE}
+        latched = {"durability": DurabilityPolicy.TRANSIENT_LOCAL}
         self._subscriptions = [
             node.create_subscription(
-                TFMessage, "/tf", self._on_moving, QoSProfile(depth=100, **reliable)
-            ),
-            node.create_subscription(
                 TFMessage,
-                "/tf_static",
-                self._on_static,
-                QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL, **reliable),
-            ),
+                topic,
+                partial(self._on_message, static=bool(more)),
+                QoSProfile(depth=100, **reliable, **more),
+                qos_overriding_options=OVERRIDABLE,
+            )
+            for topic, more in (("/tf", {}), ("/tf_static", latched))
         ]
+
+    def close(self) -> None:
+        for subscription in self._subscriptions:
+            self._node.destroy_subscription(subscription)
+        self._subscriptions.clear()
+
+    def _on_message(self, message: Any, static: bool) -> None:
+        for transform in message.transforms:
+            try:
+                self._insert(transform, static)
+            except ValueError as error:
+                self._log.warning(f"transform ignored: {error}", throttle_duration_sec=10.0)
+
+    def _insert(self, transform: Any, static: bool) -> None:
+        raise NotImplementedError
+
+
+class OwnTransforms(_Listener):
+    """Fills a :class:`TransformTree` from the topics."""
+
+    def __init__(self, node: Node):
+        self._tree = TransformTree(cache_seconds=CACHE_SECONDS)
+        super().__init__(node)
 
     def lookup(self, target: str, source: str, stamp: int) -> Transform:
         if is_identity(target, source, stamp):
@@ -71,31 +95,16 @@ class OwnTransforms:
     def clear(self) -> None:
         self._tree.clear()
 
-    def close(self) -> None:
-        for subscription in self._subscriptions:
-            self._node.destroy_subscription(subscription)
-        self._subscriptions.clear()
-
-    def _on_moving(self, message) -> None:
-        self._insert(message, static=False)
-
-    def _on_static(self, message) -> None:
-        self._insert(message, static=True)
-
-    def _insert(self, message, static: bool) -> None:
-        for transform in message.transforms:
-            try:
-                self._tree.insert(transform, static=static)
-            except ValueError as error:
-                self._log.warning(f"transform ignored: {error}", throttle_duration_sec=10.0)
+    def _insert(self, transform: Any, static: bool) -> None:
+        self._tree.insert(transform, static=static)
 
 
-class Tf2Transforms:
-    """Asks a ``tf2_ros`` buffer."""
+class Tf2Transforms(_Listener):
+    """Asks a ``tf2_ros`` buffer. Its own listener would not let QoS be overridden."""
 
     def __init__(self, node: Node):
         self._buffer = tf2_ros.Buffer()
-        self._listener = tf2_ros.TransformListener(self._buffer, node)
+        super().__init__(node)
 
     def lookup(self, target: str, source: str, stamp: int) -> Transform:
         if is_identity(target, source, stamp):
@@ -111,5 +120,9 @@ class Tf2Transforms:
     def clear(self) -> None:
         self._buffer.clear()
 
-    def close(self) -> None:
-        self._listener.unregister()
+    def _insert(self, transform: Any, static: bool) -> None:
+        put = self._buffer.set_transform_static if static else self._buffer.set_transform
+        try:
+            put(transform, "")
+        except tf2_ros.TransformException as error:
+            raise ValueError(str(error)) from None
