@@ -143,6 +143,7 @@ def train(
         model,
         data,
         RoomCollate(convention(), GRID_SIZE),
+        finish=RoomCollate(convention(), GRID_SIZE, large=True),
         num_classes=len(data.classes),
         steps=steps,
         batch_size=BATCH_SIZE,

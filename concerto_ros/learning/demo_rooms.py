@@ -29,10 +29,13 @@ TRAINING_SEEDS = range(10_000, 10_282)
 VALIDATION_SEEDS = range(9_000, 9_008)
 TEST_SEEDS = range(0, 40)
 
-#: Scans are cut to this many voxels on average and no fewer than the smallest, drawn anew each
-#: time: more rooms are seen in the same time, as next to a piece of wall there is little new to
-#: learn from more wall.
-MEAN_CUT, SMALLEST_CUT = 2_700, 1_000
+#: First, batches are two cuts that have so many voxels together, the smaller no fewer than the
+#: smallest: more rooms are seen in the same time, as next to a piece of wall there is little new
+#: to learn from more wall.
+TWO_CUTS, SMALLEST_CUT = 5_400, 1_000
+#: In the end they are one of so many. A model that has seen small cuts alone labels whole scans
+#: worse than cuts of them (compare Touvron et al., NeurIPS 2019, on the size of pictures).
+ONE_CUT = 7_000
 #: How often the middle of a cut is a point of a class drawn among those of the scan: else floor
 #: and walls would be nearly all there is.
 CUT_BY_CLASS = 0.7
@@ -124,30 +127,28 @@ def _one_thread() -> None:
 class RoomCollate:
     """Grid-samples scans; for training, where there is a generator, cuts and changes them.
 
-    Batches of equally many scans then have about equally many voxels, so that processes that
-    learn from one each need not wait for each other.
+    Batches then have about equally many voxels, so that processes that learn from one each need
+    not wait for each other: two cuts of ``TWO_CUTS`` together, or with ``large`` one of
+    ``ONE_CUT``, of the first scan.
     """
 
     convention: Convention
     voxel_size: float
+    large: bool = False
 
     def __call__(self, scans: Sequence[Scan], generator: np.random.Generator | None) -> Batch:
         if generator is not None:
-            sizes = _sizes(len(scans), generator)
+            sizes = (ONE_CUT,) if self.large else _two_sizes(generator)
             scans = [
                 vary(cut(scan, size, self.voxel_size, generator), generator)
-                for scan, size in zip(scans, sizes, strict=True)
+                for scan, size in zip(scans, sizes, strict=False)
             ]
         return make_batch(scans, self.convention, self.voxel_size)
 
 
-def _sizes(count: int, rng: np.random.Generator) -> list[int]:
-    """How many voxels to cut each of ``count`` scans to: in pairs, a small and a large one."""
-    sizes = []
-    while len(sizes) < count:
-        size = int(np.exp(rng.uniform(np.log(SMALLEST_CUT), np.log(MEAN_CUT))))
-        sizes += [size, 2 * MEAN_CUT - size]
-    return sizes[:count]
+def _two_sizes(rng: np.random.Generator) -> tuple[int, int]:
+    size = int(np.exp(rng.uniform(np.log(SMALLEST_CUT), np.log(TWO_CUTS // 2))))
+    return size, TWO_CUTS - size
 
 
 def cut(scan: Scan, size: int, voxel_size: float, rng: np.random.Generator) -> Scan:

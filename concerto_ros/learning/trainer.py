@@ -66,6 +66,8 @@ class Trainer:
         steps: int,
         batch_size: int = 2,
         accumulate: int = 1,
+        finish: Collate | None = None,
+        finish_from: float = 0.6,
         schedule: Schedule | None = None,
         slow: Callable[[str], float] | None = None,
         orthogonal: Callable[[str, nn.Parameter], bool] | None = None,
@@ -84,6 +86,7 @@ class Trainer:
     ):
         """Set up a run of ``steps`` steps of ``accumulate`` batches of ``batch_size`` items.
 
+        finish: takes the place of ``collate`` once the share ``finish_from`` of the run is done.
         slow: factor of the learning rate by parameter name, 1 where None. orthogonal: by name and
         value, the parameters that take steps of Muon instead of AdamW's. class_weights (K,) and
         lovasz: see :func:`~concerto_ros.learning.losses.segmentation_loss`. validation: items
@@ -109,6 +112,7 @@ class Trainer:
             raise ValueError(f"minutes is {minutes}, wanted more than 0")
         self.model = model.to(device)
         self.data, self.collate = data, collate
+        self.finish, self.finish_from = finish or collate, finish_from
         self.num_classes = num_classes
         self.steps, self.batch_size, self.accumulate = steps, batch_size, accumulate
         self.schedule = schedule or Schedule()
@@ -287,7 +291,8 @@ class Trainer:
     def _learn_from(self, ordinal: int) -> torch.Tensor:
         """Add the gradients of one batch to the parameters; its share of the step's loss."""
         generator = np.random.default_rng((self.seed, 1, ordinal))
-        batch = self.collate(self._items(ordinal), generator).to(self.device)
+        collate = self.collate if self._progress() < self.finish_from else self.finish
+        batch = collate(self._items(ordinal), generator).to(self.device)
         cuda = [self.device] if self.device.type == "cuda" else []
         with torch.random.fork_rng(cuda):  # dropout draws from the process's own generator
             torch.manual_seed(int(generator.integers(2**63)))
