@@ -44,6 +44,7 @@ class CloudInput:
     max_age: float = most_age()
 
 
+
 @dataclass(frozen=True)
 class CameraInput:
     """An RGB-D camera. A topic that ends in /compressed or /compressedDepth is read as such."""
@@ -65,6 +66,7 @@ class CameraInput:
     min_rate: float = least_rate()
     max_rate: float = most_rate()
     max_age: float = most_age()
+
 
 
 @dataclass(frozen=True)

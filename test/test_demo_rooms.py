@@ -4,12 +4,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from concerto_ros.cloud.model_input import convention_for
 from concerto_ros.labels import UNLABELLED, LabelSet
 from concerto_ros.learning.demo_rooms import (
+    ONE_CUT,
     TEST_SEEDS,
     TRAINING_SEEDS,
     VALIDATION_SEEDS,
@@ -107,6 +110,12 @@ def test_batches_are_changed_for_training_alone_and_are_about_equally_large(room
     sizes = [len(collate(scans, np.random.default_rng(seed))) for seed in range(12)]
     assert len(set(sizes)) > 1 and max(sizes) < len(plain)
     assert np.median(sizes) > 0.6 * max(sizes)
+    large = replace(collate, large=True)
+    scans = sorted(rooms, key=len, reverse=True)
+    sizes = [len(large(scans, np.random.default_rng(seed))) for seed in range(12)]
+    assert max(sizes) < 1.3 * ONE_CUT and np.median(sizes) > 0.6 * max(sizes)
+    one = large(scans[:1], np.random.default_rng(3))  # the second scan is left out
+    assert np.array_equal(one.labels, large(scans, np.random.default_rng(3)).labels)
 
 
 def test_colour_and_normals_are_dropped_now_and_then(rooms):

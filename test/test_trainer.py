@@ -138,6 +138,23 @@ def test_it_ends_when_its_time_is_over():
     assert 0 < outcome.steps < 10**6 and "minutes are over" in outcome.stopped
 
 
+def test_another_collate_finishes_the_run():
+    asked = []
+
+    def collates(name):
+        def collate(items, generator):
+            asked.append((name, generator is None))
+            return COLLATE(items, generator)
+
+        return collate
+
+    options = {"validation": SCANS[:1], "validate_every": 5, "finish_from": 0.6}
+    trainer = trainer_of(small_model(), steps=5, finish=collates("last"), **options)
+    trainer.collate = collates("first")
+    trainer.run()
+    assert asked == [("first", False)] * 3 + [("last", False)] * 2 + [("first", True)]
+
+
 def test_every_scan_is_seen_once_in_an_epoch():
     trainer = Trainer(
         small_model(), list(range(7)), COLLATE, num_classes=3, steps=1, batch_size=3
