@@ -5,16 +5,16 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from concerto_ros.cloud.grid_sampling import LATTICE_LIMIT, pack
 from concerto_ros.cloud.snapshot import Snapshot
+from concerto_ros.files_below import file_below
 from concerto_ros.prediction import Prediction
 from concerto_ros.ptv3.tensor_file import LONGEST_HEADER, read_tensors, write_tensors
 from concerto_ros.whole_file import replacing
@@ -105,20 +105,10 @@ def map_path(directory: str, name: str) -> Path:
 
     Raises MapFileError for a name that leads elsewhere, by links as well, or is none of a map.
     """
-    if not directory:
-        raise MapFileError("map_directory: got '', wanted the directory of maps")
-    parts = PurePosixPath(name).parts
-    plain = all(re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_. -]*", part) for part in parts)
-    if not parts or not plain or not name.endswith(SUFFIX):
-        raise MapFileError(
-            f"path: got {name!r}, wanted a relative one of letters, digits, spaces, '.', '_' and"
-            f" '-' that ends in {SUFFIX}"
-        )
-    root = Path(directory).resolve()
-    path = root / name
-    if not path.resolve().is_relative_to(root):
-        raise MapFileError(f"path: got {name!r}, which leads out of map_directory by a link")
-    return path
+    try:
+        return file_below(directory, name, "map_directory", SUFFIX)
+    except ValueError as error:
+        raise MapFileError(str(error)) from error
 
 
 def write_map(path: Path, stored: StoredMap) -> None:

@@ -45,6 +45,7 @@ from concerto_ros.ptv3.graphs import GraphedFeatures
 from concerto_ros.ptv3.precision import automatic_precision
 from concerto_ros.settings import Settings, SettingsError
 from concerto_ros.stopwatch import Stopwatch
+from concerto_ros.teaching import TaughtClasses
 
 #: What :meth:`SemanticPipeline.infer` can be asked for, beside a question about features.
 OUTPUTS = ("labels", "pca")
@@ -60,6 +61,7 @@ class SemanticPipeline:
     ):
         self.settings = settings.with_preset().with_voxel_size(encoder.grid_size)
         self.encoder = encoder
+        self.taught = TaughtClasses(head, labels)
         self._labeller = Labeller(head, labels, encoder, settings.fusion.seconds)
         weights = next(encoder.parameters())
         self.device, self.dtype = weights.device, weights.dtype
@@ -118,10 +120,11 @@ class SemanticPipeline:
         """The classes, in label order."""
         return self._labeller.labels
 
-    def use_head(self, head: LinearHead, labels: LabelSet) -> None:
-        """Label by ``head``, whose classes are ``labels``, from the next prediction on."""
+    def use(self, taught: TaughtClasses) -> None:
+        """Label by what was ``taught`` from the next prediction on; the fusion begins anew."""
+        self.taught = taught
         seconds = self.settings.fusion.seconds
-        self._labeller = Labeller(head, labels, self.encoder, seconds)
+        self._labeller = Labeller(taught.head, taught.labels, self.encoder, seconds)
         self._labeller.to(self.device, self.dtype)  # which may have changed meanwhile
 
     @property

@@ -46,7 +46,7 @@ class Prediction:
     features: torch.Tensor | None = None
 
     def at(self, points: np.ndarray, rows: np.ndarray) -> Prediction:
-        """The same for ``points`` (N, 3), of which ``rows`` (N,) says whose answer each gets.
+        """Labels and colours for ``points`` (N, 3); ``rows`` (N,) says whose answer each gets.
 
         Points with a row of -1 are unlabelled.
         """
@@ -58,6 +58,8 @@ class Prediction:
             confidence=np.where(unseen, 0, self.confidence[rows]).astype(np.float32),
             entropy=np.where(unseen, 1, self.entropy[rows]).astype(np.float32),
             pca_rgb=np.where(unseen[:, None], 0, self.pca_rgb[rows]).astype(np.uint8),
+            similarity=None,
+            features=None,
         )
 
     def where(self, keep: np.ndarray) -> Prediction:
@@ -69,4 +71,6 @@ class Prediction:
             confidence=self.confidence[keep],
             entropy=self.entropy[keep],
             pca_rgb=self.pca_rgb[keep],
+            similarity=None if self.similarity is None else self.similarity[keep],
+            features=None,
         )

@@ -21,6 +21,7 @@ from concerto_ros.diagnostic_settings import DiagnosticSettings, least_rate, mos
 from concerto_ros.object_settings import ObjectSettings
 from concerto_ros.output_settings import FilterSettings, FusionSettings, LabelSettings
 from concerto_ros.setting import Setting, SettingsError, setting
+from concerto_ros.teach_settings import SimilaritySettings, TeachSettings
 
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 
@@ -212,6 +213,11 @@ class Settings:
         (), "names of the clouds under ~/filtered, each with the classes it holds; [''] means none"
     )
 
+    # Clicks
+    similarity: SimilaritySettings = field(default_factory=SimilaritySettings)
+    teach: TeachSettings = field(default_factory=TeachSettings)
+    head_directory: str = setting("", "where ~/save_head keeps heads; empty: it is refused")
+
     # Objects
     objects: ObjectSettings = field(default_factory=ObjectSettings)
 
@@ -300,6 +306,8 @@ GROUPS: dict[str, type] = {
     "fusion": FusionSettings,
     "labels": LabelSettings,
     "objects": ObjectSettings,
+    "similarity": SimilaritySettings,
+    "teach": TeachSettings,
 }
 
 _ABOUT: dict[str, Setting] = {}

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -18,6 +19,9 @@ from concerto_ros.labels import LabelSet
 #: What is this near to a region, metres, is neither an example nor a counterexample: things go on
 #: beyond what was pointed at.
 MARGIN = 0.2
+
+
+NO_HEAD = "there is no head that could learn: set the parameter head"
 
 
 class TeachingError(ValueError):
@@ -105,17 +109,23 @@ class TaughtClasses:
 
     Attributes
     ----------
-    head: with all that was taught; its ``labels`` name the classes.
-    labels: the same label set.
+    head: with all that was taught; None: there is none that could learn.
+    labels: its classes.
     names: of the classes that were taught, in that order.
+    newest_examples: voxels that the newest lesson was learned from.
     """
 
     def __init__(
-        self, base: LinearHead, labels: LabelSet, lessons: Mapping[str, Examples] | None = None
+        self,
+        base: LinearHead | None,
+        labels: LabelSet,
+        lessons: Mapping[str, Examples] | None = None,
+        newest_examples: int = 0,
     ):
         self._base, self._base_labels = base, labels
         self._lessons = dict(lessons or {})
         self.names = tuple(self._lessons)
+        self.newest_examples = newest_examples
         self.head, self.labels = base, labels
         if self._lessons:
             self.labels = _extended(labels, self.names)
@@ -123,10 +133,23 @@ class TaughtClasses:
             self.head = taught_head(
                 base, {numbers[name]: examples for name, examples in self._lessons.items()}
             )
-            self.head.labels = self.labels
+
+    def named_head(self) -> LinearHead:
+        """The head, knowing its classes, for a file; TeachingError where there is none."""
+        if self.head is None:
+            raise TeachingError(NO_HEAD)
+        head = copy.copy(self.head)
+        head.labels = self.labels
+        return head
+
+    def label_of(self, name: str) -> int:
+        """The label of the class ``name``."""
+        return [entry.name for entry in self.labels.classes].index(name)
 
     def check_name(self, name: str) -> None:
-        """ValueError for a name that no class can have, and for one class too many."""
+        """ValueError for a name that no class can have, one class too many, and no head at all."""
+        if self._base is None:
+            raise TeachingError(NO_HEAD)
         if name not in (entry.name for entry in self.labels.classes):
             self.labels.with_class(name)
 
@@ -134,9 +157,10 @@ class TaughtClasses:
         """With more examples of the class ``name``, which is new or refined by them."""
         self.check_name(name)
         known = self._lessons.get(name)
-        examples = examples if known is None else known.joined(examples)
-        lessons = self._lessons | {name: examples.thinned()}
-        return TaughtClasses(self._base, self._base_labels, lessons)
+        together = examples if known is None else known.joined(examples)
+        lessons = self._lessons | {name: together.thinned()}
+        count = len(examples.showing)
+        return TaughtClasses(self._base, self._base_labels, lessons, count)
 
     def without(self, name: str) -> TaughtClasses:
         """With everything forgotten that was taught of ``name``.
@@ -147,7 +171,8 @@ class TaughtClasses:
         if name not in self._lessons:
             known = ", ".join(self.names) or "none"
             raise TeachingError(
-                f"class {name!r} was not taught since the head was loaded: {known}"
+                f"class_name: got {name!r}, wanted one that was taught since the head was loaded:"
+                f" {known}"
             )
         lessons = {key: value for key, value in self._lessons.items() if key != name}
         return TaughtClasses(self._base, self._base_labels, lessons)

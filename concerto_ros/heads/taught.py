@@ -6,8 +6,9 @@ A head gives scores ``s_k = w_k x + b_k`` and softmax probabilities. With the ro
 held fixed, the probability of one more class is the logistic function of
 ``w x + b - logsumexp(s)``: the most likely new row is a logistic regression with a known offset,
 convex, and solved in a second. It is ridge-penalised, as a few examples say little about hundreds
-of channels. What the other classes score does not change: a point either keeps its label or takes
-the taught one.
+of channels: the row stays near to what it began as, a copy of what the examples were called
+before. What the other classes score does not change: a point either keeps its label or takes the
+taught one.
 """
 
 from __future__ import annotations
@@ -58,18 +59,28 @@ def taught_head(base: LinearHead, lessons: Mapping[int, Examples]) -> LinearHead
     if any(not 0 <= label < count for label in lessons):
         raise ValueError(f"labels are {sorted(lessons)}, wanted 0 to {count - 1} without a gap")
     weight = torch.zeros(count, base.in_channels)
-    bias = torch.full((count,), -torch.inf)
+    bias = torch.zeros(count)
     weight[:first] = base.seg_head.weight.detach().float().cpu()
     bias[:first] = base.seg_head.bias.detach().float().cpu()
-    start_weight, start_bias = weight.clone(), bias.clone()
     lessons = {label: examples.thinned() for label, examples in lessons.items()}
+    for label, own in list(lessons.items()):
+        if label >= first:  # begins as what its examples are called without it
+            called = own.showing @ weight[:first].T + bias[:first]
+            share = called.softmax(dim=1).mean(dim=0)
+            weight[label], bias[label] = share @ weight[:first], share @ bias[:first]
+        else:  # what has this name already is no counterexample
+            others = (own.other @ weight[:first].T + bias[:first]).argmax(dim=1) != label
+            lessons[label] = Examples(own.showing, own.other[others])
+    begun = {label: (weight[label].clone(), bias[label].clone()) for label in lessons}
     for _ in range(1 if len(lessons) == 1 else _ROUNDS):
         for label, own in lessons.items():
             against = [own.other, *(e.showing for key, e in lessons.items() if key != label)]
             rivals = [row for row in range(count) if row != label]
-            start = (start_weight[label], start_bias[label].nan_to_num(0.0, 0.0, 0.0))
             weight[label], bias[label] = _fitted_row(
-                Examples(own.showing, torch.cat(against)), weight[rivals], bias[rivals], start
+                Examples(own.showing, torch.cat(against)),
+                weight[rivals],
+                bias[rivals],
+                begun[label],
             )
     head = LinearHead(base.in_channels, count, name=base.name, trained=base.trained)
     head.load_state_dict({"seg_head.weight": weight, "seg_head.bias": bias})

@@ -74,6 +74,10 @@ class ObjectFinder:
         self._namer = namer
         self._tracker = Tracker(memory_seconds)
 
+    def use(self, labels: LabelSet, roles: ClassRoles) -> None:
+        """Take the labels of later clouds for those of ``labels``."""
+        self._labels, self._roles = labels, roles
+
     def find(self, cloud: LabelledCloud, min_voxels: int, *, embeddings: bool = False) -> Findings:
         """The objects of ``cloud``, of at least ``min_voxels`` voxels each."""
         watch = Stopwatch()

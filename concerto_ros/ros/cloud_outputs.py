@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The clouds that come out: labels, feature colours, and what planners asked for."""
+"""The clouds that come out: labels, feature colours, likeness, and what planners asked for."""
 
 from __future__ import annotations
 
@@ -16,9 +16,11 @@ from sensor_msgs.msg import PointCloud2
 from concerto_ros.class_filter import ClassFilter
 from concerto_ros.cloud.frame import InputError, Reading
 from concerto_ros.cloud.transform_tree import TransformUnavailable
+from concerto_ros.labels import LabelSet
+from concerto_ros.output_settings import FilterSettings
 from concerto_ros.prediction import Prediction
 from concerto_ros.ros.inference import Labelled
-from concerto_ros.ros.outputs import header, labels_message, pca_message
+from concerto_ros.ros.outputs import header, labels_message, pca_message, similarity_message
 from concerto_ros.ros.transforms import Transforms
 from concerto_ros.settings import Settings
 
@@ -27,24 +29,29 @@ Withheld = Callable[[str, str], None]
 
 
 class CloudOutputs:
-    """Publishers of ``~/labels``, ``~/pca`` and ``~/filtered/<name>`` for each of ``filters``."""
+    """Publishers of ``~/labels``, ``~/pca``, ``~/similarity`` and ``~/filtered/<name>``.
+
+    Colours and filters follow the classes of each prediction, which grow where one is taught.
+    Raises SettingsError for a filter of classes that are not in ``labels``.
+    """
 
     def __init__(
         self,
         node: LifecycleNode,
         qos: QoSProfile,
-        palette: np.ndarray,
-        filters: Sequence[ClassFilter],
+        labels: LabelSet,
+        filters: Sequence[FilterSettings],
         transforms: Transforms,
         **options: Any,
     ):
         self._node = node
-        self._palette = palette
-        self._filters = {f"filtered/{entry.name}": entry for entry in filters}
+        self._settings = tuple(filters)
+        self._likeness = False
+        self._use(labels)
         self._transforms = transforms
         self._publishers = {
             topic: node.create_lifecycle_publisher(PointCloud2, f"~/{topic}", qos, **options)
-            for topic in ("labels", "pca", *self._filters)
+            for topic in ("labels", "pca", "similarity", *self._filters)
         }
 
     def listened(self) -> list[str]:
@@ -60,6 +67,8 @@ class CloudOutputs:
     ) -> None:
         """Send the topics in ``wanted``; the map is in the fixed frame."""
         prediction, frame = labelled.prediction, settings.fixed_frame
+        if prediction.classes is not self._classes:
+            self._use(LabelSet("", "", prediction.classes))
         head, layout = header(frame, prediction.stamp), settings.labels.layout
         if "labels" in wanted and settings.labels.points == "voxels":
             self._send("labels", labels_message(prediction, self._palette, head, layout))
@@ -67,6 +76,12 @@ class CloudOutputs:
             self._send("labels", self._labels_of(labelled.reading, labelled, layout))
         if "pca" in wanted:
             self._send("pca", pca_message(prediction, head))
+        if prediction.similarity is not None:
+            self._send("similarity", similarity_message(prediction, head))
+        elif self._likeness:  # what is shown would stay on the screen
+            nothing = replace(prediction, similarity=np.zeros(len(prediction.points), np.float32))
+            self._send("similarity", similarity_message(nothing.where(slice(0)), head))
+        self._likeness = prediction.similarity is not None
         for topic, chosen in self._filters.items():
             if topic in wanted:
                 try:
@@ -75,6 +90,12 @@ class CloudOutputs:
                     withheld(topic, str(error))
                 else:
                     self._send(topic, message)
+
+    def _use(self, labels: LabelSet) -> None:
+        self._classes, self._palette = labels.classes, labels.palette
+        self._filters = {
+            f"filtered/{entry.name}": ClassFilter.of(entry, labels) for entry in self._settings
+        }
 
     def _labels_of(self, reading: Reading, labelled: Labelled, layout: str) -> PointCloud2:
         """The message's own points, each with the label of its voxel."""

@@ -10,14 +10,17 @@ from collections.abc import Callable, Collection
 from concurrent.futures import Future
 from dataclasses import dataclass
 
+import numpy as np
+import torch
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
 from concerto_ros.cloud.frame import Reading
 from concerto_ros.cloud.snapshot import Snapshot
+from concerto_ros.heads.similarity import Question
 from concerto_ros.memory import release_unused_memory
 from concerto_ros.pipeline import Prediction, SemanticPipeline
 from concerto_ros.ros.statistics import Statistics
-from concerto_ros.ros.worker import Requests, Worker
+from concerto_ros.ros.worker import Worker
 from concerto_ros.settings import Settings
 from concerto_ros.stopwatch import Stopwatch
 
@@ -40,11 +43,25 @@ class Labelled:
     reading: Reading | None
 
 
+#: Which rows of a map somebody wants the features of; raises where it has none such.
+Choice = Callable[[Snapshot], np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class Examined:
+    """A map with its labels and the features (n, C) of some of its voxels, ``rows`` (n,)."""
+
+    labelled: Labelled
+    rows: np.ndarray
+    features: torch.Tensor
+
+
 class Inference(Worker):
     """Turns the newest map into a prediction, at most ``rate`` times a second.
 
     ``wanted`` names the outputs that somebody listens to; nothing runs while there are none, or
     while they are not ``due``.
+    ``like`` gives the feature that those of a map with this stamp are to be compared with, if any.
     ``newest`` gives the newest message in the map, as far as somebody wants it back.
     ``publish`` gets each map with its labels, the outputs they were made for and the stopwatch of
     the stages.
@@ -57,6 +74,7 @@ class Inference(Worker):
         statistics: Statistics,
         wanted: Callable[[], Collection[str]],
         due: Callable[[Collection[str]], bool],
+        like: Callable[[int], torch.Tensor | None],
         newest: Callable[[], Reading | None],
         publish: Callable[[Labelled, Collection[str], Stopwatch], None],
         logger: RcutilsLogger,
@@ -67,10 +85,10 @@ class Inference(Worker):
         self._statistics = statistics
         self._wanted = wanted
         self._due = due
+        self._like = like
         self._newest = newest
         self._publish = publish
         self._log = logger
-        self._requests = Requests()
 
     def notify(self) -> None:
         """Tell of a new frame in the map."""
@@ -83,13 +101,14 @@ class Inference(Worker):
         """
         return self._requests.new()
 
-    def _run(self) -> None:
-        try:
-            self._work()
-        finally:
-            self._requests.close()
+    def examined(self, choose: Choice) -> Future:
+        """The next map with features of the rows that ``choose`` takes, an :class:`Examined`.
 
-    def _work(self) -> None:
+        None where there is no map; an exception where ``choose`` or labelling raises one.
+        """
+        return self._requests.new(choose)
+
+    def _run(self) -> None:
         answered: frozenset[str] = frozenset()
         released = time.monotonic()
         while not self._stop.is_set():
@@ -126,15 +145,19 @@ class Inference(Worker):
         watch = Stopwatch()
         requests = self._requests.take() if REQUEST in wanted else []
         answer: Labelled | Exception | None = None
+        chosen: list[np.ndarray | Exception | None] = [None] * len(requests)
         try:
             reading = self._newest()  # before the snapshot, which then holds its points
             with watch("snapshot"):
                 snapshot = self._pipeline.snapshot()
             if len(snapshot.points) == 0:
                 return False
-            # Everything but the colours is made of labels.
-            outputs = (wanted & {"pca"}) | ({"labels"} if wanted - {"pca"} else set())
-            prediction = self._pipeline.infer(snapshot, outputs)
+            chosen = [_chosen(choose, snapshot) for _, choose in requests]
+            # Everything but the colours and the likeness is made of labels.
+            featured = {"pca", "similarity"}
+            outputs = (wanted & {"pca"}) | ({"labels"} if wanted - featured else set())
+            like = self._like(snapshot.stamp) if "similarity" in wanted else None
+            prediction = self._pipeline.infer(snapshot, outputs, _question(like, chosen))
             if self._stop.is_set():
                 return False
             watch.milliseconds.update(prediction.stage_ms)
@@ -146,9 +169,42 @@ class Inference(Worker):
             if self._statistics.failed(text):
                 self._log.error(f"inference failed: {text}\n{traceback.format_exc()}")
         finally:
-            for request, _ in requests:
-                if isinstance(answer, Exception):
-                    request.set_exception(answer)
-                else:
-                    request.set_result(answer)
+            _answer([request for request, _ in requests], chosen, answer)
         return True
+
+
+def _chosen(choose: Choice | None, snapshot: Snapshot) -> np.ndarray | Exception | None:
+    """The rows that a call wants; what it raises is its own answer and nobody else's."""
+    if choose is None:
+        return None
+    try:
+        return choose(snapshot)
+    except Exception as error:
+        return error
+
+
+def _question(
+    like: torch.Tensor | None, chosen: Collection[np.ndarray | Exception | None]
+) -> Question:
+    rows = [rows for rows in chosen if isinstance(rows, np.ndarray)]
+    return Question(like, np.concatenate(rows) if rows else None)
+
+
+def _answer(
+    requests: Collection[Future],
+    chosen: Collection[np.ndarray | Exception | None],
+    answer: Labelled | Exception | None,
+) -> None:
+    """Give each call the map, with the features of its own rows where it chose any."""
+    begin = 0
+    for request, rows in zip(requests, chosen, strict=True):
+        error = next((one for one in (rows, answer) if isinstance(one, Exception)), None)
+        if error is not None:
+            request.set_exception(error)
+        elif rows is None or answer is None:
+            request.set_result(answer)
+        else:
+            features = answer.prediction.features[begin : begin + len(rows)]
+            request.set_result(Examined(answer, rows, features))
+        if isinstance(rows, np.ndarray):
+            begin += len(rows)

@@ -18,7 +18,6 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
-from concerto_ros.class_filter import ClassFilter
 from concerto_ros.memory import MemoryUse, release_unused_memory
 from concerto_ros.msg import PerceptionStatus
 from concerto_ros.objects.finder import Findings, ObjectFinder
@@ -26,6 +25,7 @@ from concerto_ros.objects.word_search import WordSearch
 from concerto_ros.pipeline import SemanticPipeline
 from concerto_ros.ros.answering import Running
 from concerto_ros.ros.class_outputs import ClassOutputs
+from concerto_ros.ros.clicks import Clicks
 from concerto_ros.ros.cloud_outputs import CloudOutputs
 from concerto_ros.ros.diagnostics import FAILED, Activity, diagnostics
 from concerto_ros.ros.inference import Inference, Labelled
@@ -39,6 +39,7 @@ from concerto_ros.ros.services import Services
 from concerto_ros.ros.sources import Source, open_sources
 from concerto_ros.ros.statistics import Statistics
 from concerto_ros.ros.status import Model, status_message
+from concerto_ros.ros.teach_services import TeachServices
 from concerto_ros.ros.transforms import Transforms, listen
 from concerto_ros.ros.transitions import answer_every_transition
 from concerto_ros.ros.transport import use_transport_profile
@@ -77,6 +78,7 @@ class PerceptionNode(LifecycleNode):
         self._word_search: WordSearch | None = None
         self._objects: ObjectStage | None = None
         self._object_outputs: ObjectOutputs | None = None
+        self._clicks: Clicks | None = None
         self._model: Model | None = None
         self._state = "unconfigured"
         self._cloud_outputs: CloudOutputs | None = None
@@ -90,6 +92,9 @@ class PerceptionNode(LifecycleNode):
             STATUS_PERIOD, self._on_timer, clock=Clock(clock_type=ClockType.STEADY_TIME)
         )
         self._perception_services = Services(self, self._running)
+        self._teach_services = TeachServices(
+            self, self._running, lambda: self._clicks, self._publish_classes
+        )
         self._jump_handle = self.get_clock().create_jump_callback(
             JumpThreshold(
                 min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=False
@@ -137,6 +142,7 @@ class PerceptionNode(LifecycleNode):
             self._statistics,
             self._wanted_outputs,
             self._due,
+            self._clicks.like,
             lambda: None if self._intake is None else self._intake.newest,
             self._publish,
             self.get_logger(),
@@ -190,7 +196,6 @@ class PerceptionNode(LifecycleNode):
             f" backend {self._model.backend}"
         )
         labels = self._pipeline.labels
-        filters = [ClassFilter.of(entry, labels) for entry in named["filters"]]
         self._finder, object_model, self._word_search = make_finder(
             self._pipeline, settings.objects
         )
@@ -198,8 +203,9 @@ class PerceptionNode(LifecycleNode):
         self._sources = open_sources(self, named["clouds"], named["cameras"], settings)
         overridable = {"qos_overriding_options": OVERRIDABLE}
         self._cloud_outputs = CloudOutputs(
-            self, CLOUD_QOS, labels.palette, filters, self._transforms, **overridable
+            self, CLOUD_QOS, labels, named["filters"], self._transforms, **overridable
         )
+        self._clicks = Clicks(self, self._running)
         self._class_outputs = ClassOutputs(self, LATCHED_QOS, **overridable)
         self._status_output = self.create_lifecycle_publisher(
             PerceptionStatus, "~/status", 10, **overridable
@@ -227,8 +233,9 @@ class PerceptionNode(LifecycleNode):
         for source in self._sources:
             for subscription in source.subscriptions:
                 self.destroy_subscription(subscription)
-        if self._transforms is not None:
-            self._transforms.close()
+        for listener in (self._transforms, self._clicks):
+            if listener is not None:
+                listener.close()
         if self._status_output is not None:
             self.destroy_lifecycle_publisher(self._status_output)
         for outputs in (self._class_outputs, self._cloud_outputs, self._object_outputs):
@@ -236,7 +243,7 @@ class PerceptionNode(LifecycleNode):
                 outputs.destroy()
         self._class_outputs = self._cloud_outputs = self._object_outputs = None
         self._status_output = None
-        self._finder = self._word_search = None
+        self._finder = self._word_search = self._clicks = None
         self._sources, self._transforms, self._pipeline = (), None, None
         self._statistics = self._model = None
         release_unused_memory()
@@ -270,6 +277,8 @@ class PerceptionNode(LifecycleNode):
         if not self.context.ok():  # interrupted: the publishers are gone before the threads
             return []
         wanted = self._cloud_outputs.listened()
+        if "similarity" in wanted and not self._clicks.following:
+            wanted.remove("similarity")
         if self._ros_parameters.settings.fusion.always:
             wanted.append("fusion")
         if self._ros_parameters.settings.objects.enabled or self._object_outputs.listened():

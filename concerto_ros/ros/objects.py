@@ -12,6 +12,7 @@ from collections.abc import Callable
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
 from concerto_ros.cloud.snapshot import Snapshot
+from concerto_ros.labels import LabelSet, SemanticClass
 from concerto_ros.objects.class_roles import ClassRoles
 from concerto_ros.objects.finder import Findings, ObjectFinder
 from concerto_ros.objects.instances import LabelledCloud
@@ -45,7 +46,8 @@ class ObjectStage(Worker):
         self._publish = publish
         self._log = logger
         self._lock = threading.Lock()
-        self._newest: LabelledCloud | None = None
+        self._newest: tuple[LabelledCloud, tuple[SemanticClass, ...]] | None = None
+        self._classes: tuple[SemanticClass, ...] | None = None
         self._findings: Findings | None = None
         self._next = 0.0
 
@@ -74,7 +76,7 @@ class ObjectStage(Worker):
             has_color=snapshot.has_color,
         )
         with self._lock:
-            self._newest = cloud
+            self._newest = (cloud, prediction.classes)
         self._wake.set()
 
     def _run(self) -> None:
@@ -84,15 +86,20 @@ class ObjectStage(Worker):
                 return
             start = time.monotonic()
             with self._lock:
-                cloud, self._newest = self._newest, None
+                newest, self._newest = self._newest, None
                 self._next = start + 1.0 / self._settings().rate
                 self._wake.clear()
-            self._find(cloud)
+            self._find(*newest)
             self._stop.wait(self._next - time.monotonic())
 
-    def _find(self, cloud: LabelledCloud) -> None:
+    def _find(self, cloud: LabelledCloud, classes: tuple[SemanticClass, ...]) -> None:
         settings = self._settings()
         try:
+            if classes is not self._classes:  # the first, and where one was taught or forgotten
+                labels = LabelSet("", "", classes)
+                roles = ClassRoles.of(labels, settings.classes, settings.supports)
+                self._finder.use(labels, roles)
+                self._classes = classes
             findings = self._finder.find(
                 cloud, settings.min_voxels, embeddings=settings.embeddings
             )

@@ -17,7 +17,9 @@ from concerto_ros.cloud.labelled_cloud import (
     pack_cloud,
     pack_colors,
     pack_prediction,
+    packed_rgb,
 )
+from concerto_ros.heads.similarity import heat_colors
 from concerto_ros.labels import LabelSet
 from concerto_ros.msg import SemanticClass, SemanticClasses
 from concerto_ros.pipeline import Prediction
@@ -42,6 +44,13 @@ def labels_message(
 def pca_message(prediction: Prediction, head: Header) -> PointCloud2:
     """``x y z rgb``."""
     return _point_cloud(head, pack_colors(prediction.points, prediction.pca_rgb))
+
+
+def similarity_message(prediction: Prediction, head: Header) -> PointCloud2:
+    """``x y z rgb intensity``: the cosine as intensity and as a colour."""
+    cosine = prediction.similarity
+    rgb = packed_rgb(heat_colors(cosine))
+    return _point_cloud(head, pack_cloud(prediction.points, rgb=rgb, intensity=cosine))
 
 
 def cloud_message(head: Header, points: np.ndarray, **columns: np.ndarray) -> PointCloud2:
