@@ -4,18 +4,25 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from concerto_ros.cloud.camera import Camera
 from concerto_ros.cloud.frame import Frame
 from concerto_ros.cloud.free_space import DepthView, ScanView
 from concerto_ros.cloud.grid_sampling import find_keys, voxel_keys
+from concerto_ros.cloud.labelled_cloud import pack_cloud
 from concerto_ros.cloud.nearest import NearestReadings
 from concerto_ros.cloud.voxel_map import VoxelMap
+from concerto_ros.reading import decode_cloud
+from concerto_ros.settings import CloudInput, Settings
 from concerto_ros.sim import SensorNoise
+from concerto_ros.stopwatch import Stopwatch
 
 SECOND = 1_000_000_000
 SIZE = 0.05
@@ -268,12 +275,43 @@ def test_empty_scans_and_readings_at_the_sensor_clear_nothing():
         assert voxels.insert(empty, pose[1]).cleared == 0
 
 
+@pytest.mark.parametrize(
+    ("frame_id", "robot_frame", "clears", "known"),
+    [
+        ("lidar", "", True, True),
+        ("lidar", "base_link", True, True),
+        ("lidar", "", False, False),
+        ("odom", "", True, False),
+        ("/odom", "", True, False),
+        ("base_link", "base_link", True, False),
+    ],
+)
+def test_a_cloud_has_to_be_in_the_frame_of_its_sensor(frame_id, robot_frame, clears, known):
+    packed = pack_cloud(np.float32([[1, 2, 3], [np.nan, 0, 0], [90, 0, 0]]))
+    stamp = SimpleNamespace(sec=1, nanosec=0)
+    message = SimpleNamespace(
+        header=SimpleNamespace(frame_id=frame_id, stamp=stamp),
+        height=1,
+        width=packed.width,
+        fields=[SimpleNamespace(**field._asdict(), count=1) for field in packed.fields],
+        is_bigendian=False,
+        point_step=packed.point_step,
+        row_step=packed.point_step * packed.width,
+        data=packed.data.tobytes(),
+    )
+    settings = Settings(robot_frame=robot_frame, min_range=0.5, max_range=8.0)
+    frame = decode_cloud(message, CloudInput("front", "/points", clears), settings, Stopwatch())
+    assert (frame.view is not None) == known and len(frame) == 1
+    if known:  # what is out of range is no point of the map, and is seen through to all the same
+        assert np.nanmax(frame.view.points) == 90 and frame.view.least == 0.5
+
+
 @given(
     shape=st.tuples(st.integers(1, 40), st.integers(1, 40)),
     seed=st.integers(0, 2**31),
     holes=st.booleans(),
 )
-@settings(max_examples=50, deadline=None)
+@hypothesis_settings(max_examples=50, deadline=None)
 def test_the_nearest_of_a_square_is_the_least_in_it(shape, seed, holes):
     random = np.random.default_rng(seed)
     image = random.random(shape).astype(np.float32)
