@@ -13,7 +13,7 @@ from rclpy.parameter import Parameter
 
 from concerto_ros import map_file
 from concerto_ros.settings import DEFAULTS
-from concerto_ros.srv import LoadMap, SaveMap
+from concerto_ros.srv import LoadMap, SaveHead, SaveMap
 
 FLOATS = sorted(name for name, default in DEFAULTS.items() if type(default) is float)
 NO_NUMBERS = (math.nan, math.inf, -math.inf)
@@ -79,31 +79,41 @@ def keeper(harness, tmp_path):
     maps = tmp_path / "maps"
     maps.mkdir()
     (maps / "out").symlink_to(tmp_path)
-    (maps / "link.safetensors").symlink_to(tmp_path / "secret.safetensors")
-    one = harness(**ONE_CLOUD, map_directory=str(maps))
+    for suffix in (".safetensors", ".pth"):
+        (maps / f"link{suffix}").symlink_to(tmp_path / f"secret{suffix}")
+    one = harness(**ONE_CLOUD, map_directory=str(maps), head_directory=str(maps))
     one.start()
     one.send_room(START)
     one.wait_for_fused(1)
     return one
 
 
-@pytest.mark.parametrize(("kind", "name"), [(SaveMap, "save_map"), (LoadMap, "load_map")])
-def test_hostile_paths_are_refused(keeper, tmp_path, kind, name, fault):
+@pytest.mark.parametrize(
+    ("kind", "name", "suffix"),
+    [
+        (SaveMap, "save_map", ".safetensors"),
+        (LoadMap, "load_map", ".safetensors"),
+        (SaveHead, "save_head", ".pth"),
+    ],
+)
+def test_hostile_paths_are_refused(keeper, tmp_path, kind, name, suffix, fault):
     client = keeper.robot.create_client(kind, f"/concerto/{name}")
     keeper.wait(client.service_is_ready, name)
     before = sorted(path.name for path in tmp_path.rglob("*"))
     for path in PATHS:
+        path = path.replace(".safetensors", suffix)
         future = client.call_async(kind.Request(path=path))
         keeper.wait(future.done, f"an answer to {path!r}")
         answer = future.result()
-        assert not answer.success and answer.message, path
+        assert not answer.success, path
+        assert "path: got" in answer.message or "File name too long" in answer.message, path
     assert sorted(path.name for path in tmp_path.rglob("*")) == before
     keeper.send_room(START + SECOND)
     keeper.wait_for_fused(2)
     fault(
         "hostile paths in a service call",
         cases=len(PATHS),
-        did="refused with the reason; nothing is read or written outside of map_directory",
+        did="refused with the reason; nothing is read or written outside of the directory for it",
         lost="nothing",
     )
 

@@ -15,6 +15,8 @@ import json
 import sys
 from pathlib import Path
 
+HEADINGS = ("fault", "cases tried", "what the node did", "lost")
+
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "reliability.md"
 
 
@@ -23,8 +25,10 @@ def main() -> int:
     text = options.page.read_text(encoding="utf-8")
     try:
         if options.faults is not None:
-            rows = fault_rows(json.loads(options.faults.read_text(encoding="utf-8")))
-            text = replaced(text, "faults", table(("fault", "cases", "node", "lost"), rows))
+            tests: dict[str, dict] = {}
+            for path in options.faults:
+                tests |= json.loads(path.read_text(encoding="utf-8"))["tests"]
+            text = replaced(text, "faults", table(HEADINGS, fault_rows(tests)))
         if options.soak is not None:
             soak = json.loads(options.soak.read_text(encoding="utf-8"))
             text = replaced(text, "soak", soak_table(soak))
@@ -36,12 +40,11 @@ def main() -> int:
     return 0
 
 
-def fault_rows(results: dict) -> list[tuple[str, str, str, str]]:
+def fault_rows(tests: dict[str, dict]) -> list[tuple[str, str, str, str]]:
     """One row for each fault, its cases added up over the tests that tried it.
 
     Raises ValueError where a test failed.
     """
-    tests = results["tests"]
     failed = [name for name, test in tests.items() if not test["passed"]]
     if failed:
         raise ValueError("not written, these tests failed:\n  " + "\n  ".join(failed))
@@ -84,7 +87,12 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--faults", type=Path, help="what `make nightly` wrote")
+    parser.add_argument(
+        "--faults",
+        type=Path,
+        nargs="+",
+        help="what `make nightly` wrote; of several, the last one with a test counts",
+    )
     parser.add_argument("--soak", type=Path, help="what `make soak` wrote")
     parser.add_argument("--page", type=Path, default=PAGE, help="the page to write into")
     return parser.parse_args()
