@@ -195,6 +195,20 @@ def test_a_grazing_floor_stays(height):
     assert floor[:, 0].max() > 3 and occupied(voxels, floor).mean() > 0.995
 
 
+def test_a_floor_between_the_rings_of_a_lidar_stays():
+    """Rings meet it metres apart, at other places with every step of the robot."""
+    random, voxels = np.random.default_rng(3), new_map(clear_after=1)
+    floor = []
+    for number in range(8):
+        pose = level([0.07 * number, 0, 0.6])
+        frame = scan_frame(pose, number * SECOND, noise=random)
+        voxels.insert(frame, pose[1])
+        low = frame.points[frame.points[:, 2] < 0.1]
+        floor.append(low[np.hypot(low[:, 0], low[:, 1]) < 5])
+    floor = np.concatenate(floor)
+    assert len(floor) > 1000 and occupied(voxels, floor).mean() > 0.995
+
+
 @SENSORS
 @pytest.mark.parametrize("what", ["holes", "nearer", "behind the sensor"])
 def test_what_is_not_seen_through_stays(see, what):

@@ -55,10 +55,10 @@ class View(Protocol):
     def moved(self, rotation: np.ndarray, translation: np.ndarray) -> View:
         """The same view in another frame: ``p -> rotation @ p + translation``."""
 
-    def sees_through(self, centres: np.ndarray, voxel_size: float) -> np.ndarray:
-        """(V,) bool: whether it shows that the voxels around ``centres`` (V, 3) are empty.
+    def sees_through(self, points: np.ndarray, voxel_size: float) -> np.ndarray:
+        """(V,) bool: whether it shows that voxels are empty now, whose mean ``points`` (V, 3) was.
 
-        ``centres`` and ``voxel_size`` are metres, in the frame the view was moved to.
+        ``points`` and ``voxel_size`` are metres, in the frame the view was moved to.
         """
 
 

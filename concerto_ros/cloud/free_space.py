@@ -69,9 +69,9 @@ class DepthView:
         """The same image in another frame: ``p -> rotation @ p + translation``."""
         return replace(self, **_chained(self, rotation, translation))
 
-    def sees_through(self, centres: np.ndarray, voxel_size: float) -> np.ndarray:
-        """(V,) bool: whether the image shows that voxels (V, 3), metres, are empty."""
-        x, y, z = _into_view(self, centres)
+    def sees_through(self, points: np.ndarray, voxel_size: float) -> np.ndarray:
+        """(V,) bool: see :class:`~concerto_ros.cloud.frame.View`."""
+        x, y, z = _into_view(self, points)
         column, row = self.camera.project(x, y, z)
         height, width = self.depth.shape
         with np.errstate(invalid="ignore"):
@@ -97,7 +97,7 @@ class DepthView:
             readings = NearestReadings(np.nan_to_num(self.depth, nan=hole))
             nearest = readings.within(row - half, column - half, 2 * half + 1)
             behind = np.where(nearest > behind, behind, np.inf)
-        return _marked(len(centres), rows[behind < np.inf])
+        return _marked(len(points), rows[behind < np.inf])
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,19 +120,20 @@ class ScanView:
         """The same scan in another frame: ``p -> rotation @ p + translation``."""
         return replace(self, **_chained(self, rotation, translation))
 
-    def sees_through(self, centres: np.ndarray, voxel_size: float) -> np.ndarray:
-        """(V,) bool: whether the scan shows that voxels (V, 3), metres, are empty."""
+    def sees_through(self, points: np.ndarray, voxel_size: float) -> np.ndarray:
+        """(V,) bool: see :class:`~concerto_ros.cloud.frame.View`."""
         image, lowest = self._cells()
-        row, column, distance = _directions(*_into_view(self, centres))
+        row, column, distance = _directions(*_into_view(self, points))
         row -= lowest
         rows = np.flatnonzero((row >= 0) & (row < len(image)) & (distance > NEAREST))
         row, column, distance = row[rows], column[rows], distance[rows]
         behind = distance + BALL * voxel_size + SCAN_OFFSET + SCAN_NOISE * distance
 
-        # A ray has to go through the voxel, and none around it may end before or in it.
-        inner = np.ceil(voxel_size / 2 / distance / CELL).astype(np.int64)
+        # A ray has to go where the readings were, and none around it may end before or there.
+        inner = np.ceil(voxel_size / 4 / distance / CELL).astype(np.int64)
         narrow = np.cos((row + lowest) * CELL - math.pi / 2)
         outer = np.ceil((BALL * voxel_size / distance + TURN) / narrow / CELL).astype(np.int64)
+        outer = np.maximum(outer, _to_next_rings(image, row, inner))
         whole = (outer <= MARGIN) & (row >= outer) & (row + outer < len(image))
         rows, row, column, behind, inner, outer = (
             v[whole] for v in (rows, row, column, behind, inner, outer)
@@ -146,7 +147,7 @@ class ScanView:
         through = nearest(np.arange(len(rows)), inner)
         clear = np.flatnonzero((through > behind) & (through < np.inf))
         clear = clear[nearest(clear, outer) > behind[clear]]
-        return _marked(len(centres), rows[clear])
+        return _marked(len(points), rows[clear])
 
     def _cells(self) -> tuple[np.ndarray, int]:
         """The nearest reading of each direction, infinite where there is none, and the first row.
@@ -166,6 +167,18 @@ class ScanView:
         np.minimum.at(image, (row - lowest, column), distance)
         image[:, COLUMNS:] = image[:, : 2 * MARGIN]
         return image, lowest
+
+
+def _to_next_rings(image: np.ndarray, row: np.ndarray, inner: np.ndarray) -> np.ndarray:
+    """Rows from ``row`` (N,) to the next reading below and above those within ``inner`` (N,).
+
+    The farther of the two; where there is none, it is 0. Rings are far apart: over a floor at a
+    grazing angle one passes, and the next below ends on it.
+    """
+    rings = np.flatnonzero(np.isfinite(image).any(axis=1))
+    below = np.append(-1, rings)[np.searchsorted(rings, row - inner)]
+    above = np.append(rings, -1)[np.searchsorted(rings, row + inner, side="right")]
+    return np.maximum(np.where(below < 0, 0, row - below), np.where(above < 0, 0, above - row))
 
 
 def _into_view(view: DepthView | ScanView, points: np.ndarray) -> np.ndarray:

@@ -213,6 +213,12 @@ class VoxelMap:
             frames=len(self._frame_stamps),
         )
 
+    def _means(self, rows: np.ndarray) -> np.ndarray:
+        """(V, 3) float64, metres, mean of the points seen in the voxels of ``rows``."""
+        taken = torch.from_numpy(rows)
+        fraction = self._sums[taken, _FRACTION] / self._sums[taken, _COUNT, None]
+        return (unpack(self._keys[rows]) + fraction.double().numpy()) * self.voxel_size
+
     def _advance(self, stamp: int, robot: np.ndarray) -> bool:
         """Move the window on to ``stamp``; False if ``stamp`` is too old for it already."""
         if stamp < self._oldest:
@@ -282,8 +288,7 @@ class VoxelMap:
         """Take out the voxels that ``frame`` is not the first to see through: how many."""
         older = (self._stamps >= max(self._oldest, _BEFORE)) & (self._stamps < frame.stamp)
         rows = np.flatnonzero(older)
-        centres = (unpack(self._keys[rows]) + 0.5) * self.voxel_size
-        rows = rows[frame.view.sees_through(centres, self.voxel_size)]
+        rows = rows[frame.view.sees_through(self._means(rows), self.voxel_size)]
         self._seen_through[rows] += 1
         cleared = rows[self._seen_through[rows] >= self.clear_after]
         self._release(cleared)
