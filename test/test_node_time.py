@@ -108,12 +108,11 @@ def test_the_ros_clock_jumps_both_ways(harness, fault):
         now += jump * SECOND
         clock.publish(Clock(clock=header("", now).stamp))
         one.wait(lambda now=now: one.node.get_clock().now().nanoseconds == now, "the clock")
-        points = one.send_room(now, seed=i)
-        labels = one.labels(now)
+        points, labels = one.labels_of_room(now, seed=i)
         if jump < 0:  # a jump back clears the map
             voxels = np.unique(np.floor(points.astype(np.float64) / 0.1), axis=0)
             assert len(labels["x"]) == len(voxels)
-    assert one.drops() == {}
+    assert set(one.drops()) <= {"restart", "superseded"}
     fault(
         "/clock jumps, by seconds to years, both ways",
         cases=len(jumps) - 1,
