@@ -12,8 +12,9 @@ from torch import nn
 
 from concerto_ros.learning.collate import ScanCollate
 from concerto_ros.learning.decoder import with_decoder
-from concerto_ros.learning.objects.fine_tune import fine_tune, residual_branches
+from concerto_ros.learning.objects.fine_tune import fine_tune
 from concerto_ros.learning.objects.recipes import Recipe, recipe_for
+from concerto_ros.learning.objects.training_run import residual_branches
 from concerto_ros.learning.probes import Recipe as ProbeRecipe
 from concerto_ros.learning.probes import drop_path, train
 from concerto_ros.learning.stochastic_depth import stochastic_depth

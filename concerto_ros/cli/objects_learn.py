@@ -35,6 +35,14 @@ def add_train(actions) -> None:
             method.add_argument(f"--{option}", type=kind, help="default: as published")
         method.add_argument("--test-every", type=int, default=1, help="epochs (default 1)")
         method.set_defaults(action_run=run_train)
+    text = "ReCon's part segmentation, on ShapeNetPart"
+    parts = methods.add_parser("parts", help=text, description=f"Train {text}.")
+    add_data_arguments(parts)
+    parts.add_argument("--out", type=Path, default=Path("out/objects"))
+    for option, kind in (("epochs", int), ("learning-rate", float), ("batch-size", int)):
+        parts.add_argument(f"--{option}", type=kind, help="default: as published")
+    parts.add_argument("--test-every", type=int, default=1, help="epochs (default 1)")
+    parts.set_defaults(action_run=run_parts)
     text = "the encoder in the box, from the synthetic benchmark alone"
     demo = methods.add_parser("demo", help=text, description=f"Train {text}.")
     demo.add_argument("--out", type=Path, default=Path("out/objects_demo"))
@@ -107,11 +115,7 @@ def run_train(arguments: argparse.Namespace) -> int:
         options=keywords_of(arguments),
         seed=arguments.seed,
     )
-    recipe = recipe_for(encoder.name, arguments.method, arguments.layout)
-    if arguments.epochs is not None:
-        recipe = recipe.shortened(arguments.epochs)
-    given = {name: getattr(arguments, name) for name in ("learning_rate", "batch_size")}
-    recipe = replace(recipe, **{name: v for name, v in given.items() if v is not None})
+    recipe = _changed(recipe_for(encoder.name, arguments.method, arguments.layout), arguments)
     print(f"{len(train)} objects of {len(train.classes)} classes to learn, {len(test)} to test on")
     print(f"{encoder.name}, {arguments.method}: {count_trained(encoder, arguments.method)}")
     outcome = fine_tune(
@@ -135,6 +139,53 @@ def run_train(arguments: argparse.Namespace) -> int:
     )
     print(f"wrote {path}, the weights of the last epoch")
     return 0
+
+
+def run_parts(arguments: argparse.Namespace) -> int:
+    """Train part segmentation, score, write."""
+    from concerto_ros.cli.evaluate import device_of
+    from concerto_ros.learning.objects.layouts import read_objects
+    from concerto_ros.learning.objects.train_parts import (
+        RECIPE,
+        evaluate_parts,
+        save_parts,
+        start_parts,
+        train_parts,
+    )
+
+    train, test = (read_objects(arguments.layout, arguments.data, s) for s in ("train", "test"))
+    model = start_parts(arguments.checkpoint, seed=arguments.seed, **keywords_of(arguments))
+    device = device_of(arguments.device)
+    outcome = train_parts(
+        model,
+        train,
+        _changed(RECIPE, arguments),
+        test=test,
+        test_every=arguments.test_every,
+        seed=arguments.seed,
+        folder=arguments.out,
+        device=device,
+        progress=True,
+    )
+    path = arguments.out / "parts.pth"
+    save_parts(path, model)
+    score = evaluate_parts(model, test, device)
+    print(
+        f"{outcome.epochs} epochs in {outcome.seconds / 60:.1f} minutes; after the last"
+        f" {100 * score.instance_iou:.2f} % instance mIoU, {100 * score.category_iou:.2f} % of"
+        f" categories, {100 * score.accuracy:.2f} % of points; best instance mIoU"
+        f" {100 * outcome.best:.2f} % after epoch {outcome.best_epoch}"
+    )
+    print(f"wrote {path}, the weights of the last epoch")
+    return 0
+
+
+def _changed(recipe, arguments: argparse.Namespace):
+    """A recipe with what was given in its place."""
+    if arguments.epochs is not None:
+        recipe = recipe.shortened(arguments.epochs)
+    given = {name: getattr(arguments, name) for name in ("learning_rate", "batch_size")}
+    return replace(recipe, **{name: v for name, v in given.items() if v is not None})
 
 
 def run_demo(arguments: argparse.Namespace) -> int:

@@ -1,29 +1,22 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Fine-tuning an object encoder with its head, as published; see ``recipes`` for what differs.
-
-Every random choice of an epoch follows from the seed and the epoch alone, so a run that was killed
-goes on as if it had not been (on a CPU, bit for bit).
-"""
+"""Fine-tuning an object encoder with its head, as published; see ``recipes`` for what differs."""
 
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from concerto_ros.learning.checkpoints import load_training, save_training
 from concerto_ros.learning.objects.embedding import as_taken, classify_objects, draw
 from concerto_ros.learning.objects.object_set import ObjectSet
 from concerto_ros.learning.objects.recipes import Recipe
 from concerto_ros.learning.objects.scores import Score
-from concerto_ros.learning.stochastic_depth import stochastic_depth
+from concerto_ros.learning.objects.training_run import Outcome, TrainingRun
 from concerto_ros.objects.any2point import Any2Point
 from concerto_ros.objects.augment import (
     random_rotation,
@@ -33,10 +26,8 @@ from concerto_ros.objects.augment import (
 )
 from concerto_ros.objects.encoder import ObjectEncoder
 from concerto_ros.objects.i2p_mae import I2PMAE
-from concerto_ros.objects.layers import Attention, Block, Mlp
 from concerto_ros.objects.losses import smoothed_cross_entropy
 from concerto_ros.objects.recon import ReCon
-from concerto_ros.objects.recon_trunk import CrossAttention, ReConBlock
 from concerto_ros.objects.voting import CANDIDATES
 
 #: Bounds of the scale of each axis for ScanObjectNN in I2P-MAE's and Any2Point's trainings.
@@ -66,21 +57,6 @@ CHANGES: dict[str, Callable[[torch.Tensor, torch.Generator], torch.Tensor]] = {
     "stretch_turn": _stretch_turn,
     "stretch_turn_together": _stretch_turn_together,
 }
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """``epochs`` run in ``seconds``; score on the test set after the last, and the best of all.
-
-    Published numbers are such best ones, so they are chosen by the test set itself. None without
-    a test set. The encoder keeps the weights of the last epoch.
-    """
-
-    epochs: int
-    seconds: float
-    last: float | None
-    best: float | None
-    best_epoch: int | None
 
 
 def renew_head(encoder: ObjectEncoder, classes: int, method: str, *, joined: bool = False) -> None:
@@ -133,13 +109,6 @@ def parameter_groups(parameters: dict[str, nn.Parameter], recipe: Recipe) -> lis
     ]
 
 
-def residual_branches(encoder: nn.Module) -> list[list[nn.Module]]:
-    """What each transformer block of an object encoder adds to its tokens, block by block."""
-    blocks = [block for block in encoder.modules() if isinstance(block, (Block, ReConBlock))]
-    kinds = (Attention, CrossAttention, Mlp)
-    return [[part for part in block.children() if isinstance(part, kinds)] for block in blocks]
-
-
 def fine_tune(
     encoder: ObjectEncoder,
     train: ObjectSet,
@@ -164,123 +133,36 @@ def fine_tune(
     """
     if encoder.classes is None or encoder.classes < len(train.classes):
         raise ValueError(f"the head has {encoder.classes} classes, wanted {len(train.classes)}")
-    run = _Run(encoder, train, recipe, method, seed, folder, device)
+    how = {"seed": seed, "folder": folder, "device": device}
+    run = _Classification(encoder, train, recipe, method, **how)
     return run.to_the_end(test, test_every, progress)
 
 
-class _Run:
+class _Classification(TrainingRun):
     """One fine-tuning; see :func:`fine_tune`."""
 
     def __init__(
-        self,
-        encoder: ObjectEncoder,
-        train: ObjectSet,
-        recipe: Recipe,
-        method: str,
-        seed: int,
-        folder: Path | None,
-        device: torch.device | str,
+        self, encoder: ObjectEncoder, train: ObjectSet, recipe: Recipe, method: str, **how
     ):
-        self.encoder, self.train, self.recipe = encoder.to(device), train, recipe
-        self.seed, self.device = seed, torch.device(device)
-        self.path = None if folder is None else Path(folder) / "training.pt"
-        self.epoch, self.seconds = 0, 0.0
-        self.tested: list[list[float]] = []
-        encoder.requires_grad_(False)
-        self.parameters = trained_parameters(encoder, method)
-        for value in self.parameters.values():
-            value.requires_grad_(True)
-        groups = parameter_groups(self.parameters, recipe)
-        self.optimizer = torch.optim.AdamW(groups, lr=recipe.learning_rate)
+        parameters = trained_parameters(encoder, method)
+        groups = parameter_groups(parameters, recipe)
+        super().__init__(encoder, train, recipe, parameters, groups, **how)
         count = CANDIDATES.get(encoder.points, encoder.points * 6 // 5)
-        self.candidates = _farthest(train, encoder, min(count, train.points.shape[1]), device)
-        self.labels = torch.from_numpy(train.labels).to(device)
+        count = min(count, train.points.shape[1])
+        self.candidates = _farthest(train, encoder, count, self.device)
+        self.labels = torch.from_numpy(train.labels).to(self.device)
 
-    def to_the_end(self, test: ObjectSet | None, every: int, progress: bool) -> Outcome:
-        from tqdm import tqdm
-
-        self._resume()
-        last = self.recipe.epochs + 1  # as the published loops, at the rate of the end
-        started = time.monotonic() - self.seconds
-        with tqdm(total=last, initial=self.epoch, disable=not progress, unit="epoch") as bar:
-            while self.epoch < last:
-                loss = self._train_epoch()
-                self.epoch += 1
-                if test is not None and (self.epoch % every == 0 or self.epoch == last):
-                    logits = classify_objects(self.encoder, test, device=self.device)
-                    score = Score.of(logits.argmax(1), test.labels, len(test.classes))
-                    self.tested.append([self.epoch, score.accuracy])
-                self.seconds = time.monotonic() - started
-                self._save()
-                shown = f", test {self.tested[-1][1]:.3f}" if self.tested else ""
-                bar.set_postfix_str(f"loss {loss:.3f}{shown}")
-                bar.update()
-        self.encoder.eval().requires_grad_(False)
-        best = max(self.tested, key=lambda entry: entry[1], default=[None, None])
-        final = self.tested[-1][1] if self.tested else None
-        return Outcome(self.epoch, self.seconds, final, best[1], best[0])
-
-    def _train_epoch(self) -> float:
-        recipe, total = self.recipe, len(self.labels)
-        for group in self.optimizer.param_groups:
-            group["lr"] = recipe.rate(self.epoch, group["highest"])
-        generator = torch.Generator().manual_seed(1_000_003 * self.seed + self.epoch)
-        order = torch.randperm(total, generator=generator).to(self.device)
-        size = min(recipe.batch_size, total)
-        losses = []
-        self.encoder.train()
-        depth = stochastic_depth(residual_branches(self.encoder), recipe.drop_path, generator)
-        cuda = [self.device] if self.device.type == "cuda" else []
-        with torch.random.fork_rng(cuda), depth:  # dropout draws from the process's own generator
-            torch.manual_seed(1_000_003 * self.seed + self.epoch)
-            for rows in order[: total // size * size].split(size):
-                losses.append(self._train_step(rows, generator))
-        return float(torch.stack(losses).mean())
-
-    def _train_step(self, rows: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        recipe = self.recipe
+    def loss(self, rows: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         points = self.candidates[rows]
-        drawn = torch.randperm(points.shape[1], generator=generator)[: self.encoder.points]
+        drawn = torch.randperm(points.shape[1], generator=generator)[: self.model.points]
         points = points[:, drawn.to(self.device)]
-        points = CHANGES[recipe.change](points, generator)
-        logits = self.encoder.classify(as_taken(points, self.encoder))
-        loss = smoothed_cross_entropy(logits, self.labels[rows], recipe.smoothing)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(self.parameters.values(), recipe.clip)
-        if not torch.isfinite(norm):
-            raise ValueError(
-                f"epoch {self.epoch}: the gradient's norm is {float(norm)}, wanted a finite"
-                f" number; lower the learning rate (now {recipe.learning_rate:.2g})"
-            )
-        self.optimizer.step()
-        return loss.detach()
+        points = CHANGES[self.recipe.change](points, generator)
+        logits = self.model.classify(as_taken(points, self.model))
+        return smoothed_cross_entropy(logits, self.labels[rows], self.recipe.smoothing)
 
-    def _identity(self) -> dict[str, Any]:
-        """What must not change between the parts of a run."""
-        shapes = {name: list(value.shape) for name, value in self.parameters.items()}
-        return {
-            "recipe": asdict(self.recipe),
-            "objects": f"{len(self.train)} of {self.train.name}",
-            "seed": self.seed,
-            "parameters": shapes,
-        }
-
-    def _save(self) -> None:
-        if self.path is None:
-            return
-        content = {"run": self._identity(), "epoch": self.epoch, "seconds": self.seconds}
-        content |= {"tested": self.tested, "optimizer": self.optimizer.state_dict()}
-        save_training(self.path, content | {"weights": self.encoder.state_dict()})
-
-    def _resume(self) -> None:
-        if self.path is None or not self.path.is_file():
-            return
-        state = load_training(self.path, self._identity())
-        self.encoder.load_state_dict(state["weights"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.epoch, self.seconds = state["epoch"], state["seconds"]
-        self.tested = state["tested"]
+    def score(self, test: ObjectSet) -> float:
+        guesses = classify_objects(self.model, test, device=self.device).argmax(1)
+        return Score.of(guesses, test.labels, len(test.classes)).accuracy
 
 
 def _farthest(
