@@ -70,8 +70,11 @@ def release_unused_memory() -> None:
 def _of_device(device: torch.device) -> tuple[float | None, float | None]:
     if device.type != "cuda":
         return None, None
-    free, _ = torch.cuda.mem_get_info(device)
-    return torch.cuda.memory_reserved(device) / 2**20, free / 2**20
+    try:
+        free, _ = torch.cuda.mem_get_info(device)
+        return torch.cuda.memory_reserved(device) / 2**20, free / 2**20
+    except (RuntimeError, AssertionError):  # a device that failed must not silence who reports it
+        return None, None
 
 
 def _table(path: str) -> dict[str, float]:

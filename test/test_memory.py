@@ -8,8 +8,9 @@ import ctypes
 from pathlib import Path
 
 import pytest
+import torch
 
-from concerto_ros.memory import release_unused_memory
+from concerto_ros.memory import MemoryUse, release_unused_memory
 from concerto_ros.ptv3.allocation import keep_freed_memory
 
 MEGABYTE = 2**20
@@ -38,3 +39,13 @@ def test_gaps_between_living_objects_are_given_back(kept):
 def test_it_may_be_called_at_any_time():
     for _ in range(3):
         release_unused_memory()
+
+
+def test_a_device_that_fails_leaves_what_is_known_of_the_computer(monkeypatch):
+    def fail(_):
+        raise RuntimeError("CUDA error: unspecified launch failure")
+
+    monkeypatch.setattr(torch.cuda, "mem_get_info", fail)
+    use = MemoryUse.now(torch.device("cuda"))
+    assert (use.device_used, use.device_available) == (None, None)
+    assert use.threads >= 1
