@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,3 +52,9 @@ class ClassFilter:
         """(N,) bool for points with ``label`` (N,) uint8 and ``confidence`` (N,) float32."""
         certain = (confidence >= np.float32(self.min_confidence)) | (label == UNLABELLED)
         return self.passing[label] & certain
+
+
+def check_filters(filters: Sequence[FilterSettings], labels: LabelSet) -> None:
+    """SettingsError where one of ``filters`` names a class that is not in ``labels``."""
+    for entry in filters:
+        ClassFilter.of(entry, labels)

@@ -25,10 +25,10 @@ class FilterSettings:
 
     name: str
     include: tuple[str, ...] = setting(
-        (), "classes of the label set that pass; ['']: all but those of exclude"
+        (), "classes of the label set that pass; ['']: all but those of exclude", live=True
     )
     exclude: tuple[str, ...] = setting(
-        (), "classes of the label set that do not pass; only where include is ['']"
+        (), "classes of the label set that do not pass; only where include is ['']", live=True
     )
     min_confidence: float = setting(
         0.0,
@@ -36,9 +36,10 @@ class FilterSettings:
         unit="(probability)",
         low=0.0,
         high=1.0,
+        live=True,
     )
-    unlabelled: bool = setting(False, "points without a label pass as well")
-    frame: str = setting("", "frame the cloud is sent in; empty: fixed_frame")
+    unlabelled: bool = setting(False, "points without a label pass as well", live=True)
+    frame: str = setting("", "frame the cloud is sent in; empty: fixed_frame", live=True)
 
     def __post_init__(self) -> None:
         check_group(f"filters.{self.name}", self)

@@ -69,8 +69,8 @@ def start(harness, **parameters) -> Harness:
     assert one.configure()
     infer = one.node._pipeline.infer
 
-    def known(snapshot, outputs):
-        prediction = infer(snapshot, outputs)
+    def known(snapshot, outputs, question=None):
+        prediction = infer(snapshot, outputs, question)
         low = snapshot.points[:, 2] < 0.5
         label = np.where(low, ID["floor"], ID["wall"]).astype(np.uint8)
         return replace(prediction, label=label, confidence=np.full(len(low), 0.5, np.float32))

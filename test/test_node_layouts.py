@@ -78,8 +78,8 @@ def test_points_of_the_message_get_the_labels_of_the_map(harness):
     infer = one.node._pipeline.infer
     said = {}
 
-    def heard(snapshot, outputs):
-        said[snapshot.stamp] = snapshot, infer(snapshot, outputs)
+    def heard(snapshot, outputs, question=None):
+        said[snapshot.stamp] = snapshot, infer(snapshot, outputs, question)
         return said[snapshot.stamp][1]
 
     one.node._pipeline.infer = heard

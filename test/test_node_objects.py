@@ -49,8 +49,8 @@ def label_by_height(one) -> None:
     """The model's labels give way to known ones: table, and other for what lies above it."""
     infer = one.node._pipeline.infer
 
-    def known(snapshot, outputs):
-        prediction = infer(snapshot, outputs)
+    def known(snapshot, outputs, question=None):
+        prediction = infer(snapshot, outputs, question)
         above = snapshot.points[:, 2] > TABLE_TOP
         label = np.where(above, ID["other"], ID["table"]).astype(np.uint8)
         return replace(prediction, label=label, confidence=np.full(len(label), 0.5, np.float32))

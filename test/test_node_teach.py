@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from geometry_msgs.msg import Point, PointStamped, Vector3
 from node_harness import LATCHED, ONE_CLOUD, SECOND, START, stamp_of
+from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import PointCloud2
 from std_srvs.srv import Trigger
@@ -175,7 +176,8 @@ def test_a_sphere_and_a_box_teach_and_refine(start):
     again = teach(one, shape=Teach.Request.BOX, frame_id="arm", **beside)
     assert again.success, again.message
     assert again.label == BASE and again.examples > 3
-    other = teach(one, "wall", **WALL)  # one of the model's own classes
+    floor = {"shape": Teach.Request.SPHERE, "center": Point(x=2.0, y=-1.0), "radius": 0.7}
+    other = teach(one, "wall", **floor)  # one of the model's own classes
     assert other.success and other.label == names(one).index("wall")
     assert len(names(one)) == BASE + 1
 
@@ -275,3 +277,25 @@ def test_without_a_directory_no_head_is_written(start):
     one = start()
     answer = call(one, SaveHead, "save_head", SaveHead.Request(path="a.pth"))
     assert not answer.success and "head_directory: got ''" in answer.message
+
+
+def test_a_filter_can_name_a_class_once_it_is_taught(start):
+    one = start(**{"filters": ["obstacles"], "filters.obstacles.exclude": ["floor"]})
+    one.listen(OBSTACLES, PointCloud2, QOS)
+    chosen = [
+        Parameter("filters.obstacles.include", value=["plant"]),
+        Parameter("filters.obstacles.exclude", value=[""]),
+    ]
+    refused = one.node.set_parameters_atomically(chosen)
+    assert not refused.successful and "filters.obstacles.include: got 'plant'" in refused.reason
+    assert teach(one, "plant", **WALL).success
+    assert one.node.set_parameters_atomically(chosen).successful
+    one.send_room(START + SECOND)
+    passed = one.wait(
+        lambda: next((m for m in one.received[OBSTACLES] if stamp_of(m) == START + SECOND), None),
+        "obstacles",
+    )
+    assert set(point_cloud_fields(passed)["label"].ravel()) == {BASE}
+    answer = forget(one, "plant")
+    assert not answer.success and "filters.obstacles.include: got 'plant'" in answer.message
+    assert len(names(one)) == BASE + 1

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +15,7 @@ from rclpy.node import Node
 from rclpy.task import Future as RosFuture
 
 from concerto_ros.objects.word_search import WordSearch
+from concerto_ros.output_settings import FilterSettings
 from concerto_ros.pipeline import SemanticPipeline
 from concerto_ros.ros.inference import Inference, Labelled
 from concerto_ros.ros.intake import Intake
@@ -40,6 +41,7 @@ class Running:
     word_search: WordSearch | None
     transforms: Transforms
     settings: Settings
+    filters: Sequence[FilterSettings]
 
 
 class Answering:

@@ -31,7 +31,8 @@ Withheld = Callable[[str, str], None]
 class CloudOutputs:
     """Publishers of ``~/labels``, ``~/pca``, ``~/similarity`` and ``~/filtered/<name>``.
 
-    Colours and filters follow the classes of each prediction, which grow where one is taught.
+    Colours and filters follow the classes of each prediction, which grow where one is taught, and
+    filters their parameters; ``filters`` gives another sequence after each change of those.
     Raises SettingsError for a filter of classes that are not in ``labels``.
     """
 
@@ -40,12 +41,12 @@ class CloudOutputs:
         node: LifecycleNode,
         qos: QoSProfile,
         labels: LabelSet,
-        filters: Sequence[FilterSettings],
+        filters: Callable[[], Sequence[FilterSettings]],
         transforms: Transforms,
         **options: Any,
     ):
         self._node = node
-        self._settings = tuple(filters)
+        self._filters_now = filters
         self._likeness = False
         self._use(labels)
         self._transforms = transforms
@@ -67,7 +68,7 @@ class CloudOutputs:
     ) -> None:
         """Send the topics in ``wanted``; the map is in the fixed frame."""
         prediction, frame = labelled.prediction, settings.fixed_frame
-        if prediction.classes is not self._classes:
+        if prediction.classes is not self._classes or self._filters_now() is not self._settings:
             self._use(LabelSet("", "", prediction.classes))
         head, layout = header(frame, prediction.stamp), settings.labels.layout
         if "labels" in wanted and settings.labels.points == "voxels":
@@ -93,6 +94,7 @@ class CloudOutputs:
 
     def _use(self, labels: LabelSet) -> None:
         self._classes, self._palette = labels.classes, labels.palette
+        self._settings = self._filters_now()
         self._filters = {
             f"filtered/{entry.name}": ClassFilter.of(entry, labels) for entry in self._settings
         }

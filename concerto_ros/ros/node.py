@@ -67,7 +67,9 @@ class PerceptionNode(LifecycleNode):
         super().__init__("concerto", **options)
         answer_every_transition(self)
         self._configured = False
-        self._ros_parameters = Parameters(self, is_configured=lambda: self._configured)
+        self._ros_parameters = Parameters(
+            self, lambda: self._configured, lambda: self._pipeline.labels
+        )
         self._pipeline: SemanticPipeline | None = None
         self._transforms: Transforms | None = None
         self._sources: Sequence[Source] = ()
@@ -203,7 +205,12 @@ class PerceptionNode(LifecycleNode):
         self._sources = open_sources(self, named["clouds"], named["cameras"], settings)
         overridable = {"qos_overriding_options": OVERRIDABLE}
         self._cloud_outputs = CloudOutputs(
-            self, CLOUD_QOS, labels, named["filters"], self._transforms, **overridable
+            self,
+            CLOUD_QOS,
+            labels,
+            lambda: self._ros_parameters.filters,
+            self._transforms,
+            **overridable,
         )
         self._clicks = Clicks(self, self._running)
         self._class_outputs = ClassOutputs(self, LATCHED_QOS, **overridable)
@@ -269,6 +276,7 @@ class PerceptionNode(LifecycleNode):
             self._word_search,
             self._transforms,
             self._ros_parameters.settings,
+            self._ros_parameters.filters,
         )
 
     # Outputs -----------------------------------------------------------------------------------

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from rcl_interfaces.msg import (
@@ -17,6 +18,9 @@ from rclpy.exceptions import InvalidParameterValueException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
+from concerto_ros.class_filter import check_filters
+from concerto_ros.labels import LabelSet
+from concerto_ros.output_settings import FilterSettings
 from concerto_ros.settings import (
     DEFAULTS,
     NAMED,
@@ -37,9 +41,14 @@ class Parameters:
     it can be mended with ``ros2 param set`` and configured again.
     """
 
-    def __init__(self, node: Node, is_configured: Callable[[], bool]):
+    def __init__(
+        self, node: Node, is_configured: Callable[[], bool], labels: Callable[[], LabelSet]
+    ):
+        """``labels`` gives the classes that the filters of a configured node may name."""
         self._node = node
         self._is_configured = is_configured
+        self._labels = labels
+        self._filters: tuple[FilterSettings, ...] = ()
         self._settings = Settings().with_preset()
         node.declare_parameter(
             AUTOSTART,
@@ -61,6 +70,11 @@ class Parameters:
         """The settings in force, presets filled in."""
         return self._settings
 
+    @property
+    def filters(self) -> tuple[FilterSettings, ...]:
+        """The filters in force; another tuple after each change."""
+        return self._filters
+
     def read(self) -> dict[str, list[Any]]:
         """Take over the present values; what they name, or :class:`SettingsError`.
 
@@ -73,6 +87,7 @@ class Parameters:
             self._declare_named(group, names)
             named[group] = [self._named(group, name) for name in names]
         self._settings = settings.with_preset()
+        self._filters = tuple(named["filters"])
         return named
 
     def _value(self, name: str) -> Any:
@@ -129,13 +144,31 @@ class Parameters:
             changed = dict(self._checked(parameter) for parameter in parameters)
             if self._is_configured():
                 self._with(changed)
+                check_filters(self._filters_with(changed), self._labels())
         except SettingsError as error:
             return SetParametersResult(successful=False, reason=str(error))
         return SetParametersResult(successful=True)
 
     def _on_changed(self, parameters: list[Parameter]) -> None:
         if self._is_configured():
-            self._settings = self._with(dict(self._checked(parameter) for parameter in parameters))
+            changed = dict(self._checked(parameter) for parameter in parameters)
+            self._settings = self._with(changed)
+            self._filters = self._filters_with(changed)
+
+    def _filters_with(self, changed: dict[str, Any]) -> tuple[FilterSettings, ...]:
+        """The filters after what has changed; the same tuple where that is none of theirs."""
+        filters = []
+        for entry in self._filters:
+            prefix = f"filters.{entry.name}."
+            own = {
+                name.removeprefix(prefix): value
+                for name, value in changed.items()
+                if name.startswith(prefix)
+            }
+            filters.append(replace(entry, **own) if own else entry)
+        if all(new is old for new, old in zip(filters, self._filters, strict=True)):
+            return self._filters
+        return tuple(filters)
 
     def _with(self, changed: dict[str, Any]) -> Settings:
         known = {name: value for name, value in changed.items() if name in DEFAULTS}

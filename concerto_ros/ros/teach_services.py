@@ -13,6 +13,7 @@ from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
 from std_srvs.srv import Trigger
 
+from concerto_ros.class_filter import check_filters
 from concerto_ros.cloud.snapshot import Snapshot
 from concerto_ros.files_below import file_below
 from concerto_ros.heads.taught import MOST_ROWS, Examples
@@ -85,9 +86,9 @@ class TeachServices(Answering):
     async def _forget(self, request: Forget.Request, _response: Forget.Response) -> None:
         running = self._active()
         known = running.pipeline.taught
-        self._use(
-            running, await self._result(in_thread(lambda: known.without(request.class_name)))
-        )
+        taught = await self._result(in_thread(lambda: known.without(request.class_name)))
+        check_filters(running.filters, taught.labels)  # none may name a class that is gone
+        self._use(running, taught)
         self._node.get_logger().info(f"class {request.class_name!r} forgotten")
 
     async def _save_head(self, request: SaveHead.Request, response: SaveHead.Response) -> None:
@@ -163,11 +164,11 @@ def _region_maker(running: Running, request: Teach.Request) -> Callable[[int], R
         extents: Sequence[float] = [request.radius]
         what = "radius"
     elif request.shape == Teach.Request.BOX:
-        extents, what = _vector("size", request.size), "size"
+        extents, what = _vector("size", request.size).tolist(), "size"
     else:
         raise ServiceError(f"shape: got {request.shape}, wanted 0 CLICKS, 1 SPHERE or 2 BOX")
     if not (np.isfinite(extents).all() and np.min(extents) > 0):
-        raise ServiceError(f"{what}: got {list(extents)}, wanted metres above 0")
+        raise ServiceError(f"{what}: got {extents}, wanted metres above 0")
 
     def make(stamp: int) -> Region:
         there = running.transforms.lookup(fixed, frame, stamp)
