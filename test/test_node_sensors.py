@@ -57,8 +57,7 @@ def test_a_lidar_that_is_unplugged_is_missed_and_works_when_it_is_back(active, s
     cycles = 5
     stamps = itertools.count(START, SECOND // 100)
     for _ in range(cycles):
-        active.send_room(first := next(stamps))
-        active.labels(first)
+        active.labels_of_room(next(stamps))
         is_well(active, "front", lambda: active.send_room(next(stamps)))
         active.unplug("/points")
         is_missed(active, "front")
@@ -249,8 +248,7 @@ def test_a_hundred_readers_come_and_go(active, fault):
             before = resources()
     for now, then in zip(resources(), before, strict=True):
         assert now <= then + 2
-    active.send_room(last := next(stamps))
-    active.labels(last)
+    active.labels_of_room(next(stamps))
     fault(
         "readers come and go",
         cases=READERS,
