@@ -23,6 +23,7 @@ from concerto_ros.learning.checkpoints import load_training, save_training
 from concerto_ros.learning.losses import segmentation_loss
 from concerto_ros.learning.metrics import Confusion
 from concerto_ros.learning.muon import Muon
+from concerto_ros.learning.optimizers import build_optimizers
 from concerto_ros.learning.schedule import Schedule
 from concerto_ros.learning.team import Team
 
@@ -129,30 +130,14 @@ class Trainer:
         self.team = Team()
         self.step = 0
         self.seconds = 0.0
+        self._started = time.monotonic()
         self.best: dict[str, Any] | None = None
         self.since_best = 0
         named = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
         if not named:
             raise ValueError("no parameter of the model requires gradients: nothing to train")
         self.parameters = dict(named)
-        groups: dict[tuple[bool, float], list[nn.Parameter]] = {}
-        for name, parameter in named:
-            kind = orthogonal is not None and orthogonal(name, parameter)
-            factor = 1.0 if slow is None else slow(name)
-            groups.setdefault((kind, factor), []).append(parameter)
-        self.optimizers = [
-            build(
-                [
-                    {"params": members, "factor": factor}
-                    for (kind, factor), members in groups.items()
-                    if kind is wanted
-                ],
-                lr=self.schedule.learning_rate,
-                weight_decay=self.schedule.weight_decay,
-            )
-            for wanted, build in ((False, _adam), (True, Muon))
-            if any(kind is wanted for kind, _ in groups)
-        ]
+        self.optimizers = build_optimizers(self.parameters, self.schedule, slow, orthogonal)
 
     def run(self) -> Outcome:
         """Train to the end, from the checkpoint of the folder where there is one."""
@@ -401,7 +386,3 @@ class Trainer:
             log.info("no TensorBoard scalars: pip install 'concerto_ros[train]' for them")
             return None
         return SummaryWriter(str(self.folder), purge_step=self.step or None)
-
-
-def _adam(groups: list[dict[str, Any]], **options: float) -> torch.optim.Optimizer:
-    return torch.optim.AdamW(groups, fused=True, **options)
