@@ -10,7 +10,11 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from concerto_ros.cloud.label_fusion import LabelFusion, normalised_entropy
+from concerto_ros.cloud.label_fusion import (
+    LabelFusion,
+    log_probabilities,
+    normalised_entropy,
+)
 from concerto_ros.cloud.snapshot import Snapshot
 from concerto_ros.heads.linear import LinearHead
 from concerto_ros.labels import UNLABELLED, LabelSet
@@ -66,8 +70,7 @@ class Labeller:
 
 def labelling(snapshot: Snapshot, scores: torch.Tensor, fusion: LabelFusion | None) -> Labelling:
     """What ``scores`` (V, K) say of the voxels of ``snapshot``, with what was said before."""
-    scores = scores.float()
-    chance = fusion(snapshot, scores) if fusion else scores.log_softmax(dim=1)
+    chance = fusion(snapshot, scores) if fusion else log_probabilities(scores)
     best = chance.max(dim=1)
     return Labelling(
         best.indices.to(torch.uint8).cpu().numpy(),
