@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import threading
 import time
+import traceback
 from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import TransformStamped
-from rclpy.executors import SingleThreadedExecutor
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -75,6 +76,21 @@ def room(seed: int = 0, size: int = 300) -> np.ndarray:
     return points
 
 
+def serve(executor: SingleThreadedExecutor) -> None:
+    """Spin until the executor is shut down, whatever is raised, as the node's own ``spin`` does.
+
+    Tests change the state of a node and take away publishers from another thread than the one
+    that serves them; rclpy then stumbles over what is gone.
+    """
+    while not executor._is_shutdown and executor.context.ok():
+        try:
+            executor.spin()
+        except ExternalShutdownException:
+            return
+        except Exception:
+            traceback.print_exc()
+
+
 class Harness:
     """One node in an executor thread, and a robot in another."""
 
@@ -94,7 +110,7 @@ class Harness:
         for node in (self.node, self.robot):
             executor = SingleThreadedExecutor(context=context)
             executor.add_node(node)
-            thread = threading.Thread(target=executor.spin, daemon=True)
+            thread = threading.Thread(target=serve, args=(executor,), daemon=True)
             thread.start()
             self._executors.append((executor, thread))
         self.listen("/concerto/status", PerceptionStatus, QoSProfile(depth=50))
