@@ -54,7 +54,7 @@ def _numbers(name, size, scene, precision, device) -> dict[str, object]:
     model = module.PointTransformerV3(**config, enable_flash=flash, shuffle_orders=False)
     model = model.to(device).eval()
     if device.type == "cpu":
-        # spconv's layers add a bias on the CPU in training mode alone, by which nothing else changes.
+        # There spconv adds a bias in training mode alone, by which nothing else of it changes.
         for layer in model.modules():
             layer.training = type(layer).__module__.startswith("spconv")
     feat, grid_coord, coord, offset = (t.to(device) for t in model_input(SCENES[scene]()))
