@@ -94,16 +94,35 @@ def test_the_best_answers_come_first_and_are_probabilities(encoder):
     assert 0 < sum(scores) <= 1 + 1e-6 and answer.embedding is None
 
 
-def test_nothing_is_told_that_is_less_likely_than_none_of_these(encoder):
-    cloud, (instance,) = blobs(1)
-    plain = ObjectNamer(encoder)
-    objects = [plain.prepare(cloud, instance)]
-    (answer,) = plain.answer(objects, False)
-    for place in range(3):
-        names = list(plain.names)
-        names[names.index(answer.hypotheses[place][0])] = NONE_OF_THESE
-        (told,) = ObjectNamer(encoder, names).answer(objects, False)
-        assert told.hypotheses == answer.hypotheses[:place]
+class Sure(torch.nn.Module):
+    """An encoder of five classes that says the same of everything."""
+
+    classes, class_names, per_object = 5, (), True
+
+    def __init__(self, *shares: float):
+        super().__init__()
+        self.logits = torch.nn.Parameter(torch.tensor(shares).log())
+
+    def classify(self, batch):
+        return self.logits.expand(len(batch), -1)
+
+
+@pytest.mark.parametrize(
+    ("shares", "told"),
+    [
+        ((0.5, 0.2, 0.15, 0.05, 0.1), ["mug", "bowl"]),  # what is less likely than none is not told
+        ((0.3, 0.15, 0.45, 0.05, 0.05), []),
+        ((0.23, 0.21, 0.15, 0.2, 0.21), []),  # nothing is likely
+        ((0.05, 0.5, 0.1, 0.2, 0.15), ["bowl", "shoe", "lamp"]),
+    ],
+)
+def test_an_encoder_may_say_that_it_is_none_of_these(shares, told):
+    namer = ObjectNamer(Sure(*shares), ["mug", "bowl", NONE_OF_THESE, "shoe", "lamp"])
+    (answer,) = namer.answer([torch.zeros(8, 3)], False)
+    assert [name for name, _ in answer.hypotheses] == told
+    plain = ObjectNamer(Sure(*shares), ["mug", "bowl", "bin", "shoe", "lamp"])
+    (answer,) = plain.answer([torch.zeros(8, 3)], False)
+    assert len(answer.hypotheses) == 5
 
 
 def test_names_are_those_given_or_told_else_numbers(encoder):

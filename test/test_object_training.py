@@ -19,11 +19,12 @@ from concerto_ros.learning.objects.pointnet import PointNet
 from concerto_ros.learning.objects.pretrain import agreement_loss, new_recon, pretrain
 from concerto_ros.learning.objects.recipes import Recipe, recipe_for, svm_recipe
 from concerto_ros.learning.objects.synthetic import CLASSES, object_points
+from concerto_ros.learning.objects.training_run import TrainingRun
 from concerto_ros.learning.schedule import Schedule
 from concerto_ros.objects.any2point import Any2Point
 from concerto_ros.objects.any2point_variants import VARIANTS
 from concerto_ros.objects.demo import demo_file, load_demo, save_demo
-from concerto_ros.objects.encoder import load_object_encoder
+from concerto_ros.objects.encoder import NONE_OF_THESE, load_object_encoder
 from concerto_ros.objects.i2p_mae import GROUPINGS, I2PMAE, Widths
 from concerto_ros.ptv3.checkpoint import CheckpointError
 
@@ -193,14 +194,14 @@ def test_a_run_that_was_killed_goes_on_as_if_it_had_not_been(tmp_path, monkeypat
     expected = tuning.fine_tune(whole, toys(8), recipe, test=toys(4, seed=1))
 
     killed = tiny_recon()
-    step = tuning._Run._train_epoch
+    step = TrainingRun.train_epoch
 
     def stop_at_two(run):
         if run.epoch == 2:
             raise KeyboardInterrupt
         return step(run)
 
-    monkeypatch.setattr(tuning._Run, "_train_epoch", stop_at_two)
+    monkeypatch.setattr(TrainingRun, "train_epoch", stop_at_two)
     with pytest.raises(KeyboardInterrupt):
         tuning.fine_tune(killed, toys(8), recipe, test=toys(4, seed=1), folder=tmp_path)
     monkeypatch.undo()
@@ -283,7 +284,7 @@ def test_the_encoder_in_the_box_survives_its_file(tmp_path):
 
 def test_the_encoder_in_the_box_knows_objects_that_it_has_not_seen():
     encoder = load_object_encoder("demo")
-    assert encoder.class_names == CLASSES and demo_file().stat().st_size < 8e6
+    assert encoder.class_names == (*CLASSES, NONE_OF_THESE) and demo_file().stat().st_size < 8e6
     labels = [label for label in range(len(CLASSES)) for _ in range(2)]
     seen = [object_points("test", label, 100 + n, "view") for n, label in enumerate(labels)]
     batch = torch.stack([encoder.prepare(points) for points in seen])

@@ -1,8 +1,8 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The object encoder in the box: a narrow ReCon that knows everyday things by their shape.
+"""The object encoder in the box: a narrow ReCon that knows things by their shape and size.
 
-``concerto-ros objects train demo`` makes it, from the synthetic benchmark alone.
+``concerto-ros objects train demo`` makes it, from objects of our own shapes alone.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ from concerto_ros.objects.recon_trunk import ReConShape
 from concerto_ros.objects.weights import load_weights
 from concerto_ros.ptv3.checkpoint import CheckpointError
 from concerto_ros.ptv3.tensor_file import read_tensors, write_tensors
+
+#: What the file tells beside the weights, as JSON.
+FACTS = ("shape", "points", "size_power", "classes")
 
 
 def demo_file() -> Path:
@@ -35,6 +38,7 @@ def save_demo(model: ReCon, path: Path | None = None) -> None:
     about = {
         "shape": asdict(model.trunk.shape),
         "points": model.points,
+        "size_power": model.form.size_power,
         "classes": model.class_names,
         "license": "Apache-2.0",
     }
@@ -50,12 +54,12 @@ def load_demo(path: Path | None = None) -> ReCon:
     path = path or demo_file()
     try:
         state, metadata = read_tensors(path)
-        about = {name: json.loads(metadata[name]) for name in ("shape", "points", "classes")}
+        about = {name: json.loads(metadata[name]) for name in FACTS}
         widths = tuple(about["shape"].pop("patch_widths"))
         shape = ReConShape(**about["shape"], patch_widths=widths)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path} cannot be read as an object encoder: {error}") from error
-    model = ReCon(shape, about["points"])
+    model = ReCon(shape, about["points"], about["size_power"])
     model.class_names = tuple(about["classes"])
     model.add_head(len(model.class_names))
     floats = {

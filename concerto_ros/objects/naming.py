@@ -20,6 +20,10 @@ BATCH = 16
 #: So many of the best answers are kept.
 ANSWERS = 5
 
+#: An encoder that may answer none of these has said so where no name is as likely as this. On the
+#: objects that the encoder in the box is tested on, it costs no right answer.
+LEAST_SURE = 0.25
+
 
 @dataclass(frozen=True, eq=False)
 class Answer:
@@ -28,7 +32,8 @@ class Answer:
     Attributes
     ----------
     hypotheses: (class name, softmax probability), best first, but none that is less likely than
-        ``NONE_OF_THESE``; empty for an encoder without head.
+        ``NONE_OF_THESE``; empty for an encoder without head, and where one that may say so is
+        not sure.
     embedding: (F,) float32, None where not asked for.
     word_embedding: (D,) float32, to be compared with words; None where not asked for.
     """
@@ -103,6 +108,8 @@ class ObjectNamer:
         self, places: Sequence[int], scores: Sequence[float]
     ) -> tuple[tuple[str, float], ...]:
         """Names and scores, best first, as far as they are likelier than none of them."""
+        if NONE_OF_THESE in self.names and scores[0] < LEAST_SURE:
+            return ()
         found = [(self.names[place], score) for place, score in zip(places, scores, strict=True)]
         known = [name != NONE_OF_THESE for name, _ in found]
         return tuple(found if all(known) else found[: known.index(False)])

@@ -37,6 +37,8 @@ class InputForm:
         again, and the object its mirror image.
     farthest: choose points by farthest point sampling; else at random, always in the same way.
     skip_near_origin: the rule of that sampling (:mod:`concerto_ros.objects.sampling`).
+    size_power: the radius of the cloud is the object's own in metres to this power. With 0, as
+        published, it is one whatever the size; between 0 and 1 the size shows, but less.
     """
 
     points: int
@@ -44,6 +46,7 @@ class InputForm:
     swapped: bool = False
     farthest: bool = True
     skip_near_origin: bool = True
+    size_power: float = 0.0
 
 
 def prepare_object(points: np.ndarray, colors: np.ndarray | None, form: InputForm) -> torch.Tensor:
@@ -58,7 +61,10 @@ def prepare_object(points: np.ndarray, colors: np.ndarray | None, form: InputFor
     _check(points, colors)
     points = np.asarray(points, np.float64)
     # Subtracted in float64: far from the origin of a map, float32 has no millimetres.
-    cloud = unit_sphere(torch.from_numpy(to_y_up(points - points.mean(0))).float())
+    points = points - points.mean(0)
+    cloud = unit_sphere(torch.from_numpy(to_y_up(points)).float())
+    if form.size_power:
+        cloud = cloud * float(np.linalg.norm(points, axis=1).max()) ** form.size_power
     if form.swapped:
         cloud = swap_up(cloud)
     rows = _choose(cloud, form)

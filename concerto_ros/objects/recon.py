@@ -99,9 +99,10 @@ class ReCon(ObjectEncoder):
 
     name = "recon"
 
-    def __init__(self, shape: ReConShape, points: int):
+    def __init__(self, shape: ReConShape, points: int, size_power: float = 0.0):
+        """size_power: see ``InputForm``; not published."""
         super().__init__()
-        self.form = InputForm(points)
+        self.form = InputForm(points, size_power=size_power)
         self.trunk = ReConTrunk(shape)
         self.cls_head_finetune: nn.Sequential | None = None
         self.img_proj: nn.Linear | None = None

@@ -16,16 +16,8 @@ from pathlib import Path
 
 import torch
 
-from concerto_ros.learning.objects.demo_encoder import (
-    PER_CLASS,
-    POINTS,
-    PRETRAIN_STEPS,
-    RECIPE,
-    SEED,
-    SHAPE,
-    TEST_PER_CLASS,
-    pretrained,
-)
+from concerto_ros.learning.checkpoints import read_tensors, write_file
+from concerto_ros.learning.objects.demo_encoder import RECIPE, SEED, SHAPE
 from concerto_ros.learning.objects.few_shot import (
     FOLDS,
     QUERIES,
@@ -37,13 +29,19 @@ from concerto_ros.learning.objects.fine_tune import fine_tune
 from concerto_ros.learning.objects.linear_svm import linear_svm
 from concerto_ros.learning.objects.object_set import ObjectSet
 from concerto_ros.learning.objects.pointnet import PointNet
-from concerto_ros.learning.objects.pretrain import new_recon
+from concerto_ros.learning.objects.pretrain import new_recon, pretrain
 from concerto_ros.learning.objects.recipes import SVMS, Recipe
 from concerto_ros.learning.objects.scores import Spread
 from concerto_ros.learning.objects.synthetic import CLASSES, synthetic_objects
+from concerto_ros.learning.objects.views import KINDS
 from concerto_ros.objects.recon import ReCon
 
 SVM = SVMS["recon", "modelnet40"]
+
+POINTS = 512
+
+#: Objects of each class that pre-training sees without labels, in all kinds of views; its steps.
+PER_CLASS, PRETRAIN_STEPS = 100, 200
 
 #: Few objects give few steps: small batches make more of them.
 SHOTS_BATCH = 16
@@ -57,7 +55,7 @@ class Size:
     per_class: int = PER_CLASS
     steps: int = PRETRAIN_STEPS
     labelled: int = 20
-    test: int = TEST_PER_CLASS
+    test: int = 30
     epochs: int = 24
     folds: int = FOLDS
     queries: int = QUERIES
@@ -94,6 +92,21 @@ def measure(folder: Path, size: Size = FULL, *, progress: bool = False) -> str:
         if progress:
             print(rows[-1], flush=True)
     return _table(rows, size, before)
+
+
+def pretrained(
+    folder: Path, *, per_class: int, steps: int, seed: int = SEED, progress: bool = False
+) -> ReCon:
+    """The small ReCon after its training without labels; read from ``folder`` where it is."""
+    model = new_recon(SHAPE, POINTS, seed)
+    path = folder / f"pretrained_{per_class}_{steps}_{seed}.pt"
+    if path.is_file():
+        model.load_state_dict(read_tensors(path)["weights"])
+        return model.eval().requires_grad_(False)
+    seen = [synthetic_objects(folder / "data", "train", per_class, kind) for kind in KINDS]
+    pretrain(model, seen, steps=steps, seed=seed, progress=progress)
+    write_file(path, {"weights": model.state_dict()})
+    return model
 
 
 def _rows(

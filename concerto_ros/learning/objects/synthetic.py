@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,9 @@ POINTS = 1024
 
 _FORM = InputForm(POINTS, farthest=False)
 
+#: What says which object is to be made.
+Job = tuple[str | int, ...]
+
 
 def synthetic_objects(
     folder: Path, split: str, per_class: int, kind: str = "view", processes: int | None = None
@@ -49,15 +53,8 @@ def synthetic_objects(
         raise ValueError(f"kind is {kind!r}, wanted one of {', '.join(KINDS)}")
     if per_class < 1:
         raise ValueError(f"per_class is {per_class}, wanted at least 1")
-    path = Path(folder) / f"{split}_{kind}_{per_class}.npy"
-    if path.is_file():
-        points = np.load(path)
-    else:
-        points = _make_all(split, kind, per_class, processes)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(f".{os.getpid()}.npy")
-        np.save(part, points)
-        part.replace(path)  # whole or not at all
+    jobs = [(split, i, number, kind) for i in range(len(CLASSES)) for number in range(per_class)]
+    points = made_once(Path(folder) / f"{split}_{kind}_{per_class}.npy", _make, jobs, processes)
     labels = np.repeat(np.arange(len(CLASSES)), per_class)
     return ObjectSet(f"synthetic {kind}, {split}", points, labels, CLASSES)
 
@@ -69,22 +66,39 @@ def object_points(split: str, label: int, number: int, kind: str) -> np.ndarray:
     return observe(mesh, kind, np.random.default_rng((*key, KINDS.index(kind))))
 
 
-def _make(job: tuple[str, int, int, str]) -> np.ndarray:
+def _make(job: Job) -> np.ndarray:
     return prepare_object(object_points(*job), None, _FORM).numpy()
 
 
-def _make_all(split: str, kind: str, per_class: int, processes: int | None) -> np.ndarray:
+def made_once(
+    path: Path, make: Callable[[Job], np.ndarray], jobs: Sequence[Job], processes: int | None
+) -> np.ndarray:
+    """(S, ...) what ``make`` returns for each job: read from ``path``, or made into it.
+
+    processes: None for one per core.
+    """
+    if path.is_file():
+        return np.load(path)
+    made = _make_all(path.stem, make, jobs, processes or os.cpu_count() or 1)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(f".{os.getpid()}.npy")
+    np.save(part, made)
+    part.replace(path)  # whole or not at all
+    return made
+
+
+def _make_all(
+    name: str, make: Callable[[Job], np.ndarray], jobs: Sequence[Job], processes: int
+) -> np.ndarray:
     from tqdm import tqdm
 
-    jobs = [(split, i, number, kind) for i in range(len(CLASSES)) for number in range(per_class)]
-    processes = processes or os.cpu_count() or 1
-    log.info("making %d synthetic objects (%s, %s)", len(jobs), kind, split)
+    log.info("making %d synthetic objects (%s)", len(jobs), name)
     if processes == 1 or len(jobs) < 500:
-        return np.stack([_make(job) for job in jobs])
+        return np.stack([make(job) for job in jobs])
     # Fresh processes: those of a fork would share locks that threads of this one may hold.
     context = multiprocessing.get_context("spawn")
     with context.Pool(processes, initializer=_one_thread) as pool:
-        made = pool.imap(_make, jobs, chunksize=32)
+        made = pool.imap(make, jobs, chunksize=32)
         return np.stack(list(tqdm(made, total=len(jobs), unit="object")))
 
 

@@ -40,14 +40,14 @@ def observe(mesh: Mesh, kind: str, rng: Rng) -> np.ndarray:
         raise ValueError(f"kind is {kind!r}, wanted one of {', '.join(KINDS)}")
     if kind == "surface":
         return surface(mesh, SURFACE_POINTS, rng)
-    scene = _scene(mesh)
+    scene, bounds = scene_of(mesh), mesh.bounds()
     for _ in range(TRIES):
         yaw = rng.uniform(0, 2 * np.pi)
         if kind == "view":
-            points = picture(scene, mesh, yaw, rng)
+            points, _ = picture(scene, bounds, yaw, rng)
         else:
             turns = [0.0, *rng.uniform(-1.2, 1.2, int(rng.integers(4)))]
-            views = [picture(scene, mesh, yaw + turn, rng) for turn in turns]
+            views = [picture(scene, bounds, yaw + turn, rng)[0] for turn in turns]
             points = voxel_means(np.concatenate(views), VOXEL * rng.uniform(0.25, 1.0))
         if len(points) >= FEWEST:
             return points
@@ -68,35 +68,43 @@ def surface(mesh: Mesh, count: int, rng: Rng) -> np.ndarray:
     return (corner[rows] + a * one[rows] + b * other[rows]).astype(np.float32)
 
 
-def picture(scene, mesh: Mesh, yaw: float, rng: Rng) -> np.ndarray:
-    """(N, 3) float32 readings of a depth camera somewhere in direction ``yaw`` of the object.
+def picture(
+    scene,
+    bounds: tuple[np.ndarray, np.ndarray],
+    yaw: float,
+    rng: Rng,
+    pixels: int = PIXELS,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Readings of a depth camera somewhere in direction ``yaw`` of what lies in ``bounds``.
 
     It looks from 0.6 m to a few metres away, from 3 to 50 degrees above. One time in four a part
-    of the object is hidden by something in front of it.
+    of what it sees is hidden by something in front of it.
+    Returns (N, 3) float32 points and (N,) int64, which mesh of :func:`scene_of` each is of.
     """
     import open3d as o3d
 
-    low, high = mesh.bounds()
+    low, high = bounds
     middle, radius = (low + high) / 2, float(np.linalg.norm(high - low)) / 2
     away = max(0.6, 2.2 * radius) * rng.uniform(1.0, 1.6)
     lift = np.radians(rng.uniform(3, 50))
     flat = np.cos(lift)
     eye = middle + away * np.array([np.cos(yaw) * flat, np.sin(yaw) * flat, np.sin(lift)])
-    focal = min(FOCAL, PIXELS / 2 / np.tan(np.arcsin(radius / away)))
-    place = (np.arange(PIXELS) - (PIXELS - 1) / 2) / focal
-    own = np.stack([*np.meshgrid(place, place), np.ones((PIXELS, PIXELS))], -1).reshape(-1, 3)
+    focal = min(FOCAL, pixels / 2 / np.tan(np.arcsin(radius / away)))
+    place = (np.arange(pixels) - (pixels - 1) / 2) / focal
+    own = np.stack([*np.meshgrid(place, place), np.ones((pixels, pixels))], -1).reshape(-1, 3)
     rays = own @ look_at(eye, middle)[:3, :3].T
     both = np.concatenate([np.broadcast_to(eye, rays.shape), rays], 1).astype(np.float32)
     answer = scene.cast_rays(o3d.core.Tensor(both))
     distance, normals = answer["t_hit"].numpy(), answer["primitive_normals"].numpy()
     depth = np.where(np.isfinite(distance), distance, 0).astype(np.float32)
     slant = np.abs((normals * rays).sum(1)) / np.linalg.norm(rays, axis=1)
-    shape = (PIXELS, PIXELS)
+    shape = (pixels, pixels)
     depth = SensorNoise().depth(depth.reshape(shape), slant.reshape(shape), focal, rng).ravel()
     seen = depth > 0
     if rng.random() < 0.25:
         seen &= ~_hidden(own, seen, rng)
-    return (eye + rays[seen] * depth[seen, None]).astype(np.float32)
+    points = (eye + rays[seen] * depth[seen, None]).astype(np.float32)
+    return points, answer["geometry_ids"].numpy()[seen].astype(np.int64)
 
 
 def voxel_means(points: np.ndarray, size: float) -> np.ndarray:
@@ -118,11 +126,13 @@ def _hidden(rays: np.ndarray, seen: np.ndarray, rng: Rng) -> np.ndarray:
     return along > np.quantile(along[seen], rng.uniform(0.6, 0.9))
 
 
-def _scene(mesh: Mesh):
+def scene_of(*meshes: Mesh):
+    """What :func:`picture` looks at: meshes, numbered in their order."""
     import open3d as o3d
 
     scene = o3d.t.geometry.RaycastingScene(nthreads=1)
-    vertices = np.ascontiguousarray(mesh.corners.reshape(-1, 3))
-    triangles = np.arange(len(vertices), dtype=np.uint32).reshape(-1, 3)
-    scene.add_triangles(o3d.core.Tensor(vertices), o3d.core.Tensor(triangles))
+    for mesh in meshes:
+        vertices = np.ascontiguousarray(mesh.corners.reshape(-1, 3))
+        triangles = np.arange(len(vertices), dtype=np.uint32).reshape(-1, 3)
+        scene.add_triangles(o3d.core.Tensor(vertices), o3d.core.Tensor(triangles))
     return scene
