@@ -266,6 +266,7 @@ def test_the_view_shows_what_the_node_publishes():
         "Input": ("/points", "Best Effort", "Volatile"),
         "Labels": ("/concerto/labels", "Reliable", "Volatile"),
         "PCA": ("/concerto/pca", "Reliable", "Volatile"),
+        "Similarity": ("/concerto/similarity", "Reliable", "Volatile"),
         "Objects": ("/concerto/object_markers", "Reliable", "Volatile"),
         "Legend": ("/concerto/legend", "Reliable", "Transient Local"),
     }
