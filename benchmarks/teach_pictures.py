@@ -1,0 +1,179 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The pictures of docs/teach.md: the real node, a simulated robot, and a person who clicks.
+
+``python -m benchmarks.teach_pictures OUT.jpg [seconds]`` lets the robot drive about a room with a
+plant, clicks on the plant, teaches it, and draws what the node published before and after.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable
+from unittest import mock
+
+import numpy as np
+import rclpy
+from geometry_msgs.msg import Point, PointStamped
+from PIL import Image
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import PointCloud2
+
+from benchmarks.teach import KINDS, NEW, tagged
+from concerto_ros.cloud.point_cloud2 import decode_point_cloud, point_cloud_fields
+from concerto_ros.cloud.render import render_cloud
+from concerto_ros.ros.node import PerceptionNode
+from concerto_ros.ros.robot import SimulatedRobot
+from concerto_ros.ros.transport import use_transport_profile
+from concerto_ros.sim import clutter as things
+from concerto_ros.srv import Teach
+
+ROOM, KIND, CLICKS = 0, "plant", 5
+DEADLINE = 600.0
+NODE = {
+    "cameras": ["head"],
+    "cameras.head.color_topic": "/camera/color/image_raw",
+    "cameras.head.depth_topic": "/camera/aligned_depth_to_color/image_raw",
+    "cameras.head.info_topic": "/camera/color/camera_info",
+    "window_seconds": 3600.0,
+    "window_radius": 20.0,
+    "max_range": 6.0,
+}
+
+
+class Person(Node):
+    """Looks at what the node publishes, clicks, and calls its services."""
+
+    def __init__(self):
+        super().__init__("person")
+        self.newest: dict[str, PointCloud2] = {}
+        self._clicked = self.create_publisher(PointStamped, "/clicked_point", 10)
+        self._teach = self.create_client(Teach, "/concerto/teach")
+
+    def look(self) -> None:
+        """Subscribe: nothing is computed before somebody does."""
+        for topic in ("labels", "similarity"):
+            self.create_subscription(
+                PointCloud2,
+                f"/concerto/{topic}",
+                lambda message, topic=topic: self.newest.update({topic: message}),
+                QoSProfile(depth=1),
+            )
+
+    def click(self, point: np.ndarray) -> None:
+        """Click on a point of the fixed frame."""
+        x, y, z = map(float, point)
+        message = PointStamped(point=Point(x=x, y=y, z=z))
+        message.header.frame_id = "odom"
+        self._clicked.publish(message)
+
+    def teach(self, name: str) -> Teach.Response:
+        """Teach what was clicked on."""
+        future = self._teach.call_async(Teach.Request(class_name=name))
+        wait_for(future.done)
+        return future.result()
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    """Wait until it holds."""
+    end = time.monotonic() + DEADLINE
+    while not condition():
+        if time.monotonic() > end:
+            raise TimeoutError("the node did not answer")
+        time.sleep(0.05)
+
+
+def overrides(values: dict) -> list[Parameter]:
+    return [Parameter(name, value=value) for name, value in values.items()]
+
+
+def simulated_robot() -> tuple[SimulatedRobot, np.ndarray]:
+    """A robot in a room with a plant, and where the plant's surface is, (n, 3)."""
+    label = NEW + KINDS.index(KIND)
+    build = tagged(getattr(things, KIND), label)
+    kinds = tuple(build if one.__name__ == KIND else one for one in things.ON_FLOOR)
+    with mock.patch.object(things, "ON_FLOOR", kinds):
+        values = {"seed": ROOM, "rate": 2.0, "width": 320, "height": 240}
+        robot = SimulatedRobot(parameter_overrides=overrides(values))
+    mesh = robot._room.mesh
+    return robot, mesh.corners[mesh.label == label].mean(axis=1)
+
+
+def spinning(*nodes: Node) -> None:
+    """Serve every node in a thread of its own."""
+    for node in nodes:
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        threading.Thread(target=executor.spin, daemon=True).start()
+
+
+def main() -> None:
+    """Drive, click, teach, draw."""
+    out, seconds = sys.argv[1], float(sys.argv[2]) if len(sys.argv) > 2 else 60.0
+    use_transport_profile()
+    rclpy.init()
+    robot, plant = simulated_robot()
+    node, person = PerceptionNode(parameter_overrides=overrides(NODE)), Person()
+    node.trigger_configure()
+    node.trigger_activate()
+    spinning(robot, node, person)
+    time.sleep(seconds)
+    robot._timer.cancel()
+    person.look()
+    wait_for(lambda: "labels" in person.newest)
+    before = person.newest["labels"]
+
+    points = decode_point_cloud(before).points
+    distance = np.linalg.norm(points[:, None] - plant[::5], axis=2).min(axis=1)
+    mine = np.flatnonzero(distance < 0.04)
+    chosen = np.random.default_rng(1).choice(mine, CLICKS, replace=False)
+    person.click(points[chosen[0]])
+    wait_for(lambda: "similarity" in person.newest)
+    likeness = person.newest["similarity"]
+    for number, row in enumerate(chosen[1:], start=2):
+        person.click(points[row])
+        wait_for(lambda number=number: len(node._clicks._clicks) == number)
+    start = time.monotonic()
+    answer = person.teach(KIND)
+    print(f"{time.monotonic() - start:.1f} s: {answer}")
+    wait_for(lambda: (point_cloud_fields(person.newest["labels"])["label"] == answer.label).any())
+    after = person.newest["labels"]
+    taught = point_cloud_fields(after)["label"].ravel() == answer.label
+    print(f"voxels near the plant {len(mine)}, of them taught {taught[mine].sum()},")
+    print(f"taught elsewhere {taught.sum() - taught[mine].sum()}, voxels {len(points)}")
+
+    snapshot = node._pipeline.snapshot()
+    middle = plant.mean(axis=0)
+    inward = -middle * (1, 1, 0) / np.linalg.norm(middle[:2])
+    view = (middle + 2.6 * inward + (0.4, 0.4, 1.1), middle + 0.5 * inward)
+    panels = [
+        (snapshot.points, snapshot.colors.round().astype(np.uint8), "what the robot saw"),
+        (*drawn(likeness), "~/similarity after one click on the plant"),
+        (*drawn(before), "~/labels before"),
+        (*drawn(after), f"~/labels after {CLICKS} clicks and ~/teach"),
+    ]
+    pictures = [
+        render_cloud(
+            where, rgb, width=800, height=520, view_from=view, point_size=0.04, title=text
+        )
+        for where, rgb, text in panels
+    ]
+    rows = [np.hstack(pictures[:2]), np.hstack(pictures[2:])]
+    Image.fromarray(np.vstack(rows)).save(out, quality=85)
+    node.close()
+    rclpy.try_shutdown()
+
+
+def drawn(message: PointCloud2) -> tuple[np.ndarray, np.ndarray]:
+    """Points and colours of a cloud."""
+    frame = decode_point_cloud(message)
+    return frame.points, frame.colors
+
+
+if __name__ == "__main__":
+    main()
