@@ -237,6 +237,7 @@ class PerceptionNode(LifecycleNode):
         """Give back everything that configuring made."""
         self._stop_workers()
         self._configured = False
+        self._statistics = self._model = None  # nothing to report, before nowhere to
         for source in self._sources:
             for subscription in source.subscriptions:
                 self.destroy_subscription(subscription)
@@ -252,7 +253,6 @@ class PerceptionNode(LifecycleNode):
         self._status_output = None
         self._finder = self._word_search = self._clicks = None
         self._sources, self._transforms, self._pipeline = (), None, None
-        self._statistics = self._model = None
         release_unused_memory()
 
     def _on_clock_jump(self, _jump) -> None:
@@ -330,22 +330,20 @@ class PerceptionNode(LifecycleNode):
         self._class_outputs.publish(labels, self._model.name, head)
 
     def _publish_status(self) -> None:
-        if self._statistics is not None:
-            report = self._statistics.report()
+        output, statistics, model = self._status_output, self._statistics, self._model
+        if None not in (output, statistics, model):
+            report = statistics.report()
             head = header(self._ros_parameters.settings.fixed_frame, report.stamp)
-            self._status_output.publish(status_message(report, self._model, head))
+            output.publish(status_message(report, model, head))
 
     def _publish_diagnostics(self) -> None:
-        settings, pipeline, statistics = (
-            self._ros_parameters.settings,
-            self._pipeline,
-            self._statistics,
-        )
+        settings = self._ros_parameters.settings
+        pipeline, statistics, model = self._pipeline, self._statistics, self._model
         activity = None
-        if self._intake is not None and pipeline is not None:
+        if self._intake is not None and None not in (pipeline, statistics, model):
             activity = Activity(
                 statistics.report(),
-                self._model,
+                model,
                 settings,
                 {source.name: source.about for source in self._sources},
                 MemoryUse.now(pipeline.device),
