@@ -65,7 +65,7 @@ def test_a_lidar_that_is_unplugged_is_missed_and_works_when_it_is_back(active, s
     fault(
         "a LiDAR is unplugged and plugged in again",
         cases=cycles,
-        did="a WARN names the input; the first cloud after it is labelled",
+        did="the diagnostics name the input; once it sends again it is labelled, and all is well",
         lost="nothing that was sent",
     )
 
@@ -206,7 +206,7 @@ def test_a_transform_that_is_no_number_is_ignored(active, value, fault):
     fault(
         "a transform that is not finite",
         cases=1,
-        did="it is ignored, said in the log; frames that need it are dropped as no_transform",
+        did="it is ignored; frames that need it are dropped as no_transform",
         lost="frames without another transform",
     )
 
