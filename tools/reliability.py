@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -32,6 +33,11 @@ def main() -> int:
         if options.soak is not None:
             soak = json.loads(options.soak.read_text(encoding="utf-8"))
             text = replaced(text, "soak", soak_table(soak))
+            picture = options.soak.with_suffix(".png")
+            if picture.is_file():
+                images = options.page.parent / "images"
+                images.mkdir(exist_ok=True)
+                shutil.copy(picture, images / "soak.png")
     except ValueError as error:
         print(error, file=sys.stderr)
         return 1
