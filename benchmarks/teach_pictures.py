@@ -131,7 +131,9 @@ def main() -> None:
     points = decode_point_cloud(before).points
     distance = np.linalg.norm(points[:, None] - plant[::5], axis=2).min(axis=1)
     mine = np.flatnonzero(distance < 0.04)
-    chosen = np.random.default_rng(1).choice(mine, CLICKS, replace=False)
+    middle = np.linalg.norm(points[mine] - plant.mean(axis=0), axis=1).argmin()
+    others = np.random.default_rng(1).choice(mine, CLICKS - 1, replace=False)
+    chosen = [mine[middle], *others]
     person.click(points[chosen[0]])
     wait_for(lambda: "similarity" in person.newest)
     likeness = person.newest["similarity"]
