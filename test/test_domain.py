@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import subprocess
 import sys
@@ -83,3 +84,19 @@ def test_a_domain_in_which_somebody_listens_is_left_alone(three_domains, monkeyp
         node.destroy_node()
     finally:
         context.try_shutdown()
+
+
+def test_the_demo_takes_a_free_domain_unless_one_is_chosen(three_domains, monkeypatch, capsys):
+    pytest.importorskip("rclpy")
+    from concerto_ros.ros.demo import _own_domain
+
+    monkeypatch.delenv("ROS_DOMAIN_ID", raising=False)
+    with _own_domain():
+        taken = int(os.environ["ROS_DOMAIN_ID"])
+        assert taken in three_domains and f"ROS_DOMAIN_ID={taken}" in capsys.readouterr().out
+        with free_domain() as other:
+            assert other != taken
+    assert "ROS_DOMAIN_ID" not in os.environ
+    monkeypatch.setenv("ROS_DOMAIN_ID", "42")
+    with _own_domain():
+        assert os.environ["ROS_DOMAIN_ID"] == "42" and not capsys.readouterr().out
