@@ -45,7 +45,6 @@ class CloudInput:
     max_age: float = most_age()
 
 
-
 @dataclass(frozen=True)
 class CameraInput:
     """An RGB-D camera. A topic that ends in /compressed or /compressedDepth is read as such."""
@@ -67,7 +66,6 @@ class CameraInput:
     min_rate: float = least_rate()
     max_rate: float = most_rate()
     max_age: float = most_age()
-
 
 
 @dataclass(frozen=True)
