@@ -20,8 +20,8 @@ BATCH = 16
 #: So many of the best answers are kept.
 ANSWERS = 5
 
-#: An encoder that may answer none of these has said so where no name is as likely as this. On the
-#: objects that the encoder in the box is tested on, it costs no right answer.
+#: An encoder that may answer none of these has said so where no name is as likely as this. Of the
+#: objects that the encoder in the box is tested on, it costs one right answer in a hundred.
 LEAST_SURE = 0.25
 
 
