@@ -110,7 +110,7 @@ class Sure(torch.nn.Module):
 @pytest.mark.parametrize(
     ("shares", "told"),
     [
-        ((0.5, 0.2, 0.15, 0.05, 0.1), ["mug", "bowl"]),  # what is less likely than none is not told
+        ((0.5, 0.2, 0.15, 0.05, 0.1), ["mug", "bowl"]),  # told: what is likelier than none
         ((0.3, 0.15, 0.45, 0.05, 0.05), []),
         ((0.23, 0.21, 0.15, 0.2, 0.21), []),  # nothing is likely
         ((0.05, 0.5, 0.1, 0.2, 0.15), ["bowl", "shoe", "lamp"]),
