@@ -15,7 +15,7 @@ from node_harness import (
     START,
 )
 from rclpy.parameter import Parameter
-from rclpy.qos import ReliabilityPolicy, qos_profile_sensor_data
+from rclpy.qos import DurabilityPolicy, ReliabilityPolicy, qos_profile_sensor_data
 
 from concerto_ros.settings import DEFAULTS, about, settings_of
 
@@ -206,6 +206,29 @@ def test_qos_can_be_overridden(harness):
     assert one.configure()
     offered = one.robot.get_subscriptions_info_by_topic("/points")[0].qos_profile
     assert offered.reliability == ReliabilityPolicy.RELIABLE
+
+
+def test_the_qos_of_one_topic_is_that_of_no_other(harness):
+    overrides = {
+        "qos_overrides./points.subscription.durability": "transient_local",
+        "qos_overrides./concerto/labels.publisher.depth": 7,
+        "qos_overrides./concerto/classes.publisher.depth": 7,
+    }
+    rear = {"clouds": ["front", "rear"], "clouds.rear.topic": "/behind"}
+    one = harness(**(ONE_CLOUD | rear), **overrides)
+    assert one.configure()
+
+    def durability(topic):
+        return one.robot.get_subscriptions_info_by_topic(topic)[0].qos_profile.durability
+
+    assert durability("/points") == DurabilityPolicy.TRANSIENT_LOCAL
+    assert durability("/behind") == DurabilityPolicy.VOLATILE
+    depth = {
+        topic: one.node.get_parameter(f"qos_overrides.{topic}.publisher.depth").value
+        for topic in (f"/concerto/{name}" for name in ("labels", "pca", "classes", "legend"))
+    }
+    assert depth["/concerto/labels"] == depth["/concerto/classes"] == 7
+    assert depth["/concerto/pca"] == depth["/concerto/legend"] == 1
 
 
 # Lifecycle ---------------------------------------------------------------------------------------

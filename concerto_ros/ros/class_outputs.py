@@ -14,13 +14,14 @@ from std_msgs.msg import Header
 from concerto_ros.labels import LabelSet
 from concerto_ros.msg import SemanticClasses
 from concerto_ros.ros.outputs import classes_message, image_message
+from concerto_ros.ros.qos import overridable
 
 
 class ClassOutputs:
     """Publishers of ``~/classes``, ``~/legend`` and, where vision_msgs is installed,
     ``~/label_info``."""
 
-    def __init__(self, node: LifecycleNode, qos: QoSProfile, **options: Any):
+    def __init__(self, node: LifecycleNode, qos: QoSProfile):
         self._node = node
         kinds = {"classes": SemanticClasses, "legend": Image}
         try:
@@ -30,7 +31,7 @@ class ClassOutputs:
         else:
             kinds["label_info"] = LabelInfo
         self._publishers = {
-            topic: node.create_lifecycle_publisher(kind, f"~/{topic}", qos, **options)
+            topic: node.create_lifecycle_publisher(kind, f"~/{topic}", **overridable(qos))
             for topic, kind in kinds.items()
         }
 

@@ -17,7 +17,7 @@ from rclpy.node import Node
 from concerto_ros.cloud.snapshot import Snapshot
 from concerto_ros.ros.answering import Running, ServiceError
 from concerto_ros.ros.inference import Examined
-from concerto_ros.ros.qos import OVERRIDABLE
+from concerto_ros.ros.qos import overridable
 from concerto_ros.teaching import Ball, Sample, sample_rows
 
 TOPIC = "/clicked_point"
@@ -60,7 +60,7 @@ class Clicks:
         self._waiting: list[Future] = []
         self._newest: Click | None = None
         self._subscription = node.create_subscription(
-            PointStamped, TOPIC, self._on_click, 10, qos_overriding_options=OVERRIDABLE
+            PointStamped, TOPIC, self._on_click, **overridable(10)
         )
 
     def close(self) -> None:

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from rclpy.lifecycle import LifecycleNode
@@ -21,6 +20,7 @@ from concerto_ros.output_settings import FilterSettings
 from concerto_ros.prediction import Prediction
 from concerto_ros.ros.inference import Labelled
 from concerto_ros.ros.outputs import header, labels_message, pca_message, similarity_message
+from concerto_ros.ros.qos import overridable
 from concerto_ros.ros.transforms import Transforms
 from concerto_ros.settings import Settings
 
@@ -43,7 +43,6 @@ class CloudOutputs:
         labels: LabelSet,
         filters: Callable[[], Sequence[FilterSettings]],
         transforms: Transforms,
-        **options: Any,
     ):
         self._node = node
         self._filters_now = filters
@@ -51,7 +50,7 @@ class CloudOutputs:
         self._use(labels)
         self._transforms = transforms
         self._publishers = {
-            topic: node.create_lifecycle_publisher(PointCloud2, f"~/{topic}", qos, **options)
+            topic: node.create_lifecycle_publisher(PointCloud2, f"~/{topic}", **overridable(qos))
             for topic in ("labels", "pca", "similarity", *self._filters)
         }
 

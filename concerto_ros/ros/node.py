@@ -34,7 +34,7 @@ from concerto_ros.ros.object_outputs import ObjectOutputs
 from concerto_ros.ros.objects import ObjectStage, make_finder
 from concerto_ros.ros.outputs import header
 from concerto_ros.ros.parameters import AUTOSTART, Parameters
-from concerto_ros.ros.qos import OVERRIDABLE
+from concerto_ros.ros.qos import overridable
 from concerto_ros.ros.services import Services
 from concerto_ros.ros.sources import Source, open_sources
 from concerto_ros.ros.statistics import Statistics
@@ -87,7 +87,7 @@ class PerceptionNode(LifecycleNode):
         self._class_outputs: ClassOutputs | None = None
         self._status_output = None
         self._diagnostics_output = self.create_publisher(
-            DiagnosticArray, "/diagnostics", 10, qos_overriding_options=OVERRIDABLE
+            DiagnosticArray, "/diagnostics", **overridable(10)
         )
         # On a steady clock: the node reports also while /clock stands still.
         self._status_timer = self.create_timer(
@@ -203,21 +203,19 @@ class PerceptionNode(LifecycleNode):
         )
         self._transforms = listen(self)
         self._sources = open_sources(self, named["clouds"], named["cameras"], settings)
-        overridable = {"qos_overriding_options": OVERRIDABLE}
         self._cloud_outputs = CloudOutputs(
             self,
             CLOUD_QOS,
             labels,
             lambda: self._ros_parameters.filters,
             self._transforms,
-            **overridable,
         )
         self._clicks = Clicks(self, self._running)
-        self._class_outputs = ClassOutputs(self, LATCHED_QOS, **overridable)
+        self._class_outputs = ClassOutputs(self, LATCHED_QOS)
         self._status_output = self.create_lifecycle_publisher(
-            PerceptionStatus, "~/status", 10, **overridable
+            PerceptionStatus, "~/status", **overridable(10)
         )
-        self._object_outputs = ObjectOutputs(self, CLOUD_QOS, object_model, **overridable)
+        self._object_outputs = ObjectOutputs(self, CLOUD_QOS, object_model)
 
     def _stop_workers(self) -> None:
         stages = (self._intake, self._inference, self._objects)

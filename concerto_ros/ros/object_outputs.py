@@ -20,6 +20,7 @@ from concerto_ros.ros.object_messages import (
     objects_message,
 )
 from concerto_ros.ros.outputs import header
+from concerto_ros.ros.qos import overridable
 
 #: Topics of types that not every machine has: package, type, and how findings become one.
 OPTIONAL = {
@@ -31,7 +32,7 @@ OPTIONAL = {
 class ObjectOutputs:
     """Publishers of ``~/objects`` and, as far as their packages are installed, of the others."""
 
-    def __init__(self, node: LifecycleNode, qos: QoSProfile, model: str, **options: Any):
+    def __init__(self, node: LifecycleNode, qos: QoSProfile, model: str):
         self._node = node
         self._model = model
         self._outputs: list[tuple[Any, Callable[[Findings, Header], Any]]] = []
@@ -40,7 +41,6 @@ class ObjectOutputs:
             SemanticObjectArray,
             lambda findings, head: objects_message(findings, self._model, head),
             qos,
-            options,
         )
         for topic, (package, name, convert) in OPTIONAL.items():
             try:
@@ -48,7 +48,7 @@ class ObjectOutputs:
             except ImportError:
                 node.get_logger().info(f"no ~/{topic}: {package} is not installed")
                 continue
-            self._add(topic, kind, convert, qos, options)
+            self._add(topic, kind, convert, qos)
 
     def listened(self) -> bool:
         """Whether anybody subscribes to objects in any form."""
@@ -67,6 +67,6 @@ class ObjectOutputs:
             self._node.destroy_lifecycle_publisher(publisher)
         self._outputs = []
 
-    def _add(self, topic, kind, convert, qos, options) -> None:
-        publisher = self._node.create_lifecycle_publisher(kind, f"~/{topic}", qos, **options)
+    def _add(self, topic, kind, convert, qos) -> None:
+        publisher = self._node.create_lifecycle_publisher(kind, f"~/{topic}", **overridable(qos))
         self._outputs.append((publisher, convert))

@@ -4,7 +4,10 @@
 
 from __future__ import annotations
 
-from rclpy.qos import QoSPolicyKind
+from copy import copy
+from typing import Any
+
+from rclpy.qos import QoSPolicyKind, QoSProfile
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
 #: The QoS policies a user may override for every topic, as
@@ -17,3 +20,12 @@ OVERRIDABLE = QoSOverridingOptions(
         QoSPolicyKind.DURABILITY,
     )
 )
+
+
+def overridable(profile: QoSProfile | int) -> dict[str, Any]:
+    """Keywords of one publisher or subscription of this quality, which a user may override.
+
+    With a copy of the profile: rclpy writes overrides into the one it is given, and they would
+    hold for every topic that shares it.
+    """
+    return {"qos_profile": copy(profile), "qos_overriding_options": OVERRIDABLE}

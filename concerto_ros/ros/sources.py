@@ -21,7 +21,7 @@ from concerto_ros.cloud.pairing import StampPairer
 from concerto_ros.cloud.point_cloud2 import all_points, stamp_ns
 from concerto_ros.cloud.stamps import StampGate
 from concerto_ros.reading import decode_cloud, decode_pair, is_rectified
-from concerto_ros.ros.qos import OVERRIDABLE
+from concerto_ros.ros.qos import overridable
 from concerto_ros.ros.statistics import Statistics
 from concerto_ros.ros.transforms import Transforms
 from concerto_ros.settings import CameraInput, CloudInput, Settings
@@ -224,6 +224,5 @@ def _subscribe(node: Node, kind: type, topic: str, callback: Callable[[Any], Non
         kind,
         topic,
         callback,
-        qos_profile_sensor_data,
-        qos_overriding_options=OVERRIDABLE,
+        **overridable(qos_profile_sensor_data),
     )

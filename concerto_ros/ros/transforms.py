@@ -18,7 +18,7 @@ from concerto_ros.cloud.transform_tree import (
     transform_of,
 )
 from concerto_ros.reading import IDENTITY, Lookup, is_identity
-from concerto_ros.ros.qos import OVERRIDABLE
+from concerto_ros.ros.qos import overridable
 
 try:
     import tf2_ros
@@ -58,8 +58,7 @@ class _Listener:
                 TFMessage,
                 topic,
                 partial(self._on_message, static=bool(more)),
-                QoSProfile(depth=100, **reliable, **more),
-                qos_overriding_options=OVERRIDABLE,
+                **overridable(QoSProfile(depth=100, **reliable, **more)),
             )
             for topic, more in (("/tf", {}), ("/tf_static", latched))
         ]
