@@ -4,13 +4,17 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 from learning_data import SCANS, small_model, trainer_of
 
+from concerto_ros.learning import team
 from concerto_ros.learning.checkpoints import read_tensors
 from concerto_ros.learning.team import Team, run_in_processes
+from concerto_ros.learning.trainer import Trainer
 
 
 def every_matrix(name, parameter):
@@ -70,9 +74,18 @@ def test_what_one_process_raises_ends_all():
         run_in_processes(trainer, 2)
 
 
+def test_too_little_shared_memory_is_said_before_anything_starts(tmp_path, monkeypatch):
+    monkeypatch.setattr(team.shutil, "disk_usage", lambda path: SimpleNamespace(free=3 << 20))
+    trainer = trainer_of(small_model(), tmp_path, accumulate=2)
+    monkeypatch.setattr(Trainer, "shared_bytes", 5 << 20)
+    with pytest.raises(OSError, match=r"has 3 MB free, wanted 25 MB .* --shm-size"):
+        run_in_processes(trainer, 2)
+    assert not list(tmp_path.iterdir())
+
+
 def test_alone_there_is_nothing_to_share():
     values = [torch.ones(2), torch.zeros(3)]
-    team = Team()
-    assert list(team.share(3)) == [0, 1, 2]
-    assert team.add_up(values) == values
-    assert [v.tolist() for v in team.map(torch.neg, values)] == [[-1, -1], [0, 0, 0]]
+    alone = Team()
+    assert list(alone.share(3)) == [0, 1, 2]
+    assert alone.add_up(values) == values
+    assert [v.tolist() for v in alone.map(torch.neg, values)] == [[-1, -1], [0, 0, 0]]

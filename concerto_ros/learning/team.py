@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ from torch import multiprocessing
 from concerto_ros.learning import openblas
 from concerto_ros.ptv3.allocation import keep_freed_memory
 from concerto_ros.ptv3.products import replace_products
+
+#: Where Linux keeps memory that processes share; 64 MB in a container of Docker's.
+SHARED_MEMORY = Path("/dev/shm")
 
 if TYPE_CHECKING:
     from concerto_ros.learning.trainer import Outcome, Trainer
@@ -106,8 +110,8 @@ def run_in_processes(trainer: Trainer, processes: int) -> Outcome:
 
     Each computes with one thread: two of them are half as fast again as one of two threads. The
     result does not depend on their number. ``trainer`` has the weights afterwards. Raises
-    ValueError unless its ``accumulate`` is a multiple of ``processes``; what is raised in one of
-    the processes ends all.
+    ValueError unless its ``accumulate`` is a multiple of ``processes``, OSError without the shared
+    memory it takes; what is raised in one of the processes ends all.
     """
     if processes < 1 or trainer.accumulate % processes:
         raise ValueError(
@@ -116,6 +120,7 @@ def run_in_processes(trainer: Trainer, processes: int) -> Outcome:
         )
     context = multiprocessing.get_context("spawn")
     size = -(-trainer.shared_bytes // 64) * 64  # so that numbers of any type may begin there
+    _check_room((2 * processes + 1) * size)  # and once for the weights that are handed over
     memory = torch.empty(2, processes, size, dtype=torch.uint8).share_memory_()
     meeting = Meeting(context.Barrier(processes), memory)
     wanted = openblas.environment()
@@ -129,8 +134,23 @@ def run_in_processes(trainer: Trainer, processes: int) -> Outcome:
             )
         finally:
             for name, value in before.items():
-                os.environ.pop(name) if value is None else os.environ.update({name: value})
+                if value is None:
+                    del os.environ[name]
+                else:
+                    os.environ[name] = value
         return trainer.adopt(result)
+
+
+def _check_room(wanted: int) -> None:
+    """OSError where less than ``wanted`` bytes can be shared; using more would end the process."""
+    if not SHARED_MEMORY.is_dir():
+        return
+    free = shutil.disk_usage(SHARED_MEMORY).free
+    if free < wanted:
+        raise OSError(
+            f"{SHARED_MEMORY} has {free >> 20} MB free, wanted {wanted >> 20} MB for processes "
+            "that train together; for Docker: --shm-size=1g"
+        )
 
 
 def _take_part(rank: int, size: int, meeting: Meeting, trainer: Trainer, result: Path) -> None:
