@@ -231,7 +231,7 @@ class Publishing:
     def __init__(self):
         self.sent, self.said = {}, []
 
-    def create_lifecycle_publisher(self, kind, topic, qos, **options):
+    def create_lifecycle_publisher(self, kind, topic, **options):
         return SimpleNamespace(publish=lambda message: self.sent.update({topic: message}))
 
     def destroy_lifecycle_publisher(self, publisher):
