@@ -77,6 +77,7 @@ def test_any_order_of_stamps_is_fused_or_dropped_by_name(exact, nightly, fault):
 
 def test_the_same_message_twice_changes_nothing(exact, fault):
     exact.listen_to_labels()
+    exact.publisher("/points", PointCloud2, RELIABLE)
     points = exact.send_room(START)
     first = exact.labels(START)
     for count in (2, 3, 4):
