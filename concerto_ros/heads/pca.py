@@ -176,9 +176,9 @@ class PcaColors:
 
     def _follow_range(self, position: torch.Tensor) -> None:
         rows = _every(position, _RANGE_ROWS)
-        ordered = rows[rows.isfinite().all(dim=1)].sort(dim=0).values
-        outer = int(_CLIPPED * len(ordered))
-        ends = torch.stack([ordered[outer], ordered[-1 - outer]])
+        known = rows[rows.isfinite().all(dim=1)].T.contiguous()
+        outer, size = int(_CLIPPED * known.shape[1]), known.shape[1]
+        ends = torch.stack([known.kthvalue(k, dim=1).values for k in (outer + 1, size - outer)])
         self._range = ends if self._range is None else torch.lerp(self._range, ends, _FOLLOW)
 
     def _follow_voxels(self, shade: np.ndarray, voxels: np.ndarray) -> np.ndarray:
