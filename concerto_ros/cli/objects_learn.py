@@ -23,25 +23,17 @@ def add_train(actions) -> None:
     methods = parser.add_subparsers(dest="method", required=True, metavar="METHOD")
     for name, text in METHODS.items():
         method = methods.add_parser(name, help=text, description=f"Train {text}.")
-        add_data_arguments(method)
-        method.add_argument("--out", type=Path, default=Path("out/objects"))
+        _add_training_arguments(method)
         if name == "adapters":
             method.add_argument(
                 "--variant",
                 help="start anew: --checkpoint is then the file of CLIP, DINOv2 or ImageBind;"
                 " clip_scan, clip_mn, dino_scan, dino_mn, ib_scan or ib_mn",
             )
-        for option, kind in (("epochs", int), ("learning-rate", float), ("batch-size", int)):
-            method.add_argument(f"--{option}", type=kind, help="default: as published")
-        method.add_argument("--test-every", type=int, default=1, help="epochs (default 1)")
         method.set_defaults(action_run=run_train)
     text = "ReCon's part segmentation, on ShapeNetPart"
     parts = methods.add_parser("parts", help=text, description=f"Train {text}.")
-    add_data_arguments(parts)
-    parts.add_argument("--out", type=Path, default=Path("out/objects"))
-    for option, kind in (("epochs", int), ("learning-rate", float), ("batch-size", int)):
-        parts.add_argument(f"--{option}", type=kind, help="default: as published")
-    parts.add_argument("--test-every", type=int, default=1, help="epochs (default 1)")
+    _add_training_arguments(parts)
     parts.set_defaults(action_run=run_parts)
     text = "the encoder in the box, from the synthetic benchmark alone"
     demo = methods.add_parser("demo", help=text, description=f"Train {text}.")
@@ -50,6 +42,14 @@ def add_train(actions) -> None:
     demo.add_argument("--per-class", type=int, help="objects of each class to learn from")
     demo.add_argument("--epochs", type=int)
     demo.set_defaults(action_run=run_demo)
+
+
+def _add_training_arguments(parser: argparse.ArgumentParser) -> None:
+    add_data_arguments(parser)
+    parser.add_argument("--out", type=Path, default=Path("out/objects"))
+    for option, kind in (("epochs", int), ("learning-rate", float), ("batch-size", int)):
+        parser.add_argument(f"--{option}", type=kind, help="default: as published")
+    parser.add_argument("--test-every", type=int, default=1, help="epochs (default 1)")
 
 
 def add_benchmark(actions) -> None:

@@ -16,7 +16,7 @@ from concerto_ros.learning.objects.embedding import as_taken, classify_objects, 
 from concerto_ros.learning.objects.object_set import ObjectSet
 from concerto_ros.learning.objects.recipes import Recipe
 from concerto_ros.learning.objects.scores import Score
-from concerto_ros.learning.objects.training_run import Outcome, TrainingRun
+from concerto_ros.learning.objects.training_run import Outcome, TrainingRun, grouped
 from concerto_ros.objects.any2point import Any2Point
 from concerto_ros.objects.augment import (
     random_rotation,
@@ -94,19 +94,17 @@ def parameter_groups(parameters: dict[str, nn.Parameter], recipe: Recipe) -> lis
     Names with "cls" in them decay where the recipe gives them a rate of their own; vectors, biases
     and, unless the recipe says otherwise, names with "token" in them do not.
     """
-    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-    for name, value in parameters.items():
+
+    def pace_of(name: str, value: nn.Parameter) -> tuple[float, float]:
         factor, decay = 1.0, recipe.weight_decay
         token = "token" in name and not recipe.tokens_decay
         if recipe.head_factor != 1 and "cls" in name:
             factor = recipe.head_factor
         elif value.ndim <= 1 or name.endswith(".bias") or token:
             decay = 0.0
-        groups.setdefault((factor * recipe.learning_rate, decay), []).append(value)
-    return [
-        {"params": members, "weight_decay": decay, "highest": highest}
-        for (highest, decay), members in groups.items()
-    ]
+        return factor * recipe.learning_rate, decay
+
+    return grouped(pace_of, parameters.items())
 
 
 def fine_tune(

@@ -19,7 +19,7 @@ from torch import nn
 from concerto_ros.learning.checkpoints import write_file
 from concerto_ros.learning.objects.object_set import ObjectSet
 from concerto_ros.learning.objects.recipes import Recipe
-from concerto_ros.learning.objects.training_run import Outcome, TrainingRun
+from concerto_ros.learning.objects.training_run import Outcome, TrainingRun, grouped
 from concerto_ros.objects import recon
 from concerto_ros.objects.augment import scale_and_shift
 from concerto_ros.objects.part_metric import PARTS, PartScore, score_parts
@@ -71,16 +71,14 @@ def start_parts(
 
 def parameter_groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
     """The optimiser's: names with "conv" but not "encoder" learn faster; vectors do not decay."""
-    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-    for name, value in model.named_parameters():
+
+    def pace_of(name: str, value: nn.Parameter) -> tuple[float, float]:
         fast = "conv" in name and "encoder" not in name
         rate = recipe.learning_rate * (recipe.head_factor if fast else 1.0)
         decay = 0.0 if value.ndim <= 1 or name.endswith(".bias") else recipe.weight_decay
-        groups.setdefault((rate, decay), []).append(value)
-    return [
-        {"params": members, "weight_decay": decay, "highest": highest}
-        for (highest, decay), members in groups.items()
-    ]
+        return rate, decay
+
+    return grouped(pace_of, model.named_parameters())
 
 
 def train_parts(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,23 @@ def residual_branches(encoder: nn.Module) -> list[list[nn.Module]]:
     blocks = [block for block in encoder.modules() if isinstance(block, (Block, ReConBlock))]
     kinds = (Attention, CrossAttention, Mlp)
     return [[part for part in block.children() if isinstance(part, kinds)] for block in blocks]
+
+
+def grouped(
+    pace_of: Callable[[str, nn.Parameter], tuple[float, float]],
+    parameters: Iterable[tuple[str, nn.Parameter]],
+) -> list[dict[str, Any]]:
+    """The optimiser's groups of named parameters: by highest learning rate and weight decay.
+
+    ``pace_of`` gives both by name and value.
+    """
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, value in parameters:
+        groups.setdefault(pace_of(name, value), []).append(value)
+    return [
+        {"params": members, "weight_decay": decay, "highest": highest}
+        for (highest, decay), members in groups.items()
+    ]
 
 
 class TrainingRun(ABC):
