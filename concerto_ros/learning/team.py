@@ -21,11 +21,11 @@ from concerto_ros.learning import openblas
 from concerto_ros.ptv3.allocation import keep_freed_memory
 from concerto_ros.ptv3.products import replace_products
 
-#: Where Linux keeps memory that processes share; 64 MB in a container of Docker's.
-SHARED_MEMORY = Path("/dev/shm")
-
 if TYPE_CHECKING:
     from concerto_ros.learning.trainer import Outcome, Trainer
+
+#: Where Linux keeps memory that processes share; 64 MB in a container of Docker's.
+SHARED_MEMORY = Path("/dev/shm")
 
 
 @dataclass(frozen=True)
