@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import faulthandler
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,9 +15,14 @@ from fault_records import fault, nightly  # noqa: F401  fixtures
 from hypothesis import settings
 
 import concerto_ros  # noqa: F401  before PyTorch: it sets how threads wait
-from concerto_ros.ros.domain import free_domain
+from concerto_ros.ros.domain import free_domain, is_used
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+
+#: A test that has not ended by then hangs, seconds; and one with many cases.
+HANGS_AFTER, HANGS_AFTER_NIGHTLY = 300.0, 7200.0
+
+_STDERR = pytest.StashKey[int]()
 
 settings.register_profile("nightly", max_examples=10_000, deadline=None, print_blob=True)
 
@@ -25,12 +32,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_STDERR] = os.dup(2)  # where pytest itself writes, while it captures what tests do
     if config.getoption("--nightly"):
         settings.load_profile("nightly")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     fault_records.mark(items)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item):
+    """End the run, with the stacks of all threads, where a test hangs, in the middleware too."""
+    limit = HANGS_AFTER_NIGHTLY if item.config.getoption("--nightly") else HANGS_AFTER
+    faulthandler.dump_traceback_later(limit, exit=True, file=item.config.stash[_STDERR])
+    try:
+        return (yield)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -58,6 +77,8 @@ def ros_domain(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     with free_domain() as domain:
         monkeypatch.setenv("ROS_DOMAIN_ID", str(domain))
         yield domain
+        # Two participants of one process can block each other while one of them ends.
+        assert not is_used(domain), "the test left a DDS participant behind"
 
 
 @pytest.fixture

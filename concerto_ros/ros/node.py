@@ -262,6 +262,9 @@ class PerceptionNode(LifecycleNode):
         self._discard()
         self._jump_handle.unregister()
         self.destroy_node()
+        # rclpy leaves the state machine to the garbage collector. It holds the DDS participant,
+        # whose end in the middle of the life of another one can block both for ever.
+        self._state_machine = None
 
     def _running(self) -> Running | None:
         if self._intake is None or self._inference is None:
