@@ -31,11 +31,8 @@ from bag_recordings import (
 from rosbags.rosbag2 import StoragePlugin
 from test_bag import CLOUD, DATA, START
 
-from concerto_ros.bags.job import Job
-from concerto_ros.bags.jobs import find_bags, plan_jobs
 from concerto_ros.bags.label import Labeller
 from concerto_ros.bags.work import Work
-from concerto_ros.cli import main
 from concerto_ros.cloud.bag import BagError, open_bag
 from concerto_ros.cloud.frame import Frame
 from concerto_ros.cloud.point_cloud2 import point_cloud_fields
@@ -282,52 +279,6 @@ def test_topics_that_are_taken_are_refused(driven, tmp_path):
     label(out, tmp_path / "twice", prefix="/second/", every=10.0)
     with open_bag(tmp_path / "twice") as bag:
         assert {"/concerto/labels", "/second/labels"} <= set(bag.topics)
-
-
-def test_bags_are_found_below_a_folder(tmp_path):
-    for name in ("b/two", "a", "b/one"):
-        write(tmp_path / "all" / name, drive(1))
-    (tmp_path / "all" / ".x.parts").mkdir()
-    names = [path.relative_to(tmp_path / "all") for path in find_bags(tmp_path / "all")]
-    assert [str(name) for name in names] == ["a", "b/one", "b/two"]
-    jobs = plan_jobs(Job(tmp_path / "all", tmp_path / "all" / "b"))
-    assert [job.out.relative_to(tmp_path / "all").as_posix() for job in jobs] == ["b/a"]
-    file = next((tmp_path / "all" / "a").glob("*.db3"))
-    assert find_bags(file) == [file]
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(BagError, match="there is no bag in"):
-        find_bags(tmp_path / "empty")
-
-
-def test_a_folder_of_bags_is_spread_over_processes(tmp_path, capsys):
-    folder, labelled = tmp_path / "all", tmp_path / "labelled"
-    for name in ("one", "two"):
-        write(folder / name, drive())
-    (folder / "broken").mkdir()
-    (folder / "broken" / "broken.mcap").write_bytes(b"not a bag")
-    command = ["bag", str(folder), str(labelled), "--part-seconds", "0.4", "--jobs", "2"]
-    assert main(command) == 1
-    said = capsys.readouterr()
-    assert "10 received = 10 used + 0 dropped" in said.out
-    assert "broken" in said.err and "1 of 3 bags failed" in said.err
-    assert len(added(labelled / "one")) == 13
-    assert added(labelled / "one") == added(labelled / "two")
-    assert not (labelled / "broken").exists()
-
-
-def test_ray_is_asked_for_by_name_where_it_is_missing(driven, tmp_path, capsys, monkeypatch):
-    monkeypatch.setitem(sys.modules, "ray", None)
-    assert main(["bag", str(driven[0]), str(tmp_path / "out"), "--ray", "local"]) == 1
-    said = capsys.readouterr().err
-    assert "pip install ray" in said and len(said.splitlines()) == 1
-
-
-def test_ray_runs_the_same_jobs(driven, tmp_path):
-    pytest.importorskip("ray")
-    source, out = driven
-    command = ["bag", str(source), str(tmp_path / "out"), "--part-seconds", "0.4"]
-    assert main([*command, "--ray", "local"]) == 0
-    assert added(tmp_path / "out") == added(out)
 
 
 # --- real recordings ----------------------------------------------------------------------------

@@ -9,8 +9,10 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections import deque
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -75,19 +77,49 @@ def run_here(jobs: Sequence[Job]) -> Iterator[tuple[Job, Outcome]]:
 def run_in_processes(jobs: Sequence[Job], processes: int) -> Iterator[tuple[Job, Outcome]]:
     """In so many processes, each with a share of the cores and with a GPU where there are some.
 
-    Jobs come out in the order in which they end.
+    Jobs come out in the order in which they end. Where a process is killed, those beside it end
+    with it; what they were at is then run again, one job at a time, so that the job whose process
+    is killed once more is the one that fails.
+    """
+    threads = max(1, (os.cpu_count() or 1) // processes)
+    left = deque(jobs)
+    while left:
+        for job in (yield from _run_in_pool(left, processes, threads)):
+            if (yield from _run_in_pool(deque([job]), 1, threads)):
+                text = "its process was killed, as where memory runs out; finished parts are kept"
+                yield job, RuntimeError(text)
+
+
+def _run_in_pool(
+    left: deque[Job], processes: int, threads: int
+) -> Generator[tuple[Job, Outcome], None, list[Job]]:
+    """Take jobs from ``left`` until none is left or a process was killed.
+
+    Returns the jobs that ended because of that.
     """
     context = multiprocessing.get_context("spawn")  # CUDA cannot be used after a fork
     places = context.Queue()
     for place in range(processes):
         places.put(place)
-    threads = max(1, (os.cpu_count() or 1) // processes)
     begin = (places, threads, os.getpid())
+    running, broken, whole = {}, [], True
     with ProcessPoolExecutor(processes, context, _begin_process, begin) as pool:
-        running = {pool.submit(_run_in_place, job): job for job in jobs}
-        for done in as_completed(running):
-            error = done.exception()
-            yield running[done], done.result() if error is None else error
+        while running or (left and whole):
+            # No more than run: what waits in the pool would be taken for what was running.
+            while whole and left and len(running) < processes:
+                try:
+                    running[pool.submit(_run_in_place, left[0])] = left[0]
+                    left.popleft()
+                except BrokenProcessPool:
+                    whole = False
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                job, error = running.pop(future), future.exception()
+                if isinstance(error, BrokenProcessPool):
+                    whole = False
+                    broken.append(job)
+                else:
+                    yield job, future.result() if error is None else error
+    return broken
 
 
 def run_on_ray(jobs: Sequence[Job], address: str) -> Iterator[tuple[Job, Outcome]]:
