@@ -68,6 +68,16 @@ def test_a_process_that_is_killed_costs_its_own_bag_alone(tmp_path):
     assert [outcome["used"] for outcome in outcomes.values()] == [10, 10]
 
 
+@pytest.mark.parametrize("name, out", [("all", "all"), ("all", "."), ("all/one", "all")])
+def test_bags_are_not_written_over_their_sources(tmp_path, capsys, name, out):
+    write(tmp_path / "all" / "one", drive(1))
+    write(tmp_path / "all" / "two", drive(1))
+    assert main(["bag", str(tmp_path / name), str(tmp_path / out)]) == 1
+    said = capsys.readouterr().err
+    assert f"OUT is {tmp_path / out}, which is IN ({tmp_path / name}) or holds it" in said
+    assert sorted(entry.name for entry in (tmp_path / "all").iterdir()) == ["one", "two"]
+
+
 def test_ray_is_asked_for_by_name_where_it_is_missing(tmp_path, capsys, monkeypatch):
     source = write(tmp_path / "in", drive(1))
     monkeypatch.setitem(sys.modules, "ray", None)
