@@ -19,13 +19,16 @@ from bag_recordings import (
     SECOND,
     STEP,
     added,
+    cloud,
     config_file,
     drive,
     label,
     messages,
+    note,
     read,
     received,
     stamp_of,
+    transform,
     write,
 )
 from rosbags.rosbag2 import StoragePlugin
@@ -158,6 +161,47 @@ def test_a_killed_run_goes_on_to_the_same_end(driven, tmp_path):
 
 class Killed(BaseException):
     """Nothing of ours catches it."""
+
+
+def jumping(*clocks):
+    """A short drive at each of ``clocks``, seconds to which the clock of the log was set."""
+    for clock in clocks:
+        for number in range(4):
+            moment, stamp = clock + 0.05 + number / 10, clock * SECOND + number * STEP
+            yield moment, "/tf", transform(stamp)
+            yield moment + 0.01, "/points", cloud(stamp)
+
+
+def test_a_log_whose_clock_was_set_has_no_parts_without_messages(tmp_path, monkeypatch):
+    # at its beginning, in 1973, and at its end there is nothing to listen to
+    early, late = -1_600_000_000, 1_600_000_000
+    log = [(early - 5, "/notes", note("on")), *jumping(early, 0), (late, "/notes", note("off"))]
+    source = write(tmp_path / "in", log)
+    seen, labelled = [], Labeller.label
+
+    def counted(self, part, *arguments):
+        seen.append(part)
+        assert len(seen) < 10
+        return labelled(self, part, *arguments)
+
+    monkeypatch.setattr(Labeller, "label", counted)
+    summary = label(source, tmp_path / "out", part_seconds=0.2)
+    assert received(summary) == summary["used"] == 8
+    assert [part.number for part in seen] == list(range(5))
+    assert [part.last for part in seen] == [False] * 4 + [True]
+    assert all((part.begin - seen[0].begin) % (SECOND // 5) == 0 for part in seen)
+
+    def killed(self, part, *arguments):
+        if part.number == 3:
+            raise Killed
+        return labelled(self, part, *arguments)
+
+    monkeypatch.setattr(Labeller, "label", killed)
+    with pytest.raises(Killed):
+        label(source, tmp_path / "resumed", part_seconds=0.2)
+    monkeypatch.setattr(Labeller, "label", labelled)
+    label(source, tmp_path / "resumed", part_seconds=0.2)
+    assert added(tmp_path / "resumed") == added(tmp_path / "out")
 
 
 @pytest.mark.parametrize("killed_in", [0, 1, 2])

@@ -66,21 +66,30 @@ class Labeller:
         if self._every:  # no map is labelled twice at a cut
             self._part = math.ceil(self._part / self._every) * self._every
         self._palette = pipeline.labels.palette
+        self._topics = set(Intake(bag, plan, pipeline).topics)
 
     @property
     def message_count(self) -> int:
         """Messages of the topics that are listened to."""
-        topics = set(Intake(self._bag, self._plan, self._pipeline).topics)
-        return sum(self._bag.topics[name].count for name in topics)
+        return sum(self._bag.topics[name].count for name in self._topics)
 
     def parts(self) -> Iterator[Part]:
-        """The cut of the bag."""
-        begin, number = self._bag.start_ns, 0
-        while begin <= self._bag.end_ns:
+        """The cut of the bag, at multiples of the length of a part from its beginning.
+
+        Where nothing of what is listened to was logged there is no part, but for the first: a
+        log whose clock was set jumps by years.
+        """
+        start = begin = self._bag.start_ns
+        number = 0
+        while True:
             end = begin + self._part
-            last = end > self._bag.end_ns
-            yield Part(number, begin, self._bag.end_ns + 1 if last else end, last)
-            begin, number = end, number + 1
+            later = next(self._bag.messages(self._topics, start_ns=end), None)
+            if later is None:
+                yield Part(number, begin, self._bag.end_ns + 1, True)
+                return
+            yield Part(number, begin, end, False)
+            _, _, time, _ = later
+            begin, number = start + (time - start) // self._part * self._part, number + 1
 
     def label(
         self,
