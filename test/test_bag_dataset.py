@@ -5,8 +5,11 @@
 from __future__ import annotations
 
 import pickle
+import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
+import bag_recordings
 import numpy as np
 import pytest
 from rosbags.rosbag2 import StoragePlugin, Writer
@@ -129,6 +132,79 @@ def test_frames_are_some_time_apart_and_may_be_fused(tmp_path):
     np.testing.assert_allclose(fused[4].points[-newest:], single[4].points, atol=1e-6)
     walls = fused[4].points[fused[4].labels == 1]
     np.testing.assert_allclose(walls[:, 0], 2 - 0.4, atol=1e-5)
+
+
+def empty(message):
+    return cloud(np.zeros((0, 3)), message.header.stamp.sec * 10**9 + message.header.stamp.nanosec)
+
+
+def cut(message):
+    return replace(message, data=message.data[:100])
+
+
+def out_of_range(message):
+    return replace(message, data=np.zeros_like(message.data))
+
+
+def drive_with(fault, *frames):
+    """A drive of five frames of which some have a fault."""
+    for topic, time, message in drive():
+        broken = topic == "/points" and (time - START) // STEP in frames
+        yield topic, time, fault(message) if broken else message
+
+
+@pytest.mark.parametrize("fault", [empty, cut, out_of_range])
+def test_frames_that_cannot_be_used_are_left_out_and_counted(tmp_path, caplog, fault):
+    recorded(tmp_path, drive_with(fault, 1, 3))
+    whole, fused = open_all(tmp_path), open_all(tmp_path, accumulate=3)
+    scans = list(whole)
+    assert [scan.name for scan in scans] == [whole.names[row] for row in (0, 0, 2, 2, 4)]
+    warnings = [record.getMessage() for record in caplog.records]
+    assert len(warnings) == 1 and "2 of 5 frames cannot be used" in warnings[0]
+    assert f"/points at {START / 1e9 + 0.1:.3f} s" in warnings[0]
+    # of fused frames the others are left, and the newest is what the scan is seen from
+    sizes = [len(scan) for scan in fused]
+    first, middle, last = (len(scans[row]) for row in (0, 2, 4))
+    assert sizes == [first, first, first + middle, middle, middle + last]
+    np.testing.assert_array_equal(fused[3].points, scans[2].points)
+    held_out = open_dataset(tmp_path, split="val", every=0.0, preset="outdoor", holdout=0.4)
+    assert [scan.name for scan in held_out] == [whole.names[4]] * 2
+
+
+def test_a_message_that_is_cut_off_is_left_out(tmp_path):
+    recorded(tmp_path, drive())
+    (file,) = (tmp_path / "bag").glob("*.db3")
+    with sqlite3.connect(file) as bag:
+        query = "UPDATE messages SET data = substr(data, 1, 60) WHERE timestamp = ? AND topic_id ="
+        topic = "(SELECT id FROM topics WHERE name = '/points')"
+        assert bag.execute(query + topic, (START + 2 * STEP,)).rowcount == 1
+    data = open_all(tmp_path)
+    assert data[2].name == data.names[1]
+
+
+def test_a_depth_image_without_a_reading_is_left_out(tmp_path):
+    def seen(number, depth):
+        time = number * bag_recordings.STEP
+        yield number / 10, "/tf", bag_recordings.transform(time, "eye")
+        yield number / 10, "/eye/camera_info", bag_recordings.camera_info(time)
+        pixels = np.zeros((24, 32, 3), np.uint8)
+        yield number / 10, "/eye/color", bag_recordings.image(time, "rgb8", pixels)
+        pixels = np.full((24, 32), depth, np.uint16)
+        yield number / 10, "/eye/depth", bag_recordings.image(time, "16UC1", pixels)
+
+    colors = np.zeros((len(PLACE), 3), np.uint8)
+    write_labelled_ply(tmp_path / "map.ply", PLACE, colors, label=TRUTH)
+    frames = [message for number in range(3) for message in seen(number, 2000 * (number % 2))]
+    bag_recordings.write(tmp_path / "bag", frames)
+    data = open_all(tmp_path, preset="indoor")
+    assert [scan.name for scan in data] == [data.names[1]] * 3
+
+
+def test_a_bag_of_which_no_frame_can_be_used_says_so(tmp_path):
+    data = open_all(recorded(tmp_path, drive_with(out_of_range, *range(5))))
+    wanted = "of 5 frames none can be used: bag/points at .* s: none of the points"
+    with pytest.raises(DataError, match=wanted):
+        data[2]
 
 
 def test_the_last_frames_are_held_out(tmp_path):

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from concerto_ros.cloud.bag import BagError
 from concerto_ros.cloud.frame import Frame, InputError
 from concerto_ros.cloud.model_input import PRESETS
 from concerto_ros.labels import UNLABELLED
@@ -33,7 +34,9 @@ class BagScans(ScanDataset):
     Points lie along the axes of the map's frame (z up, REP-105) with the sensor at the origin. A
     point has the label of the nearest point of the map within ``tolerance`` metres, none where
     there is no such point. ``accumulate`` frames, the one itself and those before it, make a scan,
-    as the node fuses what it saw lately.
+    as the node fuses what it saw lately. As in the node, a frame that cannot be used (an empty
+    cloud, a depth image without a reading) is left out; in place of a scan that has no other
+    comes the nearest in time that has one.
 
     Parameters
     ----------
@@ -85,11 +88,10 @@ class BagScans(ScanDataset):
         return f"{self.recording.path.name}{newest.topic} at {newest.stamp / 1e9:.3f} s"
 
     def read(self, entry: tuple[Moment, ...]) -> Scan:
+        frames = self._frames(entry)
+        if not frames:
+            entry, frames = self._nearest(entry)
         name = self.name_of(entry)
-        try:
-            frames = [self.recording.read(moment, self._map.corner) for moment in entry]
-        except InputError as error:
-            raise DataError(f"{self.recording.path}: {name}: {error}") from None
         points = np.concatenate([frame.points for frame in frames])
         return make_scan(
             name,
@@ -99,6 +101,27 @@ class BagScans(ScanDataset):
             _all(frames, "colors"),
             _all(frames, "normals"),
         )
+
+    def _frames(self, entry: tuple[Moment, ...]) -> list[Frame]:
+        """Those frames of an entry that can be used."""
+        read, corner = self.recording.read, self._map.corner
+        try:
+            return [read(moment, corner) for moment in entry]
+        except (InputError, BagError):
+            unusable = self.recording.unusable
+            return [read(moment, corner) for moment in entry if moment not in unusable]
+
+    def _nearest(self, entry: tuple[Moment, ...]) -> tuple[tuple[Moment, ...], list[Frame]]:
+        """The entry nearest in time of which a frame can be used, and its frames."""
+        unusable = self.recording.unusable
+        usable = [other for other in self.entries if any(m not in unusable for m in other)]
+        if not usable:
+            raise DataError(
+                f"{self.recording.path}: of {len(self)} frames none can be used:"
+                f" {self.name_of(entry)}: {unusable[entry[-1]]}"
+            )
+        nearest = min(usable, key=lambda other: abs(other[-1].stamp - entry[-1].stamp))
+        return nearest, self._frames(nearest)
 
     def label_values(self, entry: Path) -> tuple[np.ndarray, str]:
         return read_labelled(self.map_file, self.label_field)["labels"], str(self.map_file)

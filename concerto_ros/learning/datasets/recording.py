@@ -4,15 +4,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
-from concerto_ros.cloud.bag import Bag, open_bag
+from concerto_ros.cloud.bag import Bag, BagError, open_bag
 from concerto_ros.cloud.bag_inputs import (
     CAMERA_INFO,
     TRANSFORMS,
@@ -32,6 +34,8 @@ PAIR_TOLERANCE = 20_000_000
 
 #: Seconds of transforms that are kept: all of them, however long the recording.
 WHOLE_RECORDING = 1e9
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +81,7 @@ class Recording:
         """The frame along the axes of the map's frame, relative to ``corner`` (3,) in it.
 
         A corner near the sensor keeps the millimetres of a georeferenced frame. Raises InputError
-        where the frame cannot be decoded.
+        or BagError where the frame cannot be decoded.
         """
         with open_bag(self.path) as bag:
             messages = [_message(bag, topic, time) for topic, time in moment.messages]
@@ -96,6 +100,32 @@ class Recording:
             )
         place = moment.place
         return frame.transformed(place.rotation, place.translation - corner, self.map_frame)
+
+    @cached_property
+    def unusable(self) -> Mapping[Moment, str]:
+        """The moments whose frame cannot be decoded, and why; every one is read to find out.
+
+        A warning counts them.
+        """
+        found = {}
+        for moment in self.moments:
+            try:
+                self.read(moment, np.zeros(3))
+            except (InputError, BagError) as error:
+                found[moment] = str(error)
+        if found:
+            moment, why = next(iter(found.items()))
+            log.warning(
+                "%s: %d of %d frames cannot be used and are left out; the first, of %s at %.3f s:"
+                " %s",
+                self.path,
+                len(found),
+                len(self.moments),
+                moment.topic,
+                moment.stamp / 1e9,
+                why,
+            )
+        return found
 
     def _placed(
         self, bag: Bag, inputs: BagInputs, tree: TransformTree, every: int
