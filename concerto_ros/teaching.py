@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from concerto_ros.heads.linear import LinearHead
-from concerto_ros.heads.taught import Examples, taught_head
+from concerto_ros.heads.taught import Examples, counterexamples, taught_head
 from concerto_ros.labels import LabelSet
 
 #: What is this near to a region, metres, is neither an example nor a counterexample: things go on
@@ -94,11 +94,19 @@ def sample_rows(points: np.ndarray, region: Region, most: int) -> np.ndarray:
 
 
 def examples_of(samples: Sequence[Sample], regions: Sequence[Region]) -> Examples:
-    """What lies in any of ``regions`` shows the class, what is well outside all does not."""
+    """What lies in any of ``regions`` shows the class, what is well outside all does not.
+
+    Raises TeachingError where nothing is well outside.
+    """
     points = np.concatenate([sample.points for sample in samples])
     features = torch.cat([sample.features for sample in samples])
     distance = np.min([region.distance(points) for region in regions], axis=0)
     inside, outside = (torch.from_numpy(mask) for mask in (distance == 0, distance > MARGIN))
+    if not outside.any():
+        raise TeachingError(
+            f"no voxel that was sampled is farther than {MARGIN:g} m from all that is to be"
+            " learned; examples of both are wanted"
+        )
     return Examples(features[inside], features[outside])
 
 
@@ -154,13 +162,25 @@ class TaughtClasses:
             self.labels.with_class(name)
 
     def taught(self, name: str, examples: Examples) -> TaughtClasses:
-        """With more examples of the class ``name``, which is new or refined by them."""
+        """With more examples of the class ``name``, which is new or refined by them.
+
+        Raises TeachingError where nothing shows what the class is not: any row would do then, also
+        one that gives the whole map this name.
+        """
         self.check_name(name)
         known = self._lessons.get(name)
         together = examples if known is None else known.joined(examples)
         lessons = self._lessons | {name: together.thinned()}
         count = len(examples.showing)
-        return TaughtClasses(self._base, self._base_labels, lessons, count)
+        taught = TaughtClasses(self._base, self._base_labels, lessons, count)
+        against = counterexamples(self._base, taught.label_of(name), lessons[name])
+        if len(lessons) == 1 and not len(against):
+            raise TeachingError(
+                f"class_name: nothing shows what {name!r} is not, as all that was sampled"
+                " elsewhere in the map is called so already; teach it where other things are in"
+                " sight, too"
+            )
+        return taught
 
     def without(self, name: str) -> TaughtClasses:
         """With everything forgotten that was taught of ``name``.

@@ -85,6 +85,26 @@ def test_what_another_click_shows_is_no_counterexample():
     assert set(examples.other.ravel().tolist()) == {5, 6, 7, 8, 9, 15, 16, 17, 18, 19}
 
 
+def test_clicks_that_leave_no_counterexample_are_refused():
+    features = torch.arange(20.0)[:, None]
+    near, far = Ball(LINE[2], 0.3), Ball(LINE[14], 0.3)
+    samples = [Sample(LINE[[2, 14]], features[[2, 14]])] * 2
+    with pytest.raises(TeachingError, match="no voxel that was sampled is farther than 0.2 m"):
+        examples_of(samples, [near, far])
+
+
+def test_a_class_that_nothing_is_told_from_is_refused(base):
+    first = DEMO.classes[0].name  # what the base takes everything for
+    with pytest.raises(TeachingError, match=f"nothing shows what {first!r} is not, .* teach it"):
+        base.taught(first, showing(2))
+    # what shows another class will do, until that is forgotten
+    both = base.taught("plant", showing(1)).taught(first, showing(2))
+    assert both.head(5 * torch.eye(4)[1:3]).argmax(dim=1).tolist() == [12, 0]
+    alone = both.without("plant").head
+    assert torch.equal(alone.seg_head.weight, base.head.seg_head.weight)
+    assert torch.equal(alone.seg_head.bias, base.head.seg_head.bias)
+
+
 def test_classes_come_at_the_end_and_go_again(base):
     plant = base.taught("plant", showing(0))
     both = plant.taught("lamp", showing(1))

@@ -52,7 +52,8 @@ def taught_head(base: LinearHead, lessons: Mapping[int, Examples]) -> LinearHead
 
     The keys are labels: those of ``base`` are refined, beginning at the row they have, and those
     from ``base.num_classes`` on, without a gap, are new. What shows one class is an example
-    against every other one taught. The result is float32 on the CPU.
+    against every other one taught. A class without any example against it keeps the row it
+    begins with: nothing would hold back a better one. The result is float32 on the CPU.
     """
     first = base.num_classes
     count = first + sum(label >= first for label in lessons)
@@ -64,20 +65,21 @@ def taught_head(base: LinearHead, lessons: Mapping[int, Examples]) -> LinearHead
     bias[:first] = base.seg_head.bias.detach().float().cpu()
     lessons = {label: examples.thinned() for label, examples in lessons.items()}
     for label, own in list(lessons.items()):
+        lessons[label] = Examples(own.showing, counterexamples(base, label, own))
         if label >= first:  # begins as what its examples are called without it
             called = own.showing @ weight[:first].T + bias[:first]
             share = called.softmax(dim=1).mean(dim=0)
             weight[label], bias[label] = share @ weight[:first], share @ bias[:first]
-        else:  # what has this name already is no counterexample
-            others = (own.other @ weight[:first].T + bias[:first]).argmax(dim=1) != label
-            lessons[label] = Examples(own.showing, own.other[others])
     begun = {label: (weight[label].clone(), bias[label].clone()) for label in lessons}
     for _ in range(1 if len(lessons) == 1 else _ROUNDS):
         for label, own in lessons.items():
-            against = [own.other, *(e.showing for key, e in lessons.items() if key != label)]
+            showing_others = (e.showing for key, e in lessons.items() if key != label)
+            against = torch.cat([own.other, *showing_others])
+            if not len(against):
+                continue
             rivals = [row for row in range(count) if row != label]
             weight[label], bias[label] = _fitted_row(
-                Examples(own.showing, torch.cat(against)),
+                Examples(own.showing, against),
                 weight[rivals],
                 bias[rivals],
                 begun[label],
@@ -85,6 +87,18 @@ def taught_head(base: LinearHead, lessons: Mapping[int, Examples]) -> LinearHead
     head = LinearHead(base.in_channels, count, name=base.name, trained=base.trained)
     head.load_state_dict({"seg_head.weight": weight, "seg_head.bias": bias})
     return head.eval().requires_grad_(False)
+
+
+def counterexamples(base: LinearHead, label: int, examples: Examples) -> torch.Tensor:
+    """What of ``examples.other`` says what the class ``label`` is not, (n, C).
+
+    Of a class of ``base`` that is what it calls something else.
+    """
+    if label >= base.num_classes:
+        return examples.other
+    weight, bias = (value.detach().float().cpu() for value in base.seg_head.parameters())
+    called = (examples.other @ weight.T + bias).argmax(dim=1)
+    return examples.other[called != label]
 
 
 def _fitted_row(
@@ -101,7 +115,7 @@ def _fitted_row(
     shown = len(examples.showing)
     offset = (feat @ start[0] + start[1]) - torch.logsumexp(feat @ weight.T + bias, dim=1)
     # Both kinds weigh the same, however many there are of each.
-    rows_weight = torch.full((len(feat),), 0.5 / max(1, len(feat) - shown))
+    rows_weight = torch.full((len(feat),), 0.5 / (len(feat) - shown))
     rows_weight[:shown] = 0.5 / shown
     target = (torch.arange(len(feat)) < shown).float()
 
