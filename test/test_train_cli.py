@@ -87,6 +87,15 @@ def test_a_head_is_trained_reported_and_used(place, capsys):
     assert "mIoU" in capsys.readouterr().out
 
 
+def test_scans_to_test_on_leave_all_others_to_learn_from(place, capsys):
+    (place / "held").mkdir()
+    for name in ("box0.npz", "box1.npz"):
+        (place / "held" / name).write_bytes((place / "scans" / name).read_bytes())
+    assert trained(place, "head", "--validation", str(place / "held"), "--holdout", "0.5") == 0
+    said = capsys.readouterr().out
+    assert "4 scans to learn 3 classes from, 2 to test on" in said
+
+
 @pytest.mark.parametrize("method", ["decoder", "lora", "full"])
 def test_other_methods_write_an_encoder_beside_the_head(place, capsys, method):
     assert trained(place, method, "--steps", "3") == 0

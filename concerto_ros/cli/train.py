@@ -154,6 +154,8 @@ def run(arguments: argparse.Namespace) -> int:
     from concerto_ros.learning.segmenter import Segmenter
 
     encoder, convention, voxel_size = load_encoder_for(arguments)
+    if arguments.validation is not None:
+        arguments.holdout = 0.0  # what is tested on lies elsewhere
     scans = ScansOfCommand(arguments, voxel_size)
     data = scans.open("train")
     validation = scans.open("val", arguments.validation)
