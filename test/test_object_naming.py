@@ -127,7 +127,8 @@ def test_an_encoder_may_say_that_it_is_none_of_these(shares, told):
 
 def test_names_are_those_given_or_told_else_numbers(encoder):
     encoder.add_head(15)
-    assert ObjectNamer(encoder).names[:2] == ("bag", "bin")
+    names = ObjectNamer(encoder).names
+    assert (names[:2], names[-1]) == (("bag", "bin"), "toilet")  # not as ReCon's prompts spell it
     encoder.add_head(3)
     assert ObjectNamer(encoder).names == ("class_0", "class_1", "class_2")
     encoder.class_names = ("mug", "plate", "spoon")

@@ -12,7 +12,7 @@ import torch
 
 from concerto_ros.objects.encoder import NONE_OF_THESE, ObjectEncoder, load_object_encoder
 from concerto_ros.objects.instances import Instance, LabelledCloud
-from concerto_ros.objects.zero_shot import SCANOBJECTNN_CLASSES
+from concerto_ros.objects.zero_shot import SCANOBJECTNN_NAMES
 
 #: At most so many objects go through the encoder together.
 BATCH = 16
@@ -125,8 +125,8 @@ def class_names(encoder: ObjectEncoder, names: Sequence[str]) -> tuple[str, ...]
     if not names:
         if encoder.class_names:
             return encoder.class_names
-        if count == len(SCANOBJECTNN_CLASSES):
-            return SCANOBJECTNN_CLASSES
+        if count == len(SCANOBJECTNN_NAMES):
+            return SCANOBJECTNN_NAMES
         return tuple(f"class_{place}" for place in range(count))
     if len(names) != count:
         raise ValueError(

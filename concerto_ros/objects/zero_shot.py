@@ -26,8 +26,8 @@ PREFIXES = (
 )
 SUFFIXES = (".", " with white background.", " with black context.")
 
-#: The classes of ScanObjectNN in label order, with the misspelling of ReCon's published protocol.
-SCANOBJECTNN_CLASSES = (
+#: The classes of ScanObjectNN in label order.
+SCANOBJECTNN_NAMES = (
     "bag",
     "bin",
     "box",
@@ -42,8 +42,11 @@ SCANOBJECTNN_CLASSES = (
     "pillow",
     "sink",
     "sofa",
-    "toile",
+    "toilet",
 )
+
+#: What ReCon's published protocol asks about in their place: the last is misspelt.
+SCANOBJECTNN_CLASSES = (*SCANOBJECTNN_NAMES[:-1], "toile")
 
 
 def prompts(name: str) -> list[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from concerto_ros.learning.objects.object_set import ObjectSet, join
-from concerto_ros.objects.zero_shot import SCANOBJECTNN_CLASSES
+from concerto_ros.objects.zero_shot import SCANOBJECTNN_NAMES
 
 #: Where each variant lies below the folder ``h5_files``, "{}" being ``training`` or ``test``.
 SCANOBJECTNN_FILES = {
@@ -18,9 +18,6 @@ SCANOBJECTNN_FILES = {
     "obj_only": "main_split_nobg/{}_objectdataset.h5",
     "pb_t50_rs": "main_split/{}_objectdataset_augmentedrot_scale75.h5",
 }
-
-#: In label order. ReCon's prompts misspell the last; the data set does not.
-SCANOBJECTNN_NAMES = (*SCANOBJECTNN_CLASSES[:-1], "toilet")
 
 
 def read_scanobjectnn(folder: Path, split: str, variant: str) -> ObjectSet:
