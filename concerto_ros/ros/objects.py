@@ -77,18 +77,22 @@ class ObjectStage(Worker):
         )
         with self._lock:
             self._newest = (cloud, prediction.classes)
-        self._wake.set()
+            self._wake.set()
 
     def _run(self) -> None:
         while True:
             self._wake.wait()
-            if self._stop.is_set():
-                return
             start = time.monotonic()
             with self._lock:
                 newest, self._newest = self._newest, None
-                self._next = start + 1.0 / self._settings().rate
                 self._wake.clear()
+                if newest is not None:
+                    self._next = start + 1.0 / self._settings().rate
+            # Asked after the clearing: a stop in between has set this before it woke the thread.
+            if self._stop.is_set():
+                return
+            if newest is None:
+                continue
             self._find(*newest)
             self._stop.wait(self._next - time.monotonic())
 
