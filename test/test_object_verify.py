@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from concerto_ros.cli import main
 from concerto_ros.objects.verify import compare, verify
@@ -62,6 +63,25 @@ def test_the_command_prints_each_array_and_succeeds(folder, capsys):
 def test_a_parent_runs_all_models_in_it(folder):
     shutil.copytree(GOLDEN / "common_ops", folder.parent / "common_ops")
     assert {result.model for result in verify(folder.parent)} == {"common_ops", "recon"}
+
+
+def test_float32_keeps_its_digits_while_a_case_runs_and_no_other_flag_changes(folder, monkeypatch):
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    for place in (cudnn, matmul):
+        monkeypatch.setattr(place, "allow_tf32", True)
+    for flag in ("benchmark", "deterministic"):
+        monkeypatch.setattr(cudnn, flag, True)
+    before, seen = (cudnn.enabled, True, True), []
+
+    def run_case(case):
+        seen.append((cudnn.allow_tf32, matmul.allow_tf32))
+        seen.append((cudnn.enabled, cudnn.benchmark, cudnn.deterministic))
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr("concerto_ros.objects.verify_recon.run_case", run_case)
+    assert not any(verdicts(folder).values())
+    assert seen == [(False, False), before]
+    assert (cudnn.allow_tf32, matmul.allow_tf32) == (True, True)
 
 
 def test_a_changed_output_makes_the_command_fail(folder, capsys):

@@ -14,6 +14,7 @@ import json
 import math
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -143,7 +144,7 @@ def verify_case(case: Case) -> list[Comparison]:
     if case.model not in FAMILIES:
         raise ValueError(f"model is {case.model!r}, wanted one of {', '.join(FAMILIES)}")
     family = importlib.import_module(FAMILIES[case.model])
-    with torch.inference_mode():
+    with torch.inference_mode(), whole_float32():
         outputs = family.run_case(case)
     comparisons = []
     for name, expected in case.arrays.items():
@@ -158,6 +159,20 @@ def verify_case(case: Case) -> list[Comparison]:
     if not comparisons:
         raise ValueError("the case holds nothing to compare")
     return comparisons
+
+
+@contextmanager
+def whole_float32() -> Iterator[None]:
+    """Inside, CUDA multiplies float32 with all its digits: convolutions take TF32 by default."""
+    places = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = [place.allow_tf32 for place in places]
+    try:
+        for place in places:
+            place.allow_tf32 = False
+        yield
+    finally:
+        for place, allowed in zip(places, before, strict=True):
+            place.allow_tf32 = allowed
 
 
 def compare(
