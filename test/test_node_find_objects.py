@@ -230,7 +230,8 @@ def test_a_text_encoder_is_asked_once_about_each_word_and_nothing_waits_for_it(
         assert answer_now.wait(20.0)
         return torch.stack([words[1].of([text]).vectors[0] for text in texts])
 
-    monkeypatch.setattr("concerto_ros.objects.word_search.load_text_encoder", lambda name: encode)
+    load = "concerto_ros.objects.word_search.load_text_encoder"
+    monkeypatch.setattr(load, lambda name, download: encode)
     one = planner(**{"objects.encoder": str(mixcon3d[0]), "objects.words": "open_clip"})
     one.listen(OBJECTS, SemanticObjectArray, QoSProfile(depth=20))
     objects_of(one)

@@ -14,10 +14,12 @@ import numpy as np
 import pytest
 import torch
 
+from concerto_ros.cli import main
 from concerto_ros.objects.text_encoder import PUBLISHED, load_text_encoder
 from concerto_ros.objects.verify import Case
 from concerto_ros.objects.verify_mixcon3d import batch_of, load_case
 from concerto_ros.objects.vocabulary import Vocabulary, read_vocabulary
+from concerto_ros.objects.word_search import WordSearch
 from concerto_ros.objects.zero_shot import SCANOBJECTNN_CLASSES, name_alone, prompts
 from concerto_ros.ptv3.tensor_file import write_tensors
 
@@ -208,3 +210,75 @@ def test_open_clip_is_asked_for_the_published_text_encoder(monkeypatch, encoder,
     features = load_text_encoder(encoder, weights)(["mug", "bottle"])
     assert made == [(PUBLISHED[encoder][0], weights or PUBLISHED[encoder][1])]
     assert features.dtype == torch.float32 and features.tolist() == [[3], [6]]
+
+
+class OpenClip(types.SimpleNamespace):
+    """Its table of weights, what it was asked for, and a network that must not be used."""
+
+    def __init__(self, **known: str):
+        super().__init__(known=known, made=[])
+        self.get_tokenizer = lambda name: len
+
+    def get_pretrained_cfg(self, name, tag):
+        return self.known
+
+    def create_model(self, name, pretrained, device):
+        self.made.append(pretrained)
+        return torch.nn.Identity()
+
+    def download_pretrained(self, known):
+        if known.get("url"):
+            raise ConnectionError("no network")
+        return "fetched.bin"
+
+
+@pytest.fixture
+def caches(tmp_path, monkeypatch):
+    """Where open_clip keeps files, empty: of huggingface.co, and others."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    return tmp_path
+
+
+@pytest.mark.parametrize("file", ["", "weights.bin"])
+def test_without_a_network_the_weights_come_from_the_cache(caches, monkeypatch, file):
+    package = OpenClip(hf_hub=f"laion/clip/{file}")
+    monkeypatch.setitem(sys.modules, "open_clip", package)
+    with pytest.raises(ValueError, match="beforehand: concerto-ros download mixcon3d_words"):
+        load_text_encoder("mixcon3d", download=False)
+    assert package.made == []
+    folder = caches / "hub" / "models--laion--clip"
+    cached = folder / "snapshots" / "0" / (file or "open_clip_pytorch_model.bin")
+    cached.parent.mkdir(parents=True)
+    cached.touch()
+    (folder / "refs").mkdir()
+    (folder / "refs" / "main").write_text("0")
+    load_text_encoder("mixcon3d", download=False)
+    assert package.made == [str(cached)]
+
+
+def test_without_a_network_openai_s_file_is_asked_for_by_name(caches, monkeypatch):
+    package = OpenClip(url="https://example.org/0123/ViT-B-32.pt")
+    monkeypatch.setitem(sys.modules, "open_clip", package)
+    with pytest.raises(ValueError, match="ViT-B-32-quickgelu .openai. are in no cache"):
+        load_text_encoder("recon", download=False)
+    cached = caches / ".cache" / "clip" / "ViT-B-32.pt"
+    cached.parent.mkdir(parents=True)
+    cached.touch()
+    load_text_encoder("recon", download=False)
+    assert package.made == ["openai"]
+
+
+def test_a_search_by_words_downloads_nothing(caches, monkeypatch):
+    monkeypatch.setitem(sys.modules, "open_clip", OpenClip(hf_hub="laion/clip/"))
+    with pytest.raises(ValueError, match="objects.words: the weights of ViT-bigG-14"):
+        WordSearch.load("open_clip", load_case(a_case("mixcon3d", "encoder_small")))
+
+
+def test_the_command_fetches_them(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "open_clip", OpenClip(hf_hub="laion/clip/"))
+    assert main(["download", "mixcon3d_words"]) == 0
+    assert capsys.readouterr().out == "mixcon3d_words: fetched.bin\n"
+    monkeypatch.setitem(sys.modules, "open_clip", OpenClip(url="https://example.org/a.pt"))
+    assert main(["download", "recon_words"]) == 1
+    assert "cannot fetch the weights of ViT-B-32-quickgelu (openai)" in capsys.readouterr().err

@@ -40,8 +40,8 @@ class WordSearch:
     def load(cls, source: str, encoder: ObjectEncoder) -> WordSearch:
         """By a file of :func:`read_vocabulary`, whose names are all the words, or ``open_clip``.
 
-        Raises ValueError naming the parameter of the node that is wrong, also for an encoder that
-        knows no words.
+        Nothing is downloaded. Raises ValueError naming the parameter of the node that is wrong,
+        also for an encoder that knows no words.
         """
         if not encoder.knows_words:
             raise ValueError(
@@ -73,7 +73,8 @@ class WordSearch:
 
 def _asker(model: str) -> Callable[[Sequence[str]], Vocabulary]:
     """What asks the text encoder that goes with ``model`` about any words."""
-    encode = load_text_encoder(model)
+    # The node starts the same with and without a network.
+    encode = load_text_encoder(model, download=False)
 
     @lru_cache(KEPT)
     def vector(word: str) -> torch.Tensor:
