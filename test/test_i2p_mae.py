@@ -14,9 +14,12 @@ import numpy as np
 import pytest
 import torch
 
+from concerto_ros.cli import main
+from concerto_ros.learning.objects.models import load_for
 from concerto_ros.objects import load_object_encoder
 from concerto_ros.objects.i2p_encoder import (
     Grouping,
+    Widths,
     attention_mask,
     members_of_visible,
 )
@@ -29,6 +32,11 @@ GOLDEN = Path(__file__).parent / "golden" / "objects" / "i2p_mae"
 CASES = json.loads((GOLDEN / "meta.json").read_text())["cases"]
 SMALL = Grouping((48, 24, 10), (12, 6, 4), (0.4, 0.7, 1.2))
 SMALL_SVM = Grouping((48, 24, 10), (8, 3, 3), (0.0, 0.0, 0.0))
+
+
+def tiny() -> I2PMAE:
+    """As after pre-training, in a few numbers."""
+    return I2PMAE(Widths((8, 8, 8), (1, 1, 1), 2), GROUPINGS["svm"], 1024)
 
 
 def a_case(name: str) -> Case:
@@ -248,6 +256,50 @@ def test_a_pretrained_model_takes_a_head_and_learns():
     assert logits.shape == (2, 5)
     torch.nn.functional.cross_entropy(logits, torch.tensor([1, 4])).backward()
     assert all(value.grad is not None for value in model.parameters())
+
+
+@pytest.mark.parametrize(
+    ("layout", "points"), [("modelnet40_h5", 1024), ("scanobjectnn_obj_bg", 2048)]
+)
+@pytest.mark.parametrize("protocol", [["svm"], ["few-shot", "--way", "2", "--shot", "2"]])
+def test_a_linear_svm_reads_it_as_published_for_that(
+    tmp_path, monkeypatch, protocol, layout, points
+):
+    h5py = pytest.importorskip("h5py")
+    pytest.importorskip("sklearn")
+    checkpoint = save(tmp_path, tiny().state_dict())
+    clouds = np.random.default_rng(0).normal(size=(40, 2048, 3)).astype(np.float32)
+    labels = np.arange(40) % 2
+    folder = tmp_path / "main_split"
+    folder.mkdir()
+    for split, name in (("train", "training"), ("test", "test")):
+        path = (folder if "scan" in layout else tmp_path) / f"{name}_objectdataset.h5"
+        with h5py.File(path, "w") as file:
+            file["data"], file["label"] = clouds, labels
+        (tmp_path / f"{split}_files.txt").write_text(path.name)
+    (tmp_path / "shape_names.txt").write_text("mug\nbin")
+    seen = []
+
+    def embed(model, batch):
+        seen.append((model.h_encoder.grouping, batch))
+        return batch[:, :8, 0]
+
+    monkeypatch.setattr(I2PMAE, "embed", embed)
+    arguments = [str(tmp_path), "--layout", layout, "--checkpoint", str(checkpoint)]
+    arguments += ["--keyword", "heads=2", "--device", "cpu"]
+    assert main(["objects", "evaluate", *protocol, *arguments]) == 0
+    assert {grouping for grouping, _ in seen} == {GROUPINGS["svm"]}
+    assert {batch.shape[1] for _, batch in seen} == {points}
+    if protocol == ["svm"]:  # the first of ModelNet40's points, all of ScanObjectNN's
+        np.testing.assert_array_equal(seen[0][1], clouds[:, :points])
+
+
+def test_a_fine_tuned_file_keeps_its_grouping_for_a_linear_svm(tmp_path):
+    model = tiny()
+    model.add_head(15, joined=True)
+    path = save(tmp_path, model.state_dict())
+    found = load_for(path, "scanobjectnn_obj_bg", "svm", {"heads": 2})
+    assert found.h_encoder.grouping == GROUPINGS["objects"] and found.points == 2048
 
 
 @pytest.mark.parametrize("name", ["cls_scan_small", "svm_small"])

@@ -74,12 +74,18 @@ def test_colour_is_grey_and_up_is_exchanged_for_encoders_that_want_it_so():
 
 
 def test_published_forms_follow_the_benchmark():
-    assert published_form("recon", "scanobjectnn_pb_t50_rs") == {"points": 2048, "groups": 128}
-    words = published_form("recon", "scanobjectnn_obj_only", words=True)
+    hardest = published_form("recon", "scanobjectnn_pb_t50_rs", "classify")
+    assert hardest == {"points": 2048, "groups": 128}
+    words = published_form("recon", "scanobjectnn_obj_only", "zero-shot")
     assert words == {"points": 2048, "groups": 32, "group_size": 128}
-    assert published_form("recon", "modelnet40_h5") == {}
-    assert published_form("i2p_mae", "scanobjectnn_obj_bg") == {"benchmark": "objects"}
-    assert published_form("any2point", "synthetic") == {}
+    assert published_form("recon", "modelnet40_h5", "fine-tune") == {}
+    objects = published_form("i2p_mae", "scanobjectnn_obj_bg", "fine-tune")
+    assert objects == {"benchmark": "objects"}
+    tuned = published_form("i2p_mae", "synthetic", "fine-tune")
+    assert tuned == {"benchmark": "modelnet40"}
+    assert published_form("any2point", "synthetic", "classify") == {}
+    with pytest.raises(ValueError, match="protocol is 'words', wanted one of classify, svm"):
+        published_form("recon", "synthetic", "words")
 
 
 def test_a_linear_svm_tells_toys_apart_by_features():

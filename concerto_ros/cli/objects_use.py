@@ -77,7 +77,7 @@ def run_few_shot(arguments: argparse.Namespace) -> int:
         chosen = few_shot.folds(*sets, *size, seed=arguments.seed)
         classes = len(sets[0].classes)
     if arguments.method == "svm":
-        encoder = load_for(arguments.checkpoint, layout, options)
+        encoder = load_for(arguments.checkpoint, layout, "svm", options)
         recipe = svm_recipe(encoder.name, layout)
         spread = few_shot.few_shot_svm(encoder, chosen, recipe, **where)
     else:
@@ -108,8 +108,7 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
     layout, where = arguments.layout, {"device": device_of(arguments.device)}
     test = read_objects(layout, arguments.data, "test")
     options = keywords_of(arguments)
-    words = arguments.protocol == "zero-shot"
-    encoder = load_for(arguments.checkpoint, layout, options, words=words)
+    encoder = load_for(arguments.checkpoint, layout, arguments.protocol, options)
     where["progress"] = True
     if arguments.protocol == "svm":
         train = read_objects(layout, arguments.data, "train")

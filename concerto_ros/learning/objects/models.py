@@ -16,40 +16,54 @@ from concerto_ros.learning.objects.fine_tune import renew_head, trained_paramete
 from concerto_ros.learning.objects.recipes import benchmark_of
 from concerto_ros.objects.any2point import from_source
 from concerto_ros.objects.encoder import DEMO, NAMES, ObjectEncoder, load_object_encoder
+from concerto_ros.objects.i2p_mae import POINTS
 from concerto_ros.objects.recon import FORMS, ReCon
+
+#: What an encoder is loaded for: its own answers, a linear SVM on its features, names of classes
+#: alone, a training.
+PROTOCOLS = ("classify", "svm", "zero-shot", "fine-tune")
 
 
 def load_for(
     path: str | os.PathLike,
     layout: str,
+    protocol: str,
     options: Mapping[str, Any] | None = None,
-    *,
-    words: bool = False,
 ) -> ObjectEncoder:
     """An encoder for a data set: what its file does not tell is as published for that benchmark.
 
-    options: keywords that go before that. words: for zero-shot. Raises ValueError as
-    ``load_object_encoder``.
+    protocol: one of :data:`PROTOCOLS`. options: keywords that go before that. Raises ValueError
+    for another protocol, and as ``load_object_encoder``.
     """
     options = dict(options or {})
     encoder = load_object_encoder(path, **options)
-    more = published_form(encoder.name, layout, words=words)
+    if protocol == "svm" and encoder.classes is not None:
+        protocol = "classify"  # features of a fine-tuned file need the form it was tuned in
+    more = published_form(encoder.name, layout, protocol)
     if os.fspath(path) == DEMO or not more or options.keys() & more.keys():
         return encoder
     return load_object_encoder(path, **more, **options)
 
 
-def published_form(encoder: str, layout: str, *, words: bool = False) -> dict[str, Any]:
-    """Keywords of ``load_object_encoder`` for the benchmark of a data set; words: in zero-shot."""
+def published_form(encoder: str, layout: str, protocol: str) -> dict[str, Any]:
+    """Keywords of ``load_object_encoder`` for a protocol on the benchmark of a data set."""
+    if protocol not in PROTOCOLS:
+        raise ValueError(f"protocol is {protocol!r}, wanted one of {', '.join(PROTOCOLS)}")
     benchmark = benchmark_of(layout)
-    if encoder == "recon" and words and benchmark in ("objects", "hardest"):
-        groups, size = (32, 128) if layout.endswith("obj_only") else (64, 64)
-        return {"points": FORMS[15][0], "groups": groups, "group_size": size}
-    if encoder == "recon" and benchmark in ("objects", "hardest"):
+    scanned = benchmark in ("objects", "hardest")
+    if encoder == "recon" and scanned:
         points, groups = FORMS[15]
-        return {"points": points, "groups": groups}
+        if protocol != "zero-shot":
+            return {"points": points, "groups": groups}
+        groups, size = (32, 128) if layout.endswith("obj_only") else (64, 64)
+        return {"points": points, "groups": groups, "group_size": size}
+    if encoder == "i2p_mae" and protocol == "svm":
+        return {"benchmark": "svm", "points": POINTS["objects" if scanned else "svm"]}
     if encoder == "i2p_mae" and benchmark != "other":
         return {"benchmark": benchmark}
+    if encoder == "i2p_mae" and protocol == "fine-tune":
+        # A pre-training file is else read for the linear SVM.
+        return {"benchmark": "modelnet40"}
     return {}
 
 
@@ -70,12 +84,8 @@ def to_fine_tune(
     with torch.random.fork_rng([]):
         torch.manual_seed(seed)
         if variant is not None:
-            return from_source(variant, path, classes=classes, **dict(options or {}))
-        encoder = load_for(path, layout, options)
-        if encoder.name == "i2p_mae" and "benchmark" not in dict(options or {}):
-            # Pre-training files are read for the linear SVM unless told otherwise.
-            more = published_form("i2p_mae", layout) or {"benchmark": "modelnet40"}
-            encoder = load_object_encoder(path, **more, **dict(options or {}))
+            return from_source(variant, path, **{"classes": classes} | dict(options or {}))
+        encoder = load_for(path, layout, "fine-tune", options)
         joined = benchmark_of(layout) in ("objects", "hardest")
         renew_head(encoder, classes, method, joined=joined)
     return encoder

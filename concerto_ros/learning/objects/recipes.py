@@ -75,7 +75,8 @@ class Recipe:
 SVMS = {
     ("recon", "modelnet40"): SvmRecipe(False, 0.075),
     ("i2p_mae", "modelnet40"): SvmRecipe(True, 0.0093, first=True),
-    ("i2p_mae", "objects"): SvmRecipe(True, 0.018),
+    # All stored points, in their order: as many as the model takes.
+    ("i2p_mae", "objects"): SvmRecipe(True, 0.018, first=True),
 }
 
 
