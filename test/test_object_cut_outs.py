@@ -88,11 +88,13 @@ def test_things_and_scraps_are_labelled(tmp_path):
     assert data.points.shape[1:] == (FORM.points, 3) and np.isfinite(data.points).all()
     scraps = scraps_to_test(tmp_path, "corner", 2, 0.04)
     assert scraps.labels.tolist() == [len(CLASSES)] * 2
+    # As the node gives them to the encoder: none is passed over for being near the middle.
+    assert data.prepared and scraps.prepared
 
 
 def test_objects_that_a_map_holds_too_little_of_are_left_out(tmp_path):
     found = things_to_test(tmp_path, 1, 0.12)
-    assert 0 < len(found) < len(CLASSES)
+    assert 0 < len(found) < len(CLASSES) and found.prepared
     missing = {CLASSES[label] for label in set(range(len(CLASSES))) - set(found.labels)}
     assert {"mug", "keyboard", "roll"} <= missing
 

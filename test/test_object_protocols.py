@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from concerto_ros.learning.objects import embedding
 from concerto_ros.learning.objects.few_shot import few_shot_fine_tuned, few_shot_svm, folds
 from concerto_ros.learning.objects.linear_svm import fit_svm, linear_svm
 from concerto_ros.learning.objects.models import published_form, save_object_encoder
+from concerto_ros.learning.objects.object_set import join
 from concerto_ros.learning.objects.recipes import Recipe, SvmRecipe
 from concerto_ros.learning.objects.scores import Score, Spread, class_table, write_between
 from concerto_ros.objects.encoder import load_object_encoder
@@ -51,6 +53,26 @@ def test_points_are_drawn_far_apart_first_or_again_in_turn():
     torch.testing.assert_close(first, line[:, :3])
     again = embedding.draw(line, form, 25)
     torch.testing.assert_close(again, torch.cat([line, line, line[:, :3]], 1))
+
+
+def test_as_many_points_as_are_taken_are_sampled_as_well():
+    cloud = torch.tensor([[1.0, 0, 0], [0, 0.01, 0], [0, 1, 0], [0, 0, 1]])[None]
+    drawn = embedding.draw(cloud, InputForm(4), 4)
+    assert sorted(set(map(tuple, drawn[0].tolist()))) == [(0, 0, 1), (0, 1, 0), (1, 0, 0)]
+    torch.testing.assert_close(embedding.draw(cloud, InputForm(4), 4, first=True), cloud)
+
+
+def test_what_an_encoder_prepared_reaches_it_as_it_is():
+    data, model = toys(2, points=48), tiny_recon().eval()
+    data.points[:, 5] = 0.0  # sampling would pass over it
+    seen = []
+    model.classify = lambda batch: (seen.append(batch), torch.zeros(len(batch), 4))[1]
+    embedding.classify_objects(model, replace(data, prepared=True))
+    embedding.classify_objects(model, data)
+    np.testing.assert_array_equal(seen[0], data.points)
+    assert (seen[1] != 0).any(2).all()
+    both = join("both", [replace(data, prepared=True)] * 2)
+    assert both.prepared and both.take([3]).prepared
 
 
 def test_features_of_a_set_are_those_of_its_objects():

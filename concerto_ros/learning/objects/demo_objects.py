@@ -64,8 +64,8 @@ def training_objects(folder: Path, per_class: int, scraps: int) -> ObjectSet:
     return join(
         "things and scraps, train",
         [
-            ObjectSet("things", points, labels, ANSWERS),
-            ObjectSet("scraps", nothing, np.full(scraps, len(CLASSES)), ANSWERS),
+            ObjectSet("things", points, labels, ANSWERS, prepared=True),
+            ObjectSet("scraps", nothing, np.full(scraps, len(CLASSES)), ANSWERS, prepared=True),
         ],
     )
 
@@ -79,14 +79,15 @@ def things_to_test(folder: Path, per_class: int, kind: str | float) -> ObjectSet
     points = made_once(folder / f"test_things_{kind}_{per_class}.npy", _test_thing, jobs, None)
     found = np.isfinite(points).all((1, 2))
     labels = np.array([label for label, _, _ in jobs])
-    return ObjectSet(f"things, {kind}", points[found], labels[found], ANSWERS)
+    return ObjectSet(f"things, {kind}", points[found], labels[found], ANSWERS, prepared=True)
 
 
 def scraps_to_test(folder: Path, name: str, count: int, voxel: float) -> ObjectSet:
     """Other scraps of one kind."""
     jobs = [(name, 1, number, voxel) for number in range(count)]
     points = made_once(folder / f"test_scraps_{name}_{voxel}_{count}.npy", _scrap, jobs, None)
-    return ObjectSet(f"{name}, {voxel}", points, np.full(count, len(CLASSES)), ANSWERS)
+    labels = np.full(count, len(CLASSES))
+    return ObjectSet(f"{name}, {voxel}", points, labels, ANSWERS, prepared=True)
 
 
 def _train_thing(job: Job) -> np.ndarray:

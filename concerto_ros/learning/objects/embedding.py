@@ -66,10 +66,11 @@ def draw(
 ) -> torch.Tensor:
     """(B, count, 3) of clouds (B, P, 3) with y up: the farthest points or the ``first`` ones.
 
-    Where there are fewer they come again in turn.
+    Where there are fewer they come again in turn. Where there are just as many the farthest are
+    sampled all the same, as published: those near the origin give way to copies of others.
     """
     total = points.shape[1]
-    if total <= count:
+    if total < count:
         return points[:, torch.arange(count, device=points.device) % total]
     if first or not form.farthest:
         return points[:, :count]
@@ -107,6 +108,6 @@ def _run(
     found = []
     for start in tqdm(range(0, len(objects), BATCH_SIZE), disable=not progress, unit="batch"):
         points = torch.from_numpy(objects.points[start : start + BATCH_SIZE]).to(device)
-        batch = draw(points, encoder.form, encoder.points, first=first)
+        batch = draw(points, encoder.form, encoder.points, first=first or objects.prepared)
         found.append(function(as_taken(batch, encoder)).float().cpu().numpy())
     return np.concatenate(found)

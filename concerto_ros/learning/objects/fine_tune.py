@@ -169,4 +169,6 @@ def _farthest(
     """(S, C, 3) the points of each object from which training draws."""
     count = max(count, encoder.points)
     parts = torch.from_numpy(objects.points).split(256)
-    return torch.cat([draw(part.to(device), encoder.form, count) for part in parts])
+    return torch.cat(
+        [draw(part.to(device), encoder.form, count, first=objects.prepared) for part in parts]
+    )

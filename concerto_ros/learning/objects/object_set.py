@@ -21,6 +21,8 @@ class ObjectSet:
     labels: (S,) int64, positions in ``classes``.
     classes: names in label order; an object of each need not be there.
     point_labels: (S, P) int64 where the data set has a label for every point, else None.
+    prepared: whether the points are those that an encoder's ``prepare`` chose, as the node gives
+        them: then the first are taken where a protocol samples the farthest.
 
     Raises ValueError for shapes that do not go together, labels without a class, and values that
     are not finite.
@@ -31,6 +33,7 @@ class ObjectSet:
     labels: np.ndarray
     classes: tuple[str, ...]
     point_labels: np.ndarray | None = None
+    prepared: bool = False
 
     def __post_init__(self):
         shape = self.points.shape
@@ -94,4 +97,5 @@ def join(name: str, sets: Sequence[ObjectSet]) -> ObjectSet:
         np.concatenate([one.labels for one in sets]),
         first.classes,
         None if any(labels is None for labels in inner) else np.concatenate(inner),
+        all(one.prepared for one in sets),
     )
