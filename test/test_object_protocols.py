@@ -16,7 +16,11 @@ from concerto_ros.cli import main
 from concerto_ros.learning.objects import embedding
 from concerto_ros.learning.objects.few_shot import few_shot_fine_tuned, few_shot_svm, folds
 from concerto_ros.learning.objects.linear_svm import fit_svm, linear_svm
-from concerto_ros.learning.objects.models import published_form, save_object_encoder
+from concerto_ros.learning.objects.models import (
+    check_classes,
+    published_form,
+    save_object_encoder,
+)
 from concerto_ros.learning.objects.object_set import join
 from concerto_ros.learning.objects.recipes import Recipe, SvmRecipe
 from concerto_ros.learning.objects.scores import Score, Spread, class_table, write_between
@@ -253,6 +257,32 @@ def test_embed_says_what_the_object_in_a_file_is(place, capsys):
 def test_a_wrong_keyword_is_refused(place, capsys):
     assert command(place, "evaluate", "classify", "--keyword", "heads") == 1
     assert "--keyword: got 'heads', wanted NAME=VALUE" in capsys.readouterr().err
+
+
+def test_answers_are_only_compared_with_labels_of_the_same_classes(place, capsys):
+    arguments = ["objects", "evaluate", "classify", str(place / "data")]
+    layout = ["--layout", "modelnet40_txt", "--device", "cpu"]
+    assert main([*arguments, *layout]) == 1  # the encoder in the box
+    said = capsys.readouterr()
+    assert "21 classes (mug, bottle, bowl, chair, ...)" in said.err and "rod, disc" in said.err
+    assert "%" not in said.out
+    save_object_encoder(place / "encoder.pth", tiny_recon(classes=3), ())
+    assert command(place, "evaluate", "classify") == 1
+    assert (
+        "3 classes (of unknown names), the labels of ModelNet40, test" in capsys.readouterr().err
+    )
+    save_object_encoder(place / "encoder.pth", tiny_recon(), ())
+    assert command(place, "evaluate", "classify") == 0
+    save_object_encoder(place / "encoder.pth", tiny_recon(), NAMES[::-1])
+    assert command(place, "evaluate", "classify") == 1
+
+
+def test_an_encoder_may_have_the_answer_none_of_these_beside_the_classes():
+    data = toys(1)
+    demo = load_object_encoder("demo")
+    check_classes(demo, replace(data, classes=demo.class_names[:-1]))
+    with pytest.raises(ValueError, match="wanted the same ones in the same order"):
+        check_classes(demo, replace(data, classes=demo.class_names[:-2]))
 
 
 def test_the_table_goes_between_its_marks(tmp_path):

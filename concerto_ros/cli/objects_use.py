@@ -101,7 +101,7 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
     from concerto_ros.cli.evaluate import device_of
     from concerto_ros.learning.objects import embedding, linear_svm
     from concerto_ros.learning.objects.layouts import read_objects
-    from concerto_ros.learning.objects.models import load_for
+    from concerto_ros.learning.objects.models import check_classes, load_for
     from concerto_ros.learning.objects.recipes import svm_recipe
     from concerto_ros.learning.objects.scores import Score, class_table
 
@@ -115,6 +115,7 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
         recipe = svm_recipe(encoder.name, layout)
         score = linear_svm.linear_svm(encoder, train, test, recipe, **where)
     elif arguments.protocol == "classify":
+        check_classes(encoder, test)
         guesses = embedding.classify_objects(encoder, test, **where).argmax(1)
         score = Score.of(guesses, test.labels, len(test.classes))
     else:

@@ -13,9 +13,16 @@ import torch
 
 from concerto_ros.learning.checkpoints import write_file
 from concerto_ros.learning.objects.fine_tune import renew_head, trained_parameters
+from concerto_ros.learning.objects.object_set import ObjectSet
 from concerto_ros.learning.objects.recipes import benchmark_of
 from concerto_ros.objects.any2point import from_source
-from concerto_ros.objects.encoder import DEMO, NAMES, ObjectEncoder, load_object_encoder
+from concerto_ros.objects.encoder import (
+    DEMO,
+    NAMES,
+    NONE_OF_THESE,
+    ObjectEncoder,
+    load_object_encoder,
+)
 from concerto_ros.objects.i2p_mae import POINTS
 from concerto_ros.objects.recon import FORMS, ReCon
 
@@ -89,6 +96,26 @@ def to_fine_tune(
         joined = benchmark_of(layout) in ("objects", "hardest")
         renew_head(encoder, classes, method, joined=joined)
     return encoder
+
+
+def check_classes(encoder: ObjectEncoder, objects: ObjectSet) -> None:
+    """Raise ValueError where the answers of ``encoder`` are not the classes of ``objects``.
+
+    It may have one answer more, that it is none of these. Of a file that tells no names, the
+    number has to do. An encoder without a head is left to ``classify``.
+    """
+    count, own, wanted = encoder.classes, encoder.class_names, objects.classes
+    fits = own in (wanted, (*wanted, NONE_OF_THESE)) if own else count in (None, len(wanted))
+    if not fits:
+        raise ValueError(
+            f"the encoder answers with {count} classes ({_some(own) or 'of unknown names'}), the"
+            f" labels of {objects.name} are of {len(wanted)} ({_some(wanted)}); wanted the same"
+            " ones in the same order"
+        )
+
+
+def _some(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:4]) + ", ..." * (len(names) > 4)
 
 
 def count_trained(encoder: ObjectEncoder, method: str) -> str:
