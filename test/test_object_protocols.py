@@ -26,6 +26,7 @@ from concerto_ros.learning.objects.recipes import Recipe, SvmRecipe
 from concerto_ros.learning.objects.scores import Score, Spread, class_table, write_between
 from concerto_ros.objects.encoder import load_object_encoder
 from concerto_ros.objects.preprocess import InputForm
+from concerto_ros.objects.recon import ReCon
 from concerto_ros.objects.vocabulary import Vocabulary
 
 KEYWORDS = [
@@ -252,6 +253,35 @@ def test_embed_says_what_the_object_in_a_file_is(place, capsys):
     assert said.startswith(f"{cloud}: ") and said.count(" %") == 3
     with np.load(out) as file:
         assert file["features"].shape == (1, 64) and file["names"].tolist() == [cloud]
+
+
+def test_files_are_embedded_a_few_at_a_time(place, capsys, monkeypatch):
+    clouds = [str(place / f"{number}.npz") for number in range(18)]
+    for path, points in zip(clouds, toys(5).points, strict=False):
+        np.savez(path, points=points * 0.1)
+    arguments = ["objects", "embed", *clouds, "--checkpoint", str(place / "encoder.pth")]
+    sizes, classify = [], ReCon.classify
+    monkeypatch.setattr(
+        ReCon, "classify", lambda self, batch: (sizes.append(len(batch)), classify(self, batch))[1]
+    )
+    assert main([*arguments, *KEYWORDS]) == 0
+    assert sizes == [16, 2]
+    # Where answers depend on the others of a batch, each file gets one of its own.
+    monkeypatch.setattr(ReCon, "per_object", False)
+    out = place / "features.npz"
+    assert main([*arguments, *KEYWORDS, "--out", str(out)]) == 0
+    assert sizes[2:] == [1] * 18
+    with np.load(out) as file:
+        assert file["features"].shape == (18, 64) and file["names"].tolist() == clouds
+
+
+def test_a_file_that_holds_no_object_is_named(place, capsys):
+    clouds = [str(place / name) for name in ("thing.npz", "few.npz")]
+    np.savez(clouds[0], points=toys(1).points[0] * 0.1)
+    np.savez(clouds[1], points=toys(1).points[0, :3])
+    checkpoint = ["--checkpoint", str(place / "encoder.pth"), *KEYWORDS]
+    assert main(["objects", "embed", *clouds, *checkpoint]) == 1
+    assert f"{clouds[1]}: points: 3 different ones" in capsys.readouterr().err
 
 
 def test_a_wrong_keyword_is_refused(place, capsys):

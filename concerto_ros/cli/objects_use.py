@@ -157,29 +157,46 @@ def run_embed(arguments: argparse.Namespace) -> int:
     import numpy as np
     import torch
 
-    from concerto_ros.cloud.files import read_cloud
     from concerto_ros.objects import load_object_encoder
+    from concerto_ros.objects.naming import BATCH
 
     encoder = load_object_encoder(arguments.checkpoint, **keywords_of(arguments))
-    frames = [read_cloud(path) for path in arguments.clouds]
-    batch = torch.stack([encoder.prepare(frame.points, frame.colors) for frame in frames])
-    with torch.inference_mode():
-        features = encoder.embed(batch).numpy()
-        sure = encoder.classify(batch).softmax(1) if encoder.classes else None
-    for place, path in enumerate(arguments.clouds):
-        if sure is None:
-            print(f"{path}: {encoder.feature_channels} features")
-            continue
-        best = sure[place].topk(min(3, encoder.classes))
-        names = encoder.class_names or tuple(map(str, range(encoder.classes)))
-        shown = [
-            f"{names[label]} {100 * share:.0f} %"
-            for share, label in zip(best.values.tolist(), best.indices.tolist(), strict=True)
-        ]
-        print(f"{path}: {', '.join(shown)}")
+    # An encoder whose answers depend on the others of a batch gets a batch of one.
+    size, features = BATCH if encoder.per_object else 1, []
+    for start in range(0, len(arguments.clouds), size):
+        paths = arguments.clouds[start : start + size]
+        batch = torch.stack([_object_of(path, encoder) for path in paths])
+        with torch.inference_mode():
+            features.append(encoder.embed(batch).numpy())
+            answers = encoder.classify(batch).softmax(1) if encoder.classes else None
+        for place, path in enumerate(paths):
+            shown = f"{encoder.feature_channels} features"
+            if answers is not None:
+                shown = _best_of(answers[place], encoder.class_names)
+            print(f"{path}: {shown}")
     if arguments.out is not None:
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
         names = np.array([str(path) for path in arguments.clouds])
-        np.savez(arguments.out, names=names, features=features)
+        np.savez(arguments.out, names=names, features=np.concatenate(features))
         print(f"wrote {arguments.out}")
     return 0
+
+
+def _object_of(path: Path, encoder):
+    """The object in a file as the encoder takes it."""
+    from concerto_ros.cloud.files import read_cloud
+
+    frame = read_cloud(path)
+    try:
+        return encoder.prepare(frame.points, frame.colors)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _best_of(shares, names: tuple[str, ...]) -> str:
+    """The three likeliest answers in words; shares: (classes,)."""
+    best = shares.topk(min(3, len(shares)))
+    return ", ".join(
+        f"{names[label] if names else label} {100 * share:.0f} %"
+        for share, label in zip(best.values.tolist(), best.indices.tolist(), strict=True)
+    )
