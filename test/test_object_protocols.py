@@ -219,7 +219,7 @@ def test_the_commands_train_and_judge(place, capsys):
     assert "40 objects of 4 classes to learn, 16 to test on" in said
     assert "beside the head and" in said and "after the last epoch" in said
     trained = load_object_encoder(out / "encoder.pth", heads=2, groups=8, group_size=8, points=48)
-    assert trained.class_names == NAMES
+    assert trained.class_names == NAMES and not trained.knows_words
     for protocol, shown in (
         (("classify",), "classify, recon on ModelNet40, test: "),
         (("svm",), "svm, recon on ModelNet40, test: "),

@@ -222,6 +222,20 @@ def test_an_encoder_without_a_head_is_not_fine_tuned():
         tuning.renew_head(tiny_any2point(), 4, "adapters")
 
 
+@pytest.mark.parametrize(("method", "kept"), [("full", False), ("mlp3", True), ("linear", True)])
+def test_an_encoder_that_is_tuned_as_a_whole_no_longer_knows_words(method, kept):
+    model = tiny_recon()
+    model.add_projections(6, 6)
+    tuning.renew_head(model, 4, method)
+    assert model.knows_words == kept
+    if method == "full":  # nothing is counted that no loss reaches
+        model.classify(torch.from_numpy(toys(1).points[:, :48])).sum().backward()
+        reached = sum(v.numel() for v in model.parameters() if v.grad is not None)
+        head = sum(value.numel() for value in model.cls_head_finetune.parameters())
+        said = count_trained(model, method)
+        assert f"{reached - head:,} numbers beside the head and {head:,} in it" in said
+
+
 def test_a_broken_gradient_is_said():
     recipe = Recipe(1e30, "turn", epochs=4, warm_up=0, batch_size=16)
     with pytest.raises(ValueError, match=r"the gradient's norm is .*; lower the learning rate"):

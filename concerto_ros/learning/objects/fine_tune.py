@@ -62,12 +62,15 @@ CHANGES: dict[str, Callable[[torch.Tensor, torch.Generator], torch.Tensor]] = {
 def renew_head(encoder: ObjectEncoder, classes: int, method: str, *, joined: bool = False) -> None:
     """A new head, untrained, for ``classes`` in place of any other.
 
-    joined: I2P-MAE's for ScanObjectNN. Weights come from PyTorch's generator.
+    joined: I2P-MAE's for ScanObjectNN. Weights come from PyTorch's generator. With ``full``,
+    ReCon's projections go: they fit the encoder that it was before.
 
     Raises ValueError for an encoder whose head is part of its file.
     """
     if isinstance(encoder, ReCon):
         encoder.add_head(classes, linear=method == "linear")
+        if method == "full":
+            encoder.img_proj = encoder.text_proj = None
     elif isinstance(encoder, I2PMAE):
         encoder.add_head(classes, joined=joined)
     elif encoder.classes != classes:
