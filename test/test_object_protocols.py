@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from operator import ge
 
 import numpy as np
 import pytest
@@ -167,11 +168,14 @@ def test_few_shot_learns_each_fold_from_the_same_start():
     parts = list(folds(train, test, 2, 8, queries=6, count=2))
     told = []
     recipe = Recipe(2e-3, "turn", batch_size=8, epochs=40, warm_up=1)
-    spread = few_shot_fine_tuned(model, parts, recipe, on_fold=told.append)
-    assert spread.values == tuple(told) and spread.mean > 0.75
+    tuned = few_shot_fine_tuned(model, parts, recipe, on_fold=told.append)
+    assert tuned.last.values == tuple(fold.last for fold in told) and tuned.last.mean > 0.75
+    assert tuned.best == tuned.last
     assert all(torch.equal(value, model.state_dict()[name]) for name, value in before.items())
-    best = few_shot_fine_tuned(model, parts[:1], recipe, best=True)
-    assert best.values[0] >= spread.values[0]
+    short = recipe.shortened(3)
+    every = few_shot_fine_tuned(model, parts, short, test_every=1, on_fold=told.append)
+    assert every.best.values == tuple(fold.best for fold in told[2:])
+    assert all(map(ge, every.best.values, every.last.values))
 
 
 def test_few_shot_by_a_linear_svm():

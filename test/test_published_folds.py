@@ -9,10 +9,12 @@ import pickle
 
 import numpy as np
 import pytest
-from object_toys import toys
+from object_toys import tiny_recon, toys
 
 from concerto_ros.cli import main
+from concerto_ros.learning.objects.models import save_object_encoder
 from concerto_ros.learning.objects.published_folds import published_folds
+from concerto_ros.learning.objects.training_run import Outcome
 
 
 def fold(way: int = 2, shot: int = 3, queries: int = 4, points: int = 48, seed: int = 0) -> dict:
@@ -103,3 +105,30 @@ def test_the_command_scores_published_folds(tmp_path, capsys):
     assert "2-way 3-shot, 10 folds:" in said
     # Rods and discs differ enough for any encoder.
     assert float(said.split(":")[-1].split("±")[0]) > 80
+
+
+def test_the_command_fine_tunes_and_tells_the_best_epoch_and_the_last(
+    tmp_path, capsys, monkeypatch
+):
+    for number in range(10):
+        write(tmp_path, fold(seed=2 * number), number)
+    save_object_encoder(tmp_path / "encoder.pth", tiny_recon(classes=None), ())
+    every = []
+
+    def fine_tune(model, train, recipe, *, method, test, test_every, **where):
+        every.append(test_every)
+        return Outcome(3, 1.0, 0.5 + 0.01 * len(every), 0.8 + 0.01 * len(every), 2)
+
+    monkeypatch.setattr("concerto_ros.learning.objects.few_shot.fine_tune", fine_tune)
+    status = main(
+        ["objects", "evaluate", "few-shot", str(tmp_path), "--layout", "modelnet40_few_shot"]
+        + ["--way", "2", "--shot", "3", "--device", "cpu", "--method", "full", "--epochs", "2"]
+        + ["--checkpoint", str(tmp_path / "encoder.pth"), "--keyword", "heads=2"]
+    )
+    assert status == 0 and every == [1] * 10
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == "fold: 81.0 % after epoch 2, 51.0 % after the last"
+    assert said[-1] == (
+        "2-way 3-shot, 10 folds: 85.5 ± 2.9 % after the best epoch of each (published numbers are"
+        " chosen so), 55.5 ± 2.9 % after the last"
+    )

@@ -79,7 +79,7 @@ def run_few_shot(arguments: argparse.Namespace) -> int:
     if arguments.method == "svm":
         encoder = load_for(arguments.checkpoint, layout, "svm", options)
         recipe = svm_recipe(encoder.name, layout)
-        spread = few_shot.few_shot_svm(encoder, chosen, recipe, **where)
+        right = str(few_shot.few_shot_svm(encoder, chosen, recipe, **where))
     else:
         encoder = to_fine_tune(
             arguments.checkpoint, layout, arguments.method, classes,
@@ -88,12 +88,21 @@ def run_few_shot(arguments: argparse.Namespace) -> int:
         recipe = recipe_for(encoder.name, arguments.method, layout, few_shot=True)
         if arguments.epochs is not None:
             recipe = recipe.shortened(arguments.epochs)
-        spread = few_shot.few_shot_fine_tuned(
+        tuned = few_shot.few_shot_fine_tuned(
             encoder, chosen, recipe, method=arguments.method, seed=arguments.seed,
-            on_fold=lambda value: print(f"fold: {100 * value:.1f} %", flush=True), **where,
+            test_every=1, on_fold=_print_fold, **where,
         )  # fmt: skip
-    print(f"{arguments.way}-way {arguments.shot}-shot, {few_shot.FOLDS} folds: {spread}")
+        right = (
+            f"{tuned.best} after the best epoch of each (published numbers are chosen so),"
+            f" {tuned.last} after the last"
+        )
+    print(f"{arguments.way}-way {arguments.shot}-shot, {few_shot.FOLDS} folds: {right}")
     return 0
+
+
+def _print_fold(outcome) -> None:
+    best, last = (f"{100 * share:.1f} %" for share in (outcome.best, outcome.last))
+    print(f"fold: {best} after epoch {outcome.best_epoch}, {last} after the last", flush=True)
 
 
 def run_evaluate(arguments: argparse.Namespace) -> int:

@@ -131,7 +131,7 @@ def _rows(
         return _percent(_tuned(encoder, labelled, test, recipe))
 
     def few_tuned(encoder) -> Spread:
-        return few_shot_fine_tuned(_with_head(encoder), parts(), shots)
+        return few_shot_fine_tuned(_with_head(encoder), parts(), shots).last
 
     return [
         (svm, "ReCon, untrained", lambda: by_svm(untrained)),

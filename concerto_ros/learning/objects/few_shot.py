@@ -15,6 +15,7 @@ from concerto_ros.learning.objects.linear_svm import linear_svm
 from concerto_ros.learning.objects.object_set import ObjectSet
 from concerto_ros.learning.objects.recipes import Recipe, SvmRecipe
 from concerto_ros.learning.objects.scores import Spread
+from concerto_ros.learning.objects.training_run import Outcome
 from concerto_ros.objects.encoder import ObjectEncoder
 
 #: As published: folds, and objects of each class that are to be named.
@@ -74,25 +75,36 @@ def few_shot_svm(
     return Spread(tuple(values))
 
 
+@dataclass(frozen=True)
+class Tuned:
+    """Accuracies of folds after the last epoch, and after the epoch that was best on each.
+
+    Published numbers are such best ones, chosen by the queries themselves.
+    """
+
+    last: Spread
+    best: Spread
+
+
 def few_shot_fine_tuned(
     encoder: ObjectEncoder,
     parts: Iterator[Fold],
     recipe: Recipe,
     *,
     method: str = "full",
-    on_fold: Callable[[float], None] | None = None,
-    best: bool = False,
+    on_fold: Callable[[Outcome], None] | None = None,
+    test_every: int | None = None,
     **where,
-) -> Spread:
+) -> Tuned:
     """Fine-tuning, each fold from the weights that ``encoder`` has now.
 
-    Each fold counts with its last epoch or, as published, with the ``best`` on its queries.
-    on_fold: told the accuracy of each fold. where: ``device``, ``seed``, as for ``fine_tune``.
+    test_every: queries are scored every so many epochs and after the last; None: after the last
+    alone. on_fold: told how each fold went. where: ``device``, ``seed``, as for ``fine_tune``.
     """
-    values = []
+    every = recipe.epochs + 1 if test_every is None else test_every
+    outcomes = []
     for fold in parts:
         model = copy.deepcopy(encoder)
-        every = 1 if best else recipe.epochs + 1
         outcome = fine_tune(
             model,
             fold.support,
@@ -102,10 +114,13 @@ def few_shot_fine_tuned(
             test_every=every,
             **where,
         )
-        values.append(outcome.best if best else outcome.last)
+        outcomes.append(outcome)
         if on_fold is not None:
-            on_fold(values[-1])
-    return Spread(tuple(values))
+            on_fold(outcome)
+    return Tuned(
+        Spread(tuple(outcome.last for outcome in outcomes)),
+        Spread(tuple(outcome.best for outcome in outcomes)),
+    )
 
 
 def _part(
