@@ -69,6 +69,20 @@ def test_recipes_are_the_published_ones(arguments, rate, change):
     assert recipe.head_factor == (10 if arguments[0] == "recon" else 1)
 
 
+def test_a_head_on_8192_points_learns_half_as_fast():
+    rates = [
+        recipe_for("recon", method, layout, points=points).learning_rate
+        for method, layout, points in (
+            ("mlp3", "modelnet40_txt", 8192),
+            ("linear", "modelnet40_h5", 8192),
+            ("linear", "modelnet40_h5", 1024),
+            ("linear", "scanobjectnn_obj_bg", 8192),
+            ("full", "modelnet40_txt", 8192),
+        )
+    ]
+    assert rates == [5e-5, 5e-5, 1e-4, 1e-4, 1e-5]
+
+
 def test_few_shot_has_a_recipe_of_its_own():
     recipe = recipe_for("recon", "full", "modelnet40_txt", few_shot=True)
     assert (recipe.learning_rate, recipe.change, recipe.epochs) == (5e-4, "turn", 150)
@@ -234,6 +248,22 @@ def test_an_encoder_that_is_tuned_as_a_whole_no_longer_knows_words(method, kept)
         head = sum(value.numel() for value in model.cls_head_finetune.parameters())
         said = count_trained(model, method)
         assert f"{reached - head:,} numbers beside the head and {head:,} in it" in said
+
+
+def test_any2point_centres_whole_clouds_before_it_draws(monkeypatch):
+    model, seen = tiny_any2point(), []
+    classify = model.classify
+    monkeypatch.setattr(
+        model, "classify", lambda batch: (seen.append(batch.detach()), classify(batch))[1]
+    )
+    data = toys(2, points=2048)
+    # Most points are at one height, so what is drawn far apart has another mean than all.
+    data.points[:, :1800, 1], data.points[:, 1800:, 1] = 0.0, 1.0
+    recipe = recipe_for("any2point", "adapters", "scanobjectnn_pb_t50_rs").shortened(1)
+    tuning.fine_tune(model, data, recipe, method="adapters")
+    height = torch.cat(seen)[..., 1]
+    share = -height.amin(1) / (height.amax(1) - height.amin(1))  # whatever the stretching
+    torch.testing.assert_close(share, torch.full_like(share, 248 / 2048), atol=1e-4, rtol=0)
 
 
 def test_a_broken_gradient_is_said():

@@ -115,7 +115,8 @@ def run_train(arguments: argparse.Namespace) -> int:
         options=keywords_of(arguments),
         seed=arguments.seed,
     )
-    recipe = _changed(recipe_for(encoder.name, arguments.method, arguments.layout), arguments)
+    recipe = recipe_for(encoder.name, arguments.method, arguments.layout, points=encoder.points)
+    recipe = _changed(recipe, arguments)
     print(f"{len(train)} objects of {len(train.classes)} classes to learn, {len(test)} to test on")
     print(f"{encoder.name}, {arguments.method}: {count_trained(encoder, arguments.method)}")
     outcome = fine_tune(

@@ -85,7 +85,9 @@ def run_few_shot(arguments: argparse.Namespace) -> int:
             arguments.checkpoint, layout, arguments.method, classes,
             options=options, seed=arguments.seed,
         )  # fmt: skip
-        recipe = recipe_for(encoder.name, arguments.method, layout, few_shot=True)
+        recipe = recipe_for(
+            encoder.name, arguments.method, layout, points=encoder.points, few_shot=True
+        )
         if arguments.epochs is not None:
             recipe = recipe.shortened(arguments.epochs)
         tuned = few_shot.few_shot_fine_tuned(

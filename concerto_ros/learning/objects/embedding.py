@@ -78,14 +78,21 @@ def draw(
     return gather_rows(points, rows)
 
 
-def as_taken(points: torch.Tensor, encoder: ObjectEncoder) -> torch.Tensor:
-    """Clouds (B, n, 3) with y up as an encoder takes them: (B, n, 3 or 6), nothing drawn.
+def centred(points: torch.Tensor, encoder: ObjectEncoder) -> torch.Tensor:
+    """Clouds (B, n, 3) where an encoder takes them: with mean zero for Any2Point's variants for
+    ScanObjectNN, else as they are.
 
-    Any2Point's variants for ScanObjectNN take them with mean zero, as published.
+    As published, evaluation moves the points that were drawn, training all that there are before
+    it draws.
     """
-    form = encoder.form
     if isinstance(encoder, Any2Point) and encoder.variant.benchmark.own_scale:
-        points = points - points.mean(1, keepdim=True)
+        return points - points.mean(1, keepdim=True)
+    return points
+
+
+def as_taken(points: torch.Tensor, encoder: ObjectEncoder) -> torch.Tensor:
+    """:func:`centred` clouds (B, n, 3) with y up as an encoder takes them: (B, n, 3 or 6)."""
+    form = encoder.form
     if form.swapped:
         points = swap_up(unit_sphere(points))
     if form.color:
@@ -109,5 +116,6 @@ def _run(
     for start in tqdm(range(0, len(objects), BATCH_SIZE), disable=not progress, unit="batch"):
         points = torch.from_numpy(objects.points[start : start + BATCH_SIZE]).to(device)
         batch = draw(points, encoder.form, encoder.points, first=first or objects.prepared)
-        found.append(function(as_taken(batch, encoder)).float().cpu().numpy())
+        taken = as_taken(centred(batch, encoder), encoder)
+        found.append(function(taken).float().cpu().numpy())
     return np.concatenate(found)

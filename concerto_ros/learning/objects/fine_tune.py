@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from concerto_ros.learning.objects.embedding import as_taken, classify_objects, draw
+from concerto_ros.learning.objects.embedding import as_taken, centred, classify_objects, draw
 from concerto_ros.learning.objects.object_set import ObjectSet
 from concerto_ros.learning.objects.recipes import Recipe
 from concerto_ros.learning.objects.scores import Score
@@ -171,7 +171,8 @@ def _farthest(
 ) -> torch.Tensor:
     """(S, C, 3) the points of each object from which training draws."""
     count = max(count, encoder.points)
-    parts = torch.from_numpy(objects.points).split(256)
-    return torch.cat(
-        [draw(part.to(device), encoder.form, count, first=objects.prepared) for part in parts]
-    )
+    found = []
+    for part in torch.from_numpy(objects.points).split(256):
+        points = centred(part.to(device), encoder)
+        found.append(draw(points, encoder.form, count, first=objects.prepared))
+    return torch.cat(found)

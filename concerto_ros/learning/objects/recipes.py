@@ -102,8 +102,12 @@ def benchmark_of(layout: str) -> str:
     return "other"
 
 
-def recipe_for(encoder: str, method: str, layout: str, *, few_shot: bool = False) -> Recipe:
+def recipe_for(
+    encoder: str, method: str, layout: str, *, points: int | None = None, few_shot: bool = False
+) -> Recipe:
     """The published recipe; that of ScanObjectNN for data without one.
+
+    points: how many the encoder takes of an object; None for what most recipes are for.
 
     Raises ValueError for a method that the encoder's authors did not publish.
     """
@@ -113,7 +117,7 @@ def recipe_for(encoder: str, method: str, layout: str, *, few_shot: bool = False
         raise ValueError(f"{encoder} has no recipe for {method!r}; it has {known}")
     modelnet = benchmark_of(layout) == "modelnet40"
     if encoder == "recon":
-        return _recon(method, modelnet, few_shot)
+        return _recon(method, modelnet, few_shot, points)
     if encoder == "i2p_mae":
         change = "scale_shift" if modelnet else "stretch_turn_together"
         return Recipe(5e-4, change, smoothing=0.2 if modelnet else 0.0, drop_path=0.1)
@@ -121,11 +125,11 @@ def recipe_for(encoder: str, method: str, layout: str, *, few_shot: bool = False
     return Recipe(5e-4, change, tokens_decay=True)
 
 
-def _recon(method: str, modelnet: bool, few_shot: bool) -> Recipe:
+def _recon(method: str, modelnet: bool, few_shot: bool, points: int | None) -> Recipe:
     if method == "full":
         rate = 5e-4 if few_shot else 1e-5 if modelnet else 2e-5
     else:
-        rate = 1e-3 if few_shot else 1e-4
+        rate = 1e-3 if few_shot else 5e-5 if modelnet and points == 8192 else 1e-4
     # Upstream turns few-shot clouds although they are ModelNet40's.
     change = "scale_shift" if modelnet and not few_shot else "turn"
     epochs, drop_path = (150, 0.1) if few_shot else (300, 0.2)
