@@ -191,6 +191,16 @@ def test_the_file_of_another_source_is_refused_by_name(tmp_path):
         from_source("dino_mn", write_source(tmp_path, "dino_mn", pos_embed=rows), **SHAPE)
 
 
+def test_a_keyword_that_it_does_not_take_is_refused(tmp_path):
+    source = write_source(tmp_path, "ib_scan")
+    with pytest.raises(ValueError, match="any2point takes no keyword 'foo', wanted one of width"):
+        from_source("ib_scan", source, foo=1)
+    with pytest.raises(ValueError, match="any2point takes no keyword 'source'"):
+        from_source("ib_scan", source, **{"source": "other"})
+    with pytest.raises(ValueError, match="any2point: per_object is 'no', wanted bool"):
+        from_source("ib_scan", source, per_object="no")
+
+
 def test_a_source_of_another_size_is_refused_by_name(tmp_path):
     lacking = write_source(tmp_path, "dino_mn", **{"blocks.1.ls2.gamma": None})
     with pytest.raises(CheckpointError, match=r"missing: blocks\.1\.ls2\.gamma"):

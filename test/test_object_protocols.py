@@ -288,9 +288,18 @@ def test_a_file_that_holds_no_object_is_named(place, capsys):
     assert f"{clouds[1]}: points: 3 different ones" in capsys.readouterr().err
 
 
-def test_a_wrong_keyword_is_refused(place, capsys):
-    assert command(place, "evaluate", "classify", "--keyword", "heads") == 1
-    assert "--keyword: got 'heads', wanted NAME=VALUE" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("keyword", "message"),
+    [
+        ("heads", "--keyword: got 'heads', wanted NAME=VALUE"),
+        ("foo=1", "recon takes no keyword 'foo', wanted one of heads, points, groups, group_size"),
+        ("path=1", "recon takes no keyword 'path', wanted one of"),
+        ("heads=two", "recon: heads is 'two', wanted int"),
+    ],
+)
+def test_a_wrong_keyword_is_refused(place, capsys, keyword, message):
+    assert command(place, "evaluate", "classify", "--keyword", keyword) == 1
+    assert message in capsys.readouterr().err
 
 
 def test_answers_are_only_compared_with_labels_of_the_same_classes(place, capsys):

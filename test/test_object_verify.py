@@ -65,6 +65,16 @@ def test_a_parent_runs_all_models_in_it(folder):
     assert {result.model for result in verify(folder.parent)} == {"common_ops", "recon"}
 
 
+@pytest.mark.parametrize("device", ["gpu", "cuda:99"])
+def test_a_device_that_is_not_there_is_refused(folder, capsys, device):
+    assert main(["objects", "verify", str(folder), "--device", device]) == 1
+    assert f"device: got {device!r}" in capsys.readouterr().err
+
+
+def test_the_device_may_be_left_to_the_machine(folder):
+    assert main(["objects", "verify", str(folder), "--device", "auto"]) == 0
+
+
 def test_float32_keeps_its_digits_while_a_case_runs_and_no_other_flag_changes(folder, monkeypatch):
     cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
     for place in (cudnn, matmul):

@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         " deviation as a multiple of its tolerance. Exit status 1 on any miss or unknown case.",
     )
     command.add_argument("folder", type=Path, help="one model's folder of cases, or their parent")
-    command.add_argument("--device", default="cpu", help="where to run (default cpu)")
+    command.add_argument("--device", default="cpu", help="auto, cpu or cuda (default cpu)")
     command.set_defaults(action_run=run_verify)
 
 
@@ -46,11 +46,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 def run_verify(arguments: argparse.Namespace) -> int:
     """Print the table; 1 where anything missed."""
+    from concerto_ros.models import device_named
     from concerto_ros.objects.verify import verify
 
-    results = []
+    device, results = device_named(arguments.device), []
     print(f"{'model':<12}{'case':<28}{'array':<28}{'deviation':>10}")
-    for result in verify(arguments.folder, arguments.device):
+    for result in verify(arguments.folder, device):
         results.append(result)
         amount = f"{result.deviation:10.4f}" if math.isfinite(result.deviation) else f"{'-':>10}"
         verdict = "" if result.passed else f"  MISSED {result.note}"

@@ -153,9 +153,12 @@ def run_parts(arguments: argparse.Namespace) -> int:
         start_parts,
         train_parts,
     )
+    from concerto_ros.objects.encoder import check_options
 
     train, test = (read_objects(arguments.layout, arguments.data, s) for s in ("train", "test"))
-    model = start_parts(arguments.checkpoint, seed=arguments.seed, **keywords_of(arguments))
+    options = keywords_of(arguments)
+    check_options("part segmentation", start_parts, options)
+    model = start_parts(arguments.checkpoint, **{"seed": arguments.seed} | options)
     device = device_of(arguments.device)
     outcome = train_parts(
         model,

@@ -26,7 +26,7 @@ from concerto_ros.objects.any2point_files import (
 from concerto_ros.objects.any2point_projection import VIEWS, project
 from concerto_ros.objects.any2point_tokens import CENTRES, TokenEmbedding
 from concerto_ros.objects.any2point_variants import VARIANTS, Variant
-from concerto_ros.objects.encoder import ObjectEncoder
+from concerto_ros.objects.encoder import ObjectEncoder, check_options
 from concerto_ros.objects.layers import mlp_head
 from concerto_ros.objects.preprocess import InputForm
 from concerto_ros.objects.weights import State, count_blocks, load_weights
@@ -196,16 +196,18 @@ def from_state(
     return model
 
 
-def from_source(variant: str, source: str | os.PathLike, **shape: Any) -> Any2Point:
+def from_source(variant: str, source: str | os.PathLike, /, **shape: Any) -> Any2Point:
     """A model to fine-tune: the transformer of a source model, the rest untrained.
 
     variant: one of :data:`VARIANTS`. source: the official file of that variant's source model.
     shape: as :class:`Any2Point` takes it. Untrained weights come from PyTorch's generator; what
     the adapters and attentions within cells add is zero at first.
 
-    Raises ValueError for an unknown variant, CheckpointError for a file that does not fit.
+    Raises ValueError for an unknown variant or another keyword, CheckpointError for a file that
+    does not fit.
     """
     chosen = _variant(variant)
+    check_options(Any2Point.name, Any2Point, shape)
     state = read_source(source, chosen.source)
     model = Any2Point(chosen, **shape)
     wanted = {name for name, _ in model.named_parameters()} - model.trainable_parameters().keys()

@@ -5,8 +5,10 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +99,7 @@ class ObjectEncoder(nn.Module, ABC):
 
 
 def load_object_encoder(
-    path: str | os.PathLike, model: str | None = None, **options: Any
+    path: str | os.PathLike, /, model: str | None = None, **options: Any
 ) -> ObjectEncoder:
     """An encoder from a published file, on the CPU, in evaluation mode, float32.
 
@@ -106,7 +108,8 @@ def load_object_encoder(
     file; ``model`` (a key of :data:`MODELS`) insists on one. ``options`` are what names and shapes
     of a file do not tell, see the model's ``from_state``.
 
-    Raises CheckpointError (a ValueError) for a file that cannot be read or is of another model.
+    Raises CheckpointError (a ValueError) for a file that cannot be read or is of another model,
+    ValueError for options that its model does not take.
     """
     if model is not None and model not in MODELS:
         raise ValueError(f"model is {model!r}, wanted one of {', '.join(MODELS)}")
@@ -127,6 +130,7 @@ def load_object_encoder(
     if model not in (None, found):
         raise CheckpointError(f"{path} is a checkpoint of {found}, wanted one of {model}")
     module = importlib.import_module(MODELS[found])
+    check_options(found, module.from_state, options)
     try:
         encoder = module.from_state(state, Path(path), content, **options)
     except KeyError as error:  # a name from which the model's sizes are read
@@ -135,6 +139,23 @@ def load_object_encoder(
         ) from error
     encoder.class_names = _names(content.get(NAMES), encoder.classes)
     return encoder.eval().requires_grad_(False)
+
+
+def check_options(what: str, function: Callable, options: Mapping[str, Any]) -> None:
+    """Raise ValueError for options that ``function`` does not take as keywords, or, of text and
+    whole numbers, not of that type. ``what`` is said to be refusing them."""
+    known = {
+        name: str(parameter.annotation)
+        for name, parameter in inspect.signature(function).parameters.items()
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+    }
+    for name, value in options.items():
+        if name not in known:
+            raise ValueError(f"{what} takes no keyword {name!r}, wanted one of {', '.join(known)}")
+        kinds = known[name].split(" | ")
+        if isinstance(value, (str, int)) and type(value).__name__ not in kinds:
+            wanted = " or ".join(kind for kind in kinds if kind != "None")
+            raise ValueError(f"{what}: {name} is {value!r}, wanted {wanted}")
 
 
 def _names(found: Any, classes: int | None) -> tuple[str, ...]:
