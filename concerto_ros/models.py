@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What the settings of the model mean: device, type of the weights, label set."""
+"""What the settings of the model mean: device, type of the weights, label set, input."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from contextlib import contextmanager
 
 import torch
 
+from concerto_ros.cloud.model_input import Convention, convention_for
 from concerto_ros.heads.linear import LinearHead
 from concerto_ros.labels import LabelSet
+from concerto_ros.ptv3.encoder import Encoder
 from concerto_ros.ptv3.precision import automatic_precision
 from concerto_ros.settings import SettingsError
 
@@ -47,6 +49,26 @@ def dtype_named(precision: str, device: torch.device) -> torch.dtype:
     if precision == "auto":
         return automatic_precision(device)
     return getattr(torch, precision)
+
+
+def convention_of(encoder: Encoder, preset: str, head: LinearHead | None = None) -> Convention:
+    """How ``encoder`` is given coordinates where the setting ``preset`` is chosen.
+
+    As it was trained, where its file says so: by the preset in it, or indoors if it names the
+    voxels that it was trained on and no preset. Only other encoders, the published ones, take
+    the convention of ``preset``.
+
+    Raises SettingsError where ``head`` was trained with another convention, and for a preset in a
+    file that is none.
+    """
+    own = encoder.preset or ("indoor" if encoder.grid_size else preset)
+    if head is not None and head.preset not in (None, own):
+        raise SettingsError(
+            f"head: {head.name} was trained on input as the preset {head.preset} gives it, but"
+            f" the encoder {encoder.name} takes that of {own} here; wanted both of one preset"
+        )
+    with naming("checkpoint"):
+        return convention_for(own, rotary=encoder.rotary)
 
 
 def label_set_for(name: str, head: LinearHead | None) -> LabelSet:

@@ -23,7 +23,6 @@ from concerto_ros.cloud.model_input import (
     HeldOrigin,
     ModelInput,
     build_model_input,
-    convention_for,
 )
 from concerto_ros.cloud.single_frame import single_frame
 from concerto_ros.cloud.snapshot import Snapshot
@@ -35,7 +34,13 @@ from concerto_ros.heads.similarity import Answers, Question
 from concerto_ros.labeller import Labeller, labelling, unlabelled
 from concerto_ros.labels import LabelSet
 from concerto_ros.map_file import StoredMap
-from concerto_ros.models import device_named, dtype_named, label_set_for, naming
+from concerto_ros.models import (
+    convention_of,
+    device_named,
+    dtype_named,
+    label_set_for,
+    naming,
+)
 from concerto_ros.prediction import Prediction
 from concerto_ros.ptv3 import Encoder, load_encoder
 from concerto_ros.ptv3.backends import BackendError, choose_backend
@@ -66,9 +71,7 @@ class SemanticPipeline:
         weights = next(encoder.parameters())
         self.device, self.dtype = weights.device, weights.dtype
         self.backend = choose_backend(encoder.backend, self.device).name
-        # A model that names its own grid learned from metres indoors, whatever the preset is.
-        preset = "indoor" if encoder.grid_size else self.settings.preset
-        self.convention = convention_for(preset, rotary=encoder.rotary)
+        self.convention = convention_of(encoder, self.settings.preset, head)
         self._map = self._new_map(self.settings.max_voxels)
         self._map_lock = threading.Lock()
         self._held = HeldOrigin()
@@ -154,8 +157,9 @@ class SemanticPipeline:
         return ""
 
     def warm_up(self) -> None:
-        """Label a small cloud, so that the first real one does not wait for libraries to load."""
+        """Do what the first real cloud would wait for: load libraries, compile kernels."""
         self.segment(np.random.default_rng(0).random((64, 3)))
+        self.encoder.warm_up()
 
     # Intake ------------------------------------------------------------------------------------
 
@@ -257,12 +261,13 @@ class SemanticPipeline:
 
         ``points`` (N, 3) in metres with z up, ``colors`` (N, 3) in 0..255, ``normals`` (N, 3)
         unit, ``origin`` (3,) where the sensor was. Normals that are not given are fitted and
-        turned to the sensor, or to the middle of the cloud where that is not known. Points that
-        are not finite are unlabelled. Raises ``ValueError`` where no point is finite.
+        turned to the sensor, or to the middle of the cloud where that is not known; the vehicle
+        is then at zero, as for training. Points that are not finite are unlabelled. Raises
+        ``ValueError`` where no point is finite.
         """
         frame, finite = single_frame(points, colors, normals, origin)
         voxels = self._new_map(len(frame), radius=0.0)
-        voxels.insert(frame, frame.origin)
+        voxels.insert(frame, np.zeros(3) if origin is None else frame.origin)
         snapshot = voxels.snapshot()
         by_voxel = self._predict(snapshot, None, PcaColors(), OUTPUTS, self._labeller)
 
@@ -324,20 +329,29 @@ class SemanticPipeline:
 
         def encode(rows: torch.Tensor | None) -> Values:
             pyramid, values = self._encode(given.part(rows), outputs, labeller, watch)
+            values |= answers.of(pyramid, rows)
             if "pca" in outputs:
-                with watch("pca"):
+                with watch("pca"):  # the last: what it keeps is for one whose values come
                     values["pca"] = coarse.of(pyramid)
-            return values | answers.of(pyramid, rows)
+            return values
+
+        def attempt(rows: torch.Tensor | None) -> Values:
+            try:
+                return encode(rows)
+            except Exception as error:
+                if not (is_out_of_memory(error) and self._features.release()):
+                    raise
+            # Graphs gave way, and only here has the exception let go of what the attempt held.
+            return encode(rows)
 
         try:
-            return self._halving(encode, given.coord)
+            return self._halving(attempt, given.coord)
         except Exception as error:
             allowed = self.settings.cpu_fallback and self.device.type != "cpu"
             if not (allowed and is_out_of_memory(error)):
                 raise
-        # Only here has the exception let go of what the computation held.
-        self._move_to_cpu()
-        return self._halving(encode, given.coord)
+        self._move_to_cpu()  # outside the handler, as above
+        return self._halving(attempt, given.coord)
 
     def _move_to_cpu(self) -> None:
         """Compute on the CPU from now on: a device that is too small will be so again."""

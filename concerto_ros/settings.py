@@ -181,7 +181,7 @@ class Settings:
     )
     precision: str = setting(
         "auto",
-        "auto: bfloat16 on cuda and on a CPU with instructions for it, else float32",
+        "auto: bfloat16 on a GPU or CPU with instructions for it, else float32",
         choices=PRECISIONS,
     )
     backend: str = setting(

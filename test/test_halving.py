@@ -130,6 +130,32 @@ def test_the_pipeline_labels_a_cloud_in_parts(monkeypatch):
     assert "parts of at most" in pipeline.trouble
 
 
+@pytest.mark.parametrize("part", ["hierarchy", "forward_features", "scores"])
+@pytest.mark.parametrize("held", [True, False])
+def test_graphs_give_their_memory_before_a_cloud_is_divided(monkeypatch, part, held):
+    pipeline = SemanticPipeline.from_settings(Settings(device="cpu", precision="float32"))
+    points = np.random.default_rng(0).random((3000, 3)) * (20, 3, 2)
+    whole = pipeline.segment(points)
+    owner = pipeline._labeller if part == "scores" else pipeline.encoder
+    compute, holding = getattr(owner, part), [held]
+
+    def release():
+        return holding.pop() if holding else False
+
+    def compute_in_what_is_left(given, *others):
+        if holding:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        return compute(given, *others)
+
+    monkeypatch.setattr(owner, part, compute_in_what_is_left)
+    monkeypatch.setattr(pipeline._features, "release", release)
+    prediction = pipeline.segment(points)
+    assert bool(pipeline.trouble) == (not held)
+    if held:
+        assert np.array_equal(prediction.label, whole.label)
+        assert np.array_equal(prediction.pca_rgb, whole.pca_rgb)
+
+
 @pytest.mark.parametrize("allowed", [True, False])
 def test_where_nothing_fits_the_cpu_goes_on_if_it_may(monkeypatch, allowed):
     pipeline = SemanticPipeline.from_settings(

@@ -17,6 +17,7 @@ from std_srvs.srv import Trigger
 from test_node_services import call
 
 from concerto_ros.cloud.point_cloud2 import point_cloud_fields
+from concerto_ros.heads import LinearHead
 from concerto_ros.labels import LONGEST_NAME
 from concerto_ros.msg import SemanticClasses
 from concerto_ros.ros.outputs import header
@@ -251,6 +252,7 @@ def test_a_saved_head_is_loaded_with_its_classes(harness, start, tmp_path):
     assert BASE in before
     saved = call(one, SaveHead, "save_head", SaveHead.Request(path="room/plant.pth"))
     assert saved.success and saved.classes == BASE + 1, saved.message
+    assert LinearHead.load(tmp_path / "room" / "plant.pth").preset == "indoor"
     one.node.trigger_deactivate()
     one.node.trigger_cleanup()
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from learning_data import CONFIG, INDOOR, box_scan, small_encoder
+from learning_data import CONFIG, INDOOR, VEHICLE, box_scan, small_encoder
 
 from concerto_ros.heads import LinearHead
 from concerto_ros.learning import probes
@@ -22,6 +22,7 @@ from concerto_ros.learning.features import FeatureCache, FeatureHead, join_featu
 from concerto_ros.learning.lora import LoraLinear, add_lora, merge_lora
 from concerto_ros.learning.probes import METHODS, Recipe, train
 from concerto_ros.learning.segmenter import Segmenter
+from concerto_ros.models import convention_of
 from concerto_ros.ptv3 import PTv3Config, load_encoder
 
 VOXEL = 0.1
@@ -119,6 +120,25 @@ def test_a_killed_head_goes_on_with_its_kept_features(tmp_path, monkeypatch):
     }
     assert before == after and len(before) == 3
     assert torch.equal(parts.seg_head.weight, whole.seg_head.weight)
+
+
+def test_a_convention_of_no_preset_is_refused(tmp_path):
+    collate = ScanCollate(VEHICLE, VOXEL)
+    with pytest.raises(ValueError, match="wanted that of a preset: indoor or outdoor"):
+        train("head", small_encoder(), SCANS, (), 3, collate, recipe(tmp_path))
+
+
+def test_a_preset_that_is_no_name_is_refused(tmp_path):
+    encoder, head = small_encoder(), LinearHead(96, 3)
+    encoder.preset = head.preset = ["outdoor"]
+    save_encoder(tmp_path / "encoder.pth", encoder)
+    save_head(tmp_path / "head.pth", head)
+    for load, name in ((load_encoder, "encoder.pth"), (LinearHead.load, "head.pth")):
+        with pytest.raises(ValueError, match=rf"{name} has preset \['outdoor'\]"):
+            load(tmp_path / name)
+    encoder.preset = "garden"
+    with pytest.raises(ValueError, match="checkpoint: preset is 'garden'"):
+        convention_of(encoder, "indoor")
 
 
 def test_a_head_of_another_width_is_refused_with_both_widths(tmp_path):

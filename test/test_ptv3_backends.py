@@ -13,15 +13,20 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from test_ptv3_conv import convolution, voxels
 from test_ptv3_hierarchy import CONFIG, batch_of
 
+from concerto_ros import SemanticPipeline
 from concerto_ros.ptv3 import backends as module
 from concerto_ros.ptv3 import build_hierarchy, load_encoder
 from concerto_ros.ptv3.backends import BACKENDS, PAIRS, TABLE, BackendError, choose_backend
+from concerto_ros.ptv3.checkpoint import untrained_encoder
+from concerto_ros.ptv3.precision import automatic_precision
+from concerto_ros.settings import Settings
 
 CPU = torch.device("cpu")
 
@@ -35,12 +40,63 @@ def test_plain_torch_on_cuda_uses_the_table():
     assert choose_backend("torch", torch.device("cuda")) is TABLE
 
 
-def test_auto_on_cuda_is_triton_only_where_it_can_be_imported(monkeypatch):
-    monkeypatch.setattr(module, "_why_no_triton", lambda: "triton cannot be imported")
-    assert choose_backend("auto", torch.device("cuda")) is TABLE
-    monkeypatch.setattr(module, "_why_no_triton", lambda: "")
+@pytest.fixture
+def gpus(monkeypatch):
+    """Two GPUs, of compute capability 8.0 and 7.5, and a Triton that launches its kernels there.
+
+    ``launched`` lists where it did.
+    """
+    capabilities = {0: (8, 0), 1: (7, 5)}
+    launched = []
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    monkeypatch.setitem(sys.modules, "triton", SimpleNamespace(__version__="3.5.1"))
+    monkeypatch.setattr(
+        torch.cuda, "get_device_capability", lambda device: capabilities[device.index or 0]
+    )
+    monkeypatch.setattr(module, "_launch", launched.append)
     monkeypatch.setattr(module, "_triton", lambda: replace(TABLE, name="triton"))
-    assert choose_backend("auto", torch.device("cuda", 1)).name == "triton"
+    module._why_no_triton.cache_clear()
+    yield SimpleNamespace(launched=launched)
+    module._why_no_triton.cache_clear()
+
+
+def test_auto_on_cuda_is_triton_where_a_kernel_runs_found_out_once_for_each_gpu(gpus):
+    gpu = torch.device("cuda", 0)
+    for name in ("auto", "auto", "triton"):
+        assert choose_backend(name, gpu).name == "triton"
+    assert gpus.launched == [gpu]
+
+
+@pytest.mark.parametrize("loaded", [None, SimpleNamespace(__version__="3.2.0")])
+def test_auto_on_cuda_is_torch_without_a_triton_new_enough(gpus, monkeypatch, loaded):
+    monkeypatch.setitem(sys.modules, "triton", loaded)
+    assert choose_backend("auto", torch.device("cuda")) is TABLE
+    with pytest.raises(BackendError, match="triton is 3.2.0|triton cannot be imported"):
+        choose_backend("triton", torch.device("cuda"))
+    assert not gpus.launched
+
+
+def test_auto_on_cuda_is_torch_where_triton_cannot_launch(gpus, monkeypatch, caplog):
+    def no_compiler(device):
+        raise RuntimeError("Failed to find C compiler.\nPlease specify via CC")
+
+    monkeypatch.setattr(module, "_launch", no_compiler)
+    gpu = torch.device("cuda", 0)
+    assert choose_backend("auto", gpu) is choose_backend("auto", gpu) is TABLE
+    (record,) = caplog.records  # said once
+    assert "Failed to find C compiler" in record.getMessage()
+    with pytest.raises(BackendError, match="cuda:0: .*Failed to find C compiler.*auto or torch"):
+        choose_backend("triton", gpu)
+
+
+def test_an_older_gpu_takes_neither_triton_nor_bfloat16_by_itself(gpus):
+    older = torch.device("cuda", 1)
+    assert choose_backend("auto", older) is TABLE
+    with pytest.raises(BackendError, match="wants compute capability 8.0 .* has 7.5"):
+        choose_backend("triton", older)
+    assert not gpus.launched
+    assert automatic_precision(older) == torch.float32
+    assert automatic_precision(torch.device("cuda", 0)) == torch.bfloat16
 
 
 def test_spconv_is_refused_on_the_cpu_and_where_it_is_not_installed(monkeypatch):
@@ -57,7 +113,7 @@ def test_spconv_is_refused_on_the_cpu_and_where_it_is_not_installed(monkeypatch)
 )
 def test_triton_that_cannot_be_had_is_refused_with_the_reason(monkeypatch, why, words):
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
-    monkeypatch.setattr(module, "_why_no_triton", lambda: why)
+    monkeypatch.setattr(module, "_why_no_triton", lambda device: why)
     with pytest.raises(BackendError, match=f"backend triton cannot be had on cpu: {words}.*torch"):
         choose_backend("triton", CPU)
 
@@ -118,6 +174,33 @@ def test_an_encoder_gives_the_same_with_the_table():
     hierarchy = build_hierarchy(*given, encoder.config, TABLE)
     result = encoder.forward_features(feat, hierarchy).upcast(None)
     torch.testing.assert_close(result, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_an_encoder_has_its_backend_compile_for_every_width_of_its_convolutions(monkeypatch):
+    asked = []
+    backend = replace(PAIRS, warm_up=lambda *given: asked.append(given))
+    monkeypatch.setattr("concerto_ros.ptv3.encoder.choose_backend", lambda *_: backend)
+    config = replace(
+        CONFIG,
+        enc_mode=False,
+        dec_depths=(1, 1),
+        dec_channels=(18, 30),
+        dec_num_head=(1, 1),
+        dec_patch_size=(16, 16),
+    )
+    encoder = untrained_encoder(config, name="").half()
+    encoder.warm_up()
+    ((widths, dtype, device),) = asked
+    assert set(widths) == {*config.enc_channels, 18, 30}
+    assert (dtype, device) == (torch.float16, CPU)
+
+
+def test_the_pipeline_warms_its_encoder_up(monkeypatch):
+    pipeline = SemanticPipeline.from_settings(Settings(device="cpu"))
+    warmed = []
+    monkeypatch.setattr(pipeline.encoder, "warm_up", lambda: warmed.append(True))
+    pipeline.warm_up()
+    assert warmed
 
 
 SPCONV = """

@@ -10,7 +10,10 @@ from pathlib import Path
 import huggingface_hub
 import pytest
 import torch
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
+from concerto_ros.heads import LinearHead
 from concerto_ros.ptv3 import CheckpointError, ConfigError, PTv3Config, load_encoder
 from concerto_ros.ptv3.checkpoint import OFFICIAL_ENCODERS, OFFICIAL_HEADS, untrained_encoder
 
@@ -243,3 +246,42 @@ def test_a_file_that_is_no_checkpoint_is_refused_without_unsafe_advice(tmp_path,
         load_encoder(path)
     said = str(error.value)
     assert str(path) in said and "weights_only" not in said and len(said.splitlines()) == 1
+
+
+def assert_refused(path: Path) -> None:
+    for load in (load_encoder, LinearHead.load):
+        with pytest.raises(CheckpointError) as error:
+            load(path)
+        assert str(path) in str(error.value) and len(str(error.value).splitlines()) == 1
+
+
+def test_a_text_is_refused_whatever_it_begins_with(tmp_path):
+    path = tmp_path / "text.pth"
+    for first in range(256):
+        path.write_bytes(bytes([first]) + b"itle: a map of the ground floor\n")
+        assert_refused(path)
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(st.binary(max_size=60))
+@example(b"title: a map")
+@example(b"\x80\x02}q\x00(U\x06config")
+def test_no_short_file_raises_anything_else(tmp_path_factory, content):
+    path = tmp_path_factory.getbasetemp() / "short.pth"
+    path.write_bytes(content)
+    assert_refused(path)
+
+
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        ({"enc.weight": [1.0, 2.0]}, "list under 'enc.weight'"),
+        ({"enc.weight": None}, "NoneType under 'enc.weight'"),
+        ({3: torch.zeros(1)}, "Tensor under 3"),
+    ],
+)
+def test_a_state_dict_of_anything_but_tensors_by_name_is_refused(official_file, entry, words):
+    path = official_file(state=entry)
+    with pytest.raises(CheckpointError, match=words):
+        load_encoder(path)
+    assert_refused(path)

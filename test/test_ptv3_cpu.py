@@ -176,7 +176,6 @@ def test_the_automatic_precision_is_what_the_cpu_has_instructions_for(capabiliti
     assert automatic_precision(CPU) == torch.float32
     capabilities(vectors="AVX512", native_bfloat16=False)
     assert automatic_precision(CPU) == torch.float32
-    assert automatic_precision(torch.device("cuda")) == torch.bfloat16
 
 
 def test_a_pytorch_without_the_queries_computes_in_float32(capabilities, monkeypatch):

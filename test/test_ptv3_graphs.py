@@ -7,7 +7,11 @@ Without a GPU nothing is captured: a replay then computes anew from the tensors 
 
 from __future__ import annotations
 
+import gc
+import weakref
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -85,12 +89,30 @@ def features(monkeypatch):
         is_cuda = True
         __torch_function__ = torch._C._disabled_torch_function_impl
 
-    def capture(compute, device, pool):
-        Features.captured += 1
-        compute()
-        return compute
+    class Recorder:
+        """Its graphs end together, when it is told to, as those of CUDA have to."""
 
-    monkeypatch.setattr(graphs, "capture", capture)
+        def __init__(self, device):
+            self._computations = weakref.WeakSet()
+            self._expected = 0
+
+        def record(self, compute):
+            gc.collect()
+            assert len(self._computations) == self._expected, "a graph ended alone"
+            Features.captured += 1
+            compute()
+            self._computations.add(compute)
+            self._expected += 1
+            return compute
+
+        def retire(self, graphs):
+            assert len(self._computations) == self._expected, "a graph ended alone"
+            graphs.clear()
+            gc.collect()
+            assert not self._computations, "a graph was kept"
+            self._expected = 0
+
+    monkeypatch.setattr(graphs, "Recorder", Recorder)
     return Features(untrained_encoder(CONFIG, name="test"))
 
 
@@ -133,36 +155,154 @@ def test_only_some_graphs_are_kept(features, monkeypatch):
     for size in (100, 100, 300, 300, 100, 600, 600):
         assert_right(features, size)
     kept = {shape.rows[0] for shape in features._graphs}
-    assert kept == {PaddedShape.above(cloud(size)[1]).rows[0] for size in (100, 600)}
+    assert kept == {PaddedShape.above(cloud(600)[1]).rows[0]}
+    assert features.captured == 3
+    for size in (100, 100):
+        assert_right(features, size)
+    assert len(features._graphs) == 2 and features.captured == 4
 
 
 @torch.no_grad()
 def test_without_a_capture_features_are_still_right(features, monkeypatch, caplog):
-    def fails(compute, device, pool):
+    def fails(self, compute):
         raise RuntimeError("operation not permitted when stream is capturing")
 
-    monkeypatch.setattr(graphs, "capture", fails)
+    monkeypatch.setattr(graphs.Recorder, "record", fails)
     for _ in range(4):
         assert_right(features, 200)
     assert len(caplog.records) == 1 and "not permitted" in caplog.text
 
 
+def out_of_memory_at_once(compute):
+    raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+
+
+def out_of_memory_in_a_capture(compute):
+    try:
+        out_of_memory_at_once(compute)
+    finally:  # what leaving torch.cuda.graph may do then
+        raise RuntimeError("operation failed due to a previous error during capture")
+
+
 @torch.no_grad()
-def test_graphs_give_way_when_memory_runs_out(features, monkeypatch):
+@pytest.mark.parametrize("runs_out", [out_of_memory_at_once, out_of_memory_in_a_capture])
+def test_a_capture_without_memory_ends_the_graphs_there_are_but_not_for_good(
+    features, monkeypatch, caplog, runs_out
+):
     for size in (300, 300):
         assert_right(features, size)
-    forward = features._encoder.forward_features
-    failed = []
+    with monkeypatch.context() as patch:
+        tried = []
+        patch.setattr(
+            graphs.Recorder, "record", lambda self, compute: tried.append(1) or runs_out(compute)
+        )
+        for size in (700, 700):
+            assert_right(features, size)
+        assert len(tried) == 1 and not features._graphs
+        # Then with the memory of the others, and not at every cloud after that.
+        for size in (700, 700, 700):
+            assert_right(features, size)
+        assert len(tried) == 2
+    for size in (300, 300):
+        assert_right(features, size)
+    assert features._graphs and not caplog.records
 
-    def fails_once(feat, hierarchy):
-        if not failed:
-            failed.append(len(feat))
+
+@torch.no_grad()
+def test_graphs_give_their_memory_back_when_asked(features):
+    assert not features.release()
+    for size in (300, 300, 600, 600):
+        assert_right(features, size)
+    assert len(features._graphs) == 2
+    assert features.release()
+    assert not features._graphs and not features.release()
+    for size in (300, 300):
+        assert_right(features, size)
+    assert features.captured == 3
+
+
+class Cuda:
+    """As much of ``torch.cuda`` as a recorder uses."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch):
+        self.current = Stream()
+        self.captures: list[tuple[object, object]] = []  # the stream and the pool of each
+        self.synchronised = 0
+        cuda = self
+
+        @contextmanager
+        def stream(other):
+            before, cuda.current = cuda.current, other
+            try:
+                yield
+            finally:
+                cuda.current = before
+
+        class Graph:
+            def __init__(self, graph, pool, stream, capture_error_mode):
+                self.stream = stream
+                cuda.captures.append((stream, pool))
+
+            def __enter__(self):
+                self.before, cuda.current = cuda.current, self.stream
+
+            def __exit__(self, kind, *_):
+                if kind:
+                    raise RuntimeError("operation failed due to a previous error during capture")
+                cuda.current = self.before
+
+        def synchronize(device):
+            cuda.synchronised += 1
+
+        for name, value in {
+            "CUDAGraph": lambda: SimpleNamespace(replay=lambda: None),
+            "Stream": lambda device: Stream(),
+            "current_stream": lambda: cuda.current,
+            "device": lambda device: nullcontext(),
+            "empty_cache": lambda: None,
+            "graph": Graph,
+            "graph_pool_handle": object,
+            "set_stream": lambda stream: setattr(cuda, "current", stream),
+            "stream": stream,
+            "synchronize": synchronize,
+        }.items():
+            monkeypatch.setattr(torch.cuda, name, value)
+
+
+class Stream:
+    def wait_stream(self, other):
+        pass
+
+
+def test_a_recorder_keeps_to_its_stream_and_takes_new_memory_after_each_generation(monkeypatch):
+    cuda = Cuda(monkeypatch)
+    recorder, streams = graphs.Recorder(torch.device("cuda")), []
+    kept = {
+        name: recorder.record(lambda: streams.append(cuda.current)) for name in ("one", "other")
+    }
+    recorder.retire(kept)
+    assert not kept and cuda.synchronised == 1
+    recorder.record(lambda: streams.append(cuda.current))
+    (first, one), (second, other), (third, anew) = cuda.captures
+    assert first is second is third
+    assert one is other is not anew
+    # Computed once on another stream before each capture.
+    assert len(set(streams)) == 2 and streams[1::2] == [first] * 3
+
+
+@pytest.mark.parametrize("fails_in", [1, 2])
+def test_a_capture_that_fails_leaves_the_current_stream_as_it_was(monkeypatch, fails_in):
+    cuda = Cuda(monkeypatch)
+    before, calls = cuda.current, []
+
+    def compute():
+        calls.append(cuda.current)
+        if len(calls) == fails_in:
             raise torch.cuda.OutOfMemoryError("CUDA out of memory")
-        return forward(feat, hierarchy)
 
-    monkeypatch.setattr(features._encoder, "forward_features", fails_once)
-    assert_right(features, 700)
-    assert failed and not features._graphs
+    with pytest.raises(RuntimeError):
+        graphs.Recorder(torch.device("cuda")).record(compute)
+    assert cuda.current is before and before not in calls
 
 
 @torch.no_grad()

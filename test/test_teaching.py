@@ -32,6 +32,7 @@ LINE = np.stack([np.arange(0, 2, 0.1), np.zeros(20), np.zeros(20)], axis=1)
 def base() -> TaughtClasses:
     """A head of four channels whose scores are all alike."""
     head = LinearHead(4, len(DEMO), name="base")
+    head.preset = "outdoor"
     head.load_state_dict({name: torch.zeros_like(v) for name, v in head.state_dict().items()})
     return TaughtClasses(head.eval(), DEMO)
 
@@ -165,7 +166,7 @@ def test_a_saved_head_names_its_classes(base, tmp_path):
     save_head(path, taught.named_head())
     head = LinearHead.load(path)
     assert torch.equal(head.seg_head.weight, taught.head.seg_head.weight)
-    assert label_set_for("", head) == taught.labels
+    assert label_set_for("", head) == taught.labels and head.preset == "outdoor"
     assert taught.head.labels is None  # the one in use is not touched
     with pytest.raises(ValueError, match="got demo with 12 classes, wanted 13"):
         label_set_for("demo", head)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,8 +16,9 @@ from concerto_ros.cli import main
 from concerto_ros.heads import LinearHead
 from concerto_ros.labels import LabelSet
 from concerto_ros.learning.checkpoints import save_encoder, save_head
+from concerto_ros.learning.metrics import Confusion
 from concerto_ros.pipeline import SemanticPipeline
-from concerto_ros.settings import Settings
+from concerto_ros.settings import Settings, SettingsError
 
 NAMES = ["floor", "wall", "box"]
 
@@ -40,12 +42,10 @@ def place(tmp_path):
 
 
 def command(place, *arguments):
-    return main(
-        [
-            *arguments, "--checkpoint", str(place / "encoder.pth"), "--label-map",
-            str(place / "names.yaml"), "--voxel-size", "0.1", "--device", "cpu",
-        ]
-    )  # fmt: skip
+    names = 2 if arguments[0] == "train" else 1
+    given = ["--checkpoint", str(place / "encoder.pth"), "--label-map", str(place / "names.yaml")]
+    given += ["--voxel-size", "0.1", "--device", "cpu"]
+    return main([*arguments[:names], *given, *arguments[names:]])
 
 
 def trained(place, method, *options):
@@ -94,6 +94,62 @@ def test_scans_to_test_on_leave_all_others_to_learn_from(place, capsys):
     assert trained(place, "head", "--validation", str(place / "held"), "--holdout", "0.5") == 0
     said = capsys.readouterr().out
     assert "4 scans to learn 3 classes from, 2 to test on" in said
+
+
+def confusion(place, folder):
+    return json.loads((place / folder / "report.json").read_text())["confusion"]
+
+
+@pytest.mark.parametrize(
+    ("method", "grid_size", "other_preset_fits"),
+    [("head", None, False), ("head", 0.1, True), ("decoder", None, True), ("lora", 0.1, True)],
+)
+def test_the_pipeline_labels_as_the_training_did(
+    place, capsys, method, grid_size, other_preset_fits
+):
+    encoder = small_encoder()
+    encoder.grid_size = grid_size
+    save_encoder(place / "encoder.pth", encoder)
+    plain = box_scan(9, 600, normals=False)
+    scan = replace(plain, points=plain.points + np.float32(1))  # which the presets see unlike
+    (place / "held").mkdir()
+    np.savez(place / "held/9.npz", xyz=scan.points, rgb=scan.colors, label=scan.labels)
+    assert trained(
+        place, method, "--preset", "outdoor", "--augment", "none", "--validation",
+        str(place / "held"),
+    ) == 0  # fmt: skip
+    learned = confusion(place, "out")
+
+    checkpoint = place / ("encoder.pth" if method == "head" else "out/encoder.pth")
+    head = place / "out/head.pth"
+
+    def labelled(preset):
+        settings = Settings(
+            checkpoint=str(checkpoint), head=str(head), label_set=str(place / "out/classes.yaml"),
+            preset=preset, voxel_size=0.1, device="cpu", precision="float32",
+        )  # fmt: skip
+        prediction = SemanticPipeline.from_settings(settings).segment(scan.points, scan.colors)
+        score = Confusion(len(NAMES))
+        score.add(prediction.label, scan.labels)
+        return score.matrix.tolist()
+
+    def evaluated(preset):
+        return command(
+            place, "evaluate", str(place / "held"), "--split", "all", "--head", str(head),
+            "--preset", preset, "--out", str(place / preset), "--checkpoint", str(checkpoint),
+        )  # fmt: skip
+
+    assert labelled("outdoor") == learned
+    assert evaluated("outdoor") == 0 and confusion(place, "outdoor") == learned
+    if other_preset_fits:
+        assert labelled("indoor") == learned
+        assert evaluated("indoor") == 0 and confusion(place, "indoor") == learned
+        return
+    with pytest.raises(SettingsError, match="head: .* preset outdoor .* that of indoor here"):
+        labelled("indoor")
+    capsys.readouterr()
+    assert evaluated("indoor") == 1
+    assert "wanted both of one preset" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("method", ["decoder", "lora", "full"])

@@ -15,6 +15,7 @@ from test_ptv3_hierarchy import CONFIG, batch_of
 
 from concerto_ros.ptv3 import build_hierarchy, serialization, triton_codes, triton_conv
 from concerto_ros.ptv3.backends import PAIRS, choose_backend
+from concerto_ros.ptv3.neighbour_table import NeighbourTable
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
@@ -74,6 +75,37 @@ def convolution_of_every_width_and_type():
             assert off <= tolerance * torch.linalg.norm(expected), (channels, dtype, len(plain))
 
 
+def warming_up():
+    """After it levels of any size take kernels that are compiled."""
+    kernel, launched = triton_conv.convolve_block, set()
+
+    class Kernel:
+        """Notes what is launched, which decides what is compiled, instead of running it."""
+
+        def __getitem__(self, grid):
+            return lambda feat, *_, **constants: launched.add(
+                (feat.dtype, *sorted(constants.items()))
+            )
+
+    triton_conv.convolve_block = Kernel()
+    try:
+        for dtype in (torch.float32, torch.float16):
+            choose_backend("triton", DEVICE).warm_up((3, 16), dtype, DEVICE)
+            ready = set(launched)
+            assert ready
+            for count in (1, 2, 1023, 1024, 4095, 4096, 20000):
+                place = torch.arange(count, device=DEVICE)
+                rows = torch.full((27, count), -1, dtype=torch.int32, device=DEVICE)
+                table = NeighbourTable(place, rows, triton_conv.multiply)
+                for width in (3, 16):
+                    feat = torch.zeros(count, width, dtype=dtype, device=DEVICE)
+                    matrices, bias = feat.new_zeros(27, width, width), feat.new_zeros(width)
+                    table.convolve(feat, matrices, bias)
+            assert launched == ready, launched - ready
+    finally:
+        triton_conv.convolve_block = kernel
+
+
 def gradients():
     """Gradients of features, weights and bias."""
     generator = torch.Generator().manual_seed(0)
@@ -128,4 +160,5 @@ if __name__ == "__main__":
         codes()
         hierarchy()
         convolution_of_every_width_and_type()
+        warming_up()
         gradients()

@@ -43,11 +43,13 @@ def run(arguments: argparse.Namespace) -> int:
     from concerto_ros.learning.evaluation import evaluate
     from concerto_ros.learning.report import class_table, summary, write_report
     from concerto_ros.learning.segmenter import Segmenter
+    from concerto_ros.models import convention_of
 
-    encoder, convention, voxel_size = load_encoder_for(arguments)
+    encoder, voxel_size = load_encoder_for(arguments)
     if not arguments.head and arguments.checkpoint != "demo":
         raise ValueError(f"--head: wanted, {arguments.checkpoint} brings none of its own")
     head = LinearHead.load(arguments.head or "demo", encoder)
+    convention = convention_of(encoder, arguments.preset, head)
     data = ScansOfCommand(arguments, voxel_size).open(arguments.split)
     if not len(data):
         raise ValueError(f"{arguments.data}: no scans in {arguments.split}; use --split all")
@@ -81,17 +83,16 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def load_encoder_for(arguments: argparse.Namespace):
-    """The encoder, its convention and the voxel size in metres."""
-    from concerto_ros.cloud.model_input import PRESETS, convention_for
+    """The encoder and the voxel size in metres."""
+    from concerto_ros.cloud.model_input import PRESETS
     from concerto_ros.ptv3 import load_encoder
 
     encoder = load_encoder(arguments.checkpoint, device=device_of(arguments.device))
-    convention = convention_for(arguments.preset, rotary=encoder.rotary)
     preset = PRESETS[arguments.preset].voxel_size
     voxel_size = arguments.voxel_size or encoder.grid_size or preset
     if not 0 < voxel_size < 10:
         raise ValueError(f"--voxel-size: got {voxel_size}, wanted metres above 0")
-    return encoder, convention, voxel_size
+    return encoder, voxel_size
 
 
 def device_of(name: str) -> str:

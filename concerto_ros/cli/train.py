@@ -145,6 +145,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.method == "demo":
         return _train_demo(arguments)
     from concerto_ros.cli.evaluate import ScansOfCommand, load_encoder_for
+    from concerto_ros.cloud.model_input import preset_with
     from concerto_ros.learning.checkpoints import save_encoder, save_head
     from concerto_ros.learning.collate import ScanCollate
     from concerto_ros.learning.evaluation import evaluate
@@ -152,8 +153,10 @@ def run(arguments: argparse.Namespace) -> int:
     from concerto_ros.learning.probes import METHODS, train
     from concerto_ros.learning.report import class_table, summary, write_report
     from concerto_ros.learning.segmenter import Segmenter
+    from concerto_ros.models import convention_of
 
-    encoder, convention, voxel_size = load_encoder_for(arguments)
+    encoder, voxel_size = load_encoder_for(arguments)
+    convention = convention_of(encoder, arguments.preset)
     if arguments.validation is not None:
         arguments.holdout = 0.0  # what is tested on lies elsewhere
     scans = ScansOfCommand(arguments, voxel_size)
@@ -161,7 +164,8 @@ def run(arguments: argparse.Namespace) -> int:
     validation = scans.open("val", arguments.validation)
     print(
         f"{len(data)} scans to learn {len(data.classes)} classes from, {len(validation)} to test "
-        f"on; {METHODS[arguments.method][0]}, voxels of {voxel_size} m, encoder {encoder.name}"
+        f"on; {METHODS[arguments.method][0]}, voxels of {voxel_size} m, encoder {encoder.name}, "
+        f"input convention of the preset {preset_with(convention, encoder.rotary)}"
     )
     collate = ScanCollate(
         convention,

@@ -21,6 +21,7 @@ __all__ = [
     "build_model_input",
     "convention_for",
     "normalise_points",
+    "preset_with",
 ]
 
 
@@ -96,6 +97,14 @@ def convention_for(preset: str, rotary: bool) -> Convention:
         return _CONVENTIONS[preset, bool(rotary)]
     except KeyError:
         raise ValueError(f"preset is {preset!r}; wanted: {' or '.join(PRESETS)}") from None
+
+
+def preset_with(convention: Convention, rotary: bool) -> str:
+    """The preset whose :func:`convention_for` this is; ValueError where no preset has it."""
+    for (preset, of_rotary), known in _CONVENTIONS.items():
+        if of_rotary == bool(rotary) and known == convention:
+            return preset
+    raise ValueError(f"got {convention}; wanted that of a preset: {' or '.join(PRESETS)}")
 
 
 @dataclass(frozen=True, eq=False)

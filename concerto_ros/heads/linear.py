@@ -18,6 +18,7 @@ from concerto_ros.ptv3.checkpoint import (
     demo_head_state,
     load_strictly,
     log_licence,
+    preset_in,
     read_checkpoint,
 )
 from concerto_ros.ptv3.encoder import Encoder, Pyramid
@@ -31,6 +32,7 @@ class LinearHead(nn.Module):
     name: what a person asked for.
     trained: False for a stand-in with random weights.
     labels: its classes, where its file tells them; None: a label set of its size is to be found.
+    preset: whose input convention it was trained with; None where its file does not say.
     in_channels: feature width, what ``Pyramid.upcast`` must give.
     num_classes: scores for each point, in label order.
     """
@@ -42,6 +44,7 @@ class LinearHead(nn.Module):
         self.name = name
         self.trained = trained
         self.labels: LabelSet | None = None
+        self.preset: str | None = None
         self.seg_head = nn.Linear(in_channels, num_classes)
 
     @classmethod
@@ -56,8 +59,8 @@ class LinearHead(nn.Module):
 
         ``name_or_path``: an official file (config ``backbone_out_channels`` and ``num_classes``,
         state dict ``seg_head.weight`` and ``seg_head.bias``; ``label_set`` if it names its
-        classes), an official name, or ``demo`` for
-        that of the model in the box. Raises CheckpointError (a ValueError)
+        classes, ``preset`` if it names whose input convention it was trained with), an official
+        name, or ``demo`` for that of the model in the box. Raises CheckpointError (a ValueError)
         for a file that cannot be had or does not fit, ValueError for a head that does not fit
         the encoder.
         """
@@ -71,6 +74,7 @@ class LinearHead(nn.Module):
             head = cls(*_shape(content["config"], path), name=os.fspath(name_or_path))
             load_strictly(head, content["state_dict"], path)
             head.labels = _labels(content, head.num_classes, path)
+            head.preset = preset_in(content, path)
             log_licence(content, path)
         if encoder is not None:
             head.concat_levels(encoder)

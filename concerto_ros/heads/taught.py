@@ -85,6 +85,7 @@ def taught_head(base: LinearHead, lessons: Mapping[int, Examples]) -> LinearHead
                 begun[label],
             )
     head = LinearHead(base.in_channels, count, name=base.name, trained=base.trained)
+    head.preset = base.preset
     head.load_state_dict({"seg_head.weight": weight, "seg_head.bias": bias})
     return head.eval().requires_grad_(False)
 

@@ -50,7 +50,7 @@ def save_encoder(path: Path, encoder: Encoder) -> None:
     """Write an encoder, with its decoder if it has one, as the official files are.
 
     ``{"config", "state_dict"}``; :func:`~concerto_ros.ptv3.load_encoder` reads it back. Beside
-    them ``grid_size``, metres, where the encoder knows on which voxels it was trained.
+    them, where the encoder knows how it was trained, ``grid_size``, metres, and ``preset``.
     """
     # The official files tell rotary embedding by their state dict; only its models know a base.
     unknown = {"rotary"} if encoder.rotary else {"rotary", "rope_base"}
@@ -59,18 +59,23 @@ def save_encoder(path: Path, encoder: Encoder) -> None:
     content = {"config": config, "state_dict": _cpu(encoder.state_dict())}
     if encoder.grid_size is not None:
         content["grid_size"] = float(encoder.grid_size)
+    if encoder.preset is not None:
+        content["preset"] = encoder.preset
     write_file(path, content)
 
 
 def save_head(path: Path, head: LinearHead) -> None:
     """Write a linear head as the official files are; ``LinearHead.load`` reads it back.
 
-    Its classes, where it knows them, are in the file beside what an official one has.
+    Its classes and its preset, where it knows them, are in the file beside what an official one
+    has.
     """
     config = {"backbone_out_channels": head.in_channels, "num_classes": head.num_classes}
     content = {"config": config, "state_dict": _cpu(head.state_dict())}
     if head.labels is not None:
         content["label_set"] = head.labels.content
+    if head.preset is not None:
+        content["preset"] = head.preset
     write_file(path, content)
 
 

@@ -47,6 +47,7 @@ def with_decoder(encoder: Encoder, seed: int = 0) -> Encoder:
         name=encoder.name,
         trained=encoder.trained,
         grid_size=encoder.grid_size,
+        preset=encoder.preset,
     )
     randomise(result.dec, seed)
     like = next(encoder.parameters())

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
+from concerto_ros.cloud.model_input import preset_with
 from concerto_ros.heads.linear import LinearHead
 from concerto_ros.labels import UNLABELLED
 from concerto_ros.learning.collate import ScanCollate
@@ -96,10 +97,12 @@ def train(
     """Train by one of :data:`METHODS`; the encoder to use the head with, and the head.
 
     ``encoder`` is changed in place by ``lora`` and ``full``. Of a frozen encoder every feature is
-    computed once per view and kept in ``recipe.folder / "features"``.
+    computed once per view and kept in ``recipe.folder / "features"``. What was trained knows the
+    preset whose convention ``collate`` has; ValueError where it has that of none.
     """
     if method not in METHODS:
         raise ValueError(f"method is {method!r}, wanted one of {', '.join(METHODS)}")
+    preset = preset_with(collate.convention, encoder.rotary)
     device = next(encoder.parameters()).device
     encoder = encoder.eval().requires_grad_(False)
     # A function shows its address, which differs from process to process.
@@ -139,7 +142,9 @@ def train(
     if method == "lora":
         merge_lora(encoder)
     if method != "head":
-        encoder.grid_size, encoder.trained = collate.voxel_size, True
+        encoder.grid_size, encoder.preset = collate.voxel_size, preset
+        encoder.trained = True
+    head.preset = preset
     return (
         encoder.eval().requires_grad_(False),
         head.eval().requires_grad_(False),

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import torch
 from torch import nn
-from torch.nn.functional import scaled_dot_product_attention
+from torch.nn.functional import pad, scaled_dot_product_attention
 
 from concerto_ros.ptv3 import cpu_attention
 from concerto_ros.ptv3.hierarchy import Level
@@ -87,10 +87,29 @@ class PatchAttention(nn.Module):
         if group.mask is None and cpu_attention.pays(query, key):
             mixed = cpu_attention.attend(query, key, value, self.scale)
         if mixed is None:
-            mixed = scaled_dot_product_attention(
-                query, key, value, attn_mask=group.mask, scale=self.scale
-            )
+            softmax = attend_padded if query.is_cuda else scaled_dot_product_attention
+            mixed = softmax(query, key, value, attn_mask=group.mask, scale=self.scale)
         return mixed.transpose(1, 2).flatten(0, 1).flatten(1)
+
+
+def attend_padded(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    *,
+    attn_mask: torch.Tensor | None,
+    scale: float,
+) -> torch.Tensor:
+    """:func:`~torch.nn.functional.scaled_dot_product_attention` with channels of zeros added.
+
+    PyTorch's fused kernels for CUDA want rows of whole 16 bytes; for others it would write every
+    score to memory. Heads with rotary embedding are multiples of 6 channels wide.
+    """
+    width = query.shape[-1]
+    if width % 8:
+        query, key, value = (pad(part, (0, -width % 8)) for part in (query, key, value))
+    mixed = scaled_dot_product_attention(query, key, value, attn_mask=attn_mask, scale=scale)
+    return mixed[..., :width]
 
 
 def _rows(heads: torch.Tensor, rows: Rows) -> torch.Tensor:

@@ -8,7 +8,6 @@ import json
 import logging
 import math
 import os
-import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields
@@ -46,8 +45,8 @@ OFFICIAL_HEADS = {
 #: The licence under which all three repositories release their weights.
 OFFICIAL_LICENCE = "CC-BY-NC 4.0 (not for commercial use)"
 
-#: The name of the model in the box.
-DEMO = "demo"
+#: The name of the model in the box, and the preset whose input convention it was trained with.
+DEMO, DEMO_PRESET = "demo", "indoor"
 
 #: Parameters that only training reads. Nothing else may be missing or left over.
 TRAINING_PARAMETERS = frozenset({"embedding.mask_token"})
@@ -77,7 +76,7 @@ def load_encoder(
     if os.fspath(name_or_path) == DEMO:
         content, path = read_demo()
         config = PTv3Config.from_official(content["config"])
-        encoder = Encoder(config, name=DEMO, grid_size=content["grid_size"])
+        encoder = Encoder(config, name=DEMO, grid_size=content["grid_size"], preset=DEMO_PRESET)
         load_strictly(encoder, _part(content["state_dict"], "encoder."), path)
         encoder.licence = content["license"]
     else:
@@ -85,7 +84,12 @@ def load_encoder(
         state = content["state_dict"]
         rotary = any(key.endswith("attn.rope.inv_freq") for key in state)
         config = PTv3Config.from_official(content["config"], rotary=rotary)
-        encoder = Encoder(config, name=os.fspath(name_or_path), grid_size=content.get("grid_size"))
+        encoder = Encoder(
+            config,
+            name=os.fspath(name_or_path),
+            grid_size=content.get("grid_size"),
+            preset=preset_in(content, path),
+        )
         load_strictly(encoder, state, path, ignored=TRAINING_PARAMETERS)
         encoder.licence = licence_of(content, path)
         log_licence(content, path)
@@ -187,11 +191,15 @@ def checkpoint_folder() -> Path:
 def read_checkpoint(
     name_or_path: str | os.PathLike, official: dict[str, str], *, download: bool = True
 ) -> tuple[dict[str, Any], Path]:
-    """The content ``{"config", "state_dict", ...}`` of a file or official name, and its path."""
+    """The content ``{"config", "state_dict", ...}`` of a file or official name, and its path.
+
+    The state dict holds tensors by name. Raises CheckpointError for every file that is something
+    else.
+    """
     path = find_file(os.fspath(name_or_path), official, download)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
+    except Exception as error:  # a file that is no checkpoint raises almost anything
         # Not PyTorch's own words: they advise to load without the safety of weights_only.
         raise CheckpointError(
             f"{path} cannot be read as a checkpoint: it is damaged, cut short, or holds more than"
@@ -202,6 +210,12 @@ def read_checkpoint(
             found = sorted(map(str, content)) if isinstance(content, dict) else type(content)
             raise CheckpointError(
                 f"{path} has no dict {part!r}; wanted 'config' and 'state_dict', found {found}"
+            )
+    for name, value in content["state_dict"].items():
+        if not (isinstance(name, str) and isinstance(value, torch.Tensor)):
+            raise CheckpointError(
+                f"{path} has {type(value).__name__} under {name!r} in its state_dict; wanted"
+                " tensors by name"
             )
     return content, path
 
@@ -243,6 +257,17 @@ def licence_of(content: dict[str, Any], path: Path) -> str:
     """Under which licence these weights may be used; empty where nobody says."""
     official = path.stem in OFFICIAL_ENCODERS or path.stem in OFFICIAL_HEADS
     return str(content.get("license") or (OFFICIAL_LICENCE if official else ""))
+
+
+def preset_in(content: dict[str, Any], path: Path) -> str | None:
+    """The preset that a file written by ``concerto_ros`` names; the official ones name none.
+
+    Raises CheckpointError for one that is no name.
+    """
+    preset = content.get("preset")
+    if preset is not None and not isinstance(preset, str):
+        raise CheckpointError(f"{path} has preset {preset!r}, wanted the name of one")
+    return preset
 
 
 def log_licence(content: dict[str, Any], path: Path) -> None:

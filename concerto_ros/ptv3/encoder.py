@@ -13,6 +13,7 @@ from concerto_ros.ptv3.backends import choose_backend
 from concerto_ros.ptv3.blocks import Block, GridPooling, GridUnpooling, Norm
 from concerto_ros.ptv3.config import PTv3Config
 from concerto_ros.ptv3.hierarchy import Hierarchy, Level, build_hierarchy
+from concerto_ros.ptv3.sparse_conv import SubmanifoldConv
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,6 +112,7 @@ class Encoder(nn.Module):
     name: what a person asked for, e.g. ``concerto_base``.
     trained: False for a stand-in with random weights.
     grid_size: metres, edge of the voxels it was trained on; None where the file does not say.
+    preset: whose input convention it was trained with; None where the file does not say.
     backend: what computes, one of :data:`~concerto_ros.ptv3.backends.BACKENDS`.
     licence: of the weights; empty where no file names one.
     """
@@ -122,12 +124,14 @@ class Encoder(nn.Module):
         name: str = "",
         trained: bool = True,
         grid_size: float | None = None,
+        preset: str | None = None,
     ):
         super().__init__()
         self.config = config
         self.name = name
         self.trained = trained
         self.grid_size = grid_size
+        self.preset = preset
         self.backend = "auto"
         self.licence = ""
         width = config.enc_channels[0]
@@ -176,6 +180,14 @@ class Encoder(nn.Module):
         input convention. offset: (B,) cumulative sizes. Raises ValueError for anything else.
         """
         return self.forward_features(feat, self.hierarchy(grid_coord, coord, offset))
+
+    def warm_up(self) -> None:
+        """Let the backend compile now what a cloud, whatever its size, would wait for."""
+        weights = next(self.parameters())
+        convolutions = (part for part in self.modules() if isinstance(part, SubmanifoldConv))
+        widths = sorted({len(convolution.bias) for convolution in convolutions})
+        backend = choose_backend(self.backend, weights.device)
+        backend.warm_up(widths, weights.dtype, weights.device)
 
     def hierarchy(
         self, grid_coord: torch.Tensor, coord: torch.Tensor, offset: torch.Tensor

@@ -19,7 +19,7 @@ from concerto_ros.ptv3.hierarchy import Hierarchy, Level
 from concerto_ros.ptv3.neighbour_table import NeighbourTable
 from concerto_ros.ptv3.padding import PaddedShape, pad_hierarchy, pad_rows
 
-#: Graphs that are kept; the one that was not used for longest leaves first.
+#: Graphs that are kept; before one more is captured, all of them are given up.
 MOST_GRAPHS = 8
 
 #: A cloud with more voxels keeps a GPU busy while the next kernels are launched.
@@ -34,16 +34,17 @@ class GraphedFeatures:
     A padded shape is captured when it comes twice in a row. Until then, and where capturing
     fails, the same padded cloud is computed without a graph: what a cloud gives never depends on
     the clouds before it. Batches, large clouds, and everything that is not on CUDA are computed
-    as they are.
+    as they are. Where memory runs out, :meth:`release` what the graphs hold and call again.
     """
 
     def __init__(self, encoder: Encoder):
         self._encoder = encoder
-        self._graphs: dict[PaddedShape, _Graph] = {}  # the one used last is the last
+        self._graphs: dict[PaddedShape, _Graph] = {}
+        self._recorder: Recorder | None = None
         self._newest: PaddedShape | None = None
         self._works = True
-        # One memory for all graphs: they run one after the other, and what they give is copied.
-        self._pool = torch.cuda.graph_pool_handle() if torch.cuda.is_available() else None
+        # Memory was not enough to capture these, though no other graph held any.
+        self._too_large: set[PaddedShape] = set()
 
     @torch.inference_mode()
     def __call__(self, feat: torch.Tensor, hierarchy: Hierarchy) -> Pyramid:
@@ -56,13 +57,10 @@ class GraphedFeatures:
         again, self._newest = shape == self._newest, shape
         padded = pad_hierarchy(hierarchy, shape, self._encoder.config.stride)
         rows = pad_rows(feat, shape.rows[0])
-        if shape not in self._graphs and again and self._works:
+        if again and self._works and shape not in self._graphs.keys() | self._too_large:
             self._capture(rows, padded, shape)
-        if shape in self._graphs:
-            self._graphs[shape] = graph = self._graphs.pop(shape)
-            pyramid = graph(rows, padded)
-        else:
-            pyramid = self._directly(rows, padded)
+        compute = self._graphs.get(shape, self._encoder.forward_features)
+        pyramid = compute(rows, padded)
         levels = zip(
             pyramid.levels, hierarchy.levels, strict=False
         )  # one where there is a decoder
@@ -71,38 +69,44 @@ class GraphedFeatures:
             tuple(PyramidLevel(own.feat[: len(level)].clone(), level) for own, level in levels)
         )
 
-    def _directly(self, feat: torch.Tensor, hierarchy: Hierarchy) -> Pyramid:
-        try:
-            return self._encoder.forward_features(feat, hierarchy)
-        except torch.cuda.OutOfMemoryError:
-            if not self._graphs:
-                raise
-        self._graphs.clear()  # their memory may be what is missing
-        torch.cuda.empty_cache()
-        return self._encoder.forward_features(feat, hierarchy)
+    def release(self) -> bool:
+        """Give up all graphs and their memory; whether there were any."""
+        if not self._graphs:
+            return False
+        self._recorder.retire(self._graphs)
+        return True
 
     def _capture(self, feat: torch.Tensor, hierarchy: Hierarchy, shape: PaddedShape) -> None:
-        while len(self._graphs) >= MOST_GRAPHS:
-            del self._graphs[next(iter(self._graphs))]
+        if self._recorder is None:
+            self._recorder = Recorder(feat.device)
+        if len(self._graphs) >= MOST_GRAPHS:
+            self.release()
         try:
-            self._graphs[shape] = _Graph(self._encoder, feat, hierarchy, self._pool)
+            self._graphs[shape] = _Graph(self._encoder, feat, hierarchy, self._recorder)
+            return
         except RuntimeError as error:
-            self._works = False
-            self._graphs.clear()
-            _log.warning("CUDA graphs are not used: capturing one failed (%s)", error)
+            if not _is_out_of_memory(error):
+                self._works = False
+                _log.warning("CUDA graphs are not used: capturing one failed (%s)", error)
+            elif not self._graphs:
+                self._too_large.add(shape)
+        # Only here has the exception let go of what the capture held.
+        self._recorder.retire(self._graphs)
 
 
 class _Graph:
     """The features of padded clouds of one shape; keeps the tensors it is made with."""
 
-    def __init__(self, encoder: Encoder, feat: torch.Tensor, hierarchy: Hierarchy, pool):
+    def __init__(
+        self, encoder: Encoder, feat: torch.Tensor, hierarchy: Hierarchy, recorder: Recorder
+    ):
         self._inputs = [feat, *_tensors(hierarchy)]
         self._pyramid: Pyramid | None = None
 
         def compute() -> None:
             self._pyramid = encoder.forward_features(feat, hierarchy)
 
-        self._replay = capture(compute, feat.device, pool)
+        self._replay = recorder.record(compute)
 
     def __call__(self, feat: torch.Tensor, hierarchy: Hierarchy) -> Pyramid:
         """Features in memory that the next call writes to."""
@@ -112,6 +116,54 @@ class _Graph:
         return self._pyramid
 
 
+class Recorder:
+    """Records computations on a device as CUDA graphs, which live and end together.
+
+    PyTorch keeps a workspace of cuBLAS for each stream. When a graph ends, it frees those of the
+    stream that the graph was captured on, though the other graphs from there still write to them
+    (PyTorch issue 193402). So no other graphs are captured on this stream, and none ends alone.
+    """
+
+    def __init__(self, device: torch.device):
+        self._device = device
+        self._warming, self._capturing = torch.cuda.Stream(device), torch.cuda.Stream(device)
+        # One memory for all graphs: they run one after the other, and what they give is copied.
+        self._pool = torch.cuda.graph_pool_handle()
+
+    def record(self, compute: Callable[[], None]) -> Callable[[], None]:
+        """Run ``compute`` once, capture it, and give what replays it.
+
+        Raises RuntimeError where that cannot be done; :meth:`retire` all graphs then.
+        """
+        with torch.cuda.device(self._device):
+            current = torch.cuda.current_stream()
+            graph = torch.cuda.CUDAGraph()
+            try:
+                self._warming.wait_stream(current)
+                with torch.cuda.stream(self._warming):
+                    compute()  # compiles kernels and lets libraries set themselves up
+                current.wait_stream(self._warming)
+                # Another thread may use the device meanwhile.
+                with torch.cuda.graph(
+                    graph,
+                    pool=self._pool,
+                    stream=self._capturing,
+                    capture_error_mode="thread_local",
+                ):
+                    compute()
+            finally:
+                # A capture that cannot be ended leaves its own stream behind as the current one.
+                torch.cuda.set_stream(current)
+        return graph.replay
+
+    def retire(self, graphs: dict) -> None:
+        """End ``graphs``, all that were recorded so far, and hand their memory back."""
+        torch.cuda.synchronize(self._device)  # one may be running
+        graphs.clear()
+        torch.cuda.empty_cache()
+        self._pool = torch.cuda.graph_pool_handle()
+
+
 def can_be_padded(hierarchy: Hierarchy) -> bool:
     """Whether a hierarchy is one cloud, not too large, with tables of neighbours."""
     finest = hierarchy.levels[0]
@@ -119,19 +171,11 @@ def can_be_padded(hierarchy: Hierarchy) -> bool:
     return table and len(finest.offset) == 1 and len(finest) <= MOST_VOXELS
 
 
-def capture(compute: Callable[[], None], device: torch.device, pool) -> Callable[[], None]:
-    """Run ``compute`` once, capture it with memory of ``pool``, and give what replays it."""
-    with torch.cuda.device(device):
-        stream = torch.cuda.Stream()
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
-            compute()  # compiles kernels and lets libraries set themselves up
-        torch.cuda.current_stream().wait_stream(stream)
-        graph = torch.cuda.CUDAGraph()
-        # Another thread may use the device meanwhile.
-        with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
-            compute()
-    return graph.replay
+def _is_out_of_memory(error: BaseException | None) -> bool:
+    """Whether memory ran out; ending the capture may then have raised an error of its own."""
+    while error is not None and not isinstance(error, torch.cuda.OutOfMemoryError):
+        error = error.__context__
+    return error is not None
 
 
 def _tensors(hierarchy: Hierarchy) -> list[torch.Tensor]:

@@ -8,12 +8,17 @@ every output is summed by one program in a fixed order, so no two runs differ.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import torch
 import triton
 import triton.language as tl
 
 from concerto_ros.ptv3 import neighbour_table
 from concerto_ros.ptv3.neighbour_table import NeighbourTable
+
+#: (rows of a level, rows of its blocks): the first entry whose level is not larger holds.
+_BLOCK_ROWS = ((4096, 64), (1024, 32), (1, 16))
 
 
 @triton.jit(do_not_specialize=["count"])
@@ -109,9 +114,21 @@ def block_sizes(count: int, width_in: int, width_out: int, exact: bool) -> tuple
     float32 products, without tensor cores, take smaller blocks to stay within the registers.
     Chosen by shape and never by a trial run: another choice would sum in another order.
     """
-    block_rows = 64 if count >= 4096 else 32 if count >= 1024 else 16
+    block_rows = next((rows for least, rows in _BLOCK_ROWS if count >= least), 16)
     widest = 32 if count < 4096 else 64 if exact else 128
     block_out = max(min(triton.next_power_of_2(width_out), widest), 16)
     sizes = (32, 16) if exact else (64, 32, 16)
     block_in = next((size for size in sizes if width_in % size == 0), 32)
     return block_rows, block_in, block_out
+
+
+def warm_up(widths: Collection[int], dtype: torch.dtype, device: torch.device) -> None:
+    """Compile every kernel that levels of any size take with channels of each of ``widths``."""
+    for count, _ in _BLOCK_ROWS:
+        alone = torch.arange(count, device=device)
+        rows = torch.full((27, count), -1, dtype=torch.int32, device=device)
+        rows[13] = alone
+        table = NeighbourTable(alone, rows, multiply)
+        for width in widths:
+            feat = torch.zeros(count, width, dtype=dtype, device=device)
+            multiply(feat, feat.new_zeros(27, width, width), feat.new_zeros(width), table)

@@ -14,6 +14,7 @@ from rclpy.node import Node
 from std_srvs.srv import Trigger
 
 from concerto_ros.class_filter import check_filters
+from concerto_ros.cloud.model_input import preset_with
 from concerto_ros.cloud.snapshot import Snapshot
 from concerto_ros.files_below import file_below
 from concerto_ros.heads.taught import MOST_ROWS, Examples
@@ -95,7 +96,9 @@ class TeachServices(Answering):
         running = self._active()
         directory = running.settings.head_directory
         path = file_below(directory, request.path, "head_directory", SUFFIX)
-        head = running.pipeline.taught.named_head()
+        pipeline = running.pipeline
+        head = pipeline.taught.named_head()
+        head.preset = preset_with(pipeline.convention, pipeline.encoder.rotary)
         await self._result(in_thread(lambda: save_head(path, head)))
         response.classes = head.num_classes
         self._node.get_logger().info(f"head of {response.classes} classes written to {path}")
