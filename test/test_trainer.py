@@ -138,6 +138,18 @@ def test_it_ends_when_its_time_is_over():
     assert 0 < outcome.steps < 10**6 and "minutes are over" in outcome.stopped
 
 
+def test_the_last_step_in_time_learns_at_the_rate_of_the_end():
+    seen = []
+
+    class Watched(Schedule):
+        def rate(self, progress):
+            seen.append(progress)
+            return super().rate(progress)
+
+    trainer_of(small_model(), steps=10**6, minutes=1e-9, schedule=Watched()).run()
+    assert seen == [1.0]
+
+
 def test_another_collate_finishes_the_run():
     asked = []
 

@@ -315,8 +315,11 @@ class Trainer:
         return items
 
     def _progress(self) -> float:
+        """0 at the beginning, 1 at the end; a step may outlast the time that is left."""
         done = self.step / self.steps
-        return done if self.minutes is None else max(done, self.seconds / 60 / self.minutes)
+        if self.minutes is not None:
+            done = max(done, self.seconds / 60 / self.minutes)
+        return min(done, 1.0)
 
     def _why_stop(self) -> str:
         if self.step >= self.steps:
