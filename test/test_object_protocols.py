@@ -206,10 +206,11 @@ def place(tmp_path):
 
 
 def command(place, *arguments):
+    given = ["--checkpoint", str(place / "encoder.pth"), "--device", "cpu", *KEYWORDS]
     return main(
         [
-            "objects", *arguments, str(place / "data"), "--layout", "modelnet40_txt",
-            "--checkpoint", str(place / "encoder.pth"), "--device", "cpu", *KEYWORDS,
+            "objects", *arguments[:2], str(place / "data"), "--layout", "modelnet40_txt", *given,
+            *arguments[2:],
         ]
     )  # fmt: skip
 
@@ -235,6 +236,19 @@ def test_the_commands_train_and_judge(place, capsys):
             assert status == 1 and "wanted 2" in found.err
         else:
             assert status == 0 and shown in found.out and "| rod |" in found.out
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--batch-size", "0"), "batch_size is 0, wanted at least 1"),
+        (("--test-every", "-1"), "test_every is -1, wanted at least 1"),
+        (("--device", "gpu"), "device: got 'gpu', wanted auto, cpu, cuda or cuda:N"),
+    ],
+)
+def test_options_that_make_no_training_are_named(place, capsys, options, message):
+    assert command(place, "train", "full", "--out", str(place / "out"), *options) == 1
+    assert message in capsys.readouterr().err
 
 
 def test_zero_shot_takes_vectors_from_a_file(place, capsys):

@@ -229,6 +229,19 @@ def test_a_run_that_was_killed_goes_on_as_if_it_had_not_been(tmp_path, monkeypat
         tuning.fine_tune(tiny_recon(), toys(8), recipe, seed=1, folder=tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("recipe", "every", "message"),
+    [
+        (replace(RECIPE, batch_size=0), 1, "batch_size is 0"),
+        (replace(RECIPE, epochs=0), 1, "epochs is 0"),
+        (RECIPE, 0, "test_every is 0"),
+    ],
+)
+def test_numbers_that_make_no_run_are_refused(recipe, every, message):
+    with pytest.raises(ValueError, match=f"{message}, wanted at least 1"):
+        tuning.fine_tune(tiny_recon(), toys(2), recipe, test=toys(2, seed=1), test_every=every)
+
+
 def test_an_encoder_without_a_head_is_not_fine_tuned():
     with pytest.raises(ValueError, match="the head has None classes, wanted 4"):
         tuning.fine_tune(tiny_recon(classes=None), toys(2), RECIPE)

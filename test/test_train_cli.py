@@ -87,15 +87,6 @@ def test_a_head_is_trained_reported_and_used(place, capsys):
     assert "mIoU" in capsys.readouterr().out
 
 
-def test_scans_to_test_on_leave_all_others_to_learn_from(place, capsys):
-    (place / "held").mkdir()
-    for name in ("box0.npz", "box1.npz"):
-        (place / "held" / name).write_bytes((place / "scans" / name).read_bytes())
-    assert trained(place, "head", "--validation", str(place / "held"), "--holdout", "0.5") == 0
-    said = capsys.readouterr().out
-    assert "4 scans to learn 3 classes from, 2 to test on" in said
-
-
 def confusion(place, folder):
     return json.loads((place / folder / "report.json").read_text())["confusion"]
 
@@ -152,6 +143,15 @@ def test_the_pipeline_labels_as_the_training_did(
     assert "wanted both of one preset" in capsys.readouterr().err
 
 
+def test_scans_to_test_on_leave_all_others_to_learn_from(place, capsys):
+    (place / "held").mkdir()
+    for name in ("box0.npz", "box1.npz"):
+        (place / "held" / name).write_bytes((place / "scans" / name).read_bytes())
+    assert trained(place, "head", "--validation", str(place / "held"), "--holdout", "0.5") == 0
+    said = capsys.readouterr().out
+    assert "4 scans to learn 3 classes from, 2 to test on" in said
+
+
 @pytest.mark.parametrize("method", ["decoder", "lora", "full"])
 def test_other_methods_write_an_encoder_beside_the_head(place, capsys, method):
     assert trained(place, method, "--steps", "3") == 0
@@ -182,6 +182,13 @@ def test_the_same_command_goes_on_and_another_is_refused(place, capsys):
     save_encoder(place / "encoder.pth", small_encoder(seed=1))
     assert trained(place, "head") == 1
     assert "other encoder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:99", "mps"])
+@pytest.mark.parametrize("subcommand", [("train", "head"), ("evaluate",)])
+def test_a_device_that_is_not_there_is_named(place, capsys, subcommand, device):
+    assert command(place, *subcommand, str(place / "scans"), "--device", device) == 1
+    assert f"device: got {device!r}" in capsys.readouterr().err
 
 
 def test_a_head_that_does_not_fit_is_refused_with_both_widths(place, capsys):

@@ -85,25 +85,15 @@ def run(arguments: argparse.Namespace) -> int:
 def load_encoder_for(arguments: argparse.Namespace):
     """The encoder and the voxel size in metres."""
     from concerto_ros.cloud.model_input import PRESETS
+    from concerto_ros.models import device_named
     from concerto_ros.ptv3 import load_encoder
 
-    encoder = load_encoder(arguments.checkpoint, device=device_of(arguments.device))
+    encoder = load_encoder(arguments.checkpoint, device=device_named(arguments.device))
     preset = PRESETS[arguments.preset].voxel_size
     voxel_size = arguments.voxel_size or encoder.grid_size or preset
     if not 0 < voxel_size < 10:
         raise ValueError(f"--voxel-size: got {voxel_size}, wanted metres above 0")
     return encoder, voxel_size
-
-
-def device_of(name: str) -> str:
-    """``auto`` is CUDA where there is one."""
-    import torch
-
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if torch.device(name).type == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f"--device: got {name}, but PyTorch sees no CUDA device; use cpu or auto")
-    return name
 
 
 class ScansOfCommand:

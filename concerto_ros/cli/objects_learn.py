@@ -94,7 +94,6 @@ def keywords_of(arguments: argparse.Namespace) -> dict:
 
 def run_train(arguments: argparse.Namespace) -> int:
     """Fine-tune, score, write."""
-    from concerto_ros.cli.evaluate import device_of
     from concerto_ros.learning.objects.fine_tune import fine_tune
     from concerto_ros.learning.objects.layouts import read_objects
     from concerto_ros.learning.objects.models import (
@@ -103,16 +102,19 @@ def run_train(arguments: argparse.Namespace) -> int:
         to_fine_tune,
     )
     from concerto_ros.learning.objects.recipes import recipe_for
+    from concerto_ros.models import device_named
 
+    device = device_named(arguments.device)
     train = read_objects(arguments.layout, arguments.data, "train")
     test = read_objects(arguments.layout, arguments.data, "test")
+    variant, options = getattr(arguments, "variant", None), keywords_of(arguments)
     encoder = to_fine_tune(
         arguments.checkpoint,
         arguments.layout,
         arguments.method,
         len(train.classes),
-        variant=getattr(arguments, "variant", None),
-        options=keywords_of(arguments),
+        variant=variant,
+        options=options,
         seed=arguments.seed,
     )
     recipe = recipe_for(encoder.name, arguments.method, arguments.layout, points=encoder.points)
@@ -128,7 +130,7 @@ def run_train(arguments: argparse.Namespace) -> int:
         test_every=arguments.test_every,
         seed=arguments.seed,
         folder=arguments.out,
-        device=device_of(arguments.device),
+        device=device,
         progress=True,
     )
     path = arguments.out / "encoder.pth"
@@ -144,7 +146,6 @@ def run_train(arguments: argparse.Namespace) -> int:
 
 def run_parts(arguments: argparse.Namespace) -> int:
     """Train part segmentation, score, write."""
-    from concerto_ros.cli.evaluate import device_of
     from concerto_ros.learning.objects.layouts import read_objects
     from concerto_ros.learning.objects.train_parts import (
         RECIPE,
@@ -153,13 +154,14 @@ def run_parts(arguments: argparse.Namespace) -> int:
         start_parts,
         train_parts,
     )
+    from concerto_ros.models import device_named
     from concerto_ros.objects.encoder import check_options
 
+    device = device_named(arguments.device)
     train, test = (read_objects(arguments.layout, arguments.data, s) for s in ("train", "test"))
     options = keywords_of(arguments)
     check_options("part segmentation", start_parts, options)
     model = start_parts(arguments.checkpoint, **{"seed": arguments.seed} | options)
-    device = device_of(arguments.device)
     outcome = train_parts(
         model,
         train,

@@ -61,13 +61,13 @@ def add_embed(actions) -> None:
 
 def run_few_shot(arguments: argparse.Namespace) -> int:
     """Score fold by fold and print."""
-    from concerto_ros.cli.evaluate import device_of
     from concerto_ros.learning.objects import few_shot, published_folds
     from concerto_ros.learning.objects.layouts import FEW_SHOT_LAYOUT, read_objects
     from concerto_ros.learning.objects.models import load_for, to_fine_tune
     from concerto_ros.learning.objects.recipes import recipe_for, svm_recipe
+    from concerto_ros.models import device_named
 
-    layout, where = arguments.layout, {"device": device_of(arguments.device)}
+    layout, where = arguments.layout, {"device": device_named(arguments.device)}
     options, size = keywords_of(arguments), (arguments.way, arguments.shot)
     if layout == FEW_SHOT_LAYOUT:
         chosen = published_folds.published_folds(arguments.data, *size)
@@ -109,14 +109,14 @@ def _print_fold(outcome) -> None:
 
 def run_evaluate(arguments: argparse.Namespace) -> int:
     """Score and print."""
-    from concerto_ros.cli.evaluate import device_of
     from concerto_ros.learning.objects import embedding, linear_svm
     from concerto_ros.learning.objects.layouts import read_objects
     from concerto_ros.learning.objects.models import check_classes, load_for
     from concerto_ros.learning.objects.recipes import svm_recipe
     from concerto_ros.learning.objects.scores import Score, class_table
+    from concerto_ros.models import device_named
 
-    layout, where = arguments.layout, {"device": device_of(arguments.device)}
+    layout, where = arguments.layout, {"device": device_named(arguments.device)}
     test = read_objects(layout, arguments.data, "test")
     options = keywords_of(arguments)
     encoder = load_for(arguments.checkpoint, layout, arguments.protocol, options)

@@ -222,9 +222,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _train_demo(arguments: argparse.Namespace) -> int:
-    from concerto_ros.cli.evaluate import device_of
     from concerto_ros.learning.demo_model import DOCUMENT, train
     from concerto_ros.learning.demo_report import write_report
+    from concerto_ros.models import device_named
 
     if arguments.report:
         print(write_report(arguments.out, DOCUMENT))
@@ -232,9 +232,8 @@ def _train_demo(arguments: argparse.Namespace) -> int:
     names = ("rooms", "steps", "minutes")
     given = {name: getattr(arguments, name) for name in names}
     given = {name: value for name, value in given.items() if value is not None}
-    outcome = train(
-        arguments.out, device=device_of(arguments.device), output=arguments.write, **given
-    )
+    device = str(device_named(arguments.device))
+    outcome = train(arguments.out, device=device, output=arguments.write, **given)
     print(f"{outcome.steps} steps in {outcome.seconds / 60:.1f} minutes: {outcome.stopped}")
     if arguments.write is None and DOCUMENT.is_file():
         print(write_report(arguments.out, DOCUMENT))

@@ -102,9 +102,19 @@ class TrainingRun(ABC):
         """How good the model is, the more the better."""
 
     def to_the_end(self, test: ObjectSet | None, every: int, progress: bool) -> Outcome:
-        """Train from where the folder's state is; ``test`` is scored every so many epochs."""
+        """Train from where the folder's state is; ``test`` is scored every so many epochs.
+
+        Raises ValueError for a recipe's number, or such an interval, below 1.
+        """
         from tqdm import tqdm
 
+        for name, value in (
+            ("epochs", self.recipe.epochs),
+            ("batch_size", self.recipe.batch_size),
+            ("test_every", every),
+        ):
+            if value < 1:
+                raise ValueError(f"{name} is {value}, wanted at least 1")
         self._resume()
         last = self.recipe.epochs + 1  # as the published loops, at the rate of the end
         started = time.monotonic() - self.seconds
