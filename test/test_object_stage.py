@@ -4,13 +4,12 @@
 
 from __future__ import annotations
 
-import sys
+import threading
 import time
 from types import SimpleNamespace
 from unittest.mock import Mock
 
 import numpy as np
-import pytest
 
 from concerto_ros.objects.finder import ObjectFinder
 from concerto_ros.ros.objects import ObjectStage
@@ -24,34 +23,51 @@ PREDICTION = SimpleNamespace(
 )
 
 
-@pytest.fixture
-def make_stage():
-    """Stages that look as often as they can and find nothing; threads change all the time."""
-    settings = SimpleNamespace(rate=1e9, classes=(), supports=(), min_voxels=1, embeddings=False)
+SETTINGS = SimpleNamespace(rate=1e9, classes=(), supports=(), min_voxels=1, embeddings=False)
+
+
+class Slow(threading.Event):
+    """Threads take their time before they wake another, less after they were woken."""
+
+    def set(self) -> None:
+        time.sleep(0.03)
+        super().set()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        woken = super().wait(timeout)
+        time.sleep(0.01)
+        return woken
+
+
+def make_stage(publish, settings=lambda: SETTINGS) -> ObjectStage:
+    """A stage that looks as often as it can and finds nothing."""
     finder = Mock(ObjectFinder)
     finder.find.return_value = SimpleNamespace(objects=(), not_encoded=0, stage_ms={}, trouble="")
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield lambda publish: ObjectStage(finder, lambda: settings, Mock(), publish, Mock())
-    sys.setswitchinterval(interval)
+    return ObjectStage(finder, settings, Mock(), publish, Mock())
 
 
-def test_offers_at_any_moment_are_looked_at(make_stage, caplog):
+def test_an_offer_is_looked_at_however_it_meets_the_one_before(monkeypatch, caplog):
+    slow = SimpleNamespace(**(vars(threading) | {"Event": Slow}))
+    monkeypatch.setattr("concerto_ros.ros.worker.threading", slow)
     seen = []
     stage = make_stage(seen.append)
     stage.start()
-    for _ in range(20_000):
+    for _ in range(3):
         stage.offer(SNAPSHOT, PREDICTION)
     stage.stop()
     assert stage.join(10.0) and seen
     assert not caplog.records, caplog.text
 
 
-def test_the_thread_ends_however_soon_after_an_offer_it_is_told_to(make_stage):
-    for _ in range(300):
-        stage = make_stage(lambda findings: None)
-        stage.start()
-        stage.offer(SNAPSHOT, PREDICTION)
-        time.sleep(0)
-        stage.stop()
-        assert stage.join(10.0)
+def test_the_thread_ends_if_it_is_told_to_while_it_takes_an_offer():
+    asked = []
+
+    def settings():
+        if not asked:
+            asked.append(stage.stop())
+        return SETTINGS
+
+    stage = make_stage(Mock(), settings)
+    stage.start()
+    stage.offer(SNAPSHOT, PREDICTION)
+    assert stage.join(10.0)
