@@ -331,7 +331,7 @@ class SemanticPipeline:
             pyramid, values = self._encode(given.part(rows), outputs, labeller, watch)
             values |= answers.of(pyramid, rows)
             if "pca" in outputs:
-                with watch("pca"):  # the last: what it keeps is for one whose values come
+                with watch("pca"):  # last, so that a pass that fails keeps nothing
                     values["pca"] = coarse.of(pyramid)
             return values
 
