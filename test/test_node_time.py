@@ -15,6 +15,7 @@ from rclpy.qos import QoSProfile
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import PointCloud2
 
+from concerto_ros.cloud.transform_tree import TransformUnavailable
 from concerto_ros.ros.outputs import cloud_message, header
 
 #: How far a stamp goes from the one before it, seconds: onward, again, late, from another time.
@@ -121,6 +122,50 @@ def test_the_ros_clock_jumps_both_ways(harness, fault):
         " first frame of the new time is labelled",
         lost="the map before a jump back",
     )
+
+
+def placed_by(one, stamp: int, x: float) -> None:
+    """Wait until the lidar is known to be ``x`` metres ahead at ``stamp``."""
+
+    def found():
+        try:
+            return one.node._transforms.lookup("odom", "lidar", stamp).translation[0] == x
+        except TransformUnavailable:
+            return False
+
+    one.wait(found, f"the transform of {stamp}")
+
+
+def test_the_ros_clock_goes_back_while_the_node_is_inactive(harness):
+    one = harness(use_sim_time=True, **ONE_CLOUD)
+    one.listen_to_labels()
+    assert one.configure()
+    clock = one.publisher("/clock", Clock, QoSProfile(depth=10))
+    before = START - 3600 * SECOND
+    for now, x in ((START, 1.0), (before, 2.0)):
+        clock.publish(Clock(clock=header("", now).stamp))
+        one.wait(lambda now=now: one.node.get_clock().now().nanoseconds == now, "the clock")
+        one.send_transform("odom", "lidar", now, x=x)
+        placed_by(one, now, x)
+    one.activate()
+    points = one.send_room(before, frame="lidar")
+    assert one.labels(before)["x"].max() == pytest.approx(points[:, 0].max() + 2.0, abs=0.1)
+
+
+def test_a_bag_without_clock_begins_again_while_the_node_is_inactive(harness):
+    one = harness(**ONE_CLOUD)
+    one.listen_to_labels()
+    assert one.configure()
+    one.send_transform("odom", "lidar", START, x=1.0)
+    placed_by(one, START, 1.0)
+    before = START - 3600 * SECOND
+    stamps = [before + i * SECOND // 10 for i in range(4)]
+    for stamp in stamps:
+        one.send_transform("odom", "lidar", stamp, x=2.0)
+    placed_by(one, stamps[-1], 2.0)
+    one.activate()  # what came before it, and is of this time, still counts
+    points = one.send_room(stamps[-1], frame="lidar")
+    assert one.labels(stamps[-1])["x"].max() == pytest.approx(points[:, 0].max() + 2.0, abs=0.1)
 
 
 def test_one_stamp_from_the_future_does_not_outdate_the_others_for_good(harness, fault):

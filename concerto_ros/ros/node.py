@@ -256,6 +256,8 @@ class PerceptionNode(LifecycleNode):
     def _on_clock_jump(self, _jump) -> None:
         if self._intake is not None:
             self._intake.clock_went_back()
+        elif self._transforms is not None:  # heard while inactive, too
+            self._transforms.clear()
 
     def close(self) -> None:
         """Stop the workers and give everything back."""

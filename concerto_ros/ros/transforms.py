@@ -11,6 +11,9 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.time import Time
 
+from concerto_ros.cloud.frame import InputError
+from concerto_ros.cloud.message import stamp_ns
+from concerto_ros.cloud.stamps import StampGate
 from concerto_ros.cloud.transform_tree import (
     Transform,
     TransformTree,
@@ -44,13 +47,18 @@ def listen(node: Node) -> Transforms:
 
 
 class _Listener:
-    """Subscriptions of both topics; what they bring goes to :meth:`_insert`."""
+    """Subscriptions of both topics; what they bring goes to :meth:`_insert`.
+
+    A buffer refuses transforms that are older than its newest by more than the cache. Once those
+    of a bag that begins again without ``/clock`` are such, all that moves is forgotten.
+    """
 
     def __init__(self, node: Node):
         from tf2_msgs.msg import TFMessage
 
         self._node = node
         self._log = node.get_logger()
+        self._gates: dict[str, StampGate] = {}
         reliable = {"history": HistoryPolicy.KEEP_LAST, "reliability": ReliabilityPolicy.RELIABLE}
         latched = {"durability": DurabilityPolicy.TRANSIENT_LOCAL}
         self._subscriptions = [
@@ -68,14 +76,35 @@ class _Listener:
             self._node.destroy_subscription(subscription)
         self._subscriptions.clear()
 
+    def clear(self) -> None:
+        self._gates = {}
+        self._forget()
+
     def _on_message(self, message: Any, static: bool) -> None:
         for transform in message.transforms:
             try:
                 self._insert(transform, static)
+                if not static and self._time_went_back(transform):
+                    child = transform.child_frame_id
+                    self._log.warning(f"the stamps of {child!r} went back: transforms cleared")
+                    self.clear()
+                    self._insert(transform, static)
             except ValueError as error:
                 self._log.warning(f"transform ignored: {error}", throttle_duration_sec=10.0)
 
+    def _time_went_back(self, transform: Any) -> bool:
+        window = int(CACHE_SECONDS * 1e9)
+        gate = self._gates.setdefault(transform.child_frame_id, StampGate(window))
+        try:
+            return gate.admit(stamp_ns(transform))
+        except InputError:  # late, but not by much, or not for long
+            return False
+
     def _insert(self, transform: Any, static: bool) -> None:
+        raise NotImplementedError
+
+    def _forget(self) -> None:
+        """Forget what moves."""
         raise NotImplementedError
 
 
@@ -91,7 +120,7 @@ class OwnTransforms(_Listener):
             return IDENTITY
         return self._tree.lookup(target, source, stamp)
 
-    def clear(self) -> None:
+    def _forget(self) -> None:
         self._tree.clear()
 
     def _insert(self, transform: Any, static: bool) -> None:
@@ -116,7 +145,7 @@ class Tf2Transforms(_Listener):
             raise TransformUnavailable(str(error), retry=not loop, reason=reason) from None
         return transform_of(found)
 
-    def clear(self) -> None:
+    def _forget(self) -> None:
         self._buffer.clear()
 
     def _insert(self, transform: Any, static: bool) -> None:
