@@ -33,6 +33,8 @@ class Buffer:
         self._set("static", transform)
 
     def _set(self, kind, transform):
+        transform.header.frame_id = transform.header.frame_id.removeprefix("/")
+        transform.child_frame_id = transform.child_frame_id.removeprefix("/")
         self.put.append((kind, transform))
         self.count += 1
 
@@ -156,3 +158,26 @@ def test_transforms_that_stay_in_the_past_replace_the_others(tf2):
     assert tf2.listener.lookup("odom", "base_link", before).translation.tolist() == [3, 0, 0]
     tf2.send("odom", "arm", before)
     assert len(tf2.put) == 3  # nothing more is forgotten for the same reason
+
+
+def test_tf2_is_asked_without_the_slash_of_old_drivers(tf2):
+    tf2.send("/odom", "/velodyne")
+    for target, source in (("/odom", "/velodyne"), ("odom", "/velodyne"), ("/odom", "velodyne")):
+        assert tf2.listener.lookup(target, source, START).translation.tolist() == [2, 0, 0]
+
+
+def test_of_tf2_only_a_loop_is_one(tf2):
+    tf2.send("odom", "base_link")
+    error = refused(tf2, "odom", "loop_lidar")
+    assert (error.reason, error.retry) == ("no_transform", True)
+    tf2.send("left", "right")
+    tf2.send("right", "left")
+    error = refused(tf2, "odom", "left")
+    assert (error.reason, error.retry) == ("transform_loop", False)
+
+
+def test_tf2_is_not_asked_for_a_time_before_zero(tf2):
+    tf2.send("odom", "base_link")
+    error = refused(tf2, "odom", "base_link", -SECOND)
+    assert (error.reason, error.retry) == ("no_transform", False)
+    assert "'base_link' to 'odom' at -1.000 s" in str(error)

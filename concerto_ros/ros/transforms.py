@@ -30,6 +30,9 @@ except ImportError:  # not among the ROS wheels
 
 CACHE_SECONDS = 10.0
 
+#: What tf2 says of a loop, in an exception that is otherwise that of an unknown frame.
+LOOP = "tree is invalid because it contains a loop"
+
 
 class Transforms(Lookup, Protocol):
     """Listens for transforms. tf2 would answer a stamp of zero with the newest: a guess."""
@@ -137,10 +140,19 @@ class Tf2Transforms(_Listener):
     def lookup(self, target: str, source: str, stamp: int) -> Transform:
         if is_identity(target, source, stamp):
             return IDENTITY
+        if stamp < 0:
+            raise TransformUnavailable(
+                f"no transform from {source!r} to {target!r} at {stamp / 1e9:.3f} s, before the"
+                " time that ROS can tell",
+                retry=False,
+            )
+        # Old drivers put a slash before their frames. tf2 takes it off what it is given, and
+        # refuses it in what it is asked.
+        target, source = target.removeprefix("/"), source.removeprefix("/")
         try:
             found = self._buffer.lookup_transform(target, source, Time(nanoseconds=stamp))
         except tf2_ros.TransformException as error:
-            loop = "loop" in str(error)
+            loop = LOOP in str(error)
             reason = "transform_loop" if loop else "no_transform"
             raise TransformUnavailable(str(error), retry=not loop, reason=reason) from None
         return transform_of(found)
