@@ -62,6 +62,24 @@ def test_whole_numbers_are_welcome_where_a_float_is_meant(harness):
     assert one.configure()
 
 
+def test_a_parameter_cannot_be_deleted(full):
+    def try_all():
+        before = declared(full)
+        for name in before:
+            result = full.node.set_parameters([Parameter(name)])[0]
+            assert not result.successful and name in result.reason, name
+        assert declared(full) == before
+
+    try_all()
+    assert full.configure()
+    try_all()
+
+
+def test_an_empty_list_in_a_parameter_file_means_no_input(harness):
+    one = harness(clouds=None, cameras=None)
+    assert one.configure()
+
+
 def test_an_empty_name_means_no_input(harness):
     one = harness(clouds=[""], cameras=[""])
     assert one.configure()

@@ -141,6 +141,10 @@ class Parameters:
 
     def _on_set(self, parameters: list[Parameter]) -> SetParametersResult:
         try:
+            for parameter in parameters:
+                # At declaration no value is an empty list of a parameter file.
+                if parameter.value is None and self._node.has_parameter(parameter.name):
+                    raise SettingsError(f"{parameter.name}: cannot be deleted, wanted a value")
             changed = dict(self._checked(parameter) for parameter in parameters)
             if self._is_configured():
                 self._with(changed)
