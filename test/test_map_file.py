@@ -221,6 +221,23 @@ def test_what_is_put_counts_as_seen_with_the_newest_frame_or_the_first_that_come
             assert len(voxels.snapshot()) == left + 1
 
 
+def test_the_radius_counts_once_a_frame_says_where_the_robot_is(stored):
+    there = np.array([30.0, 0.0, 0.0])
+    away = replace(
+        stored,
+        index=stored.index + np.array([300, 0, 0]),
+        points=stored.points + there.astype(np.float32),
+    )
+    voxels = voxel_map(radius=5.0)
+    put(voxels, away)
+    assert len(voxels.snapshot()) == len(stored)
+    point = Frame(there[None].astype(np.float32), SECOND, "odom")
+    voxels.insert(point, there)
+    assert set(map(tuple, away.index)) <= set(map(tuple, voxels.snapshot().index))
+    voxels.insert(replace(point, stamp=2 * SECOND), np.zeros(3))
+    assert len(voxels.snapshot()) == 0
+
+
 def test_a_map_with_too_many_voxels_is_not_put(stored):
     with pytest.raises(ValueError, match=f"index is {len(stored)}; wanted: <= 10 rows"):
         put(voxel_map(max_voxels=10), stored)

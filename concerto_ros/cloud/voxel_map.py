@@ -184,10 +184,14 @@ class VoxelMap:
         self._sums[torch.from_numpy(rows)] = torch.from_numpy(sums)
 
     def snapshot(self) -> Snapshot:
-        """What is in the window and the radius now, as arrays of their own."""
+        """What is in the window and the radius now, as arrays of their own.
+
+        Before the first frame nothing is known of the robot, and voxels are in the map wherever
+        :meth:`put` put them.
+        """
         used = np.flatnonzero(self._stamps > _NEVER)
         gone = self._stamps[used] < self._oldest
-        if self.radius:
+        if self.radius and self._frame_stamps:
             gone |= self._squared_distance(unpack(self._keys[used])) > self.radius**2
         self._release(used[gone])
         used = used[~gone]
