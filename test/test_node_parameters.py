@@ -279,6 +279,26 @@ def test_a_whole_life_twice(harness):
         one.received["/concerto/status"].clear()
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"cameras.head.color_topic": "/no topic"},
+        {"qos_overrides./info.subscription.depth": "many"},
+        {"qos_overrides./tf_static.subscription.depth": "many"},
+    ],
+)
+def test_a_node_that_cannot_be_configured_listens_to_nothing(harness, wrong):
+    one = harness(**(ONE_CLOUD | CAMERA_TOPICS | {"cameras": ["head"]} | wrong))
+
+    def topics():
+        return sorted(subscription.topic_name for subscription in one.node.subscriptions)
+
+    before = topics()
+    for _ in range(2):
+        assert not one.configure()
+        assert topics() == before
+
+
 def test_sensor_data_qos_is_met(active):
     asked = active.robot.get_subscriptions_info_by_topic("/points")[0].qos_profile
     assert asked.reliability == qos_profile_sensor_data.reliability

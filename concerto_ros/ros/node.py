@@ -237,8 +237,7 @@ class PerceptionNode(LifecycleNode):
         self._configured = False
         self._statistics = self._model = None  # nothing to report, before nowhere to
         for source in self._sources:
-            for subscription in source.subscriptions:
-                self.destroy_subscription(subscription)
+            source.unsubscribe()
         for listener in (self._transforms, self._clicks):
             if listener is not None:
                 listener.close()

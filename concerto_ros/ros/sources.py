@@ -47,6 +47,8 @@ class Source(ABC):
     def __init__(self, node: Node, about: CloudInput | CameraInput, window_seconds: float):
         self.name = about.name
         self.about = about
+        self._node = node
+        self._subscriptions: list[Any] = []
         self._clock = node.get_clock()
         self.gate = StampGate(int(window_seconds * 1e9))
         self.pending: Pending | None = None
@@ -56,6 +58,16 @@ class Source(ABC):
         self._statistics: Statistics | None = None
         self._wake: Callable[[], None] | None = None
         self._drop: Drop | None = None
+
+    @abstractmethod
+    def subscribe(self) -> None:
+        """Listen to the topics; :meth:`unsubscribe` also ends what was begun where this fails."""
+
+    def unsubscribe(self) -> None:
+        """Listen no more."""
+        for subscription in self._subscriptions:
+            self._node.destroy_subscription(subscription)
+        self._subscriptions.clear()
 
     def open(self, statistics: Statistics, wake: Callable[[], None], drop: Drop) -> None:
         """Accept messages from now on; ``wake`` is called for each, ``drop`` for a useless one."""
@@ -99,6 +111,13 @@ class Source(ABC):
         stamp = stamp_ns(message)
         return (self._clock.now().nanoseconds - stamp) * 1e-9 if stamp else math.nan
 
+    def _listen(self, kind: type, topic: str, callback: Callable[[Any], None]) -> None:
+        self._subscriptions.append(
+            self._node.create_subscription(
+                kind, topic, callback, **overridable(qos_profile_sensor_data)
+            )
+        )
+
     def own_points(self, pending: Pending) -> tuple[np.ndarray, tuple[int, int]]:
         """(N, 3) float32 points of a decoded message in its own order, and its height and width.
 
@@ -117,9 +136,8 @@ class Source(ABC):
 class CloudSource(Source):
     """A PointCloud2 topic."""
 
-    def __init__(self, node: Node, about: CloudInput, window_seconds: float):
-        super().__init__(node, about, window_seconds)
-        self.subscriptions = [_subscribe(node, PointCloud2, about.topic, self._put)]
+    def subscribe(self) -> None:
+        self._listen(PointCloud2, self.about.topic, self._put)
 
     def decode(self, pending: Pending, settings: Settings, transforms: Transforms) -> Frame:
         return decode_cloud(pending.message, self.about, settings, pending.watch)
@@ -142,20 +160,15 @@ class CameraSource(Source):
         self._pairer_lock = threading.Lock()
         self._depth_info: CameraInfo | None = None
         self._rectified = is_rectified(about.depth_topic)
-        self.subscriptions = [
-            _subscribe(node, _image_type(about.depth_topic), about.depth_topic, self._on("depth")),
-            _subscribe(node, CameraInfo, about.info_topic, self._on("info")),
-        ]
-        if about.color_topic:
-            self.subscriptions.append(
-                _subscribe(
-                    node, _image_type(about.color_topic), about.color_topic, self._on("color")
-                )
-            )
-        if about.depth_info_topic:
-            self.subscriptions.append(
-                _subscribe(node, CameraInfo, about.depth_info_topic, self._on_depth_info)
-            )
+
+    def subscribe(self) -> None:
+        depth, color = self.about.depth_topic, self.about.color_topic
+        self._listen(_image_type(depth), depth, self._on("depth"))
+        self._listen(CameraInfo, self.about.info_topic, self._on("info"))
+        if color:
+            self._listen(_image_type(color), color, self._on("color"))
+        if self.about.depth_info_topic:
+            self._listen(CameraInfo, self.about.depth_info_topic, self._on_depth_info)
 
     def clear(self) -> None:
         super().clear()
@@ -205,24 +218,23 @@ class CameraSource(Source):
 def open_sources(
     node: Node, clouds: Sequence[CloudInput], cameras: Sequence[CameraInput], settings: Settings
 ) -> list[Source]:
-    """Subscribe ``node`` to every input."""
+    """Subscribe ``node`` to every input, or to none where one of them cannot be."""
     window = settings.window_seconds
-    return [
+    sources = [
         *(CloudSource(node, about, window) for about in clouds),
         *(CameraSource(node, about, settings.sync_tolerance, window) for about in cameras),
     ]
+    try:
+        for source in sources:
+            source.subscribe()
+    except Exception:
+        for source in sources:
+            source.unsubscribe()
+        raise
+    return sources
 
 
 def _image_type(topic: str) -> type:
     """image_transport's convention: the name of the transport ends the topic."""
     compressed = topic.endswith(("/compressed", "/compressedDepth"))
     return CompressedImage if compressed else Image
-
-
-def _subscribe(node: Node, kind: type, topic: str, callback: Callable[[Any], None]):
-    return node.create_subscription(
-        kind,
-        topic,
-        callback,
-        **overridable(qos_profile_sensor_data),
-    )
