@@ -4,14 +4,12 @@
 
 from __future__ import annotations
 
-import socket
 import sys
 import time
 import traceback
 from collections.abc import Collection, Sequence
 
 import rclpy
-from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType, JumpThreshold
 from rclpy.duration import Duration
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
@@ -27,7 +25,8 @@ from concerto_ros.ros.answering import Running
 from concerto_ros.ros.class_outputs import ClassOutputs
 from concerto_ros.ros.clicks import Clicks
 from concerto_ros.ros.cloud_outputs import CloudOutputs
-from concerto_ros.ros.diagnostics import FAILED, Activity, diagnostics
+from concerto_ros.ros.diagnostics import FAILED, Activity
+from concerto_ros.ros.diagnostics_output import DiagnosticsOutput
 from concerto_ros.ros.inference import Inference, Labelled
 from concerto_ros.ros.intake import Intake
 from concerto_ros.ros.object_outputs import ObjectOutputs
@@ -86,9 +85,7 @@ class PerceptionNode(LifecycleNode):
         self._cloud_outputs: CloudOutputs | None = None
         self._class_outputs: ClassOutputs | None = None
         self._status_output = None
-        self._diagnostics_output = self.create_publisher(
-            DiagnosticArray, "/diagnostics", **overridable(10)
-        )
+        self._diagnostics_output = DiagnosticsOutput(self)
         # On a steady clock: the node reports also while /clock stands still.
         self._status_timer = self.create_timer(
             STATUS_PERIOD, self._on_timer, clock=Clock(clock_type=ClockType.STEADY_TIME)
@@ -350,12 +347,8 @@ class PerceptionNode(LifecycleNode):
                 {source.name: source.about for source in self._sources},
                 MemoryUse.now(pipeline.device),
             )
-        # With the namespace, which tells one robot's node from another's.
-        name = self.get_fully_qualified_name().removeprefix("/")
-        hardware_id = settings.diagnostics.hardware_id or socket.gethostname()
-        array = DiagnosticArray(status=diagnostics(name, self._state, hardware_id, activity))
-        array.header.stamp = self.get_clock().now().to_msg()
-        self._diagnostics_output.publish(array)
+        hardware_id = settings.diagnostics.hardware_id
+        self._diagnostics_output.publish(self._state, hardware_id, activity)
 
 
 def main(args: Sequence[str] | None = None) -> int:
