@@ -8,7 +8,8 @@ import pytest
 import rclpy
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
-from node_harness import ONE_CLOUD, Harness
+from node_harness import ONE_CLOUD, START, Harness
+from rclpy.lifecycle import TransitionCallbackReturn
 
 from concerto_ros.ros import node as node_module
 
@@ -34,6 +35,26 @@ def test_a_transition_that_the_state_does_not_have_is_refused(one):
     assert ask(Transition.TRANSITION_CONFIGURE)
     assert not ask(Transition.TRANSITION_CONFIGURE)
     assert ask(Transition.TRANSITION_ACTIVATE)
+
+
+@pytest.mark.parametrize(
+    "fails", ["class_outputs.ClassOutputs.publish", "inference.Inference.start"]
+)
+def test_a_node_that_cannot_be_activated_can_be_configured_again(one, monkeypatch, fails):
+    def fail(*_):
+        raise RuntimeError("out of luck")
+
+    assert one.configure()
+    with monkeypatch.context() as patch:
+        patch.setattr(f"concerto_ros.ros.{fails}", fail)
+        assert one.node.trigger_activate() == TransitionCallbackReturn.ERROR
+    state = one.diagnosis(": state")
+    one.wait(lambda: (d := state()) and "a transition failed" in d.message, "the node to say so")
+    assert one.node._state_machine.current_state[1] == "unconfigured"
+    one.listen_to_labels()
+    one.start()
+    one.send_room()
+    one.labels(START)
 
 
 def test_diagnostics_tell_the_namespace_of_the_robot(ros_context):

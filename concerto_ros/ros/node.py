@@ -127,38 +127,11 @@ class PerceptionNode(LifecycleNode):
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         result = super().on_activate(state)
-        self._statistics = Statistics([source.name for source in self._sources])
-        self._objects = ObjectStage(
-            self._finder,
-            lambda: self._ros_parameters.settings.objects,
-            self._statistics,
-            self._publish_objects,
-            self.get_logger(),
-        )
-        self._inference = Inference(
-            self._pipeline,
-            lambda: self._ros_parameters.settings,
-            self._statistics,
-            self._wanted_outputs,
-            self._due,
-            self._clicks.like,
-            lambda: None if self._intake is None else self._intake.newest,
-            self._publish,
-            self.get_logger(),
-        )
-        self._intake = Intake(
-            self._sources,
-            self._pipeline,
-            self._transforms,
-            lambda: self._ros_parameters.settings,
-            self._statistics,
-            self._inference.notify,
-            self.get_logger(),
-        )
-        self._publish_classes()
-        self._objects.start()
-        self._inference.start()
-        self._intake.start()
+        try:
+            self._activate()
+        except Exception:
+            self.get_logger().error(f"cannot activate:\n{traceback.format_exc()}")
+            return TransitionCallbackReturn.ERROR
         self._state = "active"
         return result
 
@@ -213,6 +186,40 @@ class PerceptionNode(LifecycleNode):
             PerceptionStatus, "~/status", **overridable(10)
         )
         self._object_outputs = ObjectOutputs(self, CLOUD_QOS, object_model)
+
+    def _activate(self) -> None:
+        self._statistics = Statistics([source.name for source in self._sources])
+        self._objects = ObjectStage(
+            self._finder,
+            lambda: self._ros_parameters.settings.objects,
+            self._statistics,
+            self._publish_objects,
+            self.get_logger(),
+        )
+        self._inference = Inference(
+            self._pipeline,
+            lambda: self._ros_parameters.settings,
+            self._statistics,
+            self._wanted_outputs,
+            self._due,
+            self._clicks.like,
+            lambda: None if self._intake is None else self._intake.newest,
+            self._publish,
+            self.get_logger(),
+        )
+        self._intake = Intake(
+            self._sources,
+            self._pipeline,
+            self._transforms,
+            lambda: self._ros_parameters.settings,
+            self._statistics,
+            self._inference.notify,
+            self.get_logger(),
+        )
+        self._publish_classes()
+        self._objects.start()
+        self._inference.start()
+        self._intake.start()
 
     def _stop_workers(self) -> None:
         stages = (self._intake, self._inference, self._objects)

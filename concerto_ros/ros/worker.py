@@ -40,7 +40,10 @@ class Worker(ABC):
         self._wake.set()
 
     def join(self, timeout: float) -> bool:
-        """Whether the thread has ended within ``timeout`` seconds."""
+        """Whether the thread has ended within ``timeout`` seconds; one that never began has."""
+        if self._thread.ident is None:
+            self._requests.close()
+            return True
         self._thread.join(max(timeout, 0.0))
         return not self._thread.is_alive()
 
