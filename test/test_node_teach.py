@@ -130,6 +130,23 @@ def test_likeness_ends_when_its_time_is_over_or_it_is_cleared(start):
     assert len(one.received[SIMILARITY]) == seen
 
 
+def test_likeness_alone_ends_when_it_is_cleared(harness):
+    one = harness(**ONE_CLOUD)
+    one.listen(SIMILARITY, PointCloud2, QOS)
+    one.start()
+    one.points = one.send_room()
+    one.wait_for_fused(1)
+    click(one, one.points[200])
+    similarity(one, one.points[200])
+    assert call(one, Trigger, "clear_clicks").success
+    one.wait(lambda: one.received[SIMILARITY][-1].width == 0, "an empty cloud")
+    sent = len(one.received[SIMILARITY])
+    for count in (2, 3):
+        one.send_room(START + count * SECOND)
+        one.wait_for_fused(count)
+    assert len(one.received[SIMILARITY]) == sent
+
+
 def test_clicks_teach_a_class_that_is_everywhere_from_then_on(start):
     filters = {"filters": ["obstacles"], "filters.obstacles.exclude": ["floor"]}
     one = start(**filters, **{"objects.enabled": True, "teach.radius": 0.4})

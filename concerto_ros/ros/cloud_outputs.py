@@ -62,6 +62,16 @@ class CloudOutputs:
             if publisher.get_subscription_count()
         ]
 
+    def wanted(self, likeness: bool) -> list[str]:
+        """The topics that are to be made: somebody subscribes to them.
+
+        ``~/similarity`` while there is something to be like, and once more after it, empty.
+        """
+        listened = self.listened()
+        if "similarity" in listened and not (likeness or self._likeness):
+            listened.remove("similarity")
+        return listened
+
     def publish(
         self, labelled: Labelled, settings: Settings, wanted: Collection[str], withheld: Withheld
     ) -> None:

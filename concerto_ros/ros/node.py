@@ -290,9 +290,7 @@ class PerceptionNode(LifecycleNode):
     def _wanted_outputs(self) -> list[str]:
         if not self.context.ok():  # interrupted: the publishers are gone before the threads
             return []
-        wanted = self._cloud_outputs.listened()
-        if "similarity" in wanted and not self._clicks.following:
-            wanted.remove("similarity")
+        wanted = self._cloud_outputs.wanted(likeness=self._clicks.following)
         if self._ros_parameters.settings.fusion.always:
             wanted.append("fusion")
         if self._ros_parameters.settings.objects.enabled or self._object_outputs.listened():
