@@ -62,6 +62,27 @@ def test_whole_numbers_are_welcome_where_a_float_is_meant(harness):
     assert one.configure()
 
 
+def test_inputs_can_be_named_while_the_node_runs(harness):
+    one = harness(voxel_size=0.1, fixed_frame="odom", **{"clouds.front.min_rate": -1.0})
+
+    def change(name, value):
+        return one.node.set_parameters([Parameter(name, value=value)])[0].successful
+
+    assert change("clouds", ["front"]) and change("clouds.front.topic", "/points")
+    assert not one.configure()  # what came from outside is wrong, and can be mended
+    state = one.diagnosis("state")
+    one.wait(lambda: (d := state()) and "clouds.front.min_rate" in d.message, "the reason")
+    assert not change("clouds.front.min_rate", -2.0)
+    assert change("clouds.front.min_rate", 0.0)
+    assert change("filters", ["obstacles"]) and change("filters.obstacles.exclude", ["floor"])
+    one.listen_to_labels()
+    one.start()
+    assert not change("clouds", ["front", "rear"])
+    assert not one.node.has_parameter("clouds.rear.topic")
+    one.send_room()
+    one.labels(START)
+
+
 def test_a_parameter_cannot_be_deleted(full):
     def try_all():
         before = declared(full)

@@ -140,12 +140,13 @@ class Parameters:
         return NAMED[group](name, **values)
 
     def _on_set(self, parameters: list[Parameter]) -> SetParametersResult:
+        # What is only declared has the value that came from outside, and read() refuses it.
+        declared = [one for one in parameters if self._node.has_parameter(one.name)]
         try:
-            for parameter in parameters:
-                # At declaration no value is an empty list of a parameter file.
-                if parameter.value is None and self._node.has_parameter(parameter.name):
+            for parameter in declared:
+                if parameter.value is None:
                     raise SettingsError(f"{parameter.name}: cannot be deleted, wanted a value")
-            changed = dict(self._checked(parameter) for parameter in parameters)
+            changed = dict(self._checked(parameter) for parameter in declared)
             if self._is_configured():
                 self._with(changed)
                 check_filters(self._filters_with(changed), self._labels())
@@ -158,6 +159,10 @@ class Parameters:
             changed = dict(self._checked(parameter) for parameter in parameters)
             self._settings = self._with(changed)
             self._filters = self._filters_with(changed)
+            return
+        for parameter in parameters:
+            if parameter.name in NAMED:  # so that what is named can be given its topics
+                self._declare_named(parameter.name, parameter.value)
 
     def _filters_with(self, changed: dict[str, Any]) -> tuple[FilterSettings, ...]:
         """The filters after what has changed; the same tuple where that is none of theirs."""
@@ -187,8 +192,6 @@ class Parameters:
             raise SettingsError(
                 f"{name}: read_only once configured; deactivate and clean up the node first"
             )
-        if parameter.value is None:
-            return name, default
         return name, setting.checked(name, parameter.value, default)
 
     @staticmethod
