@@ -118,8 +118,8 @@ ARGUMENTS = (
     ),
     DeclareLaunchArgument(
         "use_sim_time",
-        default_value="false",
-        choices=["true", "false"],
+        default_value="",
+        choices=["", "true", "false"],
         description="Take the time from /clock: for simulators, and for bags played with --clock.",
     ),
     DeclareLaunchArgument(
@@ -157,7 +157,6 @@ def start(context: LaunchContext) -> list[Action]:
     if not Path(given["params_file"]).is_file():
         # launch itself would warn and start the node without it.
         raise RuntimeError(f"params_file: got {given['params_file']!r}, wanted a file that exists")
-    use_sim_time = {"use_sim_time": given["use_sim_time"] == "true"}
     namespace = given["namespace"].strip("/")
 
     # As text whatever it looks like: launch would read a frame named 1 as a number.
@@ -172,6 +171,7 @@ def start(context: LaunchContext) -> list[Action]:
         overrides |= camera_parameters(given["camera"])
     if given["autostart"]:
         overrides["autostart"] = given["autostart"] == "true"
+    clock = {"use_sim_time": given["use_sim_time"] == "true"} if given["use_sim_time"] else {}
 
     # Fast DDS loses large clouds by default; a profile of the user's own has precedence.
     environment = {}
@@ -186,7 +186,7 @@ def start(context: LaunchContext) -> list[Action]:
             executable="perception_node",
             name=NODE_NAME,
             namespace=namespace,
-            parameters=[given["params_file"], overrides, use_sim_time],
+            parameters=[given["params_file"], overrides | clock],
             ros_arguments=["--log-level", f"{logger}:={given['log_level']}", *enclave],
             additional_env=environment,
             output="screen",
@@ -210,7 +210,7 @@ def start(context: LaunchContext) -> list[Action]:
                 package="rviz2",
                 executable="rviz2",
                 arguments=["-d", str(SHARE / "rviz" / "perception.rviz"), *frame],
-                parameters=[use_sim_time],
+                parameters=[clock],
                 remappings=remappings,
                 additional_env=environment,
                 output="log",

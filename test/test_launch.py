@@ -162,6 +162,34 @@ def test_the_node_comes_up_active_with_what_was_asked_for(ros2_launch, ros_conte
     assert "Traceback" not in text
 
 
+@pytest.mark.parametrize(("arguments", "sim"), [((), True), (("use_sim_time:=false",), False)])
+def test_the_clock_is_that_of_the_parameter_file_unless_asked_for(
+    ros2_launch, ros_context, tmp_path, arguments, sim
+):
+    import rclpy
+    from rcl_interfaces.srv import GetParameters
+
+    file = tmp_path / "robot.yaml"
+    file.write_text(
+        "/**:\n  ros__parameters:\n    use_sim_time: true\n    autostart: false\n",
+        encoding="utf-8",
+    )
+    _, output = ros2_launch(f"params_file:={file}", *arguments)
+    node = rclpy.create_node("test_launch", context=ros_context)
+    request = GetParameters.Request(names=["use_sim_time", "autostart"])
+    answers = []
+
+    def answered() -> bool:
+        answer = ask(node, GetParameters, "/concerto/get_parameters", request)
+        if answer is not None:
+            answers.append([value.bool_value for value in answer.values])
+        return bool(answers)
+
+    assert wait_until(answered, 60.0), output.read_text(encoding="utf-8")
+    node.destroy_node()
+    assert answers == [[sim, False]]
+
+
 def test_a_parameter_file_that_is_not_there_is_refused(ros2_launch):
     process, output = ros2_launch("params_file:=/nowhere/perception.yaml")
     assert process.wait(timeout=30.0) == 1
