@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,7 +18,11 @@ from concerto_ros.class_filter import ClassFilter
 from concerto_ros.cloud.point_cloud2 import point_cloud_fields
 from concerto_ros.labels import UNLABELLED, LabelSet
 from concerto_ros.output_settings import FilterSettings
+from concerto_ros.prediction import Prediction
+from concerto_ros.ros.cloud_outputs import CloudOutputs
+from concerto_ros.ros.inference import Labelled
 from concerto_ros.setting import SettingsError
+from concerto_ros.settings import Settings
 
 DEMO = LabelSet.load("demo")
 ID = {entry.name: entry.id for entry in DEMO.classes}
@@ -54,6 +59,30 @@ def test_only_one_of_include_and_exclude_is_meant():
 def test_a_model_without_classes_has_none_to_include():
     with pytest.raises(SettingsError, match="it has none"):
         ClassFilter.of(FilterSettings("a", include=("wall",)), LabelSet("none", "none", ()))
+
+
+def test_a_filter_that_does_not_fit_the_classes_of_a_prediction_is_never_used():
+    sent = []
+    publisher = SimpleNamespace(publish=sent.append, get_subscription_count=lambda: 1)
+    node = SimpleNamespace(create_lifecycle_publisher=lambda *_, **__: publisher)
+    filters = (FilterSettings("obstacles", include=("wall",)),)
+    outputs = CloudOutputs(node, QoSProfile(depth=1), DEMO, lambda: filters, None)
+    nothing = np.zeros(1, np.float32)
+    prediction = Prediction(
+        points=np.zeros((1, 3), np.float32),
+        label=np.zeros(1, np.uint8),
+        confidence=nothing,
+        entropy=nothing,
+        pca_rgb=np.zeros((1, 3), np.uint8),
+        classes=DEMO.classes[: ID["wall"]],
+        model="demo",
+        stamp=START,
+        stage_ms={},
+    )
+    for _ in range(2):
+        with pytest.raises(SettingsError, match="filters.obstacles.include: got 'wall'"):
+            outputs.publish(Labelled(None, prediction, None), Settings(), ["labels"], None)
+    assert not sent
 
 
 # Through the node --------------------------------------------------------------------------------

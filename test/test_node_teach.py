@@ -22,6 +22,7 @@ from concerto_ros.labels import LONGEST_NAME
 from concerto_ros.msg import SemanticClasses
 from concerto_ros.ros.outputs import header
 from concerto_ros.srv import Forget, SaveHead, Teach
+from concerto_ros.teaching import TaughtClasses
 
 SIMILARITY, CLASSES = "/concerto/similarity", "/concerto/classes"
 OBSTACLES = "/concerto/filtered/obstacles"
@@ -318,3 +319,19 @@ def test_a_filter_can_name_a_class_once_it_is_taught(start):
     answer = forget(one, "plant")
     assert not answer.success and "filters.obstacles.include: got 'plant'" in answer.message
     assert len(names(one)) == BASE + 1
+
+
+def test_a_filter_that_comes_to_name_a_class_while_it_is_forgotten_keeps_it(start, monkeypatch):
+    one = start(**{"filters": ["obstacles"], "filters.obstacles.exclude": ["floor"]})
+    assert teach(one, "plant", **WALL).success
+    without = TaughtClasses.without
+
+    def meanwhile(known, name):
+        exclude = Parameter("filters.obstacles.exclude", value=["plant"])
+        assert one.node.set_parameters([exclude])[0].successful
+        return without(known, name)
+
+    monkeypatch.setattr(TaughtClasses, "without", meanwhile)
+    answer = forget(one, "plant")
+    assert not answer.success and "filters.obstacles.exclude: got 'plant'" in answer.message
+    assert names(one)[BASE:] == ["plant"]

@@ -102,11 +102,11 @@ class CloudOutputs:
                     self._send(topic, message)
 
     def _use(self, labels: LabelSet) -> None:
+        settings = self._filters_now()
+        # First, as it may raise: what is used must be all of one label set.
+        filters = {f"filtered/{entry.name}": ClassFilter.of(entry, labels) for entry in settings}
         self._classes, self._palette = labels.classes, labels.palette
-        self._settings = self._filters_now()
-        self._filters = {
-            f"filtered/{entry.name}": ClassFilter.of(entry, labels) for entry in self._settings
-        }
+        self._settings, self._filters = settings, filters
 
     def _labels_of(self, reading: Reading, labelled: Labelled, layout: str) -> PointCloud2:
         """The message's own points, each with the label of its voxel."""

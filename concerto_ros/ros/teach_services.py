@@ -88,7 +88,6 @@ class TeachServices(Answering):
         running = self._active()
         known = running.pipeline.taught
         taught = await self._result(in_thread(lambda: known.without(request.class_name)))
-        check_filters(running.filters, taught.labels)  # none may name a class that is gone
         self._use(running, taught)
         self._node.get_logger().info(f"class {request.class_name!r} forgotten")
 
@@ -113,6 +112,8 @@ class TeachServices(Answering):
         now = self._running()
         if now is None or now.pipeline is not running.pipeline:
             raise ServiceError(DEACTIVATED)
+        # As they are now: a call takes its time. None may name a class that is gone.
+        check_filters(now.filters, taught.labels)
         running.pipeline.use(taught)
         running.inference.notify()  # a map that does not change any more has new labels, too
         self._changed()
