@@ -131,6 +131,19 @@ def test_likeness_ends_when_its_time_is_over_or_it_is_cleared(start):
     assert len(one.received[SIMILARITY]) == seen
 
 
+def test_likeness_ends_when_time_goes_back(start):
+    one = start(**{"similarity.seconds": 5.0})
+    click(one, one.points[200])
+    similarity(one, one.points[200])
+    before = START - 3600 * SECOND
+    for i in range(2):
+        one.send_room(before + i * SECOND)
+        one.wait_for_drop("out_of_order", i + 1)
+    one.send_room(before + 2 * SECOND)
+    one.wait(lambda: one.received[SIMILARITY][-1].width == 0, "an empty cloud")
+    assert {stamp_of(message) for message in one.received[SIMILARITY] if message.width} == {START}
+
+
 def test_likeness_alone_ends_when_it_is_cleared(harness):
     one = harness(**ONE_CLOUD)
     one.listen(SIMILARITY, PointCloud2, QOS)

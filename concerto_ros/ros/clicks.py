@@ -103,7 +103,8 @@ class Clicks:
             if self._newest is None or running is None:
                 return None
             seconds = running.settings.similarity.seconds
-            if seconds and stamp - self._newest.stamp > seconds * 1e9:
+            # A stamp before that of the click: time went back, and the click is of another one.
+            if seconds and not 0 <= stamp - self._newest.stamp <= seconds * 1e9:
                 self._newest = None
                 return None
             return self._newest.feature
