@@ -251,6 +251,15 @@ def test_options_that_make_no_training_are_named(place, capsys, options, message
     assert message in capsys.readouterr().err
 
 
+def test_a_training_does_not_go_on_from_another_checkpoint(place, capsys):
+    arguments = ("train", "full", "--out", str(place / "out"), "--epochs", "1")
+    assert command(place, *arguments) == 0
+    capsys.readouterr()
+    save_object_encoder(place / "encoder.pth", tiny_recon(seed=1), NAMES)
+    assert command(place, *arguments) == 1
+    assert "run with other weights to start from" in capsys.readouterr().err
+
+
 def test_zero_shot_takes_vectors_from_a_file(place, capsys):
     words = place / "words.npz"
     vectors = torch.randn(4, 6, generator=torch.Generator().manual_seed(0))

@@ -220,13 +220,35 @@ def test_a_run_that_was_killed_goes_on_as_if_it_had_not_been(tmp_path, monkeypat
     with pytest.raises(KeyboardInterrupt):
         tuning.fine_tune(killed, toys(8), recipe, test=toys(4, seed=1), folder=tmp_path)
     monkeypatch.undo()
-    resumed = tiny_recon(seed=5)
+    resumed = tiny_recon()
     found = tuning.fine_tune(resumed, toys(8), recipe, test=toys(4, seed=1), folder=tmp_path)
     assert (found.last, found.best, found.epochs) == (expected.last, expected.best, 4)
     for name, value in whole.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[name]), name
     with pytest.raises(ValueError, match="belongs to a run with other seed"):
         tuning.fine_tune(tiny_recon(), toys(8), recipe, seed=1, folder=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"start": 5}, "other weights to start from"),
+        ({"method": "mlp3"}, "other method: full there, mlp3 here"),
+        ({"train": replace(toys(2), labels=np.roll(toys(2).labels, 1))}, "other labels"),
+        ({"train": replace(toys(2), classes=NAMES[::-1])}, "other classes"),
+        ({"train": replace(toys(2), points=toys(2).points * np.float32(2))}, "other points"),
+        ({"about": {"keywords": {"groups": 4}}}, "other keywords"),
+    ],
+)
+def test_a_run_does_not_go_on_as_another(tmp_path, change, message):
+    def tuned(start=0, **options):
+        given = {"train": toys(2), "recipe": replace(RECIPE.shortened(1), batch_size=8)}
+        given |= {"about": {"keywords": {}}, "folder": tmp_path}
+        return tuning.fine_tune(tiny_recon(seed=start), **(given | options))
+
+    assert tuned() == tuned()
+    with pytest.raises(ValueError, match=f"belongs to a run with {message}"):
+        tuned(**change)
 
 
 @pytest.mark.parametrize(

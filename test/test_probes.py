@@ -122,6 +122,27 @@ def test_a_killed_head_goes_on_with_its_kept_features(tmp_path, monkeypatch):
     assert torch.equal(parts.seg_head.weight, whole.seg_head.weight)
 
 
+def test_a_head_does_not_go_on_with_other_features(tmp_path):
+    train("head", small_encoder(), SCANS, (), 3, PLAIN, recipe(tmp_path))
+    moved = [replace(scan, points=scan.points * np.float32(1.01)) for scan in SCANS]
+    with pytest.raises(ValueError, match="run with other scans or labels"):
+        train("head", small_encoder(), moved, (), 3, PLAIN, recipe(tmp_path))
+
+
+class Named(list):
+    """Scans that are told apart by their labels alone, as those of a data set are."""
+
+    def about(self):
+        return {"labels": [scan.labels.tolist() for scan in self]}
+
+
+def test_a_head_does_not_go_on_where_only_points_changed(tmp_path):
+    train("head", small_encoder(), Named(SCANS), (), 3, PLAIN, recipe(tmp_path))
+    moved = Named(replace(scan, points=scan.points * np.float32(1.01)) for scan in SCANS)
+    with pytest.raises(ValueError, match="run with other features"):
+        train("head", small_encoder(), moved, (), 3, PLAIN, recipe(tmp_path))
+
+
 def test_a_convention_of_no_preset_is_refused(tmp_path):
     collate = ScanCollate(VEHICLE, VOXEL)
     with pytest.raises(ValueError, match="wanted that of a preset: indoor or outdoor"):

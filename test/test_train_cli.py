@@ -184,6 +184,64 @@ def test_the_same_command_goes_on_and_another_is_refused(place, capsys):
     assert "other encoder" in capsys.readouterr().err
 
 
+def renamed(place):
+    path = place / "names.yaml"
+    text = path.read_text().replace("floor", "lawn").replace("wall", "floor")
+    path.write_text(text.replace("lawn", "wall"))
+
+
+def relabelled(place):
+    path = place / "scans" / "box1.npz"
+    with np.load(path) as file:
+        arrays = dict(file)
+    labels = arrays["label"]
+    np.savez(path, **arrays | {"label": np.where(labels == 0, 2, labels).astype(np.uint8)})
+
+
+def as_it_is(place):
+    pass
+
+
+@pytest.mark.parametrize("method", ["head", "lora"])
+@pytest.mark.parametrize(
+    ("change", "option", "message"),
+    [
+        (renamed, (), "other classes: ['floor', 'wall', 'box'] there, ['wall', 'floor', 'box']"),
+        (relabelled, (), "other scans or labels"),
+        (as_it_is, ("--no-fitted-normals",), "other normals: fitted to voxels of 0.1 m where"),
+        (as_it_is, ("--ignore-index", "2", "255"), "other label map"),
+    ],
+)
+def test_a_run_does_not_go_on_with_other_data(place, capsys, method, change, option, message):
+    assert trained(place, method, "--steps", "1", "--holdout", "0") == 0
+    assert trained(place, method, "--steps", "1", "--holdout", "0") == 0
+    capsys.readouterr()
+    change(place)
+    assert trained(place, method, "--steps", "1", "--holdout", "0", *option) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_a_run_does_not_go_on_with_other_scans_to_test_on(place, capsys):
+    for name, seed in (("one", 8), ("two", 9)):
+        scan = box_scan(seed, 600)
+        (place / name).mkdir()
+        np.savez(place / name / "box.npz", xyz=scan.points, label=scan.labels)
+    assert trained(place, "head", "--steps", "1", "--validation", str(place / "one")) == 0
+    capsys.readouterr()
+    assert trained(place, "head", "--steps", "1", "--validation", str(place / "two")) == 1
+    assert "other validation" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("option", "value"), [("alpha", "32.0"), ("dropout", "0.5")])
+def test_adapters_do_not_go_on_in_another_shape(place, capsys, option, value):
+    assert trained(place, "lora", "--steps", "1") == 0
+    capsys.readouterr()
+    assert trained(place, "lora", "--steps", "1", f"--{option}", value) == 1
+    said = capsys.readouterr().err
+    assert "other adapters: rank 8, alpha 16.0, dropout 0.1 there" in said
+    assert f"{option} {value}" in said
+
+
 @pytest.mark.parametrize("device", ["gpu", "cuda:99", "mps"])
 @pytest.mark.parametrize("subcommand", [("train", "head"), ("evaluate",)])
 def test_a_device_that_is_not_there_is_named(place, capsys, subcommand, device):

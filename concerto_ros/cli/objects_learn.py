@@ -131,6 +131,7 @@ def run_train(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
         folder=arguments.out,
         device=device,
+        about={"variant": variant, "keywords": options},
         progress=True,
     )
     path = arguments.out / "encoder.pth"
@@ -171,6 +172,7 @@ def run_parts(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
         folder=arguments.out,
         device=device,
+        about={"keywords": options},
         progress=True,
     )
     path = arguments.out / "parts.pth"

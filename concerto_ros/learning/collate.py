@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from concerto_ros.cloud.model_input import Convention
 from concerto_ros.labels import LabelSet
 from concerto_ros.learning.augment import mix
 from concerto_ros.learning.batch import Batch, make_batch, with_normals
+from concerto_ros.learning.identity import about_scans
 from concerto_ros.learning.scan import Scan
 
 #: Changes a scan at random, e.g. turns it; draws from the generator alone.
@@ -56,6 +58,11 @@ class FittedNormals(Sequence):
 
     def __len__(self) -> int:
         return len(self.data)
+
+    def about(self) -> dict[str, Any]:
+        """What must stay the same for a training to go on, by name."""
+        fitted = f"fitted to voxels of {self.voxel_size} m where there are none"
+        return about_scans(self.data) | {"normals": fitted}
 
     def __getitem__(self, index: int) -> Scan:
         return with_normals(self.data[index], self.voxel_size, self._sensor)

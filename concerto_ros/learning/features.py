@@ -20,6 +20,7 @@ from torch import nn
 from concerto_ros.heads.linear import LinearHead
 from concerto_ros.learning.checkpoints import read_tensors, write_file
 from concerto_ros.learning.collate import ScanCollate
+from concerto_ros.learning.identity import digest, weights_digest
 from concerto_ros.learning.scan import Scan
 from concerto_ros.ptv3 import Encoder
 
@@ -109,14 +110,21 @@ class FeatureCache(Sequence):
         content = read_tensors(file)
         return Features(content["feats"], content["clusters"], content["labels"].long())
 
+    def digest(self) -> str:
+        """32 hexadecimal digits that tell all that the features depend on; computes those left."""
+        for index in range(len(self)):
+            if index not in self._files:
+                self._files[index] = self._computed(index)
+        return digest(self._files[index].name for index in range(len(self)))
+
     def _computed(self, index: int) -> Path:
         view, number = divmod(index, len(self.data))
         scan = self.data[number]
-        digest = self._base.copy()
+        name = self._base.copy()
         for value in (scan.points, scan.labels, scan.colors, scan.normals):
-            digest.update(b"-" if value is None else np.ascontiguousarray(value).tobytes())
-        digest.update(f"{view} {(self.seed, number) if view else ''}".encode())
-        file = self.folder / f"{digest.hexdigest()[:32]}.pt"
+            name.update(b"-" if value is None else np.ascontiguousarray(value).tobytes())
+        name.update(f"{view} {(self.seed, number) if view else ''}".encode())
+        file = self.folder / f"{name.hexdigest()[:32]}.pt"
         if file.is_file():
             return file
         generator = np.random.default_rng((self.seed, 2, view, number)) if view else None
@@ -134,8 +142,4 @@ class FeatureCache(Sequence):
 
 def fingerprint(encoder: Encoder) -> str:
     """32 hexadecimal digits that tell encoders apart by shape and weights."""
-    digest = hashlib.sha256(str(encoder.config).encode())
-    for name, value in sorted(encoder.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(value.detach().cpu().float().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:32]
+    return weights_digest(encoder, encoder.config)

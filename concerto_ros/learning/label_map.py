@@ -88,6 +88,17 @@ class LabelMap:
         values = [values] if isinstance(values, int) else values
         return replace(self, ignored=frozenset(values), ignored_unless_listed=frozenset())
 
+    @property
+    def meanings(self) -> str:
+        """What values in the files mean, in words; alike for maps that are alike."""
+        values = "labels" if self.values is None else dict(sorted(self.values.items()))
+        unless_listed = sorted(self.ignored_unless_listed)
+        others = "ignored" if self.ignore_others else "an error"
+        return (
+            f"{values}, ignored {sorted(self.ignored)} and, unless listed, {unless_listed}, "
+            f"others {others}"
+        )
+
     def apply(self, values: np.ndarray, where: str) -> np.ndarray:
         """(N,) labels, uint8, of (N,) ``values``; ``where`` names the file in errors.
 

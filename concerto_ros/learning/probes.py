@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from torch import nn
@@ -27,6 +28,7 @@ from concerto_ros.learning.features import (
     fingerprint,
     join_features,
 )
+from concerto_ros.learning.identity import about_scans, digest
 from concerto_ros.learning.lora import ALPHA, DROPOUT, RANK, add_lora, merge_lora
 from concerto_ros.learning.losses import balanced_weights
 from concerto_ros.learning.scan import Scan
@@ -112,6 +114,8 @@ def train(
         "encoder": fingerprint(encoder),
         "input": f"{shown}, {recipe.views} views" if method == "head" else shown,
         "class weights": "balanced" if recipe.balance else "equal",
+        **about_scans(data),
+        "validation": digest([str(about_scans(validation))]),
     }
     if method == "decoder" or (method == "full" and recipe.decoder):
         encoder = with_decoder(encoder, seed=recipe.seed)
@@ -124,6 +128,8 @@ def train(
         if method == "decoder":
             encoder.dec.requires_grad_(True)
         elif method == "lora":
+            adapters = f"rank {recipe.rank}, alpha {recipe.alpha}, dropout {recipe.dropout}"
+            about["adapters"] = adapters
             add_lora(
                 encoder,
                 rank=recipe.rank,
@@ -176,7 +182,7 @@ def _train_head(
     validation: Sequence[Scan],
     collate: ScanCollate,
     recipe: Recipe,
-    about: dict[str, str],
+    about: dict[str, Any],
 ) -> Outcome:
     from tqdm import tqdm
 
@@ -201,6 +207,7 @@ def _train_head(
                         labels[labels != UNLABELLED].numpy(), minlength=head.num_classes
                     )
                 bar.update()
+    about["features"] = kept.digest()
     model = FeatureHead(encoder, head)
     return _run(model, kept, held_out, join_features, recipe, about, counts)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -125,6 +126,13 @@ class BagScans(ScanDataset):
 
     def label_values(self, entry: Path) -> tuple[np.ndarray, str]:
         return read_labelled(self.map_file, self.label_field)["labels"], str(self.map_file)
+
+    def about(self) -> dict[str, Any]:
+        fused = [len(entry) for entry in self.entries]
+        return super().about() | {"tolerance": self.tolerance, "frames fused": fused}
+
+    def _label_entries(self) -> tuple[Path, ...]:
+        return (self.map_file,)
 
     def __getstate__(self) -> dict:
         # the search structure stays in its process; another one builds its own

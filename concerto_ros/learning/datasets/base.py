@@ -7,12 +7,14 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from concerto_ros.labels import UNLABELLED, LabelSet
+from concerto_ros.learning.identity import about_scans, digest
 from concerto_ros.learning.label_map import DataError, LabelMap, whole_numbers
 from concerto_ros.learning.scan import Scan
 
@@ -96,6 +98,23 @@ class ScanDataset(Sequence, ABC):
     def label_values(self, entry: Any) -> tuple[np.ndarray, str]:
         """The labels of an entry as they stand in its file, and the file for messages."""
 
+    def about(self) -> dict[str, Any]:
+        """What must stay the same for a training to go on with these scans, by name.
+
+        Their labels are read once for it, as they stand in the files; points are not looked at.
+        """
+        values = (np.asarray(self.label_values(entry)[0]) for entry in self._label_entries())
+        return {
+            "classes": [entry.name for entry in self.classes.classes],
+            "label map": self.label_map.meanings,
+            "scans or labels": digest(chain(self.names, values)),
+            "normals": "as they are",
+        }
+
+    def _label_entries(self) -> Iterable[Any]:
+        """What to ask :meth:`label_values` for to see all labels of these scans."""
+        return self.entries
+
     def _ignoring(self, label_map: LabelMap) -> LabelMap:
         return label_map if self._ignore_index is None else label_map.ignoring(self._ignore_index)
 
@@ -135,6 +154,10 @@ class Cached(Sequence):
 
     def __len__(self) -> int:
         return len(self._data)
+
+    def about(self) -> dict[str, Any]:
+        """What must stay the same for a training to go on, by name."""
+        return about_scans(self._data)
 
     def __getitem__(self, row: int) -> Scan:
         row = range(len(self))[row]

@@ -13,6 +13,7 @@ import re
 from collections.abc import Collection
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -110,6 +111,9 @@ class SemanticKittiScans(ScanDataset):
         if path.stat().st_size % 4:
             raise DataError(f"{path}: {path.stat().st_size} bytes are no whole number of uint32")
         return np.fromfile(path, "<u4") & 0xFFFF, str(path)
+
+    def about(self) -> dict[str, Any]:
+        return super().about() | {"scans fused": self.accumulate}
 
     def _points(self, path: Path, into: Path) -> np.ndarray:
         """(N, 3) points of a scan in the frame of the scan ``into`` of its sequence."""

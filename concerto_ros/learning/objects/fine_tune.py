@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +121,7 @@ def fine_tune(
     seed: int = 0,
     folder: Path | None = None,
     device: torch.device | str = "cpu",
+    about: Mapping[str, Any] | None = None,
     progress: bool = False,
 ) -> Outcome:
     """Train ``encoder``, which has a head for the classes of ``train``, in place.
@@ -128,13 +129,15 @@ def fine_tune(
     A batch is drawn from the farthest points of each cloud, the same rows of all, and changed as
     the recipe says. What is left of an epoch beside whole batches is left out.
     test: scored every ``test_every`` epochs and after the last. folder: keeps the state of the run
-    after each epoch, and the run goes on from there.
+    after each epoch, and the run goes on from there, if method, recipe, seed, objects, the weights
+    to start from and what ``about`` names are the same.
 
     Raises ValueError for an encoder without a head, or a state of another run.
     """
     if encoder.classes is None or encoder.classes < len(train.classes):
         raise ValueError(f"the head has {encoder.classes} classes, wanted {len(train.classes)}")
     how = {"seed": seed, "folder": folder, "device": device}
+    how["about"] = {"method": method, **(about or {})}
     run = _Classification(encoder, train, recipe, method, **how)
     return run.to_the_end(test, test_every, progress)
 

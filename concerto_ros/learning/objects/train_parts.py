@@ -9,6 +9,7 @@ is clipped; here it is one, after.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,7 @@ def train_parts(
     seed: int = 0,
     folder: Path | None = None,
     device: torch.device | str = "cpu",
+    about: Mapping[str, Any] | None = None,
     progress: bool = False,
 ) -> Outcome:
     """Train ``model`` in place; scores are instance mIoU. Arguments as those of ``fine_tune``.
@@ -99,6 +101,7 @@ def train_parts(
     """
     categories(train)
     how = {"seed": seed, "folder": folder, "device": device}
+    how["about"] = {"method": "parts", **(about or {})}
     return _Parts(model, train, recipe, **how).to_the_end(test, test_every, progress)
 
 

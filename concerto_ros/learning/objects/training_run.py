@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ import torch
 from torch import nn
 
 from concerto_ros.learning.checkpoints import load_training, save_training
+from concerto_ros.learning.identity import digest, weights_digest
 from concerto_ros.learning.objects.object_set import ObjectSet
 from concerto_ros.learning.objects.recipes import Recipe
 from concerto_ros.learning.stochastic_depth import stochastic_depth
@@ -79,9 +80,11 @@ class TrainingRun(ABC):
         seed: int,
         folder: Path | None,
         device: torch.device | str,
+        about: Mapping[str, Any],
     ):
         """parameters: those that learn, by name; groups: the same as AdamW takes them, each with
-        its ``highest`` learning rate. folder: keeps the state of the run after each epoch."""
+        its ``highest`` learning rate. folder: keeps the state of the run after each epoch. about:
+        what else must be equal for a run to go on, by name."""
         self.model, self.train, self.recipe = model.to(device), train, recipe
         self.seed, self.device = seed, torch.device(device)
         self.path = None if folder is None else Path(folder) / "training.pt"
@@ -92,6 +95,7 @@ class TrainingRun(ABC):
         for value in parameters.values():
             value.requires_grad_(True)
         self.optimizer = torch.optim.AdamW(groups, lr=recipe.learning_rate)
+        self._identity = {} if folder is None else self._described(about)
 
     @abstractmethod
     def loss(self, rows: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
@@ -165,27 +169,33 @@ class TrainingRun(ABC):
         self.optimizer.step()
         return loss.detach()
 
-    def _identity(self) -> dict[str, Any]:
-        """What must not change between the parts of a run."""
+    def _described(self, about: Mapping[str, Any]) -> dict[str, Any]:
+        """What must not change between the parts of a run; asked before the model learns."""
+        train = self.train
         shapes = {name: list(value.shape) for name, value in self.parameters.items()}
         return {
+            **about,
             "recipe": asdict(self.recipe),
-            "objects": f"{len(self.train)} of {self.train.name}",
+            "objects": f"{len(train)} of {train.name}",
+            "classes": list(train.classes),
+            "points": digest([train.points]),
+            "labels": digest([train.labels, train.point_labels]),
             "seed": self.seed,
             "parameters": shapes,
+            "weights to start from": weights_digest(self.model, type(self.model).__name__),
         }
 
     def _save(self) -> None:
         if self.path is None:
             return
-        content = {"run": self._identity(), "epoch": self.epoch, "seconds": self.seconds}
+        content = {"run": self._identity, "epoch": self.epoch, "seconds": self.seconds}
         content |= {"tested": self.tested, "optimizer": self.optimizer.state_dict()}
         save_training(self.path, content | {"weights": self.model.state_dict()})
 
     def _resume(self) -> None:
         if self.path is None or not self.path.is_file():
             return
-        state = load_training(self.path, self._identity())
+        state = load_training(self.path, self._identity)
         self.model.load_state_dict(state["weights"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.epoch, self.seconds = state["epoch"], state["seconds"]

@@ -1,0 +1,55 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What tells the model and the data of one training run from those of another."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from concerto_ros.learning.scan import Scan
+
+
+def digest(parts: Iterable[str | np.ndarray | None]) -> str:
+    """32 hexadecimal digits that tell texts and arrays apart by content, type, shape and order."""
+    result = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        if isinstance(part, np.ndarray):
+            result.update(f"{part.dtype.str} {part.shape};".encode())
+            result.update(np.ascontiguousarray(part))
+        else:
+            result.update(f"{part!r};".encode())
+    return result.hexdigest()
+
+
+def weights_digest(model: nn.Module, shape: Any, precision: torch.dtype = torch.float32) -> str:
+    """32 hexadecimal digits that tell models of one kind apart by ``shape``, as text, and weights.
+
+    They are the same on every device. Weights are rounded to ``precision`` first: in bfloat16 the
+    digits of a model that was loaded in it are those of the same one in float32.
+    """
+    result = hashlib.sha256(str(shape).encode())
+    for name, value in sorted(model.state_dict().items()):
+        result.update(name.encode())
+        rounded = value.detach().to("cpu", precision).float()
+        result.update(rounded.contiguous().numpy().tobytes())
+    return result.hexdigest()[:32]
+
+
+def about_scans(scans: Sequence[Scan]) -> dict[str, Any]:
+    """What must stay the same of labelled scans for a training to go on with them, by name.
+
+    Data sets say it themselves (``about()``) without reading points; other scans are digested.
+    """
+    if hasattr(scans, "about"):
+        return scans.about()
+    parts = []
+    for index in range(len(scans)):
+        scan = scans[index]
+        parts += [scan.name, scan.points, scan.labels, scan.colors, scan.normals]
+    return {"scans or labels": digest(parts)}
