@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -34,12 +35,20 @@ from bag_recordings import (
 from rosbags.rosbag2 import StoragePlugin
 from test_bag import CLOUD, DATA, START
 
+from concerto_ros.bags.job import Job, run_job
+from concerto_ros.bags.jobs import run_in_processes
 from concerto_ros.bags.label import Labeller
 from concerto_ros.bags.work import Work
 from concerto_ros.cloud.bag import BagError, open_bag
 from concerto_ros.cloud.frame import Frame
 from concerto_ros.cloud.point_cloud2 import point_cloud_fields
+from concerto_ros.heads import LinearHead
+from concerto_ros.labels import LabelSet
+from concerto_ros.learning.checkpoints import save_encoder, save_head
+from concerto_ros.learning.label_map import write_label_set
 from concerto_ros.pipeline import SemanticPipeline
+from concerto_ros.ptv3 import load_encoder
+from concerto_ros.ptv3.checkpoint import randomise
 from concerto_ros.settings import Settings, SettingsError
 
 
@@ -254,6 +263,39 @@ def test_parts_of_another_run_are_refused_by_name(driven, tmp_path, monkeypatch)
         label(source, tmp_path / "out")
     with pytest.raises(BagError, match="parts of a run with other every, prefix"):
         label(source, tmp_path / "out", every=1.0, prefix="/other/")
+
+
+def model_files(folder, seed):
+    """Settings that name an encoder, a head and its classes, made anew in ``folder``."""
+    encoder, head, labels = load_encoder("demo"), LinearHead.load("demo"), LabelSet.load("demo")
+    for model in (encoder, head):
+        randomise(model, seed)
+    first, *others = labels.classes
+    labels = replace(labels, classes=(replace(first, name=f"class {seed}"), *others))
+    paths = [folder / name for name in ("encoder.pth", "head.pth", "classes.yaml")]
+    save_encoder(paths[0], encoder)
+    save_head(paths[1], head)
+    write_label_set(labels, paths[2])
+    return dict(zip(("checkpoint", "head", "label_set"), map(str, paths), strict=True))
+
+
+def test_a_model_that_was_trained_anew_is_another_run(driven, tmp_path, monkeypatch):
+    source, _ = driven
+    overrides = model_files(tmp_path, seed=1)
+    finished, killed = (
+        Job(source, tmp_path / name, overrides=overrides, every=10.0)
+        for name in ("finished", "killed")
+    )
+    run_job(finished)
+    with monkeypatch.context() as patch:
+        patch.setattr(Labeller, "label", lambda *_: (_ for _ in ()).throw(Killed))
+        with pytest.raises(Killed):
+            run_job(killed)
+    model_files(tmp_path, seed=2)  # under the same names
+    outcomes = run_in_processes([finished, killed], 1)
+    outcomes = {job.out.name: str(outcome) for job, outcome in outcomes}
+    assert "exists already, and is not the outcome of this run" in outcomes["finished"]
+    assert "parts of a run with other encoder, head, classes;" in outcomes["killed"]
 
 
 def test_a_bag_that_is_there_is_left_alone(driven, tmp_path):

@@ -11,6 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import torch
 from tqdm import tqdm
 
 from concerto_ros.bags.counts import Counts
@@ -21,6 +22,7 @@ from concerto_ros.bags.work import COUNTS, MEMORY, OUTPUTS, Work, read_summary
 from concerto_ros.bags.writing import CLASSES, TYPES, write_copy, writing_outputs
 from concerto_ros.cloud.bag import Bag, BagError, open_bag
 from concerto_ros.learning.checkpoints import write_file
+from concerto_ros.learning.identity import digest, weights_digest
 from concerto_ros.pipeline import SemanticPipeline
 from concerto_ros.settings import Settings
 
@@ -135,6 +137,7 @@ def _description(
             "end_ns": bag.end_ns,
         },
         "model": pipeline.model,
+        **_identity(pipeline),
         "settings": settings,
         "clouds": [asdict(about) for about in plan.clouds],
         "cameras": [asdict(about) for about in plan.cameras],
@@ -143,6 +146,19 @@ def _description(
         "prefix": job.prefix,
     }
     return json.loads(json.dumps(description))  # as it is read back from a file
+
+
+def _identity(pipeline: SemanticPipeline) -> dict[str, str | None]:
+    """What tells models of the same name apart, e.g. one that was trained again."""
+    encoder, head = pipeline.encoder, pipeline.head
+    # `auto` is another precision on another device: rounded alike, the weights are the same.
+    return {
+        "encoder": weights_digest(
+            encoder, (encoder.config, encoder.grid_size, pipeline.convention), torch.bfloat16
+        ),
+        "head": None if head is None else weights_digest(head, head.num_classes),
+        "classes": digest([json.dumps(pipeline.labels.content)]),
+    }
 
 
 def _check_topics(job: Job, bag: Bag) -> None:
