@@ -104,12 +104,15 @@ def simulated_robot() -> tuple[SimulatedRobot, np.ndarray]:
     return robot, mesh.corners[mesh.label == label].mean(axis=1)
 
 
-def spinning(*nodes: Node) -> None:
-    """Serve every node in a thread of its own."""
+def spinning(*nodes: Node) -> list[SingleThreadedExecutor]:
+    """Serve every node in a thread of its own, until its executor is shut down."""
+    executors = []
     for node in nodes:
         executor = SingleThreadedExecutor()
         executor.add_node(node)
         threading.Thread(target=executor.spin, daemon=True).start()
+        executors.append(executor)
+    return executors
 
 
 def main() -> None:
@@ -121,7 +124,7 @@ def main() -> None:
     node, person = PerceptionNode(parameter_overrides=overrides(NODE)), Person()
     node.trigger_configure()
     node.trigger_activate()
-    spinning(robot, node, person)
+    executors = spinning(robot, node, person)
     time.sleep(seconds)
     robot._timer.cancel()
     person.look()
@@ -167,6 +170,8 @@ def main() -> None:
     ]
     rows = [np.hstack(pictures[:2]), np.hstack(pictures[2:])]
     Image.fromarray(np.vstack(rows)).save(out, quality=85)
+    for executor in executors:
+        executor.shutdown()
     node.close()
     rclpy.try_shutdown()
 

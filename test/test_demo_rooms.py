@@ -12,6 +12,7 @@ import pytest
 from concerto_ros.cloud.model_input import convention_for
 from concerto_ros.labels import UNLABELLED, LabelSet
 from concerto_ros.learning.demo_rooms import (
+    CHANCES,
     ONE_CUT,
     TEST_SEEDS,
     TRAINING_SEEDS,
@@ -100,6 +101,17 @@ def test_cuts_hold_the_voxels_asked_for_round_a_point(rooms):
         assert all(tuple(point) in whole for point in part.points)
     one = Scan("one", scan.points[:1], scan.labels[:1], scan.colors[:1], scan.normals[:1])
     assert all(len(cut(one, 100, 0.04, np.random.default_rng(s))) == 1 for s in range(12))
+
+
+def test_classes_are_cut_round_as_often_as_is_said(monkeypatch):
+    # Points ever further apart: the last one of the smallest cut is the one it was made round.
+    labels = np.repeat([UNLABELLED, CLASSES.index("wall"), CLASSES.index("door")], [1, 90, 9])
+    points = np.arange(100, dtype=np.float32)[:, None] ** 2 * np.eye(3, dtype=np.float32)[:1]
+    scan = Scan("row", points, labels.astype(np.uint8), None, np.zeros_like(points))
+    monkeypatch.setattr("concerto_ros.learning.demo_rooms.CUT_BY_CLASS", 1.0)
+    middles = [cut(scan, 1, 0.04, np.random.default_rng(seed)).labels[-1] for seed in range(400)]
+    doors = np.mean(np.array(middles) == CLASSES.index("door"))
+    assert doors == pytest.approx(CHANCES["door"] / (CHANCES["door"] + 1), abs=0.08)
 
 
 def test_batches_are_changed_for_training_alone_and_are_about_equally_large(rooms):

@@ -176,12 +176,16 @@ def test_every_scan_is_seen_once_in_an_epoch():
     assert seen[:7] != seen[7:14]
 
 
-def test_one_cycle_climbs_and_falls():
-    schedule = Schedule(learning_rate=2.0, warm_up=0.25, start=0.1, end=0.001)
+@pytest.mark.parametrize("fall", ["cosine", "linear"])
+def test_one_cycle_climbs_and_falls(fall):
+    schedule = Schedule(learning_rate=2.0, warm_up=0.25, start=0.1, end=0.001, fall=fall)
     rates = [schedule.rate(i / 100) for i in range(101)]
     assert rates[0] == pytest.approx(0.2) and rates[25] == pytest.approx(2.0)
     assert rates[100] == pytest.approx(0.002)
     assert rates[:26] == sorted(rates[:26]) and rates[25:] == sorted(rates[25:], reverse=True)
+    # A quarter of the way down: on a line or, later, on half a cosine.
+    share = {"linear": 0.75, "cosine": (1 + 0.5**0.5) / 2}[fall]
+    assert schedule.rate(0.4375) == pytest.approx(0.002 + share * 1.998)
 
 
 def test_parameters_may_learn_more_slowly():

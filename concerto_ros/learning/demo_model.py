@@ -50,7 +50,7 @@ CONFIG = PTv3Config(
 #: Cuts of four scans a step, two for each of two processes: half an hour on two cores that do
 #: nothing else.
 STEPS, BATCH_SIZE, BATCHES = 9500, 2, 2
-SCHEDULE = Schedule(learning_rate=2e-3, weight_decay=0.05)
+SCHEDULE = Schedule(learning_rate=2e-3, weight_decay=0.05, fall="linear")
 SEED = 0
 
 #: The page that says how good it is; only a source tree has it.

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,8 @@ class Schedule:
     clip: largest norm of the gradient.
     warm_up: share of the run in which the rate climbs, along half a cosine.
     start, end: the rate at the very beginning and end, as a share of the highest.
+    fall: how it falls from the highest to the end: along half a cosine, which spends much of a run
+        near either, or along a straight line.
     """
 
     learning_rate: float = 2e-3
@@ -27,11 +30,20 @@ class Schedule:
     warm_up: float = 0.05
     start: float = 0.1
     end: float = 1e-4
+    fall: Literal["cosine", "linear"] = "cosine"
 
     def rate(self, progress: float) -> float:
         """Learning rate when ``progress`` (0..1) of the run is done: one cycle (Smith, 2018)."""
         if progress < self.warm_up:
-            low, high, phase = self.start, 1.0, progress / self.warm_up
-        else:
-            low, high, phase = 1.0, self.end, (progress - self.warm_up) / (1 - self.warm_up)
-        return self.learning_rate * (low + (high - low) * (1 - math.cos(math.pi * phase)) / 2)
+            return self.learning_rate * _along_cosine(self.start, 1.0, progress / self.warm_up)
+        along = _along_cosine if self.fall == "cosine" else _along_line
+        phase = (progress - self.warm_up) / (1 - self.warm_up)
+        return self.learning_rate * along(1.0, self.end, phase)
+
+
+def _along_cosine(low: float, high: float, phase: float) -> float:
+    return low + (high - low) * (1 - math.cos(math.pi * phase)) / 2
+
+
+def _along_line(low: float, high: float, phase: float) -> float:
+    return low + (high - low) * phase
