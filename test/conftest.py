@@ -32,7 +32,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[_STDERR] = os.dup(2)  # where pytest itself writes, while it captures what tests do
+    config.stash[_STDERR] = os.dup(2)  # where pytest itself writes while it captures the rest
     if config.getoption("--nightly"):
         settings.load_profile("nightly")
 
