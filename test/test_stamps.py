@@ -61,6 +61,22 @@ def test_taken_stamps_ascend_between_restarts(stamps):
             assert stamp < newest
 
 
+def test_where_several_send_the_past_has_to_last():
+    gate = StampGate(WINDOW, lasting=1.0)
+    assert gate.admit(1000, 0.0) is False
+
+    def late(now):
+        with pytest.raises(InputError, match="older than the newest"):
+            gate.admit(1, now)
+
+    for now in (5.0, 5.3, 5.6, 5.9):
+        late(now)
+    assert gate.admit(1001, 5.95) is False  # somebody still sends the new time
+    for now in (6.0, 6.5, 6.9):
+        late(now)
+    assert gate.admit(1, 7.0) is True and gate.admit(2, 7.1) is False
+
+
 def test_after_a_reset_anything_is_taken():
     gate = StampGate(WINDOW)
     gate.admit(1000)

@@ -145,19 +145,38 @@ def test_a_tf2_buffer_is_filled_from_both_topics_with_qos_of_choice(tf2):
     assert tf2.listener.lookup("odom", "map", START).translation.tolist() == [2, 0, 0]
 
 
-def test_transforms_that_stay_in_the_past_replace_the_others(tf2):
+@pytest.fixture
+def now(monkeypatch):
+    """A clock of the listener's that is set by hand, in a list of one."""
+    value = [100.0]
+    monkeypatch.setattr(transforms, "time", SimpleNamespace(monotonic=lambda: value[0]))
+    return value
+
+
+def test_transforms_that_stay_in_the_past_replace_the_others(tf2, now):
     tf2.send("odom", "map", static=True)
     tf2.send("odom", "arm")
     tf2.send("odom", "base_link")
     before = START - 3600 * SECOND
-    for late in (START - SECOND, before, before):  # late, and twice from another time
+    for late in (START - SECOND, before, before, before):  # late, and thrice from another time
         tf2.send("odom", "base_link", late)
-    assert len(tf2.put) == 6
+    assert len(tf2.put) == 7
+    now[0] += transforms.RESTART_SECONDS
     tf2.send("odom", "base_link", before, x=3.0)
     assert {known.child_frame_id for _, known in tf2.put} == {"map", "base_link"}
     assert tf2.listener.lookup("odom", "base_link", before).translation.tolist() == [3, 0, 0]
     tf2.send("odom", "arm", before)
     assert len(tf2.put) == 3  # nothing more is forgotten for the same reason
+
+
+def test_a_second_publisher_with_stale_or_no_stamps_forgets_nothing(tf2, now):
+    tf2.send("odom", "arm")
+    for second in range(4):
+        tf2.send("odom", "base_link", START + second * SECOND)
+        for stale in (START - 3600 * SECOND, 0, 0, 0, START - 3599 * SECOND):
+            now[0] += 0.19
+            tf2.send("odom", "base_link", stale)
+    assert len(tf2.put) == 25
 
 
 def test_tf2_is_asked_without_the_slash_of_old_drivers(tf2):

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import time
 from functools import partial
 from typing import Any, Protocol
 
@@ -30,6 +31,9 @@ except ImportError:  # not among the ROS wheels
 
 CACHE_SECONDS = 10.0
 
+#: How long the transforms of a child come from the past alone before time has started again.
+RESTART_SECONDS = 1.0
+
 #: What tf2 says of a loop, in an exception that is otherwise that of an unknown frame.
 LOOP = "tree is invalid because it contains a loop"
 
@@ -52,8 +56,9 @@ def listen(node: Node) -> Transforms:
 class _Listener:
     """Subscriptions of both topics; what they bring goes to :meth:`_insert`.
 
-    A buffer refuses transforms that are older than its newest by more than the cache. Once those
-    of a bag that begins again without ``/clock`` are such, all that moves is forgotten.
+    A buffer refuses transforms that are older than its newest by more than the cache. Once for
+    ``RESTART_SECONDS`` a child has such alone, as of a bag that begins again without ``/clock``,
+    all that moves is forgotten.
     """
 
     def __init__(self, node: Node):
@@ -94,17 +99,24 @@ class _Listener:
                 self._insert(transform, static)
                 if not static and self._time_went_back(transform):
                     child = transform.child_frame_id
-                    self._log.warning(f"the stamps of {child!r} went back: transforms cleared")
+                    self._log.warning(
+                        f"the stamps of {child!r} went back: transforms cleared",
+                        throttle_duration_sec=10.0,
+                    )
                     self.clear()
                     self._insert(transform, static)
             except ValueError as error:
                 self._log.warning(f"transform ignored: {error}", throttle_duration_sec=10.0)
 
     def _time_went_back(self, transform: Any) -> bool:
-        window = int(CACHE_SECONDS * 1e9)
-        gate = self._gates.setdefault(transform.child_frame_id, StampGate(window))
+        stamp = stamp_ns(transform)
+        if stamp == 0:  # of a node that does not know the time yet
+            return False
+        child = transform.child_frame_id
+        if child not in self._gates:
+            self._gates[child] = StampGate(int(CACHE_SECONDS * 1e9), RESTART_SECONDS)
         try:
-            return gate.admit(stamp_ns(transform))
+            return self._gates[child].admit(stamp, time.monotonic())
         except InputError:  # late, but not by much, or not for long
             return False
 
