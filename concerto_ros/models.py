@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,6 +16,8 @@ from concerto_ros.labels import LabelSet
 from concerto_ros.ptv3.encoder import Encoder
 from concerto_ros.ptv3.precision import automatic_precision
 from concerto_ros.settings import SettingsError
+
+_log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -62,6 +65,13 @@ def convention_of(encoder: Encoder, preset: str, head: LinearHead | None = None)
     file that is none.
     """
     own = encoder.preset or ("indoor" if encoder.grid_size else preset)
+    if own != preset and not encoder.preset:
+        _log.warning(
+            "%s does not say what preset it was trained with; its input is that of %s, not of %s",
+            encoder.name,
+            own,
+            preset,
+        )
     if head is not None and head.preset not in (None, own):
         raise SettingsError(
             f"head: {head.name} was trained on input as the preset {head.preset} gives it, but"

@@ -121,7 +121,9 @@ class Settings:
 
     # Map
     preset: str = setting(
-        "indoor", "voxel size, ranges and input convention of the model", choices=tuple(PRESETS)
+        "indoor",
+        "voxel size, ranges, and the input convention of models whose file does not say theirs",
+        choices=tuple(PRESETS),
     )
     voxel_size: float = setting(
         0.0,

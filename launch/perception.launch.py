@@ -60,7 +60,7 @@ ARGUMENTS = (
         "preset",
         default_value="",
         choices=["", "indoor", "outdoor"],
-        description="Voxel size, ranges and input convention of the models.",
+        description="Voxel size, ranges, and the input convention of models that do not say theirs.",
     ),
     DeclareLaunchArgument(
         "checkpoint",
@@ -120,7 +120,8 @@ ARGUMENTS = (
         "use_sim_time",
         default_value="",
         choices=["", "true", "false"],
-        description="Take the time from /clock: for simulators, and for bags played with --clock.",
+        description="Take the time from /clock: for simulators, and for bags played with --clock."
+        " Empty: as the parameters say, and RViz by the system's clock.",
     ),
     DeclareLaunchArgument(
         "enclave",

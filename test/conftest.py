@@ -20,7 +20,7 @@ from concerto_ros.ros.domain import free_domain, is_used
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 #: A test that has not ended by then hangs, seconds; and one with many cases.
-HANGS_AFTER, HANGS_AFTER_NIGHTLY = 300.0, 7200.0
+HANGS_AFTER, HANGS_AFTER_NIGHTLY = 900.0, 7200.0
 
 _STDERR = pytest.StashKey[int]()
 

@@ -117,6 +117,8 @@ def _why_no_triton(device: torch.device) -> str:
                 found = ".".join(map(str, capability))
                 return f"triton wants compute capability 8.0 or newer, and the GPU has {found}"
         _launch(device)
+    except torch.cuda.OutOfMemoryError:
+        raise  # says nothing of Triton, and may be over by the next time
     except Exception as error:  # of the compiler, of the linker, of the driver
         said = f"{type(error).__name__}: {error}".splitlines()[0]
         reason = f"triton cannot launch a kernel, for which it needs a C compiler ({said})"
