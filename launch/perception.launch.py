@@ -60,7 +60,7 @@ ARGUMENTS = (
         "preset",
         default_value="",
         choices=["", "indoor", "outdoor"],
-        description="Voxel size, ranges, and the input convention of models that do not say theirs.",
+        description="Voxel size, ranges, and the input of models that do not say theirs.",
     ),
     DeclareLaunchArgument(
         "checkpoint",

@@ -78,6 +78,14 @@ def test_bags_are_not_written_over_their_sources(tmp_path, capsys, name, out):
     assert sorted(entry.name for entry in (tmp_path / "all").iterdir()) == ["one", "two"]
 
 
+def test_what_comes_of_a_bag_does_not_lie_in_it(tmp_path, capsys):
+    source = write(tmp_path / "one", drive(1))
+    before = sorted(entry.name for entry in source.iterdir())
+    assert main(["bag", str(source), str(source / "labelled")]) == 1
+    assert f"lies in the bag {source}, wanted it beside IN" in capsys.readouterr().err
+    assert sorted(entry.name for entry in source.iterdir()) == before
+
+
 def test_ray_is_asked_for_by_name_where_it_is_missing(tmp_path, capsys, monkeypatch):
     source = write(tmp_path / "in", drive(1))
     monkeypatch.setitem(sys.modules, "ray", None)

@@ -214,6 +214,15 @@ def test_kept_features_give_the_scores_of_the_encoder(tmp_path):
         assert ours.numpy() == pytest.approx(logits_of(encoder, head, wanted).numpy(), abs=1e-4)
 
 
+def nudged():
+    """A new function, each time elsewhere in memory, that changes scans alike."""
+
+    def nudge(scan, generator):
+        return replace(scan, points=scan.points + np.float32(generator.uniform(0, 0.01)))
+
+    return nudge
+
+
 def test_features_are_computed_once_and_anew_where_anything_changed(tmp_path):
     def files():
         return len(list(tmp_path.iterdir()))
@@ -229,9 +238,12 @@ def test_features_are_computed_once_and_anew_where_anything_changed(tmp_path):
     assert files() == 6
     read(small_encoder(), SCANS, ScanCollate(INDOOR, 0.2))
     assert files() == 9
+    for nudge in (nudged(), nudged()):  # the same wherever in memory the function lies
+        read(small_encoder(), SCANS, ScanCollate(INDOOR, 0.2, augment=nudge))
+    assert files() == 12
     relabelled = replace(SCANS[0], labels=(SCANS[0].labels + 1).astype(np.uint8))
     read(small_encoder(), [relabelled], PLAIN)
-    assert files() == 10
+    assert files() == 13
 
 
 def test_views_are_the_scan_itself_and_seeded_augmentations(tmp_path):

@@ -148,6 +148,7 @@ def _description(
     return json.loads(json.dumps(description))  # as it is read back from a file
 
 
+@lru_cache(maxsize=1)
 def _identity(pipeline: SemanticPipeline) -> dict[str, str | None]:
     """What tells models of the same name apart, e.g. one that was trained again."""
     encoder, head = pipeline.encoder, pipeline.head

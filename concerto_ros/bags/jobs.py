@@ -48,16 +48,18 @@ def plan_jobs(job: Job) -> list[Job]:
     """``job`` itself where its source is a bag; for a folder of bags, one for each.
 
     The outputs then lie in ``job.out`` as the bags lie in the folder; bags that are there already
-    are not labelled again. Raises BagError where there is no bag, and where the source is
-    ``job.out`` or lies in it.
+    are not labelled again. Raises BagError where there is no bag, where the source is ``job.out``
+    or lies in it, and where ``job.out`` lies in a bag.
     """
     if job.source.resolve().is_relative_to(job.out.resolve()):
         raise BagError(
             f"OUT is {job.out}, which is IN ({job.source}) or holds it; wanted a new bag or folder"
-            " beside IN or in it"
+            " beside IN"
         )
     bags = find_bags(job.source)
     if bags == [job.source]:
+        if job.out.resolve().is_relative_to(job.source.resolve()):
+            raise BagError(f"OUT ({job.out}) lies in the bag {job.source}, wanted it beside IN")
         return [job]
     return [
         replace(job, source=bag, out=job.out / bag.relative_to(job.source))

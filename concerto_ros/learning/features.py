@@ -20,7 +20,7 @@ from torch import nn
 from concerto_ros.heads.linear import LinearHead
 from concerto_ros.learning.checkpoints import read_tensors, write_file
 from concerto_ros.learning.collate import ScanCollate
-from concerto_ros.learning.identity import digest, weights_digest
+from concerto_ros.learning.identity import digest, shown, weights_digest
 from concerto_ros.learning.scan import Scan
 from concerto_ros.ptv3 import Encoder
 
@@ -95,7 +95,7 @@ class FeatureCache(Sequence):
         self.views = views if collate.augment is not None else 1
         self.seed = seed
         self.device = next(encoder.parameters()).device
-        self._base = hashlib.sha256(f"{fingerprint(encoder)} {collate}".encode())
+        self._base = hashlib.sha256(f"{fingerprint(encoder)} {shown(collate)}".encode())
         self._files: dict[int, Path] = {}
 
     def __len__(self) -> int:

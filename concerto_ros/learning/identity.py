@@ -5,7 +5,9 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,14 @@ import torch
 from torch import nn
 
 from concerto_ros.learning.scan import Scan
+
+
+def shown(value: Any) -> str:
+    """``value`` as text, without addresses, which differ from process to process.
+
+    A function shows its own.
+    """
+    return re.sub(r" at 0x[0-9a-f]+", "", str(value))
 
 
 def digest(parts: Iterable[str | np.ndarray | None]) -> str:
@@ -48,8 +58,6 @@ def about_scans(scans: Sequence[Scan]) -> dict[str, Any]:
     """
     if hasattr(scans, "about"):
         return scans.about()
-    parts = []
-    for index in range(len(scans)):
-        scan = scans[index]
-        parts += [scan.name, scan.points, scan.labels, scan.colors, scan.normals]
-    return {"scans or labels": digest(parts)}
+    every = (scans[index] for index in range(len(scans)))
+    parts = ((s.name, s.points, s.labels, s.colors, s.normals) for s in every)
+    return {"scans or labels": digest(chain.from_iterable(parts))}

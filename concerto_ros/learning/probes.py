@@ -7,7 +7,6 @@ Recipes (learning rates, which parameters learn) are those of the Sonata and Con
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,7 +27,7 @@ from concerto_ros.learning.features import (
     fingerprint,
     join_features,
 )
-from concerto_ros.learning.identity import about_scans, digest
+from concerto_ros.learning.identity import about_scans, digest, shown
 from concerto_ros.learning.lora import ALPHA, DROPOUT, RANK, add_lora, merge_lora
 from concerto_ros.learning.losses import balanced_weights
 from concerto_ros.learning.scan import Scan
@@ -107,12 +106,10 @@ def train(
     preset = preset_with(collate.convention, encoder.rotary)
     device = next(encoder.parameters()).device
     encoder = encoder.eval().requires_grad_(False)
-    # A function shows its address, which differs from process to process.
-    shown = re.sub(r" at 0x[0-9a-f]+", "", str(collate))
     about = {
         "method": method,
         "encoder": fingerprint(encoder),
-        "input": f"{shown}, {recipe.views} views" if method == "head" else shown,
+        "input": shown(collate) + (f", {recipe.views} views" if method == "head" else ""),
         "class weights": "balanced" if recipe.balance else "equal",
         **about_scans(data),
         "validation": digest([str(about_scans(validation))]),

@@ -129,7 +129,13 @@ class BagScans(ScanDataset):
 
     def about(self) -> dict[str, Any]:
         fused = [len(entry) for entry in self.entries]
-        return super().about() | {"tolerance": self.tolerance, "frames fused": fused}
+        recording = self.recording
+        return super().about() | {
+            "tolerance": self.tolerance,
+            "frames fused": fused,
+            "map frame": recording.map_frame,
+            "sensor ranges": [recording.preset.min_range, recording.preset.max_range],
+        }
 
     def _label_entries(self) -> tuple[Path, ...]:
         return (self.map_file,)
