@@ -306,13 +306,17 @@ def test_a_whole_life_twice(harness):
         {"cameras.head.color_topic": "/no topic"},
         {"qos_overrides./info.subscription.depth": "many"},
         {"qos_overrides./tf_static.subscription.depth": "many"},
+        {"qos_overrides./concerto/pca.publisher.depth": "many"},
+        {"qos_overrides./concerto/objects.publisher.depth": "many"},
     ],
 )
-def test_a_node_that_cannot_be_configured_listens_to_nothing(harness, wrong):
+def test_a_node_that_cannot_be_configured_listens_to_nothing_and_offers_nothing(harness, wrong):
     one = harness(**(ONE_CLOUD | CAMERA_TOPICS | {"cameras": ["head"]} | wrong))
 
     def topics():
-        return sorted(subscription.topic_name for subscription in one.node.subscriptions)
+        node = one.node
+        ends = (*node.subscriptions, *node.publishers)
+        return sorted(end.topic_name for end in ends), len(node._managed_entities)
 
     before = topics()
     for _ in range(2):

@@ -40,7 +40,7 @@ from concerto_ros.ros.statistics import Statistics
 from concerto_ros.ros.status import Model, status_message
 from concerto_ros.ros.teach_services import TeachServices
 from concerto_ros.ros.transforms import Transforms, listen
-from concerto_ros.ros.transitions import answer_every_transition
+from concerto_ros.ros.transitions import all_or_nothing, answer_every_transition
 from concerto_ros.ros.transport import use_transport_profile
 from concerto_ros.stopwatch import Stopwatch
 
@@ -110,16 +110,15 @@ class PerceptionNode(LifecycleNode):
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         try:
-            self._configure()
-        except (ValueError, OSError) as error:
-            self.get_logger().error(f"cannot configure: {error}")
-            self._discard()
-            self._state = f"{FAILED}{error}"
-            return FAILURE
+            with all_or_nothing(self):
+                self._configure()
         except Exception as error:
-            self.get_logger().error(f"cannot configure:\n{traceback.format_exc()}")
+            expected = isinstance(error, (ValueError, OSError))
+            why = str(error) if expected else f"{type(error).__name__}: {error}"
+            text = f" {why}" if expected else f"\n{traceback.format_exc()}"
+            self.get_logger().error(f"cannot configure:{text}")
             self._discard()
-            self._state = f"{FAILED}{type(error).__name__}: {error}"
+            self._state = f"{FAILED}{why}"
             return FAILURE
         self._configured = True
         self._state = "inactive"

@@ -59,10 +59,6 @@ class Source(ABC):
         self._wake: Callable[[], None] | None = None
         self._drop: Drop | None = None
 
-    @abstractmethod
-    def subscribe(self) -> None:
-        """Listen to the topics; :meth:`unsubscribe` also ends what was begun where this fails."""
-
     def unsubscribe(self) -> None:
         """Listen no more."""
         for subscription in self._subscriptions:
@@ -136,8 +132,9 @@ class Source(ABC):
 class CloudSource(Source):
     """A PointCloud2 topic."""
 
-    def subscribe(self) -> None:
-        self._listen(PointCloud2, self.about.topic, self._put)
+    def __init__(self, node: Node, about: CloudInput, window_seconds: float):
+        super().__init__(node, about, window_seconds)
+        self._listen(PointCloud2, about.topic, self._put)
 
     def decode(self, pending: Pending, settings: Settings, transforms: Transforms) -> Frame:
         return decode_cloud(pending.message, self.about, settings, pending.watch)
@@ -160,15 +157,12 @@ class CameraSource(Source):
         self._pairer_lock = threading.Lock()
         self._depth_info: CameraInfo | None = None
         self._rectified = is_rectified(about.depth_topic)
-
-    def subscribe(self) -> None:
-        depth, color = self.about.depth_topic, self.about.color_topic
-        self._listen(_image_type(depth), depth, self._on("depth"))
-        self._listen(CameraInfo, self.about.info_topic, self._on("info"))
-        if color:
-            self._listen(_image_type(color), color, self._on("color"))
-        if self.about.depth_info_topic:
-            self._listen(CameraInfo, self.about.depth_info_topic, self._on_depth_info)
+        self._listen(_image_type(about.depth_topic), about.depth_topic, self._on("depth"))
+        self._listen(CameraInfo, about.info_topic, self._on("info"))
+        if about.color_topic:
+            self._listen(_image_type(about.color_topic), about.color_topic, self._on("color"))
+        if about.depth_info_topic:
+            self._listen(CameraInfo, about.depth_info_topic, self._on_depth_info)
 
     def clear(self) -> None:
         super().clear()
@@ -218,20 +212,12 @@ class CameraSource(Source):
 def open_sources(
     node: Node, clouds: Sequence[CloudInput], cameras: Sequence[CameraInput], settings: Settings
 ) -> list[Source]:
-    """Subscribe ``node`` to every input, or to none where one of them cannot be."""
+    """Subscribe ``node`` to every input."""
     window = settings.window_seconds
-    sources = [
+    return [
         *(CloudSource(node, about, window) for about in clouds),
         *(CameraSource(node, about, settings.sync_tolerance, window) for about in cameras),
     ]
-    try:
-        for source in sources:
-            source.subscribe()
-    except Exception:
-        for source in sources:
-            source.unsubscribe()
-        raise
-    return sources
 
 
 def _image_type(topic: str) -> type:

@@ -69,20 +69,15 @@ class _Listener:
         self._gates: dict[str, StampGate] = {}
         reliable = {"history": HistoryPolicy.KEEP_LAST, "reliability": ReliabilityPolicy.RELIABLE}
         latched = {"durability": DurabilityPolicy.TRANSIENT_LOCAL}
-        self._subscriptions: list[Any] = []
-        try:
-            for topic, more in (("/tf", {}), ("/tf_static", latched)):
-                self._subscriptions.append(
-                    node.create_subscription(
-                        TFMessage,
-                        topic,
-                        partial(self._on_message, static=bool(more)),
-                        **overridable(QoSProfile(depth=100, **reliable, **more)),
-                    )
-                )
-        except Exception:
-            self.close()
-            raise
+        self._subscriptions = [
+            node.create_subscription(
+                TFMessage,
+                topic,
+                partial(self._on_message, static=bool(more)),
+                **overridable(QoSProfile(depth=100, **reliable, **more)),
+            )
+            for topic, more in (("/tf", {}), ("/tf_static", latched))
+        ]
 
     def close(self) -> None:
         for subscription in self._subscriptions:

@@ -1,8 +1,11 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""An answer to every request for a transition."""
+"""Transitions that are answered, and that leave nothing behind where they fail."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from rclpy.lifecycle import LifecycleNode
 
@@ -26,3 +29,20 @@ def answer_every_transition(node: LifecycleNode) -> None:
             return response
 
     node._service_change_state.callback = answer
+
+
+@contextmanager
+def all_or_nothing(node: LifecycleNode) -> Iterator[None]:
+    """Where something is raised inside, take away the publishers and subscriptions made inside.
+
+    Also those of an object that was made halfway, of which nobody knows.
+    """
+    before = {*node.publishers, *node.subscriptions}
+    try:
+        yield
+    except BaseException:
+        for publisher in set(node.publishers) - before:
+            node.destroy_lifecycle_publisher(publisher)
+        for subscription in set(node.subscriptions) - before:
+            node.destroy_subscription(subscription)
+        raise
