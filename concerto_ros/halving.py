@@ -9,23 +9,15 @@ from collections.abc import Callable
 
 import torch
 
+from concerto_ros.ptv3.out_of_memory import is_out_of_memory
+
 #: A cloud of this many rows is not divided any more.
 LEAST_ROWS = 1024
 
 #: What a computation gives for its cloud: tensors with one row for each of the cloud's.
 Values = dict[str, torch.Tensor]
 
-#: How PyTorch's allocator of the CPU, and the libraries of CUDA, say that memory is not enough.
-SIGNS = ("DefaultCPUAllocator", "out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
-
 _log = logging.getLogger(__name__)
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether ``error`` says that memory is not enough, of the device or of the machine."""
-    if isinstance(error, (torch.cuda.OutOfMemoryError, MemoryError)):
-        return True
-    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in SIGNS)
 
 
 class Halving:

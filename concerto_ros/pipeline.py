@@ -27,7 +27,7 @@ from concerto_ros.cloud.model_input import (
 from concerto_ros.cloud.single_frame import single_frame
 from concerto_ros.cloud.snapshot import Snapshot
 from concerto_ros.cloud.voxel_map import Insertion, VoxelMap
-from concerto_ros.halving import Halving, Values, is_out_of_memory
+from concerto_ros.halving import Halving, Values
 from concerto_ros.heads.linear import LinearHead
 from concerto_ros.heads.pca import CoarseFeatures, PcaColors
 from concerto_ros.heads.similarity import Answers, Question
@@ -47,6 +47,7 @@ from concerto_ros.ptv3.backends import BackendError, choose_backend
 from concerto_ros.ptv3.checkpoint import DEMO
 from concerto_ros.ptv3.encoder import Pyramid
 from concerto_ros.ptv3.graphs import GraphedFeatures
+from concerto_ros.ptv3.out_of_memory import is_out_of_memory
 from concerto_ros.ptv3.precision import automatic_precision
 from concerto_ros.settings import Settings, SettingsError
 from concerto_ros.stopwatch import Stopwatch

@@ -18,6 +18,7 @@ import torch
 
 from concerto_ros.ptv3 import neighbour_table, serialization
 from concerto_ros.ptv3.neighbours import find_neighbours
+from concerto_ros.ptv3.out_of_memory import is_out_of_memory
 
 #: Names a person may choose; ``auto`` is ``triton`` on CUDA where it runs, else ``torch``.
 BACKENDS = ("auto", "torch", "triton", "spconv")
@@ -117,9 +118,9 @@ def _why_no_triton(device: torch.device) -> str:
                 found = ".".join(map(str, capability))
                 return f"triton wants compute capability 8.0 or newer, and the GPU has {found}"
         _launch(device)
-    except torch.cuda.OutOfMemoryError:
-        raise  # says nothing of Triton, and may be over by the next time
     except Exception as error:  # of the compiler, of the linker, of the driver
+        if is_out_of_memory(error):
+            raise  # says nothing of Triton, and may be over by the next time
         said = f"{type(error).__name__}: {error}".splitlines()[0]
         reason = f"triton cannot launch a kernel, for which it needs a C compiler ({said})"
         _log.warning("%s on %s", reason, device)

@@ -17,6 +17,7 @@ import torch
 from concerto_ros.ptv3.encoder import Encoder, Pyramid, PyramidLevel
 from concerto_ros.ptv3.hierarchy import Hierarchy, Level
 from concerto_ros.ptv3.neighbour_table import NeighbourTable
+from concerto_ros.ptv3.out_of_memory import is_out_of_memory
 from concerto_ros.ptv3.padding import PaddedShape, pad_hierarchy, pad_rows
 
 #: Graphs that are kept; before one more is captured, all of them are given up.
@@ -85,7 +86,7 @@ class GraphedFeatures:
             self._graphs[shape] = _Graph(self._encoder, feat, hierarchy, self._recorder)
             return
         except RuntimeError as error:
-            if not _is_out_of_memory(error):
+            if not _began_with_memory(error):
                 self._works = False
                 _log.warning("CUDA graphs are not used: capturing one failed (%s)", error)
             elif not self._graphs:
@@ -171,9 +172,9 @@ def can_be_padded(hierarchy: Hierarchy) -> bool:
     return table and len(finest.offset) == 1 and len(finest) <= MOST_VOXELS
 
 
-def _is_out_of_memory(error: BaseException | None) -> bool:
+def _began_with_memory(error: BaseException | None) -> bool:
     """Whether memory ran out; ending the capture may then have raised an error of its own."""
-    while error is not None and not isinstance(error, torch.cuda.OutOfMemoryError):
+    while error is not None and not is_out_of_memory(error):
         error = error.__context__
     return error is not None
 
