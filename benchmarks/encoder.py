@@ -16,13 +16,13 @@ import torch
 from benchmarks.measure import peak_memory, product_rate, runs, seconds
 from benchmarks.scenes import dense_scene, model_input, scanned_scene, sparse_scene
 from concerto_ros.ptv3.attention import PatchAttention
-from concerto_ros.ptv3.backends import PAIRS, BackendError, choose_backend
 from concerto_ros.ptv3.blocks import GridPooling, Mlp
 from concerto_ros.ptv3.checkpoint import untrained_encoder
 from concerto_ros.ptv3.config import PTv3Config
 from concerto_ros.ptv3.encoder import Encoder
 from concerto_ros.ptv3.hierarchy import build_hierarchy
-from concerto_ros.ptv3.sparse_conv import SubmanifoldConv
+from concerto_ros.ptv3.kernels.backends import PAIRS, BackendError, choose_backend
+from concerto_ros.ptv3.kernels.sparse_conv import SubmanifoldConv
 
 _BASE = PTv3Config(
     in_channels=9, order=("z", "z-trans", "hilbert", "hilbert-trans"), enc_mode=True

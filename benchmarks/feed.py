@@ -20,7 +20,7 @@ from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2, PointField
 
 from benchmarks.intake import Sensors
-from concerto_ros.ros.transport import use_transport_profile
+from concerto_ros.ros.middleware.fastdds_profile import use_transport_profile
 
 FRAME = "odom"
 RATES = {"cloud": 10.0, "rgbd": 30.0}

@@ -15,11 +15,11 @@ from collections.abc import Iterator
 import numpy as np
 import open3d as o3d
 
-from concerto_ros.cloud.camera import Camera
-from concerto_ros.cloud.frame import Frame
-from concerto_ros.cloud.free_space import DepthView, ScanView
-from concerto_ros.cloud.grid_sampling import pack, unpack
-from concerto_ros.cloud.voxel_map import VoxelMap
+from concerto_ros.mapping.voxel_grid import pack, unpack
+from concerto_ros.mapping.voxel_map import VoxelMap
+from concerto_ros.sensors.camera_model import Camera
+from concerto_ros.sensors.frame import Frame
+from concerto_ros.sensors.free_space import DepthView, ScanView
 from concerto_ros.sim import CLASSES, RgbdCamera, Room, camera_pose, trajectory
 
 RATE, SECONDS, STAYS = 5.0, 8.0, 2.0

@@ -13,10 +13,10 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from concerto_ros.cloud.depth import depth_frame
-from concerto_ros.cloud.frame import Frame
-from concerto_ros.cloud.point_cloud2 import decode_point_cloud
-from concerto_ros.cloud.voxel_map import VoxelMap
+from concerto_ros.mapping.voxel_map import VoxelMap
+from concerto_ros.sensors.depth_frame import depth_frame
+from concerto_ros.sensors.frame import Frame
+from concerto_ros.sensors.point_cloud2 import decode_point_cloud
 from concerto_ros.sim import RgbdCamera, Room, camera_pose, trajectory
 from concerto_ros.stopwatch import Stopwatch
 

@@ -14,12 +14,12 @@ from collections.abc import Iterator
 import numpy as np
 
 from concerto_ros import SemanticPipeline
-from concerto_ros.cloud.frame import Frame
-from concerto_ros.cloud.grid_sampling import find_keys, pack
-from concerto_ros.cloud.normals import organised_normals
-from concerto_ros.learning.metrics import Confusion
-from concerto_ros.ros.demo_score import TruthMap
-from concerto_ros.settings import Settings
+from concerto_ros.labels.confusion import Confusion
+from concerto_ros.mapping.voxel_grid import find_keys, pack
+from concerto_ros.ros.demo.score import TruthMap
+from concerto_ros.sensors.frame import Frame
+from concerto_ros.sensors.normals import organised_normals
+from concerto_ros.settings.settings import Settings
 from concerto_ros.sim import CLASSES, RgbdCamera, Room, camera_pose, trajectory
 
 #: Predictions a second, as many as frames.

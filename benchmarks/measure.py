@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from concerto_ros.memory import release_unused_memory
+from concerto_ros.ros.monitoring.memory_use import release_unused_memory
 
 #: Runs of one piece of work: at least, at most, and the seconds after which no more are begun.
 LEAST_RUNS, MOST_RUNS, ENOUGH_SECONDS = 3, 30, 6.0

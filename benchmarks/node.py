@@ -19,10 +19,10 @@ import numpy as np
 
 from benchmarks.intake import Sensors
 from benchmarks.measure import percentiles
-from concerto_ros.cloud.frame import Frame
-from concerto_ros.labels import LabelSet
+from concerto_ros.labels.label_set import LabelSet
 from concerto_ros.pipeline import Prediction, SemanticPipeline
-from concerto_ros.settings import Settings
+from concerto_ros.sensors.frame import Frame
+from concerto_ros.settings.settings import Settings
 
 RUNS = 10
 
@@ -49,7 +49,7 @@ def publishing() -> list[float]:
     import rclpy
     from sensor_msgs.msg import PointCloud2
 
-    from concerto_ros.ros.outputs import header, labels_message
+    from concerto_ros.ros.outputs.messages import header, labels_message
 
     random = np.random.default_rng(0)
     labels = LabelSet.load("scannet20")
@@ -181,7 +181,7 @@ def node_command(*arguments: str) -> list[str]:
 @contextlib.contextmanager
 def graph() -> Iterator[None]:
     """``rclpy`` in a domain of this machine alone."""
-    from concerto_ros.ros.transport import ros_session
+    from concerto_ros.ros.middleware.fastdds_profile import ros_session
 
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))

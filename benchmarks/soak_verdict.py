@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.measure import percentiles
-from concerto_ros.cloud.frame import REASONS
+from concerto_ros.sensors.input_error import REASONS
 
 #: The share of the run in which the map fills and memory settles.
 WARM = 0.25

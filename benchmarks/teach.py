@@ -19,15 +19,16 @@ import numpy as np
 import torch
 
 from concerto_ros import SemanticPipeline
-from concerto_ros.cloud.frame import Frame
-from concerto_ros.cloud.grid_sampling import find_keys, pack, voxel_keys
 from concerto_ros.heads.similarity import Question
-from concerto_ros.learning.metrics import Confusion
-from concerto_ros.ros.clicks import MOST_ROWS
-from concerto_ros.settings import Settings
+from concerto_ros.heads.taught_classes import TaughtClasses
+from concerto_ros.heads.taught_regions import Ball, Sample, examples_of, sample_rows
+from concerto_ros.labels.confusion import Confusion
+from concerto_ros.mapping.voxel_grid import find_keys, pack, voxel_keys
+from concerto_ros.ros.services.clicks import MOST_ROWS
+from concerto_ros.sensors.frame import Frame
+from concerto_ros.settings.settings import Settings
 from concerto_ros.sim import CLASSES, RgbdCamera, Room, camera_pose, drive
-from concerto_ros.sim import clutter as things
-from concerto_ros.teaching import Ball, Sample, TaughtClasses, examples_of, sample_rows
+from concerto_ros.sim import small_objects as things
 
 KINDS = ("plant", "floor_lamp", "carton", "waste_bin", "backpack", "ball")
 OTHER, NEW = CLASSES.index("other"), len(CLASSES)

@@ -25,13 +25,13 @@ from rclpy.qos import QoSProfile
 from sensor_msgs.msg import PointCloud2
 
 from benchmarks.teach import KINDS, NEW, tagged
-from concerto_ros.cloud.point_cloud2 import decode_point_cloud, point_cloud_fields
-from concerto_ros.cloud.render import render_cloud
+from concerto_ros.ros.middleware.fastdds_profile import use_transport_profile
 from concerto_ros.ros.node import PerceptionNode
-from concerto_ros.ros.robot import SimulatedRobot
-from concerto_ros.ros.transport import use_transport_profile
-from concerto_ros.sim import clutter as things
+from concerto_ros.ros.tools.simulated_robot import SimulatedRobot
+from concerto_ros.sensors.point_cloud2 import decode_point_cloud, point_cloud_fields
+from concerto_ros.sim import small_objects as things
 from concerto_ros.srv import Teach
+from concerto_ros.viz.cloud_picture import render_cloud
 
 ROOM, KIND, CLICKS = 0, "plant", 5
 DEADLINE = 600.0

@@ -16,42 +16,38 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from concerto_ros.cloud.frame import Frame
-from concerto_ros.cloud.grid_sampling import pack
-from concerto_ros.cloud.label_fusion import LabelFusion
-from concerto_ros.cloud.model_input import (
-    HeldOrigin,
-    ModelInput,
-    build_model_input,
-)
-from concerto_ros.cloud.single_frame import single_frame
-from concerto_ros.cloud.snapshot import Snapshot
-from concerto_ros.cloud.voxel_map import Insertion, VoxelMap
-from concerto_ros.halving import Halving, Values
 from concerto_ros.heads.linear import LinearHead
 from concerto_ros.heads.pca import CoarseFeatures, PcaColors
 from concerto_ros.heads.similarity import Answers, Question
-from concerto_ros.labeller import Labeller, labelling, unlabelled
-from concerto_ros.labels import LabelSet
-from concerto_ros.map_file import StoredMap
-from concerto_ros.models import (
+from concerto_ros.heads.taught_classes import TaughtClasses
+from concerto_ros.labels.label_set import LabelSet
+from concerto_ros.labels.prediction import Prediction
+from concerto_ros.mapping.map_file import StoredMap
+from concerto_ros.mapping.map_snapshot import Snapshot
+from concerto_ros.mapping.voxel_grid import pack
+from concerto_ros.mapping.voxel_map import Insertion, VoxelMap
+from concerto_ros.ptv3 import Encoder, load_encoder
+from concerto_ros.ptv3.checkpoint import DEMO
+from concerto_ros.ptv3.cuda_graphs.graphs import GraphedFeatures
+from concerto_ros.ptv3.encoder import Pyramid
+from concerto_ros.ptv3.kernels.backends import BackendError, choose_backend
+from concerto_ros.ptv3.kernels.out_of_memory import is_out_of_memory
+from concerto_ros.ptv3.precision import automatic_precision
+from concerto_ros.segmentation.label_fusion import LabelFusion
+from concerto_ros.segmentation.labeller import Labeller, labelling, unlabelled
+from concerto_ros.segmentation.model_input import HeldOrigin, ModelInput, build_model_input
+from concerto_ros.segmentation.model_options import (
     convention_of,
     device_named,
     dtype_named,
     label_set_for,
     naming,
 )
-from concerto_ros.prediction import Prediction
-from concerto_ros.ptv3 import Encoder, load_encoder
-from concerto_ros.ptv3.backends import BackendError, choose_backend
-from concerto_ros.ptv3.checkpoint import DEMO
-from concerto_ros.ptv3.encoder import Pyramid
-from concerto_ros.ptv3.graphs import GraphedFeatures
-from concerto_ros.ptv3.out_of_memory import is_out_of_memory
-from concerto_ros.ptv3.precision import automatic_precision
-from concerto_ros.settings import Settings, SettingsError
+from concerto_ros.segmentation.out_of_memory_split import Halving, Values
+from concerto_ros.sensors.array_frame import single_frame
+from concerto_ros.sensors.frame import Frame
+from concerto_ros.settings.settings import Settings, SettingsError
 from concerto_ros.stopwatch import Stopwatch
-from concerto_ros.teaching import TaughtClasses
 
 #: What :meth:`SemanticPipeline.infer` can be asked for, beside a question about features.
 OUTPUTS = ("labels", "pca")

@@ -15,7 +15,7 @@ from fault_records import fault, nightly  # noqa: F401  fixtures
 from hypothesis import settings
 
 import concerto_ros  # noqa: F401  before PyTorch: it sets how threads wait
-from concerto_ros.ros.domain import free_domain, is_used
+from concerto_ros.ros.middleware.domain_id import free_domain, is_used
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

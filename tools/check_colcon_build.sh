@@ -43,7 +43,7 @@ from pathlib import Path
 
 import concerto_ros
 import concerto_ros.msg
-from concerto_ros.cloud.frame import Frame
+from concerto_ros.sensors.frame import Frame
 
 installed = Path(sys.argv[1])
 for module in (concerto_ros, concerto_ros.msg, sys.modules[Frame.__module__]):

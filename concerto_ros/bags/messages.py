@@ -17,15 +17,15 @@ from rosbags.interfaces import (
 )
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
-from concerto_ros.cloud.labelled_cloud import (
+from concerto_ros.files.shared_files import share_path
+from concerto_ros.labels.label_set import LabelSet
+from concerto_ros.labels.packed_cloud import (
     PackedCloud,
     fill_classes,
     pack_colors,
     pack_prediction,
 )
-from concerto_ros.labels import LabelSet
-from concerto_ros.prediction import Prediction
-from concerto_ros.resources import share_path
+from concerto_ros.labels.prediction import Prediction
 
 #: The messages of this package that are recorded, which no ROS distribution brings.
 OWN_MESSAGES = ("SemanticClass", "SemanticClasses", "PerceptionStatus")

@@ -23,7 +23,7 @@ HELP = "add labels and feature colours to a bag"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The bags, what to perceive and where to compute."""
-    from concerto_ros.settings import DEFAULTS, about
+    from concerto_ros.settings.settings import DEFAULTS, about
 
     parser.add_argument("source", type=Path, metavar="IN", help="bag, or folder of bags")
     parser.add_argument("out", type=Path, metavar="OUT", help="the new bag, or folder of bags")
@@ -71,8 +71,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Label every bag; 1 where one of them could not be."""
-    from concerto_ros.bags.job import Job
-    from concerto_ros.bags.jobs import (
+    from concerto_ros.offline.job import Job
+    from concerto_ros.offline.many_jobs import (
         default_processes,
         plan_jobs,
         run_here,

@@ -32,6 +32,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run all three processes and write the results."""
-    from concerto_ros.ros.demo import Demo
+    from concerto_ros.ros.demo.run import Demo
 
     return Demo(arguments).run()

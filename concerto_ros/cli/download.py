@@ -14,7 +14,7 @@ HELP = "fetch official checkpoints, heads and text encoders"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The names to fetch."""
-    from concerto_ros.objects.text_encoder import DOWNLOADS
+    from concerto_ros.objects.words.text_encoder import DOWNLOADS
     from concerto_ros.ptv3.checkpoint import OFFICIAL_ENCODERS, OFFICIAL_HEADS
 
     names = [*OFFICIAL_ENCODERS, *OFFICIAL_HEADS, *DOWNLOADS]
@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Fetch each and print where it lies."""
-    from concerto_ros.objects.text_encoder import DOWNLOADS, fetch_text_encoder
+    from concerto_ros.objects.words.text_encoder import DOWNLOADS, fetch_text_encoder
     from concerto_ros.ptv3.checkpoint import OFFICIAL_ENCODERS, OFFICIAL_HEADS, find_file
 
     for name in arguments.names:

@@ -11,14 +11,15 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from concerto_ros.cli.scan_arguments import ScansOfCommand, load_encoder_for
+
 HELP = "measure a model on labelled scans"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The scans and the model."""
-    from concerto_ros.cli.train import add_input_arguments
-    from concerto_ros.learning.datasets import SPLITS
-    from concerto_ros.learning.datasets.options import add_data_arguments
+    from concerto_ros.cli.scan_arguments import add_data_arguments, add_input_arguments
+    from concerto_ros.learning.data.formats import SPLITS
 
     parser.add_argument("data", type=Path, help="labelled scans: a folder, or a bag")
     parser.add_argument("--checkpoint", default="demo", help="encoder (default demo)")
@@ -40,10 +41,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Label every scan and count."""
     from concerto_ros.heads import LinearHead
-    from concerto_ros.learning.evaluation import evaluate
-    from concerto_ros.learning.report import class_table, summary, write_report
-    from concerto_ros.learning.segmenter import Segmenter
-    from concerto_ros.models import convention_of
+    from concerto_ros.learning.evaluation.evaluate import evaluate
+    from concerto_ros.learning.evaluation.report import class_table, summary, write_report
+    from concerto_ros.learning.methods.segmenter import Segmenter
+    from concerto_ros.segmentation.model_options import convention_of
 
     encoder, voxel_size = load_encoder_for(arguments)
     if not arguments.head and arguments.checkpoint != "demo":
@@ -80,47 +81,3 @@ def run(arguments: argparse.Namespace) -> int:
     print(summary(score))
     print("wrote " + ", ".join(str(path) for path in written))
     return 0
-
-
-def load_encoder_for(arguments: argparse.Namespace):
-    """The encoder and the voxel size in metres."""
-    from concerto_ros.cloud.model_input import PRESETS
-    from concerto_ros.models import device_named
-    from concerto_ros.ptv3 import load_encoder
-
-    encoder = load_encoder(arguments.checkpoint, device=device_named(arguments.device))
-    preset = PRESETS[arguments.preset].voxel_size
-    voxel_size = arguments.voxel_size or encoder.grid_size or preset
-    if not 0 < voxel_size < 10:
-        raise ValueError(f"--voxel-size: got {voxel_size}, wanted metres above 0")
-    return encoder, voxel_size
-
-
-class ScansOfCommand:
-    """Opens the data set that a command's options name."""
-
-    def __init__(self, arguments: argparse.Namespace, voxel_size: float):
-        from concerto_ros.learning.datasets.options import data_options
-
-        self.arguments, self.voxel_size = arguments, voxel_size
-        self._options = data_options(arguments)
-
-    def open(self, split: str, path: Path | None = None):
-        """The scans of a split, or all of the folder ``path``; kept in memory while they fit.
-
-        Labels mean in ``path`` what they mean in the data set opened before.
-        """
-        from concerto_ros.learning.collate import FittedNormals
-        from concerto_ros.learning.datasets import Cached, open_dataset
-
-        data = open_dataset(
-            path or self.arguments.data,
-            split="all" if path else split,
-            seed=self.arguments.seed,
-            preset=self.arguments.preset,
-            **self._options,
-        )
-        self._options["label_map"] = data.label_map
-        if self.arguments.no_fitted_normals:
-            return Cached(data)
-        return Cached(FittedNormals(data, self.voxel_size))

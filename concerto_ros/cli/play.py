@@ -41,8 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Play to the end, or for ever with --loop."""
-    from concerto_ros.ros.player import Player
-    from concerto_ros.ros.transport import ros_session
+    from concerto_ros.ros.middleware.fastdds_profile import ros_session
+    from concerto_ros.ros.tools.bag_player import Player
 
     with ros_session():
         player = Player(arguments.bag, rate=arguments.rate, clock=arguments.clock)

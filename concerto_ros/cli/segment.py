@@ -31,7 +31,7 @@ SETTINGS = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The cloud, the model and where to write."""
-    from concerto_ros.settings import DEFAULTS, about
+    from concerto_ros.settings.settings import DEFAULTS, about
 
     parser.add_argument("file", type=Path, help="cloud in metres")
     parser.add_argument(
@@ -64,10 +64,10 @@ def run(arguments: argparse.Namespace) -> int:
     """Label and write."""
     from PIL import Image
 
-    from concerto_ros.cloud.files import read_cloud_file, write_labelled_ply
-    from concerto_ros.cloud.render import render_cloud, sensor_view
     from concerto_ros.pipeline import SemanticPipeline
-    from concerto_ros.settings import Settings
+    from concerto_ros.sensors.cloud_files import read_cloud_file, write_labelled_ply
+    from concerto_ros.settings.settings import Settings
+    from concerto_ros.viz.cloud_picture import render_cloud, sensor_view
 
     file = read_cloud_file(arguments.file)
     turn = upright(arguments.up)

@@ -21,6 +21,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Publish until interrupted or the duration is over."""
-    from concerto_ros.ros.robot import main
+    from concerto_ros.ros.tools.simulated_robot import main
 
     return main(arguments.rest)

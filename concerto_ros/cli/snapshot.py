@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Wait for one message of each topic and write it."""
-    from concerto_ros.ros.snapshot import snapshot
+    from concerto_ros.ros.tools.topic_picture import snapshot
 
     for path in snapshot(arguments.topics, arguments.out, arguments.timeout):
         print(path)

@@ -17,6 +17,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from concerto_ros.cli.scan_arguments import add_input_arguments
+
 HELP = "teach heads, decoders or encoders your own classes"
 
 METHODS = {
@@ -63,7 +65,7 @@ def _add_demo_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_model_arguments(parser: argparse.ArgumentParser) -> None:
-    from concerto_ros.learning.datasets.options import add_data_arguments
+    from concerto_ros.cli.scan_arguments import add_data_arguments
 
     parser.add_argument("data", type=Path, help="labelled scans: a folder, or a bag")
     parser.add_argument(
@@ -77,24 +79,8 @@ def _add_model_arguments(parser: argparse.ArgumentParser) -> None:
     add_input_arguments(parser)
 
 
-def add_input_arguments(parser: argparse.ArgumentParser) -> None:
-    """How scans become what the encoder takes; also those of ``evaluate``."""
-    from concerto_ros.cloud.model_input import PRESETS
-
-    parser.add_argument("--preset", choices=list(PRESETS), default="indoor", help="default indoor")
-    parser.add_argument(
-        "--voxel-size", type=float, help="metres (default: the encoder's own, else the preset's)"
-    )
-    parser.add_argument(
-        "--no-fitted-normals",
-        action="store_true",
-        help="leave scans without normals as they are (the node: estimate_normals false)",
-    )
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default auto)")
-
-
 def _add_training_arguments(parser: argparse.ArgumentParser, method: str) -> None:
-    from concerto_ros.learning.probes import DROP_PATH, METHODS, Recipe
+    from concerto_ros.learning.methods.train import DROP_PATH, METHODS, Recipe
 
     run = parser.add_argument_group("training")
 
@@ -144,16 +130,17 @@ def run(arguments: argparse.Namespace) -> int:
     """Train, evaluate and write."""
     if arguments.method == "demo":
         return _train_demo(arguments)
-    from concerto_ros.cli.evaluate import ScansOfCommand, load_encoder_for
-    from concerto_ros.cloud.model_input import preset_with
-    from concerto_ros.learning.checkpoints import save_encoder, save_head
-    from concerto_ros.learning.collate import ScanCollate
-    from concerto_ros.learning.evaluation import evaluate
-    from concerto_ros.learning.label_map import write_label_set
-    from concerto_ros.learning.probes import METHODS, train
-    from concerto_ros.learning.report import class_table, summary, write_report
-    from concerto_ros.learning.segmenter import Segmenter
-    from concerto_ros.models import convention_of
+    from concerto_ros.cli.scan_arguments import ScansOfCommand, load_encoder_for
+    from concerto_ros.heads.linear import save_head
+    from concerto_ros.learning.data.collate import ScanCollate
+    from concerto_ros.learning.data.label_map import write_label_set
+    from concerto_ros.learning.evaluation.evaluate import evaluate
+    from concerto_ros.learning.evaluation.report import class_table, summary, write_report
+    from concerto_ros.learning.methods.segmenter import Segmenter
+    from concerto_ros.learning.methods.train import METHODS, train
+    from concerto_ros.ptv3.checkpoint import save_encoder
+    from concerto_ros.segmentation.convention import preset_with
+    from concerto_ros.segmentation.model_options import convention_of
 
     encoder, voxel_size = load_encoder_for(arguments)
     convention = convention_of(encoder, arguments.preset)
@@ -222,9 +209,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _train_demo(arguments: argparse.Namespace) -> int:
-    from concerto_ros.learning.demo_model import DOCUMENT, train
-    from concerto_ros.learning.demo_report import write_report
-    from concerto_ros.models import device_named
+    from concerto_ros.learning.demo_model.report import write_report
+    from concerto_ros.learning.demo_model.training import DOCUMENT, train
+    from concerto_ros.segmentation.model_options import device_named
 
     if arguments.report:
         print(write_report(arguments.out, DOCUMENT))
@@ -241,7 +228,7 @@ def _train_demo(arguments: argparse.Namespace) -> int:
 
 
 def _recipe(arguments: argparse.Namespace):
-    from concerto_ros.learning.probes import Recipe
+    from concerto_ros.learning.methods.train import Recipe
 
     names = ("steps", "batch_size", "learning_rate", "weight_decay", "seed", "validate_every")
     names += ("patience", "minutes", "balance", "views", "rank", "alpha", "dropout", "drop_path")
@@ -255,7 +242,7 @@ def _recipe(arguments: argparse.Namespace):
 
 
 def _augmentation(arguments: argparse.Namespace, voxel_size: float):
-    from concerto_ros.learning import augment
+    from concerto_ros.learning.data import augment
 
     chosen = arguments.augment or arguments.preset
     return None if chosen == "none" else getattr(augment, chosen)(voxel_size)

@@ -6,11 +6,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from torch import nn
 
-from concerto_ros.labels import LabelSet
+from concerto_ros.files.torch_file import _cpu, write_file
+from concerto_ros.labels.label_set import LabelSet
 from concerto_ros.ptv3.checkpoint import (
     DEMO,
     OFFICIAL_HEADS,
@@ -156,3 +158,18 @@ def _shape(config: dict, path: os.PathLike) -> tuple[int, int]:
             f"{path} has config {config}, wanted the whole numbers {' and '.join(fields)}"
         )
     return shape
+
+
+def save_head(path: Path, head: LinearHead) -> None:
+    """Write a linear head as the official files are; ``LinearHead.load`` reads it back.
+
+    Its classes and its preset, where it knows them, are in the file beside what an official one
+    has.
+    """
+    config = {"backbone_out_channels": head.in_channels, "num_classes": head.num_classes}
+    content = {"config": config, "state_dict": _cpu(head.state_dict())}
+    if head.labels is not None:
+        content["label_set"] = head.labels.content
+    if head.preset is not None:
+        content["preset"] = head.preset
+    write_file(path, content)

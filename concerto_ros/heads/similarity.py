@@ -11,10 +11,6 @@ import torch
 
 from concerto_ros.ptv3.encoder import Pyramid
 
-#: Cosines and their colours: even steps from dark violet over red to yellow, as in a heat map.
-_COSINES = (0.0, 0.25, 0.5, 0.75, 1.0)
-_COLORS = ((12, 8, 50), (90, 18, 110), (190, 50, 85), (245, 125, 20), (252, 240, 130))
-
 
 @dataclass(frozen=True, eq=False)
 class Question:
@@ -106,9 +102,3 @@ def cosine_similarity(pyramid: Pyramid, like: torch.Tensor, concat_levels: int) 
             sums = own if sums is None else sums + own
     length = sums[:, 1].sqrt() * like.norm()
     return (sums[:, 0] / length.clamp_min(1e-20)).clamp(-1, 1)
-
-
-def heat_colors(cosine: np.ndarray) -> np.ndarray:
-    """(N, 3) uint8 colours of (N,) cosines, dark where there is no similarity, yellow at 1."""
-    channels = [np.interp(cosine, _COSINES, channel) for channel in zip(*_COLORS, strict=True)]
-    return np.rint(np.stack(channels, axis=1)).astype(np.uint8)

@@ -8,9 +8,9 @@ import torch
 from torch import nn
 from torch.nn.functional import pad, scaled_dot_product_attention
 
-from concerto_ros.ptv3 import cpu_attention
+from concerto_ros.ptv3.cpu import attention as cpu_attention
+from concerto_ros.ptv3.cpu.onednn import Linear
 from concerto_ros.ptv3.hierarchy import Level
-from concerto_ros.ptv3.onednn import Linear
 from concerto_ros.ptv3.patches import PatchGroup, Rows
 
 

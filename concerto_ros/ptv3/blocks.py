@@ -9,9 +9,9 @@ from torch import nn
 
 from concerto_ros.ptv3.attention import PatchAttention
 from concerto_ros.ptv3.config import PTv3Config
+from concerto_ros.ptv3.cpu.onednn import Linear
 from concerto_ros.ptv3.hierarchy import Level
-from concerto_ros.ptv3.onednn import Linear
-from concerto_ros.ptv3.sparse_conv import SubmanifoldConv
+from concerto_ros.ptv3.kernels.sparse_conv import SubmanifoldConv
 
 
 class Norm(nn.LayerNorm):

@@ -17,9 +17,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from concerto_ros.files.safetensors_file import read_metadata, read_tensors, write_tensors
+from concerto_ros.files.torch_file import _cpu, write_file
 from concerto_ros.ptv3.config import PTv3Config
 from concerto_ros.ptv3.encoder import Encoder
-from concerto_ros.ptv3.tensor_file import read_metadata, read_tensors, write_tensors
 
 log = logging.getLogger(__name__)
 
@@ -317,3 +318,25 @@ def _fetch(repository: str, file: str, download: bool) -> Path:
     # Asked once: the download itself would retry for half a minute before saying it is offline.
     get_hf_file_metadata(hf_hub_url(repository, file), timeout=10)
     return Path(hf_hub_download(repository, file))
+
+
+def save_encoder(path: Path, encoder: Encoder) -> None:
+    """Write an encoder, with its decoder if it has one, as the official files are.
+
+    ``{"config", "state_dict"}``; :func:`~concerto_ros.ptv3.load_encoder` reads it back. Beside
+    them, where the encoder knows how it was trained, ``grid_size``, metres, and ``preset``.
+    """
+    # The official files tell rotary embedding by their state dict; only its models know a base.
+    unknown = {"rotary"} if encoder.rotary else {"rotary", "rope_base"}
+    names = [field.name for field in fields(encoder.config) if field.name not in unknown]
+    config = {name: _plain(getattr(encoder.config, name)) for name in names}
+    content = {"config": config, "state_dict": _cpu(encoder.state_dict())}
+    if encoder.grid_size is not None:
+        content["grid_size"] = float(encoder.grid_size)
+    if encoder.preset is not None:
+        content["preset"] = encoder.preset
+    write_file(path, content)
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value

@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass, fields
 from typing import Any
 
-from concerto_ros.ptv3.serialization import CURVES
+from concerto_ros.ptv3.kernels.curves import CURVES
 
 #: Fields that act on training only, or only choose a kernel. They never change what inference
 #: computes, so their value is not looked at.

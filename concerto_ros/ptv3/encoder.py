@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from concerto_ros.ptv3.backends import choose_backend
 from concerto_ros.ptv3.blocks import Block, GridPooling, GridUnpooling, Norm
 from concerto_ros.ptv3.config import PTv3Config
 from concerto_ros.ptv3.hierarchy import Hierarchy, Level, build_hierarchy
-from concerto_ros.ptv3.sparse_conv import SubmanifoldConv
+from concerto_ros.ptv3.kernels.backends import choose_backend
+from concerto_ros.ptv3.kernels.sparse_conv import SubmanifoldConv
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +113,7 @@ class Encoder(nn.Module):
     trained: False for a stand-in with random weights.
     grid_size: metres, edge of the voxels it was trained on; None where the file does not say.
     preset: whose input convention it was trained with; None where the file does not say.
-    backend: what computes, one of :data:`~concerto_ros.ptv3.backends.BACKENDS`.
+    backend: what computes, one of :data:`~concerto_ros.ptv3.kernels.backends.BACKENDS`.
     licence: of the weights; empty where no file names one.
     """
 

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 
 import torch
 
-from concerto_ros.ptv3.backends import Backend, choose_backend
 from concerto_ros.ptv3.config import PTv3Config
+from concerto_ros.ptv3.kernels.backends import Backend, choose_backend
+from concerto_ros.ptv3.kernels.curves import MAX_DEPTH
+from concerto_ros.ptv3.kernels.neighbour_table import NeighbourTable
+from concerto_ros.ptv3.kernels.neighbours import Neighbours, voxel_keys
 from concerto_ros.ptv3.level_sizes import LevelSizes, measure_levels
-from concerto_ros.ptv3.neighbour_table import NeighbourTable
-from concerto_ros.ptv3.neighbours import Neighbours, voxel_keys
 from concerto_ros.ptv3.patches import Patches, cut_patches
-from concerto_ros.ptv3.serialization import MAX_DEPTH
 
 #: Most clouds of a batch: what the three axes leave of a 64-bit code.
 MAX_CLOUDS = (1 << 63 - 3 * MAX_DEPTH) - 1
@@ -100,7 +100,7 @@ def build_hierarchy(
     reference leaves repeated voxels undefined). coord: (N, 3) float, metres times the scale of the
     input convention. offset: (B,) integer cumulative sizes, none of the clouds empty. All on the
     device that shall do the work. backend: what computes; by default what
-    :func:`~concerto_ros.ptv3.backends.choose_backend` takes for ``auto`` on that device.
+    :func:`~concerto_ros.ptv3.kernels.backends.choose_backend` takes for ``auto`` on that device.
 
     Raises ValueError naming what is wrong with the input, among it an extent of more than 16 bits
     an axis.

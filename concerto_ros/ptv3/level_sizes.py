@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import torch
 
-from concerto_ros.ptv3.serialization import MAX_DEPTH
+from concerto_ros.ptv3.kernels.curves import MAX_DEPTH
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +47,7 @@ def measure_levels(
     """Measure a batch, waiting for the device once.
 
     grid_coord: (N, 3) int64, N >= 1. batch: (N,) int64, cloud of each row. offset: (B,) int64.
-    curve_code: :func:`concerto_ros.ptv3.serialization.curve_code` or its equal.
+    curve_code: :func:`concerto_ros.ptv3.kernels.curves.curve_code` or its equal.
     Only ``ends[0]``, ``low`` and ``high`` mean anything where the input is not what
     :func:`~concerto_ros.ptv3.hierarchy.build_hierarchy` asks for; they tell.
     """

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import torch
 
-from concerto_ros.ptv3 import onednn
+from concerto_ros.ptv3.cpu import onednn
 
 #: The compute capability from which a GPU has instructions for bfloat16.
 _BFLOAT16_CAPABILITY = (8, 0)

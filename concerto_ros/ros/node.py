@@ -14,41 +14,34 @@ from rclpy.clock import Clock, ClockType, JumpThreshold
 from rclpy.duration import Duration
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
-from concerto_ros.memory import MemoryUse, release_unused_memory
 from concerto_ros.msg import PerceptionStatus
-from concerto_ros.objects.finder import Findings, ObjectFinder
-from concerto_ros.objects.word_search import WordSearch
+from concerto_ros.objects.finding.finder import Findings, ObjectFinder
+from concerto_ros.objects.words.word_search import WordSearch
 from concerto_ros.pipeline import SemanticPipeline
-from concerto_ros.ros.answering import Running
-from concerto_ros.ros.class_outputs import ClassOutputs
-from concerto_ros.ros.clicks import Clicks
-from concerto_ros.ros.cloud_outputs import CloudOutputs
-from concerto_ros.ros.diagnostics import FAILED, Activity
-from concerto_ros.ros.diagnostics_output import DiagnosticsOutput
-from concerto_ros.ros.inference import Inference, Labelled
-from concerto_ros.ros.intake import Intake
-from concerto_ros.ros.object_outputs import ObjectOutputs
-from concerto_ros.ros.objects import ObjectStage, make_finder
-from concerto_ros.ros.outputs import header
+from concerto_ros.ros.inputs.subscriptions import Source, open_sources
+from concerto_ros.ros.inputs.transforms import Transforms, listen
+from concerto_ros.ros.middleware.fastdds_profile import use_transport_profile
+from concerto_ros.ros.middleware.qos import CLOUD_QOS, LATCHED_QOS, overridable
+from concerto_ros.ros.middleware.transitions import all_or_nothing, answer_every_transition
+from concerto_ros.ros.monitoring.diagnostics import FAILED, Activity
+from concerto_ros.ros.monitoring.diagnostics_output import DiagnosticsOutput
+from concerto_ros.ros.monitoring.memory_use import MemoryUse, release_unused_memory
+from concerto_ros.ros.monitoring.statistics import Statistics
+from concerto_ros.ros.monitoring.status import Model, status_message
+from concerto_ros.ros.outputs.classes import ClassOutputs
+from concerto_ros.ros.outputs.clouds import CloudOutputs
+from concerto_ros.ros.outputs.messages import header
+from concerto_ros.ros.outputs.objects import ObjectOutputs
 from concerto_ros.ros.parameters import AUTOSTART, Parameters
-from concerto_ros.ros.qos import overridable
-from concerto_ros.ros.services import Services
-from concerto_ros.ros.sources import Source, open_sources
-from concerto_ros.ros.statistics import Statistics
-from concerto_ros.ros.status import Model, status_message
-from concerto_ros.ros.teach_services import TeachServices
-from concerto_ros.ros.transforms import Transforms, listen
-from concerto_ros.ros.transitions import all_or_nothing, answer_every_transition
-from concerto_ros.ros.transport import use_transport_profile
+from concerto_ros.ros.services.base import Running
+from concerto_ros.ros.services.clicks import Clicks
+from concerto_ros.ros.services.map_services import Services
+from concerto_ros.ros.services.teach_services import TeachServices
+from concerto_ros.ros.stages.inference_stage import Inference, Labelled
+from concerto_ros.ros.stages.intake_stage import Intake
+from concerto_ros.ros.stages.object_stage import ObjectStage, make_finder
 from concerto_ros.stopwatch import Stopwatch
-
-#: RViz asks for RELIABLE; one cloud is enough, the next one replaces it.
-CLOUD_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
-LATCHED_QOS = QoSProfile(
-    depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
-)
 
 #: Seconds between two messages on ``/diagnostics``, and on ``~/status`` while nothing is inferred.
 STATUS_PERIOD = 1.0

@@ -18,10 +18,10 @@ from rclpy.exceptions import InvalidParameterValueException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from concerto_ros.class_filter import check_filters
-from concerto_ros.labels import LabelSet
-from concerto_ros.output_settings import FilterSettings
-from concerto_ros.settings import (
+from concerto_ros.labels.class_filter import check_filters
+from concerto_ros.labels.label_set import LabelSet
+from concerto_ros.settings.outputs import FilterSettings
+from concerto_ros.settings.settings import (
     DEFAULTS,
     NAMED,
     Setting,

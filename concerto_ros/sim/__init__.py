@@ -4,9 +4,9 @@
 
 from __future__ import annotations
 
-from concerto_ros.sim.camera import RgbdCamera, RgbdImage, look_at
+from concerto_ros.sim.depth_noise import SensorNoise
 from concerto_ros.sim.mesh import CLASSES
-from concerto_ros.sim.noise import SensorNoise
+from concerto_ros.sim.rgbd_camera import RgbdCamera, RgbdImage, look_at
 from concerto_ros.sim.room import Room
 from concerto_ros.sim.trajectory import camera_pose, drive, trajectory
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from concerto_ros.sim import clutter, furniture
+from concerto_ros.sim import furniture
+from concerto_ros.sim import small_objects as clutter
+from concerto_ros.sim.floor_plan import Plan
 from concerto_ros.sim.furniture import Rng, pick
 from concerto_ros.sim.mesh import Finish, Mesh, box, join, lathe, patch, rotation_about
-from concerto_ros.sim.plan import Plan
 
 #: Free width kept between pieces so that a robot can pass, metres.
 PASSAGE = 0.75

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from concerto_ros.sim.kinds import KINDS, furnish_kind
+from concerto_ros.sim.floor_plan import Plan, build_shell, draw_plan
 from concerto_ros.sim.layout import furnish, lamp_place
 from concerto_ros.sim.lighting import Light, bake
 from concerto_ros.sim.mesh import CLASSES, Mesh, join
-from concerto_ros.sim.plan import Plan, build_shell, draw_plan
-from concerto_ros.sim.shells import build_varied_shell, draw_varied_plan
+from concerto_ros.sim.room_shells import build_varied_shell, draw_varied_plan
+from concerto_ros.sim.room_types import KINDS, furnish_kind
 from concerto_ros.sim.textures import NEUTRAL, TEXEL, TILE, tiles
 
 #: The label of a ray that hit nothing.
@@ -42,8 +42,8 @@ class Room:
     """A room with furniture, made from a seed: the same seed gives the same room, bit for bit.
 
     ``kind`` is ``"home"``, a living room that holds every class, or one of
-    :data:`~concerto_ros.sim.kinds.KINDS`, whose plans, openings, surfaces and furniture vary much
-    more.
+    :data:`~concerto_ros.sim.room_types.KINDS`, whose plans, openings, surfaces and furniture vary
+    much more.
 
     The frame is REP-103's: z up, the floor at z = 0, the origin in the middle of the floor plan's
     bounding rectangle; metres.

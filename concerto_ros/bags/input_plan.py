@@ -1,0 +1,126 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Which topics of a bag to perceive, and how: found in the bag, or as a parameter file says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from concerto_ros.bags.reader import Bag, BagError
+from concerto_ros.bags.topic_discovery import find_inputs
+from concerto_ros.settings.inputs import CameraInput, CloudInput
+from concerto_ros.settings.parameter_file import read_parameters
+from concerto_ros.settings.settings import Settings, SettingsError
+
+#: Of inputs that are found by themselves every frame is wanted, unless there are more than this.
+FOUND_INPUT_RATE = 30.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to perceive; ``settings`` with presets filled in, ``why``: sentences for a person."""
+
+    settings: Settings
+    clouds: tuple[CloudInput, ...]
+    cameras: tuple[CameraInput, ...]
+    why: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Found:
+    """The inputs of a bag, and the settings that go with them."""
+
+    clouds: tuple[CloudInput, ...]
+    cameras: tuple[CameraInput, ...]
+    settings: dict[str, Any]
+    why: tuple[str, ...]
+
+
+def plan_for(bag: Bag, config: Path | None, overrides: Mapping[str, Any]) -> Plan:
+    """The inputs of ``bag``: those of a ROS parameter file, or without one those found in it.
+
+    ``overrides``: settings that have precedence over both. Raises ``SettingsError``, and BagError
+    where the bag lacks a topic or has nothing to perceive.
+    """
+    if config is None:
+        found = found_inputs(bag)
+        settings = Settings.from_mapping(found.settings | overrides)
+        return Plan(settings.with_preset(), found.clouds, found.cameras, found.why)
+    settings = Settings.from_config(config).changed(overrides)
+    if settings.labels.points != "voxels":
+        raise SettingsError(
+            f"labels.points: got {settings.labels.points!r} in {config}, wanted voxels: a bag gets"
+            " the labels of the map"
+        )
+    values = dict(read_parameters(config))
+    clouds = tuple(_named(CloudInput, "clouds", name, values) for name in settings.clouds)
+    cameras = tuple(_named(CameraInput, "cameras", name, values) for name in settings.cameras)
+    if not clouds and not cameras:
+        raise SettingsError(
+            f"{config} names no clouds and no cameras; name some, or leave --config out to have"
+            " the inputs found in the bag"
+        )
+    for about in (*clouds, *cameras):
+        for entry in fields(about):
+            topic = getattr(about, entry.name)
+            if entry.name.endswith("topic") and topic and topic not in bag.topics:
+                raise BagError(
+                    f"{bag.path} has no topic {topic} ({entry.name} of {about.name} in {config});"
+                    f" its topics are: {', '.join(bag.topics)}"
+                )
+    return Plan(settings.with_preset(), clouds, cameras)
+
+
+def found_inputs(bag: Bag) -> Found:
+    """The inputs that the messages and the TF of ``bag`` show; BagError where there are none."""
+    inputs = find_inputs(bag)
+    cameras = tuple(
+        CameraInput(
+            f"camera{i}",
+            color_topic=camera.color,
+            depth_topic=camera.depth,
+            info_topic=camera.info,
+            depth_info_topic=camera.depth_info or "",
+        )
+        for i, camera in enumerate(inputs.cameras)
+    )
+    clouds = tuple(CloudInput(f"cloud{i}", topic) for i, topic in enumerate(inputs.clouds))
+    near = bool(cameras) or any(_is_camera(bag, about.topic) for about in clouds)
+    preset = "indoor" if near else "outdoor"
+    kind = "a depth camera" if near else "a LiDAR"
+    return Found(
+        clouds,
+        cameras,
+        {
+            "fixed_frame": inputs.fixed_frame,
+            "preset": preset,
+            "input_rate": FOUND_INPUT_RATE,
+        },
+        (*inputs.why, f"preset {preset}, as the input is {kind}"),
+    )
+
+
+def _named(kind: type, group: str, name: str, values: Mapping[str, Any]) -> Any:
+    """The input ``name`` of a parameter file."""
+    checked = {}
+    for entry in fields(kind):
+        if "setting" in entry.metadata:
+            full = f"{group}.{name}.{entry.name}"
+            value = values.get(full, entry.default)
+            checked[entry.name] = entry.metadata["setting"].checked(full, value, entry.default)
+    return kind(name, **checked)
+
+
+def _is_camera(bag: Bag, topic: str) -> bool:
+    """Whether the first cloud of ``topic`` has a camera's colours or optical axes (REP-103)."""
+    for _, kind, _, raw in bag.messages([topic]):
+        try:
+            cloud = bag.deserialize(raw, kind)
+        except BagError:
+            continue
+        names = {field.name for field in cloud.fields}
+        return bool(names & {"rgb", "rgba"}) or "optical" in cloud.header.frame_id
+    return False

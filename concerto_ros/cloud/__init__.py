@@ -1,2 +1,0 @@
-# Copyright 2026 concerto_ros contributors
-# SPDX-License-Identifier: Apache-2.0

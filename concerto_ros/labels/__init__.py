@@ -1,0 +1,7 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Classes, predictions and how they are packed."""
+
+from concerto_ros.labels.label_set import UNLABELLED, LabelSet, SemanticClass
+
+__all__ = ["UNLABELLED", "LabelSet", "SemanticClass"]

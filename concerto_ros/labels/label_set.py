@@ -1,0 +1,258 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Label sets: which class a label stands for, its colour, and a picture that says so.
+
+The sets the package ships are the files of ``config/labels``; a file of the same form beside them
+or anywhere else does as well.
+"""
+
+from __future__ import annotations
+
+import colorsys
+import math
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from concerto_ros.files.shared_files import share_path
+
+#: The label of points the model says nothing about (also PCL's and ScanNet's ignore label).
+UNLABELLED = 255
+UNLABELLED_COLOR = (128, 128, 128)
+
+#: Characters of the name of a class that is added.
+LONGEST_NAME = 64
+
+
+@dataclass(frozen=True)
+class SemanticClass:
+    """One class: ``id`` is its label and its position, ``source_id`` the dataset's own number.
+
+    ``color`` is (red, green, blue), each 0..255.
+    """
+
+    id: int
+    name: str
+    color: tuple[int, int, int]
+    source_id: int
+
+
+@dataclass(frozen=True)
+class LabelSet:
+    """The classes of a model's head, in label order.
+
+    ``name`` is what parameters and messages call it, ``title`` what a person reads.
+    """
+
+    name: str
+    title: str
+    classes: tuple[SemanticClass, ...]
+
+    @classmethod
+    def load(cls, name_or_path: str | Path) -> LabelSet:
+        """A shipped set by its name (see :meth:`shipped`), or a YAML file by its path.
+
+        Raises ValueError naming the file, the entry and the value that is wrong, or the names
+        there are.
+        """
+        path = Path(name_or_path)
+        if path.suffix in (".yaml", ".yml") or len(path.parts) > 1:
+            if not path.is_file():
+                raise ValueError(f"label set {str(path)!r}: there is no such file")
+            return _read(path)
+        names = cls.shipped()
+        if str(name_or_path) not in names:
+            raise ValueError(
+                f"label set {str(name_or_path)!r} is not one of {', '.join(names)}, "
+                "and not the path of a .yaml file"
+            )
+        return _read(share_path(f"config/labels/{name_or_path}.yaml"))
+
+    @classmethod
+    def shipped(cls) -> tuple[str, ...]:
+        """The names :meth:`load` knows."""
+        return tuple(sorted(path.stem for path in share_path("config/labels").glob("*.yaml")))
+
+    @classmethod
+    def from_generic(cls, count: int) -> LabelSet:
+        """``class_0`` .. ``class_<count - 1>`` in colours far apart, for heads without names."""
+        if not 1 <= count <= UNLABELLED:
+            raise ValueError(f"count is {count}, wanted 1 to {UNLABELLED} classes")
+        classes = tuple(
+            SemanticClass(label, f"class_{label}", _spread_color(label), label)
+            for label in range(count)
+        )
+        return cls(f"generic{count}", f"{count} classes without names", classes)
+
+    @classmethod
+    def from_content(cls, content: Any, where: str | Path) -> LabelSet:
+        """The set that ``content``, as a file of ``config/labels`` holds it, describes.
+
+        Raises ValueError naming ``where``, the entry and the value that is wrong.
+        """
+        return _checked(Path(where), content)
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """Plain values of which :meth:`from_content` makes the same set."""
+        entries = [vars(entry) | {"color": list(entry.color)} for entry in self.classes]
+        return {"name": self.name, "title": self.title, "classes": entries}
+
+    def with_class(self, name: str) -> LabelSet:
+        """The same set with one more class at its end, in a colour unlike the others.
+
+        Raises ValueError for a name that is taken or not fit for one, and for a full set.
+        """
+        if name in (entry.name for entry in self.classes):
+            raise ValueError(f"class {name!r} is in the label set {self.name} already")
+        if not name.strip() or len(name) > LONGEST_NAME or not name.isprintable():
+            shown = name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}..."
+            raise ValueError(
+                f"the name of a class is {shown!r}, {len(name)} characters; wanted 1 to"
+                f" {LONGEST_NAME} that can be printed"
+            )
+        if len(self) >= UNLABELLED:
+            raise ValueError(
+                f"the label set {self.name} has {len(self)} classes, and {UNLABELLED} is what"
+                f" points without a label have; {name!r} is one too many"
+            )
+        taken = {entry.source_id for entry in self.classes}
+        source_id = next(i for i in range(len(self), 2 * UNLABELLED) if i not in taken)
+        added = SemanticClass(len(self), name, self._color_apart(), source_id)
+        return LabelSet(self.name, self.title, (*self.classes, added))
+
+    def without_class(self, label: int) -> LabelSet:
+        """The same set without the class ``label``; those after it move up by one."""
+        kept = (entry for entry in self.classes if entry.id != label)
+        classes = tuple(replace(entry, id=place) for place, entry in enumerate(kept))
+        return LabelSet(self.name, self.title, classes)
+
+    def _color_apart(self) -> tuple[int, int, int]:
+        """Of many colours the one farthest from all that are in use."""
+        used = np.array([*(entry.color for entry in self.classes), UNLABELLED_COLOR], float)
+        offered = [_spread_color(label) for label in range(UNLABELLED)]
+        distance = np.linalg.norm(np.array(offered, float)[:, None] - used, axis=2).min(axis=1)
+        return offered[int(distance.argmax())]
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+    @cached_property
+    def palette(self) -> np.ndarray:
+        """(256, 3) uint8: the colour of every label; grey for 255 and labels without a class."""
+        palette = np.tile(np.array(UNLABELLED_COLOR, np.uint8), (256, 1))
+        palette[: len(self.classes)] = [entry.color for entry in self.classes]
+        palette.setflags(write=False)
+        return palette
+
+    def legend(self, title: str | None = None) -> np.ndarray:
+        """The palette as a picture, (H, W, 3) uint8 RGB: each colour with its label and name."""
+        from PIL import Image, ImageDraw, ImageFont
+
+        row, margin, swatch = 30, 14, 34
+        heading_font, font = ImageFont.load_default(24), ImageFont.load_default(19)
+        entries = [(str(entry.id), entry.name, entry.color) for entry in self.classes]
+        entries.append((str(UNLABELLED), "unlabelled", UNLABELLED_COLOR))
+        name_at = swatch + 12 + math.ceil(font.getlength("255")) + 10
+        widest = max(font.getlength(name) for _, name, _ in entries)
+        column = name_at + math.ceil(widest) + 2 * margin
+        # as many columns as make the picture about as wide as an RViz panel is: 4 to 3
+        columns = max(1, round(math.sqrt(len(entries) * row * 4 / 3 / column)))
+        rows = math.ceil(len(entries) / columns)
+        columns = math.ceil(len(entries) / rows)
+        heading = self.title if title is None else title
+        top = margin + (40 if heading else 0)
+        width = max(columns * column, math.ceil(heading_font.getlength(heading)) + margin) + margin
+        image = Image.new("RGB", (width, top + rows * row + margin), "white")
+        draw = ImageDraw.Draw(image)
+        draw.text((margin, margin), heading, "black", heading_font)
+        for place, (label, name, color) in enumerate(entries):
+            left = margin + place // rows * column
+            upper = top + place % rows * row
+            middle = upper + row // 2
+            box = (left, upper + 4, left + swatch, upper + row - 5)
+            draw.rectangle(box, fill=color, outline=(96, 96, 96))
+            draw.text((left + name_at - 10, middle), label, (96, 96, 96), font, anchor="rm")
+            draw.text((left + name_at, middle), name, "black", font, anchor="lm")
+        return np.array(image)
+
+
+def _spread_color(label: int) -> tuple[int, int, int]:
+    # Steps of the golden angle never come near a hue that was used a few labels before; the
+    # saturation and brightness change with another rhythm so that 255 colours stay distinct.
+    hue = label * (3.0 - math.sqrt(5.0)) / 2.0 % 1.0
+    saturation = (0.85, 0.55, 1.0)[label % 3]
+    brightness = (0.95, 0.75)[label // 3 % 2]
+    return tuple(
+        round(255 * channel) for channel in colorsys.hsv_to_rgb(hue, saturation, brightness)
+    )
+
+
+def _read(path: Path) -> LabelSet:
+    import yaml
+
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ValueError(f"label set {path}: cannot be read: {_one_line(error)}") from error
+    return _checked(path, content)
+
+
+def _checked(path: Path, content: Any) -> LabelSet:
+    _expect_keys(path, "the file", content, ("name", "title", "classes"))
+    for key in ("name", "title"):
+        _expect(path, key, content[key], _is_text(content[key]), "a text")
+    entries = content["classes"]
+    is_list = isinstance(entries, list) and 1 <= len(entries) <= UNLABELLED
+    got = f"{len(entries)} entries" if isinstance(entries, list) else entries
+    _expect(path, "classes", got, is_list, f"a list of 1 to {UNLABELLED} entries")
+    classes = []
+    for place, entry in enumerate(entries):
+        where = f"entry {place} of classes"
+        _expect_keys(path, where, entry, ("id", "source_id", "name", "color"))
+        label, source_id, name, color = (
+            entry[key] for key in ("id", "source_id", "name", "color")
+        )
+        # `==` alone would let true and 1.0 pass for 1
+        _expect(path, f"id of {where}", label, _is_int(label) and label == place, f"{place}")
+        is_id = _is_int(source_id) and 0 <= source_id < 2**32
+        _expect(
+            path, f"source_id of {where}", source_id, is_id, "an integer of 32 bits, 0 or more"
+        )
+        _expect(path, f"name of {where}", name, _is_text(name), "a text")
+        is_color = isinstance(color, list) and len(color) == 3
+        is_color = is_color and all(_is_int(value) and 0 <= value <= 255 for value in color)
+        _expect(path, f"color of {where}", color, is_color, "[red, green, blue], each 0 to 255")
+        for earlier in classes:
+            for key, value in (("name", name), ("source_id", source_id)):
+                unlike = value != getattr(earlier, key)
+                wanted = f"another than entry {earlier.id} has"
+                _expect(path, f"{key} of {where}", value, unlike, wanted)
+        classes.append(SemanticClass(label, name, tuple(color), source_id))
+    return LabelSet(content["name"], content["title"], tuple(classes))
+
+
+def _is_int(value) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_text(value) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+def _expect_keys(path: Path, where: str, value, keys: tuple[str, ...]) -> None:
+    if not isinstance(value, dict) or set(value) != set(keys):
+        got = sorted(map(str, value)) if isinstance(value, dict) else value
+        raise ValueError(f"label set {path}: {where} is {got!r}, wanted the keys {list(keys)}")
+
+
+def _expect(path: Path, what: str, value, right: bool, wanted: str) -> None:
+    if not right:
+        raise ValueError(f"label set {path}: {what} is {value!r}, wanted {wanted}")
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,136 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The layout of what comes out, for any kind of message types: rclpy's or a bag's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from concerto_ros.labels.label_set import LabelSet
+
+#: sensor_msgs/PointField datatype constants of the numpy types in use.
+DATATYPES = {np.dtype(np.uint8): 2, np.dtype(np.uint32): 6, np.dtype(np.float32): 7}
+
+
+class PackedField(NamedTuple):
+    """A sensor_msgs/PointField of one element."""
+
+    name: str
+    offset: int
+    datatype: int
+
+
+@dataclass(frozen=True, eq=False)
+class PackedCloud:
+    """What a PointCloud2 of one row says of its points.
+
+    Attributes
+    ----------
+    fields: in the order of their bytes.
+    point_step: bytes of a point.
+    data: (N * point_step,) uint8, little-endian.
+    width: N.
+    """
+
+    fields: tuple[PackedField, ...]
+    point_step: int
+    data: np.ndarray
+    width: int
+
+
+def pack_prediction(prediction: Any, palette: np.ndarray, layout: str) -> PackedCloud:
+    """What ``labels.layout`` makes of a :class:`~concerto_ros.labels.prediction.Prediction`."""
+    points, label, confidence = prediction.points, prediction.label, prediction.confidence
+    if layout == "autoware":
+        return pack_labels_for_autoware(points, label, confidence, prediction.entropy)
+    return pack_labels(points, label, confidence, palette)
+
+
+def pack_labels(
+    points: np.ndarray, label: np.ndarray, confidence: np.ndarray, palette: np.ndarray
+) -> PackedCloud:
+    """``x y z rgb label confidence``: PCL's PointXYZRGBL, and the confidence after it.
+
+    ``points`` (N, 3) metres, ``label`` (N,) uint8, ``confidence`` (N,) float32, ``palette``
+    (256, 3) uint8.
+    """
+    return pack_cloud(
+        points,
+        rgb=packed_rgb(palette[label]),
+        label=label.astype(np.uint32),
+        confidence=confidence,
+    )
+
+
+def pack_labels_for_autoware(
+    points: np.ndarray, label: np.ndarray, confidence: np.ndarray, entropy: np.ndarray
+) -> PackedCloud:
+    """``x y z class_id probability entropy``, 21 bytes: the layout of autoware_ptv3.
+
+    ``points`` (N, 3) metres, ``label`` (N,) uint8, ``confidence`` and ``entropy`` (N,) float32.
+    """
+    return pack_cloud(points, class_id=label, probability=confidence, entropy=entropy)
+
+
+def pack_colors(points: np.ndarray, rgb: np.ndarray) -> PackedCloud:
+    """``x y z rgb`` of (N, 3) ``points`` and (N, 3) uint8 ``rgb``."""
+    return pack_cloud(points, rgb=packed_rgb(rgb))
+
+
+def pack_cloud(points: np.ndarray, **columns: np.ndarray) -> PackedCloud:
+    """(N, 3) ``points`` and (N,) columns by field name, one after the other without padding."""
+    fields = dict(zip("xyz", points.astype(np.float32, copy=False).T, strict=True)) | columns
+    layout = np.dtype([(name, column.dtype) for name, column in fields.items()])
+    records = np.empty(len(points), layout.newbyteorder("<"))
+    for name, column in fields.items():
+        records[name] = column
+    return PackedCloud(
+        fields=tuple(
+            PackedField(name, offset, DATATYPES[kind.newbyteorder("=")])
+            for name, (kind, offset) in layout.fields.items()
+        ),
+        point_step=layout.itemsize,
+        data=records.view(np.uint8),
+        width=len(records),
+    )
+
+
+def packed_rgb(rgb: np.ndarray) -> np.ndarray:
+    """(N, 3) uint8 as PCL packs it: 0x00RRGGBB in the bits of a float32."""
+    red, green, blue = rgb.astype(np.uint32).T
+    return (red << 16 | green << 8 | blue).view(np.float32)
+
+
+def fill_classes(
+    labels: LabelSet,
+    model: str,
+    header: Any,
+    *,
+    classes: Callable[..., Any],
+    entry: Callable[..., Any],
+    color: Callable[..., Any],
+) -> Any:
+    """``~/classes``, in label order, of the types ``classes``, ``entry`` and ``color``.
+
+    They are SemanticClasses, SemanticClass and std_msgs/ColorRGBA; ``header`` is of their kind.
+    """
+    return classes(
+        header=header,
+        model=model,
+        label_set=labels.name,
+        classes=[
+            entry(
+                id=one.id,
+                source_id=one.source_id,
+                name=one.name,
+                color=color(
+                    r=one.color[0] / 255, g=one.color[1] / 255, b=one.color[2] / 255, a=1.0
+                ),
+            )
+            for one in labels.classes
+        ],
+    )

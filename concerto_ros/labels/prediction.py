@@ -1,0 +1,76 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What the pipeline gives for every point."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from concerto_ros.labels.label_set import UNLABELLED, SemanticClass
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What the models say about each of N points.
+
+    Attributes
+    ----------
+    points: (N, 3) float32, metres.
+    label: (N,) uint8, position in ``classes``; 255 where unlabelled.
+    confidence: (N,) float32 in [0, 1], probability of ``label``; 0 where unlabelled.
+    entropy: (N,) float32 in [0, 1], entropy of the classes' probabilities as a share of the
+        largest there can be: 0 where one class is certain; 1 where unlabelled.
+    pca_rgb: (N, 3) uint8, the features' principal components as colours; zeros if not asked for.
+    classes: the label set, in label order.
+    model: encoder and head in words; says "untrained" where the weights are random.
+    stamp: nanoseconds, the newest frame among the points.
+    stage_ms: milliseconds of each stage, in the order in which they ran.
+    similarity: (N,) float32 in [-1, 1], cosine of each feature with the one that was asked about;
+        None if none was.
+    features: (n, C) float32 on the CPU, those of the rows that were asked for; None if none were.
+    """
+
+    points: np.ndarray
+    label: np.ndarray
+    confidence: np.ndarray
+    entropy: np.ndarray
+    pca_rgb: np.ndarray
+    classes: tuple[SemanticClass, ...]
+    model: str
+    stamp: int
+    stage_ms: dict[str, float]
+    similarity: np.ndarray | None = None
+    features: torch.Tensor | None = None
+
+    def at(self, points: np.ndarray, rows: np.ndarray) -> Prediction:
+        """Labels and colours for ``points`` (N, 3); ``rows`` (N,) says whose answer each gets.
+
+        Points with a row of -1 are unlabelled.
+        """
+        unseen = rows < 0
+        return replace(
+            self,
+            points=points,
+            label=np.where(unseen, UNLABELLED, self.label[rows]).astype(np.uint8),
+            confidence=np.where(unseen, 0, self.confidence[rows]).astype(np.float32),
+            entropy=np.where(unseen, 1, self.entropy[rows]).astype(np.float32),
+            pca_rgb=np.where(unseen[:, None], 0, self.pca_rgb[rows]).astype(np.uint8),
+            similarity=None,
+            features=None,
+        )
+
+    def where(self, keep: np.ndarray) -> Prediction:
+        """The same for the points that ``keep`` (N,) names: a mask or row numbers."""
+        return replace(
+            self,
+            points=self.points[keep],
+            label=self.label[keep],
+            confidence=self.confidence[keep],
+            entropy=self.entropy[keep],
+            pca_rgb=self.pca_rgb[keep],
+            similarity=None if self.similarity is None else self.similarity[keep],
+            features=None,
+        )

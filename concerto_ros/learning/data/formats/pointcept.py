@@ -1,0 +1,116 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Pointcept's layout: a folder per scene with coord.npy, color.npy, normal.npy, segment*.npy.
+
+This is what its preprocessing makes of ScanNet (``train``, ``val`` and ``test`` folders of scenes,
+``segment20.npy`` and ``segment200.npy``), of S3DIS (``Area_1`` to ``Area_6``, ``segment.npy``;
+area 5 is for validation) and of others. -1 is "no label".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from concerto_ros.learning.data.formats.arrays import column_of, make_scan
+from concerto_ros.learning.data.formats.base import ScanDataset
+from concerto_ros.learning.data.formats.splits import FOLDERS
+from concerto_ros.learning.data.label_map import DataError, LabelMap
+from concerto_ros.learning.data.labelled_scan import Scan
+
+#: Arrays by which a folder is known as a scene, and those that hold labels, best first.
+SEGMENTS = ("segment", "segment20", "segment200")
+ASSETS = ("coord", "color", "normal", *SEGMENTS)
+
+#: What the values of an array mean where nobody says so.
+LABEL_SETS = {"segment20": "scannet20", "segment200": "scannet200"}
+
+VALIDATION_AREA = "Area_5"
+
+
+class PointceptScans(ScanDataset):
+    """The scenes below a folder; ``label_field`` names the array of labels without ``.npy``."""
+
+    def __init__(
+        self,
+        root: Path,
+        label_map: LabelMap | None = None,
+        ignore_index: Collection[int] | None = None,
+        label_field: str | None = None,
+    ):
+        entries = scene_folders(root)
+        if not entries:
+            raise DataError(f"{root}: no folder with coord.npy in it or in its folders")
+        self.label_field = label_field or _segment_of(entries, label_map)
+        areas = any("Area_" in entry.relative_to(root).as_posix() for entry in entries)
+        if label_map is None:
+            known = LABEL_SETS.get(self.label_field, "s3dis" if areas else None)
+            label_map = known and LabelMap.load(known)
+        parts = _parts(root, entries)
+        super().__init__(root, entries, label_map, ignore_index, parts)
+
+    def name_of(self, entry: Path) -> str:
+        return self.root.name if entry == self.root else super().name_of(entry)
+
+    def read(self, entry: Path) -> Scan:
+        values, where = self.label_values(entry)
+        points = _load(entry / "coord.npy")
+        if len(values) != len(points):
+            raise DataError(f"{where}: {len(values)} labels for {len(points)} points of coord.npy")
+        optional = {
+            name: _load(path) if (path := entry / f"{file}.npy").is_file() else None
+            for name, file in (("colors", "color"), ("normals", "normal"))
+        }
+        labels = self.label_map.apply(values, where)
+        return make_scan(self.name_of(entry), str(entry), points, labels, **optional)
+
+    def label_values(self, entry: Path) -> tuple[np.ndarray, str]:
+        path = entry / f"{self.label_field}.npy"
+        return column_of(str(path), "the array", _load(path)), str(path)
+
+
+def scene_folders(root: Path) -> list[Path]:
+    """The folders, ``root`` or down to two below it, that hold arrays of a scene."""
+    return sorted(
+        {
+            path.parent
+            for above in ("", "*/", "*/*/")
+            for path in root.glob(f"{above}*.npy")
+            if path.stem in ASSETS
+        }
+    )
+
+
+def _segment_of(entries: Sequence[Path], label_map: LabelMap | None) -> str:
+    """Which array of labels to learn: that of the label set asked for, else the first there is."""
+    asked = [s for s, name in LABEL_SETS.items() if label_map and label_map.classes.name == name]
+    for entry in entries:
+        for segment in (*asked, *SEGMENTS):
+            if (entry / f"{segment}.npy").is_file():
+                return segment
+    return SEGMENTS[0]
+
+
+def _parts(root: Path, entries: Sequence[Path]) -> dict[str, list[int]]:
+    part_of_folder = {name: part for part, names in FOLDERS.items() for name in names}
+    parts: dict[str, list[int]] = {}
+    for row, entry in enumerate(entries):
+        folder = entry.relative_to(root).as_posix().split("/")[0]
+        part = part_of_folder.get(folder)
+        if folder.startswith("Area_"):
+            part = "val" if folder == VALIDATION_AREA else "train"
+        if part:
+            parts.setdefault(part, []).append(row)
+    return parts
+
+
+def _load(path: Path) -> np.ndarray:
+    if not path.is_file():
+        there = ", ".join(sorted(p.name for p in path.parent.glob("*.npy"))) or "no .npy file"
+        raise DataError(f"{path}: there is no such file; the folder holds {there}")
+    try:
+        return np.load(path, allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        raise DataError(f"{path}: not a readable .npy ({error})") from None

@@ -1,0 +1,240 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Which number in a file of labels means which class."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from concerto_ros.labels.label_set import UNLABELLED, LabelSet, SemanticClass
+
+#: Values that mean "no label" where nothing else is said: Pointcept's and ScanNet's.
+IGNORED = (-1, UNLABELLED)
+
+#: What a label map file writes for a value that is not to be learned.
+IGNORE = "ignore"
+
+#: How many unknown values an error lists.
+LISTED = 8
+
+
+class DataError(ValueError):
+    """Training data that cannot be used: one line that names the file and what is wrong in it."""
+
+
+@dataclass(frozen=True)
+class LabelMap:
+    """From the numbers in the files to labels, the positions in a label set.
+
+    Attributes
+    ----------
+    classes: the label set.
+    values: (value in the files -> label, 255 for one that is not learned); None where the values
+        are the labels already.
+    ignored: values that mean "no label", whatever ``values`` says of them.
+    ignored_unless_listed: the same, except for those that ``values`` lists.
+    ignore_others: whether a value that is neither listed nor ignored counts as ignored; else it is
+        an error.
+    source: the file or set this comes from, for messages.
+    """
+
+    classes: LabelSet
+    values: Mapping[int, int] | None = None
+    ignored: frozenset[int] = frozenset()
+    ignored_unless_listed: frozenset[int] = field(default=frozenset(IGNORED))
+    ignore_others: bool = False
+    source: str = ""
+
+    @classmethod
+    def load(cls, name_or_path: str | Path) -> LabelMap:
+        """A label map file, a label set file, or a shipped label set by its name.
+
+        A label map is YAML with ``classes`` (a list of names, or a label set by name or path),
+        and, where the values in the files are not the positions in it, ``map``: each value with
+        the name of its class or ``ignore``; ``others: ignore`` ignores all values not listed. A
+        label set's path is relative to the label map's folder.
+
+        Raises DataError naming the file and the entry that is wrong.
+        """
+        path = Path(name_or_path)
+        if path.suffix not in (".yaml", ".yml"):
+            return cls.of(_label_set(str(name_or_path), Path()), source=str(name_or_path))
+        content = _read_yaml(path)
+        if set(content) == {"name", "title", "classes"}:
+            return cls.of(_label_set(path, Path()), source=str(path))
+        unknown = set(content) - {"classes", "map", "others"}
+        if unknown or "classes" not in content:
+            raise _wrong(path, "the keys", sorted(map(str, content)), "classes, map and others")
+        classes = _classes(path, content["classes"])
+        if "map" not in content and "others" not in content:
+            return cls.of(classes, source=str(path))
+        others = content.get("others", "error")
+        if others not in (IGNORE, "error"):
+            raise _wrong(path, "others", others, "ignore or error")
+        values = _values(path, content.get("map"), classes) if "map" in content else None
+        return cls(classes, values, ignore_others=others == IGNORE, source=str(path))
+
+    @classmethod
+    def of(cls, classes: LabelSet, source: str = "") -> LabelMap:
+        """The map of files whose values are the positions in ``classes``."""
+        return cls(classes, source=source or classes.name)
+
+    def ignoring(self, values: int | Iterable[int]) -> LabelMap:
+        """The same, with ``values`` meaning "no label", and no others unless it says so itself."""
+        values = [values] if isinstance(values, int) else values
+        return replace(self, ignored=frozenset(values), ignored_unless_listed=frozenset())
+
+    @property
+    def meanings(self) -> str:
+        """What values in the files mean, in words; alike for maps that are alike."""
+        values = "labels" if self.values is None else dict(sorted(self.values.items()))
+        unless_listed = sorted(self.ignored_unless_listed)
+        others = "ignored" if self.ignore_others else "an error"
+        return (
+            f"{values}, ignored {sorted(self.ignored)} and, unless listed, {unless_listed}, "
+            f"others {others}"
+        )
+
+    def apply(self, values: np.ndarray, where: str) -> np.ndarray:
+        """(N,) labels, uint8, of (N,) ``values``; ``where`` names the file in errors.
+
+        Raises DataError for values that are not whole numbers, and for unknown ones.
+        """
+        values = whole_numbers(values, where)
+        distinct, place = np.unique(values, return_inverse=True)
+        labels = np.full(len(distinct), UNLABELLED, np.uint8)
+        unknown = []
+        for i, value in enumerate(distinct.tolist()):
+            label = self._label(value)
+            if label is None:
+                unknown.append(value)
+            else:
+                labels[i] = label
+        if unknown:
+            raise DataError(f"{where}: {self._unknown(unknown, distinct, place)}")
+        return labels[place.reshape(-1)]
+
+    def _label(self, value: int) -> int | None:
+        """The label of a value; None where it is unknown."""
+        if value in self.ignored:
+            return UNLABELLED
+        if self.values is None and 0 <= value < len(self.classes):
+            return value
+        if self.values is not None and value in self.values:
+            return self.values[value]
+        if value in self.ignored_unless_listed or self.ignore_others:
+            return UNLABELLED
+        return None
+
+    def _unknown(self, unknown: list[int], distinct: np.ndarray, place: np.ndarray) -> str:
+        count = np.bincount(place.reshape(-1), minlength=len(distinct))
+        rows = np.searchsorted(distinct, unknown)
+        listed = ", ".join(map(str, unknown[:LISTED])) + (", ..." if unknown[LISTED:] else "")
+        values = "value" if len(unknown) == 1 else "values"
+        known = f"0 to {len(self.classes) - 1}" if self.values is None else "those it lists"
+        return (
+            f"unknown label {values} {listed} (at {count[rows].sum()} points); {self.source} has "
+            f"{known}. Leave a value out of learning with --ignore-index, or say what it means in "
+            "a label map (--label-map)"
+        )
+
+
+def write_label_set(labels: LabelSet, path: str | Path) -> None:
+    """Write a label set file, which the node's parameter ``label_set`` takes by its path."""
+    import yaml
+
+    entries = [
+        {"id": c.id, "source_id": c.source_id, "name": c.name, "color": list(c.color)}
+        for c in labels.classes
+    ]
+    content = {"name": labels.name, "title": labels.title, "classes": entries}
+    text = yaml.safe_dump(content, sort_keys=False, default_flow_style=None, allow_unicode=True)
+    Path(path).write_text(text, encoding="utf-8")
+
+
+def named_classes(names: list[str], name: str = "own") -> LabelSet:
+    """A label set of these names in this order, in colours far apart."""
+    generic = LabelSet.from_generic(len(names))
+    classes = tuple(
+        SemanticClass(c.id, text, c.color, c.source_id)
+        for c, text in zip(generic.classes, names, strict=True)
+    )
+    return LabelSet(name, name, classes)
+
+
+def whole_numbers(values: np.ndarray, where: str) -> np.ndarray:
+    """The labels of a file as (N,) int64; floats are taken where every one is a whole number."""
+    values = np.asarray(values)
+    if values.dtype.kind == "f":
+        whole = np.isfinite(values) & (values == np.rint(values)) & (np.abs(values) < 2**53)
+        if not whole.all():
+            wrong = values[~whole]
+            raise DataError(
+                f"{where}: {len(wrong)} labels are no whole numbers, the first is {wrong[0]}"
+            )
+    elif values.dtype.kind not in "iub":
+        raise DataError(f"{where}: labels are {values.dtype}, whole numbers are wanted")
+    return values.astype(np.int64)
+
+
+def _classes(path: Path, value: object) -> LabelSet:
+    if isinstance(value, str):
+        return _label_set(value, path.parent)
+    texts = isinstance(value, list) and all(isinstance(n, str) and n.strip() for n in value)
+    if not texts or not 1 <= len(value) <= UNLABELLED or len(set(value)) < len(value):
+        wanted = f"1 to {UNLABELLED} different names, or a label set's name or path"
+        raise _wrong(path, "classes", value, wanted)
+    if IGNORE in value:
+        raise _wrong(path, "classes", value, f"no class named {IGNORE}")
+    folder = path.resolve().parent
+    return named_classes(value, folder.name if path.stem == "label_map" else path.stem)
+
+
+def _label_set(name: str | Path, folder: Path) -> LabelSet:
+    beside = folder / name
+    try:
+        return LabelSet.load(beside if beside.suffix in (".yaml", ".yml") else name)
+    except ValueError as error:
+        raise DataError(str(error)) from None
+
+
+def _values(path: Path, entries: object, classes: LabelSet) -> dict[int, int]:
+    if not isinstance(entries, dict) or not entries:
+        raise _wrong(path, "map", entries, "lines of the form 'value: class name'")
+    labels = {entry.name: entry.id for entry in classes.classes}
+    values = {}
+    for value, name in entries.items():
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise _wrong(path, "a value of map", value, "a whole number")
+        if name in (IGNORE, None):
+            values[value] = UNLABELLED
+        elif isinstance(name, str) and name in labels:
+            values[value] = labels[name]
+        else:
+            known = ", ".join(labels)
+            raise _wrong(path, f"the class of value {value}", name, f"{IGNORE} or one of: {known}")
+    return values
+
+
+def _read_yaml(path: Path) -> dict:
+    import yaml
+
+    if not path.is_file():
+        raise DataError(f"label map {path}: there is no such file")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise DataError(
+            f"label map {path}: cannot be read: {' '.join(str(error).split())}"
+        ) from None
+    if not isinstance(content, dict):
+        raise _wrong(path, "the file", content, "the keys classes, map and others")
+    return content
+
+
+def _wrong(path: Path, what: str, got: object, wanted: str) -> DataError:
+    return DataError(f"label map {path}: {what}: got {got!r}, wanted {wanted}")

@@ -1,0 +1,269 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Labelled scans of simulated rooms: what cameras and LiDARs see, with their errors.
+
+Each room gives five scans: three single RGB-D views, one accumulated from several, and one of a
+LiDAR. They pass through the same voxel map and the same normals as on the robot.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from concerto_ros.learning.data.batch import majority
+from concerto_ros.learning.data.labelled_scan import Scan
+from concerto_ros.mapping.voxel_grid import grid_sample, pack
+from concerto_ros.mapping.voxel_map import VoxelMap
+from concerto_ros.sensors.frame import Frame
+from concerto_ros.sensors.normals import neighbourhood_normals, organised_normals
+from concerto_ros.sim import CLASSES, RgbdCamera, Room, SensorNoise, look_at
+from concerto_ros.sim.mesh import rotation_about
+from concerto_ros.sim.room_types import KINDS
+
+#: Points are kept at this spacing, finer than the model's grid, so that a scan that is turned or
+#: moved fills other voxels, metres.
+SPACING = 0.02
+#: Normals that no depth image gives are fitted to voxels as wide as the model's, metres.
+FIT_SPACING = 0.04
+#: Scans of each room: single views, views accumulated, LiDAR.
+VIEWS, SCANS = 3, 5
+_HOMES = 0.2
+_STRUCTURE = tuple(CLASSES.index(name) for name in ("floor", "wall", "ceiling", "other"))
+
+
+def room_of(seed: int) -> Room:
+    """The room of a seed: a home one time in five, else one of the other kinds."""
+    rng = np.random.default_rng((seed, 1))
+    # A flat and an office show more classes at a time than a corridor does.
+    share = {"office": 3, "flat": 2, "meeting": 2, "kitchen": 2, "bedroom": 2, "lounge": 2}
+    weights = np.array([share.get(kind, 1) for kind in KINDS], float)
+    kind = str(rng.choice(list(KINDS), p=weights / weights.sum()))
+    return Room(seed, "home" if rng.random() < _HOMES else kind)
+
+
+def scans_of(seed: int) -> list[Scan]:
+    """The scans of the room of ``seed``; the same seed gives the same scans, bit for bit."""
+    room, rng = room_of(seed), np.random.default_rng((seed, 2))
+    scans = [
+        _camera_scan(f"room{seed}-{room.kind}-view{i}", room, rng, frames=1) for i in range(VIEWS)
+    ]
+    many = int(rng.integers(3, 11))
+    scans.append(_camera_scan(f"room{seed}-{room.kind}-views", room, rng, frames=many))
+    scans.append(_lidar_scan(f"room{seed}-{room.kind}-lidar", room, rng))
+    return scans
+
+
+@dataclass(frozen=True)
+class _Shot:
+    """Points of one sensor reading in the room's frame, with the true label of each."""
+
+    frame: Frame
+    labels: np.ndarray
+
+
+def _camera_scan(name: str, room: Room, rng: np.random.Generator, frames: int) -> Scan:
+    """What a hand-held or robot-borne camera sees, one view or several along a sweep."""
+    size = (640, 480) if frames == 1 else (320, 240)
+    camera = RgbdCamera(
+        *size,
+        horizontal_fov=rng.uniform(1.0, 1.55),
+        noise=SensorNoise(
+            min_range=rng.uniform(0.25, 0.6),
+            max_range=rng.uniform(4.0, 9.0),
+            disparity_step=rng.uniform(0.0018, 0.0036),
+            disparity_sigma=rng.uniform(0.3, 0.9),
+            # A time-of-flight or stereo camera has next to no projector's shadow.
+            baseline=rng.choice([0.002, 0.075, 0.075]),
+            grazing=rng.uniform(0.05, 0.2),
+            edge=rng.uniform(0.1, 0.5),
+            color_sigma=rng.uniform(1.0, 8.0),
+        ),
+    )
+    organised = rng.random() < 0.6
+    eye, target = _viewpoint(room, rng)
+    sweep = rng.uniform(0.15, 0.9) * rng.choice([-1, 1])
+    loose = rng.choice([0.5, 1.0, 3.0])
+    look = _Look(rng)
+    shots = []
+    for i in range(frames):
+        offset = target - eye
+        turned = rotation_about("z", sweep * i) @ offset + eye
+        aim = look_at(eye + rng.normal(0, 0.1, 3) * (frames > 1), turned)
+        roll = rotation_about("z", rng.normal(0.0, 0.07))
+        aim[:3, :3] = aim[:3, :3] @ roll
+        shot = _camera_shot(camera, room, aim, rng, look, organised, i)
+        if shot is not None:
+            shots.append(shot)
+        if i == 0 or rng.random() < 0.3:
+            registered = np.eye(4)
+        if i:
+            registered = registered @ _small_motion(rng, 0.003 * loose, 0.002 * loose)
+            if shot is not None:
+                shots[-1] = _Shot(
+                    shot.frame.transformed(registered[:3, :3], registered[:3, 3], "map"),
+                    shot.labels,
+                )
+    if not shots:  # a wall nearer than the camera's least range, seen from everywhere
+        return _lidar_scan(name, room, rng)
+    return _scan(name, shots, rng)
+
+
+class _Look:
+    """Exposure, white balance and what the sensor cannot see, the same for a whole scan."""
+
+    def __init__(self, rng: np.random.Generator):
+        # Cameras expose by themselves, until the mean of the picture is some grey.
+        self.mean = rng.uniform(0.28, 0.58)
+        self.tint = rng.uniform(0.9, 1.1, 3)
+        self.exposure: float | None = None
+        self.gamma = rng.uniform(0.75, 1.3)
+        self.dark = rng.choice([0.0, 15.0, 30.0, 45.0])
+        self.bright_lost = rng.random() < 0.5
+        self.screens_lost = rng.random() < 0.35
+
+    def expose(self, color: np.ndarray) -> np.ndarray:
+        """Colours as this camera would give them, (N, 3) uint8; the first picture exposes."""
+        value = (color.astype(np.float32) / 255) ** np.float32(self.gamma)
+        if self.exposure is None:
+            self.exposure = float(np.clip(self.mean / value.mean(), 0.5, 2.5))
+        value *= np.float32(255 * self.exposure) * self.tint.astype(np.float32)
+        return np.minimum(value, 255).astype(np.uint8)
+
+    def lost(self, color: np.ndarray, label: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Pixels (H, W) without a reading: dark material, window panes, shiny screens."""
+        patchy = rng.random((color.shape[0] // 8 + 1, color.shape[1] // 8 + 1))
+        patchy = patchy.repeat(8, 0).repeat(8, 1)[: color.shape[0], : color.shape[1]]
+        red, green, blue = (color[..., i] for i in range(3))  # faster than along the last axis
+        lost = (np.maximum(np.maximum(red, green), blue) < self.dark) & (patchy < 0.6)
+        if self.bright_lost:
+            bright = np.minimum(np.minimum(red, green), blue) > 248
+            lost |= bright & (label == CLASSES.index("wall"))
+        if self.screens_lost:
+            lost |= (label == CLASSES.index("screen")) & (patchy < 0.5)
+        return lost
+
+
+def _camera_shot(camera, room, pose, rng, look: _Look, organised: bool, stamp: int):
+    image = camera.render(room, pose, rng)
+    depth = np.where(look.lost(image.color, image.label, rng), 0, image.depth)
+    seen = depth > 0
+    if seen.sum() < 500:
+        return None
+    local = camera.rays() * depth[..., None]
+    normals = None
+    if organised:
+        normals = organised_normals(np.where(seen[..., None], local, np.nan))[seen]
+    frame = Frame(
+        local[seen].astype(np.float32),
+        stamp,
+        "camera",
+        colors=look.expose(image.color[seen]),
+        normals=normals,
+    )
+    return _Shot(frame.transformed(pose[:3, :3], pose[:3, 3], "map"), image.label[seen])
+
+
+def _lidar_scan(name: str, room: Room, rng: np.random.Generator) -> Scan:
+    """One to three sweeps of a spinning LiDAR of 16 to 128 rings."""
+    rings = int(rng.choice([16, 32, 64, 128]))
+    reach = rng.choice([0.26, 0.39, 0.39, 0.78])
+    elevation = np.linspace(-reach, reach, rings) + rng.normal(0, 0.03)
+    columns = int(rng.choice([512, 1024]))
+    azimuth = np.arange(columns) * 2 * np.pi / columns
+    lift, turn = np.meshgrid(elevation, azimuth, indexing="ij")
+    rays = np.stack([np.cos(lift) * np.cos(turn), np.cos(lift) * np.sin(turn), np.sin(lift)], -1)
+    rays = rays.reshape(-1, 3).astype(np.float32)
+    eye = _standpoint(room, rng, rng.uniform(0.25, 1.8))
+    sigma, shots = rng.uniform(0.004, 0.03), []
+    for i in range(int(rng.choice([1, 1, 2, 3]))):
+        tilt = rotation_about("x", rng.normal(0, 0.03)) @ rotation_about("y", rng.normal(0, 0.03))
+        directions = rays @ tilt.T.astype(np.float32)
+        origin = (eye + rng.normal(0, 0.15, 3) * (i > 0)).astype(np.float32)
+        hits = room.cast(origin, directions)
+        use = hits.hit & (hits.distance > 0.3) & (rng.random(len(rays)) < 0.97)
+        distance = hits.distance + rng.normal(0, sigma, len(rays)).astype(np.float32)
+        points = origin + directions[use] * distance[use, None]
+        frame = Frame(points.astype(np.float32), i, "map", origin=origin.astype(np.float64))
+        shots.append(_Shot(frame, room.labels(hits)[use]))
+    return _scan(name, shots, rng)
+
+
+def _scan(name: str, shots: list[_Shot], rng: np.random.Generator) -> Scan:
+    """The shots fused as the robot fuses them, then tilted: maps are level only on average."""
+    voxels = VoxelMap(SPACING, window_seconds=60.0, max_voxels=1 << 19)
+    for shot in shots:
+        voxels.insert(shot.frame, shot.frame.origin)
+    seen = voxels.snapshot()
+    points = np.concatenate([shot.frame.points for shot in shots])
+    truth = np.concatenate([shot.labels for shot in shots])
+    index = np.floor(points.astype(np.float64) / SPACING)
+    rows = np.searchsorted(pack(seen.index), pack(index))
+    labels = majority(rows, truth, len(seen)).astype(np.uint8)
+    normals = seen.normals
+    if not normals.any():
+        normals = _fitted(seen.points, seen.toward)
+    degrees = rng.choice([0.4, 2.0, 7.0], p=[0.6, 0.3, 0.1])
+    level = _small_motion(rng, 0.0, np.radians(degrees))[:3, :3].astype(np.float32)
+    return Scan(
+        name,
+        seen.points @ level.T,
+        labels,
+        seen.colors.round().astype(np.uint8) if seen.has_color.any() else None,
+        normals @ level.T,
+    )
+
+
+def _fitted(points: np.ndarray, toward: np.ndarray) -> np.ndarray:
+    """Normals as the node fits them: to the voxels of the model's grid, facing the sensors."""
+    coarse = grid_sample(points, FIT_SPACING, normals=toward)
+    means = (coarse.index + coarse.fraction / coarse.count[:, None]) * FIT_SPACING
+    fitted = neighbourhood_normals(means, coarse.normal)
+    index = np.floor(points.astype(np.float64) / FIT_SPACING)
+    return fitted[np.searchsorted(pack(coarse.index), pack(index))]
+
+
+def _small_motion(rng: np.random.Generator, metres: float, radians: float) -> np.ndarray:
+    """A rigid motion (4, 4) of normally distributed shift and tilt about all axes."""
+    motion = np.eye(4)
+    for axis in "xyz":
+        motion[:3, :3] = motion[:3, :3] @ rotation_about(axis, rng.normal(0, radians))
+    motion[:3, 3] = rng.normal(0, metres, 3)
+    return motion
+
+
+def _standpoint(room: Room, rng: np.random.Generator, height: float) -> np.ndarray:
+    """A place in the room at ``height`` with a hand's breadth of air all round."""
+    ball = rng.normal(size=(48, 3))
+    ball /= np.linalg.norm(ball, axis=1, keepdims=True)
+    half = np.array([room.plan.width, room.plan.depth]) / 2 - 0.25
+    eye = np.array([0.0, 0.0, height])
+    for _ in range(60):
+        eye = np.array([*rng.uniform(-half, half), min(height, room.plan.height - 0.3)])
+        if room.plan.contains(*eye[:2], *eye[:2]):
+            hits = room.cast(eye.astype(np.float32), ball.astype(np.float32))
+            if hits.hit.mean() > 0.9 and hits.distance.min() > 0.22:
+                break
+    return eye
+
+
+def _viewpoint(room: Room, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Where a camera is and what it looks at: mostly a piece of furniture."""
+    height = rng.uniform(0.35, 1.9)
+    eye = _standpoint(room, rng, height)
+    present = [label for label in np.unique(room.mesh.label) if label not in _STRUCTURE]
+    if rng.random() < 0.8 and present:
+        label = rng.choice(present)
+        middles = room.mesh.corners[room.mesh.label == label].mean(1)
+        for _ in range(25):
+            target = middles[rng.integers(len(middles))].astype(np.float64)
+            ray = target - eye
+            hits = room.cast(eye.astype(np.float32), ray[None].astype(np.float32))
+            far = float(np.linalg.norm(ray))
+            steep = abs(ray[2]) > 0.9 * far
+            if 0.6 < far < 5.0 and not steep and room.labels(hits)[0] == label:
+                return eye, target + rng.normal(0, 0.15, 3)
+            eye = _standpoint(room, rng, height)
+    turn, lift = rng.uniform(0, 2 * np.pi), np.clip(rng.normal(-0.25, 0.3), -1.1, 0.7)
+    return eye, eye + np.array([np.cos(turn), np.sin(turn), np.tan(lift)])

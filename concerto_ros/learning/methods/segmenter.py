@@ -1,0 +1,30 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Encoder and linear head as one module to train or to test."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from concerto_ros.heads.linear import LinearHead
+from concerto_ros.learning.data.batch import Batch
+from concerto_ros.ptv3 import Encoder
+
+
+class Segmenter(nn.Module):
+    """Class scores of every voxel of a batch.
+
+    Raises ValueError, naming both widths, where the head does not fit the encoder.
+    """
+
+    def __init__(self, encoder: Encoder, head: LinearHead):
+        super().__init__()
+        self.concat_levels = head.concat_levels(encoder)
+        self.encoder = encoder
+        self.head = head
+
+    def forward(self, batch: Batch) -> torch.Tensor:
+        """(V, num_classes) logits."""
+        pyramid = self.encoder(batch.feat, batch.grid_coord, batch.coord, batch.offset)
+        return self.head.scores(pyramid, self.concat_levels)

@@ -1,0 +1,113 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Data sets that are published as trees of text files: ModelNet40 and ShapeNetPart."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from concerto_ros.learning.objects.data.object_set import ObjectSet
+from concerto_ros.learning.objects.data.scanobjectnn import check_split, read_lines
+from concerto_ros.objects.encoders.shared.preprocess import unit_sphere
+
+#: Points drawn of an object of ShapeNetPart, whose files have different numbers of them.
+PART_POINTS = 2048
+
+#: Splits of ShapeNetPart and the lists they are made of, as in the published protocol.
+PART_LISTS = {"train": ("train", "val"), "test": ("test",)}
+
+
+def read_modelnet_txt(folder: Path, split: str) -> ObjectSet:
+    """One split, ``train`` or ``test``, of ModelNet40 as ``modelnet40_normal_resampled`` holds it.
+
+    All points of a file (10000 in the published ones), in unit spheres; normals are left out.
+
+    Raises ValueError that names the file and what is wrong with it.
+    """
+    folder = Path(folder)
+    classes = read_lines(folder / "modelnet40_shape_names.txt")
+    listing = folder / f"modelnet40_{check_split(split)}.txt"
+    clouds, labels = [], []
+    for name in read_lines(listing):
+        label = name.rpartition("_")[0]
+        if label not in classes:
+            raise ValueError(f"{listing}: {name} is of no class of modelnet40_shape_names.txt")
+        path = folder / label / f"{name}.txt"
+        cloud = _read_rows(path, ",", 3)[:, :3]
+        if clouds and len(cloud) != len(clouds[0]):
+            raise ValueError(
+                f"{path} has {len(cloud)} points, wanted {len(clouds[0])} as those before it"
+            )
+        clouds.append(_normalised(cloud))
+        labels.append(classes.index(label))
+    return ObjectSet(f"ModelNet40, {split}", np.stack(clouds), np.array(labels), tuple(classes))
+
+
+def read_shapenetpart(folder: Path, split: str, points: int = PART_POINTS) -> ObjectSet:
+    """One split, ``train`` (with ``val``) or ``test``, of ShapeNetPart as published in text form.
+
+    ``points`` of each object are drawn, with repetition as in the published code but always the
+    same, and moved to a unit sphere. Labels of points are those of its 50 parts.
+
+    Raises ValueError that names the file and what is wrong with it.
+    """
+    folder = Path(folder)
+    catalogue = folder / "synsetoffset2category.txt"
+    entries = [line.split() for line in read_lines(catalogue)]
+    if any(len(entry) != 2 for entry in entries):
+        raise ValueError(f"{catalogue}: wanted a name and a number in each line")
+    numbers = [number for _, number in entries]
+    clouds, labels, parts = [], [], []
+    for part in PART_LISTS[check_split(split)]:
+        for path, number in _listed(folder, part):
+            if number not in numbers:
+                raise ValueError(f"{path} is of no category of synsetoffset2category.txt")
+            rows = _read_rows(path, None, 7)
+            rng = np.random.default_rng(len(clouds))
+            drawn = rng.integers(len(rows), size=points)
+            clouds.append(_normalised(rows[:, :3])[drawn])
+            parts.append(rows[drawn, 6].astype(np.int64))
+            labels.append(numbers.index(number))
+    return ObjectSet(
+        f"ShapeNetPart, {split}",
+        np.stack(clouds),
+        np.array(labels),
+        tuple(name for name, _ in entries),
+        np.stack(parts),
+    )
+
+
+def _listed(folder: Path, part: str) -> list[tuple[Path, str]]:
+    """Files of a list of ShapeNetPart, each with the number of its category."""
+    path = folder / "train_test_split" / f"shuffled_{part}_file_list.json"
+    try:
+        names = json.loads("\n".join(read_lines(path)))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} cannot be read as JSON: {error}") from error
+    if not isinstance(names, list) or not all(str(name).count("/") >= 1 for name in names):
+        raise ValueError(f"{path}: wanted a list of names like shape_data/02691156/1a04e3eab")
+    places = [str(name).split("/")[-2:] for name in names]
+    return [(folder / number / f"{name}.txt", number) for number, name in places]
+
+
+def _read_rows(path: Path, delimiter: str | None, columns: int) -> np.ndarray:
+    """(N, columns or more) float32 numbers of a text file."""
+    if not path.is_file():
+        raise ValueError(f"{path} is not a file, wanted one of the published layout")
+    try:
+        rows = np.loadtxt(path, np.float32, delimiter=delimiter, ndmin=2)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    if not len(rows) or rows.shape[1] < columns:
+        raise ValueError(
+            f"{path} has {len(rows)} rows of {rows.shape[1]} numbers, wanted {columns} or more"
+        )
+    return rows
+
+
+def _normalised(cloud: np.ndarray) -> np.ndarray:
+    return unit_sphere(torch.from_numpy(np.ascontiguousarray(cloud))).numpy()

@@ -1,0 +1,75 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The few-shot folds of ModelNet40 that Point-BERT (Yu et al., CVPR 2022) published as pickles."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from concerto_ros.files.numpy_pickle import read_arrays
+from concerto_ros.learning.objects.data.object_set import ObjectSet
+from concerto_ros.learning.objects.protocols.few_shot import FOLDS, Fold
+from concerto_ros.objects.encoders.shared.preprocess import unit_sphere
+
+#: As published, heads keep the classes of ModelNet40, although a fold has fewer.
+CLASSES = 40
+
+#: What a damaged or a strange pickle raises.
+_DAMAGE = (
+    pickle.UnpicklingError,
+    EOFError,
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    ImportError,
+    UnicodeDecodeError,
+)
+
+
+def published_folds(folder: Path, way: int, shot: int, count: int = FOLDS) -> Iterator[Fold]:
+    """The folds 0 to ``count`` - 1 of ``folder``/5way_10shot and the like, in unit spheres.
+
+    A file is a dict of lists ``train`` and ``test``; each object is its points (x, y, z and more),
+    its label from 0 to way - 1, and more. Nothing in a file can run.
+
+    Raises ValueError that names the file and what is wrong with it.
+    """
+    for number in range(count):
+        path = Path(folder) / f"{way}way_{shot}shot" / f"{number}.pkl"
+        content = _read(path)
+        yield Fold(*(_objects(path, content, split, way) for split in ("train", "test")))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise ValueError(f"{path} is not a file, wanted one of the published layout")
+    try:
+        with path.open("rb") as file:
+            content = read_arrays(file)
+    except _DAMAGE as error:
+        raise ValueError(f"{path} cannot be read as a pickle of arrays: {error}") from error
+    if not isinstance(content, dict) or not {"train", "test"} <= content.keys():
+        raise ValueError(f"{path}: wanted a dict of lists train and test")
+    return content
+
+
+def _objects(path: Path, content: dict[str, Any], split: str, way: int) -> ObjectSet:
+    name = f"{path}, {split}"
+    try:
+        clouds = [np.asarray(entry[0], np.float32)[:, :3] for entry in content[split]]
+        labels = np.array([int(entry[1]) for entry in content[split]])
+        points = np.stack(clouds)
+    except (TypeError, ValueError, IndexError, KeyError) as error:
+        raise ValueError(
+            f"{name}: wanted objects of (points, label, ...), as many points of each: {error}"
+        ) from error
+    points = unit_sphere(torch.from_numpy(points)).numpy()
+    return ObjectSet(name, points, labels, tuple(f"class {label}" for label in range(way)))

@@ -1,0 +1,136 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Encoders as protocols want them, and files of what was trained."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from concerto_ros.files.torch_file import write_file
+from concerto_ros.learning.objects.data.object_set import ObjectSet
+from concerto_ros.learning.objects.training.fine_tune import renew_head, trained_parameters
+from concerto_ros.learning.objects.training.recipes import benchmark_of
+from concerto_ros.objects.encoders.any2point.encoder import from_source
+from concerto_ros.objects.encoders.i2p_mae.encoder import POINTS
+from concerto_ros.objects.encoders.loading import load_object_encoder
+from concerto_ros.objects.encoders.recon.encoder import FORMS, ReCon
+from concerto_ros.objects.encoders.shared.base import DEMO, NAMES, NONE_OF_THESE, ObjectEncoder
+
+#: What an encoder is loaded for: its own answers, a linear SVM on its features, names of classes
+#: alone, a training.
+PROTOCOLS = ("classify", "svm", "zero-shot", "fine-tune")
+
+
+def load_for(
+    path: str | os.PathLike,
+    layout: str,
+    protocol: str,
+    options: Mapping[str, Any] | None = None,
+) -> ObjectEncoder:
+    """An encoder for a data set: what its file does not tell is as published for that benchmark.
+
+    protocol: one of :data:`PROTOCOLS`. options: keywords that go before that. Raises ValueError
+    for another protocol, and as ``load_object_encoder``.
+    """
+    options = dict(options or {})
+    encoder = load_object_encoder(path, **options)
+    if protocol == "svm" and encoder.classes is not None:
+        protocol = "classify"  # features of a fine-tuned file need the form it was tuned in
+    more = published_form(encoder.name, layout, protocol)
+    if os.fspath(path) == DEMO or not more or options.keys() & more.keys():
+        return encoder
+    return load_object_encoder(path, **more, **options)
+
+
+def published_form(encoder: str, layout: str, protocol: str) -> dict[str, Any]:
+    """Keywords of ``load_object_encoder`` for a protocol on the benchmark of a data set."""
+    if protocol not in PROTOCOLS:
+        raise ValueError(f"protocol is {protocol!r}, wanted one of {', '.join(PROTOCOLS)}")
+    benchmark = benchmark_of(layout)
+    scanned = benchmark in ("objects", "hardest")
+    if encoder == "recon" and scanned:
+        points, groups = FORMS[15]
+        if protocol != "zero-shot":
+            return {"points": points, "groups": groups}
+        groups, size = (32, 128) if layout.endswith("obj_only") else (64, 64)
+        return {"points": points, "groups": groups, "group_size": size}
+    if encoder == "i2p_mae" and protocol == "svm":
+        return {"benchmark": "svm", "points": POINTS["objects" if scanned else "svm"]}
+    if encoder == "i2p_mae" and benchmark != "other":
+        return {"benchmark": benchmark}
+    if encoder == "i2p_mae" and protocol == "fine-tune":
+        # A pre-training file is else read for the linear SVM.
+        return {"benchmark": "modelnet40"}
+    return {}
+
+
+def to_fine_tune(
+    path: str | os.PathLike,
+    layout: str,
+    method: str,
+    classes: int,
+    *,
+    variant: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    seed: int = 0,
+) -> ObjectEncoder:
+    """An encoder with a new head for ``classes``, by ``seed``.
+
+    variant: of Any2Point; ``path`` is then the file of the model that lends its transformer.
+    """
+    with torch.random.fork_rng([]):
+        torch.manual_seed(seed)
+        if variant is not None:
+            return from_source(variant, path, **{"classes": classes} | dict(options or {}))
+        encoder = load_for(path, layout, "fine-tune", options)
+        joined = benchmark_of(layout) in ("objects", "hardest")
+        renew_head(encoder, classes, method, joined=joined)
+    return encoder
+
+
+def check_classes(encoder: ObjectEncoder, objects: ObjectSet) -> None:
+    """Raise ValueError where the answers of ``encoder`` are not the classes of ``objects``.
+
+    It may have one answer more, that it is none of these. Of a file that tells no names, the
+    number has to do. An encoder without a head is left to ``classify``.
+    """
+    count, own, wanted = encoder.classes, encoder.class_names, objects.classes
+    fits = own in (wanted, (*wanted, NONE_OF_THESE)) if own else count in (None, len(wanted))
+    if not fits:
+        raise ValueError(
+            f"the encoder answers with {count} classes ({_some(own) or 'of unknown names'}), the"
+            f" labels of {objects.name} are of {len(wanted)} ({_some(wanted)}); wanted the same"
+            " ones in the same order"
+        )
+
+
+def _some(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:4]) + ", ..." * (len(names) > 4)
+
+
+def count_trained(encoder: ObjectEncoder, method: str) -> str:
+    """How many numbers a method trains, in words."""
+    total = sum(value.numel() for value in encoder.parameters())
+    sizes = {name: value.numel() for name, value in trained_parameters(encoder, method).items()}
+    heads = ("head.", "cls_head_finetune.")
+    head = sum(size for name, size in sizes.items() if name.startswith(heads))
+    return (
+        f"trains {sum(sizes.values()) - head:,} numbers beside the head and {head:,} in it,"
+        f" of {total:,}"
+    )
+
+
+def save_object_encoder(path: Path, encoder: ObjectEncoder, class_names: tuple[str, ...]) -> None:
+    """Write a fine-tuned encoder as the official files are, with the names of its classes.
+
+    ``load_object_encoder`` reads it back, with the keywords that the first file took.
+    """
+    is_recon = isinstance(encoder, ReCon)
+    state = encoder.published_state() if is_recon else encoder.state_dict()
+    state = {name: value.detach().cpu().clone() for name, value in state.items()}
+    write_file(path, {"base_model": state, NAMES: list(class_names)})

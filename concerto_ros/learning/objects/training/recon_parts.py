@@ -1,0 +1,152 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Part segmentation with ReCon: which part of its object each point belongs to (ShapeNetPart)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from concerto_ros.objects.encoders.recon.transformer import ReConShape, ReConTrunk
+from concerto_ros.objects.encoders.shared.sampling import interpolate_three
+from concerto_ros.objects.encoders.shared.weights import State, load_weights, read_weights
+from concerto_ros.ptv3.checkpoint import CheckpointError
+
+#: Categories of ShapeNetPart, and how wide the code of one is.
+CATEGORIES = 16
+CATEGORY_CODE = 64
+
+#: Modules beside the transformer.
+EXTRAS = ("label_conv.", "propagation_0.", "convs", "bns")
+
+#: Groups of the official model and points of a group.
+GROUPS = 128
+GROUP_SIZE = 32
+
+
+def load_recon_parts(path: str | os.PathLike, **options) -> ReConParts:
+    """The model of a published file, in evaluation mode; options as :func:`from_state`.
+
+    Raises CheckpointError for a file that cannot be read or is of another model.
+    """
+    return from_state(read_weights(path), Path(path), **options).eval().requires_grad_(False)
+
+
+def from_state(
+    state: State,
+    path: Path,
+    *,
+    heads: int | None = None,
+    groups: int = GROUPS,
+    group_size: int = GROUP_SIZE,
+) -> ReConParts:
+    """The model of a published state dict; what names and shapes do not tell as published."""
+    if "convs3.weight" not in state or "cls_token" not in state:
+        raise CheckpointError(
+            f"{path} is no part segmentation of ReCon: wanted cls_token and convs3.weight among"
+            " its names"
+        )
+    shape = ReConShape.of_state(state, groups=groups, group_size=group_size, heads=heads)
+    model = ReConParts(
+        shape,
+        parts=state["convs3.weight"].shape[0],
+        propagation=tuple(state[f"propagation_0.mlp_convs.{i}.weight"].shape[0] for i in (0, 1)),
+        hidden=tuple(state[f"convs{i}.weight"].shape[0] for i in (1, 2)),
+    )
+    load_weights(
+        model,
+        {name if name.startswith(EXTRAS) else f"trunk.{name}": v for name, v in state.items()},
+        path,
+    )
+    return model
+
+
+class ReConParts(nn.Module):
+    """The transformer of ReCon with a head for every point."""
+
+    def __init__(
+        self,
+        shape: ReConShape,
+        *,
+        parts: int = 50,
+        propagation: tuple[int, int] = (1536, 1024),
+        hidden: tuple[int, int] = (512, 256),
+    ):
+        super().__init__()
+        self.trunk = ReConTrunk(shape)
+        width = shape.width
+        self.label_conv = nn.Sequential(
+            nn.Conv1d(CATEGORIES, CATEGORY_CODE, 1, bias=False),
+            nn.BatchNorm1d(CATEGORY_CODE),
+            nn.LeakyReLU(0.2),
+        )
+        self.propagation_0 = Propagation(3 * width + 3, *propagation)
+        joined = propagation[1] + 7 * width + CATEGORY_CODE
+        self.convs1 = nn.Conv1d(joined, hidden[0], 1)
+        self.bns1 = nn.BatchNorm1d(hidden[0])
+        self.convs2 = nn.Conv1d(hidden[0], hidden[1], 1)
+        self.bns2 = nn.BatchNorm1d(hidden[1])
+        self.convs3 = nn.Conv1d(hidden[1], parts, 1)
+        self.dropout = nn.Dropout(0.5)
+
+    def forward(self, points: torch.Tensor, category: torch.Tensor) -> torch.Tensor:
+        """(B, N, 3) clouds of unit size with y up -> (B, N, parts) log-probabilities.
+
+        category: (B,) int64, the kind of each object, 0 to 15.
+        """
+        return self.head(self.head_input(points, category))
+
+    def head_input(self, points: torch.Tensor, category: torch.Tensor) -> torch.Tensor:
+        """(B, C, N): of each point what was propagated to it, then what is known of the whole."""
+        patches, world, centres = self.patch_features(points)
+        propagated = self.propagation_0(points, centres, patches)
+        kind = nn.functional.one_hot(category, CATEGORIES).to(points.dtype).unsqueeze(-1)
+        whole = torch.cat(
+            [patches.amax(1), patches.mean(1), world, self.label_conv(kind).squeeze(-1)], 1
+        )
+        whole = whole.unsqueeze(-1).expand(-1, -1, points.shape[1])
+        return torch.cat([propagated, whole], 1)
+
+    def patch_features(
+        self, points: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Patches after three depths (B, G, 3 C), the global tokens (B, C), centres (B, G, 3).
+
+        The depths are a third, two thirds and all of the blocks, 4, 8 and 12 officially.
+        """
+        groups = self.trunk.group(points)
+        tokens = self.trunk.encoder(groups.relative)
+        states = list(self.trunk.states(tokens, groups.centres))
+        depths = [len(states) * third // 3 - 1 for third in (1, 2, 3)]
+        patches = torch.cat([self.trunk.norm(states[depth][1]) for depth in depths], -1)
+        # As published, the global tokens are not normalised here.
+        return patches, states[-1][0].amax(1), groups.centres
+
+    def head(self, feat: torch.Tensor) -> torch.Tensor:
+        """(B, C, N) -> (B, N, parts) log-probabilities."""
+        feat = self.dropout(torch.relu(self.bns1(self.convs1(feat))))
+        feat = torch.relu(self.bns2(self.convs2(feat)))
+        return self.convs3(feat).transpose(1, 2).log_softmax(-1)
+
+
+class Propagation(nn.Module):
+    """Features of patches brought to every point (PointNet++, Qi et al., NeurIPS 2017)."""
+
+    def __init__(self, in_channels: int, hidden: int, out_channels: int):
+        super().__init__()
+        sizes = (in_channels, hidden, out_channels)
+        self.mlp_convs = nn.ModuleList(nn.Conv1d(sizes[i], sizes[i + 1], 1) for i in (0, 1))
+        self.mlp_bns = nn.ModuleList(nn.BatchNorm1d(size) for size in sizes[1:])
+
+    def forward(
+        self, points: torch.Tensor, centres: torch.Tensor, patches: torch.Tensor
+    ) -> torch.Tensor:
+        """(B, N, 3), (B, G, 3), (B, G, C) -> (B, out_channels, N)."""
+        feat = torch.cat([points, interpolate_three(points, centres, patches)], -1)
+        feat = feat.transpose(1, 2)
+        for conv, norm in zip(self.mlp_convs, self.mlp_bns, strict=True):
+            feat = torch.relu(norm(conv(feat)))
+        return feat

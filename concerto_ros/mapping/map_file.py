@@ -1,0 +1,176 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""A map with its labels as a safetensors file, written so that a crash leaves the old file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from concerto_ros.files.atomic_write import replacing
+from concerto_ros.files.confined_path import file_below
+from concerto_ros.files.safetensors_file import LONGEST_HEADER, read_tensors, write_tensors
+from concerto_ros.labels.prediction import Prediction
+from concerto_ros.mapping.map_snapshot import Snapshot
+from concerto_ros.mapping.voxel_grid import LATTICE_LIMIT, pack
+
+SUFFIX = ".safetensors"
+FORMAT = "concerto_ros map 1"
+
+#: More than a voxel takes in a file.
+_BYTES_PER_VOXEL = 128
+
+
+class MapFileError(ValueError):
+    """A map that cannot be read or written; the text names the file and what is wrong."""
+
+
+@dataclass(frozen=True, eq=False)
+class StoredMap:
+    """The V voxels of a map.
+
+    Attributes
+    ----------
+    index: (V, 3) int32 lattice index, no two rows alike.
+    points: (V, 3) float32, metres in ``fixed_frame``.
+    colors: (V, 3) float32, 0..255; zeros where ``has_color`` is 0.
+    has_color: (V,) uint8.
+    normals, toward: (V, 3) float32 unit vectors, zeros where unknown.
+    label: (V,) uint8, position in ``classes``; 255 where unlabelled.
+    confidence, entropy: (V,) float32 in [0, 1].
+    voxel_size: metres.
+    fixed_frame: the frame of everything.
+    stamp: nanoseconds, the newest frame in the map.
+    classes: names in label order.
+    """
+
+    index: np.ndarray
+    points: np.ndarray
+    colors: np.ndarray
+    has_color: np.ndarray
+    normals: np.ndarray
+    toward: np.ndarray
+    label: np.ndarray
+    confidence: np.ndarray
+    entropy: np.ndarray
+    voxel_size: float
+    fixed_frame: str
+    stamp: int
+    classes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+
+#: Name of an array: its type and what follows V in its shape.
+_ARRAYS = {
+    "index": (np.int32, (3,)),
+    "points": (np.float32, (3,)),
+    "colors": (np.float32, (3,)),
+    "has_color": (np.uint8, ()),
+    "normals": (np.float32, (3,)),
+    "toward": (np.float32, (3,)),
+    "label": (np.uint8, ()),
+    "confidence": (np.float32, ()),
+    "entropy": (np.float32, ()),
+}
+
+
+def stored_map(snapshot: Snapshot, prediction: Prediction, fixed_frame: str) -> StoredMap:
+    """The map of ``snapshot`` with the labels that ``prediction`` gave it."""
+    return StoredMap(
+        index=snapshot.index,
+        points=snapshot.points,
+        colors=snapshot.colors.astype(np.float32),
+        has_color=snapshot.has_color.astype(np.uint8),
+        normals=snapshot.normals,
+        toward=snapshot.toward,
+        label=prediction.label,
+        confidence=prediction.confidence,
+        entropy=prediction.entropy,
+        voxel_size=snapshot.voxel_size,
+        fixed_frame=fixed_frame,
+        stamp=snapshot.stamp,
+        classes=tuple(entry.name for entry in prediction.classes),
+    )
+
+
+def map_path(directory: str, name: str) -> Path:
+    """The file ``name`` below ``directory``.
+
+    Raises MapFileError for a name that leads elsewhere, by links as well, or is none of a map.
+    """
+    try:
+        return file_below(directory, name, "map_directory", SUFFIX)
+    except ValueError as error:
+        raise MapFileError(str(error)) from error
+
+
+def write_map(path: Path, stored: StoredMap) -> None:
+    """Write and flush beside ``path``, then rename: whatever happens, one whole file is there."""
+    tensors = {name: torch.from_numpy(np.array(getattr(stored, name))) for name in _ARRAYS}
+    metadata = {
+        "format": FORMAT,
+        "voxel_size": repr(stored.voxel_size),
+        "fixed_frame": stored.fixed_frame,
+        "stamp": str(stored.stamp),
+        "classes": json.dumps(stored.classes),
+    }
+    try:
+        with replacing(path) as partial:
+            write_tensors(partial, tensors, metadata)
+    except OSError as error:
+        raise MapFileError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def read_map(path: Path, max_voxels: int) -> StoredMap:
+    """A map of at most ``max_voxels``; MapFileError where the file is none, or damaged."""
+    try:
+        size = path.stat().st_size
+        if size > max_voxels * _BYTES_PER_VOXEL + LONGEST_HEADER:
+            raise MapFileError(f"{path}: {size} bytes, too many for {max_voxels} voxels")
+        tensors, metadata = read_tensors(path)
+        return _checked(path, tensors, metadata, max_voxels)
+    except OSError as error:
+        raise MapFileError(f"{path}: cannot be read: {error.strerror}") from error
+    except MapFileError:
+        raise
+    except (KeyError, TypeError, ValueError) as error:
+        raise MapFileError(f"{path}: is not a map: {error}") from error
+
+
+def _checked(path: Path, tensors: dict, metadata: dict, max_voxels: int) -> StoredMap:
+    if metadata.get("format") != FORMAT or set(tensors) != set(_ARRAYS):
+        raise MapFileError(f"{path}: is not a map; its format is {metadata.get('format')!r}")
+    arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
+    count = len(arrays["index"])
+    for name, (kind, shape) in _ARRAYS.items():
+        array = arrays[name]
+        if array.dtype != kind or array.shape != (count, *shape):
+            raise MapFileError(f"{path}: {name} is {array.dtype} {array.shape}")
+        if not np.isfinite(array).all():
+            raise MapFileError(f"{path}: {name} holds values that are not finite")
+    index = arrays["index"]
+    inside = (index >= -LATTICE_LIMIT) & (index < LATTICE_LIMIT)
+    if not inside.all() or len(np.unique(pack(index))) < count:
+        raise MapFileError(f"{path}: index leaves the lattice or repeats itself")
+    if count > max_voxels:
+        raise MapFileError(f"{path}: {count} voxels, wanted at most max_voxels, {max_voxels}")
+    return StoredMap(
+        **arrays,
+        voxel_size=float(metadata["voxel_size"]),
+        fixed_frame=str(metadata["fixed_frame"]),
+        stamp=int(metadata["stamp"]),
+        classes=_names(json.loads(metadata["classes"])),
+    )
+
+
+def _names(value: Sequence) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        raise ValueError("classes is not a list of names")
+    return tuple(value)

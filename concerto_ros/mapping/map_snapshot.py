@@ -1,0 +1,81 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The rolling map at one moment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from concerto_ros.mapping.voxel_grid import LATTICE_LIMIT, find_keys, pack
+from concerto_ros.sensors.normals import neighbourhood_normals
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """The map at one moment, in the fixed frame. Arrays are read-only, rows sorted by (x, y, z).
+
+    Attributes
+    ----------
+    index: (V, 3) int32 lattice index, ``floor(point / voxel_size)``.
+    points: (V, 3) float32, metres, mean of the points seen in the voxel.
+    colors: (V, 3) float32, 0..255, mean colour; zeros where ``has_color`` is False.
+    has_color: (V,) bool.
+    normals: (V, 3) float32 unit vectors, zeros where unknown.
+    toward: (V, 3) float32 unit vectors from the voxel to the sensors that saw it.
+    stamps: (V,) int64, nanoseconds, when the voxel was last seen.
+    since: (V,) int64, nanoseconds, the frame with which the voxel came into the map.
+    stamp: nanoseconds, newest frame in the map; 0 before the first.
+    robot: (3,) float64, metres, where the robot was at ``stamp``.
+    voxel_size: metres.
+    frames: frames in the window.
+    """
+
+    index: np.ndarray
+    points: np.ndarray
+    colors: np.ndarray
+    has_color: np.ndarray
+    normals: np.ndarray
+    toward: np.ndarray
+    stamps: np.ndarray
+    since: np.ndarray
+    stamp: int
+    robot: np.ndarray
+    voxel_size: float
+    frames: int
+
+    def __post_init__(self):
+        for value in vars(self).values():
+            if isinstance(value, np.ndarray):
+                value.flags.writeable = False
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def rows_of(self, points: np.ndarray) -> np.ndarray:
+        """(N,) the row of the voxel that each of ``points`` (N, 3), metres, lies in.
+
+        -1 where the map has none, and for points that are not finite.
+        """
+        index = np.floor(points.astype(np.float64) / self.voxel_size)
+        inside = ((index >= -LATTICE_LIMIT) & (index < LATTICE_LIMIT)).all(axis=1)
+        keys = pack(np.where(inside[:, None], index, 0))
+        return np.where(inside, find_keys(pack(self.index), keys), -1)
+
+    def with_normals(self) -> Snapshot:
+        """The same map with missing normals filled from the neighbourhood of their voxels.
+
+        They face the sensors that saw the voxel. Fitting on voxels instead of raw points costs a
+        fraction, because neighbouring readings are already averaged.
+        """
+        missing = np.flatnonzero(~self.normals.any(axis=1))
+        if not len(missing):
+            return self
+        normals = self.normals.copy()
+        # A depth image leaves few without: then only those are worth a search.
+        few = len(missing) < 0.5 * len(self)
+        rows = missing if few else None
+        fitted = neighbourhood_normals(self.points, self.toward, rows=rows)
+        normals[missing] = fitted if few else fitted[missing]
+        return replace(self, normals=normals)

@@ -1,0 +1,335 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The rolling map: what the sensors saw lately, one running mean per voxel of a fixed lattice."""
+
+from __future__ import annotations
+
+import bisect
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from concerto_ros.mapping.key_table import KeyTable
+from concerto_ros.mapping.map_snapshot import Snapshot
+from concerto_ros.mapping.voxel_grid import FrameVoxels, grid_sample, pack, unpack
+from concerto_ros.sensors.frame import Frame
+from concerto_ros.sensors.normals import unit_vectors
+
+#: Once a voxel has this many observations its sums are halved, so that the mean keeps following
+#: the sensor (and float32 keeps counting) however long a place stays in view.
+OBSERVATION_LIMIT = 4096.0
+
+# Columns of the sums.
+_FRACTION, _COLOR, _NORMAL, _TOWARD = slice(0, 3), slice(3, 6), slice(6, 9), slice(9, 12)
+_COUNT, _COLOR_COUNT, _COLUMNS = 12, 13, 14
+
+_NEVER = np.iinfo(np.int64).min
+#: The stamp of voxels put into a map that has seen no frame yet.
+_BEFORE = _NEVER + 1
+
+
+@dataclass(frozen=True)
+class Insertion:
+    """What one :meth:`VoxelMap.insert` did.
+
+    Attributes
+    ----------
+    points: points that went into the map.
+    outside: points left out because they lie more than 2**20 voxels from the origin.
+    voxels: voxels those points lie in.
+    voxels_new: how many of these the map did not hold, or no longer.
+    evicted: voxels that left because of ``max_voxels``.
+    cleared: voxels that left because the sensors see through them.
+    outdated: the frame is older than the window; nothing of it was used.
+    """
+
+    points: int = 0
+    outside: int = 0
+    voxels: int = 0
+    voxels_new: int = 0
+    evicted: int = 0
+    cleared: int = 0
+    outdated: bool = False
+
+
+class VoxelMap:
+    """Running sums per voxel of a lattice that is anchored at the fixed frame's origin.
+
+    A voxel leaves when its newest stamp leaves the window; seen again after that, it starts
+    afresh. All memory that outlives a call is taken at construction; inserting costs time in
+    proportion to the frame, not to the map, except at the ceiling, where choosing the farthest
+    voxels looks at all of them. Results depend on the frames only. Not safe to share between
+    threads without a lock.
+    """
+
+    def __init__(
+        self,
+        voxel_size: float,
+        *,
+        window_seconds: float,
+        window_frames: int = 0,
+        radius: float = 0.0,
+        max_voxels: int,
+        clear_after: int = 0,
+    ):
+        """Set up an empty map.
+
+        ``voxel_size`` and ``radius`` are metres (``radius`` 0: no limit); a voxel stays for
+        ``window_seconds`` and, unless ``window_frames`` is 0, for that many frames, both against
+        the newest stamp. At most ``max_voxels`` are held: the farthest from the robot leave first.
+        A voxel also leaves once ``clear_after`` frames saw through it since it was last seen; 0:
+        it does not.
+        """
+        _require(0 < voxel_size < math.inf, "voxel_size", voxel_size, "metres > 0")
+        _require(0 < window_seconds < math.inf, "window_seconds", window_seconds, "seconds > 0")
+        _require(window_frames >= 0, "window_frames", window_frames, ">= 0 (0: no limit)")
+        _require(0 <= radius < math.inf, "radius", radius, "metres >= 0 (0: no limit)")
+        _require(0 < max_voxels <= 2**30, "max_voxels", max_voxels, "1 to 2**30 voxels")
+        self.voxel_size = float(voxel_size)
+        self.radius = float(radius)
+        _require(0 <= clear_after <= 255, "clear_after", clear_after, "0 (never) to 255 frames")
+        self.max_voxels = int(max_voxels)
+        self.clear_after = int(clear_after)
+        self._window = round(window_seconds * 1e9)
+        self._window_frames = int(window_frames)
+        self._table = KeyTable(self.max_voxels)
+        self._keys = np.zeros(self.max_voxels, dtype=np.int64)
+        self._sums = torch.zeros(self.max_voxels, _COLUMNS)
+        self._stamps = np.empty(self.max_voxels, dtype=np.int64)
+        self._since = np.zeros(self.max_voxels, dtype=np.int64)
+        self._seen_through = np.zeros(self.max_voxels, dtype=np.uint8)  # frames since last seen
+        self._free = np.empty(self.max_voxels, dtype=np.int64)
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget everything, time included."""
+        self._table.clear()
+        self._stamps.fill(_NEVER)
+        self._free[:] = np.arange(self.max_voxels)[::-1]  # a stack: low rows are used first
+        self._free_count = self.max_voxels
+        self._frame_stamps: list[int] = []  # sorted, those in the window
+        self._oldest = _NEVER
+        self._robot = np.zeros(3)
+
+    def __len__(self) -> int:
+        """Voxels in the window."""
+        return int(np.count_nonzero(self._stamps >= max(self._oldest, _NEVER + 1)))
+
+    @property
+    def newest_stamp(self) -> int | None:
+        """Nanoseconds of the newest frame; None before the first."""
+        return self._frame_stamps[-1] if self._frame_stamps else None
+
+    def insert(self, frame: Frame, robot: np.ndarray) -> Insertion:
+        """Add a ``frame`` given in the fixed frame, seen while the robot was at ``robot`` (3,)."""
+        if not self._advance(frame.stamp, robot):
+            return Insertion(outdated=True)
+        seen = grid_sample(
+            frame.points, self.voxel_size, colors=frame.colors, normals=frame.normals
+        )
+        if self.radius:
+            seen = seen.where(self._squared_distance(seen.index) <= self.radius**2)
+        keys = pack(seen.index)
+        sums = self._observations(seen, frame.origin)
+        rows = self._table.find(keys).astype(np.int64)
+        restarted = self._touch(rows[rows >= 0], frame.stamp)
+        absent = np.flatnonzero(rows < 0)
+        new = len(absent)
+        evicted = 0
+        if new > self._free_count:
+            self._release(np.flatnonzero((self._stamps > _NEVER) & (self._stamps < self._oldest)))
+            if new > self._free_count:
+                absent, evicted = self._evict(absent, keys)
+                rows = self._table.find(keys).astype(np.int64)
+        rows[absent] = self._admit(keys[absent], frame.stamp)
+        stays = rows >= 0
+        if not stays.all():
+            rows, sums = rows[stays], sums[torch.from_numpy(stays)]
+        self._accumulate(torch.from_numpy(rows), sums)
+        cleared = self._clear(frame) if self.clear_after and frame.view is not None else 0
+        return Insertion(
+            points=int(seen.count.sum(dtype=np.float64)),
+            outside=seen.outside,
+            voxels=len(seen),
+            voxels_new=new + restarted,
+            evicted=evicted,
+            cleared=cleared,
+        )
+
+    def put(
+        self,
+        index: np.ndarray,
+        points: np.ndarray,
+        colors: np.ndarray,
+        has_color: np.ndarray,
+        normals: np.ndarray,
+        toward: np.ndarray,
+    ) -> None:
+        """Hold these voxels and no others, arrays as in a :class:`Snapshot`, indices distinct.
+
+        Each counts as one reading, made with the newest frame; in a map without frames, with the
+        first that comes. Time goes on as before. Raises ``ValueError`` for more than
+        ``max_voxels``.
+        """
+        _require(len(index) <= self.max_voxels, "index", len(index), f"<= {self.max_voxels} rows")
+        self._release(np.flatnonzero(self._stamps > _NEVER))
+        newest = self.newest_stamp
+        rows = self._admit(pack(index), _BEFORE if newest is None else newest)
+        sums = np.zeros((len(rows), _COLUMNS), np.float32)
+        fraction = points.astype(np.float64) / self.voxel_size - index
+        sums[:, _FRACTION] = np.clip(fraction, 0.0, 1.0)
+        sums[:, _COLOR], sums[:, _COLOR_COUNT] = colors, has_color
+        sums[:, _NORMAL], sums[:, _TOWARD], sums[:, _COUNT] = normals, toward, 1.0
+        self._sums[torch.from_numpy(rows)] = torch.from_numpy(sums)
+
+    def snapshot(self) -> Snapshot:
+        """What is in the window and the radius now, as arrays of their own.
+
+        Before the first frame nothing is known of the robot, and voxels are in the map wherever
+        :meth:`put` put them.
+        """
+        used = np.flatnonzero(self._stamps > _NEVER)
+        gone = self._stamps[used] < self._oldest
+        if self.radius and self._frame_stamps:
+            gone |= self._squared_distance(unpack(self._keys[used])) > self.radius**2
+        self._release(used[gone])
+        used = used[~gone]
+        keys, order = torch.sort(torch.from_numpy(self._keys[used]))
+        rows = used[order.numpy()]
+        index = unpack(keys.numpy())
+        sums = self._sums[torch.from_numpy(rows)].numpy()
+        count, color_count = sums[:, _COUNT, None], sums[:, _COLOR_COUNT, None]
+        has_color = color_count >= 0.5  # halving leaves traces of a colour seen long ago
+        points = (index + (sums[:, _FRACTION] / count).astype(np.float64)) * self.voxel_size
+        return Snapshot(
+            index=index,
+            points=points.astype(np.float32),
+            colors=np.where(has_color, sums[:, _COLOR] / np.maximum(color_count, 0.5), 0),
+            has_color=has_color[:, 0],
+            normals=unit_vectors(sums[:, _NORMAL]),
+            toward=unit_vectors(sums[:, _TOWARD]),
+            stamps=self._stamps[rows],
+            since=self._since[rows],
+            stamp=self.newest_stamp or 0,
+            robot=self._robot.copy(),
+            voxel_size=self.voxel_size,
+            frames=len(self._frame_stamps),
+        )
+
+    def _means(self, rows: np.ndarray) -> np.ndarray:
+        """(V, 3) float64, metres, mean of the points seen in the voxels of ``rows``."""
+        taken = torch.from_numpy(rows)
+        fraction = self._sums[taken, _FRACTION] / self._sums[taken, _COUNT, None]
+        return (unpack(self._keys[rows]) + fraction.double().numpy()) * self.voxel_size
+
+    def _advance(self, stamp: int, robot: np.ndarray) -> bool:
+        """Move the window on to ``stamp``; False if ``stamp`` is too old for it already."""
+        if stamp < self._oldest:
+            return False
+        if not self._frame_stamps or stamp >= self._frame_stamps[-1]:
+            self._robot = np.array(robot, dtype=np.float64)
+        stamps = self._frame_stamps
+        if not stamps:
+            self._stamps[self._stamps == _BEFORE] = stamp
+        bisect.insort(stamps, stamp)
+        self._oldest = stamps[-1] - self._window
+        if 0 < self._window_frames <= len(stamps):
+            self._oldest = max(self._oldest, stamps[-self._window_frames])
+        del stamps[: bisect.bisect_left(stamps, self._oldest)]
+        return stamp >= self._oldest
+
+    def _observations(self, seen: FrameVoxels, origin: np.ndarray) -> torch.Tensor:
+        """(V, columns) sums of one frame. The direction to the sensor is that of the mean point:
+        a voxel is small beside its distance to the sensor."""
+        sums = torch.zeros(len(seen), _COLUMNS)
+        count = torch.from_numpy(seen.count)[:, None]
+        fraction = torch.from_numpy(seen.fraction)
+        sums[:, _FRACTION] = fraction
+        # The whole part in float64, so that it is as good far from the fixed frame's origin.
+        corner = torch.from_numpy(seen.index).double().mul_(self.voxel_size)
+        toward = torch.from_numpy(np.asarray(origin, dtype=np.float64)).sub(corner).float()
+        toward.sub_(fraction / count, alpha=self.voxel_size)
+        length = torch.linalg.vector_norm(toward, dim=1, keepdim=True)
+        sums[:, _TOWARD] = toward.mul_(count / length.clamp_min_(1e-3))
+        sums[:, _COUNT] = count[:, 0]
+        if seen.color is not None:
+            sums[:, _COLOR] = torch.from_numpy(seen.color)
+            sums[:, _COLOR_COUNT] = count[:, 0]
+        if seen.normal is not None:
+            sums[:, _NORMAL] = torch.from_numpy(seen.normal)
+        return sums
+
+    def _touch(self, rows: np.ndarray, stamp: int) -> int:
+        """Note that ``rows`` were seen; those that had left the window start at zero: how many."""
+        stamps = self._stamps[rows]
+        expired = stamps < self._oldest
+        self._stamps[rows] = np.maximum(stamps, stamp)
+        self._seen_through[rows] = 0
+        restarted = rows[expired]
+        self._since[restarted] = stamp
+        self._sums[torch.from_numpy(restarted)] = 0.0
+        return len(restarted)
+
+    def _admit(self, keys: np.ndarray, stamp: int) -> np.ndarray:
+        """Give new voxels a row each, with sums of zero."""
+        self._free_count -= len(keys)
+        rows = self._free[self._free_count : self._free_count + len(keys)]
+        self._table.insert(keys, rows.astype(np.int32))
+        self._keys[rows] = keys
+        self._stamps[rows] = self._since[rows] = stamp
+        self._seen_through[rows] = 0
+        self._sums[torch.from_numpy(rows)] = 0.0
+        return rows
+
+    def _accumulate(self, rows: torch.Tensor, sums: torch.Tensor) -> None:
+        """Add ``sums`` to distinct ``rows``."""
+        self._sums.index_add_(0, rows, sums)
+        crowded = rows[self._sums[rows, _COUNT] > OBSERVATION_LIMIT]
+        self._sums[crowded] *= 0.5
+
+    def _clear(self, frame: Frame) -> int:
+        """Take out the voxels that ``frame`` is not the first to see through: how many."""
+        older = (self._stamps >= max(self._oldest, _BEFORE)) & (self._stamps < frame.stamp)
+        rows = np.flatnonzero(older)
+        rows = rows[frame.view.sees_through(self._means(rows), self.voxel_size)]
+        self._seen_through[rows] += 1
+        cleared = rows[self._seen_through[rows] >= self.clear_after]
+        self._release(cleared)
+        return len(cleared)
+
+    def _release(self, rows: np.ndarray) -> None:
+        """Take the voxels of ``rows`` out of the map."""
+        self._table.remove(self._keys[rows])
+        self._stamps[rows] = _NEVER
+        self._free[self._free_count : self._free_count + len(rows)] = rows
+        self._free_count += len(rows)
+
+    def _evict(self, absent: np.ndarray, keys: np.ndarray) -> tuple[np.ndarray, int]:
+        """Make room at the ceiling: of old and new voxels together the nearest stay.
+
+        Returns those of ``absent`` that stay, and how many voxels had to go although they are
+        within the radius. Of equally far voxels the one later in (x, y, z) goes.
+        """
+        held = np.flatnonzero(self._stamps > _NEVER)
+        candidates = np.concatenate([self._keys[held], keys[absent]])
+        distance = self._squared_distance(unpack(candidates))
+        limit = np.partition(distance, self.max_voxels - 1)[self.max_voxels - 1]
+        stays = distance < limit
+        ties = np.flatnonzero(distance == limit)
+        ties = ties[np.argsort(candidates[ties])]
+        stays[ties[: self.max_voxels - np.count_nonzero(stays)]] = True
+        self._release(held[~stays[: len(held)]])
+        within = distance <= self.radius**2 if self.radius else True
+        return absent[stays[len(held) :]], int(np.count_nonzero(~stays & within))
+
+    def _squared_distance(self, index: np.ndarray) -> np.ndarray:
+        """(V,) float64, square metres from the newest robot position to the voxel's centre."""
+        offset = (index + 0.5) * self.voxel_size - self._robot
+        return offset[:, 0] ** 2 + offset[:, 1] ** 2 + offset[:, 2] ** 2
+
+
+def _require(good: bool, name: str, value: object, wanted: str) -> None:
+    if not good:
+        raise ValueError(f"{name} is {value}; wanted: {wanted}")

@@ -1,0 +1,238 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Any2Point (Tang et al., ECCV 2024): transformers of other modalities made to read points.
+
+The transformer of CLIP's text tower, DINOv2 or ImageBind's audio trunk stays frozen; a small
+token embedding, adapters and aggregation guided by virtual projections are trained around it.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from concerto_ros.objects.encoders.any2point.blocks import CellAttention, GuidedBlock
+from concerto_ros.objects.encoders.any2point.files import (
+    TABLE,
+    own_names,
+    read_source,
+    read_table,
+    variant_of,
+)
+from concerto_ros.objects.encoders.any2point.projection import VIEWS, project
+from concerto_ros.objects.encoders.any2point.tokens import CENTRES, TokenEmbedding
+from concerto_ros.objects.encoders.any2point.variants import VARIANTS, Variant
+from concerto_ros.objects.encoders.shared.base import ObjectEncoder, check_options
+from concerto_ros.objects.encoders.shared.layers import mlp_head
+from concerto_ros.objects.encoders.shared.preprocess import InputForm
+from concerto_ros.objects.encoders.shared.weights import State, count_blocks, load_weights
+from concerto_ros.ptv3.checkpoint import CheckpointError
+
+#: Points that the published models take of an object. Any number from 512 works.
+POINTS = 1024
+
+#: The parts of a block that come from the source model; fine-tuning leaves them as they are.
+FROZEN = ("norm1", "attn", "norm2", "mlp", "ls1", "ls2")
+
+
+class Any2Point(ObjectEncoder):
+    """One of the six published variants. The shape is that of the official files by default.
+
+    With ``per_object`` every cloud is computed as the published code would compute it in a batch
+    of one, so that no answer depends on what else is in the batch. Without it, variants on CLIP
+    attend from cloud to cloud and those of ModelNet40 share one scale of relative positions, as
+    in the published evaluation. The attribute may be changed at any time.
+
+    Raises ValueError where widths do not go together.
+    """
+
+    name = "any2point"
+
+    def __init__(
+        self,
+        variant: Variant,
+        *,
+        width: int = 768,
+        depth: int = 12,
+        heads: int = 12,
+        point_width: int = 96,
+        last_hidden: int = 32,
+        adapter_width: int | None = None,
+        neighbours: int | None = None,
+        classes: int | None = None,
+        per_object: bool = False,
+    ):
+        super().__init__()
+        if width % heads:
+            raise ValueError(f"heads is {heads}, wanted a divisor of the width {width}")
+        if width != point_width * 2 ** len(CENTRES):
+            raise ValueError(
+                f"point_width is {point_width}, wanted an eighth of the width {width}"
+            )
+        self.variant = variant
+        self.form = InputForm(POINTS, skip_near_origin=not variant.benchmark.own_scale)
+        self.feature_channels = 2 * width
+        self.classes = variant.benchmark.classes if classes is None else classes
+        self.per_object = per_object or not variant.couples_batch
+        self.register_buffer(TABLE, torch.zeros(variant.source.rows, width))
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, width))
+        self.cls_pos = nn.Parameter(torch.zeros(1, 1, width))
+        embedding = TokenEmbedding(
+            point_width,
+            last_hidden,
+            neighbours or variant.neighbours,
+            variant.benchmark.own_scale,
+        )
+        self.patch_embed = nn.ModuleDict({"EncP": embedding})
+        self.blocks = nn.ModuleList(
+            GuidedBlock(variant, width, heads, adapter_width or variant.adapter_width)
+            for _ in range(depth)
+        )
+        self.attn1 = nn.ModuleList(CellAttention(width) for _ in range(VIEWS))
+        self.norm3 = nn.ModuleList(nn.LayerNorm(width) for _ in range(VIEWS))
+        self.norm = nn.LayerNorm(width, eps=variant.final_eps)
+        self.head = mlp_head(2 * width, self.classes)
+        if not variant.benchmark.head_bias:
+            self.head[0].bias = self.head[4].bias = None
+
+    def embed(self, batch: torch.Tensor) -> torch.Tensor:
+        """(B, N >= 512, 3) or more channels, of which xyz is read -> (B, 2 width)."""
+        if batch.ndim != 3 or batch.shape[1] < CENTRES[0] or batch.shape[2] < 3:
+            raise ValueError(
+                f"batch has shape {tuple(batch.shape)}, wanted (B, {CENTRES[0]} or more, 3)"
+            )
+        centres, tokens = self.patch_embed["EncP"](batch[..., :3], self.per_object)
+        projected = project(centres, self.position_table, self.variant, self.per_object)
+        count = len(batch)
+        position = torch.cat([self.cls_pos.expand(count, -1, -1), projected.position], 1)
+        tokens = torch.cat([self.cls_token.expand(count, -1, -1), tokens], 1)
+        if self.variant.position_at_start:
+            tokens = tokens + position
+        for block in self.blocks:
+            if self.variant.position_before_blocks:
+                tokens = tokens + position
+            tokens = block(tokens, projected, self.attn1, self.norm3, self.per_object)
+        tokens = self.norm(tokens)
+        parts = tokens[:, 0], tokens[:, 1:].amax(1)
+        return torch.cat(parts if self.variant.benchmark.class_first else parts[::-1], 1)
+
+    def classify(self, batch: torch.Tensor) -> torch.Tensor:
+        """As :meth:`embed`, then the head: (B, classes) logits."""
+        return self.head(self.embed(batch))
+
+    def trainable_parameters(self) -> dict[str, nn.Parameter]:
+        """What parameter-efficient fine-tuning trains, by name: all but the source's layers."""
+        return {
+            name: parameter
+            for name, parameter in self.named_parameters()
+            if not (name.startswith("blocks.") and name.split(".")[2] in FROZEN)
+        }
+
+    def trainable_count(self) -> tuple[int, int]:
+        """How many numbers that is: beside the head, and in the head."""
+        sizes = {name: value.numel() for name, value in self.trainable_parameters().items()}
+        head = sum(size for name, size in sizes.items() if name.startswith("head."))
+        return sum(sizes.values()) - head, head
+
+
+def matches(state: State) -> bool:
+    """Whether the names are those of Any2Point."""
+    return any("patch_embed.EncP.LGA_list." in name for name in state)
+
+
+def from_state(
+    state: State,
+    path: Path,
+    content: dict[str, Any] | None = None,
+    *,
+    variant: str | Variant | None = None,
+    source: str | os.PathLike | None = None,
+    heads: int = 12,
+    neighbours: int | None = None,
+    per_object: bool = False,
+) -> Any2Point:
+    """The model of a fine-tuned file, published or written by this package.
+
+    variant: insists on one of :data:`VARIANTS`, or gives constants other than the published; by
+    itself it is told by the names. source: the file of the model that lent the transformer; the
+    position table is read from it, since published files do not hold it. heads, neighbours: for
+    shapes other than the official. per_object: see :class:`Any2Point`.
+
+    Raises CheckpointError for weights of another variant, without a position table, or that do
+    not fit.
+    """
+    found = variant_of(state)
+    wanted = found if variant is None else _variant(variant)
+    if wanted.name != found.name:
+        raise CheckpointError(
+            f"{path} is a checkpoint of {found.name}, wanted one of {wanted.name}"
+        )
+    state = own_names(state)
+    if source is not None:
+        state[TABLE] = read_table(source, found.source)
+    if TABLE not in state:
+        raise CheckpointError(
+            f"{path} is fine-tuned ({found.name}) and holds no position table: give source=<file>,"
+            f" the file of {found.source.name} that has {found.source.table!r}"
+        )
+    stage = "patch_embed.EncP.LGA_list.2.linear2.0.net1.0.weight"
+    model = Any2Point(
+        wanted,
+        width=_size(state, "cls_token", -1, path),
+        depth=count_blocks(state, "blocks."),
+        heads=heads,
+        point_width=_size(state, "patch_embed.EncP.raw_point_embed.net.0.weight", 0, path),
+        last_hidden=_size(state, stage, 0, path),
+        adapter_width=_size(state, "blocks.0.adapter.ln1.weight", 0, path),
+        neighbours=neighbours,
+        classes=_size(state, "head.8.weight", 0, path),
+        per_object=per_object,
+    )
+    load_weights(model, state, path)
+    return model
+
+
+def from_source(variant: str, source: str | os.PathLike, /, **shape: Any) -> Any2Point:
+    """A model to fine-tune: the transformer of a source model, the rest untrained.
+
+    variant: one of :data:`VARIANTS`. source: the official file of that variant's source model.
+    shape: as :class:`Any2Point` takes it. Untrained weights come from PyTorch's generator; what
+    the adapters and attentions within cells add is zero at first.
+
+    Raises ValueError for an unknown variant or another keyword, CheckpointError for a file that
+    does not fit.
+    """
+    chosen = _variant(variant)
+    check_options(Any2Point.name, Any2Point, shape)
+    state = read_source(source, chosen.source)
+    model = Any2Point(chosen, **shape)
+    wanted = {name for name, _ in model.named_parameters()} - model.trainable_parameters().keys()
+    wanted |= {TABLE} | {own for _, own in chosen.source.parts if own == "cls_token"}
+    wanted |= {"norm.weight", "norm.bias"}
+    with torch.no_grad():
+        for name in ("cls_token", "cls_pos"):
+            nn.init.trunc_normal_(model.get_parameter(name), std=0.02)
+        for layer in (*(b.adapter.ln2 for b in model.blocks), *(a.proj for a in model.attn1)):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+    untrained = tuple(name for name in model.state_dict() if name not in wanted)
+    load_weights(model, state, source, optional=untrained)
+    return model
+
+
+def _variant(name: str | Variant) -> Variant:
+    if isinstance(name, Variant):
+        return name
+    if name not in VARIANTS:
+        raise ValueError(f"variant is {name!r}, wanted one of {', '.join(VARIANTS)}")
+    return VARIANTS[name]
+
+
+def _size(state: State, name: str, dimension: int, path: Path) -> int:
+    if name not in state or state[name].ndim < 2:
+        raise CheckpointError(f"{path} does not fit Any2Point; missing: {name}")
+    return state[name].shape[dimension]

@@ -1,0 +1,141 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""I2P-MAE as an object encoder: classes, few examples, linear SVM.
+
+The hierarchical encoder (:mod:`concerto_ros.objects.encoders.i2p_mae.network`) and what the
+published files add to it: normalised levels after pre-training, a classification head after
+fine-tuning.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from concerto_ros.objects.encoders.i2p_mae.network import Grouping, HierarchicalEncoder, Widths
+from concerto_ros.objects.encoders.shared.base import ObjectEncoder
+from concerto_ros.objects.encoders.shared.layers import mlp_head
+from concerto_ros.objects.encoders.shared.preprocess import InputForm
+from concerto_ros.objects.encoders.shared.weights import State, load_weights, part
+
+GROUPS = (512, 256, 64)
+
+#: Published groupings by what the model is for; "hardest" is PB_T50_RS of ScanObjectNN, "objects"
+#: its splits OBJ_BG and OBJ_ONLY.
+GROUPINGS = {
+    "svm": Grouping(GROUPS, (16, 8, 8), (0.0, 0.0, 0.0)),
+    "modelnet40": Grouping(GROUPS, (48, 24, 24), (0.24, 0.48, 0.96)),
+    "objects": Grouping(GROUPS, (32, 16, 16), (0.32, 0.64, 1.28)),
+    "hardest": Grouping(GROUPS, (32, 16, 16), (0.48, 0.96, 1.92)),
+}
+
+#: Points that each takes.
+POINTS = {"svm": 1024, "modelnet40": 1024, "objects": 2048, "hardest": 2048}
+
+HEADS = 6
+
+#: Names of a pre-training file that only reconstruction needs, and its teacher.
+RECONSTRUCTION = (
+    "mask_token",
+    "h_decoder.",
+    "decoder_pos_embeds.",
+    "decoder_norm.",
+    "token_prop.",
+    "rec_head_",
+    "clip_model.",
+)
+
+
+def matches(state: State) -> bool:
+    """Whether these are names of I2P-MAE, fine-tuned or pre-trained."""
+    return any(name.startswith("h_encoder.token_embed.") for name in state)
+
+
+def from_state(
+    state: State,
+    path: Path,
+    content: dict[str, Any] | None = None,
+    *,
+    benchmark: str | None = None,
+    grouping: Grouping | None = None,
+    points: int | None = None,
+    heads: int = HEADS,
+) -> I2PMAE:
+    """The model of a published state dict, fine-tuned or pre-trained.
+
+    benchmark: a key of :data:`GROUPINGS`, which the file does not tell. Unless given, ``svm``
+    after pre-training, ``modelnet40`` for a head that reads mean + maximum, and for one that reads
+    both side by side (ScanObjectNN) ``hardest``. grouping, points, heads: instead of published
+    ones.
+
+    Raises CheckpointError for names or shapes that do not fit, ValueError for another benchmark.
+    """
+    state = {name: v for name, v in state.items() if not name.startswith(RECONSTRUCTION)}
+    head = part(state, "cls_head_finetune.")
+    widths = Widths.of_state(state, heads)
+    joined = bool(head) and head["0.weight"].shape[1] == 2 * widths.channels[-1]
+    if benchmark is None:
+        benchmark = ("hardest" if joined else "modelnet40") if head else "svm"
+    if benchmark not in GROUPINGS:
+        raise ValueError(f"benchmark is {benchmark!r}, wanted one of {', '.join(GROUPINGS)}")
+    model = I2PMAE(widths, grouping or GROUPINGS[benchmark], points or POINTS[benchmark])
+    if head:
+        model.add_head(head["8.weight"].shape[0], joined=joined)
+    load_weights(model, state, path)
+    return model
+
+
+class I2PMAE(ObjectEncoder):
+    """I2P-MAE without its decoder. Batches are (B, N, 3) clouds of unit size with y up."""
+
+    name = "i2p_mae"
+
+    def __init__(self, widths: Widths, grouping: Grouping, points: int):
+        super().__init__()
+        self.form = InputForm(points)
+        self.width = widths.channels[-1]
+        self.h_encoder = HierarchicalEncoder(widths, grouping, level_norms=True)
+        self.joined = False
+        self.norm: nn.LayerNorm | None = None
+        self.cls_head_finetune: nn.Sequential | None = None
+
+    @property
+    def feature_channels(self) -> int:
+        return 2 * self.width if self.joined else self.width
+
+    @property
+    def classes(self) -> int | None:
+        head = self.cls_head_finetune
+        return None if head is None else head[-1].out_features
+
+    def add_head(self, classes: int, *, joined: bool = False) -> None:
+        """A new head, untrained, in place of any other and of the norms of pre-training.
+
+        joined: read mean and maximum of the tokens side by side (as for ScanObjectNN), else their
+        sum (as for ModelNet40).
+        """
+        self.joined = joined
+        self.h_encoder.encoder_norms = None
+        self.norm = nn.LayerNorm(self.width)
+        self.cls_head_finetune = mlp_head(self.feature_channels, classes)
+
+    def embed(self, batch: torch.Tensor) -> torch.Tensor:
+        """(B, feature_channels): what the head takes; without one, the linear SVM."""
+        return self.pool(self.h_encoder(batch))
+
+    def classify(self, batch: torch.Tensor) -> torch.Tensor:
+        """(B, classes) logits."""
+        if self.cls_head_finetune is None:
+            raise ValueError("this I2P-MAE checkpoint has no head; wanted a fine-tuned one")
+        return self.cls_head_finetune(self.embed(batch))
+
+    def pool(self, tokens: torch.Tensor) -> torch.Tensor:
+        """The tokens (B, G, C) of the highest level as one vector each, (B, feature_channels)."""
+        if self.norm is None:
+            return self.h_encoder.encoder_norms[-1](tokens).amax(1)
+        tokens = self.norm(tokens)
+        mean, greatest = tokens.mean(1), tokens.amax(1)
+        return torch.cat([mean, greatest], 1) if self.joined else mean + greatest

@@ -1,0 +1,176 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The transformer of ReCon (Qi et al., Contrast with Reconstruct, ICML 2023).
+
+Patches of a cloud see each other; three global tokens (class, image, text) look at the patches and
+are seen by nothing. Parameter names are those of the official files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from concerto_ros.objects.encoders.shared.layers import (
+    Attention,
+    Mlp,
+    PatchEncoder,
+    PositionCode,
+    attend,
+    split_heads,
+)
+from concerto_ros.objects.encoders.shared.sampling import (
+    farthest_point_sampling,
+    gather_rows,
+    nearest_neighbours,
+)
+from concerto_ros.objects.encoders.shared.weights import State, count_blocks
+
+#: Width of a head of the official models, base, small and tiny alike.
+HEAD_WIDTH = 64
+
+
+#: Hidden widths of the patch encoder of the official models.
+PATCH_WIDTHS = (128, 256, 512)
+
+
+@dataclass(frozen=True)
+class ReConShape:
+    """Sizes of the transformer, of the grouping, and of the patch encoder's hidden layers."""
+
+    width: int
+    blocks: int
+    heads: int
+    groups: int
+    group_size: int
+    patch_widths: tuple[int, int, int] = PATCH_WIDTHS
+
+    @classmethod
+    def of_state(
+        cls, state: State, *, groups: int, group_size: int, heads: int | None = None
+    ) -> ReConShape:
+        """What names and shapes of a state dict tell; heads as wide as official ones."""
+        width = state["cls_token"].shape[-1]
+        blocks = count_blocks(state, "blocks.blocks.")
+        layers = ("first_conv.0", "first_conv.3", "second_conv.0")
+        patch_widths = tuple(len(state[f"encoder.{layer}.weight"]) for layer in layers)
+        heads = heads or max(1, width // HEAD_WIDTH)
+        return cls(width, blocks, heads, groups, group_size, patch_widths)
+
+
+@dataclass(frozen=True, eq=False)
+class Patches:
+    """Groups of nearby points: rows (B, G) of the centres, their positions (B, G, 3), and the
+    points of each group relative to its centre (B, G, M, 3)."""
+
+    rows: torch.Tensor
+    centres: torch.Tensor
+    relative: torch.Tensor
+
+
+class ReConTrunk(nn.Module):
+    """Patches, position codes and blocks."""
+
+    def __init__(self, shape: ReConShape):
+        super().__init__()
+        self.shape = shape
+        width = shape.width
+        for name in ("cls", "img", "text"):
+            for part in ("token", "pos"):
+                self.register_parameter(f"{name}_{part}", _token(width))
+        self.encoder = PatchEncoder(3, *shape.patch_widths, width)
+        self.pos_embed = PositionCode(128, width)
+        blocks = [ReConBlock(width, shape.heads) for _ in range(shape.blocks)]
+        self.blocks = nn.ModuleDict({"blocks": nn.ModuleList(blocks)})
+        self.norm = nn.LayerNorm(width)
+
+    def group(self, points: torch.Tensor) -> Patches:
+        """Cut clouds (B, N, 3) into overlapping groups around their farthest points.
+
+        Raises ValueError for fewer points than a group has.
+        """
+        rows = farthest_point_sampling(points, self.shape.groups, skip_near_origin=True)
+        centres = gather_rows(points, rows)
+        members = nearest_neighbours(centres, points, self.shape.group_size)
+        return Patches(rows, centres, gather_rows(points, members) - centres.unsqueeze(2))
+
+    def states(
+        self, tokens: torch.Tensor, centres: torch.Tensor
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """After each block, the global tokens (B, 3, C) and the patch tokens (B, G, C).
+
+        tokens: (B, G, C) from the patch encoder. centres: (B, G, 3). The position code is added
+        anew before every block and stays in.
+        """
+        batch = len(tokens)
+        world = torch.cat([self.cls_token, self.img_token, self.text_token], 1)
+        world_code = torch.cat([self.cls_pos, self.img_pos, self.text_pos], 1)
+        world = world.expand(batch, -1, -1)
+        code = self.pos_embed(centres)
+        for block in self.blocks["blocks"]:
+            world, tokens = block(world + world_code, tokens + code)
+            yield world, tokens
+
+    def forward(self, points: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Clouds (B, N, 3) -> normalised global tokens (B, 3, C) and patch tokens (B, G, C)."""
+        patches = self.group(points)
+        return self.encode(self.encoder(patches.relative), patches.centres)
+
+    def encode(
+        self, tokens: torch.Tensor, centres: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The last of :meth:`states`, normalised."""
+        *_, (world, patches) = self.states(tokens, centres)
+        return self.norm(world), self.norm(patches)
+
+
+class ReConBlock(nn.Module):
+    """One block of two streams.
+
+    Unlike in a ViT, what is normalised takes the place of the state: a branch is added to the
+    normalised tokens, not to what they were before.
+    """
+
+    def __init__(self, width: int, heads: int):
+        super().__init__()
+        self.norm1 = nn.LayerNorm(width)
+        self.norm2 = nn.LayerNorm(width)
+        self.norm1_contrast = nn.LayerNorm(width)
+        self.norm2_contrast = nn.LayerNorm(width)
+        self.attn = Attention(width, heads)
+        self.attn_contrast = CrossAttention(width, heads)
+        self.mlp = Mlp(width, 4 * width)
+        self.mlp_contrast = Mlp(width, 4 * width)
+
+    def forward(
+        self, world: torch.Tensor, patches: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        world, patches = self.norm1_contrast(world), self.norm1(patches)
+        world = world + self.attn_contrast(world, patches)
+        patches = patches + self.attn(patches)
+        world, patches = self.norm2_contrast(world), self.norm2(patches)
+        return world + self.mlp_contrast(world), patches + self.mlp(patches)
+
+
+class CrossAttention(nn.Module):
+    """Attention of some tokens over others."""
+
+    def __init__(self, width: int, heads: int):
+        super().__init__()
+        self.heads = heads
+        self.q = nn.Linear(width, width, bias=False)
+        self.kv = nn.Linear(width, 2 * width, bias=False)
+        self.proj = nn.Linear(width, width)
+
+    def forward(self, tokens: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
+        """(B, T, C) looking at (B, S, C) -> (B, T, C)."""
+        query = split_heads(self.q(tokens), self.heads)
+        key, value = (split_heads(x, self.heads) for x in self.kv(others).chunk(2, -1))
+        return self.proj(attend(query, key, value))
+
+
+def _token(width: int) -> nn.Parameter:
+    return nn.Parameter(0.02 * torch.randn(1, 1, width))

@@ -1,0 +1,123 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""From an object cut out of a map to what an object encoder was trained on.
+
+A robot's clouds are in metres with z up (REP-103). The encoders know objects of about unit size,
+most of them with y up, as a fixed number of points.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from concerto_ros.objects.encoders.shared.sampling import farthest_point_sampling
+
+#: Fewer different points than this say nothing about a shape.
+LEAST_POINTS = 16
+
+#: Radius under which a cloud has no shape: MixCon3D's limit, in the unit of the cloud.
+LEAST_RADIUS = 1e-6
+
+#: What MixCon3D was shown in place of a missing colour.
+NO_COLOR = 0.4
+
+
+@dataclass(frozen=True)
+class InputForm:
+    """What an encoder takes.
+
+    Attributes
+    ----------
+    points: how many.
+    color: whether red, green and blue in 0..1 follow x, y and z.
+    swapped: y and z are exchanged after the turn to y up, as the data of OpenShape were: up is z
+        again, and the object its mirror image.
+    farthest: choose points by farthest point sampling; else at random, always in the same way.
+    skip_near_origin: the rule of that sampling, see
+        :mod:`concerto_ros.objects.encoders.shared.sampling`.
+    size_power: the radius of the cloud is the object's own in metres to this power. With 0, as
+        published, it is one whatever the size; between 0 and 1 the size shows, but less.
+    """
+
+    points: int
+    color: bool = False
+    swapped: bool = False
+    farthest: bool = True
+    skip_near_origin: bool = True
+    size_power: float = 0.0
+
+
+def prepare_object(points: np.ndarray, colors: np.ndarray | None, form: InputForm) -> torch.Tensor:
+    """One object as an encoder takes it: (n, 3) or, with colour, (n, 6) float32.
+
+    points: (N, 3) metres, z up, anywhere in a frame of the robot. colors: (N, 3) 0..255 or None.
+    Too few points come again in turn, too many are thinned out, always in the same way.
+
+    Raises ValueError for another shape, values that are not finite, fewer than
+    :data:`LEAST_POINTS` different points, or points that all coincide.
+    """
+    _check(points, colors)
+    points = np.asarray(points, np.float64)
+    # Subtracted in float64: far from the origin of a map, float32 has no millimetres.
+    points = points - points.mean(0)
+    cloud = unit_sphere(torch.from_numpy(to_y_up(points)).float())
+    if form.size_power:
+        cloud = cloud * float(np.linalg.norm(points, axis=1).max()) ** form.size_power
+    if form.swapped:
+        cloud = swap_up(cloud)
+    rows = _choose(cloud, form)
+    cloud = cloud[rows]
+    if not form.color:
+        return cloud
+    if colors is None:
+        return torch.cat([cloud, torch.full_like(cloud, NO_COLOR)], 1)
+    return torch.cat([cloud, torch.from_numpy(np.asarray(colors, np.float32))[rows] / 255], 1)
+
+
+def to_y_up(points: np.ndarray) -> np.ndarray:
+    """(N, 3) points with z up turned about x so that y is up."""
+    return np.stack([points[:, 0], points[:, 2], -points[:, 1]], 1)
+
+
+def swap_up(points: torch.Tensor) -> torch.Tensor:
+    """(..., 3) with y and z exchanged, as OpenShape reads files with y up."""
+    return points[..., [0, 2, 1]]
+
+
+def unit_sphere(points: torch.Tensor) -> torch.Tensor:
+    """(..., N, 3) moved to mean zero and scaled to radius one; zeros where all points coincide."""
+    centred = points - points.mean(-2, keepdim=True)
+    radius = torch.linalg.vector_norm(centred, dim=-1).amax(-1)[..., None, None]
+    return torch.where(radius < LEAST_RADIUS, 0.0, centred / radius.clamp_min(LEAST_RADIUS))
+
+
+def _choose(cloud: torch.Tensor, form: InputForm) -> torch.Tensor:
+    """(n,) rows."""
+    total = len(cloud)
+    if total <= form.points:
+        return torch.arange(form.points) % total
+    if form.farthest:
+        return farthest_point_sampling(
+            cloud.unsqueeze(0), form.points, skip_near_origin=form.skip_near_origin
+        )[0]
+    generator = np.random.default_rng(0)
+    return torch.from_numpy(np.sort(generator.permutation(total)[: form.points]))
+
+
+def _check(points: np.ndarray, colors: np.ndarray | None) -> None:
+    points = np.asarray(points)
+    if points.ndim != 2 or points.shape[1] != 3:
+        raise ValueError(f"points have shape {points.shape}, wanted (N, 3)")
+    if colors is not None and np.shape(colors) != points.shape:
+        raise ValueError(f"colors have shape {np.shape(colors)}, wanted {points.shape}")
+    bad = np.count_nonzero(~np.isfinite(points).all(1))
+    if bad:
+        raise ValueError(f"points: {bad} of {len(points)} are not finite")
+    if len(points) and np.ptp(points, axis=0).max() < LEAST_RADIUS:
+        raise ValueError(f"points: all {len(points)} coincide, wanted an object with a size")
+    different = len(np.unique(points, axis=0))
+    if different < LEAST_POINTS:
+        raise ValueError(f"points: {different} different ones, wanted at least {LEAST_POINTS}")

@@ -1,0 +1,112 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Files of weights as the authors of object encoders publish them."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from concerto_ros.files.numpy_scalars import numpy_scalars_allowed
+from concerto_ros.ptv3.checkpoint import CheckpointError, load_strictly
+
+#: Entries of a published file under which the state dict may lie, first found first taken.
+WRAPPERS = ("base_model", "model", "model_state_dict", "state_dict")
+
+State = dict[str, torch.Tensor]
+
+
+def read_content(path: str | os.PathLike) -> dict[str, Any]:
+    """Everything in a file: tensors and plain values, nothing that could run.
+
+    Raises CheckpointError (a ValueError) for a file that is missing, damaged or holds more.
+    """
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise CheckpointError(f"checkpoint {os.fspath(path)!r} is not a file")
+    try:
+        with numpy_scalars_allowed():
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged pickle raises almost anything
+        # Not PyTorch's own words: they advise to load without the safety of weights_only.
+        raise CheckpointError(
+            f"{path} cannot be read as a checkpoint: it is damaged, cut short, or holds more than"
+            f" tensors and plain values ({type(error).__name__})"
+        ) from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path} holds a {type(content).__name__}, wanted a dict")
+    return content
+
+
+def find_state(
+    content: dict[str, Any], path: str | os.PathLike, wrappers: Sequence[str] = WRAPPERS
+) -> State:
+    """The state dict in the content of a file, under one of ``wrappers`` or at the top.
+
+    ``module.`` (of data-parallel training) anywhere and a leading ``base_model.`` are dropped from
+    the names. Raises CheckpointError where there are no tensors.
+    """
+    inner = next((content[name] for name in wrappers if isinstance(content.get(name), dict)), None)
+    state = content if inner is None else inner
+    tensors = {
+        re.sub(r"(^|(?<=\.))module\.", "", name).removeprefix("base_model."): value
+        for name, value in state.items()
+        if isinstance(value, torch.Tensor)
+    }
+    if not tensors:
+        raise CheckpointError(
+            f"{path} holds no weights: wanted tensors at the top or under one of"
+            f" {', '.join(wrappers)}, found {', '.join(sorted(map(str, content))) or 'nothing'}"
+        )
+    return tensors
+
+
+def read_weights(path: str | os.PathLike) -> State:
+    """The state dict of a published file, taken out of its wrapping.
+
+    Raises CheckpointError for a file that is missing, damaged, or holds no weights.
+    """
+    return find_state(read_content(path), path)
+
+
+def load_weights(
+    module: nn.Module,
+    state: State,
+    path: str | os.PathLike,
+    *,
+    ignore: Sequence[str] = (),
+    optional: Sequence[str] = (),
+) -> None:
+    """Copy a state dict into a module; every name and shape must fit.
+
+    Names of the file that begin with one of ``ignore`` are left out. Names of the module that
+    begin with one of ``optional`` keep their value where the file has none.
+
+    Raises CheckpointError that lists what is missing, unexpected or of another shape.
+    """
+    wanted = {name: value for name, value in state.items() if not name.startswith(tuple(ignore))}
+    for name, value in module.state_dict().items():
+        if name.startswith(tuple(optional)):
+            wanted.setdefault(name, value)
+    load_strictly(module, wanted, Path(path))
+
+
+def part(state: State, prefix: str) -> State:
+    """The entries whose names begin with ``prefix``, without it."""
+    return {
+        name.removeprefix(prefix): value
+        for name, value in state.items()
+        if name.startswith(prefix)
+    }
+
+
+def count_blocks(state: State, prefix: str) -> int:
+    """How many numbered modules ``<prefix><number>.`` the names tell of."""
+    found = {re.match(re.escape(prefix) + r"(\d+)\.", name) for name in state} - {None}
+    return len({match.group(1) for match in found})

@@ -1,0 +1,72 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Which classes of a label set are things, which hold things, and which are background."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from concerto_ros.labels.label_set import LabelSet
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split(", "))
+
+
+#: Classes of the shipped label sets that are no things: what a place is made of.
+BACKGROUND = _names(
+    "wall, floor, ceiling, door, window, beam, column, pillar, board, picture, curtain, blinds,"
+    " mirror, doorframe, windowsill, ledge, stairs, shower curtain, shower wall, shower floor,"
+    " shower door, bathroom stall, bathroom stall door, closet wall, closet door, structure,"
+    " divider, poster, whiteboard, blackboard, bulletin board, rail, stair rail, pipe, vent, mat,"
+    " road, parking, sidewalk, other-ground, building, fence, vegetation, trunk, terrain,"
+    " driveable_surface, other_flat, manmade"
+)
+
+#: Classes whose top things stand on.
+SUPPORTS = _names(
+    "table, desk, counter, cabinet, coffee table, end table, dining table, kitchen counter,"
+    " bathroom counter, kitchen cabinet, file cabinet, nightstand, dresser, tv stand, bar,"
+    " ironing board, bench, stand, cart"
+)
+
+#: Classes of what no other class is for.
+LEFTOVERS = _names("other, otherfurniture, otherprop, other furniture, clutter, other-object")
+
+
+@dataclass(frozen=True)
+class ClassRoles:
+    """Labels by what becomes of them.
+
+    Attributes
+    ----------
+    things: cut out as objects.
+    supports: what stands on them is an object, whatever its label.
+    background: never part of an object.
+    """
+
+    things: frozenset[int]
+    supports: frozenset[int]
+    background: frozenset[int]
+
+    @classmethod
+    def of(
+        cls, labels: LabelSet, things: Sequence[str] = (), supports: Sequence[str] = ()
+    ) -> ClassRoles:
+        """The roles in ``labels``; of names not given, those that the class names suggest.
+
+        Raises ValueError for a name that the label set does not have.
+        """
+        ids = {entry.name: entry.id for entry in labels.classes}
+        for parameter, names in (("objects.classes", things), ("objects.supports", supports)):
+            for name in names:
+                if name not in ids:
+                    raise ValueError(
+                        f"{parameter}: got {name!r}, wanted classes of {labels.name}:"
+                        f" {', '.join(ids) or 'it has none'}"
+                    )
+        chosen = set(things) or ids.keys() - BACKGROUND
+        holding = set(supports) or ids.keys() & SUPPORTS
+        background = (ids.keys() & BACKGROUND) - chosen - holding
+        return cls(*(frozenset(ids[n] for n in group) for group in (chosen, holding, background)))

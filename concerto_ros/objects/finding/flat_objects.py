@@ -1,0 +1,72 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What lies flat on a table apart from what stands beside it: papers, and the screen on them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from concerto_ros.objects.finding.components import absorb_fragments, connected_components
+
+#: Where nothing is more than so many voxels above the top, things lie flat.
+FLAT = 2.5
+
+#: One thing is what stands on at least this share of its own ground in touch with the flat part,
+#: as a lamp does on its foot and the lid of a laptop at its keys.
+ROOTED = 0.5
+
+
+def divide_flat(
+    index: np.ndarray, over: np.ndarray, part: np.ndarray, pairs: np.ndarray, least: int
+) -> np.ndarray:
+    """Divide things on tops into what lies flat and what stands, where these touch by little.
+
+    index: (V, 3) lattice indices. over: (V,) voxels above the top. part: (V,) the thing of each
+    voxel, the number of one of its rows, or -1. pairs: (P, 2) touching rows of the same thing.
+    Both parts need ``least`` voxels. Flat and standing parts stay one if they touch along the side
+    of a square as large as the flat part, or as :data:`ROOTED` says.
+    Returns (V,) parts, again numbers of rows or -1.
+    """
+    inside = part >= 0
+    if not inside.any():
+        return part
+    column = np.full(len(part), -1)
+    keys = np.column_stack([part[inside], index[inside, :2]])
+    column[inside] = np.unique(keys, axis=0, return_inverse=True)[1].reshape(-1)
+    highest = np.full(column.max() + 1, -np.inf)
+    np.maximum.at(highest, column[inside], over[inside])
+    stands = inside & (highest > FLAT)[column]
+    alike = pairs[stands[pairs[:, 0]] == stands[pairs[:, 1]]]
+    piece = absorb_fragments(connected_components(len(part), alike), pairs, least)
+    low = inside & (over <= FLAT)
+    touching = pairs[piece[pairs[:, 0]] != piece[pairs[:, 1]]]
+    joined = [
+        (flat, standing)
+        for flat, standing in _contacts(piece[touching], stands)
+        if _one_thing(piece, column, low, touching, flat, standing)
+    ]
+    piece = connected_components(len(part), np.array(joined, np.int64).reshape(-1, 2))[piece]
+    return np.where(inside, piece, -1)
+
+
+def _contacts(pieces: np.ndarray, stands: np.ndarray) -> list[tuple[int, int]]:
+    """Each two pieces of (P, 2) that touch, once, the flat one first."""
+    found = np.unique(np.sort(pieces, axis=1), axis=0)
+    return [(one, other) if stands[other] else (other, one) for one, other in found.tolist()]
+
+
+def _one_thing(
+    piece: np.ndarray,
+    column: np.ndarray,
+    low: np.ndarray,
+    touching: np.ndarray,
+    flat: int,
+    standing: int,
+) -> bool:
+    """Whether a flat and a standing piece touch along enough columns of either."""
+    both = np.concatenate([touching, touching[:, ::-1]])
+    both = both[(piece[both[:, 0]] == flat) & (piece[both[:, 1]] == standing)]
+    flat_contact, standing_contact = (len(np.unique(column[rows])) for rows in both.T)
+    ground = len(np.unique(column[piece == flat]))
+    footing = len(np.unique(column[(piece == standing) & low]))
+    return flat_contact >= np.sqrt(ground) or standing_contact >= ROOTED * max(footing, 1)

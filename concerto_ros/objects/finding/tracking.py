@@ -1,0 +1,114 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Numbers that stay with objects from cloud to cloud."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from concerto_ros.mapping.voxel_grid import find_keys, pack
+from concerto_ros.objects.finding.instances import Instance
+
+
+@dataclass(frozen=True, eq=False)
+class Track:
+    """An object that keeps its number.
+
+    Attributes
+    ----------
+    id: 1 or more.
+    instance: what it was when last seen.
+    keys: packed lattice indices of its voxels then, ascending.
+    first_seen, last_seen: nanoseconds.
+    """
+
+    id: int
+    instance: Instance
+    keys: np.ndarray
+    first_seen: int
+    last_seen: int
+
+
+class Tracker:
+    """Gives each object of a cloud the number it had before, or a new one.
+
+    An object is the one with which it shares the most voxels (intersection over union); if there
+    is none, the nearest one that is not farther than its own longest side. Numbers are never
+    given twice. An object that is not seen for ``memory_seconds``, by stamps, is forgotten; where
+    stamps go back, all are.
+    """
+
+    def __init__(self, memory_seconds: float):
+        self._memory = round(memory_seconds * 1e9)
+        self._numbers = itertools.count(1)
+        self._tracks: list[Track] = []
+        self._stamp = 0
+
+    def update(self, instances: Sequence[Instance], index: np.ndarray, stamp: int) -> list[Track]:
+        """The track of each instance, in their order.
+
+        index: (V, 3) lattice indices of the cloud that the instances are rows of, of the same
+        lattice in every call. stamp: nanoseconds.
+        """
+        if stamp < self._stamp:
+            self._tracks = []
+        self._stamp = stamp
+        known = [track for track in self._tracks if stamp - track.last_seen <= self._memory]
+        keys = [np.sort(pack(index[instance.rows])) for instance in instances]
+        same = _match(_shared_voxels(keys, known), {})
+        same = _match(_nearness(instances, known), same)
+        found = []
+        for number, instance in enumerate(instances):
+            if number in same:
+                before = known[same[number]]
+                track = replace(before, instance=instance, keys=keys[number], last_seen=stamp)
+            else:
+                track = Track(next(self._numbers), instance, keys[number], stamp, stamp)
+            found.append(track)
+        unseen = set(range(len(known))) - set(same.values())
+        self._tracks = found + [known[number] for number in sorted(unseen)]
+        return found
+
+
+def _match(scores: np.ndarray, given: dict[int, int]) -> dict[int, int]:
+    """Instance to track by (I, T) ``scores``, the highest first, 0 never; ``given`` ones stay."""
+    same = dict(given)
+    taken = set(same.values())
+    rows, columns = np.nonzero(scores)
+    for pair in np.argsort(-scores[rows, columns], kind="stable"):
+        instance, track = int(rows[pair]), int(columns[pair])
+        if instance not in same and track not in taken:
+            same[instance] = track
+            taken.add(track)
+    return same
+
+
+def _shared_voxels(keys: Sequence[np.ndarray], tracks: Sequence[Track]) -> np.ndarray:
+    """(I, T) intersection over union of voxels; a voxel belongs to at most one of ``keys``."""
+    shared = np.zeros((len(keys), len(tracks)))
+    if not shared.size:
+        return shared
+    sizes = np.array([len(own) for own in keys])
+    joined = np.concatenate(keys)
+    order = np.argsort(joined)
+    joined, owner = joined[order], np.repeat(np.arange(len(keys)), sizes)[order]
+    for column, track in enumerate(tracks):
+        row = find_keys(joined, track.keys)
+        common = np.bincount(owner[row[row >= 0]], minlength=len(keys))
+        shared[:, column] = common / (sizes + len(track.keys) - common)
+    return shared
+
+
+def _nearness(instances: Sequence[Instance], tracks: Sequence[Track]) -> np.ndarray:
+    """(I, T) the closer to 1 the nearer the centroids, 0 beyond the longest side of the track."""
+    if not instances or not tracks:
+        return np.zeros((len(instances), len(tracks)))
+    here = np.array([instance.centroid for instance in instances])
+    there = np.array([track.instance.centroid for track in tracks])
+    reach = np.array([track.instance.box.size.max() for track in tracks])
+    distance = np.linalg.norm(here[:, None] - there, axis=2)
+    return np.where(distance <= reach, 1 / (1 + distance), 0.0)

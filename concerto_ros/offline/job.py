@@ -1,0 +1,183 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""One bag, from the file that is there to the file that is wanted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from concerto_ros.bags.input_plan import Plan, plan_for
+from concerto_ros.bags.messages import classes_message
+from concerto_ros.bags.reader import Bag, BagError, open_bag
+from concerto_ros.bags.writer import CLASSES, TYPES, write_copy, writing_outputs
+from concerto_ros.files.digest import digest, weights_digest
+from concerto_ros.files.torch_file import write_file
+from concerto_ros.offline.bag_labeller import Labeller
+from concerto_ros.offline.counts import Counts
+from concerto_ros.offline.unfinished_bag import COUNTS, MEMORY, OUTPUTS, Work, read_summary
+from concerto_ros.pipeline import SemanticPipeline
+from concerto_ros.settings.settings import Settings
+
+
+@dataclass(frozen=True)
+class Job:
+    """Label the bag ``source`` into the new bag ``out``.
+
+    Attributes
+    ----------
+    config: a ROS parameter file that names the inputs; None: they are found in the bag.
+    overrides: settings that have precedence.
+    every: seconds of the bag for each of which the map is labelled once; 0: after every frame;
+        None: as often as the parameter ``rate`` says.
+    part_seconds: see :class:`~concerto_ros.offline.bag_labeller.Labeller`.
+    prefix: what the names of the outputs begin with, up to the last slash.
+    """
+
+    source: Path
+    out: Path
+    config: Path | None = None
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    every: float | None = None
+    part_seconds: float = 0.0
+    prefix: str = "/concerto/"
+
+
+def run_job(job: Job, *, show: bool = False) -> dict[str, Any]:
+    """Label one bag; the summary that is written beside it.
+
+    Goes on where an earlier run was killed; a bag that is there already, made by the same job, is
+    left as it is. ``show``: progress bars. Raises ``ValueError`` (BagError, ``SettingsError``).
+    """
+    with open_bag(job.source) as bag:
+        plan = plan_for(bag, job.config, job.overrides)
+        pipeline = _pipeline(_of_the_model(plan.settings))
+        every = 1 / plan.settings.rate if job.every is None else job.every
+        run = _description(job, bag, plan, pipeline, every)
+        work = Work(job.out, run)
+        if job.out.exists():
+            return _finished(job, work)
+        _check_topics(job, bag)
+        labeller = Labeller(bag, plan, pipeline, every=every, part_seconds=job.part_seconds)
+        with work.held():
+            counts = _label(job, bag, plan, pipeline, labeller, work, show)
+            summary = {"run": run, "inputs_found": list(plan.why), **counts.as_json()}
+            parts = [part.number for part in labeller.parts()]
+            filled = [n for n in parts if n == 0 or work.counts(n).labelled]
+            with work.publishing(summary) as path, _bar(bag.message_count, "copy", show) as bar:
+                outputs = [work.outputs(number) for number in filled]
+                write_copy(bag, outputs, path, job.prefix, bar.update)
+    return summary
+
+
+def _label(
+    job: Job,
+    bag: Bag,
+    plan: Plan,
+    pipeline: SemanticPipeline,
+    labeller: Labeller,
+    work: Work,
+    show: bool,
+) -> Counts:
+    """Make the parts that are not there yet; the counts of all."""
+    total = Counts.of(about.name for about in (*plan.clouds, *plan.cameras))
+    memory: dict = {}
+    with _bar(labeller.message_count, job.source.name, show) as bar:
+        for part in labeller.parts():
+            if work.has(part.number):
+                memory = work.memory(part.number)
+                bar.update(work.counts(part.number).seen)
+            else:
+                with work.adding(part.number) as folder:
+                    with writing_outputs(folder / OUTPUTS) as write:
+                        if part.number == 0:
+                            frame = plan.settings.fixed_frame
+                            classes = classes_message(
+                                pipeline.labels, pipeline.model, frame, part.begin
+                            )
+                            write(CLASSES, part.begin, classes)
+                        counts, memory = labeller.label(part, memory, write, bar.update)
+                    write_file(folder / MEMORY, memory)
+                    counts.write(folder / COUNTS)
+            total.add(work.counts(part.number))
+    return total
+
+
+@lru_cache(maxsize=1)
+def _pipeline(settings: Settings) -> SemanticPipeline:
+    """The pipeline of the last settings: a directory of bags loads its model once."""
+    return SemanticPipeline.from_settings(settings)
+
+
+def _of_the_model(settings: Settings) -> Settings:
+    """The settings without what is the bag's own and no business of the pipeline."""
+    return replace(settings, clouds=(), cameras=(), fixed_frame=Settings.fixed_frame)
+
+
+def _description(
+    job: Job, bag: Bag, plan: Plan, pipeline: SemanticPipeline, every: float
+) -> dict[str, Any]:
+    """What the outcome depends on; a run goes on only with parts of the same."""
+    settings = asdict(plan.settings)
+    del settings["device"]  # another one goes on as well
+    files = [job.source] if job.source.is_file() else sorted(job.source.iterdir())
+    description = {
+        "bag": {
+            "name": job.source.name,
+            "bytes": sum(file.stat().st_size for file in files),
+            "messages": bag.message_count,
+            "start_ns": bag.start_ns,
+            "end_ns": bag.end_ns,
+        },
+        "model": pipeline.model,
+        **_identity(pipeline),
+        "settings": settings,
+        "clouds": [asdict(about) for about in plan.clouds],
+        "cameras": [asdict(about) for about in plan.cameras],
+        "every": every,
+        "part_seconds": job.part_seconds,
+        "prefix": job.prefix,
+    }
+    return json.loads(json.dumps(description))  # as it is read back from a file
+
+
+@lru_cache(maxsize=1)
+def _identity(pipeline: SemanticPipeline) -> dict[str, str | None]:
+    """What tells models of the same name apart, e.g. one that was trained again."""
+    encoder, head = pipeline.encoder, pipeline.head
+    # `auto` is another precision on another device: rounded alike, the weights are the same.
+    return {
+        "encoder": weights_digest(
+            encoder, (encoder.config, encoder.grid_size, pipeline.convention), torch.bfloat16
+        ),
+        "head": None if head is None else weights_digest(head, head.num_classes),
+        "classes": digest([json.dumps(pipeline.labels.content)]),
+    }
+
+
+def _check_topics(job: Job, bag: Bag) -> None:
+    taken = [job.prefix + name for name in TYPES if job.prefix + name in bag.topics]
+    if taken:
+        raise BagError(
+            f"{job.source} has the topics {', '.join(taken)} already; choose another --prefix"
+        )
+
+
+def _finished(job: Job, work: Work) -> dict[str, Any]:
+    """The summary of a bag that is there already."""
+    summary = read_summary(job.out)
+    if summary is None or not work.is_of(summary.get("run")):
+        raise BagError(f"{job.out} exists already, and is not the outcome of this run")
+    work.remove()
+    return summary
+
+
+def _bar(total: int, name: str, show: bool) -> tqdm:
+    return tqdm(total=total, unit="msg", desc=name, disable=None if show else True)

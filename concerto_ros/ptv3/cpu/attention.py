@@ -1,0 +1,70 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Attention on the CPU by products whose exponentials never wait for memory."""
+
+from __future__ import annotations
+
+import torch
+
+from concerto_ros.ptv3.cpu import onednn
+from concerto_ros.ptv3.cpu.allocation import keep_freed_memory
+from concerto_ros.ptv3.cpu.threads import for_each
+
+#: Pairs of query and key below which starting a product for each head costs more than it saves.
+_LEAST_PAIRS = 1 << 16
+
+#: Left of minus this, sigmoid and exponential differ by less than the precision's rounding.
+_FAR_LEFT = {torch.bfloat16: 8.0, torch.float32: 16.0}
+
+#: A sum of weights below this may have lost some of them to underflow.
+_LEAST_SUM = 1e-30
+
+
+def pays(query: torch.Tensor, key: torch.Tensor) -> bool:
+    """Whether :func:`attend` is for these (P, H, Q, D) queries and (P, H, K, D) keys.
+
+    Not for a stand-in without values, as those of ``FakeTensorMode``: it looks at the sums.
+    """
+    pairs = query.shape[2] * key.shape[2]
+    return type(query) is torch.Tensor and pairs >= _LEAST_PAIRS and onednn.usable(query[0, 0])
+
+
+def attend(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float
+) -> torch.Tensor | None:
+    """Softmax attention: (P, H, Q, D), (P, H, K, D) twice -> (P, H, Q, D).
+
+    None where the scores spread too far for it; a softmax has to be used then.
+
+    Far left of zero a sigmoid is an exponential, and oneDNN applies one while the scores are in
+    the vector registers. So every row of scores is moved there, by what no score can exceed
+    (Cauchy-Schwarz); what the move multiplies all weights of a row with leaves with their sum,
+    which a further row of the values, all ones, makes along with the rest.
+    """
+    keep_freed_memory()
+    patches, heads, _, width = query.shape
+    longest = _lengths(key).amax(-1, keepdim=True)
+    # A little more than the bound, for what rounding adds to a score.
+    shift = _lengths(query) * longest * (1.02 * abs(scale)) + _FAR_LEFT[query.dtype]
+    minus = key.new_full((), -1).expand(*key.shape[:3], 1)
+    ones = value.new_ones(()).expand(patches, heads, 1, key.shape[2])
+    moved = torch.cat([query * scale, shift.to(query.dtype)[..., None]], -1).flatten(0, 1)
+    keys = torch.cat([key, minus], -1).flatten(0, 1)
+    values = torch.cat([value.transpose(2, 3), ones], 2)
+    each = zip(moved, keys, values.flatten(0, 1), strict=True)
+    summed = torch.stack(for_each(_weighted_sums, list(each)))
+    summed = summed.view(patches, heads, width + 1, -1)
+    mixed, total = summed.split([width, 1], 2)
+    if not total.amin() > _LEAST_SUM:
+        return None
+    return (mixed / total).transpose(2, 3)
+
+
+def _weighted_sums(head: tuple[torch.Tensor, torch.Tensor, torch.Tensor]) -> torch.Tensor:
+    """(Q, D) queries, (K, D) keys and (E, K) values: (E, Q), one head of one patch."""
+    queries, keys, values = head
+    return onednn.product(values, onednn.product(queries, keys, function="sigmoid"))
+
+
+def _lengths(rows: torch.Tensor) -> torch.Tensor:
+    return torch.linalg.vector_norm(rows, dim=-1, dtype=torch.float32)

@@ -1,0 +1,100 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Matrix products straight from oneDNN, the library that PyTorch's x86 builds bring along.
+
+PyTorch hands products of float32 to MKL, which leaves half the vector width of an AMD CPU with
+AVX-512 unused; oneDNN writes its kernels for the CPU it runs on. It also applies a function to
+each product before it leaves the cache. The same operator serves ``torch.compile`` on CPUs.
+"""
+
+from __future__ import annotations
+
+import warnings
+from functools import cache
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from concerto_ros.ptv3.cpu.matmul import LinearFunction, replaced
+
+#: What may be applied to a product: the names of the operator and its rule where it has several.
+_FUNCTIONS = {None: ("none", ""), "gelu": ("gelu", "none"), "sigmoid": ("sigmoid", "")}
+
+
+def product(
+    feat: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None = None,
+    function: str | None = None,
+) -> torch.Tensor:
+    """(N, K) times (C, K) transposed, plus (C,): (N, C), then None, ``gelu`` or ``sigmoid``.
+
+    Only where :func:`usable` says so; no gradients.
+    """
+    attribute, rule = _FUNCTIONS[function]
+    return torch.ops.mkldnn._linear_pointwise(feat, weight, bias, attribute, [], rule)
+
+
+def usable(feat: torch.Tensor) -> bool:
+    """Whether :func:`product` takes these rows: on a CPU that it helps, no gradients asked for.
+
+    Not for stand-ins without values, as those of ``FakeTensorMode``.
+    """
+    return (
+        type(feat) is torch.Tensor
+        and feat.device.type == "cpu"
+        and feat.ndim == 2
+        and feat.numel() > 0
+        and not torch.is_grad_enabled()
+        and has_kernels(feat.dtype)
+    )
+
+
+@cache
+def has_kernels(dtype: torch.dtype) -> bool:
+    """Whether oneDNN multiplies this type with AVX-512 or better on this machine."""
+    if dtype == torch.float32:
+        return _has_vectors() and _agrees(dtype)
+    return dtype == torch.bfloat16 and has_bfloat16_products()
+
+
+@cache
+def has_bfloat16_products() -> bool:
+    """Whether this CPU has instructions for products of bfloat16 (AMX or AVX512-BF16)."""
+    queries = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
+    native = any(getattr(torch.cpu, query, bool)() for query in queries)
+    return native and _has_vectors() and _agrees(torch.bfloat16)
+
+
+def _has_vectors() -> bool:
+    capability = getattr(torch.backends.cpu, "get_cpu_capability", str)()
+    return "AVX512" in capability and torch.backends.mkldnn.is_available()
+
+
+def _agrees(dtype: torch.dtype) -> bool:
+    """Whether a product by the operator is there and right, asked of it once."""
+    left = torch.arange(-24, 24).view(3, 16).to(dtype) / 16
+    try:
+        with torch.no_grad():
+            ours = product(left, left, left[0, :3], "sigmoid")
+    except (AttributeError, RuntimeError, TypeError, ValueError) as error:
+        warnings.warn(f"no products by oneDNN in {dtype}: {error}", stacklevel=2)
+        return False
+    theirs = functional.linear(left.double(), left.double(), left[0, :3].double()).sigmoid()
+    return bool(torch.allclose(ours.double(), theirs, rtol=1e-2, atol=1e-6))
+
+
+class Linear(nn.Linear):
+    """A linear layer in the precision of its weights, its products by oneDNN where that helps."""
+
+    def forward(self, feat: torch.Tensor, *, gelu: bool = False) -> torch.Tensor:
+        """(N, C_in) -> (N, C_out), through a GELU (Hendrycks and Gimpel, 2016) if asked for."""
+        feat = feat.to(self.weight.dtype)
+        if usable(feat):
+            return product(feat, self.weight, self.bias, "gelu" if gelu else None)
+        if feat.ndim == 2 and replaced(feat):
+            result = LinearFunction.apply(feat, self.weight, self.bias)
+        else:
+            result = functional.linear(feat, self.weight, self.bias)
+        return functional.gelu(result) if gelu else result

@@ -1,0 +1,166 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What computes the neighbours, the convolution and the curves: the one place that chooses.
+
+Plain PyTorch is the baseline that always works. Attention and pooling need no choice: PyTorch has
+FlashAttention and segment reductions of its own.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from functools import cache, partial
+
+import torch
+
+from concerto_ros.ptv3.kernels import curves as serialization
+from concerto_ros.ptv3.kernels import neighbour_table
+from concerto_ros.ptv3.kernels.neighbours import find_neighbours
+from concerto_ros.ptv3.kernels.out_of_memory import is_out_of_memory
+
+#: Names a person may choose; ``auto`` is ``triton`` on CUDA where it runs, else ``torch``.
+BACKENDS = ("auto", "torch", "triton", "spconv")
+
+#: The oldest Triton that the kernels were compiled with.
+_TRITON_VERSION = (3, 3)
+
+#: The compute capability from which Triton compiles for a GPU.
+_TRITON_CAPABILITY = (8, 0)
+
+_log = logging.getLogger(__name__)
+
+
+class BackendError(ValueError):
+    """A backend that cannot be had here; the text says why and what to do."""
+
+
+def _compile_nothing(widths: Collection[int], dtype: torch.dtype, device: torch.device) -> None:
+    """The warm-up of what comes compiled."""
+
+
+@dataclass(frozen=True)
+class Backend:
+    """The functions of one way to compute.
+
+    Attributes
+    ----------
+    name: ``torch``, ``triton`` or ``spconv``.
+    curve_code: as :func:`concerto_ros.ptv3.kernels.curves.curve_code`.
+    find_neighbours: (keys, rows, largest) as
+        :func:`concerto_ros.ptv3.kernels.neighbours.find_neighbours`; what it returns is what
+        :class:`~concerto_ros.ptv3.kernels.sparse_conv.SubmanifoldConv` takes.
+    warm_up: (widths, dtype, device) has the convolution ready for clouds of any size, with as many
+        channels as each of ``widths``.
+    """
+
+    name: str
+    curve_code: Callable[[torch.Tensor, int, str], torch.Tensor]
+    find_neighbours: Callable[[torch.Tensor, torch.Tensor | None, list[int]], object]
+    warm_up: Callable[[Collection[int], torch.dtype, torch.device], None] = _compile_nothing
+
+
+#: Pairs of neighbours, sorted out one kernel offset after another: the least work.
+PAIRS = Backend("torch", serialization.curve_code, find_neighbours)
+
+#: A table of neighbours, whose shape is known without waiting for the device.
+TABLE = Backend(
+    "torch",
+    serialization.curve_code,
+    partial(neighbour_table.find_neighbour_table, multiply=neighbour_table.multiply),
+)
+
+
+def choose_backend(name: str, device: torch.device) -> Backend:
+    """The backend ``name`` for tensors on ``device``.
+
+    Raises BackendError (a ValueError) where it cannot be had.
+    """
+    if name not in BACKENDS:
+        raise BackendError(f"backend is {name!r}, wanted one of {', '.join(BACKENDS)}")
+    on_gpu = device.type == "cuda"
+    if name == "auto":
+        name = "triton" if on_gpu and not _why_no_triton(device) else "torch"
+    if name == "torch":
+        return TABLE if on_gpu else PAIRS
+    reason = _why_no_triton(device) if name == "triton" else _why_no_spconv()
+    if not on_gpu and not (name == "triton" and _interpreted()):
+        reason = reason or "it wants a CUDA device"
+    if reason:
+        raise BackendError(
+            f"backend {name} cannot be had on {device}: {reason}; use auto or torch"
+            + ("" if name == "triton" else ", or install the extra [cuda]")
+        )
+    return _triton() if name == "triton" else _spconv()
+
+
+@cache
+def _why_no_triton(device: torch.device) -> str:
+    """What keeps Triton from being used on ``device``, empty where nothing does.
+
+    Found out once by launching a kernel there: what it needs for that beside the package, a C
+    compiler and the headers of Python, shows only then.
+    """
+    try:
+        import triton
+    except Exception as error:  # a broken installation fails in ways of its own
+        return f"triton cannot be imported ({error})"
+    version = tuple(int(part) for part in triton.__version__.split(".")[:2])
+    if version < _TRITON_VERSION:
+        return f"triton is {triton.__version__}, wanted 3.3 or newer"
+    if device.type != "cuda" and not _interpreted():
+        return ""  # that it is no GPU is reason enough
+    try:
+        if device.type == "cuda":
+            capability = torch.cuda.get_device_capability(device)
+            if capability < _TRITON_CAPABILITY:
+                found = ".".join(map(str, capability))
+                return f"triton wants compute capability 8.0 or newer, and the GPU has {found}"
+        _launch(device)
+    except Exception as error:  # of the compiler, of the linker, of the driver
+        if is_out_of_memory(error):
+            raise  # says nothing of Triton, and may be over by the next time
+        said = f"{type(error).__name__}: {error}".splitlines()[0]
+        reason = f"triton cannot launch a kernel, for which it needs a C compiler ({said})"
+        _log.warning("%s on %s", reason, device)
+        return reason
+    return ""
+
+
+def _launch(device: torch.device) -> None:
+    """Run the smallest kernel there is, and wait for it."""
+    from concerto_ros.ptv3.kernels import triton_curves as triton_codes
+
+    voxel = torch.zeros(1, 3, dtype=torch.int64, device=device)
+    triton_codes.curve_code(voxel, 1, "z").cpu()
+
+
+@cache
+def _why_no_spconv() -> str:
+    """What keeps spconv from being used, empty where nothing does."""
+    try:
+        import spconv.pytorch  # noqa: F401
+    except Exception as error:  # a build for another CUDA fails in ways of its own
+        return f"spconv cannot be imported ({error})"
+    return ""
+
+
+def _interpreted() -> bool:
+    """Whether Triton runs its kernels on the CPU (``TRITON_INTERPRET=1``), to be tested."""
+    return os.environ.get("TRITON_INTERPRET") == "1"
+
+
+def _triton() -> Backend:
+    from concerto_ros.ptv3.kernels import triton_conv
+    from concerto_ros.ptv3.kernels import triton_curves as triton_codes
+
+    find = partial(neighbour_table.find_neighbour_table, multiply=triton_conv.multiply)
+    return Backend("triton", triton_codes.curve_code, find, triton_conv.warm_up)
+
+
+def _spconv() -> Backend:
+    from concerto_ros.ptv3.kernels import spconv_conv
+
+    return Backend("spconv", serialization.curve_code, spconv_conv.find_neighbours)

@@ -1,0 +1,134 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Which voxels touch which, as a table of fixed shape: made on a GPU without waiting for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch.autograd.function import once_differentiable
+
+#: Values gathered at a time where PyTorch does the products.
+_GATHERED = 1 << 25
+
+
+@dataclass(frozen=True, eq=False)
+class NeighbourTable:
+    """The 27 neighbours of every voxel, the voxel itself among them.
+
+    Columns are sorted by which neighbours a voxel has: a kernel that takes a block of columns can
+    pass over the offsets at which none of them has one. For surfaces, where a voxel has about 9,
+    blocks of 64 rows then take 9 to 12 of the 27 products instead of 15 to 20.
+
+    Attributes
+    ----------
+    order: (N,) int64, row of each column.
+    rows: (27, N) int32, row of the neighbour at each kernel offset, -1 where there is none.
+        Offsets count as in :func:`~concerto_ros.ptv3.kernels.neighbours.kernel_index`.
+    multiply: computes the convolution, see :func:`multiply`.
+    """
+
+    order: torch.Tensor
+    rows: torch.Tensor
+    multiply: Callable[..., torch.Tensor]
+
+    def convolve(
+        self, feat: torch.Tensor, matrices: torch.Tensor, bias: torch.Tensor
+    ) -> torch.Tensor:
+        """(N, C_in) -> (N, C_out) with (27, C_in, C_out) matrices; with gradients."""
+        return _Convolve.apply(feat, matrices, bias, self)
+
+
+def find_neighbour_table(
+    keys: torch.Tensor,
+    rows: torch.Tensor | None,
+    largest: list[int],
+    multiply: Callable[..., torch.Tensor],
+) -> NeighbourTable:
+    """Build the table from sorted, distinct keys.
+
+    Keys are :func:`~concerto_ros.ptv3.kernels.neighbours.voxel_keys`.
+    ``rows`` gives the row of each key; None where the rows themselves are sorted. Three voxels on
+    a line along z have consecutive keys, so one binary search serves a whole column.
+    """
+    size_y, size_z = largest[1] + 2, largest[2] + 2
+    # A last key beyond every other lets a search run past the end.
+    ended = torch.cat([keys, keys.new_full((1,), torch.iinfo(torch.int64).max)])
+    step = torch.arange(-1, 2, device=keys.device)
+    columns = (step[:, None] * size_y + step).flatten() * size_z - 1
+    target = keys + columns[:, None]
+    position = torch.searchsorted(keys, target)
+    found = []
+    for _ in range(3):
+        hit = ended.take(position) == target
+        found.append(position.to(torch.int32).masked_fill(~hit, -1))
+        position = position + hit
+        target = target + 1
+    table = torch.stack(found, 1).flatten(0, 1)
+    offset = torch.arange(27, dtype=torch.int32, device=keys.device)
+    pattern = ((table >= 0).to(torch.int32) << offset[:, None]).sum(0, dtype=torch.int32)
+    order = torch.sort(pattern, stable=True).indices
+    table = table.index_select(1, order)
+    if rows is not None:
+        missing = table < 0
+        place = table.clamp_(min=0).flatten()
+        table = rows.to(torch.int32).index_select(0, place).view_as(table)
+        table.masked_fill_(missing, -1)
+        order = rows.index_select(0, order)
+    return NeighbourTable(order, table, multiply)
+
+
+def multiply(
+    feat: torch.Tensor, matrices: torch.Tensor, bias: torch.Tensor, table: NeighbourTable
+) -> torch.Tensor:
+    """``out[p] = bias + sum over k of feat[neighbour k of p] @ matrices[k]``, in PyTorch.
+
+    Part by part, the 27 neighbours of a row are laid side by side for one matrix product.
+    """
+    out = feat.new_empty(len(feat), matrices.shape[2])
+    stacked = matrices.flatten(0, 1)
+    for part, neighbours in _gathered(feat, table):
+        product = torch.addmm(bias, neighbours.flatten(1), stacked)
+        out.index_copy_(0, table.order[part], product)
+    return out
+
+
+class _Convolve(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, feat, matrices, bias, table):
+        ctx.save_for_backward(feat, matrices)
+        ctx.table = table
+        return table.multiply(feat, matrices, bias, table)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad):
+        feat, matrices = ctx.saved_tensors
+        table = ctx.table
+        for_feat, for_matrices, for_bias, _ = ctx.needs_input_grad
+        grad_feat = grad_matrices = None
+        if for_feat:
+            # Neighbours are mutual: the gradient comes by the kernel mirrored and transposed.
+            mirrored = matrices.flip(0).transpose(1, 2)
+            grad_feat = table.multiply(grad, mirrored, grad.new_zeros(feat.shape[1]), table)
+        if for_matrices:
+            exact = torch.promote_types(feat.dtype, torch.float32)
+            grad_matrices = torch.zeros_like(matrices, dtype=exact)
+            for part, neighbours in _gathered(feat, table):
+                at_rows = grad.index_select(0, table.order[part])
+                product = neighbours.flatten(1).t() @ at_rows
+                grad_matrices += product.unflatten(0, matrices.shape[:2])
+            grad_matrices = grad_matrices.to(matrices.dtype)
+        return grad_feat, grad_matrices, grad.sum(0) if for_bias else None, None
+
+
+def _gathered(feat: torch.Tensor, table: NeighbourTable) -> Iterator[tuple[slice, torch.Tensor]]:
+    """Parts of the columns, with the (rows, 27, C) neighbours of each; zeros where none is."""
+    padded = torch.cat([feat, feat.new_zeros(1, feat.shape[1])])
+    step = max(1, _GATHERED // (27 * feat.shape[1]))
+    for start in range(0, len(feat), step):
+        part = slice(start, start + step)
+        rows = table.rows[:, part].t() % len(padded)
+        yield part, padded.index_select(0, rows.flatten()).unflatten(0, rows.shape)

@@ -1,0 +1,100 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What the demo plays: a simulated robot or a recording, and how the node is to listen to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from concerto_ros.bags.input_plan import found_inputs
+from concerto_ros.bags.reader import open_bag
+from concerto_ros.settings.inputs import CameraInput, CloudInput
+
+#: A bag shorter than this is played slower, so that a person's machine keeps up, seconds.
+SHORTEST_PLAY = 5.0
+
+
+@dataclass
+class Plan:
+    """What is played, and how the node is to listen; ``truth``: the player knows the labels."""
+
+    command: list[str]
+    settings: dict
+    clouds: list[CloudInput] = field(default_factory=list)
+    cameras: list[CameraInput] = field(default_factory=list)
+    sim_time: bool = False
+    rate: float = 1.0
+    truth: bool = False
+    why: list[str] = field(default_factory=list)
+
+    def node_arguments(self) -> list[str]:
+        """The ``--ros-args`` of the perception node."""
+        values = dict(self.settings)
+        for about in self.clouds:
+            values[f"clouds.{about.name}.topic"] = about.topic
+        for about in self.cameras:
+            for key in ("color_topic", "depth_topic", "info_topic", "depth_info_topic"):
+                values[f"cameras.{about.name}.{key}"] = getattr(about, key)
+        values["clouds"] = [about.name for about in self.clouds] or [""]
+        values["cameras"] = [about.name for about in self.cameras] or [""]
+        values["use_sim_time"] = self.sim_time
+        return _ros_arguments(**values)
+
+
+def _ros_arguments(**parameters) -> list[str]:
+    arguments = ["--ros-args"]
+    for name, value in parameters.items():
+        arguments += ["-p", f"{name}:={_as_yaml(value)}"]
+    return arguments
+
+
+def _as_yaml(value) -> str:
+    if isinstance(value, list):
+        return "[" + ", ".join(_as_yaml(entry) for entry in value) + "]"
+    if isinstance(value, str):
+        return f"'{value}'"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def simulated(seconds: float, seed: int) -> Plan:
+    """A robot that drives through a furnished room."""
+    return Plan(
+        # As many pictures as the node takes: each costs as much as labelling a small cloud.
+        command=["simulate", *_ros_arguments(duration=float(seconds), seed=seed, rate=5.0)],
+        settings={"fixed_frame": "odom", "robot_frame": "base_link"},
+        cameras=[
+            CameraInput(
+                "camera",
+                color_topic="/camera/color/image_raw",
+                depth_topic="/camera/aligned_depth_to_color/image_raw",
+                info_topic="/camera/color/camera_info",
+            )
+        ],
+        truth=True,
+        why=[f"simulated robot, room {seed}, {seconds:g} s"],
+    )
+
+
+def recorded(path: Path) -> Plan:
+    """A bag; the inputs are found by their types and the fixed frame from the bag's TF."""
+    with open_bag(path) as bag:
+        found = found_inputs(bag)
+        duration = (bag.end_ns - bag.start_ns) / 1e9
+    rate = min(1.0, max(duration, 0.01) / SHORTEST_PLAY)
+    why = list(found.why)
+    if rate < 1:
+        why.append(f"the bag lasts {duration:.2f} s: played at {rate:.3g} times its speed")
+    waited = [about.depth_topic for about in found.cameras]
+    waited += [about.topic for about in found.clouds]
+    return Plan(
+        # Two subscribers: the node and the viewer.
+        command=["play", str(path), "--clock", "--rate", f"{rate:.6g}", "--subscribers", "2"]
+        + ["--wait", *waited],
+        settings=found.settings,
+        clouds=list(found.clouds),
+        cameras=list(found.cameras),
+        sim_time=True,
+        rate=rate,
+        why=why,
+    )

@@ -1,0 +1,153 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Runs the main job with every part in a process of its own, looks on, and writes what it saw."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import rclpy
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+
+from concerto_ros.ptv3.checkpoint import grid_size_of
+from concerto_ros.ros.demo.plan import recorded, simulated
+from concerto_ros.ros.demo.viewer import CLASSES, LABELS, PCA, STATUS, Viewer
+from concerto_ros.ros.middleware.domain_id import free_domain
+from concerto_ros.ros.middleware.fastdds_profile import use_transport_profile
+from concerto_ros.settings.settings import Settings
+
+#: Seconds to wait for the node to come up, and for its last answer after the input has ended.
+START_TIMEOUT, END_TIMEOUT = 120.0, 120.0
+
+#: Without a new message for so long, the node has answered everything, seconds.
+QUIET = 2.0
+
+
+class Demo:
+    """One run; ``options`` are the arguments of ``concerto-ros demo``."""
+
+    def __init__(self, options):
+        self._plan = (
+            recorded(options.bag) if options.bag else simulated(options.seconds, options.seed)
+        )
+        self._plan.settings |= {"checkpoint": options.checkpoint, "head": options.head}
+        if options.preset:
+            self._plan.settings["preset"] = options.preset
+        self._out = Path(options.out)
+        self._processes: list[subprocess.Popen] = []
+
+    def run(self) -> int:
+        """Play, look on, write; the exit status."""
+        for line in self._plan.why:
+            print(line)
+        self._out.mkdir(parents=True, exist_ok=True)
+        bag = self._out / "bag"
+        shutil.rmtree(bag, ignore_errors=True)
+        use_transport_profile()
+        with _own_domain():
+            self._play(bag)
+        return 0
+
+    def _play(self, bag: Path) -> None:
+        rclpy.init()
+        settings = Settings.from_mapping(self._plan.settings | {"input_rate": 2.0}).with_preset()
+        # The pictures of the input and the score are on the voxels that the node labels.
+        settings = settings.with_voxel_size(grid_size_of(settings.checkpoint, download=False))
+        viewer = Viewer(self._plan, settings, bag)
+        executor = SingleThreadedExecutor()
+        executor.add_node(viewer)
+        spinner = threading.Thread(target=_spin, args=(executor,), daemon=True)
+        spinner.start()
+        try:
+            node = self._start(["node", *self._plan.node_arguments()])
+            _wait(
+                lambda: viewer.recorder.newest(CLASSES),
+                START_TIMEOUT,
+                node,
+                "the node to activate",
+            )
+            player = self._start(self._plan.command)
+            while player.poll() is None:
+                viewer.compare()
+                time.sleep(0.1)
+            if player.returncode:
+                raise ValueError(f"{self._plan.command[0]} ended with status {player.returncode}")
+            _wait(lambda: _is_answered(viewer), END_TIMEOUT, node, "the last labels")
+            viewer.compare()
+            viewer.close()
+            written = viewer.write_pictures(self._out)
+            print(viewer.table(self._plan.rate))
+            print("wrote " + ", ".join(str(path) for path in (*written, bag)))
+        finally:
+            self._stop_processes()
+            executor.shutdown()
+            rclpy.try_shutdown()
+            spinner.join(5.0)
+
+    def _start(self, command: list[str]) -> subprocess.Popen:
+        process = subprocess.Popen([sys.executable, "-m", "concerto_ros.cli", *command])
+        self._processes.append(process)
+        return process
+
+    def _stop_processes(self) -> None:
+        for process in self._processes:
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
+        for process in self._processes:
+            try:
+                process.wait(10.0)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+@contextlib.contextmanager
+def _own_domain() -> Iterator[None]:
+    """Keep to this machine and, unless a domain is chosen, away from other ROS graphs on it."""
+    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    if "ROS_DOMAIN_ID" in os.environ:
+        yield
+        return
+    with free_domain() as domain:
+        os.environ["ROS_DOMAIN_ID"] = str(domain)
+        print(f"to look on in another terminal: export ROS_DOMAIN_ID={domain}")
+        try:
+            yield
+        finally:
+            del os.environ["ROS_DOMAIN_ID"]
+
+
+def _spin(executor: SingleThreadedExecutor) -> None:
+    with contextlib.suppress(ExternalShutdownException):
+        executor.spin()
+
+
+def _wait(condition, timeout: float, node: subprocess.Popen, what: str) -> None:
+    deadline = time.monotonic() + timeout
+    while not condition():
+        if node.poll() is not None:
+            raise ValueError(f"the node ended with status {node.returncode}")
+        if time.monotonic() > deadline:
+            raise ValueError(f"waited {timeout:g} s for {what}")
+        time.sleep(0.1)
+
+
+def _is_answered(viewer: Viewer) -> bool:
+    """Whether labels and colours of the newest fused frame have come, and nothing new since."""
+    counts = dict(viewer.recorder.counts)
+    time.sleep(QUIET)
+    if viewer.recorder.counts[LABELS] != counts[LABELS]:
+        return False
+    newest = [viewer.recorder.newest(topic) for topic in (LABELS, PCA, STATUS)]
+    if any(message is None for message in newest):
+        return False
+    stamps = {(m.header.stamp.sec, m.header.stamp.nanosec) for m in newest}
+    return len(stamps) == 1

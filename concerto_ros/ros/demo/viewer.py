@@ -1,0 +1,233 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What the demo looks at: it records the outputs, accumulates the input and draws them all."""
+
+from __future__ import annotations
+
+import statistics
+import threading
+from pathlib import Path
+
+import numpy as np
+import open3d as o3d
+from PIL import Image as Picture
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+from sensor_msgs.msg import PointCloud2
+
+from concerto_ros.mapping.map_snapshot import Snapshot
+from concerto_ros.mapping.voxel_map import VoxelMap
+from concerto_ros.msg import PerceptionStatus, SemanticClasses, SemanticObjectArray
+from concerto_ros.ros.demo.object_picture import box_edges, object_legend, paler
+from concerto_ros.ros.demo.plan import Plan
+from concerto_ros.ros.demo.score import Score
+from concerto_ros.ros.inputs.subscriptions import open_sources
+from concerto_ros.ros.inputs.transforms import listen
+from concerto_ros.ros.monitoring.statistics import Statistics
+from concerto_ros.ros.stages.intake_stage import Intake
+from concerto_ros.ros.tools.bag_recorder import Recorder
+from concerto_ros.sensors.point_cloud2 import decode_point_cloud
+from concerto_ros.settings.settings import Settings
+from concerto_ros.viz.cloud_picture import height_colors, open_view, render_cloud
+
+LABELS, PCA, CLASSES, STATUS, OBJECTS = (
+    "/concerto/labels",
+    "/concerto/pca",
+    "/concerto/classes",
+    "/concerto/status",
+    "/concerto/objects",
+)
+
+#: Most classes named in the strip below the labels.
+LEGEND_SIZE = 12
+
+
+class InputView:
+    """Accumulates the input as the node does, for the picture of it."""
+
+    def __init__(self, settings: Settings):
+        self._settings = settings
+        self._lock = threading.Lock()
+        self.clear()
+
+    def insert(self, frame, robot):
+        """As :meth:`SemanticPipeline.insert`."""
+        with self._lock:
+            return self._map.insert(frame, robot)
+
+    def clear(self) -> None:
+        """As :meth:`SemanticPipeline.clear`."""
+        self._map = VoxelMap(
+            self._settings.voxel_size,
+            window_seconds=self._settings.window_seconds,
+            radius=self._settings.window_radius,
+            max_voxels=self._settings.max_voxels,
+        )
+
+    def snapshot(self) -> Snapshot:
+        """What was seen."""
+        with self._lock:
+            return self._map.snapshot()
+
+
+class Viewer(Node):
+    """Records the outputs, counts the stage times and accumulates the input."""
+
+    def __init__(self, plan: Plan, settings: Settings, bag: Path):
+        super().__init__(
+            "concerto_demo",
+            parameter_overrides=[Parameter("use_sim_time", value=plan.sim_time)],
+        )
+        kinds = {
+            LABELS: PointCloud2,
+            PCA: PointCloud2,
+            CLASSES: SemanticClasses,
+            STATUS: PerceptionStatus,
+        }
+        self.recorder = Recorder(self, bag, kinds, latched={CLASSES})
+        self.stages: dict[str, list[float]] = {}
+        self.latencies: list[float] = []
+        self._seen = 0
+        self.create_subscription(PerceptionStatus, STATUS, self._on_status, 50)
+        self.objects = SemanticObjectArray()
+        self.create_subscription(SemanticObjectArray, OBJECTS, self._on_objects, 1)
+        self.input_view = InputView(settings)
+        sources = open_sources(self, plan.clouds, plan.cameras, settings)
+        transforms = listen(self)
+        fixed_frame, voxel_size = settings.fixed_frame, settings.voxel_size
+        self.score = Score(self, transforms, fixed_frame, voxel_size) if plan.truth else None
+        self._scored = 0
+        self._intake = Intake(
+            sources,
+            self.input_view,
+            transforms,
+            lambda: settings,
+            Statistics([source.name for source in sources]),
+            lambda: None,
+            self.get_logger(),
+        )
+        self._intake.start()
+
+    def close(self) -> None:
+        """Stop looking and finish the bag."""
+        self._intake.stop()
+        self._intake.join(5.0)
+        self.recorder.close()
+
+    def compare(self) -> None:
+        """Compare the newest labels with the simulator's truth, where there is one."""
+        count, classes = self.recorder.counts[LABELS], self.recorder.newest(CLASSES)
+        if self.score is None or count == self._scored or classes is None:
+            return
+        self._scored = count
+        self.score.add(self.recorder.newest(LABELS), [entry.name for entry in classes.classes])
+
+    def write_pictures(self, out: Path) -> list[Path]:
+        """Save input, labels, pca and objects as PNG in ``out``, all from one viewpoint."""
+        classes = self.recorder.newest(CLASSES)
+        labels = decode_point_cloud(self.recorder.newest(LABELS))
+        pca = decode_point_cloud(self.recorder.newest(PCA))
+        seen = self.input_view.snapshot().with_normals()
+        colored = seen.has_color.any()
+        colors = seen.colors.round().astype(np.uint8) if colored else height_colors(seen.points)
+        pictures = {
+            "input": (
+                seen.points,
+                colors,
+                "input" if colored else "input, coloured by height",
+                (),
+            ),
+            "labels": (
+                labels.points,
+                labels.colors,
+                f"labels: {classes.model}",
+                _legend(classes, labels.colors),
+            ),
+            "pca": (pca.points, pca.colors, f"feature PCA: {classes.model}", ()),
+            "objects": (
+                seen.points,
+                paler(colors),
+                f"objects: {self.objects.model}",
+                object_legend(self.objects, LEGEND_SIZE),
+            ),
+        }
+        added = {"objects": box_edges(self.objects, seen.voxel_size)}
+        view = open_view(seen.points, seen.normals)
+        for name, (points, rgb, title, legend) in pictures.items():
+            shown = _faces(points, view[0], seen)
+            drawn = [(points[shown], rgb[shown]), *added.get(name, ())]
+            picture = render_cloud(
+                *(np.concatenate(parts) for parts in zip(*drawn, strict=True)),
+                view_from=view,
+                # A LiDAR's rings are farther apart than its voxels are wide.
+                point_size=seen.voxel_size if colored else None,
+                title=title,
+                legend=legend,
+            )
+            Picture.fromarray(picture).save(out / f"{name}.png")
+        return [out / f"{name}.png" for name in pictures]
+
+    def table(self, rate: float) -> str:
+        """Stage times over the run and what became of the frames.
+
+        ``rate`` is the multiple of its speed at which a bag was played.
+        """
+        status = self.recorder.newest(STATUS)
+        lines = [
+            "",
+            f"model {status.model}, {status.device}, {status.precision}",
+            f"{'stage':<12}{'median ms':>12}{'max ms':>12}",
+        ]
+        for name, spent in self.stages.items():
+            lines.append(f"{name:<12}{statistics.median(spent):>12.1f}{max(spent):>12.1f}")
+        if self.latencies:
+            # By the clock of a bag that is played slower, less time has passed.
+            spent = [latency / rate for latency in self.latencies]
+            lines.append(f"{'latency':<12}{statistics.median(spent):>12.1f}{max(spent):>12.1f}")
+        drops = dict(zip(status.drop_reasons, status.drop_counts, strict=True))
+        dropped = ", ".join(f"{count} {reason}" for reason, count in drops.items()) or "none"
+        lines += [
+            f"frames: {status.frames_received} received, {status.frames_fused} fused;"
+            f" dropped: {dropped}",
+            f"voxels in the last snapshot: {status.voxels}; predictions: {status.inferences}",
+            "",
+        ]
+        if self.score is not None and self.score.table():
+            lines += [self.score.table(), ""]
+        return "\n".join(lines)
+
+    def _on_objects(self, objects: SemanticObjectArray) -> None:
+        self.objects = objects
+
+    def _on_status(self, status: PerceptionStatus) -> None:
+        if status.inferences == self._seen:
+            return
+        self._seen = status.inferences
+        self.latencies.append(status.latency_ms)
+        for name, spent in zip(status.stage_names, status.stage_ms, strict=True):
+            self.stages.setdefault(name, []).append(spent)
+
+
+def _faces(points: np.ndarray, eye: np.ndarray, seen: Snapshot) -> np.ndarray:
+    """Which points lie on a surface whose seen side shows to the eye.
+
+    The others are walls seen from behind, which would hide the room. The surface is that of the
+    nearest voxel that this process saw.
+    """
+    search = o3d.core.nns.NearestNeighborSearch(o3d.core.Tensor(seen.points))
+    search.knn_index()
+    nearest = search.knn_search(o3d.core.Tensor(points), 1)[0].numpy()[:, 0]
+    away = np.einsum("ij,ij->i", seen.normals[nearest], eye - points) < 0
+    return ~away
+
+
+def _legend(classes: SemanticClasses, rgb: np.ndarray) -> list[tuple[str, tuple[int, int, int]]]:
+    """Name and colour of the classes in the picture, the most frequent first."""
+    found, counts = np.unique(rgb, axis=0, return_counts=True)
+    frequency = {tuple(color): count for color, count in zip(found.tolist(), counts, strict=True)}
+    entries = []
+    for entry in classes.classes:
+        color = tuple(round(255 * c) for c in (entry.color.r, entry.color.g, entry.color.b))
+        if color in frequency:
+            entries.append((entry.name, color))
+    return sorted(entries, key=lambda entry: -frequency[entry[1]])[:LEGEND_SIZE]

@@ -1,0 +1,180 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Transforms from /tf and /tf_static: tf2 where it is installed, else the package's own tree."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import Any, Protocol
+
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.time import Time
+
+from concerto_ros.intake.placing import IDENTITY, Lookup, is_identity
+from concerto_ros.intake.stamp_order import StampGate
+from concerto_ros.ros.middleware.qos import overridable
+from concerto_ros.sensors.input_error import InputError
+from concerto_ros.sensors.message_fields import stamp_ns
+from concerto_ros.sensors.transform_tree import (
+    Transform,
+    TransformTree,
+    TransformUnavailable,
+    transform_of,
+)
+
+try:
+    import tf2_ros
+except ImportError:  # not among the ROS wheels
+    tf2_ros = None
+
+CACHE_SECONDS = 10.0
+
+#: How long the transforms of a child come from the past alone before time has started again.
+RESTART_SECONDS = 1.0
+
+#: What tf2 says of a loop, in an exception that is otherwise that of an unknown frame.
+LOOP = "tree is invalid because it contains a loop"
+
+
+class Transforms(Lookup, Protocol):
+    """Listens for transforms. tf2 would answer a stamp of zero with the newest: a guess."""
+
+    def clear(self) -> None:
+        """Forget every moving transform."""
+
+    def close(self) -> None:
+        """Stop listening."""
+
+
+def listen(node: Node) -> Transforms:
+    """Subscribe ``node`` to the transforms."""
+    return OwnTransforms(node) if tf2_ros is None else Tf2Transforms(node)
+
+
+class _Listener:
+    """Subscriptions of both topics; what they bring goes to :meth:`_insert`.
+
+    A buffer refuses transforms that are older than its newest by more than the cache. Once for
+    ``RESTART_SECONDS`` a child has such alone, as of a bag that begins again without ``/clock``,
+    all that moves is forgotten.
+    """
+
+    def __init__(self, node: Node):
+        from tf2_msgs.msg import TFMessage
+
+        self._node = node
+        self._log = node.get_logger()
+        self._gates: dict[str, StampGate] = {}
+        reliable = {"history": HistoryPolicy.KEEP_LAST, "reliability": ReliabilityPolicy.RELIABLE}
+        latched = {"durability": DurabilityPolicy.TRANSIENT_LOCAL}
+        self._subscriptions = [
+            node.create_subscription(
+                TFMessage,
+                topic,
+                partial(self._on_message, static=bool(more)),
+                **overridable(QoSProfile(depth=100, **reliable, **more)),
+            )
+            for topic, more in (("/tf", {}), ("/tf_static", latched))
+        ]
+
+    def close(self) -> None:
+        for subscription in self._subscriptions:
+            self._node.destroy_subscription(subscription)
+        self._subscriptions.clear()
+
+    def clear(self) -> None:
+        self._gates = {}
+        self._forget()
+
+    def _on_message(self, message: Any, static: bool) -> None:
+        for transform in message.transforms:
+            try:
+                self._insert(transform, static)
+                if not static and self._time_went_back(transform):
+                    child = transform.child_frame_id
+                    self._log.warning(
+                        f"the stamps of {child!r} went back: transforms cleared",
+                        throttle_duration_sec=10.0,
+                    )
+                    self.clear()
+                    self._insert(transform, static)
+            except ValueError as error:
+                self._log.warning(f"transform ignored: {error}", throttle_duration_sec=10.0)
+
+    def _time_went_back(self, transform: Any) -> bool:
+        stamp = stamp_ns(transform)
+        if stamp == 0:  # of a node that does not know the time yet
+            return False
+        child = transform.child_frame_id
+        if child not in self._gates:
+            self._gates[child] = StampGate(int(CACHE_SECONDS * 1e9), RESTART_SECONDS)
+        try:
+            return self._gates[child].admit(stamp, time.monotonic())
+        except InputError:  # late, but not by much, or not for long
+            return False
+
+    def _insert(self, transform: Any, static: bool) -> None:
+        raise NotImplementedError
+
+    def _forget(self) -> None:
+        """Forget what moves."""
+        raise NotImplementedError
+
+
+class OwnTransforms(_Listener):
+    """Fills a :class:`TransformTree` from the topics."""
+
+    def __init__(self, node: Node):
+        self._tree = TransformTree(cache_seconds=CACHE_SECONDS)
+        super().__init__(node)
+
+    def lookup(self, target: str, source: str, stamp: int) -> Transform:
+        if is_identity(target, source, stamp):
+            return IDENTITY
+        return self._tree.lookup(target, source, stamp)
+
+    def _forget(self) -> None:
+        self._tree.clear()
+
+    def _insert(self, transform: Any, static: bool) -> None:
+        self._tree.insert(transform, static=static)
+
+
+class Tf2Transforms(_Listener):
+    """Asks a ``tf2_ros`` buffer. Its own listener would not let QoS be overridden."""
+
+    def __init__(self, node: Node):
+        self._buffer = tf2_ros.Buffer()
+        super().__init__(node)
+
+    def lookup(self, target: str, source: str, stamp: int) -> Transform:
+        if is_identity(target, source, stamp):
+            return IDENTITY
+        if stamp < 0:
+            raise TransformUnavailable(
+                f"no transform from {source!r} to {target!r} at {stamp / 1e9:.3f} s, before the"
+                " time that ROS can tell",
+                retry=False,
+            )
+        # Old drivers put a slash before their frames. tf2 takes it off what it is given, and
+        # refuses it in what it is asked.
+        target, source = target.removeprefix("/"), source.removeprefix("/")
+        try:
+            found = self._buffer.lookup_transform(target, source, Time(nanoseconds=stamp))
+        except tf2_ros.TransformException as error:
+            loop = LOOP in str(error)
+            reason = "transform_loop" if loop else "no_transform"
+            raise TransformUnavailable(str(error), retry=not loop, reason=reason) from None
+        return transform_of(found)
+
+    def _forget(self) -> None:
+        self._buffer.clear()
+
+    def _insert(self, transform: Any, static: bool) -> None:
+        put = self._buffer.set_transform_static if static else self._buffer.set_transform
+        try:
+            put(transform, "")
+        except tf2_ros.TransformException as error:
+            raise ValueError(str(error)) from None

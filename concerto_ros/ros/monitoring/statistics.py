@@ -1,0 +1,273 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What the node did, counted by stage and by reason; safe to use from several threads."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field, replace
+
+from concerto_ros.mapping.voxel_map import Insertion
+from concerto_ros.ros.monitoring.recent_values import Recent, Window
+from concerto_ros.sensors.input_error import REASONS
+
+#: Reasons that are normal operation: the sensor is faster than ``input_rate``.
+HARMLESS = frozenset({"superseded"})
+
+#: One log line per input and reason in so many seconds.
+LOG_PERIOD = 10.0
+
+
+@dataclass
+class InputCounts:
+    """Messages of one input.
+
+    ``ages``: how long after their stamps messages arrived, seconds; NaN where they have none.
+    ``errors``: the newest text of each reason for a drop.
+    """
+
+    received: int = 0
+    fused: int = 0
+    last_received: float = -math.inf
+    ages: Window = field(default_factory=Window)
+    errors: dict[str, str] = field(default_factory=dict)
+    drops: Counter[str] = field(default_factory=Counter)
+    last_fused: float = -math.inf
+    last_drop: dict[str, float] = field(default_factory=dict)
+    last_error: str = ""
+    clipped: int = 0
+    last_clipped: float = -math.inf
+
+
+@dataclass(frozen=True)
+class Report:
+    """The counts at one moment; times are seconds of :func:`time.monotonic`.
+
+    ``latencies``: of recent predictions, in milliseconds. ``late``: predictions after the
+    deadline.
+    """
+
+    inputs: dict[str, InputCounts]
+    stage_ms: dict[str, float]
+    latency_ms: float
+    latencies: Window
+    late: int
+    last_late: float
+    points: int
+    voxels: int
+    evicted: int
+    last_evicted: float
+    cleared: int
+    inferences: int
+    failures: int
+    last_failure: float
+    failure: str
+    objects: int
+    object_passes: int
+    object_failures: int
+    objects_not_encoded: int
+    last_object_failure: float
+    object_failure: str
+    withheld: Counter[str]
+    last_withheld: float
+    withholding: str
+    stamp: int
+    started: float
+    time: float
+
+    @property
+    def drops(self) -> Counter[str]:
+        """Messages not used, over all inputs."""
+        return sum((counts.drops for counts in self.inputs.values()), Counter())
+
+
+class Statistics:
+    """Counts since activation."""
+
+    def __init__(self, inputs: list[str]):
+        self._lock = threading.Lock()
+        self._inputs = {name: InputCounts() for name in inputs}
+        self._arrivals = {name: Recent() for name in inputs}
+        self._latencies = Recent()
+        self._late = 0
+        self._last_late = -math.inf
+        self._started = time.monotonic()
+        self._logged: dict[tuple[str, str], float] = {}
+        self._intake_ms: dict[str, float] = {}
+        self._inference_ms: dict[str, float] = {}
+        self._latency_ms = math.nan
+        self._points = self._voxels = self._evicted = self._cleared = 0
+        self._last_evicted = -math.inf
+        self._inferences = self._failures = 0
+        self._last_failure = -math.inf
+        self._failure = ""
+        self._object_ms: dict[str, float] = {}
+        self._objects = self._object_passes = self._object_failures = self._not_encoded = 0
+        self._last_object_failure = -math.inf
+        self._object_failure = ""
+        self._withheld: Counter[str] = Counter()
+        self._last_withheld = -math.inf
+        self._withholding = ""
+        self._stamp = 0
+
+    def received(self, source: str, count: int = 1, age: float = math.nan) -> None:
+        """Messages came in, ``age`` seconds after their stamp; an RGB-D pair is one."""
+        with self._lock:
+            counts = self._inputs[source]
+            counts.received += count
+            counts.last_received = time.monotonic()
+            for _ in range(count):
+                self._arrivals[source].add(age)
+
+    def dropped(self, source: str, reason: str, text: str = "", count: int = 1) -> bool:
+        """Messages are not used; whether that is due to be logged."""
+        if reason not in REASONS:
+            raise KeyError(f"reason {reason!r} is not one of {sorted(REASONS)}")
+        with self._lock:
+            counts = self._inputs[source]
+            now = time.monotonic()
+            counts.drops[reason] += count
+            counts.last_drop[reason] = now
+            if reason in HARMLESS:
+                return False
+            counts.last_error = counts.errors[reason] = text or REASONS[reason]
+            due = now - self._logged.get((source, reason), -math.inf) >= LOG_PERIOD
+            if due:
+                self._logged[source, reason] = now
+            return due
+
+    def fused(
+        self,
+        source: str,
+        points: int,
+        insertion: Insertion,
+        stamp: int,
+        stage_ms: dict[str, float],
+    ) -> None:
+        """A frame is in the map."""
+        with self._lock:
+            counts = self._inputs[source]
+            counts.fused += 1
+            counts.last_fused = time.monotonic()
+            self._points = points
+            self._evicted += insertion.evicted
+            self._cleared += insertion.cleared
+            if insertion.evicted:
+                self._last_evicted = time.monotonic()
+            self._stamp = max(self._stamp, stamp)
+            self._intake_ms = stage_ms
+
+    def clipped(self, source: str, points: int) -> bool:
+        """Points of a frame went unused because it has too many; whether that is to be logged."""
+        with self._lock:
+            counts = self._inputs[source]
+            counts.clipped += points
+            counts.last_clipped = now = time.monotonic()
+            due = now - self._logged.get((source, "clipped"), -math.inf) >= LOG_PERIOD
+            if due:
+                self._logged[source, "clipped"] = now
+            return due
+
+    def inferred(
+        self, voxels: int, latency_ms: float, stage_ms: dict[str, float], deadline: float = 0.0
+    ) -> None:
+        """A prediction was published; late ``deadline`` seconds after the stamp; 0: never."""
+        with self._lock:
+            self._latencies.add(latency_ms)
+            if deadline and not latency_ms <= 1e3 * deadline:
+                self._late += 1
+                self._last_late = time.monotonic()
+            self._inferences += 1
+            self._voxels = voxels
+            self._latency_ms = latency_ms
+            self._inference_ms = stage_ms
+
+    def failed(self, text: str) -> bool:
+        """An inference raised; whether that is due to be logged."""
+        with self._lock:
+            now = time.monotonic()
+            due = now - self._last_failure >= LOG_PERIOD
+            self._failures += 1
+            self._last_failure = now
+            self._failure = text
+            return due
+
+    def objects_found(self, objects: int, not_encoded: int, stage_ms: dict[str, float]) -> None:
+        """A map was searched for objects; ``not_encoded`` of them were named by their labels."""
+        with self._lock:
+            self._object_passes += 1
+            self._objects = objects
+            self._not_encoded += not_encoded
+            self._object_ms = stage_ms
+
+    def objects_failed(self, text: str) -> bool:
+        """A search for objects, or what names them, raised; whether that is due to be logged."""
+        with self._lock:
+            now = time.monotonic()
+            due = now - self._last_object_failure >= LOG_PERIOD
+            self._object_failures += 1
+            self._last_object_failure = now
+            self._object_failure = text
+            return due
+
+    def withheld(self, topic: str, why: str) -> bool:
+        """A cloud was not sent on ``topic``; whether that is due to be logged."""
+        with self._lock:
+            now = time.monotonic()
+            due = now - self._logged.get((topic, "withheld"), -math.inf) >= LOG_PERIOD
+            if due:
+                self._logged[topic, "withheld"] = now
+            self._withheld[topic] += 1
+            self._last_withheld = now
+            self._withholding = f"~/{topic} is not sent: {why}"
+            return due
+
+    def restarted(self) -> None:
+        """Time began again: stamps start afresh, the counts go on."""
+        with self._lock:
+            self._stamp = 0
+
+    def report(self) -> Report:
+        """A copy of everything counted so far."""
+        with self._lock:
+            return Report(
+                inputs={
+                    name: replace(
+                        counts,
+                        ages=self._arrivals[name].window(),
+                        drops=Counter(counts.drops),
+                        last_drop=dict(counts.last_drop),
+                        errors=dict(counts.errors),
+                    )
+                    for name, counts in self._inputs.items()
+                },
+                stage_ms={**self._intake_ms, **self._inference_ms, **self._object_ms},
+                latency_ms=self._latency_ms,
+                latencies=self._latencies.window(),
+                late=self._late,
+                last_late=self._last_late,
+                points=self._points,
+                voxels=self._voxels,
+                evicted=self._evicted,
+                last_evicted=self._last_evicted,
+                cleared=self._cleared,
+                inferences=self._inferences,
+                failures=self._failures,
+                last_failure=self._last_failure,
+                failure=self._failure,
+                objects=self._objects,
+                object_passes=self._object_passes,
+                object_failures=self._object_failures,
+                objects_not_encoded=self._not_encoded,
+                last_object_failure=self._last_object_failure,
+                object_failure=self._object_failure,
+                withheld=Counter(self._withheld),
+                last_withheld=self._last_withheld,
+                withholding=self._withholding,
+                stamp=self._stamp,
+                started=self._started,
+                time=time.monotonic(),
+            )

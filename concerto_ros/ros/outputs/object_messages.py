@@ -1,0 +1,131 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Objects as messages: our own, markers for RViz, and detections where vision_msgs is there."""
+
+from __future__ import annotations
+
+import math
+from array import array
+
+import numpy as np
+from builtin_interfaces.msg import Time
+from geometry_msgs.msg import Point, Pose, Quaternion, Vector3
+from std_msgs.msg import ColorRGBA, Header
+
+from concerto_ros.labels.label_set import LabelSet
+from concerto_ros.msg import ObjectHypothesis, SemanticObject, SemanticObjectArray
+from concerto_ros.objects.finding.boxes import EDGES, OrientedBox
+from concerto_ros.objects.finding.finder import Findings, FoundObject
+
+#: Width of the lines of a box, height of its name, metres.
+LINE, TEXT = 0.01, 0.08
+
+#: Colours far apart, one for each number in turn.
+_COLORS = LabelSet.from_generic(64).palette[:64]
+
+
+def color_of(number: int) -> np.ndarray:
+    """(3,) uint8: the colour of the object of this number, wherever it is shown."""
+    return _COLORS[number % len(_COLORS)]
+
+
+def objects_message(findings: Findings, model: str, head: Header) -> SemanticObjectArray:
+    """Everything that is known of the objects."""
+    objects = [object_message(found) for found in findings.objects]
+    return SemanticObjectArray(header=head, model=model, objects=objects)
+
+
+def markers_message(findings: Findings, head: Header):
+    """A visualization_msgs/MarkerArray: each object's box in lines, and its name above it."""
+    from visualization_msgs.msg import Marker, MarkerArray
+
+    markers = [Marker(header=head, action=Marker.DELETEALL)]
+    for found in findings.objects:
+        box = found.track.instance.box
+        red, green, blue = color_of(found.track.id) / 255
+        common = {
+            "header": head,
+            "id": found.track.id,
+            "color": ColorRGBA(r=red, g=green, b=blue, a=1.0),
+        }
+        lines = Marker(ns="boxes", type=Marker.LINE_LIST, pose=_pose(box), **common)
+        lines.scale.x = LINE
+        lines.points = [_point(corner * box.size) for corner in EDGES.reshape(-1, 3)]
+        name = Marker(ns="names", type=Marker.TEXT_VIEW_FACING, pose=_pose(box), **common)
+        name.pose.position.z += box.size[2] / 2 + TEXT
+        name.scale.z = TEXT
+        name.text = title(found)
+        markers += [lines, name]
+    return MarkerArray(markers=markers)
+
+
+def detections_message(findings: Findings, head: Header):
+    """A vision_msgs/Detection3DArray: hypotheses, box and number."""
+    from vision_msgs.msg import (
+        BoundingBox3D,
+        Detection3D,
+        Detection3DArray,
+        ObjectHypothesisWithPose,
+    )
+
+    detections = []
+    for found in findings.objects:
+        box = found.track.instance.box
+        detection = Detection3D(header=head, id=str(found.track.id))
+        detection.bbox = BoundingBox3D(center=_pose(box), size=_vector(box.size))
+        for name, score in found.hypotheses:
+            hypothesis = ObjectHypothesisWithPose()
+            hypothesis.hypothesis.class_id = name
+            hypothesis.hypothesis.score = score
+            hypothesis.pose.pose = _pose(box)
+            detection.results.append(hypothesis)
+        detections.append(detection)
+    return Detection3DArray(header=head, detections=detections)
+
+
+def title(found: FoundObject) -> str:
+    """What a person reads beside the box: the best name, its score and the number."""
+    if not found.hypotheses:
+        return f"object #{found.track.id}"
+    name, score = found.hypotheses[0]
+    return f"{name} {score:.0%} #{found.track.id}"
+
+
+def object_message(found: FoundObject) -> SemanticObject:
+    """Everything that is known of one object, in the frame of the findings."""
+    track, instance = found.track, found.track.instance
+    embedding = np.zeros(0, np.float32) if found.embedding is None else found.embedding
+    return SemanticObject(
+        id=track.id,
+        hypotheses=[
+            ObjectHypothesis(class_name=name, score=score) for name, score in found.hypotheses
+        ],
+        box_center=_pose(instance.box),
+        box_size=_vector(instance.box.size),
+        centroid=_point(instance.centroid),
+        point_count=instance.count,
+        on_surface=instance.on_surface,
+        first_seen=_time(track.first_seen),
+        last_seen=_time(track.last_seen),
+        embedding=array("f", embedding.astype(np.float32).tobytes()),
+    )
+
+
+def _pose(box: OrientedBox) -> Pose:
+    half = box.yaw / 2
+    return Pose(
+        position=_point(box.center), orientation=Quaternion(z=math.sin(half), w=math.cos(half))
+    )
+
+
+def _point(place: np.ndarray) -> Point:
+    return Point(x=float(place[0]), y=float(place[1]), z=float(place[2]))
+
+
+def _vector(size: np.ndarray) -> Vector3:
+    return Vector3(x=float(size[0]), y=float(size[1]), z=float(size[2]))
+
+
+def _time(stamp: int) -> Time:
+    seconds, nanoseconds = divmod(stamp, 1_000_000_000)
+    return Time(sec=seconds, nanosec=nanoseconds)

@@ -1,0 +1,112 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The services of the node. None of them keeps the executor waiting."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from rclpy.node import Node
+from std_srvs.srv import Trigger
+
+from concerto_ros.labels.label_set import UNLABELLED
+from concerto_ros.mapping.map_file import map_path, read_map, stored_map, write_map
+from concerto_ros.ros.outputs.messages import header
+from concerto_ros.ros.outputs.object_messages import object_message
+from concerto_ros.ros.services.base import DEACTIVATED, Answering, Running, ServiceError, in_thread
+from concerto_ros.srv import FindObjects, GetLabelAt, LoadMap, SaveMap
+
+
+class Services(Answering):
+    """``~/reset``, ``~/get_label_at``, ``~/find_objects``, ``~/save_map`` and ``~/load_map``."""
+
+    def __init__(self, node: Node, running: Callable[[], Running | None]):
+        super().__init__(node, running)
+        for name, kind, answer in (
+            ("reset", Trigger, self._reset),
+            ("get_label_at", GetLabelAt, self._get_label_at),
+            ("find_objects", FindObjects, self._find_objects),
+            ("save_map", SaveMap, self._save_map),
+            ("load_map", LoadMap, self._load_map),
+        ):
+            self._serve(name, kind, answer)
+
+    async def _reset(self, _request: Trigger.Request, response: Trigger.Response) -> None:
+        if await self._result(self._active().intake.reset()) is None:
+            raise ServiceError(DEACTIVATED)
+        response.message = "the map, the labels and the colours are forgotten"
+        self._node.get_logger().info("reset: the map is empty")
+
+    async def _get_label_at(
+        self, request: GetLabelAt.Request, response: GetLabelAt.Response
+    ) -> None:
+        response.label, response.entropy = UNLABELLED, 1.0
+        point = np.array([request.point.x, request.point.y, request.point.z])
+        if not np.isfinite(point).all():
+            raise ServiceError(f"point: got {point.tolist()}, wanted finite numbers")
+        running = self._active()
+        labelled = await self._labelled(running)
+        prediction, fixed_frame = labelled.prediction, running.settings.fixed_frame
+        frame = request.frame_id or fixed_frame
+        there = running.transforms.lookup(fixed_frame, frame, prediction.stamp)
+        point = there.rotation @ point + there.translation
+        row = int(labelled.snapshot.rows_of(point[None])[0])
+        response.stamp = header("", prediction.stamp).stamp
+        if row < 0:
+            where = ", ".join(f"{value:.3f}" for value in point)
+            raise ServiceError(f"the map has no voxel at ({where}) in {fixed_frame}")
+        label = int(prediction.label[row])
+        if label == UNLABELLED:
+            raise ServiceError("the voxel has no label; is there a head?")
+        response.label = label
+        response.class_name = prediction.classes[label].name
+        response.confidence = float(prediction.confidence[row])
+        response.entropy = float(prediction.entropy[row])
+
+    async def _find_objects(
+        self, request: FindObjects.Request, response: FindObjects.Response
+    ) -> None:
+        running = self._active()
+        search, findings = running.word_search, running.objects.findings
+        if search is None:
+            raise ServiceError("no text encoder: set objects.encoder and objects.words")
+        if not -1 <= request.least_similarity <= 1:
+            raise ServiceError(
+                f"least_similarity: got {request.least_similarity:g}, wanted -1 to 1"
+            )
+        if findings is None:
+            raise ServiceError(
+                "objects have not been looked for yet; subscribe to them or set objects.enabled"
+            )
+        if findings.trouble:
+            raise ServiceError(f"the object encoder failed: {findings.trouble}")
+        known = [found for found in findings.objects if found.word_embedding is not None]
+        # In a thread: a text encoder takes its time over new words.
+        embedded = [found.word_embedding for found in known]
+        suit = await self._result(in_thread(lambda: search.similarities(request.words, embedded)))
+        order = np.argsort(-suit, kind="stable")
+        order = order[suit[order] >= request.least_similarity][: request.limit or None]
+        response.header = header(running.settings.fixed_frame, findings.stamp)
+        response.objects = [object_message(known[row]) for row in order]
+        response.similarities = suit[order].tolist()
+
+    async def _save_map(self, request: SaveMap.Request, response: SaveMap.Response) -> None:
+        running = self._active()
+        settings = running.settings
+        path = map_path(settings.map_directory, request.path)
+        labelled = await self._labelled(running)
+        stored = stored_map(labelled.snapshot, labelled.prediction, settings.fixed_frame)
+        await self._result(in_thread(lambda: write_map(path, stored)))
+        response.voxels = len(stored)
+        self._node.get_logger().info(f"map of {len(stored)} voxels written to {path}")
+
+    async def _load_map(self, request: LoadMap.Request, response: LoadMap.Response) -> None:
+        running = self._active()
+        settings = running.settings
+        path = map_path(settings.map_directory, request.path)
+        stored = await self._result(in_thread(lambda: read_map(path, settings.max_voxels)))
+        if await self._result(running.intake.load(stored)) is None:
+            raise ServiceError(DEACTIVATED)
+        response.voxels = len(stored)
+        self._node.get_logger().info(f"map of {len(stored)} voxels read from {path}")

@@ -1,0 +1,183 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The services by which a person teaches the node classes while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import wait
+
+import numpy as np
+from geometry_msgs.msg import Point, Vector3
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.node import Node
+from std_srvs.srv import Trigger
+
+from concerto_ros.files.confined_path import file_below
+from concerto_ros.heads.added_rows import MOST_ROWS, Examples
+from concerto_ros.heads.linear import save_head
+from concerto_ros.heads.taught_classes import TaughtClasses
+from concerto_ros.heads.taught_regions import Ball, Box, Region, Sample, examples_of, sample_rows
+from concerto_ros.labels.class_filter import check_filters
+from concerto_ros.mapping.map_snapshot import Snapshot
+from concerto_ros.ros.services.base import DEACTIVATED, Answering, Running, ServiceError, in_thread
+from concerto_ros.ros.services.clicks import Clicks
+from concerto_ros.segmentation.convention import preset_with
+from concerto_ros.srv import Forget, SaveHead, Teach
+
+SUFFIX = ".pth"
+
+
+class TeachServices(Answering):
+    """``~/teach``, ``~/forget``, ``~/save_head`` and ``~/clear_clicks``.
+
+    ``clicks`` gives what was clicked on, once the node is configured; ``changed`` is told of every
+    change of the classes.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        running: Callable[[], Running | None],
+        clicks: Callable[[], Clicks | None],
+        changed: Callable[[], None],
+    ):
+        super().__init__(node, running)
+        self._clicks = clicks
+        self._changed = changed
+        # One group: no two calls change the classes at a time.
+        group = MutuallyExclusiveCallbackGroup()
+        for name, kind, answer in (
+            ("teach", Teach, self._teach),
+            ("forget", Forget, self._forget),
+            ("save_head", SaveHead, self._save_head),
+            ("clear_clicks", Trigger, self._clear_clicks),
+        ):
+            self._serve(name, kind, answer, group)
+
+    async def _teach(self, request: Teach.Request, response: Teach.Response) -> None:
+        running = self._active()
+        known = running.pipeline.taught
+        known.check_name(request.class_name)
+        before = await self._labels(running)
+        if request.shape == Teach.Request.CLICKS:
+            taught = await self._taught_by_clicks(known, request.class_name)
+        else:
+            examples = await self._examples_in(running, request)
+            taught = await self._learned(known, request.class_name, examples)
+        self._use(running, taught)
+        after = await self._labels(running)
+        response.label = taught.label_of(request.class_name)
+        response.examples = taught.newest_examples
+        response.voxels = int(np.count_nonzero(after == response.label))
+        if len(before) == len(after):
+            response.changed = int(np.count_nonzero(before != after))
+        self._node.get_logger().info(
+            f"class {request.class_name!r} learned from {response.examples} voxels:"
+            f" {response.voxels} of the map are taken for it"
+        )
+
+    async def _forget(self, request: Forget.Request, _response: Forget.Response) -> None:
+        running = self._active()
+        known = running.pipeline.taught
+        taught = await self._result(in_thread(lambda: known.without(request.class_name)))
+        self._use(running, taught)
+        self._node.get_logger().info(f"class {request.class_name!r} forgotten")
+
+    async def _save_head(self, request: SaveHead.Request, response: SaveHead.Response) -> None:
+        running = self._active()
+        directory = running.settings.head_directory
+        path = file_below(directory, request.path, "head_directory", SUFFIX)
+        pipeline = running.pipeline
+        head = pipeline.taught.named_head()
+        head.preset = preset_with(pipeline.convention, pipeline.encoder.rotary)
+        await self._result(in_thread(lambda: save_head(path, head)))
+        response.classes = head.num_classes
+        self._node.get_logger().info(f"head of {response.classes} classes written to {path}")
+
+    async def _clear_clicks(self, _request: Trigger.Request, response: Trigger.Response) -> None:
+        running = self._active()
+        response.message = f"{self._clicks().clear()} clicked points are forgotten"
+        running.inference.notify()
+
+    def _use(self, running: Running, taught: TaughtClasses) -> None:
+        """Label by what was taught from now on, and say so."""
+        now = self._running()
+        if now is None or now.pipeline is not running.pipeline:
+            raise ServiceError(DEACTIVATED)
+        # As they are now: a call takes its time. None may name a class that is gone.
+        check_filters(now.filters, taught.labels)
+        running.pipeline.use(taught)
+        running.inference.notify()  # a map that does not change any more has new labels, too
+        self._changed()
+
+    async def _labels(self, running: Running) -> np.ndarray:
+        """Those of the map as it is now, (V,)."""
+        labelled = await self._result(running.inference.labelled())
+        return np.zeros(0, np.uint8) if labelled is None else labelled.prediction.label
+
+    async def _learned(self, known: TaughtClasses, name: str, examples: Examples) -> TaughtClasses:
+        return await self._result(in_thread(lambda: known.taught(name, examples)))
+
+    async def _taught_by_clicks(self, known: TaughtClasses, name: str) -> TaughtClasses:
+        source = self._clicks()
+        await self._result(in_thread(lambda: wait(source.waiting())))
+        clicks = source.taken()
+        if not clicks:
+            raise ServiceError(
+                "no point of the map was clicked since the last call; publish some on"
+                " /clicked_point, or name a sphere or a box"
+            )
+        try:
+            samples = [click.sample for click in clicks]
+            examples = examples_of(samples, [click.region for click in clicks])
+            return await self._learned(known, name, examples)
+        except Exception:
+            source.put_back(clicks)
+            raise
+
+    async def _examples_in(self, running: Running, request: Teach.Request) -> Examples:
+        """What the map knows of a sphere or a box."""
+        make = _region_maker(running, request)
+        regions: list[Region] = []
+
+        def choose(snapshot: Snapshot) -> np.ndarray:
+            regions.append(make(snapshot.stamp))
+            return sample_rows(snapshot.points, regions[0], MOST_ROWS)
+
+        examined = await self._result(running.inference.examined(choose))
+        if examined is None:
+            raise ServiceError("the map is empty" if self._running() else DEACTIVATED)
+        points = examined.labelled.snapshot.points[examined.rows]
+        return examples_of([Sample(points, examined.features)], regions)
+
+
+def _region_maker(running: Running, request: Teach.Request) -> Callable[[int], Region]:
+    """What gives the region of ``request`` in the fixed frame for the stamp of a map."""
+    center = _vector("center", request.center)
+    fixed = running.settings.fixed_frame
+    frame = request.frame_id or fixed
+    if request.shape == Teach.Request.SPHERE:
+        extents: Sequence[float] = [request.radius]
+        what = "radius"
+    elif request.shape == Teach.Request.BOX:
+        extents, what = _vector("size", request.size).tolist(), "size"
+    else:
+        raise ServiceError(f"shape: got {request.shape}, wanted 0 CLICKS, 1 SPHERE or 2 BOX")
+    if not (np.isfinite(extents).all() and np.min(extents) > 0):
+        raise ServiceError(f"{what}: got {extents}, wanted metres above 0")
+
+    def make(stamp: int) -> Region:
+        there = running.transforms.lookup(fixed, frame, stamp)
+        if request.shape == Teach.Request.SPHERE:
+            return Ball(there.rotation @ center + there.translation, float(request.radius))
+        return Box(center, np.asarray(extents), there.rotation, there.translation)
+
+    return make
+
+
+def _vector(name: str, value: Point | Vector3) -> np.ndarray:
+    vector = np.array([value.x, value.y, value.z])
+    if not np.isfinite(vector).all():
+        raise ServiceError(f"{name}: got {vector.tolist()}, wanted finite numbers")
+    return vector

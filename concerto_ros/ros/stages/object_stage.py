@@ -1,0 +1,146 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The object stage: one thread looks for objects in the newest labels, at a rate of its own."""
+
+from __future__ import annotations
+
+import threading
+import time
+import traceback
+from collections.abc import Callable
+
+from rclpy.impl.rcutils_logger import RcutilsLogger
+
+from concerto_ros.labels.label_set import LabelSet, SemanticClass
+from concerto_ros.mapping.map_snapshot import Snapshot
+from concerto_ros.objects.finding.class_roles import ClassRoles
+from concerto_ros.objects.finding.finder import Findings, ObjectFinder
+from concerto_ros.objects.finding.instances import LabelledCloud
+from concerto_ros.objects.finding.naming import ObjectNamer
+from concerto_ros.objects.words.word_search import WordSearch
+from concerto_ros.pipeline import Prediction, SemanticPipeline
+from concerto_ros.ros.monitoring.statistics import Statistics
+from concerto_ros.ros.stages.stage import Worker
+from concerto_ros.settings.settings import ObjectSettings
+
+
+class ObjectStage(Worker):
+    """Finds objects in the newest map with labels, at most ``objects.rate`` times a second.
+
+    A thread of its own: labels never wait for it, and what it raises stays here.
+    ``publish`` gets the findings of each pass.
+    """
+
+    def __init__(
+        self,
+        finder: ObjectFinder,
+        settings: Callable[[], ObjectSettings],
+        statistics: Statistics,
+        publish: Callable[[Findings], None],
+        logger: RcutilsLogger,
+    ):
+        super().__init__("objects")
+        self._finder = finder
+        self._settings = settings
+        self._statistics = statistics
+        self._publish = publish
+        self._log = logger
+        self._lock = threading.Lock()
+        self._newest: tuple[LabelledCloud, tuple[SemanticClass, ...]] | None = None
+        self._classes: tuple[SemanticClass, ...] | None = None
+        self._findings: Findings | None = None
+        self._next = 0.0
+
+    @property
+    def due(self) -> bool:
+        """Whether a map that came now would be looked at."""
+        with self._lock:
+            return self._newest is None and time.monotonic() >= self._next
+
+    @property
+    def findings(self) -> Findings | None:
+        """Those of the newest pass; None before the first."""
+        with self._lock:
+            return self._findings
+
+    def offer(self, snapshot: Snapshot, prediction: Prediction) -> None:
+        """Tell of new labels; those that were not looked at yet are forgotten."""
+        cloud = LabelledCloud(
+            index=snapshot.index,
+            points=snapshot.points,
+            label=prediction.label,
+            confidence=prediction.confidence,
+            voxel_size=snapshot.voxel_size,
+            stamp=snapshot.stamp,
+            colors=snapshot.colors,
+            has_color=snapshot.has_color,
+        )
+        with self._lock:
+            self._newest = (cloud, prediction.classes)
+            self._wake.set()
+
+    def _run(self) -> None:
+        while True:
+            self._wake.wait()
+            start = time.monotonic()
+            with self._lock:
+                newest, self._newest = self._newest, None
+                self._wake.clear()
+                if newest is not None:
+                    self._next = start + 1.0 / self._settings().rate
+            # Asked after the clearing: a stop in between has set this before it woke the thread.
+            if self._stop.is_set():
+                return
+            if newest is None:
+                continue
+            self._find(*newest)
+            self._stop.wait(self._next - time.monotonic())
+
+    def _find(self, cloud: LabelledCloud, classes: tuple[SemanticClass, ...]) -> None:
+        settings = self._settings()
+        try:
+            if classes is not self._classes:  # the first, and where one was taught or forgotten
+                labels = LabelSet("", "", classes)
+                roles = ClassRoles.of(labels, settings.classes, settings.supports)
+                self._finder.use(labels, roles)
+                self._classes = classes
+            findings = self._finder.find(
+                cloud, settings.min_voxels, embeddings=settings.embeddings
+            )
+            if self._stop.is_set():
+                return
+            self._statistics.objects_found(
+                len(findings.objects), findings.not_encoded, findings.stage_ms
+            )
+            if findings.trouble and self._statistics.objects_failed(findings.trouble):
+                self._log.error(f"objects are named by their labels: {findings.trouble}")
+            with self._lock:
+                self._findings = findings
+            self._publish(findings)
+        except Exception as error:
+            text = f"{type(error).__name__}: {error}"
+            if self._statistics.objects_failed(text):
+                self._log.error(f"looking for objects failed: {text}\n{traceback.format_exc()}")
+
+
+def make_finder(
+    pipeline: SemanticPipeline, settings: ObjectSettings
+) -> tuple[ObjectFinder, str, WordSearch | None]:
+    """The finder for the labels of ``pipeline``, what names the objects, and a search by words.
+
+    Raises ValueError naming the parameter that is wrong.
+    """
+    roles = ClassRoles.of(pipeline.labels, settings.classes, settings.supports)
+    namer, model, search = None, pipeline.model, None
+    if settings.encoder:
+        namer = ObjectNamer.load(settings.encoder, settings.encoder_classes, pipeline.device)
+        model = f"{namer.encoder.name} ({settings.encoder})"
+    if settings.words:
+        if namer is None:
+            raise ValueError(
+                f"objects.words: got {settings.words!r} without an encoder to compare with;"
+                " wanted objects.encoder as well"
+            )
+        search = WordSearch.load(settings.words, namer.encoder)
+        namer.words = True
+    return ObjectFinder(pipeline.labels, roles, namer, settings.memory), model, search

@@ -1,0 +1,107 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Publishes a rosbag2 or MCAP file with its timing, as ``ros2 bag play`` does."""
+
+from __future__ import annotations
+
+import importlib
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from rclpy.duration import Duration
+from rclpy.node import Node
+from rclpy.publisher import Publisher
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rosgraph_msgs.msg import Clock
+
+from concerto_ros.bags.reader import open_bag
+from concerto_ros.ros.outputs.messages import header
+
+#: How often ``/clock`` is published between messages, in Hz of wall time.
+CLOCK_RATE = 100.0
+
+RELIABLE = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
+LATCHED = QoSProfile(
+    depth=100,
+    reliability=ReliabilityPolicy.RELIABLE,
+    durability=DurabilityPolicy.TRANSIENT_LOCAL,
+)
+
+
+class Player(Node):
+    """Sends the messages of ``path`` as they were recorded, without decoding them.
+
+    ``rate`` is a multiple of the recorded speed. With ``clock`` the log time of the bag is
+    published on ``/clock`` for nodes with ``use_sim_time``. Topics whose type is not installed are
+    left out, said once.
+    """
+
+    def __init__(self, path: str | Path, *, rate: float = 1.0, clock: bool = False):
+        super().__init__("concerto_player")
+        if not rate > 0:
+            raise ValueError(f"rate: got {rate}, wanted more than 0")
+        self._path = path
+        self._rate = rate
+        with open_bag(path) as bag:
+            self.topics = dict(bag.topics)
+            self.message_count = sum(topic.count for topic in self.topics.values())
+        self._outputs: dict[str, Publisher] = {}
+        for name, topic in self.topics.items():
+            kind = message_class(topic.type)
+            if kind is None:
+                self.get_logger().warning(f"{name} left out: {topic.type} is not installed")
+                continue
+            qos = LATCHED if name == "/tf_static" else RELIABLE
+            self._outputs[name] = self.create_publisher(kind, name, qos)
+        if not self._outputs:
+            raise ValueError(f"{path}: no topic of it has a type that is installed")
+        self._clock_output = self.create_publisher(Clock, "/clock", 10) if clock else None
+
+    def play(self, on_message: Callable[[], None] = lambda: None) -> None:
+        """Send every message once, in the order and with the timing of the bag."""
+        start = first = None
+        with open_bag(self._path) as bag:
+            for topic, _type, log_time, raw in bag.messages(list(self._outputs)):
+                if first is None:
+                    start, first = time.monotonic(), log_time
+                self._wait_until(start, first, log_time)
+                self._outputs[topic].publish(raw)
+                on_message()
+
+    def wait_for_subscribers(self, topics: list[str], count: int, timeout: float) -> bool:
+        """Whether each of ``topics`` has ``count`` subscribers within ``timeout`` seconds."""
+        if unknown := sorted(set(topics) - set(self._outputs)):
+            raise ValueError(f"{self._path} has no topic {', '.join(unknown)} to wait for")
+        deadline = time.monotonic() + timeout
+        while any(self._outputs[topic].get_subscription_count() < count for topic in topics):
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.05)
+        return True
+
+    def drain(self, timeout: float = 2.0) -> None:
+        """Wait until what was sent has arrived, as far as the subscribers tell."""
+        for output in self._outputs.values():
+            output.wait_for_all_acked(Duration(seconds=timeout))
+
+    def _wait_until(self, start: float, first: int, log_time: int) -> None:
+        """Sleep until ``log_time`` is due, keeping ``/clock`` going meanwhile."""
+        due = start + (log_time - first) / 1e9 / self._rate
+        while True:
+            left = due - time.monotonic()
+            if self._clock_output is not None:
+                now = log_time - int(max(left, 0.0) * self._rate * 1e9)
+                self._clock_output.publish(Clock(clock=header("", now).stamp))
+            if left <= 0:
+                return
+            time.sleep(min(left, 1 / CLOCK_RATE) if self._clock_output is not None else left)
+
+
+def message_class(name: str) -> type | None:
+    """The Python class of e.g. ``sensor_msgs/msg/PointCloud2``, None where not installed."""
+    package, _, kind = name.replace("/msg/", "/").partition("/")
+    try:
+        return getattr(importlib.import_module(f"{package}.msg"), kind)
+    except (ImportError, AttributeError, TypeError):  # a TypeError for a name without a package
+        return None

@@ -1,0 +1,91 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The newest message of a topic as a picture and a file."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import rclpy
+from PIL import Image as Picture
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+
+from concerto_ros.ros.middleware.fastdds_profile import ros_session
+from concerto_ros.ros.tools.bag_player import message_class
+from concerto_ros.sensors.cloud_files import write_labelled_ply
+from concerto_ros.sensors.images import decode_color
+from concerto_ros.sensors.point_cloud2 import decode_point_cloud, point_cloud_fields
+from concerto_ros.viz.cloud_picture import height_colors, render_cloud
+
+
+def matching_qos(node: Node, topic: str) -> QoSProfile:
+    """The strictest QoS that every publisher of ``topic`` offers."""
+    offers = [info.qos_profile for info in node.get_publishers_info_by_topic(topic)]
+    reliable = all(offer.reliability == ReliabilityPolicy.RELIABLE for offer in offers)
+    latched = all(offer.durability == DurabilityPolicy.TRANSIENT_LOCAL for offer in offers)
+    return QoSProfile(
+        depth=1,
+        reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
+        durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE,
+    )
+
+
+def next_message(node: Node, topic: str, timeout: float):
+    """The next message on ``topic``; ``ValueError`` if none comes in ``timeout`` seconds."""
+    deadline = time.monotonic() + timeout
+    topic = node.resolve_topic_name(topic)
+    kinds: list[str] = []
+    while not kinds:
+        kinds = dict(node.get_topic_names_and_types()).get(topic, [])
+        if time.monotonic() > deadline:
+            raise ValueError(f"{topic}: no such topic within {timeout:g} s")
+        rclpy.spin_once(node, timeout_sec=0.1)
+    kind = message_class(kinds[0])
+    if kind is None:
+        raise ValueError(f"{topic}: {kinds[0]} is not installed")
+    got: list = []
+    subscription = node.create_subscription(kind, topic, got.append, matching_qos(node, topic))
+    try:
+        while not got:
+            if time.monotonic() > deadline:
+                raise ValueError(f"{topic}: no message within {timeout:g} s")
+            rclpy.spin_once(node, timeout_sec=0.1)
+    finally:
+        node.destroy_subscription(subscription)
+    return got[0]
+
+
+def snapshot(topics: Sequence[str], folder: Path, timeout: float) -> Iterator[Path]:
+    """Save the next message of each topic in ``folder``; yields the files as they are written."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with ros_session():
+        node = Node("concerto_snapshot")
+        for topic in topics:
+            message = next_message(node, topic, timeout)
+            yield from save(message, folder / topic.strip("/").replace("/", "_"), title=topic)
+        node.destroy_node()
+
+
+def save(message, stem: Path, title: str) -> list[Path]:
+    """Write a PointCloud2 as PNG and PLY, an Image as PNG; the files written."""
+    if hasattr(message, "encoding"):
+        path = stem.with_suffix(".png")
+        Picture.fromarray(decode_color(message)).save(path)
+        return [path]
+    if not hasattr(message, "point_step"):
+        raise ValueError(f"got a {type(message).__name__}, wanted a PointCloud2 or an Image")
+    frame = decode_point_cloud(message)
+    colors = height_colors(frame.points) if frame.colors is None else frame.colors
+    picture, file = stem.with_suffix(".png"), stem.with_suffix(".ply")
+    Picture.fromarray(render_cloud(frame.points, colors, title=title)).save(picture)
+    fields = point_cloud_fields(message)
+    extra = {}
+    for name in ("label", "confidence"):
+        if name in fields and fields[name].size == len(frame):
+            extra[name] = np.ascontiguousarray(fields[name]).reshape(-1)
+    write_labelled_ply(file, frame.points, colors, comment=title, **extra)
+    return [picture, file]

@@ -1,0 +1,106 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""From a snapshot of the map to what an encoder takes: scale, centre, grid, in this order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from concerto_ros.mapping.map_snapshot import Snapshot
+from concerto_ros.segmentation.convention import Convention
+from concerto_ros.segmentation.fixed_origin import HeldOrigin
+
+
+@dataclass(frozen=True, eq=False)
+class ModelInput:
+    """One cloud as an encoder takes it; row i is row i of the snapshot.
+
+    Attributes
+    ----------
+    feat: (N, 9) float32: coord, colour in [0, 1], unit normal; zeros where one is missing.
+    grid_coord: (N, 3) int32 >= 0, voxel indices.
+    coord: (N, 3) float32, metres x scale, centred.
+    offset: (1,) int64, N.
+    """
+
+    feat: torch.Tensor
+    grid_coord: torch.Tensor
+    coord: torch.Tensor
+    offset: torch.Tensor
+
+    def part(self, rows: torch.Tensor | None) -> ModelInput:
+        """Some rows, (n,) int64, as a cloud of their own; None for all."""
+        if rows is None:
+            return self
+        feat, grid_coord, coord = (
+            value.index_select(0, rows) for value in (self.feat, self.grid_coord, self.coord)
+        )
+        return ModelInput(feat, grid_coord, coord, torch.tensor([len(rows)]))
+
+
+def normalise_points(
+    points: np.ndarray,
+    colors: np.ndarray | None,
+    normals: np.ndarray | None,
+    convention: Convention,
+    centre: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Scale and centre: ``coord`` (N, 3) and ``feat`` (N, 9), both float32.
+
+    ``points`` (N, 3) are metres, ``colors`` (N, 3) 0..255, ``normals`` (N, 3) unit; a missing
+    one becomes zeros. ``centre`` (3,) is the point in metres that becomes zero; None takes it
+    from the box of ``points``, with the vehicle at their origin.
+    """
+    if centre is None:
+        centre = convention.zero(*_box(points), np.zeros(3))
+    coord = ((points - np.asarray(centre, dtype=np.float64)) * convention.scale).astype(np.float32)
+    feat = np.zeros((len(points), 9), dtype=np.float32)
+    feat[:, 0:3] = coord
+    if colors is not None:
+        feat[:, 3:6] = np.asarray(colors, dtype=np.float32) / 255
+    if normals is not None:
+        feat[:, 6:9] = normals
+    return coord, feat
+
+
+def build_model_input(
+    snapshot: Snapshot, convention: Convention, held: HeldOrigin | None = None
+) -> ModelInput:
+    """What the encoder takes of a ``snapshot``.
+
+    With ``held``, corner and centre stay from call to call while the window stays in place, so
+    that a still scene gives a still output; without, they are those of this snapshot alone.
+    """
+    if not len(snapshot):
+        raise ValueError("the snapshot holds no voxel; an encoder needs at least one")
+    if held is None:
+        corner = snapshot.index.min(axis=0)
+        centre = convention.zero(*_box(snapshot.points), snapshot.robot)
+    else:
+        exact = convention.zero(*_robust_box(snapshot.points), snapshot.robot)
+        corner, centre = held.update(snapshot.index, exact, snapshot.voxel_size)
+    coord, feat = normalise_points(
+        snapshot.points, snapshot.colors, snapshot.normals, convention, centre
+    )
+    return ModelInput(
+        feat=torch.from_numpy(feat),
+        grid_coord=torch.from_numpy((snapshot.index - corner).astype(np.int32)),
+        coord=torch.from_numpy(coord),
+        offset=torch.tensor([len(snapshot)]),
+    )
+
+
+def _box(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    if not len(points):
+        return np.zeros(3), np.zeros(3)
+    return points.min(axis=0).astype(np.float64), points.max(axis=0).astype(np.float64)
+
+
+def _robust_box(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The box without the outermost half percent on each side: flying pixels do not count."""
+    outer = len(points) // 200
+    ordered = np.partition(points, (outer, len(points) - 1 - outer), axis=0)
+    return ordered[outer].astype(np.float64), ordered[-1 - outer].astype(np.float64)

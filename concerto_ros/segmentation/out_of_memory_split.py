@@ -1,0 +1,118 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Halving a cloud until the device's memory is enough for each part."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import torch
+
+from concerto_ros.ptv3.kernels.out_of_memory import is_out_of_memory
+
+#: A cloud of this many rows is not divided any more.
+LEAST_ROWS = 1024
+
+#: What a computation gives for its cloud: tensors with one row for each of the cloud's.
+Values = dict[str, torch.Tensor]
+
+_log = logging.getLogger(__name__)
+
+
+class Halving:
+    """Computes clouds whole, or in parts where the device runs out of memory.
+
+    The size at which memory ran out is remembered: no later part is that large, so memory runs
+    out once and not at every cloud. Where not even ``LEAST_ROWS`` rows fit, others hold the
+    memory; that size is not remembered, and the next cloud is tried as the one before. Features
+    near a cut differ from those of the whole cloud, because a part does not see beyond it.
+    """
+
+    def __init__(self) -> None:
+        self.most_rows: int | None = None
+        self._said: int | None = None
+
+    def __call__(
+        self, compute: Callable[[torch.Tensor | None], Values], coord: torch.Tensor
+    ) -> Values:
+        """Compute a cloud of positions ``coord`` (N, 3).
+
+        ``compute`` takes the (n,) int64 rows of a part, None for all rows, and gives their values.
+        Values that come in parts are handed back on the CPU. Raises the error of the device, of
+        which :func:`is_out_of_memory` is true, where not even ``LEAST_ROWS`` rows fit.
+        """
+        before = self.most_rows
+        try:
+            return self._whole_or_parts(compute, coord)
+        except Exception as error:
+            if is_out_of_memory(error):
+                self.most_rows = before
+            raise
+
+    def _whole_or_parts(
+        self, compute: Callable[[torch.Tensor | None], Values], coord: torch.Tensor
+    ) -> Values:
+        waiting: list[torch.Tensor | None] = [None]
+        done: list[tuple[torch.Tensor, Values]] = []
+        while waiting:
+            rows = waiting.pop()
+            size = len(coord) if rows is None else len(rows)
+            if self.most_rows is None or size <= self.most_rows:
+                values = self._attempt(compute, rows, size)
+                if values is not None and rows is None:
+                    return values
+                if values is not None:
+                    done.append((rows, {name: value.cpu() for name, value in values.items()}))
+                    continue
+            waiting += _halves(coord, rows)
+        return _joined(done, len(coord))
+
+    def _attempt(
+        self,
+        compute: Callable[[torch.Tensor | None], Values],
+        rows: torch.Tensor | None,
+        size: int,
+    ) -> Values | None:
+        """The values, None where memory is not enough but half the rows may do."""
+        try:
+            return compute(rows)
+        except Exception as error:
+            if size <= LEAST_ROWS or not is_out_of_memory(error):
+                raise
+        # Only here has the exception let go of what the computation held.
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        self.most_rows = max(LEAST_ROWS, (size + 1) // 2)
+        if self._said is not None and self._said <= self.most_rows:
+            return None
+        self._said = self.most_rows
+        _log.warning(
+            "the device has not enough memory for %d voxels at once; clouds are now divided into "
+            "parts of at most %d, which costs accuracy where they meet; a smaller window or "
+            "max_voxels, or larger voxels, keep them whole",
+            size,
+            self.most_rows,
+        )
+        return None
+
+
+def _halves(coord: torch.Tensor, rows: torch.Tensor | None) -> list[torch.Tensor]:
+    """Two halves of equal size, cut across the longest axis."""
+    rows = torch.arange(len(coord)) if rows is None else rows
+    position = coord.cpu().index_select(0, rows)
+    low, high = torch.aminmax(position, dim=0)
+    along = position[:, int((high - low).argmax())]
+    order = torch.sort(along, stable=True).indices
+    # Rows stay in their order: a part is then the cloud with the other rows left out.
+    return [rows.index_select(0, half.sort().values) for half in order.tensor_split(2)]
+
+
+def _joined(parts: list[tuple[torch.Tensor, Values]], size: int) -> Values:
+    joined: Values = {}
+    for rows, values in parts:
+        for name, value in values.items():
+            if name not in joined:
+                joined[name] = value.new_empty(size, *value.shape[1:])
+            joined[name].index_copy_(0, rows, value)
+    return joined

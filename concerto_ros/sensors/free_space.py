@@ -1,0 +1,211 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What a depth image or a scan sees through: places that were occupied and are no longer.
+
+A place is seen through where every reading through and around it ends clearly behind it. Around,
+because the readings beside it tell of thin structure that one ray passes by, and of surfaces that
+fall away at a grazing angle: the nearest of them counts. Where no reading goes through a place,
+nothing is known about it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from concerto_ros.sensors.camera_model import Camera
+from concerto_ros.sensors.nearest_readings import NearestReadings
+
+#: Half the diagonal of a voxel, in edges: it is seen as a ball that holds all of it.
+BALL = math.sqrt(3) / 2
+
+#: How far poses and calibrations may turn a reading, radians.
+TURN = 0.005
+
+#: How far behind a voxel a reading of a depth camera must be, beyond the voxel's own size: metres,
+#: and 1 / metres times the distance squared. Three standard deviations of the first Kinect
+#: (Nguyen, Izadi and Lovell, 2012), about as much as stereo cameras need.
+DEPTH_OFFSET, DEPTH_NOISE = 0.01, 0.006
+
+#: The same for a scan: metres, and a share of the distance.
+SCAN_OFFSET, SCAN_NOISE = 0.03, 0.01
+
+#: Edge of the cells that a scan is sorted into, radians: 0.2 degrees, as far apart as the readings
+#: along a ring of a common LiDAR.
+CELL = math.radians(0.2)
+
+#: Directions nearer to the poles than this are left out: cells are too narrow there, radians.
+POLE = math.radians(10)
+
+#: Cells of half a turn and of a full one.
+ROWS, COLUMNS = 900, 1800
+
+#: Half the largest square of cells looked at, 12 degrees; nearer voxels would need larger ones.
+MARGIN = 60
+
+#: Nearer than this is no reading, metres.
+NEAREST = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class DepthView:
+    """A depth image and where it was taken.
+
+    Attributes
+    ----------
+    camera: of the depth image.
+    depth: (H, W) float32, metres along the optical axis; NaN where there is no reading.
+    rotation, translation: (3, 3) and (3,) float64, the camera's optical frame to that of the map.
+    """
+
+    camera: Camera
+    depth: np.ndarray
+    rotation: np.ndarray = field(default_factory=lambda: np.eye(3))
+    translation: np.ndarray = field(default_factory=lambda: np.zeros(3))
+
+    def moved(self, rotation: np.ndarray, translation: np.ndarray) -> DepthView:
+        """The same image in another frame: ``p -> rotation @ p + translation``."""
+        return replace(self, **_chained(self, rotation, translation))
+
+    def sees_through(self, points: np.ndarray, voxel_size: float) -> np.ndarray:
+        """(V,) bool: see :class:`~concerto_ros.sensors.frame.View`."""
+        x, y, z = _into_view(self, points)
+        column, row = self.camera.project(x, y, z)
+        height, width = self.depth.shape
+        with np.errstate(invalid="ignore"):
+            inside = (column >= 0) & (column < width - 1) & (row >= 0) & (row < height - 1)
+        rows = np.flatnonzero(inside)
+        column, row = (np.rint(v[rows]).astype(np.int64) for v in (column, row))
+        behind = z[rows] + BALL * voxel_size + DEPTH_OFFSET + DEPTH_NOISE * z[rows] ** 2
+        with np.errstate(invalid="ignore"):
+            clear = self.depth[row, column] > behind  # most voxels are settled by their own pixel
+        rows, row, column, behind = rows[clear], row[clear], column[clear], behind[clear]
+
+        focal = max(self.camera.fx, self.camera.fy)
+        inner = np.ceil(focal * voxel_size / 2 / z[rows]).astype(np.int64)
+        outer = np.ceil(focal * (BALL * voxel_size / z[rows] + TURN)).astype(np.int64)
+        whole = np.minimum(row, column) >= outer
+        whole &= (row + outer < height) & (column + outer < width)
+        rows, row, column, behind, inner, outer = (
+            v[whole] for v in (rows, row, column, behind, inner, outer)
+        )
+        # In the voxel itself, no reading is as if something were right before the camera: of thin
+        # and of dark things there often is none. Around it, no reading says nothing.
+        for half, hole in ((inner, 0.0), (outer, np.inf)):
+            readings = NearestReadings(np.nan_to_num(self.depth, nan=hole))
+            nearest = readings.within(row - half, column - half, 2 * half + 1)
+            behind = np.where(nearest > behind, behind, np.inf)
+        return _marked(len(points), rows[behind < np.inf])
+
+
+@dataclass(frozen=True, eq=False)
+class ScanView:
+    """The points of a scan, as seen from where the sensor was.
+
+    Attributes
+    ----------
+    points: (N, 3) float32, metres, in the sensor's frame; may hold values that are not finite.
+    least: metres; what is nearer than this is no reading.
+    rotation, translation: (3, 3) and (3,) float64, the sensor's frame to that of the map.
+    """
+
+    points: np.ndarray
+    least: float = 0.0
+    rotation: np.ndarray = field(default_factory=lambda: np.eye(3))
+    translation: np.ndarray = field(default_factory=lambda: np.zeros(3))
+
+    def moved(self, rotation: np.ndarray, translation: np.ndarray) -> ScanView:
+        """The same scan in another frame: ``p -> rotation @ p + translation``."""
+        return replace(self, **_chained(self, rotation, translation))
+
+    def sees_through(self, points: np.ndarray, voxel_size: float) -> np.ndarray:
+        """(V,) bool: see :class:`~concerto_ros.sensors.frame.View`."""
+        image, lowest = self._cells()
+        row, column, distance = _directions(*_into_view(self, points))
+        row -= lowest
+        rows = np.flatnonzero((row >= 0) & (row < len(image)) & (distance > NEAREST))
+        row, column, distance = row[rows], column[rows], distance[rows]
+        behind = distance + BALL * voxel_size + SCAN_OFFSET + SCAN_NOISE * distance
+
+        # A ray has to go where the readings were, and none around it may end before or there.
+        inner = np.ceil(voxel_size / 4 / distance / CELL).astype(np.int64)
+        narrow = np.cos((row + lowest) * CELL - math.pi / 2)
+        outer = np.ceil((BALL * voxel_size / distance + TURN) / narrow / CELL).astype(np.int64)
+        outer = np.maximum(outer, _to_next_rings(image, row, inner))
+        whole = (outer <= MARGIN) & (row >= outer) & (row + outer < len(image))
+        rows, row, column, behind, inner, outer = (
+            v[whole] for v in (rows, row, column, behind, inner, outer)
+        )
+        readings = NearestReadings(image)
+
+        def nearest(among: np.ndarray, half: np.ndarray) -> np.ndarray:
+            left = (column[among] - half[among]) % COLUMNS
+            return readings.within(row[among] - half[among], left, 2 * half[among] + 1)
+
+        through = nearest(np.arange(len(rows)), inner)
+        clear = np.flatnonzero((through > behind) & (through < np.inf))
+        clear = clear[nearest(clear, outer) > behind[clear]]
+        return _marked(len(points), rows[clear])
+
+    def _cells(self) -> tuple[np.ndarray, int]:
+        """The nearest reading of each direction, infinite where there is none, and the first row.
+
+        (H, COLUMNS + 2 * MARGIN) float32: rows go up from the lowest reading; empty ones below and
+        above, and columns that come again behind the last, leave no square cut.
+        """
+        with np.errstate(over="ignore", invalid="ignore"):
+            squared = np.einsum("ij,ij->i", self.points, self.points)
+        finite = np.isfinite(squared) & (squared > max(self.least, NEAREST) ** 2)
+        row, column, distance = _directions(*self.points[finite].T)
+        sideways = np.flatnonzero(np.abs(row * CELL - math.pi / 2) < math.pi / 2 - POLE)
+        row, column, distance = row[sideways], column[sideways], distance[sideways]
+        lowest = int(row.min(initial=ROWS)) - MARGIN
+        height = int(row.max(initial=0)) + 1 + MARGIN - lowest if len(row) else 0
+        image = np.full((height, COLUMNS + 2 * MARGIN), np.inf, np.float32)
+        np.minimum.at(image, (row - lowest, column), distance)
+        image[:, COLUMNS:] = image[:, : 2 * MARGIN]
+        return image, lowest
+
+
+def _to_next_rings(image: np.ndarray, row: np.ndarray, inner: np.ndarray) -> np.ndarray:
+    """Rows from ``row`` (N,) to the next reading below and above those within ``inner`` (N,).
+
+    The farther of the two; where there is none, it is 0. Rings are far apart: over a floor at a
+    grazing angle one passes, and the next below ends on it.
+    """
+    rings = np.flatnonzero(np.isfinite(image).any(axis=1))
+    below = np.append(-1, rings)[np.searchsorted(rings, row - inner)]
+    above = np.append(rings, -1)[np.searchsorted(rings, row + inner, side="right")]
+    return np.maximum(np.where(below < 0, 0, row - below), np.where(above < 0, 0, above - row))
+
+
+def _into_view(view: DepthView | ScanView, points: np.ndarray) -> np.ndarray:
+    """(3, V) float32: points (V, 3) of the map's frame in the sensor's."""
+    return (view.rotation.T @ (points - view.translation).T).astype(np.float32)
+
+
+def _chained(
+    view: DepthView | ScanView, rotation: np.ndarray, translation: np.ndarray
+) -> dict[str, np.ndarray]:
+    return {
+        "rotation": rotation @ view.rotation,
+        "translation": rotation @ view.translation + translation,
+    }
+
+
+def _directions(
+    x: np.ndarray, y: np.ndarray, z: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Row and column of the cells, and distances, of points in a scanner's frame."""
+    flat = np.hypot(x, y)
+    column = ((np.arctan2(y, x) + np.float32(math.pi)) / np.float32(CELL)).astype(np.int64)
+    row = ((np.arctan2(z, flat) + np.float32(math.pi / 2)) / np.float32(CELL)).astype(np.int64)
+    return row, column % COLUMNS, np.hypot(flat, z)
+
+
+def _marked(size: int, rows: np.ndarray) -> np.ndarray:
+    marks = np.zeros(size, bool)
+    marks[rows] = True
+    return marks

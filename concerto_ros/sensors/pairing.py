@@ -1,0 +1,165 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Colour and depth messages to pairs by their stamps."""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+from concerto_ros.sensors.message_fields import stamp_ns
+
+#: Gaps between stamps by which the next message of a stream is foreseen.
+GAPS = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """Messages of one moment: ``color`` is None for a depth camera alone."""
+
+    color: Any | None
+    depth: Any
+    info: Any
+
+    @property
+    def header(self) -> Any:
+        """The header of the depth image, which gives the frame its stamp."""
+        return self.depth.header
+
+
+class StampPairer:
+    """Pairs each depth image with the colour image nearest in time, and the newest camera_info.
+
+    A message is used at most once and a pair is never farther apart than the tolerance. A partner
+    within the tolerance is taken at once, unless a nearer one is there or due by the rhythm of its
+    stream; as a change of partner costs a frame, "nearer" means by a quarter of that stream's
+    period. What arrives out of order is put in its place. camera_info need not match in time,
+    since drivers may send it once.
+
+    Not safe for use by several threads at once.
+
+    Parameters
+    ----------
+    tolerance: nanoseconds.
+    with_color: False for a depth camera alone: every depth image then makes a pair by itself.
+    depth: messages that wait per stream; the one that arrived first leaves first.
+    """
+
+    def __init__(self, tolerance: int, *, with_color: bool = True, depth: int = 10):
+        self._tolerance = tolerance
+        self._with_color = with_color
+        self._length = depth
+        self.dropped = 0
+        self._info: Any = None
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget every waiting message. The camera_info stays, as does the count of dropped ones:
+        drivers may send it once."""
+        self._color, self._depth = _Stream(), _Stream()
+
+    def add(self, kind: str, message: Any) -> Pair | None:
+        """Take a message of the kind ``color``, ``depth`` or ``info``; the oldest pair now ready.
+
+        At most one pair comes out per message. More are ready only after a burst; they follow with
+        the next messages. Images that never find a partner are counted in ``dropped``.
+
+        Raises
+        ------
+        InputError("malformed"): the stamp is not one.
+        """
+        if kind == "info":
+            self._info = message
+        elif kind == "depth" or (kind == "color" and self._with_color):
+            stream = self._depth if kind == "depth" else self._color
+            stream.add(stamp_ns(message), message)
+            if len(stream) > self._length:
+                stream.drop_first_arrived()
+                self.dropped += 1
+        else:
+            kinds = "color, depth or info" if self._with_color else "depth or info"
+            raise ValueError(f"kind is {kind!r}, {kinds} is wanted")
+        if self._info is None:
+            return None
+        return self._next_pair() if self._with_color else self._next_depth()
+
+    def _next_depth(self) -> Pair | None:
+        return Pair(None, self._depth.pop(), self._info) if len(self._depth) else None
+
+    def _next_pair(self) -> Pair | None:
+        """The pair of the two oldest messages, once nothing better can come for either.
+
+        With everything in the order of stamps, the later of the two oldest is the nearest partner
+        the earlier one can still get. Only the earlier stream's second message can be better.
+        """
+        while len(self._color) and len(self._depth):
+            earlier, later = self._color, self._depth
+            if earlier.first > later.first:
+                earlier, later = later, earlier
+            apart = later.first - earlier.first
+            nearest = apart - earlier.gap / 4
+            if len(earlier) > 1:
+                if apart > self._tolerance or abs(earlier.second - later.first) < nearest:
+                    self._drop(earlier)
+                    continue
+            elif apart > self._tolerance:
+                self._drop(earlier)
+                continue
+            else:
+                due = earlier.first + earlier.gap
+                late = later.newest > due + earlier.gap
+                if abs(due - later.first) < nearest and not late:
+                    return None
+            color, depth = self._color.pop(), self._depth.pop()
+            return Pair(color, depth, self._info)
+        return None
+
+    def _drop(self, stream: _Stream) -> None:
+        stream.pop()
+        self.dropped += 1
+
+
+class _Stream:
+    """Waiting messages of one kind in the order of their stamps."""
+
+    def __init__(self) -> None:
+        self._waiting: list[tuple[int, int, Any]] = []
+        self._arrived = 0
+        self._latest: int | None = None
+        self._gaps: deque[int] = deque(maxlen=GAPS)
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def first(self) -> int:
+        return self._waiting[0][0]
+
+    @property
+    def second(self) -> int:
+        return self._waiting[1][0]
+
+    @property
+    def newest(self) -> int:
+        return self._waiting[-1][0]
+
+    @property
+    def gap(self) -> int:
+        """Nanoseconds after which the next message is due; zero while unknown."""
+        return min(self._gaps, default=0)
+
+    def add(self, stamp: int, message: Any) -> None:
+        if self._latest is not None and stamp > self._latest:
+            self._gaps.append(stamp - self._latest)
+        self._latest = stamp
+        # The number of arrival keeps messages themselves from being compared.
+        insort(self._waiting, (stamp, self._arrived, message))
+        self._arrived += 1
+
+    def pop(self) -> Any:
+        return self._waiting.pop(0)[2]
+
+    def drop_first_arrived(self) -> None:
+        self._waiting.remove(min(self._waiting, key=lambda entry: entry[1]))

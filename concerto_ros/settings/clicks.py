@@ -1,0 +1,43 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The parameters of what a person does with clicks: looking for the like, and teaching."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from concerto_ros.settings.field import check_group, setting
+
+
+@dataclass(frozen=True)
+class SimilaritySettings:
+    """How long ``~/similarity`` follows a click; ``similarity.<key>`` in ROS."""
+
+    seconds: float = setting(
+        0.0,
+        "how long after a click its likeness is shown, by sensor stamps; 0: until the next click",
+        unit="s",
+        low=0.0,
+        high=86400.0,
+        live=True,
+    )
+
+    def __post_init__(self) -> None:
+        check_group("similarity", self)
+
+
+@dataclass(frozen=True)
+class TeachSettings:
+    """What clicks teach; ``teach.<key>`` in ROS."""
+
+    radius: float = setting(
+        0.1,
+        "voxels this near to a clicked point are examples of what was clicked on",
+        unit="m",
+        low=0.001,
+        high=100.0,
+        live=True,
+    )
+
+    def __post_init__(self) -> None:
+        check_group("teach", self)

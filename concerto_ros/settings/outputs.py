@@ -1,0 +1,82 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The parameters of the clouds that come out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from concerto_ros.settings.field import SettingsError, check_group, setting
+
+
+@dataclass(frozen=True)
+class FilterSettings:
+    """What a cloud under ``~/filtered`` holds; ``filters.<name>.<key>`` in ROS."""
+
+    name: str
+    include: tuple[str, ...] = setting(
+        (), "classes of the label set that pass; ['']: all but those of exclude", live=True
+    )
+    exclude: tuple[str, ...] = setting(
+        (), "classes of the label set that do not pass; only where include is ['']", live=True
+    )
+    min_confidence: float = setting(
+        0.0,
+        "labelled points less certain than this do not pass",
+        unit="(probability)",
+        low=0.0,
+        high=1.0,
+        live=True,
+    )
+    unlabelled: bool = setting(False, "points without a label pass as well", live=True)
+    frame: str = setting("", "frame the cloud is sent in; empty: fixed_frame", live=True)
+
+    def __post_init__(self) -> None:
+        check_group(f"filters.{self.name}", self)
+        if self.include and self.exclude:
+            raise SettingsError(
+                f"filters.{self.name}: got include {list(self.include)} and exclude"
+                f" {list(self.exclude)}, wanted only one of the two"
+            )
+
+
+@dataclass(frozen=True)
+class LabelSettings:
+    """How ``~/labels`` is written; ``labels.<key>`` in ROS."""
+
+    layout: str = setting(
+        "pcl",
+        "fields of ~/labels and ~/filtered; pcl: x y z rgb label confidence;"
+        " autoware: x y z class_id probability entropy, as autoware_ptv3",
+        choices=("pcl", "autoware"),
+    )
+    points: str = setting(
+        "voxels",
+        "points of ~/labels; voxels: those of the map; input: those of the newest message,"
+        " in its own frame and order",
+        choices=("voxels", "input"),
+    )
+
+    def __post_init__(self) -> None:
+        check_group("labels", self)
+
+
+@dataclass(frozen=True)
+class FusionSettings:
+    """How the labels of a voxel are fused over time; ``fusion.<key>`` in ROS."""
+
+    seconds: float = setting(
+        2.0,
+        "labels are fused over about this time; 0: each prediction stands by itself",
+        unit="s",
+        low=0.0,
+        high=3600.0,
+    )
+    always: bool = setting(
+        False,
+        "label also while nobody subscribes, so that the first labels are fused already",
+        live=True,
+    )
+
+    def __post_init__(self) -> None:
+        check_group("fusion", self)

@@ -1,0 +1,33 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""ROS parameter files as ``{dotted name: value}``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from concerto_ros.settings.field import SettingsError
+
+
+def read_parameters(path: str | Path) -> Iterator[tuple[str, Any]]:
+    """``(dotted name, value)`` of a ROS parameter file, whatever node name it is filed under."""
+    with open(path, encoding="utf-8") as file:
+        tree = yaml.safe_load(file)
+    if not isinstance(tree, dict):
+        raise SettingsError(f"{path}: got no mapping, wanted a ROS parameter file")
+    for node, body in tree.items():
+        if not isinstance(body, dict) or "ros__parameters" not in body:
+            raise SettingsError(f"{path}: {node} has no ros__parameters")
+        yield from _flatten(body["ros__parameters"] or {})
+
+
+def _flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _flatten(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value

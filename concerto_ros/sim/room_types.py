@@ -1,0 +1,311 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Kinds of rooms: which furniture goes into an office, a meeting room, a kitchen, a corridor.
+
+The ``home`` of :func:`concerto_ros.sim.layout.furnish` always holds every class, for the
+demonstration; these differ more from room to room, for learning: every piece comes in stretched
+proportions and often in other colours than its maker's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from concerto_ros.sim import furniture
+from concerto_ros.sim import office_furniture as office
+from concerto_ros.sim import small_objects as clutter
+from concerto_ros.sim.floor_plan import Plan
+from concerto_ros.sim.furniture import Rng, pick
+from concerto_ros.sim.layout import (
+    Layout,
+    add_ceiling_lamp,
+    add_pictures,
+    add_rug,
+    seats_round,
+    things_on,
+)
+from concerto_ros.sim.mesh import CLASSES, Mesh, join
+
+#: What is sold in every colour. Screens, plants, cardboard and people have colours of their own.
+_ANY_COLOR = tuple(CLASSES.index(c) for c in ("table", "chair", "sofa", "bed", "cabinet"))
+
+
+def varied(mesh: Mesh, rng: Rng) -> Mesh:
+    """The piece in other proportions, furniture in other colours; people keep their shape."""
+    if not (mesh.label == CLASSES.index("person")).any():
+        stretch = np.diag(rng.uniform((0.88, 0.88, 0.93), (1.18, 1.15, 1.08)))
+        if rng.random() < 0.5:
+            stretch[0, 0] *= -1  # the mirror image
+        mesh = mesh.transformed(stretch, (0, 0, 0))
+    free = np.isin(mesh.label, _ANY_COLOR)
+    if not free.any():
+        return mesh
+    palette, row = np.unique(mesh.color[free], axis=0, return_inverse=True)
+    for i in range(len(palette)):
+        if rng.random() < 0.4:
+            grey = rng.uniform(0.05, 0.95)
+            palette[i] = grey + rng.uniform(0, 0.35) * rng.uniform(-1, 1, 3)
+        else:
+            palette[i] *= rng.uniform(0.6, 1.25)
+    color = mesh.color.copy()
+    color[free] = np.clip(palette, 0.02, 0.98)[row.ravel()]
+    return replace(mesh, color=color)
+
+
+class VariedLayout(Layout):
+    """A layout whose pieces are all :func:`varied`, standing closer than a robot would like."""
+
+    def against_wall(self, mesh: Mesh, front: float = 0.55, tall: bool = False):
+        return super().against_wall(varied(mesh, self.rng), min(front, 0.55), tall)
+
+    def freestanding(self, mesh: Mesh, margin: float = 0.5):
+        return super().freestanding(varied(mesh, self.rng), min(margin, 0.5))
+
+
+def furnish_kind(plan: Plan, rng: Rng, kind: str) -> Mesh:
+    """Furniture and clutter of a room of this ``kind``, a key of :data:`KINDS`."""
+    layout = VariedLayout(plan, rng)
+    KINDS[kind](layout)
+    if rng.random() < 0.35:
+        layout.freestanding(clutter.person(rng), 0.2)
+    for _ in range(int(rng.integers(1, 7))):
+        layout.against_wall(pick(rng, clutter.ON_FLOOR)(rng), front=0.1)
+    if rng.random() < 0.5:
+        layout.freestanding(pick(rng, clutter.ON_FLOOR)(rng), 0.2)
+    if rng.random() < 0.7:
+        add_pictures(layout)
+    if rng.random() < 0.4:
+        layout.against_wall(office.radiator(rng), 0.1)
+    add_ceiling_lamp(layout)
+    if kind in ("flat", "lounge", "bedroom"):
+        add_rug(layout)
+    return join(*layout.meshes)
+
+
+def _desk_with(rng: Rng) -> Mesh:
+    """A desk, what stands on and below it, and often somebody's seat before it."""
+    desk = varied(pick(rng, (furniture.desk, office.office_desk, office.office_desk))(rng), rng)
+    (x0, y0, _), (x1, _, top) = desk.bounds()
+    y1 = min(0.9, float(desk.bounds()[1][1]))
+    parts, used = [desk], []
+    for _ in range(int(rng.choice([0, 1, 1, 2, 2]))):
+        screen = pick(rng, (clutter.monitor, clutter.monitor, office.tube_monitor))(rng)
+        across = float(screen.bounds()[1][0])
+        x = rng.uniform(x0 + across, x1 - across) if x1 - x0 > 2 * across else 0.0
+        if all(abs(x - other) > across + reach for other, reach in used):
+            used.append((x, across))
+            turn = rng.normal(0, 0.25)
+            parts.append(screen.placed(x, y0 + rng.uniform(0.05, 0.15), top, turn))
+    if not used or rng.random() < 0.2:
+        parts.append(clutter.laptop(rng).placed(rng.uniform(-0.3, 0.3), y1 - 0.4, top))
+    if rng.random() < 0.85:
+        x = used[0][0] if used else 0.0
+        parts.append(clutter.keyboard(rng).placed(x, y1 - rng.uniform(0.2, 0.35), top))
+    parts += things_on(
+        rng, (x0, y0, x1, y1), top, int(rng.integers(0, 9)), clutter.ON_TABLE + office.ON_DESK[:1]
+    )
+    if rng.random() < 0.3:
+        parts.append(
+            pick(rng, (office.computer, office.printer))(rng).placed(x0 + 0.25, y0 + 0.05, top)
+        )
+    side = pick(rng, (-1, 1))
+    if rng.random() < 0.4:
+        parts.append(office.computer(rng).placed(side * (x1 - 0.25), y0 + 0.1))
+    if rng.random() < 0.4:
+        block = office.pedestal(rng)
+        if block.bounds()[1][2] < top - 0.03:
+            parts.append(block.placed(-side * (x1 - 0.35), y0 + 0.05))
+    if rng.random() < 0.75:
+        parts.append(_seat(rng, rng.uniform(-0.2, 0.2), y1 + rng.uniform(0.35, 0.75)))
+    return join(*parts)
+
+
+def _seat(rng: Rng, x: float, y: float) -> Mesh:
+    """A chair whose back edge is at (x, y), facing -y more or less, now and then with a sitter."""
+    build = pick(rng, (furniture.office_chair, furniture.office_chair, office.visitor_chair,
+                       furniture.chair))  # fmt: skip
+    seat = varied(build(rng), rng)
+    turn = rng.normal(0, 0.45) if rng.random() < 0.8 else rng.uniform(-np.pi, np.pi)
+    if rng.random() < 0.15:
+        seat = join(seat, office.seated_person(rng))
+    return seat.placed(x, y, 0.0, np.pi + turn)
+
+
+def _many(layout: Layout, build, low: int, high: int, free: float = 0.0, **options) -> None:
+    """Between ``low`` and ``high`` pieces against walls, or free-standing with this chance."""
+    for _ in range(int(layout.rng.integers(low, high + 1))):
+        if layout.rng.random() < free:
+            layout.freestanding(build(layout.rng), 0.3)
+        else:
+            layout.against_wall(build(layout.rng), **options)
+
+
+def _storage(layout: Layout, low: int, high: int) -> None:
+    for _ in range(int(layout.rng.integers(low, high + 1))):
+        build = pick(layout.rng, (furniture.bookshelf, furniture.cupboard, furniture.cupboard,
+                                  office.open_rack, office.pedestal))  # fmt: skip
+        piece = build(layout.rng)
+        (x0, y0, _), (x1, y1, top) = piece.bounds()
+        if top < 1.3:
+            things = clutter.ON_TABLE + (office.printer, carton_on_top)
+            count = int(layout.rng.integers(0, 4))
+            piece = join(
+                piece, *things_on(layout.rng, (x0, y0, x1, y1), float(top), count, things)
+            )
+        layout.against_wall(piece, front=0.35, tall=bool(top > 1.3))
+
+
+def carton_on_top(rng: Rng) -> Mesh:
+    """A small box."""
+    return clutter.carton(rng).transformed(np.diag((0.6, 0.5, 0.5)), (0, 0, 0))
+
+
+def _hang(layout: Layout, build, low: float, high: float) -> None:
+    """Hang something on a wall between two heights, clear of doors and windows."""
+    rng, plan = layout.rng, layout.plan
+    piece = varied(build(rng), rng)
+    half = float(np.abs(piece.bounds()[1][0])) + 0.1
+    for number in rng.permutation(len(plan.walls)):
+        wall = plan.walls[number]
+        if wall.length < 2 * half + 0.2:
+            continue
+        along = rng.uniform(half + 0.05, wall.length - half - 0.05)
+        busy = any(
+            o.wall == number and o.start - half < along < o.end + half for o in plan.openings
+        )
+        if not busy:
+            place = wall.point(along, 0.005)
+            layout.add(piece.placed(*place, rng.uniform(low, high), wall.yaw))
+            return
+
+
+def _office(layout: Layout) -> None:
+    rng = layout.rng
+    _many(layout, _desk_with, 1, 4, free=0.3, front=0.3)
+    if rng.random() < 0.3:
+        _double_desk(layout)
+    _storage(layout, 1, 4)
+    if rng.random() < 0.5:
+        _hang(layout, office.whiteboard, 1.4, 1.6)
+    if rng.random() < 0.4:
+        _hang(layout, office.wall_unit, 1.3, 1.7)
+    _many(layout, office.visitor_chair, 0, 2, free=0.5, front=0.2)
+    if rng.random() < 0.2:
+        layout.freestanding(office.screen_panel(rng), 0.3)
+    if rng.random() < 0.2:
+        layout.against_wall(furniture.sofa(rng))
+
+
+def _double_desk(layout: Layout) -> None:
+    """Two desks back to back, with or without a panel between."""
+    rng = layout.rng
+    one, other = _desk_with(rng), _desk_with(rng)
+    parts = [one, other.placed(0, -0.02, 0, np.pi)]
+    if rng.random() < 0.4:
+        parts.append(office.screen_panel(rng).placed(0, -0.035))
+    layout.freestanding(join(*parts), 0.4)
+
+
+def _meeting(layout: Layout) -> None:
+    rng, table = layout.rng, varied(office.meeting_table(layout.rng), layout.rng)
+    chairs = seats_round(rng, table, pick(rng, (office.visitor_chair, furniture.office_chair,
+                                                furniture.chair)), 0.75)  # fmt: skip
+    (x0, y0, _), (x1, y1, top) = table.bounds()
+    things = things_on(rng, (x0, y0, x1, y1), top, int(rng.integers(0, 6)),
+                       (*clutter.ON_TABLE, clutter.laptop))  # fmt: skip
+    sitters = [
+        join(chair, office.seated_person(rng).placed(*place)) if rng.random() < 0.15 else chair
+        for chair, place in chairs
+    ]
+    if layout.freestanding(join(table, *sitters, *things), 0.35) is None:
+        layout.against_wall(join(table, *things))
+    _storage(layout, 0, 2)
+    if rng.random() < 0.7:
+        _hang(layout, office.whiteboard, 1.4, 1.6)
+    if rng.random() < 0.5:
+        _hang(layout, clutter.television, 1.0, 1.5)
+    _many(layout, office.visitor_chair, 0, 3, front=0.2)
+
+
+def _kitchen(layout: Layout) -> None:
+    rng = layout.rng
+    _many(layout, office.kitchen_row, 1, 2)
+    for _ in range(int(rng.integers(1, 3))):
+        table = varied(pick(rng, (furniture.dining_table, office.meeting_table))(rng), rng)
+        build = pick(rng, (furniture.chair, office.visitor_chair, office.stool))
+        chairs = [chair for chair, _ in seats_round(rng, table, build, 0.6)]
+        (x0, y0, _), (x1, y1, top) = table.bounds()
+        things = things_on(rng, (x0, y0, x1, y1), top, int(rng.integers(0, 7)), clutter.ON_TABLE)
+        if layout.freestanding(join(table, *chairs, *things), 0.3) is None:
+            layout.against_wall(join(table, *things), front=0.3)
+    _storage(layout, 0, 2)
+
+
+def _bedroom(layout: Layout) -> None:
+    rng = layout.rng
+    _many(layout, furniture.bed, 1, 2)
+    _storage(layout, 1, 3)
+    _many(layout, office.pedestal, 0, 2, front=0.2)
+    if rng.random() < 0.5:
+        _many(layout, _desk_with, 1, 1, front=0.3)
+    if rng.random() < 0.3:
+        layout.against_wall(furniture.sofa(rng))
+    if rng.random() < 0.4:
+        _hang(layout, office.wall_unit, 1.3, 1.7)
+    _many(layout, pick(rng, (furniture.chair, office.visitor_chair)), 0, 2, free=0.4, front=0.2)
+
+
+def _lounge(layout: Layout) -> None:
+    rng = layout.rng
+    _many(layout, furniture.sofa, 1, 4, free=0.3)
+    _many(layout, furniture.coffee_table, 1, 2, free=0.8)
+    if rng.random() < 0.6:
+        board = furniture.cupboard(rng)
+        _, (_, _, top) = board.bounds()
+        if top < 1.2:
+            board = join(board, clutter.television(rng).placed(0, 0.06, float(top)))
+        layout.against_wall(board, tall=True)
+    else:
+        _hang(layout, clutter.television, 0.9, 1.4)
+    _storage(layout, 0, 3)
+
+
+def _flat(layout: Layout) -> None:
+    """Everything in one room."""
+    rng = layout.rng
+    for part in rng.permutation([_bedroom, _lounge, _kitchen, _office])[: int(rng.integers(2, 4))]:
+        part(layout)
+
+
+def _corridor(layout: Layout) -> None:
+    _storage(layout, 0, 2)
+    _many(layout, office.visitor_chair, 0, 3, front=0.1)
+    _many(layout, clutter.person, 0, 2, free=1.0)
+
+
+def _hall(layout: Layout) -> None:
+    """A class room or laboratory: rows of tables with chairs."""
+    rng = layout.rng
+    for _ in range(int(rng.integers(2, 7))):
+        layout.freestanding(_desk_with(rng), 0.25)
+    for _ in range(int(rng.integers(0, 2))):
+        layout.freestanding(office.column(rng, layout.plan.height), 0.3)
+    _storage(layout, 1, 5)
+    _hang(layout, office.whiteboard, 1.4, 1.6)
+    _many(layout, office.visitor_chair, 0, 4, free=0.6, front=0.1)
+    _many(layout, clutter.person, 0, 3, free=1.0)
+
+
+#: Furnishing of each kind, and under the same name its size in :mod:`concerto_ros.sim.floor_plan`.
+KINDS = {
+    "office": _office,
+    "meeting": _meeting,
+    "kitchen": _kitchen,
+    "bedroom": _bedroom,
+    "lounge": _lounge,
+    "flat": _flat,
+    "corridor": _corridor,
+    "hall": _hall,
+}

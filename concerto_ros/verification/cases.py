@@ -1,0 +1,213 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Reference cases: folders of inputs, weights and expected outputs, run and compared.
+
+A folder holds ``meta.json`` and the files it names. Each case tells the model's shape, the file of
+its weights (or names and shapes from which :mod:`~concerto_ros.verification.generated_weights`
+makes them) and one ``.npz`` of inputs, intermediate results and outputs. All of it but the inputs
+is compared.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import math
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from concerto_ros.objects.encoders.shared.weights import State, find_state, read_content
+from concerto_ros.verification.generated_weights import recipe_state
+
+#: Where the cases of each model are run. A module has ``INPUTS``, the names of arrays that are
+#: given, and ``run_case(case) -> {name: array}``, which raises ValueError for an unknown case.
+FAMILIES = {
+    "common_ops": "concerto_ros.verification.common_ops",
+    "recon": "concerto_ros.verification.recon",
+    "i2p_mae": "concerto_ros.verification.i2p_mae",
+    "mixcon3d": "concerto_ros.verification.mixcon3d",
+    "any2point": "concerto_ros.verification.any2point",
+}
+
+#: Outputs that the tolerance proper holds for, where a case has one for intermediate results too.
+FINAL = ("feature", "logits", "embedding", "log_probs")
+
+
+@dataclass
+class Case:
+    """One reference case: ``meta`` is its entry in the file ``meta.json`` of ``folder``."""
+
+    folder: Path
+    model: str
+    name: str
+    meta: dict[str, Any] = field(repr=False)
+    device: torch.device
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The shape of the model, in the words of the case."""
+        return self.meta.get("config", {})
+
+    @cached_property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Inputs and expected outputs."""
+        with np.load(self.folder / self.meta["files"]["data"], allow_pickle=False) as file:
+            return dict(file)
+
+    def tensor(self, name: str) -> torch.Tensor:
+        """One array on the device of the run."""
+        return torch.from_numpy(self.arrays[name]).to(self.device)
+
+    @property
+    def weights(self) -> Path:
+        """The file of weights; what names the source in messages where there is none."""
+        files = self.meta["files"]
+        name = files.get("weights") or self.meta.get("weights_from") or self.meta["keys_file"]
+        return self.folder / name
+
+    @property
+    def from_recipe(self) -> bool:
+        """Whether the weights are made from names instead of read from a file."""
+        return "keys_file" in self.meta
+
+    def shapes(self) -> dict[str, Any]:
+        """The names and shapes of the recipe's weights."""
+        return json.loads((self.folder / self.meta["keys_file"]).read_text())
+
+    def content(self) -> dict[str, Any]:
+        """Everything in the file of weights, wrapping included."""
+        return read_content(self.weights)
+
+    def state(self) -> State:
+        """The state dict: made by the recipe, or taken out of its file."""
+        if self.from_recipe:
+            state = recipe_state(self.shapes(), self.meta["weight_seed"])
+            # A probe makes weights small, so that what is added to a variance shows.
+            for pattern, factor in self.meta.get("probe") or ():
+                for name in filter(re.compile(pattern).search, state):
+                    state[name] = state[name] * factor
+            return state
+        return find_state(self.content(), self.weights)
+
+    def tolerance(self, name: str) -> tuple[float, float]:
+        """(atol, rtol) of one array."""
+        tolerance = self.meta["tolerance"]
+        if name.partition("_first")[0] not in FINAL:
+            tolerance = self.meta.get("tolerance_intermediate", tolerance)
+        return (0.0, 0.0) if tolerance == "exact" else (tolerance["atol"], tolerance["rtol"])
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One array of one case. ``deviation`` is the worst |a - b| / (atol + rtol |b|)."""
+
+    model: str
+    case: str
+    array: str
+    deviation: float
+    note: str = ""
+
+    @property
+    def passed(self) -> bool:
+        return self.deviation <= 1
+
+
+def verify(folder: Path, device: str | torch.device = "cpu") -> Iterator[Comparison]:
+    """Run all cases of a folder, or of each folder in it, and compare array by array.
+
+    A case that is unknown, cannot be read or cannot be run yields one comparison that missed.
+    Raises ValueError where no ``meta.json`` is found, or one is no list of cases.
+    """
+    for path in _model_folders(Path(folder)):
+        meta = json.loads((path / "meta.json").read_text())
+        for part in ("model", "cases"):
+            if part not in meta:
+                raise ValueError(f"{path / 'meta.json'} has no {part!r}, wanted 'model', 'cases'")
+        for name, entry in meta["cases"].items():
+            case = Case(path, meta["model"], name, entry, torch.device(device))
+            try:
+                yield from verify_case(case)
+            except Exception as error:  # whatever a broken file or a wrong shape raises
+                note = f"{type(error).__name__}: {error}"
+                yield Comparison(case.model, name, "-", math.inf, note)
+
+
+def verify_case(case: Case) -> list[Comparison]:
+    """Run one case. Raises ValueError for one that is not known."""
+    if case.model not in FAMILIES:
+        raise ValueError(f"model is {case.model!r}, wanted one of {', '.join(FAMILIES)}")
+    family = importlib.import_module(FAMILIES[case.model])
+    with torch.inference_mode(), whole_float32():
+        outputs = family.run_case(case)
+    comparisons = []
+    for name, expected in case.arrays.items():
+        if name in family.INPUTS:
+            continue
+        found = outputs.get(name, outputs.get(name.partition("_first")[0]))
+        if found is None:
+            result = math.inf, "not computed"
+        else:
+            result = compare(as_array(found), expected, *case.tolerance(name))
+        comparisons.append(Comparison(case.model, case.name, name, *result))
+    if not comparisons:
+        raise ValueError("the case holds nothing to compare")
+    return comparisons
+
+
+@contextmanager
+def whole_float32() -> Iterator[None]:
+    """Inside, CUDA multiplies float32 with all its digits: convolutions take TF32 by default."""
+    places = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = [place.allow_tf32 for place in places]
+    try:
+        for place in places:
+            place.allow_tf32 = False
+        yield
+    finally:
+        for place, allowed in zip(places, before, strict=True):
+            place.allow_tf32 = allowed
+
+
+def compare(
+    found: np.ndarray, expected: np.ndarray, atol: float, rtol: float
+) -> tuple[float, str]:
+    """The worst deviation as a multiple of the tolerance, and what else there is to say.
+
+    Of an expected array that is only the beginning of what was found, the beginning is compared.
+    Whatever is not a number of floating point must be equal.
+    """
+    if found.ndim == expected.ndim:
+        found = found[tuple(slice(size) for size in expected.shape)]
+    if found.shape != expected.shape:
+        return math.inf, f"shape {found.shape} instead of {expected.shape}"
+    if not np.issubdtype(expected.dtype, np.floating) or not atol + rtol:
+        wrong = np.count_nonzero(found != expected)
+        return (math.inf, f"{wrong} of {expected.size} differ") if wrong else (0.0, "")
+    found, expected = found.astype(np.float64), expected.astype(np.float64)
+    ratio = np.abs(found - expected) / (atol + rtol * np.abs(expected))
+    bad = ~np.isfinite(ratio) & ~(np.isnan(found) & np.isnan(expected))
+    if bad.any():
+        return math.inf, f"{np.count_nonzero(bad)} of {expected.size} not finite"
+    return float(np.nanmax(ratio, initial=0.0)), ""
+
+
+def as_array(value: torch.Tensor | np.ndarray | float) -> np.ndarray:
+    """A tensor, array or number as an array."""
+    return value.cpu().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
+
+
+def _model_folders(folder: Path) -> list[Path]:
+    if (folder / "meta.json").is_file():
+        return [folder]
+    found = sorted(path.parent for path in folder.glob("*/meta.json"))
+    if not found:
+        raise ValueError(f"{folder} holds no reference cases: no meta.json in it nor one below")
+    return found

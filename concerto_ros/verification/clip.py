@@ -1,0 +1,179 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""CLIP's two towers (Radford et al., ICML 2021): the teachers of ReCon and what words go through.
+
+Takes the state dict of OpenAI's ViT models, whose names it keeps, and token numbers; the tokenizer
+is that of whoever has the vocabulary (open_clip).
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from concerto_ros.objects.encoders.shared.layers import attend, split_heads
+from concerto_ros.objects.encoders.shared.torchscript import is_torchscript, read_torchscript
+from concerto_ros.objects.encoders.shared.weights import (
+    State,
+    count_blocks,
+    load_weights,
+    read_weights,
+)
+from concerto_ros.ptv3.checkpoint import CheckpointError
+
+#: Width of a head in both towers of all published models.
+HEAD_WIDTH = 64
+
+#: Entries that are numbers about the model, not weights of it.
+NUMBERS = ("input_resolution", "context_length", "vocab_size")
+
+
+class Clip(nn.Module):
+    """Both towers; features are not normalised."""
+
+    def __init__(
+        self,
+        *,
+        dim: int,
+        width: int,
+        blocks: int,
+        vocabulary: int,
+        context: int,
+        visual: ImageTower,
+    ):
+        super().__init__()
+        self.visual = visual
+        self.token_embedding = nn.Embedding(vocabulary, width)
+        self.positional_embedding = nn.Parameter(torch.empty(context, width))
+        self.transformer = ClipTransformer(width, blocks)
+        self.ln_final = nn.LayerNorm(width)
+        self.text_projection = nn.Parameter(torch.empty(width, dim))
+        self.logit_scale = nn.Parameter(torch.empty(()))
+
+    def encode_image(self, images: torch.Tensor) -> torch.Tensor:
+        """(B, 3, H, W) normalised images -> (B, D)."""
+        return self.visual(images)
+
+    def encode_text(self, tokens: torch.Tensor) -> torch.Tensor:
+        """(B, context) int64 -> (B, D), read at the end of text: the greatest token number."""
+        length = tokens.shape[1]
+        states = self.token_embedding(tokens) + self.positional_embedding[:length]
+        before = torch.ones(length, length, dtype=torch.bool, device=tokens.device).tril()
+        states = self.ln_final(self.transformer(states, before))
+        end = tokens.argmax(1)
+        return states[torch.arange(len(states), device=end.device), end] @ self.text_projection
+
+
+class ImageTower(nn.Module):
+    """A ViT that reads an image at its class token."""
+
+    def __init__(self, *, dim: int, width: int, blocks: int, patch: int, patches: int):
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, width, patch, stride=patch, bias=False)
+        self.class_embedding = nn.Parameter(torch.empty(width))
+        self.positional_embedding = nn.Parameter(torch.empty(patches + 1, width))
+        self.ln_pre = nn.LayerNorm(width)
+        self.transformer = ClipTransformer(width, blocks)
+        self.ln_post = nn.LayerNorm(width)
+        self.proj = nn.Parameter(torch.empty(width, dim))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        patches = self.conv1(images).flatten(2).transpose(1, 2)
+        first = self.class_embedding.expand(len(patches), 1, -1)
+        states = torch.cat([first, patches], 1) + self.positional_embedding
+        states = self.transformer(self.ln_pre(states))
+        return self.ln_post(states[:, 0]) @ self.proj
+
+
+class ClipTransformer(nn.Module):
+    """Blocks of a tower."""
+
+    def __init__(self, width: int, blocks: int):
+        super().__init__()
+        self.resblocks = nn.ModuleList(ClipBlock(width) for _ in range(blocks))
+
+    def forward(self, states: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        """(B, T, C) -> (B, T, C). ``mask`` (T, T) bool, True = may look."""
+        for block in self.resblocks:
+            states = block(states, mask)
+        return states
+
+
+class ClipBlock(nn.Module):
+    """Pre-norm block with the rough GELU x sigmoid(1.702 x)."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.attn = ClipAttention(width)
+        self.ln_1 = nn.LayerNorm(width)
+        self.mlp = nn.ModuleDict(
+            {"c_fc": nn.Linear(width, 4 * width), "c_proj": nn.Linear(4 * width, width)}
+        )
+        self.ln_2 = nn.LayerNorm(width)
+
+    def forward(self, states: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+        states = states + self.attn(self.ln_1(states), mask)
+        hidden = self.mlp["c_fc"](self.ln_2(states))
+        return states + self.mlp["c_proj"](hidden * torch.sigmoid(1.702 * hidden))
+
+
+class ClipAttention(nn.Module):
+    """Self-attention with the parameter names of ``torch.nn.MultiheadAttention``."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.in_proj_weight = nn.Parameter(torch.empty(3 * width, width))
+        self.in_proj_bias = nn.Parameter(torch.empty(3 * width))
+        self.out_proj = nn.Linear(width, width)
+
+    def forward(self, states: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+        heads = states.shape[-1] // HEAD_WIDTH
+        joined = nn.functional.linear(states, self.in_proj_weight, self.in_proj_bias)
+        query, key, value = (split_heads(x, heads) for x in joined.chunk(3, -1))
+        return self.out_proj(attend(query, key, value, mask))
+
+
+def load_clip(path: str | os.PathLike) -> Clip:
+    """Both towers from OpenAI's own file, a TorchScript archive, or from a plain state dict.
+
+    Raises CheckpointError for a file that cannot be read or is of another model.
+    """
+    if Path(path).is_file() and is_torchscript(path):
+        state = read_torchscript(path, lambda name: name not in NUMBERS)
+    else:
+        state = read_weights(path)
+    if "visual.proj" not in state or "text_projection" not in state:
+        raise CheckpointError(
+            f"{os.fspath(path)} is no ViT model of CLIP: wanted visual.proj and text_projection"
+            " among its names"
+        )
+    return from_state(state, path)
+
+
+def from_state(state: State, path: str | os.PathLike) -> Clip:
+    """The model of a state dict of OpenAI's, in float32 whatever it was stored in.
+
+    Raises CheckpointError for names or shapes that do not fit.
+    """
+    patches, visual_width = state["visual.positional_embedding"].shape
+    visual = ImageTower(
+        dim=state["visual.proj"].shape[1],
+        width=visual_width,
+        blocks=count_blocks(state, "visual.transformer.resblocks."),
+        patch=state["visual.conv1.weight"].shape[-1],
+        patches=patches - 1,
+    )
+    vocabulary, width = state["token_embedding.weight"].shape
+    model = Clip(
+        dim=state["text_projection"].shape[1],
+        width=width,
+        blocks=count_blocks(state, "transformer.resblocks."),
+        vocabulary=vocabulary,
+        context=state["positional_embedding"].shape[0],
+        visual=visual,
+    )
+    load_weights(model, state, Path(path), ignore=NUMBERS)
+    return model.eval().requires_grad_(False)

@@ -1,0 +1,100 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Reference cases of the operations that the encoders share."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from concerto_ros.learning.objects.training.augment import rotate_about_y, scale_and_shift
+from concerto_ros.learning.objects.training.losses import (
+    chamfer_distance,
+    chamfer_squared,
+    smoothed_cross_entropy,
+)
+from concerto_ros.learning.objects.training.part_metric import category_of, score_parts
+from concerto_ros.objects.encoders.shared.preprocess import swap_up, unit_sphere
+from concerto_ros.objects.encoders.shared.sampling import farthest_point_sampling
+from concerto_ros.verification.cases import Case
+
+#: Kinds of sampling by the middle of an array's name: whether points near the origin are skipped.
+SKIPS = {"pointnet2_skip": True, "openpoints_noskip": False, "dgl_noskip": False, "dgl": False}
+
+INPUTS = frozenset(
+    {"raw", "degenerate", "points", "angle", "scale", "translate", "a", "b", "logits", "labels"}
+    | {"log_probs", "targets", "grid_points_exact_ties"}
+    | {f"points_{number}" for number in range(100)}
+)
+
+
+def run_case(case: Case) -> dict[str, torch.Tensor | np.ndarray]:
+    """The outputs of one case, told by its name."""
+    if case.name not in RUNNERS:
+        raise ValueError(f"case is {case.name!r}, wanted one of {', '.join(RUNNERS)}")
+    return RUNNERS[case.name](case)
+
+
+def _sampling(case: Case) -> dict[str, torch.Tensor]:
+    outputs = {}
+    for name, expected in case.arrays.items():
+        if not name.startswith("idx_"):
+            continue
+        if name.startswith("idx_ties_"):
+            points, kind = "grid_points_exact_ties", name.removeprefix("idx_ties_")
+        else:
+            kind, _, number = name.removeprefix("idx_").rpartition("_")
+            points = f"points_{number}"
+        outputs[name] = farthest_point_sampling(
+            case.tensor(points)[None], len(expected), skip_near_origin=SKIPS[kind]
+        )[0]
+    return outputs
+
+
+def _normalisation(case: Case) -> dict[str, torch.Tensor]:
+    raw, degenerate = case.tensor("raw"), case.tensor("degenerate")
+    return {
+        "unit_sphere": unit_sphere(raw),
+        "openshape_yup": unit_sphere(swap_up(raw)),
+        "degenerate_openshape": unit_sphere(swap_up(degenerate)),
+    }
+
+
+def _augmentation(case: Case) -> dict[str, torch.Tensor]:
+    points = case.tensor("points")
+    return {
+        "rotated": rotate_about_y(points, case.tensor("angle")),
+        "scaled_translated": scale_and_shift(
+            points, case.tensor("scale"), case.tensor("translate")
+        ),
+    }
+
+
+def _chamfer(case: Case) -> dict[str, torch.Tensor]:
+    first, second = case.tensor("a"), case.tensor("b")
+    return {"l2": chamfer_squared(first, second), "l1": chamfer_distance(first, second)}
+
+
+def _label_smoothing(case: Case) -> dict[str, torch.Tensor]:
+    loss = smoothed_cross_entropy(case.tensor("logits"), case.tensor("labels"), 0.2)
+    return {"loss_eps02": loss}
+
+
+def _part_metric(case: Case) -> dict[str, np.ndarray]:
+    targets = case.arrays["targets"]
+    score = score_parts(case.arrays["log_probs"], targets)
+    return {
+        "accuracy": np.float64(score.accuracy),
+        "instance_miou": np.float64(score.instance_iou),
+        "category_of_first_label": np.array([category_of(int(row[0])) for row in targets]),
+    }
+
+
+RUNNERS = {
+    "fps": _sampling,
+    "normalise": _normalisation,
+    "augment": _augmentation,
+    "chamfer": _chamfer,
+    "label_smoothing": _label_smoothing,
+    "partseg_metric": _part_metric,
+}

@@ -1,0 +1,44 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Reference cases of I2P-MAE."""
+
+from __future__ import annotations
+
+import torch
+
+from concerto_ros.objects.encoders.i2p_mae.encoder import I2PMAE, from_state
+from concerto_ros.objects.encoders.i2p_mae.network import Grouping
+from concerto_ros.verification.cases import Case
+
+INPUTS = ("points",)
+
+
+def run_case(case: Case) -> dict[str, torch.Tensor]:
+    """Features, and logits where the case has a head, with what leads to them."""
+    model = load_case(case)
+    levels = list(model.h_encoder.levels(case.tensor("points")))
+    top = levels[-1].encoded
+    outputs = {"fps_idx": levels[0].geometry.rows, "encoder_out": top, "feature": model.pool(top)}
+    for number, level in enumerate(levels[:-1]):
+        outputs[f"tokens_embed_{number}"] = level.embedded
+        outputs[f"level{number}_out"] = level.encoded
+        outputs[f"visible_level{number}"] = level.geometry.visible
+    if model.classes is None:
+        outputs["top_tokens"] = model.h_encoder.encoder_norms[-1](top)
+    else:
+        outputs["logits"] = model.cls_head_finetune(outputs["feature"])
+    return outputs
+
+
+def load_case(case: Case) -> I2PMAE:
+    """The model of a case."""
+    config = case.config
+    sizes = (config["num_groups"], config["group_sizes"], config["local_radius"])
+    model = from_state(
+        case.state(),
+        case.weights,
+        grouping=Grouping(*map(tuple, sizes)),
+        points=case.meta["n_points"],
+        heads=config["num_heads"],
+    )
+    return model.eval().to(case.device)

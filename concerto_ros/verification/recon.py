@@ -1,0 +1,153 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Reference cases of ReCon, told by the class of the reference that made them."""
+
+from __future__ import annotations
+
+import torch
+
+from concerto_ros.learning.objects.training import recon_parts, recon_pretrain
+from concerto_ros.objects.encoders.recon import encoder as recon
+from concerto_ros.objects.encoders.shared.sampling import gather_rows, nearest_neighbours
+from concerto_ros.objects.words.zero_shot import cosine_scores
+from concerto_ros.verification import clip
+from concerto_ros.verification.cases import Case
+
+INPUTS = frozenset(
+    {"points", "mask", "teacher_img_feature", "teacher_text_feature", "class_text_features"}
+    | {"category", "images", "tokens"}
+)
+
+Outputs = dict[str, torch.Tensor]
+
+
+def run_case(case: Case) -> Outputs:
+    """The outputs of one case. Raises ValueError for one that is not known."""
+    made_by = case.meta["upstream_class"]
+    for name, runner in RUNNERS.items():
+        # The name of the class, maybe followed by a remark; one is the beginning of another.
+        if made_by.split(" ")[0].endswith(name):
+            return runner(case)
+    raise ValueError(f"made by {made_by!r}, wanted one of {', '.join(RUNNERS)}")
+
+
+def _classification(case: Case) -> Outputs:
+    model = _model(case)
+    trunk, points = model.trunk, case.tensor("points")
+    patches = trunk.group(points)
+    tokens = trunk.encoder(patches.relative)
+    first = next(trunk.states(tokens, patches.centres))
+    world, normed = trunk.encode(tokens, patches.centres)
+    return {
+        "fps_idx": patches.rows,
+        "patch_tokens": tokens,
+        "block0_out": torch.cat(first, 1),
+        "tokens_normed": torch.cat([world, normed], 1),
+        "feature": model.class_feature(world, normed),
+        "logits": model.classify(points),
+    }
+
+
+def _zero_shot(case: Case) -> Outputs:
+    model, points = _model(case), case.tensor("points")
+    image, text = model.word_features(model.trunk(points)[0])
+    feature = model.embed_words(points, text_ratio=case.meta["ratio"])
+    cosine = cosine_scores(feature, case.tensor("class_text_features"))
+    return {
+        "image_feature": image,
+        "text_feature": text,
+        "feature": feature,
+        "cosine": cosine,
+        "pred": cosine.argmax(1),
+    }
+
+
+def _svm(case: Case) -> Outputs:
+    return {"feature": _model(case).embed(case.tensor("points"))}
+
+
+def _pretraining(case: Case) -> Outputs:
+    config = case.config
+    model = recon_pretrain.from_state(
+        case.state(), case.weights, groups=config["num_group"], heads=config["num_heads"]
+    )
+    model = model.to(case.device).eval()
+    points = case.tensor("points")
+    found = model(points, case.tensor("mask"))
+    losses = found.losses(case.tensor("teacher_img_feature"), case.tensor("teacher_text_feature"))
+    true = next(case.tensor(name) for name in case.arrays if name.startswith("gt_points"))
+    return {
+        "fps_idx": model.MAE_encoder.group(points).rows,
+        "cls_token_out": found.world[:, 0],
+        "img_token_out": found.world[:, 1],
+        "text_token_out": found.world[:, 2],
+        "visible_tokens_out": found.visible,
+        "rec_points": found.rebuilt,
+        "gt_points": _ordered_like(found.true[: len(true)], true),
+        "img_pred": found.image,
+        "text_pred": found.text,
+        "loss_mdm": losses["reconstruction"],
+        "loss_csc_img": losses["image"],
+        "loss_csc_text": losses["text"],
+        "loss_total": sum(losses.values()),
+    }
+
+
+def _parts(case: Case) -> Outputs:
+    config = case.config
+    model = recon_parts.from_state(
+        case.state(),
+        case.weights,
+        heads=config["num_heads"],
+        groups=config["num_group"],
+        group_size=config["group_size"],
+    )
+    model = model.to(case.device).eval()
+    points = case.tensor("points")
+    feat = model.head_input(points, case.tensor("category"))
+    log_probability = model.head(feat)
+    return {
+        "fps_idx": model.trunk.group(points).rows,
+        "propagated": feat[:, : model.propagation_0.mlp_convs[1].out_channels],
+        "head_input": feat,
+        "log_probs": log_probability,
+        "log_probs_mean_per_part": log_probability.mean(1),
+        "pred": log_probability.argmax(2),
+    }
+
+
+def _clip(case: Case) -> Outputs:
+    model = clip.from_state(case.state(), case.weights).to(case.device)
+    return {
+        "image_feature": model.encode_image(case.tensor("images")),
+        "text_feature": model.encode_text(case.tensor("tokens")),
+    }
+
+
+def _ordered_like(found: torch.Tensor, expected: torch.Tensor) -> torch.Tensor:
+    """Groups of points (S, M, 3) in the order of others: neighbours come in no order."""
+    nearest = nearest_neighbours(expected, found, 1).squeeze(-1)
+    return gather_rows(found, nearest)
+
+
+def _model(case: Case) -> recon.ReCon:
+    config = case.config
+    model = recon.from_state(
+        case.state(),
+        case.weights,
+        heads=config["num_heads"],
+        groups=config["num_group"],
+        group_size=config["group_size"],
+        points=case.meta["n_points"],
+    )
+    return model.to(case.device).eval()
+
+
+RUNNERS = {
+    "PointTransformerZeroShot": _zero_shot,
+    "PointTransformerSVM": _svm,
+    "PointTransformer": _classification,
+    "ReCon.ReCon": _pretraining,
+    "segmentation/models/pt.py": _parts,
+    "clip.model.CLIP": _clip,
+}

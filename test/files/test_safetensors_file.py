@@ -1,0 +1,106 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Files in the safetensors format: what is written is read, damage is refused and runs nothing."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+from concerto_ros.files.safetensors_file import read_metadata, read_tensors, write_tensors
+from concerto_ros.ptv3 import CheckpointError, checkpoint, load_encoder
+
+TENSORS = {
+    "weight": torch.arange(6.0).reshape(2, 3).half(),
+    "bias": torch.tensor([1.5, -2.0]),
+    "empty": torch.zeros(0, 4),
+    "count": torch.tensor(7),
+}
+
+
+@pytest.fixture
+def path(tmp_path):
+    write_tensors(tmp_path / "a.safetensors", TENSORS, {"config": '{"x": 1}'})
+    return tmp_path / "a.safetensors"
+
+
+def header_of(path):
+    content = path.read_bytes()
+    length = int.from_bytes(content[:8], "little")
+    return json.loads(content[8 : 8 + length]), content[8 + length :]
+
+
+def with_header(path, text: bytes, data: bytes = b"") -> None:
+    path.write_bytes(len(text).to_bytes(8, "little") + text + data)
+
+
+def test_what_is_written_is_read(path):
+    tensors, metadata = read_tensors(path)
+    assert metadata == {"config": '{"x": 1}'} and tensors.keys() == TENSORS.keys()
+    for name, value in TENSORS.items():
+        assert tensors[name].dtype == value.dtype and torch.equal(tensors[name], value)
+
+
+def test_the_layout_is_the_published_one(path):
+    content = path.read_bytes()
+    header, data = header_of(path)
+    assert int.from_bytes(content[:8], "little") % 8 == 0 and content[8:9] == b"{"
+    entry = header["weight"]
+    assert entry["dtype"] == "F16" and entry["shape"] == [2, 3]
+    start, end = entry["data_offsets"]
+    assert torch.equal(
+        torch.frombuffer(bytearray(data[start:end]), dtype=torch.float16), torch.arange(6.0).half()
+    )
+
+
+def test_the_library_of_the_format_agrees(path):
+    library = pytest.importorskip("safetensors.torch")
+    for name, value in library.load_file(path).items():
+        assert torch.equal(value, TENSORS[name])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"[]",
+        b"{broken",
+        b'{"a": 3}',
+        b'{"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 4]}}',
+        b'{"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4000]}}',
+        b'{"a": {"dtype": "F32", "shape": [-1], "data_offsets": [0, 4]}}',
+        b'{"a": {"dtype": "PYTHON", "shape": [1], "data_offsets": [0, 4]}}',
+    ],
+)
+def test_a_damaged_header_is_refused(path, text):
+    with_header(path, text, b"\0" * 4)
+    with pytest.raises(ValueError):
+        read_tensors(path)
+
+
+def test_a_file_cut_short_is_refused(path):
+    content = path.read_bytes()
+    for length in (0, 5, 12, len(content) - 1):
+        path.write_bytes(content[:length])
+        with pytest.raises(ValueError):
+            read_tensors(path)
+
+
+def test_a_damaged_model_in_the_box_says_what_to_do(path, monkeypatch):
+    monkeypatch.setattr(checkpoint, "demo_file", lambda: path)
+    with pytest.raises(CheckpointError, match="model in the box.*install the package again"):
+        load_encoder("demo")
+
+
+def test_the_model_in_the_box_is_small():
+    assert checkpoint.demo_file().stat().st_size < 12e6
+
+
+def test_metadata_are_read_without_the_tensors(tmp_path):
+    path = tmp_path / "file.safetensors"
+    write_tensors(path, {"a": torch.ones(5)}, {"about": "this"})
+    assert read_metadata(path) == read_tensors(path)[1] == {"about": "this"}
+    path.write_bytes(b"\xff" * 20)
+    with pytest.raises(ValueError, match="length"):
+        read_metadata(path)

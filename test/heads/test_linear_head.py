@@ -1,0 +1,103 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Linear heads: official files, the one in the box, and heads that do not fit their encoder."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from concerto_ros.heads import LinearHead
+from concerto_ros.labels.label_set import LabelSet
+from concerto_ros.ptv3 import CheckpointError, load_encoder
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    return load_encoder("demo")
+
+
+def head_file(tmp_path, width=256, classes=13, **change):
+    content = {
+        "config": {"backbone_out_channels": width, "num_classes": classes},
+        "state_dict": {
+            "seg_head.weight": torch.ones(classes, width),
+            "seg_head.bias": torch.arange(classes, dtype=torch.float32),
+        },
+    }
+    torch.save({**content, **change}, tmp_path / "head.pth")
+    return tmp_path / "head.pth"
+
+
+def test_an_official_file_loads(tmp_path):
+    head = LinearHead.load(head_file(tmp_path))
+    assert head.trained and not head.training
+    assert (head.in_channels, head.num_classes) == (256, 13)
+    logits = head(torch.full((2, 256), 0.5))
+    assert torch.equal(logits, 128 + torch.arange(13.0).expand(2, 13))
+
+
+def test_the_head_in_the_box_reads_all_levels(encoder):
+    head = LinearHead.load("demo", encoder)
+    assert head.trained and head.name == "demo"
+    assert head.num_classes == len(LabelSet.load("demo"))
+    assert head.concat_levels(encoder) == len(encoder.channels) - 1
+    assert torch.equal(head.seg_head.weight, LinearHead.load("demo", encoder).seg_head.weight)
+    assert LinearHead.load("demo").in_channels == head.in_channels
+
+
+def test_the_width_tells_how_many_levels_to_join(encoder, tmp_path):
+    coarsest = encoder.channels[::-1]
+    for joined in range(len(coarsest)):
+        head = LinearHead.load(head_file(tmp_path, width=sum(coarsest[: joined + 1])), encoder)
+        assert head.concat_levels(encoder) == joined
+
+
+def test_a_head_of_another_width_is_refused_with_both_widths(encoder, tmp_path):
+    path = head_file(tmp_path, width=77)
+    LinearHead.load(path)
+    with pytest.raises(ValueError, match=rf"takes 77 channels.* or {sum(encoder.channels)};"):
+        LinearHead.load(path, encoder)
+
+
+def test_a_head_follows_its_encoder_and_takes_float32(tmp_path):
+    encoder = load_encoder("demo", dtype=torch.bfloat16)
+    head = LinearHead.load("demo", encoder)
+    assert head.seg_head.weight.dtype == torch.bfloat16
+    assert head(torch.zeros(3, head.in_channels)).shape == (3, head.num_classes)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [{}, {"backbone_out_channels": 256}, {"backbone_out_channels": 0, "num_classes": 13}],
+)
+def test_another_config_is_refused(config, tmp_path):
+    with pytest.raises(CheckpointError, match="backbone_out_channels and num_classes"):
+        LinearHead.load(head_file(tmp_path, config=config))
+
+
+def test_another_state_dict_is_refused(tmp_path):
+    path = head_file(tmp_path, state_dict={"seg_head.weight": torch.ones(13, 255)})
+    with pytest.raises(CheckpointError) as error:
+        LinearHead.load(path)
+    for words in ("missing: seg_head.bias", "seg_head.weight (13, 255) instead of (13, 256)"):
+        assert words in str(error.value)
+
+
+def test_an_encoder_name_is_not_a_head(encoder):
+    with pytest.raises(CheckpointError, match="concerto_large_linear_prob_head_sc"):
+        LinearHead.load("concerto_base", encoder)
+
+
+@pytest.mark.parametrize("joined", [0, 2, 4])
+def test_scores_by_level_are_those_of_the_joined_features(encoder, joined):
+    head = LinearHead(sum(encoder.channels[-1 - joined :]), 7)
+    random = torch.Generator().manual_seed(3)
+    for parameter in head.parameters():
+        parameter.data.normal_(generator=random)
+    grid = torch.randint(0, 30, (500, 3), generator=random).unique(dim=0)
+    pyramid = encoder(
+        torch.randn(len(grid), 9, generator=random), grid, grid * 0.02, torch.tensor([len(grid)])
+    )
+    wanted = head(pyramid.upcast(joined))
+    assert torch.allclose(head.scores(pyramid, joined), wanted, rtol=1e-4, atol=1e-4)

@@ -1,0 +1,167 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What ``test_ptv3_backends.py`` runs in a process of its own: Triton's kernels against PyTorch.
+
+On the CPU by Triton's interpreter (``TRITON_INTERPRET=1``), else on a GPU.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import torch
+from test_ptv3_conv import convolution
+from test_ptv3_hierarchy import CONFIG, batch_of
+
+from concerto_ros.ptv3 import build_hierarchy
+from concerto_ros.ptv3.kernels import curves as serialization
+from concerto_ros.ptv3.kernels import triton_conv
+from concerto_ros.ptv3.kernels import triton_curves as triton_codes
+from concerto_ros.ptv3.kernels.backends import PAIRS, choose_backend
+from concerto_ros.ptv3.kernels.neighbour_table import NeighbourTable
+
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def levels(*sizes: int):
+    """The same levels by plain PyTorch and by Triton."""
+    given = [value.to(DEVICE) for value in batch_of(*sizes, side=6)]
+    triton = choose_backend("triton", DEVICE)
+    assert triton.name == "triton"
+    plain, fast = (build_hierarchy(*given, CONFIG, backend) for backend in (PAIRS, triton))
+    return zip(plain.levels, fast.levels, strict=True)
+
+
+def codes():
+    """Curve codes are the same bit for bit."""
+    for depth in (0, 1, 2, 7, 16):
+        generator = torch.Generator().manual_seed(depth)
+        grid_coord = torch.randint(0, 1 << depth, (1100, 3), generator=generator).to(DEVICE)
+        for curve in serialization.CURVES:
+            for part in (grid_coord, grid_coord.int()[:1], grid_coord[:, [2, 1, 0]]):
+                expected = serialization.curve_code(part, depth, curve)
+                assert torch.equal(triton_codes.curve_code(part, depth, curve), expected)
+
+
+def hierarchy():
+    """Levels are the same bit for bit."""
+    for sizes in ((90,), (1,), (40, 1, 12)):
+        for plain, fast in levels(*sizes):
+            for name in ("grid_coord", "coord", "batch", "offset"):
+                assert torch.equal(getattr(plain, name), getattr(fast, name)), name
+            for patching, patches in plain.patches.items():
+                assert torch.equal(patches.order, fast.patches[patching].order)
+
+
+@torch.no_grad()
+def convolution_of_every_width_and_type():
+    """Within rounding of the float32 result, and the same bits every time."""
+    for channels, dtype, tolerance in (
+        (1, torch.float32, 1e-6),
+        (48, torch.float32, 1e-6),
+        (33, torch.float16, 1e-3),
+        # Triton's interpreter has no products of bfloat16.
+        *([(48, torch.bfloat16, 1e-2)] if DEVICE.type == "cuda" else []),
+        (3, torch.float64, 1e-12),
+    ):
+        generator = torch.Generator().manual_seed(0)
+        for plain, fast in [*levels(40, 1, 12), next(levels(1))]:
+            feat = torch.randn(len(plain), channels, generator=generator).to(DEVICE, dtype)
+            conv = convolution(channels, 0).to(DEVICE, dtype)
+            result = conv(feat, fast.neighbours)
+            assert result.dtype == dtype
+            if DEVICE.type == "cuda":
+                assert torch.equal(result, conv(feat, fast.neighbours))
+            exact = torch.promote_types(dtype, torch.float32)
+            expected = conv.to(exact)(feat.to(exact), plain.neighbours)
+            off = torch.linalg.norm(result.to(exact) - expected)
+            assert off <= tolerance * torch.linalg.norm(expected), (channels, dtype, len(plain))
+
+
+def warming_up():
+    """After it levels of any size take kernels that are compiled."""
+    kernel, launched = triton_conv.convolve_block, set()
+
+    class Kernel:
+        """Notes what is launched, which decides what is compiled, instead of running it."""
+
+        def __getitem__(self, grid):
+            return lambda feat, *_, **constants: launched.add(
+                (feat.dtype, *sorted(constants.items()))
+            )
+
+    triton_conv.convolve_block = Kernel()
+    try:
+        for dtype in (torch.float32, torch.float16):
+            choose_backend("triton", DEVICE).warm_up((3, 16), dtype, DEVICE)
+            ready = set(launched)
+            assert ready
+            for count in (1, 2, 1023, 1024, 4095, 4096, 20000):
+                place = torch.arange(count, device=DEVICE)
+                rows = torch.full((27, count), -1, dtype=torch.int32, device=DEVICE)
+                table = NeighbourTable(place, rows, triton_conv.multiply)
+                for width in (3, 16):
+                    feat = torch.zeros(count, width, dtype=dtype, device=DEVICE)
+                    matrices, bias = feat.new_zeros(27, width, width), feat.new_zeros(width)
+                    table.convolve(feat, matrices, bias)
+            assert launched == ready, launched - ready
+    finally:
+        triton_conv.convolve_block = kernel
+
+
+def gradients():
+    """Gradients of features, weights and bias."""
+    generator = torch.Generator().manual_seed(0)
+    conv = convolution(5, 1).to(DEVICE)
+    for plain, fast in levels(20, 7):
+        feat = torch.randn(len(plain), 5, generator=generator).to(DEVICE).requires_grad_()
+        wanted = torch.randn(len(plain), 5, generator=generator).to(DEVICE)
+        leaves = [feat, conv.weight, conv.bias]
+        ours, theirs = (
+            torch.autograd.grad((conv(feat, level.neighbours) * wanted).sum(), leaves)
+            for level in (fast, plain)
+        )
+        for one, other in zip(ours, theirs, strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
+
+
+def compiles():
+    """The kernels compile for GPUs that are not here, within their registers and memory."""
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler import ASTSource, compile
+
+    def built(kernel, signature, constants, capability):
+        signature |= dict.fromkeys(constants, "constexpr")
+        source = ASTSource(kernel, signature, constants)
+        return compile(source, target=GPUTarget("cuda", capability, 32))
+
+    for capability in (80, 90):
+        for kind in ("fp32", "bf16", "fp16"):
+            for count, channels in ((100_000, 48), (500, 512)):
+                exact = kind == "fp32"
+                block = triton_conv.block_sizes(count, channels, channels, exact)
+                names = ("BLOCK_ROWS", "BLOCK_IN", "BLOCK_OUT")
+                constants = dict(zip(names, block, strict=True))
+                constants |= {"IN": channels, "OUT": channels}
+                constants["PRECISION"] = "ieee" if exact else "tf32"
+                pointers = dict.fromkeys(("feat", "matrices", "bias", "out"), f"*{kind}")
+                signature = {"rows": "*i32", "order": "*i64", "count": "i32", **pointers}
+                arguments = triton_conv.convolve_block.arg_names
+                signature = {name: signature[name] for name in arguments if name in signature}
+                done = built(triton_conv.convolve_block, signature, constants, capability)
+                assert done.metadata.shared <= 96 * 1024
+                assert exact or "mma" in done.asm["ptx"]
+        signature = {"grid_coord": "*i64", "out": "*i64", "count": "i32", "depth": "i32"}
+        constants = {"HILBERT": True, "EXCHANGED": 1, "BLOCK": 1024}
+        built(triton_codes.curve_code_block, signature, constants, capability)
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "compiles":
+        compiles()
+    else:
+        codes()
+        hierarchy()
+        convolution_of_every_width_and_type()
+        warming_up()
+        gradients()

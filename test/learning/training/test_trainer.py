@@ -1,0 +1,252 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The training loop: it learns, it can be killed, it says why it ended."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from training_data import COLLATE, INDOOR, SCANS, small_encoder, small_model, trainer_of
+
+from concerto_ros.files.torch_file import read_tensors
+from concerto_ros.heads import LinearHead
+from concerto_ros.learning.data.collate import ScanCollate
+from concerto_ros.learning.data.labelled_scan import Scan
+from concerto_ros.learning.methods.segmenter import Segmenter
+from concerto_ros.learning.training.trainer import Schedule, Trainer
+from concerto_ros.ptv3.checkpoint import randomise
+from concerto_ros.sim import RgbdCamera, Room, look_at
+
+
+class Killed(Exception):
+    pass
+
+
+def killed_after(trainer, steps):
+    """Run until this many steps are done, then stop as a kill would: without another word."""
+    validate, step = trainer.validate, trainer._train_step
+
+    def counted():
+        if trainer.step >= steps:
+            raise Killed
+        return step()
+
+    trainer._train_step = counted
+    with pytest.raises(Killed):
+        trainer.run()
+    assert trainer.validate == validate
+
+
+@pytest.mark.parametrize("kind", ["plain", "lora", "muon"])
+@pytest.mark.parametrize("kill_at", [4, 8])
+def test_a_killed_run_goes_on_to_the_same_weights_bit_for_bit(tmp_path, kind, kill_at):
+    lora = kind == "lora"
+    options = {"validation": SCANS[:1], "validate_every": 4, "accumulate": 2}
+    if kind == "muon":
+        options["orthogonal"] = lambda name, parameter: parameter.ndim > 1
+    whole = small_model(lora=lora)
+    outcome = trainer_of(whole, tmp_path / "whole", **options).run()
+
+    killed_after(trainer_of(small_model(lora=lora), tmp_path / "parts", **options), kill_at)
+    torch.manual_seed(99)  # what else the process draws must not matter
+    parts = small_model(lora=lora)
+    again = trainer_of(parts, tmp_path / "parts", **options).run()
+
+    assert again.steps == outcome.steps and again.best_step == outcome.best_step
+    assert again.best_miou == outcome.best_miou
+    ours, theirs = parts.state_dict(), whole.state_dict()
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    moments = [
+        [part["state"] for part in read_tensors(tmp_path / run / "training.pt")["optimizers"]]
+        for run in ("whole", "parts")
+    ]
+    assert len(moments[0]) == len(moments[1]) == (2 if kind == "muon" else 1)
+    for ours, theirs in zip(*moments, strict=True):
+        name = "momentum" if "momentum" in ours[0] else "exp_avg"
+        assert ours.keys() == theirs.keys()
+        assert all(torch.equal(ours[row][name], theirs[row][name]) for row in ours)
+
+
+def test_a_finished_run_stays_finished(tmp_path):
+    first = small_model()
+    trainer_of(first, tmp_path).run()
+    second = small_model()
+    assert trainer_of(second, tmp_path).run().steps == 12
+    assert torch.equal(first.head.seg_head.weight, second.head.seg_head.weight)
+
+
+def test_training_neither_sees_nor_moves_the_dice_of_others():
+    models = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        models.append(small_model(lora=True))
+        before = torch.random.get_rng_state()
+        trainer_of(models[-1], steps=2).run()
+        assert torch.equal(before, torch.random.get_rng_state())
+    weights = [model.head.seg_head.weight for model in models]
+    assert torch.equal(*weights)
+
+
+def test_another_run_in_the_same_folder_is_refused(tmp_path):
+    trainer_of(small_model(), tmp_path, steps=1).run()
+    with pytest.raises(ValueError, match="other steps: 1 there, 2 here"):
+        trainer_of(small_model(), tmp_path, steps=2).run()
+    with pytest.raises(ValueError, match="other parameters"):
+        trainer_of(small_model(lora=True), tmp_path, steps=1).run()
+
+
+def test_a_broken_checkpoint_is_named(tmp_path):
+    (tmp_path / "training.pt").write_bytes(b"no checkpoint")
+    with pytest.raises(ValueError, match=r"training\.pt cannot be read"):
+        trainer_of(small_model(), tmp_path).run()
+
+
+def test_the_best_weights_are_kept():
+    model = small_model()
+    trainer = trainer_of(model, validation=SCANS[:1], validate_every=2, steps=8)
+    scores = iter([0.3, 0.9, 0.2, 0.1])
+    weights = []
+
+    class Score:
+        all_accuracy = 0.0
+
+        def __init__(self):
+            self.mean_iou = next(scores)
+            weights.append(model.head.seg_head.weight.detach().clone())
+
+    trainer.validate = Score
+    outcome = trainer.run()
+    assert (outcome.best_step, outcome.best_miou) == (4, 0.9)
+    assert torch.equal(model.head.seg_head.weight, weights[1])
+
+
+def test_it_stops_early_when_it_gets_no_better():
+    trainer = trainer_of(
+        small_model(), validation=SCANS[:1], validate_every=1, patience=3, steps=50,
+        schedule=Schedule(learning_rate=0.0),
+    )  # fmt: skip
+    outcome = trainer.run()
+    assert outcome.steps == 4 and outcome.best_step == 1
+    assert "no better mIoU in 3 validations" in outcome.stopped
+
+
+def test_it_ends_when_its_time_is_over():
+    outcome = trainer_of(small_model(), steps=10**6, minutes=0.5 / 60).run()
+    assert 0 < outcome.steps < 10**6 and "minutes are over" in outcome.stopped
+
+
+def test_the_last_step_in_time_learns_at_the_rate_of_the_end():
+    seen = []
+
+    class Watched(Schedule):
+        def rate(self, progress):
+            seen.append(progress)
+            return super().rate(progress)
+
+    trainer_of(small_model(), steps=10**6, minutes=1e-9, schedule=Watched()).run()
+    assert seen == [1.0]
+
+
+def test_another_collate_finishes_the_run():
+    asked = []
+
+    def collates(name):
+        def collate(items, generator):
+            asked.append((name, generator is None))
+            return COLLATE(items, generator)
+
+        return collate
+
+    options = {"validation": SCANS[:1], "validate_every": 5, "finish_from": 0.6}
+    trainer = trainer_of(small_model(), steps=5, finish=collates("last"), **options)
+    trainer.collate = collates("first")
+    trainer.run()
+    assert asked == [("first", False)] * 3 + [("last", False)] * 2 + [("first", True)]
+
+
+def test_every_scan_is_seen_once_in_an_epoch():
+    trainer = Trainer(
+        small_model(), list(range(7)), COLLATE, num_classes=3, steps=1, batch_size=3
+    )  # fmt: skip
+    seen = [item for ordinal in range(7) for item in trainer._items(ordinal)]
+    assert [sorted(seen[i : i + 7]) for i in (0, 7, 14)] == [list(range(7))] * 3
+    assert seen[:7] != seen[7:14]
+
+
+@pytest.mark.parametrize("fall", ["cosine", "linear"])
+def test_one_cycle_climbs_and_falls(fall):
+    schedule = Schedule(learning_rate=2.0, warm_up=0.25, start=0.1, end=0.001, fall=fall)
+    rates = [schedule.rate(i / 100) for i in range(101)]
+    assert rates[0] == pytest.approx(0.2) and rates[25] == pytest.approx(2.0)
+    assert rates[100] == pytest.approx(0.002)
+    assert rates[:26] == sorted(rates[:26]) and rates[25:] == sorted(rates[25:], reverse=True)
+    # A quarter of the way down: on a line or, later, on half a cosine.
+    share = {"linear": 0.75, "cosine": (1 + 0.5**0.5) / 2}[fall]
+    assert schedule.rate(0.4375) == pytest.approx(0.002 + share * 1.998)
+
+
+def test_parameters_may_learn_more_slowly():
+    model = small_model()
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    trainer_of(
+        model, steps=1, schedule=Schedule(weight_decay=0.0),
+        slow=lambda name: 0.0 if name.startswith("encoder.enc") else 1.0,
+    ).run()  # fmt: skip
+    moved = {name for name, p in model.named_parameters() if not torch.equal(p, before[name])}
+    assert moved and not any(name.startswith("encoder.enc") for name in moved)
+
+
+def test_broken_scans_stop_the_run_at_once():
+    broken = replace(SCANS[0], normals=np.full_like(SCANS[0].normals, np.nan))
+    trainer = Trainer(small_model(), [broken], COLLATE, num_classes=3, steps=3, progress=False)
+    with pytest.raises(ValueError, match="step 0: the loss is nan"):
+        trainer.run()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"steps": 0}, "steps is 0"),
+        ({"batch_size": 0}, "batch_size is 0"),
+        ({"minutes": 0.0}, "minutes"),
+    ],
+)
+def test_options_that_make_no_run_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        trainer_of(small_model(), **options)
+
+
+def test_a_model_with_nothing_to_learn_is_refused():
+    with pytest.raises(ValueError, match="nothing to train"):
+        trainer_of(small_model().requires_grad_(False))
+
+
+def room_scan(seed=0):
+    """One picture of a simulated room as a labelled scan."""
+    eye, target = (-1.2, -0.8, 1.4), (2.0, 1.0, 0.6)
+    camera, pose = RgbdCamera(width=160, height=120), look_at(eye, target)
+    image = camera.render(Room(seed), pose, np.random.default_rng(0))
+    seen = np.isfinite(image.depth) & (image.depth > 0)
+    rays = np.asarray(camera.rays()).reshape(*image.depth.shape, 3)
+    points = (rays[seen] * image.depth[seen][:, None]) @ pose[:3, :3].T + pose[:3, 3]
+    return Scan("room", points.astype(np.float32), image.label[seen], image.color[seen])
+
+
+def test_a_room_is_learnt_by_heart_in_seconds():
+    scan = room_scan()
+    collate = ScanCollate(INDOOR, 0.08)
+    encoder = small_encoder().requires_grad_(True)
+    classes = len(Room.classes)
+    head = LinearHead(sum(encoder.channels), classes)
+    randomise(head, seed=3)
+    model = Segmenter(encoder, head)
+    trainer = Trainer(
+        model, [scan], collate, num_classes=classes, steps=160, batch_size=1,
+        schedule=Schedule(learning_rate=8e-3), validation=[scan], progress=False,
+    )  # fmt: skip
+    trainer.run()
+    score = trainer.validate()
+    assert score.present.sum() >= 4 and score.present_mean_iou > 0.95

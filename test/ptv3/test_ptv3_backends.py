@@ -1,0 +1,259 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Every backend computes what plain PyTorch computes, and is refused where it cannot be had.
+
+Triton's kernels run in its interpreter, on the CPU, where there is no GPU.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from test_ptv3_conv import convolution, voxels
+from test_ptv3_hierarchy import CONFIG, batch_of
+
+from concerto_ros import SemanticPipeline
+from concerto_ros.ptv3 import build_hierarchy, load_encoder
+from concerto_ros.ptv3.checkpoint import untrained_encoder
+from concerto_ros.ptv3.kernels import backends as module
+from concerto_ros.ptv3.kernels.backends import BACKENDS, PAIRS, TABLE, BackendError, choose_backend
+from concerto_ros.ptv3.precision import automatic_precision
+from concerto_ros.settings.settings import Settings
+
+CPU = torch.device("cpu")
+
+
+def test_plain_torch_is_chosen_on_the_cpu(monkeypatch):
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    assert choose_backend("auto", CPU) is choose_backend("torch", CPU) is PAIRS
+
+
+def test_plain_torch_on_cuda_uses_the_table():
+    assert choose_backend("torch", torch.device("cuda")) is TABLE
+
+
+@pytest.fixture
+def gpus(monkeypatch):
+    """Two GPUs, of compute capability 8.0 and 7.5, and a Triton that launches its kernels there.
+
+    ``launched`` lists where it did.
+    """
+    capabilities = {0: (8, 0), 1: (7, 5)}
+    launched = []
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    monkeypatch.setitem(sys.modules, "triton", SimpleNamespace(__version__="3.5.1"))
+    monkeypatch.setattr(
+        torch.cuda, "get_device_capability", lambda device: capabilities[device.index or 0]
+    )
+    monkeypatch.setattr(module, "_launch", launched.append)
+    monkeypatch.setattr(module, "_triton", lambda: replace(TABLE, name="triton"))
+    module._why_no_triton.cache_clear()
+    yield SimpleNamespace(launched=launched)
+    module._why_no_triton.cache_clear()
+
+
+def test_auto_on_cuda_is_triton_where_a_kernel_runs_found_out_once_for_each_gpu(gpus):
+    gpu = torch.device("cuda", 0)
+    for name in ("auto", "auto", "triton"):
+        assert choose_backend(name, gpu).name == "triton"
+    assert gpus.launched == [gpu]
+
+
+@pytest.mark.parametrize("loaded", [None, SimpleNamespace(__version__="3.2.0")])
+def test_auto_on_cuda_is_torch_without_a_triton_new_enough(gpus, monkeypatch, loaded):
+    monkeypatch.setitem(sys.modules, "triton", loaded)
+    assert choose_backend("auto", torch.device("cuda")) is TABLE
+    with pytest.raises(BackendError, match="triton is 3.2.0|triton cannot be imported"):
+        choose_backend("triton", torch.device("cuda"))
+    assert not gpus.launched
+
+
+def test_auto_on_cuda_is_torch_where_triton_cannot_launch(gpus, monkeypatch, caplog):
+    def no_compiler(device):
+        raise RuntimeError("Failed to find C compiler.\nPlease specify via CC")
+
+    monkeypatch.setattr(module, "_launch", no_compiler)
+    gpu = torch.device("cuda", 0)
+    assert choose_backend("auto", gpu) is choose_backend("auto", gpu) is TABLE
+    (record,) = caplog.records  # said once
+    assert "Failed to find C compiler" in record.getMessage()
+    with pytest.raises(BackendError, match="cuda:0: .*Failed to find C compiler.*auto or torch"):
+        choose_backend("triton", gpu)
+
+
+def test_an_older_gpu_takes_neither_triton_nor_bfloat16_by_itself(gpus):
+    older = torch.device("cuda", 1)
+    assert choose_backend("auto", older) is TABLE
+    with pytest.raises(BackendError, match="wants compute capability 8.0 .* has 7.5"):
+        choose_backend("triton", older)
+    assert not gpus.launched
+    assert automatic_precision(older) == torch.float32
+    assert automatic_precision(torch.device("cuda", 0)) == torch.bfloat16
+
+
+def test_spconv_is_refused_on_the_cpu_and_where_it_is_not_installed(monkeypatch):
+    monkeypatch.setattr(module, "_why_no_spconv", lambda: "")
+    with pytest.raises(BackendError, match="backend spconv cannot be had on cpu: it wants a CUDA"):
+        choose_backend("spconv", CPU)
+    monkeypatch.setattr(module, "_why_no_spconv", lambda: "spconv cannot be imported")
+    with pytest.raises(BackendError, match=r"cuda:0: spconv cannot be imported; .* \[cuda\]"):
+        choose_backend("spconv", torch.device("cuda", 0))
+
+
+@pytest.mark.parametrize(
+    ("why", "words"), [("triton is 2.3.1", "triton is 2.3.1"), ("", "it wants a CUDA device")]
+)
+def test_triton_that_cannot_be_had_is_refused_with_the_reason(monkeypatch, why, words):
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    monkeypatch.setattr(module, "_why_no_triton", lambda device: why)
+    with pytest.raises(BackendError, match=f"backend triton cannot be had on cpu: {words}.*torch"):
+        choose_backend("triton", CPU)
+
+
+def test_an_unknown_backend_is_refused_by_name():
+    with pytest.raises(BackendError, match=f"'cuda', wanted one of {', '.join(BACKENDS)}"):
+        choose_backend("cuda", CPU)
+
+
+def both(*sizes: int, side: int = 9):
+    """The neighbours of the same levels as pairs and as a table."""
+    given = batch_of(*sizes, side=side)
+    pairs, table = (build_hierarchy(*given, CONFIG, backend) for backend in (PAIRS, TABLE))
+    return zip(pairs.levels, table.levels, strict=True)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("sizes", [(300,), (1,), (40, 1, 120)])
+def test_the_table_convolves_as_the_pairs_do(sizes):
+    conv = convolution(6, 0)
+    for pairs, table in both(*sizes):
+        feat = torch.randn(len(pairs), 6, generator=torch.Generator().manual_seed(0))
+        expected = conv(feat, pairs.neighbours)
+        torch.testing.assert_close(conv(feat, table.neighbours), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_the_table_is_sorted_by_which_neighbours_there_are():
+    for _, level in both(300):
+        table = level.neighbours
+        assert sorted(table.order.tolist()) == list(range(len(level)))
+        assert torch.equal(table.rows[13].long(), table.order)
+        pattern = ((table.rows >= 0) << torch.arange(27)[:, None]).sum(0)
+        assert (pattern.diff() >= 0).all()
+
+
+def test_gradients_through_the_table_equal_those_through_the_pairs(monkeypatch):
+    monkeypatch.setattr(module.neighbour_table, "_GATHERED", 27 * 3 * 7)  # several parts
+    conv = convolution(3, 1).double()
+    generator = torch.Generator().manual_seed(0)
+    for pairs, table in both(80, 20, side=5):
+        feat = torch.randn(len(pairs), 3, dtype=torch.float64, generator=generator)
+        wanted = torch.randn(len(pairs), 3, dtype=torch.float64, generator=generator)
+        leaves = [feat.requires_grad_(), conv.weight, conv.bias]
+        ours, theirs = (
+            torch.autograd.grad((conv(feat, level.neighbours) * wanted).sum(), leaves)
+            for level in (table, pairs)
+        )
+        for one, other in zip(ours, theirs, strict=True):
+            torch.testing.assert_close(one, other)
+
+
+def test_an_encoder_gives_the_same_with_the_table():
+    encoder = load_encoder("demo")
+    grid_coord = voxels(400, 16, 0)
+    feat = torch.randn(400, encoder.config.in_channels, generator=torch.Generator().manual_seed(0))
+    given = grid_coord, grid_coord * 0.04, torch.tensor([400])
+    expected = encoder(feat, *given).upcast(None)
+    hierarchy = build_hierarchy(*given, encoder.config, TABLE)
+    result = encoder.forward_features(feat, hierarchy).upcast(None)
+    torch.testing.assert_close(result, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_an_encoder_has_its_backend_compile_for_every_width_of_its_convolutions(monkeypatch):
+    asked = []
+    backend = replace(PAIRS, warm_up=lambda *given: asked.append(given))
+    monkeypatch.setattr("concerto_ros.ptv3.encoder.choose_backend", lambda *_: backend)
+    config = replace(
+        CONFIG,
+        enc_mode=False,
+        dec_depths=(1, 1),
+        dec_channels=(18, 30),
+        dec_num_head=(1, 1),
+        dec_patch_size=(16, 16),
+    )
+    encoder = untrained_encoder(config, name="").half()
+    encoder.warm_up()
+    ((widths, dtype, device),) = asked
+    assert set(widths) == {*config.enc_channels, 18, 30}
+    assert (dtype, device) == (torch.float16, CPU)
+
+
+def test_the_pipeline_warms_its_encoder_up(monkeypatch):
+    pipeline = SemanticPipeline.from_settings(Settings(device="cpu"))
+    warmed = []
+    monkeypatch.setattr(pipeline.encoder, "warm_up", lambda: warmed.append(True))
+    pipeline.warm_up()
+    assert warmed
+
+
+SPCONV = """
+import pytest, torch
+from dataclasses import replace
+from test_ptv3_conv import convolution
+from test_ptv3_hierarchy import CONFIG, batch_of
+from concerto_ros.ptv3 import build_hierarchy
+from concerto_ros.ptv3.kernels.backends import PAIRS
+from concerto_ros.ptv3.kernels.spconv_conv import find_neighbours
+
+for sizes in ((200,), (1,), (40, 1, 120)):
+    given = batch_of(*sizes, side=9)
+    spconv = build_hierarchy(*given, CONFIG, replace(PAIRS, find_neighbours=find_neighbours))
+    for pairs, other in zip(build_hierarchy(*given, CONFIG).levels, spconv.levels, strict=True):
+        for dtype, tolerance in ((torch.float32, 1e-6), (torch.bfloat16, 1e-2)):
+            conv, feat = convolution(6, 0).to(dtype), torch.randn(len(pairs), 6).to(dtype)
+            with torch.no_grad():
+                result = conv(feat, other.neighbours)
+                assert result.dtype == dtype
+                assert torch.equal(result, conv(feat, other.neighbours))
+                expected = conv.float()(feat.float(), pairs.neighbours)
+                off = torch.linalg.norm(result.float() - expected)
+                assert off <= tolerance * torch.linalg.norm(expected)
+with pytest.raises(RuntimeError, match="spconv is for inference"):
+    conv(feat.float(), other.neighbours)
+"""
+
+
+@pytest.mark.skipif(importlib.util.find_spec("spconv") is None, reason="spconv is not installed")
+def test_spconv_agrees():
+    # With more than one thread spconv 2.3.8 races with itself on the CPU.
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": str(Path(__file__).resolve().parent),
+    }
+    command = [sys.executable, "-c", SPCONV]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="Triton is not installed")
+@pytest.mark.parametrize("check", ["agrees", "compiles"])
+def test_triton(check, tmp_path):
+    script = Path(__file__).parents[1] / "helpers" / "triton_checks.py"
+    # Kernels are compiled or interpreted by what the environment says when they are imported.
+    interpreted = "0" if check == "compiles" or torch.cuda.is_available() else "1"
+    environment = {
+        **os.environ,
+        "TRITON_INTERPRET": interpreted,
+        "TRITON_CACHE_DIR": str(tmp_path),
+    }
+    command = [sys.executable, str(script), check]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr

@@ -1,0 +1,337 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Padded clouds give what the clouds themselves give, also when replayed for another cloud.
+
+Without a GPU nothing is captured: a replay then computes anew from the tensors of the graph.
+"""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+import torch
+from test_ptv3_hierarchy import CONFIG, batch_of
+
+from concerto_ros.ptv3 import build_hierarchy
+from concerto_ros.ptv3.checkpoint import untrained_encoder
+from concerto_ros.ptv3.cuda_graphs import graphs
+from concerto_ros.ptv3.cuda_graphs.graphs import GraphedFeatures
+from concerto_ros.ptv3.cuda_graphs.padding import PaddedShape, pad_hierarchy, pad_rows
+from concerto_ros.ptv3.kernels.backends import PAIRS, TABLE
+
+CONFIGS = {
+    "plain": CONFIG,
+    "two patch sizes": replace(CONFIG, enc_patch_size=(16, 64, 16)),
+    "level without blocks": replace(CONFIG, enc_depths=(1, 0, 1)),
+    "post-norm": replace(CONFIG, pre_norm=False),
+    "rotary": replace(CONFIG, enc_channels=(12, 12, 12), enc_num_head=(1, 1, 2), rotary=True),
+    "decoder": replace(
+        CONFIG,
+        enc_mode=False,
+        dec_depths=(1, 1),
+        dec_channels=(8, 16),
+        dec_num_head=(1, 2),
+        dec_patch_size=(32, 16),
+    ),
+}
+
+
+def cloud(size: int, config=CONFIG, seed: int = 0):
+    """Features and levels of one cloud."""
+    feat = torch.randn(size, 9, generator=torch.Generator().manual_seed(seed))
+    return feat, build_hierarchy(*batch_of(size, seed=seed), config, TABLE)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("size", [1, 2, 15, 16, 17, 32, 300])
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS.keys())
+def test_added_voxels_do_not_change_real_ones(config, size):
+    encoder = untrained_encoder(config, name="test")
+    feat, hierarchy = cloud(size, config)
+    shape = PaddedShape.above(hierarchy)
+    padded = pad_rows(feat, shape.rows[0])
+    padded[size:] = 1000.0
+    expected = encoder.forward_features(feat, hierarchy)
+    result = encoder.forward_features(padded, pad_hierarchy(hierarchy, shape, config.stride))
+    for ours, theirs, rows in zip(result.feats, expected.feats, shape.rows, strict=False):
+        assert len(ours) == rows > len(theirs)
+        assert ours.isfinite().all()
+        torch.testing.assert_close(ours[: len(theirs)], theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_clouds_of_similar_size_share_a_shape():
+    shapes = {PaddedShape.above(cloud(size)[1]) for size in range(1200, 1260, 10)}
+    assert len(shapes) <= 2
+    for size in (1, 15, 16, 17, 100, 1000, 1700):
+        hierarchy = cloud(size)[1]
+        for level, rows in zip(hierarchy.levels, PaddedShape.above(hierarchy).rows, strict=True):
+            assert len(level) < rows <= max(1.25 * len(level) + 16, 64)
+            assert rows % 16 == 0
+
+
+@pytest.fixture
+def features(monkeypatch):
+    """A stand-in for the GPU; ``captured`` counts its graphs."""
+
+    class Features(GraphedFeatures):
+        captured = 0
+
+        def __call__(self, feat, hierarchy):
+            return super().__call__(feat.as_subclass(OnCuda), hierarchy)
+
+    class OnCuda(torch.Tensor):
+        """Says that it is on CUDA."""
+
+        is_cuda = True
+        __torch_function__ = torch._C._disabled_torch_function_impl
+
+    class Recorder:
+        """Its graphs end together, when it is told to, as those of CUDA have to."""
+
+        def __init__(self, device):
+            self._computations = weakref.WeakSet()
+            self._expected = 0
+
+        def record(self, compute):
+            gc.collect()
+            assert len(self._computations) == self._expected, "a graph ended alone"
+            Features.captured += 1
+            compute()
+            self._computations.add(compute)
+            self._expected += 1
+            return compute
+
+        def retire(self, graphs):
+            assert len(self._computations) == self._expected, "a graph ended alone"
+            graphs.clear()
+            gc.collect()
+            assert not self._computations, "a graph was kept"
+            self._expected = 0
+
+    monkeypatch.setattr(graphs, "Recorder", Recorder)
+    return Features(untrained_encoder(CONFIG, name="test"))
+
+
+def assert_right(features: GraphedFeatures, size: int, seed: int = 0) -> list[torch.Tensor]:
+    feat, hierarchy = cloud(size, seed=seed)
+    pyramid = features(feat, hierarchy)
+    expected = untrained_encoder(CONFIG, name="test").forward_features(feat, hierarchy)
+    for ours, theirs in zip(pyramid.levels, expected.levels, strict=True):
+        assert ours.geometry is theirs.geometry
+        torch.testing.assert_close(ours.feat, theirs.feat, rtol=1e-4, atol=1e-5)
+    return list(pyramid.feats)
+
+
+@torch.no_grad()
+def test_a_shape_that_comes_again_is_captured_and_replayed_for_other_clouds(features):
+    assert_right(features, 600)
+    assert features.captured == 0
+    first = assert_right(features, 600)
+    assert features.captured == 1
+    kept = [feat.clone() for feat in first]
+    for size, seed in ((601, 1), (598, 2), (600, 3)):
+        assert PaddedShape.above(cloud(size, seed=seed)[1]) in features._graphs
+        assert_right(features, size, seed)
+    assert features.captured == 1
+    # What was handed out is not written to again.
+    assert all(torch.equal(one, other) for one, other in zip(first, kept, strict=True))
+
+
+@torch.no_grad()
+def test_the_same_cloud_gives_the_same_bits_with_and_without_a_graph(features):
+    results = [assert_right(features, size) for size in (300, 300, 300, 900, 300)]
+    assert features.captured == 1
+    for result in (*results[1:3], results[4]):
+        assert all(torch.equal(a, b) for a, b in zip(results[0], result, strict=True))
+
+
+@torch.no_grad()
+def test_only_some_graphs_are_kept(features, monkeypatch):
+    monkeypatch.setattr(graphs, "MOST_GRAPHS", 2)
+    for size in (100, 100, 300, 300, 100, 600, 600):
+        assert_right(features, size)
+    kept = {shape.rows[0] for shape in features._graphs}
+    assert kept == {PaddedShape.above(cloud(600)[1]).rows[0]}
+    assert features.captured == 3
+    for size in (100, 100):
+        assert_right(features, size)
+    assert len(features._graphs) == 2 and features.captured == 4
+
+
+@torch.no_grad()
+def test_without_a_capture_features_are_still_right(features, monkeypatch, caplog):
+    def fails(self, compute):
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+    monkeypatch.setattr(graphs.Recorder, "record", fails)
+    for _ in range(4):
+        assert_right(features, 200)
+    assert len(caplog.records) == 1 and "not permitted" in caplog.text
+
+
+def out_of_memory_at_once(compute):
+    raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+
+
+def out_of_memory_in_a_capture(compute):
+    try:
+        out_of_memory_at_once(compute)
+    finally:  # what leaving torch.cuda.graph may do then
+        raise RuntimeError("operation failed due to a previous error during capture")
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("runs_out", [out_of_memory_at_once, out_of_memory_in_a_capture])
+def test_a_capture_without_memory_ends_the_graphs_there_are_but_not_for_good(
+    features, monkeypatch, caplog, runs_out
+):
+    for size in (300, 300):
+        assert_right(features, size)
+    with monkeypatch.context() as patch:
+        tried = []
+        patch.setattr(
+            graphs.Recorder, "record", lambda self, compute: tried.append(1) or runs_out(compute)
+        )
+        for size in (700, 700):
+            assert_right(features, size)
+        assert len(tried) == 1 and not features._graphs
+        # Then with the memory of the others, and not at every cloud after that.
+        for size in (700, 700, 700):
+            assert_right(features, size)
+        assert len(tried) == 2
+    for size in (300, 300):
+        assert_right(features, size)
+    assert features._graphs and not caplog.records
+
+
+@torch.no_grad()
+def test_graphs_give_their_memory_back_when_asked(features):
+    assert not features.release()
+    for size in (300, 300, 600, 600):
+        assert_right(features, size)
+    assert len(features._graphs) == 2
+    assert features.release()
+    assert not features._graphs and not features.release()
+    for size in (300, 300):
+        assert_right(features, size)
+    assert features.captured == 3
+
+
+class Cuda:
+    """As much of ``torch.cuda`` as a recorder uses."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch):
+        self.current = Stream()
+        self.captures: list[tuple[object, object]] = []  # the stream and the pool of each
+        self.synchronised = 0
+        cuda = self
+
+        @contextmanager
+        def stream(other):
+            before, cuda.current = cuda.current, other
+            try:
+                yield
+            finally:
+                cuda.current = before
+
+        class Graph:
+            def __init__(self, graph, pool, stream, capture_error_mode):
+                self.stream = stream
+                cuda.captures.append((stream, pool))
+
+            def __enter__(self):
+                self.before, cuda.current = cuda.current, self.stream
+
+            def __exit__(self, kind, *_):
+                if kind:
+                    raise RuntimeError("operation failed due to a previous error during capture")
+                cuda.current = self.before
+
+        def synchronize(device):
+            cuda.synchronised += 1
+
+        for name, value in {
+            "CUDAGraph": lambda: SimpleNamespace(replay=lambda: None),
+            "Stream": lambda device: Stream(),
+            "current_stream": lambda: cuda.current,
+            "device": lambda device: nullcontext(),
+            "empty_cache": lambda: None,
+            "graph": Graph,
+            "graph_pool_handle": object,
+            "set_stream": lambda stream: setattr(cuda, "current", stream),
+            "stream": stream,
+            "synchronize": synchronize,
+        }.items():
+            monkeypatch.setattr(torch.cuda, name, value)
+
+
+class Stream:
+    def wait_stream(self, other):
+        pass
+
+
+def test_a_recorder_keeps_to_its_stream_and_takes_new_memory_after_each_generation(monkeypatch):
+    cuda = Cuda(monkeypatch)
+    recorder, streams = graphs.Recorder(torch.device("cuda")), []
+    kept = {
+        name: recorder.record(lambda: streams.append(cuda.current)) for name in ("one", "other")
+    }
+    recorder.retire(kept)
+    assert not kept and cuda.synchronised == 1
+    recorder.record(lambda: streams.append(cuda.current))
+    (first, one), (second, other), (third, anew) = cuda.captures
+    assert first is second is third
+    assert one is other is not anew
+    # Computed once on another stream before each capture.
+    assert len(set(streams)) == 2 and streams[1::2] == [first] * 3
+
+
+@pytest.mark.parametrize("fails_in", [1, 2])
+def test_a_capture_that_fails_leaves_the_current_stream_as_it_was(monkeypatch, fails_in):
+    cuda = Cuda(monkeypatch)
+    before, calls = cuda.current, []
+
+    def compute():
+        calls.append(cuda.current)
+        if len(calls) == fails_in:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+
+    with pytest.raises(RuntimeError):
+        graphs.Recorder(torch.device("cuda")).record(compute)
+    assert cuda.current is before and before not in calls
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("given", ["cpu", "batch", "pairs", "large"])
+def test_what_cannot_be_padded_is_computed_as_it_is(features, monkeypatch, given):
+    sizes = (40, 60) if given == "batch" else (100,)
+    backend = PAIRS if given == "pairs" else TABLE
+    monkeypatch.setattr(graphs, "MOST_VOXELS", 99 if given == "large" else 1000)
+    hierarchy = build_hierarchy(*batch_of(*sizes), CONFIG, backend)
+    runner = GraphedFeatures(features._encoder) if given == "cpu" else features
+    feat = torch.randn(100, 9, generator=torch.Generator().manual_seed(0))
+    expected = features._encoder.forward_features(feat, hierarchy)
+    result = runner(feat, hierarchy)
+    for ours, theirs in zip(result.feats, expected.feats, strict=True):
+        assert torch.equal(ours, theirs)
+    assert runner._newest is None
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_a_captured_graph_gives_the_bits_of_the_same_cloud_without_it():
+    encoder = untrained_encoder(CONFIG, name="test").cuda()
+    runner = GraphedFeatures(encoder)
+    given = [value.cuda() for value in batch_of(600)]
+    hierarchy = build_hierarchy(*given, CONFIG)
+    feat = torch.randn(600, 9, generator=torch.Generator().manual_seed(0)).cuda()
+    first, *others = [runner(feat, hierarchy).feats for _ in range(4)]
+    assert runner._graphs
+    for other in others:
+        assert all(torch.equal(a, b) for a, b in zip(first, other, strict=True))
+    for ours, theirs in zip(first, encoder.forward_features(feat, hierarchy).feats, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)

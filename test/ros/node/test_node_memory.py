@@ -1,0 +1,170 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The real node when memory runs out or its own parts fail: less, later, and never dead."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+from diagnostic_msgs.msg import DiagnosticStatus
+from node_harness import ONE_CLOUD, SECOND, START, room
+
+from concerto_ros.ros.outputs.messages import cloud_message, header
+from concerto_ros.ros.stages import stage as worker
+
+#: More voxels than a part of a cloud may be small.
+MANY = 4000
+
+ERRORS = (RuntimeError, MemoryError, ValueError, KeyError, OSError)
+
+
+def send_many(one, stamp: int) -> None:
+    one.send(cloud_message(header("odom", stamp), room(size=MANY)))
+
+
+def out_of_memory(*_, **__):
+    raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+
+
+def model_says(one, text: str):
+    return one.wait(
+        lambda: (d := one.diagnosis("model")()) and text in d.message and d, "diagnostics"
+    )
+
+
+def test_a_device_without_memory_for_the_whole_map_computes_parts(active, monkeypatch, fault):
+    forward = active.node._pipeline.encoder.forward_features
+
+    def forward_with_little_memory(feat, hierarchy):
+        return forward(feat, hierarchy) if len(feat) <= 1500 else out_of_memory()
+
+    monkeypatch.setattr(
+        active.node._pipeline.encoder, "forward_features", forward_with_little_memory
+    )
+    send_many(active, START)
+    assert len(active.labels(START)["x"]) > 1500
+    assert model_says(active, "parts of at most").level == DiagnosticStatus.WARN
+    assert active.status.inferences_failed == 0
+    fault(
+        "the device has not enough memory for the map",
+        cases=1,
+        did="the map is computed in parts, as large as the memory; a WARN says so",
+        lost="accuracy where the parts meet",
+    )
+
+
+def test_a_device_without_memory_gives_way_to_the_cpu_where_that_is_allowed(
+    harness, monkeypatch, fault
+):
+    one = harness(**ONE_CLOUD, cpu_fallback=True)
+    one.listen_to_labels()
+    one.start()
+    pipeline = one.node._pipeline
+    encode = pipeline._encode
+
+    def encode_on_a_full_device(*given, **named):
+        if "the CPU computes" in pipeline.trouble:
+            return encode(*given, **named)
+        pipeline.device = torch.device("cuda")
+        return out_of_memory()
+
+    monkeypatch.setattr(pipeline, "_encode", encode_on_a_full_device)
+    send_many(one, START)
+    one.labels(START)
+    assert model_says(one, "the CPU computes").level == DiagnosticStatus.WARN
+    one.wait(lambda: one.status.inferences, "the status")
+    assert (one.status.device, one.status.inferences_failed) == ("cpu", 0)
+    fault(
+        "the device has no memory for small parts either, cpu_fallback is true",
+        cases=1,
+        did="the models move to the CPU; the same map is labelled there; a WARN says so",
+        lost="speed",
+    )
+
+
+def test_a_device_without_memory_fails_with_an_error_and_works_once_there_is_some(
+    active, monkeypatch, fault
+):
+    failures = 5
+    with monkeypatch.context() as patch:
+        patch.setattr(active.node._pipeline, "_encode", out_of_memory)
+        for i in range(failures):
+            send_many(active, START + i * SECOND)
+            active.wait(
+                lambda i=i: active.status and active.status.inferences_failed > i, "a failure"
+            )
+        diagnosis = active.wait(
+            lambda: (d := active.diagnosis("inference")()) and "out of memory" in d.message and d,
+            "diagnostics",
+        )
+        assert diagnosis.level == DiagnosticStatus.ERROR
+    send_many(active, last := START + failures * SECOND)
+    active.labels(last)
+    assert active.node._pipeline.trouble == ""
+    fault(
+        "the device has no memory for small parts either, cpu_fallback is false",
+        cases=failures,
+        did="an ERROR in the diagnostics; the map is tried again with the next frame, whole, and"
+        " labelled as soon as there is memory",
+        lost="the labels of those maps; their frames are in the map",
+    )
+
+
+@pytest.mark.parametrize("stage", ["insert", "snapshot", "infer"])
+def test_an_error_in_any_stage_is_said_and_the_next_frame_works(active, monkeypatch, fault, stage):
+    stamps = itertools.count(START, SECOND)
+    for count, error in enumerate(ERRORS, start=1):
+
+        def fail(*_, error=error, **__):
+            raise error("out of luck")
+
+        def counted(count=count):
+            status = active.status
+            internal = active.drops().get("internal", 0)
+            return (
+                status and (internal if stage == "insert" else status.inferences_failed) >= count
+            )
+
+        with monkeypatch.context() as patch:
+            patch.setattr(active.node._pipeline, stage, fail)
+            active.send_room(next(stamps))
+            active.wait(counted, f"{error.__name__} to be counted")
+        active.send_room(last := next(stamps))
+        active.labels(last)
+    fault(
+        "intake or inference raises an error of any kind",
+        cases=len(ERRORS),
+        did="the frame is dropped as internal, or the inference counted as failed, an ERROR in"
+        " the diagnostics; the next frame is labelled",
+        lost="that frame, or the labels of that map",
+    )
+
+
+def failing_once(work):
+    """``work``, which raises when it is called first."""
+    calls = itertools.count()
+
+    def call(*given):
+        if next(calls) == 0:
+            raise RuntimeError("out of luck")
+        return work(*given)
+
+    return call
+
+
+def test_an_error_outside_every_stage_does_not_end_a_worker(active, monkeypatch, fault):
+    monkeypatch.setattr(worker, "PAUSE", 0.05)
+    places = [(active.node._intake, "_time_to_next"), (active.node._inference, "_due")]
+    for place, name in places:
+        monkeypatch.setattr(place, name, failing_once(getattr(place, name)))
+    for i in range(2):
+        active.send_room(START + i * SECOND)
+        active.labels(START + i * SECOND)
+    fault(
+        "an error in a worker thread outside of what it computes",
+        cases=len(places),
+        did="the thread goes on after a second",
+        lost="nothing",
+    )

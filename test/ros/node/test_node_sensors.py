@@ -1,0 +1,263 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Sensors, transforms and readers that come and go while the node runs."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+
+import numpy as np
+import pytest
+from diagnostic_msgs.msg import DiagnosticStatus
+from node_harness import CAMERA, ONE_CLOUD, SECOND, START, depth_image, room, send_pair
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import Image, PointCloud2
+
+from concerto_ros.msg import PerceptionStatus
+from concerto_ros.ros.monitoring import diagnostics
+from concerto_ros.ros.outputs.messages import cloud_message, header
+
+#: The readers that come and go, and how many are there at once.
+READERS, AT_ONCE = 100, 20
+
+
+@pytest.fixture
+def soon(monkeypatch):
+    """What happened half a second ago is past."""
+    monkeypatch.setattr(diagnostics, "RECENT", 0.5)
+
+
+def is_missed(one, name: str):
+    one.received["/diagnostics"].clear()
+    diagnosis = one.diagnosis(f"input {name}")
+    one.wait(
+        lambda: (d := diagnosis()) and d.level != DiagnosticStatus.OK and d,
+        f"{name} to be missed",
+    )
+
+
+def is_well(one, name: str, send):
+    """Until the diagnostics say so, while ``send`` goes on sending."""
+    one.received["/diagnostics"].clear()
+    diagnosis = one.diagnosis(f"input {name}")
+
+    def said():
+        send()
+        return (d := diagnosis()) and d.level == DiagnosticStatus.OK
+
+    one.wait(said, f"{name} to be well")
+
+
+# Sensors -----------------------------------------------------------------------------------------
+
+
+def test_a_lidar_that_is_unplugged_is_missed_and_works_when_it_is_back(active, soon, fault):
+    cycles = 5
+    stamps = itertools.count(START, SECOND // 100)
+    for _ in range(cycles):
+        active.labels_of_room(next(stamps))
+        is_well(active, "front", lambda: active.send_room(next(stamps)))
+        active.unplug("/points")
+        is_missed(active, "front")
+    assert set(active.drops()) <= {"superseded"}
+    fault(
+        "a LiDAR is unplugged and plugged in again",
+        cases=cycles,
+        did="the diagnostics name the input; once it sends again it is labelled, and all is well",
+        lost="nothing that was sent",
+    )
+
+
+def test_a_camera_whose_colour_is_unplugged_works_when_it_is_back(harness, soon, fault):
+    one = harness(**CAMERA)
+    one.listen_to_labels()
+    one.start()
+    cycles = 3
+    for cycle in range(cycles):
+        stamp = START + 10 * cycle * SECOND
+        send_pair(one, stamp)
+        one.labels(stamp)
+        one.unplug("/color")
+        depth, lost = one.publisher("/depth", Image), one.drops().get("unpaired", 0)
+        later = itertools.count(stamp + 1, SECOND // 1000)
+
+        def counted(depth=depth, later=later, lost=lost):
+            depth.publish(depth_image(80, 60, next(later)))
+            return one.drops().get("unpaired", 0) > lost
+
+        one.wait(counted, "depth images counted as unpaired")
+        is_missed(one, "head")
+    send_pair(one, last := START + 10 * cycles * SECOND)
+    one.labels(last)
+    fault(
+        "the colour stream of a camera is unplugged and plugged in again",
+        cases=cycles,
+        did="depth without colour is counted as unpaired, said in the diagnostics; the first pair"
+        " after it is labelled",
+        lost="the depth images without a colour image",
+    )
+
+
+# Clouds ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("most", [1, 100, 299])
+def test_of_a_cloud_over_capacity_the_nearest_points_are_used(harness, most, fault):
+    one = harness(**ONE_CLOUD, max_points=most)
+    one.listen_to_labels()
+    one.start()
+    points = room()
+    one.send(cloud_message(header("odom", START), points))
+    labels = one.labels(START)
+    nearest = points[np.argsort(np.linalg.norm(points, axis=1), kind="stable")[:most]]
+    voxels = np.unique(np.floor(nearest.astype(np.float64) / 0.1), axis=0)
+    assert len(labels["x"]) == len(voxels)
+    diagnosis = one.wait(
+        lambda: (d := one.diagnosis("input front")()) and "max_points" in d.message and d,
+        "diagnostics of the input",
+    )
+    assert diagnosis.level == DiagnosticStatus.ERROR
+    assert str(300 - most) in {entry.value for entry in diagnosis.values}
+    assert one.drops() == {}
+    fault(
+        "a cloud over max_points",
+        cases=1,
+        did="its nearest points are used; an ERROR says so and counts the others",
+        lost="the farthest points",
+    )
+
+
+# Transforms --------------------------------------------------------------------------------------
+
+
+def test_transforms_that_stop_are_missed_and_frames_work_when_they_are_back(active, fault):
+    cycles = 3
+    for cycle in range(cycles):
+        stamp = START + 20 * cycle * SECOND
+        active.send_transform("odom", "lidar", stamp)
+        active.send_room(stamp, frame="lidar")
+        active.labels(stamp)
+        for i in range(1, 4):
+            active.send_room(stamp + i * SECOND, frame="lidar")
+            active.wait_for_drop("no_transform", 3 * cycle + i)
+    fault(
+        "transforms stop and come back",
+        cases=cycles,
+        did="frames wait for transform_timeout, then are dropped as no_transform; the first one"
+        " with a transform is labelled; none is placed by an old one",
+        lost="frames without a transform",
+    )
+
+
+def test_a_loop_of_transforms_is_named_and_ends_when_it_is_mended(active, fault):
+    cycles = 3
+    for cycle in range(cycles):
+        stamp = START + 30 * cycle * SECOND
+        active.send_transform("odom", "lidar", stamp)
+        active.send_transform("odom", "lidar", stamp + 9 * SECOND)
+        active.send_room(stamp, frame="lidar")
+        active.labels(stamp)
+        for second in (1, 2):
+            active.send_transform("lidar", "odom", stamp + second * SECOND)
+        moments = itertools.count(stamp + 3 * SECOND // 2, SECOND // 1000)
+        before = active.drops().get("transform_loop", 0)
+
+        def named(moments=moments, before=before):  # the loop may come after the first cloud
+            active.send_room(next(moments), frame="lidar")
+            return active.drops().get("transform_loop", 0) > before
+
+        active.wait(named, "a cloud dropped as transform_loop")
+        for second in (3, 9):
+            active.send_transform("map", "odom", stamp + second * SECOND)
+        active.send_room(stamp + 5 * SECOND, frame="lidar")
+        active.labels(stamp + 5 * SECOND)
+    fault(
+        "a loop in the transform tree",
+        cases=cycles,
+        did="frames are dropped as transform_loop at once, without waiting; once the tree is"
+        " mended the next one is labelled",
+        lost="frames during the loop",
+    )
+
+
+def test_frames_follow_a_transform_that_jumps(active, fault):
+    points = room()
+    jumps = [0.0, 500.0, -500.0, 0.25]
+    for i, x in enumerate(jumps):
+        stamp = START + 20 * i * SECOND  # the window has passed
+        active.send_transform("odom", "lidar", stamp, x=x)
+        active.send_room(stamp, frame="lidar")
+        labels = active.labels(stamp)
+        assert labels["x"].max() == pytest.approx(points[:, 0].max() + x, abs=1e-3)
+        assert labels["x"].min() > points[:, 0].min() + x - 0.01
+    fault(
+        "a transform jumps by hundreds of metres",
+        cases=len(jumps),
+        did="each frame is placed by the transform of its own stamp; what is out of window_radius"
+        " leaves the map",
+        lost="nothing",
+    )
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_transform_that_is_no_number_is_ignored(active, value, fault):
+    active.send_transform("odom", "lidar", START, x=value)
+    active.send_room(START, frame="lidar")
+    active.wait_for_drop("no_transform")
+    active.send_transform("odom", "lidar", START + SECOND)
+    active.send_room(START + SECOND, frame="lidar")
+    active.labels(START + SECOND)
+    fault(
+        "a transform that is not finite",
+        cases=1,
+        did="it is ignored; frames that need it are dropped as no_transform",
+        lost="frames without another transform",
+    )
+
+
+# Readers -----------------------------------------------------------------------------------------
+
+
+def resources() -> tuple[int, int, int]:
+    """Descriptors, threads of the process, threads of Python."""
+    tasks = len(os.listdir("/proc/self/task"))
+    return len(os.listdir("/proc/self/fd")), tasks, threading.active_count()
+
+
+def test_a_hundred_readers_come_and_go(active, fault):
+    kinds = {"labels": PointCloud2, "pca": PointCloud2, "status": PerceptionStatus}
+    before = None
+    stamps = itertools.count(START, SECOND // 10)
+    for _ in range(READERS // AT_ONCE + 1):
+        got = [[] for _ in range(AT_ONCE)]
+        readers = []
+        for i, heard in enumerate(got):
+            topic = list(kinds)[i % len(kinds)]
+            readers.append(
+                active.robot.create_subscription(
+                    kinds[topic], f"/concerto/{topic}", heard.append, QoSProfile(depth=1)
+                )
+            )
+
+        def everyone_heard(got=got):
+            counts = active.node._statistics.report().inputs["front"]
+            if counts.received == counts.fused + counts.drops.total():
+                active.send_room(next(stamps))
+            return all(got)
+
+        active.wait(everyone_heard, "every reader to hear something")
+        for reader in readers:
+            active.robot.destroy_subscription(reader)
+        if before is None:  # the first ones: buffers and caches are made
+            before = resources()
+    for now, then in zip(resources(), before, strict=True):
+        assert now <= then + 2
+    active.labels_of_room(next(stamps))
+    fault(
+        "readers come and go",
+        cases=READERS,
+        did="every one of them gets its topic; descriptors and threads are given back",
+        lost="nothing",
+    )

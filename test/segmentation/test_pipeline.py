@@ -1,0 +1,206 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Frames in, predictions out, without ROS."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from concerto_ros import SemanticPipeline
+from concerto_ros.files.shared_files import share_path
+from concerto_ros.ptv3.checkpoint import grid_size_of
+from concerto_ros.sensors.frame import Frame
+from concerto_ros.settings.settings import Settings, SettingsError
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "ptv3" / "single_room"
+
+
+@pytest.fixture(scope="module")
+def pipeline():
+    return SemanticPipeline.from_config(share_path("config/perception.yaml"))
+
+
+def scan(seed=0, size=2000):
+    """(N, 3) points on a floor and two walls, colours and normals."""
+    random = np.random.default_rng(seed)
+    points = random.uniform((0, 0, 0), (2, 1.5, 1), (size, 3)).astype(np.float32)
+    normals = np.zeros_like(points)
+    for axis in range(3):
+        points[axis::3, axis] = 0.0
+        normals[axis::3, axis] = 1.0
+    colors = random.integers(0, 256, (size, 3)).astype(np.uint8)
+    return points, colors, normals
+
+
+def frame(stamp=0, seed=0):
+    points, colors, normals = scan(seed)
+    return Frame(points, stamp, "odom", "camera", colors, normals, origin=np.array([1.0, 1, 1]))
+
+
+def test_segment_answers_for_every_point(pipeline):
+    points, colors, normals = scan()
+    prediction = pipeline.segment(points, colors, normals)
+    assert prediction.label.shape == (2000,) and prediction.label.max() < 12
+    assert prediction.confidence.shape == (2000,)
+    assert ((prediction.confidence > 0) & (prediction.confidence <= 1)).all()
+    assert prediction.pca_rgb.shape == (2000, 3) and prediction.pca_rgb.dtype == np.uint8
+    assert [entry.id for entry in prediction.classes] == list(range(12))
+    assert prediction.model == "demo" and pipeline.trained
+
+
+def test_points_of_one_voxel_get_one_answer(pipeline):
+    points, colors, normals = scan()
+    doubled = [np.concatenate([array, array]) for array in (points, colors, normals)]
+    prediction = pipeline.segment(*doubled)
+    assert (prediction.label[:2000] == prediction.label[2000:]).all()
+
+
+def test_the_same_cloud_gives_the_same_answer(pipeline):
+    first, second = (pipeline.segment(*scan()) for _ in range(2))
+    assert (first.label == second.label).all()
+    assert (first.confidence == second.confidence).all()
+    assert (first.pca_rgb == second.pca_rgb).all()
+
+
+@pytest.mark.parametrize("size", [1, 2, 5])
+def test_tiny_clouds(pipeline, size):
+    points, *_ = scan(size=size)
+    assert len(pipeline.segment(points).label) == size
+
+
+def test_points_that_are_not_finite_are_unlabelled(pipeline):
+    points, colors, normals = scan()
+    points[7] = np.nan
+    points[9, 1] = np.inf
+    prediction = pipeline.segment(points, colors, normals)
+    bad = np.isin(np.arange(2000), [7, 9])
+    assert (prediction.label[bad] == 255).all() and (prediction.confidence[bad] == 0).all()
+    assert (prediction.label[~bad] < 12).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "wanted"),
+    [
+        ((np.zeros((0, 3)),), "points"),
+        ((np.zeros((5, 2)),), "points"),
+        ((np.full((5, 3), np.nan),), "none of them finite"),
+        ((np.zeros((5, 3)), np.zeros((4, 3))), "colors"),
+        ((np.zeros((5, 3)), None, np.zeros((5, 2))), "normals"),
+    ],
+)
+def test_a_cloud_that_is_none_is_refused(pipeline, arguments, wanted):
+    with pytest.raises(ValueError, match=wanted):
+        pipeline.segment(*arguments)
+
+
+def test_frames_accumulate_and_a_snapshot_stays_as_it_is(pipeline):
+    pipeline.clear()
+    pipeline.insert(frame(seed=0))
+    snapshot = pipeline.snapshot()
+    size, points = len(snapshot), snapshot.points.copy()
+    pipeline.insert(frame(stamp=10**8, seed=1))
+    assert len(snapshot) == size and (snapshot.points == points).all()
+    assert len(pipeline.snapshot()) > size
+    prediction = pipeline.infer(snapshot)
+    assert prediction.stamp == 0 and (prediction.points == points).all()
+
+
+def test_only_what_is_asked_for_is_computed(pipeline):
+    pipeline.clear()
+    pipeline.insert(frame())
+    prediction = pipeline.infer(pipeline.snapshot(), ["pca"])
+    assert (prediction.label == 255).all() and (prediction.confidence == 0).all()
+    assert prediction.pca_rgb.any() and "labels" not in prediction.stage_ms
+    assert not pipeline.infer(pipeline.snapshot(), ["labels"]).pca_rgb.any()
+
+
+def test_an_official_encoder_and_its_head_load_by_path():
+    settings = Settings(
+        checkpoint=str(GOLDEN / "encoder.pth"), head=str(GOLDEN / "head.pth"), device="cpu"
+    )
+    pipeline = SemanticPipeline.from_settings(settings)
+    assert pipeline.labels.name == "scannet20" and pipeline.trained
+    assert len(pipeline.segment(*scan()).label) == 2000
+
+
+@pytest.mark.parametrize(("voxel_size", "wanted"), [(0.0, 0.03), (0.1, 0.1)])
+def test_a_checkpoint_that_says_its_grid_is_given_voxels_of_that_size(
+    tmp_path, voxel_size, wanted
+):
+    content = torch.load(GOLDEN / "encoder.pth", weights_only=True)
+    torch.save(content | {"grid_size": 0.03}, tmp_path / "trained.pth")
+    settings = Settings(checkpoint=str(tmp_path / "trained.pth"), voxel_size=voxel_size)
+    pipeline = SemanticPipeline.from_settings(settings)
+    pipeline.insert(frame())
+    assert pipeline.snapshot().voxel_size == wanted
+    assert grid_size_of(tmp_path / "trained.pth") == 0.03
+
+
+def test_voxels_are_the_presets_where_no_checkpoint_says_more():
+    assert grid_size_of(GOLDEN / "encoder.pth") is None
+    settings = Settings(checkpoint=str(GOLDEN / "encoder.pth"), preset="outdoor")
+    assert SemanticPipeline.from_settings(settings).snapshot().voxel_size == 0.05
+
+
+def test_the_model_in_the_box_brings_its_own_voxel_size(pipeline):
+    assert pipeline.snapshot().voxel_size == grid_size_of("demo") == 0.04
+
+
+def test_without_a_head_there_are_colours_and_no_labels():
+    settings = Settings(checkpoint=str(GOLDEN / "encoder.pth"))
+    prediction = SemanticPipeline.from_settings(settings).segment(*scan())
+    assert (prediction.label == 255).all() and prediction.classes == ()
+    assert prediction.pca_rgb.any() and "no head" in prediction.model
+
+
+def test_the_labels_are_those_of_encoder_and_head_by_hand():
+    settings = Settings(
+        checkpoint=str(GOLDEN / "encoder.pth"),
+        head=str(GOLDEN / "head.pth"),
+        voxel_size=0.04,
+        precision="float32",
+    )
+    pipeline = SemanticPipeline.from_settings(settings)
+    points, colors, normals = scan()
+    cell = np.floor(points.astype(np.float64) / 0.04)
+    _, rows = np.unique(cell, axis=0, return_index=True)  # one point in each voxel
+    points, colors, normals, cell = points[rows], colors[rows], normals[rows], cell[rows]
+    low, high = points.min(axis=0), points.max(axis=0)
+    coord = points - [(low[0] + high[0]) / 2, (low[1] + high[1]) / 2, low[2]]
+    feat = np.concatenate([coord, colors / 255, normals], axis=1)
+    pyramid = pipeline.encoder(
+        torch.from_numpy(feat).float(),
+        torch.from_numpy(cell - cell.min(axis=0)).int(),
+        torch.from_numpy(coord).float(),
+        torch.tensor([len(rows)]),
+    )
+    logits = pipeline.head(pyramid.upcast(None))
+    prediction = pipeline.segment(points, colors, normals)
+    best = logits.softmax(dim=1).max(dim=1)
+    assert prediction.confidence == pytest.approx(best.values.numpy(), abs=2e-3)
+    margin = logits.topk(2).values.diff(dim=1).abs()[:, 0].numpy() > 4e-3
+    assert (prediction.label == best.indices.numpy())[margin].all() and margin.mean() > 0.9
+
+
+@pytest.mark.parametrize(
+    ("changes", "wanted"),
+    [
+        ({"checkpoint": "nowhere.pth"}, "checkpoint: .*nowhere.pth"),
+        ({"checkpoint": str(GOLDEN / "encoder.pth"), "head": "nowhere.pth"}, "head: .*nowhere"),
+        ({"label_set": "s3dis"}, "label_set: got s3dis with 13 classes, wanted 12"),
+        ({"device": "cuda:99"}, "device: got 'cuda:99'"),
+        ({"device": "cpu", "backend": "spconv"}, "backend spconv cannot be had on cpu: "),
+    ],
+)
+def test_what_cannot_be_loaded_is_named(changes, wanted):
+    with pytest.raises(SettingsError, match=wanted):
+        SemanticPipeline.from_settings(Settings(**changes), download=False)
+
+
+def test_an_official_name_that_is_not_here_fails_at_once_without_download():
+    with pytest.raises(SettingsError, match="concerto_base.pth"):
+        SemanticPipeline.from_settings(Settings(checkpoint="concerto_base"), download=False)

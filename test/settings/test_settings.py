@@ -1,0 +1,168 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The parameters: defaults in one place, checked, and documented where users look."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from concerto_ros.files.shared_files import share_path
+from concerto_ros.ptv3.kernels import backends
+from concerto_ros.settings.parameter_file import read_parameters
+from concerto_ros.settings.settings import (
+    BACKENDS,
+    DEFAULTS,
+    NAMED,
+    NODE_ONLY,
+    Settings,
+    SettingsError,
+    about,
+    settings_of,
+)
+
+SHIPPED = share_path("config/perception.yaml")
+
+
+def test_the_shipped_file_lists_every_parameter_with_its_default():
+    listed = dict(read_parameters(SHIPPED))
+    defaults = {
+        name: list(value) or [""] if isinstance(value, tuple) else value
+        for name, value in DEFAULTS.items()
+    }
+    assert listed == defaults | {"autostart": True}
+
+
+def test_the_backends_are_those_that_the_encoder_has():
+    assert BACKENDS == backends.BACKENDS
+
+
+def test_the_shipped_file_says_live_where_it_is():
+    for line in SHIPPED.read_text().splitlines():
+        name = re.match(r"    ([\w.]+): .*#", line)
+        if name and name[1] in DEFAULTS:
+            assert ("(live)" in line) == about(name[1]).live, line
+
+
+def test_the_readme_documents_every_parameter():
+    readme = Path(__file__).parents[2] / "README.md"
+    text = readme.read_text()
+    keys = [f"{group}.<name>.{entry.name}" for group in NAMED for entry in settings_of(group)]
+    missing = [name for name in [*DEFAULTS, *keys] if f"`{name}`" not in text]
+    assert not missing
+
+
+def test_a_parameter_file_becomes_settings(tmp_path):
+    path = tmp_path / "parameters.yaml"
+    path.write_text(
+        "/robot/concerto:\n"
+        "  ros__parameters:\n"
+        "    autostart: false\n"
+        "    rate: 2\n"
+        "    clouds: [front, rear]\n"
+        "    clouds.front.topic: /a\n"
+        "    qos_overrides: {/a: {subscription: {depth: 3}}}\n"
+    )
+    settings = Settings.from_config(path)
+    assert settings.rate == 2.0 and isinstance(settings.rate, float)
+    assert settings.clouds == ("front", "rear")
+    assert settings == replace(Settings(), rate=2.0, clouds=("front", "rear"))
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("[]", "no mapping"),
+        ("concerto: {rate: 1.0}", "ros__parameters"),
+        ("/**: {ros__parameters: {raet: 1.0}}", "raet: unknown parameter"),
+        ("/**: {ros__parameters: {rate: soon}}", "rate: got 'soon'"),
+    ],
+)
+def test_a_wrong_file_is_refused(tmp_path, text, wanted):
+    path = tmp_path / "parameters.yaml"
+    path.write_text(text)
+    with pytest.raises(SettingsError, match=re.escape(wanted)):
+        Settings.from_config(path)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -1.0, 0.0, 101.0, True, "1", None])
+def test_a_value_out_of_range_names_parameter_value_and_range(value):
+    with pytest.raises(SettingsError) as error:
+        Settings(rate=value)
+    assert str(error.value).startswith(f"rate: got {value!r}")
+    assert "0.01 to 100 Hz" in str(error.value)
+
+
+def numbers():
+    """Every parameter that is a number, those of named inputs and filters included."""
+    for name, default in DEFAULTS.items():
+        if type(default) in (int, float):
+            yield name, about(name), default
+    for group in NAMED:
+        for entry in settings_of(group):
+            if type(entry.default) in (int, float):
+                yield f"{group}.<name>.{entry.name}", entry.metadata["setting"], entry.default
+
+
+@pytest.mark.parametrize(("name", "setting", "default"), numbers(), ids=str)
+def test_numbers_that_are_none_or_below_zero_are_refused_by_name(name, setting, default):
+    bad = [-1] if type(default) is int else [math.nan, math.inf, -math.inf, -1.0]
+    for value in bad:
+        with pytest.raises(SettingsError, match=f"^{re.escape(name)}: got {value!r}, wanted "):
+            setting.checked(name, value, default)
+    assert setting.checked(name, default, default) == default
+
+
+def test_zero_means_the_presets_value():
+    indoor, outdoor = (Settings(preset=name).with_preset() for name in ("indoor", "outdoor"))
+    assert indoor.max_range < outdoor.max_range
+    kept = Settings(preset="outdoor", max_range=7.0).with_preset()
+    assert kept.max_range == 7.0 and kept.min_range == outdoor.min_range
+
+
+@pytest.mark.parametrize(
+    ("voxel_size", "grid_size", "wanted"),
+    [(0.1, 0.03, 0.1), (0.0, 0.03, 0.03), (0.0, None, 0.05)],
+    ids=["the parameter", "the encoder", "the preset"],
+)
+def test_the_voxel_size_comes_from_whoever_says_it_first(voxel_size, grid_size, wanted):
+    settings = Settings(preset="outdoor", voxel_size=voxel_size)
+    assert settings.with_voxel_size(grid_size).voxel_size == wanted
+
+
+@pytest.mark.parametrize("grid_size", [math.nan, -0.04, 11.0, "0.04"])
+def test_a_checkpoint_that_names_no_voxel_size_is_refused(grid_size):
+    with pytest.raises(SettingsError, match="voxel_size: got"):
+        Settings().with_voxel_size(grid_size)
+
+
+def test_every_description_says_what_is_accepted():
+    for name in DEFAULTS:
+        setting = about(name)
+        assert len(setting.text) > 10, name
+        if setting.low is not None and isinstance(DEFAULTS[name], float):
+            assert setting.unit, name
+        if setting.low is not None:
+            assert setting.wanted in setting.description
+
+
+def test_parameters_of_objects_have_a_group_of_their_own(tmp_path):
+    settings = Settings.from_mapping({"objects.rate": 2, "rate": 3.0})
+    assert (settings.objects.rate, settings.rate) == (2.0, 3.0)
+    path = tmp_path / "parameters.yaml"
+    path.write_text("/**: {ros__parameters: {objects: {rate: 2.0}, rate: 3.0}}")
+    assert Settings.from_config(path) == settings
+    changed = settings.changed({"objects.min_voxels": 7})
+    assert (changed.objects.min_voxels, changed.objects.rate) == (7, 2.0)
+    for values in ({"objects.rate": 0.0}, {"objects.classes": "chair"}, {"objects.size": 1}):
+        (name,) = values
+        with pytest.raises(SettingsError, match=f"{name}: "):
+            settings.changed(values)
+
+
+def test_node_parameters_are_no_settings():
+    assert not NODE_ONLY & DEFAULTS.keys()
