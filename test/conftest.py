@@ -7,17 +7,15 @@ from __future__ import annotations
 import faulthandler
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import fault_records
 import pytest
 from fault_records import fault, nightly  # noqa: F401  fixtures
 from hypothesis import settings
+from paths import REPOSITORY
 
 import concerto_ros  # noqa: F401  before PyTorch: it sets how threads wait
 from concerto_ros.ros.middleware.domain_id import free_domain, is_used
-
-REPOSITORY = Path(__file__).resolve().parents[1]
 
 #: A test that has not ended by then hangs, seconds; and one with many cases.
 HANGS_AFTER, HANGS_AFTER_NIGHTLY = 900.0, 7200.0

@@ -5,22 +5,18 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
+from bag_recordings import CLOUD, IMAGE, INFO, START, STORE, TF, TYPES
+from paths import DATA
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from concerto_ros.bags.reader import BagError, Topic, open_bag
 from concerto_ros.bags.topic_discovery import find_inputs
 
-DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
-STORE = get_typestore(Stores.ROS2_JAZZY)
-TYPES = STORE.types
-CLOUD, IMAGE, INFO = (f"sensor_msgs/msg/{name}" for name in ("PointCloud2", "Image", "CameraInfo"))
-COMPRESSED, TF = "sensor_msgs/msg/CompressedImage", "tf2_msgs/msg/TFMessage"
-START = 1_700_000_000_000_000_000
+COMPRESSED = "sensor_msgs/msg/CompressedImage"
 
 
 def header(frame):

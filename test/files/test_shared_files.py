@@ -10,10 +10,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from paths import REPOSITORY
 
 from concerto_ros.files import shared_files as resources
 
-SOURCE = Path(__file__).resolve().parents[2] / "concerto_ros" / "files" / "shared_files.py"
+SOURCE = REPOSITORY / "concerto_ros" / "files" / "shared_files.py"
 
 
 def module_at(folder: Path):
@@ -43,9 +44,9 @@ def installed(tmp_path, monkeypatch):
 
 def test_the_source_tree_is_looked_in_first(monkeypatch, tmp_path):
     monkeypatch.setenv("AMENT_PREFIX_PATH", str(tmp_path))
-    if not (SOURCE.parents[2] / "msg").exists():
+    if not (REPOSITORY / "msg").exists():
         pytest.skip("runs against an installed package")
-    assert resources.share_path("config/labels") == SOURCE.parents[2] / "config/labels"
+    assert resources.share_path("config/labels") == REPOSITORY / "config/labels"
 
 
 def test_ament_prefixes_come_in_their_order(installed, monkeypatch, tmp_path):

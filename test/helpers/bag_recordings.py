@@ -8,12 +8,19 @@ import json
 
 import numpy as np
 from rosbags.rosbag2 import StoragePlugin, Writer
-from test_bag_reader import CLOUD, IMAGE, INFO, START, STORE, TF, TYPES
+from rosbags.typesys import Stores, get_typestore
 
 from concerto_ros.bags.messages import type_store
 from concerto_ros.bags.reader import open_bag
 from concerto_ros.offline.job import Job, run_job
 
+STORE = get_typestore(Stores.ROS2_JAZZY)
+TYPES = STORE.types
+CLOUD, IMAGE, INFO = (f"sensor_msgs/msg/{name}" for name in ("PointCloud2", "Image", "CameraInfo"))
+TF = "tf2_msgs/msg/TFMessage"
+
+#: Nanoseconds; a sensor stamp like any other, and the period of a LiDAR.
+START = 1_700_000_000_000_000_000
 SECOND = 1_000_000_000
 STEP = SECOND // 10
 DEADLINE = 300.0

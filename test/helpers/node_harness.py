@@ -248,6 +248,14 @@ class Harness:
         return newest
 
 
+def call(one: Harness, kind: Any, name: str, request: Any = None) -> Any:
+    """The answer of ``~/name``."""
+    client = one.robot.create_client(kind, f"/concerto/{name}")
+    assert client.wait_for_service(20.0)
+    future = client.call_async(request or kind.Request())
+    return one.wait(lambda: future.done() and future.result(), f"an answer of {name}")
+
+
 def stamp_of(message: Any) -> int:
     return message.header.stamp.sec * 1_000_000_000 + message.header.stamp.nanosec
 

@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import torch
 
@@ -15,6 +18,15 @@ NAMES = ("rod", "disc", "ball", "box")
 
 #: How each is stretched, y up; the last has corners.
 EXTENTS = np.array([(0.1, 1.0, 0.1), (1.0, 0.1, 1.0), (0.7, 0.7, 0.7), (0.5, 0.6, 0.5)])
+
+
+#: Categories of ShapeNetPart, and the folders that hold their objects.
+PART_NAMES = {"Airplane": "02691156", "Mug": "03797390"}
+
+
+def clouds(count: int, points: int = 32, seed: int = 0) -> np.ndarray:
+    """(count, points, 3) random clouds."""
+    return np.random.default_rng(seed).normal(size=(count, points, 3)).astype(np.float32)
 
 
 def toys(per_class: int, seed: int = 0, points: int = 64, classes: int = 4) -> ObjectSet:
@@ -37,3 +49,22 @@ def tiny_recon(classes: int | None = 4, seed: int = 0, blocks: int = 1) -> ReCon
     if classes is not None:
         model.add_head(classes)
     return model
+
+
+def write_parts(folder: Path) -> None:
+    """ShapeNetPart as it is published: two categories, three objects of each."""
+    lines = [f"{name}\t{number}" for name, number in PART_NAMES.items()]
+    (folder / "synsetoffset2category.txt").write_text("\n".join(lines))
+    (folder / "train_test_split").mkdir()
+    for place, part in enumerate(("train", "val", "test")):
+        names = []
+        for label, number in enumerate(PART_NAMES.values()):
+            names.append(f"shape_data/{number}/object{place}")
+            path = folder / number / f"object{place}.txt"
+            path.parent.mkdir(exist_ok=True)
+            count = 20 + 5 * place
+            xyz = clouds(1, count, place)[0]
+            parts = np.full((count, 1), (0, 36)[label])
+            np.savetxt(path, np.concatenate([xyz, xyz, parts], 1), "%.6f")
+        text = json.dumps(names)
+        (folder / "train_test_split" / f"shuffled_{part}_file_list.json").write_text(text)

@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import ptv3_inputs
 
 from concerto_ros.heads import LinearHead
 from concerto_ros.learning.data.collate import ScanCollate
@@ -21,15 +22,13 @@ from concerto_ros.segmentation.convention import Convention, convention_for
 INDOOR = convention_for("indoor", rotary=False)
 VEHICLE = Convention(scale=0.2, centre="vehicle")
 
-CONFIG = PTv3Config(
-    in_channels=9,
-    order=("z", "hilbert-trans"),
+CONFIG = replace(
+    ptv3_inputs.CONFIG,
     stride=(2, 2),
     enc_depths=(1, 1, 1),
     enc_channels=(16, 32, 48),
     enc_num_head=(1, 2, 3),
     enc_patch_size=(64, 64, 64),
-    enc_mode=True,
 )
 
 

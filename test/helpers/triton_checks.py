@@ -10,8 +10,7 @@ from __future__ import annotations
 import sys
 
 import torch
-from test_ptv3_conv import convolution
-from test_ptv3_hierarchy import CONFIG, batch_of
+from ptv3_inputs import CONFIG, batch_of, convolution
 
 from concerto_ros.ptv3 import build_hierarchy
 from concerto_ros.ptv3.kernels import curves as serialization

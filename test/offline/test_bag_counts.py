@@ -7,8 +7,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from bag_recordings import (
+    CLOUD,
     SECOND,
+    START,
     STEP,
+    TF,
     camera_info,
     cloud,
     config_file,
@@ -22,7 +25,6 @@ from bag_recordings import (
     transform,
     write,
 )
-from test_bag_reader import CLOUD, START, TF
 
 
 def test_garbage_is_counted_and_kept(tmp_path):

@@ -16,8 +16,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bag_recordings import (
+    CLOUD,
     DEADLINE,
     SECOND,
+    START,
     STEP,
     added,
     cloud,
@@ -32,8 +34,8 @@ from bag_recordings import (
     transform,
     write,
 )
+from paths import DATA
 from rosbags.rosbag2 import StoragePlugin
-from test_bag_reader import CLOUD, DATA, START
 
 from concerto_ros.bags.reader import BagError, open_bag
 from concerto_ros.heads import LinearHead

@@ -12,13 +12,12 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
-from test_ptv3_conv import convolution, voxels
-from test_ptv3_hierarchy import CONFIG, batch_of
+from paths import HELPERS
+from ptv3_inputs import CONFIG, batch_of, convolution, voxels
 
 from concerto_ros import SemanticPipeline
 from concerto_ros.ptv3 import build_hierarchy, load_encoder
@@ -206,8 +205,7 @@ def test_the_pipeline_warms_its_encoder_up(monkeypatch):
 SPCONV = """
 import pytest, torch
 from dataclasses import replace
-from test_ptv3_conv import convolution
-from test_ptv3_hierarchy import CONFIG, batch_of
+from ptv3_inputs import CONFIG, batch_of, convolution
 from concerto_ros.ptv3 import build_hierarchy
 from concerto_ros.ptv3.kernels.backends import PAIRS
 from concerto_ros.ptv3.kernels.spconv_conv import find_neighbours
@@ -236,7 +234,7 @@ def test_spconv_agrees():
     environment = {
         **os.environ,
         "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": str(Path(__file__).resolve().parent),
+        "PYTHONPATH": str(HELPERS),
     }
     command = [sys.executable, "-c", SPCONV]
     result = subprocess.run(command, env=environment, capture_output=True, text=True)
@@ -246,7 +244,7 @@ def test_spconv_agrees():
 @pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="Triton is not installed")
 @pytest.mark.parametrize("check", ["agrees", "compiles"])
 def test_triton(check, tmp_path):
-    script = Path(__file__).parents[1] / "helpers" / "triton_checks.py"
+    script = HELPERS / "triton_checks.py"
     # Kernels are compiled or interpreted by what the environment says when they are imported.
     interpreted = "0" if check == "compiles" or torch.cuda.is_available() else "1"
     environment = {

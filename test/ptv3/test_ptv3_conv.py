@@ -12,9 +12,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ptv3_inputs import convolution, voxels
 
 from concerto_ros.ptv3 import PTv3Config, build_hierarchy
-from concerto_ros.ptv3.checkpoint import randomise
 from concerto_ros.ptv3.kernels.sparse_conv import SubmanifoldConv
 
 ONE_LEVEL = PTv3Config(
@@ -28,21 +28,8 @@ ONE_LEVEL = PTv3Config(
 )
 
 
-def voxels(count: int, side: int, seed: int) -> torch.Tensor:
-    flat = torch.randperm(side**3, generator=torch.Generator().manual_seed(seed))[:count]
-    return torch.stack([flat // side**2, flat // side % side, flat % side], 1)
-
-
 def neighbours_of(grid_coord: torch.Tensor, offset: torch.Tensor):
     return build_hierarchy(grid_coord, grid_coord.float(), offset, ONE_LEVEL).levels[0].neighbours
-
-
-def convolution(channels: int, seed: int) -> SubmanifoldConv:
-    conv = SubmanifoldConv(channels)
-    randomise(conv, seed)
-    with torch.no_grad():
-        conv.bias.copy_(torch.arange(channels) * 0.1)
-    return conv
 
 
 def dense_reference(conv: SubmanifoldConv, feat: torch.Tensor, grid_coord: torch.Tensor):

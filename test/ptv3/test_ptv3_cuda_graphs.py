@@ -15,7 +15,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from test_ptv3_hierarchy import CONFIG, batch_of
+from ptv3_inputs import CONFIG, batch_of
 
 from concerto_ros.ptv3 import build_hierarchy
 from concerto_ros.ptv3.checkpoint import untrained_encoder

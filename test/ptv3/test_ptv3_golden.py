@@ -6,16 +6,16 @@ from __future__ import annotations
 
 import copy
 import json
-from pathlib import Path
 
 import numpy as np
+import paths
 import pytest
 import torch
 
 from concerto_ros.heads import LinearHead
 from concerto_ros.ptv3 import load_encoder
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "ptv3"
+GOLDEN = paths.GOLDEN / "ptv3"
 CASES = sorted(path.name for path in GOLDEN.iterdir())
 WITH_HEAD = [case for case in CASES if (GOLDEN / case / "head.pth").exists()]
 DEVICES = ["cpu"] + ["cuda"] * torch.cuda.is_available()

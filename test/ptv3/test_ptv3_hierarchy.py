@@ -8,33 +8,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ptv3_inputs import CONFIG, batch_of
 
-from concerto_ros.ptv3 import PTv3Config, build_hierarchy
+from concerto_ros.ptv3 import build_hierarchy
 from concerto_ros.ptv3.kernels.neighbours import KERNEL_ORDER
 from concerto_ros.ptv3.patches import cut_patches
-
-CONFIG = PTv3Config(
-    in_channels=9,
-    order=("z", "hilbert-trans"),
-    stride=(2, 3),
-    enc_depths=(1, 2, 1),
-    enc_channels=(8, 16, 16),
-    enc_num_head=(1, 2, 2),
-    enc_patch_size=(16, 16, 16),
-    enc_mode=True,
-)
-
-
-def batch_of(*sizes: int, side: int = 12, seed: int = 0):
-    """Random clouds with distinct voxels: grid_coord, coord, offset."""
-    generator = torch.Generator().manual_seed(seed)
-    clouds = []
-    for size in sizes:
-        flat = torch.randperm(side**3, generator=generator)[:size]
-        clouds.append(torch.stack([flat // side**2, flat // side % side, flat % side], 1))
-    grid_coord = torch.cat(clouds)
-    coord = grid_coord * 0.02 + 0.02 * torch.rand(grid_coord.shape, generator=generator)
-    return grid_coord, coord, torch.tensor(sizes).cumsum(0)
 
 
 def keyed(level) -> list[tuple[int, ...]]:

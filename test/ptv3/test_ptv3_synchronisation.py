@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 import pytest
 import torch
-from test_ptv3_hierarchy import CONFIG, batch_of
+from ptv3_inputs import CONFIG, batch_of
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 

@@ -15,11 +15,12 @@ import time
 from pathlib import Path
 
 import pytest
+from paths import REPOSITORY
 
 pytest.importorskip("launch.actions", reason="launch is not installed (ROS wheels lack it)")
 pytest.importorskip("launch_ros", reason="launch_ros is not installed (ROS wheels lack it)")
 
-LAUNCH_FILE = Path(__file__).resolve().parents[2] / "launch" / "perception.launch.py"
+LAUNCH_FILE = REPOSITORY / "launch" / "perception.launch.py"
 
 
 @pytest.fixture(scope="module")

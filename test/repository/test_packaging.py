@@ -18,10 +18,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from paths import REPOSITORY
 
-ROOT = Path(__file__).resolve().parents[2]
-MANIFEST = ElementTree.parse(ROOT / "package.xml").getroot()
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+MANIFEST = ElementTree.parse(REPOSITORY / "package.xml").getroot()
+PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 VERSION = MANIFEST.findtext("version")
 
 #: Module name -> name of the pip distribution, where they differ.
@@ -49,9 +49,9 @@ OPTIONAL = {
 
 def shipped(*folders: str) -> list[Path]:
     return sorted(
-        path.relative_to(ROOT)
+        path.relative_to(REPOSITORY)
         for folder in folders
-        for path in (ROOT / folder).rglob("*")
+        for path in (REPOSITORY / folder).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     )
 
@@ -60,7 +60,7 @@ def imported_modules(*patterns: str) -> set[str]:
     """Top-level names of every absolute import, by default of the package and the launch files."""
     names = set()
     patterns = patterns or ("concerto_ros/**/*.py", "launch/*.py")
-    for path in (path for pattern in patterns for path in ROOT.glob(pattern)):
+    for path in (path for pattern in patterns for path in REPOSITORY.glob(pattern)):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
                 names |= {alias.name.partition(".")[0] for alias in node.names}
@@ -83,7 +83,7 @@ def distribution(requirement: str) -> str:
 
 
 def test_the_version_stands_in_package_xml_and_heads_the_changelog():
-    changelog = (ROOT / "CHANGELOG.rst").read_text(encoding="utf-8")
+    changelog = (REPOSITORY / "CHANGELOG.rst").read_text(encoding="utf-8")
     newest = re.search(r"^(\d+\.\d+\.\d+) \(.+\)$", changelog, flags=re.MULTILINE)
     assert newest[1] == VERSION
     assert "version" in PROJECT["dynamic"]
@@ -113,7 +113,7 @@ def test_every_python_library_that_is_imported_is_declared_for_rosdep_and_for_pi
 
 
 def test_every_python_library_that_the_tests_import_is_declared():
-    own = {path.stem for path in ROOT.glob("test/**/*.py")} | {"benchmarks"}
+    own = {path.stem for path in REPOSITORY.glob("test/**/*.py")} | {"benchmarks"}
     used = {m for m in imported_modules("test/**/*.py", "benchmarks/*.py") - own if not is_ros(m)}
     used -= {"ros2cli"}  # a ROS package by another name
     extras = PROJECT["optional-dependencies"]  # tests of an extra skip where it is missing
@@ -129,7 +129,7 @@ def test_torch_and_open3d_are_not_needed_to_build():
 
 
 def test_every_requirement_is_pinned_exactly_in_the_constraints():
-    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    lines = (REPOSITORY / "constraints.txt").read_text(encoding="utf-8").splitlines()
     pins = [line for line in lines if line and not line.startswith("#")]
     assert [
         pin for pin in pins if not re.fullmatch(r"[A-Za-z0-9_.-]+==[0-9][0-9a-z.]*", pin)
@@ -142,7 +142,7 @@ def test_every_requirement_is_pinned_exactly_in_the_constraints():
 
 
 def test_requirements_for_a_ros_machine_are_those_that_ubuntu_does_not_package():
-    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    lines = (REPOSITORY / "requirements.txt").read_text(encoding="utf-8").splitlines()
     wanted = {line for line in lines if line and not line.startswith("#")}
     dependencies = {distribution(requirement) for requirement in PROJECT["dependencies"]}
     assert {distribution(requirement) for requirement in wanted} <= dependencies
@@ -160,11 +160,11 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     source = tmp_path_factory.mktemp("source") / "concerto_ros"
     source.mkdir()
     for name in ("setup.py", "pyproject.toml", "package.xml", "README.md"):
-        if (ROOT / name).exists():
-            shutil.copy(ROOT / name, source)
+        if (REPOSITORY / name).exists():
+            shutil.copy(REPOSITORY / name, source)
     for folder in ("concerto_ros", "config", "launch", "rviz"):
         skip = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(ROOT / folder, source / folder, ignore=skip)
+        shutil.copytree(REPOSITORY / folder, source / folder, ignore=skip)
     target = tmp_path_factory.mktemp("wheel")
     command = ["pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", target, source]
     result = subprocess.run(
@@ -248,11 +248,11 @@ def test_tf_messages_have_the_type_every_other_ros_machine_has(ros_context):
 
 
 def test_our_tf_messages_never_shadow_installed_ones():
-    assert (ROOT / "cmake" / "tf2_msgs" / "COLCON_IGNORE").exists()
+    assert (REPOSITORY / "cmake" / "tf2_msgs" / "COLCON_IGNORE").exists()
 
 
 def test_the_view_shows_what_the_node_publishes():
-    view = yaml.safe_load((ROOT / "rviz" / "perception.rviz").read_text(encoding="utf-8"))
+    view = yaml.safe_load((REPOSITORY / "rviz" / "perception.rviz").read_text(encoding="utf-8"))
     manager = view["Visualization Manager"]
     topics = {
         display["Name"]: display["Topic"] for display in manager["Displays"] if "Topic" in display

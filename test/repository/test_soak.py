@@ -7,15 +7,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from paths import REPOSITORY
 from PIL import Image
 
 from benchmarks.soak_verdict import Sample, judge, table
 from benchmarks.time_plot import plot_over_time
 
-TOOL = Path(__file__).resolve().parents[2] / "tools" / "reliability.py"
+TOOL = REPOSITORY / "tools" / "reliability.py"
 
 DROPS = {"superseded": 1999, "unpaired": 1}
 

@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import paths
 import pytest
 import torch
 from hypothesis import given, settings
@@ -20,9 +21,7 @@ from concerto_ros.segmentation.model_input import HeldOrigin, build_model_input,
 from concerto_ros.sensors.frame import Frame
 from concerto_ros.settings.presets import PRESETS
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "ptv3"
-if not GOLDEN.is_dir():
-    GOLDEN = Path(__file__).parents[3] / "shared" / "golden" / "ptv3"
+GOLDEN = paths.GOLDEN / "ptv3"
 CASES = sorted(path.parent for path in GOLDEN.glob("*/case.npz"))
 
 

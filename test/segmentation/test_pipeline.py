@@ -4,9 +4,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
+import paths
 import pytest
 import torch
 
@@ -16,7 +15,7 @@ from concerto_ros.ptv3.checkpoint import grid_size_of
 from concerto_ros.sensors.frame import Frame
 from concerto_ros.settings.settings import Settings, SettingsError
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "ptv3" / "single_room"
+GOLDEN = paths.GOLDEN / "ptv3" / "single_room"
 
 
 @pytest.fixture(scope="module")

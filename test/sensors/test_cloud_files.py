@@ -5,18 +5,16 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from paths import DATA
 
 from concerto_ros.sensors.cloud_files import read_cloud, read_cloud_file, write_labelled_ply
 from concerto_ros.sensors.input_error import InputError
-
-DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 
 POINTS = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32)
 RGB = np.random.default_rng(1).integers(0, 256, (50, 3), dtype=np.uint8)

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from pathlib import Path
 from types import SimpleNamespace
 
 import cv2
@@ -13,13 +12,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from paths import DATA
 
 from concerto_ros.sensors.camera_model import Camera
 from concerto_ros.sensors.depth_frame import depth_frame
 from concerto_ros.sensors.input_error import InputError
 from concerto_ros.sensors.point_cloud2 import decode_point_cloud
 
-DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 WIDTH, HEIGHT = 64, 48
 FX, FY, CX, CY = 60.0, 62.0, 30.5, 25.0
 BROWN = (-0.28, 0.09, 0.001, -0.0007, 0.02)

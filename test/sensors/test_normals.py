@@ -4,18 +4,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from paths import DATA
 
 from concerto_ros.sensors.camera_model import Camera
 from concerto_ros.sensors.normals import neighbourhood_normals, organised_normals
 
-DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 CAMERA = Camera(fx=300, fy=300, cx=159.5, cy=119.5, width=320, height=240)
 RAYS = CAMERA.rays().astype(np.float64)
 

@@ -5,19 +5,18 @@
 from __future__ import annotations
 
 import array
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from paths import DATA
 
 from concerto_ros.sensors import point_cloud2
 from concerto_ros.sensors.input_error import InputError
 from concerto_ros.sensors.point_cloud2 import decode_point_cloud, point_cloud_fields, stamp_ns
 
-DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 TYPES = {"i1": 1, "u1": 2, "i2": 3, "u2": 4, "i4": 5, "u4": 6, "f4": 7, "f8": 8}
 POINTS = np.random.default_rng(0).normal(size=(24, 3)).astype(np.float32)
 RGB = np.random.default_rng(1).integers(0, 256, (24, 3), dtype=np.uint8)

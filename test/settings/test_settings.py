@@ -7,9 +7,9 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
+from paths import REPOSITORY
 
 from concerto_ros.files.shared_files import share_path
 from concerto_ros.ptv3.kernels import backends
@@ -49,7 +49,7 @@ def test_the_shipped_file_says_live_where_it_is():
 
 
 def test_the_readme_documents_every_parameter():
-    readme = Path(__file__).parents[2] / "README.md"
+    readme = REPOSITORY / "README.md"
     text = readme.read_text()
     keys = [f"{group}.<name>.{entry.name}" for group in NAMED for entry in settings_of(group)]
     missing = [name for name in [*DEFAULTS, *keys] if f"`{name}`" not in text]

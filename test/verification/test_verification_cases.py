@@ -10,13 +10,14 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import paths
 import pytest
 import torch
 
 from concerto_ros.cli import main
 from concerto_ros.verification.cases import compare, verify
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "objects"
+GOLDEN = paths.GOLDEN / "objects"
 
 
 @pytest.fixture

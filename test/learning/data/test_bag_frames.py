@@ -7,11 +7,11 @@ from __future__ import annotations
 import pickle
 import sqlite3
 from dataclasses import replace
-from pathlib import Path
 
 import bag_recordings
 import numpy as np
 import pytest
+from paths import DATA
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
@@ -19,7 +19,6 @@ from concerto_ros.labels.label_set import UNLABELLED
 from concerto_ros.learning.data.formats import DataError, open_dataset
 from concerto_ros.sensors.ply import write_labelled_ply
 
-DATA = Path(__file__).resolve().parents[4] / "shared" / "data"
 STORE = get_typestore(Stores.ROS2_JAZZY)
 TYPES = STORE.types
 START = 1_700_000_000_000_000_000

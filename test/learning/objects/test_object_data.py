@@ -4,20 +4,14 @@
 
 from __future__ import annotations
 
-import json
 import sys
 
 import numpy as np
 import pytest
+from small_objects import clouds, write_parts
 
 from concerto_ros.learning.objects.data.layouts import LAYOUTS, read_objects
 from concerto_ros.learning.objects.data.scanobjectnn import SCANOBJECTNN_FILES
-
-PART_NAMES = {"Airplane": "02691156", "Mug": "03797390"}
-
-
-def clouds(count: int, points: int = 32, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).normal(size=(count, points, 3)).astype(np.float32)
 
 
 def write_h5(path, **arrays):
@@ -143,24 +137,6 @@ def test_a_listed_object_of_no_class_is_named(tmp_path):
     (tmp_path / "modelnet40_test.txt").write_text("chair_0001\n")
     with pytest.raises(ValueError, match="modelnet40_test.txt: chair_0001 is of no class"):
         read_objects("modelnet40_txt", tmp_path, "test")
-
-
-def write_parts(folder):
-    lines = [f"{name}\t{number}" for name, number in PART_NAMES.items()]
-    (folder / "synsetoffset2category.txt").write_text("\n".join(lines))
-    (folder / "train_test_split").mkdir()
-    for place, part in enumerate(("train", "val", "test")):
-        names = []
-        for label, number in enumerate(PART_NAMES.values()):
-            names.append(f"shape_data/{number}/object{place}")
-            path = folder / number / f"object{place}.txt"
-            path.parent.mkdir(exist_ok=True)
-            count = 20 + 5 * place
-            xyz = clouds(1, count, place)[0]
-            parts = np.full((count, 1), (0, 36)[label])
-            np.savetxt(path, np.concatenate([xyz, xyz, parts], 1), "%.6f")
-        text = json.dumps(names)
-        (folder / "train_test_split" / f"shuffled_{part}_file_list.json").write_text(text)
 
 
 def test_shapenetpart_is_read_with_the_labels_of_its_points(tmp_path):

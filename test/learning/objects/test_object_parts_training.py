@@ -9,8 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from small_objects import NAMES, tiny_recon, toys
-from test_object_data import write_parts
+from small_objects import NAMES, tiny_recon, toys, write_parts
 
 from concerto_ros.cli import main
 from concerto_ros.learning.objects.data.object_set import ObjectSet

@@ -8,9 +8,9 @@ import json
 import re
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 
 import numpy as np
+import paths
 import pytest
 import torch
 
@@ -25,7 +25,7 @@ from concerto_ros.verification.any2point_batching import agreement_on_cases
 from concerto_ros.verification.cases import Case, verify
 from concerto_ros.verification.generated_weights import recipe_state
 
-GOLDEN = Path(__file__).parents[2] / "golden" / "objects" / "any2point"
+GOLDEN = paths.GOLDEN / "objects" / "any2point"
 CASES = json.loads((GOLDEN / "meta.json").read_text())["cases"]
 COUPLED = {"clip_scan", "clip_mn", "dino_mn", "ib_mn"}
 

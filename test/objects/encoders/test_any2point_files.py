@@ -11,6 +11,7 @@ import re
 import zipfile
 from pathlib import Path
 
+import paths
 import pytest
 import torch
 from torch import nn
@@ -22,7 +23,7 @@ from concerto_ros.objects.encoders.loading import load_object_encoder
 from concerto_ros.objects.encoders.shared.torchscript import is_torchscript, read_torchscript
 from concerto_ros.ptv3.checkpoint import CheckpointError
 
-GOLDEN = Path(__file__).parents[2] / "golden" / "objects" / "any2point"
+GOLDEN = paths.GOLDEN / "objects" / "any2point"
 
 SHAPE = dict(width=24, depth=2, heads=2, point_width=3, adapter_width=2, neighbours=4)
 OPTIONS = dict(heads=2, neighbours=4)

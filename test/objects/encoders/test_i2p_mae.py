@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import paths
 import pytest
 import torch
 
@@ -28,7 +29,7 @@ from concerto_ros.ptv3.checkpoint import CheckpointError
 from concerto_ros.verification.cases import Case, verify
 from concerto_ros.verification.i2p_mae import load_case
 
-GOLDEN = Path(__file__).parents[2] / "golden" / "objects" / "i2p_mae"
+GOLDEN = paths.GOLDEN / "objects" / "i2p_mae"
 CASES = json.loads((GOLDEN / "meta.json").read_text())["cases"]
 SMALL = Grouping((48, 24, 10), (12, 6, 4), (0.4, 0.7, 1.2))
 SMALL_SVM = Grouping((48, 24, 10), (8, 3, 3), (0.0, 0.0, 0.0))

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import paths
 import pytest
 import torch
 
@@ -19,7 +20,7 @@ from concerto_ros.ptv3.checkpoint import CheckpointError
 from concerto_ros.verification.cases import Case, verify
 from concerto_ros.verification.mixcon3d import batch_of, load_case
 
-GOLDEN = Path(__file__).parents[2] / "golden" / "objects" / "mixcon3d"
+GOLDEN = paths.GOLDEN / "objects" / "mixcon3d"
 CASES = json.loads((GOLDEN / "meta.json").read_text())["cases"]
 PUBLISHED = GOLDEN / "eps_probe.pt"
 SMALL = Balls(24, 0.35, 16)

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from paths import GOLDEN
 
 from concerto_ros.objects import load_object_encoder
 from concerto_ros.objects.encoders.shared.preprocess import InputForm, prepare_object, unit_sphere
 from concerto_ros.verification.generated_weights import recipe_state
 
-GOLDEN = Path(__file__).parents[2] / "golden"
 MUG = np.random.default_rng(0).normal(size=(500, 3)) * [0.04, 0.04, 0.06]
 FORM = InputForm(points=128)
 COLORED = InputForm(points=128, color=True, swapped=True, farthest=False)

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import paths
 import pytest
 import torch
 
@@ -25,7 +26,7 @@ from concerto_ros.verification import clip
 from concerto_ros.verification.cases import Case, verify_case
 from concerto_ros.verification.generated_weights import recipe_state
 
-GOLDEN = Path(__file__).parents[2] / "golden" / "objects" / "recon"
+GOLDEN = paths.GOLDEN / "objects" / "recon"
 META = json.loads((GOLDEN / "meta.json").read_text())["cases"]
 DEVICES = ["cpu"] + ["cuda"] * torch.cuda.is_available()
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from test_object_instances import ROLES, TABLE, block, cloud
+from labelled_blocks import ROLES, TABLE, block, cloud
 
 from concerto_ros.objects.finding.components import neighbour_pairs
 from concerto_ros.objects.finding.flat_objects import divide_flat

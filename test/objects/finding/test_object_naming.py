@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
+import paths
 import pytest
 import torch
 
@@ -22,7 +22,7 @@ from concerto_ros.objects.finding.instances import Instance, LabelledCloud
 from concerto_ros.objects.finding.naming import ANSWERS, BATCH, Answer, ObjectNamer
 from concerto_ros.verification.generated_weights import recipe_state
 
-GOLDEN = Path(__file__).parents[2] / "golden" / "objects"
+GOLDEN = paths.GOLDEN / "objects"
 LABELS = LabelSet.load("demo")
 CHAIR = 5
 

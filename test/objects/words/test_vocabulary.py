@@ -11,6 +11,7 @@ import types
 from pathlib import Path
 
 import numpy as np
+import paths
 import pytest
 import torch
 
@@ -23,7 +24,7 @@ from concerto_ros.objects.words.zero_shot import SCANOBJECTNN_CLASSES, name_alon
 from concerto_ros.verification.cases import Case
 from concerto_ros.verification.mixcon3d import batch_of, load_case
 
-GOLDEN = Path(__file__).parents[2] / "golden" / "objects"
+GOLDEN = paths.GOLDEN / "objects"
 NAMES = ("mug", "night_stand", "bottle")
 VECTORS = torch.randn(3, 8, generator=torch.Generator().manual_seed(0))
 

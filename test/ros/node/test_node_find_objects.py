@@ -11,12 +11,11 @@ import threading
 import numpy as np
 import pytest
 import torch
-from node_harness import SECOND, START
+from node_harness import SECOND, START, call
+from object_scene import BOXES, FIRST, OBJECTS, SCENE, block, label_by_height, objects_of
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
 from small_objects import tiny_recon
-from test_node_objects import BOXES, FIRST, OBJECTS, SCENE, block, label_by_height, objects_of
-from test_node_services import call
 
 from concerto_ros.msg import SemanticObjectArray
 from concerto_ros.objects.encoders.mixcon3d.encoder import BALLS, MixCon3D

@@ -9,7 +9,7 @@ import math
 import numpy as np
 import pytest
 from geometry_msgs.msg import Point
-from node_harness import ONE_CLOUD, SECOND, START
+from node_harness import ONE_CLOUD, SECOND, START, call
 from rclpy.parameter import Parameter
 from std_srvs.srv import Trigger
 
@@ -17,14 +17,6 @@ from concerto_ros.labels.label_set import UNLABELLED
 from concerto_ros.ros.outputs.messages import cloud_message, header
 from concerto_ros.ros.stages.stage import Requests
 from concerto_ros.srv import GetLabelAt, LoadMap, SaveMap
-
-
-def call(one, kind, name: str, request=None):
-    """The answer of ``~/name``."""
-    client = one.robot.create_client(kind, f"/concerto/{name}")
-    assert client.wait_for_service(20.0)
-    future = client.call_async(request or kind.Request())
-    return one.wait(lambda: future.done() and future.result(), f"an answer of {name}")
 
 
 def label_at(one, x: float, y: float, z: float, frame: str = "odom"):

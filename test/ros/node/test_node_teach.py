@@ -9,12 +9,11 @@ import math
 import numpy as np
 import pytest
 from geometry_msgs.msg import Point, PointStamped, Vector3
-from node_harness import LATCHED, ONE_CLOUD, SECOND, START, stamp_of
+from node_harness import LATCHED, ONE_CLOUD, SECOND, START, call, stamp_of
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import PointCloud2
 from std_srvs.srv import Trigger
-from test_node_services import call
 
 from concerto_ros.heads import LinearHead
 from concerto_ros.heads.taught_classes import TaughtClasses
