@@ -11,9 +11,10 @@ from typing import Any
 
 from concerto_ros.bags.reader import Bag, BagError
 from concerto_ros.bags.topic_discovery import find_inputs
+from concerto_ros.settings.field import SettingsError
 from concerto_ros.settings.inputs import CameraInput, CloudInput
 from concerto_ros.settings.parameter_file import read_parameters
-from concerto_ros.settings.settings import Settings, SettingsError
+from concerto_ros.settings.settings import Settings, named
 
 #: Of inputs that are found by themselves every frame is wanted, unless there are more than this.
 FOUND_INPUT_RATE = 30.0
@@ -56,8 +57,8 @@ def plan_for(bag: Bag, config: Path | None, overrides: Mapping[str, Any]) -> Pla
             " the labels of the map"
         )
     values = dict(read_parameters(config))
-    clouds = tuple(_named(CloudInput, "clouds", name, values) for name in settings.clouds)
-    cameras = tuple(_named(CameraInput, "cameras", name, values) for name in settings.cameras)
+    clouds = tuple(named("clouds", name, values) for name in settings.clouds)
+    cameras = tuple(named("cameras", name, values) for name in settings.cameras)
     if not clouds and not cameras:
         raise SettingsError(
             f"{config} names no clouds and no cameras; name some, or leave --config out to have"
@@ -101,17 +102,6 @@ def found_inputs(bag: Bag) -> Found:
         },
         (*inputs.why, f"preset {preset}, as the input is {kind}"),
     )
-
-
-def _named(kind: type, group: str, name: str, values: Mapping[str, Any]) -> Any:
-    """The input ``name`` of a parameter file."""
-    checked = {}
-    for entry in fields(kind):
-        if "setting" in entry.metadata:
-            full = f"{group}.{name}.{entry.name}"
-            value = values.get(full, entry.default)
-            checked[entry.name] = entry.metadata["setting"].checked(full, value, entry.default)
-    return kind(name, **checked)
 
 
 def _is_camera(bag: Bag, topic: str) -> bool:

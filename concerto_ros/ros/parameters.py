@@ -28,6 +28,7 @@ from concerto_ros.settings.settings import (
     Settings,
     SettingsError,
     about,
+    named,
     settings_of,
 )
 
@@ -81,14 +82,15 @@ class Parameters:
         The inputs and outputs come by the parameter that lists them: clouds, cameras, filters.
         """
         settings = Settings.from_mapping({name: self._value(name) for name in DEFAULTS})
-        named = {}
+        things = {}
         for group in NAMED:
             names = getattr(settings, group)
             self._declare_named(group, names)
-            named[group] = [self._named(group, name) for name in names]
+            given = self._given(group)
+            things[group] = [named(group, name, given) for name in names]
         self._settings = settings.with_preset()
-        self._filters = tuple(named["filters"])
-        return named
+        self._filters = tuple(things["filters"])
+        return things
 
     def _value(self, name: str) -> Any:
         value = self._node.get_parameter(name).value
@@ -130,14 +132,10 @@ class Parameters:
                 if not self._node.has_parameter(full):
                     self._declare(full, entry.default, entry.metadata["setting"])
 
-    def _named(self, group: str, name: str) -> Any:
-        values = {}
-        for entry in settings_of(group):
-            full = f"{group}.{name}.{entry.name}"
-            value = self._node.get_parameter(full).value
-            value = entry.default if value is None else value
-            values[entry.name] = entry.metadata["setting"].checked(full, value, entry.default)
-        return NAMED[group](name, **values)
+    def _given(self, group: str) -> dict[str, Any]:
+        """The parameters ``<group>.<name>.<key>`` that are set, by their full names."""
+        parameters = self._node.get_parameters_by_prefix(group).values()
+        return {one.name: one.value for one in parameters if one.value is not None}
 
     def _on_set(self, parameters: list[Parameter]) -> SetParametersResult:
         # What is only declared has the value that came from outside, and read() refuses it.

@@ -6,12 +6,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from concerto_ros.settings.field import check_group, setting
+from concerto_ros.settings.field import setting
+from concerto_ros.settings.group import SettingsGroup
 
 
 @dataclass(frozen=True)
-class SimilaritySettings:
+class SimilaritySettings(SettingsGroup):
     """How long ``~/similarity`` follows a click; ``similarity.<key>`` in ROS."""
+
+    PREFIX = "similarity."
 
     seconds: float = setting(
         0.0,
@@ -22,13 +25,12 @@ class SimilaritySettings:
         live=True,
     )
 
-    def __post_init__(self) -> None:
-        check_group("similarity", self)
-
 
 @dataclass(frozen=True)
-class TeachSettings:
+class TeachSettings(SettingsGroup):
     """What clicks teach; ``teach.<key>`` in ROS."""
+
+    PREFIX = "teach."
 
     radius: float = setting(
         0.1,
@@ -38,6 +40,3 @@ class TeachSettings:
         high=100.0,
         live=True,
     )
-
-    def __post_init__(self) -> None:
-        check_group("teach", self)

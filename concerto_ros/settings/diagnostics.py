@@ -1,17 +1,20 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The parameters of ``/diagnostics``, ``diagnostics.<key>`` in ROS, and the bounds of inputs."""
+"""The parameters of ``/diagnostics``, ``diagnostics.<key>`` in ROS."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from concerto_ros.settings.field import check_group, setting
+from concerto_ros.settings.field import setting
+from concerto_ros.settings.group import SettingsGroup
 
 
 @dataclass(frozen=True)
-class DiagnosticSettings:
+class DiagnosticSettings(SettingsGroup):
     """When ``/diagnostics`` warns."""
+
+    PREFIX = "diagnostics."
 
     deadline: float = setting(
         1.0,
@@ -30,6 +33,3 @@ class DiagnosticSettings:
         live=True,
     )
     hardware_id: str = setting("", "hardware_id of every status; empty: the name of the computer")
-
-    def __post_init__(self) -> None:
-        check_group("diagnostics", self)

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -81,13 +81,3 @@ class Setting:
         if self.required and not value:
             raise SettingsError(f"{name}: got {value!r}, wanted {self.wanted}")
         return value
-
-
-def check_group(prefix: str, group: object) -> None:
-    """Put the checked values into ``group``, a dataclass of settings, or SettingsError."""
-    for entry in fields(group):
-        if "setting" in entry.metadata:
-            value = entry.metadata["setting"].checked(
-                f"{prefix}.{entry.name}", getattr(group, entry.name), entry.default
-            )
-            object.__setattr__(group, entry.name, value)

@@ -4,14 +4,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from concerto_ros.settings.field import setting
+from concerto_ros.settings.group import SettingsGroup
 
 
 @dataclass(frozen=True)
-class ObjectSettings:
+class ObjectSettings(SettingsGroup):
     """What becomes an object, how often, and what names it."""
+
+    PREFIX = "objects."
 
     enabled: bool = setting(
         False,
@@ -62,10 +65,3 @@ class ObjectSettings:
     embeddings: bool = setting(
         False, "send the encoder's feature of each object with it", live=True
     )
-
-    def __post_init__(self) -> None:
-        for entry in fields(self):
-            checked = entry.metadata["setting"].checked(
-                f"objects.{entry.name}", getattr(self, entry.name), entry.default
-            )
-            object.__setattr__(self, entry.name, checked)

@@ -6,11 +6,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from concerto_ros.settings.field import SettingsError, check_group, setting
+from concerto_ros.settings.field import SettingsError, setting
+from concerto_ros.settings.group import SettingsGroup
 
 
 @dataclass(frozen=True)
-class FilterSettings:
+class FilterSettings(SettingsGroup):
     """What a cloud under ``~/filtered`` holds; ``filters.<name>.<key>`` in ROS."""
 
     name: str
@@ -32,17 +33,23 @@ class FilterSettings:
     frame: str = setting("", "frame the cloud is sent in; empty: fixed_frame", live=True)
 
     def __post_init__(self) -> None:
-        check_group(f"filters.{self.name}", self)
+        super().__post_init__()
         if self.include and self.exclude:
             raise SettingsError(
                 f"filters.{self.name}: got include {list(self.include)} and exclude"
                 f" {list(self.exclude)}, wanted only one of the two"
             )
 
+    def parameter(self, key: str) -> str:
+        """As of every group; that of a filter has its name in it."""
+        return f"filters.{self.name}.{key}"
+
 
 @dataclass(frozen=True)
-class LabelSettings:
+class LabelSettings(SettingsGroup):
     """How ``~/labels`` is written; ``labels.<key>`` in ROS."""
+
+    PREFIX = "labels."
 
     layout: str = setting(
         "pcl",
@@ -57,13 +64,12 @@ class LabelSettings:
         choices=("voxels", "input"),
     )
 
-    def __post_init__(self) -> None:
-        check_group("labels", self)
-
 
 @dataclass(frozen=True)
-class FusionSettings:
+class FusionSettings(SettingsGroup):
     """How the labels of a voxel are fused over time; ``fusion.<key>`` in ROS."""
+
+    PREFIX = "fusion."
 
     seconds: float = setting(
         2.0,
@@ -77,6 +83,3 @@ class FusionSettings:
         "label also while nobody subscribes, so that the first labels are fused already",
         live=True,
     )
-
-    def __post_init__(self) -> None:
-        check_group("fusion", self)

@@ -10,13 +10,14 @@ from the same object.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import Field, dataclass, field, fields, replace
+from dataclasses import Field, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from concerto_ros.settings.clicks import SimilaritySettings, TeachSettings
 from concerto_ros.settings.diagnostics import DiagnosticSettings
 from concerto_ros.settings.field import Setting, SettingsError, setting
+from concerto_ros.settings.group import SettingsGroup, settings_in
 from concerto_ros.settings.inputs import CameraInput, CloudInput
 from concerto_ros.settings.objects import ObjectSettings
 from concerto_ros.settings.outputs import FilterSettings, FusionSettings, LabelSettings
@@ -25,12 +26,12 @@ from concerto_ros.settings.presets import PRESETS
 
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 
-#: Those of :mod:`concerto_ros.ptv3.kernels.backends`, which would load PyTorch.
+#: Those of :mod:`concerto_ros.ptv3.kernels.backends`: this room imports none of the others.
 BACKENDS = ("auto", "torch", "triton", "spconv")
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(SettingsGroup):
     """The parameters of the perception node and of the pipeline."""
 
     # Inputs
@@ -186,12 +187,7 @@ class Settings:
     diagnostics: DiagnosticSettings = field(default_factory=DiagnosticSettings)
 
     def __post_init__(self) -> None:
-        for entry in fields(self):
-            if "setting" in entry.metadata:
-                checked = entry.metadata["setting"].checked(
-                    entry.name, getattr(self, entry.name), entry.default
-                )
-                object.__setattr__(self, entry.name, checked)
+        super().__post_init__()
         _check_names("clouds, cameras", self.clouds + self.cameras)
         _check_names("filters", self.filters)
         if self.max_range and self.max_range <= self.min_range:
@@ -261,28 +257,27 @@ class Settings:
 #: Parameters that a file may hold for the node and that are no business of the pipeline.
 NODE_ONLY = frozenset({"autostart", "use_sim_time"})
 
-#: Settings with a name of their own, whose parameters are ``<name>.<key>``.
-GROUPS: dict[str, type] = {
-    "diagnostics": DiagnosticSettings,
-    "fusion": FusionSettings,
-    "labels": LabelSettings,
-    "objects": ObjectSettings,
-    "similarity": SimilaritySettings,
-    "teach": TeachSettings,
+_FIELDS: dict[str, Field] = {
+    kind.PREFIX + entry.name: entry
+    for kind in (
+        Settings,
+        DiagnosticSettings,
+        FusionSettings,
+        LabelSettings,
+        ObjectSettings,
+        SimilaritySettings,
+        TeachSettings,
+    )
+    for entry in settings_in(kind)
 }
 
-_ABOUT: dict[str, Setting] = {}
-DEFAULTS: dict[str, Any] = {}
-for _prefix, _kind in [("", Settings), *((f"{name}.", kind) for name, kind in GROUPS.items())]:
-    for _entry in fields(_kind):
-        if "setting" in _entry.metadata:
-            _ABOUT[_prefix + _entry.name] = _entry.metadata["setting"]
-            DEFAULTS[_prefix + _entry.name] = _entry.default
+#: Every parameter by its full name, but those of the things that :data:`NAMED` lists.
+DEFAULTS: dict[str, Any] = {name: entry.default for name, entry in _FIELDS.items()}
 
 
 def about(name: str) -> Setting:
     """The description of the parameter ``name``."""
-    return _ABOUT[name]
+    return _FIELDS[name].metadata["setting"]
 
 
 #: Parameters that name things, and the kind of thing; each has ``<parameter>.<name>.<key>``.
@@ -291,8 +286,21 @@ NAMED: dict[str, type] = {"clouds": CloudInput, "cameras": CameraInput, "filters
 
 def settings_of(group: str) -> list[Field]:
     """The parameters of each thing that the parameter ``group`` names; [] where it names none."""
-    kind = NAMED.get(group)
-    return [] if kind is None else [e for e in fields(kind) if "setting" in e.metadata]
+    return settings_in(NAMED[group]) if group in NAMED else []
+
+
+def named(group: str, name: str, values: Mapping[str, Any]) -> Any:
+    """The thing ``name`` of those that the parameter ``group`` lists.
+
+    ``values``: parameters by their full names; those that are missing have their defaults. Raises
+    :class:`SettingsError` for a value that cannot be used.
+    """
+    own = {}
+    for entry in settings_of(group):
+        full = f"{group}.{name}.{entry.name}"
+        value = values.get(full, entry.default)
+        own[entry.name] = entry.metadata["setting"].checked(full, value, entry.default)
+    return NAMED[group](name, **own)
 
 
 def _check_names(parameter: str, names: tuple[str, ...]) -> None:
