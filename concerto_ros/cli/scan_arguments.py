@@ -8,14 +8,13 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from concerto_ros.learning.data.formats import LAYOUTS
+from concerto_ros.settings.presets import PRESETS
 
 
 def load_encoder_for(arguments: argparse.Namespace):
     """The encoder and the voxel size in metres."""
     from concerto_ros.ptv3 import load_encoder
     from concerto_ros.segmentation.model_options import device_named
-    from concerto_ros.settings.presets import PRESETS
 
     encoder = load_encoder(arguments.checkpoint, device=device_named(arguments.device))
     preset = PRESETS[arguments.preset].voxel_size
@@ -29,8 +28,6 @@ class ScansOfCommand:
     """Opens the data set that a command's options name."""
 
     def __init__(self, arguments: argparse.Namespace, voxel_size: float):
-        from concerto_ros.cli.scan_arguments import data_options
-
         self.arguments, self.voxel_size = arguments, voxel_size
         self._options = data_options(arguments)
 
@@ -57,8 +54,6 @@ class ScansOfCommand:
 
 def add_input_arguments(parser: argparse.ArgumentParser) -> None:
     """How scans become what the encoder takes; also those of ``evaluate``."""
-    from concerto_ros.settings.presets import PRESETS
-
     parser.add_argument("--preset", choices=list(PRESETS), default="indoor", help="default indoor")
     parser.add_argument(
         "--voxel-size", type=float, help="metres (default: the encoder's own, else the preset's)"
@@ -73,6 +68,8 @@ def add_input_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_data_arguments(parser: argparse.ArgumentParser) -> None:
     """Options that say how the data set ``arguments.data`` is read."""
+    from concerto_ros.learning.data.formats import LAYOUTS
+
     data = parser.add_argument_group("data set")
     data.add_argument(
         "--layout",

@@ -5,11 +5,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from concerto_ros.labels.label_set import UNLABELLED, SemanticClass
+
+if TYPE_CHECKING:  # what only handles labels does not wait for PyTorch
+    import torch
 
 
 @dataclass(frozen=True, eq=False)
