@@ -10,6 +10,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from concerto_ros.files.error_text import one_line
+
 SUFFIXES = (".db3", ".mcap")
 
 
@@ -43,7 +45,7 @@ def open_bag(path: str | Path) -> Iterator[Bag]:
             try:
                 readers.append(stack.enter_context(Reader(part)))
             except Exception as error:  # rosbags passes on what sqlite, YAML and MCAP raise
-                raise BagError(f"{part} cannot be read as a bag: {_one_line(error)}") from error
+                raise BagError(f"{part} cannot be read as a bag: {one_line(error)}") from error
         bag = Bag(path, readers)
         if not bag.message_count:
             raise BagError(f"{path} is a bag without messages")
@@ -121,7 +123,7 @@ class Bag:
             except StopIteration:
                 return
             except Exception as error:
-                raise BagError(f"{self.path} is damaged: {_one_line(error)}") from error
+                raise BagError(f"{self.path} is damaged: {one_line(error)}") from error
             yield connection, time, bytes(raw)
 
     def deserialize(self, raw: bytes, message_type: str):
@@ -140,7 +142,7 @@ class Bag:
         except Exception as error:
             raise BagError(
                 f"{self.path}: a message of {len(raw)} bytes is not a {message_type}: "
-                f"{_one_line(error)}"
+                f"{one_line(error)}"
             ) from error
 
 
@@ -195,7 +197,3 @@ def _type_store(connections):
         except Exception:  # the type stays unknown, and deserialize() says so when asked for it
             continue
     return store
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

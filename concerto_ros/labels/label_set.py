@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Label sets: which class a label stands for, its colour, and a picture that says so.
+"""Label sets: which class a label stands for, and its colour.
 
 The sets the package ships are the files of ``config/labels``; a file of the same form beside them
 or anywhere else does as well.
@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import colorsys
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from concerto_ros.files.error_text import one_line
 from concerto_ros.files.shared_files import share_path
 
 #: The label of points the model says nothing about (also PCL's and ScanNet's ignore label).
@@ -124,12 +125,6 @@ class LabelSet:
         added = SemanticClass(len(self), name, self._color_apart(), source_id)
         return LabelSet(self.name, self.title, (*self.classes, added))
 
-    def without_class(self, label: int) -> LabelSet:
-        """The same set without the class ``label``; those after it move up by one."""
-        kept = (entry for entry in self.classes if entry.id != label)
-        classes = tuple(replace(entry, id=place) for place, entry in enumerate(kept))
-        return LabelSet(self.name, self.title, classes)
-
     def _color_apart(self) -> tuple[int, int, int]:
         """Of many colours the one farthest from all that are in use."""
         used = np.array([*(entry.color for entry in self.classes), UNLABELLED_COLOR], float)
@@ -147,37 +142,6 @@ class LabelSet:
         palette[: len(self.classes)] = [entry.color for entry in self.classes]
         palette.setflags(write=False)
         return palette
-
-    def legend(self, title: str | None = None) -> np.ndarray:
-        """The palette as a picture, (H, W, 3) uint8 RGB: each colour with its label and name."""
-        from PIL import Image, ImageDraw, ImageFont
-
-        row, margin, swatch = 30, 14, 34
-        heading_font, font = ImageFont.load_default(24), ImageFont.load_default(19)
-        entries = [(str(entry.id), entry.name, entry.color) for entry in self.classes]
-        entries.append((str(UNLABELLED), "unlabelled", UNLABELLED_COLOR))
-        name_at = swatch + 12 + math.ceil(font.getlength("255")) + 10
-        widest = max(font.getlength(name) for _, name, _ in entries)
-        column = name_at + math.ceil(widest) + 2 * margin
-        # as many columns as make the picture about as wide as an RViz panel is: 4 to 3
-        columns = max(1, round(math.sqrt(len(entries) * row * 4 / 3 / column)))
-        rows = math.ceil(len(entries) / columns)
-        columns = math.ceil(len(entries) / rows)
-        heading = self.title if title is None else title
-        top = margin + (40 if heading else 0)
-        width = max(columns * column, math.ceil(heading_font.getlength(heading)) + margin) + margin
-        image = Image.new("RGB", (width, top + rows * row + margin), "white")
-        draw = ImageDraw.Draw(image)
-        draw.text((margin, margin), heading, "black", heading_font)
-        for place, (label, name, color) in enumerate(entries):
-            left = margin + place // rows * column
-            upper = top + place % rows * row
-            middle = upper + row // 2
-            box = (left, upper + 4, left + swatch, upper + row - 5)
-            draw.rectangle(box, fill=color, outline=(96, 96, 96))
-            draw.text((left + name_at - 10, middle), label, (96, 96, 96), font, anchor="rm")
-            draw.text((left + name_at, middle), name, "black", font, anchor="lm")
-        return np.array(image)
 
 
 def _spread_color(label: int) -> tuple[int, int, int]:
@@ -197,7 +161,7 @@ def _read(path: Path) -> LabelSet:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ValueError(f"label set {path}: cannot be read: {_one_line(error)}") from error
+        raise ValueError(f"label set {path}: cannot be read: {one_line(error)}") from error
     return _checked(path, content)
 
 
@@ -252,7 +216,3 @@ def _expect_keys(path: Path, where: str, value, keys: tuple[str, ...]) -> None:
 def _expect(path: Path, what: str, value, right: bool, wanted: str) -> None:
     if not right:
         raise ValueError(f"label set {path}: {what} is {value!r}, wanted {wanted}")
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

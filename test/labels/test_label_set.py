@@ -93,28 +93,6 @@ def test_more_classes_than_labels_are_refused(count):
         LabelSet.from_generic(count)
 
 
-# --- legend -------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", SIZES)
-def test_the_legend_shows_every_colour_and_fits_a_panel(name):
-    labels = LabelSet.load(name)
-    picture = labels.legend("demo (untrained)")
-    assert picture.dtype == np.uint8 and picture.ndim == 3 and picture.shape[2] == 3
-    shown = np.unique(picture @ [65536, 256, 1])
-    colors = np.array([entry.color for entry in labels.classes] + [UNLABELLED_COLOR])
-    assert np.isin(colors @ [65536, 256, 1], shown).all()
-    height, width, _ = picture.shape
-    assert 0.7 < width / height < 2.5
-
-
-def test_the_title_is_part_of_the_legend():
-    labels = LabelSet.from_generic(1)
-    assert not np.array_equal(labels.legend("trained"), labels.legend("untrait"))
-    assert labels.legend("a very long title " * 9).shape[1] > labels.legend("short").shape[1]
-    assert labels.legend("").shape[0] < labels.legend("short").shape[0]
-
-
 # --- files --------------------------------------------------------------------------------------
 
 

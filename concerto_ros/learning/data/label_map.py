@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from concerto_ros.files.error_text import one_line
 from concerto_ros.labels.label_set import UNLABELLED, LabelSet, SemanticClass
 
 #: Values that mean "no label" where nothing else is said: Pointcept's and ScanNet's.
@@ -228,9 +229,7 @@ def _read_yaml(path: Path) -> dict:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise DataError(
-            f"label map {path}: cannot be read: {' '.join(str(error).split())}"
-        ) from None
+        raise DataError(f"label map {path}: cannot be read: {one_line(error)}") from None
     if not isinstance(content, dict):
         raise _wrong(path, "the file", content, "the keys classes, map and others")
     return content

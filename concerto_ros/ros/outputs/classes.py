@@ -15,6 +15,7 @@ from concerto_ros.labels.label_set import LabelSet
 from concerto_ros.msg import SemanticClasses
 from concerto_ros.ros.middleware.qos import overridable
 from concerto_ros.ros.outputs.messages import classes_message, image_message
+from concerto_ros.viz.legend import legend
 
 
 class ClassOutputs:
@@ -38,8 +39,8 @@ class ClassOutputs:
     def publish(self, labels: LabelSet, model: str, head: Header) -> None:
         """Send the label set of ``model``."""
         self._publishers["classes"].publish(classes_message(labels, model, head))
-        legend = labels.legend(f"{labels.name}: {model}")
-        self._publishers["legend"].publish(image_message(legend, head))
+        picture = legend(labels, f"{labels.name}: {model}")
+        self._publishers["legend"].publish(image_message(picture, head))
         if "label_info" in self._publishers:
             self._publishers["label_info"].publish(label_info_message(labels, head))
 

@@ -1,0 +1,45 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""A picture that says which colour stands for which class."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from concerto_ros.labels.label_set import UNLABELLED, UNLABELLED_COLOR, LabelSet
+
+
+def legend(labels: LabelSet, title: str) -> np.ndarray:
+    """The palette of ``labels`` as a picture, (H, W, 3) uint8 RGB: each colour, label and name.
+
+    ``title`` stands above it; empty: nothing does.
+    """
+    from PIL import Image, ImageDraw, ImageFont
+
+    row, margin, swatch = 30, 14, 34
+    heading_font, font = ImageFont.load_default(24), ImageFont.load_default(19)
+    entries = [(str(entry.id), entry.name, entry.color) for entry in labels.classes]
+    entries.append((str(UNLABELLED), "unlabelled", UNLABELLED_COLOR))
+    name_at = swatch + 12 + math.ceil(font.getlength("255")) + 10
+    widest = max(font.getlength(name) for _, name, _ in entries)
+    column = name_at + math.ceil(widest) + 2 * margin
+    # as many columns as make the picture about as wide as an RViz panel is: 4 to 3
+    columns = max(1, round(math.sqrt(len(entries) * row * 4 / 3 / column)))
+    rows = math.ceil(len(entries) / columns)
+    columns = math.ceil(len(entries) / rows)
+    top = margin + (40 if title else 0)
+    width = max(columns * column, math.ceil(heading_font.getlength(title)) + margin) + margin
+    image = Image.new("RGB", (width, top + rows * row + margin), "white")
+    draw = ImageDraw.Draw(image)
+    draw.text((margin, margin), title, "black", heading_font)
+    for place, (label, name, color) in enumerate(entries):
+        left = margin + place // rows * column
+        upper = top + place % rows * row
+        middle = upper + row // 2
+        box = (left, upper + 4, left + swatch, upper + row - 5)
+        draw.rectangle(box, fill=color, outline=(96, 96, 96))
+        draw.text((left + name_at - 10, middle), label, (96, 96, 96), font, anchor="rm")
+        draw.text((left + name_at, middle), name, "black", font, anchor="lm")
+    return np.array(image)
