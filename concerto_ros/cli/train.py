@@ -209,12 +209,13 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _train_demo(arguments: argparse.Namespace) -> int:
+    from concerto_ros.files.shared_files import source_path, source_tree
     from concerto_ros.learning.demo_model.report import write_report
     from concerto_ros.learning.demo_model.training import DOCUMENT, train
     from concerto_ros.segmentation.model_options import device_named
 
     if arguments.report:
-        print(write_report(arguments.out, DOCUMENT))
+        print(write_report(arguments.out, source_path(DOCUMENT)))
         return 0
     names = ("rooms", "steps", "minutes")
     given = {name: getattr(arguments, name) for name in names}
@@ -222,8 +223,8 @@ def _train_demo(arguments: argparse.Namespace) -> int:
     device = str(device_named(arguments.device))
     outcome = train(arguments.out, device=device, output=arguments.write, **given)
     print(f"{outcome.steps} steps in {outcome.seconds / 60:.1f} minutes: {outcome.stopped}")
-    if arguments.write is None and DOCUMENT.is_file():
-        print(write_report(arguments.out, DOCUMENT))
+    if arguments.write is None and source_tree() is not None:
+        print(write_report(arguments.out, source_path(DOCUMENT)))
     return 0
 
 

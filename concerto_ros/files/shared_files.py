@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Finds the files shipped beside the code: parameters, label sets, transport profile, views."""
+"""Finds the files beside the code: models, parameters, label sets, transport profile, views."""
 
 from __future__ import annotations
 
@@ -36,13 +36,36 @@ def share_path(name: str) -> Path:
     )
 
 
+def asset_path(name: str) -> Path:
+    """The path of a file in ``assets/``, which every installation has inside the package."""
+    return Path(__file__).resolve().parents[1] / "assets" / name
+
+
+def source_path(name: str) -> Path:
+    """The path of a file that only the source tree has, e.g. ``source_path("docs/objects.md")``.
+
+    Raises FileNotFoundError where there is no such file, or no source tree.
+    """
+    tree = source_tree()
+    if tree is None:
+        raise FileNotFoundError(f"{name} is in the source tree of {PACKAGE} alone")
+    if not (tree / name).exists():
+        raise FileNotFoundError(f"{tree} has no {name}")
+    return tree / name
+
+
+def source_tree() -> Path | None:
+    """The source tree that this package is run from; None where it is installed."""
+    folder = Path(__file__).resolve().parents[2]
+    # Only the package's own counts: in an installed environment the folder above is
+    # site-packages, where a stray "config" could be anybody's.
+    return folder if (folder / "msg" / "SemanticClass.msg").is_file() else None
+
+
 def _places() -> list[Path]:
     module = Path(__file__).resolve()
-    places = []
-    # Only a folder that is the package's own source tree counts: in an installed environment the
-    # folder above is site-packages, where a stray "config" could be anybody's.
-    if (module.parents[2] / "msg" / "SemanticClass.msg").is_file():
-        places.append(module.parents[2])
+    tree = source_tree()
+    places = [] if tree is None else [tree]
     prefixes = [
         entry for entry in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if entry
     ]

@@ -24,11 +24,12 @@ def read_tensors(path: Path) -> dict[str, Any]:
     return content
 
 
-def _cpu(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return {name: value.detach().cpu().clone() for name, value in state.items()}
-
-
 def write_file(path: Path, content: dict[str, Any]) -> None:
     """Write tensors and plain values; the file is there whole or not at all."""
     with replacing(path) as partial:
         torch.save(content, partial)
+
+
+def on_cpu(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """A copy of a state dict that does not change with the model, for a file."""
+    return {name: value.detach().cpu().clone() for name, value in state.items()}

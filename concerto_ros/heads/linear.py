@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from concerto_ros.files.torch_file import _cpu, write_file
+from concerto_ros.files.torch_file import on_cpu, write_file
 from concerto_ros.labels.label_set import LabelSet
 from concerto_ros.ptv3.checkpoint import (
     DEMO,
@@ -167,7 +167,7 @@ def save_head(path: Path, head: LinearHead) -> None:
     has.
     """
     config = {"backbone_out_channels": head.in_channels, "num_classes": head.num_classes}
-    content = {"config": config, "state_dict": _cpu(head.state_dict())}
+    content = {"config": config, "state_dict": on_cpu(head.state_dict())}
     if head.labels is not None:
         content["label_set"] = head.labels.content
     if head.preset is not None:

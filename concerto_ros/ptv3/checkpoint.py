@@ -18,7 +18,8 @@ import torch
 from torch import nn
 
 from concerto_ros.files.safetensors_file import read_metadata, read_tensors, write_tensors
-from concerto_ros.files.torch_file import _cpu, write_file
+from concerto_ros.files.shared_files import asset_path
+from concerto_ros.files.torch_file import on_cpu, write_file
 from concerto_ros.ptv3.config import PTv3Config
 from concerto_ros.ptv3.encoder import Encoder
 
@@ -99,7 +100,7 @@ def load_encoder(
 
 def demo_file() -> Path:
     """Where the model in the box lies, one file of both encoder and head."""
-    return Path(__file__).resolve().parents[1] / "assets" / "demo.safetensors"
+    return asset_path("demo.safetensors")
 
 
 def read_demo() -> tuple[dict[str, Any], Path]:
@@ -330,7 +331,7 @@ def save_encoder(path: Path, encoder: Encoder) -> None:
     unknown = {"rotary"} if encoder.rotary else {"rotary", "rope_base"}
     names = [field.name for field in fields(encoder.config) if field.name not in unknown]
     config = {name: _plain(getattr(encoder.config, name)) for name in names}
-    content = {"config": config, "state_dict": _cpu(encoder.state_dict())}
+    content = {"config": config, "state_dict": on_cpu(encoder.state_dict())}
     if encoder.grid_size is not None:
         content["grid_size"] = float(encoder.grid_size)
     if encoder.preset is not None:

@@ -13,6 +13,8 @@ import pytest
 from paths import REPOSITORY
 
 from concerto_ros.files import shared_files as resources
+from concerto_ros.learning.demo_model import training as demo_model
+from concerto_ros.learning.objects.demo_encoder import training as demo_encoder
 
 SOURCE = REPOSITORY / "concerto_ros" / "files" / "shared_files.py"
 
@@ -76,6 +78,25 @@ def test_a_folder_beside_an_installed_module_is_not_taken_for_ours(installed, tm
         installed.share_path("config/thing.yaml")
     assert "config/thing.yaml" in str(caught.value) and str(tmp_path / "venv") in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_the_models_are_in_the_package_wherever_it_is(installed, tmp_path):
+    assert resources.asset_path("demo.safetensors").is_file()
+    assert resources.asset_path("objects.safetensors").is_file()
+    there = tmp_path / "install/lib/python3.12/site-packages/concerto_ros"
+    assert installed.asset_path("demo.safetensors") == there / "assets/demo.safetensors"
+
+
+@pytest.mark.parametrize("page", [demo_model.DOCUMENT, demo_encoder.DOCUMENT])
+def test_the_pages_that_a_training_writes_are_in_the_source_tree_alone(page, installed):
+    if resources.source_tree() is None:
+        pytest.skip("runs against an installed package")
+    assert resources.source_path(page) == SOURCE.parents[2] / page
+    with pytest.raises(FileNotFoundError, match="has no docs/missing.md"):
+        resources.source_path("docs/missing.md")
+    assert installed.source_tree() is None
+    with pytest.raises(FileNotFoundError, match=f"{page} is in the source tree"):
+        installed.source_path(page)
 
 
 @pytest.mark.parametrize("name", ["", "/etc/passwd", "../secret", "config/../../secret"])

@@ -198,6 +198,7 @@ def _changed(recipe, arguments: argparse.Namespace):
 
 def run_demo(arguments: argparse.Namespace) -> int:
     """Train the encoder in the box."""
+    from concerto_ros.files.shared_files import source_path, source_tree
     from concerto_ros.learning.objects.demo_encoder.training import DOCUMENT, train
     from concerto_ros.learning.objects.training.scores import write_between
 
@@ -206,8 +207,8 @@ def run_demo(arguments: argparse.Namespace) -> int:
     outcome, report = train(arguments.out, output=arguments.write, progress=True, **given)
     print(report)
     print(f"{outcome.epochs} epochs in {outcome.seconds / 60:.1f} minutes")
-    if arguments.write is None and DOCUMENT.is_file():
-        write_between(DOCUMENT, "demo", report)
+    if arguments.write is None and source_tree() is not None:
+        write_between(source_path(DOCUMENT), "demo", report)
     return 0
 
 

@@ -54,7 +54,7 @@ SCHEDULE = Schedule(learning_rate=2e-3, weight_decay=0.05, fall="linear")
 SEED = 0
 
 #: The page that says how good it is; only a source tree has it.
-DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "demo_model.md"
+DOCUMENT = "docs/demo_model.md"
 
 
 def convention():

@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 
 from concerto_ros.files.safetensors_file import read_tensors, write_tensors
+from concerto_ros.files.shared_files import asset_path
 from concerto_ros.objects.encoders.recon.encoder import ReCon
 from concerto_ros.objects.encoders.recon.transformer import ReConShape
 from concerto_ros.objects.encoders.shared.weights import load_weights
@@ -25,7 +26,7 @@ FACTS = ("shape", "points", "size_power", "classes")
 
 def demo_file() -> Path:
     """Where the encoder in the box lies."""
-    return Path(__file__).resolve().parents[2] / "assets" / "objects.safetensors"
+    return asset_path("objects.safetensors")
 
 
 def save_demo(model: ReCon, path: Path | None = None) -> None:

@@ -47,7 +47,7 @@ RECIPE = Recipe(1e-3, "stretch_turn", smoothing=0.1, start_rate=2e-4)
 SEED = 0
 
 #: The page that says how good it is; only a source tree has it.
-DOCUMENT = Path(__file__).resolve().parents[4] / "docs" / "objects.md"
+DOCUMENT = "docs/objects.md"
 
 
 @dataclass(frozen=True)
