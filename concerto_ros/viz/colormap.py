@@ -8,6 +8,8 @@ import numpy as np
 
 #: Cosines and their colours: even steps from dark violet over red to yellow, as in a heat map.
 _COSINES = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+
 _COLORS = ((12, 8, 50), (90, 18, 110), (190, 50, 85), (245, 125, 20), (252, 240, 130))
 
 

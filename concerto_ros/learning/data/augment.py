@@ -195,26 +195,6 @@ class JitterColors:
         return recoloured(scan, scan.colors + noise * np.float32(self.sigma * 255))
 
 
-@dataclass(frozen=True)
-class DropColors:
-    """Now and then a scan without colours, so that a model works without a camera too."""
-
-    probability: float = 0.2
-
-    def __call__(self, scan: Scan, random: np.random.Generator) -> Scan:
-        return replace(scan, colors=None) if random.random() < self.probability else scan
-
-
-@dataclass(frozen=True)
-class DropNormals:
-    """Now and then a scan without normals."""
-
-    probability: float = 0.2
-
-    def __call__(self, scan: Scan, random: np.random.Generator) -> Scan:
-        return replace(scan, normals=None) if random.random() < self.probability else scan
-
-
 def indoor(voxel_size: float = 0.02, max_voxels: int = 102_400) -> Compose:
     """What Sonata and Concerto are probed and fine-tuned with on ScanNet and S3DIS."""
     return Compose(

@@ -44,12 +44,6 @@ class PaddedShape:
         rows = tuple(_rows_above(len(level), _patch_sizes(level)) for level in hierarchy.levels)
         return cls(rows, _short(hierarchy))
 
-    def holds(self, hierarchy: Hierarchy) -> bool:
-        """Whether a cloud can be padded to this shape."""
-        sizes = map(len, hierarchy.levels)
-        roomy = all(size < rows for size, rows in zip(sizes, self.rows, strict=True))
-        return roomy and self.short == _short(hierarchy)
-
 
 @dataclass(frozen=True, eq=False)
 class PaddedPooling:

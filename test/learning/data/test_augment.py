@@ -27,8 +27,6 @@ EVERY = [
     augment.AutoContrast(1.0),
     augment.ShiftColors(),
     augment.JitterColors(),
-    augment.DropColors(0.5),
-    augment.DropNormals(0.5),
     augment.indoor(),
     augment.outdoor(),
 ]
@@ -185,12 +183,6 @@ def test_a_shift_of_colours_is_the_same_for_all_points():
     result = augment.ShiftColors(0.05, 1.0)(scan, np.random.default_rng(0)).colors
     assert (result == result[0]).all() and np.abs(result[0].astype(int) - 128).max() <= 13
     assert (result[0] != 128).any()
-
-
-def test_colours_and_normals_are_dropped_whole():
-    scan = room()
-    assert augment.DropColors(1.0)(scan, np.random.default_rng(0)).colors is None
-    assert augment.DropNormals(1.0)(scan, np.random.default_rng(0)).normals is None
 
 
 def test_mixing_joins_neighbours_with_all_that_is_theirs():
