@@ -15,6 +15,8 @@ import numpy as np
 
 BACKGROUNDS = {"white": ((255, 255, 255), (20, 20, 20)), "dark": ((24, 26, 30), (235, 235, 235))}
 FIELD_OF_VIEW = np.deg2rad(42.0)  # vertical, where the viewpoint is chosen here
+WIDTH, HEIGHT = 1280, 720  # pixels, of a picture for which nothing else is said
+UP = (0.0, 0.0, 1.0)
 SHADING = 0.5  # of eye-dome lighting: how dark a step in depth is drawn
 SUPERSAMPLING = 2  # pixels drawn per pixel shown, along each axis
 LARGEST_DISC = 24  # pixels shown: a point just before the eye does not fill the picture
@@ -24,10 +26,10 @@ def render_cloud(
     points: np.ndarray,
     rgb: np.ndarray,
     *,
-    width: int = 1280,
-    height: int = 720,
+    width: int = WIDTH,
+    height: int = HEIGHT,
     view_from: tuple[Sequence[float], Sequence[float]] | None = None,
-    up: Sequence[float] = (0.0, 0.0, 1.0),
+    up: Sequence[float] = UP,
     point_size: float | None = None,
     background: str = "white",
     title: str | None = None,
@@ -71,9 +73,9 @@ def render_cloud(
     return image
 
 
-def height_colors(points: np.ndarray, up: Sequence[float] = (0.0, 0.0, 1.0)) -> np.ndarray:
-    """(N, 3) uint8 colours of ``points`` (N, 3) by their height, blue for low and red for high."""
-    height = np.asarray(points, np.float64) @ _direction(up, "up")
+def height_colors(points: np.ndarray) -> np.ndarray:
+    """(N, 3) uint8 colours of ``points`` (N, 3) by their z, blue for low and red for high."""
+    height = np.asarray(points, np.float64) @ UP
     if not len(height):
         return np.empty((0, 3), np.uint8)
     low, high = np.percentile(height, [2, 98])
@@ -84,14 +86,7 @@ def height_colors(points: np.ndarray, up: Sequence[float] = (0.0, 0.0, 1.0)) -> 
     return (ramp * 255).astype(np.uint8)
 
 
-def open_view(
-    points: np.ndarray,
-    normals: np.ndarray,
-    *,
-    width: int = 1280,
-    height: int = 720,
-    up: Sequence[float] = (0.0, 0.0, 1.0),
-) -> tuple[np.ndarray, np.ndarray]:
+def open_view(points: np.ndarray, normals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(eye, target) from which most of the surfaces show the side that was seen.
 
     ``normals`` (N, 3) face the sensor; zeros face everywhere. For pictures without the points that
@@ -100,20 +95,16 @@ def open_view(
     points, normals = np.asarray(points), np.asarray(normals)
     centre = np.median(points, axis=0).astype(np.float64)
     local = (points - centre).astype(np.float32)
-    eye, target = _raised_corner(local, normals, _direction(up, "up"), (height, width))
+    eye, target = _raised_corner(local, normals, np.array(UP), (HEIGHT, WIDTH))
     return eye + centre, target + centre
 
 
 def sensor_view(
-    points: np.ndarray,
-    origin: Sequence[float],
-    up: Sequence[float] = (0.0, 0.0, 1.0),
-    shape: tuple[int, int] = (720, 1280),
+    points: np.ndarray, origin: Sequence[float], up: Sequence[float] = UP
 ) -> tuple[np.ndarray, np.ndarray]:
     """(eye, target) for a scan by one sensor at ``origin``: from its side, a little above it.
 
-    From there nothing is seen from behind, where a single scan has no points. ``shape`` is
-    (height, width) of the picture.
+    From there nothing is seen from behind, where a single scan has no points.
     """
     points = np.asarray(points, np.float64).reshape(-1, 3)
     points = points[np.isfinite(points).all(axis=1)]
@@ -124,7 +115,7 @@ def sensor_view(
     distance = np.linalg.norm(back)
     if distance < 1e-6:
         back, distance = _beside(np.zeros(3), up), 1.0
-    return _framed(_thinned(points), back + 0.25 * distance * up, up, shape)
+    return _framed(_thinned(points), back + 0.25 * distance * up, up, (HEIGHT, WIDTH))
 
 
 def _checked(points, rgb, width, height, background) -> tuple[np.ndarray, np.ndarray]:
