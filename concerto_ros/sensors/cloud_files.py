@@ -12,6 +12,7 @@ import numpy as np
 
 from concerto_ros.sensors.frame import Frame
 from concerto_ros.sensors.input_error import InputError
+from concerto_ros.sensors.normals import unit_vectors
 from concerto_ros.sensors.ply import read_ply, write_labelled_ply
 
 __all__ = ["CloudFile", "read_cloud", "read_cloud_file", "write_labelled_ply"]
@@ -134,10 +135,7 @@ def rgb_bytes(colors: np.ndarray) -> np.ndarray:
 def unit_rows(normals: np.ndarray) -> np.ndarray:
     """(N, 3) float32 of length one; zeros where a row is zero or not finite."""
     normals = np.nan_to_num(normals.astype(np.float64), posinf=0, neginf=0)
-    length = np.linalg.norm(normals, axis=1, keepdims=True)
-    return np.divide(normals, length, out=np.zeros_like(normals), where=length > 0).astype(
-        np.float32
-    )
+    return unit_vectors(normals, shortest=0).astype(np.float32)
 
 
 def _read_ply(path: Path) -> dict[str, np.ndarray]:

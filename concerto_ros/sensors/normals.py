@@ -207,7 +207,11 @@ def _covariances(points: np.ndarray, rows: np.ndarray, k: int) -> np.ndarray:
     return np.einsum("nki,nkj->nij", around, around) / around.shape[1]
 
 
-def unit_vectors(vectors: np.ndarray) -> np.ndarray:
-    """(V, 3) float32 of length one; zeros where the length is (nearly) zero."""
+def unit_vectors(vectors: np.ndarray, shortest: float = 1e-3) -> np.ndarray:
+    """``vectors`` (V, 3), of any float type, as vectors of length one.
+
+    Those that are not longer than ``shortest`` have no direction and become zeros.
+    """
     length = np.sqrt(np.einsum("vi,vi->v", vectors, vectors))[:, None]
-    return vectors * (length > 1e-3) / np.maximum(length, 1e-3)
+    long = length > shortest
+    return vectors * long / np.where(long, length, 1)

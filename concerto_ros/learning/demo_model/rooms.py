@@ -20,6 +20,7 @@ from concerto_ros.learning.data.labelled_scan import Scan
 from concerto_ros.learning.demo_model.simulated_scans import SCANS, SPACING, scans_of
 from concerto_ros.mapping.voxel_grid import voxel_keys
 from concerto_ros.segmentation.convention import Convention
+from concerto_ros.sensors.normals import unit_vectors
 from concerto_ros.sim.mesh import rotation_about
 
 log = logging.getLogger(__name__)
@@ -75,7 +76,7 @@ class DemoRooms(Sequence[Scan]):
             value["points"].astype(np.float32) / 1000,
             value["labels"],
             value["colors"] if len(value["colors"]) else None,
-            _unit(value["normals"].astype(np.float32)),
+            unit_vectors(value["normals"].astype(np.float32)),
         )
 
     def _path(self, seed: int) -> Path:
@@ -208,7 +209,7 @@ def vary(scan: Scan, rng: np.random.Generator) -> Scan:
         normals = normals.astype(np.float32)
     blurred = rng.choice([0.0, 0.05, 0.15])
     if blurred:
-        normals = _unit(normals + rng.normal(0, blurred, normals.shape).astype(np.float32))
+        normals = unit_vectors(normals + rng.normal(0, blurred, normals.shape).astype(np.float32))
 
     flying = int(rng.choice([0, 3, 20]))
     if flying:
@@ -264,12 +265,6 @@ def _relit(colors: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     value = value * rng.uniform(0.75, 1.25) * rng.uniform(0.9, 1.1, 3).astype(np.float32)
     value += rng.normal(0, 0.03, value.shape).astype(np.float32)
     return (value.clip(0, 1) * 255).astype(np.uint8)
-
-
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    """Vectors (N, 3) of length one, zeros where there is none."""
-    length = np.sqrt(_squared(vectors))
-    return vectors * np.where(length > 1e-3, 1 / np.maximum(length, 1e-6), 0)[:, None]
 
 
 def _squared(vectors: np.ndarray) -> np.ndarray:
