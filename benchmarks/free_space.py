@@ -165,7 +165,7 @@ class Trial:
             if number == int((STAYS + 1) * RATE):
                 self._count("1 s", voxels, np.setdiff1d(theirs_keys, room_keys[:, 0]))
         self._count("end", voxels, np.setdiff1d(theirs_keys, room_keys[:, 0]))
-        held = pack(voxels.snapshot().index)
+        held = voxels.snapshot().keys
         # Readings that fly between two surfaces are none of the room.
         centres = np.float32((unpack(room_keys[:, 0]) + 0.5) * VOXEL_SIZE)
         off = room.compute_distance(o3d.core.Tensor(centres)).numpy()
@@ -175,7 +175,7 @@ class Trial:
             self.room[label] += (len(mine), len(mine) - np.isin(mine, held).sum())
 
     def _count(self, when: str, voxels: VoxelMap, keys: np.ndarray) -> None:
-        held = pack(voxels.snapshot().index)
+        held = voxels.snapshot().keys
         self.left[when][0] += len(keys)
         self.left[when][1] += int(np.isin(keys, held).sum())
 

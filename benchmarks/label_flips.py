@@ -15,7 +15,7 @@ import numpy as np
 
 from concerto_ros import SemanticPipeline
 from concerto_ros.labels.confusion import Confusion
-from concerto_ros.mapping.voxel_grid import find_keys, pack
+from concerto_ros.mapping.voxel_grid import find_keys
 from concerto_ros.ros.demo.score import TruthMap
 from concerto_ros.sensors.frame import Frame
 from concerto_ros.sensors.normals import organised_normals
@@ -51,12 +51,11 @@ class Flips:
         self.pipeline.insert(frame)
         snapshot = self.pipeline.snapshot()
         label = self.pipeline.infer(snapshot, ["labels"]).label
-        keys = pack(snapshot.index)
-        before = find_keys(self._keys, keys)
+        before = find_keys(self._keys, snapshot.keys)
         known = before >= 0
         self.changed += int((self._label[before[known]] != label[known]).sum())
         self.compared += int(known.sum())
-        self._keys, self._label = keys, label
+        self._keys, self._label = snapshot.keys, label
         self.right.add(label.astype(np.int64), self._truth.labels(snapshot.points))
 
     def row(self) -> str:

@@ -23,7 +23,7 @@ from concerto_ros.heads.similarity import Question
 from concerto_ros.heads.taught_classes import TaughtClasses
 from concerto_ros.heads.taught_regions import Ball, Sample, examples_of, sample_rows
 from concerto_ros.labels.confusion import Confusion
-from concerto_ros.mapping.voxel_grid import find_keys, pack, voxel_keys
+from concerto_ros.mapping.voxel_grid import find_keys, voxel_keys
 from concerto_ros.ros.services.clicks import MOST_ROWS
 from concerto_ros.sensors.frame import Frame
 from concerto_ros.settings.settings import Settings
@@ -82,7 +82,7 @@ def see(pipeline: SemanticPipeline, seed: int) -> Seen:
     snapshot = pipeline.snapshot()
     question = Question(rows=np.arange(len(snapshot)))
     features = pipeline.infer(snapshot, (), question).features
-    row, label = find_keys(pack(snapshot.index), np.concatenate(keys)), np.concatenate(labels)
+    row, label = find_keys(snapshot.keys, np.concatenate(keys)), np.concatenate(labels)
     known = (row >= 0) & (label < NEW + len(KINDS))
     counts = np.zeros((len(snapshot), NEW + len(KINDS)), np.int32)
     np.add.at(counts, (row[known], label[known]), 1)

@@ -23,8 +23,7 @@ from concerto_ros.heads.taught_classes import TaughtClasses
 from concerto_ros.labels.label_set import LabelSet
 from concerto_ros.labels.prediction import Prediction
 from concerto_ros.mapping.map_file import StoredMap
-from concerto_ros.mapping.map_snapshot import Snapshot
-from concerto_ros.mapping.voxel_grid import pack
+from concerto_ros.mapping.map_snapshot import MapSnapshot
 from concerto_ros.mapping.voxel_map import Insertion, VoxelMap
 from concerto_ros.ptv3 import Encoder, load_encoder
 from concerto_ros.ptv3.checkpoint import DEMO
@@ -203,7 +202,7 @@ class SemanticPipeline:
         parts = {"held": self._held, "colors": self._pca, "fusion": self._labeller.fusion}
         return {name: part for name, part in parts.items() if part is not None}
 
-    def snapshot(self) -> Snapshot:
+    def snapshot(self) -> MapSnapshot:
         """The map as it is now; later frames do not change it."""
         with self._map_lock:
             return self._map.snapshot()
@@ -213,19 +212,13 @@ class SemanticPipeline:
 
         Raises SettingsError where it has another voxel size or fixed frame.
         """
-        for name in ("voxel_size", "fixed_frame"):
-            own, other = getattr(self.settings, name), getattr(stored, name)
-            if own != other:
-                raise SettingsError(f"{name}: the map has {other!r}, wanted {own!r} as here")
+        other = {"voxel_size": stored.snapshot.voxel_size, "fixed_frame": stored.fixed_frame}
+        for name, value in other.items():
+            own = getattr(self.settings, name)
+            if own != value:
+                raise SettingsError(f"{name}: the map has {value!r}, wanted {own!r} as here")
         with self._map_lock:
-            self._map.put(
-                stored.index,
-                stored.points,
-                stored.colors,
-                stored.has_color,
-                stored.normals,
-                stored.toward,
-            )
+            self._map.put(stored.snapshot)
             self._held = HeldOrigin()
             self._labeller.forget()
 
@@ -233,7 +226,7 @@ class SemanticPipeline:
 
     def infer(
         self,
-        snapshot: Snapshot,
+        snapshot: MapSnapshot,
         outputs: Collection[str] = OUTPUTS,
         question: Question | None = None,
     ) -> Prediction:
@@ -275,7 +268,7 @@ class SemanticPipeline:
     @torch.inference_mode()
     def _predict(
         self,
-        snapshot: Snapshot,
+        snapshot: MapSnapshot,
         held: HeldOrigin | None,
         pca: PcaColors,
         outputs: Collection[str],
@@ -300,7 +293,7 @@ class SemanticPipeline:
                 said = labelling(snapshot, values["scores"], fusion)
         if "pca" in values:
             with watch("pca"):
-                pca_rgb = pca.colors(coarse.joined(), pack(snapshot.index), values["pca"])
+                pca_rgb = pca.colors(coarse.joined(), snapshot.keys, values["pca"])
         return Prediction(
             points=snapshot.points,
             **said._asdict(),

@@ -108,7 +108,7 @@ class PcaColors:
 
         ``rows``: (N,) int64, for ``feat`` (M, C): which of its rows each of N points has.
         ``voxels``: (N,) int64, ascending, one key per row that names the same voxel at every
-        call (``grid_sampling.pack``); without it rows have nothing to do with earlier ones.
+        call (``MapSnapshot.keys``); without it rows have nothing to do with earlier ones.
         Points with a feature that is not finite, and axes along which the features do not vary,
         are mid grey. A change of C starts anew.
         """

@@ -16,7 +16,7 @@ from concerto_ros.files.atomic_write import replacing
 from concerto_ros.files.confined_path import file_below
 from concerto_ros.files.safetensors_file import LONGEST_HEADER, read_tensors, write_tensors
 from concerto_ros.labels.prediction import Prediction
-from concerto_ros.mapping.map_snapshot import Snapshot
+from concerto_ros.mapping.map_snapshot import MapSnapshot
 from concerto_ros.mapping.voxel_grid import LATTICE_LIMIT, pack
 
 SUFFIX = ".safetensors"
@@ -32,70 +32,53 @@ class MapFileError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class StoredMap:
-    """The V voxels of a map.
+    """A map and the labels of its V voxels.
 
     Attributes
     ----------
-    index: (V, 3) int32 lattice index, no two rows alike.
-    points: (V, 3) float32, metres in ``fixed_frame``.
-    colors: (V, 3) float32, 0..255; zeros where ``has_color`` is 0.
-    has_color: (V,) uint8.
-    normals, toward: (V, 3) float32 unit vectors, zeros where unknown.
+    snapshot: the voxels. A file keeps the newest stamp alone and not where the robot was: read
+        back, every voxel was seen and came then, and there are no frames.
     label: (V,) uint8, position in ``classes``; 255 where unlabelled.
     confidence, entropy: (V,) float32 in [0, 1].
-    voxel_size: metres.
     fixed_frame: the frame of everything.
-    stamp: nanoseconds, the newest frame in the map.
     classes: names in label order.
     """
 
-    index: np.ndarray
-    points: np.ndarray
-    colors: np.ndarray
-    has_color: np.ndarray
-    normals: np.ndarray
-    toward: np.ndarray
+    snapshot: MapSnapshot
     label: np.ndarray
     confidence: np.ndarray
     entropy: np.ndarray
-    voxel_size: float
     fixed_frame: str
-    stamp: int
     classes: tuple[str, ...]
 
     def __len__(self) -> int:
-        return len(self.index)
+        return len(self.snapshot)
 
 
-#: Name of an array: its type and what follows V in its shape.
-_ARRAYS = {
+#: Name of an array in a file: its type and what follows V in its shape.
+_OF_SNAPSHOT = {
     "index": (np.int32, (3,)),
     "points": (np.float32, (3,)),
     "colors": (np.float32, (3,)),
     "has_color": (np.uint8, ()),
     "normals": (np.float32, (3,)),
     "toward": (np.float32, (3,)),
+}
+_OF_LABELS = {
     "label": (np.uint8, ()),
     "confidence": (np.float32, ()),
     "entropy": (np.float32, ()),
 }
 
 
-def stored_map(snapshot: Snapshot, prediction: Prediction, fixed_frame: str) -> StoredMap:
+def stored_map(snapshot: MapSnapshot, prediction: Prediction, fixed_frame: str) -> StoredMap:
     """The map of ``snapshot`` with the labels that ``prediction`` gave it."""
     return StoredMap(
-        index=snapshot.index,
-        points=snapshot.points,
-        colors=snapshot.colors.astype(np.float32),
-        has_color=snapshot.has_color.astype(np.uint8),
-        normals=snapshot.normals,
-        toward=snapshot.toward,
+        snapshot=snapshot,
         label=prediction.label,
         confidence=prediction.confidence,
         entropy=prediction.entropy,
-        voxel_size=snapshot.voxel_size,
         fixed_frame=fixed_frame,
-        stamp=snapshot.stamp,
         classes=tuple(entry.name for entry in prediction.classes),
     )
 
@@ -113,12 +96,16 @@ def map_path(directory: str, name: str) -> Path:
 
 def write_map(path: Path, stored: StoredMap) -> None:
     """Write and flush beside ``path``, then rename: whatever happens, one whole file is there."""
-    tensors = {name: torch.from_numpy(np.array(getattr(stored, name))) for name in _ARRAYS}
+    snapshot = stored.snapshot
+    arrays = {name: getattr(snapshot, name) for name in _OF_SNAPSHOT}
+    arrays |= {name: getattr(stored, name) for name in _OF_LABELS}
+    arrays["has_color"] = snapshot.has_color.astype(np.uint8)
+    tensors = {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
     metadata = {
         "format": FORMAT,
-        "voxel_size": repr(stored.voxel_size),
+        "voxel_size": repr(snapshot.voxel_size),
         "fixed_frame": stored.fixed_frame,
-        "stamp": str(stored.stamp),
+        "stamp": str(snapshot.stamp),
         "classes": json.dumps(stored.classes),
     }
     try:
@@ -140,16 +127,17 @@ def read_map(path: Path, max_voxels: int) -> StoredMap:
         raise MapFileError(f"{path}: cannot be read: {error.strerror}") from error
     except MapFileError:
         raise
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, OverflowError, TypeError, ValueError) as error:
         raise MapFileError(f"{path}: is not a map: {error}") from error
 
 
 def _checked(path: Path, tensors: dict, metadata: dict, max_voxels: int) -> StoredMap:
-    if metadata.get("format") != FORMAT or set(tensors) != set(_ARRAYS):
+    kinds = _OF_SNAPSHOT | _OF_LABELS
+    if metadata.get("format") != FORMAT or set(tensors) != set(kinds):
         raise MapFileError(f"{path}: is not a map; its format is {metadata.get('format')!r}")
     arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
     count = len(arrays["index"])
-    for name, (kind, shape) in _ARRAYS.items():
+    for name, (kind, shape) in kinds.items():
         array = arrays[name]
         if array.dtype != kind or array.shape != (count, *shape):
             raise MapFileError(f"{path}: {name} is {array.dtype} {array.shape}")
@@ -157,16 +145,37 @@ def _checked(path: Path, tensors: dict, metadata: dict, max_voxels: int) -> Stor
             raise MapFileError(f"{path}: {name} holds values that are not finite")
     index = arrays["index"]
     inside = (index >= -LATTICE_LIMIT) & (index < LATTICE_LIMIT)
-    if not inside.all() or len(np.unique(pack(index))) < count:
+    keys = pack(index)
+    order = np.argsort(keys)  # ours are sorted, but the format does not ask for it
+    keys = keys[order]
+    if not inside.all() or (keys[1:] == keys[:-1]).any():
         raise MapFileError(f"{path}: index leaves the lattice or repeats itself")
     if count > max_voxels:
         raise MapFileError(f"{path}: {count} voxels, wanted at most max_voxels, {max_voxels}")
+    arrays = {name: array[order] for name, array in arrays.items()}
     return StoredMap(
-        **arrays,
-        voxel_size=float(metadata["voxel_size"]),
+        _snapshot(keys, arrays, float(metadata["voxel_size"]), int(metadata["stamp"])),
+        **{name: arrays[name] for name in _OF_LABELS},
         fixed_frame=str(metadata["fixed_frame"]),
-        stamp=int(metadata["stamp"]),
         classes=_names(json.loads(metadata["classes"])),
+    )
+
+
+def _snapshot(
+    keys: np.ndarray, arrays: dict[str, np.ndarray], voxel_size: float, stamp: int
+) -> MapSnapshot:
+    arrays = {name: arrays[name] for name in _OF_SNAPSHOT}
+    arrays["has_color"] = arrays["has_color"].astype(bool)
+    stamps = np.full(len(keys), stamp, np.int64)
+    return MapSnapshot(
+        keys=keys,
+        **arrays,
+        stamps=stamps,
+        since=stamps,
+        stamp=stamp,
+        robot=np.zeros(3),
+        voxel_size=voxel_size,
+        frames=0,
     )
 
 

@@ -13,11 +13,12 @@ from concerto_ros.sensors.normals import neighbourhood_normals
 
 
 @dataclass(frozen=True, eq=False)
-class Snapshot:
+class MapSnapshot:
     """The map at one moment, in the fixed frame. Arrays are read-only, rows sorted by (x, y, z).
 
     Attributes
     ----------
+    keys: (V,) int64, ascending: ``pack(index)``, which names the same voxel in every map.
     index: (V, 3) int32 lattice index, ``floor(point / voxel_size)``.
     points: (V, 3) float32, metres, mean of the points seen in the voxel.
     colors: (V, 3) float32, 0..255, mean colour; zeros where ``has_color`` is False.
@@ -32,6 +33,7 @@ class Snapshot:
     frames: frames in the window.
     """
 
+    keys: np.ndarray
     index: np.ndarray
     points: np.ndarray
     colors: np.ndarray
@@ -61,9 +63,9 @@ class Snapshot:
         index = np.floor(points.astype(np.float64) / self.voxel_size)
         inside = ((index >= -LATTICE_LIMIT) & (index < LATTICE_LIMIT)).all(axis=1)
         keys = pack(np.where(inside[:, None], index, 0))
-        return np.where(inside, find_keys(pack(self.index), keys), -1)
+        return np.where(inside, find_keys(self.keys, keys), -1)
 
-    def with_normals(self) -> Snapshot:
+    def with_normals(self) -> MapSnapshot:
         """The same map with missing normals filled from the neighbourhood of their voxels.
 
         They face the sensors that saw the voxel. Fitting on voxels instead of raw points costs a

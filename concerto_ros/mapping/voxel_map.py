@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from concerto_ros.mapping.key_table import KeyTable
-from concerto_ros.mapping.map_snapshot import Snapshot
+from concerto_ros.mapping.map_snapshot import MapSnapshot
 from concerto_ros.mapping.voxel_grid import FrameVoxels, grid_sample, pack, unpack
 from concerto_ros.sensors.frame import Frame
 from concerto_ros.sensors.normals import unit_vectors
@@ -158,33 +158,27 @@ class VoxelMap:
             cleared=cleared,
         )
 
-    def put(
-        self,
-        index: np.ndarray,
-        points: np.ndarray,
-        colors: np.ndarray,
-        has_color: np.ndarray,
-        normals: np.ndarray,
-        toward: np.ndarray,
-    ) -> None:
-        """Hold these voxels and no others, arrays as in a :class:`Snapshot`, indices distinct.
+    def put(self, snapshot: MapSnapshot) -> None:
+        """Hold the voxels of ``snapshot`` and no others.
 
         Each counts as one reading, made with the newest frame; in a map without frames, with the
         first that comes. Time goes on as before. Raises ``ValueError`` for more than
         ``max_voxels``.
         """
-        _require(len(index) <= self.max_voxels, "index", len(index), f"<= {self.max_voxels} rows")
+        size = len(snapshot)
+        _require(size <= self.max_voxels, "index", size, f"<= {self.max_voxels} rows")
         self._release(np.flatnonzero(self._stamps > _NEVER))
         newest = self.newest_stamp
-        rows = self._admit(pack(index), _BEFORE if newest is None else newest)
-        sums = np.zeros((len(rows), _COLUMNS), np.float32)
-        fraction = points.astype(np.float64) / self.voxel_size - index
+        rows = self._admit(snapshot.keys, _BEFORE if newest is None else newest)
+        sums = np.zeros((size, _COLUMNS), np.float32)
+        fraction = snapshot.points.astype(np.float64) / self.voxel_size - snapshot.index
         sums[:, _FRACTION] = np.clip(fraction, 0.0, 1.0)
-        sums[:, _COLOR], sums[:, _COLOR_COUNT] = colors, has_color
-        sums[:, _NORMAL], sums[:, _TOWARD], sums[:, _COUNT] = normals, toward, 1.0
+        sums[:, _COLOR], sums[:, _COLOR_COUNT] = snapshot.colors, snapshot.has_color
+        sums[:, _NORMAL], sums[:, _TOWARD] = snapshot.normals, snapshot.toward
+        sums[:, _COUNT] = 1.0
         self._sums[torch.from_numpy(rows)] = torch.from_numpy(sums)
 
-    def snapshot(self) -> Snapshot:
+    def snapshot(self) -> MapSnapshot:
         """What is in the window and the radius now, as arrays of their own.
 
         Before the first frame nothing is known of the robot, and voxels are in the map wherever
@@ -196,14 +190,15 @@ class VoxelMap:
             gone |= self._squared_distance(unpack(self._keys[used])) > self.radius**2
         self._release(used[gone])
         used = used[~gone]
-        keys, order = torch.sort(torch.from_numpy(self._keys[used]))
-        rows = used[order.numpy()]
-        index = unpack(keys.numpy())
+        ordered, order = torch.sort(torch.from_numpy(self._keys[used]))
+        keys, rows = ordered.numpy(), used[order.numpy()]
+        index = unpack(keys)
         sums = self._sums[torch.from_numpy(rows)].numpy()
         count, color_count = sums[:, _COUNT, None], sums[:, _COLOR_COUNT, None]
         has_color = color_count >= 0.5  # halving leaves traces of a colour seen long ago
         points = (index + (sums[:, _FRACTION] / count).astype(np.float64)) * self.voxel_size
-        return Snapshot(
+        return MapSnapshot(
+            keys=keys,
             index=index,
             points=points.astype(np.float32),
             colors=np.where(has_color, sums[:, _COLOR] / np.maximum(color_count, 0.5), 0),

@@ -15,7 +15,7 @@ from concerto_ros.bags.input_plan import Plan
 from concerto_ros.bags.messages import labels_message, pca_message
 from concerto_ros.bags.reader import Bag
 from concerto_ros.bags.writer import LABELS, PCA, Write
-from concerto_ros.mapping.map_snapshot import Snapshot
+from concerto_ros.mapping.map_snapshot import MapSnapshot
 from concerto_ros.offline.bag_intake import Intake
 from concerto_ros.offline.counts import Counts
 from concerto_ros.pipeline import SemanticPipeline
@@ -144,7 +144,7 @@ class Labeller:
             intake.take(topic, kind, time, raw)
         intake.finish()
 
-    def _infer(self, snapshot: Snapshot, time: int, write: Write) -> None:
+    def _infer(self, snapshot: MapSnapshot, time: int, write: Write) -> None:
         prediction = self._pipeline.infer(snapshot)
         frame, layout = self._plan.settings.fixed_frame, self._plan.settings.labels.layout
         write(LABELS, time, labels_message(prediction, self._palette, frame, layout))

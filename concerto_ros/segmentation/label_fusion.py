@@ -9,8 +9,8 @@ import math
 import numpy as np
 import torch
 
-from concerto_ros.mapping.map_snapshot import Snapshot
-from concerto_ros.mapping.voxel_grid import find_keys, pack
+from concerto_ros.mapping.map_snapshot import MapSnapshot
+from concerto_ros.mapping.voxel_grid import find_keys
 
 
 class LabelFusion:
@@ -36,7 +36,7 @@ class LabelFusion:
         self._weight = torch.zeros(0)
         self._stamp = 0
 
-    def __call__(self, snapshot: Snapshot, scores: torch.Tensor) -> torch.Tensor:
+    def __call__(self, snapshot: MapSnapshot, scores: torch.Tensor) -> torch.Tensor:
         """Log-probabilities after fusion, (V, K) float32 on the device of ``scores``.
 
         ``scores`` (V, K) are logits, a row for each voxel of ``snapshot``. A snapshot no newer
@@ -45,13 +45,12 @@ class LabelFusion:
         """
         latest = log_probabilities(scores).contiguous()  # its rows are gathered below
         weight = latest.new_ones(len(latest))
-        keys = pack(snapshot.index)
         if self._mean is not None and snapshot.stamp >= self._stamp:
-            before = find_keys(self._keys, keys)
+            before = find_keys(self._keys, snapshot.keys)
             # What came into the map later is not what was there then, if the place is the same.
             known = np.flatnonzero((before >= 0) & (snapshot.since <= self._stamp))
             self._blend(latest, weight, before[known], known, snapshot.stamp)
-        self._keys, self._stamp = keys, snapshot.stamp
+        self._keys, self._stamp = snapshot.keys, snapshot.stamp
         self._mean, self._weight = latest, weight
         return log_probabilities(latest)
 

@@ -12,7 +12,7 @@ import torch
 
 from concerto_ros.heads.linear import LinearHead
 from concerto_ros.labels.label_set import UNLABELLED, LabelSet
-from concerto_ros.mapping.map_snapshot import Snapshot
+from concerto_ros.mapping.map_snapshot import MapSnapshot
 from concerto_ros.ptv3.encoder import Encoder, Pyramid
 from concerto_ros.segmentation.label_fusion import (
     LabelFusion,
@@ -68,7 +68,9 @@ class Labeller:
         return self._working.scores(pyramid, self.concat_levels)
 
 
-def labelling(snapshot: Snapshot, scores: torch.Tensor, fusion: LabelFusion | None) -> Labelling:
+def labelling(
+    snapshot: MapSnapshot, scores: torch.Tensor, fusion: LabelFusion | None
+) -> Labelling:
     """What ``scores`` (V, K) say of the voxels of ``snapshot``, with what was said before."""
     chance = fusion(snapshot, scores) if fusion else log_probabilities(scores)
     best = chance.max(dim=1)

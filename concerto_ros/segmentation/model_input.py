@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from concerto_ros.mapping.map_snapshot import Snapshot
+from concerto_ros.mapping.map_snapshot import MapSnapshot
 from concerto_ros.segmentation.convention import Convention
 from concerto_ros.segmentation.fixed_origin import HeldOrigin
 
@@ -67,7 +67,7 @@ def normalise_points(
 
 
 def build_model_input(
-    snapshot: Snapshot, convention: Convention, held: HeldOrigin | None = None
+    snapshot: MapSnapshot, convention: Convention, held: HeldOrigin | None = None
 ) -> ModelInput:
     """What the encoder takes of a ``snapshot``.
 

@@ -36,9 +36,9 @@ def wait(condition, what):
 
 def number_in(path) -> int:
     """The number of a map that is whole."""
-    stored = read_map(path, 10_000)
-    assert len(stored) == 3000 and (stored.points == stored.stamp).all()
-    return stored.stamp
+    snapshot = read_map(path, 10_000).snapshot
+    assert len(snapshot) == 3000 and (snapshot.points == snapshot.stamp).all()
+    return snapshot.stamp
 
 
 def test_what_is_written_takes_the_place_of_the_old_file(tmp_path):

@@ -16,6 +16,8 @@ import numpy as np
 from concerto_ros.files import atomic_write as whole_file
 from concerto_ros.mapping import map_file
 from concerto_ros.mapping.map_file import MapFileError, StoredMap, write_map
+from concerto_ros.mapping.map_snapshot import MapSnapshot
+from concerto_ros.mapping.voxel_grid import pack
 
 #: Where a writer may be killed: before the file is written, with half of it written, and before
 #: each call that makes it last.
@@ -28,19 +30,28 @@ def numbered_map(number: int, voxels: int = 3000) -> StoredMap:
     index[:, 0] = np.arange(voxels)
     of_three = np.full((voxels, 3), number, np.float32)
     single = np.full(voxels, number, np.float32)
-    return StoredMap(
+    stamps = np.full(voxels, number, np.int64)
+    snapshot = MapSnapshot(
+        keys=pack(index),
         index=index,
         points=of_three,
         colors=of_three,
-        has_color=np.ones(voxels, np.uint8),
+        has_color=np.ones(voxels, bool),
         normals=of_three,
         toward=of_three,
+        stamps=stamps,
+        since=stamps,
+        stamp=number,
+        robot=np.zeros(3),
+        voxel_size=0.1,
+        frames=1,
+    )
+    return StoredMap(
+        snapshot,
         label=np.zeros(voxels, np.uint8),
         confidence=single,
         entropy=single,
-        voxel_size=0.1,
         fixed_frame="odom",
-        stamp=number,
         classes=("floor",),
     )
 

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from concerto_ros.files.safetensors_file import read_tensors
 from concerto_ros.labels.label_set import LabelSet
 from concerto_ros.labels.prediction import Prediction
 from concerto_ros.mapping import map_file
@@ -22,6 +24,7 @@ from concerto_ros.mapping.map_file import (
     stored_map,
     write_map,
 )
+from concerto_ros.mapping.voxel_grid import pack
 from concerto_ros.mapping.voxel_map import VoxelMap
 from concerto_ros.sensors.frame import Frame
 
@@ -59,33 +62,50 @@ def stored() -> StoredMap:
     return stored_map(snapshot, prediction, "odom")
 
 
-def put(voxels: VoxelMap, stored: StoredMap) -> None:
-    voxels.put(
-        stored.index,
-        stored.points,
-        stored.colors,
-        stored.has_color,
-        stored.normals,
-        stored.toward,
-    )
-
-
 def test_a_map_comes_out_as_it_went_in(tmp_path, stored):
     path = tmp_path / "kitchen.safetensors"
     write_map(path, stored)
     read = read_map(path, 1000)
-    for name, value in vars(stored).items():
-        np.testing.assert_array_equal(getattr(read, name), value)
-    assert read.classes[:2] == ("floor", "wall") and read.stamp == SECOND
+    for name in ("label", "confidence", "entropy", "fixed_frame", "classes"):
+        np.testing.assert_array_equal(getattr(read, name), getattr(stored, name))
+    for name in set(vars(stored.snapshot)) - {"robot", "frames"}:
+        ours, theirs = getattr(read.snapshot, name), getattr(stored.snapshot, name)
+        np.testing.assert_array_equal(ours, theirs, name)
+        assert np.asarray(ours).dtype == np.asarray(theirs).dtype
+    assert read.classes[:2] == ("floor", "wall") and read.snapshot.stamp == SECOND
     assert [entry.name for entry in tmp_path.iterdir()] == ["kitchen.safetensors"]
 
 
 def test_an_empty_map_is_one(tmp_path, stored):
-    nothing = {
-        name: value[:0] for name, value in vars(stored).items() if isinstance(value, np.ndarray)
-    }
-    write_map(tmp_path / "a.safetensors", replace(stored, **nothing))
+    snapshot = voxel_map().snapshot()
+    nothing = {name: getattr(stored, name)[:0] for name in ("label", "confidence", "entropy")}
+    write_map(tmp_path / "a.safetensors", replace(stored, snapshot=snapshot, **nothing))
     assert len(read_map(tmp_path / "a.safetensors", 10)) == 0
+
+
+def test_voxels_of_a_file_may_come_in_any_order(tmp_path, stored):
+    path = tmp_path / "a.safetensors"
+    write_map(path, stored)
+    tensors, metadata = read_tensors(path)
+    wanted = {
+        "index": torch.int32,
+        "points": torch.float32,
+        "colors": torch.float32,
+        "has_color": torch.uint8,
+        "normals": torch.float32,
+        "toward": torch.float32,
+        "label": torch.uint8,
+        "confidence": torch.float32,
+        "entropy": torch.float32,
+    }
+    assert {name: tensor.dtype for name, tensor in tensors.items()} == wanted
+    assert set(metadata) == {"format", "voxel_size", "fixed_frame", "stamp", "classes"}
+    order = torch.randperm(len(stored), generator=torch.Generator().manual_seed(0))
+    map_file.write_tensors(path, {n: t[order] for n, t in tensors.items()}, metadata)
+    read = read_map(path, 1000)
+    np.testing.assert_array_equal(read.snapshot.keys, stored.snapshot.keys)
+    np.testing.assert_array_equal(read.snapshot.points, stored.snapshot.points)
+    np.testing.assert_array_equal(read.label, stored.label)
 
 
 def test_whoever_is_killed_while_writing_leaves_the_old_file(tmp_path, stored, monkeypatch):
@@ -139,7 +159,10 @@ def test_without_a_directory_there_are_no_maps(tmp_path):
 
 
 def edited(path: Path, stored: StoredMap, **changes) -> Path:
-    write_map(path, replace(stored, **changes))
+    """The file of ``stored`` with some attributes of it or of its snapshot changed."""
+    own = {name: changes[name] for name in changes if hasattr(stored, name)}
+    others = {name: changes[name] for name in changes if name not in own}
+    write_map(path, replace(stored, snapshot=replace(stored.snapshot, **others), **own))
     return path
 
 
@@ -161,9 +184,9 @@ def test_files_that_are_no_maps_are_refused(tmp_path, stored):
 @pytest.mark.parametrize(
     ("changes", "wanted"),
     [
-        (lambda s: {"points": s.points * np.float32(np.nan)}, "points holds values"),
-        (lambda s: {"index": s.index * 0}, "index leaves the lattice or repeats"),
-        (lambda s: {"index": s.index + 2**21}, "index leaves the lattice"),
+        (lambda s: {"points": s.snapshot.points * np.float32(np.nan)}, "points holds values"),
+        (lambda s: {"index": s.snapshot.index * 0}, "index leaves the lattice or repeats"),
+        (lambda s: {"index": s.snapshot.index + 2**21}, "index leaves the lattice"),
         (lambda s: {"label": s.label.astype(np.int32)}, "label is int32"),
         (lambda s: {"confidence": s.confidence[1:]}, "confidence is float32"),
     ],
@@ -199,12 +222,12 @@ def test_classes_are_names(tmp_path, stored):
 
 def test_a_map_that_is_put_back_is_the_map_that_was(stored):
     voxels = voxel_map()
-    put(voxels, stored)
+    voxels.put(stored.snapshot)
     snapshot = voxels.snapshot()
-    np.testing.assert_array_equal(snapshot.index, stored.index)
-    np.testing.assert_allclose(snapshot.points, stored.points, atol=1e-6)
-    np.testing.assert_allclose(snapshot.colors, stored.colors, atol=1e-4)
-    np.testing.assert_allclose(snapshot.toward, stored.toward, atol=1e-6)
+    np.testing.assert_array_equal(snapshot.index, stored.snapshot.index)
+    np.testing.assert_allclose(snapshot.points, stored.snapshot.points, atol=1e-6)
+    np.testing.assert_allclose(snapshot.colors, stored.snapshot.colors, atol=1e-4)
+    np.testing.assert_allclose(snapshot.toward, stored.snapshot.toward, atol=1e-6)
     assert snapshot.has_color.all() and voxels.newest_stamp is None
 
 
@@ -214,7 +237,7 @@ def test_what_is_put_counts_as_seen_with_the_newest_frame_or_the_first_that_come
         voxels = voxel_map()
         for second in before:
             voxels.insert(Frame(far, second * SECOND, "odom"), np.zeros(3))
-        put(voxels, stored)
+        voxels.put(stored.snapshot)
         assert len(voxels) == len(stored)
         for second, left in ((100, len(stored)), (109, len(stored)), (111, 0)):
             voxels.insert(Frame(far, second * SECOND, "odom"), np.zeros(3))
@@ -223,13 +246,15 @@ def test_what_is_put_counts_as_seen_with_the_newest_frame_or_the_first_that_come
 
 def test_the_radius_counts_once_a_frame_says_where_the_robot_is(stored):
     there = np.array([30.0, 0.0, 0.0])
+    index = stored.snapshot.index + np.array([300, 0, 0])
     away = replace(
-        stored,
-        index=stored.index + np.array([300, 0, 0]),
-        points=stored.points + there.astype(np.float32),
+        stored.snapshot,
+        keys=pack(index),
+        index=index,
+        points=stored.snapshot.points + there.astype(np.float32),
     )
     voxels = voxel_map(radius=5.0)
-    put(voxels, away)
+    voxels.put(away)
     assert len(voxels.snapshot()) == len(stored)
     point = Frame(there[None].astype(np.float32), SECOND, "odom")
     voxels.insert(point, there)
@@ -240,4 +265,4 @@ def test_the_radius_counts_once_a_frame_says_where_the_robot_is(stored):
 
 def test_a_map_with_too_many_voxels_is_not_put(stored):
     with pytest.raises(ValueError, match=f"index is {len(stored)}; wanted: <= 10 rows"):
-        put(voxel_map(max_voxels=10), stored)
+        voxel_map(max_voxels=10).put(stored.snapshot)

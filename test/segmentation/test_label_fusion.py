@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from concerto_ros.mapping.map_snapshot import Snapshot
+from concerto_ros.mapping.map_snapshot import MapSnapshot
+from concerto_ros.mapping.voxel_grid import pack
 from concerto_ros.mapping.voxel_map import VoxelMap
 from concerto_ros.segmentation.label_fusion import LabelFusion, normalised_entropy
 from concerto_ros.sensors.frame import Frame
@@ -18,13 +19,14 @@ from concerto_ros.sensors.frame import Frame
 SECOND = 1_000_000_000
 
 
-def snapshot(columns, seconds: float = 1.0, since=None) -> Snapshot:
+def snapshot(columns, seconds: float = 1.0, since=None) -> MapSnapshot:
     """Voxels in a row along x, each there since second 0 unless ``since`` says otherwise."""
     count = len(columns)
     index = np.zeros((count, 3), np.int32)
     index[:, 0] = columns
     zeros = np.zeros((count, 3), np.float32)
-    return Snapshot(
+    return MapSnapshot(
+        keys=pack(index),
         index=index,
         points=zeros,
         colors=zeros,

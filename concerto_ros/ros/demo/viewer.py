@@ -15,7 +15,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import PointCloud2
 
-from concerto_ros.mapping.map_snapshot import Snapshot
+from concerto_ros.mapping.map_snapshot import MapSnapshot
 from concerto_ros.mapping.voxel_map import VoxelMap
 from concerto_ros.msg import PerceptionStatus, SemanticClasses, SemanticObjectArray
 from concerto_ros.ros.demo.object_picture import box_edges, object_legend, paler
@@ -64,7 +64,7 @@ class InputView:
             max_voxels=self._settings.max_voxels,
         )
 
-    def snapshot(self) -> Snapshot:
+    def snapshot(self) -> MapSnapshot:
         """What was seen."""
         with self._lock:
             return self._map.snapshot()
@@ -208,7 +208,7 @@ class Viewer(Node):
             self.stages.setdefault(name, []).append(spent)
 
 
-def _faces(points: np.ndarray, eye: np.ndarray, seen: Snapshot) -> np.ndarray:
+def _faces(points: np.ndarray, eye: np.ndarray, seen: MapSnapshot) -> np.ndarray:
     """Which points lie on a surface whose seen side shows to the eye.
 
     The others are walls seen from behind, which would hide the room. The surface is that of the

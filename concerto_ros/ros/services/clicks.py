@@ -15,7 +15,7 @@ from geometry_msgs.msg import PointStamped
 from rclpy.node import Node
 
 from concerto_ros.heads.taught_regions import Ball, Sample, sample_rows
-from concerto_ros.mapping.map_snapshot import Snapshot
+from concerto_ros.mapping.map_snapshot import MapSnapshot
 from concerto_ros.ros.middleware.qos import overridable
 from concerto_ros.ros.services.base import Running, ServiceError
 from concerto_ros.ros.stages.inference_stage import Examined
@@ -140,7 +140,7 @@ class Clicks:
         running.inference.notify()  # the likeness of a map that does not change any more, too
 
 
-def _placed(running: Running, snapshot: Snapshot, point: np.ndarray, frame: str) -> np.ndarray:
+def _placed(running: Running, snapshot: MapSnapshot, point: np.ndarray, frame: str) -> np.ndarray:
     """The point (3,) in the fixed frame, by TF at the stamp of the map that the person saw."""
     if not np.isfinite(point).all():
         raise ServiceError(f"point: got {point.tolist()}, wanted finite numbers")
@@ -149,7 +149,7 @@ def _placed(running: Running, snapshot: Snapshot, point: np.ndarray, frame: str)
     return there.rotation @ point + there.translation
 
 
-def _rows_round(snapshot: Snapshot, point: np.ndarray, radius: float) -> np.ndarray:
+def _rows_round(snapshot: MapSnapshot, point: np.ndarray, radius: float) -> np.ndarray:
     """The row of the voxel clicked on, and after it those of its sample."""
     distance = np.linalg.norm(snapshot.points - point, axis=1)
     nearest = int(distance.argmin())

@@ -19,7 +19,7 @@ from concerto_ros.heads.linear import save_head
 from concerto_ros.heads.taught_classes import TaughtClasses
 from concerto_ros.heads.taught_regions import Ball, Box, Region, Sample, examples_of, sample_rows
 from concerto_ros.labels.class_filter import check_filters
-from concerto_ros.mapping.map_snapshot import Snapshot
+from concerto_ros.mapping.map_snapshot import MapSnapshot
 from concerto_ros.ros.services.base import DEACTIVATED, Answering, Running, ServiceError, in_thread
 from concerto_ros.ros.services.clicks import Clicks
 from concerto_ros.segmentation.convention import preset_with
@@ -141,7 +141,7 @@ class TeachServices(Answering):
         make = _region_maker(running, request)
         regions: list[Region] = []
 
-        def choose(snapshot: Snapshot) -> np.ndarray:
+        def choose(snapshot: MapSnapshot) -> np.ndarray:
             regions.append(make(snapshot.stamp))
             return sample_rows(snapshot.points, regions[0], MOST_ROWS)
 

@@ -16,7 +16,7 @@ from rclpy.impl.rcutils_logger import RcutilsLogger
 
 from concerto_ros.heads.similarity import Question
 from concerto_ros.intake.original_points import Reading
-from concerto_ros.mapping.map_snapshot import Snapshot
+from concerto_ros.mapping.map_snapshot import MapSnapshot
 from concerto_ros.pipeline import Prediction, SemanticPipeline
 from concerto_ros.ros.monitoring.memory_use import release_unused_memory
 from concerto_ros.ros.monitoring.statistics import Statistics
@@ -38,13 +38,13 @@ RELEASE_PERIOD = 2.0
 class Labelled:
     """A map, its labels, and the newest message in it where that is wanted."""
 
-    snapshot: Snapshot
+    snapshot: MapSnapshot
     prediction: Prediction
     reading: Reading | None
 
 
 #: Which rows of a map somebody wants the features of; raises where it has none such.
-Choice = Callable[[Snapshot], np.ndarray]
+Choice = Callable[[MapSnapshot], np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,7 +173,7 @@ class Inference(Worker):
         return True
 
 
-def _chosen(choose: Choice | None, snapshot: Snapshot) -> np.ndarray | Exception | None:
+def _chosen(choose: Choice | None, snapshot: MapSnapshot) -> np.ndarray | Exception | None:
     """The rows that a call wants; what it raises is its own answer and nobody else's."""
     if choose is None:
         return None

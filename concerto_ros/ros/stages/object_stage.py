@@ -12,7 +12,7 @@ from collections.abc import Callable
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
 from concerto_ros.labels.label_set import LabelSet, SemanticClass
-from concerto_ros.mapping.map_snapshot import Snapshot
+from concerto_ros.mapping.map_snapshot import MapSnapshot
 from concerto_ros.objects.finding.class_roles import ClassRoles
 from concerto_ros.objects.finding.finder import Findings, ObjectFinder
 from concerto_ros.objects.finding.instances import LabelledCloud
@@ -63,7 +63,7 @@ class ObjectStage(Worker):
         with self._lock:
             return self._findings
 
-    def offer(self, snapshot: Snapshot, prediction: Prediction) -> None:
+    def offer(self, snapshot: MapSnapshot, prediction: Prediction) -> None:
         """Tell of new labels; those that were not looked at yet are forgotten."""
         cloud = LabelledCloud(
             index=snapshot.index,
