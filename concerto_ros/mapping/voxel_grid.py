@@ -54,6 +54,8 @@ class FrameVoxels:
     color: (V, 3) float32 sum of 0..255, or None.
     normal: (V, 3) float32 sum, or None.
     outside: points that lie off the lattice (or are not finite) and were left out.
+    inverse: (N,) int64, the row of each point's voxel, -1 for points left out; None unless it was
+        asked for.
     """
 
     index: np.ndarray
@@ -62,12 +64,13 @@ class FrameVoxels:
     color: np.ndarray | None
     normal: np.ndarray | None
     outside: int
+    inverse: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.index)
 
     def where(self, keep: np.ndarray) -> FrameVoxels:
-        """Only the rows that ``keep`` (V,) names: a mask or row numbers."""
+        """Only the rows that ``keep`` (V,) names, a mask or row numbers; without ``inverse``."""
         return replace(
             self,
             index=self.index[keep],
@@ -75,7 +78,13 @@ class FrameVoxels:
             fraction=self.fraction[keep],
             color=None if self.color is None else self.color[keep],
             normal=None if self.normal is None else self.normal[keep],
+            inverse=None,
         )
+
+    def means(self, voxel_size: float) -> np.ndarray:
+        """(V, 3) float32, metres, mean of the points in each voxel."""
+        fraction = (self.fraction / self.count[:, None]).astype(np.float64)
+        return ((self.index + fraction) * voxel_size).astype(np.float32)
 
 
 def grid_sample(
@@ -84,14 +93,17 @@ def grid_sample(
     *,
     colors: np.ndarray | None = None,
     normals: np.ndarray | None = None,
+    inverse: bool = False,
 ) -> FrameVoxels:
     """Sum ``points`` (N, 3) float32, ``colors`` (N, 3) uint8 and ``normals`` (N, 3) by voxel.
+
+    ``inverse``: whether to tell the voxel of each point as well.
 
     Sums run in the order of the points, so equal inputs give equal sums, bit for bit. One radix
     sort and one segmented sum per array: faster here than any hash table.
     """
     values = [_tensor(points)] + [_tensor(v) for v in (colors, normals) if v is not None]
-    total = len(points)
+    total, inside = len(points), None
     low, high = _lattice_bounds(values[0], voxel_size)
     if total and not _on_lattice(low, high):
         index = values[0].double().div_(voxel_size).floor_()
@@ -99,25 +111,30 @@ def grid_sample(
         values = [value[inside] for value in values]
         low, high = _lattice_bounds(values[0], voxel_size)
     if len(values[0]):
-        index, count, sums = _segment_sums(values, voxel_size, low, high)
+        index, count, sums, order = _segment_sums(values, voxel_size, low, high)
     else:
         index = np.zeros((0, 3), dtype=np.int32)
-        count = np.zeros(0, dtype=np.float32)
+        count = np.zeros(0, dtype=np.int64)
         sums = [np.zeros((0, 3), dtype=np.float32) for _ in values]
+        order = np.zeros(0, dtype=np.int64)
     return FrameVoxels(
         index=index,
-        count=count,
+        count=count.astype(np.float32),
         fraction=sums.pop(0),
         color=None if colors is None else sums.pop(0),
         normal=None if normals is None else sums.pop(0),
         outside=total - len(values[0]),
+        inverse=_inverse(order, count, inside, total) if inverse else None,
     )
 
 
 def _segment_sums(
     values: list[torch.Tensor], voxel_size: float, low: torch.Tensor, high: torch.Tensor
-) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
-    """Voxel index, count, and the sum of each of ``values``, the first of which are positions."""
+) -> tuple[np.ndarray, np.ndarray, list[np.ndarray], np.ndarray]:
+    """Voxel index, count, and the sum of each of ``values``, the first of which are positions.
+
+    And the order of the points in which those of a voxel stand together.
+    """
     # In float64, so that the voxel of a point does not depend on how far from the origin it is.
     scaled = values[0].double().div_(voxel_size)
     index = scaled.floor()
@@ -133,7 +150,7 @@ def _segment_sums(
     keys = ordered.numpy()
     first = np.concatenate([[0], np.flatnonzero(keys[1:] != keys[:-1]) + 1])
     start = torch.from_numpy(first)
-    count = np.diff(first, append=len(keys)).astype(np.float32)
+    count = np.diff(first, append=len(keys))
     if compact:
         corner = low.int().numpy()
         voxels = np.stack(np.unravel_index(keys[first], span), axis=1).astype(np.int32) + corner
@@ -144,7 +161,17 @@ def _segment_sums(
         F.embedding_bag(order, value.float(), start, mode="sum").numpy()
         for value in [fraction, *values[1:]]
     ]
-    return voxels, count, sums
+    return voxels, count, sums, order.numpy()
+
+
+def _inverse(
+    order: np.ndarray, count: np.ndarray, inside: torch.Tensor | None, total: int
+) -> np.ndarray:
+    """(total,) the voxel of each point; ``order`` counts those ``inside``, None for all."""
+    place = order if inside is None else np.flatnonzero(inside)[order]
+    rows = np.full(total, -1)
+    rows[place] = np.repeat(np.arange(len(count)), count)
+    return rows
 
 
 def _tensor(array: np.ndarray) -> torch.Tensor:

@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 import torch
@@ -16,14 +17,14 @@ from concerto_ros.segmentation.fixed_origin import HeldOrigin
 
 @dataclass(frozen=True, eq=False)
 class ModelInput:
-    """One cloud as an encoder takes it; row i is row i of the snapshot.
+    """Voxels as an encoder takes them, cloud after cloud; of a snapshot, row by row.
 
     Attributes
     ----------
     feat: (N, 9) float32: coord, colour in [0, 1], unit normal; zeros where one is missing.
     grid_coord: (N, 3) int32 >= 0, voxel indices.
-    coord: (N, 3) float32, metres x scale, centred.
-    offset: (1,) int64, N.
+    coord: (N, 3) float32, metres x scale of the convention, centred.
+    offset: (B,) int64, cumulative sizes of the clouds.
     """
 
     feat: torch.Tensor
@@ -31,8 +32,20 @@ class ModelInput:
     coord: torch.Tensor
     offset: torch.Tensor
 
+    def __len__(self) -> int:
+        return len(self.feat)
+
+    def to(self, device: torch.device | str) -> Self:
+        """The same with its tensors on ``device``."""
+        tensors = {
+            name: value.to(device)
+            for name, value in vars(self).items()
+            if isinstance(value, torch.Tensor)
+        }
+        return replace(self, **tensors)
+
     def part(self, rows: torch.Tensor | None) -> ModelInput:
-        """Some rows, (n,) int64, as a cloud of their own; None for all."""
+        """Some rows, (n,) int64, of a single cloud as a cloud of their own; None for all."""
         if rows is None:
             return self
         feat, grid_coord, coord = (

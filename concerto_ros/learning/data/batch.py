@@ -5,48 +5,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from concerto_ros.labels.label_set import UNLABELLED
 from concerto_ros.learning.data.labelled_scan import Scan
-from concerto_ros.mapping.voxel_grid import grid_sample, pack, voxel_keys
+from concerto_ros.mapping.voxel_grid import FrameVoxels, grid_sample
 from concerto_ros.segmentation.convention import Convention
-from concerto_ros.segmentation.model_input import normalise_points
+from concerto_ros.segmentation.model_input import ModelInput, normalise_points
 from concerto_ros.sensors.normals import neighbourhood_normals, unit_vectors
 
 
 @dataclass(frozen=True, eq=False)
-class Batch:
-    """Some scans, one row per voxel, scan after scan, rows of a scan sorted by (x, y, z).
+class Batch(ModelInput):
+    """Some scans with their labels, each centred by itself; rows of a scan sorted by (x, y, z).
 
     Attributes
     ----------
-    feat: (V, 9) float32: coord, colour in [0, 1], unit normal; zeros where one is missing.
-    grid_coord: (V, 3) int32 >= 0, voxel indices.
-    coord: (V, 3) float32, metres x scale of the convention, centred.
-    offset: (B,) int64 cumulative sizes.
     labels: (V,) int64, label of most of the voxel's points; 255 where none has one.
     inverse: for each scan, (N,) int64: the row of this batch each of its points lies in.
     """
 
-    feat: torch.Tensor
-    grid_coord: torch.Tensor
-    coord: torch.Tensor
-    offset: torch.Tensor
     labels: torch.Tensor
     inverse: tuple[np.ndarray, ...]
-
-    def __len__(self) -> int:
-        return len(self.feat)
-
-    def to(self, device: torch.device | str) -> Batch:
-        """The same with its tensors on ``device``."""
-        return Batch(
-            *(getattr(self, f.name).to(device) for f in fields(self)[:-1]), inverse=self.inverse
-        )
 
 
 def make_batch(scans: Sequence[Scan], convention: Convention, voxel_size: float) -> Batch:
@@ -78,43 +61,37 @@ def with_normals(scan: Scan, voxel_size: float, sensor: np.ndarray | None = None
     """
     if scan.normals is not None or not len(scan):
         return scan
-    seen = grid_sample(scan.points, voxel_size)
-    points = _mean_points(seen, voxel_size)
+    seen = _grid_sampled(scan, voxel_size)
+    points = seen.means(voxel_size)
     if sensor is None:
         sensor = (scan.points.min(axis=0) + scan.points.max(axis=0)) / 2
     toward = unit_vectors((sensor - points).astype(np.float32))
-    fitted = neighbourhood_normals(points, toward)
-    normals = fitted[_rows(scan, seen.index, voxel_size)]
-    return Scan(scan.name, scan.points, scan.labels, scan.colors, normals.astype(np.float32))
+    normals = neighbourhood_normals(points, toward)[seen.inverse]
+    return replace(scan, normals=normals)
 
 
 def _voxels(scan: Scan, convention: Convention, voxel_size: float) -> tuple[np.ndarray, ...]:
     """feat, grid_coord, coord, labels of one scan and the voxel of each of its points."""
     if not len(scan):
         raise ValueError(f"{scan.name}: has no points, wanted at least one")
-    seen = grid_sample(scan.points, voxel_size, colors=scan.colors, normals=scan.normals)
+    seen = _grid_sampled(scan, voxel_size, colors=scan.colors, normals=scan.normals)
+    colors = None if seen.color is None else seen.color / seen.count[:, None]
+    normals = None if seen.normal is None else unit_vectors(seen.normal)
+    coord, feat = normalise_points(seen.means(voxel_size), colors, normals, convention)
+    grid_coord = seen.index - seen.index.min(axis=0)
+    labels = majority(seen.inverse, scan.labels, len(seen))
+    return feat, grid_coord, coord, labels, seen.inverse
+
+
+def _grid_sampled(scan: Scan, voxel_size: float, **channels: np.ndarray | None) -> FrameVoxels:
+    """The points of ``scan`` by voxel; ValueError where one lies off the lattice."""
+    seen = grid_sample(scan.points, voxel_size, **channels, inverse=True)
     if seen.outside:
         raise ValueError(
             f"{scan.name}: {seen.outside} points are not finite or more than 2**20 voxels of "
             f"{voxel_size} m from the origin"
         )
-    points = _mean_points(seen, voxel_size)
-    colors = None if seen.color is None else seen.color / seen.count[:, None]
-    normals = None if seen.normal is None else unit_vectors(seen.normal)
-    coord, feat = normalise_points(points, colors, normals, convention)
-    rows = _rows(scan, seen.index, voxel_size)
-    grid_coord = seen.index - seen.index.min(axis=0)
-    return feat, grid_coord, coord, majority(rows, scan.labels, len(seen)), rows
-
-
-def _mean_points(seen, voxel_size: float) -> np.ndarray:
-    fraction = (seen.fraction / seen.count[:, None]).astype(np.float64)
-    return ((seen.index + fraction) * voxel_size).astype(np.float32)
-
-
-def _rows(scan: Scan, index: np.ndarray, voxel_size: float) -> np.ndarray:
-    """(N,) int64: the voxel, of those at ``index`` (V, 3), that each point lies in."""
-    return np.searchsorted(pack(index), voxel_keys(scan.points, voxel_size))
+    return seen
 
 
 def majority(rows: np.ndarray, labels: np.ndarray, size: int) -> np.ndarray:

@@ -14,7 +14,7 @@ import numpy as np
 
 from concerto_ros.learning.data.batch import majority
 from concerto_ros.learning.data.labelled_scan import Scan
-from concerto_ros.mapping.voxel_grid import grid_sample, pack
+from concerto_ros.mapping.voxel_grid import grid_sample
 from concerto_ros.mapping.voxel_map import VoxelMap
 from concerto_ros.sensors.frame import Frame
 from concerto_ros.sensors.normals import neighbourhood_normals, organised_normals
@@ -198,9 +198,7 @@ def _scan(name: str, shots: list[_Shot], rng: np.random.Generator) -> Scan:
     seen = voxels.snapshot()
     points = np.concatenate([shot.frame.points for shot in shots])
     truth = np.concatenate([shot.labels for shot in shots])
-    index = np.floor(points.astype(np.float64) / SPACING)
-    rows = np.searchsorted(pack(seen.index), pack(index))
-    labels = majority(rows, truth, len(seen)).astype(np.uint8)
+    labels = majority(seen.rows_of(points), truth, len(seen)).astype(np.uint8)
     normals = seen.normals
     if not normals.any():
         normals = _fitted(seen.points, seen.toward)
@@ -217,11 +215,9 @@ def _scan(name: str, shots: list[_Shot], rng: np.random.Generator) -> Scan:
 
 def _fitted(points: np.ndarray, toward: np.ndarray) -> np.ndarray:
     """Normals as the node fits them: to the voxels of the model's grid, facing the sensors."""
-    coarse = grid_sample(points, FIT_SPACING, normals=toward)
+    coarse = grid_sample(points, FIT_SPACING, normals=toward, inverse=True)
     means = (coarse.index + coarse.fraction / coarse.count[:, None]) * FIT_SPACING
-    fitted = neighbourhood_normals(means, coarse.normal)
-    index = np.floor(points.astype(np.float64) / FIT_SPACING)
-    return fitted[np.searchsorted(pack(coarse.index), pack(index))]
+    return neighbourhood_normals(means, coarse.normal)[coarse.inverse]
 
 
 def _small_motion(rng: np.random.Generator, metres: float, radians: float) -> np.ndarray:
