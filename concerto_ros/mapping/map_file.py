@@ -14,7 +14,7 @@ import torch
 
 from concerto_ros.files.atomic_write import replacing
 from concerto_ros.files.confined_path import file_below
-from concerto_ros.files.safetensors_file import LONGEST_HEADER, read_tensors, write_tensors
+from concerto_ros.files.safetensors_file import read_tensors, write_tensors
 from concerto_ros.labels.prediction import Prediction
 from concerto_ros.mapping.map_snapshot import MapSnapshot
 from concerto_ros.mapping.voxel_grid import LATTICE_LIMIT, pack
@@ -22,8 +22,8 @@ from concerto_ros.mapping.voxel_grid import LATTICE_LIMIT, pack
 SUFFIX = ".safetensors"
 FORMAT = "concerto_ros map 1"
 
-#: More than a voxel takes in a file.
-_BYTES_PER_VOXEL = 128
+#: More than a voxel, and the header, take in a file.
+_BYTES_PER_VOXEL, _HEADER_BYTES = 128, 1 << 20
 
 
 class MapFileError(ValueError):
@@ -119,7 +119,7 @@ def read_map(path: Path, max_voxels: int) -> StoredMap:
     """A map of at most ``max_voxels``; MapFileError where the file is none, or damaged."""
     try:
         size = path.stat().st_size
-        if size > max_voxels * _BYTES_PER_VOXEL + LONGEST_HEADER:
+        if size > max_voxels * _BYTES_PER_VOXEL + _HEADER_BYTES:
             raise MapFileError(f"{path}: {size} bytes, too many for {max_voxels} voxels")
         tensors, metadata = read_tensors(path)
         return _checked(path, tensors, metadata, max_voxels)
