@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from concerto_ros.bags.reader import BagError
+from concerto_ros.files.atomic_write import replacing
 from concerto_ros.files.torch_file import read_tensors
 from concerto_ros.offline.counts import Counts
 
@@ -91,11 +92,8 @@ class Work:
         whole.mkdir()
         yield whole / self._out.name
         _synchronise(whole)
-        text = json.dumps(summary, indent=2) + "\n"
-        note = whole / "summary"
-        note.write_text(text, encoding="utf-8")
-        _synchronise(whole)
-        note.replace(summary_path(self._out))
+        with replacing(summary_path(self._out)) as partial:
+            partial.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
         (whole / self._out.name).rename(self._out)
         shutil.rmtree(self._folder)
 
@@ -113,9 +111,8 @@ class Work:
     def _check_run(self) -> None:
         path = self._folder / "run.json"
         if not path.exists():
-            unfinished = self._folder / "run"
-            unfinished.write_text(json.dumps(self._run, indent=2), encoding="utf-8")
-            unfinished.replace(path)
+            with replacing(path) as partial:
+                partial.write_text(json.dumps(self._run, indent=2), encoding="utf-8")
             return
         found = json.loads(path.read_text(encoding="utf-8"))
         unlike = [name for name in self._run if found.get(name) != self._run[name]]

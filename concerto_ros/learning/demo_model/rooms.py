@@ -5,8 +5,6 @@
 from __future__ import annotations
 
 import logging
-import multiprocessing
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -14,9 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
+from concerto_ros.files.atomic_write import replacing
 from concerto_ros.labels.label_set import UNLABELLED, LabelSet
 from concerto_ros.learning.data.batch import Batch, make_batch
 from concerto_ros.learning.data.labelled_scan import Scan
+from concerto_ros.learning.data.spawn_map import spawn_map
 from concerto_ros.learning.demo_model.simulated_scans import SCANS, SPACING, scans_of
 from concerto_ros.mapping.voxel_grid import voxel_keys
 from concerto_ros.segmentation.convention import Convention
@@ -59,7 +59,8 @@ class DemoRooms(Sequence[Scan]):
         self.folder.mkdir(parents=True, exist_ok=True)
         missing = [(self.folder, seed) for seed in self.seeds if not self._path(seed).is_file()]
         if missing:
-            _make_all(missing, processes)
+            log.info("simulating %d rooms into %s", len(missing), self.folder)
+            spawn_map(_make, missing, processes, unit="room")
 
     def __len__(self) -> int:
         return SCANS * len(self.seeds)
@@ -100,32 +101,9 @@ def _make(job: tuple[Path, int]) -> int:
             f"colors{place}": colors,
             f"normals{place}": np.rint(scan.normals * 127).astype(np.int8),
         }
-    part = _path(folder, seed).with_suffix(".part.npz")
-    np.savez(part, **content)
-    part.replace(_path(folder, seed))  # whole or not at all
+    with replacing(_path(folder, seed)) as partial, partial.open("wb") as file:
+        np.savez(file, **content)
     return seed
-
-
-def _make_all(jobs: list[tuple[Path, int]], processes: int | None) -> None:
-    from tqdm import tqdm
-
-    log.info("simulating %d rooms into %s", len(jobs), jobs[0][0])
-    processes = processes or os.cpu_count() or 1
-    if processes == 1 or len(jobs) == 1:
-        for job in tqdm(jobs, unit="room"):
-            _make(job)
-        return
-    # Fresh processes: those of a fork would share locks that threads of this one may hold.
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(processes, initializer=_one_thread) as pool:
-        for _ in tqdm(pool.imap_unordered(_make, jobs), total=len(jobs), unit="room"):
-            pass
-
-
-def _one_thread() -> None:
-    import torch
-
-    torch.set_num_threads(1)
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,13 @@ compares encoders with each other; it says nothing about published accuracies.
 from __future__ import annotations
 
 import logging
-import multiprocessing
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from concerto_ros.files.atomic_write import replacing
+from concerto_ros.learning.data.spawn_map import spawn_map
 from concerto_ros.learning.objects.data.object_set import ObjectSet
 from concerto_ros.learning.objects.data.shapes import BUILDERS, build
 from concerto_ros.learning.objects.data.views import KINDS, observe
@@ -79,30 +79,9 @@ def made_once(
     """
     if path.is_file():
         return np.load(path)
-    made = _make_all(path.stem, make, jobs, processes or os.cpu_count() or 1)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(f".{os.getpid()}.npy")
-    np.save(part, made)
-    part.replace(path)  # whole or not at all
+    log.info("making %d synthetic objects (%s)", len(jobs), path.stem)
+    few = len(jobs) < 500  # made before other processes have started
+    made = np.stack(spawn_map(make, jobs, 1 if few else processes, chunk=32, unit="object"))
+    with replacing(path) as partial, partial.open("wb") as file:
+        np.save(file, made)
     return made
-
-
-def _make_all(
-    name: str, make: Callable[[Job], np.ndarray], jobs: Sequence[Job], processes: int
-) -> np.ndarray:
-    from tqdm import tqdm
-
-    log.info("making %d synthetic objects (%s)", len(jobs), name)
-    if processes == 1 or len(jobs) < 500:
-        return np.stack([make(job) for job in jobs])
-    # Fresh processes: those of a fork would share locks that threads of this one may hold.
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(processes, initializer=_one_thread) as pool:
-        made = pool.imap(make, jobs, chunksize=32)
-        return np.stack(list(tqdm(made, total=len(jobs), unit="object")))
-
-
-def _one_thread() -> None:
-    import torch
-
-    torch.set_num_threads(1)
