@@ -14,6 +14,9 @@ from concerto_ros.sensors.input_error import InputError
 #: Largest value of the uint32 fields of the messages.
 UINT32_MAX = 2**32 - 1
 
+#: In a second.
+NANOSECONDS = 1_000_000_000
+
 
 def attribute(message: Any, name: str, reason: str = "malformed") -> Any:
     """``message.<name>``, with dots for nested messages; InputError(reason) where it is absent."""
@@ -71,7 +74,17 @@ def stamp_ns(message: Any) -> int:
     seconds = attribute(message, "header.stamp.sec")
     nanoseconds = attribute(message, "header.stamp.nanosec")
     try:
-        return operator.index(seconds) * 1_000_000_000 + operator.index(nanoseconds)
+        return join_stamp(operator.index(seconds), operator.index(nanoseconds))
     except TypeError:
         got = f"{seconds!r} s, {nanoseconds!r} ns"
         raise InputError("malformed", f"header.stamp is {got}, integers are wanted") from None
+
+
+def join_stamp(sec: int, nanosec: int) -> int:
+    """Nanoseconds of the two fields of a builtin_interfaces/Time."""
+    return sec * NANOSECONDS + nanosec
+
+
+def split_stamp(stamp: int) -> tuple[int, int]:
+    """``sec`` and ``nanosec`` of a builtin_interfaces/Time for a stamp in nanoseconds."""
+    return divmod(stamp, NANOSECONDS)

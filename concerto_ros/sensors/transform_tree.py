@@ -22,6 +22,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from concerto_ros.sensors.message_fields import join_stamp
+
 #: tf2 refuses quaternions whose squared length is off by this much: they are mistakes, not noise.
 QUATERNION_TOLERANCE = 0.01
 
@@ -104,7 +106,7 @@ class TransformTree:
             if not isinstance(known, kind):
                 known = self._children[child] = kind()
             self._parents.add(pose.parent)
-            return known.insert(stamp.sec * 1_000_000_000 + stamp.nanosec, pose, self._cache_ns)
+            return known.insert(join_stamp(stamp.sec, stamp.nanosec), pose, self._cache_ns)
 
     def lookup(self, target: str, source: str, stamp_ns: int) -> Transform:
         """The transform that takes points from ``source`` into ``target`` at ``stamp_ns``.

@@ -25,6 +25,7 @@ from concerto_ros.bags.topic_discovery import (
 from concerto_ros.sensors.depth_frame import depth_frame
 from concerto_ros.sensors.frame import Frame
 from concerto_ros.sensors.input_error import InputError
+from concerto_ros.sensors.message_fields import join_stamp
 from concerto_ros.sensors.pairing import StampPairer
 from concerto_ros.sensors.point_cloud2 import decode_point_cloud
 from concerto_ros.sensors.transform_tree import Transform, TransformTree, TransformUnavailable
@@ -211,7 +212,7 @@ def _header(raw: bytes) -> SimpleNamespace:
 
 
 def _nanoseconds(header: SimpleNamespace) -> int:
-    return header.stamp.sec * 1_000_000_000 + header.stamp.nanosec
+    return join_stamp(header.stamp.sec, header.stamp.nanosec)
 
 
 def _message(bag: Bag, topic: str, time: int) -> Any:
