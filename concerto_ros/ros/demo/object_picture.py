@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
+
 import numpy as np
 
 from concerto_ros.msg import SemanticObject, SemanticObjectArray
@@ -30,7 +32,7 @@ def object_legend(
     objects: SemanticObjectArray, count: int
 ) -> list[tuple[str, tuple[int, int, int]]]:
     """What the ``count`` objects of most points are, each in the colour of its box."""
-    largest = sorted(objects.objects, key=lambda found: -found.point_count)[:count]
+    largest = sorted(objects.objects, key=attrgetter("point_count"), reverse=True)[:count]
     return [(_title(found), tuple(color_of(found.id).tolist())) for found in largest]
 
 

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import rclpy
@@ -70,7 +71,7 @@ class Demo:
         try:
             node = self._start(["node", *self._plan.node_arguments()])
             _wait(
-                lambda: viewer.recorder.newest(CLASSES),
+                partial(viewer.recorder.newest, CLASSES),
                 START_TIMEOUT,
                 node,
                 "the node to activate",
@@ -81,7 +82,7 @@ class Demo:
                 time.sleep(0.1)
             if player.returncode:
                 raise ValueError(f"{self._plan.command[0]} ended with status {player.returncode}")
-            _wait(lambda: _is_answered(viewer), END_TIMEOUT, node, "the last labels")
+            _wait(partial(_is_answered, viewer), END_TIMEOUT, node, "the last labels")
             viewer.compare()
             viewer.close()
             written = viewer.write_pictures(self._out)

@@ -65,7 +65,7 @@ class Score:
         self._total = Confusion(len(CLASSES))
         self._said = time.monotonic()
         self._subscription = node.create_subscription(
-            PointCloud2, TRUTH, lambda message: self._waiting.append(message), QoSProfile(depth=10)
+            PointCloud2, TRUTH, self._on_truth, QoSProfile(depth=10)
         )
 
     def add(self, labels: PointCloud2, names: Sequence[str]) -> None:
@@ -97,6 +97,9 @@ class Score:
         mean = total.iou[seen].mean()
         lines.append(f"{'mIoU':<12}{mean:>8.3f}   over the {np.count_nonzero(seen)} classes seen")
         return "\n".join(lines)
+
+    def _on_truth(self, message: PointCloud2) -> None:
+        self._waiting.append(message)
 
     def _place(self) -> None:
         """Put the truth that came into the fixed frame; what TF does not know yet, waits."""

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 from pathlib import Path
 
 from rclpy.node import Node
@@ -37,7 +38,7 @@ class Recorder:
             node.create_subscription(
                 kind,
                 topic,
-                lambda raw, topic=topic: self._write(topic, raw),
+                partial(self._write, topic),
                 LATCHED_QOS if topic in latched else CLOUD_QOS,
                 raw=True,
             )
