@@ -20,6 +20,7 @@ import numpy as np
 from benchmarks.intake import Sensors
 from benchmarks.measure import percentiles
 from concerto_ros.labels.label_set import LabelSet
+from concerto_ros.labels.packed_cloud import CloudStyle, pack_prediction
 from concerto_ros.pipeline import Prediction, SemanticPipeline
 from concerto_ros.sensors.frame import Frame
 from concerto_ros.settings.settings import Settings
@@ -49,7 +50,7 @@ def publishing() -> list[float]:
     import rclpy
     from sensor_msgs.msg import PointCloud2
 
-    from concerto_ros.ros.outputs.messages import header, labels_message
+    from concerto_ros.ros.outputs.messages import cloud_message, make_header
 
     random = np.random.default_rng(0)
     labels = LabelSet.load("scannet20")
@@ -70,7 +71,8 @@ def publishing() -> list[float]:
         output = node.create_publisher(PointCloud2, "labels", 1)
         for _ in range(3 * RUNS):
             start = time.perf_counter()
-            output.publish(labels_message(prediction, labels.palette, header("odom", 1)))
+            packed = pack_prediction(prediction, CloudStyle(labels.palette))
+            output.publish(cloud_message(packed, make_header("odom", 1)))
             spent.append(1e3 * (time.perf_counter() - start))
         node.destroy_node()
     return spent[3:]

@@ -24,7 +24,7 @@ from concerto_ros.heads.taught_classes import TaughtClasses
 from concerto_ros.heads.taught_regions import Ball, Sample, examples_of, sample_rows
 from concerto_ros.labels.confusion import Confusion
 from concerto_ros.mapping.voxel_grid import find_keys, voxel_keys
-from concerto_ros.ros.services.clicks import MOST_ROWS
+from concerto_ros.ros.services.click_listener import MOST_ROWS
 from concerto_ros.sensors.frame import Frame
 from concerto_ros.settings.settings import Settings
 from concerto_ros.sim import CLASSES, RgbdCamera, Room, camera_pose, drive

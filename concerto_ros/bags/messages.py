@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from functools import cache
 
-import numpy as np
 from rosbags.interfaces import (
     Qos,
     QosDurability,
@@ -19,13 +18,8 @@ from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from concerto_ros.files.shared_files import share_path
 from concerto_ros.labels.label_set import LabelSet
-from concerto_ros.labels.packed_cloud import (
-    PackedCloud,
-    fill_classes,
-    pack_colors,
-    pack_prediction,
-)
-from concerto_ros.labels.prediction import Prediction
+from concerto_ros.labels.packed_cloud import PackedCloud, fill_classes
+from concerto_ros.sensors.message_fields import split_stamp
 
 #: The messages of this package that are recorded, which no ROS distribution brings.
 OWN_MESSAGES = ("SemanticClass", "SemanticClasses", "PerceptionStatus")
@@ -49,16 +43,22 @@ def type_store():
     return store
 
 
-def labels_message(prediction: Prediction, palette: np.ndarray, frame: str, layout: str) -> bytes:
-    """``~/labels`` as CDR bytes; the points of ``prediction`` are in ``frame``."""
-    cloud = pack_prediction(prediction, palette, layout)
-    return _cloud_message(cloud, frame, prediction.stamp)
-
-
-def pca_message(prediction: Prediction, frame: str) -> bytes:
-    """``~/pca`` as CDR bytes."""
-    cloud = pack_colors(prediction.points, prediction.pca_rgb)
-    return _cloud_message(cloud, frame, prediction.stamp)
+def cloud_message(cloud: PackedCloud, frame: str, stamp: int) -> bytes:
+    """A PointCloud2 as CDR bytes; its points are in ``frame``, ``stamp`` in nanoseconds."""
+    types = type_store().types
+    field_type = types["sensor_msgs/msg/PointField"]
+    message = types[POINT_CLOUD](
+        header=_header(frame, stamp),
+        height=1,
+        width=cloud.width,
+        fields=[field_type(*field, count=1) for field in cloud.fields],
+        is_bigendian=False,
+        point_step=cloud.point_step,
+        row_step=cloud.point_step * cloud.width,
+        data=cloud.data,
+        is_dense=True,
+    )
+    return bytes(type_store().serialize_cdr(message, POINT_CLOUD))
 
 
 def classes_message(labels: LabelSet, model: str, frame: str, stamp: int) -> bytes:
@@ -90,25 +90,7 @@ def quality(*, latched: bool) -> Qos:
     )
 
 
-def _cloud_message(cloud: PackedCloud, frame: str, stamp: int) -> bytes:
-    types = type_store().types
-    field_type = types["sensor_msgs/msg/PointField"]
-    message = types[POINT_CLOUD](
-        header=_header(frame, stamp),
-        height=1,
-        width=cloud.width,
-        fields=[field_type(*field, count=1) for field in cloud.fields],
-        is_bigendian=False,
-        point_step=cloud.point_step,
-        row_step=cloud.point_step * cloud.width,
-        data=cloud.data,
-        is_dense=True,
-    )
-    return bytes(type_store().serialize_cdr(message, POINT_CLOUD))
-
-
 def _header(frame: str, stamp: int):
     types = type_store().types
-    seconds, nanoseconds = divmod(stamp, 1_000_000_000)
-    time = types["builtin_interfaces/msg/Time"](seconds, nanoseconds)
+    time = types["builtin_interfaces/msg/Time"](*split_stamp(stamp))
     return types["std_msgs/msg/Header"](time, frame)

@@ -13,10 +13,11 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 
 from concerto_ros.bags.messages import POINT_CLOUD, SEMANTIC_CLASSES, quality, type_store
 from concerto_ros.bags.reader import Bag, open_bag
+from concerto_ros.labels.output_clouds import RECORDED_CLOUDS
 
 #: The outputs under the prefix, and their types; the classes are latched.
-LABELS, PCA, CLASSES = "labels", "pca", "classes"
-TYPES = {LABELS: POINT_CLOUD, PCA: POINT_CLOUD, CLASSES: SEMANTIC_CLASSES}
+CLASSES = "classes"
+TYPES = {cloud.topic: POINT_CLOUD for cloud in RECORDED_CLOUDS} | {CLASSES: SEMANTIC_CLASSES}
 
 #: Takes the name of an output, its log time in nanoseconds and its CDR bytes.
 Write = Callable[[str, int, bytes], None]

@@ -6,11 +6,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from concerto_ros.labels.heat_colors import heat_colors
 from concerto_ros.labels.label_set import LabelSet
+
+if TYPE_CHECKING:  # it would load PyTorch
+    from concerto_ros.labels.prediction import Prediction
 
 #: sensor_msgs/PointField datatype constants of the numpy types in use.
 DATATYPES = {np.dtype(np.uint8): 2, np.dtype(np.uint32): 6, np.dtype(np.float32): 7}
@@ -42,12 +46,26 @@ class PackedCloud:
     width: int
 
 
-def pack_prediction(prediction: Any, palette: np.ndarray, layout: str) -> PackedCloud:
-    """What ``labels.layout`` makes of a :class:`~concerto_ros.labels.prediction.Prediction`."""
+@dataclass(frozen=True, eq=False)
+class CloudStyle:
+    """How labels are shown.
+
+    Attributes
+    ----------
+    palette: (256, 3) uint8, the colour of each label.
+    layout: that of ``~/labels``, the parameter ``labels.layout``.
+    """
+
+    palette: np.ndarray
+    layout: str = "pcl"
+
+
+def pack_prediction(prediction: Prediction, style: CloudStyle) -> PackedCloud:
+    """``~/labels``: the label of each point by the layout that was chosen."""
     points, label, confidence = prediction.points, prediction.label, prediction.confidence
-    if layout == "autoware":
+    if style.layout == "autoware":
         return pack_labels_for_autoware(points, label, confidence, prediction.entropy)
-    return pack_labels(points, label, confidence, palette)
+    return pack_labels(points, label, confidence, style.palette)
 
 
 def pack_labels(
@@ -76,9 +94,17 @@ def pack_labels_for_autoware(
     return pack_cloud(points, class_id=label, probability=confidence, entropy=entropy)
 
 
-def pack_colors(points: np.ndarray, rgb: np.ndarray) -> PackedCloud:
-    """``x y z rgb`` of (N, 3) ``points`` and (N, 3) uint8 ``rgb``."""
-    return pack_cloud(points, rgb=packed_rgb(rgb))
+def pack_pca(prediction: Prediction, _style: CloudStyle) -> PackedCloud:
+    """``x y z rgb``: the features as colours."""
+    return pack_cloud(prediction.points, rgb=packed_rgb(prediction.pca_rgb))
+
+
+def pack_similarity(prediction: Prediction, _style: CloudStyle) -> PackedCloud:
+    """``x y z rgb intensity``: the cosine as colour and as intensity; no points without it."""
+    cosine = prediction.similarity
+    if cosine is None:
+        prediction, cosine = prediction.where(slice(0)), np.zeros(0, np.float32)
+    return pack_cloud(prediction.points, rgb=packed_rgb(heat_colors(cosine)), intensity=cosine)
 
 
 def pack_cloud(points: np.ndarray, **columns: np.ndarray) -> PackedCloud:

@@ -12,9 +12,11 @@ from typing import NamedTuple
 import torch
 
 from concerto_ros.bags.input_plan import Plan
-from concerto_ros.bags.messages import labels_message, pca_message
+from concerto_ros.bags.messages import cloud_message
 from concerto_ros.bags.reader import Bag
-from concerto_ros.bags.writer import LABELS, PCA, Write
+from concerto_ros.bags.writer import Write
+from concerto_ros.labels.output_clouds import RECORDED_CLOUDS
+from concerto_ros.labels.packed_cloud import CloudStyle
 from concerto_ros.mapping.map_snapshot import MapSnapshot
 from concerto_ros.offline.bag_intake import Intake
 from concerto_ros.offline.counts import Counts
@@ -65,7 +67,7 @@ class Labeller:
         )
         if self._every:  # no map is labelled twice at a cut
             self._part = math.ceil(self._part / self._every) * self._every
-        self._palette = pipeline.labels.palette
+        self._style = CloudStyle(pipeline.labels.palette, plan.settings.labels.layout)
         self._topics = set(Intake(bag, plan, pipeline).topics)
 
     @property
@@ -145,10 +147,11 @@ class Labeller:
         intake.finish()
 
     def _infer(self, snapshot: MapSnapshot, time: int, write: Write) -> None:
-        prediction = self._pipeline.infer(snapshot)
-        frame, layout = self._plan.settings.fixed_frame, self._plan.settings.labels.layout
-        write(LABELS, time, labels_message(prediction, self._palette, frame, layout))
-        write(PCA, time, pca_message(prediction, frame))
+        prediction = self._pipeline.infer(snapshot, {cloud.needs for cloud in RECORDED_CLOUDS})
+        frame = self._plan.settings.fixed_frame
+        for cloud in RECORDED_CLOUDS:
+            packed = cloud.pack(prediction, self._style)
+            write(cloud.topic, time, cloud_message(packed, frame, prediction.stamp))
 
     def _messages(self, intake: Intake, start: int, stop: int | None):
         return self._bag.messages(intake.topics, start_ns=start, stop_ns=stop)

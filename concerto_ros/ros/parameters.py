@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -19,7 +18,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from concerto_ros.labels.class_filter import check_filters
-from concerto_ros.labels.label_set import LabelSet
+from concerto_ros.pipeline import SemanticPipeline
 from concerto_ros.settings.outputs import FilterSettings
 from concerto_ros.settings.settings import (
     DEFAULTS,
@@ -42,13 +41,9 @@ class Parameters:
     it can be mended with ``ros2 param set`` and configured again.
     """
 
-    def __init__(
-        self, node: Node, is_configured: Callable[[], bool], labels: Callable[[], LabelSet]
-    ):
-        """``labels`` gives the classes that the filters of a configured node may name."""
+    def __init__(self, node: Node):
         self._node = node
-        self._is_configured = is_configured
-        self._labels = labels
+        self._pipeline: SemanticPipeline | None = None
         self._filters: tuple[FilterSettings, ...] = ()
         self._settings = Settings().with_preset()
         node.declare_parameter(
@@ -75,6 +70,17 @@ class Parameters:
     def filters(self) -> tuple[FilterSettings, ...]:
         """The filters in force; another tuple after each change."""
         return self._filters
+
+    def freeze(self, pipeline: SemanticPipeline) -> None:
+        """Refuse from now on what a configured node cannot change.
+
+        Filters may name the classes of ``pipeline``, those that it is taught included.
+        """
+        self._pipeline = pipeline
+
+    def thaw(self) -> None:
+        """Let everything be changed, for the next :meth:`read`."""
+        self._pipeline = None
 
     def read(self) -> dict[str, list[Any]]:
         """Take over the present values; what they name, or :class:`SettingsError`.
@@ -145,15 +151,15 @@ class Parameters:
                 if parameter.value is None:
                     raise SettingsError(f"{parameter.name}: cannot be deleted, wanted a value")
             changed = dict(self._checked(parameter) for parameter in declared)
-            if self._is_configured():
+            if self._pipeline is not None:
                 self._with(changed)
-                check_filters(self._filters_with(changed), self._labels())
+                check_filters(self._filters_with(changed), self._pipeline.labels)
         except SettingsError as error:
             return SetParametersResult(successful=False, reason=str(error))
         return SetParametersResult(successful=True)
 
     def _on_changed(self, parameters: list[Parameter]) -> None:
-        if self._is_configured():
+        if self._pipeline is not None:
             changed = dict(self._checked(parameter) for parameter in parameters)
             self._settings = self._with(changed)
             self._filters = self._filters_with(changed)
@@ -186,7 +192,7 @@ class Parameters:
         setting, default = self._setting(name)
         if setting is None:
             return name, parameter.value
-        if self._is_configured() and not setting.live:
+        if self._pipeline is not None and not setting.live:
             raise SettingsError(
                 f"{name}: read_only once configured; deactivate and clean up the node first"
             )

@@ -180,9 +180,10 @@ def test_play_publishes_every_message_with_its_timing(tmp_path, ros):
 
 
 def test_node_and_snapshot_as_processes(tmp_path, ros):
+    from node_harness import cloud_message
     from sensor_msgs.msg import PointCloud2
 
-    from concerto_ros.ros.outputs.messages import cloud_message, header
+    from concerto_ros.ros.outputs.messages import make_header
 
     robot = ros.create_node("robot")
     publisher = robot.create_publisher(PointCloud2, "/points", 1)
@@ -201,7 +202,7 @@ def test_node_and_snapshot_as_processes(tmp_path, ros):
     end = time.monotonic() + DEADLINE
     while snapshot.poll() is None and time.monotonic() < end:
         stamp = robot.get_clock().now().nanoseconds
-        publisher.publish(cloud_message(header("lidar", stamp), points))
+        publisher.publish(cloud_message(make_header("lidar", stamp), points))
         time.sleep(0.2)
     robot.destroy_node()
     said = finish(node)

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from concerto_ros.heads.similarity import Answers, Question, cosine_similarity, features_at
+from concerto_ros.labels.heat_colors import heat_colors
 from concerto_ros.ptv3 import load_encoder
-from concerto_ros.viz.colormap import heat_colors
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from node_harness import camera_info, color_image, depth_image
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2, PointField, RegionOfInterest
 
-from concerto_ros.ros.outputs.messages import header
+from concerto_ros.ros.outputs.messages import make_header
 
 UINT32 = 2**32 - 1
 FRAMES = ("odom", "lidar", "", "/odom", "é\n", "a" * 300)
@@ -75,7 +75,7 @@ def clouds(draw, stamp: int) -> PointCloud2:
     kind = draw(st.sampled_from(["sensor", "sensor", "odd", "noise"]))
     good = [PointField(name=n, offset=4 * i, datatype=7, count=1) for i, n in enumerate("xyz")]
     message = PointCloud2(
-        header=header(draw(frames), draw(st.sampled_from([stamp, stamp, stamp, 0]))),
+        header=make_header(draw(frames), draw(st.sampled_from([stamp, stamp, stamp, 0]))),
         height=1,
         width=count,
         fields=good,

@@ -25,11 +25,14 @@ from rclpy.qos import (
     qos_profile_sensor_data,
 )
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
 
+from concerto_ros.labels.packed_cloud import pack_cloud
 from concerto_ros.msg import PerceptionStatus
 from concerto_ros.ros.node import PerceptionNode
-from concerto_ros.ros.outputs.messages import cloud_message, header, image_message
+from concerto_ros.ros.outputs import messages
+from concerto_ros.ros.outputs.messages import image_message, make_header
 from concerto_ros.sensors.point_cloud2 import point_cloud_fields
 
 LATCHED = QoSProfile(
@@ -65,6 +68,11 @@ ONE_CLOUD = {
     "rate": 100.0,
     "transform_timeout": 0.3,
 }
+
+
+def cloud_message(header: Header, points: np.ndarray, **columns: np.ndarray) -> PointCloud2:
+    """An unorganised cloud: (N, 3) ``points`` and (N,) columns by field name."""
+    return messages.cloud_message(pack_cloud(points, **columns), header)
 
 
 def room(seed: int = 0, size: int = 300) -> np.ndarray:
@@ -162,7 +170,7 @@ class Harness:
         self, stamp: int = START, frame: str = "odom", topic: str = "/points", seed: int = 0
     ) -> np.ndarray:
         points = room(seed)
-        self.send(cloud_message(header(frame, stamp), points), topic)
+        self.send(cloud_message(make_header(frame, stamp), points), topic)
         return points
 
     def send_transform(
@@ -173,7 +181,7 @@ class Harness:
         x: float = 0.0,
         static: bool = False,
     ) -> None:
-        transform = TransformStamped(header=header(parent, stamp), child_frame_id=child)
+        transform = TransformStamped(header=make_header(parent, stamp), child_frame_id=child)
         transform.transform.translation.x = x
         transform.transform.rotation.w = 1.0
         topic, qos = ("/tf_static", LATCHED) if static else ("/tf", QoSProfile(depth=100))
@@ -264,7 +272,7 @@ def camera_info(
     width: int, height: int, frame: str = "camera", focal: float = 100.0
 ) -> CameraInfo:
     return CameraInfo(
-        header=header(frame, START),
+        header=make_header(frame, START),
         width=width,
         height=height,
         distortion_model="plumb_bob",
@@ -277,7 +285,7 @@ def camera_info(
 
 def color_image(width: int, height: int, stamp: int = START, frame: str = "camera") -> Image:
     pixels = np.full((height, width, 3), (200, 100, 50), np.uint8)
-    return image_message(pixels, header(frame, stamp))
+    return image_message(pixels, make_header(frame, stamp))
 
 
 def depth_image(
@@ -285,7 +293,7 @@ def depth_image(
 ) -> Image:
     pixels = np.full((height, width), millimetres, "<u2")
     return Image(
-        header=header(frame, stamp),
+        header=make_header(frame, stamp),
         height=height,
         width=width,
         encoding="16UC1",

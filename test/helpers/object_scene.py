@@ -7,11 +7,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from node_harness import ONE_CLOUD, START, stamp_of
+from node_harness import ONE_CLOUD, START, cloud_message, stamp_of
 
 from concerto_ros.labels.label_set import LabelSet
 from concerto_ros.msg import SemanticObjectArray
-from concerto_ros.ros.outputs.messages import cloud_message, header
+from concerto_ros.ros.outputs.messages import make_header
 
 ID = {entry.name: entry.id for entry in LabelSet.load("demo").classes}
 OBJECTS = "/concerto/objects"
@@ -50,7 +50,7 @@ def label_by_height(one) -> None:
 
 def objects_of(one, stamp: int = START, points=SCENE) -> SemanticObjectArray:
     """The objects in the map after a cloud with this stamp."""
-    one.send(cloud_message(header("odom", stamp), points))
+    one.send(cloud_message(make_header("odom", stamp), points))
     return one.wait(
         lambda: next((m for m in one.received[OBJECTS][::-1] if stamp_of(m) == stamp), None),
         f"objects of {stamp}",

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import statistics
 import threading
+from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +72,13 @@ class InputView:
             return self._map.snapshot()
 
 
+@dataclass(frozen=True)
+class FixedParameters:
+    """Stands in for the node's parameters, which may change."""
+
+    settings: Settings
+
+
 class Viewer(Node):
     """Records the outputs, counts the stage times and accumulates the input."""
 
@@ -101,9 +110,9 @@ class Viewer(Node):
             sources,
             self.input_view,
             transforms,
-            lambda: settings,
+            FixedParameters(settings),
             Statistics([source.name for source in sources]),
-            lambda: None,
+            _ignore,
             self.get_logger(),
         )
         self._intake.start()
@@ -208,6 +217,10 @@ class Viewer(Node):
             self.stages.setdefault(name, []).append(spent)
 
 
+def _ignore() -> None:
+    """Nothing is inferred of what is fused."""
+
+
 def _faces(points: np.ndarray, eye: np.ndarray, seen: MapSnapshot) -> np.ndarray:
     """Which points lie on a surface whose seen side shows to the eye.
 
@@ -229,5 +242,6 @@ def _legend(classes: SemanticClasses, rgb: np.ndarray) -> list[tuple[str, tuple[
     for entry in classes.classes:
         color = tuple(round(255 * c) for c in (entry.color.r, entry.color.g, entry.color.b))
         if color in frequency:
-            entries.append((entry.name, color))
-    return sorted(entries, key=lambda entry: -frequency[entry[1]])[:LEGEND_SIZE]
+            entries.append((frequency[color], entry.name, color))
+    entries.sort(key=itemgetter(0), reverse=True)
+    return [(name, color) for _, name, color in entries[:LEGEND_SIZE]]

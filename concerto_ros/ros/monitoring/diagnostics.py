@@ -4,16 +4,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
+from concerto_ros.pipeline import SemanticPipeline
 from concerto_ros.ros.monitoring.memory_use import MemoryUse
 from concerto_ros.ros.monitoring.recent_values import Window
-from concerto_ros.ros.monitoring.statistics import HARMLESS, InputCounts, Report
-from concerto_ros.ros.monitoring.status import Model
+from concerto_ros.ros.monitoring.statistics import HARMLESS, InputCounts, Report, Statistics
+from concerto_ros.ros.monitoring.status import ModelInfo
 from concerto_ros.sensors.input_error import REASONS
 from concerto_ros.settings.inputs import CameraInput, CloudInput
 from concerto_ros.settings.settings import Settings
@@ -41,10 +42,27 @@ class Activity:
     """What an active node did, with what, and what is expected of it."""
 
     report: Report
-    model: Model
+    model: ModelInfo
     settings: Settings
     inputs: Mapping[str, CloudInput | CameraInput]
     memory: MemoryUse
+
+    @classmethod
+    def now(
+        cls,
+        pipeline: SemanticPipeline,
+        statistics: Statistics,
+        settings: Settings,
+        inputs: Sequence[CloudInput | CameraInput],
+    ) -> Activity:
+        """That of this moment."""
+        return cls(
+            statistics.report(),
+            ModelInfo.of(pipeline),
+            settings,
+            {about.name: about for about in inputs},
+            MemoryUse.now(pipeline.device),
+        )
 
 
 def diagnostics(
@@ -178,7 +196,7 @@ def _transforms(report: Report, settings: Settings) -> Task:
     return DiagnosticStatus.OK, "frames are placed" if report.stamp else "nothing to place", values
 
 
-def _model(model: Model) -> Task:
+def _model(model: ModelInfo) -> Task:
     values = {
         "model": model.name,
         "checkpoint": model.checkpoint,

@@ -14,7 +14,7 @@ from concerto_ros.ros.monitoring.statistics import Report
 
 
 @dataclass(frozen=True)
-class Model:
+class ModelInfo:
     """What runs, in words."""
 
     name: str
@@ -28,7 +28,7 @@ class Model:
     licence: str = ""
 
     @classmethod
-    def of(cls, pipeline: SemanticPipeline) -> Model:
+    def of(cls, pipeline: SemanticPipeline) -> ModelInfo:
         """What ``pipeline`` computes with at the moment."""
         return cls(
             pipeline.model,
@@ -42,12 +42,17 @@ class Model:
             pipeline.encoder.licence,
         )
 
+    @property
+    def text(self) -> str:
+        """One line about it, for the log."""
+        return f"model {self.name} on {self.device}, {self.precision}, backend {self.backend}"
 
-def status_message(report: Report, model: Model, head: Header) -> PerceptionStatus:
+
+def status_message(report: Report, model: ModelInfo, header: Header) -> PerceptionStatus:
     """Everything counted so far."""
     drops = report.drops
     return PerceptionStatus(
-        header=head,
+        header=header,
         model=model.name,
         device=model.device,
         precision=model.precision,

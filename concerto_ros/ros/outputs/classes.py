@@ -36,13 +36,13 @@ class ClassOutputs:
             for topic, kind in kinds.items()
         }
 
-    def publish(self, labels: LabelSet, model: str, head: Header) -> None:
+    def publish(self, labels: LabelSet, model: str, header: Header) -> None:
         """Send the label set of ``model``."""
-        self._publishers["classes"].publish(classes_message(labels, model, head))
+        self._publishers["classes"].publish(classes_message(labels, model, header))
         picture = legend(labels, f"{labels.name}: {model}")
-        self._publishers["legend"].publish(image_message(picture, head))
+        self._publishers["legend"].publish(image_message(picture, header))
         if "label_info" in self._publishers:
-            self._publishers["label_info"].publish(label_info_message(labels, head))
+            self._publishers["label_info"].publish(label_info_message(labels, header))
 
     def destroy(self) -> None:
         """Take the publishers back."""
@@ -51,12 +51,12 @@ class ClassOutputs:
         self._publishers = {}
 
 
-def label_info_message(labels: LabelSet, head: Header) -> Any:
+def label_info_message(labels: LabelSet, header: Header) -> Any:
     """A vision_msgs/LabelInfo: class_id is the label. Every label is sent, so threshold is 0."""
     from vision_msgs.msg import LabelInfo, VisionClass
 
     return LabelInfo(
-        header=head,
+        header=header,
         class_map=[VisionClass(class_id=one.id, class_name=one.name) for one in labels.classes],
         threshold=0.0,
     )

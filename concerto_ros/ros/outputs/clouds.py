@@ -1,10 +1,10 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The clouds that come out: labels, feature colours, likeness, and what planners asked for."""
+"""The topics on which clouds are published."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection
 from dataclasses import replace
 
 import numpy as np
@@ -15,31 +15,24 @@ from sensor_msgs.msg import PointCloud2
 from concerto_ros.intake.original_points import Reading
 from concerto_ros.labels.class_filter import ClassFilter
 from concerto_ros.labels.label_set import LabelSet
+from concerto_ros.labels.output_clouds import OUTPUT_CLOUDS, SIMILARITY, OutputCloud
+from concerto_ros.labels.packed_cloud import CloudStyle, pack_prediction
 from concerto_ros.labels.prediction import Prediction
 from concerto_ros.ros.inputs.transforms import Transforms
 from concerto_ros.ros.middleware.qos import overridable
-from concerto_ros.ros.outputs.messages import (
-    header,
-    labels_message,
-    pca_message,
-    similarity_message,
-)
-from concerto_ros.ros.stages.inference_stage import Labelled
+from concerto_ros.ros.outputs.messages import cloud_message, make_header
+from concerto_ros.ros.parameters import Parameters
+from concerto_ros.ros.stages.labelled_map import LabelledMap
 from concerto_ros.sensors.input_error import InputError
 from concerto_ros.sensors.transform_tree import TransformUnavailable
-from concerto_ros.settings.outputs import FilterSettings
-from concerto_ros.settings.settings import Settings
-
-#: Takes the topic of a cloud that is not sent, and why.
-Withheld = Callable[[str, str], None]
 
 
 class CloudOutputs:
-    """Publishers of ``~/labels``, ``~/pca``, ``~/similarity`` and ``~/filtered/<name>``.
+    """Publishers of the clouds in :data:`OUTPUT_CLOUDS` and of ``~/filtered/<name>``.
 
     Colours and filters follow the classes of each prediction, which grow where one is taught, and
-    filters their parameters; ``filters`` gives another sequence after each change of those.
-    Raises SettingsError for a filter of classes that are not in ``labels``.
+    filters their parameters. Raises SettingsError for a filter of classes that are not in
+    ``labels``.
     """
 
     def __init__(
@@ -47,17 +40,18 @@ class CloudOutputs:
         node: LifecycleNode,
         qos: QoSProfile,
         labels: LabelSet,
-        filters: Callable[[], Sequence[FilterSettings]],
+        parameters: Parameters,
         transforms: Transforms,
     ):
         self._node = node
-        self._filters_now = filters
-        self._likeness = False
-        self._use(labels)
+        self._parameters = parameters
         self._transforms = transforms
+        self._similarity_shown = False
+        self._use(labels)
+        topics = [cloud.topic for cloud in OUTPUT_CLOUDS]
         self._publishers = {
             topic: node.create_lifecycle_publisher(PointCloud2, f"~/{topic}", **overridable(qos))
-            for topic in ("labels", "pca", "similarity", *self._filters)
+            for topic in (*topics, *self._filters)
         }
 
     def listened(self) -> list[str]:
@@ -68,73 +62,78 @@ class CloudOutputs:
             if publisher.get_subscription_count()
         ]
 
-    def wanted(self, likeness: bool) -> list[str]:
+    def wanted(self, following: bool) -> list[str]:
         """The topics that are to be made: somebody subscribes to them.
 
-        ``~/similarity`` while there is something to be like, and once more after it, empty.
+        ``~/similarity`` while a click is ``following``, and once more after it, empty.
         """
         listened = self.listened()
-        if "similarity" in listened and not (likeness or self._likeness):
-            listened.remove("similarity")
+        if SIMILARITY in listened and not (following or self._similarity_shown):
+            listened.remove(SIMILARITY)
         return listened
 
-    def publish(
-        self, labelled: Labelled, settings: Settings, wanted: Collection[str], withheld: Withheld
-    ) -> None:
-        """Send the topics in ``wanted``; the map is in the fixed frame."""
-        prediction, frame = labelled.prediction, settings.fixed_frame
-        if prediction.classes is not self._classes or self._filters_now() is not self._settings:
+    def publish(self, labelled: LabelledMap, wanted: Collection[str]) -> dict[str, str]:
+        """Send the topics in ``wanted``, but for those in the answer, which says why not.
+
+        The map is in the fixed frame.
+        """
+        prediction, settings = labelled.prediction, self._parameters.settings
+        if (
+            prediction.classes is not self._classes
+            or self._parameters.filters is not self._filter_settings
+        ):
             self._use(LabelSet("", "", prediction.classes))
-        head, layout = header(frame, prediction.stamp), settings.labels.layout
-        if "labels" in wanted and settings.labels.points == "voxels":
-            self._send("labels", labels_message(prediction, self._palette, head, layout))
-        elif "labels" in wanted and labelled.reading is not None:
-            self._send("labels", self._labels_of(labelled.reading, labelled, layout))
-        if "pca" in wanted:
-            self._send("pca", pca_message(prediction, head))
-        if prediction.similarity is not None:
-            self._send("similarity", similarity_message(prediction, head))
-        elif self._likeness:  # what is shown would stay on the screen
-            nothing = replace(prediction, similarity=np.zeros(len(prediction.points), np.float32))
-            self._send("similarity", similarity_message(nothing.where(slice(0)), head))
-        self._likeness = prediction.similarity is not None
+        style = CloudStyle(self._palette, settings.labels.layout)
+        for cloud in OUTPUT_CLOUDS:
+            if cloud.topic in wanted:
+                message = self._message(cloud, labelled, style)
+                if message is not None:
+                    self._send(cloud.topic, message)
+        self._similarity_shown = prediction.similarity is not None
+        withheld = {}
         for topic, chosen in self._filters.items():
             if topic in wanted:
                 try:
-                    message = self._filtered(chosen, prediction, frame, layout)
+                    message = self._filtered(chosen, prediction, style)
                 except (TransformUnavailable, InputError) as error:
-                    withheld(topic, str(error))
+                    withheld[topic] = str(error)
                 else:
                     self._send(topic, message)
+        return withheld
 
     def _use(self, labels: LabelSet) -> None:
-        settings = self._filters_now()
+        settings = self._parameters.filters
         # First, as it may raise: what is used must be all of one label set.
         filters = {f"filtered/{entry.name}": ClassFilter.of(entry, labels) for entry in settings}
         self._classes, self._palette = labels.classes, labels.palette
-        self._settings, self._filters = settings, filters
+        self._filter_settings, self._filters = settings, filters
 
-    def _labels_of(self, reading: Reading, labelled: Labelled, layout: str) -> PointCloud2:
-        """The message's own points, each with the label of its voxel."""
-        rows = labelled.snapshot.rows_of(reading.placed())
-        prediction = labelled.prediction.at(reading.points, rows)
-        head = header(reading.frame_id, reading.stamp)
-        message = labels_message(prediction, self._palette, head, layout)
-        message.height, message.width = reading.shape
-        message.row_step = message.point_step * message.width
-        message.is_dense = bool(np.isfinite(reading.points).all())
-        return message
+    def _message(
+        self, cloud: OutputCloud, labelled: LabelledMap, style: CloudStyle
+    ) -> PointCloud2 | None:
+        """The message of one topic; None where there is nothing to say on it."""
+        prediction, settings = labelled.prediction, self._parameters.settings
+        if cloud.of_input and settings.labels.points == "input":
+            reading = labelled.reading
+            return None if reading is None else _of_reading(cloud, reading, labelled, style)
+        nothing_similar = cloud.needs == SIMILARITY and prediction.similarity is None
+        # After the last that was shown, which would stay on the screen, an empty one is sent.
+        if nothing_similar and not self._similarity_shown:
+            return None
+        header = make_header(settings.fixed_frame, prediction.stamp)
+        return cloud_message(cloud.pack(prediction, style), header)
 
     def _filtered(
-        self, chosen: ClassFilter, prediction: Prediction, frame: str, layout: str
+        self, chosen: ClassFilter, prediction: Prediction, style: CloudStyle
     ) -> PointCloud2:
         kept = prediction.where(chosen.passes(prediction.label, prediction.confidence))
-        target = chosen.frame or frame
-        moved = self._transforms.lookup(target, frame, prediction.stamp)
-        if target != frame:
-            points = kept.points @ moved.rotation.T + moved.translation
+        fixed_frame = self._parameters.settings.fixed_frame
+        target = chosen.frame or fixed_frame
+        pose = self._transforms.lookup(target, fixed_frame, prediction.stamp)
+        if target != fixed_frame:
+            points = kept.points @ pose.rotation.T + pose.translation
             kept = replace(kept, points=points.astype(np.float32))
-        return labels_message(kept, self._palette, header(target, prediction.stamp), layout)
+        return cloud_message(pack_prediction(kept, style), make_header(target, prediction.stamp))
 
     def _send(self, topic: str, message: PointCloud2) -> None:
         self._publishers[topic].publish(message)
@@ -144,3 +143,17 @@ class CloudOutputs:
         for publisher in self._publishers.values():
             self._node.destroy_lifecycle_publisher(publisher)
         self._publishers = {}
+
+
+def _of_reading(
+    cloud: OutputCloud, reading: Reading, labelled: LabelledMap, style: CloudStyle
+) -> PointCloud2:
+    """The message's own points, each with what is known of its voxel."""
+    rows = labelled.snapshot.rows_of(reading.placed())
+    prediction = labelled.prediction.at(reading.points, rows)
+    header = make_header(reading.frame_id, reading.stamp)
+    message = cloud_message(cloud.pack(prediction, style), header)
+    message.height, message.width = reading.shape
+    message.row_step = message.point_step * message.width
+    message.is_dense = bool(np.isfinite(reading.points).all())
+    return message

@@ -12,57 +12,28 @@ from sensor_msgs.msg import Image, PointCloud2, PointField
 from std_msgs.msg import ColorRGBA, Header
 
 from concerto_ros.labels.label_set import LabelSet
-from concerto_ros.labels.packed_cloud import (
-    PackedCloud,
-    fill_classes,
-    pack_cloud,
-    pack_colors,
-    pack_prediction,
-    packed_rgb,
-)
+from concerto_ros.labels.packed_cloud import PackedCloud, fill_classes
 from concerto_ros.msg import SemanticClass, SemanticClasses
-from concerto_ros.pipeline import Prediction
-from concerto_ros.viz.colormap import heat_colors
+from concerto_ros.sensors.message_fields import split_stamp
 
 
-def header(frame_id: str, stamp: int) -> Header:
-    """A header with ``stamp`` nanoseconds."""
-    seconds, nanoseconds = divmod(stamp, 1_000_000_000)
-    return Header(frame_id=frame_id, stamp=Time(sec=seconds, nanosec=nanoseconds))
+def make_time(stamp: int) -> Time:
+    """The time of a ``stamp`` in nanoseconds."""
+    sec, nanosec = split_stamp(stamp)
+    return Time(sec=sec, nanosec=nanosec)
 
 
-def labels_message(
-    prediction: Prediction, palette: np.ndarray, head: Header, layout: str = "pcl"
-) -> PointCloud2:
-    """``x y z rgb label confidence``: PCL's PointXYZRGBL, and the confidence after it.
-
-    With ``layout`` "autoware" ``x y z class_id probability entropy``.
-    """
-    return _point_cloud(head, pack_prediction(prediction, palette, layout))
+def make_header(frame_id: str, stamp: int) -> Header:
+    """A header with a ``stamp`` in nanoseconds."""
+    return Header(frame_id=frame_id, stamp=make_time(stamp))
 
 
-def pca_message(prediction: Prediction, head: Header) -> PointCloud2:
-    """``x y z rgb``."""
-    return _point_cloud(head, pack_colors(prediction.points, prediction.pca_rgb))
-
-
-def similarity_message(prediction: Prediction, head: Header) -> PointCloud2:
-    """``x y z rgb intensity``: the cosine as intensity and as a colour."""
-    cosine = prediction.similarity
-    rgb = packed_rgb(heat_colors(cosine))
-    return _point_cloud(head, pack_cloud(prediction.points, rgb=rgb, intensity=cosine))
-
-
-def cloud_message(head: Header, points: np.ndarray, **columns: np.ndarray) -> PointCloud2:
-    """An unorganised little-endian cloud: (N, 3) ``points`` and (N,) columns by field name."""
-    return _point_cloud(head, pack_cloud(points, **columns))
-
-
-def _point_cloud(head: Header, cloud: PackedCloud) -> PointCloud2:
+def cloud_message(cloud: PackedCloud, header: Header) -> PointCloud2:
+    """An unorganised little-endian cloud."""
     data = array("B")
     data.frombytes(cloud.data.data)
     return PointCloud2(
-        header=head,
+        header=header,
         height=1,
         width=cloud.width,
         fields=[
@@ -77,18 +48,18 @@ def _point_cloud(head: Header, cloud: PackedCloud) -> PointCloud2:
     )
 
 
-def classes_message(labels: LabelSet, model: str, head: Header) -> SemanticClasses:
+def classes_message(labels: LabelSet, model: str, header: Header) -> SemanticClasses:
     """The label set in label order."""
     return fill_classes(
-        labels, model, head, classes=SemanticClasses, entry=SemanticClass, color=ColorRGBA
+        labels, model, header, classes=SemanticClasses, entry=SemanticClass, color=ColorRGBA
     )
 
 
-def image_message(pixels: np.ndarray, head: Header) -> Image:
+def image_message(pixels: np.ndarray, header: Header) -> Image:
     """(H, W, 3) uint8 RGB as rgb8."""
     height, width, _ = pixels.shape
     data = array("B")
     data.frombytes(np.ascontiguousarray(pixels).data)
     return Image(
-        header=head, height=height, width=width, encoding="rgb8", step=3 * width, data=data
+        header=header, height=height, width=width, encoding="rgb8", step=3 * width, data=data
     )

@@ -8,7 +8,6 @@ import math
 from array import array
 
 import numpy as np
-from builtin_interfaces.msg import Time
 from geometry_msgs.msg import Point, Pose, Quaternion, Vector3
 from std_msgs.msg import ColorRGBA, Header
 
@@ -16,6 +15,7 @@ from concerto_ros.labels.label_set import LabelSet
 from concerto_ros.msg import ObjectHypothesis, SemanticObject, SemanticObjectArray
 from concerto_ros.objects.finding.boxes import EDGES, OrientedBox
 from concerto_ros.objects.finding.finder import Findings, FoundObject
+from concerto_ros.ros.outputs.messages import make_time
 
 #: Width of the lines of a box, height of its name, metres.
 LINE, TEXT = 0.01, 0.08
@@ -29,22 +29,22 @@ def color_of(number: int) -> np.ndarray:
     return _COLORS[number % len(_COLORS)]
 
 
-def objects_message(findings: Findings, model: str, head: Header) -> SemanticObjectArray:
+def objects_message(model: str, findings: Findings, header: Header) -> SemanticObjectArray:
     """Everything that is known of the objects."""
     objects = [object_message(found) for found in findings.objects]
-    return SemanticObjectArray(header=head, model=model, objects=objects)
+    return SemanticObjectArray(header=header, model=model, objects=objects)
 
 
-def markers_message(findings: Findings, head: Header):
+def markers_message(findings: Findings, header: Header):
     """A visualization_msgs/MarkerArray: each object's box in lines, and its name above it."""
     from visualization_msgs.msg import Marker, MarkerArray
 
-    markers = [Marker(header=head, action=Marker.DELETEALL)]
+    markers = [Marker(header=header, action=Marker.DELETEALL)]
     for found in findings.objects:
         box = found.track.instance.box
         red, green, blue = color_of(found.track.id) / 255
         common = {
-            "header": head,
+            "header": header,
             "id": found.track.id,
             "color": ColorRGBA(r=red, g=green, b=blue, a=1.0),
         }
@@ -59,7 +59,7 @@ def markers_message(findings: Findings, head: Header):
     return MarkerArray(markers=markers)
 
 
-def detections_message(findings: Findings, head: Header):
+def detections_message(findings: Findings, header: Header):
     """A vision_msgs/Detection3DArray: hypotheses, box and number."""
     from vision_msgs.msg import (
         BoundingBox3D,
@@ -71,7 +71,7 @@ def detections_message(findings: Findings, head: Header):
     detections = []
     for found in findings.objects:
         box = found.track.instance.box
-        detection = Detection3D(header=head, id=str(found.track.id))
+        detection = Detection3D(header=header, id=str(found.track.id))
         detection.bbox = BoundingBox3D(center=_pose(box), size=_vector(box.size))
         for name, score in found.hypotheses:
             hypothesis = ObjectHypothesisWithPose()
@@ -80,7 +80,7 @@ def detections_message(findings: Findings, head: Header):
             hypothesis.pose.pose = _pose(box)
             detection.results.append(hypothesis)
         detections.append(detection)
-    return Detection3DArray(header=head, detections=detections)
+    return Detection3DArray(header=header, detections=detections)
 
 
 def title(found: FoundObject) -> str:
@@ -105,8 +105,8 @@ def object_message(found: FoundObject) -> SemanticObject:
         centroid=_point(instance.centroid),
         point_count=instance.count,
         on_surface=instance.on_surface,
-        first_seen=_time(track.first_seen),
-        last_seen=_time(track.last_seen),
+        first_seen=make_time(track.first_seen),
+        last_seen=make_time(track.last_seen),
         embedding=array("f", embedding.astype(np.float32).tobytes()),
     )
 
@@ -124,8 +124,3 @@ def _point(place: np.ndarray) -> Point:
 
 def _vector(size: np.ndarray) -> Vector3:
     return Vector3(x=float(size[0]), y=float(size[1]), z=float(size[2]))
-
-
-def _time(stamp: int) -> Time:
-    seconds, nanoseconds = divmod(stamp, 1_000_000_000)
-    return Time(sec=seconds, nanosec=nanoseconds)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from rclpy.lifecycle import LifecycleNode
@@ -15,12 +16,13 @@ from std_msgs.msg import Header
 from concerto_ros.msg import SemanticObjectArray
 from concerto_ros.objects.finding.finder import Findings
 from concerto_ros.ros.middleware.qos import overridable
-from concerto_ros.ros.outputs.messages import header
+from concerto_ros.ros.outputs.messages import make_header
 from concerto_ros.ros.outputs.object_messages import (
     detections_message,
     markers_message,
     objects_message,
 )
+from concerto_ros.ros.parameters import Parameters
 
 #: Topics of types that not every machine has: package, type, and how findings become one.
 OPTIONAL = {
@@ -30,18 +32,16 @@ OPTIONAL = {
 
 
 class ObjectOutputs:
-    """Publishers of ``~/objects`` and, as far as their packages are installed, of the others."""
+    """Publishers of ``~/objects`` and, as far as their packages are installed, of the others.
 
-    def __init__(self, node: LifecycleNode, qos: QoSProfile, model: str):
+    ``model``: what names the objects.
+    """
+
+    def __init__(self, node: LifecycleNode, qos: QoSProfile, model: str, parameters: Parameters):
         self._node = node
-        self._model = model
+        self._parameters = parameters
         self._outputs: list[tuple[Any, Callable[[Findings, Header], Any]]] = []
-        self._add(
-            "objects",
-            SemanticObjectArray,
-            lambda findings, head: objects_message(findings, self._model, head),
-            qos,
-        )
+        self._add("objects", SemanticObjectArray, partial(objects_message, model), qos)
         for topic, (package, name, convert) in OPTIONAL.items():
             try:
                 kind = getattr(importlib.import_module(f"{package}.msg"), name)
@@ -54,12 +54,12 @@ class ObjectOutputs:
         """Whether anybody subscribes to objects in any form."""
         return any(publisher.get_subscription_count() for publisher, _ in self._outputs)
 
-    def publish(self, findings: Findings, frame: str) -> None:
-        """Send ``findings``, which are in ``frame``, to those who listen."""
-        head = header(frame, findings.stamp)
+    def publish(self, findings: Findings) -> None:
+        """Send ``findings``, which are in the fixed frame, to those who listen."""
+        header = make_header(self._parameters.settings.fixed_frame, findings.stamp)
         for publisher, convert in self._outputs:
             if publisher.get_subscription_count():
-                publisher.publish(convert(findings, head))
+                publisher.publish(convert(findings, header))
 
     def destroy(self) -> None:
         """Take the publishers back."""

@@ -5,23 +5,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
 from typing import Any
 
 from rclpy.callback_groups import CallbackGroup, MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
 from rclpy.task import Future as RosFuture
 
-from concerto_ros.objects.words.word_search import WordSearch
-from concerto_ros.pipeline import SemanticPipeline
-from concerto_ros.ros.inputs.transforms import Transforms
-from concerto_ros.ros.stages.inference_stage import Inference, Labelled
-from concerto_ros.ros.stages.intake_stage import Intake
-from concerto_ros.ros.stages.object_stage import ObjectStage
-from concerto_ros.settings.outputs import FilterSettings
-from concerto_ros.settings.settings import Settings
+from concerto_ros.ros.services.active_node import Activation, ActiveNode
+from concerto_ros.ros.stages.labelled_map import LabelledMap
 
 DEACTIVATED = "the node was deactivated meanwhile"
 
@@ -30,29 +23,12 @@ class ServiceError(ValueError):
     """A call that cannot be answered; the text says why."""
 
 
-@dataclass(frozen=True)
-class Running:
-    """What an active node has to answer with."""
+class ServiceBase:
+    """Services that are there in every state of the node; one that is not active says so."""
 
-    pipeline: SemanticPipeline
-    intake: Intake
-    inference: Inference
-    objects: ObjectStage
-    word_search: WordSearch | None
-    transforms: Transforms
-    settings: Settings
-    filters: Sequence[FilterSettings]
-
-
-class Answering:
-    """Services that are there in every state of the node.
-
-    ``running`` gives None where it is not active, and the answer then says so.
-    """
-
-    def __init__(self, node: Node, running: Callable[[], Running | None]):
+    def __init__(self, node: Node, activation: Activation):
         self._node = node
-        self._running = running
+        self._activation = activation
 
     def _serve(
         self,
@@ -66,18 +42,20 @@ class Answering:
         group = group or MutuallyExclusiveCallbackGroup()
         self._node.create_service(kind, f"~/{name}", _answering(answer), callback_group=group)
 
-    def _active(self) -> Running:
-        running = self._running()
-        if running is None:
+    def _active(self) -> ActiveNode:
+        if self._activation.node is None:
             raise ServiceError("the node is not active")
-        return running
+        return self._activation.node
 
-    async def _labelled(self, running: Running) -> Labelled:
+    async def _labelled(self, active: ActiveNode) -> LabelledMap:
         """The map with labels that are no older than the call."""
-        labelled = await self._result(running.inference.labelled())
+        labelled = await self._result(active.inference.next_labels())
         if labelled is None:
-            raise ServiceError("the map is empty" if self._running() else DEACTIVATED)
+            raise self._no_map()
         return labelled
+
+    def _no_map(self) -> ServiceError:
+        return ServiceError("the map is empty" if self._activation.node else DEACTIVATED)
 
     async def _result(self, future: Future) -> Any:
         """The result of what another thread does; the executor goes on meanwhile."""
@@ -94,13 +72,13 @@ class Answering:
         return future.result()
 
 
-def in_thread(work: Callable[[], Any]) -> Future:
+def in_thread(work: Callable[..., Any], *arguments: Any) -> Future:
     """What ``work`` gives: disks and text encoders may be slow."""
     future: Future = Future()
 
     def run() -> None:
         try:
-            future.set_result(work())
+            future.set_result(work(*arguments))
         except Exception as error:
             future.set_exception(error)
 

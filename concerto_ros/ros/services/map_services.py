@@ -4,25 +4,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from rclpy.node import Node
 from std_srvs.srv import Trigger
 
 from concerto_ros.labels.label_set import UNLABELLED
 from concerto_ros.mapping.map_file import map_path, read_map, stored_map, write_map
-from concerto_ros.ros.outputs.messages import header
+from concerto_ros.ros.outputs.messages import make_header, make_time
 from concerto_ros.ros.outputs.object_messages import object_message
-from concerto_ros.ros.services.base import DEACTIVATED, Answering, Running, ServiceError, in_thread
+from concerto_ros.ros.services.active_node import Activation
+from concerto_ros.ros.services.base import DEACTIVATED, ServiceBase, ServiceError, in_thread
 from concerto_ros.srv import FindObjects, GetLabelAt, LoadMap, SaveMap
 
 
-class Services(Answering):
+class MapServices(ServiceBase):
     """``~/reset``, ``~/get_label_at``, ``~/find_objects``, ``~/save_map`` and ``~/load_map``."""
 
-    def __init__(self, node: Node, running: Callable[[], Running | None]):
-        super().__init__(node, running)
+    def __init__(self, node: Node, activation: Activation):
+        super().__init__(node, activation)
         for name, kind, answer in (
             ("reset", Trigger, self._reset),
             ("get_label_at", GetLabelAt, self._get_label_at),
@@ -45,14 +44,14 @@ class Services(Answering):
         point = np.array([request.point.x, request.point.y, request.point.z])
         if not np.isfinite(point).all():
             raise ServiceError(f"point: got {point.tolist()}, wanted finite numbers")
-        running = self._active()
-        labelled = await self._labelled(running)
-        prediction, fixed_frame = labelled.prediction, running.settings.fixed_frame
+        active = self._active()
+        labelled = await self._labelled(active)
+        prediction, fixed_frame = labelled.prediction, active.settings.fixed_frame
         frame = request.frame_id or fixed_frame
-        there = running.transforms.lookup(fixed_frame, frame, prediction.stamp)
-        point = there.rotation @ point + there.translation
+        pose = active.transforms.lookup(fixed_frame, frame, prediction.stamp)
+        point = pose.rotation @ point + pose.translation
         row = int(labelled.snapshot.rows_of(point[None])[0])
-        response.stamp = header("", prediction.stamp).stamp
+        response.stamp = make_time(prediction.stamp)
         if row < 0:
             where = ", ".join(f"{value:.3f}" for value in point)
             raise ServiceError(f"the map has no voxel at ({where}) in {fixed_frame}")
@@ -67,8 +66,8 @@ class Services(Answering):
     async def _find_objects(
         self, request: FindObjects.Request, response: FindObjects.Response
     ) -> None:
-        running = self._active()
-        search, findings = running.word_search, running.objects.findings
+        active = self._active()
+        search, findings = active.word_search, active.objects.findings
         if search is None:
             raise ServiceError("no text encoder: set objects.encoder and objects.words")
         if not -1 <= request.least_similarity <= 1:
@@ -84,29 +83,29 @@ class Services(Answering):
         known = [found for found in findings.objects if found.word_embedding is not None]
         # In a thread: a text encoder takes its time over new words.
         embedded = [found.word_embedding for found in known]
-        suit = await self._result(in_thread(lambda: search.similarities(request.words, embedded)))
+        suit = await self._result(in_thread(search.similarities, request.words, embedded))
         order = np.argsort(-suit, kind="stable")
         order = order[suit[order] >= request.least_similarity][: request.limit or None]
-        response.header = header(running.settings.fixed_frame, findings.stamp)
+        response.header = make_header(active.settings.fixed_frame, findings.stamp)
         response.objects = [object_message(known[row]) for row in order]
         response.similarities = suit[order].tolist()
 
     async def _save_map(self, request: SaveMap.Request, response: SaveMap.Response) -> None:
-        running = self._active()
-        settings = running.settings
+        active = self._active()
+        settings = active.settings
         path = map_path(settings.map_directory, request.path)
-        labelled = await self._labelled(running)
+        labelled = await self._labelled(active)
         stored = stored_map(labelled.snapshot, labelled.prediction, settings.fixed_frame)
-        await self._result(in_thread(lambda: write_map(path, stored)))
+        await self._result(in_thread(write_map, path, stored))
         response.voxels = len(stored)
         self._node.get_logger().info(f"map of {len(stored)} voxels written to {path}")
 
     async def _load_map(self, request: LoadMap.Request, response: LoadMap.Response) -> None:
-        running = self._active()
-        settings = running.settings
+        active = self._active()
+        settings = active.settings
         path = map_path(settings.map_directory, request.path)
-        stored = await self._result(in_thread(lambda: read_map(path, settings.max_voxels)))
-        if await self._result(running.intake.load(stored)) is None:
+        stored = await self._result(in_thread(read_map, path, settings.max_voxels))
+        if await self._result(active.intake.load(stored)) is None:
             raise ServiceError(DEACTIVATED)
         response.voxels = len(stored)
         self._node.get_logger().info(f"map of {len(stored)} voxels read from {path}")

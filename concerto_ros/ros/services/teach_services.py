@@ -20,31 +20,20 @@ from concerto_ros.heads.taught_classes import TaughtClasses
 from concerto_ros.heads.taught_regions import Ball, Box, Region, Sample, examples_of, sample_rows
 from concerto_ros.labels.class_filter import check_filters
 from concerto_ros.mapping.map_snapshot import MapSnapshot
-from concerto_ros.ros.services.base import DEACTIVATED, Answering, Running, ServiceError, in_thread
-from concerto_ros.ros.services.clicks import Clicks
+from concerto_ros.ros.inputs.clicks import Clicks
+from concerto_ros.ros.services.active_node import Activation, ActiveNode
+from concerto_ros.ros.services.base import DEACTIVATED, ServiceBase, ServiceError, in_thread
 from concerto_ros.segmentation.convention import preset_with
 from concerto_ros.srv import Forget, SaveHead, Teach
 
 SUFFIX = ".pth"
 
 
-class TeachServices(Answering):
-    """``~/teach``, ``~/forget``, ``~/save_head`` and ``~/clear_clicks``.
+class TeachServices(ServiceBase):
+    """``~/teach``, ``~/forget``, ``~/save_head`` and ``~/clear_clicks``."""
 
-    ``clicks`` gives what was clicked on, once the node is configured; ``changed`` is told of every
-    change of the classes.
-    """
-
-    def __init__(
-        self,
-        node: Node,
-        running: Callable[[], Running | None],
-        clicks: Callable[[], Clicks | None],
-        changed: Callable[[], None],
-    ):
-        super().__init__(node, running)
-        self._clicks = clicks
-        self._changed = changed
+    def __init__(self, node: Node, activation: Activation):
+        super().__init__(node, activation)
         # One group: no two calls change the classes at a time.
         group = MutuallyExclusiveCallbackGroup()
         for name, kind, answer in (
@@ -56,17 +45,17 @@ class TeachServices(Answering):
             self._serve(name, kind, answer, group)
 
     async def _teach(self, request: Teach.Request, response: Teach.Response) -> None:
-        running = self._active()
-        known = running.pipeline.taught
+        active = self._active()
+        known = active.pipeline.taught
         known.check_name(request.class_name)
-        before = await self._labels(running)
+        before = await self._labels(active)
         if request.shape == Teach.Request.CLICKS:
-            taught = await self._taught_by_clicks(known, request.class_name)
+            taught = await self._taught_by_clicks(active.clicks, known, request.class_name)
         else:
-            examples = await self._examples_in(running, request)
+            examples = await self._examples_in(active, request)
             taught = await self._learned(known, request.class_name, examples)
-        self._use(running, taught)
-        after = await self._labels(running)
+        self._use(active, taught)
+        after = await self._labels(active)
         response.label = taught.label_of(request.class_name)
         response.examples = taught.newest_examples
         response.voxels = int(np.count_nonzero(after == response.label))
@@ -78,50 +67,51 @@ class TeachServices(Answering):
         )
 
     async def _forget(self, request: Forget.Request, _response: Forget.Response) -> None:
-        running = self._active()
-        known = running.pipeline.taught
-        taught = await self._result(in_thread(lambda: known.without(request.class_name)))
-        self._use(running, taught)
+        active = self._active()
+        known = active.pipeline.taught
+        taught = await self._result(in_thread(known.without, request.class_name))
+        self._use(active, taught)
         self._node.get_logger().info(f"class {request.class_name!r} forgotten")
 
     async def _save_head(self, request: SaveHead.Request, response: SaveHead.Response) -> None:
-        running = self._active()
-        directory = running.settings.head_directory
+        active = self._active()
+        directory = active.settings.head_directory
         path = file_below(directory, request.path, "head_directory", SUFFIX)
-        pipeline = running.pipeline
+        pipeline = active.pipeline
         head = pipeline.taught.named_head()
         head.preset = preset_with(pipeline.convention, pipeline.encoder.rotary)
-        await self._result(in_thread(lambda: save_head(path, head)))
+        await self._result(in_thread(save_head, path, head))
         response.classes = head.num_classes
         self._node.get_logger().info(f"head of {response.classes} classes written to {path}")
 
     async def _clear_clicks(self, _request: Trigger.Request, response: Trigger.Response) -> None:
-        running = self._active()
-        response.message = f"{self._clicks().clear()} clicked points are forgotten"
-        running.inference.notify()
+        active = self._active()
+        response.message = f"{active.clicks.clear()} clicked points are forgotten"
+        active.inference.notify()
 
-    def _use(self, running: Running, taught: TaughtClasses) -> None:
+    def _use(self, active: ActiveNode, taught: TaughtClasses) -> None:
         """Label by what was taught from now on, and say so."""
-        now = self._running()
-        if now is None or now.pipeline is not running.pipeline:
+        now = self._activation.node
+        if now is None or now.pipeline is not active.pipeline:
             raise ServiceError(DEACTIVATED)
         # As they are now: a call takes its time. None may name a class that is gone.
-        check_filters(now.filters, taught.labels)
-        running.pipeline.use(taught)
-        running.inference.notify()  # a map that does not change any more has new labels, too
-        self._changed()
+        check_filters(active.parameters.filters, taught.labels)
+        active.pipeline.use(taught)
+        active.inference.notify()  # a map that does not change any more has new labels, too
+        active.outputs.publish_classes()
 
-    async def _labels(self, running: Running) -> np.ndarray:
+    async def _labels(self, active: ActiveNode) -> np.ndarray:
         """Those of the map as it is now, (V,)."""
-        labelled = await self._result(running.inference.labelled())
+        labelled = await self._result(active.inference.next_labels())
         return np.zeros(0, np.uint8) if labelled is None else labelled.prediction.label
 
     async def _learned(self, known: TaughtClasses, name: str, examples: Examples) -> TaughtClasses:
-        return await self._result(in_thread(lambda: known.taught(name, examples)))
+        return await self._result(in_thread(known.taught, name, examples))
 
-    async def _taught_by_clicks(self, known: TaughtClasses, name: str) -> TaughtClasses:
-        source = self._clicks()
-        await self._result(in_thread(lambda: wait(source.waiting())))
+    async def _taught_by_clicks(
+        self, source: Clicks, known: TaughtClasses, name: str
+    ) -> TaughtClasses:
+        await self._result(in_thread(wait, source.waiting()))
         clicks = source.taken()
         if not clicks:
             raise ServiceError(
@@ -136,26 +126,26 @@ class TeachServices(Answering):
             source.put_back(clicks)
             raise
 
-    async def _examples_in(self, running: Running, request: Teach.Request) -> Examples:
+    async def _examples_in(self, active: ActiveNode, request: Teach.Request) -> Examples:
         """What the map knows of a sphere or a box."""
-        make = _region_maker(running, request)
+        make = _region_maker(active, request)
         regions: list[Region] = []
 
         def choose(snapshot: MapSnapshot) -> np.ndarray:
             regions.append(make(snapshot.stamp))
             return sample_rows(snapshot.points, regions[0], MOST_ROWS)
 
-        examined = await self._result(running.inference.examined(choose))
-        if examined is None:
-            raise ServiceError("the map is empty" if self._running() else DEACTIVATED)
-        points = examined.labelled.snapshot.points[examined.rows]
-        return examples_of([Sample(points, examined.features)], regions)
+        found = await self._result(active.inference.next_features(choose))
+        if found is None:
+            raise self._no_map()
+        points = found.labelled.snapshot.points[found.rows]
+        return examples_of([Sample(points, found.features)], regions)
 
 
-def _region_maker(running: Running, request: Teach.Request) -> Callable[[int], Region]:
+def _region_maker(active: ActiveNode, request: Teach.Request) -> Callable[[int], Region]:
     """What gives the region of ``request`` in the fixed frame for the stamp of a map."""
     center = _vector("center", request.center)
-    fixed = running.settings.fixed_frame
+    fixed = active.settings.fixed_frame
     frame = request.frame_id or fixed
     if request.shape == Teach.Request.SPHERE:
         extents: Sequence[float] = [request.radius]
@@ -168,10 +158,10 @@ def _region_maker(running: Running, request: Teach.Request) -> Callable[[int], R
         raise ServiceError(f"{what}: got {extents}, wanted metres above 0")
 
     def make(stamp: int) -> Region:
-        there = running.transforms.lookup(fixed, frame, stamp)
+        pose = active.transforms.lookup(fixed, frame, stamp)
         if request.shape == Teach.Request.SPHERE:
-            return Ball(there.rotation @ center + there.translation, float(request.radius))
-        return Box(center, np.asarray(extents), there.rotation, there.translation)
+            return Ball(pose.rotation @ center + pose.translation, float(request.radius))
+        return Box(center, np.asarray(extents), pose.rotation, pose.translation)
 
     return make
 

@@ -8,20 +8,23 @@ import time
 import traceback
 from collections.abc import Callable, Collection
 from concurrent.futures import Future
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
 from concerto_ros.heads.similarity import Question
-from concerto_ros.intake.original_points import Reading
+from concerto_ros.labels.output_clouds import SIMILARITY, needs_of
 from concerto_ros.mapping.map_snapshot import MapSnapshot
-from concerto_ros.pipeline import Prediction, SemanticPipeline
+from concerto_ros.pipeline import SemanticPipeline
+from concerto_ros.ros.inputs.clicks import Clicks
 from concerto_ros.ros.monitoring.memory_use import release_unused_memory
 from concerto_ros.ros.monitoring.statistics import Statistics
-from concerto_ros.ros.stages.stage import Worker
-from concerto_ros.settings.settings import Settings
+from concerto_ros.ros.outputs.publisher import Outputs
+from concerto_ros.ros.parameters import Parameters
+from concerto_ros.ros.stages.intake_stage import Intake
+from concerto_ros.ros.stages.labelled_map import LabelledMap, RowFeatures
+from concerto_ros.ros.stages.stage import StageThread
 from concerto_ros.stopwatch import Stopwatch
 
 #: How often the thread looks whether a subscriber has come, seconds.
@@ -34,75 +37,49 @@ REQUEST = "request"
 RELEASE_PERIOD = 2.0
 
 
-@dataclass(frozen=True, eq=False)
-class Labelled:
-    """A map, its labels, and the newest message in it where that is wanted."""
-
-    snapshot: MapSnapshot
-    prediction: Prediction
-    reading: Reading | None
-
-
 #: Which rows of a map somebody wants the features of; raises where it has none such.
 Choice = Callable[[MapSnapshot], np.ndarray]
 
 
-@dataclass(frozen=True, eq=False)
-class Examined:
-    """A map with its labels and the features (n, C) of some of its voxels, ``rows`` (n,)."""
-
-    labelled: Labelled
-    rows: np.ndarray
-    features: torch.Tensor
-
-
-class Inference(Worker):
+class InferenceStage(StageThread):
     """Turns the newest map into a prediction, at most ``rate`` times a second.
 
-    ``wanted`` names the outputs that somebody listens to; nothing runs while there are none, or
-    while they are not ``due``.
-    ``like`` gives the feature that those of a map with this stamp are to be compared with, if any.
-    ``newest`` gives the newest message in the map, as far as somebody wants it back.
-    ``publish`` gets each map with its labels, the outputs they were made for and the stopwatch of
-    the stages.
+    Nothing runs while none of the ``outputs`` is wanted, or while those that are are not due.
     """
+
+    #: What fills the map. The newest message in it is asked for here, until snapshots carry it.
+    intake: Intake | None = None
 
     def __init__(
         self,
         pipeline: SemanticPipeline,
-        settings: Callable[[], Settings],
+        parameters: Parameters,
         statistics: Statistics,
-        wanted: Callable[[], Collection[str]],
-        due: Callable[[Collection[str]], bool],
-        like: Callable[[int], torch.Tensor | None],
-        newest: Callable[[], Reading | None],
-        publish: Callable[[Labelled, Collection[str], Stopwatch], None],
+        outputs: Outputs,
+        clicks: Clicks,
         logger: RcutilsLogger,
     ):
         super().__init__("inference")
         self._pipeline = pipeline
-        self._settings = settings
+        self._parameters = parameters
         self._statistics = statistics
-        self._wanted = wanted
-        self._due = due
-        self._like = like
-        self._newest = newest
-        self._publish = publish
+        self._outputs = outputs
+        self._clicks = clicks
         self._log = logger
 
     def notify(self) -> None:
         """Tell of a new frame in the map."""
         self._wake.set()
 
-    def labelled(self) -> Future:
-        """The next map with labels, a :class:`Labelled`; None where there is no map.
+    def next_labels(self) -> Future:
+        """The next map with labels, a :class:`LabelledMap`; None where there is no map.
 
         The result is an exception where labelling fails.
         """
         return self._requests.new()
 
-    def examined(self, choose: Choice) -> Future:
-        """The next map with features of the rows that ``choose`` takes, an :class:`Examined`.
+    def next_features(self, choose: Choice) -> Future:
+        """The features of the rows that ``choose`` takes of the next map, :class:`RowFeatures`.
 
         None where there is no map; an exception where ``choose`` or labelling raises one.
         """
@@ -121,7 +98,7 @@ class Inference(Worker):
             # A new subscriber gets the map as it is, even when no frame comes any more.
             if not fresh and wanted <= answered:
                 continue
-            if not self._due(wanted):
+            if not self._outputs.due(wanted):
                 self._stop.wait(SUBSCRIBER_POLL)
                 continue
             start = time.monotonic()
@@ -131,11 +108,12 @@ class Inference(Worker):
             if start - released >= RELEASE_PERIOD:
                 release_unused_memory()
                 released = start
-            self._stop.wait(start + 1.0 / self._settings().rate - time.monotonic())
+            self._stop.wait(start + 1.0 / self._parameters.settings.rate - time.monotonic())
 
     def _wanted_now(self) -> frozenset[str]:
         try:
-            return frozenset([*self._wanted(), REQUEST] if self._requests else self._wanted())
+            wanted = self._outputs.wanted()
+            return wanted | {REQUEST} if self._requests else wanted
         except Exception as error:  # the middleware on its way down
             self._log.debug(f"subscribers cannot be counted: {error}")
             return frozenset()
@@ -144,25 +122,26 @@ class Inference(Worker):
         """Whether there was a map to label."""
         watch = Stopwatch()
         requests = self._requests.take() if REQUEST in wanted else []
-        answer: Labelled | Exception | None = None
+        answer: LabelledMap | Exception | None = None
         chosen: list[np.ndarray | Exception | None] = [None] * len(requests)
         try:
-            reading = self._newest()  # before the snapshot, which then holds its points
+            # Before the snapshot, which then holds its points.
+            reading = None if self.intake is None else self.intake.newest
             with watch("snapshot"):
                 snapshot = self._pipeline.snapshot()
             if len(snapshot.points) == 0:
                 return False
             chosen = [_chosen(choose, snapshot) for _, choose in requests]
-            # Everything but the colours and the likeness is made of labels.
-            featured = {"pca", "similarity"}
-            outputs = (wanted & {"pca"}) | ({"labels"} if wanted - featured else set())
-            like = self._like(snapshot.stamp) if "similarity" in wanted else None
-            prediction = self._pipeline.infer(snapshot, outputs, _question(like, chosen))
+            needs, like = needs_of(wanted), None
+            if SIMILARITY in needs:
+                needs.remove(SIMILARITY)
+                like = self._clicks.reference_feature(snapshot.stamp)
+            prediction = self._pipeline.infer(snapshot, needs, _question(like, chosen))
             if self._stop.is_set():
                 return False
             watch.milliseconds.update(prediction.stage_ms)
-            answer = Labelled(snapshot, prediction, reading)
-            self._publish(answer, wanted, watch)
+            answer = LabelledMap(snapshot, prediction, reading)
+            self._outputs.publish(answer, wanted, watch)
         except Exception as error:
             answer = error if answer is None else answer
             text = f"{type(error).__name__}: {error}"
@@ -193,7 +172,7 @@ def _question(
 def _answer(
     requests: Collection[Future],
     chosen: Collection[np.ndarray | Exception | None],
-    answer: Labelled | Exception | None,
+    answer: LabelledMap | Exception | None,
 ) -> None:
     """Give each call the map, with the features of its own rows where it chose any."""
     begin = 0
@@ -205,6 +184,6 @@ def _answer(
             request.set_result(answer)
         else:
             features = answer.prediction.features[begin : begin + len(rows)]
-            request.set_result(Examined(answer, rows, features))
+            request.set_result(RowFeatures(answer, rows, features))
         if isinstance(rows, np.ndarray):
             begin += len(rows)

@@ -19,7 +19,8 @@ from concerto_ros.pipeline import SemanticPipeline
 from concerto_ros.ros.inputs.subscriptions import Pending, Source
 from concerto_ros.ros.inputs.transforms import Transforms
 from concerto_ros.ros.monitoring.statistics import Statistics
-from concerto_ros.ros.stages.stage import Worker
+from concerto_ros.ros.parameters import Parameters
+from concerto_ros.ros.stages.stage import StageThread
 from concerto_ros.sensors.frame import Frame
 from concerto_ros.sensors.input_error import InputError
 from concerto_ros.sensors.transform_tree import TransformUnavailable
@@ -32,7 +33,7 @@ RETRY_PERIOD = 0.02
 IDLE_PERIOD = 1.0
 
 
-class Intake(Worker):
+class Intake(StageThread):
     """Takes at most ``input_rate`` messages a second of every input into the map."""
 
     def __init__(
@@ -40,7 +41,7 @@ class Intake(Worker):
         sources: Sequence[Source],
         pipeline: SemanticPipeline,
         transforms: Transforms,
-        settings: Callable[[], Settings],
+        parameters: Parameters,
         statistics: Statistics,
         on_fused: Callable[[], None],
         logger: RcutilsLogger,
@@ -49,7 +50,7 @@ class Intake(Worker):
         self._sources = sources
         self._pipeline = pipeline
         self._transforms = transforms
-        self._settings = settings
+        self._parameters = parameters
         self._statistics = statistics
         self._on_fused = on_fused
         self._log = logger
@@ -93,6 +94,9 @@ class Intake(Worker):
             self._on_fused()
 
         return self._between_frames(replace)
+
+    def _settings(self) -> Settings:
+        return self._parameters.settings
 
     def _between_frames(self, work: Callable[[], None]) -> Future:
         done = self._requests.new(work)

@@ -7,43 +7,44 @@ from __future__ import annotations
 import threading
 import time
 import traceback
-from collections.abc import Callable
 
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
 from concerto_ros.labels.label_set import LabelSet, SemanticClass
+from concerto_ros.labels.prediction import Prediction
 from concerto_ros.mapping.map_snapshot import MapSnapshot
 from concerto_ros.objects.finding.class_roles import ClassRoles
 from concerto_ros.objects.finding.finder import Findings, ObjectFinder
 from concerto_ros.objects.finding.instances import LabelledCloud
 from concerto_ros.objects.finding.naming import ObjectNamer
 from concerto_ros.objects.words.word_search import WordSearch
-from concerto_ros.pipeline import Prediction, SemanticPipeline
+from concerto_ros.pipeline import SemanticPipeline
 from concerto_ros.ros.monitoring.statistics import Statistics
-from concerto_ros.ros.stages.stage import Worker
+from concerto_ros.ros.outputs.objects import ObjectOutputs
+from concerto_ros.ros.parameters import Parameters
+from concerto_ros.ros.stages.stage import StageThread
 from concerto_ros.settings.settings import ObjectSettings
 
 
-class ObjectStage(Worker):
+class ObjectStage(StageThread):
     """Finds objects in the newest map with labels, at most ``objects.rate`` times a second.
 
     A thread of its own: labels never wait for it, and what it raises stays here.
-    ``publish`` gets the findings of each pass.
     """
 
     def __init__(
         self,
         finder: ObjectFinder,
-        settings: Callable[[], ObjectSettings],
+        parameters: Parameters,
         statistics: Statistics,
-        publish: Callable[[Findings], None],
+        outputs: ObjectOutputs,
         logger: RcutilsLogger,
     ):
         super().__init__("objects")
         self._finder = finder
-        self._settings = settings
+        self._parameters = parameters
         self._statistics = statistics
-        self._publish = publish
+        self._outputs = outputs
         self._log = logger
         self._lock = threading.Lock()
         self._newest: tuple[LabelledCloud, tuple[SemanticClass, ...]] | None = None
@@ -87,7 +88,7 @@ class ObjectStage(Worker):
                 newest, self._newest = self._newest, None
                 self._wake.clear()
                 if newest is not None:
-                    self._next = start + 1.0 / self._settings().rate
+                    self._next = start + 1.0 / self._parameters.settings.objects.rate
             # Asked after the clearing: a stop in between has set this before it woke the thread.
             if self._stop.is_set():
                 return
@@ -97,7 +98,7 @@ class ObjectStage(Worker):
             self._stop.wait(self._next - time.monotonic())
 
     def _find(self, cloud: LabelledCloud, classes: tuple[SemanticClass, ...]) -> None:
-        settings = self._settings()
+        settings = self._parameters.settings.objects
         try:
             if classes is not self._classes:  # the first, and where one was taught or forgotten
                 labels = LabelSet("", "", classes)
@@ -116,7 +117,7 @@ class ObjectStage(Worker):
                 self._log.error(f"objects are named by their labels: {findings.trouble}")
             with self._lock:
                 self._findings = findings
-            self._publish(findings)
+            self._outputs.publish(findings)
         except Exception as error:
             text = f"{type(error).__name__}: {error}"
             if self._statistics.objects_failed(text):

@@ -6,9 +6,16 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Any
+
+from rclpy.impl.rcutils_logger import RcutilsLogger
+
+#: Seconds within which the threads of all stages end.
+JOIN_TIMEOUT = 5.0
 
 #: How long a thread rests after an error before it goes on, seconds.
 PAUSE = 1.0
@@ -16,7 +23,7 @@ PAUSE = 1.0
 _log = logging.getLogger(__name__)
 
 
-class Worker(ABC):
+class StageThread(ABC):
     """A thread that sleeps until it is woken and ends when it is told to.
 
     ``_run`` is its body: it waits for ``_wake`` and returns once ``_stop`` is set. An error in it
@@ -31,7 +38,7 @@ class Worker(ABC):
         self._thread = threading.Thread(target=self._live, name=name, daemon=True)
 
     def start(self) -> None:
-        """Begin; a worker is started once."""
+        """Begin; a stage is started once."""
         self._thread.start()
 
     def stop(self) -> None:
@@ -65,8 +72,21 @@ class Worker(ABC):
         """The body of the thread."""
 
 
+def stop_stages(stages: Sequence[StageThread], logger: RcutilsLogger) -> None:
+    """Let all threads end, at the same time, and wait for them."""
+    deadline = time.monotonic() + JOIN_TIMEOUT
+    for stage in stages:
+        stage.stop()
+    for stage in stages:
+        if not stage.join(deadline - time.monotonic()):
+            logger.error(
+                f"{type(stage).__name__} still computes after {JOIN_TIMEOUT:g} s;"
+                " left to end by itself"
+            )
+
+
 class Requests:
-    """Calls that wait for what a worker does next."""
+    """Calls that wait for what a stage does next."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -77,7 +97,7 @@ class Requests:
         return bool(self._waiting)
 
     def new(self, request: Any = None) -> Future:
-        """Wait from now on for ``request``; the result is None where the worker ends first."""
+        """Wait from now on for ``request``; the result is None where the stage ends first."""
         future: Future = Future()
         with self._lock:
             if not self._closed:
@@ -87,7 +107,7 @@ class Requests:
         return future
 
     def take(self) -> list[tuple[Future, Any]]:
-        """Those that wait, for the worker to answer, and what for."""
+        """Those that wait, for the stage to answer, and what for."""
         with self._lock:
             taken, self._waiting = self._waiting, []
         return taken

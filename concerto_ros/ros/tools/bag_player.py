@@ -16,7 +16,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
 
 from concerto_ros.bags.reader import open_bag
-from concerto_ros.ros.outputs.messages import header
+from concerto_ros.ros.outputs.messages import make_time
 
 #: How often ``/clock`` is published between messages, in Hz of wall time.
 CLOCK_RATE = 100.0
@@ -58,7 +58,7 @@ class Player(Node):
             raise ValueError(f"{path}: no topic of it has a type that is installed")
         self._clock_output = self.create_publisher(Clock, "/clock", 10) if clock else None
 
-    def play(self, on_message: Callable[[], None] = lambda: None) -> None:
+    def play(self, on_message: Callable[[], None] | None = None) -> None:
         """Send every message once, in the order and with the timing of the bag."""
         start = first = None
         with open_bag(self._path) as bag:
@@ -67,7 +67,8 @@ class Player(Node):
                     start, first = time.monotonic(), log_time
                 self._wait_until(start, first, log_time)
                 self._outputs[topic].publish(raw)
-                on_message()
+                if on_message is not None:
+                    on_message()
 
     def wait_for_subscribers(self, topics: list[str], count: int, timeout: float) -> bool:
         """Whether each of ``topics`` has ``count`` subscribers within ``timeout`` seconds."""
@@ -92,7 +93,7 @@ class Player(Node):
             left = due - time.monotonic()
             if self._clock_output is not None:
                 now = log_time - int(max(left, 0.0) * self._rate * 1e9)
-                self._clock_output.publish(Clock(clock=header("", now).stamp))
+                self._clock_output.publish(Clock(clock=make_time(now)))
             if left <= 0:
                 return
             time.sleep(min(left, 1 / CLOCK_RATE) if self._clock_output is not None else left)

@@ -15,7 +15,7 @@ from rclpy.node import Node
 from tf2_msgs.msg import TFMessage
 
 from concerto_ros.ros.inputs import transforms
-from concerto_ros.ros.outputs.messages import header
+from concerto_ros.ros.outputs.messages import make_header
 from concerto_ros.sensors.transform_tree import TransformUnavailable
 
 
@@ -108,7 +108,7 @@ class Talk:
 
     def send(self, parent, child, stamp=START, x=2.0, static=False):
         """Send one transform and wait until the buffer was given it."""
-        transform = TransformStamped(header=header(parent, stamp), child_frame_id=child)
+        transform = TransformStamped(header=make_header(parent, stamp), child_frame_id=child)
         transform.transform.translation.x = x
         transform.transform.rotation.w = 1.0
         before = self.listener._buffer.count

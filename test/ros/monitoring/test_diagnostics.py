@@ -22,14 +22,14 @@ from concerto_ros.ros.monitoring import statistics
 from concerto_ros.ros.monitoring.diagnostics import Activity, diagnostics
 from concerto_ros.ros.monitoring.memory_use import MemoryUse
 from concerto_ros.ros.monitoring.statistics import Statistics
-from concerto_ros.ros.monitoring.status import Model
+from concerto_ros.ros.monitoring.status import ModelInfo
 from concerto_ros.ros.outputs import classes as class_outputs
 from concerto_ros.settings.inputs import CloudInput
 from concerto_ros.settings.settings import Settings
 
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 
-MODEL = Model("demo", True, "cpu", "float32", "torch", "", "demo", "", "Apache-2.0")
+MODEL = ModelInfo("demo", True, "cpu", "float32", "torch", "", "demo", "", "Apache-2.0")
 PLENTY = MemoryUse(500.0, 600.0, 4000.0, 8000.0, 12, 40)
 
 

@@ -25,7 +25,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2, Poi
 
 from concerto_ros.labels.packed_cloud import packed_rgb
 from concerto_ros.msg import SemanticClasses
-from concerto_ros.ros.outputs.messages import header
+from concerto_ros.ros.outputs.messages import make_header
 
 # Outputs -----------------------------------------------------------------------------------------
 
@@ -166,13 +166,13 @@ def test_compressed_images_come_out_labelled(harness):
     one.publisher("/info", CameraInfo).publish(camera_info(80, 60))
     pixels = np.full((60, 80, 3), (50, 100, 200), np.uint8)
     color = CompressedImage(
-        header=header("camera", START),
+        header=make_header("camera", START),
         format="jpeg",
         data=cv2.imencode(".jpg", pixels)[1].tobytes(),
     )
     metres = np.full((60, 80), 1500, np.uint16)
     depth = CompressedImage(
-        header=header("camera", START),
+        header=make_header("camera", START),
         format="16UC1; compressedDepth png",
         data=b"\0" * 12 + cv2.imencode(".png", metres)[1].tobytes(),
     )

@@ -16,6 +16,7 @@ from node_harness import (
     SECOND,
     START,
     camera_info,
+    cloud_message,
     color_image,
     depth_image,
     room,
@@ -27,14 +28,14 @@ from rclpy.serialization import serialize_message
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2, PointField
 
-from concerto_ros.ros.outputs.messages import cloud_message, header
+from concerto_ros.ros.outputs.messages import make_header
 
 # Bad input ---------------------------------------------------------------------------------------
 
 
 def broken(**changes):
     """A good cloud with some attributes changed."""
-    message = cloud_message(header("odom", START), room())
+    message = cloud_message(make_header("odom", START), room())
     for name, value in changes.items():
         setattr(message, name, value)
     return message
@@ -59,8 +60,11 @@ def with_unknown_datatype():
         (with_unknown_datatype, "unsupported"),
         (without_xyz, "no_xyz"),
         (lambda: broken(width=0, row_step=0, data=b""), "empty"),
-        (lambda: cloud_message(header("odom", START), np.full((9, 3), np.nan, "f4")), "empty"),
-        (lambda: broken(header=header("odom", 0), data=b""), "malformed"),
+        (
+            lambda: cloud_message(make_header("odom", START), np.full((9, 3), np.nan, "f4")),
+            "empty",
+        ),
+        (lambda: broken(header=make_header("odom", 0), data=b""), "malformed"),
     ],
 )
 def test_a_bad_cloud_is_counted_and_the_next_one_works(active, message, reason):
@@ -175,7 +179,7 @@ def test_a_camera_info_that_is_sent_once_outlives_inactivity_and_restarts(harnes
 
 
 def test_bytes_that_are_no_message_change_nothing(active):
-    good = serialize_message(cloud_message(header("odom", START), room()))
+    good = serialize_message(cloud_message(make_header("odom", START), room()))
     publisher = active.publisher("/points", PointCloud2)
     for raw in (b"", good[:9], np.random.default_rng(0).bytes(300), good[:40] + b"\xff" * 60):
         publisher.publish(raw)
@@ -184,7 +188,7 @@ def test_bytes_that_are_no_message_change_nothing(active):
 
 
 def test_a_frame_name_that_is_no_text_is_reported(active):
-    raw = serialize_message(cloud_message(header("lidar", START), room()))
+    raw = serialize_message(cloud_message(make_header("lidar", START), room()))
     active.publisher("/points", PointCloud2).publish(raw.replace(b"lidar", b"\xff\xfeli\xfd"))
     active.wait_for_drop("no_transform")
     active.wait(
@@ -236,7 +240,7 @@ def test_undecodable_messages_with_stamp_zero_are_no_restart(active):
     active.send_room(START)
     active.wait_for_fused(1)
     for i in range(4):
-        active.send(broken(header=header("odom", 0), data=b""))
+        active.send(broken(header=make_header("odom", 0), data=b""))
         active.wait_for_drop("malformed", i + 1)
     active.send_room(START - SECOND)
     active.wait_for_drop("out_of_order")
@@ -247,10 +251,10 @@ def test_the_ros_clock_going_back_clears_the_map(harness):
     one.listen_to_labels()
     one.start()
     clock = one.publisher("/clock", Clock, QoSProfile(depth=10))
-    clock.publish(Clock(clock=header("", START).stamp))
+    clock.publish(Clock(clock=make_header("", START).stamp))
     one.send_room(START, seed=1)
     one.labels(START)
-    clock.publish(Clock(clock=header("", START - 2 * SECOND).stamp))
+    clock.publish(Clock(clock=make_header("", START - 2 * SECOND).stamp))
     one.wait(lambda: one.node.get_clock().now().nanoseconds < START, "the node's clock to go back")
     # What waits in the mailbox while the map is cleared goes with it.
     one.wait(lambda: stamp_of(one.status) == 0, "the map to be cleared")

@@ -18,7 +18,7 @@ from concerto_ros.labels.class_filter import ClassFilter
 from concerto_ros.labels.label_set import UNLABELLED, LabelSet
 from concerto_ros.labels.prediction import Prediction
 from concerto_ros.ros.outputs.clouds import CloudOutputs
-from concerto_ros.ros.stages.inference_stage import Labelled
+from concerto_ros.ros.stages.labelled_map import LabelledMap
 from concerto_ros.sensors.point_cloud2 import point_cloud_fields
 from concerto_ros.settings.field import SettingsError
 from concerto_ros.settings.outputs import FilterSettings
@@ -66,7 +66,8 @@ def test_a_filter_that_does_not_fit_the_classes_of_a_prediction_is_never_used():
     publisher = SimpleNamespace(publish=sent.append, get_subscription_count=lambda: 1)
     node = SimpleNamespace(create_lifecycle_publisher=lambda *_, **__: publisher)
     filters = (FilterSettings("obstacles", include=("wall",)),)
-    outputs = CloudOutputs(node, QoSProfile(depth=1), DEMO, lambda: filters, None)
+    parameters = SimpleNamespace(filters=filters, settings=Settings())
+    outputs = CloudOutputs(node, QoSProfile(depth=1), DEMO, parameters, None)
     nothing = np.zeros(1, np.float32)
     prediction = Prediction(
         points=np.zeros((1, 3), np.float32),
@@ -81,7 +82,7 @@ def test_a_filter_that_does_not_fit_the_classes_of_a_prediction_is_never_used():
     )
     for _ in range(2):
         with pytest.raises(SettingsError, match="filters.obstacles.include: got 'wall'"):
-            outputs.publish(Labelled(None, prediction, None), Settings(), ["labels"], None)
+            outputs.publish(LabelledMap(None, prediction, None), ["labels"])
     assert not sent
 
 
@@ -152,7 +153,7 @@ def test_without_its_transform_a_filter_is_not_sent_and_the_others_are(harness):
     one = start(harness, **frames)
     one.listen("/concerto/filtered/lost", PointCloud2)
     one.wait(
-        lambda: one.node._cloud_outputs.listened() == ["filtered/lost", "filtered/obstacles"],
+        lambda: one.node._outputs.clouds.listened() == ["filtered/lost", "filtered/obstacles"],
         "the node to see both subscribers",
     )
     one.send_room()

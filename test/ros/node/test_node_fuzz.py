@@ -16,6 +16,7 @@ from node_harness import (
     SECOND,
     START,
     camera_info,
+    cloud_message,
     color_image,
     depth_image,
     room,
@@ -24,7 +25,7 @@ from rclpy.qos import QoSProfile
 from rclpy.serialization import serialize_message
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 
-from concerto_ros.ros.outputs.messages import cloud_message, header
+from concerto_ros.ros.outputs.messages import make_header
 
 #: A message that is lost on the way is no message that the node was tried with.
 RELIABLE = QoSProfile(depth=10)
@@ -139,7 +140,7 @@ def test_damaged_bytes_on_the_wire(cloud_node, nightly, fault):
     sent = 0
 
     def message():
-        return serialize_message(cloud_message(header("odom", next(stamps)), room(size=20)))
+        return serialize_message(cloud_message(make_header("odom", next(stamps)), room(size=20)))
 
     @many(cases)
     @given(st.data())

@@ -6,12 +6,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from node_harness import CAMERA, ONE_CLOUD, SECOND, START, room, send_pair, stamp_of
+from node_harness import CAMERA, ONE_CLOUD, SECOND, START, cloud_message, room, send_pair, stamp_of
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import PointCloud2, PointField
 
 from concerto_ros.labels.label_set import UNLABELLED
-from concerto_ros.ros.outputs.messages import cloud_message, header
+from concerto_ros.ros.outputs.messages import make_header
 
 AUTOWARE = {"labels.layout": "autoware"}
 INPUT = ONE_CLOUD | {"labels.points": "input"}
@@ -58,7 +58,7 @@ def test_the_message_comes_back_with_a_label_for_each_of_its_points(harness):
     points[7] = np.nan
     points[9, 1] = np.inf
     points[11] = 0.0  # a missing return, as some drivers write it
-    message = cloud_message(header("lidar", START), points)
+    message = cloud_message(make_header("lidar", START), points)
     message.height, message.width, message.row_step = 3, 100, 100 * message.point_step
     one.send(message)
     answer = newest(one)
@@ -97,7 +97,7 @@ def test_without_a_label_autoware_reads_255_and_nothing_known(harness):
     one = started(harness, **INPUT, **AUTOWARE)
     points = room()
     points[::2] = np.nan
-    one.send(cloud_message(header("odom", START), points))
+    one.send(cloud_message(make_header("odom", START), points))
     labels = one.labels(START)
     assert set(labels["class_id"][::2]) == {UNLABELLED}
     assert set(labels["probability"][::2]) == {0.0} and set(labels["entropy"][::2]) == {1.0}

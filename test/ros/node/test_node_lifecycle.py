@@ -38,7 +38,8 @@ def test_a_transition_that_the_state_does_not_have_is_refused(one):
 
 
 @pytest.mark.parametrize(
-    "fails", ["outputs.classes.ClassOutputs.publish", "stages.inference_stage.Inference.start"]
+    "fails",
+    ["outputs.classes.ClassOutputs.publish", "stages.inference_stage.InferenceStage.start"],
 )
 def test_a_node_that_cannot_be_activated_can_be_configured_again(one, monkeypatch, fails):
     def fail(*_):

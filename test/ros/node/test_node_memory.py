@@ -9,9 +9,9 @@ import itertools
 import pytest
 import torch
 from diagnostic_msgs.msg import DiagnosticStatus
-from node_harness import ONE_CLOUD, SECOND, START, room
+from node_harness import ONE_CLOUD, SECOND, START, cloud_message, room
 
-from concerto_ros.ros.outputs.messages import cloud_message, header
+from concerto_ros.ros.outputs.messages import make_header
 from concerto_ros.ros.stages import stage as worker
 
 #: More voxels than a part of a cloud may be small.
@@ -21,7 +21,7 @@ ERRORS = (RuntimeError, MemoryError, ValueError, KeyError, OSError)
 
 
 def send_many(one, stamp: int) -> None:
-    one.send(cloud_message(header("odom", stamp), room(size=MANY)))
+    one.send(cloud_message(make_header("odom", stamp), room(size=MANY)))
 
 
 def out_of_memory(*_, **__):
@@ -156,7 +156,8 @@ def failing_once(work):
 
 def test_an_error_outside_every_stage_does_not_end_a_worker(active, monkeypatch, fault):
     monkeypatch.setattr(worker, "PAUSE", 0.05)
-    places = [(active.node._intake, "_time_to_next"), (active.node._inference, "_due")]
+    intake = active.node._activation.node.intake
+    places = [(intake, "_time_to_next"), (active.node._outputs, "due")]
     for place, name in places:
         monkeypatch.setattr(place, name, failing_once(getattr(place, name)))
     for i in range(2):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from diagnostic_msgs.msg import DiagnosticStatus
-from node_harness import SECOND, START
+from node_harness import SECOND, START, cloud_message
 from object_scene import (
     BOXES,
     FIRST,
@@ -30,7 +30,7 @@ from visualization_msgs.msg import Marker, MarkerArray
 from concerto_ros.msg import SemanticObjectArray
 from concerto_ros.objects.encoders.shared.base import ObjectEncoder
 from concerto_ros.objects.encoders.shared.preprocess import InputForm
-from concerto_ros.ros.outputs.messages import cloud_message, header
+from concerto_ros.ros.outputs.messages import make_header
 
 #: No encoder: objects are named by their labels.
 LABELS_ALONE = {"objects.encoder": ""}
@@ -103,7 +103,7 @@ def test_objects_alone_are_looked_for_at_their_own_rate(planner):
     one = planner(**(BOXES | {"objects.rate": 0.01}))
     objects_of(one)
     for number in range(1, 6):
-        one.send(cloud_message(header("odom", START + number), SCENE))
+        one.send(cloud_message(make_header("odom", START + number), SCENE))
         one.wait_for_fused(number + 1)
     assert one.status.inferences == one.status.object_passes == 1
 
@@ -112,7 +112,7 @@ def test_nothing_is_looked_for_unless_wanted(harness):
     one = harness(**BOXES)
     one.listen_to_labels()
     one.start()
-    one.send(cloud_message(header("odom", START), SCENE))
+    one.send(cloud_message(make_header("odom", START), SCENE))
     one.labels(START)
     one.wait(lambda: one.status.inferences, "an inference")
     assert one.status.object_passes == 0
@@ -228,7 +228,7 @@ def test_a_search_that_raises_does_not_stop_the_labels(planner):
         raise RuntimeError("no search today")
 
     one.node._finder.find = broken
-    one.send(cloud_message(header("odom", START), SCENE))
+    one.send(cloud_message(make_header("odom", START), SCENE))
     one.labels(START)
     one.wait(lambda: one.status.object_passes_failed, "the count")
     one.node._finder.find = find
@@ -282,7 +282,7 @@ def test_labels_keep_their_subscribers(planner):
     one = planner(**BOXES)
     objects_of(one)
     one.listen_to_labels()
-    one.send(cloud_message(header("odom", START + SECOND), SCENE))
+    one.send(cloud_message(make_header("odom", START + SECOND), SCENE))
     assert len(one.labels(START + SECOND)["x"]) == len(SCENE)
     assert one.robot.get_publishers_info_by_topic("/concerto/labels")
     assert isinstance(one.received["/concerto/labels"][-1], PointCloud2)

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from node_harness import ONE_CLOUD, SECOND, START
+from node_harness import ONE_CLOUD, SECOND, START, cloud_message
 
-from concerto_ros.ros.outputs.messages import cloud_message, header
+from concerto_ros.ros.outputs.messages import make_header
 
 
 def ring(radius: float) -> np.ndarray:
@@ -25,7 +25,7 @@ def test_what_newer_scans_see_through_is_not_in_the_labels(harness, clears):
     one.send_transform("odom", "lidar", x=1.0, static=True)
     for number, radius in enumerate((2.0, 4.0, 4.0)):
         stamp = START + number * SECOND
-        one.send(cloud_message(header("lidar", stamp), ring(radius)))
+        one.send(cloud_message(make_header("lidar", stamp), ring(radius)))
         columns = one.labels(stamp)
     distance = np.hypot(columns["x"] - 1.0, columns["y"])
     assert (np.abs(distance - 4.0) < 0.15).sum() > 100

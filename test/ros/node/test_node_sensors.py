@@ -11,13 +11,22 @@ import threading
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
-from node_harness import CAMERA, ONE_CLOUD, SECOND, START, depth_image, room, send_pair
+from node_harness import (
+    CAMERA,
+    ONE_CLOUD,
+    SECOND,
+    START,
+    cloud_message,
+    depth_image,
+    room,
+    send_pair,
+)
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image, PointCloud2
 
 from concerto_ros.msg import PerceptionStatus
 from concerto_ros.ros.monitoring import diagnostics
-from concerto_ros.ros.outputs.messages import cloud_message, header
+from concerto_ros.ros.outputs.messages import make_header
 
 #: The readers that come and go, and how many are there at once.
 READERS, AT_ONCE = 100, 20
@@ -109,7 +118,7 @@ def test_of_a_cloud_over_capacity_the_nearest_points_are_used(harness, most, fau
     one.listen_to_labels()
     one.start()
     points = room()
-    one.send(cloud_message(header("odom", START), points))
+    one.send(cloud_message(make_header("odom", START), points))
     labels = one.labels(START)
     nearest = points[np.argsort(np.linalg.norm(points, axis=1), kind="stable")[:most]]
     voxels = np.unique(np.floor(nearest.astype(np.float64) / 0.1), axis=0)

@@ -9,12 +9,12 @@ import math
 import numpy as np
 import pytest
 from geometry_msgs.msg import Point
-from node_harness import ONE_CLOUD, SECOND, START, call
+from node_harness import ONE_CLOUD, SECOND, START, call, cloud_message
 from rclpy.parameter import Parameter
 from std_srvs.srv import Trigger
 
 from concerto_ros.labels.label_set import UNLABELLED
-from concerto_ros.ros.outputs.messages import cloud_message, header
+from concerto_ros.ros.outputs.messages import make_header
 from concerto_ros.ros.stages.stage import Requests
 from concerto_ros.srv import GetLabelAt, LoadMap, SaveMap
 
@@ -141,7 +141,7 @@ def test_a_map_is_saved_and_loaded_again(harness, tmp_path):
     loaded = call(one, LoadMap, "load_map", LoadMap.Request(path="room.safetensors"))
     assert loaded.success and loaded.voxels == saved.voxels
     later = START + SECOND
-    one.send(cloud_message(header("odom", later), np.full((1, 3), 0.55, np.float32)))
+    one.send(cloud_message(make_header("odom", later), np.full((1, 3), 0.55, np.float32)))
     after = one.labels(later)
     assert len(after["x"]) == saved.voxels + 1
     distance = np.abs(before["x"][:, None] - after["x"][None]).min(axis=1)

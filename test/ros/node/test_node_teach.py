@@ -19,7 +19,7 @@ from concerto_ros.heads import LinearHead
 from concerto_ros.heads.taught_classes import TaughtClasses
 from concerto_ros.labels.label_set import LONGEST_NAME
 from concerto_ros.msg import SemanticClasses
-from concerto_ros.ros.outputs.messages import header
+from concerto_ros.ros.outputs.messages import make_header
 from concerto_ros.sensors.point_cloud2 import point_cloud_fields
 from concerto_ros.srv import Forget, SaveHead, Teach
 
@@ -59,7 +59,7 @@ def forget(one, name: str):
 
 def click(one, point, frame: str = "odom") -> None:
     x, y, z = map(float, point)
-    message = PointStamped(header=header(frame, START), point=Point(x=x, y=y, z=z))
+    message = PointStamped(header=make_header(frame, START), point=Point(x=x, y=y, z=z))
     one.publisher("/clicked_point", PointStamped, QoSProfile(depth=10)).publish(message)
 
 

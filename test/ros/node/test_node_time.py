@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from node_harness import ONE_CLOUD, SECOND, START, room
+from node_harness import ONE_CLOUD, SECOND, START, cloud_message, room
 from rclpy.qos import QoSProfile
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import PointCloud2
 
-from concerto_ros.ros.outputs.messages import cloud_message, header
+from concerto_ros.ros.outputs.messages import make_header
 from concerto_ros.sensors.transform_tree import Transform, TransformUnavailable
 
 #: How far a stamp goes from the one before it, seconds: onward, again, late, from another time.
@@ -44,7 +44,7 @@ def test_any_order_of_stamps_is_fused_or_dropped_by_name(exact, nightly, fault):
 
     def send(stamp: int):
         nonlocal sent
-        publisher.publish(cloud_message(header("odom", stamp), room(size=30)))
+        publisher.publish(cloud_message(make_header("odom", stamp), room(size=30)))
         sent += 1
         exact.wait(lambda: counts().fused + counts().drops.total() == sent, "its fate")
 
@@ -86,7 +86,7 @@ def test_the_same_message_twice_changes_nothing(exact, fault):
         exact.send_room(START)
         exact.wait_for_fused(count)
     assert exact.drops() == {}
-    exact.send(cloud_message(header("odom", START + SECOND), points))
+    exact.send(cloud_message(make_header("odom", START + SECOND), points))
     again = exact.labels(START + SECOND)
     for axis in "xyz":
         np.testing.assert_allclose(again[axis], first[axis], atol=1e-5)
@@ -109,7 +109,7 @@ def test_the_ros_clock_jumps_both_ways(harness, fault):
     now = START
     for i, jump in enumerate(jumps):
         now += jump * SECOND
-        clock.publish(Clock(clock=header("", now).stamp))
+        clock.publish(Clock(clock=make_header("", now).stamp))
         one.wait(lambda now=now: one.node.get_clock().now().nanoseconds == now, "the clock")
         points, labels = one.labels_of_room(now, seed=i)
         if jump < 0:  # a jump back clears the map
@@ -148,7 +148,7 @@ def test_the_ros_clock_goes_back_while_the_node_is_inactive(harness):
     clock = one.publisher("/clock", Clock, QoSProfile(depth=10))
     before = START - 3600 * SECOND
     for now, x in ((START, 1.0), (before, 2.0)):
-        clock.publish(Clock(clock=header("", now).stamp))
+        clock.publish(Clock(clock=make_header("", now).stamp))
         one.wait(lambda now=now: one.node.get_clock().now().nanoseconds == now, "the clock")
         one.send_transform("odom", "lidar", now, x=x)
         placed_by(one, now, x)

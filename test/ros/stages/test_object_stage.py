@@ -23,7 +23,10 @@ PREDICTION = SimpleNamespace(
 )
 
 
-SETTINGS = SimpleNamespace(rate=1e9, classes=(), supports=(), min_voxels=1, embeddings=False)
+SETTINGS = SimpleNamespace(
+    objects=SimpleNamespace(rate=1e9, classes=(), supports=(), min_voxels=1, embeddings=False)
+)
+PARAMETERS = SimpleNamespace(settings=SETTINGS)
 
 
 class Slow(threading.Event):
@@ -39,11 +42,12 @@ class Slow(threading.Event):
         return woken
 
 
-def make_stage(publish, settings=lambda: SETTINGS) -> ObjectStage:
+def make_stage(publish, parameters=PARAMETERS) -> ObjectStage:
     """A stage that looks as often as it can and finds nothing."""
     finder = Mock(ObjectFinder)
     finder.find.return_value = SimpleNamespace(objects=(), not_encoded=0, stage_ms={}, trouble="")
-    return ObjectStage(finder, settings, Mock(), publish, Mock())
+    outputs = SimpleNamespace(publish=publish)
+    return ObjectStage(finder, parameters, Mock(), outputs, Mock())
 
 
 def test_an_offer_is_looked_at_however_it_meets_the_one_before(monkeypatch, caplog):
@@ -62,12 +66,14 @@ def test_an_offer_is_looked_at_however_it_meets_the_one_before(monkeypatch, capl
 def test_the_thread_ends_if_it_is_told_to_while_it_takes_an_offer():
     asked = []
 
-    def settings():
-        if not asked:
-            asked.append(stage.stop())
-        return SETTINGS
+    class Parameters:
+        @property
+        def settings(self):
+            if not asked:
+                asked.append(stage.stop())
+            return SETTINGS
 
-    stage = make_stage(Mock(), settings)
+    stage = make_stage(Mock(), Parameters())
     stage.start()
     stage.offer(SNAPSHOT, PREDICTION)
     assert stage.join(10.0)

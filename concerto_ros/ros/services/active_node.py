@@ -1,0 +1,52 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What services find of the node while it is active."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from concerto_ros.objects.words.word_search import WordSearch
+from concerto_ros.pipeline import SemanticPipeline
+from concerto_ros.ros.inputs.clicks import Clicks
+from concerto_ros.ros.inputs.transforms import Transforms
+from concerto_ros.ros.outputs.publisher import Outputs
+from concerto_ros.ros.parameters import Parameters
+from concerto_ros.ros.stages.inference_stage import InferenceStage
+from concerto_ros.ros.stages.intake_stage import Intake
+from concerto_ros.ros.stages.object_stage import ObjectStage
+from concerto_ros.ros.stages.stage import StageThread
+from concerto_ros.settings.settings import Settings
+
+
+@dataclass(frozen=True)
+class ActiveNode:
+    """The parts of an active node; those of one activation."""
+
+    pipeline: SemanticPipeline
+    parameters: Parameters
+    transforms: Transforms
+    clicks: Clicks
+    outputs: Outputs
+    word_search: WordSearch | None
+    intake: Intake
+    inference: InferenceStage
+    objects: ObjectStage
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in force."""
+        return self.parameters.settings
+
+    @property
+    def stages(self) -> Sequence[StageThread]:
+        """From the inputs to the outputs."""
+        return (self.intake, self.inference, self.objects)
+
+
+@dataclass
+class Activation:
+    """Where the node says what it is made of; None while it is not active."""
+
+    node: ActiveNode | None = None

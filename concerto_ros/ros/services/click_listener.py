@@ -1,0 +1,106 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The points that a person clicks on in RViz, and what the map knows of them."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from functools import partial
+
+import numpy as np
+from geometry_msgs.msg import PointStamped
+from rclpy.node import Node
+
+from concerto_ros.heads.taught_regions import Ball, Sample, sample_rows
+from concerto_ros.mapping.map_snapshot import MapSnapshot
+from concerto_ros.ros.inputs.clicks import Click, Clicks
+from concerto_ros.ros.middleware.qos import overridable
+from concerto_ros.ros.services.active_node import Activation, ActiveNode
+from concerto_ros.ros.services.base import ServiceError
+from concerto_ros.ros.stages.labelled_map import RowFeatures
+
+TOPIC = "/clicked_point"
+
+#: A click this many voxels beside a voxel still means it.
+REACH = 2.0
+
+#: Most voxels of either kind that a click keeps the features of.
+MOST_ROWS = 512
+
+
+class ClickListener:
+    """Listens to ``/clicked_point`` and adds what was clicked on to ``clicks``.
+
+    The features are taken from the map at once: what a robot leaves behind can be taught later.
+    Clicks are ignored while the node is not active.
+    """
+
+    def __init__(self, node: Node, clicks: Clicks, activation: Activation):
+        self._node = node
+        self._clicks = clicks
+        self._activation = activation
+        self._subscription = node.create_subscription(
+            PointStamped, TOPIC, self._on_click, **overridable(10)
+        )
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._node.destroy_subscription(self._subscription)
+
+    def _on_click(self, message: PointStamped) -> None:
+        active = self._activation.node
+        if active is None:
+            return
+        radius = active.settings.teach.radius
+        future = active.inference.next_features(partial(_rows_round, active, message, radius))
+        self._clicks.expect(future)
+        future.add_done_callback(partial(self._keep, active, radius))
+
+    def _keep(self, active: ActiveNode, radius: float, done: Future) -> None:
+        """Take what the map knows of a click; called by the thread that found it."""
+        try:
+            click = _click_of(done.result(), radius)
+        except Exception as error:
+            self._node.get_logger().warning(f"click ignored: {error}")
+            click = None
+        self._clicks.add(done, click)
+        active.inference.notify()  # a map that does not change any more is compared with it, too
+
+
+def _placed(active: ActiveNode, message: PointStamped, snapshot: MapSnapshot) -> np.ndarray:
+    """The point (3,) in the fixed frame, by TF at the stamp of the map that the person saw."""
+    point = np.array([message.point.x, message.point.y, message.point.z])
+    if not np.isfinite(point).all():
+        raise ServiceError(f"point: got {point.tolist()}, wanted finite numbers")
+    fixed = active.settings.fixed_frame
+    pose = active.transforms.lookup(fixed, message.header.frame_id or fixed, snapshot.stamp)
+    return pose.rotation @ point + pose.translation
+
+
+def _rows_round(
+    active: ActiveNode, message: PointStamped, radius: float, snapshot: MapSnapshot
+) -> np.ndarray:
+    """The row of the voxel clicked on, and after it those of its sample."""
+    point = _placed(active, message, snapshot)
+    distance = np.linalg.norm(snapshot.points - point, axis=1)
+    nearest = int(distance.argmin())
+    if distance[nearest] > REACH * snapshot.voxel_size:
+        where = ", ".join(f"{value:.3f}" for value in point)
+        raise ServiceError(
+            f"the map has no voxel at ({where}), the nearest is {distance[nearest]:.2f} m away"
+        )
+    region = Ball(snapshot.points[nearest], radius)
+    return np.concatenate([[nearest], sample_rows(snapshot.points, region, MOST_ROWS)])
+
+
+def _click_of(found: RowFeatures | None, radius: float) -> Click:
+    if found is None:
+        raise ServiceError("the map is empty")
+    snapshot = found.labelled.snapshot
+    points = snapshot.points[found.rows]
+    return Click(
+        region=Ball(points[0], radius),
+        sample=Sample(points[1:], found.features[1:]),
+        feature=found.features[0],
+        stamp=snapshot.stamp,
+    )
