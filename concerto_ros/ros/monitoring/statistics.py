@@ -42,7 +42,7 @@ class InputCounts:
     last_clipped: float = -math.inf
 
 
-@dataclass(frozen=True)
+@dataclass
 class Report:
     """The counts at one moment; times are seconds of :func:`time.monotonic`.
 
@@ -50,33 +50,33 @@ class Report:
     deadline.
     """
 
-    inputs: dict[str, InputCounts]
-    stage_ms: dict[str, float]
-    latency_ms: float
-    latencies: Window
-    late: int
-    last_late: float
-    points: int
-    voxels: int
-    evicted: int
-    last_evicted: float
-    cleared: int
-    inferences: int
-    failures: int
-    last_failure: float
-    failure: str
-    objects: int
-    object_passes: int
-    object_failures: int
-    objects_not_encoded: int
-    last_object_failure: float
-    object_failure: str
-    withheld: Counter[str]
-    last_withheld: float
-    withholding: str
-    stamp: int
-    started: float
-    time: float
+    inputs: dict[str, InputCounts] = field(default_factory=dict)
+    stage_ms: dict[str, float] = field(default_factory=dict)
+    latency_ms: float = math.nan
+    latencies: Window = field(default_factory=Window)
+    late: int = 0
+    last_late: float = -math.inf
+    points: int = 0
+    voxels: int = 0
+    evicted: int = 0
+    last_evicted: float = -math.inf
+    cleared: int = 0
+    inferences: int = 0
+    failures: int = 0
+    last_failure: float = -math.inf
+    failure: str = ""
+    objects: int = 0
+    object_passes: int = 0
+    object_failures: int = 0
+    objects_not_encoded: int = 0
+    last_object_failure: float = -math.inf
+    object_failure: str = ""
+    withheld: Counter[str] = field(default_factory=Counter)
+    last_withheld: float = -math.inf
+    withholding: str = ""
+    stamp: int = 0
+    started: float = math.nan
+    time: float = math.nan
 
     @property
     def drops(self) -> Counter[str]:
@@ -92,26 +92,13 @@ class Statistics:
         self._inputs = {name: InputCounts() for name in inputs}
         self._arrivals = {name: Recent() for name in inputs}
         self._latencies = Recent()
-        self._late = 0
-        self._last_late = -math.inf
-        self._started = time.monotonic()
         self._logged: dict[tuple[str, str], float] = {}
+        # Of the newest frame, the newest prediction and the newest search for objects.
         self._intake_ms: dict[str, float] = {}
         self._inference_ms: dict[str, float] = {}
-        self._latency_ms = math.nan
-        self._points = self._voxels = self._evicted = self._cleared = 0
-        self._last_evicted = -math.inf
-        self._inferences = self._failures = 0
-        self._last_failure = -math.inf
-        self._failure = ""
         self._object_ms: dict[str, float] = {}
-        self._objects = self._object_passes = self._object_failures = self._not_encoded = 0
-        self._last_object_failure = -math.inf
-        self._object_failure = ""
-        self._withheld: Counter[str] = Counter()
-        self._last_withheld = -math.inf
-        self._withholding = ""
-        self._stamp = 0
+        #: What is counted over all inputs together; :meth:`report` fills in the rest.
+        self._totals = Report(started=time.monotonic())
 
     def received(self, source: str, count: int = 1, age: float = math.nan) -> None:
         """Messages came in, ``age`` seconds after their stamp; an RGB-D pair is one."""
@@ -152,12 +139,12 @@ class Statistics:
             counts = self._inputs[source]
             counts.fused += 1
             counts.last_fused = time.monotonic()
-            self._points = points
-            self._evicted += insertion.evicted
-            self._cleared += insertion.cleared
+            self._totals.points = points
+            self._totals.evicted += insertion.evicted
+            self._totals.cleared += insertion.cleared
             if insertion.evicted:
-                self._last_evicted = time.monotonic()
-            self._stamp = max(self._stamp, stamp)
+                self._totals.last_evicted = time.monotonic()
+            self._totals.stamp = max(self._totals.stamp, stamp)
             self._intake_ms = stage_ms
 
     def clipped(self, source: str, points: int) -> bool:
@@ -178,39 +165,39 @@ class Statistics:
         with self._lock:
             self._latencies.add(latency_ms)
             if deadline and not latency_ms <= 1e3 * deadline:
-                self._late += 1
-                self._last_late = time.monotonic()
-            self._inferences += 1
-            self._voxels = voxels
-            self._latency_ms = latency_ms
+                self._totals.late += 1
+                self._totals.last_late = time.monotonic()
+            self._totals.inferences += 1
+            self._totals.voxels = voxels
+            self._totals.latency_ms = latency_ms
             self._inference_ms = stage_ms
 
     def failed(self, text: str) -> bool:
         """An inference raised; whether that is due to be logged."""
         with self._lock:
             now = time.monotonic()
-            due = now - self._last_failure >= LOG_PERIOD
-            self._failures += 1
-            self._last_failure = now
-            self._failure = text
+            due = now - self._totals.last_failure >= LOG_PERIOD
+            self._totals.failures += 1
+            self._totals.last_failure = now
+            self._totals.failure = text
             return due
 
     def objects_found(self, objects: int, not_encoded: int, stage_ms: dict[str, float]) -> None:
         """A map was searched for objects; ``not_encoded`` of them were named by their labels."""
         with self._lock:
-            self._object_passes += 1
-            self._objects = objects
-            self._not_encoded += not_encoded
+            self._totals.object_passes += 1
+            self._totals.objects = objects
+            self._totals.objects_not_encoded += not_encoded
             self._object_ms = stage_ms
 
     def objects_failed(self, text: str) -> bool:
         """A search for objects, or what names them, raised; whether that is due to be logged."""
         with self._lock:
             now = time.monotonic()
-            due = now - self._last_object_failure >= LOG_PERIOD
-            self._object_failures += 1
-            self._last_object_failure = now
-            self._object_failure = text
+            due = now - self._totals.last_object_failure >= LOG_PERIOD
+            self._totals.object_failures += 1
+            self._totals.last_object_failure = now
+            self._totals.object_failure = text
             return due
 
     def withheld(self, topic: str, why: str) -> bool:
@@ -220,20 +207,21 @@ class Statistics:
             due = now - self._logged.get((topic, "withheld"), -math.inf) >= LOG_PERIOD
             if due:
                 self._logged[topic, "withheld"] = now
-            self._withheld[topic] += 1
-            self._last_withheld = now
-            self._withholding = f"~/{topic} is not sent: {why}"
+            self._totals.withheld[topic] += 1
+            self._totals.last_withheld = now
+            self._totals.withholding = f"~/{topic} is not sent: {why}"
             return due
 
     def restarted(self) -> None:
         """Time began again: stamps start afresh, the counts go on."""
         with self._lock:
-            self._stamp = 0
+            self._totals.stamp = 0
 
     def report(self) -> Report:
-        """A copy of everything counted so far."""
+        """A copy of everything counted so far; nothing is counted in it any more."""
         with self._lock:
-            return Report(
+            return replace(
+                self._totals,
                 inputs={
                     name: replace(
                         counts,
@@ -245,29 +233,7 @@ class Statistics:
                     for name, counts in self._inputs.items()
                 },
                 stage_ms={**self._intake_ms, **self._inference_ms, **self._object_ms},
-                latency_ms=self._latency_ms,
                 latencies=self._latencies.window(),
-                late=self._late,
-                last_late=self._last_late,
-                points=self._points,
-                voxels=self._voxels,
-                evicted=self._evicted,
-                last_evicted=self._last_evicted,
-                cleared=self._cleared,
-                inferences=self._inferences,
-                failures=self._failures,
-                last_failure=self._last_failure,
-                failure=self._failure,
-                objects=self._objects,
-                object_passes=self._object_passes,
-                object_failures=self._object_failures,
-                objects_not_encoded=self._not_encoded,
-                last_object_failure=self._last_object_failure,
-                object_failure=self._object_failure,
-                withheld=Counter(self._withheld),
-                last_withheld=self._last_withheld,
-                withholding=self._withholding,
-                stamp=self._stamp,
-                started=self._started,
+                withheld=Counter(self._totals.withheld),
                 time=time.monotonic(),
             )

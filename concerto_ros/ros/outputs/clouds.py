@@ -116,9 +116,9 @@ class CloudOutputs:
         if cloud.of_input and settings.labels.points == "input":
             reading = labelled.reading
             return None if reading is None else _of_reading(cloud, reading, labelled, style)
-        nothing_similar = cloud.needs == SIMILARITY and prediction.similarity is None
-        # After the last that was shown, which would stay on the screen, an empty one is sent.
-        if nothing_similar and not self._similarity_shown:
+        # One empty cloud takes the last one off the screen; without that there is nothing to send.
+        empty = cloud.needs == SIMILARITY and prediction.similarity is None
+        if empty and not self._similarity_shown:
             return None
         header = make_header(settings.fixed_frame, prediction.stamp)
         return cloud_message(cloud.pack(prediction, style), header)
