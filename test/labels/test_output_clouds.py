@@ -1,0 +1,55 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The table of clouds that come out: what they need, and that every row can be packed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from concerto_ros.bags.writer import TYPES
+from concerto_ros.labels.label_set import LabelSet
+from concerto_ros.labels.output_clouds import OUTPUT_CLOUDS, RECORDED_CLOUDS, needs_of
+from concerto_ros.labels.packed_cloud import CloudStyle
+from concerto_ros.labels.prediction import Prediction
+from concerto_ros.sensors.message_fields import join_stamp, split_stamp
+
+
+def test_only_what_is_wanted_is_computed():
+    assert needs_of([]) == set()
+    assert needs_of(["pca"]) == {"pca"}
+    assert needs_of(["similarity", "pca"]) == {"similarity", "pca"}
+    assert needs_of(["labels"]) == needs_of(["filtered/ground", "objects", "fusion"]) == {"labels"}
+
+
+def test_a_bag_gets_every_cloud_that_needs_no_click():
+    assert [cloud.topic for cloud in RECORDED_CLOUDS] == ["labels", "pca"]
+    assert list(TYPES) == ["labels", "pca", "classes"]
+
+
+@pytest.mark.parametrize("cloud", OUTPUT_CLOUDS, ids=lambda cloud: cloud.topic)
+@pytest.mark.parametrize("similar", [True, False])
+def test_every_cloud_is_packed_point_by_point(cloud, similar):
+    labels, zeros = LabelSet.from_generic(3), np.zeros(4, np.float32)
+    prediction = Prediction(
+        points=np.arange(12, dtype=np.float32).reshape(4, 3),
+        label=np.array([0, 1, 2, 255], np.uint8),
+        confidence=zeros,
+        entropy=zeros,
+        pca_rgb=np.zeros((4, 3), np.uint8),
+        classes=labels.classes,
+        model="",
+        stamp=1,
+        stage_ms={},
+        similarity=zeros if similar else None,
+    )
+    packed = cloud.pack(prediction, CloudStyle(labels.palette))
+    assert packed.width == (4 if similar or cloud.needs != "similarity" else 0)
+    assert [field.name for field in packed.fields[:4]] == ["x", "y", "z", "rgb"]
+    assert packed.data.size == packed.width * packed.point_step
+
+
+@pytest.mark.parametrize("stamp", [0, 1, 999_999_999, 1_700_000_000_123_456_789, -1])
+def test_a_stamp_comes_back_from_its_two_fields(stamp):
+    sec, nanosec = split_stamp(stamp)
+    assert 0 <= nanosec < 1_000_000_000 and join_stamp(sec, nanosec) == stamp
