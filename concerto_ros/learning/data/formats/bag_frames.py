@@ -185,23 +185,22 @@ def find_bag(root: Path) -> Path:
     if _is_bag(root) or not root.is_dir():
         return root
     found = sorted(path for path in root.iterdir() if _is_bag(path))
-    if len(found) != 1:
-        raise DataError(
-            f"{root}: wanted a bag or a folder with one bag in it, found "
-            + (", ".join(path.name for path in found) or "none")
-        )
-    return found[0]
+    return _only(found, f"{root}: wanted a bag or a folder with one bag in it")
 
 
 def find_map(root: Path) -> Path:
     """The only .ply beside the bag."""
     folder = root if root.is_dir() else root.parent
     found = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".ply")
+    wanted = "one labelled .ply beside the bag (or its path as --map)"
+    return _only(found, f"{folder}: wanted {wanted}")
+
+
+def _only(found: list[Path], wanted: str) -> Path:
+    """The one path in ``found``; where there is another number, DataError says what is wanted."""
     if len(found) != 1:
-        raise DataError(
-            f"{folder}: wanted one labelled .ply beside the bag (or its path as --map), found "
-            + (", ".join(path.name for path in found) or "none")
-        )
+        names = ", ".join(path.name for path in found) or "none"
+        raise DataError(f"{wanted}, found {names}")
     return found[0]
 
 
