@@ -39,7 +39,6 @@ class Insertion:
     points: points that went into the map.
     outside: points left out because they lie more than 2**20 voxels from the origin.
     voxels: voxels those points lie in.
-    voxels_new: how many of these the map did not hold, or no longer.
     evicted: voxels that left because of ``max_voxels``.
     cleared: voxels that left because the sensors see through them.
     outdated: the frame is older than the window; nothing of it was used.
@@ -48,7 +47,6 @@ class Insertion:
     points: int = 0
     outside: int = 0
     voxels: int = 0
-    voxels_new: int = 0
     evicted: int = 0
     cleared: int = 0
     outdated: bool = False
@@ -134,7 +132,7 @@ class VoxelMap:
         keys = pack(seen.index)
         sums = self._observations(seen, frame.origin)
         rows = self._table.find(keys).astype(np.int64)
-        restarted = self._touch(rows[rows >= 0], frame.stamp)
+        self._touch(rows[rows >= 0], frame.stamp)
         absent = np.flatnonzero(rows < 0)
         new = len(absent)
         evicted = 0
@@ -153,7 +151,6 @@ class VoxelMap:
             points=int(seen.count.sum(dtype=np.float64)),
             outside=seen.outside,
             voxels=len(seen),
-            voxels_new=new + restarted,
             evicted=evicted,
             cleared=cleared,
         )
@@ -256,8 +253,8 @@ class VoxelMap:
             sums[:, _NORMAL] = torch.from_numpy(seen.normal)
         return sums
 
-    def _touch(self, rows: np.ndarray, stamp: int) -> int:
-        """Note that ``rows`` were seen; those that had left the window start at zero: how many."""
+    def _touch(self, rows: np.ndarray, stamp: int) -> None:
+        """Note that ``rows`` were seen; those that had left the window start at zero."""
         stamps = self._stamps[rows]
         expired = stamps < self._oldest
         self._stamps[rows] = np.maximum(stamps, stamp)
@@ -265,7 +262,6 @@ class VoxelMap:
         restarted = rows[expired]
         self._since[restarted] = stamp
         self._sums[torch.from_numpy(restarted)] = 0.0
-        return len(restarted)
 
     def _admit(self, keys: np.ndarray, stamp: int) -> np.ndarray:
         """Give new voxels a row each, with sums of zero."""

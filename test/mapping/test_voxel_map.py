@@ -38,22 +38,21 @@ class SlowMap:
         return x**2 + y**2 + z**2
 
     def insert(self, frame, robot):
-        """Returns (points, voxels, new, evicted, outdated)."""
+        """Returns (points, voxels, evicted, outdated)."""
         if self.stamps and frame.stamp < self.oldest():
-            return 0, 0, 0, 0, True
+            return 0, 0, 0, True
         if not self.stamps or frame.stamp >= max(self.stamps):
             self.robot = robot
         self.stamps.append(frame.stamp)
         oldest = self.oldest()
         if frame.stamp < oldest:
-            return 0, 0, 0, 0, True
+            return 0, 0, 0, True
         self.voxels = {k: v for k, v in self.voxels.items() if v["stamp"] >= oldest}
         seen = {}
         for row, point in enumerate(frame.points.astype(np.float64)):
             index = tuple(math.floor(v / self.size) for v in point)
             if not self.radius or self.distance(index) <= self.radius**2:
                 seen.setdefault(index, []).append(row)
-        new = sum(index not in self.voxels for index in seen)
         for index, rows in seen.items():
             voxel = self.voxels.setdefault(
                 index, dict(p=0.0, c=0.0, n=0.0, t=0.0, count=0.0, colored=0.0, stamp=frame.stamp)
@@ -74,7 +73,7 @@ class SlowMap:
         for index in gone:
             del self.voxels[index]
         evicted = sum(not self.radius or self.distance(k) <= self.radius**2 for k in gone)
-        return sum(map(len, seen.values())), len(seen), new, evicted, False
+        return sum(map(len, seen.values())), len(seen), evicted, False
 
     def snapshot(self):
         if self.radius:
@@ -147,7 +146,7 @@ def test_equals_a_slow_dictionary(steps, window_frames, radius, max_voxels):
         robot = np.array(each["robot"], dtype=np.float64)
         done = fast.insert(frame, robot)
         expected = slow.insert(frame, robot)
-        counted = (done.points, done.voxels, done.voxels_new, done.evicted, done.outdated)
+        counted = (done.points, done.voxels, done.evicted, done.outdated)
         assert counted == expected
         assert fast.newest_stamp == max(slow.stamps)
         assert len(fast) <= max_voxels
@@ -200,8 +199,7 @@ def test_seen_again_after_the_window_a_voxel_starts_afresh():
     voxels.insert(frame([[0.03, 0, 0]], 3), HOME)
     assert voxels.snapshot().points[0, 0] == pytest.approx(0.02)
     assert voxels.snapshot().has_color.all()
-    done = voxels.insert(frame([[0.07, 0, 0]], 6), HOME)
-    assert done.voxels_new == 1
+    voxels.insert(frame([[0.07, 0, 0]], 6), HOME)
     assert voxels.snapshot().points[0, 0] == pytest.approx(0.07)
     assert not voxels.snapshot().has_color.any()
 
@@ -222,7 +220,6 @@ def test_the_farthest_voxels_leave_first_and_are_counted():
     line = np.stack([np.arange(25) + 0.5, np.full(25, 0.5), np.full(25, 0.5)], axis=1)
     robot = np.array([20.5, 0.5, 0.5])
     done = voxels.insert(frame(line), robot)
-    assert done.voxels_new == 25
     assert done.evicted == 15
     # 16 and 24 are equally far; so are none of the others that matter.
     assert voxels.snapshot().index[:, 0].tolist() == list(range(15, 25))
