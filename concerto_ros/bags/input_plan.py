@@ -5,14 +5,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from concerto_ros.bags.reader import Bag, BagError
-from concerto_ros.bags.topic_discovery import find_inputs
+from concerto_ros.bags.topic_discovery import find_inputs, sees_near
 from concerto_ros.settings.field import SettingsError
-from concerto_ros.settings.inputs import CameraInput, CloudInput
+from concerto_ros.settings.inputs import INPUTS, InputSettings
 from concerto_ros.settings.parameter_file import read_parameters
 from concerto_ros.settings.settings import Settings, named
 
@@ -25,8 +25,7 @@ class Plan:
     """What to perceive; ``settings`` with presets filled in, ``why``: sentences for a person."""
 
     settings: Settings
-    clouds: tuple[CloudInput, ...]
-    cameras: tuple[CameraInput, ...]
+    inputs: tuple[InputSettings, ...]
     why: tuple[str, ...] = ()
 
 
@@ -34,8 +33,7 @@ class Plan:
 class Found:
     """The inputs of a bag, and the settings that go with them."""
 
-    clouds: tuple[CloudInput, ...]
-    cameras: tuple[CameraInput, ...]
+    inputs: tuple[InputSettings, ...]
     settings: dict[str, Any]
     why: tuple[str, ...]
 
@@ -49,7 +47,7 @@ def plan_for(bag: Bag, config: Path | None, overrides: Mapping[str, Any]) -> Pla
     if config is None:
         found = found_inputs(bag)
         settings = Settings.from_mapping(found.settings | overrides)
-        return Plan(settings.with_preset(), found.clouds, found.cameras, found.why)
+        return Plan(settings.with_preset(), found.inputs, found.why)
     settings = Settings.from_config(config).changed(overrides)
     if settings.labels.points != "voxels":
         raise SettingsError(
@@ -57,44 +55,32 @@ def plan_for(bag: Bag, config: Path | None, overrides: Mapping[str, Any]) -> Pla
             " the labels of the map"
         )
     values = dict(read_parameters(config))
-    clouds = tuple(named("clouds", name, values) for name in settings.clouds)
-    cameras = tuple(named("cameras", name, values) for name in settings.cameras)
-    if not clouds and not cameras:
+    inputs = tuple(
+        named(group, name, values) for group in INPUTS for name in getattr(settings, group)
+    )
+    if not inputs:
         raise SettingsError(
-            f"{config} names no clouds and no cameras; name some, or leave --config out to have"
-            " the inputs found in the bag"
+            f"{config} names no {' and no '.join(INPUTS)}; name some, or leave --config out to"
+            " have the inputs found in the bag"
         )
-    for about in (*clouds, *cameras):
-        for entry in fields(about):
-            topic = getattr(about, entry.name)
-            if entry.name.endswith("topic") and topic and topic not in bag.topics:
+    for about in inputs:
+        for parameter, topic in about.topics.items():
+            if topic not in bag.topics:
                 raise BagError(
-                    f"{bag.path} has no topic {topic} ({entry.name} of {about.name} in {config});"
+                    f"{bag.path} has no topic {topic} ({parameter} of {about.name} in {config});"
                     f" its topics are: {', '.join(bag.topics)}"
                 )
-    return Plan(settings.with_preset(), clouds, cameras)
+    return Plan(settings.with_preset(), inputs)
 
 
 def found_inputs(bag: Bag) -> Found:
     """The inputs that the messages and the TF of ``bag`` show; BagError where there are none."""
     inputs = find_inputs(bag)
-    cameras = tuple(
-        CameraInput(
-            f"camera{i}",
-            color_topic=camera.color,
-            depth_topic=camera.depth,
-            info_topic=camera.info,
-            depth_info_topic=camera.depth_info or "",
-        )
-        for i, camera in enumerate(inputs.cameras)
-    )
-    clouds = tuple(CloudInput(f"cloud{i}", topic) for i, topic in enumerate(inputs.clouds))
-    near = bool(cameras) or any(_is_camera(bag, about.topic) for about in clouds)
+    near = sees_near(bag, inputs)
     preset = "indoor" if near else "outdoor"
     kind = "a depth camera" if near else "a LiDAR"
     return Found(
-        clouds,
-        cameras,
+        inputs.inputs,
         {
             "fixed_frame": inputs.fixed_frame,
             "preset": preset,
@@ -102,15 +88,3 @@ def found_inputs(bag: Bag) -> Found:
         },
         (*inputs.why, f"preset {preset}, as the input is {kind}"),
     )
-
-
-def _is_camera(bag: Bag, topic: str) -> bool:
-    """Whether the first cloud of ``topic`` has a camera's colours or optical axes (REP-103)."""
-    for _, kind, _, raw in bag.messages([topic]):
-        try:
-            cloud = bag.deserialize(raw, kind)
-        except BagError:
-            continue
-        names = {field.name for field in cloud.fields}
-        return bool(names & {"rgb", "rgba"}) or "optical" in cloud.header.frame_id
-    return False

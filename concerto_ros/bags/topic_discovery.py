@@ -15,13 +15,14 @@ from itertools import islice
 from typing import NamedTuple
 
 from concerto_ros.bags.reader import Bag, BagError
+from concerto_ros.bags.transforms import fill_tree
 from concerto_ros.sensors.transform_tree import TransformTree, TransformUnavailable
+from concerto_ros.settings.inputs import CameraInput, CloudInput, InputSettings
 
 IMAGE = "sensor_msgs/msg/Image"
 COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
 CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
 POINT_CLOUD = "sensor_msgs/msg/PointCloud2"
-TRANSFORMS = "tf2_msgs/msg/TFMessage"
 
 COLOR_ENCODINGS = ("rgb8", "bgr8", "rgba8", "bgra8", "mono8")
 DEPTH_ENCODINGS = ("16UC1", "32FC1")  # REP-118
@@ -46,6 +47,22 @@ class BagInputs:
     fixed_frame: str = ""
     why: list[str] = field(default_factory=list)
 
+    @property
+    def inputs(self) -> tuple[InputSettings, ...]:
+        """The same as parameters, numbered by kind."""
+        cameras = (
+            CameraInput(
+                f"camera{i}",
+                color_topic=camera.color,
+                depth_topic=camera.depth,
+                info_topic=camera.info,
+                depth_info_topic=camera.depth_info or "",
+            )
+            for i, camera in enumerate(self.cameras)
+        )
+        clouds = (CloudInput(f"cloud{i}", topic) for i, topic in enumerate(self.clouds))
+        return (*clouds, *cameras)
+
 
 class _Stream(NamedTuple):
     """A topic by its first message. ``size`` is (width, height), None where not known."""
@@ -68,8 +85,8 @@ def find_inputs(bag: Bag) -> BagInputs:
     """Choose the inputs of a bag; raises BagError, listing the topics, where there are none."""
     found = BagInputs()
     streams = [stream for name in bag.topics if (stream := _first(bag, name, found.why))]
-    tree, broken = _transforms(bag)
-    if broken:
+    tree = TransformTree()
+    if broken := fill_tree(tree, bag, TRANSFORM_MESSAGES):
         found.why.append(f"Left out {broken} transforms that make no sense.")
     roots = {stream.frame: _root(tree, stream.frame, found.why) for stream in streams}
     pairs = _cameras(streams, roots, found.why)
@@ -104,6 +121,23 @@ def find_inputs(bag: Bag) -> BagInputs:
             f"The fixed frame is {found.fixed_frame}, the root of the TF tree above {first.frame}."
         )
     return found
+
+
+def sees_near(bag: Bag, inputs: BagInputs) -> bool:
+    """Whether an input is a depth camera, by its own messages or by the clouds made of them."""
+    return bool(inputs.cameras) or any(_is_of_camera(bag, topic) for topic in inputs.clouds)
+
+
+def _is_of_camera(bag: Bag, topic: str) -> bool:
+    """Whether the first cloud of ``topic`` has a camera's colours or optical axes (REP-103)."""
+    for _, kind, _, raw in bag.messages([topic]):
+        try:
+            cloud = bag.deserialize(raw, kind)
+        except BagError:
+            continue
+        names = {field.name for field in cloud.fields}
+        return bool(names & {"rgb", "rgba"}) or "optical" in cloud.header.frame_id
+    return False
 
 
 def _first(bag: Bag, name: str, why: list[str]) -> _Stream | None:
@@ -145,26 +179,6 @@ def _stream(name: str, kind: str, message, why: list[str]) -> _Stream | None:
         return _Stream(name, frame, size, "grey" if message.encoding == "mono8" else "color")
     why.append(f"Leaves out {name}: its encoding {message.encoding} is not decoded.")
     return None
-
-
-def _transforms(bag: Bag) -> tuple[TransformTree, int]:
-    """The TF tree of the bag, and how many of its transforms were refused."""
-    tree, broken = TransformTree(), 0
-    for name, topic in bag.topics.items():
-        if topic.type != TRANSFORMS:
-            continue
-        for _, message_type, _, raw in islice(bag.messages([name]), TRANSFORM_MESSAGES):
-            try:
-                transforms = bag.deserialize(raw, message_type).transforms
-            except BagError:
-                broken += 1
-                continue
-            for transform in transforms:
-                try:
-                    tree.insert(transform, static=name.endswith("tf_static"))
-                except ValueError:
-                    broken += 1
-    return tree, broken
 
 
 def _root(tree: TransformTree, frame: str, why: list[str]) -> str:

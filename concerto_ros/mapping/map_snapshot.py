@@ -10,6 +10,7 @@ import numpy as np
 
 from concerto_ros.mapping.voxel_grid import LATTICE_LIMIT, find_keys, pack
 from concerto_ros.sensors.normals import neighbourhood_normals
+from concerto_ros.sensors.original_points import OriginalPoints
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +32,7 @@ class MapSnapshot:
     robot: (3,) float64, metres, where the robot was at ``stamp``.
     voxel_size: metres.
     frames: frames in the window.
+    newest: the points of the newest message in the map, where its frame carries them.
     """
 
     keys: np.ndarray
@@ -46,6 +48,7 @@ class MapSnapshot:
     robot: np.ndarray
     voxel_size: float
     frames: int
+    newest: OriginalPoints | None = None
 
     def __post_init__(self):
         for value in vars(self).values():

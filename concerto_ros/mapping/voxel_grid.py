@@ -48,6 +48,7 @@ class FrameVoxels:
 
     Attributes
     ----------
+    keys: (V,) int64, ``pack(index)``, ascending.
     index: (V, 3) int32 lattice index, ``floor(point / voxel_size)``.
     count: (V,) float32, points in the voxel.
     fraction: (V, 3) float32, sum of ``point / voxel_size - index``, so each term is in [0, 1).
@@ -58,6 +59,7 @@ class FrameVoxels:
         asked for.
     """
 
+    keys: np.ndarray
     index: np.ndarray
     count: np.ndarray
     fraction: np.ndarray
@@ -73,6 +75,7 @@ class FrameVoxels:
         """Only the rows that ``keep`` (V,) names, a mask or row numbers; without ``inverse``."""
         return replace(
             self,
+            keys=self.keys[keep],
             index=self.index[keep],
             count=self.count[keep],
             fraction=self.fraction[keep],
@@ -111,13 +114,15 @@ def grid_sample(
         values = [value[inside] for value in values]
         low, high = _lattice_bounds(values[0], voxel_size)
     if len(values[0]):
-        index, count, sums, order = _segment_sums(values, voxel_size, low, high)
+        keys, index, count, sums, order = _segment_sums(values, voxel_size, low, high)
     else:
+        keys = np.zeros(0, dtype=np.int64)
         index = np.zeros((0, 3), dtype=np.int32)
         count = np.zeros(0, dtype=np.int64)
         sums = [np.zeros((0, 3), dtype=np.float32) for _ in values]
         order = np.zeros(0, dtype=np.int64)
     return FrameVoxels(
+        keys=keys,
         index=index,
         count=count.astype(np.float32),
         fraction=sums.pop(0),
@@ -130,8 +135,8 @@ def grid_sample(
 
 def _segment_sums(
     values: list[torch.Tensor], voxel_size: float, low: torch.Tensor, high: torch.Tensor
-) -> tuple[np.ndarray, np.ndarray, list[np.ndarray], np.ndarray]:
-    """Voxel index, count, and the sum of each of ``values``, the first of which are positions.
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[np.ndarray], np.ndarray]:
+    """Voxel key, index, count, and the sum of each of ``values``, the first of them positions.
 
     And the order of the points in which those of a voxel stand together.
     """
@@ -151,17 +156,18 @@ def _segment_sums(
     first = np.concatenate([[0], np.flatnonzero(keys[1:] != keys[:-1]) + 1])
     start = torch.from_numpy(first)
     count = np.diff(first, append=len(keys))
+    keys = keys[first]
     if compact:
-        corner = low.int().numpy()
-        voxels = np.stack(np.unravel_index(keys[first], span), axis=1).astype(np.int32) + corner
+        axes = np.stack(np.unravel_index(keys, span)) + low.long().numpy()[:, None]
+        voxels, keys = np.ascontiguousarray(axes.T, dtype=np.int32), pack(axes.T)
     else:
-        voxels = unpack(keys[first])
+        voxels = unpack(keys)
     fraction = scaled.sub_(index).float()
     sums = [
         F.embedding_bag(order, value.float(), start, mode="sum").numpy()
         for value in [fraction, *values[1:]]
     ]
-    return voxels, count, sums, order.numpy()
+    return keys, voxels, count, sums, order.numpy()
 
 
 def _inverse(

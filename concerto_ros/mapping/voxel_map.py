@@ -13,9 +13,11 @@ import torch
 
 from concerto_ros.mapping.key_table import KeyTable
 from concerto_ros.mapping.map_snapshot import MapSnapshot
-from concerto_ros.mapping.voxel_grid import FrameVoxels, grid_sample, pack, unpack
+from concerto_ros.mapping.voxel_grid import FrameVoxels, grid_sample, unpack
 from concerto_ros.sensors.frame import Frame
+from concerto_ros.sensors.input_error import InputError
 from concerto_ros.sensors.normals import unit_vectors
+from concerto_ros.sensors.original_points import OriginalPoints
 
 #: Once a voxel has this many observations its sums are halved, so that the mean keeps following
 #: the sensor (and float32 keeps counting) however long a place stays in view.
@@ -50,6 +52,28 @@ class Insertion:
     evicted: int = 0
     cleared: int = 0
     outdated: bool = False
+
+    @property
+    def reason(self) -> str:
+        """Why nothing of the frame went into the map; empty where something did."""
+        if self.outdated:
+            return "outdated"
+        return "" if self.points else "off_map"
+
+    def check(self, frame: Frame) -> None:
+        """``InputError`` where nothing of ``frame`` went into the map."""
+        if self.reason == "outdated":
+            raise InputError(
+                "outdated",
+                f"header.stamp: got {frame.stamp / 1e9:.3f} s, wanted one within the window that"
+                " ends at the newest stamp of all inputs",
+            )
+        if self.reason == "off_map":
+            raise InputError(
+                "off_map",
+                f"got {len(frame)} points, {self.outside} of them more than 2^20 voxels from the"
+                " origin of fixed_frame, the others farther than window_radius from the robot",
+            )
 
 
 class VoxelMap:
@@ -110,6 +134,7 @@ class VoxelMap:
         self._frame_stamps: list[int] = []  # sorted, those in the window
         self._oldest = _NEVER
         self._robot = np.zeros(3)
+        self._newest: OriginalPoints | None = None
 
     def __len__(self) -> int:
         """Voxels in the window."""
@@ -129,7 +154,7 @@ class VoxelMap:
         )
         if self.radius:
             seen = seen.where(self._squared_distance(seen.index) <= self.radius**2)
-        keys = pack(seen.index)
+        keys = seen.keys
         sums = self._observations(seen, frame.origin)
         rows = self._table.find(keys).astype(np.int64)
         self._touch(rows[rows >= 0], frame.stamp)
@@ -147,6 +172,9 @@ class VoxelMap:
             rows, sums = rows[stays], sums[torch.from_numpy(stays)]
         self._accumulate(torch.from_numpy(rows), sums)
         cleared = self._clear(frame) if self.clear_after and frame.view is not None else 0
+        newest = self._newest
+        if len(seen) and (newest is None or frame.stamp >= newest.stamp):
+            self._newest = frame.original
         return Insertion(
             points=int(seen.count.sum(dtype=np.float64)),
             outside=seen.outside,
@@ -165,6 +193,7 @@ class VoxelMap:
         size = len(snapshot)
         _require(size <= self.max_voxels, "index", size, f"<= {self.max_voxels} rows")
         self._release(np.flatnonzero(self._stamps > _NEVER))
+        self._newest = None
         newest = self.newest_stamp
         rows = self._admit(snapshot.keys, _BEFORE if newest is None else newest)
         sums = np.zeros((size, _COLUMNS), np.float32)
@@ -208,6 +237,7 @@ class VoxelMap:
             robot=self._robot.copy(),
             voxel_size=self.voxel_size,
             frames=len(self._frame_stamps),
+            newest=self._newest,
         )
 
     def _means(self, rows: np.ndarray) -> np.ndarray:

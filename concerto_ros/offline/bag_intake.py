@@ -1,57 +1,68 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The intake stage on a bag: decode, transform, insert, by log time instead of the clock."""
+"""The intake on a bag: messages by topic to their inputs, at log time instead of the clock's."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
 
 from concerto_ros.bags.input_plan import Plan
 from concerto_ros.bags.reader import Bag, BagError
-from concerto_ros.bags.topic_discovery import TRANSFORMS
-from concerto_ros.intake.placing import check_used, is_identity, place
-from concerto_ros.offline.bag_inputs import Input, Pending, Transforms, open_inputs
+from concerto_ros.bags.transforms import transform_topics
+from concerto_ros.intake.inputs import Input, open_input
+from concerto_ros.intake.intake import FrameMap, Intake
+from concerto_ros.intake.pace import TurnPace
+from concerto_ros.mapping.voxel_map import Insertion
+from concerto_ros.offline.bag_transforms import BagTransforms
 from concerto_ros.offline.counts import Counts
 from concerto_ros.pipeline import SemanticPipeline
 from concerto_ros.sensors.frame import Frame
-from concerto_ros.sensors.input_error import InputError
-from concerto_ros.sensors.transform_tree import TransformUnavailable
 
 #: Search back this far for a message that still holds, then twice as far, nanoseconds.
 SEARCH_BACK = 1_000_000_000
 
 
-class Intake:
+class Reader(Protocol):
+    """Whoever computes something from the map in a thread of its own."""
+
+    def wait(self) -> None:
+        """Wait until that is done."""
+
+
+class BagIntake:
     """Takes the messages of a log, in its order, into the map of ``pipeline``.
 
     As in the node, at most ``input_rate`` messages of each input are taken in a second of log
     time, the newest of each turn, and a frame waits for its transform for ``transform_timeout``.
     Turns are counted from the beginning of the bag, so that they are the same wherever reading
-    begins. ``before_clear`` is called before the map is cleared.
+    begins. The map is not cleared before its ``reader`` is done.
     """
 
     def __init__(
-        self,
-        bag: Bag,
-        plan: Plan,
-        pipeline: SemanticPipeline,
-        before_clear: Callable[[], None] = lambda: None,
+        self, bag: Bag, plan: Plan, pipeline: SemanticPipeline, reader: Reader | None = None
     ):
         self._bag = bag
-        self._settings = plan.settings
-        self._pipeline = pipeline
-        self._before_clear = before_clear
-        self._inputs = open_inputs(plan)
-        self._transforms = Transforms()
-        self._counts = self.no_counts()
+        self._inputs = [open_input(config, plan.settings) for config in plan.inputs]
+        self._transforms = BagTransforms()
+        self._intake = Intake(
+            self._inputs,
+            pipeline if reader is None else _MapInUse(pipeline, reader),
+            self._transforms,
+            plan,
+            TurnPace(plan.settings.input_rate, bag.start_ns),
+            self.no_counts(),
+        )
+        self._time = bag.start_ns
         self._routes: dict[str, list[tuple[Input, str]]] = defaultdict(list)
         for source in self._inputs:
             for topic, kind in source.topics:
                 self._routes[topic].append((source, kind))
-        tf = [name for name, topic in bag.topics.items() if topic.type == TRANSFORMS]
-        self._static = [name for name in tf if name.endswith("tf_static")]
-        self._moving = [name for name in tf if name not in self._static]
+        self._tf = transform_topics(bag)
+        self._static = [name for name, static in self._tf.items() if static]
+        self._moving = [name for name, static in self._tf.items() if not static]
 
     @property
     def topics(self) -> list[str]:
@@ -64,7 +75,7 @@ class Intake:
 
     def count_in(self, counts: Counts) -> None:
         """Count in ``counts`` what becomes of the messages that come from now on."""
-        self._counts = counts
+        self._intake.tally = counts
 
     def catch_up(self, start_ns: int) -> None:
         """Take what was said before ``start_ns`` and still holds: TF and camera_info."""
@@ -75,7 +86,7 @@ class Intake:
             if newest := _newest_before(bag, topic, start_ns):
                 self.take(topic, bag.topics[topic].type, *newest)
         # Twice what is kept: the frames to come look up to as far back as that.
-        since = start_ns - int(2e9 * Transforms.CACHE_SECONDS)
+        since = start_ns - int(2e9 * BagTransforms.CACHE_SECONDS)
         for topic, kind, time, raw in bag.messages(
             self._moving, start_ns=max(since, bag.start_ns), stop_ns=start_ns
         ):
@@ -84,116 +95,56 @@ class Intake:
     def take(self, topic: str, kind: str, time: int, raw: bytes) -> bool:
         """Take a message logged at ``time``; whether a frame went into the map."""
         self._counts.seen += 1
+        self._time = time
         try:
             message = self._bag.deserialize(raw, kind)
         except BagError as error:
             self._count_unreadable(topic, str(error))
         else:
-            self._route(topic, message, time)
-        return sum(self._advance(source, time) for source in self._inputs) > 0
+            if topic in self._tf:
+                refused = self._transforms.insert(message, static=self._tf[topic])
+                self._counts.refused_transforms += refused
+            for source, part in self._routes.get(topic, ()):
+                source.receive(part, message, self._counts)
+        return sum(self._intake.advance(source, time) for source in self._inputs) > 0
 
     def is_undecided(self, counts: Counts) -> bool:
         """Whether a message that is counted in ``counts`` is still on its way."""
         return any(
-            pending.counts is counts
-            for source in self._inputs
-            for pending in (*source.waiting, source.mailbox)
-            if pending is not None
+            pending.tally is counts for source in self._inputs for pending in source.undecided
         )
 
     def finish(self) -> bool:
         """Nothing comes any more: whether yet a frame went into the map."""
-        used = sum(self._advance(source, None) for source in self._inputs) > 0
+        used = [self._intake.advance(source, self._time, last=True) for source in self._inputs]
         for source in self._inputs:
-            lost = source.unpaired()
-            self._counts.received(source.name, lost)
-            self._counts.dropped(source.name, "unpaired", count=lost)
-        return used
+            source.end(self._counts)
+        return sum(used) > 0
+
+    @property
+    def _counts(self) -> Counts:
+        return self._intake.tally
 
     def _count_unreadable(self, topic: str, text: str) -> None:
-        if topic not in self._routes:
+        if topic in self._tf:
             self._counts.refused_transforms += 1
         for source, _ in self._routes.get(topic, ()):
             self._counts.received(source.name)
             self._counts.dropped(source.name, "malformed", text)
 
-    def _route(self, topic: str, message, time: int) -> None:
-        if topic not in self._routes:
-            static = topic in self._static
-            self._counts.refused_transforms += self._transforms.insert(message, static=static)
-        for source, kind in self._routes.get(topic, ()):
-            try:
-                source.receive(kind, message, time, self._counts)
-            except InputError as error:
-                self._counts.received(source.name)
-                self._counts.dropped(source.name, error.reason, str(error))
 
-    def _advance(self, source: Input, time: int | None) -> bool:
-        """Move the messages of one input as far as they can go; whether one went into the map.
+class _MapInUse:
+    """A map that is cleared only once what was read from it is done."""
 
-        ``time`` is that of the log, None at its end.
-        """
-        turn = None if time is None else self._turn(time)
-        if source.mailbox is not None and (turn is None or turn != source.turn):
-            source.waiting.append(source.mailbox)
-            source.mailbox, source.turn = None, turn
-        used = False
-        while source.waiting:
-            pending = source.waiting[0]
-            try:
-                self._insert(source, pending)
-                pending.counts.used(source.name)
-                used = True
-            except TransformUnavailable as error:
-                if error.retry and time is not None and time <= self._deadline(pending):
-                    break
-                pending.counts.dropped(source.name, error.reason, str(error))
-            except InputError as error:
-                pending.counts.dropped(source.name, error.reason, str(error))
-            except Exception as error:
-                text = f"{type(error).__name__}: {error}"
-                pending.counts.dropped(source.name, "internal", text)
-            source.waiting.popleft()
-        return used
+    def __init__(self, frames: FrameMap, reader: Reader):
+        self._map, self._reader = frames, reader
 
-    def _insert(self, source: Input, pending: Pending) -> None:
-        frame = self._decoded(source, pending)
-        placed, robot = place(frame, self._settings, self._transforms)
-        insertion = self._pipeline.insert(placed, robot)
-        check_used(insertion, frame)
-        pending.counts.evicted += insertion.evicted
-        pending.counts.clipped += frame.clipped
+    def insert(self, frame: Frame, robot: np.ndarray) -> Insertion:
+        return self._map.insert(frame, robot)
 
-    def _decoded(self, source: Input, pending: Pending) -> Frame:
-        """The frame of a message, once; admitted in the order of stamps."""
-        if pending.frame is None:
-            frame = source.decode(pending, self._settings, self._transforms)
-            # A message without a stamp says nothing about time: the gate must not see it.
-            is_identity(self._settings.fixed_frame, frame.frame_id, frame.stamp)
-            if source.gate.admit(frame.stamp):
-                self._restart(source)
-            pending.frame = frame
-        return pending.frame
-
-    def _restart(self, current: Input) -> None:
-        """Begin anew after the stamps of ``current`` went back."""
-        self._before_clear()
-        self._pipeline.clear()
-        self._transforms.clear()
-        self._counts.restarts += 1
-        for source in self._inputs:
-            if source is not current:
-                lost = source.unpaired()
-                self._counts.received(source.name, lost)
-                self._counts.dropped(source.name, "restart", count=lost)
-                for pending in source.clear():
-                    pending.counts.dropped(source.name, "restart")
-
-    def _turn(self, time: int) -> int:
-        return int((time - self._bag.start_ns) * self._settings.input_rate // 1e9)
-
-    def _deadline(self, pending: Pending) -> int:
-        return pending.arrived + int(self._settings.transform_timeout * 1e9)
+    def clear(self) -> None:
+        self._reader.wait()
+        self._map.clear()
 
 
 def _newest_before(bag: Bag, topic: str, stop_ns: int) -> tuple[int, bytes] | None:

@@ -18,7 +18,7 @@ from concerto_ros.bags.writer import Write
 from concerto_ros.labels.output_clouds import RECORDED_CLOUDS
 from concerto_ros.labels.packed_cloud import CloudStyle
 from concerto_ros.mapping.map_snapshot import MapSnapshot
-from concerto_ros.offline.bag_intake import Intake
+from concerto_ros.offline.bag_intake import BagIntake
 from concerto_ros.offline.counts import Counts
 from concerto_ros.pipeline import SemanticPipeline
 
@@ -68,7 +68,7 @@ class Labeller:
         if self._every:  # no map is labelled twice at a cut
             self._part = math.ceil(self._part / self._every) * self._every
         self._style = CloudStyle(pipeline.labels.palette, plan.settings.labels.layout)
-        self._topics = set(Intake(bag, plan, pipeline).topics)
+        self._topics = set(BagIntake(bag, plan, pipeline).topics)
 
     @property
     def message_count(self) -> int:
@@ -107,7 +107,7 @@ class Labeller:
         """
         self._pipeline.clear()
         with _OneAhead() as inference:
-            intake = Intake(self._bag, self._plan, self._pipeline, inference.wait)
+            intake = BagIntake(self._bag, self._plan, self._pipeline, inference)
             self._fill_map(intake, part.begin)
             self._pipeline.remember(memory)
 
@@ -130,14 +130,14 @@ class Labeller:
             self._decide_the_rest(intake, counts, part.end)
         return counts, memory
 
-    def _fill_map(self, intake: Intake, begin: int) -> None:
+    def _fill_map(self, intake: BagIntake, begin: int) -> None:
         """Take what a map at ``begin`` holds."""
         start = max(begin - self._window, self._bag.start_ns)
         intake.catch_up(start)
         for topic, kind, time, raw in self._messages(intake, start, begin):
             intake.take(topic, kind, time, raw)
 
-    def _decide_the_rest(self, intake: Intake, counts: Counts, end: int) -> None:
+    def _decide_the_rest(self, intake: BagIntake, counts: Counts, end: int) -> None:
         """Read on until it is known what becomes of the messages of a part."""
         intake.count_in(intake.no_counts())
         for topic, kind, time, raw in self._messages(intake, end, None):
@@ -153,7 +153,7 @@ class Labeller:
             packed = cloud.pack(prediction, self._style)
             write(cloud.topic, time, cloud_message(packed, frame, prediction.stamp))
 
-    def _messages(self, intake: Intake, start: int, stop: int | None):
+    def _messages(self, intake: BagIntake, start: int, stop: int | None):
         return self._bag.messages(intake.topics, start_ns=start, stop_ns=stop)
 
     def _slot(self, time: int) -> int:

@@ -11,33 +11,32 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from concerto_ros.sensors.input_error import REASONS
+from concerto_ros.intake import tally
+from concerto_ros.mapping.voxel_map import Insertion
+from concerto_ros.sensors.frame import Frame
 
 
 @dataclass
-class InputCounts:
+class InputCounts(tally.InputCounts):
     """Messages of one input; an RGB-D pair is one, and so is an image without a partner.
 
     ``examples``: by reason, what was wrong with the first message that was dropped for it.
     """
 
-    received: int = 0
-    used: int = 0
-    dropped: Counter[str] = field(default_factory=Counter)
     examples: dict[str, str] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, reasons in alphabetical order."""
         return {
             "received": self.received,
-            "used": self.used,
-            "dropped": dict(sorted(self.dropped.items())),
+            "used": self.fused,
+            "dropped": dict(sorted(self.drops.items())),
             "examples": dict(sorted(self.examples.items())),
         }
 
 
 @dataclass
-class Counts:
+class Counts(tally.Tally):
     """Of one part of a bag or of the whole.
 
     Attributes
@@ -64,41 +63,40 @@ class Counts:
         """Nothing yet, for inputs of these names."""
         return cls({name: InputCounts() for name in names})
 
-    def received(self, name: str, count: int = 1) -> None:
-        """Messages of an input came in."""
+    def received(self, name: str, count: int = 1, stamp: int = 0) -> None:
         self.inputs[name].received += count
 
-    def used(self, name: str) -> None:
-        """A frame went into the map."""
-        self.inputs[name].used += 1
-
     def dropped(self, name: str, reason: str, text: str = "", count: int = 1) -> None:
-        """Messages of an input are not used; ``reason`` is a key of ``cloud.frame.REASONS``."""
-        if reason not in REASONS:
-            raise KeyError(f"reason {reason!r} is not one of {sorted(REASONS)}")
-        if count:
-            self.inputs[name].dropped[reason] += count
-            # Names in messages may hold bytes that are not text; files and terminals cannot.
-            text = (text or REASONS[reason]).encode("utf-8", "backslashreplace").decode()
-            self.inputs[name].examples.setdefault(reason, text)
+        counts = self.inputs[name]
+        counts.examples.setdefault(reason, counts.drop(reason, text, count))
+
+    def fused(
+        self, name: str, frame: Frame, insertion: Insertion, stage_ms: dict[str, float]
+    ) -> None:
+        self.inputs[name].fused += 1
+        self.evicted += insertion.evicted
+        self.clipped += frame.clipped
+
+    def restarted(self, why: str) -> None:
+        self.restarts += 1
 
     def add(self, other: Counts) -> None:
         """Count what another part counted."""
         for name, counts in other.inputs.items():
             own = self.inputs[name]
             own.received += counts.received
-            own.used += counts.used
-            own.dropped += counts.dropped
+            own.fused += counts.fused
+            own.drops += counts.drops
             own.examples = counts.examples | own.examples
         for name in _NUMBERS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
     def as_json(self) -> dict[str, Any]:
         """Plain values; ``received``, ``used`` and ``dropped`` also over all inputs."""
-        dropped = sum((counts.dropped for counts in self.inputs.values()), Counter())
+        dropped = sum((counts.drops for counts in self.inputs.values()), Counter())
         return {
             "received": sum(counts.received for counts in self.inputs.values()),
-            "used": sum(counts.used for counts in self.inputs.values()),
+            "used": sum(counts.fused for counts in self.inputs.values()),
             "dropped": dict(sorted(dropped.items())),
             "inputs": {name: counts.as_json() for name, counts in self.inputs.items()},
             **{name: getattr(self, name) for name in _NUMBERS},

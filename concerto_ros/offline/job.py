@@ -24,6 +24,7 @@ from concerto_ros.offline.bag_labeller import Labeller
 from concerto_ros.offline.counts import Counts
 from concerto_ros.offline.unfinished_bag import COUNTS, MEMORY, OUTPUTS, Work, read_summary
 from concerto_ros.pipeline import SemanticPipeline
+from concerto_ros.settings.inputs import INPUTS
 from concerto_ros.settings.settings import Settings
 
 
@@ -87,7 +88,7 @@ def _label(
     show: bool,
 ) -> Counts:
     """Make the parts that are not there yet; the counts of all."""
-    total = Counts.of(about.name for about in (*plan.clouds, *plan.cameras))
+    total = Counts.of(about.name for about in plan.inputs)
     memory: dict = {}
     with _bar(labeller.message_count, job.source.name, show) as bar:
         for part in labeller.parts():
@@ -139,8 +140,10 @@ def _description(
         "model": pipeline.model,
         **_identity(pipeline),
         "settings": settings,
-        "clouds": [asdict(about) for about in plan.clouds],
-        "cameras": [asdict(about) for about in plan.cameras],
+        **{
+            group: [asdict(about) for about in plan.inputs if type(about) is kind]
+            for group, kind in INPUTS.items()
+        },
         "every": every,
         "part_seconds": job.part_seconds,
         "prefix": job.prefix,

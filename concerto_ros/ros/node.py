@@ -18,8 +18,8 @@ from concerto_ros.objects.finding.finder import ObjectFinder
 from concerto_ros.objects.words.word_search import WordSearch
 from concerto_ros.pipeline import SemanticPipeline
 from concerto_ros.ros.inputs.clicks import Clicks
-from concerto_ros.ros.inputs.subscriptions import Source, open_sources
-from concerto_ros.ros.inputs.transforms import Transforms, listen
+from concerto_ros.ros.inputs.subscriptions import Subscriptions
+from concerto_ros.ros.inputs.transforms import TransformListener, listen
 from concerto_ros.ros.middleware.fastdds_profile import use_transport_profile
 from concerto_ros.ros.middleware.spinning import spin
 from concerto_ros.ros.middleware.transitions import all_or_nothing, answer_every_transition
@@ -35,9 +35,10 @@ from concerto_ros.ros.services.click_listener import ClickListener
 from concerto_ros.ros.services.map_services import MapServices
 from concerto_ros.ros.services.teach_services import TeachServices
 from concerto_ros.ros.stages.inference_stage import InferenceStage
-from concerto_ros.ros.stages.intake_stage import Intake
+from concerto_ros.ros.stages.intake_stage import IntakeStage
 from concerto_ros.ros.stages.object_stage import ObjectStage, make_finder
 from concerto_ros.ros.stages.stage import stop_stages
+from concerto_ros.settings.inputs import INPUTS
 
 #: Seconds between two messages on ``/diagnostics``, and on ``~/status`` while nothing is inferred.
 STATUS_PERIOD = 1.0
@@ -55,8 +56,8 @@ class PerceptionNode(LifecycleNode):
         self._ros_parameters = Parameters(self)
         # Made by configuring.
         self._pipeline: SemanticPipeline | None = None
-        self._transforms: Transforms | None = None
-        self._sources: Sequence[Source] = ()
+        self._transforms: TransformListener | None = None
+        self._inputs: Subscriptions | None = None
         self._finder: ObjectFinder | None = None
         self._word_search: WordSearch | None = None
         self._clicks: Clicks | None = None
@@ -133,16 +134,16 @@ class PerceptionNode(LifecycleNode):
         return SUCCESS
 
     def _configure(self) -> None:
-        named, log = self._ros_parameters.read(), self.get_logger()
+        inputs, log = self._ros_parameters.read(), self.get_logger()
         settings = self._ros_parameters.settings
-        if not named["clouds"] and not named["cameras"]:
-            log.warning("no input: set clouds or cameras")
+        if not inputs:
+            log.warning(f"no input: set {' or '.join(INPUTS)}")
         self._pipeline = pipeline = SemanticPipeline.from_settings(settings, download=False)
         pipeline.warm_up()
         log.info(ModelInfo.of(pipeline).text)
         self._finder, object_model, self._word_search = make_finder(pipeline, settings.objects)
         self._transforms = listen(self)
-        self._sources = open_sources(self, named["clouds"], named["cameras"], settings)
+        self._inputs = Subscriptions(self, inputs, settings, self._transforms)
         self._clicks = Clicks(self._ros_parameters)
         self._click_listener = ClickListener(self, self._clicks, self._activation)
         self._outputs = Outputs(
@@ -151,20 +152,17 @@ class PerceptionNode(LifecycleNode):
         self._ros_parameters.freeze(pipeline)
 
     def _activate(self) -> None:
-        sources, transforms, log = self._sources, self._transforms, self.get_logger()
+        inputs, log = self._inputs, self.get_logger()
         parameters, pipeline = self._ros_parameters, self._pipeline
         outputs, clicks = self._outputs, self._clicks
-        self._statistics = statistics = Statistics([source.name for source in sources])
+        self._statistics = statistics = Statistics(list(inputs.configs))
         objects = ObjectStage(self._finder, parameters, statistics, outputs.objects, log)
         inference = InferenceStage(pipeline, parameters, statistics, outputs, clicks, log)
-        intake = Intake(
-            sources, pipeline, transforms, parameters, statistics, inference.notify, log
-        )
-        inference.intake = intake
+        intake = IntakeStage(inputs, pipeline, parameters, statistics, inference, log)
         self._activation.node = ActiveNode(
             pipeline=pipeline,
             parameters=parameters,
-            transforms=transforms,
+            transforms=self._transforms,
             clicks=clicks,
             outputs=outputs,
             word_search=self._word_search,
@@ -185,14 +183,14 @@ class PerceptionNode(LifecycleNode):
         """Give back everything that configuring made."""
         self._deactivate()
         self._ros_parameters.thaw()
-        for source in self._sources:
-            source.unsubscribe()
+        if self._inputs is not None:
+            self._inputs.unsubscribe()
         for end in (self._transforms, self._click_listener, self._outputs):
             if end is not None:
                 end.close()
         self._statistics = self._outputs = self._click_listener = self._clicks = None
         self._finder = self._word_search = None
-        self._sources, self._transforms, self._pipeline = (), None, None
+        self._inputs = self._transforms = self._pipeline = None
         release_unused_memory()
 
     def close(self) -> None:
@@ -216,8 +214,9 @@ class PerceptionNode(LifecycleNode):
         settings, activity = self._ros_parameters.settings, None
         if self._activation.node is not None:
             self._outputs.publish_status()
-            inputs = [source.about for source in self._sources]
-            activity = Activity.now(self._pipeline, self._statistics, settings, inputs)
+            activity = Activity.now(
+                self._pipeline, self._statistics, settings, self._inputs.configs
+            )
         hardware_id = settings.diagnostics.hardware_id
         self._diagnostics_output.publish(self._state, hardware_id, activity)
 

@@ -19,6 +19,7 @@ from rclpy.parameter import Parameter
 
 from concerto_ros.labels.class_filter import check_filters
 from concerto_ros.pipeline import SemanticPipeline
+from concerto_ros.settings.inputs import INPUTS, InputSettings
 from concerto_ros.settings.outputs import FilterSettings
 from concerto_ros.settings.settings import (
     DEFAULTS,
@@ -82,11 +83,8 @@ class Parameters:
         """Let everything be changed, for the next :meth:`read`."""
         self._pipeline = None
 
-    def read(self) -> dict[str, list[Any]]:
-        """Take over the present values; what they name, or :class:`SettingsError`.
-
-        The inputs and outputs come by the parameter that lists them: clouds, cameras, filters.
-        """
+    def read(self) -> list[InputSettings]:
+        """Take over the present values; the inputs they name, or :class:`SettingsError`."""
         settings = Settings.from_mapping({name: self._value(name) for name in DEFAULTS})
         things = {}
         for group in NAMED:
@@ -96,7 +94,7 @@ class Parameters:
             things[group] = [named(group, name, given) for name in names]
         self._settings = settings.with_preset()
         self._filters = tuple(things["filters"])
-        return things
+        return [config for group in INPUTS for config in things[group]]
 
     def _value(self, name: str) -> Any:
         value = self._node.get_parameter(name).value

@@ -143,6 +143,43 @@ class Camera:
         )
 
 
+class CameraCache:
+    """Cameras of the newest camera_info messages, built again only where these change."""
+
+    #: That of the colour image and that of the depth image.
+    SIZE = 2
+
+    def __init__(self) -> None:
+        self._cameras: dict[tuple, Camera] = {}
+
+    def from_info(self, info: Any, *, rectified: bool = False) -> Camera:
+        """As :meth:`Camera.from_info`."""
+        content = _content(info)
+        if content is None:
+            return Camera.from_info(info, rectified=rectified)
+        key = (rectified, *content)
+        if key not in self._cameras:
+            self._cameras[key] = Camera.from_info(info, rectified=rectified)
+            for oldest in list(self._cameras)[: -self.SIZE]:
+                del self._cameras[oldest]
+        return self._cameras[key]
+
+
+def _content(info: Any) -> tuple | None:
+    """What of a ROS 2 CameraInfo makes a camera; None for any other object."""
+    try:
+        roi = info.roi
+        content = (
+            *(tuple(info.k), tuple(info.d), tuple(info.p), info.distortion_model),
+            *(info.width, info.height, info.binning_x, info.binning_y),
+            *(roi.x_offset, roi.y_offset, roi.width, roi.height),
+        )
+        hash(content)
+    except (AttributeError, TypeError):
+        return None
+    return content
+
+
 def _numbers(info: Any, name: str, count: int | None) -> list[float]:
     """A float array of CameraInfo under its ROS 2 or ROS 1 name."""
     value = getattr(info, name, None)

@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from concerto_ros.sensors.camera_model import Camera
+from concerto_ros.sensors.camera_model import Camera, CameraCache
 from concerto_ros.sensors.frame import Frame
 from concerto_ros.sensors.free_space import DepthView
 from concerto_ros.sensors.images import decode_color, decode_depth
 from concerto_ros.sensors.input_error import InputError
 from concerto_ros.sensors.message_fields import stamp_ns, text
 from concerto_ros.sensors.normals import organised_normals
+from concerto_ros.sensors.original_points import OriginalPoints
 
 #: A point this much behind the nearest one of its place in the colour image is hidden from it:
 #: a share of the distance, and metres.
@@ -38,6 +39,8 @@ def depth_frame(
     max_range: float = np.inf,
     rectified: bool = False,
     normals: bool = True,
+    original: bool = False,
+    cameras: CameraCache | None = None,
     watch: Callable[[str], AbstractContextManager] | None = None,
 ) -> Frame:
     """The points of a depth image, coloured where there is a colour image.
@@ -54,6 +57,8 @@ def depth_frame(
     min_range, max_range: metres from the camera, both inclusive.
     rectified: whether both images are rectified (see :meth:`Camera.from_info`).
     normals: whether to estimate normals from the depth image.
+    original: whether the frame carries its points as the message's own as well.
+    cameras: keeps the camera models from one call to the next.
     watch: times the stages ``decode`` and ``normals``.
 
     Returns a frame in the depth image's ``frame_id`` at the depth image's stamp, points in row
@@ -72,10 +77,11 @@ def depth_frame(
         frame_id = text(depth, "header.frame_id")
         metres = decode_depth(depth)
         rgb = None if color is None else decode_color(color)
-        camera = Camera.from_info(info, rectified=rectified)
+        cameras = CameraCache() if cameras is None else cameras
+        camera = cameras.from_info(info, rectified=rectified)
         depth_camera = camera
         if depth_info is not None:
-            depth_camera = Camera.from_info(depth_info, rectified=rectified)
+            depth_camera = cameras.from_info(depth_info, rectified=rectified)
         registered = rgb is None or _is_registered(
             rgb, metres, camera, depth_camera, text(color, "header.frame_id"), frame_id
         )
@@ -116,6 +122,7 @@ def depth_frame(
         colors=colors,
         normals=directions,
         view=DepthView(depth_camera, metres),
+        original=OriginalPoints(kept, (1, len(kept)), stamp, frame_id) if original else None,
     )
 
 

@@ -9,6 +9,8 @@ from typing import Protocol
 
 import numpy as np
 
+from concerto_ros.sensors.original_points import OriginalPoints
+
 
 class View(Protocol):
     """What a sensor measured in each direction, and from where."""
@@ -39,6 +41,7 @@ class Frame:
     origin: (3,) float64, metres, where the sensor was.
     view: what the sensor saw through, or None where that is not known.
     clipped: points of the message left out because it holds more than ``max_points``.
+    original: all points of the message in its own order, where they were asked for.
     """
 
     points: np.ndarray
@@ -51,6 +54,7 @@ class Frame:
     origin: np.ndarray = field(default_factory=lambda: np.zeros(3))
     view: View | None = None
     clipped: int = 0
+    original: OriginalPoints | None = None
 
     def __len__(self) -> int:
         return len(self.points)
@@ -67,5 +71,8 @@ class Frame:
             normals=None if self.normals is None else self.normals @ turn,
             origin=rotation @ self.origin + translation,
             view=None if self.view is None else self.view.moved(rotation, translation),
+            original=(
+                None if self.original is None else self.original.moved(rotation, translation)
+            ),
             frame_id=frame_id,
         )

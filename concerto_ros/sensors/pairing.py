@@ -52,13 +52,19 @@ class StampPairer:
         self._with_color = with_color
         self._length = depth
         self.dropped = 0
-        self._info: Any = None
+        #: The newest camera_info.
+        self.info: Any = None
         self.clear()
 
     def clear(self) -> None:
         """Forget every waiting message. The camera_info stays, as does the count of dropped ones:
         drivers may send it once."""
         self._color, self._depth = _Stream(), _Stream()
+
+    @property
+    def waiting(self) -> int:
+        """Images that wait for a partner."""
+        return len(self._color) + len(self._depth)
 
     def add(self, kind: str, message: Any) -> Pair | None:
         """Take a message of the kind ``color``, ``depth`` or ``info``; the oldest pair now ready.
@@ -71,7 +77,7 @@ class StampPairer:
         InputError("malformed"): the stamp is not one.
         """
         if kind == "info":
-            self._info = message
+            self.info = message
         elif kind == "depth" or (kind == "color" and self._with_color):
             stream = self._depth if kind == "depth" else self._color
             stream.add(stamp_ns(message), message)
@@ -81,12 +87,12 @@ class StampPairer:
         else:
             kinds = "color, depth or info" if self._with_color else "depth or info"
             raise ValueError(f"kind is {kind!r}, {kinds} is wanted")
-        if self._info is None:
+        if self.info is None:
             return None
         return self._next_pair() if self._with_color else self._next_depth()
 
     def _next_depth(self) -> Pair | None:
-        return Pair(None, self._depth.pop(), self._info) if len(self._depth) else None
+        return Pair(None, self._depth.pop(), self.info) if len(self._depth) else None
 
     def _next_pair(self) -> Pair | None:
         """The pair of the two oldest messages, once nothing better can come for either.
@@ -113,7 +119,7 @@ class StampPairer:
                 if abs(due - later.first) < nearest and not late:
                     return None
             color, depth = self._color.pop(), self._depth.pop()
-            return Pair(color, depth, self._info)
+            return Pair(color, depth, self.info)
         return None
 
     def _drop(self, stream: _Stream) -> None:

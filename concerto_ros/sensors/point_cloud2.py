@@ -13,8 +13,9 @@ from concerto_ros.sensors.frame import Frame
 from concerto_ros.sensors.free_space import ScanView
 from concerto_ros.sensors.input_error import InputError
 from concerto_ros.sensors.message_fields import attribute, data_bytes, stamp_ns, text, unsigned
+from concerto_ros.sensors.original_points import OriginalPoints
 
-__all__ = ["all_points", "decode_point_cloud", "point_cloud_fields", "stamp_ns"]
+__all__ = ["decode_point_cloud", "point_cloud_fields", "stamp_ns"]
 
 #: sensor_msgs/PointField datatype constants and the numpy types they stand for.
 DATATYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 8: "f8"}
@@ -36,6 +37,7 @@ def decode_point_cloud(
     min_range: float = 0.0,
     max_range: float = np.inf,
     max_points: int = 4_000_000,
+    original: bool = False,
 ) -> Frame:
     """The finite points of a PointCloud2 between ``min_range`` and ``max_range``.
 
@@ -47,6 +49,7 @@ def decode_point_cloud(
         that mark a missing return by (0, 0, 0) are served by any ``min_range`` above zero.
     max_points: of a cloud with more, the nearest that are finite and within range are taken, and
         the frame's ``clipped`` says how many points were left out.
+    original: whether the frame carries all points of the message, in its order, as well.
 
     Returns a frame in the message's own ``frame_id``, with colours (from ``rgb``/``rgba`` or from
     separate fields), intensity (``intensity``, ``reflectivity`` or ``i``) and normals
@@ -58,7 +61,8 @@ def decode_point_cloud(
     """
     stamp = stamp_ns(message)
     frame_id = text(message, "header.frame_id")
-    size = unsigned(message, "width") * unsigned(message, "height")
+    width, height = unsigned(message, "width"), unsigned(message, "height")
+    size = width * height
     if size == 0:
         raise InputError("empty", "the cloud declares no points (width x height is 0)")
     wanted = {*XYZ, *NORMAL, *PACKED_COLOR, *INTENSITY, *(n for c in SEPARATE_COLOR for n in c)}
@@ -68,12 +72,15 @@ def decode_point_cloud(
         got = ", ".join(fields) or "none of use"
         raise InputError("no_xyz", f"the cloud has no field {', '.join(missing)}; it has {got}")
 
-    clipped = 0
+    clipped, own_points = 0, None
     if size > max_points:
+        own_points = _columns(fields, XYZ) if original else None
         rows, clipped = _nearest(fields, max_points, min_range, max_range)
         fields = {name: _taken(view, rows) for name, view in fields.items()}
         size = len(rows)
     points = measured = _columns(fields, XYZ)
+    if original and own_points is None:
+        own_points = measured
     keep = _within(_squared(points), min_range, max_range)
     kept = int(np.count_nonzero(keep))
     if kept == 0:
@@ -96,6 +103,9 @@ def decode_point_cloud(
         intensity=select(_intensity(fields)),
         view=ScanView(measured, min_range),
         clipped=clipped,
+        original=(
+            OriginalPoints(own_points, (height, width), stamp, frame_id) if original else None
+        ),
     )
 
 
@@ -111,20 +121,6 @@ def point_cloud_fields(message: Any) -> dict[str, np.ndarray]:
     InputError("malformed"): the layout contradicts itself or the data is too short for it.
     """
     return _views(message, ())
-
-
-def all_points(message: Any) -> np.ndarray:
-    """(height * width, 3) float32 in the message's order, whatever is not finite included.
-
-    Raises
-    ------
-    InputError: ``malformed``, ``unsupported`` or ``no_xyz``.
-    """
-    fields = _views(message, XYZ)
-    missing = [name for name in XYZ if name not in fields]
-    if missing:
-        raise InputError("no_xyz", f"the cloud has no field {', '.join(missing)}")
-    return _columns(fields, XYZ)
 
 
 def _views(message: Any, wanted: Iterable[str]) -> dict[str, np.ndarray]:

@@ -4,25 +4,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass, fields
 from typing import Any
 
 from concerto_ros.settings.field import setting
-
-
-def least_rate() -> Any:
-    """The field ``min_rate`` of an input."""
-    return _bound("fewer messages a second than this are a WARN in /diagnostics; 0: any", "Hz")
-
-
-def most_rate() -> Any:
-    """The field ``max_rate`` of an input."""
-    return _bound("more messages a second than this are a WARN in /diagnostics; 0: any", "Hz")
-
-
-def most_age() -> Any:
-    """The field ``max_age`` of an input."""
-    return _bound("messages that arrive older than this are a WARN in /diagnostics; 0: any", "s")
+from concerto_ros.settings.group import SettingsGroup
 
 
 def _bound(text: str, unit: str) -> Any:
@@ -30,26 +16,44 @@ def _bound(text: str, unit: str) -> Any:
 
 
 @dataclass(frozen=True)
-class CloudInput:
-    """A PointCloud2 topic."""
+class InputSettings:
+    """What every input has."""
 
     name: str
+    _: KW_ONLY
+    min_rate: float = _bound(
+        "fewer messages a second than this are a WARN in /diagnostics; 0: any", "Hz"
+    )
+    max_rate: float = _bound(
+        "more messages a second than this are a WARN in /diagnostics; 0: any", "Hz"
+    )
+    max_age: float = _bound(
+        "messages that arrive older than this are a WARN in /diagnostics; 0: any", "s"
+    )
+
+    @property
+    def topics(self) -> dict[str, str]:
+        """The topics it listens to, by the parameter that names each."""
+        named = ((entry.name, getattr(self, entry.name)) for entry in fields(self))
+        return {name: topic for name, topic in named if name.endswith("topic") and topic}
+
+
+@dataclass(frozen=True)
+class CloudInput(InputSettings):
+    """A PointCloud2 topic."""
+
     topic: str = setting("", "PointCloud2 topic", required=True)
     clears: bool = setting(
         True,
         "take out of the map what this input sees through; false where the cloud is not in the"
         " frame of its sensor",
     )
-    min_rate: float = least_rate()
-    max_rate: float = most_rate()
-    max_age: float = most_age()
 
 
 @dataclass(frozen=True)
-class CameraInput:
+class CameraInput(InputSettings):
     """An RGB-D camera. A topic that ends in /compressed or /compressedDepth is read as such."""
 
-    name: str
     color_topic: str = setting("", "colour image topic; empty: depth only")
     depth_topic: str = setting(
         "", "depth image topic (REP-118), best aligned to colour", required=True
@@ -63,6 +67,15 @@ class CameraInput:
         "", "camera_info of the depth image, needed only where depth is not aligned to colour"
     )
     clears: bool = setting(True, "take out of the map what this input sees through")
-    min_rate: float = least_rate()
-    max_rate: float = most_rate()
-    max_age: float = most_age()
+
+
+@dataclass(frozen=True)
+class InputNames(SettingsGroup):
+    """The parameters that name the inputs; each has ``<parameter>.<name>.<key>``."""
+
+    clouds: tuple[str, ...] = setting((), "names of the PointCloud2 inputs; [''] means none")
+    cameras: tuple[str, ...] = setting((), "names of the RGB-D inputs; [''] means none")
+
+
+#: The parameters that name inputs, and what those of each are.
+INPUTS: dict[str, type[InputSettings]] = {"clouds": CloudInput, "cameras": CameraInput}

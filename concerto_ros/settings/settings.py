@@ -17,8 +17,8 @@ from typing import Any
 from concerto_ros.settings.clicks import SimilaritySettings, TeachSettings
 from concerto_ros.settings.diagnostics import DiagnosticSettings
 from concerto_ros.settings.field import Setting, SettingsError, setting
-from concerto_ros.settings.group import SettingsGroup, settings_in
-from concerto_ros.settings.inputs import CameraInput, CloudInput
+from concerto_ros.settings.group import settings_in
+from concerto_ros.settings.inputs import INPUTS, InputNames
 from concerto_ros.settings.objects import ObjectSettings
 from concerto_ros.settings.outputs import FilterSettings, FusionSettings, LabelSettings
 from concerto_ros.settings.parameter_file import read_parameters
@@ -31,12 +31,10 @@ BACKENDS = ("auto", "torch", "triton", "spconv")
 
 
 @dataclass(frozen=True)
-class Settings(SettingsGroup):
+class Settings(InputNames):
     """The parameters of the perception node and of the pipeline."""
 
     # Inputs
-    clouds: tuple[str, ...] = setting((), "names of the PointCloud2 inputs; [''] means none")
-    cameras: tuple[str, ...] = setting((), "names of the RGB-D inputs; [''] means none")
     fixed_frame: str = setting(
         "odom", "frame the map is kept in; continuous, as odom in REP-105", required=True
     )
@@ -188,7 +186,7 @@ class Settings(SettingsGroup):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_names("clouds, cameras", self.clouds + self.cameras)
+        _check_names(", ".join(INPUTS), sum((getattr(self, group) for group in INPUTS), ()))
         _check_names("filters", self.filters)
         if self.max_range and self.max_range <= self.min_range:
             raise SettingsError(
@@ -281,7 +279,7 @@ def about(name: str) -> Setting:
 
 
 #: Parameters that name things, and the kind of thing; each has ``<parameter>.<name>.<key>``.
-NAMED: dict[str, type] = {"clouds": CloudInput, "cameras": CameraInput, "filters": FilterSettings}
+NAMED: dict[str, type] = {**INPUTS, "filters": FilterSettings}
 
 
 def settings_of(group: str) -> list[Field]:

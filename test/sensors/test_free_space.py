@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from concerto_ros.intake.decoding import decode_cloud
+from concerto_ros.intake.inputs import Pending, open_input
+from concerto_ros.intake.tally import NoTally
 from concerto_ros.labels.packed_cloud import pack_cloud
 from concerto_ros.mapping.voxel_grid import find_keys, voxel_keys
 from concerto_ros.mapping.voxel_map import VoxelMap
@@ -23,7 +24,6 @@ from concerto_ros.sensors.nearest_readings import NearestReadings
 from concerto_ros.settings.inputs import CloudInput
 from concerto_ros.settings.settings import Settings
 from concerto_ros.sim import SensorNoise
-from concerto_ros.stopwatch import Stopwatch
 
 SECOND = 1_000_000_000
 SIZE = 0.05
@@ -315,7 +315,8 @@ def test_a_cloud_has_to_be_in_the_frame_of_its_sensor(frame_id, robot_frame, cle
         data=packed.data.tobytes(),
     )
     settings = Settings(robot_frame=robot_frame, min_range=0.5, max_range=8.0)
-    frame = decode_cloud(message, CloudInput("front", "/points", clears), settings, Stopwatch())
+    source = open_input(CloudInput("front", "/points", clears), settings)
+    frame = source.decode(Pending(message, NoTally()), settings, None)
     assert (frame.view is not None) == known and len(frame) == 1
     if known:  # what is out of range is no point of the map, and is seen through to all the same
         assert np.nanmax(frame.view.points) == 90 and frame.view.least == 0.5

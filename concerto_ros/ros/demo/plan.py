@@ -9,7 +9,7 @@ from pathlib import Path
 
 from concerto_ros.bags.input_plan import found_inputs
 from concerto_ros.bags.reader import open_bag
-from concerto_ros.settings.inputs import CameraInput, CloudInput
+from concerto_ros.settings.inputs import INPUTS, CameraInput, InputSettings
 
 #: A bag shorter than this is played slower, so that a person's machine keeps up, seconds.
 SHORTEST_PLAY = 5.0
@@ -21,8 +21,7 @@ class Plan:
 
     command: list[str]
     settings: dict
-    clouds: list[CloudInput] = field(default_factory=list)
-    cameras: list[CameraInput] = field(default_factory=list)
+    inputs: list[InputSettings] = field(default_factory=list)
     sim_time: bool = False
     rate: float = 1.0
     truth: bool = False
@@ -31,13 +30,12 @@ class Plan:
     def node_arguments(self) -> list[str]:
         """The ``--ros-args`` of the perception node."""
         values = dict(self.settings)
-        for about in self.clouds:
-            values[f"clouds.{about.name}.topic"] = about.topic
-        for about in self.cameras:
-            for key in ("color_topic", "depth_topic", "info_topic", "depth_info_topic"):
-                values[f"cameras.{about.name}.{key}"] = getattr(about, key)
-        values["clouds"] = [about.name for about in self.clouds] or [""]
-        values["cameras"] = [about.name for about in self.cameras] or [""]
+        for group, kind in INPUTS.items():
+            own = [about for about in self.inputs if type(about) is kind]
+            for about in own:
+                for key, topic in about.topics.items():
+                    values[f"{group}.{about.name}.{key}"] = topic
+            values[group] = [about.name for about in own] or [""]
         values["use_sim_time"] = self.sim_time
         return _ros_arguments(**values)
 
@@ -63,7 +61,7 @@ def simulated(seconds: float, seed: int) -> Plan:
         # As many pictures as the node takes: each costs as much as labelling a small cloud.
         command=["simulate", *_ros_arguments(duration=float(seconds), seed=seed, rate=5.0)],
         settings={"fixed_frame": "odom", "robot_frame": "base_link"},
-        cameras=[
+        inputs=[
             CameraInput(
                 "camera",
                 color_topic="/camera/color/image_raw",
@@ -85,15 +83,13 @@ def recorded(path: Path) -> Plan:
     why = list(found.why)
     if rate < 1:
         why.append(f"the bag lasts {duration:.2f} s: played at {rate:.3g} times its speed")
-    waited = [about.depth_topic for about in found.cameras]
-    waited += [about.topic for about in found.clouds]
+    waited = dict.fromkeys(topic for about in found.inputs for topic in about.topics.values())
     return Plan(
         # Two subscribers: the node and the viewer.
         command=["play", str(path), "--clock", "--rate", f"{rate:.6g}", "--subscribers", "2"]
         + ["--wait", *waited],
         settings=found.settings,
-        clouds=list(found.clouds),
-        cameras=list(found.cameras),
+        inputs=list(found.inputs),
         sim_time=True,
         rate=rate,
         why=why,

@@ -15,7 +15,7 @@ from sensor_msgs.msg import PointCloud2
 
 from concerto_ros.labels.confusion import Confusion
 from concerto_ros.mapping.voxel_grid import find_keys, voxel_keys
-from concerto_ros.ros.inputs.transforms import Transforms
+from concerto_ros.ros.inputs.transforms import TransformListener
 from concerto_ros.sensors.point_cloud2 import point_cloud_fields, stamp_ns
 from concerto_ros.sensors.transform_tree import TransformUnavailable
 from concerto_ros.sim import CLASSES
@@ -58,7 +58,9 @@ class TruthMap:
 class Score:
     """Listens to the simulator's truth, compares labels with it and says so now and then."""
 
-    def __init__(self, node: Node, transforms: Transforms, fixed_frame: str, voxel_size: float):
+    def __init__(
+        self, node: Node, transforms: TransformListener, fixed_frame: str, voxel_size: float
+    ):
         self._transforms, self._fixed_frame = transforms, fixed_frame
         self._map = TruthMap(voxel_size)
         self._waiting: deque[PointCloud2] = deque(maxlen=WAITING)

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import statistics
 import threading
-from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
 
@@ -23,10 +22,10 @@ from concerto_ros.msg import PerceptionStatus, SemanticClasses, SemanticObjectAr
 from concerto_ros.ros.demo.object_picture import box_edges, object_legend, paler
 from concerto_ros.ros.demo.plan import Plan
 from concerto_ros.ros.demo.score import Score
-from concerto_ros.ros.inputs.subscriptions import open_sources
+from concerto_ros.ros.inputs.subscriptions import Subscriptions
 from concerto_ros.ros.inputs.transforms import listen
 from concerto_ros.ros.monitoring.statistics import Statistics
-from concerto_ros.ros.stages.intake_stage import Intake
+from concerto_ros.ros.stages.intake_stage import IntakeStage
 from concerto_ros.ros.tools.bag_recorder import Recorder
 from concerto_ros.sensors.point_cloud2 import decode_point_cloud
 from concerto_ros.settings.settings import Settings
@@ -48,7 +47,7 @@ class InputView:
     """Accumulates the input as the node does, for the picture of it."""
 
     def __init__(self, settings: Settings):
-        self._settings = settings
+        self.settings = settings
         self._lock = threading.Lock()
         self.clear()
 
@@ -60,23 +59,19 @@ class InputView:
     def clear(self) -> None:
         """As :meth:`SemanticPipeline.clear`."""
         self._map = VoxelMap(
-            self._settings.voxel_size,
-            window_seconds=self._settings.window_seconds,
-            radius=self._settings.window_radius,
-            max_voxels=self._settings.max_voxels,
+            self.settings.voxel_size,
+            window_seconds=self.settings.window_seconds,
+            radius=self.settings.window_radius,
+            max_voxels=self.settings.max_voxels,
         )
+
+    def notify(self) -> None:
+        """Nothing is computed from new frames."""
 
     def snapshot(self) -> MapSnapshot:
         """What was seen."""
         with self._lock:
             return self._map.snapshot()
-
-
-@dataclass(frozen=True)
-class FixedParameters:
-    """Stands in for the node's parameters, which may change."""
-
-    settings: Settings
 
 
 class Viewer(Node):
@@ -101,18 +96,17 @@ class Viewer(Node):
         self.objects = SemanticObjectArray()
         self.create_subscription(SemanticObjectArray, OBJECTS, self._on_objects, 1)
         self.input_view = InputView(settings)
-        sources = open_sources(self, plan.clouds, plan.cameras, settings)
         transforms = listen(self)
+        subscriptions = Subscriptions(self, plan.inputs, settings, transforms)
         fixed_frame, voxel_size = settings.fixed_frame, settings.voxel_size
         self.score = Score(self, transforms, fixed_frame, voxel_size) if plan.truth else None
         self._scored = 0
-        self._intake = Intake(
-            sources,
+        self._intake = IntakeStage(
+            subscriptions,
             self.input_view,
-            transforms,
-            FixedParameters(settings),
-            Statistics([source.name for source in sources]),
-            _ignore,
+            self.input_view,
+            Statistics(list(subscriptions.configs)),
+            self.input_view,
             self.get_logger(),
         )
         self._intake.start()
@@ -215,10 +209,6 @@ class Viewer(Node):
         self.latencies.append(status.latency_ms)
         for name, spent in zip(status.stage_names, status.stage_ms, strict=True):
             self.stages.setdefault(name, []).append(spent)
-
-
-def _ignore() -> None:
-    """Nothing is inferred of what is fused."""
 
 
 def _faces(points: np.ndarray, eye: np.ndarray, seen: MapSnapshot) -> np.ndarray:

@@ -5,14 +5,15 @@
 from __future__ import annotations
 
 import time
+from abc import abstractmethod
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.time import Time
 
-from concerto_ros.intake.placing import IDENTITY, Lookup, is_identity
+from concerto_ros.intake.placing import Lookup
 from concerto_ros.intake.stamp_order import StampGate
 from concerto_ros.ros.middleware.qos import overridable
 from concerto_ros.sensors.input_error import InputError
@@ -38,22 +39,12 @@ RESTART_SECONDS = 1.0
 LOOP = "tree is invalid because it contains a loop"
 
 
-class Transforms(Lookup, Protocol):
-    """Listens for transforms. tf2 would answer a stamp of zero with the newest: a guess."""
-
-    def clear(self) -> None:
-        """Forget every moving transform."""
-
-    def close(self) -> None:
-        """Stop listening."""
-
-
-def listen(node: Node) -> Transforms:
+def listen(node: Node) -> TransformListener:
     """Subscribe ``node`` to the transforms."""
     return OwnTransforms(node) if tf2_ros is None else Tf2Transforms(node)
 
 
-class _Listener:
+class TransformListener(Lookup):
     """Subscriptions of both topics; what they bring goes to :meth:`_insert`.
 
     A buffer refuses transforms that are older than its newest by more than the cache. Once for
@@ -80,6 +71,7 @@ class _Listener:
         ]
 
     def close(self) -> None:
+        """Stop listening."""
         for subscription in self._subscriptions:
             self._node.destroy_subscription(subscription)
         self._subscriptions.clear()
@@ -115,24 +107,23 @@ class _Listener:
         except InputError:  # late, but not by much, or not for long
             return False
 
+    @abstractmethod
     def _insert(self, transform: Any, static: bool) -> None:
-        raise NotImplementedError
+        """Take a TransformStamped; ``ValueError`` for one that makes no sense."""
 
+    @abstractmethod
     def _forget(self) -> None:
         """Forget what moves."""
-        raise NotImplementedError
 
 
-class OwnTransforms(_Listener):
+class OwnTransforms(TransformListener):
     """Fills a :class:`TransformTree` from the topics."""
 
     def __init__(self, node: Node):
         self._tree = TransformTree(cache_seconds=CACHE_SECONDS)
         super().__init__(node)
 
-    def lookup(self, target: str, source: str, stamp: int) -> Transform:
-        if is_identity(target, source, stamp):
-            return IDENTITY
+    def _find(self, target: str, source: str, stamp: int) -> Transform:
         return self._tree.lookup(target, source, stamp)
 
     def _forget(self) -> None:
@@ -142,16 +133,14 @@ class OwnTransforms(_Listener):
         self._tree.insert(transform, static=static)
 
 
-class Tf2Transforms(_Listener):
+class Tf2Transforms(TransformListener):
     """Asks a ``tf2_ros`` buffer. Its own listener would not let QoS be overridden."""
 
     def __init__(self, node: Node):
         self._buffer = tf2_ros.Buffer()
         super().__init__(node)
 
-    def lookup(self, target: str, source: str, stamp: int) -> Transform:
-        if is_identity(target, source, stamp):
-            return IDENTITY
+    def _find(self, target: str, source: str, stamp: int) -> Transform:
         if stamp < 0:
             raise TransformUnavailable(
                 f"no transform from {source!r} to {target!r} at {stamp / 1e9:.3f} s, before the"

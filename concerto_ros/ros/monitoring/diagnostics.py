@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import median
 
@@ -16,7 +16,7 @@ from concerto_ros.ros.monitoring.recent_values import Window
 from concerto_ros.ros.monitoring.statistics import HARMLESS, InputCounts, Report, Statistics
 from concerto_ros.ros.monitoring.status import ModelInfo
 from concerto_ros.sensors.input_error import REASONS
-from concerto_ros.settings.inputs import CameraInput, CloudInput
+from concerto_ros.settings.inputs import InputSettings
 from concerto_ros.settings.settings import Settings
 
 #: What happened in the last so many seconds decides the level.
@@ -44,7 +44,7 @@ class Activity:
     report: Report
     model: ModelInfo
     settings: Settings
-    inputs: Mapping[str, CloudInput | CameraInput]
+    inputs: Mapping[str, InputSettings]
     memory: MemoryUse
 
     @classmethod
@@ -53,14 +53,14 @@ class Activity:
         pipeline: SemanticPipeline,
         statistics: Statistics,
         settings: Settings,
-        inputs: Sequence[CloudInput | CameraInput],
+        inputs: Mapping[str, InputSettings],
     ) -> Activity:
         """That of this moment."""
         return cls(
             statistics.report(),
             ModelInfo.of(pipeline),
             settings,
-            {about.name: about for about in inputs},
+            inputs,
             MemoryUse.now(pipeline.device),
         )
 

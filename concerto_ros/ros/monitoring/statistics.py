@@ -10,9 +10,9 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field, replace
 
+from concerto_ros.intake import tally
 from concerto_ros.mapping.voxel_map import Insertion
 from concerto_ros.ros.monitoring.recent_values import Recent, Window
-from concerto_ros.sensors.input_error import REASONS
 
 #: Reasons that are normal operation: the sensor is faster than ``input_rate``.
 HARMLESS = frozenset({"superseded"})
@@ -22,19 +22,16 @@ LOG_PERIOD = 10.0
 
 
 @dataclass
-class InputCounts:
-    """Messages of one input.
+class InputCounts(tally.InputCounts):
+    """Messages of one input, and when they came.
 
     ``ages``: how long after their stamps messages arrived, seconds; NaN where they have none.
     ``errors``: the newest text of each reason for a drop.
     """
 
-    received: int = 0
-    fused: int = 0
     last_received: float = -math.inf
     ages: Window = field(default_factory=Window)
     errors: dict[str, str] = field(default_factory=dict)
-    drops: Counter[str] = field(default_factory=Counter)
     last_fused: float = -math.inf
     last_drop: dict[str, float] = field(default_factory=dict)
     last_error: str = ""
@@ -109,22 +106,20 @@ class Statistics:
             for _ in range(count):
                 self._arrivals[source].add(age)
 
-    def dropped(self, source: str, reason: str, text: str = "", count: int = 1) -> bool:
-        """Messages are not used; whether that is due to be logged."""
-        if reason not in REASONS:
-            raise KeyError(f"reason {reason!r} is not one of {sorted(REASONS)}")
+    def dropped(self, source: str, reason: str, text: str = "", count: int = 1) -> str:
+        """Messages are not used; the text to be logged, empty where that is not due."""
         with self._lock:
             counts = self._inputs[source]
             now = time.monotonic()
-            counts.drops[reason] += count
+            text = counts.drop(reason, text, count)
             counts.last_drop[reason] = now
             if reason in HARMLESS:
-                return False
-            counts.last_error = counts.errors[reason] = text or REASONS[reason]
+                return ""
+            counts.last_error = counts.errors[reason] = text
             due = now - self._logged.get((source, reason), -math.inf) >= LOG_PERIOD
             if due:
                 self._logged[source, reason] = now
-            return due
+            return text if due else ""
 
     def fused(
         self,

@@ -12,18 +12,18 @@ from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import PointCloud2
 
-from concerto_ros.intake.original_points import Reading
 from concerto_ros.labels.class_filter import ClassFilter
 from concerto_ros.labels.label_set import LabelSet
 from concerto_ros.labels.output_clouds import OUTPUT_CLOUDS, SIMILARITY, OutputCloud
 from concerto_ros.labels.packed_cloud import CloudStyle, pack_prediction
 from concerto_ros.labels.prediction import Prediction
-from concerto_ros.ros.inputs.transforms import Transforms
+from concerto_ros.ros.inputs.transforms import TransformListener
 from concerto_ros.ros.middleware.qos import overridable
 from concerto_ros.ros.outputs.messages import cloud_message, make_header
 from concerto_ros.ros.parameters import Parameters
 from concerto_ros.ros.stages.labelled_map import LabelledMap
 from concerto_ros.sensors.input_error import InputError
+from concerto_ros.sensors.original_points import OriginalPoints
 from concerto_ros.sensors.transform_tree import TransformUnavailable
 
 
@@ -41,7 +41,7 @@ class CloudOutputs:
         qos: QoSProfile,
         labels: LabelSet,
         parameters: Parameters,
-        transforms: Transforms,
+        transforms: TransformListener,
     ):
         self._node = node
         self._parameters = parameters
@@ -114,8 +114,8 @@ class CloudOutputs:
         """The message of one topic; None where there is nothing to say on it."""
         prediction, settings = labelled.prediction, self._parameters.settings
         if cloud.of_input and settings.labels.points == "input":
-            reading = labelled.reading
-            return None if reading is None else _of_reading(cloud, reading, labelled, style)
+            newest = labelled.snapshot.newest
+            return None if newest is None else _of_newest(cloud, newest, labelled, style)
         # One empty cloud takes the last one off the screen; without that there is nothing to send.
         empty = cloud.needs == SIMILARITY and prediction.similarity is None
         if empty and not self._similarity_shown:
@@ -145,15 +145,15 @@ class CloudOutputs:
         self._publishers = {}
 
 
-def _of_reading(
-    cloud: OutputCloud, reading: Reading, labelled: LabelledMap, style: CloudStyle
+def _of_newest(
+    cloud: OutputCloud, newest: OriginalPoints, labelled: LabelledMap, style: CloudStyle
 ) -> PointCloud2:
     """The message's own points, each with what is known of its voxel."""
-    rows = labelled.snapshot.rows_of(reading.placed())
-    prediction = labelled.prediction.at(reading.points, rows)
-    header = make_header(reading.frame_id, reading.stamp)
+    rows = labelled.snapshot.rows_of(newest.placed())
+    prediction = labelled.prediction.at(newest.points, rows)
+    header = make_header(newest.frame_id, newest.stamp)
     message = cloud_message(cloud.pack(prediction, style), header)
-    message.height, message.width = reading.shape
+    message.height, message.width = newest.shape
     message.row_step = message.point_step * message.width
-    message.is_dense = bool(np.isfinite(reading.points).all())
+    message.is_dense = bool(np.isfinite(newest.points).all())
     return message

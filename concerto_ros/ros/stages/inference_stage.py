@@ -22,7 +22,6 @@ from concerto_ros.ros.monitoring.memory_use import release_unused_memory
 from concerto_ros.ros.monitoring.statistics import Statistics
 from concerto_ros.ros.outputs.publisher import Outputs
 from concerto_ros.ros.parameters import Parameters
-from concerto_ros.ros.stages.intake_stage import Intake
 from concerto_ros.ros.stages.labelled_map import LabelledMap, RowFeatures
 from concerto_ros.ros.stages.stage import StageThread
 from concerto_ros.stopwatch import Stopwatch
@@ -46,9 +45,6 @@ class InferenceStage(StageThread):
 
     Nothing runs while none of the ``outputs`` is wanted, or while those that are are not due.
     """
-
-    #: What fills the map. The newest message in it is asked for here, until snapshots carry it.
-    intake: Intake | None = None
 
     def __init__(
         self,
@@ -125,8 +121,6 @@ class InferenceStage(StageThread):
         answer: LabelledMap | Exception | None = None
         chosen: list[np.ndarray | Exception | None] = [None] * len(requests)
         try:
-            # Before the snapshot, which then holds its points.
-            reading = None if self.intake is None else self.intake.newest
             with watch("snapshot"):
                 snapshot = self._pipeline.snapshot()
             if len(snapshot.points) == 0:
@@ -140,7 +134,7 @@ class InferenceStage(StageThread):
             if self._stop.is_set():
                 return False
             watch.milliseconds.update(prediction.stage_ms)
-            answer = LabelledMap(snapshot, prediction, reading)
+            answer = LabelledMap(snapshot, prediction)
             self._outputs.publish(answer, wanted, watch)
         except Exception as error:
             answer = error if answer is None else answer

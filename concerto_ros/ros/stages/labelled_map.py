@@ -9,18 +9,16 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from concerto_ros.intake.original_points import Reading
 from concerto_ros.labels.prediction import Prediction
 from concerto_ros.mapping.map_snapshot import MapSnapshot
 
 
 @dataclass(frozen=True, eq=False)
 class LabelledMap:
-    """A map, its labels, and the newest message in it where that is wanted."""
+    """A map and its labels."""
 
     snapshot: MapSnapshot
     prediction: Prediction
-    reading: Reading | None
 
 
 @dataclass(frozen=True, eq=False)

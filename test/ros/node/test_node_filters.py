@@ -82,7 +82,7 @@ def test_a_filter_that_does_not_fit_the_classes_of_a_prediction_is_never_used():
     )
     for _ in range(2):
         with pytest.raises(SettingsError, match="filters.obstacles.include: got 'wall'"):
-            outputs.publish(LabelledMap(None, prediction, None), ["labels"])
+            outputs.publish(LabelledMap(None, prediction), ["labels"])
     assert not sent
 
 

@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,27 +16,24 @@ from typing import Any
 import numpy as np
 
 from concerto_ros.bags.reader import Bag, BagError, open_bag
-from concerto_ros.bags.topic_discovery import (
-    CAMERA_INFO,
-    TRANSFORMS,
-    BagInputs,
-    CameraTopics,
-    find_inputs,
-)
-from concerto_ros.sensors.depth_frame import depth_frame
+from concerto_ros.bags.topic_discovery import find_inputs
+from concerto_ros.bags.transforms import fill_tree
+from concerto_ros.intake.inputs import Input, open_input
+from concerto_ros.intake.placing import Lookup
+from concerto_ros.intake.tally import NoTally
 from concerto_ros.sensors.frame import Frame
 from concerto_ros.sensors.input_error import InputError
-from concerto_ros.sensors.message_fields import join_stamp
-from concerto_ros.sensors.pairing import StampPairer
-from concerto_ros.sensors.point_cloud2 import decode_point_cloud
+from concerto_ros.sensors.message_fields import stamp_ns
 from concerto_ros.sensors.transform_tree import Transform, TransformTree, TransformUnavailable
+from concerto_ros.settings.inputs import InputSettings
 from concerto_ros.settings.presets import Preset
-
-#: Nanoseconds between the stamps of colour and depth: the node's default sync_tolerance.
-PAIR_TOLERANCE = 20_000_000
+from concerto_ros.settings.settings import Settings
 
 #: Seconds of transforms that are kept: all of them, however long the recording.
 WHOLE_RECORDING = 1e9
+
+#: Of a cloud with more points the nearest are used: more than a robot has the time for.
+MAX_POINTS = 4_000_000
 
 log = logging.getLogger(__name__)
 
@@ -46,18 +44,20 @@ class Moment:
 
     Attributes
     ----------
+    input: what it is decoded by.
     topic: of the cloud or the depth image.
     stamp: nanoseconds, of the sensor.
-    messages: (topic, log time in nanoseconds) of the cloud, or of colour and depth image.
-    infos: the camera's and the depth image's camera_info, None where there is none.
+    messages: kind, topic and log time in nanoseconds of the cloud, or of colour and depth image.
+    held: kind and message of what held then: camera_info.
     place: from the sensor's frame into the map's.
     depth_to_color: where depth is not registered to colour.
     """
 
+    input: InputSettings
     topic: str
     stamp: int
-    messages: tuple[tuple[str, int], ...]
-    infos: tuple[Any, Any]
+    messages: tuple[tuple[str, str, int], ...]
+    held: tuple[tuple[str, Any], ...]
     place: Transform
     depth_to_color: Transform | None
 
@@ -74,10 +74,17 @@ class Recording:
         self.preset = preset
         self.unplaced: tuple[int, str] = (0, "")
         with open_bag(path) as bag:
-            inputs = find_inputs(bag)
-            self.map_frame = map_frame or inputs.fixed_frame
-            tree = _transforms(bag)
-            self.moments = self._placed(bag, inputs, tree, round(every * 1e9))
+            found = find_inputs(bag)
+            self.map_frame = map_frame or found.fixed_frame
+            self._settings = Settings(
+                fixed_frame=self.map_frame,
+                min_range=preset.min_range,
+                max_range=preset.max_range,
+                max_points=MAX_POINTS,
+            )
+            tree = TransformTree(cache_seconds=WHOLE_RECORDING)
+            fill_tree(tree, bag)
+            self.moments = self._placed(bag, found.inputs, tree, round(every * 1e9))
 
     def read(self, moment: Moment, corner: np.ndarray) -> Frame:
         """The frame along the axes of the map's frame, relative to ``corner`` (3,) in it.
@@ -85,21 +92,13 @@ class Recording:
         A corner near the sensor keeps the millimetres of a georeferenced frame. Raises InputError
         or BagError where the frame cannot be decoded.
         """
+        source = open_input(moment.input, self._settings)
+        for kind, message in moment.held:
+            source.hold(kind, message)
         with open_bag(self.path) as bag:
-            messages = [_message(bag, topic, time) for topic, time in moment.messages]
-        limits = {"min_range": self.preset.min_range, "max_range": self.preset.max_range}
-        if len(messages) == 1:
-            frame = decode_point_cloud(messages[0], **limits)
-        else:
-            info, depth_info = moment.infos
-            frame = depth_frame(
-                *messages,
-                info,
-                depth_info=depth_info,
-                depth_to_color=moment.depth_to_color,
-                rectified="rect" in moment.topic.rpartition("/")[2],
-                **limits,
-            )
+            for kind, topic, time in moment.messages:
+                source.receive(kind, _message(bag, topic, time), NoTally())
+        frame = source.decode(source.take(), self._settings, _Known(moment.depth_to_color))
         place = moment.place
         return frame.transformed(place.rotation, place.translation - corner, self.map_frame)
 
@@ -130,74 +129,67 @@ class Recording:
         return found
 
     def _placed(
-        self, bag: Bag, inputs: BagInputs, tree: TransformTree, every: int
+        self, bag: Bag, inputs: Iterable[InputSettings], tree: TransformTree, every: int
     ) -> tuple[Moment, ...]:
         moments, newest, lost = [], {}, 0
-        for topic, stamp, frames, messages, infos in _found(bag, inputs):
-            if stamp < newest.get(topic, stamp - every) + every:
+        sources = [open_input(config, self._settings) for config in inputs]
+        for source, parts in _found(bag, sources):
+            *other, (_, main) = parts  # of a pair, depth comes last: it gives the frame its stamp
+            stamp, frame = stamp_ns(main), main.header.frame_id
+            if stamp < newest.get(main.topic, stamp - every) + every:
                 continue
             depth_to_color = None
             try:
-                place = tree.lookup(self.map_frame, frames[-1], stamp)
-                if len(frames) == 2 and frames[0] != frames[1]:
-                    depth_to_color = tree.lookup(frames[0], frames[1], stamp)
+                place = tree.lookup(self.map_frame, frame, stamp)
+                for _, color in other:
+                    if color.header.frame_id != frame:
+                        depth_to_color = tree.lookup(color.header.frame_id, frame, stamp)
             except TransformUnavailable as error:
                 lost += 1
                 self.unplaced = (lost, str(error))
                 continue
-            newest[topic] = stamp
-            moments.append(Moment(topic, stamp, messages, infos, place, depth_to_color))
+            newest[main.topic] = stamp
+            messages = tuple((kind, part.topic, part.time) for kind, part in parts)
+            held = tuple(source.held.items())
+            moments.append(
+                Moment(source.config, main.topic, stamp, messages, held, place, depth_to_color)
+            )
         return tuple(sorted(moments, key=lambda moment: (moment.stamp, moment.topic)))
 
 
-def _transforms(bag: Bag) -> TransformTree:
-    """Every transform of the bag that makes sense."""
-    tree = TransformTree(cache_seconds=WHOLE_RECORDING)
-    topics = [name for name, topic in bag.topics.items() if topic.type == TRANSFORMS]
-    for topic, kind, _, raw in bag.messages(topics) if topics else ():
-        for transform in bag.deserialize(raw, kind).transforms:
-            try:
-                tree.insert(transform, static=topic.endswith("tf_static"))
-            except ValueError:  # as the node does: one bad transform is no reason to stop
-                continue
-    return tree
+class _Known(Lookup):
+    """The one transform that decoding may ask for."""
+
+    def __init__(self, transform: Transform | None):
+        self._transform = transform
+
+    def lookup(self, target: str, source: str, stamp: int) -> Transform | None:
+        return self._transform
+
+    _find = lookup
 
 
-def _found(bag: Bag, inputs: BagInputs) -> Iterator[tuple[str, int, tuple, tuple, tuple]]:
-    """(topic, stamp, frames, messages, infos) of every cloud and every pair, in order of time.
+def _found(
+    bag: Bag, sources: Collection[Input]
+) -> Iterator[tuple[Input, list[tuple[str, SimpleNamespace]]]]:
+    """Every cloud and every pair, in order of time: its input and (kind, header) of its messages.
 
     Images are told by their headers alone, which are the first bytes of their messages.
     """
-    cameras = {camera: StampPairer(PAIR_TOLERANCE) for camera in inputs.cameras}
-    depth_infos: dict[CameraTopics, Any] = {}
-    topics = {*inputs.clouds, *(t for camera in cameras for t in camera if t is not None)}
-    for topic, kind, time, raw in bag.messages(topics):
-        if topic in inputs.clouds:
-            header = _header(raw)
-            stamp = _nanoseconds(header)
-            yield topic, stamp, (header.frame_id,), ((topic, time),), (None, None)
-        message = None
-        for camera, pairer in cameras.items():
-            if topic == camera.depth_info:
-                depth_infos[camera] = message = message or bag.deserialize(raw, kind)
-            kinds = {camera.color: "color", camera.depth: "depth", camera.info: "info"}
-            if topic not in kinds:
-                continue
-            if kind == CAMERA_INFO:
-                message = message or bag.deserialize(raw, kind)
+    routes = defaultdict(list)
+    for source in sources:
+        for topic, kind in source.topics:
+            routes[topic].append((source, kind))
+    for topic, message_type, time, raw in bag.messages(set(routes)):
+        for source, kind in routes[topic]:
+            if kind in source.held:
+                message = bag.deserialize(raw, message_type)
             else:
-                message = SimpleNamespace(header=_header(raw), time=time)
-            try:
-                pair = pairer.add(kinds[topic], message)
-            except InputError:  # a stamp that is none
-                continue
-            if pair is None or (camera.depth_info and camera not in depth_infos):
-                continue
-            color, depth = pair.color, pair.depth
-            frames = (color.header.frame_id, depth.header.frame_id)
-            messages = ((camera.color, color.time), (camera.depth, depth.time))
-            infos = (pair.info, depth_infos.get(camera))
-            yield camera.depth, _nanoseconds(depth.header), frames, messages, infos
+                message = SimpleNamespace(header=_header(raw), topic=topic, time=time)
+            source.receive(kind, message, NoTally())
+            pending = source.take()
+            if pending is not None and None not in source.held.values():
+                yield source, list(source.parts(pending.message).items())
 
 
 def _header(raw: bytes) -> SimpleNamespace:
@@ -209,10 +201,6 @@ def _header(raw: bytes) -> SimpleNamespace:
     frame = raw[16 : 16 + max(length - 1, 0)].decode("utf-8", "replace")
     stamp = SimpleNamespace(sec=second, nanosec=nanosecond)
     return SimpleNamespace(stamp=stamp, frame_id=frame)
-
-
-def _nanoseconds(header: SimpleNamespace) -> int:
-    return join_stamp(header.stamp.sec, header.stamp.nanosec)
 
 
 def _message(bag: Bag, topic: str, time: int) -> Any:

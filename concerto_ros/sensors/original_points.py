@@ -4,14 +4,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 
 @dataclass(frozen=True, eq=False)
-class Reading:
-    """A message's own points, in its own frame and order.
+class OriginalPoints:
+    """All points of a message, in its own frame and order, and where that frame lies.
 
     Attributes
     ----------
@@ -19,18 +19,26 @@ class Reading:
     shape: (height, width) of the message, N in all.
     stamp: nanoseconds.
     frame_id: the coordinate frame of ``points``.
-    rotation, translation: (3, 3) and (3,) float64, ``frame_id`` to the fixed frame.
+    rotation, translation: (3, 3) and (3,) float64, ``frame_id`` to the frame they were moved to.
     """
 
     points: np.ndarray
     shape: tuple[int, int]
     stamp: int
     frame_id: str
-    rotation: np.ndarray
-    translation: np.ndarray
+    rotation: np.ndarray = field(default_factory=lambda: np.eye(3))
+    translation: np.ndarray = field(default_factory=lambda: np.zeros(3))
+
+    def moved(self, rotation: np.ndarray, translation: np.ndarray) -> OriginalPoints:
+        """The same points with their frame moved: ``p -> rotation @ p + translation``."""
+        return replace(
+            self,
+            rotation=rotation @ self.rotation,
+            translation=rotation @ self.translation + translation,
+        )
 
     def placed(self) -> np.ndarray:
-        """(N, 3) float32, the points in the fixed frame, by the arithmetic of
+        """(N, 3) float32, the points in the frame they were moved to, by the arithmetic of
         :meth:`Frame.transformed`."""
         turn = np.ascontiguousarray(self.rotation.T, dtype=np.float32)
         with np.errstate(invalid="ignore", over="ignore"):
