@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from concerto_ros.mapping.voxel_map import VoxelMap
+from concerto_ros.sensors.camera_model import CameraCache
 from concerto_ros.sensors.depth_frame import depth_frame
 from concerto_ros.sensors.frame import Frame
 from concerto_ros.sensors.point_cloud2 import decode_point_cloud
@@ -108,8 +109,11 @@ def measure() -> dict[str, list[dict[str, float]]]:
         with watch("decode"):
             return decode_point_cloud(cloud, min_range=0.2, max_range=8.0)
 
+    cameras = CameraCache()
+
     def from_pair(watch: Stopwatch) -> Frame:
-        return depth_frame(*sensors.pair(), min_range=0.2, max_range=8.0, watch=watch)
+        limits = {"min_range": 0.2, "max_range": 8.0}
+        return depth_frame(*sensors.pair(), **limits, cameras=cameras, watch=watch)
 
     return {
         f"PointCloud2, {POINTS // 1000}k points": _runs(from_cloud),
