@@ -98,7 +98,7 @@ def _state(state: str) -> Task:
     return DiagnosticStatus.ERROR if failed else DiagnosticStatus.OK, state, {}
 
 
-def _input(counts: InputCounts, about: CloudInput | CameraInput, report: Report) -> Task:
+def _input(counts: InputCounts, about: InputSettings, report: Report) -> Task:
     """Rate and age by the keys of diagnostic_updater's FrequencyStatus and TimeStampStatus."""
     now = report.time
     values = {"received": counts.received, "fused": counts.fused}
@@ -148,7 +148,7 @@ def _silence(counts: InputCounts, report: Report) -> tuple[bytes, str]:
     return level, "no message yet; check the topic name and its QoS"
 
 
-def _out_of_bounds(counts: InputCounts, about: CloudInput | CameraInput) -> list[str]:
+def _out_of_bounds(counts: InputCounts, about: InputSettings) -> list[str]:
     """What about the rate and the age of messages is not as the parameters want it."""
     rate, ages, wrong = counts.ages.rate, counts.ages.known, []
     if about.min_rate and rate < about.min_rate:

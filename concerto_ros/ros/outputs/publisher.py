@@ -11,7 +11,7 @@ from rclpy.lifecycle import LifecycleNode
 from concerto_ros.msg import PerceptionStatus
 from concerto_ros.pipeline import SemanticPipeline
 from concerto_ros.ros.inputs.clicks import Clicks
-from concerto_ros.ros.inputs.transforms import Transforms
+from concerto_ros.ros.inputs.transforms import TransformListener
 from concerto_ros.ros.middleware.qos import CLOUD_QOS, LATCHED_QOS, overridable
 from concerto_ros.ros.monitoring.statistics import Statistics
 from concerto_ros.ros.monitoring.status import ModelInfo, status_message
@@ -40,7 +40,7 @@ class Outputs:
         node: LifecycleNode,
         parameters: Parameters,
         pipeline: SemanticPipeline,
-        transforms: Transforms,
+        transforms: TransformListener,
         clicks: Clicks,
         object_model: str,
     ):

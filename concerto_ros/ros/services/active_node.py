@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from concerto_ros.objects.words.word_search import WordSearch
 from concerto_ros.pipeline import SemanticPipeline
 from concerto_ros.ros.inputs.clicks import Clicks
-from concerto_ros.ros.inputs.transforms import Transforms
+from concerto_ros.ros.inputs.transforms import TransformListener
 from concerto_ros.ros.outputs.publisher import Outputs
 from concerto_ros.ros.parameters import Parameters
 from concerto_ros.ros.stages.inference_stage import InferenceStage
-from concerto_ros.ros.stages.intake_stage import Intake
+from concerto_ros.ros.stages.intake_stage import IntakeStage
 from concerto_ros.ros.stages.object_stage import ObjectStage
 from concerto_ros.ros.stages.stage import StageThread
 from concerto_ros.settings.settings import Settings
@@ -26,11 +26,11 @@ class ActiveNode:
 
     pipeline: SemanticPipeline
     parameters: Parameters
-    transforms: Transforms
+    transforms: TransformListener
     clicks: Clicks
     outputs: Outputs
     word_search: WordSearch | None
-    intake: Intake
+    intake: IntakeStage
     inference: InferenceStage
     objects: ObjectStage
 
