@@ -45,7 +45,7 @@ help:
 	@echo "make nightly          the tests of faults with many more cases, to out/reliability"
 	@echo "make soak [MINUTES=]  the node under load for ten minutes, and a verdict, in out/soak"
 	@echo "make reliability      docs/reliability.md from what the last two found"
-	@echo "make lint             ruff, and the checks of package.xml and CMake files"
+	@echo "make lint             ruff, what may import what, dead code, and package.xml and CMake files"
 	@echo "make bench            times and memory of encoder and node, table and plot in out/bench"
 	@echo "make setup            only set up .venv: ROS 2, torch, open3d, the messages, this package"
 	@echo "make clean            remove .venv and everything that was built"
@@ -66,7 +66,7 @@ $(STAMPS)/venv:
 $(STAMPS)/packages: constraints.txt pyproject.toml setup.py package.xml | $(STAMPS)/venv
 	$(BIN)/python -m pip install -q $(PIP_ARGS) -c constraints.txt setuptools
 	$(BIN)/python -m pip install -q $(PIP_ARGS) -c constraints.txt --no-build-isolation \
-		-e '.[build,las,lint,objects,ros,test,train]'
+		-e '.[build,las,lint,objects,ray,ros,test,train]'
 	@touch $@
 
 BUILD_MESSAGES = cmake -S $(1) -B $(VENV)/build/$(2) $(3) \
@@ -77,11 +77,13 @@ BUILD_MESSAGES = cmake -S $(1) -B $(VENV)/build/$(2) $(3) \
 	&& (cd $(VENV)/build/$(2) && cmake --install . >> ../$(2).log 2>&1) \
 	|| { cat $(VENV)/build/$(2).log; exit 1; }
 
-# A package of its own name, where ROS 2 lacks it; see cmake/tf2_msgs/COLCON_IGNORE.
-$(STAMPS)/tf2_msgs: $(wildcard cmake/*.cmake cmake/tf2_msgs/* cmake/tf2_msgs/msg/*) | $(STAMPS)/packages
-	@echo "Building the messages"
-	@rm -rf $(VENV)/build/tf2_msgs && mkdir -p $(VENV)/build
-	@$(call BUILD_MESSAGES,cmake/tf2_msgs,tf2_msgs)
+# Packages of their own names, which the wheels of ROS 2 lack; see cmake/tf2_msgs/COLCON_IGNORE.
+LACKING := tf2_msgs vision_msgs
+$(LACKING:%=$(STAMPS)/%): $(STAMPS)/%: $(wildcard cmake/*.cmake cmake/*/* cmake/*/msg/*) \
+		| $(STAMPS)/packages
+	@echo "Building $*"
+	@rm -rf $(VENV)/build/$* && mkdir -p $(VENV)/build
+	@$(call BUILD_MESSAGES,cmake/$*,$*)
 	@touch $@
 
 # Source files are served live by the editable install; the shipped files are links. So only a
@@ -91,8 +93,9 @@ NAMES := $(VENV)/build/shipped_names
 ifneq ($(shell cat $(NAMES) 2> /dev/null),$(SHIPPED))
 .PHONY: $(STAMPS)/messages
 endif
-$(STAMPS)/messages: $(STAMPS)/packages $(STAMPS)/tf2_msgs CMakeLists.txt package.xml \
+$(STAMPS)/messages: $(STAMPS)/packages $(LACKING:%=$(STAMPS)/%) CMakeLists.txt package.xml \
 		$(wildcard cmake/*.cmake msg/*.msg srv/*.srv scripts/*)
+	@echo "Building concerto_ros's messages"
 	@$(call BUILD_MESSAGES,.,concerto_ros,-DCONCERTO_ROS_INSTALL_MODULE=OFF)
 	@echo "$(SHIPPED)" > $(NAMES)
 	@touch $@
@@ -125,6 +128,8 @@ reliability: setup
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache --no-logo
+	$(BIN)/vulture
 	$(BIN)/python tools/check_ros_files.py
 
 .PHONY: bench

@@ -26,10 +26,13 @@ if ! colcon build > build.log 2>&1; then
   exit 1
 fi
 tail -n 1 build.log
-if [ -e install/tf2_msgs ]; then
-  echo "colcon built tf2_msgs, which would shadow the one of a ROS 2 installation" >&2
-  exit 1
-fi
+for manifest in src/concerto_ros/cmake/*/package.xml; do
+  copy=$(basename "$(dirname "$manifest")")
+  if [ -e "install/$copy" ]; then
+    echo "colcon built $copy, which would shadow the one of a ROS 2 installation" >&2
+    exit 1
+  fi
+done
 
 set +u
 # shellcheck disable=SC1091

@@ -21,7 +21,8 @@ import yaml
 from paths import REPOSITORY
 
 MANIFEST = ElementTree.parse(REPOSITORY / "package.xml").getroot()
-PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+PYPROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
+PROJECT = PYPROJECT["project"]
 VERSION = MANIFEST.findtext("version")
 
 #: Module name -> name of the pip distribution, where they differ.
@@ -107,6 +108,15 @@ def test_every_ros_package_that_is_imported_is_declared():
     assert "tf2_ros_py" in declared("exec_depend")  # it brings the Python module tf2_ros
 
 
+def test_every_ros_package_that_is_imported_is_kept_below_ros():
+    """import-linter wants each by name."""
+    contracts = PYPROJECT["tool"]["importlinter"]["contracts"]
+    kept = {name for contract in contracts for name in contract.get("protected_modules", ())}
+    assert {
+        module for module in imported_modules("concerto_ros/**/*.py") if is_ros(module)
+    } <= kept
+
+
 def test_every_python_library_that_is_imported_is_declared_for_rosdep_and_for_pip():
     used = {module for module in imported_modules() if not is_ros(module)}
     assert {"numpy", "torch"} <= used
@@ -157,8 +167,8 @@ def test_requirements_for_a_ros_machine_are_those_that_ubuntu_does_not_package()
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """Names of the files in a wheel of this source tree."""
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A wheel of this source tree."""
     pytest.importorskip("setuptools")
     source = tmp_path_factory.mktemp("source") / "concerto_ros"
     source.mkdir()
@@ -175,21 +185,60 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     )
     assert result.returncode == 0, result.stderr
     (built,) = target.glob("*.whl")
-    with zipfile.ZipFile(built) as archive:
+    return built
+
+
+def files_in(wheel: Path) -> list[str]:
+    with zipfile.ZipFile(wheel) as archive:
         return archive.namelist()
 
 
-def test_pip_ships_every_module_and_every_shared_file(wheel: list[str]):
+def test_pip_ships_every_module_and_every_shared_file(wheel: Path):
     modules = {str(path) for path in shipped("concerto_ros") if path.suffix == ".py"}
-    assert modules <= set(wheel)
+    files = set(files_in(wheel))
+    assert modules <= files
     data = f"concerto_ros-{VERSION}.data/data/share/concerto_ros"
     shared = {f"{data}/{path}" for path in shipped("config", "launch", "rviz")}
     assert f"{data}/config/perception.yaml" in shared
-    assert shared <= set(wheel)
+    assert shared <= files
 
 
-def test_pip_ships_no_tests_and_the_command(wheel: list[str]):
-    assert not [name for name in wheel if name.startswith(("test/", "benchmarks/"))]
+IMPORT_ALL = """
+import importlib, sys
+
+places = {name: importlib.import_module(name).__file__ for name in sys.argv[2:]}
+print(*(name for name, place in places.items() if not place.startswith(sys.argv[1])))
+"""
+
+
+def test_every_module_of_an_installed_wheel_is_imported_from_it(wheel: Path, tmp_path: Path):
+    pytest.importorskip("rclpy", reason="modules of the node cannot be imported without rclpy")
+    installed = tmp_path / "installed"
+    command = ["pip", "install", "-q", "--no-deps", "--no-index", "--target", installed, wheel]
+    result = subprocess.run(
+        [sys.executable, "-m", *command], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    modules = [
+        ".".join(path.with_suffix("").parts).removesuffix(".__init__")
+        for path in shipped("concerto_ros")
+        if path.suffix == ".py" and path.stem != "__main__"  # which runs the command
+    ]
+    path = os.pathsep.join([str(installed), os.environ.get("PYTHONPATH", "")])
+    result = subprocess.run(
+        [sys.executable, "-c", IMPORT_ALL, str(installed), *modules],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (result.returncode, result.stdout) == (0, "\n"), result.stderr
+
+
+def test_pip_ships_no_tests_and_the_command(wheel: Path):
+    files = files_in(wheel)
+    assert not [name for name in files if name.startswith(("test/", "benchmarks/"))]
     assert PROJECT["scripts"]["concerto-ros"] == "concerto_ros.cli:main"
 
 
@@ -250,8 +299,10 @@ def test_tf_messages_have_the_type_every_other_ros_machine_has(ros_context):
     )
 
 
-def test_our_tf_messages_never_shadow_installed_ones():
-    assert (REPOSITORY / "cmake" / "tf2_msgs" / "COLCON_IGNORE").exists()
+def test_our_copies_of_other_packages_never_shadow_installed_ones():
+    copies = [manifest.parent for manifest in REPOSITORY.glob("cmake/*/package.xml")]
+    assert {copy.name for copy in copies} == {"tf2_msgs", "vision_msgs"}
+    assert all((copy / "COLCON_IGNORE").exists() for copy in copies)
 
 
 def test_the_view_shows_what_the_node_publishes():
