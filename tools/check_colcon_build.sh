@@ -41,24 +41,26 @@ set -u
 cd /
 installed=$workspace/install/concerto_ros
 python - "$installed" << 'CHECK'
+import importlib
 import sys
 from pathlib import Path
 
 import concerto_ros
-import concerto_ros.msg
-from concerto_ros.sensors.frame import Frame
 
 installed = Path(sys.argv[1])
-for module in (concerto_ros, concerto_ros.msg, sys.modules[Frame.__module__]):
-    assert Path(module.__file__).is_relative_to(installed), module.__file__
 source = installed.parents[1] / "src" / "concerto_ros"
+files = [path.relative_to(source).with_suffix("") for path in source.glob("concerto_ros/**/*.py")]
+names = [".".join(path.parts) for path in files if path.name != "__main__"]
+for name in ("concerto_ros.msg", "concerto_ros.srv", *names):
+    module = importlib.import_module(name.removesuffix(".__init__"))
+    assert Path(module.__file__).is_relative_to(installed), module.__file__
 share, site = installed / "share" / "concerto_ros", Path(concerto_ros.__file__).parents[1]
 for base, folders in ((share, ("config", "launch", "msg", "rviz")), (site, ("concerto_ros",))):
     for folder in folders:
         for path in (source / folder).rglob("*"):
             copy = base / path.relative_to(source)
             assert copy.exists(), f"{copy} is not installed"
-print("module, messages and shared files are installed")
+print(f"{len(names)} modules, messages and shared files are installed")
 CHECK
 "$installed/lib/concerto_ros/concerto-ros" --help > /dev/null
 
