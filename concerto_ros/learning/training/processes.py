@@ -1,81 +1,102 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Training in several processes of this machine."""
+"""Training in several processes of this machine, by torch.distributed's gloo."""
 
 from __future__ import annotations
 
 import os
-import shutil
+import pickle
 import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from torch import multiprocessing
+from torch import distributed, multiprocessing
 
 from concerto_ros.learning.training import openblas
-from concerto_ros.learning.training.team import Meeting, Team
 from concerto_ros.learning.training.trainer import Outcome, Trainer
 from concerto_ros.ptv3.cpu.allocation import keep_freed_memory
 from concerto_ros.ptv3.cpu.matmul import replace_products
 
-#: Where Linux keeps memory that processes share; 64 MB in a container of Docker's.
-SHARED_MEMORY = Path("/dev/shm")
+#: Processes talk over the loopback interface alone; else gloo listens where the host's name leads.
+_LOOPBACK = {"GLOO_SOCKET_IFNAME": "lo"} if Path("/sys/class/net/lo").exists() else {}
+
+#: Seconds that a process which lost another waits to be ended, so that the first error is the one
+#: that is seen.
+_GRACE = 10.0
 
 
 def run_in_processes(trainer: Trainer, processes: int) -> Outcome:
     """Train as ``trainer.run()`` does, the batches of a step spread over processes.
 
     Each computes with one thread: two of them are half as fast again as one of two threads. The
-    result does not depend on their number. ``trainer`` has the weights afterwards. Raises
-    ValueError unless its ``accumulate`` is a multiple of ``processes``, OSError without the shared
-    memory it takes; what is raised in one of the processes ends all.
+    same number of processes gives the same weights, bit for bit; ``trainer`` has them afterwards.
+    What is raised in one of the processes ends all, as ProcessRaisedException.
+
+    Raises ValueError unless its ``accumulate`` is a multiple of ``processes``; ChildProcessError
+    (an OSError) where one of them is killed.
     """
     if processes < 1 or trainer.accumulate % processes:
         raise ValueError(
             f"processes is {processes}, wanted a divisor of the {trainer.accumulate} batches of "
             "a step"
         )
-    context = multiprocessing.get_context("spawn")
-    size = -(-trainer.shared_bytes // 64) * 64  # so that numbers of any type may begin there
-    _check_room((2 * processes + 1) * size)  # and once for the weights that are handed over
-    memory = torch.empty(2, processes, size, dtype=torch.uint8).share_memory_()
-    meeting = Meeting(context.Barrier(processes), memory)
-    wanted = openblas.environment()
-    before = {name: os.environ.get(name) for name in wanted}
-    with tempfile.TemporaryDirectory() as folder:
-        result = Path(folder) / "result"
-        os.environ.update(wanted)  # the new processes inherit it
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        _environment(openblas.environment() | _LOOPBACK),  # the new processes inherit it
+    ):
         try:
+            # Pickled, not shared: every process has weights of its own.
             multiprocessing.spawn(
-                _take_part, (processes, meeting, trainer, result), nprocs=processes
+                _worker_main,
+                (processes, Path(folder), pickle.dumps(trainer)),
+                nprocs=processes,
             )
-        finally:
-            for name, value in before.items():
-                if value is None:
-                    del os.environ[name]
-                else:
-                    os.environ[name] = value
-        return trainer.adopt(result)
+        except multiprocessing.ProcessExitedException as error:
+            raise ChildProcessError(
+                f"training stopped: {error}; the kernel kills a process when memory runs out. "
+                "The same command resumes from what was saved last"
+            ) from error
+        return trainer.import_state(_result(Path(folder)))
 
 
-def _check_room(wanted: int) -> None:
-    """OSError where less than ``wanted`` bytes can be shared; using more would end the process."""
-    if not SHARED_MEMORY.is_dir():
-        return
-    free = shutil.disk_usage(SHARED_MEMORY).free
-    if free < wanted:
-        raise OSError(
-            f"{SHARED_MEMORY} has {free >> 20} MB free, wanted {wanted >> 20} MB for processes "
-            "that train together; for Docker: --shm-size=1g"
-        )
-
-
-def _take_part(rank: int, size: int, meeting: Meeting, trainer: Trainer, result: Path) -> None:
+def _worker_main(rank: int, size: int, folder: Path, pickled: bytes) -> None:
     torch.set_num_threads(1)
     keep_freed_memory()
     if openblas.helps():
         replace_products(openblas.product)
-    trainer.join(Team(rank, size, meeting))
-    outcome = trainer.run()
+    if size > 1:
+        store = distributed.FileStore(str(folder / "rendezvous"), size)
+        distributed.init_process_group("gloo", store=store, rank=rank, world_size=size)
+    trainer: Trainer = pickle.loads(pickled)
+    try:
+        outcome = trainer.run()
+    except RuntimeError as error:
+        if "gloo" in str(error):
+            time.sleep(_GRACE)
+        raise
     if rank == 0:
-        trainer.hand_over(result, outcome)
+        trainer.export_state(_result(folder), outcome)
+    if size > 1:
+        distributed.destroy_process_group()
+
+
+def _result(folder: Path) -> Path:
+    return folder / "result.pt"
+
+
+@contextmanager
+def _environment(wanted: Mapping[str, str]) -> Iterator[None]:
+    """Environment variables that are as they were when the body ends."""
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

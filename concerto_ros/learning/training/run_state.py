@@ -16,7 +16,11 @@ def save_training(path: Path, state: dict[str, Any]) -> None:
 
 
 def load_training(path: Path, run: dict[str, Any]) -> dict[str, Any]:
-    """A run's state. Raises ValueError where it belongs to another run than ``run`` describes."""
+    """A run's state.
+
+    Raises ValueError where it belongs to another run than ``run`` describes, or is of a version
+    whose optimiser was another.
+    """
     state = read_tensors(path)
     found = state.get("run", {})
     for name, wanted in run.items():
@@ -26,4 +30,13 @@ def load_training(path: Path, run: dict[str, Any]) -> dict[str, Any]:
                 f"{path} belongs to a run with other {name}{unlike}; use the same options to go "
                 "on with it, or another folder to start afresh"
             )
+    if any(
+        "momentum" in kept
+        for optimizer in state.get("optimizers", ())
+        for kept in optimizer["state"].values()
+    ):
+        raise ValueError(
+            f"{path} was written by concerto_ros 0.1, whose Muon was not PyTorch's; finish the "
+            "run with that version, or use another folder to start from scratch"
+        )
     return state

@@ -9,6 +9,7 @@ that was killed and resumed gives the weights of one that was not, bit for bit (
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,12 +21,16 @@ import torch
 from torch import nn
 
 from concerto_ros.labels.confusion import Confusion
+from concerto_ros.learning.training.distributed import (
+    own_share,
+    rank,
+    sum_over_processes,
+    world_size,
+)
 from concerto_ros.learning.training.losses import segmentation_loss
-from concerto_ros.learning.training.muon import Muon
-from concerto_ros.learning.training.optimizers import build_optimizers
+from concerto_ros.learning.training.optimizers import build_optimizers, require_muon, whole_state
 from concerto_ros.learning.training.run_state import load_training, save_training
 from concerto_ros.learning.training.schedule import Schedule
-from concerto_ros.learning.training.team import Team
 
 __all__ = ["Collate", "Outcome", "Schedule", "Trainer"]
 
@@ -127,35 +132,41 @@ class Trainer:
         self.about = dict(about or {})
         self.device = torch.device(device)
         self.progress = progress
-        self.team = Team()
         self.step = 0
         self.seconds = 0.0
-        self._started = time.monotonic()
+        self._started, self._save_at = time.monotonic(), math.inf
         self.best: dict[str, Any] | None = None
         self.since_best = 0
         named = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
         if not named:
             raise ValueError("no parameter of the model requires gradients: nothing to train")
         self.parameters = dict(named)
-        self.optimizers = build_optimizers(self.parameters, self.schedule, slow, orthogonal)
+        if orthogonal is not None:
+            require_muon()
+        self._choices = slow, orthogonal
+        self.optimizers: list[torch.optim.Optimizer] = []
+        self._gradients: torch.Tensor | None = None
 
     def run(self) -> Outcome:
         """Train to the end, from the checkpoint of the folder where there is one."""
         from tqdm import tqdm
 
+        if not self.optimizers:  # in the process that steps: they hold views of the weights
+            self.optimizers = build_optimizers(self.parameters, self.schedule, *self._choices)
+            self._gradients = self._one_vector() if world_size() > 1 else None
         self._resume()
         board = self._board()
         self._started = time.monotonic() - self.seconds
-        save_at = time.monotonic() + SAVE_SECONDS
+        self._save_at = time.monotonic() + SAVE_SECONDS
         was_training = self.model.training
         with tqdm(
             total=self.steps,
             initial=self.step,
-            disable=not self.progress or self.team.rank > 0,
+            disable=not self.progress or rank() > 0,
             unit="step",
         ) as bar:
             while not (stopped := self._why_stop()):
-                loss, norm, rate = self._train_step()
+                loss, norm, rate, save_now = self._train_step()
                 self.step += 1
                 bar.update()
                 due = self.step % 10 == 0 or self.step == self.steps
@@ -175,11 +186,12 @@ class Trainer:
                         board.add_scalar("validation/mIoU", score.mean_iou, self.step)
                         board.add_scalar("validation/allAcc", score.all_accuracy, self.step)
                     bar.set_postfix_str(self._summary(loss))
-                if self.step % self.checkpoint_every == 0 or time.monotonic() > save_at:
+                if self.step % self.checkpoint_every == 0 or save_now:
                     begun = time.monotonic()
                     self.save()
                     # Minutes of work at stake at most, and a fiftieth of the time for writing.
-                    save_at = begun + max(SAVE_SECONDS, 50 * (time.monotonic() - begun))
+                    took = time.monotonic() - begun
+                    self._save_at = begun + max(SAVE_SECONDS, 50 * took)
         self.seconds = time.monotonic() - self._started
         self.save()
         if board:
@@ -196,47 +208,29 @@ class Trainer:
         was_training = self.model.training
         self.model.eval()
         score = Confusion(self.num_classes)
-        for place in self.team.share(len(self.validation)):
+        for place in own_share(len(self.validation)):
             batch = self.collate([self.validation[place]], None).to(self.device)
             score.add(self.model(batch).argmax(1).cpu().numpy(), batch.labels.cpu().numpy())
-        (matrix,) = self.team.add_up([torch.from_numpy(score.matrix)])
-        score.matrix = matrix.numpy()
+        score.matrix = sum_over_processes(torch.from_numpy(score.matrix)).numpy()
         self.model.train(was_training)
         return score
 
-    @property
-    def shared_bytes(self) -> int:
-        """Memory that a process of a team needs for what it shares with the others."""
-        numbers = sum(p.numel() for p in self.parameters.values()) + 2  # loss and clock
-        return max(4 * numbers, 8 * self.num_classes * (self.num_classes + 1))
-
-    def join(self, team: Team) -> None:
-        """Be one of the processes of a team, with weights of its own; call before :meth:`run`."""
-        if self.accumulate % team.size:
-            raise ValueError(
-                f"the team has {team.size} processes, wanted a divisor of the {self.accumulate} "
-                "batches of a step"
-            )
-        self.team = team
-        for parameter in self.parameters.values():
-            parameter.data = parameter.data.clone()  # what came from another process is shared
-        for optimizer in self.optimizers:
-            if isinstance(optimizer, Muon):
-                optimizer.team = team
-
-    def hand_over(self, path: Path, outcome: Outcome) -> None:
+    def export_state(self, path: Path, outcome: Outcome) -> None:
         """Write what another process needs to have trained this model itself."""
         save_training(path, {"weights": self._weights(), "outcome": vars(outcome)})
 
-    def adopt(self, path: Path) -> Outcome:
-        """Take over what :meth:`hand_over` wrote."""
+    def import_state(self, path: Path) -> Outcome:
+        """Take over what :meth:`export_state` wrote."""
         state = load_training(path, {})
         self._set_weights(state["weights"])
         return Outcome(**state["outcome"])
 
     def save(self) -> None:
         """Write everything that :meth:`run` needs to go on; nothing without a folder."""
-        if self.folder is None or self.team.rank:
+        if self.folder is None:
+            return
+        optimizers = [whole_state(optimizer) for optimizer in self.optimizers]
+        if rank():
             return
         save_training(
             self.folder / "training.pt",
@@ -245,20 +239,22 @@ class Trainer:
                 "step": self.step,
                 "seconds": self.seconds,
                 "weights": self._weights(),
-                "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+                "optimizers": optimizers,
                 "best": self.best,
                 "since_best": self.since_best,
             },
         )
 
-    def _train_step(self) -> tuple[torch.Tensor, torch.Tensor, float]:
-        for optimizer in self.optimizers:
-            optimizer.zero_grad(set_to_none=True)
+    def _train_step(self) -> tuple[torch.Tensor, torch.Tensor, float, bool]:
+        if self._gradients is None:
+            self.model.zero_grad(set_to_none=True)
+        else:
+            self._gradients.zero_()
         self.model.train()
         total = torch.zeros((), device=self.device)
-        for part in self.team.share(self.accumulate):
+        for part in own_share(self.accumulate):
             total += self._learn_from(self.step * self.accumulate + part)
-        total = self._share(total)
+        total, save_now = self._agree(total)
         norm = torch.nn.utils.clip_grad_norm_(self.parameters.values(), self.schedule.clip)
         rate = self.schedule.rate(self._progress())
         if not torch.isfinite(norm) or not torch.isfinite(total):
@@ -271,7 +267,7 @@ class Trainer:
             for group in optimizer.param_groups:
                 group["lr"] = rate * group["factor"]
             optimizer.step()
-        return total, norm, rate
+        return total, norm, rate, save_now
 
     def _learn_from(self, ordinal: int) -> torch.Tensor:
         """Add the gradients of one batch to the parameters; its share of the step's loss."""
@@ -289,19 +285,32 @@ class Trainer:
             loss.backward()
         return loss.detach()
 
-    def _share(self, total: torch.Tensor) -> torch.Tensor:
-        """Add up the gradients over the team and agree on the time; the loss, added up too."""
-        self.seconds = time.monotonic() - self._started
-        if self.team.size == 1:
-            return total
-        parameters = list(self.parameters.values())
-        own = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
-        clock = torch.tensor(0.0 if self.team.rank else self.seconds)
-        *grads, total, clock = self.team.add_up([*own, total, clock])
-        for parameter, grad in zip(parameters, grads, strict=True):
-            parameter.grad = grad
-        self.seconds = float(clock)
-        return total
+    def _agree(self, total: torch.Tensor) -> tuple[torch.Tensor, bool]:
+        """Add up gradients and loss over the processes; the loss, and whether to save.
+
+        The first process's clock counts: all of them must stop, and save, at the same step.
+        """
+        now = time.monotonic()
+        self.seconds, save_now = now - self._started, now > self._save_at
+        if self._gradients is None:
+            return total, save_now
+        sum_over_processes(self._gradients)
+        clock = [0.0, 0.0] if rank() else [self.seconds, float(save_now)]
+        numbers = torch.tensor([total, *clock], dtype=torch.float64)
+        total, seconds, save_now = sum_over_processes(numbers)
+        self.seconds = float(seconds)
+        return total, bool(save_now)
+
+    def _one_vector(self) -> torch.Tensor:
+        """Memory of all gradients, which are views of it from now on, laid out as the weights."""
+        sizes = [parameter.numel() for parameter in self.parameters.values()]
+        vector = torch.zeros(sum(sizes))
+        parts = vector.split(sizes)
+        for parameter, part in zip(self.parameters.values(), parts, strict=True):
+            parameter.grad = part.as_strided(
+                parameter.shape, parameter.stride(), part.storage_offset()
+            )
+        return vector
 
     def _items(self, ordinal: int) -> list[Any]:
         """The items of a batch: every item once, in an order of the epoch's own, then again."""
@@ -381,7 +390,7 @@ class Trainer:
         log.info("going on from step %d of %s", self.step, path)
 
     def _board(self):
-        if self.folder is None or self.team.rank:
+        if self.folder is None or rank():
             return None
         try:
             from torch.utils.tensorboard import SummaryWriter

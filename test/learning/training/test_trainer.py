@@ -65,7 +65,7 @@ def test_a_killed_run_goes_on_to_the_same_weights_bit_for_bit(tmp_path, kind, ki
     ]
     assert len(moments[0]) == len(moments[1]) == (2 if kind == "muon" else 1)
     for ours, theirs in zip(*moments, strict=True):
-        name = "momentum" if "momentum" in ours[0] else "exp_avg"
+        name = "momentum_buffer" if "momentum_buffer" in ours[0] else "exp_avg"
         assert ours.keys() == theirs.keys()
         assert all(torch.equal(ours[row][name], theirs[row][name]) for row in ours)
 
