@@ -24,18 +24,15 @@ from typing import Any
 import numpy as np
 import torch
 
+from concerto_ros.objects.encoders.loading import MODELS
 from concerto_ros.objects.encoders.shared.weights import State, find_state, read_content
 from concerto_ros.verification.generated_weights import recipe_state
 
-#: Where the cases of each model are run. A module has ``INPUTS``, the names of arrays that are
-#: given, and ``run_case(case) -> {name: array}``, which raises ValueError for an unknown case.
-FAMILIES = {
-    "common_ops": "concerto_ros.verification.common_ops",
-    "recon": "concerto_ros.verification.recon",
-    "i2p_mae": "concerto_ros.verification.i2p_mae",
-    "mixcon3d": "concerto_ros.verification.mixcon3d",
-    "any2point": "concerto_ros.verification.any2point",
-}
+#: What there are cases of: operations that encoders share, and each encoder. The module of this
+#: name beside this one has ``INPUTS``, the names of arrays that are given, and
+#: ``run_case(case) -> {name: array}``, which raises ValueError for an unknown case; that of an
+#: encoder also ``load_case(case)``, its model, and ``batch_of(case)``, the clouds that it takes.
+FAMILIES = ("common_ops", *MODELS)
 
 #: Outputs that the tolerance proper holds for, where a case has one for intermediate results too.
 FINAL = ("feature", "logits", "embedding", "log_probs")
@@ -144,7 +141,7 @@ def verify_case(case: Case) -> list[Comparison]:
     """Run one case. Raises ValueError for one that is not known."""
     if case.model not in FAMILIES:
         raise ValueError(f"model is {case.model!r}, wanted one of {', '.join(FAMILIES)}")
-    family = importlib.import_module(FAMILIES[case.model])
+    family = importlib.import_module(f"concerto_ros.verification.{case.model}")
     with torch.inference_mode(), whole_float32():
         outputs = family.run_case(case)
     comparisons = []

@@ -1,13 +1,15 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""``concerto-ros objects evaluate`` and ``embed``."""
+"""``concerto-ros objects evaluate``: one subcommand for each protocol."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-from concerto_ros.cli.objects.train import add_data_arguments, keywords_of
+from concerto_ros.cli.objects.arguments import add_data_arguments, keywords_of
+
+HELP = "judge an object encoder by a protocol"
 
 PROTOCOLS = {
     "classify": "the answers of the encoder's own head",
@@ -17,17 +19,14 @@ PROTOCOLS = {
 }
 
 
-def add_evaluate(actions) -> None:
-    """One subcommand per protocol."""
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The protocol, and for each the data set and the encoder."""
     from concerto_ros.learning.objects.data.layouts import FEW_SHOT_LAYOUT
 
-    parser = actions.add_parser("evaluate", help="judge an object encoder by a protocol")
     protocols = parser.add_subparsers(dest="protocol", required=True, metavar="PROTOCOL")
     for name, text in PROTOCOLS.items():
         protocol = protocols.add_parser(name, help=text, description=f"Score {text}.")
-        published = (FEW_SHOT_LAYOUT,) if name == "few-shot" else ()
-        add_data_arguments(protocol, published)
-        protocol.set_defaults(action_run=run_few_shot if published else run_evaluate)
+        add_data_arguments(protocol, (FEW_SHOT_LAYOUT,) if name == "few-shot" else ())
         if name == "few-shot":
             protocol.add_argument("--way", type=int, default=5, help="classes (default 5)")
             protocol.add_argument("--shot", type=int, default=10, help="examples (default 10)")
@@ -44,22 +43,12 @@ def add_evaluate(actions) -> None:
             )
 
 
-def add_embed(actions) -> None:
-    """Features, and where there is a head the answers, for files of single objects."""
-    parser = actions.add_parser(
-        "embed",
-        help="what objects in files are, and their features",
-        description="Each file holds one object, in metres with z up.",
-    )
-    parser.add_argument("clouds", nargs="+", type=Path, help=".ply, .pcd, .npz, .las or .laz")
-    parser.add_argument("--checkpoint", default="demo", help="default: the encoder in the box")
-    parser.add_argument("--keyword", action="append", default=[], metavar="NAME=VALUE",
-                        help="what the file does not tell, see docs/objects.md")  # fmt: skip
-    parser.add_argument("--out", type=Path, help="write the features to this .npz")
-    parser.set_defaults(action_run=run_embed)
+def run(arguments: argparse.Namespace) -> int:
+    """Score by the chosen protocol."""
+    return _few_shot(arguments) if arguments.protocol == "few-shot" else _whole_set(arguments)
 
 
-def run_few_shot(arguments: argparse.Namespace) -> int:
+def _few_shot(arguments: argparse.Namespace) -> int:
     """Score fold by fold and print."""
     from concerto_ros.learning.objects.data.layouts import FEW_SHOT_LAYOUT, read_objects
     from concerto_ros.learning.objects.protocols import few_shot, published_folds
@@ -78,7 +67,7 @@ def run_few_shot(arguments: argparse.Namespace) -> int:
         classes = len(sets[0].classes)
     if arguments.method == "svm":
         encoder = load_for(arguments.checkpoint, layout, "svm", options)
-        recipe = svm_recipe(encoder.name, layout)
+        recipe = svm_recipe(encoder, layout)
         right = str(few_shot.few_shot_svm(encoder, chosen, recipe, **where))
     else:
         encoder = to_fine_tune(
@@ -86,7 +75,7 @@ def run_few_shot(arguments: argparse.Namespace) -> int:
             options=options, seed=arguments.seed,
         )  # fmt: skip
         recipe = recipe_for(
-            encoder.name, arguments.method, layout, points=encoder.points, few_shot=True
+            encoder, arguments.method, layout, points=encoder.points, few_shot=True
         )
         if arguments.epochs is not None:
             recipe = recipe.shortened(arguments.epochs)
@@ -107,10 +96,10 @@ def _print_fold(outcome) -> None:
     print(f"fold: {best} after epoch {outcome.best_epoch}, {last} after the last", flush=True)
 
 
-def run_evaluate(arguments: argparse.Namespace) -> int:
+def _whole_set(arguments: argparse.Namespace) -> int:
     """Score and print."""
     from concerto_ros.learning.objects.data.layouts import read_objects
-    from concerto_ros.learning.objects.protocols import linear_svm
+    from concerto_ros.learning.objects.protocols import linear_svm, zero_shot
     from concerto_ros.learning.objects.training import embedding
     from concerto_ros.learning.objects.training.models import check_classes, load_for
     from concerto_ros.learning.objects.training.recipes import svm_recipe
@@ -124,14 +113,14 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
     where["progress"] = True
     if arguments.protocol == "svm":
         train = read_objects(layout, arguments.data, "train")
-        recipe = svm_recipe(encoder.name, layout)
+        recipe = svm_recipe(encoder, layout)
         score = linear_svm.linear_svm(encoder, train, test, recipe, **where)
     elif arguments.protocol == "classify":
         check_classes(encoder, test)
         guesses = embedding.classify_objects(encoder, test, **where).argmax(1)
         score = Score.of(guesses, test.labels, len(test.classes))
     else:
-        guesses = _by_words(encoder, test, arguments.words, layout, where)
+        guesses = zero_shot.zero_shot(encoder, test, layout, words=arguments.words, **where)
         score = Score.of(guesses, test.labels, len(test.classes))
     print(class_table(score, test.classes))
     print(
@@ -139,76 +128,3 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
         f" {len(test)} objects, {100 * score.class_mean:.2f} % as the mean of classes"
     )
     return 0
-
-
-def _by_words(encoder, test, words: Path | None, layout: str, where: dict):
-    """(S,) answers by the names of the classes."""
-    import torch
-
-    from concerto_ros.learning.objects.training.embedding import embed_words
-    from concerto_ros.learning.objects.training.recipes import TEXT_RATIOS
-    from concerto_ros.objects.words.text_encoder import load_text_encoder
-    from concerto_ros.objects.words.vocabulary import Vocabulary, read_vocabulary
-    from concerto_ros.objects.words.zero_shot import SCANOBJECTNN_CLASSES, name_alone, prompts
-
-    recon = encoder.name == "recon"
-    ratio = TEXT_RATIOS.get(layout) if recon else None
-    embedded = torch.from_numpy(embed_words(encoder, test, text_ratio=ratio, **where))
-    if words is not None:
-        vocabulary = read_vocabulary(words, test.classes)
-    else:
-        # ReCon's protocol asks about the misspelt name.
-        names = SCANOBJECTNN_CLASSES if recon and len(test.classes) == 15 else test.classes
-        encode = load_text_encoder(encoder.name)
-        vocabulary = Vocabulary.of_words(names, encode, prompts if recon else name_alone)
-    return vocabulary.scores(encoder.cpu(), embedded).argmax(1).numpy()
-
-
-def run_embed(arguments: argparse.Namespace) -> int:
-    """Print what each object is and write the features."""
-    import numpy as np
-    import torch
-
-    from concerto_ros.objects import load_object_encoder
-    from concerto_ros.objects.finding.naming import BATCH
-
-    encoder = load_object_encoder(arguments.checkpoint, **keywords_of(arguments))
-    # An encoder whose answers depend on the others of a batch gets a batch of one.
-    size, features = BATCH if encoder.per_object else 1, []
-    for start in range(0, len(arguments.clouds), size):
-        paths = arguments.clouds[start : start + size]
-        batch = torch.stack([_object_of(path, encoder) for path in paths])
-        with torch.inference_mode():
-            features.append(encoder.embed(batch).numpy())
-            answers = encoder.classify(batch).softmax(1) if encoder.classes else None
-        for place, path in enumerate(paths):
-            shown = f"{encoder.feature_channels} features"
-            if answers is not None:
-                shown = _best_of(answers[place], encoder.class_names)
-            print(f"{path}: {shown}")
-    if arguments.out is not None:
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        names = np.array([str(path) for path in arguments.clouds])
-        np.savez(arguments.out, names=names, features=np.concatenate(features))
-        print(f"wrote {arguments.out}")
-    return 0
-
-
-def _object_of(path: Path, encoder):
-    """The object in a file as the encoder takes it."""
-    from concerto_ros.sensors.cloud_files import read_cloud
-
-    frame = read_cloud(path)
-    try:
-        return encoder.prepare(frame.points, frame.colors)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
-
-
-def _best_of(shares, names: tuple[str, ...]) -> str:
-    """The three likeliest answers in words; shares: (classes,)."""
-    best = shares.topk(min(3, len(shares)))
-    return ", ".join(
-        f"{names[label] if names else label} {100 * share:.0f} %"
-        for share, label in zip(best.values.tolist(), best.indices.tolist(), strict=True)
-    )

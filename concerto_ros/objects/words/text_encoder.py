@@ -8,17 +8,37 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import NamedTuple
 
 import torch
 
 from concerto_ros.objects.words.vocabulary import Vocabulary
+from concerto_ros.objects.words.zero_shot import (
+    SCANOBJECTNN_CLASSES,
+    SCANOBJECTNN_NAMES,
+    name_alone,
+    prompts,
+)
 
-#: The text encoder that each object encoder was trained with, as (model, weights) of open_clip.
+
+class TextEncoder(NamedTuple):
+    """The text side of an object encoder that was trained with words.
+
+    model, weights: of open_clip. sentences: what it is asked about a name. scanobjectnn: the names
+    by which its protocol asks about the classes of ScanObjectNN.
+    """
+
+    model: str
+    weights: str
+    sentences: Callable[[str], list[str]]
+    scanobjectnn: tuple[str, ...] = SCANOBJECTNN_NAMES
+
+
+#: The text encoder that each object encoder was trained with.
 PUBLISHED = {
-    "recon": ("ViT-B-32-quickgelu", "openai"),
-    "mixcon3d": ("ViT-bigG-14", "laion2b_s39b_b160k"),
+    "recon": TextEncoder("ViT-B-32-quickgelu", "openai", prompts, SCANOBJECTNN_CLASSES),
+    "mixcon3d": TextEncoder("ViT-bigG-14", "laion2b_s39b_b160k", name_alone),
 }
-
 
 #: Names by which ``concerto-ros download`` fetches them, and the object encoder of each.
 DOWNLOADS = {f"{encoder}_words": encoder for encoder in PUBLISHED}
@@ -47,7 +67,7 @@ def load_text_encoder(
     downloaded; ImportError where open_clip is not installed.
     """
     open_clip = _open_clip(encoder)
-    model_name, published = PUBLISHED[encoder]
+    model_name, published, *_ = PUBLISHED[encoder]
     if weights is None and not download:
         weights = _cached(open_clip, encoder)
     model = open_clip.create_model(model_name, pretrained=weights or published, device=device)
@@ -67,7 +87,7 @@ def fetch_text_encoder(encoder: str) -> str:
     Raises as :func:`load_text_encoder` does, OSError where they cannot be had.
     """
     open_clip = _open_clip(encoder)
-    model_name, published = PUBLISHED[encoder]
+    model_name, published, *_ = PUBLISHED[encoder]
     try:
         return open_clip.download_pretrained(open_clip.get_pretrained_cfg(model_name, published))
     except Exception as error:  # whatever a network, a proxy or a cache raises
@@ -98,7 +118,7 @@ def _cached(open_clip: ModuleType, encoder: str) -> str:
     """
     from huggingface_hub import try_to_load_from_cache
 
-    model_name, published = PUBLISHED[encoder]
+    model_name, published, *_ = PUBLISHED[encoder]
     known = open_clip.get_pretrained_cfg(model_name, published) or {}
     repository, file = os.path.split(known.get("hf_hub", ""))
     if repository:  # open_clip asks the network for a newer one, unless it gets the file

@@ -11,15 +11,11 @@ import numpy as np
 import torch
 
 from concerto_ros.objects.encoders.shared.base import ObjectEncoder
-from concerto_ros.objects.words.text_encoder import load_text_encoder
+from concerto_ros.objects.words.text_encoder import PUBLISHED, load_text_encoder
 from concerto_ros.objects.words.vocabulary import Vocabulary, read_vocabulary
-from concerto_ros.objects.words.zero_shot import name_alone, prompts
 
 #: Stands in place of a path for the text encoder that the object encoder was trained with.
 OPEN_CLIP = "open_clip"
-
-#: The sentences that each encoder was published with, about a name.
-TEMPLATES = {"recon": prompts, "mixcon3d": name_alone}
 
 #: So many words keep their vectors: a text encoder takes long.
 KEPT = 1024
@@ -78,6 +74,6 @@ def _asker(model: str) -> Callable[[Sequence[str]], Vocabulary]:
 
     @lru_cache(KEPT)
     def vector(word: str) -> torch.Tensor:
-        return Vocabulary.of_words([word], encode, TEMPLATES[model]).vectors[0]
+        return Vocabulary.of_words([word], encode, PUBLISHED[model].sentences).vectors[0]
 
     return lambda words: Vocabulary(tuple(words), torch.stack([vector(word) for word in words]))

@@ -19,11 +19,12 @@ from concerto_ros.learning.objects.training.train_parts import (
     RECIPE,
     categories,
     evaluate_parts,
-    parameter_groups,
+    pace,
     save_parts,
     start_parts,
     train_parts,
 )
+from concerto_ros.learning.objects.training.training_run import RunOptions, parameter_groups
 from concerto_ros.ptv3.checkpoint import CheckpointError
 
 SMALL = dict(heads=2, groups=8, group_size=8)
@@ -49,7 +50,7 @@ def trunk(tmp_path):
 def test_parts_are_learnt_and_read_back(trunk, tmp_path):
     model, test = start_parts(trunk, **SMALL), halves(4, seed=1)
     before = evaluate_parts(model, test)
-    outcome = train_parts(model, halves(12), FAST, test=test, test_every=12)
+    outcome = train_parts(model, halves(12), FAST, RunOptions(test=test, test_every=12))
     after = evaluate_parts(model, test)
     assert before.accuracy < 0.75 and before.instance_iou < 0.6
     assert after.accuracy > 0.85 and after.instance_iou > before.instance_iou + 0.2
@@ -77,7 +78,7 @@ def test_the_head_learns_ten_times_as_fast(trunk):
     model = start_parts(trunk, **SMALL)
     rates = {
         id(value): (group["highest"], group["weight_decay"])
-        for group in parameter_groups(model, RECIPE)
+        for group in parameter_groups(dict(model.named_parameters()), RECIPE, pace)
         for value in group["params"]
     }
     named = dict(model.named_parameters())

@@ -29,6 +29,8 @@ from concerto_ros.learning.objects.training.models import (
 )
 from concerto_ros.learning.objects.training.recipes import Recipe, SvmRecipe
 from concerto_ros.learning.objects.training.scores import Score, Spread, class_table, write_between
+from concerto_ros.objects.encoders.any2point.encoder import Any2Point
+from concerto_ros.objects.encoders.i2p_mae.encoder import I2PMAE
 from concerto_ros.objects.encoders.loading import load_object_encoder
 from concerto_ros.objects.encoders.recon.encoder import ReCon
 from concerto_ros.objects.encoders.shared.preprocess import InputForm
@@ -106,18 +108,18 @@ def test_colour_is_grey_and_up_is_exchanged_for_encoders_that_want_it_so():
 
 
 def test_published_forms_follow_the_benchmark():
-    hardest = published_form("recon", "scanobjectnn_pb_t50_rs", "classify")
+    hardest = published_form(ReCon, "scanobjectnn_pb_t50_rs", "classify")
     assert hardest == {"points": 2048, "groups": 128}
-    words = published_form("recon", "scanobjectnn_obj_only", "zero-shot")
+    words = published_form(ReCon, "scanobjectnn_obj_only", "zero-shot")
     assert words == {"points": 2048, "groups": 32, "group_size": 128}
-    assert published_form("recon", "modelnet40_h5", "fine-tune") == {}
-    objects = published_form("i2p_mae", "scanobjectnn_obj_bg", "fine-tune")
+    assert published_form(ReCon, "modelnet40_h5", "fine-tune") == {}
+    objects = published_form(I2PMAE, "scanobjectnn_obj_bg", "fine-tune")
     assert objects == {"benchmark": "objects"}
-    tuned = published_form("i2p_mae", "synthetic", "fine-tune")
+    tuned = published_form(I2PMAE, "synthetic", "fine-tune")
     assert tuned == {"benchmark": "modelnet40"}
-    assert published_form("any2point", "synthetic", "classify") == {}
+    assert published_form(Any2Point, "synthetic", "classify") == {}
     with pytest.raises(ValueError, match="protocol is 'words', wanted one of classify, svm"):
-        published_form("recon", "synthetic", "words")
+        published_form(ReCon, "synthetic", "words")
 
 
 def test_a_linear_svm_tells_toys_apart_by_features():

@@ -16,16 +16,26 @@ from concerto_ros.learning.objects.data.synthetic import CLASSES, object_points
 from concerto_ros.learning.objects.demo_encoder.training import SHAPE
 from concerto_ros.learning.objects.protocols.pointnet import PointNet
 from concerto_ros.learning.objects.training import fine_tune as tuning
-from concerto_ros.learning.objects.training.models import count_trained, save_object_encoder
+from concerto_ros.learning.objects.training.models import (
+    count_trained,
+    save_object_encoder,
+    trained_sizes,
+)
 from concerto_ros.learning.objects.training.pretrain import agreement_loss, new_recon, pretrain
 from concerto_ros.learning.objects.training.recipes import Recipe, recipe_for, svm_recipe
-from concerto_ros.learning.objects.training.training_run import TrainingRun
+from concerto_ros.learning.objects.training.training_run import (
+    RunOptions,
+    TrainingRun,
+    parameter_groups,
+)
 from concerto_ros.learning.training.schedule import Schedule
 from concerto_ros.objects.encoders.any2point.encoder import Any2Point
 from concerto_ros.objects.encoders.any2point.variants import VARIANTS
 from concerto_ros.objects.encoders.demo_encoder import demo_file, load_demo, save_demo
 from concerto_ros.objects.encoders.i2p_mae.encoder import GROUPINGS, I2PMAE, Widths
 from concerto_ros.objects.encoders.loading import load_object_encoder
+from concerto_ros.objects.encoders.mixcon3d.encoder import MixCon3D
+from concerto_ros.objects.encoders.recon.encoder import ReCon
 from concerto_ros.objects.encoders.shared.base import NONE_OF_THESE
 from concerto_ros.ptv3.checkpoint import CheckpointError
 
@@ -52,12 +62,12 @@ def test_the_rate_warms_up_then_falls_along_one_cosine():
 @pytest.mark.parametrize(
     ("arguments", "rate", "change"),
     [
-        (("recon", "full", "modelnet40_h5"), 1e-5, "scale_shift"),
-        (("recon", "full", "scanobjectnn_obj_bg"), 2e-5, "turn"),
-        (("recon", "mlp3", "modelnet40_txt"), 1e-4, "scale_shift"),
-        (("i2p_mae", "full", "modelnet40_txt"), 5e-4, "scale_shift"),
-        (("i2p_mae", "full", "scanobjectnn_pb_t50_rs"), 5e-4, "stretch_turn_together"),
-        (("any2point", "adapters", "scanobjectnn_pb_t50_rs"), 5e-4, "stretch_turn"),
+        ((ReCon, "full", "modelnet40_h5"), 1e-5, "scale_shift"),
+        ((ReCon, "full", "scanobjectnn_obj_bg"), 2e-5, "turn"),
+        ((ReCon, "mlp3", "modelnet40_txt"), 1e-4, "scale_shift"),
+        ((I2PMAE, "full", "modelnet40_txt"), 5e-4, "scale_shift"),
+        ((I2PMAE, "full", "scanobjectnn_pb_t50_rs"), 5e-4, "stretch_turn_together"),
+        ((Any2Point, "adapters", "scanobjectnn_pb_t50_rs"), 5e-4, "stretch_turn"),
     ],
 )
 def test_recipes_are_the_published_ones(arguments, rate, change):
@@ -65,14 +75,14 @@ def test_recipes_are_the_published_ones(arguments, rate, change):
     assert (recipe.learning_rate, recipe.change) == (rate, change)
     assert (recipe.epochs, recipe.batch_size, recipe.weight_decay) == (300, 32, 0.05)
     assert recipe.smoothing == (
-        0.2 if arguments[0] == "i2p_mae" and rate and change == "scale_shift" else 0
+        0.2 if arguments[0] is I2PMAE and rate and change == "scale_shift" else 0
     )
-    assert recipe.head_factor == (10 if arguments[0] == "recon" else 1)
+    assert recipe.head_factor == (10 if arguments[0] is ReCon else 1)
 
 
 def test_a_head_on_8192_points_learns_half_as_fast():
     rates = [
-        recipe_for("recon", method, layout, points=points).learning_rate
+        recipe_for(ReCon, method, layout, points=points).learning_rate
         for method, layout, points in (
             ("mlp3", "modelnet40_txt", 8192),
             ("linear", "modelnet40_h5", 8192),
@@ -85,33 +95,33 @@ def test_a_head_on_8192_points_learns_half_as_fast():
 
 
 def test_few_shot_has_a_recipe_of_its_own():
-    recipe = recipe_for("recon", "full", "modelnet40_txt", few_shot=True)
+    recipe = recipe_for(ReCon, "full", "modelnet40_txt", few_shot=True)
     assert (recipe.learning_rate, recipe.change, recipe.epochs) == (5e-4, "turn", 150)
 
 
 def test_a_method_that_was_not_published_is_refused():
     with pytest.raises(ValueError, match="i2p_mae has no recipe for 'linear'; it has full"):
-        recipe_for("i2p_mae", "linear", "synthetic")
+        recipe_for(I2PMAE, "linear", "synthetic")
     with pytest.raises(ValueError, match="mixcon3d has no recipe for 'full'; it has none"):
-        recipe_for("mixcon3d", "full", "synthetic")
+        recipe_for(MixCon3D, "full", "synthetic")
     with pytest.raises(ValueError, match="recon has no adapters; wanted any2point"):
-        tuning.trained_parameters(tiny_recon(), "adapters")
+        tiny_recon().trained_parameters("adapters")
 
 
 def test_svms_are_the_published_ones():
-    assert svm_recipe("recon", "modelnet40_txt").c == 0.075
-    i2p = svm_recipe("i2p_mae", "modelnet40_h5")
+    assert svm_recipe(ReCon, "modelnet40_txt").c == 0.075
+    i2p = svm_recipe(I2PMAE, "modelnet40_h5")
     assert (i2p.one_vs_one, i2p.c, i2p.first) == (True, 0.0093, True)
-    objects = svm_recipe("i2p_mae", "scanobjectnn_obj_bg")
+    objects = svm_recipe(I2PMAE, "scanobjectnn_obj_bg")
     assert (objects.c, objects.first) == (0.018, True)
-    assert svm_recipe("any2point", "scanobjectnn_pb_t50_rs") == svm_recipe("recon", "modelnet40")
+    assert svm_recipe(Any2Point, "scanobjectnn_pb_t50_rs") == svm_recipe(ReCon, "modelnet40")
 
 
 def groups_of(model, recipe: Recipe) -> dict[str, tuple[float, float]]:
     """Learning rate and weight decay by name."""
     named = dict(model.named_parameters())
     found = {}
-    for group in tuning.parameter_groups(named, recipe):
+    for group in parameter_groups(named, recipe, tuning.pace):
         members = {id(value) for value in group["params"]}
         for name, value in named.items():
             if id(value) in members:
@@ -124,7 +134,7 @@ def groups_of(model, recipe: Recipe) -> dict[str, tuple[float, float]]:
 
 
 def test_recon_gives_its_class_token_and_head_ten_times_the_rate():
-    found = groups_of(tiny_recon(), recipe_for("recon", "full", "modelnet40_h5"))
+    found = groups_of(tiny_recon(), recipe_for(ReCon, "full", "modelnet40_h5"))
     assert found["trunk.cls_pos"] == found["cls_head_finetune.0.bias"] == (10, 0.05)
     assert found["trunk.img_token"] == found["trunk.norm.weight"] == (1, 0.0)
     assert found["trunk.img_pos"] == found["trunk.pos_embed.0.weight"] == (1, 0.05)
@@ -133,7 +143,7 @@ def test_recon_gives_its_class_token_and_head_ten_times_the_rate():
 def test_i2p_mae_lets_nothing_with_token_in_its_name_decay():
     model = I2PMAE(Widths((8, 8, 8), (1, 1, 1), 2), GROUPINGS["modelnet40"], 1024)
     model.add_head(4)
-    found = groups_of(model, recipe_for("i2p_mae", "full", "modelnet40_h5"))
+    found = groups_of(model, recipe_for(I2PMAE, "full", "modelnet40_h5"))
     assert found["h_encoder.token_embed.0.first_conv.0.weight"] == (1, 0.0)
     assert found["cls_head_finetune.0.weight"] == (1, 0.05)
     assert found["cls_head_finetune.0.bias"] == (1, 0.0)
@@ -141,11 +151,11 @@ def test_i2p_mae_lets_nothing_with_token_in_its_name_decay():
 
 def test_any2point_trains_all_but_the_transformer_it_borrows():
     model = tiny_any2point()
-    names = tuning.trained_parameters(model, "adapters")
+    names = model.trained_parameters("adapters")
     assert "blocks.0.attn.qkv.weight" not in names and "blocks.0.adapter.ln1.weight" in names
-    found = groups_of(model, recipe_for("any2point", "adapters", "scanobjectnn_pb_t50_rs"))
+    found = groups_of(model, recipe_for(Any2Point, "adapters", "scanobjectnn_pb_t50_rs"))
     assert found["cls_token"] == (1, 0.05) and found["cls_pos"] == (1, 0.05)
-    beside, head = model.trainable_count()
+    beside, head = trained_sizes(model, "adapters")
     assert f"{beside:,} numbers beside the head and {head:,} in it" in count_trained(
         model, "adapters"
     )
@@ -154,7 +164,7 @@ def test_any2point_trains_all_but_the_transformer_it_borrows():
 def test_the_official_size_of_any2point_trains_less_than_a_million_numbers_beside_the_head():
     with torch.device("meta"):
         model = Any2Point(VARIANTS["clip_scan"])
-    assert model.trainable_count()[0] < 1_000_000
+    assert trained_sizes(model, "adapters")[0] < 1_000_000
 
 
 @pytest.mark.parametrize("change", tuning.CHANGES)
@@ -175,7 +185,9 @@ def test_every_change_keeps_up_where_it_is(change):
 def test_fine_tuning_learns_to_tell_toys_apart(make):
     torch.manual_seed(0)
     model = make()
-    outcome = tuning.fine_tune(model, toys(16), RECIPE, test=toys(8, seed=1), test_every=4)
+    outcome = tuning.fine_tune(
+        model, toys(16), RECIPE, RunOptions(test=toys(8, seed=1), test_every=4)
+    )
     assert outcome.epochs == 12 and outcome.best_epoch in (4, 8, 12)
     assert outcome.last > 0.8 and outcome.best >= outcome.last
     assert not model.training and not any(p.requires_grad for p in model.parameters())
@@ -197,7 +209,7 @@ def test_adapters_leave_the_borrowed_transformer_as_it_is():
     tuning.fine_tune(
         model,
         data,
-        recipe_for("any2point", "adapters", "scanobjectnn_pb_t50_rs").shortened(1),
+        recipe_for(Any2Point, "adapters", "scanobjectnn_pb_t50_rs").shortened(1),
         method="adapters",
     )
     moved = {n for n, v in model.named_parameters() if not torch.equal(v, before[n])}
@@ -207,9 +219,10 @@ def test_adapters_leave_the_borrowed_transformer_as_it_is():
 def test_a_run_that_was_killed_goes_on_as_if_it_had_not_been(tmp_path, monkeypatch):
     recipe = RECIPE.shortened(3)
     whole = tiny_recon()
-    expected = tuning.fine_tune(whole, toys(8), recipe, test=toys(4, seed=1))
+    expected = tuning.fine_tune(whole, toys(8), recipe, RunOptions(test=toys(4, seed=1)))
 
     killed = tiny_recon()
+    kept = RunOptions(test=toys(4, seed=1), folder=tmp_path)
     step = TrainingRun.train_epoch
 
     def stop_at_two(run):
@@ -219,15 +232,15 @@ def test_a_run_that_was_killed_goes_on_as_if_it_had_not_been(tmp_path, monkeypat
 
     monkeypatch.setattr(TrainingRun, "train_epoch", stop_at_two)
     with pytest.raises(KeyboardInterrupt):
-        tuning.fine_tune(killed, toys(8), recipe, test=toys(4, seed=1), folder=tmp_path)
+        tuning.fine_tune(killed, toys(8), recipe, kept)
     monkeypatch.undo()
     resumed = tiny_recon()
-    found = tuning.fine_tune(resumed, toys(8), recipe, test=toys(4, seed=1), folder=tmp_path)
+    found = tuning.fine_tune(resumed, toys(8), recipe, kept)
     assert (found.last, found.best, found.epochs) == (expected.last, expected.best, 4)
     for name, value in whole.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[name]), name
     with pytest.raises(ValueError, match="belongs to a run with other seed"):
-        tuning.fine_tune(tiny_recon(), toys(8), recipe, seed=1, folder=tmp_path)
+        tuning.fine_tune(tiny_recon(), toys(8), recipe, RunOptions(seed=1, folder=tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -242,10 +255,11 @@ def test_a_run_that_was_killed_goes_on_as_if_it_had_not_been(tmp_path, monkeypat
     ],
 )
 def test_a_run_does_not_go_on_as_another(tmp_path, change, message):
-    def tuned(start=0, **options):
-        given = {"train": toys(2), "recipe": replace(RECIPE.shortened(1), batch_size=8)}
-        given |= {"about": {"keywords": {}}, "folder": tmp_path}
-        return tuning.fine_tune(tiny_recon(seed=start), **(given | options))
+    recipe, data = replace(RECIPE.shortened(1), batch_size=8), toys(2)
+
+    def tuned(start=0, train=data, method="full", about=None):
+        options = RunOptions(folder=tmp_path, about=about or {"keywords": {}})
+        return tuning.fine_tune(tiny_recon(seed=start), train, recipe, options, method=method)
 
     assert tuned() == tuned()
     with pytest.raises(ValueError, match=f"belongs to a run with {message}"):
@@ -262,21 +276,23 @@ def test_a_run_does_not_go_on_as_another(tmp_path, change, message):
 )
 def test_numbers_that_make_no_run_are_refused(recipe, every, message):
     with pytest.raises(ValueError, match=f"{message}, wanted at least 1"):
-        tuning.fine_tune(tiny_recon(), toys(2), recipe, test=toys(2, seed=1), test_every=every)
+        tuning.fine_tune(
+            tiny_recon(), toys(2), recipe, RunOptions(test=toys(2, seed=1), test_every=every)
+        )
 
 
 def test_an_encoder_without_a_head_is_not_fine_tuned():
     with pytest.raises(ValueError, match="the head has None classes, wanted 4"):
         tuning.fine_tune(tiny_recon(classes=None), toys(2), RECIPE)
     with pytest.raises(ValueError, match="any2point answers with 15 classes, wanted 4"):
-        tuning.renew_head(tiny_any2point(), 4, "adapters")
+        tiny_any2point().reset_head(4, "adapters")
 
 
 @pytest.mark.parametrize(("method", "kept"), [("full", False), ("mlp3", True), ("linear", True)])
 def test_an_encoder_that_is_tuned_as_a_whole_no_longer_knows_words(method, kept):
     model = tiny_recon()
     model.add_projections(6, 6)
-    tuning.renew_head(model, 4, method)
+    model.reset_head(4, method)
     assert model.knows_words == kept
     if method == "full":  # nothing is counted that no loss reaches
         model.classify(torch.from_numpy(toys(1).points[:, :48])).sum().backward()
@@ -295,7 +311,7 @@ def test_any2point_centres_whole_clouds_before_it_draws(monkeypatch):
     data = toys(2, points=2048)
     # Most points are at one height, so what is drawn far apart has another mean than all.
     data.points[:, :1800, 1], data.points[:, 1800:, 1] = 0.0, 1.0
-    recipe = recipe_for("any2point", "adapters", "scanobjectnn_pb_t50_rs").shortened(1)
+    recipe = recipe_for(Any2Point, "adapters", "scanobjectnn_pb_t50_rs").shortened(1)
     tuning.fine_tune(model, data, recipe, method="adapters")
     height = torch.cat(seen)[..., 1]
     share = -height.amin(1) / (height.amax(1) - height.amin(1))  # whatever the stretching

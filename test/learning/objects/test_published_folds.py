@@ -115,8 +115,8 @@ def test_the_command_fine_tunes_and_tells_the_best_epoch_and_the_last(
     save_object_encoder(tmp_path / "encoder.pth", tiny_recon(classes=None), ())
     every = []
 
-    def fine_tune(model, train, recipe, *, method, test, test_every, **where):
-        every.append(test_every)
+    def fine_tune(model, train, recipe, options, *, method):
+        every.append(options.test_every)
         return Outcome(3, 1.0, 0.5 + 0.01 * len(every), 0.8 + 0.01 * len(every), 2)
 
     monkeypatch.setattr("concerto_ros.learning.objects.protocols.few_shot.fine_tune", fine_tune)

@@ -18,7 +18,9 @@ from concerto_ros.learning.objects.training.fine_tune import fine_tune
 from concerto_ros.learning.objects.training.recipes import Recipe, recipe_for
 from concerto_ros.learning.objects.training.training_run import residual_branches
 from concerto_ros.learning.training.stochastic_depth import stochastic_depth
+from concerto_ros.objects.encoders.any2point.encoder import Any2Point
 from concerto_ros.objects.encoders.i2p_mae.encoder import GROUPINGS, I2PMAE, Widths
+from concerto_ros.objects.encoders.recon.encoder import ReCon
 
 
 def blocks(count: int) -> list[list[nn.Module]]:
@@ -73,10 +75,10 @@ def test_the_branches_of_encoders_are_found():
 @pytest.mark.parametrize(
     ("arguments", "few_shot", "rate"),
     [
-        (("recon", "full", "modelnet40_h5"), False, 0.2),
-        (("recon", "full", "modelnet40_h5"), True, 0.1),
-        (("i2p_mae", "full", "scanobjectnn_pb_t50_rs"), False, 0.1),
-        (("any2point", "adapters", "modelnet40_h5"), False, 0.0),
+        ((ReCon, "full", "modelnet40_h5"), False, 0.2),
+        ((ReCon, "full", "modelnet40_h5"), True, 0.1),
+        ((I2PMAE, "full", "scanobjectnn_pb_t50_rs"), False, 0.1),
+        ((Any2Point, "adapters", "modelnet40_h5"), False, 0.0),
     ],
 )
 def test_recipes_leave_out_as_many_as_published(arguments, few_shot, rate):

@@ -14,6 +14,7 @@ import paths
 import pytest
 import torch
 
+from concerto_ros.learning.objects.training.models import trained_sizes
 from concerto_ros.objects.encoders.any2point.blocks import CellNorm
 from concerto_ros.objects.encoders.any2point.encoder import Any2Point
 from concerto_ros.objects.encoders.any2point.projection import Cells
@@ -21,7 +22,6 @@ from concerto_ros.objects.encoders.any2point.tokens import by_extent
 from concerto_ros.objects.encoders.any2point.variants import VARIANTS
 from concerto_ros.verification import any2point as verify_any2point
 from concerto_ros.verification.any2point import load_case
-from concerto_ros.verification.any2point_batching import agreement_on_cases
 from concerto_ros.verification.cases import Case, verify
 from concerto_ros.verification.generated_weights import recipe_state
 
@@ -63,14 +63,6 @@ def answer(model: Any2Point, batch: torch.Tensor, *, per_object: bool) -> torch.
     return model.classify(batch)
 
 
-@pytest.mark.parametrize("device", ["cpu"] + ["cuda"] * torch.cuda.is_available())
-def test_every_case_equals_the_reference(device):
-    results = list(verify(GOLDEN, device))
-    assert {result.case for result in results} == {*CASES}
-    assert {name.rpartition("_")[0] for name in CASES} == {*VARIANTS}
-    assert [result for result in results if not result.passed] == []
-
-
 def test_every_probe_equals_the_reference(monkeypatch):
     # Weights scaled so that the eps of the normalisations and the scale of the attention within
     # cells show in the output.
@@ -92,6 +84,10 @@ def test_every_probe_equals_the_reference(monkeypatch):
     assert [result for result in results if not result.passed] == []
 
 
+def test_every_variant_has_reference_cases():
+    assert {name.rpartition("_")[0] for name in CASES} == {*VARIANTS}
+
+
 @pytest.mark.parametrize("name", VARIANTS)
 def test_the_constants_of_the_reference_are_in_the_table(name):
     config, variant = CASES[f"{name}_small"]["config"], VARIANTS[name]
@@ -102,17 +98,6 @@ def test_the_constants_of_the_reference_are_in_the_table(name):
     assert variant.benchmark.classes == config["classes"]
     assert variant.shift == config.get("trans", 0)
     assert (variant.direction and [*variant.direction]) == config.get("pos_cor")
-
-
-@pytest.mark.parametrize("name", VARIANTS)
-def test_by_itself_an_object_does_not_depend_on_its_batch(name):
-    model, clouds = small(name)
-    together = answer(model, clouds, per_object=True)
-    backwards = answer(model, clouds.flip(0), per_object=True).flip(0)
-    for row, cloud in enumerate(clouds):
-        alone = answer(model, cloud.unsqueeze(0), per_object=True)[0]
-        torch.testing.assert_close(together[row], alone, rtol=0, atol=1e-5)
-        torch.testing.assert_close(backwards[row], alone, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", VARIANTS)
@@ -135,16 +120,15 @@ def test_as_published_four_variants_couple_the_clouds_of_a_batch(name):
     assert tiny(name).per_object == (name not in COUPLED)
 
 
-def test_agreement_of_both_modes_is_measured():
-    measured = dict(agreement_on_cases(GOLDEN))
-    assert measured.keys() == CASES.keys()
-    for name, agreement in measured.items():
-        assert agreement.clouds == CASES[name]["batch"]
-        coupled = name.rpartition("_")[0] in COUPLED
-        assert (agreement.largest > 1e-3) == coupled
-        assert agreement.mean <= agreement.largest
-        assert agreement.same_label in (0.0, 0.5, 1.0)
-        assert coupled or agreement.same_label == 1
+@pytest.mark.parametrize("name", CASES)
+def test_what_a_robot_is_told_differs_from_the_published_only_where_clouds_are_coupled(name):
+    case = a_case(name)
+    model, clouds = load_case(case), case.tensor("points")
+    assert len(clouds) == case.meta["batch"]
+    published, alone = (answer(model, clouds, per_object=each) for each in (False, True))
+    coupled = name.rpartition("_")[0] in COUPLED
+    assert ((published - alone).abs().max() > 1e-3) == coupled
+    assert coupled or torch.equal(published.argmax(1), alone.argmax(1))
 
 
 @pytest.mark.parametrize("name", VARIANTS)
@@ -190,8 +174,8 @@ def test_too_few_points_or_channels_are_refused():
 def test_fine_tuning_trains_less_than_a_million_numbers_beside_the_head(name):
     with torch.device("meta"):
         model = Any2Point(VARIANTS[name])
-    assert model.trainable_count() == TRAINED[name]
-    assert model.trainable_count()[0] < 1_000_000
+    assert trained_sizes(model, "adapters") == TRAINED[name]
+    assert trained_sizes(model, "adapters")[0] < 1_000_000
     everything = sum(value.numel() for value in model.parameters())
     assert 85e6 < everything - sum(TRAINED[name]) < 86e6
 

@@ -27,7 +27,7 @@ from concerto_ros.learning.objects.training.embedding import classify_objects
 from concerto_ros.learning.objects.training.fine_tune import fine_tune
 from concerto_ros.learning.objects.training.recipes import Recipe
 from concerto_ros.learning.objects.training.scores import Score
-from concerto_ros.learning.objects.training.training_run import Outcome
+from concerto_ros.learning.objects.training.training_run import Outcome, RunOptions
 from concerto_ros.objects.encoders.demo_encoder import demo_file, save_demo
 from concerto_ros.objects.encoders.recon.encoder import ReCon
 from concerto_ros.objects.encoders.recon.transformer import ReConShape
@@ -82,9 +82,11 @@ def train(
         model,
         training_objects(folder / "demo", per_class, scrap_count),
         RECIPE.shortened(epochs - 1),
-        seed=seed,
-        folder=folder / f"demo_{per_class}_{scrap_count}_{epochs}_{seed}",
-        progress=progress,
+        RunOptions(
+            seed=seed,
+            folder=folder / f"demo_{per_class}_{scrap_count}_{epochs}_{seed}",
+            progress=progress,
+        ),
     )
     model.class_names = ANSWERS
     save_demo(model, output)

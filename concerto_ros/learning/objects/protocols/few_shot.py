@@ -15,7 +15,7 @@ from concerto_ros.learning.objects.protocols.linear_svm import linear_svm
 from concerto_ros.learning.objects.training.fine_tune import fine_tune
 from concerto_ros.learning.objects.training.recipes import Recipe, SvmRecipe
 from concerto_ros.learning.objects.training.scores import Spread
-from concerto_ros.learning.objects.training.training_run import Outcome
+from concerto_ros.learning.objects.training.training_run import Outcome, RunOptions
 from concerto_ros.objects.encoders.shared.base import ObjectEncoder
 
 #: As published: folds, and objects of each class that are to be named.
@@ -94,26 +94,20 @@ def few_shot_fine_tuned(
     method: str = "full",
     on_fold: Callable[[Outcome], None] | None = None,
     test_every: int | None = None,
-    **where,
+    **options,
 ) -> Tuned:
     """Fine-tuning, each fold from the weights that ``encoder`` has now.
 
     test_every: queries are scored every so many epochs and after the last; None: after the last
-    alone. on_fold: told how each fold went. where: ``device``, ``seed``, as for ``fine_tune``.
+    alone. on_fold: called with the outcome of each fold. options: ``device``, ``seed``, as of
+    ``RunOptions``.
     """
     every = recipe.epochs + 1 if test_every is None else test_every
     outcomes = []
     for fold in parts:
         model = copy.deepcopy(encoder)
-        outcome = fine_tune(
-            model,
-            fold.support,
-            recipe,
-            method=method,
-            test=fold.queries,
-            test_every=every,
-            **where,
-        )
+        how = RunOptions(test=fold.queries, test_every=every, **options)
+        outcome = fine_tune(model, fold.support, recipe, how, method=method)
         outcomes.append(outcome)
         if on_fold is not None:
             on_fold(outcome)

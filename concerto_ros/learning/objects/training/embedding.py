@@ -4,15 +4,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
 from concerto_ros.learning.objects.data.object_set import ObjectSet
-from concerto_ros.objects.encoders.any2point.encoder import Any2Point
 from concerto_ros.objects.encoders.shared.base import ObjectEncoder
 from concerto_ros.objects.encoders.shared.preprocess import (
     NO_COLOR,
@@ -22,7 +22,7 @@ from concerto_ros.objects.encoders.shared.preprocess import (
 )
 from concerto_ros.objects.encoders.shared.sampling import farthest_point_sampling, gather_rows
 
-#: Objects of a batch at evaluation, as published. Any2Point's answers depend on it.
+#: Objects of a batch at evaluation, as published; what is not ``per_object`` depends on it.
 BATCH_SIZE = 64
 
 
@@ -53,16 +53,15 @@ def embed_words(
     encoder: ObjectEncoder,
     objects: ObjectSet,
     *,
-    text_ratio: float | None = None,
+    options: Mapping[str, Any] | None = None,
     device: torch.device | str = "cpu",
     progress: bool = False,
 ) -> np.ndarray:
     """(S, D) float32 of ``encoder.embed_words``. Raises ValueError where it knows no words.
 
-    text_ratio: ReCon's, its default where None.
+    options: keywords of that method, see ``encoder.word_options``.
     """
-    known = {} if text_ratio is None else {"text_ratio": text_ratio}
-    function = partial(encoder.embed_words, **known)
+    function = partial(encoder.embed_words, **(options or {}))
     return _run(encoder, function, objects, False, device, progress)
 
 
@@ -83,16 +82,13 @@ def draw(
     return gather_rows(points, rows)
 
 
-def centred(points: torch.Tensor, encoder: ObjectEncoder) -> torch.Tensor:
-    """Clouds (B, n, 3) where an encoder takes them: with mean zero for Any2Point's variants for
-    ScanObjectNN, else as they are.
+def centred(points: torch.Tensor, form: InputForm) -> torch.Tensor:
+    """Clouds (B, n, 3) where an encoder takes them: with mean zero, or as they are.
 
     As published, evaluation moves the points that were drawn, training all that there are before
     it draws.
     """
-    if isinstance(encoder, Any2Point) and encoder.variant.benchmark.own_scale:
-        return points - points.mean(1, keepdim=True)
-    return points
+    return points - points.mean(1, keepdim=True) if form.centred else points
 
 
 def as_taken(points: torch.Tensor, encoder: ObjectEncoder) -> torch.Tensor:
@@ -121,6 +117,6 @@ def _run(
     for start in tqdm(range(0, len(objects), BATCH_SIZE), disable=not progress, unit="batch"):
         points = torch.from_numpy(objects.points[start : start + BATCH_SIZE]).to(device)
         batch = draw(points, encoder.form, encoder.points, first=first or objects.prepared)
-        taken = as_taken(centred(batch, encoder), encoder)
+        taken = as_taken(centred(batch, encoder.form), encoder)
         found.append(function(taken).float().cpu().numpy())
     return np.concatenate(found)

@@ -5,9 +5,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
 
 import torch
 from torch import nn
@@ -28,11 +26,13 @@ from concerto_ros.learning.objects.training.embedding import (
 from concerto_ros.learning.objects.training.losses import smoothed_cross_entropy
 from concerto_ros.learning.objects.training.recipes import Recipe
 from concerto_ros.learning.objects.training.scores import Score
-from concerto_ros.learning.objects.training.training_run import Outcome, TrainingRun, grouped
+from concerto_ros.learning.objects.training.training_run import (
+    DEFAULT_OPTIONS,
+    Outcome,
+    RunOptions,
+    TrainingRun,
+)
 from concerto_ros.learning.objects.training.view_voting import CANDIDATES
-from concerto_ros.objects.encoders.any2point.encoder import Any2Point
-from concerto_ros.objects.encoders.i2p_mae.encoder import I2PMAE
-from concerto_ros.objects.encoders.recon.encoder import ReCon
 from concerto_ros.objects.encoders.shared.base import ObjectEncoder
 
 #: Bounds of the scale of each axis for ScanObjectNN in I2P-MAE's and Any2Point's trainings.
@@ -55,7 +55,7 @@ def _stretch_turn_together(points: torch.Tensor, generator: torch.Generator) -> 
     return rotate_about_y(points, angle.to(points.device).expand(len(points)))
 
 
-#: What training does to clouds (B, N, 3), anew for each batch.
+#: What training does to clouds (B, N, 3), drawn again for each batch.
 CHANGES: dict[str, Callable[[torch.Tensor, torch.Generator], torch.Tensor]] = {
     "scale_shift": random_scale_and_shift,
     "turn": random_rotation,
@@ -64,98 +64,53 @@ CHANGES: dict[str, Callable[[torch.Tensor, torch.Generator], torch.Tensor]] = {
 }
 
 
-def renew_head(encoder: ObjectEncoder, classes: int, method: str, *, joined: bool = False) -> None:
-    """A new head, untrained, for ``classes`` in place of any other.
-
-    joined: I2P-MAE's for ScanObjectNN. Weights come from PyTorch's generator. With ``full``,
-    ReCon's projections go: they fit the encoder that it was before.
-
-    Raises ValueError for an encoder whose head is part of its file.
-    """
-    if isinstance(encoder, ReCon):
-        encoder.add_head(classes, linear=method == "linear")
-        if method == "full":
-            encoder.img_proj = encoder.text_proj = None
-    elif isinstance(encoder, I2PMAE):
-        encoder.add_head(classes, joined=joined)
-    elif encoder.classes != classes:
-        raise ValueError(
-            f"{encoder.name} answers with {encoder.classes} classes, wanted {classes}"
-        )
-
-
-def trained_parameters(encoder: ObjectEncoder, method: str) -> dict[str, nn.Parameter]:
-    """What a method (of ``recipes.METHODS``) trains, by name."""
-    if method == "adapters":
-        if not isinstance(encoder, Any2Point):
-            raise ValueError(f"{encoder.name} has no adapters; wanted any2point")
-        return encoder.trainable_parameters()
-    everything = dict(encoder.named_parameters())
-    if method == "full":
-        return everything
-    return {name: value for name, value in everything.items() if "cls" in name}
-
-
-def parameter_groups(parameters: dict[str, nn.Parameter], recipe: Recipe) -> list[dict[str, Any]]:
-    """The optimiser's groups: by highest learning rate and weight decay.
+def pace(name: str, value: nn.Parameter, recipe: Recipe) -> tuple[float, float]:
+    """Highest learning rate and weight decay of a parameter.
 
     Names with "cls" in them decay where the recipe gives them a rate of their own; vectors, biases
     and, unless the recipe says otherwise, names with "token" in them do not.
     """
-
-    def pace_of(name: str, value: nn.Parameter) -> tuple[float, float]:
-        factor, decay = 1.0, recipe.weight_decay
-        token = "token" in name and not recipe.tokens_decay
-        if recipe.head_factor != 1 and "cls" in name:
-            factor = recipe.head_factor
-        elif value.ndim <= 1 or name.endswith(".bias") or token:
-            decay = 0.0
-        return factor * recipe.learning_rate, decay
-
-    return grouped(pace_of, parameters.items())
+    if recipe.head_factor != 1 and "cls" in name:
+        return recipe.head_factor * recipe.learning_rate, recipe.weight_decay
+    token = "token" in name and not recipe.tokens_decay
+    fixed = value.ndim <= 1 or name.endswith(".bias") or token
+    return recipe.learning_rate, 0.0 if fixed else recipe.weight_decay
 
 
 def fine_tune(
     encoder: ObjectEncoder,
     train: ObjectSet,
     recipe: Recipe,
+    options: RunOptions = DEFAULT_OPTIONS,
     *,
     method: str = "full",
-    test: ObjectSet | None = None,
-    test_every: int = 1,
-    seed: int = 0,
-    folder: Path | None = None,
-    device: torch.device | str = "cpu",
-    about: Mapping[str, Any] | None = None,
-    progress: bool = False,
 ) -> Outcome:
     """Train ``encoder``, which has a head for the classes of ``train``, in place.
 
     A batch is drawn from the farthest points of each cloud, the same rows of all, and changed as
-    the recipe says. What is left of an epoch beside whole batches is left out.
-    test: scored every ``test_every`` epochs and after the last. folder: keeps the state of the run
-    after each epoch, and the run goes on from there, if method, recipe, seed, objects, the weights
-    to start from and what ``about`` names are the same.
+    the recipe says. What is left of an epoch beside whole batches is left out. Scores are shares
+    of objects that are right.
 
     Raises ValueError for an encoder without a head, or a state of another run.
     """
     if encoder.classes is None or encoder.classes < len(train.classes):
         raise ValueError(f"the head has {encoder.classes} classes, wanted {len(train.classes)}")
-    how = {"seed": seed, "folder": folder, "device": device}
-    how["about"] = {"method": method, **(about or {})}
-    run = _Classification(encoder, train, recipe, method, **how)
-    return run.to_the_end(test, test_every, progress)
+    return _Classification(encoder, train, recipe, options, method).to_the_end()
 
 
 class _Classification(TrainingRun):
     """One fine-tuning; see :func:`fine_tune`."""
 
     def __init__(
-        self, encoder: ObjectEncoder, train: ObjectSet, recipe: Recipe, method: str, **how
+        self,
+        encoder: ObjectEncoder,
+        train: ObjectSet,
+        recipe: Recipe,
+        options: RunOptions,
+        method: str,
     ):
-        parameters = trained_parameters(encoder, method)
-        groups = parameter_groups(parameters, recipe)
-        super().__init__(encoder, train, recipe, parameters, groups, **how)
+        learning = encoder.trained_parameters(method)
+        super().__init__(encoder, train, recipe, learning, pace, options, method)
         count = CANDIDATES.get(encoder.points, encoder.points * 6 // 5)
         count = min(count, train.points.shape[1])
         self.candidates = _farthest(train, encoder, count, self.device)
@@ -181,6 +136,6 @@ def _farthest(
     count = max(count, encoder.points)
     found = []
     for part in torch.from_numpy(objects.points).split(256):
-        points = centred(part.to(device), encoder)
+        points = centred(part.to(device), encoder.form)
         found.append(draw(points, encoder.form, count, first=objects.prepared))
     return torch.cat(found)

@@ -13,12 +13,9 @@ import torch
 
 from concerto_ros.files.torch_file import write_file
 from concerto_ros.learning.objects.data.object_set import ObjectSet
-from concerto_ros.learning.objects.training.fine_tune import renew_head, trained_parameters
 from concerto_ros.learning.objects.training.recipes import benchmark_of
 from concerto_ros.objects.encoders.any2point.encoder import from_source
-from concerto_ros.objects.encoders.i2p_mae.encoder import POINTS
 from concerto_ros.objects.encoders.loading import load_object_encoder
-from concerto_ros.objects.encoders.recon.encoder import FORMS, ReCon
 from concerto_ros.objects.encoders.shared.base import DEMO, NAMES, NONE_OF_THESE, ObjectEncoder
 
 #: What an encoder is loaded for: its own answers, a linear SVM on its features, names of classes
@@ -41,32 +38,19 @@ def load_for(
     encoder = load_object_encoder(path, **options)
     if protocol == "svm" and encoder.classes is not None:
         protocol = "classify"  # features of a fine-tuned file need the form it was tuned in
-    more = published_form(encoder.name, layout, protocol)
+    more = published_form(encoder, layout, protocol)
     if os.fspath(path) == DEMO or not more or options.keys() & more.keys():
         return encoder
     return load_object_encoder(path, **more, **options)
 
 
-def published_form(encoder: str, layout: str, protocol: str) -> dict[str, Any]:
+def published_form(
+    encoder: ObjectEncoder | type[ObjectEncoder], layout: str, protocol: str
+) -> dict[str, Any]:
     """Keywords of ``load_object_encoder`` for a protocol on the benchmark of a data set."""
     if protocol not in PROTOCOLS:
         raise ValueError(f"protocol is {protocol!r}, wanted one of {', '.join(PROTOCOLS)}")
-    benchmark = benchmark_of(layout)
-    scanned = benchmark in ("objects", "hardest")
-    if encoder == "recon" and scanned:
-        points, groups = FORMS[15]
-        if protocol != "zero-shot":
-            return {"points": points, "groups": groups}
-        groups, size = (32, 128) if layout.endswith("obj_only") else (64, 64)
-        return {"points": points, "groups": groups, "group_size": size}
-    if encoder == "i2p_mae" and protocol == "svm":
-        return {"benchmark": "svm", "points": POINTS["objects" if scanned else "svm"]}
-    if encoder == "i2p_mae" and benchmark != "other":
-        return {"benchmark": benchmark}
-    if encoder == "i2p_mae" and protocol == "fine-tune":
-        # A pre-training file is else read for the linear SVM.
-        return {"benchmark": "modelnet40"}
-    return {}
+    return encoder.published_options(benchmark_of(layout), protocol)
 
 
 def to_fine_tune(
@@ -88,8 +72,7 @@ def to_fine_tune(
         if variant is not None:
             return from_source(variant, path, **{"classes": classes} | dict(options or {}))
         encoder = load_for(path, layout, "fine-tune", options)
-        joined = benchmark_of(layout) in ("objects", "hardest")
-        renew_head(encoder, classes, method, joined=joined)
+        encoder.reset_head(classes, method, benchmark_of(layout))
     return encoder
 
 
@@ -113,16 +96,19 @@ def _some(names: tuple[str, ...]) -> str:
     return ", ".join(names[:4]) + ", ..." * (len(names) > 4)
 
 
+def trained_sizes(encoder: ObjectEncoder, method: str) -> tuple[int, int]:
+    """How many numbers a method trains: beside the head, and in the head."""
+    sizes = {name: value.numel() for name, value in encoder.trained_parameters(method).items()}
+    inside = f"{encoder.head_name}."
+    head = sum(size for name, size in sizes.items() if name.startswith(inside))
+    return sum(sizes.values()) - head, head
+
+
 def count_trained(encoder: ObjectEncoder, method: str) -> str:
-    """How many numbers a method trains, in words."""
+    """How many numbers a method trains, as a sentence."""
     total = sum(value.numel() for value in encoder.parameters())
-    sizes = {name: value.numel() for name, value in trained_parameters(encoder, method).items()}
-    heads = ("head.", "cls_head_finetune.")
-    head = sum(size for name, size in sizes.items() if name.startswith(heads))
-    return (
-        f"trains {sum(sizes.values()) - head:,} numbers beside the head and {head:,} in it,"
-        f" of {total:,}"
-    )
+    beside, head = trained_sizes(encoder, method)
+    return f"trains {beside:,} numbers beside the head and {head:,} in it, of {total:,}"
 
 
 def save_object_encoder(path: Path, encoder: ObjectEncoder, class_names: tuple[str, ...]) -> None:
@@ -130,7 +116,6 @@ def save_object_encoder(path: Path, encoder: ObjectEncoder, class_names: tuple[s
 
     ``load_object_encoder`` reads it back, with the keywords that the first file took.
     """
-    is_recon = isinstance(encoder, ReCon)
-    state = encoder.published_state() if is_recon else encoder.state_dict()
+    state = encoder.published_state()
     state = {name: value.detach().cpu().clone() for name, value in state.items()}
     write_file(path, {"base_model": state, NAMES: list(class_names)})

@@ -1,15 +1,26 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""How the authors of each encoder trained and judged it."""
+"""Fine-tunings and linear SVMs as the authors of each encoder published them.
+
+An encoder states its own numbers (``ObjectEncoder.fine_tuning`` and ``linear_svm``); what they
+mean is here.
+"""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
 
-#: What is trained: everything; a new head of three layers, or of one, on a frozen encoder (with
-#: ReCon's class token); Any2Point's adapters, tokens and head around a frozen transformer.
-METHODS = ("full", "mlp3", "linear", "adapters")
+from concerto_ros.objects.encoders.shared.base import ObjectEncoder
+from concerto_ros.objects.encoders.shared.benchmarks import Benchmark
+
+#: What each method of fine-tuning trains.
+METHODS = {
+    "full": "the whole encoder and a new head of three layers",
+    "mlp3": "a new head of three layers, and ReCon's class token, on a frozen encoder",
+    "linear": "a new linear head, and ReCon's class token, on a frozen encoder",
+    "adapters": "Any2Point's adapters, tokens and head round a frozen transformer",
+}
 
 
 @dataclass(frozen=True)
@@ -71,39 +82,24 @@ class Recipe:
         return replace(self, epochs=epochs, warm_up=min(self.warm_up, epochs // 10))
 
 
-#: By encoder and benchmark.
-SVMS = {
-    ("recon", "modelnet40"): SvmRecipe(False, 0.075),
-    ("i2p_mae", "modelnet40"): SvmRecipe(True, 0.0093, first=True),
-    # All stored points, in their order: as many as the model takes.
-    ("i2p_mae", "objects"): SvmRecipe(True, 0.018, first=True),
-}
+def benchmark_of(layout: str) -> Benchmark:
+    """The published benchmark that a layout of files holds."""
+    found = (benchmark for benchmark in Benchmark if layout.startswith(benchmark.value))
+    return next(found, Benchmark.OTHER)
 
 
-#: Weight of ReCon's text token beside its image token in zero-shot, by layout; else the default.
-TEXT_RATIOS = {
-    "scanobjectnn_pb_t50_rs": 0.05,
-    "scanobjectnn_obj_bg": 0.10,
-    "scanobjectnn_obj_only": 0.15,
-}
-
-
-def svm_recipe(encoder: str, layout: str) -> SvmRecipe:
+def svm_recipe(encoder: ObjectEncoder | type[ObjectEncoder], layout: str) -> SvmRecipe:
     """The published one, ReCon's where an encoder or a benchmark has none."""
-    return SVMS.get((encoder, benchmark_of(layout)), SVMS["recon", "modelnet40"])
-
-
-def benchmark_of(layout: str) -> str:
-    """``modelnet40``, ``objects`` (OBJ_BG and OBJ_ONLY), ``hardest`` (PB_T50_RS) or ``other``."""
-    if layout.startswith("modelnet40"):
-        return "modelnet40"
-    if layout.startswith("scanobjectnn"):
-        return "hardest" if layout.endswith("pb_t50_rs") else "objects"
-    return "other"
+    return SvmRecipe(**encoder.linear_svm(benchmark_of(layout)))
 
 
 def recipe_for(
-    encoder: str, method: str, layout: str, *, points: int | None = None, few_shot: bool = False
+    encoder: ObjectEncoder | type[ObjectEncoder],
+    method: str,
+    layout: str,
+    *,
+    points: int | None = None,
+    few_shot: bool = False,
 ) -> Recipe:
     """The published recipe; that of ScanObjectNN for data without one.
 
@@ -111,26 +107,8 @@ def recipe_for(
 
     Raises ValueError for a method that the encoder's authors did not publish.
     """
-    wanted = {"recon": METHODS[:3], "i2p_mae": METHODS[:1], "any2point": METHODS[3:]}
-    if method not in wanted.get(encoder, ()):
-        known = ", ".join(wanted.get(encoder, ())) or "none: it is only trained with words"
-        raise ValueError(f"{encoder} has no recipe for {method!r}; it has {known}")
-    modelnet = benchmark_of(layout) == "modelnet40"
-    if encoder == "recon":
-        return _recon(method, modelnet, few_shot, points)
-    if encoder == "i2p_mae":
-        change = "scale_shift" if modelnet else "stretch_turn_together"
-        return Recipe(5e-4, change, smoothing=0.2 if modelnet else 0.0, drop_path=0.1)
-    change = "scale_shift" if modelnet else "stretch_turn"
-    return Recipe(5e-4, change, tokens_decay=True)
-
-
-def _recon(method: str, modelnet: bool, few_shot: bool, points: int | None) -> Recipe:
-    if method == "full":
-        rate = 5e-4 if few_shot else 1e-5 if modelnet else 2e-5
-    else:
-        rate = 1e-3 if few_shot else 5e-5 if modelnet and points == 8192 else 1e-4
-    # Upstream turns few-shot clouds although they are ModelNet40's.
-    change = "scale_shift" if modelnet and not few_shot else "turn"
-    epochs, drop_path = (150, 0.1) if few_shot else (300, 0.2)
-    return Recipe(rate, change, head_factor=10.0, epochs=epochs, drop_path=drop_path)
+    if method not in encoder.training_methods:
+        known = ", ".join(encoder.training_methods) or "none: it is only trained with words"
+        raise ValueError(f"{encoder.name} has no recipe for {method!r}; it has {known}")
+    benchmark = benchmark_of(layout)
+    return Recipe(**encoder.fine_tuning(method, benchmark, points, few_shot))

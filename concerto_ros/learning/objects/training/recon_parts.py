@@ -12,7 +12,7 @@ from torch import nn
 
 from concerto_ros.objects.encoders.recon.transformer import ReConShape, ReConTrunk
 from concerto_ros.objects.encoders.shared.sampling import interpolate_three
-from concerto_ros.objects.encoders.shared.weights import State, load_weights, read_weights
+from concerto_ros.objects.encoders.shared.weights import State, load_weights, read_weights, under
 from concerto_ros.ptv3.checkpoint import CheckpointError
 
 #: Categories of ShapeNetPart, and how wide the code of one is.
@@ -56,11 +56,7 @@ def from_state(
         propagation=tuple(state[f"propagation_0.mlp_convs.{i}.weight"].shape[0] for i in (0, 1)),
         hidden=tuple(state[f"convs{i}.weight"].shape[0] for i in (1, 2)),
     )
-    load_weights(
-        model,
-        {name if name.startswith(EXTRAS) else f"trunk.{name}": v for name, v in state.items()},
-        path,
-    )
+    load_weights(model, under(state, "trunk.", beside=EXTRAS), path)
     return model
 
 

@@ -9,9 +9,7 @@ is clipped; here it is one, after.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -28,7 +26,12 @@ from concerto_ros.learning.objects.training.recon_parts import (
     ReConParts,
     from_state,
 )
-from concerto_ros.learning.objects.training.training_run import Outcome, TrainingRun, grouped
+from concerto_ros.learning.objects.training.training_run import (
+    DEFAULT_OPTIONS,
+    Outcome,
+    RunOptions,
+    TrainingRun,
+)
 from concerto_ros.objects.encoders.recon import encoder as recon
 from concerto_ros.objects.encoders.recon.transformer import ReConShape
 from concerto_ros.objects.encoders.shared.weights import load_weights, read_weights
@@ -75,39 +78,27 @@ def start_parts(
     return model
 
 
-def parameter_groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
-    """The optimiser's: names with "conv" but not "encoder" learn faster; vectors do not decay."""
-
-    def pace_of(name: str, value: nn.Parameter) -> tuple[float, float]:
-        fast = "conv" in name and "encoder" not in name
-        rate = recipe.learning_rate * (recipe.head_factor if fast else 1.0)
-        decay = 0.0 if value.ndim <= 1 or name.endswith(".bias") else recipe.weight_decay
-        return rate, decay
-
-    return grouped(pace_of, model.named_parameters())
+def pace(name: str, value: nn.Parameter, recipe: Recipe) -> tuple[float, float]:
+    """Highest learning rate and weight decay of a parameter: names with "conv" but not "encoder"
+    learn faster; vectors and biases do not decay."""
+    fast = "conv" in name and "encoder" not in name
+    rate = recipe.learning_rate * (recipe.head_factor if fast else 1.0)
+    return rate, 0.0 if value.ndim <= 1 or name.endswith(".bias") else recipe.weight_decay
 
 
 def train_parts(
     model: ReConParts,
     train: ObjectSet,
     recipe: Recipe = RECIPE,
-    *,
-    test: ObjectSet | None = None,
-    test_every: int = 1,
-    seed: int = 0,
-    folder: Path | None = None,
-    device: torch.device | str = "cpu",
-    about: Mapping[str, Any] | None = None,
-    progress: bool = False,
+    options: RunOptions = DEFAULT_OPTIONS,
 ) -> Outcome:
-    """Train ``model`` in place; scores are instance mIoU. Arguments as those of ``fine_tune``.
+    """Train ``model`` in place; scores are instance mIoU.
 
-    Raises ValueError for data without labels of points or of other categories than ShapeNetPart's.
+    Raises ValueError for data without labels of points or of other categories than ShapeNetPart's,
+    or a state of another run.
     """
     categories(train)
-    how = {"seed": seed, "folder": folder, "device": device}
-    how["about"] = {"method": "parts", **(about or {})}
-    return _Parts(model, train, recipe, **how).to_the_end(test, test_every, progress)
+    return _Parts(model, train, recipe, options).to_the_end()
 
 
 @torch.inference_mode()
@@ -146,9 +137,9 @@ def save_parts(path: Path, model: ReConParts) -> None:
 class _Parts(TrainingRun):
     """One training; see :func:`train_parts`."""
 
-    def __init__(self, model: ReConParts, train: ObjectSet, recipe: Recipe, **how):
-        groups = parameter_groups(model, recipe)
-        super().__init__(model, train, recipe, dict(model.named_parameters()), groups, **how)
+    def __init__(self, model: ReConParts, train: ObjectSet, recipe: Recipe, options: RunOptions):
+        learning = dict(model.named_parameters())
+        super().__init__(model, train, recipe, learning, pace, options, "parts")
         self.points = torch.from_numpy(train.points).to(self.device)
         self.kinds = categories(train).to(self.device)
         self.labels = torch.from_numpy(train.point_labels).to(self.device)

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,31 @@ from concerto_ros.learning.objects.data.object_set import ObjectSet
 from concerto_ros.learning.objects.training.recipes import Recipe
 from concerto_ros.learning.training.run_state import load_training, save_training
 from concerto_ros.learning.training.stochastic_depth import stochastic_depth
-from concerto_ros.objects.encoders.recon.transformer import CrossAttention, ReConBlock
-from concerto_ros.objects.encoders.shared.layers import Attention, Block, Mlp
+from concerto_ros.objects.encoders.shared.layers import ResidualBlock
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """How a training runs, whatever it trains.
+
+    Attributes
+    ----------
+    test: scored every ``test_every`` epochs and after the last.
+    folder: keeps the state of the run after each epoch, and the run resumes from there if method,
+        recipe, seed, objects, the weights to start from and what ``about`` names are the same.
+    """
+
+    test: ObjectSet | None = None
+    test_every: int = 1
+    seed: int = 0
+    folder: Path | None = None
+    device: torch.device | str = "cpu"
+    about: Mapping[str, Any] = field(default_factory=dict)
+    progress: bool = False
+
+
+#: One that is scored by nothing and keeps no state.
+DEFAULT_OPTIONS = RunOptions()
 
 
 @dataclass(frozen=True)
@@ -44,22 +67,21 @@ class Outcome:
 
 def residual_branches(encoder: nn.Module) -> list[list[nn.Module]]:
     """What each transformer block of an object encoder adds to its tokens, block by block."""
-    blocks = [block for block in encoder.modules() if isinstance(block, (Block, ReConBlock))]
-    kinds = (Attention, CrossAttention, Mlp)
-    return [[part for part in block.children() if isinstance(part, kinds)] for block in blocks]
+    blocks = (block for block in encoder.modules() if isinstance(block, ResidualBlock))
+    return [block.branches() for block in blocks]
 
 
-def grouped(
-    pace_of: Callable[[str, nn.Parameter], tuple[float, float]],
-    parameters: Iterable[tuple[str, nn.Parameter]],
+#: From name, value and recipe to the highest learning rate of a parameter and its weight decay.
+Pace = Callable[[str, nn.Parameter, Recipe], tuple[float, float]]
+
+
+def parameter_groups(
+    parameters: Mapping[str, nn.Parameter], recipe: Recipe, pace: Pace
 ) -> list[dict[str, Any]]:
-    """The optimiser's groups of named parameters: by highest learning rate and weight decay.
-
-    ``pace_of`` gives both by name and value.
-    """
+    """The optimiser's groups: by highest learning rate and weight decay."""
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-    for name, value in parameters:
-        groups.setdefault(pace_of(name, value), []).append(value)
+    for name, value in parameters.items():
+        groups.setdefault(pace(name, value, recipe), []).append(value)
     return [
         {"params": members, "weight_decay": decay, "highest": highest}
         for (highest, decay), members in groups.items()
@@ -75,18 +97,15 @@ class TrainingRun(ABC):
         train: ObjectSet,
         recipe: Recipe,
         parameters: dict[str, nn.Parameter],
-        groups: list[dict[str, Any]],
-        *,
-        seed: int,
-        folder: Path | None,
-        device: torch.device | str,
-        about: Mapping[str, Any],
+        pace: Pace,
+        options: RunOptions,
+        method: str,
     ):
-        """parameters: those that learn, by name; groups: the same as AdamW takes them, each with
-        its ``highest`` learning rate. folder: keeps the state of the run after each epoch. about:
-        what else must be equal for a run to go on, by name."""
-        self.model, self.train, self.recipe = model.to(device), train, recipe
-        self.seed, self.device = seed, torch.device(device)
+        """parameters: those that learn, by name. method: how they are chosen; a run of another
+        method does not resume this one."""
+        self.device, folder = torch.device(options.device), options.folder
+        self.model, self.train, self.recipe = model.to(self.device), train, recipe
+        self.options, self.seed = options, options.seed
         self.path = None if folder is None else Path(folder) / "training.pt"
         self.epoch, self.seconds = 0, 0.0
         self.tested: list[list[float]] = []
@@ -94,8 +113,9 @@ class TrainingRun(ABC):
         self.parameters = parameters
         for value in parameters.values():
             value.requires_grad_(True)
+        groups = parameter_groups(parameters, recipe, pace)
         self.optimizer = torch.optim.AdamW(groups, lr=recipe.learning_rate)
-        self._identity = {} if folder is None else self._described(about)
+        self._identity = {} if folder is None else self._described(method)
 
     @abstractmethod
     def loss(self, rows: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
@@ -105,13 +125,14 @@ class TrainingRun(ABC):
     def score(self, test: ObjectSet) -> float:
         """How good the model is, the more the better."""
 
-    def to_the_end(self, test: ObjectSet | None, every: int, progress: bool) -> Outcome:
-        """Train from where the folder's state is; ``test`` is scored every so many epochs.
+    def to_the_end(self) -> Outcome:
+        """Train from where the folder's state is.
 
-        Raises ValueError for a recipe's number, or such an interval, below 1.
+        Raises ValueError for a number of the recipe, or ``test_every``, below 1.
         """
         from tqdm import tqdm
 
+        test, every, progress = self.options.test, self.options.test_every, self.options.progress
         for name, value in (
             ("epochs", self.recipe.epochs),
             ("batch_size", self.recipe.batch_size),
@@ -169,12 +190,13 @@ class TrainingRun(ABC):
         self.optimizer.step()
         return loss.detach()
 
-    def _described(self, about: Mapping[str, Any]) -> dict[str, Any]:
+    def _described(self, method: str) -> dict[str, Any]:
         """What must not change between the parts of a run; asked before the model learns."""
         train = self.train
         shapes = {name: list(value.shape) for name, value in self.parameters.items()}
         return {
-            **about,
+            "method": method,
+            **self.options.about,
             "recipe": asdict(self.recipe),
             "objects": f"{len(train)} of {train.name}",
             "classes": list(train.classes),

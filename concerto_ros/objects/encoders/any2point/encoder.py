@@ -27,6 +27,7 @@ from concerto_ros.objects.encoders.any2point.projection import VIEWS, project
 from concerto_ros.objects.encoders.any2point.tokens import CENTRES, TokenEmbedding
 from concerto_ros.objects.encoders.any2point.variants import VARIANTS, Variant
 from concerto_ros.objects.encoders.shared.base import ObjectEncoder, check_options
+from concerto_ros.objects.encoders.shared.benchmarks import Benchmark
 from concerto_ros.objects.encoders.shared.layers import mlp_head
 from concerto_ros.objects.encoders.shared.preprocess import InputForm
 from concerto_ros.objects.encoders.shared.weights import State, count_blocks, load_weights
@@ -51,6 +52,7 @@ class Any2Point(ObjectEncoder):
     """
 
     name = "any2point"
+    training_methods = ("adapters",)
 
     def __init__(
         self,
@@ -74,7 +76,8 @@ class Any2Point(ObjectEncoder):
                 f"point_width is {point_width}, wanted an eighth of the width {width}"
             )
         self.variant = variant
-        self.form = InputForm(POINTS, skip_near_origin=not variant.benchmark.own_scale)
+        own_scale = variant.benchmark.own_scale
+        self.form = InputForm(POINTS, skip_near_origin=not own_scale, centred=own_scale)
         self.feature_channels = 2 * width
         self.classes = variant.benchmark.classes if classes is None else classes
         self.per_object = per_object or not variant.couples_batch
@@ -85,7 +88,7 @@ class Any2Point(ObjectEncoder):
             point_width,
             last_hidden,
             neighbours or variant.neighbours,
-            variant.benchmark.own_scale,
+            own_scale,
         )
         self.patch_embed = nn.ModuleDict({"EncP": embedding})
         self.blocks = nn.ModuleList(
@@ -132,11 +135,22 @@ class Any2Point(ObjectEncoder):
             if not (name.startswith("blocks.") and name.split(".")[2] in FROZEN)
         }
 
-    def trainable_count(self) -> tuple[int, int]:
-        """How many numbers that is: beside the head, and in the head."""
-        sizes = {name: value.numel() for name, value in self.trainable_parameters().items()}
-        head = sum(size for name, size in sizes.items() if name.startswith("head."))
-        return sum(sizes.values()) - head, head
+    def trained_parameters(self, method: str) -> dict[str, nn.Parameter]:
+        """With ``adapters``, :meth:`trainable_parameters`."""
+        if method == "adapters":
+            return self.trainable_parameters()
+        return super().trained_parameters(method)
+
+    @classmethod
+    def fine_tuning(
+        cls, method: str, benchmark: Benchmark, points: int | None, few_shot: bool
+    ) -> dict[str, Any]:
+        modelnet = benchmark is Benchmark.MODELNET40
+        return {
+            "learning_rate": 5e-4,
+            "change": "scale_shift" if modelnet else "stretch_turn",
+            "tokens_decay": True,
+        }
 
 
 def matches(state: State) -> bool:

@@ -17,6 +17,7 @@ from torch import nn
 
 from concerto_ros.objects.encoders.i2p_mae.network import Grouping, HierarchicalEncoder, Widths
 from concerto_ros.objects.encoders.shared.base import ObjectEncoder
+from concerto_ros.objects.encoders.shared.benchmarks import Benchmark
 from concerto_ros.objects.encoders.shared.layers import mlp_head
 from concerto_ros.objects.encoders.shared.preprocess import InputForm
 from concerto_ros.objects.encoders.shared.weights import State, load_weights, part
@@ -34,6 +35,14 @@ GROUPINGS = {
 
 #: Points that each takes.
 POINTS = {"svm": 1024, "modelnet40": 1024, "objects": 2048, "hardest": 2048}
+
+#: The grouping for each benchmark.
+TUNED_FOR = {
+    Benchmark.MODELNET40: "modelnet40",
+    Benchmark.OBJ_BG: "objects",
+    Benchmark.OBJ_ONLY: "objects",
+    Benchmark.PB_T50_RS: "hardest",
+}
 
 HEADS = 6
 
@@ -92,6 +101,8 @@ class I2PMAE(ObjectEncoder):
     """I2P-MAE without its decoder. Batches are (B, N, 3) clouds of unit size with y up."""
 
     name = "i2p_mae"
+    head_name = "cls_head_finetune"
+    training_methods = ("full",)
 
     def __init__(self, widths: Widths, grouping: Grouping, points: int):
         super().__init__()
@@ -122,6 +133,11 @@ class I2PMAE(ObjectEncoder):
         self.norm = nn.LayerNorm(self.width)
         self.cls_head_finetune = mlp_head(self.feature_channels, classes)
 
+    def reset_head(
+        self, classes: int, method: str = "full", benchmark: Benchmark = Benchmark.OTHER
+    ) -> None:
+        self.add_head(classes, joined=benchmark.scanned)
+
     def embed(self, batch: torch.Tensor) -> torch.Tensor:
         """(B, feature_channels): what the head takes; without one, the linear SVM."""
         return self.pool(self.h_encoder(batch))
@@ -139,3 +155,36 @@ class I2PMAE(ObjectEncoder):
         tokens = self.norm(tokens)
         mean, greatest = tokens.mean(1), tokens.amax(1)
         return torch.cat([mean, greatest], 1) if self.joined else mean + greatest
+
+    @classmethod
+    def fine_tuning(
+        cls, method: str, benchmark: Benchmark, points: int | None, few_shot: bool
+    ) -> dict[str, Any]:
+        modelnet = benchmark is Benchmark.MODELNET40
+        return {
+            "learning_rate": 5e-4,
+            "change": "scale_shift" if modelnet else "stretch_turn_together",
+            "smoothing": 0.2 if modelnet else 0.0,
+            "drop_path": 0.1,
+        }
+
+    @classmethod
+    def linear_svm(cls, benchmark: Benchmark) -> dict[str, Any]:
+        """It takes the first points as stored; of OBJ_BG and OBJ_ONLY, that is all of them."""
+        if benchmark is Benchmark.MODELNET40:
+            return {"one_vs_one": True, "c": 0.0093, "first": True}
+        if benchmark in (Benchmark.OBJ_BG, Benchmark.OBJ_ONLY):
+            return {"one_vs_one": True, "c": 0.018, "first": True}
+        return super().linear_svm(benchmark)
+
+    @classmethod
+    def published_options(cls, benchmark: Benchmark, protocol: str) -> dict[str, Any]:
+        if protocol == "svm":
+            return {
+                "benchmark": "svm",
+                "points": POINTS["objects" if benchmark.scanned else "svm"],
+            }
+        if benchmark in TUNED_FOR:
+            return {"benchmark": TUNED_FOR[benchmark]}
+        # A pre-training file is else read for the linear SVM.
+        return {"benchmark": "modelnet40"} if protocol == "fine-tune" else {}

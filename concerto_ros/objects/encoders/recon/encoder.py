@@ -17,9 +17,10 @@ from torch import nn
 
 from concerto_ros.objects.encoders.recon.transformer import ReConShape, ReConTrunk
 from concerto_ros.objects.encoders.shared.base import ObjectEncoder
+from concerto_ros.objects.encoders.shared.benchmarks import Benchmark
 from concerto_ros.objects.encoders.shared.layers import mlp_head
 from concerto_ros.objects.encoders.shared.preprocess import InputForm
-from concerto_ros.objects.encoders.shared.weights import State, load_weights, part
+from concerto_ros.objects.encoders.shared.weights import State, load_weights, part, under
 from concerto_ros.ptv3.checkpoint import CheckpointError
 
 #: Modules beside the transformer.
@@ -34,6 +35,9 @@ FORM = (1024, 64)
 
 #: Points of a group.
 GROUP_SIZE = 32
+
+#: Weight of the text token beside the image token in zero-shot; else the default.
+TEXT_RATIOS = {Benchmark.PB_T50_RS: 0.05, Benchmark.OBJ_BG: 0.10, Benchmark.OBJ_ONLY: 0.15}
 
 
 def matches(state: State) -> bool:
@@ -87,11 +91,7 @@ def from_state(
         model.add_head(classes, linear="8.weight" not in head)
     if "img_proj.weight" in state:
         model.add_projections(*(state[f"{name}_proj.weight"].shape[0] for name in ("img", "text")))
-    load_weights(
-        model,
-        {name if name.startswith(EXTRAS) else f"trunk.{name}": v for name, v in state.items()},
-        path,
-    )
+    load_weights(model, under(state, "trunk.", beside=EXTRAS), path)
     return model
 
 
@@ -99,6 +99,8 @@ class ReCon(ObjectEncoder):
     """ReCon without its decoder. Batches are (B, N, 3) clouds of unit size with y up."""
 
     name = "recon"
+    head_name = "cls_head_finetune"
+    training_methods = ("full", "mlp3", "linear")
 
     def __init__(self, shape: ReConShape, points: int, size_power: float = 0.0):
         """size_power: see ``InputForm``; not published."""
@@ -130,8 +132,15 @@ class ReCon(ObjectEncoder):
         self.img_proj = nn.Linear(self.trunk.shape.width, image)
         self.text_proj = nn.Linear(self.trunk.shape.width, text)
 
+    def reset_head(
+        self, classes: int, method: str = "full", benchmark: Benchmark = Benchmark.OTHER
+    ) -> None:
+        """With ``full`` the projections go: they fit the encoder that it was before."""
+        self.add_head(classes, linear=method == "linear")
+        if method == "full":
+            self.img_proj = self.text_proj = None
+
     def published_state(self) -> State:
-        """The state dict in the names of official fine-tuned files."""
         return {name.removeprefix("trunk."): v for name, v in self.state_dict().items()}
 
     def embed(self, batch: torch.Tensor) -> torch.Tensor:
@@ -176,3 +185,35 @@ class ReCon(ObjectEncoder):
     def svm_feature(world: torch.Tensor, patches: torch.Tensor) -> torch.Tensor:
         """(B, 2 C): the greatest of the global tokens; of the patches, the greatest plus mean."""
         return torch.cat([world.amax(1), patches.amax(1) + patches.mean(1)], 1)
+
+    @classmethod
+    def fine_tuning(
+        cls, method: str, benchmark: Benchmark, points: int | None, few_shot: bool
+    ) -> dict[str, Any]:
+        modelnet = benchmark is Benchmark.MODELNET40
+        if method == "full":
+            rate = 5e-4 if few_shot else 1e-5 if modelnet else 2e-5
+        else:
+            rate = 1e-3 if few_shot else 5e-5 if modelnet and points == 8192 else 1e-4
+        return {
+            "learning_rate": rate,
+            # Upstream turns few-shot clouds although they are ModelNet40's.
+            "change": "scale_shift" if modelnet and not few_shot else "turn",
+            "head_factor": 10.0,
+            "epochs": 150 if few_shot else 300,
+            "drop_path": 0.1 if few_shot else 0.2,
+        }
+
+    @classmethod
+    def published_options(cls, benchmark: Benchmark, protocol: str) -> dict[str, Any]:
+        if not benchmark.scanned:
+            return {}
+        points, groups = FORMS[15]
+        if protocol != "zero-shot":
+            return {"points": points, "groups": groups}
+        groups, size = (32, 128) if benchmark is Benchmark.OBJ_ONLY else (64, 64)
+        return {"points": points, "groups": groups, "group_size": size}
+
+    @classmethod
+    def word_options(cls, benchmark: Benchmark) -> dict[str, Any]:
+        return {"text_ratio": TEXT_RATIOS[benchmark]} if benchmark in TEXT_RATIOS else {}

@@ -19,6 +19,7 @@ from concerto_ros.objects.encoders.shared.layers import (
     Mlp,
     PatchEncoder,
     PositionCode,
+    ResidualBlock,
     attend,
     split_heads,
 )
@@ -127,7 +128,7 @@ class ReConTrunk(nn.Module):
         return self.norm(world), self.norm(patches)
 
 
-class ReConBlock(nn.Module):
+class ReConBlock(ResidualBlock):
     """One block of two streams.
 
     Unlike in a ViT, what is normalised takes the place of the state: a branch is added to the
@@ -144,6 +145,9 @@ class ReConBlock(nn.Module):
         self.attn_contrast = CrossAttention(width, heads)
         self.mlp = Mlp(width, 4 * width)
         self.mlp_contrast = Mlp(width, 4 * width)
+
+    def branches(self) -> list[nn.Module]:
+        return [self.attn, self.attn_contrast, self.mlp, self.mlp_contrast]
 
     def forward(
         self, world: torch.Tensor, patches: torch.Tensor

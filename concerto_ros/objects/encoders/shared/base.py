@@ -7,13 +7,15 @@ from __future__ import annotations
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import nn
 
+from concerto_ros.objects.encoders.shared.benchmarks import Benchmark
 from concerto_ros.objects.encoders.shared.preprocess import InputForm, prepare_object
+from concerto_ros.objects.encoders.shared.weights import State
 
 #: Under which name a file of ours keeps the names of its classes, beside the state dict.
 NAMES = "class_names"
@@ -28,6 +30,9 @@ DEMO = "demo"
 class ObjectEncoder(nn.Module, ABC):
     """One vector, and with a head one answer, for a whole object.
 
+    An encoder also states what its authors published about training and evaluating it, as plain
+    data; ``concerto_ros.learning.objects`` does the training and the evaluation.
+
     Attributes
     ----------
     name: the model, a key of :data:`MODELS`.
@@ -36,6 +41,9 @@ class ObjectEncoder(nn.Module, ABC):
     classes: how many the head tells apart; None without a head.
     class_names: their names in label order; empty where the file does not tell them.
     per_object: whether the answer for an object is independent of the others in its batch.
+    head_name: the module that is its head.
+    training_methods: how its authors trained it with a head: ``full``, ``mlp3``, ``linear``,
+        ``adapters``, see ``METHODS`` of ``concerto_ros.learning.objects.training.recipes``.
     """
 
     name: str
@@ -44,6 +52,8 @@ class ObjectEncoder(nn.Module, ABC):
     classes: int | None
     class_names: tuple[str, ...] = ()
     per_object: bool = True
+    head_name: ClassVar[str] = "head"
+    training_methods: ClassVar[tuple[str, ...]] = ()
 
     @property
     def points(self) -> int:
@@ -81,6 +91,60 @@ class ObjectEncoder(nn.Module, ABC):
     def project_words(self, texts: torch.Tensor) -> torch.Tensor:
         """(K, D) vectors of a text encoder as the model compares them."""
         return texts
+
+    def published_state(self) -> State:
+        """The state dict in the names of official fine-tuned files."""
+        return self.state_dict()
+
+    def reset_head(
+        self, classes: int, method: str = "full", benchmark: Benchmark = Benchmark.OTHER
+    ) -> None:
+        """A new head, untrained, for ``classes`` in place of any other, to train by ``method``.
+
+        Weights come from PyTorch's generator. Raises ValueError for an encoder whose head is part
+        of its file and has another number of classes.
+        """
+        if self.classes != classes:
+            raise ValueError(f"{self.name} answers with {self.classes} classes, wanted {classes}")
+
+    def trained_parameters(self, method: str) -> dict[str, nn.Parameter]:
+        """What a method trains, by name: everything, or what has "cls" in its name.
+
+        Raises ValueError for ``adapters`` where there are none.
+        """
+        if method == "adapters":
+            raise ValueError(f"{self.name} has no adapters; wanted any2point")
+        named = self.named_parameters()
+        return {name: value for name, value in named if method == "full" or "cls" in name}
+
+    @classmethod
+    def fine_tuning(
+        cls, method: str, benchmark: Benchmark, points: int | None, few_shot: bool
+    ) -> dict[str, Any]:
+        """Hyper-parameters of one of :attr:`training_methods`: the fields of ``Recipe`` that are
+        not at its defaults. Data without published ones get those of ScanObjectNN.
+
+        points: how many the encoder takes of an object; None for what most recipes are for.
+        """
+        raise NotImplementedError(f"{cls.name} has no training methods")
+
+    @classmethod
+    def linear_svm(cls, benchmark: Benchmark) -> dict[str, Any]:
+        """Fields of ``SvmRecipe``: ReCon's for ModelNet40 where nothing else is published."""
+        return {"one_vs_one": False, "c": 0.075}
+
+    @classmethod
+    def published_options(cls, benchmark: Benchmark, protocol: str) -> dict[str, Any]:
+        """Keywords for loading it that files do not tell, as published for a benchmark.
+
+        protocol: one of ``PROTOCOLS`` of ``concerto_ros.learning.objects.training.models``.
+        """
+        return {}
+
+    @classmethod
+    def word_options(cls, benchmark: Benchmark) -> dict[str, Any]:
+        """Keywords of :meth:`embed_words` as published for zero-shot on a benchmark."""
+        return {}
 
 
 def check_options(what: str, function: Callable, options: Mapping[str, Any]) -> None:

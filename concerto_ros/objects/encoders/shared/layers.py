@@ -38,6 +38,14 @@ class PositionCode(nn.Sequential):
         super().__init__(nn.Linear(3, hidden), nn.GELU(), nn.Linear(hidden, dim))
 
 
+class ResidualBlock(nn.Module):
+    """A transformer block whose branches stochastic depth may leave out in training."""
+
+    def branches(self) -> list[nn.Module]:
+        """What it adds to its tokens, one module each."""
+        raise NotImplementedError
+
+
 class Attention(nn.Module):
     """Multi-head self-attention; the three parts of ``qkv`` lie one after the other."""
 
@@ -65,7 +73,7 @@ class Mlp(nn.Module):
         return self.fc2(nn.functional.gelu(self.fc1(tokens)))
 
 
-class Block(nn.Module):
+class Block(ResidualBlock):
     """Pre-norm transformer block (ViT, Dosovitskiy et al., ICLR 2021)."""
 
     def __init__(
@@ -82,6 +90,9 @@ class Block(nn.Module):
         self.attn = Attention(dim, heads, qkv_bias)
         self.norm2 = nn.LayerNorm(dim, eps=eps)
         self.mlp = Mlp(dim, 4 * dim if hidden is None else hidden)
+
+    def branches(self) -> list[nn.Module]:
+        return [self.attn, self.mlp]
 
     def forward(self, tokens: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
         """(B, T, C) -> (B, T, C). ``mask`` as in :class:`Attention`."""

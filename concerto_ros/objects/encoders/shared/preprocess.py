@@ -38,6 +38,7 @@ class InputForm:
     farthest: choose points by farthest point sampling; else at random, always in the same way.
     skip_near_origin: the rule of that sampling, see
         :mod:`concerto_ros.objects.encoders.shared.sampling`.
+    centred: clouds of data sets are moved to mean zero; those of a robot always are.
     size_power: the radius of the cloud is the object's own in metres to this power. With 0, as
         published, it is one whatever the size; between 0 and 1 the size shows, but less.
     """
@@ -47,6 +48,7 @@ class InputForm:
     swapped: bool = False
     farthest: bool = True
     skip_near_origin: bool = True
+    centred: bool = False
     size_power: float = 0.0
 
 

@@ -106,6 +106,14 @@ def part(state: State, prefix: str) -> State:
     }
 
 
+def under(state: State, prefix: str, beside: Sequence[str] = ()) -> State:
+    """The same with ``prefix`` before the names that do not begin with one of ``beside``."""
+    return {
+        name if name.startswith(tuple(beside)) else f"{prefix}{name}": value
+        for name, value in state.items()
+    }
+
+
 def count_blocks(state: State, prefix: str) -> int:
     """How many numbered modules ``<prefix><number>.`` the names tell of."""
     found = {re.match(re.escape(prefix) + r"(\d+)\.", name) for name in state} - {None}

@@ -1,0 +1,70 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""``concerto-ros objects embed``: features, and where there is a head the answers, for files."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from concerto_ros.cli.objects.arguments import add_encoder_arguments, keywords_of
+
+HELP = "what objects in files are, and their features"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The files and the encoder."""
+    parser.description = "Each file holds one object, in metres with z up."
+    parser.add_argument("clouds", nargs="+", type=Path, help=".ply, .pcd, .npz, .las or .laz")
+    add_encoder_arguments(parser)
+    parser.add_argument("--out", type=Path, help="write the features to this .npz")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print what each object is and write the features."""
+    import numpy as np
+    import torch
+
+    from concerto_ros.objects import load_object_encoder
+    from concerto_ros.objects.finding.naming import BATCH
+
+    encoder = load_object_encoder(arguments.checkpoint, **keywords_of(arguments))
+    # An encoder whose answers depend on the others of a batch gets a batch of one.
+    size, features = BATCH if encoder.per_object else 1, []
+    for start in range(0, len(arguments.clouds), size):
+        paths = arguments.clouds[start : start + size]
+        batch = torch.stack([_object_of(path, encoder) for path in paths])
+        with torch.inference_mode():
+            features.append(encoder.embed(batch).numpy())
+            answers = encoder.classify(batch).softmax(1) if encoder.classes else None
+        for place, path in enumerate(paths):
+            shown = f"{encoder.feature_channels} features"
+            if answers is not None:
+                shown = _best_of(answers[place], encoder.class_names)
+            print(f"{path}: {shown}")
+    if arguments.out is not None:
+        arguments.out.parent.mkdir(parents=True, exist_ok=True)
+        names = np.array([str(path) for path in arguments.clouds])
+        np.savez(arguments.out, names=names, features=np.concatenate(features))
+        print(f"wrote {arguments.out}")
+    return 0
+
+
+def _object_of(path: Path, encoder):
+    """The object in a file as the encoder takes it."""
+    from concerto_ros.sensors.cloud_files import read_cloud
+
+    frame = read_cloud(path)
+    try:
+        return encoder.prepare(frame.points, frame.colors)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _best_of(shares, names: tuple[str, ...]) -> str:
+    """The three likeliest answers in words; shares: (classes,)."""
+    best = shares.topk(min(3, len(shares)))
+    return ", ".join(
+        f"{names[label] if names else label} {100 * share:.0f} %"
+        for share, label in zip(best.values.tolist(), best.indices.tolist(), strict=True)
+    )
