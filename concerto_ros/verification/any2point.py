@@ -29,6 +29,11 @@ CONSTANTS = {
 }
 
 
+def batch_of(case: Case) -> torch.Tensor:
+    """The clouds of a case, (B, N, 3)."""
+    return case.tensor("points")
+
+
 def load_case(case: Case, **options) -> Any2Point:
     """The model of a case in evaluation mode; ``options`` as of ``from_state``.
 
@@ -60,7 +65,7 @@ def load_case(case: Case, **options) -> Any2Point:
 def run_case(case: Case) -> dict[str, torch.Tensor]:
     """Everything that a case may hold, by name."""
     model = load_case(case)
-    points = case.tensor("points")
+    points = batch_of(case)
     seen = {}
     hook = model.blocks[0].register_forward_hook(
         lambda _, inputs, output: seen.update(block0_in=inputs[0], block0_out=output)

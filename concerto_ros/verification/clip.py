@@ -15,14 +15,7 @@ import torch
 from torch import nn
 
 from concerto_ros.objects.encoders.shared.layers import attend, split_heads
-from concerto_ros.objects.encoders.shared.torchscript import is_torchscript, read_torchscript
-from concerto_ros.objects.encoders.shared.weights import (
-    State,
-    count_blocks,
-    load_weights,
-    read_weights,
-)
-from concerto_ros.ptv3.checkpoint import CheckpointError
+from concerto_ros.objects.encoders.shared.weights import State, count_blocks, load_weights
 
 #: Width of a head in both towers of all published models.
 HEAD_WIDTH = 64
@@ -134,23 +127,6 @@ class ClipAttention(nn.Module):
         joined = nn.functional.linear(states, self.in_proj_weight, self.in_proj_bias)
         query, key, value = (split_heads(x, heads) for x in joined.chunk(3, -1))
         return self.out_proj(attend(query, key, value, mask))
-
-
-def load_clip(path: str | os.PathLike) -> Clip:
-    """Both towers from OpenAI's own file, a TorchScript archive, or from a plain state dict.
-
-    Raises CheckpointError for a file that cannot be read or is of another model.
-    """
-    if Path(path).is_file() and is_torchscript(path):
-        state = read_torchscript(path, lambda name: name not in NUMBERS)
-    else:
-        state = read_weights(path)
-    if "visual.proj" not in state or "text_projection" not in state:
-        raise CheckpointError(
-            f"{os.fspath(path)} is no ViT model of CLIP: wanted visual.proj and text_projection"
-            " among its names"
-        )
-    return from_state(state, path)
 
 
 def from_state(state: State, path: str | os.PathLike) -> Clip:

@@ -16,7 +16,7 @@ INPUTS = ("points",)
 def run_case(case: Case) -> dict[str, torch.Tensor]:
     """Features, and logits where the case has a head, with what leads to them."""
     model = load_case(case)
-    levels = list(model.h_encoder.levels(case.tensor("points")))
+    levels = list(model.h_encoder.levels(batch_of(case)))
     top = levels[-1].encoded
     outputs = {"fps_idx": levels[0].geometry.rows, "encoder_out": top, "feature": model.pool(top)}
     for number, level in enumerate(levels[:-1]):
@@ -28,6 +28,11 @@ def run_case(case: Case) -> dict[str, torch.Tensor]:
     else:
         outputs["logits"] = model.cls_head_finetune(outputs["feature"])
     return outputs
+
+
+def batch_of(case: Case) -> torch.Tensor:
+    """The clouds of a case, (B, N, 3)."""
+    return case.tensor("points")
 
 
 def load_case(case: Case) -> I2PMAE:

@@ -32,7 +32,7 @@ def run_case(case: Case) -> Outputs:
 
 
 def _classification(case: Case) -> Outputs:
-    model = _model(case)
+    model = load_case(case)
     trunk, points = model.trunk, case.tensor("points")
     patches = trunk.group(points)
     tokens = trunk.encoder(patches.relative)
@@ -49,7 +49,7 @@ def _classification(case: Case) -> Outputs:
 
 
 def _zero_shot(case: Case) -> Outputs:
-    model, points = _model(case), case.tensor("points")
+    model, points = load_case(case), case.tensor("points")
     image, text = model.word_features(model.trunk(points)[0])
     feature = model.embed_words(points, text_ratio=case.meta["ratio"])
     cosine = cosine_scores(feature, case.tensor("class_text_features"))
@@ -63,7 +63,7 @@ def _zero_shot(case: Case) -> Outputs:
 
 
 def _svm(case: Case) -> Outputs:
-    return {"feature": _model(case).embed(case.tensor("points"))}
+    return {"feature": load_case(case).embed(case.tensor("points"))}
 
 
 def _pretraining(case: Case) -> Outputs:
@@ -130,7 +130,13 @@ def _ordered_like(found: torch.Tensor, expected: torch.Tensor) -> torch.Tensor:
     return gather_rows(found, nearest)
 
 
-def _model(case: Case) -> recon.ReCon:
+def batch_of(case: Case) -> torch.Tensor:
+    """The clouds of a case, (B, N, 3)."""
+    return case.tensor("points")
+
+
+def load_case(case: Case) -> recon.ReCon:
+    """The model of a case of classification, words or the linear SVM."""
     config = case.config
     model = recon.from_state(
         case.state(),
