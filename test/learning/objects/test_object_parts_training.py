@@ -19,7 +19,7 @@ from concerto_ros.learning.objects.training.train_parts import (
     RECIPE,
     categories,
     evaluate_parts,
-    pace,
+    rate_and_decay,
     save_parts,
     start_parts,
     train_parts,
@@ -78,7 +78,7 @@ def test_the_head_learns_ten_times_as_fast(trunk):
     model = start_parts(trunk, **SMALL)
     rates = {
         id(value): (group["highest"], group["weight_decay"])
-        for group in parameter_groups(dict(model.named_parameters()), RECIPE, pace)
+        for group in parameter_groups(dict(model.named_parameters()), RECIPE, rate_and_decay)
         for value in group["params"]
     }
     named = dict(model.named_parameters())

@@ -121,7 +121,7 @@ def groups_of(model, recipe: Recipe) -> dict[str, tuple[float, float]]:
     """Learning rate and weight decay by name."""
     named = dict(model.named_parameters())
     found = {}
-    for group in parameter_groups(named, recipe, tuning.pace):
+    for group in parameter_groups(named, recipe, tuning.rate_and_decay):
         members = {id(value) for value in group["params"]}
         for name, value in named.items():
             if id(value) in members:

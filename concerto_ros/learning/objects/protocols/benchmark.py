@@ -153,12 +153,11 @@ def _pointnet() -> PointNet:
 
 
 def _with_head(encoder: ReCon | PointNet) -> ReCon | PointNet:
-    """A copy, which has a new head if it is a ReCon."""
+    """A copy with a head for the classes, a new one if it is a ReCon."""
     encoder = copy.deepcopy(encoder)
-    if isinstance(encoder, ReCon):
-        with torch.random.fork_rng([]):
-            torch.manual_seed(SEED)
-            encoder.add_head(len(CLASSES))
+    with torch.random.fork_rng([]):
+        torch.manual_seed(SEED)
+        encoder.reset_head(len(CLASSES))
     return encoder
 
 

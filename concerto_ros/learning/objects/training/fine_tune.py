@@ -64,7 +64,7 @@ CHANGES: dict[str, Callable[[torch.Tensor, torch.Generator], torch.Tensor]] = {
 }
 
 
-def pace(name: str, value: nn.Parameter, recipe: Recipe) -> tuple[float, float]:
+def rate_and_decay(name: str, value: nn.Parameter, recipe: Recipe) -> tuple[float, float]:
     """Highest learning rate and weight decay of a parameter.
 
     Names with "cls" in them decay where the recipe gives them a rate of their own; vectors, biases
@@ -110,7 +110,7 @@ class _Classification(TrainingRun):
         method: str,
     ):
         learning = encoder.trained_parameters(method)
-        super().__init__(encoder, train, recipe, learning, pace, options, method)
+        super().__init__(encoder, train, recipe, learning, rate_and_decay, options, method)
         count = CANDIDATES.get(encoder.points, encoder.points * 6 // 5)
         count = min(count, train.points.shape[1])
         self.candidates = _farthest(train, encoder, count, self.device)

@@ -78,7 +78,7 @@ def start_parts(
     return model
 
 
-def pace(name: str, value: nn.Parameter, recipe: Recipe) -> tuple[float, float]:
+def rate_and_decay(name: str, value: nn.Parameter, recipe: Recipe) -> tuple[float, float]:
     """Highest learning rate and weight decay of a parameter: names with "conv" but not "encoder"
     learn faster; vectors and biases do not decay."""
     fast = "conv" in name and "encoder" not in name
@@ -139,7 +139,7 @@ class _Parts(TrainingRun):
 
     def __init__(self, model: ReConParts, train: ObjectSet, recipe: Recipe, options: RunOptions):
         learning = dict(model.named_parameters())
-        super().__init__(model, train, recipe, learning, pace, options, "parts")
+        super().__init__(model, train, recipe, learning, rate_and_decay, options, "parts")
         self.points = torch.from_numpy(train.points).to(self.device)
         self.kinds = categories(train).to(self.device)
         self.labels = torch.from_numpy(train.point_labels).to(self.device)

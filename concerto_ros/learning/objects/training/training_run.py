@@ -34,7 +34,8 @@ class RunOptions:
     ----------
     test: scored every ``test_every`` epochs and after the last.
     folder: keeps the state of the run after each epoch, and the run resumes from there if method,
-        recipe, seed, objects, the weights to start from and what ``about`` names are the same.
+        recipe, seed, objects, the weights to start from and ``about`` are the same.
+    about: what else distinguishes the run from others, by name.
     """
 
     test: ObjectSet | None = None
@@ -46,7 +47,7 @@ class RunOptions:
     progress: bool = False
 
 
-#: One that is scored by nothing and keeps no state.
+#: On the CPU, without a test set and without a folder.
 DEFAULT_OPTIONS = RunOptions()
 
 
@@ -72,16 +73,16 @@ def residual_branches(encoder: nn.Module) -> list[list[nn.Module]]:
 
 
 #: From name, value and recipe to the highest learning rate of a parameter and its weight decay.
-Pace = Callable[[str, nn.Parameter, Recipe], tuple[float, float]]
+RateAndDecay = Callable[[str, nn.Parameter, Recipe], tuple[float, float]]
 
 
 def parameter_groups(
-    parameters: Mapping[str, nn.Parameter], recipe: Recipe, pace: Pace
+    parameters: Mapping[str, nn.Parameter], recipe: Recipe, rate_and_decay: RateAndDecay
 ) -> list[dict[str, Any]]:
     """The optimiser's groups: by highest learning rate and weight decay."""
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, value in parameters.items():
-        groups.setdefault(pace(name, value, recipe), []).append(value)
+        groups.setdefault(rate_and_decay(name, value, recipe), []).append(value)
     return [
         {"params": members, "weight_decay": decay, "highest": highest}
         for (highest, decay), members in groups.items()
@@ -97,7 +98,7 @@ class TrainingRun(ABC):
         train: ObjectSet,
         recipe: Recipe,
         parameters: dict[str, nn.Parameter],
-        pace: Pace,
+        rate_and_decay: RateAndDecay,
         options: RunOptions,
         method: str,
     ):
@@ -113,7 +114,7 @@ class TrainingRun(ABC):
         self.parameters = parameters
         for value in parameters.values():
             value.requires_grad_(True)
-        groups = parameter_groups(parameters, recipe, pace)
+        groups = parameter_groups(parameters, recipe, rate_and_decay)
         self.optimizer = torch.optim.AdamW(groups, lr=recipe.learning_rate)
         self._identity = {} if folder is None else self._described(method)
 
