@@ -91,7 +91,7 @@ def test_the_models_are_in_the_package_wherever_it_is(installed, tmp_path):
 def test_the_pages_that_a_training_writes_are_in_the_source_tree_alone(page, installed):
     if resources.source_tree() is None:
         pytest.skip("runs against an installed package")
-    assert resources.source_path(page) == SOURCE.parents[2] / page
+    assert resources.source_path(page) == REPOSITORY / page
     with pytest.raises(FileNotFoundError, match="has no docs/missing.md"):
         resources.source_path("docs/missing.md")
     assert installed.source_tree() is None
