@@ -19,9 +19,9 @@ from concerto_ros.labels.packed_cloud import CloudStyle, pack_prediction
 from concerto_ros.labels.prediction import Prediction
 from concerto_ros.ros.inputs.transforms import TransformListener
 from concerto_ros.ros.middleware.qos import overridable
+from concerto_ros.ros.outputs.labelled_map import LabelledMap
 from concerto_ros.ros.outputs.messages import cloud_message, make_header
 from concerto_ros.ros.parameters import Parameters
-from concerto_ros.ros.stages.labelled_map import LabelledMap
 from concerto_ros.sensors.input_error import InputError
 from concerto_ros.sensors.original_points import OriginalPoints
 from concerto_ros.sensors.transform_tree import TransformUnavailable

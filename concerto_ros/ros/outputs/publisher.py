@@ -5,9 +5,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Protocol
 
 from rclpy.lifecycle import LifecycleNode
 
+from concerto_ros.labels.prediction import Prediction
+from concerto_ros.mapping.map_snapshot import MapSnapshot
 from concerto_ros.msg import PerceptionStatus
 from concerto_ros.pipeline import SemanticPipeline
 from concerto_ros.ros.inputs.clicks import Clicks
@@ -17,16 +20,26 @@ from concerto_ros.ros.monitoring.statistics import Statistics
 from concerto_ros.ros.monitoring.status import ModelInfo, status_message
 from concerto_ros.ros.outputs.classes import ClassOutputs
 from concerto_ros.ros.outputs.clouds import CloudOutputs
+from concerto_ros.ros.outputs.labelled_map import LabelledMap
 from concerto_ros.ros.outputs.messages import make_header
 from concerto_ros.ros.outputs.objects import ObjectOutputs
 from concerto_ros.ros.parameters import Parameters
-from concerto_ros.ros.stages.labelled_map import LabelledMap
-from concerto_ros.ros.stages.object_stage import ObjectStage
 from concerto_ros.stopwatch import Stopwatch
 
 #: What is wanted beside topics: labels that are fused whether or not somebody listens, and maps
 #: for the object stage.
 FUSION, OBJECTS = "fusion", "objects"
+
+
+class MapTaker(Protocol):
+    """Whoever works on labelled maps at a rate of its own: the object stage."""
+
+    @property
+    def due(self) -> bool:
+        """Whether a map that came now would be looked at."""
+
+    def offer(self, snapshot: MapSnapshot, prediction: Prediction) -> None:
+        """Hand over a labelled map."""
 
 
 class Outputs:
@@ -55,9 +68,9 @@ class Outputs:
             PerceptionStatus, "~/status", **overridable(10)
         )
         self._statistics: Statistics | None = None
-        self._object_stage: ObjectStage | None = None
+        self._object_stage: MapTaker | None = None
 
-    def begin(self, statistics: Statistics, object_stage: ObjectStage) -> None:
+    def begin(self, statistics: Statistics, object_stage: MapTaker) -> None:
         """Count in ``statistics`` from now on, and give maps to ``object_stage``."""
         self._statistics = statistics
         self._object_stage = object_stage

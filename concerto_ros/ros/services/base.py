@@ -13,8 +13,8 @@ from rclpy.callback_groups import CallbackGroup, MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
 from rclpy.task import Future as RosFuture
 
+from concerto_ros.ros.outputs.labelled_map import LabelledMap
 from concerto_ros.ros.services.active_node import Activation, ActiveNode
-from concerto_ros.ros.stages.labelled_map import LabelledMap
 
 DEACTIVATED = "the node was deactivated meanwhile"
 

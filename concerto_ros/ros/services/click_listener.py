@@ -15,9 +15,9 @@ from concerto_ros.heads.taught_regions import Ball, Sample, sample_rows
 from concerto_ros.mapping.map_snapshot import MapSnapshot
 from concerto_ros.ros.inputs.clicks import Click, Clicks
 from concerto_ros.ros.middleware.qos import overridable
+from concerto_ros.ros.outputs.labelled_map import RowFeatures
 from concerto_ros.ros.services.active_node import Activation, ActiveNode
 from concerto_ros.ros.services.base import ServiceError
-from concerto_ros.ros.stages.labelled_map import RowFeatures
 
 TOPIC = "/clicked_point"
 

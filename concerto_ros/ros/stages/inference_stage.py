@@ -20,9 +20,9 @@ from concerto_ros.pipeline import SemanticPipeline
 from concerto_ros.ros.inputs.clicks import Clicks
 from concerto_ros.ros.monitoring.memory_use import release_unused_memory
 from concerto_ros.ros.monitoring.statistics import Statistics
+from concerto_ros.ros.outputs.labelled_map import LabelledMap, RowFeatures
 from concerto_ros.ros.outputs.publisher import Outputs
 from concerto_ros.ros.parameters import Parameters
-from concerto_ros.ros.stages.labelled_map import LabelledMap, RowFeatures
 from concerto_ros.ros.stages.stage import StageThread
 from concerto_ros.stopwatch import Stopwatch
 

@@ -18,7 +18,7 @@ from concerto_ros.labels.class_filter import ClassFilter
 from concerto_ros.labels.label_set import UNLABELLED, LabelSet
 from concerto_ros.labels.prediction import Prediction
 from concerto_ros.ros.outputs.clouds import CloudOutputs
-from concerto_ros.ros.stages.labelled_map import LabelledMap
+from concerto_ros.ros.outputs.labelled_map import LabelledMap
 from concerto_ros.sensors.point_cloud2 import point_cloud_fields
 from concerto_ros.settings.field import SettingsError
 from concerto_ros.settings.outputs import FilterSettings
