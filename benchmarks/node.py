@@ -21,7 +21,8 @@ from benchmarks.intake import Sensors
 from benchmarks.measure import percentiles
 from concerto_ros.labels.label_set import LabelSet
 from concerto_ros.labels.packed_cloud import CloudStyle, pack_prediction
-from concerto_ros.pipeline import Prediction, SemanticPipeline
+from concerto_ros.labels.prediction import Prediction
+from concerto_ros.pipeline import SemanticPipeline
 from concerto_ros.sensors.frame import Frame
 from concerto_ros.settings.settings import Settings
 

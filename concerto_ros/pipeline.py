@@ -32,9 +32,10 @@ from concerto_ros.ptv3.encoder import Pyramid
 from concerto_ros.ptv3.kernels.backends import BackendError, choose_backend
 from concerto_ros.ptv3.kernels.out_of_memory import is_out_of_memory
 from concerto_ros.ptv3.precision import automatic_precision
+from concerto_ros.segmentation.fixed_origin import HeldOrigin
 from concerto_ros.segmentation.label_fusion import LabelFusion
 from concerto_ros.segmentation.labeller import Labeller, labelling, unlabelled
-from concerto_ros.segmentation.model_input import HeldOrigin, ModelInput, build_model_input
+from concerto_ros.segmentation.model_input import ModelInput, build_model_input
 from concerto_ros.segmentation.model_options import (
     convention_of,
     device_named,
@@ -45,7 +46,8 @@ from concerto_ros.segmentation.model_options import (
 from concerto_ros.segmentation.out_of_memory_split import Halving, Values
 from concerto_ros.sensors.array_frame import single_frame
 from concerto_ros.sensors.frame import Frame
-from concerto_ros.settings.settings import Settings, SettingsError
+from concerto_ros.settings.field import SettingsError
+from concerto_ros.settings.settings import Settings
 from concerto_ros.stopwatch import Stopwatch
 
 #: What :meth:`SemanticPipeline.infer` can be asked for, beside a question about features.

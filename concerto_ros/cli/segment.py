@@ -65,7 +65,8 @@ def run(arguments: argparse.Namespace) -> int:
     from PIL import Image
 
     from concerto_ros.pipeline import SemanticPipeline
-    from concerto_ros.sensors.cloud_files import read_cloud_file, write_labelled_ply
+    from concerto_ros.sensors.cloud_files import read_cloud_file
+    from concerto_ros.sensors.ply import write_labelled_ply
     from concerto_ros.settings.settings import Settings
     from concerto_ros.viz.cloud_picture import render_cloud, sensor_view
 

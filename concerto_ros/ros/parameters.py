@@ -19,18 +19,10 @@ from rclpy.parameter import Parameter
 
 from concerto_ros.labels.class_filter import check_filters
 from concerto_ros.pipeline import SemanticPipeline
+from concerto_ros.settings.field import Setting, SettingsError
 from concerto_ros.settings.inputs import INPUTS, InputSettings
 from concerto_ros.settings.outputs import FilterSettings
-from concerto_ros.settings.settings import (
-    DEFAULTS,
-    NAMED,
-    Setting,
-    Settings,
-    SettingsError,
-    about,
-    named,
-    settings_of,
-)
+from concerto_ros.settings.settings import DEFAULTS, NAMED, Settings, about, named, settings_of
 
 AUTOSTART = "autostart"
 

@@ -15,7 +15,7 @@ from concerto_ros.labels.label_set import LabelSet
 from concerto_ros.ptv3.encoder import Encoder
 from concerto_ros.ptv3.precision import automatic_precision
 from concerto_ros.segmentation.convention import Convention, convention_for
-from concerto_ros.settings.settings import SettingsError
+from concerto_ros.settings.field import SettingsError
 
 _log = logging.getLogger(__name__)
 

@@ -13,9 +13,7 @@ import numpy as np
 from concerto_ros.sensors.frame import Frame
 from concerto_ros.sensors.input_error import InputError
 from concerto_ros.sensors.normals import unit_vectors
-from concerto_ros.sensors.ply import read_ply, write_labelled_ply
-
-__all__ = ["CloudFile", "read_cloud", "read_cloud_file", "write_labelled_ply"]
+from concerto_ros.sensors.ply import read_ply
 
 #: float32 resolves 1 mm up to about this many metres; files farther out are moved to the origin.
 FLOAT32_REACH = 8_000.0

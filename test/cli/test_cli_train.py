@@ -19,7 +19,8 @@ from concerto_ros.labels.confusion import Confusion
 from concerto_ros.labels.label_set import LabelSet
 from concerto_ros.pipeline import SemanticPipeline
 from concerto_ros.ptv3.checkpoint import save_encoder
-from concerto_ros.settings.settings import Settings, SettingsError
+from concerto_ros.settings.field import SettingsError
+from concerto_ros.settings.settings import Settings
 
 NAMES = ["floor", "wall", "box"]
 

@@ -51,7 +51,8 @@ from concerto_ros.ptv3 import load_encoder
 from concerto_ros.ptv3.checkpoint import randomise, save_encoder
 from concerto_ros.sensors.frame import Frame
 from concerto_ros.sensors.point_cloud2 import point_cloud_fields
-from concerto_ros.settings.settings import Settings, SettingsError
+from concerto_ros.settings.field import SettingsError
+from concerto_ros.settings.settings import Settings
 
 
 @pytest.fixture(scope="module")

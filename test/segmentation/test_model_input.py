@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from concerto_ros.mapping.voxel_map import VoxelMap
 from concerto_ros.segmentation.convention import Convention, convention_for
-from concerto_ros.segmentation.fixed_origin import STEP
-from concerto_ros.segmentation.model_input import HeldOrigin, build_model_input, normalise_points
+from concerto_ros.segmentation.fixed_origin import STEP, HeldOrigin
+from concerto_ros.segmentation.model_input import build_model_input, normalise_points
 from concerto_ros.sensors.frame import Frame
 from concerto_ros.settings.presets import PRESETS
 

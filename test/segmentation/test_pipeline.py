@@ -13,7 +13,8 @@ from concerto_ros import SemanticPipeline
 from concerto_ros.files.shared_files import share_path
 from concerto_ros.ptv3.checkpoint import grid_size_of
 from concerto_ros.sensors.frame import Frame
-from concerto_ros.settings.settings import Settings, SettingsError
+from concerto_ros.settings.field import SettingsError
+from concerto_ros.settings.settings import Settings
 
 GOLDEN = paths.GOLDEN / "ptv3" / "single_room"
 

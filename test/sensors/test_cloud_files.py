@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from paths import DATA
 
-from concerto_ros.sensors.cloud_files import read_cloud, read_cloud_file, write_labelled_ply
+from concerto_ros.sensors.cloud_files import read_cloud, read_cloud_file
 from concerto_ros.sensors.input_error import InputError
+from concerto_ros.sensors.ply import write_labelled_ply
 
 POINTS = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32)
 RGB = np.random.default_rng(1).integers(0, 256, (50, 3), dtype=np.uint8)

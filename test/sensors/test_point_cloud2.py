@@ -15,7 +15,8 @@ from paths import DATA
 
 from concerto_ros.sensors import point_cloud2
 from concerto_ros.sensors.input_error import InputError
-from concerto_ros.sensors.point_cloud2 import decode_point_cloud, point_cloud_fields, stamp_ns
+from concerto_ros.sensors.message_fields import stamp_ns
+from concerto_ros.sensors.point_cloud2 import decode_point_cloud, point_cloud_fields
 
 TYPES = {"i1": 1, "u1": 2, "i2": 3, "u2": 4, "i4": 5, "u4": 6, "f4": 7, "f8": 8}
 POINTS = np.random.default_rng(0).normal(size=(24, 3)).astype(np.float32)

@@ -13,6 +13,7 @@ from paths import REPOSITORY
 
 from concerto_ros.files.shared_files import share_path
 from concerto_ros.ptv3.kernels import backends
+from concerto_ros.settings.field import SettingsError
 from concerto_ros.settings.parameter_file import read_parameters
 from concerto_ros.settings.settings import (
     BACKENDS,
@@ -20,7 +21,6 @@ from concerto_ros.settings.settings import (
     NAMED,
     NODE_ONLY,
     Settings,
-    SettingsError,
     about,
     settings_of,
 )

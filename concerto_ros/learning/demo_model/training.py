@@ -27,7 +27,8 @@ from concerto_ros.learning.demo_model.rooms import (
 )
 from concerto_ros.learning.methods.segmenter import Segmenter
 from concerto_ros.learning.training.processes import run_in_processes
-from concerto_ros.learning.training.trainer import Outcome, Schedule, Trainer
+from concerto_ros.learning.training.schedule import Schedule
+from concerto_ros.learning.training.trainer import Outcome, Trainer
 from concerto_ros.ptv3.checkpoint import demo_file, save_demo
 from concerto_ros.ptv3.config import PTv3Config
 from concerto_ros.ptv3.encoder import Encoder

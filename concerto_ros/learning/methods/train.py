@@ -32,8 +32,9 @@ from concerto_ros.learning.methods.feature_cache import (
 from concerto_ros.learning.methods.lora import ALPHA, DROPOUT, RANK, add_lora, merge_lora
 from concerto_ros.learning.methods.segmenter import Segmenter
 from concerto_ros.learning.training.losses import balanced_weights
+from concerto_ros.learning.training.schedule import Schedule
 from concerto_ros.learning.training.stochastic_depth import stochastic_depth
-from concerto_ros.learning.training.trainer import Outcome, Schedule, Trainer
+from concerto_ros.learning.training.trainer import Outcome, Trainer
 from concerto_ros.ptv3 import Encoder
 from concerto_ros.ptv3.blocks import Block
 from concerto_ros.ptv3.checkpoint import randomise

@@ -32,8 +32,6 @@ from concerto_ros.learning.training.optimizers import build_optimizers, require_
 from concerto_ros.learning.training.run_state import load_training, save_training
 from concerto_ros.learning.training.schedule import Schedule
 
-__all__ = ["Collate", "Outcome", "Schedule", "Trainer"]
-
 log = logging.getLogger(__name__)
 
 #: The state of a run is written at least this often.

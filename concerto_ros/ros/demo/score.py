@@ -16,7 +16,8 @@ from sensor_msgs.msg import PointCloud2
 from concerto_ros.labels.confusion import Confusion
 from concerto_ros.mapping.voxel_grid import find_keys, voxel_keys
 from concerto_ros.ros.inputs.transforms import TransformListener
-from concerto_ros.sensors.point_cloud2 import point_cloud_fields, stamp_ns
+from concerto_ros.sensors.message_fields import stamp_ns
+from concerto_ros.sensors.point_cloud2 import point_cloud_fields
 from concerto_ros.sensors.transform_tree import TransformUnavailable
 from concerto_ros.sim import CLASSES
 

@@ -23,7 +23,7 @@ from concerto_ros.ros.monitoring.statistics import Statistics
 from concerto_ros.ros.outputs.objects import ObjectOutputs
 from concerto_ros.ros.parameters import Parameters
 from concerto_ros.ros.stages.stage import StageThread
-from concerto_ros.settings.settings import ObjectSettings
+from concerto_ros.settings.objects import ObjectSettings
 
 
 class ObjectStage(StageThread):

@@ -16,8 +16,8 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 from concerto_ros.ros.middleware.fastdds_profile import ros_session
 from concerto_ros.ros.tools.bag_player import message_class
-from concerto_ros.sensors.cloud_files import write_labelled_ply
 from concerto_ros.sensors.images import decode_color
+from concerto_ros.sensors.ply import write_labelled_ply
 from concerto_ros.sensors.point_cloud2 import decode_point_cloud, point_cloud_fields
 from concerto_ros.viz.cloud_picture import height_colors, render_cloud
 

@@ -32,7 +32,8 @@ from concerto_ros.learning.training.schedule import Schedule
 from concerto_ros.objects.encoders.any2point.encoder import Any2Point
 from concerto_ros.objects.encoders.any2point.variants import VARIANTS
 from concerto_ros.objects.encoders.demo_encoder import demo_file, load_demo, save_demo
-from concerto_ros.objects.encoders.i2p_mae.encoder import GROUPINGS, I2PMAE, Widths
+from concerto_ros.objects.encoders.i2p_mae.encoder import GROUPINGS, I2PMAE
+from concerto_ros.objects.encoders.i2p_mae.network import Widths
 from concerto_ros.objects.encoders.loading import load_object_encoder
 from concerto_ros.objects.encoders.mixcon3d.encoder import MixCon3D
 from concerto_ros.objects.encoders.recon.encoder import ReCon

@@ -19,7 +19,8 @@ from concerto_ros.learning.objects.training.recipes import Recipe, recipe_for
 from concerto_ros.learning.objects.training.training_run import residual_branches
 from concerto_ros.learning.training.stochastic_depth import stochastic_depth
 from concerto_ros.objects.encoders.any2point.encoder import Any2Point
-from concerto_ros.objects.encoders.i2p_mae.encoder import GROUPINGS, I2PMAE, Widths
+from concerto_ros.objects.encoders.i2p_mae.encoder import GROUPINGS, I2PMAE
+from concerto_ros.objects.encoders.i2p_mae.network import Widths
 from concerto_ros.objects.encoders.recon.encoder import ReCon
 
 

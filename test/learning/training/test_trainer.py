@@ -16,7 +16,8 @@ from concerto_ros.heads import LinearHead
 from concerto_ros.learning.data.collate import ScanCollate
 from concerto_ros.learning.data.labelled_scan import Scan
 from concerto_ros.learning.methods.segmenter import Segmenter
-from concerto_ros.learning.training.trainer import Schedule, Trainer
+from concerto_ros.learning.training.schedule import Schedule
+from concerto_ros.learning.training.trainer import Trainer
 from concerto_ros.ptv3.checkpoint import randomise
 from concerto_ros.sim import RgbdCamera, Room, look_at
 
