@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -54,4 +55,15 @@ def write_tensors(path: Path, tensors: dict[str, torch.Tensor], metadata: dict[s
         for name, value in tensors.items()
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(save(own, metadata))  # by Python, whose OSError says what went wrong
+    # By Python, whose OSError says what went wrong.
+    path.write_bytes(_reproducible(save(own, metadata)))
+
+
+def _reproducible(file: bytes) -> bytes:
+    """The same file with its metadata sorted by name: the library's own order is random."""
+    size = int.from_bytes(file[:8], "little")
+    header = json.loads(file[8 : 8 + size])
+    header["__metadata__"] = dict(sorted(header.get("__metadata__", {}).items()))
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text = text.ljust(-(-len(text) // 8) * 8)  # the format aligns tensors to 8 bytes
+    return len(text).to_bytes(8, "little") + text + file[8 + size :]

@@ -55,6 +55,15 @@ def test_the_layout_is_the_published_one(path):
     )
 
 
+def test_equal_content_gives_equal_bytes(tmp_path):
+    names = [f"name {i}" for i in range(12)]
+    for number, order in enumerate([names, names[::-1]] * 4):
+        metadata = {name: f"{name} \N{DEGREE SIGN} \x01" for name in order}
+        write_tensors(tmp_path / f"{number}", TENSORS, metadata)
+        assert read_tensors(tmp_path / f"{number}")[1] == metadata
+        assert (tmp_path / f"{number}").read_bytes() == (tmp_path / "0").read_bytes()
+
+
 def test_a_file_of_version_0_1_is_read(path):
     # Tensors stood in the order of their names, wherever that put their first byte.
     with_header(
