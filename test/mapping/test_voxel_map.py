@@ -275,9 +275,12 @@ def test_points_off_the_lattice_are_counted_and_never_wrap():
     snapshot = voxels.snapshot()
     limit = LATTICE_LIMIT
     assert snapshot.index[:, 0].tolist() == [-limit, 0, 0, limit - 1]
+    np.testing.assert_array_equal(snapshot.keys, pack(snapshot.index))
     np.testing.assert_allclose(snapshot.points[1:3], [inside[3], inside[2]])
     np.testing.assert_array_equal(snapshot.colors, colors[[0, 3, 2, 1]])
     assert voxels.insert(frame(outside), HOME).outside == 6
+    rows = grid_sample(np.array(outside + inside, np.float32), 0.5, inverse=True).inverse
+    assert rows.tolist() == [-1] * 6 + [0, 3, 2, 1]
 
 
 def test_keys_sort_like_indices():
@@ -296,10 +299,11 @@ def test_sums_of_narrow_and_wide_frames(count, reach):
     random = np.random.default_rng(count)
     points = random.uniform(-reach, reach, (count, 3)).astype(np.float32)
     points[count // 2 :] = points[: count - count // 2]
-    sampled = grid_sample(points, 0.25, normals=points)
+    sampled = grid_sample(points, 0.25, normals=points, inverse=True)
     index = np.floor(points.astype(np.float64) / 0.25).astype(int)
     expected, inverse = np.unique(index, axis=0, return_inverse=True)
     np.testing.assert_array_equal(sampled.index, expected)
+    np.testing.assert_array_equal(sampled.inverse, inverse.ravel())
     np.testing.assert_array_equal(sampled.count, np.bincount(inverse.ravel()))
     sums = np.zeros((len(expected), 3))
     np.add.at(sums, inverse.ravel(), points.astype(np.float64))

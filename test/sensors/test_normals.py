@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as hnp
 from paths import DATA
 
 from concerto_ros.sensors.camera_model import Camera
-from concerto_ros.sensors.normals import neighbourhood_normals, organised_normals
+from concerto_ros.sensors.normals import neighbourhood_normals, organised_normals, unit_vectors
 
 CAMERA = Camera(fx=300, fy=300, cx=159.5, cy=119.5, width=320, height=240)
 RAYS = CAMERA.rays().astype(np.float64)
@@ -230,3 +230,14 @@ def test_some_rows_get_what_all_rows_get():
     alike = np.abs(some - every[rows]).max(axis=1) < 1e-3
     assert alike.mean() > 0.95  # at the edge, equally near neighbours may be chosen differently
     assert neighbourhood_normals(points, toward, rows=rows[:0]).shape == (0, 3)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_what_is_too_short_has_no_direction(kind):
+    vectors = np.array([[3, 0, -4], [0, 5e-4, 0], [0, 2e-3, 0], [0, 0, 0]], kind)
+    of_length_one = unit_vectors(vectors)
+    assert of_length_one.dtype == kind
+    wanted = [[0.6, 0, -0.8], [0, 0, 0], [0, 1, 0], [0, 0, 0]]
+    np.testing.assert_allclose(of_length_one, wanted, atol=1e-6)
+    wanted[1] = [0, 1, 0]
+    np.testing.assert_allclose(unit_vectors(vectors, shortest=0), wanted, atol=1e-6)
