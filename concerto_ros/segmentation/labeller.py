@@ -51,20 +51,18 @@ class Labeller:
         levels = len(encoder.channels) - 1
         self.concat_levels = levels if head is None else head.concat_levels(encoder)
         self._seconds = fusion_seconds
-        weights = next(encoder.parameters())
-        self.to(weights.device, weights.dtype)
+        self._working = head  # ``head`` itself keeps the device and the precision of its file
         self.forget()
-
-    def to(self, device: torch.device, dtype: torch.dtype) -> None:
-        """Compute there and so from now on; ``head`` keeps the precision of its file."""
-        self._working = None if self.head is None else copy.deepcopy(self.head).to(device, dtype)
 
     def forget(self) -> None:
         """Begin the fusion anew."""
         self.fusion = LabelFusion(self._seconds) if self._seconds else None
 
-    def scores(self, pyramid: Pyramid) -> torch.Tensor:
-        """(V, K) logits; only where there is a head."""
+    def scores(self, pyramid: Pyramid, dtype: torch.dtype) -> torch.Tensor:
+        """(V, K) logits, computed in ``dtype`` where the features are; only with a head."""
+        device, weight = pyramid.feats[0].device, next(self._working.parameters())
+        if (weight.device, weight.dtype) != (device, dtype):
+            self._working = copy.deepcopy(self.head).to(device, dtype)
         return self._working.scores(pyramid, self.concat_levels)
 
 

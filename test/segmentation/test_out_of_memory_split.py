@@ -148,7 +148,7 @@ def test_graphs_give_their_memory_before_a_cloud_is_divided(monkeypatch, part, h
         return compute(given, *others)
 
     monkeypatch.setattr(owner, part, compute_in_what_is_left)
-    monkeypatch.setattr(pipeline._features, "release", release)
+    monkeypatch.setattr(pipeline._feature_encoder._features, "release", release)
     prediction = pipeline.segment(points)
     assert bool(pipeline.trouble) == (not held)
     if held:
@@ -163,15 +163,16 @@ def test_where_nothing_fits_the_cpu_goes_on_if_it_may(monkeypatch, allowed):
     )
     points = np.random.default_rng(0).random((2000, 3)) * (20, 3, 2)
     whole = pipeline.segment(points)
-    encode = pipeline._encode
+    encoder = pipeline._feature_encoder
+    encode = encoder._pyramid
 
     def encode_on_a_full_device(*arguments):
         if pipeline.device.type == "cuda":
             raise torch.cuda.OutOfMemoryError("CUDA out of memory")
         return encode(*arguments)
 
-    monkeypatch.setattr(pipeline, "_encode", encode_on_a_full_device)
-    pipeline.device = torch.device("cuda")
+    monkeypatch.setattr(encoder, "_pyramid", encode_on_a_full_device)
+    encoder.device = torch.device("cuda")
     if not allowed:
         with pytest.raises(torch.cuda.OutOfMemoryError):
             pipeline.segment(points)

@@ -61,16 +61,16 @@ def test_a_device_without_memory_gives_way_to_the_cpu_where_that_is_allowed(
     one = harness(**ONE_CLOUD, cpu_fallback=True)
     one.listen_to_labels()
     one.start()
-    pipeline = one.node._pipeline
-    encode = pipeline._encode
+    encoder = one.node._pipeline._feature_encoder
+    encode = encoder._pyramid
 
     def encode_on_a_full_device(*given, **named):
-        if "the CPU computes" in pipeline.trouble:
+        if "the CPU computes" in encoder.trouble:
             return encode(*given, **named)
-        pipeline.device = torch.device("cuda")
+        encoder.device = torch.device("cuda")
         return out_of_memory()
 
-    monkeypatch.setattr(pipeline, "_encode", encode_on_a_full_device)
+    monkeypatch.setattr(encoder, "_pyramid", encode_on_a_full_device)
     send_many(one, START)
     one.labels(START)
     assert model_says(one, "the CPU computes").level == DiagnosticStatus.WARN
@@ -89,7 +89,7 @@ def test_a_device_without_memory_fails_with_an_error_and_works_once_there_is_som
 ):
     failures = 5
     with monkeypatch.context() as patch:
-        patch.setattr(active.node._pipeline, "_encode", out_of_memory)
+        patch.setattr(active.node._pipeline._feature_encoder, "_pyramid", out_of_memory)
         for i in range(failures):
             send_many(active, START + i * SECOND)
             active.wait(

@@ -1,0 +1,46 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The models that the settings name: encoder, head and label set."""
+
+from __future__ import annotations
+
+from concerto_ros.heads.linear import LinearHead
+from concerto_ros.labels.label_set import LabelSet
+from concerto_ros.ptv3.checkpoint import DEMO, load_encoder
+from concerto_ros.ptv3.encoder import Encoder
+from concerto_ros.ptv3.kernels.backends import BackendError, choose_backend
+from concerto_ros.segmentation.model_options import (
+    device_named,
+    dtype_named,
+    label_set_for,
+    naming,
+)
+from concerto_ros.settings.settings import Settings, SettingsError
+
+
+def load_models(
+    settings: Settings, *, download: bool = True
+) -> tuple[Encoder, LinearHead | None, LabelSet]:
+    """The encoder, on its device, its head if there is one, and the classes in label order.
+
+    Models that are not on this machine are fetched unless ``download`` is False. Raises
+    SettingsError that names the setting: where a file is missing, with where to get it.
+    """
+    device = device_named(settings.device)
+    dtype = dtype_named(settings.precision, device)
+    try:
+        choose_backend(settings.backend, device)
+    except BackendError as error:
+        raise SettingsError(str(error)) from error
+    with naming("checkpoint"):
+        encoder = load_encoder(settings.checkpoint, device=device, dtype=dtype, download=download)
+    encoder.backend = settings.backend
+    name = settings.head or (DEMO if settings.checkpoint == DEMO else "")
+    head = None
+    if name:
+        with naming("head"):
+            head = LinearHead.load(name, download=download)
+            head.concat_levels(encoder)
+    with naming("label_set"):
+        labels = label_set_for(settings.label_set, head)
+    return encoder, head, labels
