@@ -15,7 +15,8 @@ from concerto_ros.segmentation.model_options import (
     label_set_for,
     naming,
 )
-from concerto_ros.settings.settings import Settings, SettingsError
+from concerto_ros.settings.field import SettingsError
+from concerto_ros.settings.settings import Settings
 
 
 def load_models(
