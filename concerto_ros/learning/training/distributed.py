@@ -7,6 +7,9 @@ from __future__ import annotations
 import torch
 from torch import distributed
 
+#: Numbers that are added up at once, some 2 MB.
+_PART = 1 << 19
+
 __all__ = ["own_share", "rank", "sum_over_processes", "world_size"]
 
 
@@ -25,11 +28,17 @@ def own_share(count: int) -> range:
     return range(rank(), count, world_size())
 
 
-def sum_over_processes(tensor: torch.Tensor) -> torch.Tensor:
-    """A contiguous CPU tensor becomes its sum over the processes, the same bits in all of them."""
-    if world_size() > 1:
-        distributed.all_reduce(tensor)
-    return tensor
+def sum_over_processes(*tensors: torch.Tensor) -> None:
+    """Contiguous CPU tensors become their sums over the processes, the same bits in all of them.
+
+    The order of a sum follows from the tensors' sizes and the number of processes.
+    """
+    if world_size() == 1:
+        return
+    # In parts, so that some are added while others are under way.
+    parts = [part for tensor in tensors for part in tensor.view(-1).split(_PART)]
+    for work in [distributed.all_reduce(part, async_op=True) for part in parts]:
+        work.wait()
 
 
 def _grouped() -> bool:

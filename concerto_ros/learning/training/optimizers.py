@@ -80,9 +80,17 @@ def build_muon(groups: list[dict[str, Any]], **options: float) -> torch.optim.Op
     if world_size() > 1:
         from torch.distributed.optim import ZeroRedundancyOptimizer
 
-        optimizer = ZeroRedundancyOptimizer(matrices, require_muon(), **options)
+        optimizer = ZeroRedundancyOptimizer(
+            matrices, require_muon(), parameters_as_bucket_view=True, **options
+        )
     else:
         optimizer = require_muon()(matrices, **options)
+    for parameter, matrix in pairs:  # the optimiser may have moved the matrix in memory
+        if _is_turned(parameter):
+            columns = matrix.data.unflatten(0, parameter.shape[1:])
+            parameter.data = columns.movedim(-1, 0)
+        else:
+            parameter.data = matrix.data.view(parameter.shape)
 
     def hand_gradients(*_: Any) -> None:
         for parameter, matrix in pairs:
@@ -102,15 +110,12 @@ def whole_state(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
 
 
 def _matrix_of(parameter: nn.Parameter) -> nn.Parameter:
-    """A parameter of two dimensions in the memory of one of two or more."""
+    """A parameter of two or more dimensions as one of two, dense in memory."""
     if parameter.ndim < 2:
         raise ValueError(
             f"a parameter has shape {tuple(parameter.shape)}, wanted two dimensions or more"
         )
-    matrix = _flattened(parameter.detach(), _is_turned(parameter))
-    if matrix.data_ptr() != parameter.data_ptr():
-        raise ValueError(f"a parameter of shape {tuple(parameter.shape)} is not dense")
-    return nn.Parameter(matrix)
+    return nn.Parameter(_flattened(parameter.detach(), _is_turned(parameter)))
 
 
 def _is_turned(parameter: torch.Tensor) -> bool:

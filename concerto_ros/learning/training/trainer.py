@@ -209,7 +209,7 @@ class Trainer:
         for place in own_share(len(self.validation)):
             batch = self.collate([self.validation[place]], None).to(self.device)
             score.add(self.model(batch).argmax(1).cpu().numpy(), batch.labels.cpu().numpy())
-        score.matrix = sum_over_processes(torch.from_numpy(score.matrix)).numpy()
+        sum_over_processes(torch.from_numpy(score.matrix))
         self.model.train(was_training)
         return score
 
@@ -292,10 +292,10 @@ class Trainer:
         self.seconds, save_now = now - self._started, now > self._save_at
         if self._gradients is None:
             return total, save_now
-        sum_over_processes(self._gradients)
         clock = [0.0, 0.0] if rank() else [self.seconds, float(save_now)]
         numbers = torch.tensor([total, *clock], dtype=torch.float64)
-        total, seconds, save_now = sum_over_processes(numbers)
+        sum_over_processes(self._gradients, numbers)
+        total, seconds, save_now = numbers
         self.seconds = float(seconds)
         return total, bool(save_now)
 
