@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from concerto_ros.intake.placing import Lookup
 from concerto_ros.intake.stamp_order import StampGate
@@ -48,16 +48,23 @@ class Pending:
     watch: Stopwatch = field(default_factory=Stopwatch)
 
 
+class InputTopic(NamedTuple):
+    """A topic of an input: ``kind`` tells :meth:`Input.receive` what its messages are to it."""
+
+    name: str
+    kind: str
+    message_type: str
+
+
 class Input(ABC):
     """One input: a mailbox of one, and the messages that were taken out of it.
 
-    ``topics`` are (topic, kind), where the kind tells :meth:`receive` what its messages are;
     ``held`` has by kind the newest message of those that hold until the next, None before the
     first. Messages may be received by another thread than that which takes them, with a ``guard``
     that is a lock.
     """
 
-    topics: tuple[tuple[str, str], ...]
+    topics: tuple[InputTopic, ...]
 
     def __init__(self, config: InputSettings, settings: Settings, guard: Guard = nullcontext):
         self.name = config.name
@@ -71,7 +78,7 @@ class Input(ABC):
     @property
     def latched(self) -> list[str]:
         """The topics whose newest message holds until the next."""
-        return [topic for topic, kind in self.topics if kind in self.held]
+        return [topic.name for topic in self.topics if topic.kind in self.held]
 
     @property
     def undecided(self) -> list[Pending]:
@@ -139,7 +146,7 @@ class Input(ABC):
 
     def parts(self, message: Any) -> dict[str, Any]:
         """The single messages, by kind, of which a complete one is made."""
-        return {self.topics[0][1]: message}
+        return {self.topics[0].kind: message}
 
     def _complete(self, kind: str, message: Any, tally: Tally) -> Any | None:
         """The message to decode that is complete with this one, if any."""
@@ -168,7 +175,7 @@ class PointCloudInput(Input):
 
     def __init__(self, config: CloudInput, settings: Settings, guard: Guard = nullcontext):
         super().__init__(config, settings, guard)
-        self.topics = ((config.topic, "cloud"),)
+        self.topics = (InputTopic(config.topic, "cloud", "sensor_msgs/msg/PointCloud2"),)
 
     def decode(self, pending: Pending, settings: Settings, transforms: Lookup) -> Frame:
         with pending.watch("decode"):
@@ -196,8 +203,10 @@ class RgbdInput(Input):
         super().__init__(config, settings, guard)
         kinds = ("depth", "info", "color", "depth_info")
         topics = ((getattr(config, f"{kind}_topic"), kind) for kind in kinds)
-        self.topics = tuple((topic, kind) for topic, kind in topics if topic)
-        self.held = {kind: None for _, kind in self.topics if kind.endswith("info")}
+        self.topics = tuple(
+            InputTopic(name, kind, _image_or_info(name, kind)) for name, kind in topics if name
+        )
+        self.held = {topic.kind: None for topic in self.topics if topic.kind.endswith("info")}
         self._pairer = StampPairer(
             tolerance=int(settings.sync_tolerance * 1e9), with_color=bool(config.color_topic)
         )
@@ -253,6 +262,14 @@ class RgbdInput(Input):
         alone = self._pairer.waiting
         self._pairer.clear()
         return alone
+
+
+def _image_or_info(topic: str, kind: str) -> str:
+    """The message type; image_transport's convention: the transport's name ends the topic."""
+    if kind.endswith("info"):
+        return "sensor_msgs/msg/CameraInfo"
+    compressed = topic.endswith(("/compressed", "/compressedDepth"))
+    return f"sensor_msgs/msg/{'CompressedImage' if compressed else 'Image'}"
 
 
 #: What receives and decodes the messages of each kind of input.

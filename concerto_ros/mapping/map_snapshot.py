@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from concerto_ros.mapping.voxel_grid import LATTICE_LIMIT, find_keys, pack
+from concerto_ros.sensors.frame import OriginalPoints
 from concerto_ros.sensors.normals import neighbourhood_normals
-from concerto_ros.sensors.original_points import OriginalPoints
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,10 +14,9 @@ import torch
 from concerto_ros.mapping.key_table import KeyTable
 from concerto_ros.mapping.map_snapshot import MapSnapshot
 from concerto_ros.mapping.voxel_grid import FrameVoxels, grid_sample, unpack
-from concerto_ros.sensors.frame import Frame
+from concerto_ros.sensors.frame import Frame, OriginalPoints
 from concerto_ros.sensors.input_error import InputError
 from concerto_ros.sensors.normals import unit_vectors
-from concerto_ros.sensors.original_points import OriginalPoints
 
 #: Once a voxel has this many observations its sums are halved, so that the mean keeps following
 #: the sensor (and float32 keeps counting) however long a place stays in view.

@@ -58,7 +58,7 @@ class BagIntake:
         self._time = bag.start_ns
         self._routes: dict[str, list[tuple[Input, str]]] = defaultdict(list)
         for source in self._inputs:
-            for topic, kind in source.topics:
+            for topic, kind, _ in source.topics:
                 self._routes[topic].append((source, kind))
         self._tf = transform_topics(bag)
         self._static = [name for name, static in self._tf.items() if static]

@@ -119,7 +119,7 @@ def _pipeline(settings: Settings) -> SemanticPipeline:
 
 def _of_the_model(settings: Settings) -> Settings:
     """The settings without what is the bag's own and no business of the pipeline."""
-    return replace(settings, clouds=(), cameras=(), fixed_frame=Settings.fixed_frame)
+    return replace(settings, **dict.fromkeys(INPUTS, ()), fixed_frame=Settings.fixed_frame)
 
 
 def _description(

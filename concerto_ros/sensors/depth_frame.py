@@ -11,13 +11,12 @@ from typing import Any
 import numpy as np
 
 from concerto_ros.sensors.camera_model import Camera, CameraCache
-from concerto_ros.sensors.frame import Frame
+from concerto_ros.sensors.frame import Frame, OriginalPoints
 from concerto_ros.sensors.free_space import DepthView
 from concerto_ros.sensors.images import decode_color, decode_depth
 from concerto_ros.sensors.input_error import InputError
 from concerto_ros.sensors.message_fields import stamp_ns, text
 from concerto_ros.sensors.normals import organised_normals
-from concerto_ros.sensors.original_points import OriginalPoints
 
 #: A point this much behind the nearest one of its place in the colour image is hidden from it:
 #: a share of the distance, and metres.

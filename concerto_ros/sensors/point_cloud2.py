@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from concerto_ros.sensors.frame import Frame
+from concerto_ros.sensors.frame import Frame, OriginalPoints
 from concerto_ros.sensors.free_space import ScanView
 from concerto_ros.sensors.input_error import InputError
 from concerto_ros.sensors.message_fields import attribute, data_bytes, stamp_ns, text, unsigned
-from concerto_ros.sensors.original_points import OriginalPoints
 
 #: sensor_msgs/PointField datatype constants and the numpy types they stand for.
 DATATYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 8: "f8"}

@@ -11,17 +11,14 @@ from typing import Any
 
 from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 
-from concerto_ros.intake.inputs import Input, open_input
+from concerto_ros.intake.inputs import Input, InputTopic, open_input
 from concerto_ros.intake.tally import Tally
 from concerto_ros.ros.inputs.transforms import TransformListener
+from concerto_ros.ros.middleware.message_classes import message_class
 from concerto_ros.ros.middleware.qos import overridable
 from concerto_ros.settings.inputs import InputSettings
 from concerto_ros.settings.settings import Settings
-
-#: Message types by what the messages are to their input; images follow image_transport.
-TYPES = {"cloud": PointCloud2, "info": CameraInfo, "depth_info": CameraInfo}
 
 
 class Subscriptions:
@@ -45,13 +42,13 @@ class Subscriptions:
         self._wake: threading.Event | None = None
         self._subscriptions = [
             node.create_subscription(
-                _message_type(topic, kind),
-                topic,
-                partial(self._on_message, source, kind),
+                _class_of(topic),
+                topic.name,
+                partial(self._on_message, source, topic.kind),
                 **overridable(qos_profile_sensor_data),
             )
             for source in self.inputs
-            for topic, kind in source.topics
+            for topic in source.topics
         ]
 
     @property
@@ -85,7 +82,11 @@ class Subscriptions:
             source.hold(kind, message)
 
 
-def _message_type(topic: str, kind: str) -> type:
-    """image_transport's convention: the name of the transport ends the topic."""
-    compressed = topic.endswith(("/compressed", "/compressedDepth"))
-    return TYPES.get(kind) or (CompressedImage if compressed else Image)
+def _class_of(topic: InputTopic) -> type:
+    found = message_class(topic.message_type)
+    if found is None:
+        raise ValueError(
+            f"topic {topic.name} needs {topic.message_type}, whose package is not installed;"
+            " install and source it"
+        )
+    return found

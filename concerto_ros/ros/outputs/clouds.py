@@ -22,8 +22,8 @@ from concerto_ros.ros.middleware.qos import overridable
 from concerto_ros.ros.outputs.labelled_map import LabelledMap
 from concerto_ros.ros.outputs.messages import cloud_message, make_header
 from concerto_ros.ros.parameters import Parameters
+from concerto_ros.sensors.frame import OriginalPoints
 from concerto_ros.sensors.input_error import InputError
-from concerto_ros.sensors.original_points import OriginalPoints
 from concerto_ros.sensors.transform_tree import TransformUnavailable
 
 
@@ -65,12 +65,12 @@ class CloudOutputs:
     def wanted(self, following: bool) -> list[str]:
         """The topics that are to be made: somebody subscribes to them.
 
-        ``~/similarity`` while a click is ``following``, and once more after it, empty.
+        What needs a similarity while a click is ``following``, and once more after it, empty.
         """
-        listened = self.listened()
-        if SIMILARITY in listened and not (following or self._similarity_shown):
-            listened.remove(SIMILARITY)
-        return listened
+        if following or self._similarity_shown:
+            return self.listened()
+        idle = {cloud.topic for cloud in OUTPUT_CLOUDS if cloud.needs == SIMILARITY}
+        return [topic for topic in self.listened() if topic not in idle]
 
     def publish(self, labelled: LabelledMap, wanted: Collection[str]) -> dict[str, str]:
         """Send the topics in ``wanted``, but for those in the answer, which says why not.

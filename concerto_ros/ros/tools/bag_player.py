@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import importlib
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
 
 from concerto_ros.bags.reader import open_bag
+from concerto_ros.ros.middleware.message_classes import message_class
 from concerto_ros.ros.outputs.messages import make_time
 
 #: How often ``/clock`` is published between messages, in Hz of wall time.
@@ -97,12 +97,3 @@ class Player(Node):
             if left <= 0:
                 return
             time.sleep(min(left, 1 / CLOCK_RATE) if self._clock_output is not None else left)
-
-
-def message_class(name: str) -> type | None:
-    """The Python class of e.g. ``sensor_msgs/msg/PointCloud2``, None where not installed."""
-    package, _, kind = name.replace("/msg/", "/").partition("/")
-    try:
-        return getattr(importlib.import_module(f"{package}.msg"), kind)
-    except (ImportError, AttributeError, TypeError):  # a TypeError for a name without a package
-        return None

@@ -15,7 +15,7 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 from concerto_ros.ros.middleware.fastdds_profile import ros_session
-from concerto_ros.ros.tools.bag_player import message_class
+from concerto_ros.ros.middleware.message_classes import message_class
 from concerto_ros.sensors.images import decode_color
 from concerto_ros.sensors.ply import write_labelled_ply
 from concerto_ros.sensors.point_cloud2 import decode_point_cloud, point_cloud_fields

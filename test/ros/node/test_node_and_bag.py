@@ -15,7 +15,7 @@ from concerto_ros.bags.input_plan import Plan
 from concerto_ros.bags.reader import open_bag
 from concerto_ros.mapping.voxel_map import VoxelMap
 from concerto_ros.offline.bag_intake import BagIntake
-from concerto_ros.ros.tools.bag_player import message_class
+from concerto_ros.ros.middleware.message_classes import message_class
 
 TOPICS = ("/points", "/rear", "/color", "/depth", "/info")
 

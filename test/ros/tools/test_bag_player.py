@@ -8,7 +8,8 @@ import pytest
 from rosbags.rosbag2 import Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
-from concerto_ros.ros.tools.bag_player import Player, message_class
+from concerto_ros.ros.middleware.message_classes import message_class
+from concerto_ros.ros.tools.bag_player import Player
 
 
 def write_bag_of_unknown_type(path):

@@ -178,7 +178,7 @@ def _found(
     """
     routes = defaultdict(list)
     for source in sources:
-        for topic, kind in source.topics:
+        for topic, kind, _ in source.topics:
             routes[topic].append((source, kind))
     for topic, message_type, time, raw in bag.messages(set(routes)):
         for source, kind in routes[topic]:

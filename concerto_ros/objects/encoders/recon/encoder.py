@@ -132,6 +132,16 @@ class ReCon(ObjectEncoder):
         self.img_proj = nn.Linear(self.trunk.shape.width, image)
         self.text_proj = nn.Linear(self.trunk.shape.width, text)
 
+    def trained_parameters(self, method: str) -> dict[str, nn.Parameter]:
+        """Beside a new head, the class token and its position: everything with "cls" in its name.
+
+        Raises ValueError for ``adapters``.
+        """
+        every = super().trained_parameters(method)  # which refuses what there is not
+        if method == "full":
+            return every
+        return {name: value for name, value in self.named_parameters() if "cls" in name}
+
     def reset_head(
         self, classes: int, method: str = "full", benchmark: Benchmark = Benchmark.OTHER
     ) -> None:

@@ -108,14 +108,15 @@ class ObjectEncoder(nn.Module, ABC):
             raise ValueError(f"{self.name} answers with {self.classes} classes, wanted {classes}")
 
     def trained_parameters(self, method: str) -> dict[str, nn.Parameter]:
-        """What a method trains, by name: everything, or what has "cls" in its name.
+        """What a method trains, by name: everything, or the head.
 
         Raises ValueError for ``adapters`` where there are none.
         """
         if method == "adapters":
             raise ValueError(f"{self.name} has no adapters; wanted any2point")
+        trained = "" if method == "full" else f"{self.head_name}."
         named = self.named_parameters()
-        return {name: value for name, value in named if method == "full" or "cls" in name}
+        return {name: value for name, value in named if name.startswith(trained)}
 
     @classmethod
     def fine_tuning(
