@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Classes, predictions and how they are packed."""
+"""Label sets and predictions: filters, the clouds made of them, confusion matrix."""
 
 from concerto_ros.labels.label_set import UNLABELLED, LabelSet, SemanticClass
 

@@ -1,3 +1,3 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""From a map to features and labels."""
+"""Semantic segmentation: from a map snapshot to features and a label for each voxel."""

@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A furnished room, an RGB-D camera driven through it, and the truth about what it sees."""
+"""Furnished rooms, an RGB-D camera driven through them, and the truth about what it sees."""
 
 from __future__ import annotations
 
