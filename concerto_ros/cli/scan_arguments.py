@@ -8,13 +8,12 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from concerto_ros.settings.presets import PRESETS
-
 
 def load_encoder_for(arguments: argparse.Namespace):
     """The encoder and the voxel size in metres."""
     from concerto_ros.ptv3 import load_encoder
     from concerto_ros.segmentation.model_options import device_named
+    from concerto_ros.settings.presets import PRESETS
 
     encoder = load_encoder(arguments.checkpoint, device=device_named(arguments.device))
     preset = PRESETS[arguments.preset].voxel_size
@@ -54,6 +53,8 @@ class ScansOfCommand:
 
 def add_input_arguments(parser: argparse.ArgumentParser) -> None:
     """How scans become what the encoder takes; also those of ``evaluate``."""
+    from concerto_ros.settings.presets import PRESETS
+
     parser.add_argument("--preset", choices=list(PRESETS), default="indoor", help="default indoor")
     parser.add_argument(
         "--voxel-size", type=float, help="metres (default: the encoder's own, else the preset's)"

@@ -8,13 +8,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from concerto_ros.settings.field import SettingsError
 
 
 def read_parameters(path: str | Path) -> Iterator[tuple[str, Any]]:
     """``(dotted name, value)`` of a ROS parameter file, whatever node name it is filed under."""
+    import yaml  # only here: the command's --help does without it
+
     with open(path, encoding="utf-8") as file:
         tree = yaml.safe_load(file)
     if not isinstance(tree, dict):
