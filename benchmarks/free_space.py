@@ -17,7 +17,7 @@ import open3d as o3d
 
 from concerto_ros.mapping.voxel_grid import pack, unpack
 from concerto_ros.mapping.voxel_map import VoxelMap
-from concerto_ros.sensors.camera_model import Camera
+from concerto_ros.sensors.camera_model import CameraModel
 from concerto_ros.sensors.frame import Frame
 from concerto_ros.sensors.free_space import DepthView, ScanView
 from concerto_ros.sim import CLASSES, RgbdCamera, Room, camera_pose, trajectory
@@ -59,7 +59,7 @@ class Sensor:
         self._rng = np.random.default_rng(seed)
         self._camera = RgbdCamera(320, 240)
         focal, (cx, cy) = self._camera.focal, self._camera.center
-        self._model = Camera(focal, focal, cx, cy, 320, 240)
+        self._model = CameraModel(focal, focal, cx, cy, 320, 240)
         azimuth, elevation = np.meshgrid(
             np.linspace(-np.pi, np.pi, ALONG, endpoint=False), np.radians(RINGS)
         )

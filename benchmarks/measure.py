@@ -17,7 +17,7 @@ import torch
 from concerto_ros.ros.monitoring.memory_use import release_unused_memory
 
 #: Runs of one piece of work: at least, at most, and the seconds after which no more are begun.
-LEAST_RUNS, MOST_RUNS, ENOUGH_SECONDS = 3, 30, 6.0
+MIN_RUNS, MAX_RUNS, ENOUGH_SECONDS = 3, 30, 6.0
 
 
 def machine(device: torch.device) -> dict[str, object]:
@@ -63,7 +63,7 @@ def runs(work: Callable[[], object], device: torch.device) -> list[float]:
     """Wall times of several runs after one to warm up."""
     work()
     spent: list[float] = []
-    while len(spent) < LEAST_RUNS or sum(spent) < ENOUGH_SECONDS and len(spent) < MOST_RUNS:
+    while len(spent) < MIN_RUNS or sum(spent) < ENOUGH_SECONDS and len(spent) < MAX_RUNS:
         spent.append(seconds(work, device))
     return spent
 

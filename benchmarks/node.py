@@ -144,7 +144,7 @@ def wait(condition: Callable[[], bool], what: str) -> None:
 def _summary(statuses: list, before: float, after: float) -> dict[str, object]:
     by_count = {status.inferences: status for status in statuses if status.inferences}
     if len(by_count) < 2:
-        raise ValueError(f"{len(by_count)} inferences in the time, wanted at least 2")
+        raise ValueError(f"{len(by_count)} inferences in the time, expected at least 2")
     first, last = statuses[0], statuses[-1]
     stages: dict[str, list[float]] = {}
     for status in by_count.values():

@@ -19,12 +19,12 @@ import numpy as np
 import torch
 
 from concerto_ros import SemanticPipeline
-from concerto_ros.heads.similarity import Question
+from concerto_ros.heads.similarity import FeatureQuery
 from concerto_ros.heads.taught_classes import TaughtClasses
 from concerto_ros.heads.taught_regions import Ball, Sample, examples_of, sample_rows
 from concerto_ros.labels.confusion import Confusion
 from concerto_ros.mapping.voxel_grid import find_keys, voxel_keys
-from concerto_ros.ros.services.click_listener import MOST_ROWS
+from concerto_ros.ros.services.click_listener import MAX_ROWS
 from concerto_ros.sensors.frame import Frame
 from concerto_ros.settings.settings import Settings
 from concerto_ros.sim import CLASSES, RgbdCamera, Room, camera_pose, drive
@@ -80,7 +80,7 @@ def see(pipeline: SemanticPipeline, seed: int) -> Seen:
         keys.append(voxel_keys(points, pipeline.settings.voxel_size))
         labels.append(image.label[kept].astype(np.int64))
     snapshot = pipeline.snapshot()
-    question = Question(rows=np.arange(len(snapshot)))
+    question = FeatureQuery(rows=np.arange(len(snapshot)))
     features = pipeline.infer(snapshot, (), question).features
     row, label = find_keys(snapshot.keys, np.concatenate(keys)), np.concatenate(labels)
     known = (row >= 0) & (label < NEW + len(KINDS))
@@ -97,7 +97,7 @@ def lesson(room: Seen, kind: int, clicks: int, radius: float):
     regions = [Ball(room.points[row], radius) for row in chosen]
     samples = []
     for region in regions:
-        rows = sample_rows(room.points, region, MOST_ROWS)
+        rows = sample_rows(room.points, region, MAX_ROWS)
         samples.append(Sample(room.points[rows], room.features[rows].float()))
     return examples_of(samples, regions)
 

@@ -17,7 +17,7 @@ import torch
 
 from concerto_ros.heads.linear import LinearHead
 from concerto_ros.heads.pca import PcaColors
-from concerto_ros.heads.similarity import Question
+from concerto_ros.heads.similarity import FeatureQuery
 from concerto_ros.heads.taught_classes import TaughtClasses
 from concerto_ros.labels.label_set import LabelSet
 from concerto_ros.labels.prediction import Prediction
@@ -27,7 +27,7 @@ from concerto_ros.mapping.voxel_map import Insertion, VoxelMap
 from concerto_ros.ptv3 import Encoder
 from concerto_ros.segmentation.carried_state import CarriedState
 from concerto_ros.segmentation.feature_encoder import FeatureEncoder
-from concerto_ros.segmentation.fixed_origin import HeldOrigin
+from concerto_ros.segmentation.fixed_origin import FixedOrigin
 from concerto_ros.segmentation.labeller import Labeller, labelling, unlabelled
 from concerto_ros.segmentation.loading import load_models
 from concerto_ros.segmentation.model_input import build_model_input
@@ -57,7 +57,7 @@ class SemanticPipeline:
         )
         self._map = self._new_map(self.settings.max_voxels)
         self._map_lock = threading.Lock()
-        self._held = HeldOrigin()
+        self._held = FixedOrigin()
         self._pca = PcaColors()
 
     @classmethod
@@ -95,7 +95,7 @@ class SemanticPipeline:
         self,
         snapshot: MapSnapshot,
         outputs: Collection[str] = OUTPUTS,
-        question: Question | None = None,
+        question: FeatureQuery | None = None,
     ) -> Prediction:
         """Label the voxels of a non-empty ``snapshot``; ``outputs`` names what is wanted.
 
@@ -138,7 +138,7 @@ class SemanticPipeline:
         carried: CarriedState,
         labeller: Labeller,
         outputs: Collection[str] = OUTPUTS,
-        question: Question | None = None,
+        question: FeatureQuery | None = None,
     ) -> Prediction:
         watch = Stopwatch()
         if self.settings.estimate_normals:
@@ -231,7 +231,7 @@ class SemanticPipeline:
         """Forget every frame, the held origin, the colours and the labels."""
         with self._map_lock:
             self._map.clear()
-            self._held = HeldOrigin()
+            self._held = FixedOrigin()
             self._pca = PcaColors()
             self._labeller.forget()
 
@@ -244,10 +244,10 @@ class SemanticPipeline:
         for name, value in other.items():
             own = getattr(self.settings, name)
             if own != value:
-                raise SettingsError(f"{name}: the map has {value!r}, wanted {own!r} as here")
+                raise SettingsError(f"{name}: the map has {value!r}, expected {own!r} as here")
         with self._map_lock:
             self._map.put(stored.snapshot)
-            self._held = HeldOrigin()
+            self._held = FixedOrigin()
             self._labeller.forget()
 
     def memory(self) -> dict[str, torch.Tensor]:

@@ -157,7 +157,9 @@ def start(context: LaunchContext) -> list[Action]:
     }
     if not Path(given["params_file"]).is_file():
         # launch itself would warn and start the node without it.
-        raise RuntimeError(f"params_file: got {given['params_file']!r}, wanted a file that exists")
+        raise RuntimeError(
+            f"params_file: got {given['params_file']!r}, expected a file that exists"
+        )
     namespace = given["namespace"].strip("/")
 
     # As text whatever it looks like: launch would read a frame named 1 as a number.

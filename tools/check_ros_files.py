@@ -93,7 +93,7 @@ def licence_lines() -> Iterator[str]:
     for path in tracked(*sources):
         head = "\n".join(path.read_text(encoding="utf-8").splitlines()[:4])
         if COPYRIGHT not in head or LICENCE not in head:
-            yield f"{path}: wanted {COPYRIGHT!r} and {LICENCE!r} in the first lines"
+            yield f"{path}: expected {COPYRIGHT!r} and {LICENCE!r} in the first lines"
 
 
 def main() -> int:

@@ -21,7 +21,7 @@ FOUND_INPUT_RATE = 30.0
 
 
 @dataclass(frozen=True)
-class Plan:
+class InputPlan:
     """What to perceive; ``settings`` with presets filled in, ``why``: sentences for a person."""
 
     settings: Settings
@@ -38,7 +38,7 @@ class Found:
     why: tuple[str, ...]
 
 
-def plan_for(bag: Bag, config: Path | None, overrides: Mapping[str, Any]) -> Plan:
+def plan_for(bag: Bag, config: Path | None, overrides: Mapping[str, Any]) -> InputPlan:
     """The inputs of ``bag``: those of a ROS parameter file, or without one those found in it.
 
     ``overrides``: settings that have precedence over both. Raises ``SettingsError``, and BagError
@@ -47,12 +47,12 @@ def plan_for(bag: Bag, config: Path | None, overrides: Mapping[str, Any]) -> Pla
     if config is None:
         found = found_inputs(bag)
         settings = Settings.from_mapping(found.settings | overrides)
-        return Plan(settings.with_preset(), found.inputs, found.why)
+        return InputPlan(settings.with_preset(), found.inputs, found.why)
     settings = Settings.from_config(config).changed(overrides)
     if settings.labels.points != "voxels":
         raise SettingsError(
-            f"labels.points: got {settings.labels.points!r} in {config}, wanted voxels: a bag gets"
-            " the labels of the map"
+            f"labels.points: got {settings.labels.points!r} in {config}, expected voxels: a bag"
+            " gets the labels of the map"
         )
     values = dict(read_parameters(config))
     inputs = tuple(
@@ -70,7 +70,7 @@ def plan_for(bag: Bag, config: Path | None, overrides: Mapping[str, Any]) -> Pla
                     f"{bag.path} has no topic {topic} ({parameter} of {about.name} in {config});"
                     f" its topics are: {', '.join(bag.topics)}"
                 )
-    return Plan(settings.with_preset(), inputs)
+    return InputPlan(settings.with_preset(), inputs)
 
 
 def found_inputs(bag: Bag) -> Found:

@@ -157,7 +157,7 @@ def _parts(path: Path) -> list[Path]:
                 f"--dst {path.stem}"
             )
         if path.suffix not in SUFFIXES:
-            raise BagError(f"{path} is not a bag: wanted a folder, a .db3 file or an .mcap file")
+            raise BagError(f"{path} is not a bag: expected a folder, a .db3 file or an .mcap file")
         return [path]
     if (path / "metadata.yaml").exists():
         return [path]

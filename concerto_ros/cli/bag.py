@@ -81,7 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
     )
 
     if arguments.jobs is not None and arguments.jobs < 1:
-        raise ValueError(f"--jobs: got {arguments.jobs}, wanted 1 or more")
+        raise ValueError(f"--jobs: got {arguments.jobs}, expected 1 or more")
     given = {name: getattr(arguments, name) for name in SETTINGS}
     jobs = plan_jobs(
         Job(
@@ -138,12 +138,12 @@ def _report(out: Path, summary: dict[str, Any]) -> str:
 
 def _prefix(text: str) -> str:
     if not re.fullmatch(r"(/[A-Za-z_][A-Za-z0-9_]*)+/?", text):
-        raise argparse.ArgumentTypeError(f"got {text}, wanted a ROS namespace such as /concerto")
+        raise argparse.ArgumentTypeError(f"got {text}, expected a ROS namespace such as /concerto")
     return text.rstrip("/") + "/"
 
 
 def _seconds(text: str) -> float:
     value = float(text)
     if not 0 <= value < 1e9:
-        raise argparse.ArgumentTypeError(f"got {text}, wanted seconds, 0 or more")
+        raise argparse.ArgumentTypeError(f"got {text}, expected seconds, 0 or more")
     return value

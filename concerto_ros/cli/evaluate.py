@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     encoder, voxel_size = load_encoder_for(arguments)
     if not arguments.head and arguments.checkpoint != "demo":
-        raise ValueError(f"--head: wanted, {arguments.checkpoint} brings none of its own")
+        raise ValueError(f"--head: expected, {arguments.checkpoint} brings none of its own")
     head = LinearHead.load(arguments.head or "demo", encoder)
     convention = convention_of(encoder, arguments.preset, head)
     data = ScansOfCommand(arguments, voxel_size).open(arguments.split)
@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
     if len(data.classes) != head.num_classes:
         raise ValueError(
             f"head {head.name!r} knows {head.num_classes} classes, the labels of "
-            f"{arguments.data} {len(data.classes)}; wanted the same ones (see --label-map)"
+            f"{arguments.data} {len(data.classes)}; expected the same ones (see --label-map)"
         )
     score = evaluate(
         Segmenter(encoder, head),

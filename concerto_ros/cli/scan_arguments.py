@@ -19,7 +19,7 @@ def load_encoder_for(arguments: argparse.Namespace):
     preset = PRESETS[arguments.preset].voxel_size
     voxel_size = arguments.voxel_size or encoder.grid_size or preset
     if not 0 < voxel_size < 10:
-        raise ValueError(f"--voxel-size: got {voxel_size}, wanted metres above 0")
+        raise ValueError(f"--voxel-size: got {voxel_size}, expected metres above 0")
     return encoder, voxel_size
 
 

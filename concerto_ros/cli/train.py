@@ -80,12 +80,12 @@ def _add_model_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_training_arguments(parser: argparse.ArgumentParser, method: str) -> None:
-    from concerto_ros.learning.methods.train import DROP_PATH, METHODS, Recipe
+    from concerto_ros.learning.methods.train import DROP_PATH, METHODS, TrainingConfig
 
     run = parser.add_argument_group("training")
 
     def number(name: str, kind: type, text: str, default=None) -> None:
-        shown = getattr(Recipe, name, None) if default is None else default
+        shown = getattr(TrainingConfig, name, None) if default is None else default
         run.add_argument(
             f"--{name.replace('_', '-')}",
             type=kind,
@@ -229,12 +229,12 @@ def _train_demo(arguments: argparse.Namespace) -> int:
 
 
 def _recipe(arguments: argparse.Namespace):
-    from concerto_ros.learning.methods.train import Recipe
+    from concerto_ros.learning.methods.train import TrainingConfig
 
     names = ("steps", "batch_size", "learning_rate", "weight_decay", "seed", "validate_every")
     names += ("patience", "minutes", "balance", "views", "rank", "alpha", "dropout", "drop_path")
     given = {name: getattr(arguments, name) for name in names if hasattr(arguments, name)}
-    return Recipe(
+    return TrainingConfig(
         folder=arguments.out,
         accumulate=arguments.accumulate_batches,
         decoder=not getattr(arguments, "no_decoder", False),

@@ -15,12 +15,12 @@ def file_below(directory: str, name: str, parameter: str, suffix: str) -> Path:
     ``suffix``.
     """
     if not directory:
-        raise ValueError(f"{parameter}: got '', wanted a directory")
+        raise ValueError(f"{parameter}: got '', expected a directory")
     parts = PurePosixPath(name).parts
     plain = all(re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_. -]*", part) for part in parts)
     if not parts or not plain or not name.endswith(suffix):
         raise ValueError(
-            f"path: got {name!r}, wanted a relative one of letters, digits, spaces, '.', '_' and"
+            f"path: got {name!r}, expected a relative one of letters, digits, spaces, '.', '_' and"
             f" '-' that ends in {suffix}"
         )
     root = Path(directory).resolve()

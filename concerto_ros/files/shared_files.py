@@ -25,7 +25,7 @@ def share_path(name: str) -> Path:
     """
     wanted = PurePosixPath(name)
     if wanted.is_absolute() or ".." in wanted.parts or not wanted.parts:
-        raise ValueError(f"name is {name!r}, wanted a path inside the package's shared files")
+        raise ValueError(f"name is {name!r}, expected a path inside the package's shared files")
     places = _places()
     for place in places:
         if (place / wanted).exists():

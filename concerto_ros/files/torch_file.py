@@ -20,7 +20,7 @@ def read_tensors(path: Path) -> dict[str, Any]:
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
         raise ValueError(f"{path} cannot be read: {error}") from error
     if not isinstance(content, dict):
-        raise ValueError(f"{path} holds a {type(content).__name__}, wanted a dict")
+        raise ValueError(f"{path} holds a {type(content).__name__}, expected a dict")
     return content
 
 

@@ -23,7 +23,7 @@ from concerto_ros.heads.linear import LinearHead
 #: Weight of the ridge penalty beside a mean loss of 1, for channels of unit variance.
 RIDGE = 1e-3
 #: Most rows of either kind that a class is fitted to; of more, every n-th is taken.
-MOST_ROWS = 4096
+MAX_ROWS = 4096
 #: Several taught classes are fitted one after the other, so many times round.
 _ROUNDS = 3
 _STEPS = 100
@@ -43,7 +43,7 @@ class Examples:
         )
 
     def thinned(self) -> Examples:
-        """At most ``MOST_ROWS`` of either kind, evenly spaced."""
+        """At most ``MAX_ROWS`` of either kind, evenly spaced."""
         return Examples(_thinned(self.showing), _thinned(self.other))
 
 
@@ -58,7 +58,7 @@ def taught_head(base: LinearHead, lessons: Mapping[int, Examples]) -> LinearHead
     first = base.num_classes
     count = first + sum(label >= first for label in lessons)
     if any(not 0 <= label < count for label in lessons):
-        raise ValueError(f"labels are {sorted(lessons)}, wanted 0 to {count - 1} without a gap")
+        raise ValueError(f"labels are {sorted(lessons)}, expected 0 to {count - 1} without a gap")
     weight = torch.zeros(count, base.in_channels)
     bias = torch.zeros(count)
     weight[:first] = base.seg_head.weight.detach().float().cpu()
@@ -156,5 +156,5 @@ def _minimised(loss, start: torch.Tensor) -> torch.Tensor:
 
 
 def _thinned(rows: torch.Tensor) -> torch.Tensor:
-    every = -(-len(rows) // MOST_ROWS)
+    every = -(-len(rows) // MAX_ROWS)
     return rows[:: max(1, every)]

@@ -130,7 +130,7 @@ class LinearHead(nn.Module):
         if self.in_channels not in widths:
             raise ValueError(
                 f"head {self.name!r} takes {self.in_channels} channels, encoder {encoder.name!r} "
-                f"gives {' or '.join(map(str, widths))}; wanted a head trained on this encoder"
+                f"gives {' or '.join(map(str, widths))}; expected a head trained on this encoder"
             )
         return widths.index(self.in_channels)
 
@@ -145,7 +145,7 @@ def _labels(content: dict, num_classes: int, path: os.PathLike) -> LabelSet | No
         raise CheckpointError(str(error)) from error
     if len(labels) != num_classes:
         raise CheckpointError(
-            f"{path} names {len(labels)} classes, wanted {num_classes} as its config says"
+            f"{path} names {len(labels)} classes, expected {num_classes} as its config says"
         )
     return labels
 
@@ -155,7 +155,7 @@ def _shape(config: dict, path: os.PathLike) -> tuple[int, int]:
     shape = tuple(config.get(field) for field in fields)
     if set(config) != set(fields) or not all(type(n) is int and n > 0 for n in shape):
         raise CheckpointError(
-            f"{path} has config {config}, wanted the whole numbers {' and '.join(fields)}"
+            f"{path} has config {config}, expected the whole numbers {' and '.join(fields)}"
         )
     return shape
 

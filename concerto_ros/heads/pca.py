@@ -113,7 +113,7 @@ class PcaColors:
         are mid grey. A change of C starts anew.
         """
         if not feat.ndim == 2 or not feat.shape[1]:
-            raise ValueError(f"feat has shape {tuple(feat.shape)}; wanted: (N, C) with C >= 1")
+            raise ValueError(f"feat has shape {tuple(feat.shape)}; expected: (N, C) with C >= 1")
         if feat.shape[1] < 3:
             feat = torch.nn.functional.pad(feat, (0, 3 - feat.shape[1]))
         if self._axes is not None and len(self._axes) != feat.shape[1]:

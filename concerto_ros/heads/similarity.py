@@ -13,7 +13,7 @@ from concerto_ros.ptv3.encoder import Pyramid
 
 
 @dataclass(frozen=True, eq=False)
-class Question:
+class FeatureQuery:
     """What is asked about the features of a cloud.
 
     Attributes
@@ -26,16 +26,16 @@ class Question:
     rows: np.ndarray | None = None
 
 
-class Answers:
-    """Answers a :class:`Question` from the pyramids of a cloud, or of its parts.
+class FeatureAnswers:
+    """Answers a :class:`FeatureQuery` from the pyramids of a cloud, or of its parts.
 
     Attributes
     ----------
     features: (n, C) float32 on the CPU, of the rows asked for; None if none were.
     """
 
-    def __init__(self, question: Question | None, concat_levels: int):
-        self._question = question or Question()
+    def __init__(self, question: FeatureQuery | None, concat_levels: int):
+        self._question = question or FeatureQuery()
         self._levels = concat_levels
         self.features: torch.Tensor | None = None
 

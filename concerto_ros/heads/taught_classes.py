@@ -97,8 +97,8 @@ class TaughtClasses:
         if name not in self._lessons:
             known = ", ".join(self.names) or "none"
             raise TeachingError(
-                f"class_name: got {name!r}, wanted one that was taught since the head was loaded:"
-                f" {known}"
+                f"class_name: got {name!r}, expected one that was taught since the head was"
+                f" loaded: {known}"
             )
         lessons = {key: value for key, value in self._lessons.items() if key != name}
         return TaughtClasses(self._base, self._base_labels, lessons)

@@ -44,7 +44,8 @@ def needs_transform(target: str, source: str, stamp: int) -> bool:
     if stamp == 0:
         raise InputError(
             "no_stamp",
-            f"header.stamp: got 0, wanted the time of the reading, to place {source} in {target}",
+            "header.stamp: got 0, expected the time of the reading, to place"
+            f" {source} in {target}",
         )
     return True
 

@@ -41,8 +41,8 @@ class ClassFilter:
             for name in names:
                 if name not in numbers:
                     raise SettingsError(
-                        f"filters.{settings.name}.{key}: got {name!r}, wanted classes of the label"
-                        f" set {labels.name}: {', '.join(numbers) or 'it has none'}"
+                        f"filters.{settings.name}.{key}: got {name!r}, expected classes of the"
+                        f" label set {labels.name}: {', '.join(numbers) or 'it has none'}"
                     )
                 passing[numbers[name]] = key == "include"
         passing[UNLABELLED] = settings.unlabelled

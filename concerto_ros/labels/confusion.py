@@ -33,7 +33,7 @@ class Confusion:
             wrong = value[(value < 0) | (value >= self.num_classes)]
             if len(wrong):
                 raise ValueError(
-                    f"{name} holds label {wrong[0]}, wanted 0 to {self.num_classes - 1} or 255"
+                    f"{name} holds label {wrong[0]}, expected 0 to {self.num_classes - 1} or 255"
                 )
         predicted = np.where(predicted == UNLABELLED, self.num_classes, predicted)
         size = self.num_classes * (self.num_classes + 1)

@@ -81,7 +81,7 @@ class LabelSet:
     def from_generic(cls, count: int) -> LabelSet:
         """``class_0`` .. ``class_<count - 1>`` in colours far apart, for heads without names."""
         if not 1 <= count <= UNLABELLED:
-            raise ValueError(f"count is {count}, wanted 1 to {UNLABELLED} classes")
+            raise ValueError(f"count is {count}, expected 1 to {UNLABELLED} classes")
         classes = tuple(
             SemanticClass(label, f"class_{label}", _spread_color(label), label)
             for label in range(count)
@@ -112,7 +112,7 @@ class LabelSet:
         if not name.strip() or len(name) > LONGEST_NAME or not name.isprintable():
             shown = name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}..."
             raise ValueError(
-                f"the name of a class is {shown!r}, {len(name)} characters; wanted 1 to"
+                f"the name of a class is {shown!r}, {len(name)} characters; expected 1 to"
                 f" {LONGEST_NAME} that can be printed"
             )
         if len(self) >= UNLABELLED:
@@ -210,9 +210,9 @@ def _is_text(value) -> bool:
 def _expect_keys(path: Path, where: str, value, keys: tuple[str, ...]) -> None:
     if not isinstance(value, dict) or set(value) != set(keys):
         got = sorted(map(str, value)) if isinstance(value, dict) else value
-        raise ValueError(f"label set {path}: {where} is {got!r}, wanted the keys {list(keys)}")
+        raise ValueError(f"label set {path}: {where} is {got!r}, expected the keys {list(keys)}")
 
 
 def _expect(path: Path, what: str, value, right: bool, wanted: str) -> None:
     if not right:
-        raise ValueError(f"label set {path}: {what} is {value!r}, wanted {wanted}")
+        raise ValueError(f"label set {path}: {what} is {value!r}, expected {wanted}")

@@ -151,7 +151,7 @@ def _checked(path: Path, tensors: dict, metadata: dict, max_voxels: int) -> Stor
     if not inside.all() or (keys[1:] == keys[:-1]).any():
         raise MapFileError(f"{path}: index leaves the lattice or repeats itself")
     if count > max_voxels:
-        raise MapFileError(f"{path}: {count} voxels, wanted at most max_voxels, {max_voxels}")
+        raise MapFileError(f"{path}: {count} voxels, expected at most max_voxels, {max_voxels}")
     arrays = {name: array[order] for name, array in arrays.items()}
     return StoredMap(
         _snapshot(keys, arrays, float(metadata["voxel_size"]), int(metadata["stamp"])),

@@ -64,7 +64,7 @@ class Insertion:
         if self.reason == "outdated":
             raise InputError(
                 "outdated",
-                f"header.stamp: got {frame.stamp / 1e9:.3f} s, wanted one within the window that"
+                f"header.stamp: got {frame.stamp / 1e9:.3f} s, expected one within the window that"
                 " ends at the newest stamp of all inputs",
             )
         if self.reason == "off_map":
@@ -352,4 +352,4 @@ class VoxelMap:
 
 def _require(good: bool, name: str, value: object, wanted: str) -> None:
     if not good:
-        raise ValueError(f"{name} is {value}; wanted: {wanted}")
+        raise ValueError(f"{name} is {value}; expected: {wanted}")

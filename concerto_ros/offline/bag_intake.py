@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from concerto_ros.bags.input_plan import Plan
+from concerto_ros.bags.input_plan import InputPlan
 from concerto_ros.bags.reader import Bag, BagError
 from concerto_ros.bags.transforms import transform_topics
 from concerto_ros.intake.inputs import Input, open_input
@@ -42,7 +42,7 @@ class BagIntake:
     """
 
     def __init__(
-        self, bag: Bag, plan: Plan, pipeline: SemanticPipeline, reader: Reader | None = None
+        self, bag: Bag, plan: InputPlan, pipeline: SemanticPipeline, reader: Reader | None = None
     ):
         self._bag = bag
         self._inputs = [open_input(config, plan.settings) for config in plan.inputs]

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import torch
 
-from concerto_ros.bags.input_plan import Plan
+from concerto_ros.bags.input_plan import InputPlan
 from concerto_ros.bags.messages import cloud_message
 from concerto_ros.bags.reader import Bag
 from concerto_ros.bags.writer import Write
@@ -36,7 +36,7 @@ class Part(NamedTuple):
     last: bool
 
 
-class Labeller:
+class BagLabeller:
     """Labels the parts of ``bag`` one after the other.
 
     Every part begins with a map of the frames of the window before it, and with the origin and
@@ -51,7 +51,7 @@ class Labeller:
     def __init__(
         self,
         bag: Bag,
-        plan: Plan,
+        plan: InputPlan,
         pipeline: SemanticPipeline,
         *,
         every: float,

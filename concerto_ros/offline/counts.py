@@ -17,7 +17,7 @@ from concerto_ros.sensors.frame import Frame
 
 
 @dataclass
-class InputCounts(tally.InputCounts):
+class BagInputCounts(tally.InputCounts):
     """Messages of one input; an RGB-D pair is one, and so is an image without a partner.
 
     ``examples``: by reason, what was wrong with the first message that was dropped for it.
@@ -50,7 +50,7 @@ class Counts(tally.Tally):
     refused_transforms: transforms, or whole messages of them, that make no sense.
     """
 
-    inputs: dict[str, InputCounts]
+    inputs: dict[str, BagInputCounts]
     seen: int = 0
     labelled: int = 0
     restarts: int = 0
@@ -61,7 +61,7 @@ class Counts(tally.Tally):
     @classmethod
     def of(cls, names: Iterable[str]) -> Counts:
         """Nothing yet, for inputs of these names."""
-        return cls({name: InputCounts() for name in names})
+        return cls({name: BagInputCounts() for name in names})
 
     def received(self, name: str, count: int = 1, stamp: int = 0) -> None:
         self.inputs[name].received += count
@@ -111,7 +111,7 @@ class Counts(tally.Tally):
         """What :meth:`write` wrote."""
         content = json.loads(path.read_text(encoding="utf-8"))
         inputs = {
-            name: InputCounts(
+            name: BagInputCounts(
                 entry["received"], entry["used"], Counter(entry["dropped"]), entry["examples"]
             )
             for name, entry in content["inputs"].items()

@@ -14,13 +14,13 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from concerto_ros.bags.input_plan import Plan, plan_for
+from concerto_ros.bags.input_plan import InputPlan, plan_for
 from concerto_ros.bags.messages import classes_message
 from concerto_ros.bags.reader import Bag, BagError, open_bag
 from concerto_ros.bags.writer import CLASSES, TYPES, write_copy, writing_outputs
 from concerto_ros.files.digest import digest, weights_digest
 from concerto_ros.files.torch_file import write_file
-from concerto_ros.offline.bag_labeller import Labeller
+from concerto_ros.offline.bag_labeller import BagLabeller
 from concerto_ros.offline.counts import Counts
 from concerto_ros.offline.unfinished_bag import COUNTS, MEMORY, OUTPUTS, Work, read_summary
 from concerto_ros.pipeline import SemanticPipeline
@@ -38,7 +38,7 @@ class Job:
     overrides: settings that have precedence.
     every: seconds of the bag for each of which the map is labelled once; 0: after every frame;
         None: as often as the parameter ``rate`` says.
-    part_seconds: see :class:`~concerto_ros.offline.bag_labeller.Labeller`.
+    part_seconds: see :class:`~concerto_ros.offline.bag_labeller.BagLabeller`.
     prefix: what the names of the outputs begin with, up to the last slash.
     """
 
@@ -66,7 +66,7 @@ def run_job(job: Job, *, show: bool = False) -> dict[str, Any]:
         if job.out.exists():
             return _finished(job, work)
         _check_topics(job, bag)
-        labeller = Labeller(bag, plan, pipeline, every=every, part_seconds=job.part_seconds)
+        labeller = BagLabeller(bag, plan, pipeline, every=every, part_seconds=job.part_seconds)
         with work.held():
             counts = _label(job, bag, plan, pipeline, labeller, work, show)
             summary = {"run": run, "inputs_found": list(plan.why), **counts.as_json()}
@@ -81,9 +81,9 @@ def run_job(job: Job, *, show: bool = False) -> dict[str, Any]:
 def _label(
     job: Job,
     bag: Bag,
-    plan: Plan,
+    plan: InputPlan,
     pipeline: SemanticPipeline,
-    labeller: Labeller,
+    labeller: BagLabeller,
     work: Work,
     show: bool,
 ) -> Counts:
@@ -123,7 +123,7 @@ def _of_the_model(settings: Settings) -> Settings:
 
 
 def _description(
-    job: Job, bag: Bag, plan: Plan, pipeline: SemanticPipeline, every: float
+    job: Job, bag: Bag, plan: InputPlan, pipeline: SemanticPipeline, every: float
 ) -> dict[str, Any]:
     """What the outcome depends on; a run goes on only with parts of the same."""
     settings = asdict(plan.settings)

@@ -53,13 +53,13 @@ def plan_jobs(job: Job) -> list[Job]:
     """
     if job.source.resolve().is_relative_to(job.out.resolve()):
         raise BagError(
-            f"OUT is {job.out}, which is IN ({job.source}) or holds it; wanted a new bag or folder"
-            " beside IN"
+            f"OUT is {job.out}, which is IN ({job.source}) or holds it; expected a new bag or"
+            " folder beside IN"
         )
     bags = find_bags(job.source)
     if bags == [job.source]:
         if job.out.resolve().is_relative_to(job.source.resolve()):
-            raise BagError(f"OUT ({job.out}) lies in the bag {job.source}, wanted it beside IN")
+            raise BagError(f"OUT ({job.out}) lies in the bag {job.source}, expected it beside IN")
         return [job]
     return [
         replace(job, source=bag, out=job.out / bag.relative_to(job.source))

@@ -211,12 +211,12 @@ def read_checkpoint(
         if not isinstance(content, dict) or not isinstance(content.get(part), dict):
             found = sorted(map(str, content)) if isinstance(content, dict) else type(content)
             raise CheckpointError(
-                f"{path} has no dict {part!r}; wanted 'config' and 'state_dict', found {found}"
+                f"{path} has no dict {part!r}; expected 'config' and 'state_dict', found {found}"
             )
     for name, value in content["state_dict"].items():
         if not (isinstance(name, str) and isinstance(value, torch.Tensor)):
             raise CheckpointError(
-                f"{path} has {type(value).__name__} under {name!r} in its state_dict; wanted"
+                f"{path} has {type(value).__name__} under {name!r} in its state_dict; expected"
                 " tensors by name"
             )
     return content, path
@@ -268,7 +268,7 @@ def preset_in(content: dict[str, Any], path: Path) -> str | None:
     """
     preset = content.get("preset")
     if preset is not None and not isinstance(preset, str):
-        raise CheckpointError(f"{path} has preset {preset!r}, wanted the name of one")
+        raise CheckpointError(f"{path} has preset {preset!r}, expected the name of one")
     return preset
 
 
@@ -289,8 +289,8 @@ def find_file(wanted: str, official: dict[str, str], download: bool = True) -> P
     if wanted not in official:
         hint = f" (the official name is {path.stem!r})" if path.stem in official else ""
         raise CheckpointError(
-            f"checkpoint {wanted!r} is neither a file nor an official name{hint}; wanted a path, "
-            f"{DEMO!r} or one of {', '.join(official)}"
+            f"checkpoint {wanted!r} is neither a file nor an official name{hint}; expected a path,"
+            f" {DEMO!r} or one of {', '.join(official)}"
         )
     file, repository = f"{wanted}.pth", official[wanted]
     placed = checkpoint_folder() / file

@@ -76,11 +76,11 @@ class PTv3Config:
         not implemented (``enable_rpe=True``).
         """
         if not isinstance(config, dict):
-            raise ConfigError(f"config is a {type(config).__name__}, wanted a dict of fields")
+            raise ConfigError(f"config is a {type(config).__name__}, expected a dict of fields")
         if config.get("enable_rpe"):
             raise ConfigError(
                 f"config field enable_rpe={config['enable_rpe']!r} (learned relative position "
-                "bias) is not implemented; wanted False, as in every official checkpoint"
+                "bias) is not implemented; expected False, as in every official checkpoint"
             )
         known = {field.name for field in fields(cls)} - {"rotary"}
         chosen = {}

@@ -90,7 +90,7 @@ class Pyramid:
             return self.top.feat, None
         joined = finer if concat_levels is None else concat_levels
         if not isinstance(joined, int) or not 0 <= joined <= finer:
-            raise ValueError(f"concat_levels is {concat_levels!r}, wanted 0 to {finer} or None")
+            raise ValueError(f"concat_levels is {concat_levels!r}, expected 0 to {finer} or None")
         feat = self.top.feat
         for index in range(finer, finer - joined, -1):
             cluster = self.levels[index].geometry.pooling.cluster
@@ -204,9 +204,9 @@ class Encoder(nn.Module):
         """
         wanted = (len(hierarchy.levels[0]), self.config.in_channels)
         if tuple(feat.shape) != wanted:
-            raise ValueError(f"feat has shape {tuple(feat.shape)}, wanted {wanted}")
+            raise ValueError(f"feat has shape {tuple(feat.shape)}, expected {wanted}")
         if not feat.is_floating_point():
-            raise ValueError(f"feat is {feat.dtype}, wanted a floating-point type")
+            raise ValueError(f"feat is {feat.dtype}, expected a floating-point type")
         stem = self.embedding["stem"]
         feat = nn.functional.gelu(
             stem["norm"](stem["linear"](feat.to(stem["linear"].weight.dtype)))

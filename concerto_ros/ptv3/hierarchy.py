@@ -178,16 +178,16 @@ def _check_shapes(grid_coord: torch.Tensor, coord: torch.Tensor, offset: torch.T
     """Shapes, types and devices: what can be told without looking at a value."""
     for name, value in (("grid_coord", grid_coord), ("coord", coord)):
         if value.ndim != 2 or value.shape[1] != 3:
-            raise ValueError(f"{name} has shape {tuple(value.shape)}, wanted (N, 3)")
+            raise ValueError(f"{name} has shape {tuple(value.shape)}, expected (N, 3)")
     if not len(grid_coord):
-        raise ValueError("the cloud is empty: grid_coord has no rows, wanted at least one voxel")
+        raise ValueError("the cloud is empty: grid_coord has no rows, expected at least one voxel")
     if len(coord) != len(grid_coord):
         raise ValueError(f"coord has {len(coord)} rows, grid_coord {len(grid_coord)}")
     for name, value in (("grid_coord", grid_coord), ("offset", offset)):
         if value.is_floating_point() or value.is_complex() or value.dtype == torch.bool:
-            raise ValueError(f"{name} is {value.dtype}, wanted an integer type")
+            raise ValueError(f"{name} is {value.dtype}, expected an integer type")
     if offset.ndim != 1 or not len(offset):
-        raise ValueError(f"offset has shape {tuple(offset.shape)}, wanted (B,) with B >= 1")
+        raise ValueError(f"offset has shape {tuple(offset.shape)}, expected (B,) with B >= 1")
     if len(offset) > MAX_CLOUDS:
         raise ValueError(f"offset names {len(offset)} clouds, at most {MAX_CLOUDS} fit in a batch")
     for name, value in (("coord", coord), ("offset", offset)):
@@ -212,7 +212,7 @@ def _check_extent(sizes: LevelSizes, coord: torch.Tensor) -> None:
     if min(low) < 0:
         axis = low.index(min(low))
         raise ValueError(
-            f"grid_coord reaches {min(low)} on {'xyz'[axis]}, wanted indices of at least 0; "
+            f"grid_coord reaches {min(low)} on {'xyz'[axis]}, expected indices of at least 0; "
             "subtract the lowest corner first"
         )
     axis = high.index(max(high))
@@ -246,5 +246,5 @@ def _check_unique(sizes: LevelSizes, grid_coord: torch.Tensor, batch: torch.Tens
     cloud, *voxel = voxels[1:][(voxels[1:] == voxels[:-1]).all(1)][0].tolist()
     raise ValueError(
         f"{sizes.repeated} rows repeat a voxel of the same cloud, for example {tuple(voxel)} in "
-        f"cloud {cloud}; wanted one row for each voxel (grid-sample the cloud first)"
+        f"cloud {cloud}; expected one row for each voxel (grid-sample the cloud first)"
     )

@@ -139,7 +139,7 @@ class Parameters:
         try:
             for parameter in declared:
                 if parameter.value is None:
-                    raise SettingsError(f"{parameter.name}: cannot be deleted, wanted a value")
+                    raise SettingsError(f"{parameter.name}: cannot be deleted, expected a value")
             changed = dict(self._checked(parameter) for parameter in declared)
             if self._pipeline is not None:
                 self._with(changed)

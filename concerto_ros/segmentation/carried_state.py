@@ -10,14 +10,14 @@ from typing import NamedTuple
 import torch
 
 from concerto_ros.heads.pca import PcaColors
-from concerto_ros.segmentation.fixed_origin import HeldOrigin
+from concerto_ros.segmentation.fixed_origin import FixedOrigin
 from concerto_ros.segmentation.label_fusion import LabelFusion
 
 
 class CarriedState(NamedTuple):
     """Origin, colours and fused labels of the maps so far; None: each map stands by itself."""
 
-    held: HeldOrigin | None
+    held: FixedOrigin | None
     colors: PcaColors
     fusion: LabelFusion | None
 
@@ -40,5 +40,5 @@ class CarriedState(NamedTuple):
                 }
             )
 
-    def _parts(self) -> dict[str, HeldOrigin | PcaColors | LabelFusion]:
+    def _parts(self) -> dict[str, FixedOrigin | PcaColors | LabelFusion]:
         return {name: part for name, part in self._asdict().items() if part is not None}

@@ -28,9 +28,9 @@ class Convention:
 
     def __post_init__(self):
         if not self.scale > 0:
-            raise ValueError(f"scale is {self.scale}; wanted: > 0")
+            raise ValueError(f"scale is {self.scale}; expected: > 0")
         if self.centre not in ("box", "box_xy", "vehicle"):
-            raise ValueError(f"centre is {self.centre!r}; wanted: box, box_xy or vehicle")
+            raise ValueError(f"centre is {self.centre!r}; expected: box, box_xy or vehicle")
 
     def zero(self, low: np.ndarray, high: np.ndarray, vehicle: np.ndarray) -> np.ndarray:
         """(3,) the point that becomes zero, for a box from ``low`` to ``high`` (3,)."""
@@ -57,7 +57,7 @@ def convention_for(preset: str, rotary: bool) -> Convention:
     try:
         return _CONVENTIONS[preset, bool(rotary)]
     except KeyError:
-        raise ValueError(f"preset is {preset!r}; wanted: {' or '.join(PRESETS)}") from None
+        raise ValueError(f"preset is {preset!r}; expected: {' or '.join(PRESETS)}") from None
 
 
 def preset_with(convention: Convention, rotary: bool) -> str:
@@ -65,4 +65,4 @@ def preset_with(convention: Convention, rotary: bool) -> str:
     for (preset, of_rotary), known in _CONVENTIONS.items():
         if of_rotary == bool(rotary) and known == convention:
             return preset
-    raise ValueError(f"got {convention}; wanted that of a preset: {' or '.join(PRESETS)}")
+    raise ValueError(f"got {convention}; expected that of a preset: {' or '.join(PRESETS)}")

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from concerto_ros.heads.pca import CoarseFeatures
-from concerto_ros.heads.similarity import Answers, Question
+from concerto_ros.heads.similarity import FeatureAnswers, FeatureQuery
 from concerto_ros.ptv3.cuda_graphs.graphs import GraphedFeatures
 from concerto_ros.ptv3.encoder import Encoder, Pyramid
 from concerto_ros.ptv3.kernels.backends import choose_backend
@@ -21,7 +21,7 @@ from concerto_ros.ptv3.kernels.out_of_memory import is_out_of_memory
 from concerto_ros.ptv3.precision import automatic_precision
 from concerto_ros.segmentation.labeller import Labeller
 from concerto_ros.segmentation.model_input import ModelInput
-from concerto_ros.segmentation.out_of_memory_split import Halving, Values
+from concerto_ros.segmentation.out_of_memory_split import ChunkedInference, Values
 from concerto_ros.stopwatch import Stopwatch
 
 _log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ class Encoded(NamedTuple):
     scores: (V, K) logits of the classes.
     coarse: (M, C) features of a coarse level.
     coarse_rows: (V,) int64, which of these each voxel has.
-    similarity: (V,) float32, see :class:`Question`.
+    similarity: (V,) float32, see :class:`FeatureQuery`.
     features: (n, C) float32 on the CPU, of the rows that the question asks for.
     """
 
@@ -70,7 +70,7 @@ class FeatureEncoder:
     def _start(self) -> None:
         self.backend = choose_backend(self._encoder.backend, self.device).name
         self._features = GraphedFeatures(self._encoder)
-        self._halving = Halving()
+        self._halving = ChunkedInference()
 
     @property
     def trouble(self) -> str:
@@ -89,7 +89,7 @@ class FeatureEncoder:
         given: ModelInput,
         outputs: Collection[str],
         labeller: Labeller,
-        question: Question | None,
+        question: FeatureQuery | None,
         watch: Stopwatch,
     ) -> Encoded:
         """What the ``outputs`` are made of and the answer to the ``question``, for one cloud.
@@ -112,11 +112,11 @@ class FeatureEncoder:
         given: ModelInput,
         outputs: Collection[str],
         labeller: Labeller,
-        question: Question | None,
+        question: FeatureQuery | None,
         watch: Stopwatch,
     ) -> Encoded:
         """:meth:`encode` on one device, the cloud whole or in parts."""
-        coarse, answers = CoarseFeatures(), Answers(question, labeller.concat_levels)
+        coarse, answers = CoarseFeatures(), FeatureAnswers(question, labeller.concat_levels)
 
         def compute(rows: torch.Tensor | None) -> Values:
             pyramid, values = self._pyramid(given.part(rows), watch), {}

@@ -14,12 +14,12 @@ STEP = 64
 #: step, so that it takes another 16 voxels or more to bring it back.
 _TOLERANCE = 48
 #: The largest coordinate is placed in the middle half of its octave [2**k, 2**(k+1)), k >= this.
-_LEAST_OCTAVE = 8
+_MIN_OCTAVE = 8
 #: The last octave that 16 bits an axis can address; there is no other to escape to.
 _LAST_OCTAVE = 15
 
 
-class HeldOrigin:
+class FixedOrigin:
     """Corner and centre kept from one snapshot of a rolling map to the next.
 
     A shift of the grid by one voxel changes about a fifth of an encoder's output, and the
@@ -111,4 +111,4 @@ def _well_inside(size: int) -> bool:
     if octave >= _LAST_OCTAVE:
         return True
     room = (1 << octave) // 4
-    return octave >= _LEAST_OCTAVE and (1 << octave) + room <= size < (2 << octave) - room
+    return octave >= _MIN_OCTAVE and (1 << octave) + room <= size < (2 << octave) - room

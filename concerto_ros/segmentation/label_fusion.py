@@ -29,7 +29,7 @@ class LabelFusion:
     def __init__(self, seconds: float):
         """``seconds``: after this time a prediction weighs 1/e of what it did."""
         if not 0 < seconds < math.inf:
-            raise ValueError(f"seconds is {seconds}; wanted: seconds > 0")
+            raise ValueError(f"seconds is {seconds}; expected: seconds > 0")
         self._seconds = seconds
         self._keys = np.zeros(0, np.int64)
         self._mean: torch.Tensor | None = None

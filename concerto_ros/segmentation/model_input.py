@@ -12,7 +12,7 @@ import torch
 
 from concerto_ros.mapping.map_snapshot import MapSnapshot
 from concerto_ros.segmentation.convention import Convention
-from concerto_ros.segmentation.fixed_origin import HeldOrigin
+from concerto_ros.segmentation.fixed_origin import FixedOrigin
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +80,7 @@ def normalise_points(
 
 
 def build_model_input(
-    snapshot: MapSnapshot, convention: Convention, held: HeldOrigin | None = None
+    snapshot: MapSnapshot, convention: Convention, held: FixedOrigin | None = None
 ) -> ModelInput:
     """What the encoder takes of a ``snapshot``.
 

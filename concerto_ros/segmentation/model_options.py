@@ -38,7 +38,7 @@ def device_named(name: str) -> torch.device:
     except RuntimeError:
         device = torch.device("meta")
     if device.type not in ("cpu", "cuda"):
-        raise SettingsError(f"device: got {name!r}, wanted auto, cpu, cuda or cuda:N")
+        raise SettingsError(f"device: got {name!r}, expected auto, cpu, cuda or cuda:N")
     count = torch.cuda.device_count()
     if device.type == "cuda" and (device.index or 0) >= count:
         raise SettingsError(
@@ -75,7 +75,7 @@ def convention_of(encoder: Encoder, preset: str, head: LinearHead | None = None)
     if head is not None and head.preset not in (None, own):
         raise SettingsError(
             f"head: {head.name} was trained on input as the preset {head.preset} gives it, but"
-            f" the encoder {encoder.name} takes that of {own} here; wanted both of one preset"
+            f" the encoder {encoder.name} takes that of {own} here; expected both of one preset"
         )
     with naming("checkpoint"):
         return convention_for(own, rotary=encoder.rotary)
@@ -97,8 +97,8 @@ def label_set_for(name: str, head: LinearHead | None) -> LabelSet:
     labels = LabelSet.load(name)
     if len(labels) != head.num_classes:
         raise ValueError(
-            f"got {labels.name} with {len(labels)} classes, wanted {head.num_classes} as the head"
-            f" {head.name}"
+            f"got {labels.name} with {len(labels)} classes, expected {head.num_classes} as the"
+            f" head {head.name}"
         )
     return labels
 

@@ -12,7 +12,7 @@ import torch
 from concerto_ros.ptv3.kernels.out_of_memory import is_out_of_memory
 
 #: A cloud of this many rows is not divided any more.
-LEAST_ROWS = 1024
+MIN_ROWS = 1024
 
 #: What a computation gives for its cloud: tensors with one row for each of the cloud's.
 Values = dict[str, torch.Tensor]
@@ -20,11 +20,11 @@ Values = dict[str, torch.Tensor]
 _log = logging.getLogger(__name__)
 
 
-class Halving:
+class ChunkedInference:
     """Computes clouds whole, or in parts where the device runs out of memory.
 
     The size at which memory ran out is remembered: no later part is that large, so memory runs
-    out once and not at every cloud. Where not even ``LEAST_ROWS`` rows fit, others hold the
+    out once and not at every cloud. Where not even ``MIN_ROWS`` rows fit, others hold the
     memory; that size is not remembered, and the next cloud is tried as the one before. Features
     near a cut differ from those of the whole cloud, because a part does not see beyond it.
     """
@@ -40,7 +40,7 @@ class Halving:
 
         ``compute`` takes the (n,) int64 rows of a part, None for all rows, and gives their values.
         Values that come in parts are handed back on the CPU. Raises the error of the device, of
-        which :func:`is_out_of_memory` is true, where not even ``LEAST_ROWS`` rows fit.
+        which :func:`is_out_of_memory` is true, where not even ``MIN_ROWS`` rows fit.
         """
         before = self.most_rows
         try:
@@ -78,12 +78,12 @@ class Halving:
         try:
             return compute(rows)
         except Exception as error:
-            if size <= LEAST_ROWS or not is_out_of_memory(error):
+            if size <= MIN_ROWS or not is_out_of_memory(error):
                 raise
         # Only here has the exception let go of what the computation held.
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-        self.most_rows = max(LEAST_ROWS, (size + 1) // 2)
+        self.most_rows = max(MIN_ROWS, (size + 1) // 2)
         if self._said is not None and self._said <= self.most_rows:
             return None
         self._said = self.most_rows

@@ -25,7 +25,7 @@ def single_frame(
     finite = np.flatnonzero(np.isfinite(points).all(axis=1))
     if len(finite) == 0:
         raise ValueError(
-            f"points: got {len(points)} points, none of them finite, wanted at least one"
+            f"points: got {len(points)} points, none of them finite, expected at least one"
         )
     seen = points[finite]
     if origin is None:
@@ -45,11 +45,11 @@ def _checked_cloud(points, colors, normals):
     """The arrays as float32 and uint8, or ``ValueError``."""
     points = np.asarray(points)
     if points.ndim != 2 or points.shape[1] != 3 or len(points) == 0:
-        raise ValueError(f"points: got shape {points.shape}, wanted (N, 3) with N > 0")
+        raise ValueError(f"points: got shape {points.shape}, expected (N, 3) with N > 0")
     for name, value in (("colors", colors), ("normals", normals)):
         if value is not None and np.shape(value) != points.shape:
             raise ValueError(
-                f"{name}: got shape {np.shape(value)}, wanted {points.shape} as points"
+                f"{name}: got shape {np.shape(value)}, expected {points.shape} as points"
             )
     return (
         points.astype(np.float32),

@@ -28,7 +28,7 @@ FISHEYE = ("equidistant", "fisheye", "kannala_brandt4")
 
 
 @dataclass(frozen=True)
-class Camera:
+class CameraModel:
     """A calibrated camera with its ROI and binning applied.
 
     Attributes
@@ -50,7 +50,7 @@ class Camera:
     distortion: tuple[float, ...] = ()
 
     @classmethod
-    def from_info(cls, info: Any, *, rectified: bool = False) -> Camera:
+    def from_info(cls, info: Any, *, rectified: bool = False) -> CameraModel:
         """The camera of a CameraInfo of ROS 2 (``k, d, p``) or of ROS 1 (``K, D, P``).
 
         An image does not say whether it is rectified; who subscribes knows (by convention
@@ -150,16 +150,16 @@ class CameraCache:
     SIZE = 2
 
     def __init__(self) -> None:
-        self._cameras: dict[tuple, Camera] = {}
+        self._cameras: dict[tuple, CameraModel] = {}
 
-    def from_info(self, info: Any, *, rectified: bool = False) -> Camera:
-        """As :meth:`Camera.from_info`."""
+    def from_info(self, info: Any, *, rectified: bool = False) -> CameraModel:
+        """As :meth:`CameraModel.from_info`."""
         content = _content(info)
         if content is None:
-            return Camera.from_info(info, rectified=rectified)
+            return CameraModel.from_info(info, rectified=rectified)
         key = (rectified, *content)
         if key not in self._cameras:
-            self._cameras[key] = Camera.from_info(info, rectified=rectified)
+            self._cameras[key] = CameraModel.from_info(info, rectified=rectified)
             for oldest in list(self._cameras)[: -self.SIZE]:
                 del self._cameras[oldest]
         return self._cameras[key]
@@ -224,7 +224,7 @@ def _distortion(info: Any) -> tuple[str, tuple[float, ...]]:
 
 
 @lru_cache(maxsize=16)
-def _rays(camera: Camera) -> np.ndarray:
+def _rays(camera: CameraModel) -> np.ndarray:
     x = (np.arange(camera.width, dtype=np.float64) - camera.cx) / camera.fx
     y = (np.arange(camera.height, dtype=np.float64) - camera.cy) / camera.fy
     x, y = np.broadcast_arrays(x[None, :], y[:, None])
@@ -234,8 +234,8 @@ def _rays(camera: Camera) -> np.ndarray:
     return rays
 
 
-def undistort(camera: Camera, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The inverse of :meth:`Camera.distort` by Newton's method; NaN where there is none."""
+def undistort(camera: CameraModel, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The inverse of :meth:`CameraModel.distort` by Newton's method; NaN where there is none."""
     if camera.model == "pinhole":
         return x, y
     step = 1e-6
@@ -266,7 +266,7 @@ def undistort(camera: Camera, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray,
 
 
 @lru_cache(maxsize=16)
-def _fold(camera: Camera) -> float:
+def _fold(camera: CameraModel) -> float:
     """The radius up to which the lens maps larger radii to larger ones.
 
     Beyond it the polynomials turn back, and rays that the lens never sees would land in the image.

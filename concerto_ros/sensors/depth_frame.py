@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from concerto_ros.sensors.camera_model import Camera, CameraCache
+from concerto_ros.sensors.camera_model import CameraCache, CameraModel
 from concerto_ros.sensors.frame import Frame, OriginalPoints
 from concerto_ros.sensors.free_space import DepthView
 from concerto_ros.sensors.images import decode_color, decode_depth
@@ -54,7 +54,7 @@ def depth_frame(
         points from the depth image's frame into the colour image's; not needed if they are one.
     source: name of the input, kept in the frame.
     min_range, max_range: metres from the camera, both inclusive.
-    rectified: whether both images are rectified (see :meth:`Camera.from_info`).
+    rectified: whether both images are rectified (see :meth:`CameraModel.from_info`).
     normals: whether to estimate normals from the depth image.
     original: whether the frame carries its points as the message's own as well.
     cameras: keeps the camera models from one call to the next.
@@ -139,8 +139,8 @@ def _same_frame(one: str, other: str) -> bool:
 def _is_registered(
     rgb: np.ndarray,
     metres: np.ndarray,
-    camera: Camera,
-    depth_camera: Camera,
+    camera: CameraModel,
+    depth_camera: CameraModel,
     color_frame: str,
     depth_frame_id: str,
 ) -> bool:
@@ -165,7 +165,7 @@ def _not_registered(color: Any, frame_id: str, rgb: np.ndarray, metres: np.ndarr
     )
 
 
-def _check_size(what: str, image: np.ndarray, camera: Camera) -> None:
+def _check_size(what: str, image: np.ndarray, camera: CameraModel) -> None:
     height, width = image.shape[:2]
     if (height, width) != (camera.height, camera.width):
         stated = f"{camera.width}x{camera.height} after ROI and binning"
@@ -187,7 +187,7 @@ def _within(points: np.ndarray, min_range: float, max_range: float) -> np.ndarra
 
 
 def _sample(
-    rgb: np.ndarray, camera: Camera, points: np.ndarray, depth_to_color: Any, spacing: float
+    rgb: np.ndarray, camera: CameraModel, points: np.ndarray, depth_to_color: Any, spacing: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Indices of the points that the colour camera sees, and their colours.
 

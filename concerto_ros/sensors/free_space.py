@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from concerto_ros.sensors.camera_model import Camera
+from concerto_ros.sensors.camera_model import CameraModel
 from concerto_ros.sensors.nearest_readings import NearestReadings
 
 #: Half the diagonal of a voxel, in edges: it is seen as a ball that holds all of it.
@@ -60,7 +60,7 @@ class DepthView:
     rotation, translation: (3, 3) and (3,) float64, the camera's optical frame to that of the map.
     """
 
-    camera: Camera
+    camera: CameraModel
     depth: np.ndarray
     rotation: np.ndarray = field(default_factory=lambda: np.eye(3))
     translation: np.ndarray = field(default_factory=lambda: np.zeros(3))

@@ -79,7 +79,7 @@ class TransformTree:
 
     def __init__(self, cache_seconds: float = 10.0):
         if not cache_seconds > 0.0:
-            raise ValueError(f"cache_seconds is {cache_seconds}, wanted a time above 0 s")
+            raise ValueError(f"cache_seconds is {cache_seconds}, expected a time above 0 s")
         self._cache_ns = round(cache_seconds * 1e9)
         self._children: dict[str, _Fixed | _Moving] = {}
         self._parents: set[str] = set()
@@ -299,7 +299,7 @@ def _pose_of(transform_stamped) -> _Pose:
     if abs(length * length - 1.0) >= QUATERNION_TOLERANCE:
         raise ValueError(
             f"transform from {child!r} to {parent!r}: quaternion {rotation} has length "
-            f"{length:.6g}, wanted 1"
+            f"{length:.6g}, expected 1"
         )
     return _Pose(parent, tuple(value / length for value in rotation), translation)
 

@@ -68,16 +68,16 @@ class Setting:
             value = float(value)
         if kind is tuple:
             if not isinstance(value, (list, tuple)) or any(type(v) is not str for v in value):
-                raise SettingsError(f"{name}: got {value!r}, wanted a list of names")
+                raise SettingsError(f"{name}: got {value!r}, expected a list of names")
             return tuple(entry for entry in value if entry)
         if type(value) is not kind:
             raise SettingsError(
-                f"{name}: got {value!r} of type {type(value).__name__}, wanted {kind.__name__}"
+                f"{name}: got {value!r} of type {type(value).__name__}, expected {kind.__name__}"
                 f" ({self.wanted})"
             )
         outside = self.low is not None and not self.low <= value <= self.high
         if outside or (self.choices and value not in self.choices):
-            raise SettingsError(f"{name}: got {value!r}, wanted {self.wanted}")
+            raise SettingsError(f"{name}: got {value!r}, expected {self.wanted}")
         if self.required and not value:
-            raise SettingsError(f"{name}: got {value!r}, wanted {self.wanted}")
+            raise SettingsError(f"{name}: got {value!r}, expected {self.wanted}")
         return value

@@ -37,7 +37,7 @@ class FilterSettings(SettingsGroup):
         if self.include and self.exclude:
             raise SettingsError(
                 f"filters.{self.name}: got include {list(self.include)} and exclude"
-                f" {list(self.exclude)}, wanted only one of the two"
+                f" {list(self.exclude)}, expected only one of the two"
             )
 
     def parameter(self, key: str) -> str:

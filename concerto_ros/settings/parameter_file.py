@@ -18,7 +18,7 @@ def read_parameters(path: str | Path) -> Iterator[tuple[str, Any]]:
     with open(path, encoding="utf-8") as file:
         tree = yaml.safe_load(file)
     if not isinstance(tree, dict):
-        raise SettingsError(f"{path}: got no mapping, wanted a ROS parameter file")
+        raise SettingsError(f"{path}: got no mapping, expected a ROS parameter file")
     for node, body in tree.items():
         if not isinstance(body, dict) or "ros__parameters" not in body:
             raise SettingsError(f"{path}: {node} has no ros__parameters")

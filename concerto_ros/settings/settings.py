@@ -190,7 +190,7 @@ class Settings(InputNames):
         _check_names("filters", self.filters)
         if self.max_range and self.max_range <= self.min_range:
             raise SettingsError(
-                f"max_range: got {self.max_range:g} m, wanted more than min_range,"
+                f"max_range: got {self.max_range:g} m, expected more than min_range,"
                 f" {self.min_range:g} m"
             )
 
@@ -228,7 +228,9 @@ class Settings(InputNames):
         grouped: dict[str, dict[str, Any]] = {}
         for name, value in values.items():
             if name not in DEFAULTS:
-                raise SettingsError(f"{name}: unknown parameter, wanted one of {sorted(DEFAULTS)}")
+                raise SettingsError(
+                    f"{name}: unknown parameter, expected one of {sorted(DEFAULTS)}"
+                )
             group, _, key = name.rpartition(".")
             (grouped.setdefault(group, {}) if group else own)[key] = value
         for group, changes in grouped.items():
@@ -305,7 +307,7 @@ def _check_names(parameter: str, names: tuple[str, ...]) -> None:
     for name in names:
         if not (name.isidentifier() and name.isascii()):
             raise SettingsError(
-                f"{parameter}: got the name {name!r}, wanted letters, digits and _"
+                f"{parameter}: got the name {name!r}, expected letters, digits and _"
             )
     if len(set(names)) < len(names):
-        raise SettingsError(f"{parameter}: got {list(names)}, wanted each name only once")
+        raise SettingsError(f"{parameter}: got {list(names)}, expected each name only once")

@@ -55,7 +55,7 @@ class Wall:
 
 
 @dataclass(frozen=True)
-class Plan:
+class FloorPlan:
     """A rectangular room centred on the origin, or an L: the rectangle less one corner.
 
     ``notch`` is the (width, depth) cut out of the corner of largest x and y, (0, 0) for none.
@@ -91,13 +91,13 @@ class Plan:
         return inside and not in_notch
 
 
-def draw_plan(rng: Rng) -> Plan:
+def draw_plan(rng: Rng) -> FloorPlan:
     """A floor plan of 18 to 45 square metres with one door and one or two windows."""
     width, depth, height = rng.uniform(4.8, 7.2), rng.uniform(4.2, 6.2), rng.uniform(2.4, 2.9)
     notch = (0.0, 0.0)
     if rng.random() < 0.35:
         notch = (width * rng.uniform(0.25, 0.4), depth * rng.uniform(0.25, 0.4))
-    plan = Plan(width, depth, height, notch)
+    plan = FloorPlan(width, depth, height, notch)
     walls = plan.walls
     order = [i for i in rng.permutation(len(walls)) if walls[i].length > 2.2]
     span = walls[order[0]].length
@@ -108,10 +108,10 @@ def draw_plan(rng: Rng) -> Plan:
         start = rng.uniform(0.3, span - wide - 0.3)
         low = rng.uniform(0.85, 1.0)
         openings.append(Opening(int(i), start, start + wide, low, rng.uniform(2.0, 2.2), "window"))
-    return Plan(width, depth, height, notch, tuple(openings))
+    return FloorPlan(width, depth, height, notch, tuple(openings))
 
 
-def build_shell(plan: Plan, rng: Rng) -> Mesh:
+def build_shell(plan: FloorPlan, rng: Rng) -> Mesh:
     """Floor, walls, ceiling, door and windows of a plan."""
     paint = pick(rng, WALL_COLORS)
     accent = int(rng.integers(len(plan.walls) * 2))
@@ -130,7 +130,7 @@ def build_shell(plan: Plan, rng: Rng) -> Mesh:
     return join(*parts)
 
 
-def floor_rectangles(plan: Plan) -> list[tuple[float, float, float, float]]:
+def floor_rectangles(plan: FloorPlan) -> list[tuple[float, float, float, float]]:
     """The plan as rectangles (x, y, width, depth) that meet without overlap."""
     x, y, (u, v) = -plan.width / 2, -plan.depth / 2, plan.notch
     if not u:

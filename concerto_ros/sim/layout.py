@@ -10,7 +10,7 @@ import numpy as np
 
 from concerto_ros.sim import furniture
 from concerto_ros.sim import small_objects as clutter
-from concerto_ros.sim.floor_plan import Plan
+from concerto_ros.sim.floor_plan import FloorPlan
 from concerto_ros.sim.furniture import Rng, pick
 from concerto_ros.sim.mesh import Finish, Mesh, box, join, lathe, patch, rotation_about
 
@@ -41,7 +41,7 @@ class Layout:
     free of it: before the door, before cabinets, beside beds.
     """
 
-    def __init__(self, plan: Plan, rng: Rng):
+    def __init__(self, plan: FloorPlan, rng: Rng):
         self.plan = plan
         self.rng = rng
         self.meshes: list[Mesh] = []
@@ -123,7 +123,7 @@ class Layout:
         )
 
 
-def furnish(plan: Plan, rng: Rng) -> Mesh:
+def furnish(plan: FloorPlan, rng: Rng) -> Mesh:
     """Furniture and clutter for a plan, the largest pieces first."""
     layout = Layout(plan, rng)
     _bed(layout)
@@ -289,7 +289,7 @@ def add_ceiling_lamp(layout: Layout) -> None:
     layout.add(lathe(profile, (x, y, layout.plan.height), shade, "ceiling", 20))
 
 
-def lamp_place(plan: Plan) -> tuple[float, float]:
+def lamp_place(plan: FloorPlan) -> tuple[float, float]:
     """Where the ceiling lamp hangs: the middle of the larger part of the room."""
     return (-plan.notch[0] / 2, 0.0)
 

@@ -47,9 +47,9 @@ class RgbdCamera:
         seed: int = 0,
     ):
         if width < 1 or height < 1:
-            raise ValueError(f"size is {width} x {height}, wanted at least one pixel each way")
+            raise ValueError(f"size is {width} x {height}, expected at least one pixel each way")
         if not 0.0 < horizontal_fov < math.pi:
-            raise ValueError(f"horizontal_fov is {horizontal_fov}, wanted radians in (0, pi)")
+            raise ValueError(f"horizontal_fov is {horizontal_fov}, expected radians in (0, pi)")
         self.width = width
         self.height = height
         self.focal = width / 2 / math.tan(horizontal_fov / 2)
@@ -83,7 +83,7 @@ class RgbdCamera:
         """
         pose = np.asarray(pose, np.float64)
         if pose.shape != (4, 4) or not np.isfinite(pose).all():
-            raise ValueError(f"pose has shape {pose.shape}, wanted a finite (4, 4) matrix")
+            raise ValueError(f"pose has shape {pose.shape}, expected a finite (4, 4) matrix")
         rays = self._rays @ pose[:3, :3].T.astype(np.float32)
         hits = room.cast(pose[:3, 3].astype(np.float32), rays)
         color = room.colors(hits)

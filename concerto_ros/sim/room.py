@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from concerto_ros.sim.floor_plan import Plan, build_shell, draw_plan
+from concerto_ros.sim.floor_plan import FloorPlan, build_shell, draw_plan
 from concerto_ros.sim.layout import furnish, lamp_place
 from concerto_ros.sim.lighting import Light, bake
 from concerto_ros.sim.mesh import CLASSES, Mesh, join
@@ -59,13 +59,13 @@ class Room:
 
     def __init__(self, seed: int = 0, kind: str = "home"):
         if kind != "home" and kind not in KINDS:
-            raise ValueError(f"kind is {kind!r}, wanted home or one of {', '.join(KINDS)}")
+            raise ValueError(f"kind is {kind!r}, expected home or one of {', '.join(KINDS)}")
         # Two streams, so that a change to the furniture leaves the floor plans as they were.
         shell_rng, furniture_rng = np.random.default_rng(seed).spawn(2)
         self.seed = seed
         self.kind = kind
         if kind == "home":
-            self.plan: Plan = draw_plan(shell_rng)
+            self.plan: FloorPlan = draw_plan(shell_rng)
             shell, inside = build_shell(self.plan, shell_rng), furnish(self.plan, furniture_rng)
         else:
             self.plan = draw_varied_plan(shell_rng, kind)
@@ -158,7 +158,7 @@ def _look_up_tables(mesh: Mesh, light: np.ndarray) -> dict[str, np.ndarray]:
     return table
 
 
-def _lights(plan: Plan, rng: np.random.Generator) -> tuple[list[Light], float]:
+def _lights(plan: FloorPlan, rng: np.random.Generator) -> tuple[list[Light], float]:
     """The ceiling lamp and the windows, and the strength of ambient light."""
     lamp, day = rng.uniform(0.15, 0.35), rng.uniform(0.15, 0.5)
     x, y = lamp_place(plan)

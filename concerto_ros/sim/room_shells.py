@@ -9,7 +9,13 @@ from dataclasses import replace
 import numpy as np
 
 from concerto_ros.sim.doors import door
-from concerto_ros.sim.floor_plan import FLOORS, Plan, floor_rectangles, on_wall, wall_with_holes
+from concerto_ros.sim.floor_plan import (
+    FLOORS,
+    FloorPlan,
+    floor_rectangles,
+    on_wall,
+    wall_with_holes,
+)
 from concerto_ros.sim.furniture import Rng, pick, wooden
 from concerto_ros.sim.mesh import Finish, Mesh, box, join, patch
 from concerto_ros.sim.openings import Opening, window
@@ -27,14 +33,14 @@ SIZES = {
 }
 
 
-def draw_varied_plan(rng: Rng, kind: str) -> Plan:
+def draw_varied_plan(rng: Rng, kind: str) -> FloorPlan:
     """A floor plan for a ``kind`` of room with one to five doors and up to four windows."""
     (w0, w1), (d0, d1) = SIZES[kind]
     width, depth, height = rng.uniform(w0, w1), rng.uniform(d0, d1), rng.uniform(2.3, 3.4)
     notch = (0.0, 0.0)
     if rng.random() < 0.3 and kind != "corridor":
         notch = (width * rng.uniform(0.15, 0.45), depth * rng.uniform(0.15, 0.45))
-    plan, openings = Plan(width, depth, height, notch), []
+    plan, openings = FloorPlan(width, depth, height, notch), []
     doors = int(rng.integers(2, 6)) if kind == "corridor" else int(rng.choice([1, 1, 2, 3]))
     windows = int(rng.integers(0, 2)) if kind == "corridor" else int(rng.integers(0, 5))
     for number in range(doors + windows):
@@ -55,7 +61,7 @@ def draw_varied_plan(rng: Rng, kind: str) -> Plan:
     return replace(plan, openings=tuple(openings))
 
 
-def _placed(plan: Plan, taken: list[Opening], wide: float, rng: Rng) -> Opening | None:
+def _placed(plan: FloorPlan, taken: list[Opening], wide: float, rng: Rng) -> Opening | None:
     """A free stretch of some wall, or None."""
     for _ in range(20):
         number = int(rng.integers(len(plan.walls)))
@@ -72,7 +78,7 @@ def _placed(plan: Plan, taken: list[Opening], wide: float, rng: Rng) -> Opening 
     return None
 
 
-def build_varied_shell(plan: Plan, rng: Rng) -> Mesh:
+def build_varied_shell(plan: FloorPlan, rng: Rng) -> Mesh:
     """Floor, walls, ceiling and openings of a plan in freely drawn colours and textures."""
     paint = _paint(rng, pale=True)
     ground = pick(rng, (*FLOORS, None, None, None))
@@ -102,7 +108,7 @@ def _paint(rng: Rng, pale: bool = False) -> tuple[float, float, float]:
     return tuple(np.clip(grey + tint * rng.uniform(-1, 1, 3), 0.04, 0.97))
 
 
-def _overhead(plan: Plan, rng: Rng) -> list[Mesh]:
+def _overhead(plan: FloorPlan, rng: Rng) -> list[Mesh]:
     """Lamp panels, beams and ducts under the ceiling."""
     parts, height = [], plan.height
     if rng.random() < 0.4:

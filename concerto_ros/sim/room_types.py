@@ -16,7 +16,7 @@ import numpy as np
 from concerto_ros.sim import furniture
 from concerto_ros.sim import office_furniture as office
 from concerto_ros.sim import small_objects as clutter
-from concerto_ros.sim.floor_plan import Plan
+from concerto_ros.sim.floor_plan import FloorPlan
 from concerto_ros.sim.furniture import Rng, pick
 from concerto_ros.sim.layout import (
     Layout,
@@ -64,7 +64,7 @@ class VariedLayout(Layout):
         return super().freestanding(varied(mesh, self.rng), min(margin, 0.5))
 
 
-def furnish_kind(plan: Plan, rng: Rng, kind: str) -> Mesh:
+def furnish_kind(plan: FloorPlan, rng: Rng, kind: str) -> Mesh:
     """Furniture and clutter of a room of this ``kind``, a key of :data:`KINDS`."""
     layout = VariedLayout(plan, rng)
     KINDS[kind](layout)

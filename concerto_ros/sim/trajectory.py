@@ -131,7 +131,7 @@ def drive(room: Room, rate: float, seed: int = 0) -> Iterator[np.ndarray]:
     floor (z = 0) and off the furniture.
     """
     if not rate > 0:
-        raise ValueError(f"rate is {rate}, wanted a positive number of poses a second")
+        raise ValueError(f"rate is {rate}, expected a positive number of poses a second")
     space, rng, step = FreeSpace(room), np.random.default_rng(seed), 1.0 / rate
     cells = np.argwhere(space.reachable)
     # Goals in the open half of the free space: from a wall there is nothing to see but the wall.
@@ -154,7 +154,7 @@ def trajectory(room: Room, seconds: float, rate: float = 10.0, seed: int = 0) ->
     """Poses of base_link in the room, (n, 4, 4) float64, ``rate`` a second; see :func:`drive`."""
     count = round(seconds * rate)
     if count < 1:
-        raise ValueError(f"{seconds} s at {rate} Hz is no pose at all, wanted at least one")
+        raise ValueError(f"{seconds} s at {rate} Hz is no pose at all, expected at least one")
     return np.stack(list(islice(drive(room, rate, seed), count)))
 
 

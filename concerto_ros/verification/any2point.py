@@ -42,7 +42,7 @@ def load_case(case: Case, **options) -> Any2Point:
     name = case.name.rpartition("_")[0]
     if name not in VARIANTS:
         raise ValueError(
-            f"case is {case.name!r}, wanted <variant>_<kind> with <variant> one of"
+            f"case is {case.name!r}, expected <variant>_<kind> with <variant> one of"
             f" {', '.join(VARIANTS)}"
         )
     constants = {own: case.config[key] for key, own in CONSTANTS.items() if key in case.config}

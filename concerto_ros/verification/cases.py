@@ -127,7 +127,9 @@ def verify(folder: Path, device: str | torch.device = "cpu") -> Iterator[Compari
         meta = json.loads((path / "meta.json").read_text())
         for part in ("model", "cases"):
             if part not in meta:
-                raise ValueError(f"{path / 'meta.json'} has no {part!r}, wanted 'model', 'cases'")
+                raise ValueError(
+                    f"{path / 'meta.json'} has no {part!r}, expected 'model', 'cases'"
+                )
         for name, entry in meta["cases"].items():
             case = Case(path, meta["model"], name, entry, torch.device(device))
             try:
@@ -140,7 +142,7 @@ def verify(folder: Path, device: str | torch.device = "cpu") -> Iterator[Compari
 def verify_case(case: Case) -> list[Comparison]:
     """Run one case. Raises ValueError for one that is not known."""
     if case.model not in FAMILIES:
-        raise ValueError(f"model is {case.model!r}, wanted one of {', '.join(FAMILIES)}")
+        raise ValueError(f"model is {case.model!r}, expected one of {', '.join(FAMILIES)}")
     family = importlib.import_module(f"concerto_ros.verification.{case.model}")
     with torch.inference_mode(), whole_float32():
         outputs = family.run_case(case)

@@ -31,7 +31,7 @@ INPUTS = frozenset(
 def run_case(case: Case) -> dict[str, torch.Tensor | np.ndarray]:
     """The outputs of one case, told by its name."""
     if case.name not in RUNNERS:
-        raise ValueError(f"case is {case.name!r}, wanted one of {', '.join(RUNNERS)}")
+        raise ValueError(f"case is {case.name!r}, expected one of {', '.join(RUNNERS)}")
     return RUNNERS[case.name](case)
 
 

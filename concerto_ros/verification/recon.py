@@ -28,7 +28,7 @@ def run_case(case: Case) -> Outputs:
         # The name of the class, maybe followed by a remark; one is the beginning of another.
         if made_by.split(" ")[0].endswith(name):
             return runner(case)
-    raise ValueError(f"made by {made_by!r}, wanted one of {', '.join(RUNNERS)}")
+    raise ValueError(f"made by {made_by!r}, expected one of {', '.join(RUNNERS)}")
 
 
 def _classification(case: Case) -> Outputs:

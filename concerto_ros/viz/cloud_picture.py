@@ -121,15 +121,15 @@ def sensor_view(
 def _checked(points, rgb, width, height, background) -> tuple[np.ndarray, np.ndarray]:
     points, rgb = np.asarray(points), np.asarray(rgb)
     if points.ndim != 2 or points.shape[1] != 3:
-        raise ValueError(f"points has the shape {points.shape}, wanted (N, 3)")
+        raise ValueError(f"points has the shape {points.shape}, expected (N, 3)")
     if rgb.shape != points.shape or rgb.dtype != np.uint8:
         raise ValueError(
-            f"rgb is {rgb.dtype} of the shape {rgb.shape}, wanted uint8 {points.shape}"
+            f"rgb is {rgb.dtype} of the shape {rgb.shape}, expected uint8 {points.shape}"
         )
     if not (16 <= width <= 8192 and 16 <= height <= 8192):
-        raise ValueError(f"the size is {width} x {height}, wanted 16 to 8192 pixels each way")
+        raise ValueError(f"the size is {width} x {height}, expected 16 to 8192 pixels each way")
     if background not in BACKGROUNDS:
-        raise ValueError(f"background is {background!r}, wanted one of {list(BACKGROUNDS)}")
+        raise ValueError(f"background is {background!r}, expected one of {list(BACKGROUNDS)}")
     finite = np.isfinite(points).all(axis=1)
     return (points, rgb) if finite.all() else (points[finite], rgb[finite])
 
@@ -138,7 +138,7 @@ def _direction(vector, name: str) -> np.ndarray:
     vector = np.asarray(vector, np.float64)
     length = np.linalg.norm(vector)
     if vector.shape != (3,) or not np.isfinite(length) or length == 0.0:
-        raise ValueError(f"{name} is {vector.tolist()}, wanted three numbers, not all 0")
+        raise ValueError(f"{name} is {vector.tolist()}, expected three numbers, not all 0")
     return vector / length
 
 

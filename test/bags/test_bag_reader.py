@@ -143,7 +143,7 @@ def test_a_topic_that_is_not_there_is_refused_by_name(tmp_path):
     [
         (lambda path: None, "there is no bag at"),
         (lambda path: path.mkdir(), "is not a bag: no metadata.yaml"),
-        (lambda path: path.write_text("points"), "is not a bag: wanted a folder"),
+        (lambda path: path.write_text("points"), "is not a bag: expected a folder"),
         (lambda path: write(path, []), "is a bag without messages"),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from concerto_ros.heads import LinearHead
-from concerto_ros.heads.added_rows import MOST_ROWS, Examples, taught_head
+from concerto_ros.heads.added_rows import MAX_ROWS, Examples, taught_head
 
 CHANNELS = 24
 
@@ -99,13 +99,13 @@ def test_channels_that_do_not_vary_and_large_ones_do_no_harm(scene):
 
 
 def test_examples_are_joined_and_kept_within_bounds():
-    few = Examples(torch.zeros(3, 2), torch.ones(MOST_ROWS + 1, 2))
+    few = Examples(torch.zeros(3, 2), torch.ones(MAX_ROWS + 1, 2))
     both = few.joined(Examples(torch.ones(1, 2), torch.zeros(0, 2))).thinned()
     assert both.showing.tolist() == [[0, 0]] * 3 + [[1, 1]]
-    assert len(both.other) == (MOST_ROWS + 2) // 2
+    assert len(both.other) == (MAX_ROWS + 2) // 2
 
 
 def test_labels_of_taught_classes_have_no_gap(scene):
     base, samples = scene
-    with pytest.raises(ValueError, match=r"labels are \[5\], wanted 0 to 4"):
+    with pytest.raises(ValueError, match=r"labels are \[5\], expected 0 to 4"):
         taught_head(base, {5: lesson(samples, 4)})

@@ -10,7 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from concerto_ros.heads.similarity import Answers, Question, cosine_similarity, features_at
+from concerto_ros.heads.similarity import (
+    FeatureAnswers,
+    FeatureQuery,
+    cosine_similarity,
+    features_at,
+)
 from concerto_ros.labels.heat_colors import heat_colors
 from concerto_ros.ptv3 import load_encoder
 
@@ -52,8 +57,8 @@ class Part:
 
 def test_a_cloud_in_parts_answers_as_the_whole():
     feat = torch.randn(10, 4, generator=torch.Generator().manual_seed(0))
-    question = Question(like=feat[3], rows=np.array([8, 3, 0, 3]))
-    whole, parts = Answers(question, 0), Answers(question, 0)
+    question = FeatureQuery(like=feat[3], rows=np.array([8, 3, 0, 3]))
+    whole, parts = FeatureAnswers(question, 0), FeatureAnswers(question, 0)
     cosine = whole.of(Part((feat,)), None)["similarity"]
     for rows in (torch.tensor([0, 2, 3, 9]), torch.tensor([1, 4, 5, 6, 7, 8])):
         found = parts.of(Part((feat[rows],)), rows)["similarity"]
@@ -63,7 +68,7 @@ def test_a_cloud_in_parts_answers_as_the_whole():
 
 
 def test_who_asks_nothing_gets_nothing():
-    answers = Answers(None, 0)
+    answers = FeatureAnswers(None, 0)
     assert answers.of(Part((torch.ones(2, 3),)), None) == {}
     assert answers.features is None and answers.similarity({}) is None
 

@@ -124,7 +124,7 @@ def test_a_class_of_the_head_is_refined_and_becomes_what_it_was(base):
     refined = base.taught(chair, showing(2))
     assert refined.labels == DEMO and refined.head(5 * torch.eye(4)[2]).argmax() == 5
     assert refined.without(chair).head is base.head
-    with pytest.raises(TeachingError, match="got 'wall', wanted one that was taught .*: chair"):
+    with pytest.raises(TeachingError, match="got 'wall', expected one that was taught .*: chair"):
         refined.without("wall")
 
 
@@ -168,13 +168,13 @@ def test_a_saved_head_names_its_classes(base, tmp_path):
     assert torch.equal(head.seg_head.weight, taught.head.seg_head.weight)
     assert label_set_for("", head) == taught.labels and head.preset == "outdoor"
     assert taught.head.labels is None  # the one in use is not touched
-    with pytest.raises(ValueError, match="got demo with 12 classes, wanted 13"):
+    with pytest.raises(ValueError, match="got demo with 12 classes, expected 13"):
         label_set_for("demo", head)
 
 
 @pytest.mark.parametrize(
     ("label_set", "wanted"),
-    [(DEMO.content, "names 12 classes, wanted 13"), ({"name": "a"}, "wanted the keys")],
+    [(DEMO.content, "names 12 classes, expected 13"), ({"name": "a"}, "expected the keys")],
 )
 def test_a_head_that_names_other_classes_is_refused(base, tmp_path, label_set, wanted):
     path = tmp_path / "head.pth"

@@ -199,7 +199,7 @@ def test_contents_that_cannot_be_are_refused(tmp_path, stored, changes, wanted):
 
 def test_a_map_that_is_too_large_is_refused_before_it_is_read(tmp_path, stored):
     path = edited(tmp_path / "a.safetensors", stored)
-    with pytest.raises(MapFileError, match="wanted at most max_voxels, 10"):
+    with pytest.raises(MapFileError, match="expected at most max_voxels, 10"):
         read_map(path, 10)
     with path.open("r+b") as file:
         file.truncate(1 << 40)  # takes no room on the disk
@@ -264,5 +264,5 @@ def test_the_radius_counts_once_a_frame_says_where_the_robot_is(stored):
 
 
 def test_a_map_with_too_many_voxels_is_not_put(stored):
-    with pytest.raises(ValueError, match=f"index is {len(stored)}; wanted: <= 10 rows"):
+    with pytest.raises(ValueError, match=f"index is {len(stored)}; expected: <= 10 rows"):
         voxel_map(max_voxels=10).put(stored.snapshot)

@@ -82,7 +82,7 @@ def test_what_comes_of_a_bag_does_not_lie_in_it(tmp_path, capsys):
     source = write(tmp_path / "one", drive(1))
     before = sorted(entry.name for entry in source.iterdir())
     assert main(["bag", str(source), str(source / "labelled")]) == 1
-    assert f"lies in the bag {source}, wanted it beside IN" in capsys.readouterr().err
+    assert f"lies in the bag {source}, expected it beside IN" in capsys.readouterr().err
     assert sorted(entry.name for entry in source.iterdir()) == before
 
 

@@ -42,7 +42,7 @@ from concerto_ros.heads import LinearHead
 from concerto_ros.heads.linear import save_head
 from concerto_ros.labels.label_set import LabelSet
 from concerto_ros.learning.data.label_map import write_label_set
-from concerto_ros.offline.bag_labeller import Labeller
+from concerto_ros.offline.bag_labeller import BagLabeller
 from concerto_ros.offline.job import Job, run_job
 from concerto_ros.offline.many_jobs import run_in_processes
 from concerto_ros.offline.unfinished_bag import Work
@@ -189,14 +189,14 @@ def test_a_log_whose_clock_was_set_has_no_parts_without_messages(tmp_path, monke
     early, late = -1_600_000_000, 1_600_000_000
     log = [(early - 5, "/notes", note("on")), *jumping(early, 0), (late, "/notes", note("off"))]
     source = write(tmp_path / "in", log)
-    seen, labelled = [], Labeller.label
+    seen, labelled = [], BagLabeller.label
 
     def counted(self, part, *arguments):
         seen.append(part)
         assert len(seen) < 10
         return labelled(self, part, *arguments)
 
-    monkeypatch.setattr(Labeller, "label", counted)
+    monkeypatch.setattr(BagLabeller, "label", counted)
     summary = label(source, tmp_path / "out", part_seconds=0.2)
     assert received(summary) == summary["used"] == 8
     assert [part.number for part in seen] == list(range(5))
@@ -208,10 +208,10 @@ def test_a_log_whose_clock_was_set_has_no_parts_without_messages(tmp_path, monke
             raise Killed
         return labelled(self, part, *arguments)
 
-    monkeypatch.setattr(Labeller, "label", killed)
+    monkeypatch.setattr(BagLabeller, "label", killed)
     with pytest.raises(Killed):
         label(source, tmp_path / "resumed", part_seconds=0.2)
-    monkeypatch.setattr(Labeller, "label", labelled)
+    monkeypatch.setattr(BagLabeller, "label", labelled)
     label(source, tmp_path / "resumed", part_seconds=0.2)
     assert added(tmp_path / "resumed") == added(tmp_path / "out")
 
@@ -219,7 +219,7 @@ def test_a_log_whose_clock_was_set_has_no_parts_without_messages(tmp_path, monke
 @pytest.mark.parametrize("killed_in", [0, 1, 2])
 def test_finished_parts_are_not_done_again(driven, tmp_path, monkeypatch, killed_in):
     source, out = driven
-    whole, done = Labeller.label, []
+    whole, done = BagLabeller.label, []
 
     def until_killed(self, part, *arguments):
         if part.number == killed_in and killed_in not in done:
@@ -228,7 +228,7 @@ def test_finished_parts_are_not_done_again(driven, tmp_path, monkeypatch, killed
         done.append(part.number)
         return whole(self, part, *arguments)
 
-    monkeypatch.setattr(Labeller, "label", until_killed)
+    monkeypatch.setattr(BagLabeller, "label", until_killed)
     with pytest.raises(Killed):
         label(source, tmp_path / "out", part_seconds=0.4)
     assert not (tmp_path / "out").exists()
@@ -249,7 +249,7 @@ def test_a_run_that_is_killed_while_it_copies_only_copies_again(driven, tmp_path
         with pytest.raises(Killed):
             label(source, tmp_path / "out", part_seconds=0.4)
     assert not (tmp_path / "out").exists()
-    monkeypatch.setattr(Labeller, "label", None)
+    monkeypatch.setattr(BagLabeller, "label", None)
     label(source, tmp_path / "out", part_seconds=0.4)
     assert read(tmp_path / "out") == read(out)
 
@@ -261,7 +261,7 @@ def test_only_one_process_works_on_a_bag(driven, tmp_path):
 
 def test_parts_of_another_run_are_refused_by_name(driven, tmp_path, monkeypatch):
     source, _ = driven
-    monkeypatch.setattr(Labeller, "label", lambda *_: (_ for _ in ()).throw(Killed))
+    monkeypatch.setattr(BagLabeller, "label", lambda *_: (_ for _ in ()).throw(Killed))
     with pytest.raises(Killed):
         label(source, tmp_path / "out")
     with pytest.raises(BagError, match="parts of a run with other every, prefix"):
@@ -291,7 +291,7 @@ def test_a_model_that_was_trained_anew_is_another_run(driven, tmp_path, monkeypa
     )
     run_job(finished)
     with monkeypatch.context() as patch:
-        patch.setattr(Labeller, "label", lambda *_: (_ for _ in ()).throw(Killed))
+        patch.setattr(BagLabeller, "label", lambda *_: (_ for _ in ()).throw(Killed))
         with pytest.raises(Killed):
             run_job(killed)
     model_files(tmp_path, seed=2)  # under the same names

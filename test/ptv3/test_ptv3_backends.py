@@ -118,7 +118,7 @@ def test_triton_that_cannot_be_had_is_refused_with_the_reason(monkeypatch, why, 
 
 
 def test_an_unknown_backend_is_refused_by_name():
-    with pytest.raises(BackendError, match=f"'cuda', wanted one of {', '.join(BACKENDS)}"):
+    with pytest.raises(BackendError, match=f"'cuda', expected one of {', '.join(BACKENDS)}"):
         choose_backend("cuda", CPU)
 
 

@@ -152,7 +152,7 @@ def test_the_same_cloud_gives_the_same_bits_with_and_without_a_graph(features):
 
 @torch.no_grad()
 def test_only_some_graphs_are_kept(features, monkeypatch):
-    monkeypatch.setattr(graphs, "MOST_GRAPHS", 2)
+    monkeypatch.setattr(graphs, "MAX_GRAPHS", 2)
     for size in (100, 100, 300, 300, 100, 600, 600):
         assert_right(features, size)
     kept = {shape.rows[0] for shape in features._graphs}
@@ -311,7 +311,7 @@ def test_a_capture_that_fails_leaves_the_current_stream_as_it_was(monkeypatch, f
 def test_what_cannot_be_padded_is_computed_as_it_is(features, monkeypatch, given):
     sizes = (40, 60) if given == "batch" else (100,)
     backend = PAIRS if given == "pairs" else TABLE
-    monkeypatch.setattr(graphs, "MOST_VOXELS", 99 if given == "large" else 1000)
+    monkeypatch.setattr(graphs, "MAX_VOXELS", 99 if given == "large" else 1000)
     hierarchy = build_hierarchy(*batch_of(*sizes), CONFIG, backend)
     runner = GraphedFeatures(features._encoder) if given == "cpu" else features
     feat = torch.randn(100, 9, generator=torch.Generator().manual_seed(0))

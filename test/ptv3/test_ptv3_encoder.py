@@ -103,7 +103,7 @@ def test_an_empty_cloud_is_refused(encoder):
 
 def test_features_of_the_wrong_shape_or_type_are_refused(encoder):
     feat, *geometry = alone(cloud(20, 0))
-    with pytest.raises(ValueError, match=r"feat has shape \(20, 6\), wanted \(20, 9\)"):
+    with pytest.raises(ValueError, match=r"feat has shape \(20, 6\), expected \(20, 9\)"):
         encoder(feat[:, :6], *geometry)
     with pytest.raises(ValueError, match="feat has shape"):
         encoder(feat[:19], *geometry)
@@ -128,7 +128,7 @@ def test_upcast_joins_the_levels_asked_for():
             expected.append(feats[level][rows])
         assert torch.equal(pyramid.upcast(joined), torch.cat(expected, 1))
     for wrong in (-1, 3, 1.5):
-        with pytest.raises(ValueError, match=f"concat_levels is {wrong}, wanted 0 to 2"):
+        with pytest.raises(ValueError, match=f"concat_levels is {wrong}, expected 0 to 2"):
             pyramid.upcast(wrong)
 
 

@@ -128,7 +128,7 @@ THREE = torch.tensor([[0, 0, 0], [1, 0, 0], [2, 0, 0]])
     [
         ((torch.zeros(0, 3, dtype=torch.int64),), "empty"),
         ((THREE[:, :2],), r"grid_coord has shape \(3, 2\)"),
-        ((THREE.float(),), "float32, wanted an integer"),
+        ((THREE.float(),), "float32, expected an integer"),
         ((THREE, torch.zeros(3, 2)), r"coord has shape \(3, 2\)"),
         ((THREE, torch.zeros(2, 3)), "coord has 2 rows, grid_coord 3"),
         ((THREE - 1,), "reaches -1 on x"),

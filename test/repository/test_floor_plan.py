@@ -18,7 +18,7 @@ from paths import REPOSITORY
 PACKAGE = REPOSITORY / "concerto_ros"
 
 #: How many modules a person looks through at once.
-MOST_MODULES = 16
+MAX_MODULES = 16
 
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 PAGES = sorted([*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/**/*.md")])
@@ -35,7 +35,7 @@ def test_every_folder_with_modules_is_a_package():
 
 def test_a_room_has_few_modules_on_one_level():
     modules = Counter(path.parent for path in SOURCES if path.name != "__init__.py")
-    assert {folder: count for folder, count in modules.items() if count > MOST_MODULES} == {}
+    assert {folder: count for folder, count in modules.items() if count > MAX_MODULES} == {}
 
 
 def references(paths: list[Path], pattern: re.Pattern[str]) -> dict[str, list[str]]:

@@ -171,5 +171,5 @@ def test_entropy_is_a_share_of_the_largest():
 
 @pytest.mark.parametrize("seconds", [0.0, -1.0, math.nan, math.inf])
 def test_a_wrong_time_is_named(seconds):
-    with pytest.raises(ValueError, match=f"seconds is {seconds}; wanted"):
+    with pytest.raises(ValueError, match=f"seconds is {seconds}; expected"):
         LabelFusion(seconds)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from concerto_ros.mapping.voxel_map import VoxelMap
 from concerto_ros.segmentation.convention import Convention, convention_for
-from concerto_ros.segmentation.fixed_origin import STEP, HeldOrigin
+from concerto_ros.segmentation.fixed_origin import STEP, FixedOrigin
 from concerto_ros.segmentation.model_input import build_model_input, normalise_points
 from concerto_ros.sensors.frame import Frame
 from concerto_ros.settings.presets import PRESETS
@@ -100,12 +100,12 @@ def test_conventions_of_the_published_models(preset, rotary, grid, expected):
     result = build_model_input(snapshot, convention)
     np.testing.assert_allclose(result.coord, expected, atol=1e-5)
     np.testing.assert_array_equal(result.feat[:, :3], result.coord)
-    held = build_model_input(snapshot, convention, HeldOrigin())
+    held = build_model_input(snapshot, convention, FixedOrigin())
     np.testing.assert_allclose(held.coord, expected, atol=1e-5)
 
 
 def test_unknown_conventions_are_refused_by_name():
-    with pytest.raises(ValueError, match="preset is 'garden'; wanted: indoor or outdoor"):
+    with pytest.raises(ValueError, match="preset is 'garden'; expected: indoor or outdoor"):
         convention_for("garden", False)
     with pytest.raises(ValueError, match="centre is 'left'"):
         Convention(1.0, "left")
@@ -147,7 +147,7 @@ ROOM = np.random.default_rng(0).uniform([-3, -2, 0], [3, 2, 2.5], (4000, 3)).ast
 def test_a_flying_pixel_at_the_border_moves_nothing(preset, rotary):
     convention = convention_for(preset, rotary)
     voxel_size = PRESETS[preset].voxel_size
-    held = HeldOrigin()
+    held = FixedOrigin()
     still = snapshot_of(ROOM, voxel_size)
     before = build_model_input(still, convention, held)
     for axis in range(3):
@@ -179,7 +179,7 @@ boxes = st.lists(
 @settings(max_examples=200, deadline=None)
 @given(boxes)
 def test_corner_moves_in_steps_and_keeps_coordinates_positive(windows):
-    held = HeldOrigin()
+    held = FixedOrigin()
     previous = None
     largest_extent = 0
     for low, extent in windows:
@@ -201,7 +201,7 @@ def test_corner_moves_in_steps_and_keeps_coordinates_positive(windows):
     st.lists(st.tuples(*[st.integers(-60, 60)] * 6), max_size=20),
 )
 def test_border_noise_never_moves_the_corner(low, extent, noise):
-    held = HeldOrigin()
+    held = FixedOrigin()
     low = np.array(low)
     high = low + extent
     corner, _ = held.update(np.array([low, high]), np.zeros(3), 0.02)
@@ -216,7 +216,7 @@ def test_border_noise_never_moves_the_corner(low, extent, noise):
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.tuples(*[st.floats(-1e4, 1e4)] * 3), min_size=1, max_size=20))
 def test_centre_moves_in_steps_of_64_voxels_and_stays_near(centres):
-    held = HeldOrigin()
+    held = FixedOrigin()
     previous = None
     index = np.zeros((1, 3), np.int32)
     for exact in np.array(centres):
@@ -231,7 +231,7 @@ def test_centre_moves_in_steps_of_64_voxels_and_stays_near(centres):
 
 
 def test_a_robot_driving_away_does_not_let_the_grid_grow():
-    held = HeldOrigin()
+    held = FixedOrigin()
     corners = set()
     for step in range(3000):
         low = np.array([step * 5, -step * 3, 0])
@@ -244,7 +244,7 @@ def test_a_robot_driving_away_does_not_let_the_grid_grow():
 
 
 def test_reset_and_a_new_voxel_size_place_the_origin_anew():
-    held = HeldOrigin()
+    held = FixedOrigin()
     index = np.array([[0, 0, 0], [100, 100, 100]])
     held.update(index, np.zeros(3), 0.02)
     _, centre = held.update(index, np.full(3, 0.5), 0.02)

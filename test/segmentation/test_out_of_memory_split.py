@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from concerto_ros import SemanticPipeline
-from concerto_ros.segmentation.out_of_memory_split import LEAST_ROWS, Halving
+from concerto_ros.segmentation.out_of_memory_split import MIN_ROWS, ChunkedInference
 from concerto_ros.settings.settings import Settings
 
 GENERATOR = torch.Generator().manual_seed(0)
@@ -32,7 +32,7 @@ class SmallDevice:
 
 
 def test_a_cloud_that_fits_is_computed_whole():
-    device, halving = SmallDevice(5000), Halving()
+    device, halving = SmallDevice(5000), ChunkedInference()
     assert torch.equal(halving(device, COORD)["twice"], 2 * COORD)
     assert len(device.parts) == 1
     assert halving.most_rows is None
@@ -40,14 +40,14 @@ def test_a_cloud_that_fits_is_computed_whole():
 
 @pytest.mark.parametrize("fits", [4999, 2500, 1300])
 def test_parts_give_every_row_its_own_values(fits):
-    values = Halving()(SmallDevice(fits), COORD)
+    values = ChunkedInference()(SmallDevice(fits), COORD)
     assert torch.equal(values["twice"], 2 * COORD)
     assert torch.equal(values["row"], torch.arange(5000))
 
 
 def test_parts_are_halves_across_the_longest_axis_in_the_order_of_the_rows():
     device = SmallDevice(2500)
-    Halving()(device, COORD)
+    ChunkedInference()(device, COORD)
     whole, *halves = device.parts
     assert len(whole) == 5000 and [len(half) for half in halves] == [2500, 2500]
     low, high = sorted(halves, key=lambda rows: float(COORD[rows, 1].min()))
@@ -56,7 +56,7 @@ def test_parts_are_halves_across_the_longest_axis_in_the_order_of_the_rows():
 
 
 def test_memory_runs_out_once_and_not_at_every_cloud(caplog):
-    device, halving = SmallDevice(2600), Halving()
+    device, halving = SmallDevice(2600), ChunkedInference()
     halving(device, COORD)
     assert halving.most_rows == 2500
     device.parts.clear()
@@ -68,12 +68,12 @@ def test_memory_runs_out_once_and_not_at_every_cloud(caplog):
 def test_a_part_too_small_to_be_divided_fails_with_the_error_of_the_device():
     device = SmallDevice(0)
     with pytest.raises(torch.cuda.OutOfMemoryError):
-        Halving()(device, COORD)
-    assert min(map(len, device.parts)) <= LEAST_ROWS
+        ChunkedInference()(device, COORD)
+    assert min(map(len, device.parts)) <= MIN_ROWS
 
 
 def test_a_device_that_others_fill_for_a_while_is_asked_for_whole_clouds_again():
-    device, halving = SmallDevice(0), Halving()
+    device, halving = SmallDevice(0), ChunkedInference()
     with pytest.raises(torch.cuda.OutOfMemoryError):
         halving(device, COORD)
     device.fits = 5000
@@ -97,7 +97,7 @@ def test_every_way_to_run_out_of_memory_is_known(error):
             raise error
         return {"twice": 2 * COORD[rows]}
 
-    assert torch.equal(Halving()(compute, COORD)["twice"], 2 * COORD)
+    assert torch.equal(ChunkedInference()(compute, COORD)["twice"], 2 * COORD)
 
 
 def test_other_errors_are_not_caught():
@@ -105,7 +105,7 @@ def test_other_errors_are_not_caught():
         raise RuntimeError("something else")
 
     with pytest.raises(RuntimeError, match="something else"):
-        Halving()(compute, COORD)
+        ChunkedInference()(compute, COORD)
 
 
 def test_the_pipeline_labels_a_cloud_in_parts(monkeypatch):

@@ -191,7 +191,7 @@ def test_the_labels_are_those_of_encoder_and_head_by_hand():
     [
         ({"checkpoint": "nowhere.pth"}, "checkpoint: .*nowhere.pth"),
         ({"checkpoint": str(GOLDEN / "encoder.pth"), "head": "nowhere.pth"}, "head: .*nowhere"),
-        ({"label_set": "s3dis"}, "label_set: got s3dis with 13 classes, wanted 12"),
+        ({"label_set": "s3dis"}, "label_set: got s3dis with 13 classes, expected 12"),
         ({"device": "cuda:99"}, "device: got 'cuda:99'"),
         ({"device": "cpu", "backend": "spconv"}, "backend spconv cannot be had on cpu: "),
     ],

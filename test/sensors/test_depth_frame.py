@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from paths import DATA
 
-from concerto_ros.sensors.camera_model import Camera
+from concerto_ros.sensors.camera_model import CameraModel
 from concerto_ros.sensors.depth_frame import depth_frame
 from concerto_ros.sensors.input_error import InputError
 from concerto_ros.sensors.point_cloud2 import decode_point_cloud
@@ -70,7 +70,7 @@ def reason(*args, **options) -> str:
     return error.value.reason
 
 
-def plane_depth(camera: Camera, normal, distance) -> np.ndarray:
+def plane_depth(camera: CameraModel, normal, distance) -> np.ndarray:
     """Depth at which each ray of the camera meets the plane normal . p = distance."""
     return distance / (camera.rays().astype(np.float64) @ np.asarray(normal, float))
 
@@ -83,7 +83,7 @@ RGB = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uin
 
 
 def test_a_pixel_is_the_ray_of_the_camera_matrix():
-    rays = Camera.from_info(info()).rays()
+    rays = CameraModel.from_info(info()).rays()
     assert rays.shape == (HEIGHT, WIDTH, 3) and rays.dtype == np.float32
     np.testing.assert_allclose(rays[10, 20], [(20 - CX) / FX, (10 - CY) / FY, 1], rtol=1e-6)
 
@@ -91,9 +91,9 @@ def test_a_pixel_is_the_ray_of_the_camera_matrix():
 def test_roi_and_binning():
     """A driver that reads out a part and bins it states K of the full image."""
     roi = SimpleNamespace(x_offset=8, y_offset=4, width=40, height=32, do_rectify=False)
-    camera = Camera.from_info(info(roi=roi, binning_x=2, binning_y=4))
+    camera = CameraModel.from_info(info(roi=roi, binning_x=2, binning_y=4))
     assert (camera.width, camera.height) == (20, 8)
-    full = Camera.from_info(info())
+    full = CameraModel.from_info(info())
     u, v = 6, 3
     expected = full.rays()[4 + 4 * v, 8 + 2 * u]
     np.testing.assert_allclose(camera.rays()[v, u], expected, atol=1e-6)
@@ -101,7 +101,7 @@ def test_roi_and_binning():
 
 def test_a_rectified_image_uses_p_and_no_distortion():
     p = [50.0, 0, 31, 0, 0, 51.0, 24, 0, 0, 0, 1, 0]
-    camera = Camera.from_info(info(d=BROWN, p=p), rectified=True)
+    camera = CameraModel.from_info(info(d=BROWN, p=p), rectified=True)
     assert (camera.fx, camera.fy, camera.cx, camera.cy) == (50, 51, 31, 24)
     assert camera.model == "pinhole"
 
@@ -109,7 +109,7 @@ def test_a_rectified_image_uses_p_and_no_distortion():
 def test_ros_1_names():
     old = info(d=BROWN)
     upper = SimpleNamespace(**{k.upper() if len(k) == 1 else k: v for k, v in vars(old).items()})
-    assert Camera.from_info(upper) == Camera.from_info(old)
+    assert CameraModel.from_info(upper) == CameraModel.from_info(old)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_ros_1_names():
 )
 def test_brown_conrady_distortion_is_undone(model, d):
     """OpenCV projects the rays back onto the pixels they came from."""
-    camera = Camera.from_info(info(640, 480, (525, 530), (319.5, 239.5), model, d))
+    camera = CameraModel.from_info(info(640, 480, (525, 530), (319.5, 239.5), model, d))
     rays = camera.rays().reshape(-1, 3).astype(np.float64)
     matrix = np.array([[525, 0, 319.5], [0, 530, 239.5], [0, 0, 1.0]])
     pixels, _ = cv2.projectPoints(rays, np.zeros(3), np.zeros(3), matrix, np.array(d))
@@ -134,7 +134,7 @@ def test_brown_conrady_distortion_is_undone(model, d):
 
 @pytest.mark.parametrize("model", ["equidistant", "fisheye"])
 def test_fisheye_distortion_is_undone(model):
-    camera = Camera.from_info(info(640, 480, (285, 286), (319.5, 239.5), model, FISHEYE))
+    camera = CameraModel.from_info(info(640, 480, (285, 286), (319.5, 239.5), model, FISHEYE))
     rays = camera.rays().reshape(-1, 3).astype(np.float64)
     matrix = np.array([[285, 0, 319.5], [0, 286, 239.5], [0, 0, 1.0]])
     pixels, _ = cv2.fisheye.projectPoints(
@@ -147,7 +147,9 @@ def test_fisheye_distortion_is_undone(model):
 
 def test_corners_that_no_ray_reaches_are_not_invented():
     """Strong barrel distortion folds back: pixels beyond the fold have no ray."""
-    camera = Camera.from_info(info(640, 480, (200, 200), (319.5, 239.5), d=(-0.35, 0, 0, 0, 0)))
+    camera = CameraModel.from_info(
+        info(640, 480, (200, 200), (319.5, 239.5), d=(-0.35, 0, 0, 0, 0))
+    )
     rays = camera.rays()
     assert np.isnan(rays[[0, 0, -1], [0, -1, 0]]).any(axis=1).all()
     assert np.isfinite(rays[200:280, 260:380]).all()
@@ -160,7 +162,9 @@ def test_corners_that_no_ray_reaches_are_not_invented():
 
 def test_points_beyond_the_view_of_the_lens_have_no_pixel():
     """Brown-Conrady's polynomial would bring them back into the image, mirrored."""
-    camera = Camera.from_info(info(640, 480, (200, 200), (319.5, 239.5), d=(-0.35, 0, 0, 0, 0)))
+    camera = CameraModel.from_info(
+        info(640, 480, (200, 200), (319.5, 239.5), d=(-0.35, 0, 0, 0, 0))
+    )
     points = np.array([[0.5, 0, 1], [1.6, 0, 1], [9, 9, 1], [0, 0, -1]])
     column, row = camera.project(*points.T)
     np.testing.assert_array_equal(np.isnan(column + row), [False, True, True, True])
@@ -191,19 +195,19 @@ def test_points_beyond_the_view_of_the_lens_have_no_pixel():
 )
 def test_bad_camera_info(text, message):
     with pytest.raises(InputError, match=text) as error:
-        Camera.from_info(message)
+        CameraModel.from_info(message)
     assert error.value.reason in ("bad_camera_info", "malformed")
 
 
 def test_an_unknown_model_without_coefficients_is_a_pinhole():
-    assert Camera.from_info(info(model="", d=[0.0] * 5)).model == "pinhole"
+    assert CameraModel.from_info(info(model="", d=[0.0] * 5)).model == "pinhole"
 
 
 # Frames
 
 
 def test_a_plane_comes_out_flat_with_its_colours():
-    camera = Camera.from_info(info())
+    camera = CameraModel.from_info(info())
     normal, distance = np.array([0.1, -0.3, 1.0]), 2.0
     depth = depth_image(plane_depth(camera, normal, distance), nanosec=9)
     frame = depth_frame(color_image(RGB), depth, info(), source="head")
@@ -309,7 +313,7 @@ def test_colours_are_sampled_where_the_colour_camera_sees_each_point(d):
     turn, _ = cv2.Rodrigues(np.array([0.02, -0.05, 0.1]))
     move = np.array([0.05, -0.01, 0.02])
     depth_info = info(160, 120, (140, 141), (80, 60))
-    metres = plane_depth(Camera.from_info(depth_info), [0.2, 0.1, 1], 1.5)
+    metres = plane_depth(CameraModel.from_info(depth_info), [0.2, 0.1, 1], 1.5)
     frame = depth_frame(
         color_image(places, "color"), depth_image(metres, "depth"), color_info,
         depth_info=depth_info, depth_to_color=transform(turn, move),

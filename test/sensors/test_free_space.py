@@ -17,7 +17,7 @@ from concerto_ros.intake.tally import NoTally
 from concerto_ros.labels.packed_cloud import pack_cloud
 from concerto_ros.mapping.voxel_grid import find_keys, voxel_keys
 from concerto_ros.mapping.voxel_map import VoxelMap
-from concerto_ros.sensors.camera_model import Camera
+from concerto_ros.sensors.camera_model import CameraModel
 from concerto_ros.sensors.frame import Frame
 from concerto_ros.sensors.free_space import DepthView, ScanView
 from concerto_ros.sensors.nearest_readings import NearestReadings
@@ -28,7 +28,7 @@ from concerto_ros.sim import SensorNoise
 SECOND = 1_000_000_000
 SIZE = 0.05
 WIDTH, HEIGHT, FOCAL = 160, 120, 130.0
-CAMERA = Camera(FOCAL, FOCAL, WIDTH / 2, HEIGHT / 2, WIDTH, HEIGHT)
+CAMERA = CameraModel(FOCAL, FOCAL, WIDTH / 2, HEIGHT / 2, WIDTH, HEIGHT)
 
 #: From the optical frame (z forward) to one with x forward and z up.
 OPTICAL = np.array([[0.0, 0, 1], [-1, 0, 0], [0, -1, 0]])

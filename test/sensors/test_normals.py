@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from paths import DATA
 
-from concerto_ros.sensors.camera_model import Camera
+from concerto_ros.sensors.camera_model import CameraModel
 from concerto_ros.sensors.normals import neighbourhood_normals, organised_normals, unit_vectors
 
-CAMERA = Camera(fx=300, fy=300, cx=159.5, cy=119.5, width=320, height=240)
+CAMERA = CameraModel(fx=300, fy=300, cx=159.5, cy=119.5, width=320, height=240)
 RAYS = CAMERA.rays().astype(np.float64)
 
 

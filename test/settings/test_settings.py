@@ -112,7 +112,7 @@ def numbers():
 def test_numbers_that_are_none_or_below_zero_are_refused_by_name(name, setting, default):
     bad = [-1] if type(default) is int else [math.nan, math.inf, -math.inf, -1.0]
     for value in bad:
-        with pytest.raises(SettingsError, match=f"^{re.escape(name)}: got {value!r}, wanted "):
+        with pytest.raises(SettingsError, match=f"^{re.escape(name)}: got {value!r}, expected "):
             setting.checked(name, value, default)
     assert setting.checked(name, default, default) == default
 

@@ -300,5 +300,5 @@ def test_other_kinds_of_rooms_repeat_by_seed_and_hold_together(kind):
 
 
 def test_an_unknown_kind_is_refused():
-    with pytest.raises(ValueError, match="kind is 'castle', wanted home or one of office"):
+    with pytest.raises(ValueError, match="kind is 'castle', expected home or one of office"):
         Room(0, "castle")

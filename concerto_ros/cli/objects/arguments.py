@@ -36,7 +36,7 @@ def keywords_of(arguments: argparse.Namespace) -> dict[str, Any]:
     for text in arguments.keyword:
         name, equals, value = text.partition("=")
         if not equals:
-            raise ValueError(f"--keyword: got {text!r}, wanted NAME=VALUE")
+            raise ValueError(f"--keyword: got {text!r}, expected NAME=VALUE")
         plain = {"true": True, "false": False}
         found[name] = plain.get(value, int(value) if value.isdigit() else value)
     return found

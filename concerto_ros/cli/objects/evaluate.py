@@ -103,7 +103,7 @@ def _whole_set(arguments: argparse.Namespace) -> int:
     from concerto_ros.learning.objects.training import embedding
     from concerto_ros.learning.objects.training.models import check_classes, load_for
     from concerto_ros.learning.objects.training.recipes import svm_recipe
-    from concerto_ros.learning.objects.training.scores import Score, class_table
+    from concerto_ros.learning.objects.training.scores import Accuracy, class_table
     from concerto_ros.segmentation.model_options import device_named
 
     layout, where = arguments.layout, {"device": device_named(arguments.device)}
@@ -118,10 +118,10 @@ def _whole_set(arguments: argparse.Namespace) -> int:
     elif arguments.protocol == "classify":
         check_classes(encoder, test)
         guesses = embedding.classify_objects(encoder, test, **where).argmax(1)
-        score = Score.of(guesses, test.labels, len(test.classes))
+        score = Accuracy.of(guesses, test.labels, len(test.classes))
     else:
         guesses = zero_shot.zero_shot(encoder, test, layout, words=arguments.words, **where)
-        score = Score.of(guesses, test.labels, len(test.classes))
+        score = Accuracy.of(guesses, test.labels, len(test.classes))
     print(class_table(score, test.classes))
     print(
         f"{arguments.protocol}, {encoder.name} on {test.name}: {100 * score.accuracy:.2f} % of"

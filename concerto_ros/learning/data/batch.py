@@ -40,7 +40,7 @@ def make_batch(scans: Sequence[Scan], convention: Convention, voxel_size: float)
     one that leaves the lattice, by name.
     """
     if not scans:
-        raise ValueError("scans is empty, wanted at least one")
+        raise ValueError("scans is empty, expected at least one")
     parts = [_voxels(scan, convention, voxel_size) for scan in scans]
     ends = np.cumsum([len(part[0]) for part in parts])
     feat, grid_coord, coord, labels = (
@@ -73,7 +73,7 @@ def with_normals(scan: Scan, voxel_size: float, sensor: np.ndarray | None = None
 def _voxels(scan: Scan, convention: Convention, voxel_size: float) -> tuple[np.ndarray, ...]:
     """feat, grid_coord, coord, labels of one scan and the voxel of each of its points."""
     if not len(scan):
-        raise ValueError(f"{scan.name}: has no points, wanted at least one")
+        raise ValueError(f"{scan.name}: has no points, expected at least one")
     seen = _grid_sampled(scan, voxel_size, colors=scan.colors, normals=scan.normals)
     colors = None if seen.color is None else seen.color / seen.count[:, None]
     normals = None if seen.normal is None else unit_vectors(seen.normal)

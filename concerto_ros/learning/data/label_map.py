@@ -236,4 +236,4 @@ def _read_yaml(path: Path) -> dict:
 
 
 def _wrong(path: Path, what: str, got: object, wanted: str) -> DataError:
-    return DataError(f"label map {path}: {what}: got {got!r}, wanted {wanted}")
+    return DataError(f"label map {path}: {what}: got {got!r}, expected {wanted}")

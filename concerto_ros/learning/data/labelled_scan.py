@@ -42,7 +42,9 @@ class Scan:
                 continue
             if not isinstance(value, np.ndarray) or value.dtype != kind or value.shape != shape:
                 got = f"{getattr(value, 'dtype', type(value))} {np.shape(value)}"
-                raise ValueError(f"{self.name}: {field} is {got}, wanted {np.dtype(kind)} {shape}")
+                raise ValueError(
+                    f"{self.name}: {field} is {got}, expected {np.dtype(kind)} {shape}"
+                )
 
     def __len__(self) -> int:
         return len(self.points)

@@ -28,7 +28,7 @@ from concerto_ros.learning.demo_model.rooms import (
 from concerto_ros.learning.methods.segmenter import Segmenter
 from concerto_ros.learning.training.processes import run_in_processes
 from concerto_ros.learning.training.schedule import Schedule
-from concerto_ros.learning.training.trainer import Outcome, Trainer
+from concerto_ros.learning.training.trainer import Trainer, TrainingResult
 from concerto_ros.ptv3.checkpoint import demo_file, save_demo
 from concerto_ros.ptv3.config import PTv3Config
 from concerto_ros.ptv3.encoder import Encoder
@@ -131,7 +131,7 @@ def train(
     seed: int = SEED,
     device: str = "cpu",
     output: Path | None = None,
-) -> Outcome:
+) -> TrainingResult:
     """Simulate the rooms, train on them and write the model; resumes where ``folder`` has a run.
 
     ``folder`` keeps the scans (some 3 MB a room) and the training state. ``minutes`` ends the run

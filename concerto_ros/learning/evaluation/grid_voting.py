@@ -21,7 +21,7 @@ def grid_phases(count: int) -> np.ndarray:
     They fill the voxel evenly however many there are: the Halton sequence of bases 2, 3 and 5.
     """
     if count < 1:
-        raise ValueError(f"phases is {count}, wanted 1 or more")
+        raise ValueError(f"phases is {count}, expected 1 or more")
     phases = np.zeros((count, 3))
     for axis, base in enumerate((2, 3, 5)):
         rest, share = np.arange(count), 1.0

@@ -27,7 +27,7 @@ class LoraLinear(nn.Module):
     def __init__(self, base: nn.Linear, rank: int, alpha: float, dropout: float):
         super().__init__()
         if rank < 1:
-            raise ValueError(f"rank is {rank}, wanted at least 1")
+            raise ValueError(f"rank is {rank}, expected at least 1")
         self.base = base.requires_grad_(False)
         self.scale = alpha / rank
         self.dropout = dropout

@@ -34,7 +34,7 @@ from concerto_ros.learning.methods.segmenter import Segmenter
 from concerto_ros.learning.training.losses import balanced_weights
 from concerto_ros.learning.training.schedule import Schedule
 from concerto_ros.learning.training.stochastic_depth import stochastic_depth
-from concerto_ros.learning.training.trainer import Outcome, Trainer
+from concerto_ros.learning.training.trainer import Trainer, TrainingResult
 from concerto_ros.ptv3 import Encoder
 from concerto_ros.ptv3.blocks import Block
 from concerto_ros.ptv3.checkpoint import randomise
@@ -53,7 +53,7 @@ DROP_PATH = {"decoder": 0.3, "full": 0.3}
 
 
 @dataclass(frozen=True)
-class Recipe:
+class TrainingConfig:
     """How to train; see :class:`~concerto_ros.learning.training.trainer.Trainer` for most fields.
 
     Attributes
@@ -95,8 +95,8 @@ def train(
     validation: Sequence[Scan],
     num_classes: int,
     collate: ScanCollate,
-    recipe: Recipe,
-) -> tuple[Encoder, LinearHead, Outcome]:
+    recipe: TrainingConfig,
+) -> tuple[Encoder, LinearHead, TrainingResult]:
     """Train by one of :data:`METHODS`; the encoder to use the head with, and the head.
 
     ``encoder`` is changed in place by ``lora`` and ``full``. Of a frozen encoder every feature is
@@ -104,7 +104,7 @@ def train(
     preset whose convention ``collate`` has; ValueError where it has that of none.
     """
     if method not in METHODS:
-        raise ValueError(f"method is {method!r}, wanted one of {', '.join(METHODS)}")
+        raise ValueError(f"method is {method!r}, expected one of {', '.join(METHODS)}")
     preset = preset_with(collate.convention, encoder.rotary)
     device = next(encoder.parameters()).device
     encoder = encoder.eval().requires_grad_(False)
@@ -180,9 +180,9 @@ def _train_head(
     data: Sequence[Scan],
     validation: Sequence[Scan],
     collate: ScanCollate,
-    recipe: Recipe,
+    recipe: TrainingConfig,
     about: dict[str, Any],
-) -> Outcome:
+) -> TrainingResult:
     from tqdm import tqdm
 
     folder = recipe.folder / "features"
@@ -211,7 +211,9 @@ def _train_head(
     return _run(model, kept, held_out, join_features, recipe, about, counts)
 
 
-def _run(model, data, validation, collate, recipe: Recipe, about, counts=None) -> Outcome:
+def _run(
+    model, data, validation, collate, recipe: TrainingConfig, about, counts=None
+) -> TrainingResult:
     rate = METHODS[about["method"]][1] if recipe.learning_rate is None else recipe.learning_rate
     head = model.head
     weights = None

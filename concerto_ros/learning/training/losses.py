@@ -77,7 +77,7 @@ def balanced_weights(counts: np.ndarray, power: float = 0.5) -> torch.Tensor:
     counts = np.asarray(counts, dtype=np.float64)
     seen = counts > 0
     if not seen.any():
-        raise ValueError("no class has a labelled point, wanted at least one")
+        raise ValueError("no class has a labelled point, expected at least one")
     weights = np.zeros(len(counts))
     weights[seen] = (counts[seen] / counts.sum()) ** -power
     return torch.from_numpy(weights / weights[seen].mean()).float()

@@ -113,7 +113,7 @@ def _matrix_of(parameter: nn.Parameter) -> nn.Parameter:
     """A parameter of two or more dimensions as one of two, dense in memory."""
     if parameter.ndim < 2:
         raise ValueError(
-            f"a parameter has shape {tuple(parameter.shape)}, wanted two dimensions or more"
+            f"a parameter has shape {tuple(parameter.shape)}, expected two dimensions or more"
         )
     return nn.Parameter(_flattened(parameter.detach(), _is_turned(parameter)))
 

@@ -16,7 +16,7 @@ import torch
 from torch import distributed, multiprocessing
 
 from concerto_ros.learning.training import openblas
-from concerto_ros.learning.training.trainer import Outcome, Trainer
+from concerto_ros.learning.training.trainer import Trainer, TrainingResult
 from concerto_ros.ptv3.cpu.allocation import keep_freed_memory
 from concerto_ros.ptv3.cpu.matmul import replace_products
 
@@ -28,7 +28,7 @@ _LOOPBACK = {"GLOO_SOCKET_IFNAME": "lo"} if Path("/sys/class/net/lo").exists() e
 _GRACE = 10.0
 
 
-def run_in_processes(trainer: Trainer, processes: int) -> Outcome:
+def run_in_processes(trainer: Trainer, processes: int) -> TrainingResult:
     """Train as ``trainer.run()`` does, the batches of a step spread over processes.
 
     Each computes with one thread: two of them are half as fast again as one of two threads. The
@@ -40,7 +40,7 @@ def run_in_processes(trainer: Trainer, processes: int) -> Outcome:
     """
     if processes < 1 or trainer.accumulate % processes:
         raise ValueError(
-            f"processes is {processes}, wanted a divisor of the {trainer.accumulate} batches of "
+            f"processes is {processes}, expected a divisor of the {trainer.accumulate} batches of "
             "a step"
         )
     with (

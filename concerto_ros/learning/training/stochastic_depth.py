@@ -30,7 +30,7 @@ def stochastic_depth(
     Raises ValueError for a rate that is not in [0, 1).
     """
     if not 0 <= rate < 1:
-        raise ValueError(f"the rate of stochastic depth is {rate}, wanted 0 to less than 1")
+        raise ValueError(f"the rate of stochastic depth is {rate}, expected 0 to less than 1")
     handles = []
     try:
         for place, branches in enumerate(blocks):

@@ -43,7 +43,7 @@ Collate = Callable[[Sequence[Any], np.random.Generator | None], Any]
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TrainingResult:
     """How a run went.
 
     ``steps`` done, ``seconds`` of all its parts together, ``best_step`` and ``best_miou`` of the
@@ -103,7 +103,7 @@ class Trainer:
         about: what else must be equal for a run to go on, by name.
         """
         if not len(data):
-            raise ValueError("the data set is empty, wanted at least one scan")
+            raise ValueError("the data set is empty, expected at least one scan")
         for name, value in (
             ("steps", steps),
             ("batch_size", batch_size),
@@ -111,9 +111,9 @@ class Trainer:
             ("checkpoint_every", checkpoint_every),
         ):
             if value < 1:
-                raise ValueError(f"{name} is {value}, wanted at least 1")
+                raise ValueError(f"{name} is {value}, expected at least 1")
         if minutes is not None and not minutes > 0:
-            raise ValueError(f"minutes is {minutes}, wanted more than 0")
+            raise ValueError(f"minutes is {minutes}, expected more than 0")
         self.model = model.to(device)
         self.data, self.collate = data, collate
         self.finish, self.finish_from = finish or collate, finish_from
@@ -145,7 +145,7 @@ class Trainer:
         self.optimizers: list[torch.optim.Optimizer] = []
         self._gradients: torch.Tensor | None = None
 
-    def run(self) -> Outcome:
+    def run(self) -> TrainingResult:
         """Train to the end, from the checkpoint of the folder where there is one."""
         from tqdm import tqdm
 
@@ -198,7 +198,7 @@ class Trainer:
         if self.best:
             self._set_weights(self.best["weights"])
         self.model.train(was_training)
-        return Outcome(self.step, self.seconds, best["step"], best["miou"], stopped)
+        return TrainingResult(self.step, self.seconds, best["step"], best["miou"], stopped)
 
     @torch.no_grad()
     def validate(self) -> Confusion:
@@ -213,15 +213,15 @@ class Trainer:
         self.model.train(was_training)
         return score
 
-    def export_state(self, path: Path, outcome: Outcome) -> None:
+    def export_state(self, path: Path, outcome: TrainingResult) -> None:
         """Write what another process needs to have trained this model itself."""
         save_training(path, {"weights": self._weights(), "outcome": vars(outcome)})
 
-    def import_state(self, path: Path) -> Outcome:
+    def import_state(self, path: Path) -> TrainingResult:
         """Take over what :meth:`export_state` wrote."""
         state = load_training(path, {})
         self._set_weights(state["weights"])
-        return Outcome(**state["outcome"])
+        return TrainingResult(**state["outcome"])
 
     def save(self) -> None:
         """Write everything that :meth:`run` needs to go on; nothing without a folder."""
@@ -258,7 +258,7 @@ class Trainer:
         if not torch.isfinite(norm) or not torch.isfinite(total):
             raise ValueError(
                 f"step {self.step}: the loss is {float(total)} and the gradient's norm "
-                f"{float(norm)}, wanted finite numbers; lower the learning rate "
+                f"{float(norm)}, expected finite numbers; lower the learning rate "
                 f"(now {rate:.2g}) or look for broken values in the scans"
             )
         for optimizer in self.optimizers:

@@ -38,7 +38,7 @@ def load_object_encoder(
     ValueError for options that its model does not take.
     """
     if model is not None and model not in MODELS:
-        raise ValueError(f"model is {model!r}, wanted one of {', '.join(MODELS)}")
+        raise ValueError(f"model is {model!r}, expected one of {', '.join(MODELS)}")
     if os.fspath(path) == DEMO:
         if model not in (None, "recon") or options:
             raise ValueError(f"{DEMO} is of recon and takes no options, got {model!r}, {options}")
@@ -54,7 +54,7 @@ def load_object_encoder(
             f" {', '.join(list(state)[:3])}"
         )
     if model not in (None, found):
-        raise CheckpointError(f"{path} is a checkpoint of {found}, wanted one of {model}")
+        raise CheckpointError(f"{path} is a checkpoint of {found}, expected one of {model}")
     module = importlib.import_module(MODELS[found])
     check_options(found, module.from_state, options)
     try:

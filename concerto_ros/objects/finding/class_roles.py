@@ -63,7 +63,7 @@ class ClassRoles:
             for name in names:
                 if name not in ids:
                     raise ValueError(
-                        f"{parameter}: got {name!r}, wanted classes of {labels.name}:"
+                        f"{parameter}: got {name!r}, expected classes of {labels.name}:"
                         f" {', '.join(ids) or 'it has none'}"
                     )
         chosen = set(things) or ids.keys() - BACKGROUND

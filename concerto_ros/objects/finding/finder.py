@@ -13,7 +13,7 @@ import torch
 from concerto_ros.labels.label_set import LabelSet
 from concerto_ros.objects.finding.class_roles import LEFTOVERS, ClassRoles
 from concerto_ros.objects.finding.instances import Instance, LabelledCloud, find_instances
-from concerto_ros.objects.finding.naming import Answer, ObjectNamer
+from concerto_ros.objects.finding.naming import Classification, ObjectClassifier
 from concerto_ros.objects.finding.tracking import Track, Tracker
 from concerto_ros.stopwatch import Stopwatch
 
@@ -40,7 +40,7 @@ class FoundObject:
 
 
 @dataclass(frozen=True, eq=False)
-class Findings:
+class FoundObjects:
     """The objects of one cloud.
 
     Attributes
@@ -66,7 +66,7 @@ class ObjectFinder:
         self,
         labels: LabelSet,
         roles: ClassRoles,
-        namer: ObjectNamer | None = None,
+        namer: ObjectClassifier | None = None,
         memory_seconds: float = 30.0,
     ):
         self._labels = labels
@@ -78,13 +78,15 @@ class ObjectFinder:
         """Take the labels of later clouds for those of ``labels``."""
         self._labels, self._roles = labels, roles
 
-    def find(self, cloud: LabelledCloud, min_voxels: int, *, embeddings: bool = False) -> Findings:
+    def find(
+        self, cloud: LabelledCloud, min_voxels: int, *, embeddings: bool = False
+    ) -> FoundObjects:
         """The objects of ``cloud``, of at least ``min_voxels`` voxels each."""
         watch = Stopwatch()
         with watch("instances"):
             instances = find_instances(cloud, self._roles, min_voxels)
             tracks = self._tracker.update(instances, cloud.index, cloud.stamp)
-        answers: list[Answer | None] = [None] * len(instances)
+        answers: list[Classification | None] = [None] * len(instances)
         trouble = ""
         if self._namer is not None and instances:
             with watch("object_encoder"):
@@ -93,7 +95,7 @@ class ObjectFinder:
                 except Exception as error:
                     # Whatever a model raises, where the objects are is known.
                     trouble = f"{type(error).__name__}: {error}"
-        return Findings(
+        return FoundObjects(
             objects=[
                 self._named(track, answer) for track, answer in zip(tracks, answers, strict=True)
             ],
@@ -105,7 +107,7 @@ class ObjectFinder:
 
     def _answers(
         self, cloud: LabelledCloud, instances: Sequence[Instance], embeddings: bool
-    ) -> list[Answer | None]:
+    ) -> list[Classification | None]:
         """None for those that the encoder refuses: too few points to say anything."""
         prepared: dict[int, torch.Tensor] = {}
         for number, instance in enumerate(instances):
@@ -118,9 +120,9 @@ class ObjectFinder:
         )
         return [answers.get(number) for number in range(len(instances))]
 
-    def _named(self, track: Track, answer: Answer | None) -> FoundObject:
+    def _named(self, track: Track, answer: Classification | None) -> FoundObject:
         if answer is None:
-            answer = Answer((), None)
+            answer = Classification((), None)
         votes = [
             (self._labels.classes[label].name, score) for label, score in track.instance.votes
         ]

@@ -23,11 +23,11 @@ ANSWERS = 5
 
 #: An encoder that may answer none of these has said so where no name is as likely as this. Of the
 #: objects that the encoder in the box is tested on, it costs one right answer in a hundred.
-LEAST_SURE = 0.25
+MIN_SURE = 0.25
 
 
 @dataclass(frozen=True, eq=False)
-class Answer:
+class Classification:
     """What an encoder says about one object.
 
     Attributes
@@ -44,7 +44,7 @@ class Answer:
     word_embedding: np.ndarray | None = None
 
 
-class ObjectNamer:
+class ObjectClassifier:
     """An object encoder and the names of its classes."""
 
     def __init__(self, encoder: ObjectEncoder, names: Sequence[str] = ()):
@@ -59,7 +59,7 @@ class ObjectNamer:
         self._device = next(encoder.parameters()).device
 
     @classmethod
-    def load(cls, path: str, names: Sequence[str], device: torch.device) -> ObjectNamer:
+    def load(cls, path: str, names: Sequence[str], device: torch.device) -> ObjectClassifier:
         """From a published file; ValueError names the parameter of the node that is wrong."""
         try:
             encoder = load_object_encoder(path)
@@ -74,7 +74,7 @@ class ObjectNamer:
         return self.encoder.prepare(cloud.points[rows], cloud.colors[rows] if colored else None)
 
     @torch.inference_mode()
-    def answer(self, objects: Sequence[torch.Tensor], embeddings: bool) -> list[Answer]:
+    def answer(self, objects: Sequence[torch.Tensor], embeddings: bool) -> list[Classification]:
         """The answer to each prepared object, whatever the others are."""
         # An encoder whose answers depend on the others of a batch gets a batch of one.
         size = BATCH if self.encoder.per_object else 1
@@ -84,7 +84,7 @@ class ObjectNamer:
             answers += self._answer_batch(batch, embeddings)
         return answers
 
-    def _answer_batch(self, batch: torch.Tensor, embeddings: bool) -> list[Answer]:
+    def _answer_batch(self, batch: torch.Tensor, embeddings: bool) -> list[Classification]:
         hypotheses: list = [()] * len(batch)
         embedded: list = [None] * len(batch)
         worded: list = [None] * len(batch)
@@ -103,13 +103,13 @@ class ObjectNamer:
             embedded = list(self.encoder.embed(batch).float().cpu().numpy())
         if self.words:
             worded = list(self.encoder.embed_words(batch).float().cpu().numpy())
-        return [Answer(*parts) for parts in zip(hypotheses, embedded, worded, strict=True)]
+        return [Classification(*parts) for parts in zip(hypotheses, embedded, worded, strict=True)]
 
     def _told(
         self, places: Sequence[int], scores: Sequence[float]
     ) -> tuple[tuple[str, float], ...]:
         """Names and scores, best first, as far as they are likelier than none of them."""
-        if NONE_OF_THESE in self.names and scores[0] < LEAST_SURE:
+        if NONE_OF_THESE in self.names and scores[0] < MIN_SURE:
             return ()
         found = [(self.names[place], score) for place, score in zip(places, scores, strict=True)]
         known = [name != NONE_OF_THESE for name, _ in found]
@@ -131,7 +131,7 @@ def class_names(encoder: ObjectEncoder, names: Sequence[str]) -> tuple[str, ...]
         return tuple(f"class_{place}" for place in range(count))
     if len(names) != count:
         raise ValueError(
-            f"objects.encoder_classes: got {len(names)} names, wanted {count} as the encoder has"
+            f"objects.encoder_classes: got {len(names)} names, expected {count} as the encoder has"
             " classes"
         )
     return tuple(names)

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 #: A top smaller than this holds nothing, square metres.
-LEAST_AREA = 0.04
+MIN_AREA = 0.04
 
 #: Of several levels the highest counts that has this share of the voxels of the widest one.
 SHARE_OF_WIDEST = 0.5
@@ -74,7 +74,7 @@ def find_surface(label: int, points: np.ndarray, voxel_size: float) -> Surface |
     lowest = max(wide - 2, 0)
     peak = lowest + int(np.argmax(counts[lowest : wide + 1]))
     level = (bins == peak) | (bins == peak - 1)
-    if np.count_nonzero(level) * voxel_size**2 < LEAST_AREA:
+    if np.count_nonzero(level) * voxel_size**2 < MIN_AREA:
         return None
     outline = cv2.convexHull(points[level, :2].astype(np.float32))[:, 0].astype(np.float64)
     if len(outline) < 3:

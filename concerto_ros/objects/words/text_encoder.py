@@ -100,7 +100,7 @@ def fetch_text_encoder(encoder: str) -> str:
 def _open_clip(encoder: str) -> ModuleType:
     """The package, for an object encoder that knows words."""
     if encoder not in PUBLISHED:
-        raise ValueError(f"{encoder!r} knows no words, wanted one of {', '.join(PUBLISHED)}")
+        raise ValueError(f"{encoder!r} knows no words, expected one of {', '.join(PUBLISHED)}")
     try:
         import open_clip
     except ImportError as error:

@@ -48,7 +48,7 @@ class Vocabulary:
         shape = tuple(self.vectors.shape)
         if len(shape) != 2 or shape[0] != len(self.names) or not all(shape):
             raise ValueError(
-                f"vectors have shape {shape}, wanted one vector for each of the"
+                f"vectors have shape {shape}, expected one vector for each of the"
                 f" {len(self.names)} names"
             )
         bad = (~self.vectors.isfinite()).any(1) | (self.vectors == 0).all(1)
@@ -88,7 +88,7 @@ class Vocabulary:
         """
         if embedded.shape[-1] != self.vectors.shape[1]:
             raise ValueError(
-                f"the vectors of the names have {self.vectors.shape[1]} channels, wanted"
+                f"the vectors of the names have {self.vectors.shape[1]} channels, expected"
                 f" {embedded.shape[-1]} for {encoder.name}: they are of another text encoder"
             )
         return cosine_scores(embedded, encoder.project_words(self.vectors.to(embedded)))
@@ -135,7 +135,7 @@ def _vocabulary(content: Any, names: Sequence[str] | None) -> Vocabulary:
         own, content = list(content), [_vector(*entry) for entry in content.items()]
         widths = sorted({len(vector) for vector in content})
         if len(widths) != 1:
-            raise ValueError(f"vectors have {widths or 'no'} channels, wanted one width for all")
+            raise ValueError(f"vectors have {widths or 'no'} channels, expected one width for all")
         vectors = torch.stack(content)
     else:
         vectors = _floats("the array", content)
@@ -152,7 +152,7 @@ def _vector(name: str, value: Any) -> torch.Tensor:
     """(D,) of whatever a file keeps under a name."""
     if isinstance(value, Mapping):
         if OPENSHAPE_VECTOR not in value:
-            raise ValueError(f"{name!r} has {', '.join(value)}, wanted {OPENSHAPE_VECTOR!r}")
+            raise ValueError(f"{name!r} has {', '.join(value)}, expected {OPENSHAPE_VECTOR!r}")
         value = value[OPENSHAPE_VECTOR]
     vector = _floats(repr(name), value)
     return vector if vector.ndim == 1 else class_vectors(vector.flatten(0, -2).unsqueeze(0))[0]
@@ -164,7 +164,7 @@ def _floats(what: str, value: Any) -> torch.Tensor:
         value = torch.from_numpy(np.ascontiguousarray(value))
     if not isinstance(value, torch.Tensor) or not value.ndim:
         kind = getattr(value, "dtype", type(value).__name__)
-        raise ValueError(f"{what} is {kind}, wanted an array of numbers")
+        raise ValueError(f"{what} is {kind}, expected an array of numbers")
     return value.float()
 
 

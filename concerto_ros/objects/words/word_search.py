@@ -41,7 +41,7 @@ class WordSearch:
         """
         if not encoder.knows_words:
             raise ValueError(
-                f"objects.words: this file of {encoder.name} knows no words; wanted recon as"
+                f"objects.words: this file of {encoder.name} knows no words; expected recon as"
                 " pre-trained for zero-shot, or mixcon3d, for objects.encoder"
             )
         try:
@@ -59,7 +59,7 @@ class WordSearch:
         """
         words = [word.strip() for word in words]
         if not words or not all(words):
-            raise ValueError(f"words: got {words}, wanted at least one, and none empty")
+            raise ValueError(f"words: got {words}, expected at least one, and none empty")
         vocabulary = self._vocabulary_of(words)
         if not len(embedded):
             return np.zeros(0, np.float32)

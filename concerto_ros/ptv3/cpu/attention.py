@@ -11,13 +11,13 @@ from concerto_ros.ptv3.cpu.allocation import keep_freed_memory
 from concerto_ros.ptv3.cpu.threads import for_each
 
 #: Pairs of query and key below which starting a product for each head costs more than it saves.
-_LEAST_PAIRS = 1 << 16
+_MIN_PAIRS = 1 << 16
 
 #: Left of minus this, sigmoid and exponential differ by less than the precision's rounding.
 _FAR_LEFT = {torch.bfloat16: 8.0, torch.float32: 16.0}
 
 #: A sum of weights below this may have lost some of them to underflow.
-_LEAST_SUM = 1e-30
+_MIN_SUM = 1e-30
 
 
 def pays(query: torch.Tensor, key: torch.Tensor) -> bool:
@@ -26,7 +26,7 @@ def pays(query: torch.Tensor, key: torch.Tensor) -> bool:
     Not for a stand-in without values, as those of ``FakeTensorMode``: it looks at the sums.
     """
     pairs = query.shape[2] * key.shape[2]
-    return type(query) is torch.Tensor and pairs >= _LEAST_PAIRS and onednn.usable(query[0, 0])
+    return type(query) is torch.Tensor and pairs >= _MIN_PAIRS and onednn.usable(query[0, 0])
 
 
 def attend(
@@ -55,7 +55,7 @@ def attend(
     summed = torch.stack(for_each(_weighted_sums, list(each)))
     summed = summed.view(patches, heads, width + 1, -1)
     mixed, total = summed.split([width, 1], 2)
-    if not total.amin() > _LEAST_SUM:
+    if not total.amin() > _MIN_SUM:
         return None
     return (mixed / total).transpose(2, 3)
 

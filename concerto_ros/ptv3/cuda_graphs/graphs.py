@@ -21,10 +21,10 @@ from concerto_ros.ptv3.kernels.neighbour_table import NeighbourTable
 from concerto_ros.ptv3.kernels.out_of_memory import is_out_of_memory
 
 #: Graphs that are kept; before one more is captured, all of them are given up.
-MOST_GRAPHS = 8
+MAX_GRAPHS = 8
 
 #: A cloud with more voxels keeps a GPU busy while the next kernels are launched.
-MOST_VOXELS = 131_072
+MAX_VOXELS = 131_072
 
 _log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class GraphedFeatures:
     def __init__(self, encoder: Encoder):
         self._encoder = encoder
         self._graphs: dict[PaddedShape, _Graph] = {}
-        self._recorder: Recorder | None = None
+        self._recorder: GraphRecorder | None = None
         self._newest: PaddedShape | None = None
         self._works = True
         # Memory was not enough to capture these, though no other graph held any.
@@ -79,8 +79,8 @@ class GraphedFeatures:
 
     def _capture(self, feat: torch.Tensor, hierarchy: Hierarchy, shape: PaddedShape) -> None:
         if self._recorder is None:
-            self._recorder = Recorder(feat.device)
-        if len(self._graphs) >= MOST_GRAPHS:
+            self._recorder = GraphRecorder(feat.device)
+        if len(self._graphs) >= MAX_GRAPHS:
             self.release()
         try:
             self._graphs[shape] = _Graph(self._encoder, feat, hierarchy, self._recorder)
@@ -99,7 +99,7 @@ class _Graph:
     """The features of padded clouds of one shape; keeps the tensors it is made with."""
 
     def __init__(
-        self, encoder: Encoder, feat: torch.Tensor, hierarchy: Hierarchy, recorder: Recorder
+        self, encoder: Encoder, feat: torch.Tensor, hierarchy: Hierarchy, recorder: GraphRecorder
     ):
         self._inputs = [feat, *_tensors(hierarchy)]
         self._pyramid: Pyramid | None = None
@@ -117,7 +117,7 @@ class _Graph:
         return self._pyramid
 
 
-class Recorder:
+class GraphRecorder:
     """Records computations on a device as CUDA graphs, which live and end together.
 
     PyTorch keeps a workspace of cuBLAS for each stream. When a graph ends, it frees those of the
@@ -169,7 +169,7 @@ def can_be_padded(hierarchy: Hierarchy) -> bool:
     """Whether a hierarchy is one cloud, not too large, with tables of neighbours."""
     finest = hierarchy.levels[0]
     table = isinstance(finest.neighbours, NeighbourTable)
-    return table and len(finest.offset) == 1 and len(finest) <= MOST_VOXELS
+    return table and len(finest.offset) == 1 and len(finest) <= MAX_VOXELS
 
 
 def _began_with_memory(error: BaseException | None) -> bool:

@@ -61,7 +61,7 @@ class PaddedPooling:
     def reduce(self, values: torch.Tensor, how: str) -> torch.Tensor:
         """(N_fine, C) float -> (N, C): ``max``, the only one that may see a value twice."""
         if how != "max":
-            raise ValueError(f"how is {how!r}, wanted 'max'")
+            raise ValueError(f"how is {how!r}, expected 'max'")
         gathered = values.index_select(0, self.members.flatten())
         return gathered.unflatten(0, self.members.shape).amax(1)
 

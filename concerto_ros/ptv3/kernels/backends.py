@@ -79,7 +79,7 @@ def choose_backend(name: str, device: torch.device) -> Backend:
     Raises BackendError (a ValueError) where it cannot be had.
     """
     if name not in BACKENDS:
-        raise BackendError(f"backend is {name!r}, wanted one of {', '.join(BACKENDS)}")
+        raise BackendError(f"backend is {name!r}, expected one of {', '.join(BACKENDS)}")
     on_gpu = device.type == "cuda"
     if name == "auto":
         name = "triton" if on_gpu and not _why_no_triton(device) else "torch"
@@ -109,7 +109,7 @@ def _why_no_triton(device: torch.device) -> str:
         return f"triton cannot be imported ({error})"
     version = tuple(int(part) for part in triton.__version__.split(".")[:2])
     if version < _TRITON_VERSION:
-        return f"triton is {triton.__version__}, wanted 3.3 or newer"
+        return f"triton is {triton.__version__}, expected 3.3 or newer"
     if device.type != "cuda" and not _interpreted():
         return ""  # that it is no GPU is reason enough
     try:

@@ -34,9 +34,9 @@ def curve_code(grid_coord: torch.Tensor, depth: int, curve: str) -> torch.Tensor
 def check_curve(depth: int, curve: str) -> None:
     """Raise ValueError for a curve that is not known or not that deep."""
     if curve not in CURVES:
-        raise ValueError(f"curve is {curve!r}, wanted one of {', '.join(CURVES)}")
+        raise ValueError(f"curve is {curve!r}, expected one of {', '.join(CURVES)}")
     if not 0 <= depth <= MAX_DEPTH:
-        raise ValueError(f"depth is {depth} bits an axis, wanted 0 to {MAX_DEPTH}")
+        raise ValueError(f"depth is {depth} bits an axis, expected 0 to {MAX_DEPTH}")
 
 
 def _spread(value: torch.Tensor) -> torch.Tensor:

@@ -16,7 +16,7 @@ SHORTEST_PLAY = 5.0
 
 
 @dataclass
-class Plan:
+class DemoPlan:
     """What is played, and how the node is to listen; ``truth``: the player knows the labels."""
 
     command: list[str]
@@ -55,9 +55,9 @@ def _as_yaml(value) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def simulated(seconds: float, seed: int) -> Plan:
+def simulated(seconds: float, seed: int) -> DemoPlan:
     """A robot that drives through a furnished room."""
-    return Plan(
+    return DemoPlan(
         # As many pictures as the node takes: each costs as much as labelling a small cloud.
         command=["simulate", *_ros_arguments(duration=float(seconds), seed=seed, rate=5.0)],
         settings={"fixed_frame": "odom", "robot_frame": "base_link"},
@@ -74,7 +74,7 @@ def simulated(seconds: float, seed: int) -> Plan:
     )
 
 
-def recorded(path: Path) -> Plan:
+def recorded(path: Path) -> DemoPlan:
     """A bag; the inputs are found by their types and the fixed frame from the bag's TF."""
     with open_bag(path) as bag:
         found = found_inputs(bag)
@@ -84,7 +84,7 @@ def recorded(path: Path) -> Plan:
     if rate < 1:
         why.append(f"the bag lasts {duration:.2f} s: played at {rate:.3g} times its speed")
     waited = dict.fromkeys(topic for about in found.inputs for topic in about.topics.values())
-    return Plan(
+    return DemoPlan(
         # Two subscribers: the node and the viewer.
         command=["play", str(path), "--clock", "--rate", f"{rate:.6g}", "--subscribers", "2"]
         + ["--wait", *waited],

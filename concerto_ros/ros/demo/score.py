@@ -56,7 +56,7 @@ class TruthMap:
         return np.append(self._counts.argmax(1), 255)[row]
 
 
-class Score:
+class DemoScore:
     """Listens to the simulator's truth, compares labels with it and says so now and then."""
 
     def __init__(

@@ -20,13 +20,13 @@ from concerto_ros.mapping.map_snapshot import MapSnapshot
 from concerto_ros.mapping.voxel_map import VoxelMap
 from concerto_ros.msg import PerceptionStatus, SemanticClasses, SemanticObjectArray
 from concerto_ros.ros.demo.object_picture import box_edges, object_legend, paler
-from concerto_ros.ros.demo.plan import Plan
-from concerto_ros.ros.demo.score import Score
+from concerto_ros.ros.demo.plan import DemoPlan
+from concerto_ros.ros.demo.score import DemoScore
 from concerto_ros.ros.inputs.subscriptions import Subscriptions
 from concerto_ros.ros.inputs.transforms import listen
 from concerto_ros.ros.monitoring.statistics import Statistics
 from concerto_ros.ros.stages.intake_stage import IntakeStage
-from concerto_ros.ros.tools.bag_recorder import Recorder
+from concerto_ros.ros.tools.bag_recorder import BagRecorder
 from concerto_ros.sensors.point_cloud2 import decode_point_cloud
 from concerto_ros.settings.settings import Settings
 from concerto_ros.viz.cloud_picture import height_colors, open_view, render_cloud
@@ -77,7 +77,7 @@ class InputView:
 class Viewer(Node):
     """Records the outputs, counts the stage times and accumulates the input."""
 
-    def __init__(self, plan: Plan, settings: Settings, bag: Path):
+    def __init__(self, plan: DemoPlan, settings: Settings, bag: Path):
         super().__init__(
             "concerto_demo",
             parameter_overrides=[Parameter("use_sim_time", value=plan.sim_time)],
@@ -88,7 +88,7 @@ class Viewer(Node):
             CLASSES: SemanticClasses,
             STATUS: PerceptionStatus,
         }
-        self.recorder = Recorder(self, bag, kinds, latched={CLASSES})
+        self.recorder = BagRecorder(self, bag, kinds, latched={CLASSES})
         self.stages: dict[str, list[float]] = {}
         self.latencies: list[float] = []
         self._seen = 0
@@ -99,7 +99,7 @@ class Viewer(Node):
         transforms = listen(self)
         subscriptions = Subscriptions(self, plan.inputs, settings, transforms)
         fixed_frame, voxel_size = settings.fixed_frame, settings.voxel_size
-        self.score = Score(self, transforms, fixed_frame, voxel_size) if plan.truth else None
+        self.score = DemoScore(self, transforms, fixed_frame, voxel_size) if plan.truth else None
         self._scored = 0
         self._intake = IntakeStage(
             subscriptions,

@@ -14,7 +14,7 @@ from concerto_ros.heads.taught_regions import Ball, Sample
 from concerto_ros.ros.parameters import Parameters
 
 #: Clicks that are kept until they teach something; older ones are forgotten.
-MOST_CLICKS = 100
+MAX_CLICKS = 100
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +51,7 @@ class Clicks:
             self._waiting.remove(future)
             if click is not None:
                 self._newest = click
-                self._clicks = [*self._clicks, click][-MOST_CLICKS:]
+                self._clicks = [*self._clicks, click][-MAX_CLICKS:]
 
     def waiting(self) -> list[Future]:
         """Clicks that the map has not been looked at for yet."""

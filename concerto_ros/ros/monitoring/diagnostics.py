@@ -13,7 +13,7 @@ from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 from concerto_ros.pipeline import SemanticPipeline
 from concerto_ros.ros.monitoring.memory_use import MemoryUse
 from concerto_ros.ros.monitoring.recent_values import Window
-from concerto_ros.ros.monitoring.statistics import HARMLESS, InputCounts, Report, Statistics
+from concerto_ros.ros.monitoring.statistics import HARMLESS, InputStatistics, Report, Statistics
 from concerto_ros.ros.monitoring.status import ModelInfo
 from concerto_ros.sensors.input_error import REASONS
 from concerto_ros.settings.inputs import InputSettings
@@ -98,7 +98,7 @@ def _state(state: str) -> Task:
     return DiagnosticStatus.ERROR if failed else DiagnosticStatus.OK, state, {}
 
 
-def _input(counts: InputCounts, about: InputSettings, report: Report) -> Task:
+def _input(counts: InputStatistics, about: InputSettings, report: Report) -> Task:
     """Rate and age by the keys of diagnostic_updater's FrequencyStatus and TimeStampStatus."""
     now = report.time
     values = {"received": counts.received, "fused": counts.fused}
@@ -129,7 +129,7 @@ def _input(counts: InputCounts, about: InputSettings, report: Report) -> Task:
     return DiagnosticStatus.OK, "frames are fused", values
 
 
-def _recent_drops(counts: InputCounts, now: float) -> list[str]:
+def _recent_drops(counts: InputStatistics, now: float) -> list[str]:
     return [
         reason
         for reason, last in counts.last_drop.items()
@@ -137,7 +137,7 @@ def _recent_drops(counts: InputCounts, now: float) -> list[str]:
     ]
 
 
-def _silence(counts: InputCounts, report: Report) -> tuple[bytes, str]:
+def _silence(counts: InputStatistics, report: Report) -> tuple[bytes, str]:
     """Why nothing of an input was fused lately."""
     if report.time - counts.last_received < RECENT:
         return DiagnosticStatus.WARN, f"no frame fused in the last {RECENT:g} s"
@@ -148,15 +148,15 @@ def _silence(counts: InputCounts, report: Report) -> tuple[bytes, str]:
     return level, "no message yet; check the topic name and its QoS"
 
 
-def _out_of_bounds(counts: InputCounts, about: InputSettings) -> list[str]:
+def _out_of_bounds(counts: InputStatistics, about: InputSettings) -> list[str]:
     """What about the rate and the age of messages is not as the parameters want it."""
     rate, ages, wrong = counts.ages.rate, counts.ages.known, []
     if about.min_rate and rate < about.min_rate:
-        wrong.append(f"Frequency too low: {rate:.2f} Hz, wanted {about.min_rate:g} or more")
+        wrong.append(f"Frequency too low: {rate:.2f} Hz, expected {about.min_rate:g} or more")
     if about.max_rate and rate > about.max_rate:
-        wrong.append(f"Frequency too high: {rate:.2f} Hz, wanted {about.max_rate:g} or less")
+        wrong.append(f"Frequency too high: {rate:.2f} Hz, expected {about.max_rate:g} or less")
     if about.max_age and ages and max(ages) > about.max_age:
-        wrong.append(f"Timestamps too old: {max(ages):.3f} s, wanted {about.max_age:g} or less")
+        wrong.append(f"Timestamps too old: {max(ages):.3f} s, expected {about.max_age:g} or less")
     return wrong
 
 

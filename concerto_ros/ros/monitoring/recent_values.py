@@ -13,14 +13,14 @@ from dataclasses import dataclass
 WINDOW = 5.0
 
 #: Most values kept of a window; a faster input is measured over a shorter one.
-MOST_VALUES = 4096
+MAX_VALUES = 4096
 
 
 class Recent:
     """What was measured in the last :data:`WINDOW` seconds, with the time it was."""
 
     def __init__(self) -> None:
-        self._values: deque[tuple[float, float]] = deque(maxlen=MOST_VALUES)
+        self._values: deque[tuple[float, float]] = deque(maxlen=MAX_VALUES)
         self._since = time.monotonic()
 
     def add(self, value: float) -> None:
@@ -31,7 +31,7 @@ class Recent:
         now = time.monotonic()
         while self._values and self._values[0][0] < now - WINDOW:
             self._values.popleft()
-        full = len(self._values) == MOST_VALUES
+        full = len(self._values) == MAX_VALUES
         start = self._values[0][0] if full else max(self._since, now - WINDOW)
         return Window(tuple(value for _, value in self._values), now - start)
 

@@ -22,7 +22,7 @@ LOG_PERIOD = 10.0
 
 
 @dataclass
-class InputCounts(tally.InputCounts):
+class InputStatistics(tally.InputCounts):
     """Messages of one input, and when they came.
 
     ``ages``: how long after their stamps messages arrived, seconds; NaN where they have none.
@@ -47,7 +47,7 @@ class Report:
     deadline.
     """
 
-    inputs: dict[str, InputCounts] = field(default_factory=dict)
+    inputs: dict[str, InputStatistics] = field(default_factory=dict)
     stage_ms: dict[str, float] = field(default_factory=dict)
     latency_ms: float = math.nan
     latencies: Window = field(default_factory=Window)
@@ -86,7 +86,7 @@ class Statistics:
 
     def __init__(self, inputs: list[str]):
         self._lock = threading.Lock()
-        self._inputs = {name: InputCounts() for name in inputs}
+        self._inputs = {name: InputStatistics() for name in inputs}
         self._arrivals = {name: Recent() for name in inputs}
         self._latencies = Recent()
         self._logged: dict[tuple[str, str], float] = {}

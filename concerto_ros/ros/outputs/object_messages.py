@@ -14,7 +14,7 @@ from std_msgs.msg import ColorRGBA, Header
 from concerto_ros.labels.label_set import LabelSet
 from concerto_ros.msg import ObjectHypothesis, SemanticObject, SemanticObjectArray
 from concerto_ros.objects.finding.boxes import EDGES, OrientedBox
-from concerto_ros.objects.finding.finder import Findings, FoundObject
+from concerto_ros.objects.finding.finder import FoundObject, FoundObjects
 from concerto_ros.ros.outputs.messages import make_time
 
 #: Width of the lines of a box, height of its name, metres.
@@ -29,13 +29,13 @@ def color_of(number: int) -> np.ndarray:
     return _COLORS[number % len(_COLORS)]
 
 
-def objects_message(model: str, findings: Findings, header: Header) -> SemanticObjectArray:
+def objects_message(model: str, findings: FoundObjects, header: Header) -> SemanticObjectArray:
     """Everything that is known of the objects."""
     objects = [object_message(found) for found in findings.objects]
     return SemanticObjectArray(header=header, model=model, objects=objects)
 
 
-def markers_message(findings: Findings, header: Header):
+def markers_message(findings: FoundObjects, header: Header):
     """A visualization_msgs/MarkerArray: each object's box in lines, and its name above it."""
     from visualization_msgs.msg import Marker, MarkerArray
 
@@ -59,7 +59,7 @@ def markers_message(findings: Findings, header: Header):
     return MarkerArray(markers=markers)
 
 
-def detections_message(findings: Findings, header: Header):
+def detections_message(findings: FoundObjects, header: Header):
     """A vision_msgs/Detection3DArray: hypotheses, box and number."""
     from vision_msgs.msg import (
         BoundingBox3D,

@@ -14,7 +14,7 @@ from rclpy.qos import QoSProfile
 from std_msgs.msg import Header
 
 from concerto_ros.msg import SemanticObjectArray
-from concerto_ros.objects.finding.finder import Findings
+from concerto_ros.objects.finding.finder import FoundObjects
 from concerto_ros.ros.middleware.qos import overridable
 from concerto_ros.ros.outputs.messages import make_header
 from concerto_ros.ros.outputs.object_messages import (
@@ -40,7 +40,7 @@ class ObjectOutputs:
     def __init__(self, node: LifecycleNode, qos: QoSProfile, model: str, parameters: Parameters):
         self._node = node
         self._parameters = parameters
-        self._outputs: list[tuple[Any, Callable[[Findings, Header], Any]]] = []
+        self._outputs: list[tuple[Any, Callable[[FoundObjects, Header], Any]]] = []
         self._add("objects", SemanticObjectArray, partial(objects_message, model), qos)
         for topic, (package, name, convert) in OPTIONAL.items():
             try:
@@ -54,7 +54,7 @@ class ObjectOutputs:
         """Whether anybody subscribes to objects in any form."""
         return any(publisher.get_subscription_count() for publisher, _ in self._outputs)
 
-    def publish(self, findings: Findings) -> None:
+    def publish(self, findings: FoundObjects) -> None:
         """Send ``findings``, which are in the fixed frame, to those who listen."""
         header = make_header(self._parameters.settings.fixed_frame, findings.stamp)
         for publisher, convert in self._outputs:

@@ -25,7 +25,7 @@ TOPIC = "/clicked_point"
 REACH = 2.0
 
 #: Most voxels of either kind that a click keeps the features of.
-MOST_ROWS = 512
+MAX_ROWS = 512
 
 
 class ClickListener:
@@ -71,7 +71,7 @@ def _placed(active: ActiveNode, message: PointStamped, snapshot: MapSnapshot) ->
     """The point (3,) in the fixed frame, by TF at the stamp of the map that the person saw."""
     point = np.array([message.point.x, message.point.y, message.point.z])
     if not np.isfinite(point).all():
-        raise ServiceError(f"point: got {point.tolist()}, wanted finite numbers")
+        raise ServiceError(f"point: got {point.tolist()}, expected finite numbers")
     fixed = active.settings.fixed_frame
     pose = active.transforms.lookup(fixed, message.header.frame_id or fixed, snapshot.stamp)
     return pose.rotation @ point + pose.translation
@@ -90,7 +90,7 @@ def _rows_round(
             f"the map has no voxel at ({where}), the nearest is {distance[nearest]:.2f} m away"
         )
     region = Ball(snapshot.points[nearest], radius)
-    return np.concatenate([[nearest], sample_rows(snapshot.points, region, MOST_ROWS)])
+    return np.concatenate([[nearest], sample_rows(snapshot.points, region, MAX_ROWS)])
 
 
 def _click_of(found: RowFeatures | None, radius: float) -> Click:

@@ -43,7 +43,7 @@ class MapServices(ServiceBase):
         response.label, response.entropy = UNLABELLED, 1.0
         point = np.array([request.point.x, request.point.y, request.point.z])
         if not np.isfinite(point).all():
-            raise ServiceError(f"point: got {point.tolist()}, wanted finite numbers")
+            raise ServiceError(f"point: got {point.tolist()}, expected finite numbers")
         active = self._active()
         labelled = await self._labelled(active)
         prediction, fixed_frame = labelled.prediction, active.settings.fixed_frame
@@ -72,7 +72,7 @@ class MapServices(ServiceBase):
             raise ServiceError("no text encoder: set objects.encoder and objects.words")
         if not -1 <= request.least_similarity <= 1:
             raise ServiceError(
-                f"least_similarity: got {request.least_similarity:g}, wanted -1 to 1"
+                f"least_similarity: got {request.least_similarity:g}, expected -1 to 1"
             )
         if findings is None:
             raise ServiceError(

@@ -14,7 +14,7 @@ from rclpy.node import Node
 from std_srvs.srv import Trigger
 
 from concerto_ros.files.confined_path import file_below
-from concerto_ros.heads.added_rows import MOST_ROWS, Examples
+from concerto_ros.heads.added_rows import MAX_ROWS, Examples
 from concerto_ros.heads.linear import save_head
 from concerto_ros.heads.taught_classes import TaughtClasses
 from concerto_ros.heads.taught_regions import Ball, Box, Region, Sample, examples_of, sample_rows
@@ -133,7 +133,7 @@ class TeachServices(ServiceBase):
 
         def choose(snapshot: MapSnapshot) -> np.ndarray:
             regions.append(make(snapshot.stamp))
-            return sample_rows(snapshot.points, regions[0], MOST_ROWS)
+            return sample_rows(snapshot.points, regions[0], MAX_ROWS)
 
         found = await self._result(active.inference.next_features(choose))
         if found is None:
@@ -153,9 +153,9 @@ def _region_maker(active: ActiveNode, request: Teach.Request) -> Callable[[int],
     elif request.shape == Teach.Request.BOX:
         extents, what = _vector("size", request.size).tolist(), "size"
     else:
-        raise ServiceError(f"shape: got {request.shape}, wanted 0 CLICKS, 1 SPHERE or 2 BOX")
+        raise ServiceError(f"shape: got {request.shape}, expected 0 CLICKS, 1 SPHERE or 2 BOX")
     if not (np.isfinite(extents).all() and np.min(extents) > 0):
-        raise ServiceError(f"{what}: got {extents}, wanted metres above 0")
+        raise ServiceError(f"{what}: got {extents}, expected metres above 0")
 
     def make(stamp: int) -> Region:
         pose = active.transforms.lookup(fixed, frame, stamp)
@@ -169,5 +169,5 @@ def _region_maker(active: ActiveNode, request: Teach.Request) -> Callable[[int],
 def _vector(name: str, value: Point | Vector3) -> np.ndarray:
     vector = np.array([value.x, value.y, value.z])
     if not np.isfinite(vector).all():
-        raise ServiceError(f"{name}: got {vector.tolist()}, wanted finite numbers")
+        raise ServiceError(f"{name}: got {vector.tolist()}, expected finite numbers")
     return vector

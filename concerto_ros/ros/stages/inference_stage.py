@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
-from concerto_ros.heads.similarity import Question
+from concerto_ros.heads.similarity import FeatureQuery
 from concerto_ros.labels.output_clouds import SIMILARITY, needs_of
 from concerto_ros.mapping.map_snapshot import MapSnapshot
 from concerto_ros.pipeline import SemanticPipeline
@@ -158,9 +158,9 @@ def _chosen(choose: Choice | None, snapshot: MapSnapshot) -> np.ndarray | Except
 
 def _question(
     like: torch.Tensor | None, chosen: Collection[np.ndarray | Exception | None]
-) -> Question:
+) -> FeatureQuery:
     rows = [rows for rows in chosen if isinstance(rows, np.ndarray)]
-    return Question(like, np.concatenate(rows) if rows else None)
+    return FeatureQuery(like, np.concatenate(rows) if rows else None)
 
 
 def _answer(

@@ -14,9 +14,9 @@ from concerto_ros.labels.label_set import LabelSet, SemanticClass
 from concerto_ros.labels.prediction import Prediction
 from concerto_ros.mapping.map_snapshot import MapSnapshot
 from concerto_ros.objects.finding.class_roles import ClassRoles
-from concerto_ros.objects.finding.finder import Findings, ObjectFinder
+from concerto_ros.objects.finding.finder import FoundObjects, ObjectFinder
 from concerto_ros.objects.finding.instances import LabelledCloud
-from concerto_ros.objects.finding.naming import ObjectNamer
+from concerto_ros.objects.finding.naming import ObjectClassifier
 from concerto_ros.objects.words.word_search import WordSearch
 from concerto_ros.pipeline import SemanticPipeline
 from concerto_ros.ros.monitoring.statistics import Statistics
@@ -49,7 +49,7 @@ class ObjectStage(StageThread):
         self._lock = threading.Lock()
         self._newest: tuple[LabelledCloud, tuple[SemanticClass, ...]] | None = None
         self._classes: tuple[SemanticClass, ...] | None = None
-        self._findings: Findings | None = None
+        self._findings: FoundObjects | None = None
         self._next = 0.0
 
     @property
@@ -59,7 +59,7 @@ class ObjectStage(StageThread):
             return self._newest is None and time.monotonic() >= self._next
 
     @property
-    def findings(self) -> Findings | None:
+    def findings(self) -> FoundObjects | None:
         """Those of the newest pass; None before the first."""
         with self._lock:
             return self._findings
@@ -134,13 +134,13 @@ def make_finder(
     roles = ClassRoles.of(pipeline.labels, settings.classes, settings.supports)
     namer, model, search = None, pipeline.model, None
     if settings.encoder:
-        namer = ObjectNamer.load(settings.encoder, settings.encoder_classes, pipeline.device)
+        namer = ObjectClassifier.load(settings.encoder, settings.encoder_classes, pipeline.device)
         model = f"{namer.encoder.name} ({settings.encoder})"
     if settings.words:
         if namer is None:
             raise ValueError(
                 f"objects.words: got {settings.words!r} without an encoder to compare with;"
-                " wanted objects.encoder as well"
+                " expected objects.encoder as well"
             )
         search = WordSearch.load(settings.words, namer.encoder)
         namer.words = True

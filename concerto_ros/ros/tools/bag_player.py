@@ -40,7 +40,7 @@ class Player(Node):
     def __init__(self, path: str | Path, *, rate: float = 1.0, clock: bool = False):
         super().__init__("concerto_player")
         if not rate > 0:
-            raise ValueError(f"rate: got {rate}, wanted more than 0")
+            raise ValueError(f"rate: got {rate}, expected more than 0")
         self._path = path
         self._rate = rate
         with open_bag(path) as bag:

@@ -16,7 +16,7 @@ from concerto_ros.bags.messages import type_store
 from concerto_ros.ros.middleware.qos import CLOUD_QOS, LATCHED_QOS
 
 
-class Recorder:
+class BagRecorder:
     """Writes every message of ``topics`` (name to class) into a new rosbag2 at ``path``.
 
     ``latched`` names the topics whose last message is sent to late subscribers.

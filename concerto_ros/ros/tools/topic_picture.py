@@ -77,7 +77,7 @@ def save(message, stem: Path, title: str) -> list[Path]:
         Picture.fromarray(decode_color(message)).save(path)
         return [path]
     if not hasattr(message, "point_step"):
-        raise ValueError(f"got a {type(message).__name__}, wanted a PointCloud2 or an Image")
+        raise ValueError(f"got a {type(message).__name__}, expected a PointCloud2 or an Image")
     frame = decode_point_cloud(message)
     colors = height_colors(frame.points) if frame.colors is None else frame.colors
     picture, file = stem.with_suffix(".png"), stem.with_suffix(".ply")

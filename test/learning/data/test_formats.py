@@ -469,7 +469,7 @@ def spoil(folder, what):
         ("no label", "labels/000001.label", "there is no such file"),
         ("short label", "labels/000001.label", "39 labels for 40 points of 000001.bin"),
         ("cut label", "labels/000001.label", "159 bytes are no whole number of uint32"),
-        ("cut scan", "velodyne/000001.bin", "637 bytes, wanted 16 for each point"),
+        ("cut scan", "velodyne/000001.bin", "637 bytes, expected 16 for each point"),
         ("empty scan", "velodyne/000001.bin", "0 bytes"),
         ("unknown", "labels/000001.label", "unknown label value 77 (at 40 points)"),
         ("nan", "velodyne/000001.bin", "NaN or infinite"),

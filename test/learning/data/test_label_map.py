@@ -154,7 +154,10 @@ def test_a_set_by_name_or_by_file_is_a_map_too(tmp_path):
         ("classes: other.yaml", "no such file"),
         ("classes: [a]\nmap: {}", "map"),
         ("classes: [a]\nmap: {x: a}", "a value of map"),
-        ("classes: [a]\nmap: {1: b}", "the class of value 1: got 'b', wanted ignore or one of: a"),
+        (
+            "classes: [a]\nmap: {1: b}",
+            "the class of value 1: got 'b', expected ignore or one of: a",
+        ),
         ("classes: [a]\nothers: maybe", "others"),
     ],
 )

@@ -21,7 +21,7 @@ from concerto_ros.learning.methods.decoder import decoder_config, with_decoder
 from concerto_ros.learning.methods.feature_cache import FeatureCache, FeatureHead, join_features
 from concerto_ros.learning.methods.lora import LoraLinear, add_lora, merge_lora
 from concerto_ros.learning.methods.segmenter import Segmenter
-from concerto_ros.learning.methods.train import METHODS, Recipe, train
+from concerto_ros.learning.methods.train import METHODS, TrainingConfig, train
 from concerto_ros.ptv3 import PTv3Config, load_encoder
 from concerto_ros.ptv3.checkpoint import save_encoder
 from concerto_ros.segmentation.model_options import convention_of
@@ -38,7 +38,7 @@ def shaken(scan, random):
 
 def recipe(folder, **options):
     given = {"steps": 30, "validate_every": 15, "views": 2, "progress": False}
-    return Recipe(folder=folder, **(given | options))
+    return TrainingConfig(folder=folder, **(given | options))
 
 
 def logits_of(encoder, head, batch=None):
@@ -146,7 +146,7 @@ def test_a_head_does_not_go_on_where_only_points_changed(tmp_path):
 
 def test_a_convention_of_no_preset_is_refused(tmp_path):
     collate = ScanCollate(VEHICLE, VOXEL)
-    with pytest.raises(ValueError, match="wanted that of a preset: indoor or outdoor"):
+    with pytest.raises(ValueError, match="expected that of a preset: indoor or outdoor"):
         train("head", small_encoder(), SCANS, (), 3, collate, recipe(tmp_path))
 
 
@@ -338,7 +338,7 @@ def test_dropout_acts_in_training_alone():
 
 
 def test_a_method_that_is_none_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="'heads', wanted one of head"):
+    with pytest.raises(ValueError, match="'heads', expected one of head"):
         train("heads", small_encoder(), SCANS, (), 3, PLAIN, recipe(tmp_path))
     with pytest.raises(ValueError, match="rank is 0"):
         add_lora(small_encoder(), rank=0)

@@ -52,10 +52,10 @@ def test_scanobjectnn_without_a_mask(tmp_path):
     ("changes", "message"),
     [
         ({"data": None}, "scale75.h5 has no array 'data'"),
-        ({"data": clouds(5)[:, :, :2]}, r"'data' has shape \(5, 32, 2\), wanted \(objects"),
-        ({"label": np.arange(4)}, r"scale75.h5: .* labels have shape \(4,\), wanted \(5,\)"),
-        ({"label": np.full(5, 15)}, "label 15, wanted 0 to 14"),
-        ({"label": np.array([b"bag"] * 5)}, "'label' is .*, wanted numbers"),
+        ({"data": clouds(5)[:, :, :2]}, r"'data' has shape \(5, 32, 2\), expected \(objects"),
+        ({"label": np.arange(4)}, r"scale75.h5: .* labels have shape \(4,\), expected \(5,\)"),
+        ({"label": np.full(5, 15)}, "label 15, expected 0 to 14"),
+        ({"label": np.array([b"bag"] * 5)}, "'label' is .*, expected numbers"),
         ({"mask": np.zeros((5, 7))}, r"labels of points have shape \(5, 7\)"),
         ({"data": clouds(5) * np.nan}, "object 0 has points that are not finite"),
     ],
@@ -120,8 +120,8 @@ def test_modelnet_in_text_files_is_moved_to_unit_spheres(tmp_path):
     ("content", "message"),
     [
         ("", "night_stand_0002.txt"),
-        ("1,2\n", "night_stand_0002.txt has 1 rows of 2 numbers, wanted 3 or more"),
-        ("1,2,3\n", "night_stand_0002.txt has 1 points, wanted 32"),
+        ("1,2\n", "night_stand_0002.txt has 1 rows of 2 numbers, expected 3 or more"),
+        ("1,2,3\n", "night_stand_0002.txt has 1 points, expected 32"),
         ("1,2,x\n", "night_stand_0002.txt: could not convert"),
     ],
 )
@@ -156,7 +156,7 @@ def test_wrong_lists_of_shapenetpart_are_named(tmp_path):
     path = tmp_path / "train_test_split" / "shuffled_test_file_list.json"
     for content, message in (
         ("[", "cannot be read as JSON"),
-        ('{"a": 1}', "wanted a list of names"),
+        ('{"a": 1}', "expected a list of names"),
         ('["shape_data/02691156/none"]', "none.txt is not a file"),
         ('["shape_data/1/none"]', "is of no category"),
     ):
@@ -170,10 +170,12 @@ def test_every_layout_refuses_another_split(tmp_path, layout):
     for name in ("shape_names.txt", "modelnet40_shape_names.txt"):
         (tmp_path / name).write_text("a\n")
     (tmp_path / "synsetoffset2category.txt").write_text("a 1\n")
-    with pytest.raises(ValueError, match="split is 'dev', wanted train or test"):
+    with pytest.raises(ValueError, match="split is 'dev', expected train or test"):
         read_objects(layout, tmp_path, "dev")
 
 
 def test_another_layout_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="layout is 'kitti', wanted one of synthetic, modelnet40"):
+    with pytest.raises(
+        ValueError, match="layout is 'kitti', expected one of synthetic, modelnet40"
+    ):
         read_objects("kitti", tmp_path, "train")

@@ -13,7 +13,7 @@ import torch
 from concerto_ros.learning.objects.data.shapes import build
 from concerto_ros.learning.objects.data.synthetic import CLASSES
 from concerto_ros.learning.objects.demo_encoder.background_crops import SCRAPS, TRAINED, scrap
-from concerto_ros.learning.objects.demo_encoder.map_crops import LEAST_VOXELS, cut_out
+from concerto_ros.learning.objects.demo_encoder.map_crops import MIN_VOXELS, cut_out
 from concerto_ros.learning.objects.demo_encoder.objects import (
     ANSWERS,
     FORM,
@@ -71,7 +71,7 @@ def test_a_neighbour_at_a_distance_is_another_object():
 @pytest.mark.parametrize("name", SCRAPS)
 def test_scraps_are_large_enough_for_a_node_and_always_the_same(name):
     first, again, other = (scrap(name, 0.04, np.random.default_rng(seed)) for seed in (1, 1, 2))
-    assert len(first) >= LEAST_VOXELS and np.isfinite(first).all()
+    assert len(first) >= MIN_VOXELS and np.isfinite(first).all()
     np.testing.assert_array_equal(first, again)
     assert first.shape != other.shape or not np.array_equal(first, other)
 

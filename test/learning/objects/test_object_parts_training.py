@@ -95,7 +95,7 @@ def test_the_head_learns_ten_times_as_fast(trunk):
 
 def test_data_without_parts_and_other_files_are_refused(trunk, tmp_path):
     model = start_parts(trunk, **SMALL)
-    with pytest.raises(ValueError, match="toys 0 has no labels of points, wanted shapenetpart"):
+    with pytest.raises(ValueError, match="toys 0 has no labels of points, expected shapenetpart"):
         train_parts(model, toys(2), FAST)
     with pytest.raises(ValueError, match="'rod' is no category of ShapeNetPart"):
         train_parts(model, replace(halves(2), classes=NAMES[:2]), FAST)

@@ -27,8 +27,13 @@ from concerto_ros.learning.objects.training.models import (
     published_form,
     save_object_encoder,
 )
-from concerto_ros.learning.objects.training.recipes import Recipe, SvmRecipe
-from concerto_ros.learning.objects.training.scores import Score, Spread, class_table, write_between
+from concerto_ros.learning.objects.training.recipes import ObjectTrainingConfig, SvmRecipe
+from concerto_ros.learning.objects.training.scores import (
+    Accuracy,
+    Spread,
+    class_table,
+    write_between,
+)
 from concerto_ros.objects.encoders.any2point.encoder import Any2Point
 from concerto_ros.objects.encoders.i2p_mae.encoder import I2PMAE
 from concerto_ros.objects.encoders.loading import load_object_encoder
@@ -44,13 +49,13 @@ KEYWORDS = [
 
 def test_accuracy_is_counted_over_objects_and_over_classes():
     labels = np.array([0, 0, 0, 2])
-    score = Score.of(np.array([0, 0, 1, 7]), labels, 3)
+    score = Accuracy.of(np.array([0, 0, 1, 7]), labels, 3)
     assert (score.accuracy, score.class_mean) == (0.5, pytest.approx(1 / 3))
     np.testing.assert_array_equal(score.of_class, [2 / 3, np.nan, 0.0])
     lines = class_table(score, ("a", "b", "c")).splitlines()
     assert lines[2:] == ["| a | 66.7 % | 3 | b (1) |", "| c | 0.0 % | 1 | no class (1) |"]
-    with pytest.raises(ValueError, match="wanted one each"):
-        Score.of(np.zeros(0, int), np.zeros(0, int), 3)
+    with pytest.raises(ValueError, match="expected one each"):
+        Accuracy.of(np.zeros(0, int), np.zeros(0, int), 3)
 
 
 def test_a_spread_is_told_as_published():
@@ -118,7 +123,7 @@ def test_published_forms_follow_the_benchmark():
     tuned = published_form(I2PMAE, "synthetic", "fine-tune")
     assert tuned == {"benchmark": "modelnet40"}
     assert published_form(Any2Point, "synthetic", "classify") == {}
-    with pytest.raises(ValueError, match="protocol is 'words', wanted one of classify, svm"):
+    with pytest.raises(ValueError, match="protocol is 'words', expected one of classify, svm"):
         published_form(ReCon, "synthetic", "words")
 
 
@@ -156,10 +161,10 @@ def test_folds_are_random_classes_the_same_each_time():
 @pytest.mark.parametrize(
     ("way", "shot", "message"),
     [
-        (5, 1, "4 classes have 1 objects in toys 0 and 4 in toys 1, wanted 5"),
+        (5, 1, "4 classes have 1 objects in toys 0 and 4 in toys 1, expected 5"),
         (2, 7, "0 classes have 7 objects"),
-        (1, 1, "way is 1, wanted at least 2"),
-        (2, 0, "shot is 0, wanted at least 1"),
+        (1, 1, "way is 1, expected at least 2"),
+        (2, 0, "shot is 0, expected at least 1"),
     ],
 )
 def test_folds_that_there_are_not_are_refused(way, shot, message):
@@ -173,7 +178,7 @@ def test_few_shot_learns_each_fold_from_the_same_start():
     train, test = toys(10, classes=3), toys(6, seed=1, classes=3)
     parts = list(folds(train, test, 2, 8, queries=6, count=2))
     told = []
-    recipe = Recipe(2e-3, "turn", batch_size=8, epochs=40, warm_up=1)
+    recipe = ObjectTrainingConfig(2e-3, "turn", batch_size=8, epochs=40, warm_up=1)
     tuned = few_shot_fine_tuned(model, parts, recipe, on_fold=told.append)
     assert tuned.last.values == tuple(fold.last for fold in told) and tuned.last.mean > 0.75
     assert tuned.best == tuned.last
@@ -239,7 +244,7 @@ def test_the_commands_train_and_judge(place, capsys):
         status = command(place, "evaluate", *protocol)
         found = capsys.readouterr()
         if protocol[0] == "few-shot":  # 20 queries of each class are not there
-            assert status == 1 and "wanted 2" in found.err
+            assert status == 1 and "expected 2" in found.err
         else:
             assert status == 0 and shown in found.out and "| rod |" in found.out
 
@@ -247,9 +252,9 @@ def test_the_commands_train_and_judge(place, capsys):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--batch-size", "0"), "batch_size is 0, wanted at least 1"),
-        (("--test-every", "-1"), "test_every is -1, wanted at least 1"),
-        (("--device", "gpu"), "device: got 'gpu', wanted auto, cpu, cuda or cuda:N"),
+        (("--batch-size", "0"), "batch_size is 0, expected at least 1"),
+        (("--test-every", "-1"), "test_every is -1, expected at least 1"),
+        (("--device", "gpu"), "device: got 'gpu', expected auto, cpu, cuda or cuda:N"),
     ],
 )
 def test_options_that_make_no_training_are_named(place, capsys, options, message):
@@ -320,10 +325,13 @@ def test_a_file_that_holds_no_object_is_named(place, capsys):
 @pytest.mark.parametrize(
     ("keyword", "message"),
     [
-        ("heads", "--keyword: got 'heads', wanted NAME=VALUE"),
-        ("foo=1", "recon takes no keyword 'foo', wanted one of heads, points, groups, group_size"),
-        ("path=1", "recon takes no keyword 'path', wanted one of"),
-        ("heads=two", "recon: heads is 'two', wanted int"),
+        ("heads", "--keyword: got 'heads', expected NAME=VALUE"),
+        (
+            "foo=1",
+            "recon takes no keyword 'foo', expected one of heads, points, groups, group_size",
+        ),
+        ("path=1", "recon takes no keyword 'path', expected one of"),
+        ("heads=two", "recon: heads is 'two', expected int"),
     ],
 )
 def test_a_wrong_keyword_is_refused(place, capsys, keyword, message):
@@ -353,7 +361,7 @@ def test_an_encoder_may_have_the_answer_none_of_these_beside_the_classes():
     data = toys(1)
     demo = load_object_encoder("demo")
     check_classes(demo, replace(data, classes=demo.class_names[:-1]))
-    with pytest.raises(ValueError, match="wanted the same ones in the same order"):
+    with pytest.raises(ValueError, match="expected the same ones in the same order"):
         check_classes(demo, replace(data, classes=demo.class_names[:-2]))
 
 

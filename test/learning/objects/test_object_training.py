@@ -22,7 +22,11 @@ from concerto_ros.learning.objects.training.models import (
     trained_sizes,
 )
 from concerto_ros.learning.objects.training.pretrain import agreement_loss, new_recon, pretrain
-from concerto_ros.learning.objects.training.recipes import Recipe, recipe_for, svm_recipe
+from concerto_ros.learning.objects.training.recipes import (
+    ObjectTrainingConfig,
+    recipe_for,
+    svm_recipe,
+)
 from concerto_ros.learning.objects.training.training_run import (
     RunOptions,
     TrainingRun,
@@ -40,7 +44,7 @@ from concerto_ros.objects.encoders.recon.encoder import ReCon
 from concerto_ros.objects.encoders.shared.base import NONE_OF_THESE
 from concerto_ros.ptv3.checkpoint import CheckpointError
 
-RECIPE = Recipe(5e-3, "turn", batch_size=16, epochs=11, warm_up=1)
+RECIPE = ObjectTrainingConfig(5e-3, "turn", batch_size=16, epochs=11, warm_up=1)
 
 
 def tiny_any2point() -> Any2Point:
@@ -49,14 +53,14 @@ def tiny_any2point() -> Any2Point:
 
 
 def test_the_rate_warms_up_then_falls_along_one_cosine():
-    recipe = Recipe(1e-3, "turn")
+    recipe = ObjectTrainingConfig(1e-3, "turn")
     rates = [recipe.rate(epoch, 1e-3) for epoch in (0, 5, 10, 150, 300)]
     # The cosine counts its epochs from the start of the run: at its end warming up leaves a step.
     tenth = 1e-6 + (1e-3 - 1e-6) * (1 + np.cos(np.pi / 30)) / 2
     np.testing.assert_allclose(rates, [1e-6, 5.005e-4, tenth, 5.005e-4, 1e-6])
     short = recipe.shortened(20)
     assert (short.epochs, short.warm_up, recipe.shortened(400).warm_up) == (20, 2, 10)
-    with pytest.raises(ValueError, match="epochs is 0, wanted at least 1"):
+    with pytest.raises(ValueError, match="epochs is 0, expected at least 1"):
         recipe.shortened(0)
 
 
@@ -105,7 +109,7 @@ def test_a_method_that_was_not_published_is_refused():
         recipe_for(I2PMAE, "linear", "synthetic")
     with pytest.raises(ValueError, match="mixcon3d has no recipe for 'full'; it has none"):
         recipe_for(MixCon3D, "full", "synthetic")
-    with pytest.raises(ValueError, match="recon has no adapters; wanted any2point"):
+    with pytest.raises(ValueError, match="recon has no adapters; expected any2point"):
         tiny_recon().trained_parameters("adapters")
 
 
@@ -118,7 +122,7 @@ def test_svms_are_the_published_ones():
     assert svm_recipe(Any2Point, "scanobjectnn_pb_t50_rs") == svm_recipe(ReCon, "modelnet40")
 
 
-def groups_of(model, recipe: Recipe) -> dict[str, tuple[float, float]]:
+def groups_of(model, recipe: ObjectTrainingConfig) -> dict[str, tuple[float, float]]:
     """Learning rate and weight decay by name."""
     named = dict(model.named_parameters())
     found = {}
@@ -276,16 +280,16 @@ def test_a_run_does_not_go_on_as_another(tmp_path, change, message):
     ],
 )
 def test_numbers_that_make_no_run_are_refused(recipe, every, message):
-    with pytest.raises(ValueError, match=f"{message}, wanted at least 1"):
+    with pytest.raises(ValueError, match=f"{message}, expected at least 1"):
         tuning.fine_tune(
             tiny_recon(), toys(2), recipe, RunOptions(test=toys(2, seed=1), test_every=every)
         )
 
 
 def test_an_encoder_without_a_head_is_not_fine_tuned():
-    with pytest.raises(ValueError, match="the head has None classes, wanted 4"):
+    with pytest.raises(ValueError, match="the head has None classes, expected 4"):
         tuning.fine_tune(tiny_recon(classes=None), toys(2), RECIPE)
-    with pytest.raises(ValueError, match="any2point answers with 15 classes, wanted 4"):
+    with pytest.raises(ValueError, match="any2point answers with 15 classes, expected 4"):
         tiny_any2point().reset_head(4, "adapters")
 
 
@@ -320,7 +324,7 @@ def test_any2point_centres_whole_clouds_before_it_draws(monkeypatch):
 
 
 def test_a_broken_gradient_is_said():
-    recipe = Recipe(1e30, "turn", epochs=4, warm_up=0, batch_size=16)
+    recipe = ObjectTrainingConfig(1e30, "turn", epochs=4, warm_up=0, batch_size=16)
     with pytest.raises(ValueError, match=r"the gradient's norm is .*; lower the learning rate"):
         tuning.fine_tune(tiny_recon(), toys(8), recipe)
 

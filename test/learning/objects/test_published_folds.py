@@ -14,7 +14,7 @@ from small_objects import tiny_recon, toys
 from concerto_ros.cli import main
 from concerto_ros.learning.objects.protocols.published_folds import published_folds
 from concerto_ros.learning.objects.training.models import save_object_encoder
-from concerto_ros.learning.objects.training.training_run import Outcome
+from concerto_ros.learning.objects.training.training_run import ObjectTrainingResult
 
 
 def fold(way: int = 2, shot: int = 3, queries: int = 4, points: int = 48, seed: int = 0) -> dict:
@@ -69,12 +69,12 @@ def test_nothing_in_a_file_runs(tmp_path):
 @pytest.mark.parametrize(
     "content, message",
     [
-        ([1, 2], "wanted a dict of lists train and test"),
-        ({"train": []}, "wanted a dict of lists train and test"),
-        (fold() | {"test": 3}, r"0.pkl, test: wanted objects of \(points, label"),
-        (fold() | {"train": []}, r"0.pkl, train: wanted objects of \(points, label"),
+        ([1, 2], "expected a dict of lists train and test"),
+        ({"train": []}, "expected a dict of lists train and test"),
+        (fold() | {"test": 3}, r"0.pkl, test: expected objects of \(points, label"),
+        (fold() | {"train": []}, r"0.pkl, train: expected objects of \(points, label"),
         (fold() | {"train": fold()["train"] + fold(points=50)["train"]}, "as many points of each"),
-        (fold(way=3), "label 2, wanted 0 to 1"),
+        (fold(way=3), "label 2, expected 0 to 1"),
     ],
 )
 def test_another_content_is_named_with_its_file(tmp_path, content, message):
@@ -117,7 +117,7 @@ def test_the_command_fine_tunes_and_tells_the_best_epoch_and_the_last(
 
     def fine_tune(model, train, recipe, options, *, method):
         every.append(options.test_every)
-        return Outcome(3, 1.0, 0.5 + 0.01 * len(every), 0.8 + 0.01 * len(every), 2)
+        return ObjectTrainingResult(3, 1.0, 0.5 + 0.01 * len(every), 0.8 + 0.01 * len(every), 2)
 
     monkeypatch.setattr("concerto_ros.learning.objects.protocols.few_shot.fine_tune", fine_tune)
     status = main(

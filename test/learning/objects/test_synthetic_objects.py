@@ -79,7 +79,7 @@ def test_a_map_has_one_point_in_a_voxel():
 
 def test_another_kind_of_view_is_refused():
     mesh = build("mug", np.random.default_rng(0))
-    with pytest.raises(ValueError, match="kind is 'side', wanted one of surface, view, map"):
+    with pytest.raises(ValueError, match="kind is 'side', expected one of surface, view, map"):
         observe(mesh, "side", np.random.default_rng(0))
 
 
@@ -103,9 +103,9 @@ def test_objects_are_made_once_and_the_same_again(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("dev", 2, "view"), "split is 'dev', wanted one of train, test"),
-        (("test", 2, "front"), "kind is 'front', wanted one of"),
-        (("test", 0, "view"), "per_class is 0, wanted at least 1"),
+        (("dev", 2, "view"), "split is 'dev', expected one of train, test"),
+        (("test", 2, "front"), "kind is 'front', expected one of"),
+        (("test", 0, "view"), "per_class is 0, expected at least 1"),
     ],
 )
 def test_a_set_that_there_is_not_is_refused(tmp_path, arguments, message):
@@ -117,9 +117,9 @@ def test_a_set_that_there_is_not_is_refused(tmp_path, arguments, message):
     ("changes", "message"),
     [
         ({"points": np.zeros((6, 20, 4), np.float32)}, r"small: points have shape \(6, 20, 4\)"),
-        ({"labels": np.zeros(5, int)}, r"labels have shape \(5,\), wanted \(6,\)"),
-        ({"labels": np.full(6, 3)}, "label 3, wanted 0 to 2"),
-        ({"point_labels": np.zeros((6, 3), int)}, r"shape \(6, 3\), wanted \(6, 20\)"),
+        ({"labels": np.zeros(5, int)}, r"labels have shape \(5,\), expected \(6,\)"),
+        ({"labels": np.full(6, 3)}, "label 3, expected 0 to 2"),
+        ({"point_labels": np.zeros((6, 3), int)}, r"shape \(6, 3\), expected \(6, 20\)"),
         ({"points": np.full((6, 20, 3), np.nan, np.float32)}, "object 0 has points that are not"),
     ],
 )
@@ -135,7 +135,7 @@ def test_sets_are_cut_and_joined():
     both = join("both", [some, whole])
     assert len(both) == 10 and both.point_labels.shape == (10, 20)
     np.testing.assert_array_equal(both.take([4]).points, whole.points[:1])
-    with pytest.raises(ValueError, match="a has 3 objects, wanted 4"):
+    with pytest.raises(ValueError, match="a has 3 objects, expected 4"):
         whole.some_of_each(4)
     with pytest.raises(ValueError, match="different classes"):
         join("both", [whole, small_set(classes=("a", "b", "d"))])

@@ -103,7 +103,7 @@ def test_it_finds_the_solution_of_least_squares():
 
 
 def test_a_vector_is_refused():
-    with pytest.raises(ValueError, match=r"shape \(3,\), wanted two dimensions"):
+    with pytest.raises(ValueError, match=r"shape \(3,\), expected two dimensions"):
         muon([torch.nn.Parameter(torch.zeros(3))], lr=1.0)
 
 

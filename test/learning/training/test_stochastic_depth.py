@@ -12,10 +12,9 @@ from training_data import INDOOR, box_scan, small_encoder
 
 from concerto_ros.learning.data.collate import ScanCollate
 from concerto_ros.learning.methods.decoder import with_decoder
-from concerto_ros.learning.methods.train import Recipe as ProbeRecipe
-from concerto_ros.learning.methods.train import drop_path, train
+from concerto_ros.learning.methods.train import TrainingConfig, drop_path, train
 from concerto_ros.learning.objects.training.fine_tune import fine_tune
-from concerto_ros.learning.objects.training.recipes import Recipe, recipe_for
+from concerto_ros.learning.objects.training.recipes import ObjectTrainingConfig, recipe_for
 from concerto_ros.learning.objects.training.training_run import residual_branches
 from concerto_ros.learning.training.stochastic_depth import stochastic_depth
 from concerto_ros.objects.encoders.any2point.encoder import Any2Point
@@ -60,7 +59,7 @@ def test_nothing_is_left_out_in_evaluation_or_afterwards():
 @pytest.mark.parametrize("rate", [-0.1, 1.0])
 def test_a_rate_that_is_none_is_refused(rate):
     with (
-        pytest.raises(ValueError, match=f"is {rate}, wanted 0 to less than 1"),
+        pytest.raises(ValueError, match=f"is {rate}, expected 0 to less than 1"),
         stochastic_depth(blocks(2), rate),
     ):
         pass
@@ -91,7 +90,9 @@ def test_a_training_with_it_is_another_one_and_the_same_each_time():
     for rate in (0.0, 0.5, 0.5):
         model = tiny_recon(blocks=2)
         names = list(model.state_dict())
-        recipe = Recipe(5e-3, "turn", batch_size=16, epochs=1, warm_up=0, drop_path=rate)
+        recipe = ObjectTrainingConfig(
+            5e-3, "turn", batch_size=16, epochs=1, warm_up=0, drop_path=rate
+        )
         fine_tune(model, toys(8), recipe)
         assert list(model.state_dict()) == names
         weights.append(torch.cat([value.flatten() for value in model.parameters()]))
@@ -130,7 +131,7 @@ def test_encoders_are_trained_with_it_as_published_or_as_asked(tmp_path):
     scans = [box_scan(seed, 300) for seed in range(2)]
     weights = []
     for number, rate in enumerate((None, 0.3, 0.0)):
-        recipe = ProbeRecipe(
+        recipe = TrainingConfig(
             tmp_path / str(number), steps=2, validate_every=0, progress=False, drop_path=rate
         )
         encoder, _, _ = train(

@@ -166,7 +166,7 @@ def test_an_object_of_few_points_in_metres_is_prepared_and_told():
 def test_too_few_points_or_channels_are_refused():
     model = tiny("ib_scan")
     for shape in [(1, 511, 3), (1, 512, 2), (512, 3)]:
-        with pytest.raises(ValueError, match=r"wanted \(B, 512 or more, 3\)"):
+        with pytest.raises(ValueError, match=r"expected \(B, 512 or more, 3\)"):
             model.embed(torch.zeros(shape))
 
 

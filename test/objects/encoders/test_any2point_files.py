@@ -150,11 +150,15 @@ def test_a_published_file_alone_asks_for_its_source(tmp_path):
 
 def test_another_variant_is_refused_by_name(tmp_path):
     path, _ = write_fine_tuned(tmp_path, "dino_mn")
-    with pytest.raises(CheckpointError, match="is a checkpoint of dino_mn, wanted one of clip_mn"):
+    with pytest.raises(
+        CheckpointError, match="is a checkpoint of dino_mn, expected one of clip_mn"
+    ):
         load_object_encoder(path, variant="clip_mn", **OPTIONS)
-    with pytest.raises(ValueError, match="variant is 'clip', wanted one of clip_scan, clip_mn"):
+    with pytest.raises(ValueError, match="variant is 'clip', expected one of clip_scan, clip_mn"):
         load_object_encoder(path, variant="clip", **OPTIONS)
-    with pytest.raises(CheckpointError, match="is a checkpoint of any2point, wanted one of recon"):
+    with pytest.raises(
+        CheckpointError, match="is a checkpoint of any2point, expected one of recon"
+    ):
         load_object_encoder(path, "recon")
 
 
@@ -183,22 +187,24 @@ def test_a_fine_tuned_file_that_lacks_or_adds_something_is_refused_by_name(tmp_p
 
 def test_the_file_of_another_source_is_refused_by_name(tmp_path):
     other = write_source(tmp_path, "dino_scan")
-    with pytest.raises(CheckpointError, match="wanted a file of CLIP.*looks like one of DINOv2"):
+    with pytest.raises(CheckpointError, match="expected a file of CLIP.*looks like one of DINOv2"):
         from_source("clip_scan", other, **SHAPE)
-    with pytest.raises(CheckpointError, match="wanted a file of ImageBind.*like one of DINOv2"):
+    with pytest.raises(CheckpointError, match="expected a file of ImageBind.*like one of DINOv2"):
         from_source("ib_mn", other, **SHAPE)
     rows = torch.zeros(1, 257, 24)
-    with pytest.raises(CheckpointError, match=r"shape \(1, 257, 24\), wanted 1370 rows"):
+    with pytest.raises(CheckpointError, match=r"shape \(1, 257, 24\), expected 1370 rows"):
         from_source("dino_mn", write_source(tmp_path, "dino_mn", pos_embed=rows), **SHAPE)
 
 
 def test_a_keyword_that_it_does_not_take_is_refused(tmp_path):
     source = write_source(tmp_path, "ib_scan")
-    with pytest.raises(ValueError, match="any2point takes no keyword 'foo', wanted one of width"):
+    with pytest.raises(
+        ValueError, match="any2point takes no keyword 'foo', expected one of width"
+    ):
         from_source("ib_scan", source, foo=1)
     with pytest.raises(ValueError, match="any2point takes no keyword 'source'"):
         from_source("ib_scan", source, **{"source": "other"})
-    with pytest.raises(ValueError, match="any2point: per_object is 'no', wanted bool"):
+    with pytest.raises(ValueError, match="any2point: per_object is 'no', expected bool"):
         from_source("ib_scan", source, per_object="no")
 
 
@@ -217,9 +223,9 @@ def test_a_source_of_another_size_is_refused_by_name(tmp_path):
 
 
 def test_widths_that_do_not_go_together_are_refused():
-    with pytest.raises(ValueError, match="heads is 5, wanted a divisor of the width 24"):
+    with pytest.raises(ValueError, match="heads is 5, expected a divisor of the width 24"):
         Any2Point(VARIANTS["clip_mn"], **SHAPE | {"heads": 5})
-    with pytest.raises(ValueError, match="point_width is 4, wanted an eighth of the width 24"):
+    with pytest.raises(ValueError, match="point_width is 4, expected an eighth of the width 24"):
         Any2Point(VARIANTS["clip_mn"], **SHAPE | {"point_width": 4})
 
 
@@ -252,7 +258,7 @@ def test_the_torchscript_archive_of_clip_is_read_as_a_source(tmp_path):
     for old, new in mapping_of("clip_scan").items():
         if new:
             assert torch.equal(model.state_dict()[own_name(new)], state[old].half().float()), old
-    with pytest.raises(CheckpointError, match="wanted a file of DINOv2.*looks like one of CLIP"):
+    with pytest.raises(CheckpointError, match="expected a file of DINOv2.*looks like one of CLIP"):
         from_source("dino_scan", path, **SHAPE)
 
 

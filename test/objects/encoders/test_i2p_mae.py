@@ -194,7 +194,9 @@ def test_the_benchmark_decides_what_the_file_does_not_tell():
     assert hardest.h_encoder.grouping == GROUPINGS["hardest"]
     assert objects.h_encoder.grouping == GROUPINGS["objects"]
     assert hardest.points == objects.points == 2048
-    with pytest.raises(ValueError, match="benchmark is 'kitchen', wanted one of svm, modelnet40"):
+    with pytest.raises(
+        ValueError, match="benchmark is 'kitchen', expected one of svm, modelnet40"
+    ):
         from_state(case.state(), case.weights, benchmark="kitchen")
 
 
@@ -216,14 +218,14 @@ def test_what_does_not_fit_is_named(tmp_path):
     shape = refusal(lambda state: state.update({name: torch.zeros(5)}))
     assert f"wrong shape: {name} (5,) instead of (18,)" in shape
     other = refusal(lambda state: None, model="mixcon3d")
-    assert "is a checkpoint of i2p_mae, wanted one of mixcon3d" in other
+    assert "is a checkpoint of i2p_mae, expected one of mixcon3d" in other
 
 
 def test_a_checkpoint_of_another_model_is_named(tmp_path):
     recon = GOLDEN.parent / "recon"
     meta = json.loads((recon / "meta.json").read_text())["cases"]["cls_small"]
     state = Case(recon, "recon", "cls_small", meta, torch.device("cpu")).state()
-    with pytest.raises(CheckpointError, match="is a checkpoint of recon, wanted one of i2p_mae"):
+    with pytest.raises(CheckpointError, match="is a checkpoint of recon, expected one of i2p_mae"):
         load_object_encoder(save(tmp_path, state), "i2p_mae")
 
 
@@ -295,5 +297,5 @@ def test_three_points_over_and_over_have_a_finite_answer(name):
 
 def test_fewer_points_than_a_group_has_are_refused():
     model, clouds = small("cls_scan_small")
-    with pytest.raises(ValueError, match="count is 12, wanted 1 to the number of points, 3"):
+    with pytest.raises(ValueError, match="count is 12, expected 1 to the number of points, 3"):
         model.embed(clouds[:, :3])

@@ -99,7 +99,7 @@ def test_a_file_of_openshape_needs_no_projections(tmp_path, content):
     assert torch.equal(model.embed(batch), expected.embed(batch))
     texts = torch.ones(4, 32)
     assert torch.equal(model.project_words(texts), texts)
-    with pytest.raises(ValueError, match="no pc_img_proj; wanted one of MixCon3D"):
+    with pytest.raises(ValueError, match="no pc_img_proj; expected one of MixCon3D"):
         model.fuse(texts, texts)
     with pytest.raises(CheckpointError, match="has no 'state_dict_ema'"):
         load_object_encoder(path, balls=SMALL, weights="ema")
@@ -142,12 +142,14 @@ def test_what_does_not_fit_is_named(tmp_path, content):
 
 
 def test_a_checkpoint_of_another_model_is_named():
-    with pytest.raises(CheckpointError, match="is a checkpoint of mixcon3d, wanted one of recon"):
+    with pytest.raises(
+        CheckpointError, match="is a checkpoint of mixcon3d, expected one of recon"
+    ):
         load_object_encoder(PUBLISHED, "recon")
 
 
 def test_options_are_checked():
-    with pytest.raises(ValueError, match="weights is 'best', wanted one of live, ema"):
+    with pytest.raises(ValueError, match="weights is 'best', expected one of live, ema"):
         load_object_encoder(PUBLISHED, balls=SMALL, weights="best")
     with pytest.raises(CheckpointError, match="no grouping is published: give balls"):
         load_object_encoder(PUBLISHED)
@@ -180,7 +182,7 @@ def test_three_points_have_a_finite_answer():
 
 def test_clouds_without_colour_are_refused():
     model, clouds = small("encoder_small")
-    with pytest.raises(ValueError, match=r"batch has shape \(2, 400, 3\), wanted \(B, N, 6\)"):
+    with pytest.raises(ValueError, match=r"batch has shape \(2, 400, 3\), expected \(B, N, 6\)"):
         model.embed(clouds[..., :3])
 
 

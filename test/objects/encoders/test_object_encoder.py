@@ -43,7 +43,7 @@ def test_the_model_is_told_by_the_names_in_the_file(tmp_path):
 
 def test_a_checkpoint_of_another_model_is_named(tmp_path):
     path = saved(tmp_path, recon_state())
-    with pytest.raises(ValueError, match="is a checkpoint of recon, wanted one of i2p_mae"):
+    with pytest.raises(ValueError, match="is a checkpoint of recon, expected one of i2p_mae"):
         load_object_encoder(path, "i2p_mae")
 
 
@@ -53,7 +53,7 @@ def test_a_checkpoint_of_no_object_encoder_is_refused():
 
 
 def test_an_unknown_model_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="model is 'pointnet', wanted one of recon"):
+    with pytest.raises(ValueError, match="model is 'pointnet', expected one of recon"):
         load_object_encoder(tmp_path / "any.pth", "pointnet")
 
 
@@ -151,13 +151,13 @@ def test_colours_follow_their_points():
 @pytest.mark.parametrize(
     ("points", "words"),
     [
-        (MUG[:3], "3 different ones, wanted at least 16"),
+        (MUG[:3], "3 different ones, expected at least 16"),
         (np.zeros((0, 3)), "0 different ones"),
         (np.repeat(MUG[:5], 40, 0), "5 different ones"),
         (np.full((200, 3), 1.5), "all 200 coincide"),
         (np.vstack([MUG, [[np.nan, 0, 0]]]), "1 of 501 are not finite"),
         (np.vstack([MUG, [[0, 0, np.inf]]]), "1 of 501 are not finite"),
-        (MUG[:, :2], r"shape \(500, 2\), wanted \(N, 3\)"),
+        (MUG[:, :2], r"shape \(500, 2\), expected \(N, 3\)"),
     ],
 )
 @pytest.mark.parametrize("form", [FORM, COLORED])
@@ -167,7 +167,7 @@ def test_what_is_no_object_is_refused(points, words, form):
 
 
 def test_colours_of_another_number_are_refused():
-    with pytest.raises(ValueError, match=r"colors have shape \(9, 3\), wanted \(500, 3\)"):
+    with pytest.raises(ValueError, match=r"colors have shape \(9, 3\), expected \(500, 3\)"):
         prepare_object(MUG, np.zeros((9, 3)), COLORED)
 
 

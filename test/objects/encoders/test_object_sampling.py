@@ -122,7 +122,7 @@ def test_a_point_is_its_own_nearest_neighbour_far_from_the_origin():
 
 
 def test_more_neighbours_than_points_are_an_error():
-    with pytest.raises(ValueError, match="count is 9, wanted 1 to the number of points, 8"):
+    with pytest.raises(ValueError, match="count is 9, expected 1 to the number of points, 8"):
         nearest_neighbours(cloud(2), cloud(8), 9)
 
 

@@ -162,7 +162,7 @@ def test_a_vote_is_the_mean_over_passes_that_draw_anew(tmp_path):
 
 def test_a_vote_needs_as_many_points_as_the_encoder_takes(tmp_path):
     encoder, case = load(tmp_path, "cls_small", points=300)
-    with pytest.raises(ValueError, match="256 points, wanted at least 300"):
+    with pytest.raises(ValueError, match="256 points, expected at least 300"):
         vote(encoder, case.tensor("points"), torch.Generator())
 
 

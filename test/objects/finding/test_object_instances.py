@@ -300,5 +300,5 @@ def test_background_and_tables_are_known_in_every_shipped_set():
 
 @pytest.mark.parametrize(("things", "supports"), [(["mug"], []), ([], ["mug"])])
 def test_a_class_that_the_set_does_not_have_is_named(things, supports):
-    with pytest.raises(ValueError, match="got 'mug', wanted classes of demo: floor"):
+    with pytest.raises(ValueError, match="got 'mug', expected classes of demo: floor"):
         ClassRoles.of(LABELS, things, supports)

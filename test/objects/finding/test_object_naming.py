@@ -19,7 +19,7 @@ from concerto_ros.objects.finding.boxes import upright_box
 from concerto_ros.objects.finding.class_roles import ClassRoles
 from concerto_ros.objects.finding.finder import ObjectFinder
 from concerto_ros.objects.finding.instances import Instance, LabelledCloud
-from concerto_ros.objects.finding.naming import ANSWERS, BATCH, Answer, ObjectNamer
+from concerto_ros.objects.finding.naming import ANSWERS, BATCH, Classification, ObjectClassifier
 from concerto_ros.verification.generated_weights import recipe_state
 
 GOLDEN = paths.GOLDEN / "objects"
@@ -63,7 +63,7 @@ def blobs(count: int) -> tuple[LabelledCloud, list[Instance]]:
 
 def test_the_answer_for_an_object_is_independent_of_the_others(encoder):
     cloud, instances = blobs(BATCH + 3)
-    namer = ObjectNamer(encoder)
+    namer = ObjectClassifier(encoder)
     prepared = [namer.prepare(cloud, instance) for instance in instances]
     together = namer.answer(prepared, True)
     for object_, answer in zip(prepared, together, strict=True):
@@ -80,14 +80,14 @@ def test_an_encoder_that_mixes_a_batch_gets_one_object_at_a_time(encoder, monkey
         encoder, "classify", lambda batch: (sizes.append(len(batch)), classify(batch))[1]
     )
     cloud, instances = blobs(3)
-    namer = ObjectNamer(encoder)
+    namer = ObjectClassifier(encoder)
     assert len(namer.answer([namer.prepare(cloud, one) for one in instances], False)) == 3
     assert sizes == [1, 1, 1]
 
 
 def test_the_best_answers_come_first_and_are_probabilities(encoder):
     cloud, instances = blobs(1)
-    namer = ObjectNamer(encoder)
+    namer = ObjectClassifier(encoder)
     (answer,) = namer.answer([namer.prepare(cloud, instances[0])], False)
     scores = [score for _, score in answer.hypotheses]
     assert len(scores) == min(ANSWERS, encoder.classes) and scores == sorted(scores, reverse=True)
@@ -117,31 +117,31 @@ class Sure(torch.nn.Module):
     ],
 )
 def test_an_encoder_may_say_that_it_is_none_of_these(shares, told):
-    namer = ObjectNamer(Sure(*shares), ["mug", "bowl", NONE_OF_THESE, "shoe", "lamp"])
+    namer = ObjectClassifier(Sure(*shares), ["mug", "bowl", NONE_OF_THESE, "shoe", "lamp"])
     (answer,) = namer.answer([torch.zeros(8, 3)], False)
     assert [name for name, _ in answer.hypotheses] == told
-    plain = ObjectNamer(Sure(*shares), ["mug", "bowl", "bin", "shoe", "lamp"])
+    plain = ObjectClassifier(Sure(*shares), ["mug", "bowl", "bin", "shoe", "lamp"])
     (answer,) = plain.answer([torch.zeros(8, 3)], False)
     assert len(answer.hypotheses) == 5
 
 
 def test_names_are_those_given_or_told_else_numbers(encoder):
     encoder.add_head(15)
-    names = ObjectNamer(encoder).names
+    names = ObjectClassifier(encoder).names
     assert (names[:2], names[-1]) == (("bag", "bin"), "toilet")  # not as ReCon's prompts spell it
     encoder.add_head(3)
-    assert ObjectNamer(encoder).names == ("class_0", "class_1", "class_2")
+    assert ObjectClassifier(encoder).names == ("class_0", "class_1", "class_2")
     encoder.class_names = ("mug", "plate", "spoon")
-    assert ObjectNamer(encoder).names == ("mug", "plate", "spoon")
-    assert ObjectNamer(encoder, ["a", "b", "c"]).names == ("a", "b", "c")
-    with pytest.raises(ValueError, match="objects.encoder_classes: got 2 names, wanted 3"):
-        ObjectNamer(encoder, ["a", "b"])
+    assert ObjectClassifier(encoder).names == ("mug", "plate", "spoon")
+    assert ObjectClassifier(encoder, ["a", "b", "c"]).names == ("a", "b", "c")
+    with pytest.raises(ValueError, match="objects.encoder_classes: got 2 names, expected 3"):
+        ObjectClassifier(encoder, ["a", "b"])
 
 
 def test_an_encoder_without_head_gives_features_and_leaves_the_names_to_the_labels(encoder):
     encoder.cls_head_finetune = None
     cloud, _ = blobs(2)
-    finder = ObjectFinder(LABELS, ClassRoles.of(LABELS), ObjectNamer(encoder))
+    finder = ObjectFinder(LABELS, ClassRoles.of(LABELS), ObjectClassifier(encoder))
     findings = finder.find(cloud, 20, embeddings=True)
     assert [found.hypotheses for found in findings.objects] == [(("chair", 0.5),)] * 2
     assert findings.objects[0].embedding.shape == (encoder.feature_channels,)
@@ -150,10 +150,10 @@ def test_an_encoder_without_head_gives_features_and_leaves_the_names_to_the_labe
 
 def test_a_file_that_is_not_there_is_named_with_its_parameter():
     with pytest.raises(ValueError, match=r"^objects.encoder: .*no/such\.pth' is not a file"):
-        ObjectNamer.load("no/such.pth", (), torch.device("cpu"))
+        ObjectClassifier.load("no/such.pth", (), torch.device("cpu"))
 
 
-class Guess(ObjectNamer):
+class Guess(ObjectClassifier):
     """Says the same of every object."""
 
     def __init__(self, *hypotheses):
@@ -163,7 +163,7 @@ class Guess(ObjectNamer):
         return torch.zeros(1)
 
     def answer(self, objects, embeddings):
-        return [Answer(self.hypotheses, None) for _ in objects]
+        return [Classification(self.hypotheses, None) for _ in objects]
 
 
 @pytest.mark.parametrize(

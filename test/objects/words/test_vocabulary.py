@@ -79,7 +79,7 @@ def test_an_array_takes_its_names_from_the_caller(tmp_path):
     assert torch.equal(read_vocabulary(path, NAMES).vectors, VECTORS)
     with pytest.raises(ValueError, match=r"shape \(3, 8\) has no names: give them"):
         read_vocabulary(path)
-    with pytest.raises(ValueError, match=r"\(3, 8\), wanted one vector for each of the 2 names"):
+    with pytest.raises(ValueError, match=r"\(3, 8\), expected one vector for each of the 2 names"):
         read_vocabulary(path, NAMES[:2])
 
 
@@ -118,11 +118,11 @@ def test_a_file_can_run_nothing(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"mug": torch.ones(3), "box": torch.ones(4)}, r"\[3, 4\] channels, wanted one width"),
+        ({"mug": torch.ones(3), "box": torch.ones(4)}, r"\[3, 4\] channels, expected one width"),
         ({}, "no channels"),
-        ({"mug": "words"}, "'mug' is str, wanted an array of numbers"),
-        ({"mug": {"feat": torch.ones(3)}}, "wanted 'open_clip_text_feat'"),
-        ({"mug": torch.tensor(1.0)}, "'mug' is torch.float32, wanted an array"),
+        ({"mug": "words"}, "'mug' is str, expected an array of numbers"),
+        ({"mug": {"feat": torch.ones(3)}}, "expected 'open_clip_text_feat'"),
+        ({"mug": torch.tensor(1.0)}, "'mug' is torch.float32, expected an array"),
         ({"mug": torch.tensor([1.0, torch.nan])}, "vectors of mug are zero or not finite"),
         ({"mug": torch.ones(2), "box": torch.zeros(2)}, "vectors of box are zero"),
     ],
@@ -155,7 +155,7 @@ def test_scores_equal_the_reference():
     with torch.inference_mode():
         scores = words.scores(model, model.embed_words(batch_of(case)))
     np.testing.assert_allclose(scores, expected, rtol=1e-3, atol=1e-4)
-    with pytest.raises(ValueError, match="8 channels, wanted 32 for mixcon3d"):
+    with pytest.raises(ValueError, match="8 channels, expected 32 for mixcon3d"):
         Vocabulary(NAMES, VECTORS).scores(model, torch.ones(2, 32))
 
 
@@ -163,7 +163,7 @@ def test_a_model_without_words_says_so():
     from concerto_ros.verification.i2p_mae import load_case as load_i2p
 
     case = a_case("i2p_mae", "svm_small")
-    with pytest.raises(ValueError, match="i2p_mae knows no words; wanted recon or mixcon3d"):
+    with pytest.raises(ValueError, match="i2p_mae knows no words; expected recon or mixcon3d"):
         load_i2p(case).embed_words(case.tensor("points"))
 
 
@@ -185,7 +185,7 @@ def test_without_open_clip_the_message_says_what_to_do(monkeypatch):
     monkeypatch.setitem(sys.modules, "open_clip", None)
     with pytest.raises(ImportError, match="pip install open_clip_torch"):
         load_text_encoder("recon")
-    with pytest.raises(ValueError, match="'i2p_mae' knows no words, wanted one of recon"):
+    with pytest.raises(ValueError, match="'i2p_mae' knows no words, expected one of recon"):
         load_text_encoder("i2p_mae")
 
 

@@ -98,9 +98,9 @@ def test_an_input_tells_its_rate_and_age_by_the_usual_keys(bench):
 @pytest.mark.parametrize(
     ("bound", "words"),
     [
-        ({"min_rate": 12.0}, "Frequency too low: 10.00 Hz, wanted 12 or more"),
-        ({"max_rate": 8.0}, "Frequency too high: 10.00 Hz, wanted 8 or less"),
-        ({"max_age": 0.02}, "Timestamps too old: 0.050 s, wanted 0.02 or less"),
+        ({"min_rate": 12.0}, "Frequency too low: 10.00 Hz, expected 12 or more"),
+        ({"max_rate": 8.0}, "Frequency too high: 10.00 Hz, expected 8 or less"),
+        ({"max_age": 0.02}, "Timestamps too old: 0.050 s, expected 0.02 or less"),
     ],
 )
 def test_an_input_out_of_its_bounds_is_a_warning(bench, bound, words):

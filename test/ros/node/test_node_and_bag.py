@@ -11,7 +11,7 @@ from bag_recordings import camera_info, cloud, image, transform, write
 from node_harness import LATCHED, SECOND, START
 from rclpy.qos import QoSProfile
 
-from concerto_ros.bags.input_plan import Plan
+from concerto_ros.bags.input_plan import InputPlan
 from concerto_ros.bags.reader import open_bag
 from concerto_ros.mapping.voxel_map import VoxelMap
 from concerto_ros.offline.bag_intake import BagIntake
@@ -126,7 +126,7 @@ def test_the_node_and_a_bag_count_the_same(harness, tmp_path):
             max_voxels=settings.max_voxels,
         )
         inputs = tuple(one.node._inputs.configs.values())
-        intake = BagIntake(bag, Plan(settings, inputs), voxels)
+        intake = BagIntake(bag, InputPlan(settings, inputs), voxels)
         counts = intake.no_counts()
         intake.count_in(counts)
         for topic, kind, time, raw in bag.messages(list(outputs)):

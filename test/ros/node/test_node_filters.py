@@ -179,7 +179,7 @@ def test_filters_offer_the_qos_of_the_other_clouds(harness):
         ({"filters.obstacles.exclude": ["flor"]}, "filters.obstacles.exclude: got 'flor'"),
         ({"filters.obstacles.include": ["wall"]}, "only one of the two"),
         ({"filters.obstacles.min_confidence": 1.5}, "filters.obstacles.min_confidence: got 1.5"),
-        ({"filters.obstacles.exclude": "floor"}, "wanted a list of names"),
+        ({"filters.obstacles.exclude": "floor"}, "expected a list of names"),
         ({"filters": ["a-b"]}, "filters: got the name 'a-b'"),
     ],
 )

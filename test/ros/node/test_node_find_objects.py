@@ -133,11 +133,11 @@ def test_what_cannot_be_asked_is_named(searching):
     assert not early.success and "have not been looked for yet" in early.message
     objects_of(searching)
     for names, least, wanted in (
-        ([], -1.0, "words: got [], wanted at least one"),
+        ([], -1.0, "words: got [], expected at least one"),
         (["mug", " "], -1.0, "none empty"),
         (["spoon", "mug"], -1.0, "no vector of spoon; it has mug"),
-        (["mug"], math.nan, "least_similarity: got nan, wanted -1 to 1"),
-        (["mug"], 1.5, "least_similarity: got 1.5, wanted -1 to 1"),
+        (["mug"], math.nan, "least_similarity: got nan, expected -1 to 1"),
+        (["mug"], 1.5, "least_similarity: got 1.5, expected -1 to 1"),
     ):
         answer = find(searching, *names, least=least)
         assert not answer.success and wanted in answer.message and answer.objects == []
@@ -183,7 +183,7 @@ def test_words_of_another_text_encoder_are_refused(planner, mixcon3d, tmp_path):
     objects_of(one)
     answer = find(one, "mug")
     assert not answer.success
-    assert "vectors of the names have 5 channels, wanted 24 for mixcon3d" in answer.message
+    assert "vectors of the names have 5 channels, expected 24 for mixcon3d" in answer.message
 
 
 def test_a_node_that_is_not_active_or_has_no_words_says_so(harness):
@@ -202,7 +202,7 @@ def test_words_that_nothing_can_be_compared_with_do_not_configure(
     torch.save({"base_model": tiny_recon().published_state()}, tmp_path / "recon.pth")
     one = harness(**BOXES)
     for encoder, source, wanted in (
-        ("", words[0], "wanted objects.encoder as well"),
+        ("", words[0], "expected objects.encoder as well"),
         (tmp_path / "recon.pth", words[0], "this file of recon knows no words"),
         (tmp_path / "recon.pth", "open_clip", "this file of recon knows no words"),
         (mixcon3d[0], "none.npz", "No such file or directory: 'none.npz'"),

@@ -238,8 +238,8 @@ def test_a_search_that_raises_does_not_stop_the_labels(planner):
 @pytest.mark.parametrize(
     ("name", "value", "wanted"),
     [
-        ("objects.classes", ["mug"], "wanted classes of demo: floor"),
-        ("objects.supports", ["mug"], "wanted classes of demo: floor"),
+        ("objects.classes", ["mug"], "expected classes of demo: floor"),
+        ("objects.supports", ["mug"], "expected classes of demo: floor"),
         ("objects.encoder", "no/such/file.pth", "is not a file"),
         ("objects.rate", 0.0, "0.01 to 100 Hz"),
     ],
@@ -257,7 +257,7 @@ def test_names_that_are_not_as_many_as_classes_are_refused(harness, encoder):
     one = harness(**(WITH_ENCODER | {"objects.encoder_classes": ["mug"]}))
     assert not one.configure()
     said = one.wait(lambda: (d := one.diagnosis("state")()) and "got 1" in d.message and d, "it")
-    assert "objects.encoder_classes: got 1 names, wanted 2" in said.message
+    assert "objects.encoder_classes: got 1 names, expected 2" in said.message
 
 
 def test_detections_are_there_where_their_package_is(planner):

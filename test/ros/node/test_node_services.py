@@ -72,7 +72,7 @@ def test_a_point_in_another_frame_is_placed_by_tf(quiet):
     ("point", "frame", "wanted"),
     [
         ((50.0, 0.0, 0.0), "odom", "the map has no voxel at (50.000, 0.000, 0.000) in odom"),
-        ((math.nan, 0.0, 0.0), "odom", "wanted finite numbers"),
+        ((math.nan, 0.0, 0.0), "odom", "expected finite numbers"),
         ((1e300, 0.0, 0.0), "odom", "the map has no voxel"),
         ((1.0, 0.0, 0.0), "nowhere", "nowhere"),
     ],
@@ -159,7 +159,7 @@ def test_a_map_of_other_voxels_is_refused(harness, tmp_path):
     one.node.set_parameters([Parameter("voxel_size", value=0.2)])
     one.start()
     answer = call(one, LoadMap, "load_map", LoadMap.Request(path="a.safetensors"))
-    assert not answer.success and "voxel_size: the map has 0.1, wanted 0.2" in answer.message
+    assert not answer.success and "voxel_size: the map has 0.1, expected 0.2" in answer.message
 
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "../a.safetensors", "missing.safetensors"])

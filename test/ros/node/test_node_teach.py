@@ -226,7 +226,7 @@ def test_what_was_taught_is_forgotten(start):
     one.send_room(START + SECOND)
     assert np.array_equal(one.labels(START + SECOND)["label"], before)
     answer = forget(one, "wall")
-    assert not answer.success and "wanted one that was taught" in answer.message
+    assert not answer.success and "expected one that was taught" in answer.message
 
 
 #: Name, the rest of the call, and what the answer says.
@@ -235,15 +235,15 @@ REFUSED = (
     ("", WALL, "the name of a class is ''"),
     (" \t", WALL, "the name of a class is"),
     ("two\nlines", WALL, "that can be printed"),
-    ("x" * (LONGEST_NAME + 1), WALL, f"wanted 1 to {LONGEST_NAME}"),
+    ("x" * (LONGEST_NAME + 1), WALL, f"expected 1 to {LONGEST_NAME}"),
     ("plant", WALL | {"frame_id": "nowhere"}, "nowhere"),
-    ("plant", WALL | {"radius": 0.0}, "radius: got [0.0], wanted metres above 0"),
+    ("plant", WALL | {"radius": 0.0}, "radius: got [0.0], expected metres above 0"),
     ("plant", WALL | {"radius": math.nan}, "radius: got [nan]"),
     ("plant", WALL | {"radius": 50.0}, "no voxel farther than 0.2 m"),
     ("plant", WALL | {"center": Point(x=math.inf)}, "center: got [inf"),
     ("plant", WALL | {"center": Point(x=90.0)}, "no voxel inside what is to be learned"),
     ("plant", WALL | {"shape": 2}, "size: got [0.0, 0.0, 0.0]"),
-    ("plant", WALL | {"shape": 7}, "shape: got 7, wanted 0 CLICKS, 1 SPHERE or 2 BOX"),
+    ("plant", WALL | {"shape": 7}, "shape: got 7, expected 0 CLICKS, 1 SPHERE or 2 BOX"),
 )
 
 

@@ -69,7 +69,7 @@ def open_dataset(
     if layout == "auto":
         layout = layout_of(path)
     if layout not in LAYOUTS:
-        raise ValueError(f"layout is {layout!r}, wanted auto, {', '.join(LAYOUTS)}")
+        raise ValueError(f"layout is {layout!r}, expected auto, {', '.join(LAYOUTS)}")
     beside = path / "label_map.yaml"
     if label_map is None and beside.is_file():
         label_map = beside

@@ -67,11 +67,11 @@ class BagScans(ScanDataset):
     ):
         for name, value in (("every", every), ("tolerance", tolerance)):
             if not 0 <= value < np.inf:
-                raise ValueError(f"{name} is {value}, wanted 0 or more")
+                raise ValueError(f"{name} is {value}, expected 0 or more")
         if preset not in PRESETS:
-            raise ValueError(f"preset is {preset!r}, wanted {' or '.join(PRESETS)}")
+            raise ValueError(f"preset is {preset!r}, expected {' or '.join(PRESETS)}")
         if accumulate < 1:
-            raise ValueError(f"accumulate is {accumulate}, wanted 1 or more frames")
+            raise ValueError(f"accumulate is {accumulate}, expected 1 or more frames")
         self.map_file = find_map(root) if map_file is None else Path(map_file)
         self.label_field = label_field
         self.tolerance = tolerance
@@ -146,16 +146,18 @@ class BagScans(ScanDataset):
         return {name: value for name, value in vars(self).items() if name != "_map"}
 
     @cached_property
-    def _map(self) -> LabelledMap:
+    def _map(self) -> LabelledPoints:
         arrays = read_labelled(self.map_file, self.label_field)
         where = str(self.map_file)
         if "points" not in arrays:
             raise DataError(f"{where}: has no points")
         labels = self.label_map.apply(arrays["labels"], where)
-        return LabelledMap(rows_of(where, "points", arrays["points"], len(labels)), labels, where)
+        return LabelledPoints(
+            rows_of(where, "points", arrays["points"], len(labels)), labels, where
+        )
 
 
-class LabelledMap:
+class LabelledPoints:
     """Points (M, 3) in metres with labels (M,), asked by place relative to its ``corner`` (3,)."""
 
     def __init__(self, points: np.ndarray, labels: np.ndarray, where: str):
@@ -185,7 +187,7 @@ def find_bag(root: Path) -> Path:
     if _is_bag(root) or not root.is_dir():
         return root
     found = sorted(path for path in root.iterdir() if _is_bag(path))
-    return _only(found, f"{root}: wanted a bag or a folder with one bag in it")
+    return _only(found, f"{root}: expected a bag or a folder with one bag in it")
 
 
 def find_map(root: Path) -> Path:
@@ -193,7 +195,7 @@ def find_map(root: Path) -> Path:
     folder = root if root.is_dir() else root.parent
     found = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".ply")
     wanted = "one labelled .ply beside the bag (or its path as --map)"
-    return _only(found, f"{folder}: wanted {wanted}")
+    return _only(found, f"{folder}: expected {wanted}")
 
 
 def _only(found: list[Path], wanted: str) -> Path:

@@ -103,7 +103,7 @@ def read_labelled(path: Path, label_field: str | None = None) -> dict[str, np.nd
     key = next((key for key in wanted if key in arrays), None)
     if key is None:
         raise DataError(
-            f"{path}: has no labels: holds {', '.join(sorted(arrays)) or 'nothing'}; wanted "
+            f"{path}: has no labels: holds {', '.join(sorted(arrays)) or 'nothing'}; expected "
             f"{' or '.join(wanted[:4])} (--label-field names another)"
         )
     labels = column_of(str(path), key, arrays[key])

@@ -58,7 +58,7 @@ class SemanticKittiScans(ScanDataset):
         accumulate: int = 1,
     ):
         if accumulate < 1:
-            raise ValueError(f"accumulate is {accumulate}, wanted 1 or more scans")
+            raise ValueError(f"accumulate is {accumulate}, expected 1 or more scans")
         self.accumulate = accumulate
         entries, parts = [], {}
         for sequence in sequence_folders(root):
@@ -73,7 +73,7 @@ class SemanticKittiScans(ScanDataset):
             entries += scans
         if not entries:
             raise DataError(
-                f"{root}: no labelled scan; wanted sequences/<number>/velodyne/*.bin and labels"
+                f"{root}: no labelled scan; expected sequences/<number>/velodyne/*.bin and labels"
             )
         published = label_map is None or (
             label_map.classes.name == LABEL_SET and label_map.values is None
@@ -119,7 +119,7 @@ class SemanticKittiScans(ScanDataset):
         """(N, 3) points of a scan in the frame of the scan ``into`` of its sequence."""
         size = path.stat().st_size
         if size == 0 or size % BYTES_PER_POINT:
-            raise DataError(f"{path}: {size} bytes, wanted {BYTES_PER_POINT} for each point")
+            raise DataError(f"{path}: {size} bytes, expected {BYTES_PER_POINT} for each point")
         points = np.fromfile(path, "<f4").reshape(-1, 4)[:, :3]
         if path == into:
             return points

@@ -42,9 +42,9 @@ def part_of(data: ScanDataset, split: str, holdout: float, seed: int) -> ScanDat
     Raises DataError where there are scans to test on but none to learn from.
     """
     if split not in SPLITS:
-        raise ValueError(f"split is {split!r}, wanted one of {', '.join(SPLITS)}")
+        raise ValueError(f"split is {split!r}, expected one of {', '.join(SPLITS)}")
     if not 0 <= holdout < 1:
-        raise ValueError(f"holdout is {holdout}, wanted 0 up to but without 1")
+        raise ValueError(f"holdout is {holdout}, expected 0 up to but without 1")
     if split == "all":
         return data
     if split == "test" and "test" in data.parts:

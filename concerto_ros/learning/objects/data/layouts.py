@@ -43,5 +43,5 @@ FEW_SHOT_LAYOUT = "modelnet40_few_shot"
 def read_objects(layout: str, folder: Path, split: str) -> ObjectSet:
     """One split of the data set in ``folder``. Raises ValueError as its reader does."""
     if layout not in LAYOUTS:
-        raise ValueError(f"layout is {layout!r}, wanted one of {', '.join(LAYOUTS)}")
+        raise ValueError(f"layout is {layout!r}, expected one of {', '.join(LAYOUTS)}")
     return LAYOUTS[layout](Path(folder), split)

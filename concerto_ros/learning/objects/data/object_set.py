@@ -38,20 +38,20 @@ class ObjectSet:
     def __post_init__(self):
         shape = self.points.shape
         if len(shape) != 3 or shape[2] != 3 or not shape[1]:
-            raise ValueError(f"{self.name}: points have shape {shape}, wanted (S, P, 3)")
+            raise ValueError(f"{self.name}: points have shape {shape}, expected (S, P, 3)")
         if self.labels.shape != shape[:1]:
             raise ValueError(
-                f"{self.name}: labels have shape {self.labels.shape}, wanted ({shape[0]},)"
+                f"{self.name}: labels have shape {self.labels.shape}, expected ({shape[0]},)"
             )
         if self.point_labels is not None and self.point_labels.shape != shape[:2]:
             raise ValueError(
                 f"{self.name}: labels of points have shape {self.point_labels.shape},"
-                f" wanted {shape[:2]}"
+                f" expected {shape[:2]}"
             )
         strange = sorted(set(self.labels.tolist()) - set(range(len(self.classes))))
         if strange:
             raise ValueError(
-                f"{self.name}: label {strange[0]}, wanted 0 to {len(self.classes) - 1}"
+                f"{self.name}: label {strange[0]}, expected 0 to {len(self.classes) - 1}"
             )
         bad = np.flatnonzero(~np.isfinite(self.points).all((1, 2)))
         if len(bad):
@@ -79,7 +79,7 @@ class ObjectSet:
             own = np.flatnonzero(self.labels == label)
             if len(own) < count:
                 raise ValueError(
-                    f"{self.name}: {self.classes[label]} has {len(own)} objects, wanted {count}"
+                    f"{self.name}: {self.classes[label]} has {len(own)} objects, expected {count}"
                 )
             rows.append(rng.permutation(own)[:count])
         return self.take(np.concatenate(rows))

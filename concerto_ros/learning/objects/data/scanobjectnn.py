@@ -29,7 +29,9 @@ def read_scanobjectnn(folder: Path, split: str, variant: str) -> ObjectSet:
     Raises ValueError that names the file and what is wrong with it; ImportError without h5py.
     """
     if variant not in SCANOBJECTNN_FILES:
-        raise ValueError(f"variant is {variant!r}, wanted one of {', '.join(SCANOBJECTNN_FILES)}")
+        raise ValueError(
+            f"variant is {variant!r}, expected one of {', '.join(SCANOBJECTNN_FILES)}"
+        )
     named = {"train": "training", "test": "test"}[check_split(split)]
     path = Path(folder) / SCANOBJECTNN_FILES[variant].format(named)
     return _read_file(path, f"ScanObjectNN {variant}, {split}", SCANOBJECTNN_NAMES)
@@ -52,14 +54,14 @@ def read_modelnet_h5(folder: Path, split: str) -> ObjectSet:
 def check_split(split: str) -> str:
     """``split``, which is ``train`` or ``test``; raises ValueError otherwise."""
     if split not in ("train", "test"):
-        raise ValueError(f"split is {split!r}, wanted train or test")
+        raise ValueError(f"split is {split!r}, expected train or test")
     return split
 
 
 def read_lines(path: Path) -> list[str]:
     """The lines of a text file that are not empty. Raises ValueError where there are none."""
     if not path.is_file():
-        raise ValueError(f"{path} is not a file, wanted one of the published layout")
+        raise ValueError(f"{path} is not a file, expected one of the published layout")
     lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
     lines = [line for line in lines if line]
     if not lines:
@@ -79,7 +81,7 @@ def read_arrays(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
             f"{path}: .h5 needs h5py, pip install 'concerto_ros[objects]'"
         ) from error
     if not path.is_file():
-        raise ValueError(f"{path} is not a file, wanted one of the published layout")
+        raise ValueError(f"{path} is not a file, expected one of the published layout")
     try:
         with h5py.File(path, "r") as file:
             return {
@@ -105,10 +107,10 @@ def _checked(
         if wanted not in arrays:
             raise ValueError(f"{path} has no array {wanted!r}")
         if not np.issubdtype(arrays[wanted].dtype, np.number):
-            raise ValueError(f"{path}: {wanted!r} is {arrays[wanted].dtype}, wanted numbers")
+            raise ValueError(f"{path}: {wanted!r} is {arrays[wanted].dtype}, expected numbers")
     points = arrays["data"]
     if points.ndim != 3 or points.shape[2] < 3:
-        raise ValueError(f"{path}: 'data' has shape {points.shape}, wanted (objects, points, 3)")
+        raise ValueError(f"{path}: 'data' has shape {points.shape}, expected (objects, points, 3)")
     labels = arrays["label"].astype(np.int64).reshape(-1)
     mask = arrays.get("mask")
     if mask is not None:

@@ -48,11 +48,11 @@ def synthetic_objects(
     Raises ValueError for another split or kind, or less than one object.
     """
     if split not in SPLITS:
-        raise ValueError(f"split is {split!r}, wanted one of {', '.join(SPLITS)}")
+        raise ValueError(f"split is {split!r}, expected one of {', '.join(SPLITS)}")
     if kind not in KINDS:
-        raise ValueError(f"kind is {kind!r}, wanted one of {', '.join(KINDS)}")
+        raise ValueError(f"kind is {kind!r}, expected one of {', '.join(KINDS)}")
     if per_class < 1:
-        raise ValueError(f"per_class is {per_class}, wanted at least 1")
+        raise ValueError(f"per_class is {per_class}, expected at least 1")
     jobs = [(split, i, number, kind) for i in range(len(CLASSES)) for number in range(per_class)]
     points = made_once(Path(folder) / f"{split}_{kind}_{per_class}.npy", _make, jobs, processes)
     labels = np.repeat(np.arange(len(CLASSES)), per_class)

@@ -40,7 +40,7 @@ def read_modelnet_txt(folder: Path, split: str) -> ObjectSet:
         cloud = _read_rows(path, ",", 3)[:, :3]
         if clouds and len(cloud) != len(clouds[0]):
             raise ValueError(
-                f"{path} has {len(cloud)} points, wanted {len(clouds[0])} as those before it"
+                f"{path} has {len(cloud)} points, expected {len(clouds[0])} as those before it"
             )
         clouds.append(_normalised(cloud))
         labels.append(classes.index(label))
@@ -59,7 +59,7 @@ def read_shapenetpart(folder: Path, split: str, points: int = PART_POINTS) -> Ob
     catalogue = folder / "synsetoffset2category.txt"
     entries = [line.split() for line in read_lines(catalogue)]
     if any(len(entry) != 2 for entry in entries):
-        raise ValueError(f"{catalogue}: wanted a name and a number in each line")
+        raise ValueError(f"{catalogue}: expected a name and a number in each line")
     numbers = [number for _, number in entries]
     clouds, labels, parts = [], [], []
     for part in PART_LISTS[check_split(split)]:
@@ -89,7 +89,7 @@ def _listed(folder: Path, part: str) -> list[tuple[Path, str]]:
     except json.JSONDecodeError as error:
         raise ValueError(f"{path} cannot be read as JSON: {error}") from error
     if not isinstance(names, list) or not all(str(name).count("/") >= 1 for name in names):
-        raise ValueError(f"{path}: wanted a list of names like shape_data/02691156/1a04e3eab")
+        raise ValueError(f"{path}: expected a list of names like shape_data/02691156/1a04e3eab")
     places = [str(name).split("/")[-2:] for name in names]
     return [(folder / number / f"{name}.txt", number) for number, name in places]
 
@@ -97,14 +97,14 @@ def _listed(folder: Path, part: str) -> list[tuple[Path, str]]:
 def _read_rows(path: Path, delimiter: str | None, columns: int) -> np.ndarray:
     """(N, columns or more) float32 numbers of a text file."""
     if not path.is_file():
-        raise ValueError(f"{path} is not a file, wanted one of the published layout")
+        raise ValueError(f"{path} is not a file, expected one of the published layout")
     try:
         rows = np.loadtxt(path, np.float32, delimiter=delimiter, ndmin=2)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     if not len(rows) or rows.shape[1] < columns:
         raise ValueError(
-            f"{path} has {len(rows)} rows of {rows.shape[1]} numbers, wanted {columns} or more"
+            f"{path} has {len(rows)} rows of {rows.shape[1]} numbers, expected {columns} or more"
         )
     return rows
 

@@ -37,7 +37,7 @@ def observe(mesh: Mesh, kind: str, rng: Rng) -> np.ndarray:
     Raises ValueError for another kind.
     """
     if kind not in KINDS:
-        raise ValueError(f"kind is {kind!r}, wanted one of {', '.join(KINDS)}")
+        raise ValueError(f"kind is {kind!r}, expected one of {', '.join(KINDS)}")
     if kind == "surface":
         return surface(mesh, SURFACE_POINTS, rng)
     scene, bounds = scene_of(mesh), mesh.bounds()

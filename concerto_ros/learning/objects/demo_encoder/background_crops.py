@@ -12,7 +12,7 @@ import numpy as np
 
 from concerto_ros.learning.objects.data.shapes import BUILDERS, build
 from concerto_ros.learning.objects.demo_encoder.map_crops import (
-    LEAST_VOXELS,
+    MIN_VOXELS,
     beyond_plane,
     cut_out,
     voxel_means_of,
@@ -100,7 +100,7 @@ def scrap(name: str, voxel: float, rng: Rng) -> np.ndarray:
     """(N, 3) metres, z up: one of :data:`SCRAPS` in a map with voxels of ``voxel`` metres."""
     for _ in range(TRIES):
         points = SCRAPS[name](voxel, rng)
-        if points is not None and len(points) >= LEAST_VOXELS:
+        if points is not None and len(points) >= MIN_VOXELS:
             return points
         voxel *= 0.9
     raise RuntimeError(f"no {name} came of {TRIES} attempts")

@@ -28,7 +28,7 @@ ROLES = ClassRoles(
 )
 
 #: Fewest voxels of an object, as in the node.
-LEAST_VOXELS = 20
+MIN_VOXELS = 20
 
 #: Things that are no larger stand on tables four times in five, metres.
 TABLE_SIZED = 0.75
@@ -84,7 +84,7 @@ def cut_out(
     own = part == 1
     seen = max(1, np.count_nonzero(own & ((points[:, 2] > 0.75 * voxel) | (ground == FLOOR))))
     best = None
-    for instance in find_instances(cloud, ROLES, LEAST_VOXELS):
+    for instance in find_instances(cloud, ROLES, MIN_VOXELS):
         count = np.count_nonzero(own[instance.rows])
         if count and (best is None or count > best[0]):
             best = count, instance.rows

@@ -22,7 +22,7 @@ from concerto_ros.learning.objects.data.synthetic import (
     object_points,
 )
 from concerto_ros.learning.objects.demo_encoder.background_crops import SCRAPS, TRAINED, scrap
-from concerto_ros.learning.objects.demo_encoder.map_crops import LEAST_VOXELS, cut_out
+from concerto_ros.learning.objects.demo_encoder.map_crops import MIN_VOXELS, cut_out
 from concerto_ros.objects.encoders.shared.base import NONE_OF_THESE
 from concerto_ros.objects.encoders.shared.preprocess import InputForm, prepare_object
 from concerto_ros.sim.furniture import Rng
@@ -125,7 +125,7 @@ def _thing(split: str, label: int, number: int, voxel: float, rng: Rng) -> np.nd
     found = cut_out(mesh, voxel, rng, neighbour=neighbour, apart=rng.uniform(0, APART))
     if found is None or found.purity < PURE or found.whole < WHOLE:
         return None
-    return found.points if len(found.points) >= LEAST_VOXELS else None
+    return found.points if len(found.points) >= MIN_VOXELS else None
 
 
 def _scrap(job: Job) -> np.ndarray:

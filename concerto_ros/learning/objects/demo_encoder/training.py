@@ -25,9 +25,9 @@ from concerto_ros.learning.objects.demo_encoder.objects import (
 )
 from concerto_ros.learning.objects.training.embedding import classify_objects
 from concerto_ros.learning.objects.training.fine_tune import fine_tune
-from concerto_ros.learning.objects.training.recipes import Recipe
-from concerto_ros.learning.objects.training.scores import Score
-from concerto_ros.learning.objects.training.training_run import Outcome, RunOptions
+from concerto_ros.learning.objects.training.recipes import ObjectTrainingConfig
+from concerto_ros.learning.objects.training.scores import Accuracy
+from concerto_ros.learning.objects.training.training_run import ObjectTrainingResult, RunOptions
 from concerto_ros.objects.encoders.demo_encoder import demo_file, save_demo
 from concerto_ros.objects.encoders.recon.encoder import ReCon
 from concerto_ros.objects.encoders.recon.transformer import ReConShape
@@ -43,7 +43,7 @@ PER_CLASS, SCRAP_COUNT, TEST_PER_CLASS = 280, 1400, 15
 EPOCHS = 10
 
 #: Unlike published recipes it starts from nothing, so its rate is higher.
-RECIPE = Recipe(1e-3, "stretch_turn", smoothing=0.1, start_rate=2e-4)
+RECIPE = ObjectTrainingConfig(1e-3, "stretch_turn", smoothing=0.1, start_rate=2e-4)
 SEED = 0
 
 #: The page that says how good it is; only a source tree has it.
@@ -51,11 +51,11 @@ DOCUMENT = "docs/objects.md"
 
 
 @dataclass(frozen=True)
-class Findings:
+class DemoEncoderReport:
     """How good an encoder is: on things by how they are seen, and on scraps by kind and voxel."""
 
-    things: dict[str | float, Score]
-    scraps: dict[tuple[str, float], Score]
+    things: dict[str | float, Accuracy]
+    scraps: dict[tuple[str, float], Accuracy]
 
 
 def train(
@@ -68,7 +68,7 @@ def train(
     seed: int = SEED,
     output: Path | None = None,
     progress: bool = False,
-) -> tuple[Outcome, str]:
+) -> tuple[ObjectTrainingResult, str]:
     """Make the objects, train, write the encoder; how it went and :func:`report`.
 
     ``folder`` keeps the objects and the state of the training. ``output`` is the file to write,
@@ -94,11 +94,13 @@ def train(
     return outcome, report(model, found, test_per_class, output or demo_file())
 
 
-def examine(model: ReCon, folder: Path, per_class: int = TEST_PER_CLASS) -> Findings:
+def examine(model: ReCon, folder: Path, per_class: int = TEST_PER_CLASS) -> DemoEncoderReport:
     """Let an encoder with :data:`ANSWERS` name objects that it has not seen."""
 
-    def score(objects) -> Score:
-        return Score.of(classify_objects(model, objects).argmax(1), objects.labels, len(ANSWERS))
+    def score(objects) -> Accuracy:
+        return Accuracy.of(
+            classify_objects(model, objects).argmax(1), objects.labels, len(ANSWERS)
+        )
 
     things = {
         kind: score(things_to_test(folder / "demo", per_class, kind))
@@ -109,10 +111,10 @@ def examine(model: ReCon, folder: Path, per_class: int = TEST_PER_CLASS) -> Find
         for name in SCRAPS
         for voxel in VOXELS
     }
-    return Findings(things, scraps)
+    return DemoEncoderReport(things, scraps)
 
 
-def report(model: ReCon, found: Findings, per_class: int, file: Path) -> str:
+def report(model: ReCon, found: DemoEncoderReport, per_class: int, file: Path) -> str:
     """What :func:`examine` found, and how large and how fast the encoder is; Markdown."""
     count = sum(value.numel() for value in model.parameters())
     batch = torch.rand(16, model.points, 3, generator=torch.Generator().manual_seed(0))
@@ -145,7 +147,7 @@ def _seen(kind: str | float) -> str:
     return kind if isinstance(kind, str) else f"cut from voxels of {100 * kind:.0f} cm"
 
 
-def _by_class(score: Score) -> dict[str, tuple[str, str]]:
+def _by_class(score: Accuracy) -> dict[str, tuple[str, str]]:
     """By class: how many are right of how many, and what the others were taken for most."""
     cells = {}
     for label, row in enumerate(score.matrix[:-1]):
@@ -155,7 +157,7 @@ def _by_class(score: Score) -> dict[str, tuple[str, str]]:
     return cells
 
 
-def _by_scrap(found: Findings, voxel: float) -> dict[str, tuple[str, str]]:
+def _by_scrap(found: DemoEncoderReport, voxel: float) -> dict[str, tuple[str, str]]:
     """By kind of scrap: as :func:`_by_class`."""
     cells = {}
     for (name, of), score in found.scraps.items():

@@ -32,7 +32,7 @@ from concerto_ros.learning.objects.protocols.linear_svm import linear_svm
 from concerto_ros.learning.objects.protocols.pointnet import PointNet
 from concerto_ros.learning.objects.training.fine_tune import fine_tune
 from concerto_ros.learning.objects.training.pretrain import new_recon, pretrain
-from concerto_ros.learning.objects.training.recipes import Recipe, svm_recipe
+from concerto_ros.learning.objects.training.recipes import ObjectTrainingConfig, svm_recipe
 from concerto_ros.learning.objects.training.scores import Spread
 from concerto_ros.learning.objects.training.training_run import RunOptions
 from concerto_ros.objects.encoders.recon.encoder import ReCon
@@ -161,7 +161,9 @@ def _with_head(encoder: ReCon | PointNet) -> ReCon | PointNet:
     return encoder
 
 
-def _tuned(encoder: ReCon | PointNet, train: ObjectSet, test: ObjectSet, recipe: Recipe) -> float:
+def _tuned(
+    encoder: ReCon | PointNet, train: ObjectSet, test: ObjectSet, recipe: ObjectTrainingConfig
+) -> float:
     """Accuracy after fine-tuning a copy."""
     options = RunOptions(test=test, test_every=recipe.epochs + 1, seed=SEED)
     return fine_tune(_with_head(encoder), train, recipe, options).last

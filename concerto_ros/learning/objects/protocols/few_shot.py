@@ -13,9 +13,9 @@ import numpy as np
 from concerto_ros.learning.objects.data.object_set import ObjectSet
 from concerto_ros.learning.objects.protocols.linear_svm import linear_svm
 from concerto_ros.learning.objects.training.fine_tune import fine_tune
-from concerto_ros.learning.objects.training.recipes import Recipe, SvmRecipe
+from concerto_ros.learning.objects.training.recipes import ObjectTrainingConfig, SvmRecipe
 from concerto_ros.learning.objects.training.scores import Spread
-from concerto_ros.learning.objects.training.training_run import Outcome, RunOptions
+from concerto_ros.learning.objects.training.training_run import ObjectTrainingResult, RunOptions
 from concerto_ros.objects.encoders.shared.base import ObjectEncoder
 
 #: As published: folds, and objects of each class that are to be named.
@@ -47,7 +47,7 @@ def folds(
     """
     for name, value, least in (("way", way, 2), ("shot", shot, 1), ("queries", queries, 1)):
         if value < least:
-            raise ValueError(f"{name} is {value}, wanted at least {least}")
+            raise ValueError(f"{name} is {value}, expected at least {least}")
     classes = range(len(train.classes))
     enough = [
         np.bincount(one.labels, minlength=len(train.classes)) >= wanted
@@ -57,7 +57,7 @@ def folds(
     if len(fit) < way:
         raise ValueError(
             f"{len(fit)} classes have {shot} objects in {train.name} and {queries} in"
-            f" {test.name}, wanted {way}"
+            f" {test.name}, expected {way}"
         )
     for fold in range(count):
         rng = np.random.default_rng((seed, fold))
@@ -89,10 +89,10 @@ class Tuned:
 def few_shot_fine_tuned(
     encoder: ObjectEncoder,
     parts: Iterator[Fold],
-    recipe: Recipe,
+    recipe: ObjectTrainingConfig,
     *,
     method: str = "full",
-    on_fold: Callable[[Outcome], None] | None = None,
+    on_fold: Callable[[ObjectTrainingResult], None] | None = None,
     test_every: int | None = None,
     **options,
 ) -> Tuned:

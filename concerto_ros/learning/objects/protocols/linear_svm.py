@@ -12,7 +12,7 @@ import torch
 from concerto_ros.learning.objects.data.object_set import ObjectSet
 from concerto_ros.learning.objects.training.embedding import embed_objects
 from concerto_ros.learning.objects.training.recipes import SvmRecipe
-from concerto_ros.learning.objects.training.scores import Score
+from concerto_ros.learning.objects.training.scores import Accuracy
 from concerto_ros.objects.encoders.shared.base import ObjectEncoder
 
 
@@ -29,7 +29,7 @@ def fit_svm(features: np.ndarray, labels: np.ndarray, recipe: SvmRecipe):
             "a linear SVM needs scikit-learn, pip install 'concerto_ros[objects]'"
         ) from error
     if len(np.unique(labels)) < 2:
-        raise ValueError(f"all {len(labels)} objects are of one class, wanted at least two")
+        raise ValueError(f"all {len(labels)} objects are of one class, expected at least two")
     if recipe.one_vs_one:
         machine = SVC(C=recipe.c, kernel="linear")
     else:
@@ -47,7 +47,7 @@ def linear_svm(
     *,
     device: torch.device | str = "cpu",
     progress: bool = False,
-) -> Score:
+) -> Accuracy:
     """The published protocol: features of both splits, fitted on one and scored on the other.
 
     ReCon's published loader leaves out the last training objects, fewer than 128; here all count.
@@ -57,4 +57,4 @@ def linear_svm(
         for one in (train, test)
     ]
     machine = fit_svm(features[0], train.labels, recipe)
-    return Score.of(machine.predict(features[1]), test.labels, len(test.classes))
+    return Accuracy.of(machine.predict(features[1]), test.labels, len(test.classes))

@@ -50,14 +50,14 @@ def published_folds(folder: Path, way: int, shot: int, count: int = FOLDS) -> It
 
 def _read(path: Path) -> dict[str, Any]:
     if not path.is_file():
-        raise ValueError(f"{path} is not a file, wanted one of the published layout")
+        raise ValueError(f"{path} is not a file, expected one of the published layout")
     try:
         with path.open("rb") as file:
             content = read_arrays(file)
     except _DAMAGE as error:
         raise ValueError(f"{path} cannot be read as a pickle of arrays: {error}") from error
     if not isinstance(content, dict) or not {"train", "test"} <= content.keys():
-        raise ValueError(f"{path}: wanted a dict of lists train and test")
+        raise ValueError(f"{path}: expected a dict of lists train and test")
     return content
 
 
@@ -69,7 +69,7 @@ def _objects(path: Path, content: dict[str, Any], split: str, way: int) -> Objec
         points = np.stack(clouds)
     except (TypeError, ValueError, IndexError, KeyError) as error:
         raise ValueError(
-            f"{name}: wanted objects of (points, label, ...), as many points of each: {error}"
+            f"{name}: expected objects of (points, label, ...), as many points of each: {error}"
         ) from error
     points = unit_sphere(torch.from_numpy(points)).numpy()
     return ObjectSet(name, points, labels, tuple(f"class {label}" for label in range(way)))

@@ -24,11 +24,11 @@ from concerto_ros.learning.objects.training.embedding import (
     draw,
 )
 from concerto_ros.learning.objects.training.losses import smoothed_cross_entropy
-from concerto_ros.learning.objects.training.recipes import Recipe
-from concerto_ros.learning.objects.training.scores import Score
+from concerto_ros.learning.objects.training.recipes import ObjectTrainingConfig
+from concerto_ros.learning.objects.training.scores import Accuracy
 from concerto_ros.learning.objects.training.training_run import (
     DEFAULT_OPTIONS,
-    Outcome,
+    ObjectTrainingResult,
     RunOptions,
     TrainingRun,
 )
@@ -64,7 +64,9 @@ CHANGES: dict[str, Callable[[torch.Tensor, torch.Generator], torch.Tensor]] = {
 }
 
 
-def rate_and_decay(name: str, value: nn.Parameter, recipe: Recipe) -> tuple[float, float]:
+def rate_and_decay(
+    name: str, value: nn.Parameter, recipe: ObjectTrainingConfig
+) -> tuple[float, float]:
     """Highest learning rate and weight decay of a parameter.
 
     Names with "cls" in them decay where the recipe gives them a rate of their own; vectors, biases
@@ -80,11 +82,11 @@ def rate_and_decay(name: str, value: nn.Parameter, recipe: Recipe) -> tuple[floa
 def fine_tune(
     encoder: ObjectEncoder,
     train: ObjectSet,
-    recipe: Recipe,
+    recipe: ObjectTrainingConfig,
     options: RunOptions = DEFAULT_OPTIONS,
     *,
     method: str = "full",
-) -> Outcome:
+) -> ObjectTrainingResult:
     """Train ``encoder``, which has a head for the classes of ``train``, in place.
 
     A batch is drawn from the farthest points of each cloud, the same rows of all, and changed as
@@ -94,7 +96,7 @@ def fine_tune(
     Raises ValueError for an encoder without a head, or a state of another run.
     """
     if encoder.classes is None or encoder.classes < len(train.classes):
-        raise ValueError(f"the head has {encoder.classes} classes, wanted {len(train.classes)}")
+        raise ValueError(f"the head has {encoder.classes} classes, expected {len(train.classes)}")
     return _Classification(encoder, train, recipe, options, method).to_the_end()
 
 
@@ -105,7 +107,7 @@ class _Classification(TrainingRun):
         self,
         encoder: ObjectEncoder,
         train: ObjectSet,
-        recipe: Recipe,
+        recipe: ObjectTrainingConfig,
         options: RunOptions,
         method: str,
     ):
@@ -126,7 +128,7 @@ class _Classification(TrainingRun):
 
     def score(self, test: ObjectSet) -> float:
         guesses = classify_objects(self.model, test, device=self.device).argmax(1)
-        return Score.of(guesses, test.labels, len(test.classes)).accuracy
+        return Accuracy.of(guesses, test.labels, len(test.classes)).accuracy
 
 
 def _farthest(

@@ -49,7 +49,7 @@ def published_form(
 ) -> dict[str, Any]:
     """Keywords of ``load_object_encoder`` for a protocol on the benchmark of a data set."""
     if protocol not in PROTOCOLS:
-        raise ValueError(f"protocol is {protocol!r}, wanted one of {', '.join(PROTOCOLS)}")
+        raise ValueError(f"protocol is {protocol!r}, expected one of {', '.join(PROTOCOLS)}")
     return encoder.published_options(benchmark_of(layout), protocol)
 
 
@@ -87,7 +87,7 @@ def check_classes(encoder: ObjectEncoder, objects: ObjectSet) -> None:
     if not fits:
         raise ValueError(
             f"the encoder answers with {count} classes ({_some(own) or 'of unknown names'}), the"
-            f" labels of {objects.name} are of {len(wanted)} ({_some(wanted)}); wanted the same"
+            f" labels of {objects.name} are of {len(wanted)} ({_some(wanted)}); expected the same"
             " ones in the same order"
         )
 

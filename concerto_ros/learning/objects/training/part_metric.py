@@ -48,7 +48,7 @@ def category_of(label: int) -> str:
     for name, labels in PARTS.items():
         if label in labels:
             return name
-    raise ValueError(f"part label is {label}, wanted 0 to 49")
+    raise ValueError(f"part label is {label}, expected 0 to 49")
 
 
 def score_parts(scores: np.ndarray, targets: np.ndarray) -> PartScore:

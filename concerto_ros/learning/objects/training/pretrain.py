@@ -68,7 +68,7 @@ def pretrain(
 
     lengths = {len(one) for one in sightings}
     if len(lengths) != 1:
-        raise ValueError(f"sightings have {sorted(lengths)} objects, wanted the same of all")
+        raise ValueError(f"sightings have {sorted(lengths)} objects, expected the same of all")
     with torch.random.fork_rng([]):
         torch.manual_seed(seed)
         width = model.trunk.shape.width

@@ -38,7 +38,7 @@ class SvmRecipe:
 
 
 @dataclass(frozen=True)
-class Recipe:
+class ObjectTrainingConfig:
     """A fine-tuning: AdamW, linear warm-up, then one cosine, the rate set once an epoch.
 
     Attributes
@@ -72,13 +72,13 @@ class Recipe:
         phase = min(1.0, epoch / self.epochs)
         return self.end_rate + (highest - self.end_rate) * (1 + math.cos(math.pi * phase)) / 2
 
-    def shortened(self, epochs: int) -> Recipe:
+    def shortened(self, epochs: int) -> ObjectTrainingConfig:
         """The same in fewer epochs, at most a tenth of them for warming up.
 
         Raises ValueError for less than one.
         """
         if epochs < 1:
-            raise ValueError(f"epochs is {epochs}, wanted at least 1")
+            raise ValueError(f"epochs is {epochs}, expected at least 1")
         return replace(self, epochs=epochs, warm_up=min(self.warm_up, epochs // 10))
 
 
@@ -100,7 +100,7 @@ def recipe_for(
     *,
     points: int | None = None,
     few_shot: bool = False,
-) -> Recipe:
+) -> ObjectTrainingConfig:
     """The published recipe; that of ScanObjectNN for data without one.
 
     points: how many the encoder takes of an object; None for what most recipes are for.
@@ -111,4 +111,4 @@ def recipe_for(
         known = ", ".join(encoder.training_methods) or "none: it is only trained with words"
         raise ValueError(f"{encoder.name} has no recipe for {method!r}; it has {known}")
     benchmark = benchmark_of(layout)
-    return Recipe(**encoder.fine_tuning(method, benchmark, points, few_shot))
+    return ObjectTrainingConfig(**encoder.fine_tuning(method, benchmark, points, few_shot))

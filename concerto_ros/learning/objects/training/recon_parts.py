@@ -46,7 +46,7 @@ def from_state(
     """The model of a published state dict; what names and shapes do not tell as published."""
     if "convs3.weight" not in state or "cls_token" not in state:
         raise CheckpointError(
-            f"{path} is no part segmentation of ReCon: wanted cls_token and convs3.weight among"
+            f"{path} is no part segmentation of ReCon: expected cls_token and convs3.weight among"
             " its names"
         )
     shape = ReConShape.of_state(state, groups=groups, group_size=group_size, heads=heads)

@@ -12,7 +12,7 @@ import numpy as np
 
 
 @dataclass(frozen=True, eq=False)
-class Score:
+class Accuracy:
     """Of a data set's objects, and of its classes.
 
     matrix: (K, K + 1) counts, true class (row) against answer (column); the last is none of them.
@@ -21,13 +21,15 @@ class Score:
     matrix: np.ndarray
 
     @classmethod
-    def of(cls, guesses: np.ndarray, labels: np.ndarray, classes: int) -> Score:
+    def of(cls, guesses: np.ndarray, labels: np.ndarray, classes: int) -> Accuracy:
         """From (S,) answers and (S,) labels. An answer beyond the classes counts as wrong.
 
         Raises ValueError where there is nothing to score.
         """
         if guesses.shape != labels.shape or not len(labels):
-            raise ValueError(f"{guesses.shape} answers to {labels.shape} objects, wanted one each")
+            raise ValueError(
+                f"{guesses.shape} answers to {labels.shape} objects, expected one each"
+            )
         beyond = np.where(guesses < classes, guesses, classes)
         table = np.bincount(labels * (classes + 1) + beyond, minlength=classes * (classes + 1))
         return cls(table.reshape(classes, classes + 1))
@@ -82,7 +84,7 @@ def write_between(document: Path, mark: str, text: str) -> None:
     Path(document).write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}", encoding="utf-8")
 
 
-def class_table(score: Score, classes: Sequence[str]) -> str:
+def class_table(score: Accuracy, classes: Sequence[str]) -> str:
     """Markdown: each class that occurs, how many of its objects are right, what else they were."""
     lines = ["| class | right | of | most often taken for |", "| --- | ---: | ---: | --- |"]
     names = (*classes, "no class")

@@ -19,7 +19,7 @@ from concerto_ros.files.torch_file import write_file
 from concerto_ros.learning.objects.data.object_set import ObjectSet
 from concerto_ros.learning.objects.training.augment import scale_and_shift
 from concerto_ros.learning.objects.training.part_metric import PARTS, PartScore, score_parts
-from concerto_ros.learning.objects.training.recipes import Recipe
+from concerto_ros.learning.objects.training.recipes import ObjectTrainingConfig
 from concerto_ros.learning.objects.training.recon_parts import (
     GROUP_SIZE,
     GROUPS,
@@ -28,7 +28,7 @@ from concerto_ros.learning.objects.training.recon_parts import (
 )
 from concerto_ros.learning.objects.training.training_run import (
     DEFAULT_OPTIONS,
-    Outcome,
+    ObjectTrainingResult,
     RunOptions,
     TrainingRun,
 )
@@ -37,7 +37,7 @@ from concerto_ros.objects.encoders.recon.transformer import ReConShape
 from concerto_ros.objects.encoders.shared.weights import load_weights, read_weights
 from concerto_ros.ptv3.checkpoint import CheckpointError
 
-RECIPE = Recipe(1e-4, "scale_shift", head_factor=10.0, batch_size=16, drop_path=0.1)
+RECIPE = ObjectTrainingConfig(1e-4, "scale_shift", head_factor=10.0, batch_size=16, drop_path=0.1)
 
 #: Bounds of the scale of each axis and of its shift in training.
 SCALE, SHIFT = (0.8, 1.25), 0.1
@@ -63,7 +63,9 @@ def start_parts(
     if "convs3.weight" in state:
         return from_state(state, Path(path), heads=heads, groups=groups, group_size=group_size)
     if not recon.matches(state):
-        raise CheckpointError(f"{path} is no checkpoint of ReCon, wanted one to start parts from")
+        raise CheckpointError(
+            f"{path} is no checkpoint of ReCon, expected one to start parts from"
+        )
     state = {
         name: value
         for name, value in recon.encoder_part(state).items()
@@ -78,7 +80,9 @@ def start_parts(
     return model
 
 
-def rate_and_decay(name: str, value: nn.Parameter, recipe: Recipe) -> tuple[float, float]:
+def rate_and_decay(
+    name: str, value: nn.Parameter, recipe: ObjectTrainingConfig
+) -> tuple[float, float]:
     """Highest learning rate and weight decay of a parameter: names with "conv" but not "encoder"
     learn faster; vectors and biases do not decay."""
     fast = "conv" in name and "encoder" not in name
@@ -89,9 +93,9 @@ def rate_and_decay(name: str, value: nn.Parameter, recipe: Recipe) -> tuple[floa
 def train_parts(
     model: ReConParts,
     train: ObjectSet,
-    recipe: Recipe = RECIPE,
+    recipe: ObjectTrainingConfig = RECIPE,
     options: RunOptions = DEFAULT_OPTIONS,
-) -> Outcome:
+) -> ObjectTrainingResult:
     """Train ``model`` in place; scores are instance mIoU.
 
     Raises ValueError for data without labels of points or of other categories than ShapeNetPart's,
@@ -116,7 +120,7 @@ def evaluate_parts(
 def categories(objects: ObjectSet) -> torch.Tensor:
     """(S,) int64, the category of each object as the model counts them: in alphabetical order."""
     if objects.point_labels is None:
-        raise ValueError(f"{objects.name} has no labels of points, wanted shapenetpart")
+        raise ValueError(f"{objects.name} has no labels of points, expected shapenetpart")
     names = list(PARTS)
     strange = [name for name in objects.classes if name not in names]
     if strange:
@@ -137,7 +141,13 @@ def save_parts(path: Path, model: ReConParts) -> None:
 class _Parts(TrainingRun):
     """One training; see :func:`train_parts`."""
 
-    def __init__(self, model: ReConParts, train: ObjectSet, recipe: Recipe, options: RunOptions):
+    def __init__(
+        self,
+        model: ReConParts,
+        train: ObjectSet,
+        recipe: ObjectTrainingConfig,
+        options: RunOptions,
+    ):
         learning = dict(model.named_parameters())
         super().__init__(model, train, recipe, learning, rate_and_decay, options, "parts")
         self.points = torch.from_numpy(train.points).to(self.device)

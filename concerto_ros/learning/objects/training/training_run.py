@@ -20,7 +20,7 @@ from torch import nn
 
 from concerto_ros.files.digest import digest, weights_digest
 from concerto_ros.learning.objects.data.object_set import ObjectSet
-from concerto_ros.learning.objects.training.recipes import Recipe
+from concerto_ros.learning.objects.training.recipes import ObjectTrainingConfig
 from concerto_ros.learning.training.run_state import load_training, save_training
 from concerto_ros.learning.training.stochastic_depth import stochastic_depth
 from concerto_ros.objects.encoders.shared.layers import ResidualBlock
@@ -52,7 +52,7 @@ DEFAULT_OPTIONS = RunOptions()
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ObjectTrainingResult:
     """``epochs`` run in ``seconds``; score on the test set after the last, and the best of all.
 
     Published numbers are such best ones, so they are chosen by the test set itself. None without
@@ -73,11 +73,13 @@ def residual_branches(encoder: nn.Module) -> list[list[nn.Module]]:
 
 
 #: From name, value and recipe to the highest learning rate of a parameter and its weight decay.
-RateAndDecay = Callable[[str, nn.Parameter, Recipe], tuple[float, float]]
+RateAndDecay = Callable[[str, nn.Parameter, ObjectTrainingConfig], tuple[float, float]]
 
 
 def parameter_groups(
-    parameters: Mapping[str, nn.Parameter], recipe: Recipe, rate_and_decay: RateAndDecay
+    parameters: Mapping[str, nn.Parameter],
+    recipe: ObjectTrainingConfig,
+    rate_and_decay: RateAndDecay,
 ) -> list[dict[str, Any]]:
     """The optimiser's groups: by highest learning rate and weight decay."""
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
@@ -96,7 +98,7 @@ class TrainingRun(ABC):
         self,
         model: nn.Module,
         train: ObjectSet,
-        recipe: Recipe,
+        recipe: ObjectTrainingConfig,
         parameters: dict[str, nn.Parameter],
         rate_and_decay: RateAndDecay,
         options: RunOptions,
@@ -126,7 +128,7 @@ class TrainingRun(ABC):
     def score(self, test: ObjectSet) -> float:
         """How good the model is, the more the better."""
 
-    def to_the_end(self) -> Outcome:
+    def to_the_end(self) -> ObjectTrainingResult:
         """Train from where the folder's state is.
 
         Raises ValueError for a number of the recipe, or ``test_every``, below 1.
@@ -140,7 +142,7 @@ class TrainingRun(ABC):
             ("test_every", every),
         ):
             if value < 1:
-                raise ValueError(f"{name} is {value}, wanted at least 1")
+                raise ValueError(f"{name} is {value}, expected at least 1")
         self._resume()
         last = self.recipe.epochs + 1  # as the published loops, at the rate of the end
         started = time.monotonic() - self.seconds
@@ -158,7 +160,7 @@ class TrainingRun(ABC):
         self.model.eval().requires_grad_(False)
         best = max(self.tested, key=lambda entry: entry[1], default=[None, None])
         final = self.tested[-1][1] if self.tested else None
-        return Outcome(self.epoch, self.seconds, final, best[1], best[0])
+        return ObjectTrainingResult(self.epoch, self.seconds, final, best[1], best[0])
 
     def train_epoch(self) -> float:
         """One pass over the objects; the mean loss."""
@@ -185,7 +187,7 @@ class TrainingRun(ABC):
         norm = torch.nn.utils.clip_grad_norm_(self.parameters.values(), recipe.clip)
         if not torch.isfinite(norm):
             raise ValueError(
-                f"epoch {self.epoch}: the gradient's norm is {float(norm)}, wanted a finite"
+                f"epoch {self.epoch}: the gradient's norm is {float(norm)}, expected a finite"
                 f" number; lower the learning rate (now {recipe.learning_rate:.2g})"
             )
         self.optimizer.step()

@@ -55,7 +55,7 @@ def draw_candidates(clouds: torch.Tensor, points: int) -> torch.Tensor:
     """
     total = clouds.shape[1]
     if total < points:
-        raise ValueError(f"clouds have {total} points, wanted at least {points}")
+        raise ValueError(f"clouds have {total} points, expected at least {points}")
     count = min(CANDIDATES.get(points, points * 6 // 5), total)
     rows = farthest_point_sampling(clouds, count, skip_near_origin=True)
     return gather_rows(clouds, rows)

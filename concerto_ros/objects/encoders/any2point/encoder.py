@@ -70,10 +70,10 @@ class Any2Point(ObjectEncoder):
     ):
         super().__init__()
         if width % heads:
-            raise ValueError(f"heads is {heads}, wanted a divisor of the width {width}")
+            raise ValueError(f"heads is {heads}, expected a divisor of the width {width}")
         if width != point_width * 2 ** len(CENTRES):
             raise ValueError(
-                f"point_width is {point_width}, wanted an eighth of the width {width}"
+                f"point_width is {point_width}, expected an eighth of the width {width}"
             )
         self.variant = variant
         own_scale = variant.benchmark.own_scale
@@ -106,7 +106,7 @@ class Any2Point(ObjectEncoder):
         """(B, N >= 512, 3) or more channels, of which xyz is read -> (B, 2 width)."""
         if batch.ndim != 3 or batch.shape[1] < CENTRES[0] or batch.shape[2] < 3:
             raise ValueError(
-                f"batch has shape {tuple(batch.shape)}, wanted (B, {CENTRES[0]} or more, 3)"
+                f"batch has shape {tuple(batch.shape)}, expected (B, {CENTRES[0]} or more, 3)"
             )
         centres, tokens = self.patch_embed["EncP"](batch[..., :3], self.per_object)
         projected = project(centres, self.position_table, self.variant, self.per_object)
@@ -183,7 +183,7 @@ def from_state(
     wanted = found if variant is None else _variant(variant)
     if wanted.name != found.name:
         raise CheckpointError(
-            f"{path} is a checkpoint of {found.name}, wanted one of {wanted.name}"
+            f"{path} is a checkpoint of {found.name}, expected one of {wanted.name}"
         )
     state = own_names(state)
     if source is not None:
@@ -242,7 +242,7 @@ def _variant(name: str | Variant) -> Variant:
     if isinstance(name, Variant):
         return name
     if name not in VARIANTS:
-        raise ValueError(f"variant is {name!r}, wanted one of {', '.join(VARIANTS)}")
+        raise ValueError(f"variant is {name!r}, expected one of {', '.join(VARIANTS)}")
     return VARIANTS[name]
 
 

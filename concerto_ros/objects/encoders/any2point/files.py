@@ -116,12 +116,12 @@ def _table(state: State, path: str | os.PathLike, source: Source) -> torch.Tenso
         other = next((other.name for other in SOURCES if other.table in state), None)
         looks = f"; it looks like one of {other}" if other else ""
         raise CheckpointError(
-            f"{os.fspath(path)} has no {source.table!r}, wanted a file of {source.name}{looks}"
+            f"{os.fspath(path)} has no {source.table!r}, expected a file of {source.name}{looks}"
         )
     table = state[source.table]
     if table.ndim not in (2, 3) or table.numel() != source.rows * table.shape[-1]:
         raise CheckpointError(
-            f"{source.table!r} of {os.fspath(path)} has shape {tuple(table.shape)}, wanted"
+            f"{source.table!r} of {os.fspath(path)} has shape {tuple(table.shape)}, expected"
             f" {source.rows} rows as in {source.name}"
         )
     return table.reshape(source.rows, -1).float()

@@ -34,7 +34,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Benchmark:
+class BenchmarkTraits:
     """What the variants of one benchmark have in common.
 
     own_scale: whether relative positions are divided by their neighbourhood's own extent along
@@ -67,7 +67,7 @@ class Variant:
 
     name: str
     source: Source
-    benchmark: Benchmark
+    benchmark: BenchmarkTraits
     neighbours: int
     adapter_width: int
     adapter_scale: float
@@ -121,8 +121,8 @@ IMAGEBIND = Source(
 )
 SOURCES = (CLIP, DINO, IMAGEBIND)
 
-SCAN = Benchmark("ScanObjectNN", 15, own_scale=True, class_first=False, head_bias=False)
-MODELNET = Benchmark("ModelNet40", 40, own_scale=False, class_first=True, head_bias=True)
+SCAN = BenchmarkTraits("ScanObjectNN", 15, own_scale=True, class_first=False, head_bias=False)
+MODELNET = BenchmarkTraits("ModelNet40", 40, own_scale=False, class_first=True, head_bias=True)
 
 # fmt: off
 _TABLE = (

@@ -89,7 +89,7 @@ def from_state(
     if benchmark is None:
         benchmark = ("hardest" if joined else "modelnet40") if head else "svm"
     if benchmark not in GROUPINGS:
-        raise ValueError(f"benchmark is {benchmark!r}, wanted one of {', '.join(GROUPINGS)}")
+        raise ValueError(f"benchmark is {benchmark!r}, expected one of {', '.join(GROUPINGS)}")
     model = I2PMAE(widths, grouping or GROUPINGS[benchmark], points or POINTS[benchmark])
     if head:
         model.add_head(head["8.weight"].shape[0], joined=joined)
@@ -145,7 +145,7 @@ class I2PMAE(ObjectEncoder):
     def classify(self, batch: torch.Tensor) -> torch.Tensor:
         """(B, classes) logits."""
         if self.cls_head_finetune is None:
-            raise ValueError("this I2P-MAE checkpoint has no head; wanted a fine-tuned one")
+            raise ValueError("this I2P-MAE checkpoint has no head; expected a fine-tuned one")
         return self.cls_head_finetune(self.embed(batch))
 
     def pool(self, tokens: torch.Tensor) -> torch.Tensor:

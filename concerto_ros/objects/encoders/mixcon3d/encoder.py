@@ -74,9 +74,9 @@ def from_state(
     """
     content = content or {}
     if weights not in (None, *WEIGHTS):
-        raise ValueError(f"weights is {weights!r}, wanted one of {', '.join(WEIGHTS)}")
+        raise ValueError(f"weights is {weights!r}, expected one of {', '.join(WEIGHTS)}")
     if weights == "ema" and WEIGHTS["ema"] not in content:
-        raise CheckpointError(f"{path} has no {WEIGHTS['ema']!r}; wanted one, or weights 'live'")
+        raise CheckpointError(f"{path} has no {WEIGHTS['ema']!r}; expected one, or weights 'live'")
     if weights != "live" and WEIGHTS["ema"] in content:
         state = find_state(content, path, (WEIGHTS["ema"],))
     else:
@@ -146,7 +146,7 @@ class MixCon3D(ObjectEncoder):
         Raises ValueError for another shape than (B, N, 6).
         """
         if batch.ndim != 3 or batch.shape[2] != POINT_CHANNELS:
-            raise ValueError(f"batch has shape {tuple(batch.shape)}, wanted (B, N, 6)")
+            raise ValueError(f"batch has shape {tuple(batch.shape)}, expected (B, N, 6)")
         return self.proj(self.ppat(batch))
 
     @property
@@ -176,5 +176,7 @@ class MixCon3D(ObjectEncoder):
         Raises ValueError for a file of OpenShape, which has no such projection.
         """
         if self.pc_img_proj is None:
-            raise ValueError("this file has no pc_img_proj; wanted one of MixCon3D, not OpenShape")
+            raise ValueError(
+                "this file has no pc_img_proj; expected one of MixCon3D, not OpenShape"
+            )
         return self.pc_img_proj(torch.cat([clouds, images], 1))

@@ -161,7 +161,7 @@ class ReCon(ObjectEncoder):
     def classify(self, batch: torch.Tensor) -> torch.Tensor:
         """(B, classes) logits."""
         if self.cls_head_finetune is None:
-            raise ValueError("this ReCon checkpoint has no head; wanted a fine-tuned one")
+            raise ValueError("this ReCon checkpoint has no head; expected a fine-tuned one")
         return self.cls_head_finetune(self.embed(batch))
 
     @property
@@ -178,7 +178,9 @@ class ReCon(ObjectEncoder):
         Raises ValueError where the file had no projections.
         """
         if self.img_proj is None:
-            raise ValueError("this ReCon checkpoint has no projections; wanted a pre-trained one")
+            raise ValueError(
+                "this ReCon checkpoint has no projections; expected a pre-trained one"
+            )
         image, text = self.word_features(self.trunk(batch)[0])
         return image + text_ratio * text
 

@@ -86,7 +86,7 @@ class ObjectEncoder(nn.Module, ABC):
 
         Raises ValueError for a model or file that was not trained with texts.
         """
-        raise ValueError(f"{self.name} knows no words; wanted recon or mixcon3d")
+        raise ValueError(f"{self.name} knows no words; expected recon or mixcon3d")
 
     def project_words(self, texts: torch.Tensor) -> torch.Tensor:
         """(K, D) vectors of a text encoder as the model compares them."""
@@ -105,7 +105,9 @@ class ObjectEncoder(nn.Module, ABC):
         of its file and has another number of classes.
         """
         if self.classes != classes:
-            raise ValueError(f"{self.name} answers with {self.classes} classes, wanted {classes}")
+            raise ValueError(
+                f"{self.name} answers with {self.classes} classes, expected {classes}"
+            )
 
     def trained_parameters(self, method: str) -> dict[str, nn.Parameter]:
         """What a method trains, by name: everything, or the head.
@@ -113,7 +115,7 @@ class ObjectEncoder(nn.Module, ABC):
         Raises ValueError for ``adapters`` where there are none.
         """
         if method == "adapters":
-            raise ValueError(f"{self.name} has no adapters; wanted any2point")
+            raise ValueError(f"{self.name} has no adapters; expected any2point")
         trained = "" if method == "full" else f"{self.head_name}."
         named = self.named_parameters()
         return {name: value for name, value in named if name.startswith(trained)}
@@ -158,8 +160,10 @@ def check_options(what: str, function: Callable, options: Mapping[str, Any]) -> 
     }
     for name, value in options.items():
         if name not in known:
-            raise ValueError(f"{what} takes no keyword {name!r}, wanted one of {', '.join(known)}")
+            raise ValueError(
+                f"{what} takes no keyword {name!r}, expected one of {', '.join(known)}"
+            )
         kinds = known[name].split(" | ")
         if isinstance(value, (str, int)) and type(value).__name__ not in kinds:
             wanted = " or ".join(kind for kind in kinds if kind != "None")
-            raise ValueError(f"{what}: {name} is {value!r}, wanted {wanted}")
+            raise ValueError(f"{what}: {name} is {value!r}, expected {wanted}")

@@ -16,10 +16,10 @@ import torch
 from concerto_ros.objects.encoders.shared.sampling import farthest_point_sampling
 
 #: Fewer different points than this say nothing about a shape.
-LEAST_POINTS = 16
+MIN_POINTS = 16
 
 #: Radius under which a cloud has no shape: MixCon3D's limit, in the unit of the cloud.
-LEAST_RADIUS = 1e-6
+MIN_RADIUS = 1e-6
 
 #: What MixCon3D was shown in place of a missing colour.
 NO_COLOR = 0.4
@@ -59,7 +59,7 @@ def prepare_object(points: np.ndarray, colors: np.ndarray | None, form: InputFor
     Too few points come again in turn, too many are thinned out, always in the same way.
 
     Raises ValueError for another shape, values that are not finite, fewer than
-    :data:`LEAST_POINTS` different points, or points that all coincide.
+    :data:`MIN_POINTS` different points, or points that all coincide.
     """
     _check(points, colors)
     points = np.asarray(points, np.float64)
@@ -93,7 +93,7 @@ def unit_sphere(points: torch.Tensor) -> torch.Tensor:
     """(..., N, 3) moved to mean zero and scaled to radius one; zeros where all points coincide."""
     centred = points - points.mean(-2, keepdim=True)
     radius = torch.linalg.vector_norm(centred, dim=-1).amax(-1)[..., None, None]
-    return torch.where(radius < LEAST_RADIUS, 0.0, centred / radius.clamp_min(LEAST_RADIUS))
+    return torch.where(radius < MIN_RADIUS, 0.0, centred / radius.clamp_min(MIN_RADIUS))
 
 
 def _choose(cloud: torch.Tensor, form: InputForm) -> torch.Tensor:
@@ -112,14 +112,14 @@ def _choose(cloud: torch.Tensor, form: InputForm) -> torch.Tensor:
 def _check(points: np.ndarray, colors: np.ndarray | None) -> None:
     points = np.asarray(points)
     if points.ndim != 2 or points.shape[1] != 3:
-        raise ValueError(f"points have shape {points.shape}, wanted (N, 3)")
+        raise ValueError(f"points have shape {points.shape}, expected (N, 3)")
     if colors is not None and np.shape(colors) != points.shape:
-        raise ValueError(f"colors have shape {np.shape(colors)}, wanted {points.shape}")
+        raise ValueError(f"colors have shape {np.shape(colors)}, expected {points.shape}")
     bad = np.count_nonzero(~np.isfinite(points).all(1))
     if bad:
         raise ValueError(f"points: {bad} of {len(points)} are not finite")
-    if len(points) and np.ptp(points, axis=0).max() < LEAST_RADIUS:
-        raise ValueError(f"points: all {len(points)} coincide, wanted an object with a size")
+    if len(points) and np.ptp(points, axis=0).max() < MIN_RADIUS:
+        raise ValueError(f"points: all {len(points)} coincide, expected an object with a size")
     different = len(np.unique(points, axis=0))
-    if different < LEAST_POINTS:
-        raise ValueError(f"points: {different} different ones, wanted at least {LEAST_POINTS}")
+    if different < MIN_POINTS:
+        raise ValueError(f"points: {different} different ones, expected at least {MIN_POINTS}")

@@ -36,7 +36,7 @@ def farthest_point_sampling(
     """
     batch, total, _ = points.shape
     if total < 1 or count < 1:
-        raise ValueError(f"cannot sample {count} of {total} points, wanted at least 1 of 1")
+        raise ValueError(f"cannot sample {count} of {total} points, expected at least 1 of 1")
     points = points.float()
     order = None
     if skip_near_origin:
@@ -73,7 +73,7 @@ def nearest_with_distance(
     """:func:`nearest_neighbours` and their squared distances, (B, G, count) float32."""
     total = points.shape[1]
     if not 1 <= count <= total:
-        raise ValueError(f"count is {count}, wanted 1 to the number of points, {total}")
+        raise ValueError(f"count is {count}, expected 1 to the number of points, {total}")
     parts = [
         table.topk(count, dim=-1, largest=False, sorted=True)
         for table in _distance_blocks(queries, points)

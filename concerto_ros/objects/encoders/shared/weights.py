@@ -40,7 +40,7 @@ def read_content(path: str | os.PathLike) -> dict[str, Any]:
             f" tensors and plain values ({type(error).__name__})"
         ) from error
     if not isinstance(content, dict):
-        raise CheckpointError(f"{path} holds a {type(content).__name__}, wanted a dict")
+        raise CheckpointError(f"{path} holds a {type(content).__name__}, expected a dict")
     return content
 
 
@@ -61,7 +61,7 @@ def find_state(
     }
     if not tensors:
         raise CheckpointError(
-            f"{path} holds no weights: wanted tensors at the top or under one of"
+            f"{path} holds no weights: expected tensors at the top or under one of"
             f" {', '.join(wrappers)}, found {', '.join(sorted(map(str, content))) or 'nothing'}"
         )
     return tensors
