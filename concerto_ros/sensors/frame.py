@@ -53,7 +53,7 @@ class OriginalPoints:
 
     def placed(self) -> np.ndarray:
         """(N, 3) float32, the points in the frame they were moved to, by the arithmetic of
-        :meth:`Frame.transformed`."""
+        :meth:`~concerto_ros.sensors.frame.Frame.transformed`."""
         turn = np.ascontiguousarray(self.rotation.T, dtype=np.float32)
         with np.errstate(invalid="ignore", over="ignore"):
             return self.points @ turn + self.translation.astype(np.float32)

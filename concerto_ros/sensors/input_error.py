@@ -31,7 +31,7 @@ REASONS = {
 
 
 class InputError(ValueError):
-    """A message that cannot become a :class:`Frame`.
+    """A message that cannot become a :class:`~concerto_ros.sensors.frame.Frame`.
 
     ``reason`` is a key of :data:`REASONS`; the text names the field, the value got and what is
     wanted.

@@ -32,6 +32,7 @@ class MapServices(ServiceBase):
             self._serve(name, kind, answer)
 
     async def _reset(self, _request: Trigger.Request, response: Trigger.Response) -> None:
+        """Forget the map, the labels and the colours; transforms stay."""
         if await self._result(self._active().intake.reset()) is None:
             raise ServiceError(DEACTIVATED)
         response.message = "the map, the labels and the colours are forgotten"

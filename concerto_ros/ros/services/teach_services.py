@@ -85,6 +85,7 @@ class TeachServices(ServiceBase):
         self._node.get_logger().info(f"head of {response.classes} classes written to {path}")
 
     async def _clear_clicks(self, _request: Trigger.Request, response: Trigger.Response) -> None:
+        """Forget the clicked points, and end ``~/similarity``."""
         active = self._active()
         response.message = f"{active.clicks.clear()} clicked points are forgotten"
         active.inference.notify()

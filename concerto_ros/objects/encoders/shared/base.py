@@ -35,7 +35,7 @@ class ObjectEncoder(nn.Module, ABC):
 
     Attributes
     ----------
-    name: the model, a key of :data:`MODELS`.
+    name: the model, a key of :data:`~concerto_ros.objects.encoders.loading.MODELS`.
     form: what it takes.
     feature_channels: width of :meth:`embed`.
     classes: how many the head tells apart; None without a head.
