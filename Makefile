@@ -45,6 +45,8 @@ help:
 	@echo "make nightly          the tests of faults with many more cases, to out/reliability"
 	@echo "make soak [MINUTES=]  the node under load for ten minutes, and a verdict, in out/soak"
 	@echo "make reliability      docs/reliability.md from what the last two found"
+	@echo "make docs             the documentation as a site, in out/docs"
+	@echo "make reference        the tables in docs/ that are written from the code"
 	@echo "make lint             ruff, what may import what, dead code, and package.xml and CMake files"
 	@echo "make bench            times and memory of encoder and node, table and plot in out/bench"
 	@echo "make setup            only set up .venv: ROS 2, torch, open3d, the messages, this package"
@@ -66,7 +68,7 @@ $(STAMPS)/venv:
 $(STAMPS)/packages: constraints.txt pyproject.toml setup.py package.xml | $(STAMPS)/venv
 	$(BIN)/python -m pip install -q $(PIP_ARGS) -c constraints.txt setuptools
 	$(BIN)/python -m pip install -q $(PIP_ARGS) -c constraints.txt --no-build-isolation \
-		-e '.[build,las,lint,objects,ray,ros,test,train]'
+		-e '.[build,docs,las,lint,objects,ray,ros,test,train]'
 	@touch $@
 
 BUILD_MESSAGES = cmake -S $(1) -B $(VENV)/build/$(2) $(3) \
@@ -131,6 +133,17 @@ lint: setup
 	$(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/vulture
 	$(BIN)/python tools/check_ros_files.py
+
+# Warnings are errors: a reference that leads nowhere, a table that the code has outgrown.
+.PHONY: docs
+docs: setup
+	$(BIN)/python tools/reference --check
+	$(BIN)/python -m sphinx -q -E -W --keep-going -b html docs out/docs
+	@echo "wrote out/docs/index.html"
+
+.PHONY: reference
+reference: setup
+	$(BIN)/python tools/reference
 
 .PHONY: bench
 bench: setup

@@ -56,12 +56,15 @@ autodoc_mock_imports = [
 ]
 autodoc_preserve_defaults = True
 python_use_unqualified_type_names = True
-python_maximum_signature_line_length = 88  # one parameter a line where it is longer
+python_maximum_signature_line_length = 120  # one parameter a line where it is longer
 
 # Google's sections, and NumPy's until every docstring has Google's.
 napoleon_google_docstring = True
 napoleon_numpy_docstring = True
 napoleon_use_rtype = False
+napoleon_attr_annotations = False  # the signature has the types
+
+toc_object_entries_show_parents = "hide"
 
 suppress_warnings = ["autosummary.import_cycle"]
 
@@ -112,7 +115,13 @@ def _indented(lines: list[str]) -> list[str]:
 
 
 def _readable_signature(
-    _app: Any, _what: str, _name: str, _obj: Any, _options: Any, signature: str | None, returns: Any
+    _app: Any,
+    _what: str,
+    _name: str,
+    _obj: Any,
+    _options: Any,
+    signature: str | None,
+    returns: Any,
 ) -> tuple[str | None, Any]:
     """Defaults of dataclasses that are made for each object are no Python: ``<factory>``."""
     return signature and signature.replace("<factory>", "..."), returns

@@ -82,7 +82,7 @@ def yaml_files() -> Iterator[str]:
     """Parameter files, label sets and the RViz view."""
     for path in tracked("**/*.yaml", "*.yaml", "**/*.rviz"):
         try:
-            yaml.safe_load(path.read_text(encoding="utf-8"))
+            list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
         except yaml.YAMLError as error:
             yield f"{path}: {error}"
 

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every parameter of the package: name, default, meaning, unit and range, in this one place.
 
-The ROS node declares its parameters from these fields, ``config/perception.yaml`` and the table in
-the README are checked against them, and :class:`~concerto_ros.pipeline.SemanticPipeline` is built
-from the same object.
+The ROS node declares its parameters from these fields, ``config/perception.yaml`` is checked
+against them, ``docs/parameters.md`` is written from them, and
+:class:`~concerto_ros.pipeline.SemanticPipeline` is built from the same object.
 """
 
 from __future__ import annotations

@@ -5,9 +5,9 @@
     python tools/reference            rewrite them, in docs/
     python tools/reference --check    only say which are out of date; exit status 1 if any is
 
-A generated part stands between ``<!-- NAME: begin -->`` and ``<!-- NAME: end -->``; the text around
-it is written by hand. Everything is read without ROS: parameters, reasons and commands from the
-modules of the package, messages and services from their files, rooms from the imports.
+A generated part stands between ``<!-- NAME: begin -->`` and ``<!-- NAME: end -->``; the text
+around it is written by hand. Everything is read without ROS: parameters, reasons and commands from
+the modules of the package, messages and services from their files, rooms from the imports.
 """
 
 from __future__ import annotations

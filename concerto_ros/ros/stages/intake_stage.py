@@ -207,5 +207,5 @@ class LoggedTally(Tally):
         if missing:
             self._log.info(
                 f"{frame.source}: no {' and no '.join(missing)}, the model gets zeros instead;"
-                " the README says what that costs"
+                " docs/inputs.md says what that costs"
             )
