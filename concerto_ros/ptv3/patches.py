@@ -10,11 +10,12 @@ reference's padding with borrowed rows amounts to.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import torch
 
 #: Rows of the ordered features: a slice where they are contiguous, else indices.
-Rows = slice | torch.Tensor
+Rows: TypeAlias = "slice | torch.Tensor"
 
 
 @dataclass(frozen=True, eq=False)
