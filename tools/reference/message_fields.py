@@ -38,7 +38,7 @@ def service_blocks(root: Path) -> dict[str, str]:
     sections, summary = [], []
     for name, package, kind, docstring in services(root):
         heading, full = f"~/{name}", f"{package}/srv/{kind}"
-        text = f"## `{heading}`\n\nType {code(full)}. "
+        text = f"## `{heading}`\n\nType {full}. "
         file = root / "srv" / f"{kind}.srv"
         if package == "concerto_ros":
             request, answer = file.read_text(encoding="utf-8").split("---\n")
@@ -50,7 +50,7 @@ def service_blocks(root: Path) -> dict[str, str]:
             text += sentence(prose(about))
         sections.append(text)
         anchor = re.sub(r"[^\w-]", "", heading)
-        summary.append((f"[{code(heading)}](#{anchor})", code(full), prose(about)))
+        summary.append((f"[{code(heading)}](#{anchor})", full, prose(about)))
     overview = table(("service", "type", "what it does"), summary)
     return {"services overview": overview, "services": "\n\n".join(sections)}
 
