@@ -196,7 +196,7 @@ def files_in(wheel: Path) -> list[str]:
 def test_pip_ships_every_module_and_every_shared_file(wheel: Path):
     modules = {str(path) for path in shipped("concerto_ros") if path.suffix == ".py"}
     files = set(files_in(wheel))
-    assert modules <= files
+    assert modules | {"concerto_ros/py.typed"} <= files
     data = f"concerto_ros-{VERSION}.data/data/share/concerto_ros"
     shared = {f"{data}/{path}" for path in shipped("config", "launch", "rviz")}
     assert f"{data}/config/perception.yaml" in shared
