@@ -67,6 +67,8 @@ def test_every_cross_reference_of_a_docstring_leads_somewhere():
 def test_every_module_and_file_that_the_documents_name_is_there():
     pytest.importorskip("rclpy", reason="modules of the node cannot be imported without rclpy")
     assert unresolved(references(PAGES, re.compile(r"`(concerto_ros(?:\.\w+)+)"))) == {}
-    folders = "|".join(("benchmarks", "concerto_ros", "config", "docs", "test", "tools"))
+    folders = "|".join(
+        ("benchmarks", "concerto_ros", "config", "docs", "examples", "test", "tools")
+    )
     files = references(PAGES, re.compile(rf"`((?:{folders})/[\w./]+)"))
     assert {name: users for name, users in files.items() if not (REPOSITORY / name).exists()} == {}

@@ -125,9 +125,10 @@ def test_every_python_library_that_is_imported_is_declared_for_rosdep_and_for_pi
     assert {distribution(DISTRIBUTIONS.get(module, module)) for module in used} <= wanted
 
 
-def test_every_python_library_that_the_tests_import_is_declared():
+def test_every_python_library_that_tests_and_examples_import_is_declared():
     own = {path.stem for path in REPOSITORY.glob("test/**/*.py")} | {"benchmarks"}
-    used = {m for m in imported_modules("test/**/*.py", "benchmarks/*.py") - own if not is_ros(m)}
+    used = imported_modules("test/**/*.py", "benchmarks/*.py", "examples/*.py") - own
+    used = {module for module in used if not is_ros(module)}
     used -= {"ros2cli"}  # a ROS package by another name
     extras = PROJECT["optional-dependencies"]  # tests of an extra skip where it is missing
     requirements = [*PROJECT["dependencies"], *extras["test"], *extras["train"]]
@@ -238,7 +239,7 @@ def test_every_module_of_an_installed_wheel_is_imported_from_it(wheel: Path, tmp
 
 def test_pip_ships_no_tests_and_the_command(wheel: Path):
     files = files_in(wheel)
-    assert not [name for name in files if name.startswith(("test/", "benchmarks/"))]
+    assert not [name for name in files if name.startswith(("test/", "benchmarks/", "examples/"))]
     assert PROJECT["scripts"]["concerto-ros"] == "concerto_ros.cli:main"
 
 
