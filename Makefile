@@ -47,7 +47,7 @@ help:
 	@echo "make reliability      docs/reliability.md from what the last two found"
 	@echo "make docs             the documentation as a site, in out/docs"
 	@echo "make reference        the tables in docs/ that are written from the code"
-	@echo "make lint             ruff, what may import what, dead code, and package.xml and CMake files"
+	@echo "make lint             ruff, types, what may import what, dead code, ROS and CMake files, workflows"
 	@echo "make bench            times and memory of encoder and node, table and plot in out/bench"
 	@echo "make setup            only set up .venv: ROS 2, torch, open3d, the messages, this package"
 	@echo "make clean            remove .venv and everything that was built"
@@ -130,9 +130,11 @@ reliability: setup
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy --no-error-summary
 	$(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/vulture
 	$(BIN)/python tools/check_ros_files.py
+	$(BIN)/zizmor --offline --quiet .github/workflows
 
 # Warnings are errors: a reference that leads nowhere, a table that the code has outgrown.
 .PHONY: docs

@@ -79,8 +79,8 @@ def transport_profile() -> Iterator[str]:
 
 
 def yaml_files() -> Iterator[str]:
-    """Parameter files, label sets and the RViz view."""
-    for path in tracked("**/*.yaml", "*.yaml", "**/*.rviz"):
+    """Parameter files, label sets, the RViz view, and what GitHub reads."""
+    for path in tracked("*.yaml", "*.yml", "*.cff", "*.rviz"):
         try:
             list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
         except yaml.YAMLError as error:
