@@ -17,14 +17,12 @@ FORMATS = {6: "<u4", 7: "<f4"}  # sensor_msgs/PointField: UINT32, FLOAT32
 
 
 def records(cloud) -> np.ndarray:
-    """The points of a PointCloud2 as a structured array: cloud["x"], cloud["label"], ..."""
-    layout = {
-        "names": [field.name for field in cloud.fields],
-        "formats": [FORMATS[field.datatype] for field in cloud.fields],
-        "offsets": [field.offset for field in cloud.fields],
-        "itemsize": cloud.point_step,
-    }
-    return np.frombuffer(cloud.data, layout)
+    """The points of a PointCloud2 as a structured array: records(cloud)["x"], ["label"], ..."""
+    names = [field.name for field in cloud.fields]
+    formats = [FORMATS[field.datatype] for field in cloud.fields]
+    offsets = [field.offset for field in cloud.fields]
+    layout = dict(names=names, formats=formats, offsets=offsets, itemsize=cloud.point_step)
+    return np.frombuffer(cloud.data, np.dtype(layout))
 
 
 def main(source: str, target: str) -> None:

@@ -1,9 +1,9 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A ROS 2 node that says stop while something is in the robot's way: /stop, std_msgs/Bool.
+"""A ROS 2 node that publishes true on /stop while an obstacle is ahead, or nothing is known.
 
-Needs concerto_ros with the parameters  filters: [obstacles]  filters.obstacles.exclude: [floor]
-filters.obstacles.frame: base_link  (docs/planners.md), then: python examples/planner_node.py
+The node of concerto_ros needs these parameters (docs/planners.md):
+filters: [obstacles], filters.obstacles.exclude: [floor], filters.obstacles.frame: base_link
 """
 
 import contextlib
@@ -18,18 +18,16 @@ from std_msgs.msg import Bool
 
 from concerto_ros.msg import SemanticClasses
 
-FORMATS = {PointField.UINT8: "u1", PointField.UINT32: "<u4", PointField.FLOAT32: "<f4"}
+FORMATS = {PointField.UINT32: "<u4", PointField.FLOAT32: "<f4"}
 
 
 def records(cloud: PointCloud2) -> np.ndarray:
     """The points as a structured array: records(cloud)["x"], ["label"], ["confidence"], ..."""
-    layout = {
-        "names": [field.name for field in cloud.fields],
-        "formats": [FORMATS[field.datatype] for field in cloud.fields],
-        "offsets": [field.offset for field in cloud.fields],
-        "itemsize": cloud.point_step,
-    }
-    return np.frombuffer(cloud.data, layout)
+    names = [field.name for field in cloud.fields]
+    formats = [FORMATS[field.datatype] for field in cloud.fields]
+    offsets = [field.offset for field in cloud.fields]
+    layout = dict(names=names, formats=formats, offsets=offsets, itemsize=cloud.point_step)
+    return np.frombuffer(cloud.data, np.dtype(layout))
 
 
 class Planner(Node):
@@ -52,12 +50,12 @@ class Planner(Node):
         self.blocked, self.looked = len(points) > 0, self.get_clock().now()
         if self.blocked:
             nearest = points[points["x"].argmin()]
-            what = self.names.get(int(nearest["label"]), "something")
+            what = self.names.get(nearest["label"], "something")
             self.get_logger().info(f"{what}, {nearest['x']:.2f} m ahead")
 
     def decide(self) -> None:
-        age = (self.get_clock().now() - self.looked).nanoseconds / 1e9
-        self.stop.publish(Bool(data=self.blocked or age > 1.0))  # no news is no free way
+        silence = (self.get_clock().now() - self.looked).nanoseconds / 1e9
+        self.stop.publish(Bool(data=self.blocked or silence > 1.0))
 
 
 if __name__ == "__main__":

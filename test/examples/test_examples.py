@@ -38,8 +38,8 @@ FACES = {
     "concerto_ros.srv",
 }
 
-#: Lines of code that fit beside their explanation.
-MOST_LINES = 45
+#: Lines of code, imports apart, that fit beside their explanation.
+MOST_LINES = 40
 
 
 def run(name: str, *arguments: object, folder: Path) -> str:
@@ -181,7 +181,8 @@ def test_an_example_is_short_and_imports_faces_alone(path: Path):
     text = path.read_text(encoding="utf-8")
     tree = ast.parse(text)
     code = text.splitlines()[tree.body[0].end_lineno :]
-    assert sum(bool(line.strip()) for line in code) <= MOST_LINES
+    code = [line for line in code if line and not line.startswith(("import ", "from "))]
+    assert len(code) <= MOST_LINES
     imported = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom):
