@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Furnished rooms, an RGB-D camera driven through them, and the truth about what it sees."""
+"""Simulated furnished rooms, an RGB-D camera driven through them, and its ground truth."""
 
 from __future__ import annotations
 

@@ -1,7 +1,10 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The errors of a structured-light depth camera, after the measurements of Khoshelham & Elberink
-(2012) and Nguyen, Izadi & Lovell (2012) of the first Kinect."""
+"""The measurement errors of a structured-light depth camera.
+
+After the measurements of the first Kinect by Khoshelham & Elberink (2012) and by Nguyen, Izadi &
+Lovell (2012).
+"""
 
 from __future__ import annotations
 
@@ -13,18 +16,20 @@ import numpy as np
 
 @dataclass(frozen=True)
 class SensorNoise:
-    """How a camera errs.
+    """The error model of a camera.
 
-    Attributes
-    ----------
-    min_range, max_range: metres; no reading outside.
-    disparity_step: 1 / metres; the sensor measures the inverse of depth in steps of this size, so
-        the step in depth is ``disparity_step * z**2`` (2.85 mm at 1 m for the first Kinect).
-    disparity_sigma: standard deviation of that measurement, in steps.
-    baseline: metres between projector and camera; what the projector does not reach has no depth.
-    grazing: cosine of the angle to the surface normal below which readings are lost.
-    edge: share of the pixels at depth edges that read a depth between the two sides.
-    color_sigma: standard deviation of colour, of 255.
+    Attributes:
+        min_range: metres; no reading below.
+        max_range: metres; no reading above.
+        disparity_step: 1 / metres; the sensor measures the inverse of depth in steps of this size,
+            so the step in depth is ``disparity_step * z**2`` (2.85 mm at 1 m for the first
+            Kinect).
+        disparity_sigma: standard deviation of that measurement, in steps.
+        baseline: metres between projector and camera; what the projector does not reach has no
+            depth.
+        grazing: cosine of the angle to the surface normal below which readings are lost.
+        edge: share of the pixels at depth edges that read a depth between the two sides.
+        color_sigma: standard deviation of colour, of 255.
     """
 
     min_range: float = 0.4
@@ -39,17 +44,24 @@ class SensorNoise:
     def depth(
         self, depth: np.ndarray, slant: np.ndarray, focal: float, rng: np.random.Generator
     ) -> np.ndarray:
-        """A measured depth image from a true one; :meth:`measure` without the pixels' sources."""
+        """Return the measured depth of a true one, (H, W) float32; see :meth:`measure`."""
         return self.measure(depth, slant, focal, rng)[0]
 
     def measure(
         self, depth: np.ndarray, slant: np.ndarray, focal: float, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
-        """A measured depth image from a true one, and the pixel whose surface each reading is of.
+        """Measure a true depth image.
 
-        ``depth`` is (H, W) float32 metres, 0 for nothing; ``slant`` (H, W) the cosine between ray
-        and surface normal; ``focal`` in pixels. Returns (H, W) float32, 0 is no reading, and
-        (H, W) int64, a row of the raveled image, -1 for a reading in the air between two surfaces.
+        Args:
+            depth: (H, W) float32 metres, 0 for nothing.
+            slant: (H, W) cosine between ray and surface normal.
+            focal: focal length in pixels.
+            rng: draws the noise.
+
+        Returns:
+            The measured depth, (H, W) float32, 0 for no reading, and the pixel whose surface each
+                reading is of, (H, W) int64, an index of the raveled image, -1 for a reading in the
+                air between two surfaces.
         """
         seen = depth > 0
         lost = ~seen | self._shadowed(depth, seen, focal)
@@ -67,16 +79,16 @@ class SensorNoise:
         return measured, source
 
     def color(self, color: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """``color`` (3, N) float32 with noise added, in place."""
+        """Add noise to ``color`` (3, N) float32, in place; returns it."""
         for channel in color:
             channel += np.float32(self.color_sigma) * _normal(len(channel), rng)
         return color
 
     def _shadowed(self, depth: np.ndarray, seen: np.ndarray, focal: float) -> np.ndarray:
-        """Pixels that the projector, ``baseline`` to the right of the camera, cannot light.
+        """Return the pixels that the projector, right of the camera, cannot light.
 
         Along a row, the column at which the projector sees a pixel must grow with the column; it
-        falls back where something nearer stands in the way.
+        decreases where something nearer occludes.
         """
         columns = np.arange(depth.shape[1], dtype=np.float32)
         with np.errstate(divide="ignore"):
@@ -89,9 +101,9 @@ class SensorNoise:
     def _at_edges(
         self, depth: np.ndarray, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Pixels beside a jump in depth take a neighbour's depth, or fly between the two.
+        """Give pixels beside a jump in depth a neighbour's depth, or one between the two sides.
 
-        Returns the depth and the pixel it is of, as :meth:`measure` does.
+        Returns the depth and the source pixel, as :meth:`measure` does.
         """
         flat, source = depth.ravel(), np.arange(depth.size)
         height, width = depth.shape
@@ -130,12 +142,12 @@ def _pool(size: int) -> np.ndarray:
 
 
 def _normal(count: int, rng: np.random.Generator) -> np.ndarray:
-    """``count`` normal numbers from a pool, from a random place: ten times as quick as drawing."""
+    """Take ``count`` normal numbers from a pool at a random offset, ten times as fast."""
     start = int(rng.integers(count + 1))
     return _pool(2 * count)[start : start + count]
 
 
 def _blotches(shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
-    """Uniform noise in blocks of 4 x 4 pixels, so that readings are lost in patches."""
+    """Return uniform noise in blocks of 4 x 4 pixels, so that readings are lost in patches."""
     small = rng.random(((shape[0] + 3) // 4, (shape[1] + 3) // 4), np.float32)
     return small.repeat(4, axis=0).repeat(4, axis=1)[: shape[0], : shape[1]]

@@ -1,10 +1,10 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Doors as houses and offices have them: a frame on the wall, and a leaf that is shut or open.
+"""Doors of houses and offices: a frame on the wall, and a leaf that is shut or open.
 
-Sizes follow interior doors as they are sold: leaves 40 mm thick, frames 5 to 9 cm wide that stand
-1 to 3 cm off the wall, handles at 0.95 to 1.10 m. Seen from the side to which it opens, a leaf is
-flush with its frame; from the other side it lies as deep as the wall is thick.
+Sizes are those of interior doors on the market: leaves 40 mm thick, frames 5 to 9 cm wide that
+stand 1 to 3 cm off the wall, handles at 0.95 to 1.10 m. Seen from the side to which it opens, a
+leaf is flush with its frame; from the other side it is recessed by the depth of the wall.
 """
 
 from __future__ import annotations
@@ -23,10 +23,11 @@ DARK = Finish((0.05, 0.05, 0.05))
 
 
 def door(hole: Opening, rng: Rng) -> Mesh:
-    """A door in a hole of a wall, in the wall's frame: x along it, y into the room.
+    """Build a door in a hole of a wall, in the wall's frame: x along it, y into the room.
 
-    Leaf, handle and frame are door, the floor of the doorway is floor. Seven in ten are shut, some
-    are ajar or open, and one in twelve has no leaf; then a piece of corridor shows behind.
+    Leaf, handle and frame have the class door, the floor of the doorway floor. Seven in ten are
+    shut, some are ajar or open, and one in twelve has no leaf; then a piece of corridor is visible
+    behind.
     """
     leaf_finish, trim = _finishes(rng)
     deep, into_room = rng.uniform(0.10, 0.18), rng.random() < 0.5

@@ -39,16 +39,17 @@ class Wall:
 
     @property
     def length(self) -> float:
+        """Length, metres."""
         return float(np.linalg.norm(self.end - self.start))
 
     @property
     def yaw(self) -> float:
-        """Turn about z that brings furniture's front (+y) to face into the room."""
+        """Rotation about z, radians, that turns the front of furniture (+y) into the room."""
         along = self.end - self.start
         return float(np.arctan2(along[1], along[0]))
 
     def point(self, along: float, out: float = 0.0) -> tuple[float, float]:
-        """The place ``along`` metres from the start and ``out`` metres into the room."""
+        """Return the point ``along`` metres from the start and ``out`` metres into the room."""
         c, s = np.cos(self.yaw), np.sin(self.yaw)
         x, y = self.start + along * np.array([c, s]) + out * np.array([-s, c])
         return float(x), float(y)
@@ -56,9 +57,14 @@ class Wall:
 
 @dataclass(frozen=True)
 class FloorPlan:
-    """A rectangular room centred on the origin, or an L: the rectangle less one corner.
+    """A rectangular room centred on the origin, or an L: the rectangle minus one corner.
 
-    ``notch`` is the (width, depth) cut out of the corner of largest x and y, (0, 0) for none.
+    Attributes:
+        width: along x, metres.
+        depth: along y, metres.
+        height: of the ceiling, metres.
+        notch: (width, depth) cut out of the corner of largest x and y, (0, 0) for none.
+        openings: doors and windows.
     """
 
     width: float
@@ -69,7 +75,7 @@ class FloorPlan:
 
     @property
     def corners(self) -> np.ndarray:
-        """The outline, (4 or 6, 2) metres, counter-clockwise."""
+        """Corners of the outline, (4 or 6, 2) metres, counter-clockwise."""
         x, y = self.width / 2, self.depth / 2
         if not self.notch[0]:
             return np.array([(-x, -y), (x, -y), (x, y), (-x, y)])
@@ -78,11 +84,12 @@ class FloorPlan:
 
     @property
     def walls(self) -> list[Wall]:
+        """Walls between the corners, in the same order."""
         corners = self.corners
         return [Wall(a, b) for a, b in zip(corners, np.roll(corners, -1, axis=0), strict=True)]
 
     def contains(self, x0: float, y0: float, x1: float, y1: float) -> bool:
-        """Whether an axis-aligned rectangle lies inside."""
+        """Return whether an axis-aligned rectangle lies inside; metres."""
         x, y, slack = self.width / 2, self.depth / 2, 1e-3
         inside = x0 >= -x - slack and y0 >= -y - slack and x1 <= x + slack and y1 <= y + slack
         in_notch = (
@@ -92,7 +99,7 @@ class FloorPlan:
 
 
 def draw_plan(rng: Rng) -> FloorPlan:
-    """A floor plan of 18 to 45 square metres with one door and one or two windows."""
+    """Draw a floor plan of 18 to 45 square metres with one door and one or two windows."""
     width, depth, height = rng.uniform(4.8, 7.2), rng.uniform(4.2, 6.2), rng.uniform(2.4, 2.9)
     notch = (0.0, 0.0)
     if rng.random() < 0.35:
@@ -112,7 +119,7 @@ def draw_plan(rng: Rng) -> FloorPlan:
 
 
 def build_shell(plan: FloorPlan, rng: Rng) -> Mesh:
-    """Floor, walls, ceiling, door and windows of a plan."""
+    """Build floor, walls, ceiling, door and windows of a plan."""
     paint = pick(rng, WALL_COLORS)
     accent = int(rng.integers(len(plan.walls) * 2))
     texture = pick(rng, ("plaster", "plaster", "plain", "stripes"))
@@ -131,7 +138,7 @@ def build_shell(plan: FloorPlan, rng: Rng) -> Mesh:
 
 
 def floor_rectangles(plan: FloorPlan) -> list[tuple[float, float, float, float]]:
-    """The plan as rectangles (x, y, width, depth) that meet without overlap."""
+    """Return the plan as rectangles (x, y, width, depth) that touch without overlap."""
     x, y, (u, v) = -plan.width / 2, -plan.depth / 2, plan.notch
     if not u:
         return [(x, y, plan.width, plan.depth)]
@@ -139,7 +146,7 @@ def floor_rectangles(plan: FloorPlan) -> list[tuple[float, float, float, float]]
 
 
 def wall_with_holes(wall: Wall, height: float, holes: list[Opening], finish: Finish) -> Mesh:
-    """The wall's face round its holes, with a skirting board where it meets the floor."""
+    """Build the wall's face around its holes, with a skirting board where it meets the floor."""
     panels, at = [], 0.0
     for hole in holes:
         panels.append((at, hole.start, 0.0, height))
@@ -153,7 +160,7 @@ def wall_with_holes(wall: Wall, height: float, holes: list[Opening], finish: Fin
     for start, end, low, high in panels:
         if end - start < 1e-6 or high - low < 1e-6:
             continue
-        # Faces -y of the wall's own frame would be outside: +y is the room.
+        # The face points to +y of the wall's frame, into the room.
         corner = (end, 0.0, low)
         parts.append(patch(corner, (start - end, 0, 0), (0, 0, high - low), finish, "wall"))
         if low == 0.0:
@@ -163,5 +170,6 @@ def wall_with_holes(wall: Wall, height: float, holes: list[Opening], finish: Fin
 
 
 def on_wall(wall: Wall, mesh: Mesh) -> Mesh:
-    """From the wall's own frame (x along it, y into the room) to the room's."""
-    return mesh.placed(*wall.start, 0.0, wall.yaw)
+    """Move a mesh from the wall's frame (x along it, y into the room) to the room's frame."""
+    x, y = wall.start
+    return mesh.placed(x, y, 0.0, wall.yaw)

@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Furniture built of parts, each piece of its own size and look.
+"""Furniture built of parts, each piece of its own size and appearance.
 
 A builder takes a random generator and returns a mesh that stands on z = 0, its back along y = 0,
 its front towards +y, x centred, in metres.
@@ -41,7 +41,7 @@ BLACK = Finish((0.12, 0.12, 0.13))
 
 
 def pick(rng: Rng, choices):
-    """One of ``choices``, each equally likely."""
+    """Return one of ``choices``, each equally likely."""
     return choices[int(rng.integers(len(choices)))]
 
 

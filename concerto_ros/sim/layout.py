@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Where the furniture stands: against walls or free, never overlapping, with room to pass."""
+"""Placement of the furniture: against walls or free, never overlapping, with space to pass."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from concerto_ros.sim import furniture
-from concerto_ros.sim import small_objects as clutter
+from concerto_ros.sim import furniture, small_objects
 from concerto_ros.sim.floor_plan import FloorPlan
 from concerto_ros.sim.furniture import Rng, pick
 from concerto_ros.sim.mesh import Finish, Mesh, box, join, lathe, patch, rotation_about
@@ -21,24 +20,34 @@ Rectangle = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
-class Spot:
-    """Where a piece stands: the middle of its back edge, and the turn of its front."""
+class Placement:
+    """Position and orientation of a piece of furniture.
+
+    Attributes:
+        x: of the middle of its back edge, metres.
+        y: likewise.
+        yaw: rotation of its front about z, radians.
+    """
 
     x: float
     y: float
     yaw: float
 
     def ahead(self, forward: float, right: float = 0.0) -> tuple[float, float]:
-        """The place ``forward`` metres in front of the back edge, ``right`` along local x."""
+        """Return the point ``forward`` metres in front of the back edge, ``right`` along x."""
         c, s = np.cos(self.yaw), np.sin(self.yaw)
         return self.x + right * c - forward * s, self.y + right * s + forward * c
 
 
 class Layout:
-    """Collects placed meshes and remembers which floor they take.
+    """Collects placed meshes and remembers the floor they occupy.
 
-    ``taken`` are rectangles (x0, y0, x1, y1) that furniture fills, ``clear`` those that must stay
-    free of it: before the door, before cabinets, beside beds.
+    Attributes:
+        plan: the floor plan.
+        rng: the random generator of all placements.
+        meshes: the placed meshes, in the room's frame.
+        taken: rectangles (x0, y0, x1, y1) that furniture occupies.
+        clear: rectangles that must stay free of it: in front of doors and cabinets, beside beds.
     """
 
     def __init__(self, plan: FloorPlan, rng: Rng):
@@ -53,10 +62,18 @@ class Layout:
                 near, far = wall.point(opening.start), wall.point(opening.end, 1.1)
                 self.clear.append(_rectangle(near, far))
 
-    def against_wall(self, mesh: Mesh, front: float = PASSAGE, tall: bool = False) -> Spot | None:
-        """Put a piece with its back to some wall; None where no place is left for it.
+    def against_wall(
+        self, mesh: Mesh, front: float = PASSAGE, tall: bool = False
+    ) -> Placement | None:
+        """Place a piece with its back to some wall.
 
-        ``front`` metres before it stay clear; a ``tall`` one does not go before a window.
+        Args:
+            mesh: the piece.
+            front: metres in front of it that stay clear.
+            tall: whether it may not stand in front of a window.
+
+        Returns:
+            Where it stands; None if no free position was found.
         """
         low, high = mesh.bounds()
         width, depth = float(high[0] - low[0]), float(high[1])
@@ -69,17 +86,20 @@ class Layout:
             gap = 0.16 if self._before_window(number, along, width) else 0.03
             if tall and gap > 0.03:
                 continue
-            spot = Spot(*wall.point(along, gap), wall.yaw)
+            placement = Placement(*wall.point(along, gap), wall.yaw)
             start, end = wall.point(along - width / 2), wall.point(along + width / 2, gap + depth)
             reach = wall.point(along + width / 2, gap + depth + front)
             body, zone = _rectangle(start, end), _rectangle(start, reach)
             if self._fits(body, zone):
-                self._take(mesh, spot, body, zone)
-                return spot
+                self._take(mesh, placement, body, zone)
+                return placement
         return None
 
-    def freestanding(self, mesh: Mesh, margin: float = PASSAGE) -> Spot | None:
-        """Put a piece somewhere in the room with ``margin`` metres all round; None if it fails."""
+    def freestanding(self, mesh: Mesh, margin: float = PASSAGE) -> Placement | None:
+        """Place a piece somewhere in the room with ``margin`` metres on all sides.
+
+        Returns where it stands; None if no free position was found.
+        """
         low, high = mesh.bounds()
         middle = (low + high) / 2
         outline = _outline(mesh) - middle[:2]
@@ -88,17 +108,18 @@ class Layout:
             x = self.rng.uniform(-0.5, 0.5) * self.plan.width
             y = self.rng.uniform(-0.5, 0.5) * self.plan.depth
             turned = outline @ rotation_about("z", yaw)[:2, :2].T + (x, y)
-            body = (*map(float, turned.min(0)), *map(float, turned.max(0)))
-            zone = (body[0] - margin, body[1] - margin, body[2] + margin, body[3] + margin)
+            (x0, y0), (x1, y1) = turned.min(0).tolist(), turned.max(0).tolist()
+            body = (x0, y0, x1, y1)
+            zone = (x0 - margin, y0 - margin, x1 + margin, y1 + margin)
             if self._fits(body, zone):
                 shift = middle[1]
-                spot = Spot(x + shift * np.sin(yaw), y - shift * np.cos(yaw), yaw)
-                self._take(mesh, spot, body, zone)
-                return spot
+                placement = Placement(x + shift * np.sin(yaw), y - shift * np.cos(yaw), yaw)
+                self._take(mesh, placement, body, zone)
+                return placement
         return None
 
     def add(self, mesh: Mesh) -> None:
-        """Put in a mesh that takes no floor of its own."""
+        """Add a mesh that occupies no floor."""
         self.meshes.append(mesh)
 
     def _fits(self, body: Rectangle, zone: Rectangle) -> bool:
@@ -108,8 +129,8 @@ class Layout:
             and not any(_overlap(zone, other) for other in self.taken)
         )
 
-    def _take(self, mesh: Mesh, spot: Spot, body: Rectangle, zone: Rectangle) -> None:
-        self.meshes.append(mesh.placed(spot.x, spot.y, 0.0, spot.yaw))
+    def _take(self, mesh: Mesh, placement: Placement, body: Rectangle, zone: Rectangle) -> None:
+        self.meshes.append(mesh.placed(placement.x, placement.y, 0.0, placement.yaw))
         self.taken.append(body)
         self.clear.append(zone)
 
@@ -124,7 +145,7 @@ class Layout:
 
 
 def furnish(plan: FloorPlan, rng: Rng) -> Mesh:
-    """Furniture and clutter for a plan, the largest pieces first."""
+    """Build furniture and small objects for a plan, the largest pieces first."""
     layout = Layout(plan, rng)
     _bed(layout)
     _dining(layout)
@@ -133,9 +154,9 @@ def furnish(plan: FloorPlan, rng: Rng) -> Mesh:
     _workplace(layout)
     for build in (furniture.bookshelf, furniture.cupboard, furniture.cupboard):
         layout.against_wall(build(rng), tall=True)
-    layout.freestanding(clutter.person(rng), margin=0.35)
+    layout.freestanding(small_objects.person(rng), margin=0.35)
     for _ in range(int(rng.integers(4, 8))):
-        layout.against_wall(pick(rng, clutter.ON_FLOOR)(rng), front=0.1)
+        layout.against_wall(pick(rng, small_objects.ON_FLOOR)(rng), front=0.1)
     add_pictures(layout)
     add_ceiling_lamp(layout)
     add_rug(layout)
@@ -147,7 +168,7 @@ def _bed(layout: Layout) -> None:
 
 
 def _dining(layout: Layout) -> None:
-    """A table with chairs on some of its sides, and things on it."""
+    """Place a table with chairs on some of its sides, and objects on it."""
     rng, table = layout.rng, furniture.dining_table(layout.rng)
     (x0, y0, _), (x1, y1, top) = table.bounds()
     model = int(rng.integers(2**31))
@@ -171,9 +192,16 @@ def _dining(layout: Layout) -> None:
 
 
 def seats_round(rng: Rng, table: Mesh, build, pitch: float) -> list[tuple[Mesh, tuple]]:
-    """Chairs of one model along the sides of a table, some places empty, ``pitch`` metres apart.
+    """Place chairs of one model along the sides of a table, some positions left empty.
 
-    Each comes with the (x, y, z, yaw) at which it stands.
+    Args:
+        rng: the random generator.
+        table: the table.
+        build: the builder of the chair.
+        pitch: metres between two chairs.
+
+    Returns:
+        Each chair with the (x, y, z, yaw) at which it stands.
     """
     (x0, y0, _), (x1, y1, _) = table.bounds()
     model, seats = int(rng.integers(2**31)), []
@@ -192,7 +220,7 @@ def seats_round(rng: Rng, table: Mesh, build, pitch: float) -> list[tuple[Mesh, 
 
 
 def _sofa(layout: Layout) -> None:
-    """A sofa, and a coffee table before it where there is room."""
+    """Place a sofa, and a coffee table in front of it where there is space."""
     rng, seat = layout.rng, furniture.sofa(layout.rng)
     low_table = furniture.coffee_table(rng)
     (x0, y0, _), (x1, y1, top) = low_table.bounds()
@@ -204,9 +232,9 @@ def _sofa(layout: Layout) -> None:
 
 
 def _television(layout: Layout) -> None:
-    """A screen on a low board."""
+    """Place a screen on a low board."""
     rng = layout.rng
-    screen = clutter.television(rng)
+    screen = small_objects.television(rng)
     width, depth, tall = rng.uniform(1.2, 1.7), rng.uniform(0.35, 0.45), rng.uniform(0.4, 0.55)
     finish = furniture.wooden(rng)
     board = [box((width, depth, tall - 0.06), (0, depth / 2, tall / 2 + 0.03), finish, "cabinet")]
@@ -228,15 +256,15 @@ def _television(layout: Layout) -> None:
 
 
 def _workplace(layout: Layout) -> None:
-    """A desk with a monitor or a laptop, and an office chair before it."""
+    """Place a desk with a monitor or a laptop, and an office chair in front of it."""
     rng, desk = layout.rng, furniture.desk(layout.rng)
     (x0, _, _), (x1, y1, top) = desk.bounds()
     group = [desk]
     if rng.random() < 0.7:
-        group.append(clutter.monitor(rng).placed(rng.uniform(-0.15, 0.15), 0.03, top))
-        group.append(clutter.keyboard(rng).placed(0.0, y1 - 0.28, top))
+        group.append(small_objects.monitor(rng).placed(rng.uniform(-0.15, 0.15), 0.03, top))
+        group.append(small_objects.keyboard(rng).placed(0.0, y1 - 0.28, top))
     else:
-        group.append(clutter.laptop(rng).placed(0.0, y1 - 0.4, top, rng.normal(0.0, 0.15)))
+        group.append(small_objects.laptop(rng).placed(0.0, y1 - 0.4, top, rng.normal(0.0, 0.15)))
     edge = x1 - 0.25
     group += things_on(rng, (edge - 0.2, 0.05, x1, y1), top, 1)
     group += things_on(rng, (x0, 0.05, x0 + 0.4, y1), top, 1)
@@ -247,9 +275,17 @@ def _workplace(layout: Layout) -> None:
 
 
 def things_on(
-    rng: Rng, area: Rectangle, top: float, count: int, choice=clutter.ON_TABLE
+    rng: Rng, area: Rectangle, top: float, count: int, choice=small_objects.ON_TABLE
 ) -> list[Mesh]:
-    """Small things of ``choice`` on a table top, none on another and none over the edge."""
+    """Place small objects on a table top, none on another and none over the edge.
+
+    Args:
+        rng: the random generator.
+        area: the rectangle (x0, y0, x1, y1) of the top, metres.
+        top: its height, metres.
+        count: how many objects to place at most.
+        choice: builders of the objects.
+    """
     x0, y0, x1, y1 = area
     placed: list[Rectangle] = []
     meshes = []
@@ -262,9 +298,9 @@ def things_on(
         for _ in range(10):
             x = rng.uniform(x0 + half[0], x1 - half[0])
             y = rng.uniform(y0 + half[1], y1 - half[1])
-            spot = (x - half[0], y - half[1], x + half[0], y + half[1])
-            if not any(_overlap(spot, other) for other in placed):
-                placed.append(spot)
+            placement = (x - half[0], y - half[1], x + half[0], y + half[1])
+            if not any(_overlap(placement, other) for other in placed):
+                placed.append(placement)
                 middle = (low + high) / 2
                 meshes.append(thing.placed(x - middle[0], y - middle[1], top))
                 break
@@ -272,17 +308,17 @@ def things_on(
 
 
 def add_pictures(layout: Layout) -> None:
-    """Pictures on walls that have room for one."""
+    """Add pictures on walls that have space for one."""
     rng, plan = layout.rng, layout.plan
     for number, wall in enumerate(plan.walls):
         along = rng.uniform(0.6, max(0.7, wall.length - 0.6))
         busy = any(o.wall == number and o.start - 0.8 < along < o.end + 0.8 for o in plan.openings)
         if wall.length > 1.6 and not busy and rng.random() < 0.7:
-            layout.add(clutter.picture(rng).placed(*wall.point(along), 1.65, wall.yaw))
+            layout.add(small_objects.picture(rng).placed(*wall.point(along), 1.65, wall.yaw))
 
 
 def add_ceiling_lamp(layout: Layout) -> None:
-    """A flat lamp of frosted glass on the middle of the ceiling; it counts as ceiling."""
+    """Add a flat lamp of frosted glass on the middle of the ceiling; its class is ceiling."""
     x, y = lamp_place(layout.plan)
     shade = Finish((0.97, 0.95, 0.90), glow=1.0)
     profile = [(0.0, -0.12), (0.12, -0.10), (0.2, -0.04), (0.2, 0.0)]
@@ -290,12 +326,12 @@ def add_ceiling_lamp(layout: Layout) -> None:
 
 
 def lamp_place(plan: FloorPlan) -> tuple[float, float]:
-    """Where the ceiling lamp hangs: the middle of the larger part of the room."""
+    """Return where the ceiling lamp hangs: the middle of the larger part of the room."""
     return (-plan.notch[0] / 2, 0.0)
 
 
 def add_rug(layout: Layout) -> None:
-    """A rug in the middle, three times in five; it is part of the floor."""
+    """Add a rug in the middle, three times in five; its class is floor."""
     rng = layout.rng
     if rng.random() < 0.4:
         return
@@ -307,7 +343,7 @@ def add_rug(layout: Layout) -> None:
 
 
 def _outline(mesh: Mesh) -> np.ndarray:
-    """The corners (n, 2) of the convex hull of what a mesh covers of the floor, metres."""
+    """Return the convex hull (n, 2), metres, of the floor that a mesh covers."""
     import cv2
 
     return cv2.convexHull(np.ascontiguousarray(mesh.corners[..., :2].reshape(-1, 2)))[:, 0]

@@ -1,17 +1,18 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Light baked at the corners of triangles: lamp and windows with soft shadows, and ambient."""
+"""Lighting baked at the corners of triangles: lamp and windows with soft shadows, and ambient."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from concerto_ros.sim.mesh import Mesh
 
 #: Rays into the hemisphere above each corner. Every corner uses the same directions, and the same
-#: points of each light: that leaves no grain, where random ones would.
+#: points of each light: random ones would leave grain.
 AMBIENT_RAYS = 16
 #: Rays to each light, along each of its edges.
 LIGHT_ROWS = 3
@@ -23,9 +24,13 @@ CONTACT = 0.02
 
 @dataclass(frozen=True)
 class Light:
-    """A parallelogram that shines: ``corner`` and two edges, (3,) metres, and its strength.
+    """A parallelogram that emits light.
 
-    ``strength`` is the light on a surface that faces it at a distance of 2 m.
+    Attributes:
+        corner: (3,) metres.
+        along: (3,) one edge, metres.
+        across: (3,) the other edge.
+        strength: the light on a surface that faces it at a distance of 2 m.
     """
 
     corner: np.ndarray
@@ -34,12 +39,20 @@ class Light:
     strength: float
 
 
-def bake(scene, mesh: Mesh, lights: list[Light], ambient: float) -> np.ndarray:
-    """Light at every corner of ``mesh``, (T, 3) float32 in display brightness (about 0..1).
+def bake(scene: Any, mesh: Mesh, lights: list[Light], ambient: float) -> np.ndarray:
+    """Compute the light at every corner of ``mesh``.
 
-    ``scene`` is the open3d ``RaycastingScene`` of the mesh. Lambert's law, light falling off with
-    distance, area lights sampled by shadow rays; ambient light is dimmed by what is near.
-    Glowing triangles get their own brightness.
+    Lambert's law, light falling off with distance, area lights sampled by shadow rays; ambient
+    light is dimmed by near surfaces. Glowing triangles have their own brightness.
+
+    Args:
+        scene: the open3d ``RaycastingScene`` of the mesh.
+        mesh: the room.
+        lights: the area lights.
+        ambient: strength of the ambient light.
+
+    Returns:
+        (T, 3) float32 in display brightness (about 0..1).
     """
     position, normal, corner_row = _shared_corners(mesh)
     total = ambient * _openness(scene, position, normal)
@@ -68,7 +81,7 @@ def _shared_corners(mesh: Mesh) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return moved.astype(np.float32), normal[first], row
 
 
-def _openness(scene, position, normal) -> np.ndarray:
+def _openness(scene: Any, position: np.ndarray, normal: np.ndarray) -> np.ndarray:
     """Share of the hemisphere above each corner where nothing is near, (N,)."""
     # Even directions on a sphere (Fibonacci's); added to the normal they are cosine-distributed.
     height = 1 - (2 * np.arange(AMBIENT_RAYS) + 1) / AMBIENT_RAYS
@@ -83,24 +96,24 @@ def _openness(scene, position, normal) -> np.ndarray:
     return free / AMBIENT_RAYS
 
 
-def _direct(scene, position, normal, light: Light) -> np.ndarray:
+def _direct(scene: Any, position: np.ndarray, normal: np.ndarray, light: Light) -> np.ndarray:
     """Light of one lamp at each corner, (N,), 1 at 2 m facing it."""
-    got = np.zeros(len(position), np.float32)
+    received = np.zeros(len(position), np.float32)
     steps = (np.arange(LIGHT_ROWS) + 0.5) / LIGHT_ROWS
     for u in steps:
         for v in steps:
-            place = light.corner + u * light.along + v * light.across
-            ray = place.astype(np.float32) - position
+            source = light.corner + u * light.along + v * light.across
+            ray = source.astype(np.float32) - position
             facing = np.einsum("ij,ij->i", ray, normal)
             rows = np.flatnonzero(facing > 0)  # the others are dark without a ray
             ray = ray[rows]
             distance = np.sqrt(np.einsum("ij,ij->i", ray, ray))
             lit = ~_blocked(scene, position[rows], ray)
-            got[rows] += lit * facing[rows] / distance * 2.0 / (1.0 + (distance / 2.0) ** 2)
-    return got / LIGHT_ROWS**2
+            received[rows] += lit * facing[rows] / distance * 2.0 / (1.0 + (distance / 2.0) ** 2)
+    return received / LIGHT_ROWS**2
 
 
-def _blocked(scene, position, ray) -> np.ndarray:
+def _blocked(scene: Any, position: np.ndarray, ray: np.ndarray) -> np.ndarray:
     """Whether anything lies between each position and (almost) position + ray, (N,) bool."""
     import open3d as o3d
 
@@ -108,4 +121,4 @@ def _blocked(scene, position, ray) -> np.ndarray:
     length = np.sqrt(np.einsum("ij,ij->i", ray, ray))
     rays[:, :3] = position + (CONTACT / length)[:, None] * ray
     rays[:, 3:] = ray
-    return scene.test_occlusions(o3d.core.Tensor(rays), tnear=0.0, tfar=0.96).numpy()
+    return scene.test_occlusions(o3d.core.Tensor.from_numpy(rays), tnear=0.0, tfar=0.96).numpy()

@@ -53,15 +53,14 @@ class Finish:
 class Mesh:
     """Triangles without shared vertices, metres, z up.
 
-    Attributes
-    ----------
-    corners: (T, 3, 3) float32, the three corners of each triangle.
-    normals: (T, 3, 3) float32 unit, at each corner; used for light only.
-    texture_uv: (T, 3, 2) float32, metres along the texture at each corner.
-    color: (T, 3) float32 in 0..1.
-    texture: (T,) int32 position in ``TEXTURES``.
-    glow: (T,) float32, see :class:`Finish`.
-    label: (T,) uint8 position in :data:`CLASSES`.
+    Attributes:
+        corners: (T, 3, 3) float32, the three corners of each triangle.
+        normals: (T, 3, 3) float32 unit, at each corner; used for light only.
+        texture_uv: (T, 3, 2) float32, metres along the texture at each corner.
+        color: (T, 3) float32 in 0..1.
+        texture: (T,) int32 position in ``TEXTURES``.
+        glow: (T,) float32, see :class:`Finish`.
+        label: (T,) uint8 position in :data:`CLASSES`.
     """
 
     corners: np.ndarray
@@ -75,12 +74,12 @@ class Mesh:
     def __len__(self) -> int:
         return len(self.corners)
 
-    def transformed(self, rotation: np.ndarray, translation: Sequence[float]) -> Mesh:
+    def transformed(self, rotation: np.ndarray, translation: Sequence[float] | np.ndarray) -> Mesh:
         """The mesh after ``p -> rotation @ p + translation``."""
-        turn = np.asarray(rotation, np.float32).T
+        transposed = np.asarray(rotation, np.float32).T
         # One product of all rows is many times faster than one of each triangle's three.
         corners, normals = (
-            (v.reshape(-1, 3) @ turn).reshape(-1, 3, 3) for v in (self.corners, self.normals)
+            (v.reshape(-1, 3) @ transposed).reshape(-1, 3, 3) for v in (self.corners, self.normals)
         )
         corners += np.asarray(translation, np.float32)
         return replace(self, corners=corners, normals=normals)
@@ -234,14 +233,13 @@ def cushion(size, center, finish: Finish, label: str, radius: float = 0.06) -> M
 
 
 def _grid(points, normals, uv, finish: Finish, label: str) -> Mesh:
-    """Two triangles for each cell of an (m, n) grid of points."""
-
+    """Build two triangles for each cell of an (m, n) grid of points."""
     grid = np.empty((*points.shape[:2], 8), np.float32)
     grid[..., :3], grid[..., 3:6], grid[..., 6:] = points, normals, uv
     a, b, c, d = grid[:-1, :-1], grid[1:, :-1], grid[1:, 1:], grid[:-1, 1:]
     cells = np.empty((*a.shape[:2], 6, 8), np.float32)
-    for place, corner in enumerate((a, b, c, a, c, d)):
-        cells[:, :, place] = corner
+    for index, corner in enumerate((a, b, c, a, c, d)):
+        cells[:, :, index] = corner
     cells = cells.reshape(-1, 3, 8)
     count = len(cells)
     return Mesh(

@@ -36,9 +36,9 @@ def office_desk(rng: Rng) -> Mesh:
     style = rng.integers(3)
     for x in (-width / 2 + 0.06, width / 2 - 0.06):
         if style == 0:
-            tall = (0.06, 0.06, height - 0.03)
+            leg = (0.06, 0.06, height - 0.03)
             for y in (0.06, depth - 0.06):
-                parts.append(box(tall, (x, y, height / 2 - 0.015), frame, "table"))
+                parts.append(box(leg, (x, y, height / 2 - 0.015), frame, "table"))
         elif style == 1:
             tall = height - 0.07
             parts.append(box((0.07, 0.09, tall), (x, depth / 2, 0.04 + tall / 2), frame, "table"))

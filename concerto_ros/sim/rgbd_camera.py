@@ -15,14 +15,14 @@ from concerto_ros.sim.room import NOTHING, Room
 
 @dataclass(frozen=True, eq=False)
 class RgbdImage:
-    """One picture, all three registered to each other.
+    """One image, with colour, depth and labels registered to each other.
 
-    Attributes
-    ----------
-    color: (H, W, 3) uint8 RGB.
-    depth: (H, W) float32, metres along the optical axis, 0 is no reading.
-    label: (H, W) uint8, true class of the surface that the depth is of, 255 for nothing and for a
-        depth in the air between two surfaces. At edges noise gives a pixel its neighbour's depth.
+    Attributes:
+        color: (H, W, 3) uint8 RGB.
+        depth: (H, W) float32, metres along the optical axis, 0 is no reading.
+        label: (H, W) uint8, true class of the surface that the depth is of, 255 for nothing and
+            for a depth in the air between two surfaces. At edges noise gives a pixel its
+            neighbour's depth.
     """
 
     color: np.ndarray
@@ -34,8 +34,11 @@ class RgbdCamera:
     """A pinhole camera without distortion; the principal point is the middle of the image.
 
     ``horizontal_fov`` is in radians (REP-103). ``noise`` is True for :class:`SensorNoise`'s
-    defaults, a SensorNoise, or False for perfect pictures. ``seed`` starts the noise, for calls of
-    :meth:`render` that bring no generator of their own.
+    defaults, a SensorNoise, or False for perfect images. ``seed`` starts the noise of those calls
+    of :meth:`render` that pass no generator.
+
+    Raises:
+        ValueError: the size or the field of view is out of range.
     """
 
     def __init__(
@@ -76,10 +79,15 @@ class RgbdCamera:
     def render(
         self, room: Room, pose: np.ndarray, rng: np.random.Generator | None = None
     ) -> RgbdImage:
-        """What the camera sees from ``pose``.
+        """Render what the camera sees.
 
-        ``pose`` is (4, 4), optical frame (z forward, x right, y down; REP-103) to the room's
-        frame. ``rng`` draws the noise.
+        Args:
+            room: the room.
+            pose: (4, 4), optical frame (z forward, x right, y down; REP-103) to the room's frame.
+            rng: draws the noise; None: the camera's own generator.
+
+        Raises:
+            ValueError: ``pose`` is not a finite (4, 4) matrix.
         """
         pose = np.asarray(pose, np.float64)
         if pose.shape != (4, 4) or not np.isfinite(pose).all():
@@ -107,7 +115,7 @@ class RgbdCamera:
 
 
 def look_at(eye, target) -> np.ndarray:
-    """Pose (4, 4) of an optical frame at ``eye`` that looks at ``target``, upright."""
+    """Return the pose (4, 4) of an optical frame at ``eye`` that looks at ``target``, upright."""
     eye, target = np.asarray(eye, np.float64), np.asarray(target, np.float64)
     forward = (target - eye) / np.linalg.norm(target - eye)
     right = np.cross(forward, (0.0, 0.0, 1.0))

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -22,14 +23,13 @@ NOTHING = 255
 
 @dataclass(frozen=True, eq=False)
 class Hits:
-    """What N rays met.
+    """The hits of N rays.
 
-    Attributes
-    ----------
-    distance: (N,) float32 in lengths of the ray's direction, infinite where nothing was met.
-    triangle: (N,) int64 row of the room's mesh, meaningless where nothing was met.
-    barycentric: (N, 2) float32, weights of the triangle's second and third corner.
-    hit: (N,) bool.
+    Attributes:
+        distance: (N,) float32 in lengths of the ray's direction, infinite where nothing was hit.
+        triangle: (N,) int64 row of the room's mesh, meaningless where nothing was hit.
+        barycentric: (N, 2) float32, weights of the triangle's second and third corner.
+        hit: (N,) bool.
     """
 
     distance: np.ndarray
@@ -48,11 +48,15 @@ class Room:
     The frame is REP-103's: z up, the floor at z = 0, the origin in the middle of the floor plan's
     bounding rectangle; metres.
 
-    Attributes
-    ----------
-    classes: names of the labels, see :data:`~concerto_ros.sim.mesh.CLASSES`.
-    plan: the floor plan with its walls, door and windows.
-    mesh: all triangles with their labels and colours.
+    Attributes:
+        classes: names of the labels, see :data:`~concerto_ros.sim.mesh.CLASSES`.
+        seed: what the room was made from.
+        kind: its room type.
+        plan: the floor plan with its walls, door and windows.
+        mesh: all triangles with their labels and colours.
+
+    Raises:
+        ValueError: the room type does not exist.
     """
 
     classes = CLASSES
@@ -78,32 +82,33 @@ class Room:
         )
 
     def cast(self, origins: np.ndarray, directions: np.ndarray) -> Hits:
-        """Follow rays to the first surface.
+        """Cast rays to the first surface.
 
-        ``origins`` is (N, 3) or (3,) and ``directions`` (N, 3), in the room's frame, metres; any
-        length of direction: distances are counted in it.
+        Args:
+            origins: (N, 3) or (3,) in the room's frame, metres.
+            directions: (N, 3) of any length; distances are in multiples of it.
         """
         import open3d as o3d
 
         rays = np.empty((len(directions), 6), np.float32)
         rays[:, :3] = origins
         rays[:, 3:] = directions
-        answer = self._scene.cast_rays(o3d.core.Tensor.from_numpy(rays))
-        distance = answer["t_hit"].numpy()
+        result = self._scene.cast_rays(o3d.core.Tensor.from_numpy(rays))
+        distance = result["t_hit"].numpy()
         hit = np.isfinite(distance)
-        triangle = np.where(hit, answer["primitive_ids"].numpy(), 0).astype(np.int64)
-        return Hits(distance, triangle, answer["primitive_uvs"].numpy(), hit)
+        triangle = np.where(hit, result["primitive_ids"].numpy(), 0).astype(np.int64)
+        return Hits(distance, triangle, result["primitive_uvs"].numpy(), hit)
 
     def labels(self, hits: Hits) -> np.ndarray:
-        """The class of each hit, (N,) uint8, 255 where nothing was met."""
+        """Return the class of each hit, (N,) uint8, 255 where nothing was hit."""
         return np.where(hits.hit, self.mesh.label.take(hits.triangle), np.uint8(NOTHING))
 
     def normals(self, hits: Hits) -> np.ndarray:
-        """The unit normal of each hit's triangle, (N, 3) float32, on the lit side."""
+        """Return the unit normal of each hit's triangle, (N, 3) float32, on the lit side."""
         return self._look["normal"].take(hits.triangle, axis=0)
 
     def colors(self, hits: Hits) -> np.ndarray:
-        """What each hit looks like, (3, N) float32 in 0..255, black where nothing was met."""
+        """Return the colour of each hit, (3, N) float32 in 0..255, black where nothing was hit."""
         table, row = self._look, hits.triangle
         second, third = np.ascontiguousarray(hits.barycentric.T)
 
@@ -127,19 +132,24 @@ class Room:
         return np.stack([table[name].take(row) * brightness for name in ("red", "green", "blue")])
 
 
-def _raycasting_scene(mesh: Mesh):
+def _raycasting_scene(mesh: Mesh) -> Any:
     import open3d as o3d
 
     scene = o3d.t.geometry.RaycastingScene()
     vertices = np.ascontiguousarray(mesh.corners.reshape(-1, 3))
     triangles = np.arange(len(vertices), dtype=np.uint32).reshape(-1, 3)
-    scene.add_triangles(o3d.core.Tensor(vertices), o3d.core.Tensor(triangles))
+    scene.add_triangles(
+        o3d.core.Tensor.from_numpy(vertices), o3d.core.Tensor.from_numpy(triangles)
+    )
     return scene
 
 
 def _look_up_tables(mesh: Mesh, light: np.ndarray) -> dict[str, np.ndarray]:
-    """Per triangle, what a hit's look is made of; one flat array each, because the first corner's
-    value and the two differences turn interpolation into two products a pixel."""
+    """Return what the appearance of a hit depends on, for each triangle.
+
+    There is one flat array for each value, because the first corner's value and the two
+    differences reduce interpolation to two products a pixel.
+    """
     table: dict[str, np.ndarray] = {}
     # The shift keeps texture coordinates positive, so that rounding down is a plain cast.
     texels = mesh.texture_uv / TEXEL + 64 * TILE
@@ -159,11 +169,11 @@ def _look_up_tables(mesh: Mesh, light: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def _lights(plan: FloorPlan, rng: np.random.Generator) -> tuple[list[Light], float]:
-    """The ceiling lamp and the windows, and the strength of ambient light."""
+    """Return the ceiling lamp and the windows, and the strength of ambient light."""
     lamp, day = rng.uniform(0.15, 0.35), rng.uniform(0.15, 0.5)
     x, y = lamp_place(plan)
-    place = np.array([x - 0.3, y - 0.3, plan.height - 0.14])
-    lights = [Light(place, np.array([0.6, 0, 0]), np.array([0, 0.6, 0]), lamp)]
+    corner = np.array([x - 0.3, y - 0.3, plan.height - 0.14])
+    lights = [Light(corner, np.array([0.6, 0, 0]), np.array([0, 0.6, 0]), lamp)]
     for opening in plan.openings:
         if opening.kind != "window":
             continue

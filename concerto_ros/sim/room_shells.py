@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Shells of many kinds of rooms: narrow and wide, any paint, doors and windows of many makes."""
+"""Room shells (walls, floor, ceiling) of many sizes, paints, and types of doors and windows."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from concerto_ros.sim.furniture import Rng, pick, wooden
 from concerto_ros.sim.mesh import Finish, Mesh, box, join, patch
 from concerto_ros.sim.openings import Opening, window
 
-#: Least and largest width and depth of each kind of room, metres; 2.3 to 3.4 m high.
+#: Minimum and maximum width and depth of each room type, metres; 2.3 to 3.4 m high.
 SIZES = {
     "office": ((2.6, 6.5), (2.6, 5.5)),
     "meeting": ((3.2, 7.5), (3.0, 5.5)),
@@ -34,35 +34,50 @@ SIZES = {
 
 
 def draw_varied_plan(rng: Rng, kind: str) -> FloorPlan:
-    """A floor plan for a ``kind`` of room with one to five doors and up to four windows."""
+    """Draw a floor plan for a room type with one to five doors and up to four windows.
+
+    ``kind`` is a key of :data:`SIZES`.
+    """
     (w0, w1), (d0, d1) = SIZES[kind]
     width, depth, height = rng.uniform(w0, w1), rng.uniform(d0, d1), rng.uniform(2.3, 3.4)
     notch = (0.0, 0.0)
     if rng.random() < 0.3 and kind != "corridor":
         notch = (width * rng.uniform(0.15, 0.45), depth * rng.uniform(0.15, 0.45))
-    plan, openings = FloorPlan(width, depth, height, notch), []
+    plan = FloorPlan(width, depth, height, notch)
+    openings: list[Opening] = []
     doors = int(rng.integers(2, 6)) if kind == "corridor" else int(rng.choice([1, 1, 2, 3]))
     windows = int(rng.integers(0, 2)) if kind == "corridor" else int(rng.integers(0, 5))
     for number in range(doors + windows):
         if number < doors:
-            make, low = "door", 0.0
+            opening_kind, low = "door", 0.0
             wide, high = rng.uniform(0.7, 1.02), rng.uniform(1.95, 2.15)
             if rng.random() < 0.08:
                 wide *= 1.75
         elif rng.random() < 0.08:
-            # Down to the floor, and wider than a door: a narrow one could not be told from one.
-            make, wide, low, high = "window", rng.uniform(1.4, 2.6), 0.0, rng.uniform(1.9, 2.25)
+            # Down to the floor, and wider than a door: a narrow one would look like a door.
+            opening_kind, wide, low, high = (
+                "window",
+                rng.uniform(1.4, 2.6),
+                0.0,
+                rng.uniform(1.9, 2.25),
+            )
         else:
-            make, wide, low = "window", rng.uniform(0.6, 2.4), pick(rng, (0.5, 0.8, 0.9, 1.0, 1.1))
+            opening_kind, wide, low = (
+                "window",
+                rng.uniform(0.6, 2.4),
+                pick(rng, (0.5, 0.8, 0.9, 1.0, 1.1)),
+            )
             high = min(low + rng.uniform(0.9, 1.6), height - 0.15)
-        opening = _placed(plan, openings, wide, rng)
+        opening = _free_stretch(plan, openings, wide, rng)
         if opening is not None:
-            openings.append(replace(opening, low=low + 0.02 * (low > 0), high=high, kind=make))
+            openings.append(
+                replace(opening, low=low + 0.02 * (low > 0), high=high, kind=opening_kind)
+            )
     return replace(plan, openings=tuple(openings))
 
 
-def _placed(plan: FloorPlan, taken: list[Opening], wide: float, rng: Rng) -> Opening | None:
-    """A free stretch of some wall, or None."""
+def _free_stretch(plan: FloorPlan, taken: list[Opening], wide: float, rng: Rng) -> Opening | None:
+    """Return a free stretch of some wall, or None."""
     for _ in range(20):
         number = int(rng.integers(len(plan.walls)))
         span = plan.walls[number].length
@@ -79,7 +94,7 @@ def _placed(plan: FloorPlan, taken: list[Opening], wide: float, rng: Rng) -> Ope
 
 
 def build_varied_shell(plan: FloorPlan, rng: Rng) -> Mesh:
-    """Floor, walls, ceiling and openings of a plan in freely drawn colours and textures."""
+    """Build floor, walls, ceiling and openings of a plan in random colours and textures."""
     paint = _paint(rng, pale=True)
     ground = pick(rng, (*FLOORS, None, None, None))
     if ground is None:

@@ -1,10 +1,10 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Kinds of rooms: which furniture goes into an office, a meeting room, a kitchen, a corridor.
+"""Room types: which furniture belongs to an office, a meeting room, a kitchen, a corridor.
 
 The ``home`` of :func:`concerto_ros.sim.layout.furnish` always holds every class, for the
-demonstration; these differ more from room to room, for learning: every piece comes in stretched
-proportions and often in other colours than its maker's.
+demonstration; these differ more from room to room, for training: every piece comes in stretched
+proportions and often in other colours than its builder's.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from concerto_ros.sim import furniture
+from concerto_ros.sim import furniture, small_objects
 from concerto_ros.sim import office_furniture as office
-from concerto_ros.sim import small_objects as clutter
 from concerto_ros.sim.floor_plan import FloorPlan
 from concerto_ros.sim.furniture import Rng, pick
 from concerto_ros.sim.layout import (
     Layout,
+    Placement,
     add_ceiling_lamp,
     add_pictures,
     add_rug,
@@ -28,12 +28,12 @@ from concerto_ros.sim.layout import (
 )
 from concerto_ros.sim.mesh import CLASSES, Mesh, join
 
-#: What is sold in every colour. Screens, plants, cardboard and people have colours of their own.
+#: Classes that are recoloured. Screens, plants, cardboard and people keep their typical colours.
 _ANY_COLOR = tuple(CLASSES.index(c) for c in ("table", "chair", "sofa", "bed", "cabinet"))
 
 
 def varied(mesh: Mesh, rng: Rng) -> Mesh:
-    """The piece in other proportions, furniture in other colours; people keep their shape."""
+    """Return the piece in other proportions and colours; people keep their shape."""
     if not (mesh.label == CLASSES.index("person")).any():
         stretch = np.diag(rng.uniform((0.88, 0.88, 0.93), (1.18, 1.15, 1.08)))
         if rng.random() < 0.5:
@@ -55,25 +55,29 @@ def varied(mesh: Mesh, rng: Rng) -> Mesh:
 
 
 class VariedLayout(Layout):
-    """A layout whose pieces are all :func:`varied`, standing closer than a robot would like."""
+    """A layout whose pieces are all :func:`varied`, with less space than a robot needs to pass."""
 
-    def against_wall(self, mesh: Mesh, front: float = 0.55, tall: bool = False):
+    def against_wall(
+        self, mesh: Mesh, front: float = 0.55, tall: bool = False
+    ) -> Placement | None:
+        """Place a varied piece as :meth:`Layout.against_wall`, at most 0.55 m in front free."""
         return super().against_wall(varied(mesh, self.rng), min(front, 0.55), tall)
 
-    def freestanding(self, mesh: Mesh, margin: float = 0.5):
+    def freestanding(self, mesh: Mesh, margin: float = 0.5) -> Placement | None:
+        """Place a varied piece as :meth:`Layout.freestanding`, at most 0.5 m around it free."""
         return super().freestanding(varied(mesh, self.rng), min(margin, 0.5))
 
 
 def furnish_kind(plan: FloorPlan, rng: Rng, kind: str) -> Mesh:
-    """Furniture and clutter of a room of this ``kind``, a key of :data:`KINDS`."""
+    """Build furniture and small objects of a room type, a key of :data:`KINDS`."""
     layout = VariedLayout(plan, rng)
     KINDS[kind](layout)
     if rng.random() < 0.35:
-        layout.freestanding(clutter.person(rng), 0.2)
+        layout.freestanding(small_objects.person(rng), 0.2)
     for _ in range(int(rng.integers(1, 7))):
-        layout.against_wall(pick(rng, clutter.ON_FLOOR)(rng), front=0.1)
+        layout.against_wall(pick(rng, small_objects.ON_FLOOR)(rng), front=0.1)
     if rng.random() < 0.5:
-        layout.freestanding(pick(rng, clutter.ON_FLOOR)(rng), 0.2)
+        layout.freestanding(pick(rng, small_objects.ON_FLOOR)(rng), 0.2)
     if rng.random() < 0.7:
         add_pictures(layout)
     if rng.random() < 0.4:
@@ -89,9 +93,12 @@ def _desk_with(rng: Rng) -> Mesh:
     desk = varied(pick(rng, (furniture.desk, office.office_desk, office.office_desk))(rng), rng)
     (x0, y0, _), (x1, _, top) = desk.bounds()
     y1 = min(0.9, float(desk.bounds()[1][1]))
-    parts, used = [desk], []
+    parts = [desk]
+    used: list[tuple[float, float]] = []
     for _ in range(int(rng.choice([0, 1, 1, 2, 2]))):
-        screen = pick(rng, (clutter.monitor, clutter.monitor, office.tube_monitor))(rng)
+        screen = pick(rng, (small_objects.monitor, small_objects.monitor, office.tube_monitor))(
+            rng
+        )
         across = float(screen.bounds()[1][0])
         x = rng.uniform(x0 + across, x1 - across) if x1 - x0 > 2 * across else 0.0
         if all(abs(x - other) > across + reach for other, reach in used):
@@ -99,12 +106,16 @@ def _desk_with(rng: Rng) -> Mesh:
             turn = rng.normal(0, 0.25)
             parts.append(screen.placed(x, y0 + rng.uniform(0.05, 0.15), top, turn))
     if not used or rng.random() < 0.2:
-        parts.append(clutter.laptop(rng).placed(rng.uniform(-0.3, 0.3), y1 - 0.4, top))
+        parts.append(small_objects.laptop(rng).placed(rng.uniform(-0.3, 0.3), y1 - 0.4, top))
     if rng.random() < 0.85:
         x = used[0][0] if used else 0.0
-        parts.append(clutter.keyboard(rng).placed(x, y1 - rng.uniform(0.2, 0.35), top))
+        parts.append(small_objects.keyboard(rng).placed(x, y1 - rng.uniform(0.2, 0.35), top))
     parts += things_on(
-        rng, (x0, y0, x1, y1), top, int(rng.integers(0, 9)), clutter.ON_TABLE + office.ON_DESK[:1]
+        rng,
+        (x0, y0, x1, y1),
+        top,
+        int(rng.integers(0, 9)),
+        small_objects.ON_TABLE + office.ON_DESK[:1],
     )
     if rng.random() < 0.3:
         parts.append(
@@ -149,7 +160,7 @@ def _storage(layout: Layout, low: int, high: int) -> None:
         piece = build(layout.rng)
         (x0, y0, _), (x1, y1, top) = piece.bounds()
         if top < 1.3:
-            things = clutter.ON_TABLE + (office.printer, carton_on_top)
+            things = small_objects.ON_TABLE + (office.printer, carton_on_top)
             count = int(layout.rng.integers(0, 4))
             piece = join(
                 piece, *things_on(layout.rng, (x0, y0, x1, y1), float(top), count, things)
@@ -159,7 +170,7 @@ def _storage(layout: Layout, low: int, high: int) -> None:
 
 def carton_on_top(rng: Rng) -> Mesh:
     """A small box."""
-    return clutter.carton(rng).transformed(np.diag((0.6, 0.5, 0.5)), (0, 0, 0))
+    return small_objects.carton(rng).transformed(np.diag((0.6, 0.5, 0.5)), (0, 0, 0))
 
 
 def _hang(layout: Layout, build, low: float, high: float) -> None:
@@ -176,8 +187,8 @@ def _hang(layout: Layout, build, low: float, high: float) -> None:
             o.wall == number and o.start - half < along < o.end + half for o in plan.openings
         )
         if not busy:
-            place = wall.point(along, 0.005)
-            layout.add(piece.placed(*place, rng.uniform(low, high), wall.yaw))
+            x, y = wall.point(along, 0.005)
+            layout.add(piece.placed(x, y, rng.uniform(low, high), wall.yaw))
             return
 
 
@@ -214,7 +225,7 @@ def _meeting(layout: Layout) -> None:
                                                 furniture.chair)), 0.75)  # fmt: skip
     (x0, y0, _), (x1, y1, top) = table.bounds()
     things = things_on(rng, (x0, y0, x1, y1), top, int(rng.integers(0, 6)),
-                       (*clutter.ON_TABLE, clutter.laptop))  # fmt: skip
+                       (*small_objects.ON_TABLE, small_objects.laptop))  # fmt: skip
     sitters = [
         join(chair, office.seated_person(rng).placed(*place)) if rng.random() < 0.15 else chair
         for chair, place in chairs
@@ -225,7 +236,7 @@ def _meeting(layout: Layout) -> None:
     if rng.random() < 0.7:
         _hang(layout, office.whiteboard, 1.4, 1.6)
     if rng.random() < 0.5:
-        _hang(layout, clutter.television, 1.0, 1.5)
+        _hang(layout, small_objects.television, 1.0, 1.5)
     _many(layout, office.visitor_chair, 0, 3, front=0.2)
 
 
@@ -237,7 +248,9 @@ def _kitchen(layout: Layout) -> None:
         build = pick(rng, (furniture.chair, office.visitor_chair, office.stool))
         chairs = [chair for chair, _ in seats_round(rng, table, build, 0.6)]
         (x0, y0, _), (x1, y1, top) = table.bounds()
-        things = things_on(rng, (x0, y0, x1, y1), top, int(rng.integers(0, 7)), clutter.ON_TABLE)
+        things = things_on(
+            rng, (x0, y0, x1, y1), top, int(rng.integers(0, 7)), small_objects.ON_TABLE
+        )
         if layout.freestanding(join(table, *chairs, *things), 0.3) is None:
             layout.against_wall(join(table, *things), front=0.3)
     _storage(layout, 0, 2)
@@ -265,24 +278,25 @@ def _lounge(layout: Layout) -> None:
         board = furniture.cupboard(rng)
         _, (_, _, top) = board.bounds()
         if top < 1.2:
-            board = join(board, clutter.television(rng).placed(0, 0.06, float(top)))
+            board = join(board, small_objects.television(rng).placed(0, 0.06, float(top)))
         layout.against_wall(board, tall=True)
     else:
-        _hang(layout, clutter.television, 0.9, 1.4)
+        _hang(layout, small_objects.television, 0.9, 1.4)
     _storage(layout, 0, 3)
 
 
 def _flat(layout: Layout) -> None:
     """Everything in one room."""
     rng = layout.rng
-    for part in rng.permutation([_bedroom, _lounge, _kitchen, _office])[: int(rng.integers(2, 4))]:
+    parts = np.array([_bedroom, _lounge, _kitchen, _office], dtype=object)
+    for part in rng.permutation(parts)[: int(rng.integers(2, 4))]:
         part(layout)
 
 
 def _corridor(layout: Layout) -> None:
     _storage(layout, 0, 2)
     _many(layout, office.visitor_chair, 0, 3, front=0.1)
-    _many(layout, clutter.person, 0, 2, free=1.0)
+    _many(layout, small_objects.person, 0, 2, free=1.0)
 
 
 def _hall(layout: Layout) -> None:
@@ -295,10 +309,10 @@ def _hall(layout: Layout) -> None:
     _storage(layout, 1, 5)
     _hang(layout, office.whiteboard, 1.4, 1.6)
     _many(layout, office.visitor_chair, 0, 4, free=0.6, front=0.1)
-    _many(layout, clutter.person, 0, 3, free=1.0)
+    _many(layout, small_objects.person, 0, 3, free=1.0)
 
 
-#: Furnishing of each kind, and under the same name its size in :mod:`concerto_ros.sim.floor_plan`.
+#: Furnishing of each room type; its size has the same key in :mod:`concerto_ros.sim.room_shells`.
 KINDS = {
     "office": _office,
     "meeting": _meeting,

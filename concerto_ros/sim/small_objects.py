@@ -1,9 +1,9 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""People, screens and the many small things of a lived-in room.
+"""People, screens and the many small objects of an inhabited room.
 
-Builders follow the convention of :mod:`concerto_ros.sim.furniture`; things that lie on a table
-stand on their own z = 0.
+Builders follow the convention of :mod:`concerto_ros.sim.furniture`; objects for tables stand on z
+= 0 of their own frame.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ NEUTRAL = 128
 
 @lru_cache(maxsize=1)
 def tiles() -> np.ndarray:
-    """Brightness of every texture, (len(TEXTURES), TILE, TILE) uint8, ``NEUTRAL`` is 1.
+    """Return the brightness of every texture, (len(TEXTURES), TILE, TILE) uint8, ``NEUTRAL`` is 1.
 
     Axis 1 runs across the texture (v), axis 2 along it (u).
     """
@@ -44,7 +44,7 @@ def tiles() -> np.ndarray:
 
 
 def _noise(rng: np.random.Generator, along: float, across: float) -> np.ndarray:
-    """Periodic smooth noise of unit deviation; the arguments are feature sizes in pixels."""
+    """Return periodic smooth noise of unit deviation; the sizes of features are in pixels."""
     spectrum = np.fft.rfft2(rng.standard_normal((TILE, TILE)))
     fu, fv = np.fft.rfftfreq(TILE)[None], np.fft.fftfreq(TILE)[:, None]
     spectrum *= np.exp(-2 * np.pi**2 * ((fu * along) ** 2 + (fv * across) ** 2))

@@ -1,11 +1,11 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A robot that drives about a room, round its furniture, and the camera on it."""
+"""The trajectory of a robot that drives around furniture, and of the camera on it."""
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 
 import numpy as np
@@ -39,11 +39,14 @@ TURN = 0.8
 class FreeSpace:
     """Where a robot fits: a grid of the distance to the nearest obstacle.
 
-    Attributes
-    ----------
-    corner: (2,) world coordinates of the middle of cell (0, 0), metres.
-    clearance: (nx, ny) float32, metres from each cell's middle to the nearest obstacle or wall.
-    reachable: (nx, ny) bool, the largest connected region where the clearance is enough.
+    Attributes:
+        corner: (2,) world coordinates of the middle of cell (0, 0), metres.
+        clearance: (nx, ny) float32, metres from each cell's middle to the nearest obstacle or
+            wall.
+        reachable: (nx, ny) bool, the largest connected region where the clearance is enough.
+
+    Raises:
+        ValueError: the robot fits nowhere in the room.
     """
 
     def __init__(self, room: Room):
@@ -70,25 +73,27 @@ class FreeSpace:
         sizes = np.bincount(parts.ravel())
         sizes[0] = 0
         if not sizes.any():
-            raise ValueError(f"the room of seed {room.seed} has no place for a robot")
+            raise ValueError(
+                f"the room of seed {room.seed} has no free floor for a robot; choose another seed"
+            )
         self.reachable = parts == sizes.argmax()
 
-    def cell(self, place) -> tuple[int, int]:
-        """The cell that holds a place (2,) in metres."""
-        i, j = np.rint((np.asarray(place) - self.corner) / CELL).astype(int)
+    def cell(self, point: Sequence[float] | np.ndarray) -> tuple[int, int]:
+        """Return the cell that contains a point (2,) in metres."""
+        i, j = np.rint((np.asarray(point) - self.corner) / CELL).astype(int)
         return int(i), int(j)
 
-    def place(self, cells) -> np.ndarray:
-        """World coordinates of the middles of cells (..., 2), metres."""
+    def place(self, cells: Sequence[Sequence[int]] | np.ndarray) -> np.ndarray:
+        """Return world coordinates of the middles of cells (..., 2), metres."""
         return self.corner + CELL * np.asarray(cells, np.float64)
 
     def path(self, start: tuple[int, int], goal: tuple[int, int]) -> np.ndarray:
-        """The cheapest way from cell to cell, (n, 2) metres, that keeps off obstacles.
+        """Return the cheapest path from cell to cell, (n, 2) metres, that keeps off obstacles.
 
         Dijkstra's search over reachable cells; a step costs more the nearer an obstacle is.
         """
         cost = 1.0 + 0.15 / np.maximum(self.clearance - CLEARANCE + 0.05, 0.05)
-        best, came, queue = {start: 0.0}, {}, [(0.0, start)]
+        best, previous, queue = {start: 0.0}, {}, [(0.0, start)]
         while queue:
             so_far, here = heapq.heappop(queue)
             if here == goal:
@@ -101,15 +106,15 @@ class FreeSpace:
                     continue
                 total = so_far + float(cost[there]) * (1.414 if di and dj else 1.0)
                 if total < best.get(there, np.inf):
-                    best[there], came[there] = total, here
+                    best[there], previous[there] = total, here
                     heapq.heappush(queue, (total, there))
         cells = [goal]
         while cells[-1] != start:
-            cells.append(came[cells[-1]])
+            cells.append(previous[cells[-1]])
         return self._smooth(self.place(cells[::-1]))
 
     def _smooth(self, path: np.ndarray) -> np.ndarray:
-        """Pull corners round, as long as every point keeps its clearance; ends stay."""
+        """Smooth corners, as long as every point keeps its clearance; the ends stay."""
         for _ in range(60):
             pulled = path.copy()
             pulled[1:-1] += 0.5 * ((path[:-2] + path[2:]) / 2 - path[1:-1])
@@ -119,16 +124,19 @@ class FreeSpace:
 
 
 def _below_lamp(room: Room, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Cells under the ceiling lamp, which hides the floor from above."""
+    """Return the cells under the ceiling lamp, which hides the floor from above."""
     lamp = lamp_place(room.plan)
     return np.hypot(x - lamp[0], y - lamp[1]) < 0.25
 
 
 def drive(room: Room, rate: float, seed: int = 0) -> Iterator[np.ndarray]:
-    """Poses (4, 4) of base_link in the room, one every 1 / ``rate`` seconds, without end.
+    """Yield poses (4, 4) of base_link in the room, one every 1 / ``rate`` seconds, without end.
 
-    The robot goes from place to place chosen by ``seed``, turns at limited speed, stays on the
+    The robot drives from goal to goal drawn from ``seed``, turns at limited speed, stays on the
     floor (z = 0) and off the furniture.
+
+    Raises:
+        ValueError: ``rate`` is not above 0, or the robot fits nowhere in the room.
     """
     if not rate > 0:
         raise ValueError(f"rate is {rate}, expected a positive number of poses a second")
@@ -143,33 +151,45 @@ def drive(room: Room, rate: float, seed: int = 0) -> Iterator[np.ndarray]:
         far = open_cells[np.linalg.norm(open_cells - here, axis=1) * CELL > 1.2]
         choice = far if len(far) else open_cells
         goal = choice[rng.integers(len(choice))]
-        path = space.path(tuple(map(int, here)), tuple(map(int, goal)))
+        path = space.path(_cell(here), _cell(goal))
         for place, turned in _follow(path, heading, step):
             heading = turned
             yield _pose(place, heading)
         here = goal
 
 
+def _cell(row: np.ndarray) -> tuple[int, int]:
+    return int(row[0]), int(row[1])
+
+
 def trajectory(room: Room, seconds: float, rate: float = 10.0, seed: int = 0) -> np.ndarray:
-    """Poses of base_link in the room, (n, 4, 4) float64, ``rate`` a second; see :func:`drive`."""
+    """Return poses of base_link in the room, (n, 4, 4) float64, ``rate`` a second.
+
+    See :func:`drive`, whose errors it raises, too.
+
+    Raises:
+        ValueError: ``seconds`` is too short for one pose.
+    """
     count = round(seconds * rate)
     if count < 1:
-        raise ValueError(f"{seconds} s at {rate} Hz is no pose at all, expected at least one")
+        raise ValueError(
+            f"seconds is {seconds}, which at {rate} Hz gives no pose; expected at least one"
+        )
     return np.stack(list(islice(drive(room, rate, seed), count)))
 
 
 def camera_pose(base: np.ndarray) -> np.ndarray:
-    """Pose (4, 4) of the camera's optical frame for a pose of base_link."""
+    """Return the pose (4, 4) of the camera's optical frame for a pose of base_link."""
     return base @ CAMERA_MOUNT @ OPTICAL
 
 
 def _rank(values: np.ndarray) -> np.ndarray:
-    """Position of each value in sorted order, from 0 to just below 1."""
+    """Return the position of each value in sorted order, from 0 to just below 1."""
     return values.argsort(kind="stable").argsort(kind="stable") / len(values)
 
 
 def _follow(path: np.ndarray, heading: float, step: float) -> Iterator[tuple[np.ndarray, float]]:
-    """Places along a path and headings that turn after it; slow while looking elsewhere."""
+    """Yield points along a path and headings that turn towards it; slow while still turning."""
     lengths = np.linalg.norm(np.diff(path, axis=0), axis=1)
     travelled = np.concatenate([[0.0], np.cumsum(lengths)])
     position, speed = 0.0, 0.0

@@ -243,7 +243,7 @@ def test_wrong_arguments_are_named(room):
         RgbdCamera(8, 8).render(room, np.eye(4)[:3])
     with pytest.raises(ValueError, match="rate is 0"):
         next(robot_drive(room, 0.0))
-    with pytest.raises(ValueError, match="no pose at all"):
+    with pytest.raises(ValueError, match="gives no pose"):
         trajectory(room, 0.0, 10.0)
 
 
