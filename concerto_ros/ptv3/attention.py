@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Self
+
 import torch
 from torch import nn
 from torch.nn.functional import pad, scaled_dot_product_attention
@@ -17,35 +20,37 @@ from concerto_ros.ptv3.patches import PatchGroup, Rows
 class RotaryEmbedding(nn.Module):
     """Rotary position embedding (Su et al., 2021) of the three coordinates, as in Utonia.
 
-    A head's channels fall into three thirds for x, y and z; each third into two halves that turn
-    together by ``coordinate * inv_freq``. Angles are float32 whatever the weights are.
+    The channels of a head are divided into three thirds for x, y and z; each third into two halves
+    that are rotated together by ``coordinate * inv_freq``. Angles are float32 whatever the weights
+    are.
     """
 
     def __init__(self, head_channels: int, base: float):
         super().__init__()
         third = head_channels // 3
         exponent = torch.arange(0, third, 2, dtype=torch.float32) / third
+        self.inv_freq: torch.Tensor
         self.register_buffer("inv_freq", base**-exponent)
 
-    def _apply(self, fn, recurse=True):
-        """Follow the module to another device, but never to another precision."""
+    def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Self:
+        """Move with the module to another device, but never to another precision."""
         exact = self.inv_freq
         super()._apply(fn, recurse)
         self.inv_freq = exact.to(self.inv_freq.device)
         return self
 
     def forward(self, heads: torch.Tensor, coord: torch.Tensor) -> torch.Tensor:
-        """Turn (N, ..., D) channels by the angles of (N, 3) coordinates."""
+        """Rotate (N, ..., D) channels by the angles of (N, 3) coordinates."""
         angle = coord[:, :, None] * self.inv_freq
         angle = angle.view(len(coord), *[1] * (heads.ndim - 2), 3, 1, -1)
         first, second = heads.unflatten(-1, (3, 2, -1)).float().split(1, dim=-2)
         cos, sin = angle.cos(), angle.sin()
-        turned = torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-2)
-        return turned.flatten(-3).to(heads.dtype)
+        rotated = torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-2)
+        return rotated.flatten(-3).to(heads.dtype)
 
 
 class PatchAttention(nn.Module):
-    """Multi-head self-attention, every patch by itself."""
+    """Multi-head self-attention within each patch."""
 
     def __init__(
         self,
@@ -61,24 +66,33 @@ class PatchAttention(nn.Module):
         self.scale = qk_scale or (channels // num_heads) ** -0.5
         self.qkv = Linear(channels, 3 * channels, bias=qkv_bias)
         self.proj = Linear(channels, channels)
-        self.rope = None
+        self.rope: RotaryEmbedding | None = None
         if rope_base is not None:
             self.rope = RotaryEmbedding(channels // num_heads, rope_base)
 
     def forward(self, feat: torch.Tensor, level: Level, patching: tuple[str, int]) -> torch.Tensor:
-        """(N, C) -> (N, C). ``patching`` is the (curve, patch size) to attend in."""
+        """Let the rows of each patch attend to each other.
+
+        Args:
+            feat: (N, C) features of the level.
+            level: the geometry of the level.
+            patching: the (curve, patch size) to attend in, a key of ``level.patches``.
+
+        Returns:
+            (N, C) in the precision of the weights.
+        """
         patches = level.patches[patching]
         ordered = feat.to(self.qkv.weight.dtype).index_select(0, patches.order)
         heads = self.qkv(ordered).view(len(feat), 3, self.num_heads, -1)
         if self.rope is not None:
-            turned = self.rope(heads[:, :2], level.coord.index_select(0, patches.order))
-            heads = torch.cat([turned, heads[:, 2:]], dim=1)
-        mixed = [self._attend(heads, group) for group in patches.groups]
-        mixed = mixed[0] if len(mixed) == 1 else torch.cat(mixed)
+            rotated = self.rope(heads[:, :2], level.coord.index_select(0, patches.order))
+            heads = torch.cat([rotated, heads[:, 2:]], dim=1)
+        parts = [self._attend(heads, group) for group in patches.groups]
+        mixed = parts[0] if len(parts) == 1 else torch.cat(parts)
         return self.proj(mixed.index_select(0, patches.restore))
 
     def _attend(self, heads: torch.Tensor, group: PatchGroup) -> torch.Tensor:
-        """(N, 3, H, D) ordered rows -> (count * Q, C) for the queries of one group."""
+        """Attend within one group: (N, 3, H, D) ordered rows -> (count * Q, C)."""
         query, key, value = _rows(heads, group.queries).unbind(1)
         if group.keys is not group.queries:
             _, key, value = _rows(heads, group.keys).unbind(1)
@@ -100,10 +114,12 @@ def attend_padded(
     attn_mask: torch.Tensor | None,
     scale: float,
 ) -> torch.Tensor:
-    """:func:`~torch.nn.functional.scaled_dot_product_attention` with channels of zeros added.
+    """Compute scaled dot-product attention with channels padded by zeros to a multiple of 8.
 
-    PyTorch's fused kernels for CUDA want rows of whole 16 bytes; for others it would write every
-    score to memory. Heads with rotary embedding are multiples of 6 channels wide.
+    PyTorch's fused CUDA kernels require rows of whole 16 bytes; without them it would write every
+    score to memory. Heads with rotary embedding are multiples of 6 channels wide. Shapes,
+    ``attn_mask`` and ``scale`` are those of
+    :func:`~torch.nn.functional.scaled_dot_product_attention`.
     """
     width = query.shape[-1]
     if width % 8:
@@ -113,10 +129,10 @@ def attend_padded(
 
 
 def _rows(heads: torch.Tensor, rows: Rows) -> torch.Tensor:
-    """All three parts of the heads at once: one gather, and one to give gradients back."""
+    """Select rows of queries, keys and values together: one gather, one gradient scatter."""
     return heads[rows] if isinstance(rows, slice) else heads.index_select(0, rows)
 
 
 def _patches(rows: torch.Tensor, count: int) -> torch.Tensor:
-    """(count * K, H, D) -> (count, H, K, D)."""
+    """Reshape (count * K, H, D) to (count, H, K, D)."""
     return rows.unflatten(0, (count, -1)).transpose(1, 2)

@@ -18,6 +18,7 @@ class Norm(nn.LayerNorm):
     """Layer normalisation in float32, whatever the precision of the weights."""
 
     def forward(self, feat: torch.Tensor) -> torch.Tensor:
+        """Normalise (N, C) features; the result is float32."""
         weight, bias = self.weight.float(), self.bias.float()
         return nn.functional.layer_norm(
             feat.float(), self.normalized_shape, weight, bias, self.eps
@@ -25,7 +26,7 @@ class Norm(nn.LayerNorm):
 
 
 class Block(nn.Module):
-    """Conditional position encoding, patch attention and an MLP, each added to what came in."""
+    """Conditional position encoding, patch attention and an MLP, each as a residual."""
 
     def __init__(
         self, config: PTv3Config, channels: int, num_heads: int, patching: tuple[str, int]
@@ -50,6 +51,7 @@ class Block(nn.Module):
         self.mlp = nn.Sequential(Mlp(channels, int(channels * config.mlp_ratio)))
 
     def forward(self, feat: torch.Tensor, level: Level) -> torch.Tensor:
+        """Transform (N, C) features of ``level``."""
         convolve, mix, norm = self.cpe
         feat = feat + norm(mix(convolve(feat, level.neighbours)))
         if self.pre_norm:
@@ -67,11 +69,12 @@ class LayerScale(nn.Module):
         self.gamma = nn.Parameter(torch.full((channels,), float(value)))
 
     def forward(self, feat: torch.Tensor) -> torch.Tensor:
+        """Scale (N, C) features."""
         return feat * self.gamma
 
 
 class GridPooling(nn.Module):
-    """Project, keep the largest value of each channel within a coarser voxel, normalise."""
+    """Projection, maximum of each channel within a coarser voxel, normalisation and GELU."""
 
     def __init__(self, in_channels: int, out_channels: int):
         super().__init__()
@@ -79,11 +82,12 @@ class GridPooling(nn.Module):
         self.norm = nn.Sequential(Norm(out_channels))
 
     def forward(self, feat: torch.Tensor, level: Level) -> torch.Tensor:
-        return nn.functional.gelu(self.norm(level.pooling.reduce(self.proj(feat), "max")))
+        """Pool (N_fine, in_channels) features to (N, out_channels) of the pooled ``level``."""
+        return nn.functional.gelu(self.norm(level.pooled_from.reduce(self.proj(feat), "max")))
 
 
 class GridUnpooling(nn.Module):
-    """Hand a coarse level's features down and add the finer level's own."""
+    """Passes the features of a coarse level down and adds those of the finer level."""
 
     def __init__(self, in_channels: int, skip_channels: int, out_channels: int):
         super().__init__()
@@ -93,6 +97,16 @@ class GridUnpooling(nn.Module):
     def forward(
         self, feat: torch.Tensor, skip: torch.Tensor, cluster: torch.Tensor
     ) -> torch.Tensor:
+        """Unpool the features of a coarse level.
+
+        Args:
+            feat: (N, in_channels) of the coarse level.
+            skip: (N_fine, skip_channels) of the finer level.
+            cluster: (N_fine,) int64, the coarse row of each finer row.
+
+        Returns:
+            (N_fine, out_channels).
+        """
         return self.proj_skip(skip) + self.proj(feat).index_select(0, cluster)
 
 
@@ -105,6 +119,7 @@ class Mlp(nn.Module):
         self.fc2 = Linear(hidden, channels)
 
     def forward(self, feat: torch.Tensor) -> torch.Tensor:
+        """Transform (N, C) features."""
         return self.fc2(self.fc1(feat, gelu=True))
 
 

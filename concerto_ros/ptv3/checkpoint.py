@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Checkpoints: official files unchanged, official names by download, the model in the box."""
+"""Checkpoints: official files as they are, official names by download, the bundled demo model."""
 
 from __future__ import annotations
 
@@ -47,15 +47,15 @@ OFFICIAL_HEADS = {
 #: The licence under which all three repositories release their weights.
 OFFICIAL_LICENCE = "CC-BY-NC 4.0 (not for commercial use)"
 
-#: The name of the model in the box, and the preset whose input convention it was trained with.
+#: The name of the bundled demo model, and the preset whose input convention it was trained with.
 DEMO, DEMO_PRESET = "demo", "indoor"
 
-#: Parameters that only training reads. Nothing else may be missing or left over.
+#: Parameters that only training reads. No other parameter may be missing or unexpected.
 TRAINING_PARAMETERS = frozenset({"embedding.mask_token"})
 
 
 class CheckpointError(ValueError):
-    """A file that is not the checkpoint it should be, or cannot be had; one line, actionable."""
+    """A file that is missing or is not the expected checkpoint; one line that says what to do."""
 
 
 def load_encoder(
@@ -65,21 +65,28 @@ def load_encoder(
     dtype: torch.dtype = torch.float32,
     download: bool = True,
 ) -> Encoder:
-    """An encoder in evaluation mode.
+    """Load an encoder in evaluation mode.
 
-    ``name_or_path``: an official file ``{"config", "state_dict"}``, an official name
-    (:data:`OFFICIAL_ENCODERS`), or ``demo`` for the model in the box. An official name is looked
-    for in :func:`checkpoint_folder`, then in the cache of ``huggingface_hub``, then downloaded,
-    unless ``download`` is False.
+    An official name is looked up in :func:`checkpoint_folder`, then in the cache of
+    ``huggingface_hub``, then downloaded.
 
-    Raises CheckpointError (a ValueError) for a file that cannot be had, is not a checkpoint, or
-    does not fit its config; ConfigError for a config field that cannot be honoured.
+    Args:
+        name_or_path: an official file ``{"config", "state_dict"}``, an official name
+            (:data:`OFFICIAL_ENCODERS`), or ``demo`` for the bundled demo model.
+        device: where the weights are put.
+        dtype: their floating-point type.
+        download: whether a file that is not on this machine may be downloaded.
+
+    Raises:
+        CheckpointError: (a ValueError) the file is missing, is not a checkpoint, or does not fit
+            its config.
+        ConfigError: (a ValueError) a config field is not supported.
     """
     if os.fspath(name_or_path) == DEMO:
         content, path = read_demo()
         config = PTv3Config.from_official(content["config"])
         encoder = Encoder(config, name=DEMO, grid_size=content["grid_size"], preset=DEMO_PRESET)
-        load_strictly(encoder, _part(content["state_dict"], "encoder."), path)
+        load_strictly(encoder, _under_prefix(content["state_dict"], "encoder."), path)
         encoder.licence = content["license"]
     else:
         content, path = read_checkpoint(name_or_path, OFFICIAL_ENCODERS, download=download)
@@ -99,17 +106,22 @@ def load_encoder(
 
 
 def demo_file() -> Path:
-    """Where the model in the box lies, one file of both encoder and head."""
+    """Return the path of the bundled demo model, one file with both encoder and head."""
     return asset_path("demo.safetensors")
 
 
 def read_demo() -> tuple[dict[str, Any], Path]:
-    """``{"config", "grid_size", "license", "state_dict"}`` of the model in the box, and its path.
+    """Read the bundled demo model.
 
-    The names in the state dict begin with ``encoder.`` and ``head.``; values are float32.
+    Returns:
+        ``{"config", "grid_size", "license", "state_dict"}`` and the path of the file. Names in the
+            state dict start with ``encoder.`` or ``head.``; values are float32.
+
+    Raises:
+        CheckpointError: the file is missing or damaged.
     """
     path = demo_file()
-    with _box(path):
+    with _reading_demo(path):
         tensors, metadata = read_tensors(path)
         return {
             "config": json.loads(metadata["config"]),
@@ -120,30 +132,30 @@ def read_demo() -> tuple[dict[str, Any], Path]:
 
 
 def grid_size_of(name_or_path: str | os.PathLike, *, download: bool = True) -> float | None:
-    """Metres, edge of the voxels that an encoder is trained on; None where its file does not say.
+    """Return the voxel size, metres, that an encoder was trained with.
 
-    ``name_or_path`` and errors are those of :func:`load_encoder`.
+    None where its file does not store one. Arguments and errors are those of :func:`load_encoder`.
     """
     if os.fspath(name_or_path) == DEMO:
         path = demo_file()
-        with _box(path):
+        with _reading_demo(path):
             return json.loads(read_metadata(path)["grid_size"])
     return read_checkpoint(name_or_path, OFFICIAL_ENCODERS, download=download)[0].get("grid_size")
 
 
 @contextmanager
-def _box(path: Path) -> Iterator[None]:
-    """What reading the model in the box raises, as one CheckpointError."""
+def _reading_demo(path: Path) -> Iterator[None]:
+    """Turn whatever reading the bundled demo model raises into a CheckpointError."""
     try:
         yield
     except (OSError, KeyError, ValueError) as error:
         raise CheckpointError(
-            f"the model in the box, {path}, cannot be read ({error}); install the package again"
+            f"the bundled demo model, {path}, cannot be read ({error}); reinstall the package"
         ) from error
 
 
 def save_demo(encoder: Encoder, head: nn.Module, path: Path) -> None:
-    """Write an encoder and its head as the model in the box, in half precision."""
+    """Write an encoder and its head as the bundled demo model, in half precision."""
     state = {f"encoder.{name}": value for name, value in encoder.state_dict().items()}
     state |= {f"head.{name}": value for name, value in head.state_dict().items()}
     halves = {name: value.half() for name, value in state.items()}
@@ -154,17 +166,17 @@ def save_demo(encoder: Encoder, head: nn.Module, path: Path) -> None:
 
 
 def demo_head_state() -> tuple[dict[str, torch.Tensor], Path]:
-    """The state dict of the head in the box, and the path of its file."""
+    """Return the state dict of the bundled demo head, and the path of its file."""
     content, path = read_demo()
-    return _part(content["state_dict"], "head."), path
+    return _under_prefix(content["state_dict"], "head."), path
 
 
-def _part(state: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+def _under_prefix(state: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
     return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
 
 
 def untrained_encoder(config: PTv3Config, *, name: str, seed: int = 0) -> Encoder:
-    """An encoder whose random weights depend on the seed alone, for trying things out."""
+    """Create an encoder whose random weights depend on the seed alone, for experiments."""
     encoder = Encoder(config, name=name, trained=False)
     randomise(encoder, seed)
     return encoder.eval()
@@ -172,9 +184,9 @@ def untrained_encoder(config: PTv3Config, *, name: str, seed: int = 0) -> Encode
 
 @torch.no_grad()
 def randomise(module: nn.Module, seed: int) -> None:
-    """Fill every matrix with normal numbers of unit gain from a generator of its own.
+    """Fill every matrix with normal numbers of unit gain from a generator with this seed.
 
-    Biases become zero; what normalises or scales keeps its value.
+    Biases become zero; parameters that normalise or scale keep their value.
     """
     generator = torch.Generator().manual_seed(seed)
     for name, parameter in module.named_parameters():
@@ -186,32 +198,41 @@ def randomise(module: nn.Module, seed: int) -> None:
 
 
 def checkpoint_folder() -> Path:
-    """Where files fetched by hand are looked for: ``~/.cache/concerto_ros``."""
+    """Return the folder for files downloaded by hand: ``~/.cache/concerto_ros``."""
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "concerto_ros"
 
 
 def read_checkpoint(
     name_or_path: str | os.PathLike, official: dict[str, str], *, download: bool = True
 ) -> tuple[dict[str, Any], Path]:
-    """The content ``{"config", "state_dict", ...}`` of a file or official name, and its path.
+    """Read a checkpoint file.
 
-    The state dict holds tensors by name. Raises CheckpointError for every file that is something
-    else.
+    Args:
+        name_or_path: path or official name.
+        official: the Hugging Face repository of each official name.
+        download: whether a file that is not on this machine may be downloaded.
+
+    Returns:
+        The content ``{"config", "state_dict", ...}``, whose state dict holds tensors by name, and
+            the path of the file.
+
+    Raises:
+        CheckpointError: the file is missing, or has another content.
     """
     path = find_file(os.fspath(name_or_path), official, download)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a file that is no checkpoint raises almost anything
-        # Not PyTorch's own words: they advise to load without the safety of weights_only.
+    except Exception as error:  # a file that is not a checkpoint raises almost anything
+        # Not PyTorch's own message: it advises to load without the safety of weights_only.
         raise CheckpointError(
             f"{path} cannot be read as a checkpoint: it is damaged, cut short, or holds more than"
             f" tensors and plain values ({type(error).__name__})"
         ) from error
     for part in ("config", "state_dict"):
         if not isinstance(content, dict) or not isinstance(content.get(part), dict):
-            found = sorted(map(str, content)) if isinstance(content, dict) else type(content)
+            got = sorted(map(str, content)) if isinstance(content, dict) else type(content)
             raise CheckpointError(
-                f"{path} has no dict {part!r}; expected 'config' and 'state_dict', found {found}"
+                f"{path} has no dict {part!r}; got {got}, expected 'config' and 'state_dict'"
             )
     for name, value in content["state_dict"].items():
         if not (isinstance(name, str) and isinstance(value, torch.Tensor)):
@@ -229,7 +250,17 @@ def load_strictly(
     *,
     ignored: frozenset[str] = frozenset(),
 ) -> None:
-    """Copy a state dict into a module; every name and shape must fit, but for ``ignored``."""
+    """Copy a state dict into a module; every name and shape must match.
+
+    Args:
+        module: is changed in place.
+        state: the state dict.
+        path: the file that errors name.
+        ignored: names in ``state`` that are skipped.
+
+    Raises:
+        CheckpointError: a name is missing or unexpected, or a shape differs.
+    """
     state = {name: value for name, value in state.items() if name not in ignored}
     own = module.state_dict()
     faults = [
@@ -256,24 +287,25 @@ def load_strictly(
 
 
 def licence_of(content: dict[str, Any], path: Path) -> str:
-    """Under which licence these weights may be used; empty where nobody says."""
+    """Return the licence of the weights; empty where none is stored or known."""
     official = path.stem in OFFICIAL_ENCODERS or path.stem in OFFICIAL_HEADS
     return str(content.get("license") or (OFFICIAL_LICENCE if official else ""))
 
 
 def preset_in(content: dict[str, Any], path: Path) -> str | None:
-    """The preset that a file written by ``concerto_ros`` names; the official ones name none.
+    """Return the preset stored in a file of this package; None for official files.
 
-    Raises CheckpointError for one that is no name.
+    Raises:
+        CheckpointError: the preset is not a text.
     """
     preset = content.get("preset")
     if preset is not None and not isinstance(preset, str):
-        raise CheckpointError(f"{path} has preset {preset!r}, expected the name of one")
+        raise CheckpointError(f"{path} has preset {preset!r}, expected the name of a preset")
     return preset
 
 
 def log_licence(content: dict[str, Any], path: Path) -> None:
-    """Say under which licence these weights may be used."""
+    """Log the licence under which the weights may be used."""
     licence = licence_of(content, path)
     if licence:
         log.info("weights of %s: licence %s", path.name, licence)
@@ -282,7 +314,16 @@ def log_licence(content: dict[str, Any], path: Path) -> None:
 
 
 def find_file(wanted: str, official: dict[str, str], download: bool = True) -> Path:
-    """The file that a path or an official name stands for; CheckpointError where there is none."""
+    """Find the file of a path or official name, downloading it if necessary.
+
+    Args:
+        wanted: path or official name.
+        official: the Hugging Face repository of each official name.
+        download: whether the file may be downloaded.
+
+    Raises:
+        CheckpointError: the file does not exist or cannot be downloaded.
+    """
     path = Path(wanted).expanduser()
     if path.is_file():
         return path
@@ -307,7 +348,7 @@ def find_file(wanted: str, official: dict[str, str], download: bool = True) -> P
 
 
 def _fetch(repository: str, file: str, download: bool) -> Path:
-    """The file from the cache of huggingface_hub, else from the network."""
+    """Return the file from the cache of huggingface_hub, else from the network."""
     from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
     from huggingface_hub.errors import LocalEntryNotFoundError
 
@@ -316,22 +357,22 @@ def _fetch(repository: str, file: str, download: bool) -> Path:
     except LocalEntryNotFoundError:
         if not download:
             raise
-    # Asked once: the download itself would retry for half a minute before saying it is offline.
+    # One request: the download itself would retry for half a minute before it fails offline.
     get_hf_file_metadata(hf_hub_url(repository, file), timeout=10)
     return Path(hf_hub_download(repository, file))
 
 
 def save_encoder(path: Path, encoder: Encoder) -> None:
-    """Write an encoder, with its decoder if it has one, as the official files are.
+    """Write an encoder, with its decoder if it has one, in the official layout.
 
-    ``{"config", "state_dict"}``; :func:`~concerto_ros.ptv3.load_encoder` reads it back. Beside
-    them, where the encoder knows how it was trained, ``grid_size``, metres, and ``preset``.
+    The file holds ``{"config", "state_dict"}`` and, where the encoder has them, ``grid_size`` in
+    metres and ``preset``; :func:`~concerto_ros.ptv3.load_encoder` reads it back.
     """
-    # The official files tell rotary embedding by their state dict; only its models know a base.
-    unknown = {"rotary"} if encoder.rotary else {"rotary", "rope_base"}
-    names = [field.name for field in fields(encoder.config) if field.name not in unknown]
+    # Rotary embedding is detected from the state dict; only models with it have a base.
+    left_out = {"rotary"} if encoder.rotary else {"rotary", "rope_base"}
+    names = [field.name for field in fields(encoder.config) if field.name not in left_out]
     config = {name: _plain(getattr(encoder.config, name)) for name in names}
-    content = {"config": config, "state_dict": on_cpu(encoder.state_dict())}
+    content: dict[str, Any] = {"config": config, "state_dict": on_cpu(encoder.state_dict())}
     if encoder.grid_size is not None:
         content["grid_size"] = float(encoder.grid_size)
     if encoder.preset is not None:

@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The fields of an official checkpoint's ``config``: honoured, known not to matter, or refused."""
+"""The fields of an official checkpoint's ``config``: used, without effect here, or refused."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from concerto_ros.ptv3.kernels.curves import CURVES
 
 #: Fields that act on training only, or only choose a kernel. They never change what inference
-#: computes, so their value is not looked at.
+#: computes, so their value is not read.
 WITHOUT_EFFECT = frozenset(
     {
         "attn_drop",
@@ -32,7 +32,7 @@ WITHOUT_EFFECT = frozenset(
 
 
 class ConfigError(ValueError):
-    """A config field this encoder cannot honour; the text names the field and the value got."""
+    """A config field that is not supported; the text names the field and the value got."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,11 @@ class PTv3Config:
     """Shape of a Point Transformer V3 (Wu et al., CVPR 2024) as Sonata, Concerto, Utonia use it.
 
     Names, meanings and defaults are those of the official checkpoints. Per-stage tuples run from
-    the finest level to the coarsest. ``rotary`` is not in the official config: the state dict
-    tells it (:mod:`concerto_ros.ptv3.checkpoint`).
+    the finest level to the coarsest. ``rotary`` is not in the official config: it is detected from
+    the state dict (:mod:`concerto_ros.ptv3.checkpoint`).
 
-    Raises
-    ------
-    ConfigError: a value that contradicts another or cannot be computed.
+    Raises:
+        ConfigError: a value is invalid or contradicts another.
     """
 
     in_channels: int = 6
@@ -72,8 +71,13 @@ class PTv3Config:
     def from_official(cls, config: dict[str, Any], *, rotary: bool = False) -> PTv3Config:
         """Read the ``config`` of an official file.
 
-        Raises ConfigError for a field that is not known, or that would change the result and is
-        not implemented (``enable_rpe=True``).
+        Args:
+            config: the fields by name.
+            rotary: whether the model has rotary embeddings (Utonia).
+
+        Raises:
+            ConfigError: a field is not known, or would change the result and is not implemented
+                (``enable_rpe=True``).
         """
         if not isinstance(config, dict):
             raise ConfigError(f"config is a {type(config).__name__}, expected a dict of fields")
@@ -91,68 +95,71 @@ class PTv3Config:
                 raise ConfigError(f"config field {name}={value!r} is not known to this encoder")
         return cls(rotary=rotary, **chosen)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if isinstance(self.order, str):
             object.__setattr__(self, "order", (self.order,))
         if self.enc_mode is True:
-            # Without a decoder its fields say nothing, whatever a file holds there.
+            # Without a decoder its fields have no meaning, whatever a file holds there.
             for name in ("dec_depths", "dec_channels", "dec_num_head", "dec_patch_size"):
                 object.__setattr__(self, name, ())
         for name in _TUPLES:
             value = getattr(self, name)
             if not isinstance(value, (tuple, list)):
-                raise ConfigError(f"config field {name}={value!r} wants one value per stage")
+                raise ConfigError(f"config field {name}={value!r}: expected one value per stage")
             object.__setattr__(self, name, tuple(value))
         self._check_scalars()
         self._check_order()
         self._check_stages("enc", max(len(self.enc_depths), 1))
         if len(self.stride) != len(self.enc_depths) - 1:
             raise ConfigError(
-                f"config field stride={self.stride!r} wants {len(self.enc_depths) - 1} values, "
-                "one less than enc_depths"
+                f"config field stride={self.stride!r}: expected"
+                f" {len(self.enc_depths) - 1} values, one less than enc_depths"
             )
         if not self.enc_mode:
             self._check_stages("dec", len(self.enc_depths) - 1)
 
-    def _check_scalars(self):
+    def _check_scalars(self) -> None:
         if not _is_count(self.in_channels):
             raise ConfigError(
-                f"config field in_channels={self.in_channels!r} wants a whole number of at least 1"
+                f"config field in_channels={self.in_channels!r}: expected a whole number of"
+                " at least 1"
             )
         for name in ("mlp_ratio", "rope_base"):
             if not _is_number(getattr(self, name)) or getattr(self, name) <= 0:
                 raise ConfigError(
-                    f"config field {name}={getattr(self, name)!r} wants a number above 0"
+                    f"config field {name}={getattr(self, name)!r}: expected a number above 0"
                 )
         for name in ("qk_scale", "layer_scale"):
             if getattr(self, name) is not None and not _is_number(getattr(self, name)):
                 raise ConfigError(
-                    f"config field {name}={getattr(self, name)!r} wants a number or None"
+                    f"config field {name}={getattr(self, name)!r}: expected a number or None"
                 )
         for name in ("qkv_bias", "pre_norm", "enc_mode"):
             if not isinstance(getattr(self, name), bool):
                 raise ConfigError(
-                    f"config field {name}={getattr(self, name)!r} wants True or False"
+                    f"config field {name}={getattr(self, name)!r}: expected True or False"
                 )
 
-    def _check_order(self):
+    def _check_order(self) -> None:
         unknown = [order for order in self.order if order not in CURVES]
         if unknown or not self.order:
             raise ConfigError(
-                f"config field order={self.order!r} wants one or more of {', '.join(CURVES)}"
+                f"config field order={self.order!r}: expected one or more of {', '.join(CURVES)}"
             )
 
-    def _check_stages(self, part: str, stages: int):
-        for kind, least in (("depths", 0), ("channels", 1), ("num_head", 1), ("patch_size", 1)):
-            values = getattr(self, f"{part}_{kind}")
-            good = all(_is_count(value, least) for value in values)
+    def _check_stages(self, part: str, stages: int) -> None:
+        for field, minimum in (("depths", 0), ("channels", 1), ("num_head", 1), ("patch_size", 1)):
+            values = getattr(self, f"{part}_{field}")
+            good = all(_is_count(value, minimum) for value in values)
             if len(values) != stages or not good:
                 raise ConfigError(
-                    f"config field {part}_{kind}={values!r} wants {stages} whole numbers of at "
-                    f"least {least}"
+                    f"config field {part}_{field}={values!r}: expected {stages} whole numbers of"
+                    f" at least {minimum}"
                 )
         if not all(_is_count(stride) for stride in self.stride):
-            raise ConfigError(f"config field stride={self.stride!r} wants whole numbers above 0")
+            raise ConfigError(
+                f"config field stride={self.stride!r}: expected whole numbers above 0"
+            )
         channels, heads = getattr(self, f"{part}_channels"), getattr(self, f"{part}_num_head")
         for width, count in zip(channels, heads, strict=True):
             if width % count:
@@ -162,13 +169,13 @@ class PTv3Config:
                 )
             if self.rotary and width // count % 6:
                 raise ConfigError(
-                    f"config field {part}_num_head={heads!r}: rotary embedding wants a head width "
-                    f"that is a multiple of 6, got {width} / {count} = {width // count}"
+                    f"config field {part}_num_head={heads!r}: rotary embedding needs head widths "
+                    f"that are a multiple of 6, got {width} / {count} = {width // count}"
                 )
 
     @property
     def channels(self) -> tuple[int, ...]:
-        """Feature width of each level of the pyramid that the model returns."""
+        """Feature width of each level of the pyramid that the model returns, finest first."""
         return self.enc_channels if self.enc_mode else (self._output_channels,)
 
     @property
@@ -176,32 +183,32 @@ class PTv3Config:
         return self.dec_channels[0] if self.dec_channels else self.enc_channels[0]
 
     def curve_of_block(self, block: int) -> str:
-        """The space-filling curve along which a stage's ``block``-th attention is cut."""
+        """Return the space-filling curve that orders the patches of the ``block``-th block."""
         return self.order[block % len(self.order)]
 
     def patches_of_level(self, level: int) -> tuple[tuple[str, int], ...]:
-        """Every (curve, patch size) that a block of this level attends in, without repetition."""
-        wanted = [
+        """Return every distinct (curve, patch size) that a block of this level attends in."""
+        patches = [
             (self.curve_of_block(block), self.enc_patch_size[level])
             for block in range(self.enc_depths[level])
         ]
         if not self.enc_mode and level < len(self.dec_depths):
-            wanted += [
+            patches += [
                 (self.curve_of_block(block), self.dec_patch_size[level])
                 for block in range(self.dec_depths[level])
             ]
-        return tuple(dict.fromkeys(wanted))
+        return tuple(dict.fromkeys(patches))
 
 
 _TUPLES = ("order", "stride") + tuple(
-    f"{part}_{kind}"
+    f"{part}_{field}"
     for part in ("enc", "dec")
-    for kind in ("depths", "channels", "num_head", "patch_size")
+    for field in ("depths", "channels", "num_head", "patch_size")
 )
 
 
-def _is_count(value: Any, least: int = 1) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+def _is_count(value: Any, minimum: int = 1) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= minimum
 
 
 def _is_number(value: Any) -> bool:

@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import nn
@@ -18,10 +20,11 @@ from concerto_ros.ptv3.kernels.sparse_conv import SubmanifoldConv
 
 @dataclass(frozen=True, eq=False)
 class PyramidLevel:
-    """Features of one level: feat (N, C) and the geometry they belong to, row by row.
+    """Features of one level and the geometry they belong to, row by row.
 
-    grid_coord (N, 3) int64, coord (N, 3) float32 mean positions, batch (N,) int64 and offset (B,)
-    int64 are those of :class:`~concerto_ros.ptv3.hierarchy.Level`.
+    Attributes:
+        feat: (N, C) float32.
+        geometry: the level that the features belong to.
     """
 
     feat: torch.Tensor
@@ -29,24 +32,28 @@ class PyramidLevel:
 
     @property
     def grid_coord(self) -> torch.Tensor:
+        """Voxel indices, (N, 3) int64."""
         return self.geometry.grid_coord
 
     @property
     def coord(self) -> torch.Tensor:
+        """Mean positions, (N, 3) float32."""
         return self.geometry.coord
 
     @property
     def batch(self) -> torch.Tensor:
+        """Cloud of each row, (N,) int64."""
         return self.geometry.batch
 
     @property
     def offset(self) -> torch.Tensor:
+        """Cumulative sizes of the clouds, (B,) int64."""
         return self.geometry.offset
 
 
 @dataclass(frozen=True, eq=False)
 class Pyramid:
-    """What an encoder returns: features of every level, finest first.
+    """The result of an encoder: features of every level, finest first.
 
     With a decoder there is one level, the finest.
     """
@@ -60,30 +67,40 @@ class Pyramid:
 
     @property
     def feats(self) -> tuple[torch.Tensor, ...]:
-        """(V_i, C_i) features of each level, finest first."""
+        """Features of each level, (V_i, C_i), finest first."""
         return tuple(level.feat for level in self.levels)
 
     @property
     def clusters(self) -> tuple[torch.Tensor, ...]:
-        """Between two levels, (V_i,) the row of the coarser that holds each row of the finer."""
-        return tuple(level.geometry.pooling.cluster for level in self.levels[1:])
+        """Between each two levels, (V_i,) the row of the coarser one that holds each finer row."""
+        return tuple(level.geometry.pooled_from.cluster for level in self.levels[1:])
 
     def upcast(self, concat_levels: int | None = 2) -> torch.Tensor:
-        """Features for every input row, (N, C).
+        """Return features for every input row, (N, C).
 
-        From the top down, the first ``concat_levels`` finer levels are joined to what comes from
-        above, the remaining ones only hand it on. None joins all of them, 0 none. A pyramid of one
-        level returns that level whatever is asked.
+        Args:
+            concat_levels: how many finer levels are concatenated, from the top down; the remaining
+                ones only pass the features on. None: all of them. A pyramid of one level returns
+                that level for any value.
 
-        Raises ValueError for a count that is negative or above the number of finer levels.
+        Raises:
+            ValueError: the number is negative or above that of the finer levels.
         """
         feat, row = self.shared(concat_levels)
         return feat if row is None else feat.index_select(0, row)
 
     def shared(self, concat_levels: int | None = 2) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """:meth:`upcast` as (M, C) features and which of them each input row has, (N,) int64.
+        """Return :meth:`upcast` without repetition.
 
-        Of M rows only, where all rows of a coarse voxel have the same; None: each has its own.
+        Args:
+            concat_levels: as for :meth:`upcast`.
+
+        Returns:
+            (M, C) features, one row for all input rows that share it, and (N,) int64, the row of
+                each input row; None where each input row has its own.
+
+        Raises:
+            ValueError: as :meth:`upcast`.
         """
         finer = len(self.levels) - 1
         if not finer:
@@ -93,28 +110,29 @@ class Pyramid:
             raise ValueError(f"concat_levels is {concat_levels!r}, expected 0 to {finer} or None")
         feat = self.top.feat
         for index in range(finer, finer - joined, -1):
-            cluster = self.levels[index].geometry.pooling.cluster
+            cluster = self.levels[index].geometry.pooled_from.cluster
             feat = torch.cat([self.levels[index - 1].feat, feat.index_select(0, cluster)], 1)
         if joined == finer:
             return feat, None
-        row = self.levels[finer - joined].geometry.pooling.cluster
+        row = self.levels[finer - joined].geometry.pooled_from.cluster
         for index in range(finer - joined - 1, 0, -1):
-            row = row.index_select(0, self.levels[index].geometry.pooling.cluster)
+            row = row.index_select(0, self.levels[index].geometry.pooled_from.cluster)
         return feat, row
 
 
 class Encoder(nn.Module):
-    """A PTv3 backbone. Module and parameter names are those of the official state dicts.
+    """A PTv3 backbone with the module and parameter names of the official state dicts.
 
-    Attributes
-    ----------
-    config: its shape.
-    name: what a person asked for, e.g. ``concerto_base``.
-    trained: False for a stand-in with random weights.
-    grid_size: metres, edge of the voxels it was trained on; None where the file does not say.
-    preset: whose input convention it was trained with; None where the file does not say.
-    backend: what computes, one of :data:`~concerto_ros.ptv3.kernels.backends.BACKENDS`.
-    licence: of the weights; empty where no file names one.
+    Attributes:
+        config: its shape.
+        name: the name or path that it was loaded by, e.g. ``concerto_base``.
+        trained: False for random weights.
+        grid_size: metres, edge of the voxels it was trained on; None where the file does not store
+            it.
+        preset: the preset whose input convention it was trained with; None where the file does not
+            store it.
+        backend: the kernels to use, one of :data:`~concerto_ros.ptv3.kernels.backends.BACKENDS`.
+        licence: of the weights; empty where none is known.
     """
 
     def __init__(
@@ -175,14 +193,19 @@ class Encoder(nn.Module):
     ) -> Pyramid:
         """Encode a batch of clouds.
 
-        feat: (N, in_channels) float: xyz, colour 0..1, unit normal. grid_coord: (N, 3) integer, at
-        least 0, each voxel once in a cloud. coord: (N, 3) float, metres times the scale of the
-        input convention. offset: (B,) cumulative sizes. Raises ValueError for anything else.
+        Args:
+            feat: (N, in_channels) float: xyz, colour 0..1, unit normal.
+            grid_coord: (N, 3) integer, at least 0, each voxel once in a cloud.
+            coord: (N, 3) float, metres times the scale of the input convention.
+            offset: (B,) cumulative sizes of the clouds.
+
+        Raises:
+            ValueError: an input has another shape, type or range; the text names it.
         """
         return self.forward_features(feat, self.hierarchy(grid_coord, coord, offset))
 
     def warm_up(self) -> None:
-        """Let the backend compile now what a cloud, whatever its size, would wait for."""
+        """Compile the kernels now, for clouds of any size, so that no cloud has to wait for it."""
         weights = next(self.parameters())
         convolutions = (part for part in self.modules() if isinstance(part, SubmanifoldConv))
         widths = sorted({len(convolution.bias) for convolution in convolutions})
@@ -192,42 +215,53 @@ class Encoder(nn.Module):
     def hierarchy(
         self, grid_coord: torch.Tensor, coord: torch.Tensor, offset: torch.Tensor
     ) -> Hierarchy:
-        """The integer half of a forward pass."""
+        """Compute the integer half of a forward pass; arguments and errors as :meth:`forward`."""
         backend = choose_backend(self.backend, grid_coord.device)
         return build_hierarchy(grid_coord, coord, offset, self.config, backend)
 
     def forward_features(self, feat: torch.Tensor, hierarchy: Hierarchy) -> Pyramid:
-        """The floating-point half: a plain function of features and geometry.
+        """Compute the floating-point half: a plain function of features and geometry.
 
-        Products run in the precision of the weights; what is carried from block to block, and so
-        the features returned, is float32 (in half precision the sums would overflow or blur).
+        Matrix products run in the precision of the weights. The residual stream, and with it the
+        returned features, is float32: in half precision the sums would overflow or lose digits.
+
+        Args:
+            feat: (N, in_channels) float, as for :meth:`forward`.
+            hierarchy: as :meth:`hierarchy` returns it.
+
+        Raises:
+            ValueError: ``feat`` has another shape or type.
         """
-        wanted = (len(hierarchy.levels[0]), self.config.in_channels)
-        if tuple(feat.shape) != wanted:
-            raise ValueError(f"feat has shape {tuple(feat.shape)}, expected {wanted}")
+        expected = (len(hierarchy.levels[0]), self.config.in_channels)
+        if tuple(feat.shape) != expected:
+            raise ValueError(f"feat has shape {tuple(feat.shape)}, expected {expected}")
         if not feat.is_floating_point():
             raise ValueError(f"feat is {feat.dtype}, expected a floating-point type")
-        stem = self.embedding["stem"]
-        feat = nn.functional.gelu(
-            stem["norm"](stem["linear"](feat.to(stem["linear"].weight.dtype)))
-        )
+        stem = cast(nn.ModuleDict, self.embedding["stem"])
+        linear = cast(nn.Linear, stem["linear"])
+        feat = nn.functional.gelu(stem["norm"](linear(feat.to(linear.weight.dtype))))
         levels = []
-        for stage, level in zip(self.enc.values(), hierarchy.levels, strict=True):
+        for stage, level in zip(_stages(self.enc), hierarchy.levels, strict=True):
             if "down" in stage:
                 feat = stage["down"](feat, level)
             feat = _run_blocks(stage, feat, level)
             levels.append(PyramidLevel(feat, level))
         if self.config.enc_mode:
             return Pyramid(tuple(levels))
-        for stage, skip in zip(self.dec.values(), reversed(levels[:-1]), strict=True):
-            feat = stage["up"](feat, skip.feat, level.pooling.cluster)
+        for stage, skip in zip(_stages(self.dec), reversed(levels[:-1]), strict=True):
+            feat = stage["up"](feat, skip.feat, level.pooled_from.cluster)
             level = skip.geometry
             feat = _run_blocks(stage, feat, level)
         return Pyramid((PyramidLevel(feat, level),))
 
 
+def _stages(part: nn.ModuleDict) -> Iterator[nn.ModuleDict]:
+    """Yield the stages of the encoder or decoder, in the order in which they run."""
+    return (cast(nn.ModuleDict, stage) for stage in part.values())
+
+
 def _encoder_stage(config: PTv3Config, stage: int) -> nn.ModuleDict:
-    modules = {}
+    modules: dict[str, nn.Module] = {}
     channels = config.enc_channels[stage]
     if stage:
         modules["down"] = GridPooling(config.enc_channels[stage - 1], channels)
@@ -240,7 +274,9 @@ def _encoder_stage(config: PTv3Config, stage: int) -> nn.ModuleDict:
 def _decoder_stage(config: PTv3Config, stage: int) -> nn.ModuleDict:
     channels = config.dec_channels[stage]
     coarser = (*config.dec_channels, config.enc_channels[-1])[stage + 1]
-    modules = {"up": GridUnpooling(coarser, config.enc_channels[stage], channels)}
+    modules: dict[str, nn.Module] = {
+        "up": GridUnpooling(coarser, config.enc_channels[stage], channels)
+    }
     for block in range(config.dec_depths[stage]):
         patching = (config.curve_of_block(block), config.dec_patch_size[stage])
         modules[f"block{block}"] = Block(config, channels, config.dec_num_head[stage], patching)

@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Everything about a batch of clouds that does not depend on features, worked out once.
+"""The part of a forward pass that depends on voxels alone, computed once per batch.
 
 A forward pass of Point Transformer V3 needs curve orders, patches, neighbours and pooling clusters
 at every level. They follow from the voxels alone, so they are built up front into an immutable
@@ -10,6 +10,7 @@ at every level. They follow from the voxels alone, so they are built up front in
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 
@@ -21,19 +22,29 @@ from concerto_ros.ptv3.kernels.neighbours import Neighbours, voxel_keys
 from concerto_ros.ptv3.level_sizes import LevelSizes, measure_levels
 from concerto_ros.ptv3.patches import Patches, cut_patches
 
-#: Most clouds of a batch: what the three axes leave of a 64-bit code.
+#: Most clouds of a batch, limited by the bits that the three axes leave of a 64-bit code.
 MAX_CLOUDS = (1 << 63 - 3 * MAX_DEPTH) - 1
+
+
+class LevelPooling(Protocol):
+    """How the voxels of a finer level are pooled to those of a coarser one."""
+
+    @property
+    def cluster(self) -> torch.Tensor:
+        """Row of the coarser level that holds each row of the finer one, (N_fine,) int64."""
+
+    def reduce(self, values: torch.Tensor, how: str) -> torch.Tensor:
+        """Reduce (N_fine, C) float values to (N, C), by ``max`` or ``mean``."""
 
 
 @dataclass(frozen=True, eq=False)
 class Pooling:
-    """Which voxels of the finer level fall into each voxel of this one.
+    """The voxels of the finer level that belong to each voxel of this one.
 
-    Attributes
-    ----------
-    cluster: (N_fine,) int64, row of this level that holds each row of the finer one.
-    order: (N_fine,) int64, rows of the finer level sorted by cluster.
-    sizes: (N,) int64, rows of the finer level in each cluster, at least one.
+    Attributes:
+        cluster: (N_fine,) int64, row of this level that holds each row of the finer one.
+        order: (N_fine,) int64, rows of the finer level sorted by cluster.
+        sizes: (N,) int64, rows of the finer level in each cluster, at least one.
     """
 
     cluster: torch.Tensor
@@ -41,7 +52,7 @@ class Pooling:
     sizes: torch.Tensor
 
     def reduce(self, values: torch.Tensor, how: str) -> torch.Tensor:
-        """(N_fine, C) float -> (N, C): ``max`` or ``mean`` over each cluster."""
+        """Reduce (N_fine, C) float values to (N, C), by ``max`` or ``mean`` over each cluster."""
         ordered = values.index_select(0, self.order)
         return torch.segment_reduce(ordered, how, lengths=self.sizes, axis=0, unsafe=True)
 
@@ -50,17 +61,17 @@ class Pooling:
 class Level:
     """One resolution of the batch.
 
-    Attributes
-    ----------
-    grid_coord: (N, 3) int64 voxel indices. Rows of a pooled level are sorted by (batch, x, y, z);
-        rows of the finest keep the order they came in.
-    coord: (N, 3) float32, mean position of the voxel's members (mean of the finer level's means).
-    batch: (N,) int64, cloud of each row.
-    offset: (B,) int64, cumulative sizes of the clouds.
-    depth: bits an axis of the space-filling curves has at this level.
-    patches: by (curve, patch size).
-    neighbours: of the 3 x 3 x 3 convolution.
-    pooling: how the finer level falls into this one, None at the finest.
+    Attributes:
+        grid_coord: (N, 3) int64 voxel indices. Rows of a pooled level are sorted by (batch, x, y,
+            z); rows of the finest keep the order of the input.
+        coord: (N, 3) float32, mean position of the voxel's members (mean of the finer level's
+            means).
+        batch: (N,) int64, cloud of each row.
+        offset: (B,) int64, cumulative sizes of the clouds.
+        depth: bits per axis of the space-filling curves at this level.
+        patches: by (curve, patch size).
+        neighbours: of the 3 x 3 x 3 convolution.
+        pooling: how the finer level is pooled to this one; None at the finest.
     """
 
     grid_coord: torch.Tensor
@@ -70,10 +81,21 @@ class Level:
     depth: int
     patches: dict[tuple[str, int], Patches]
     neighbours: Neighbours | NeighbourTable
-    pooling: Pooling | None
+    pooling: LevelPooling | None
 
     def __len__(self) -> int:
         return len(self.grid_coord)
+
+    @property
+    def pooled_from(self) -> LevelPooling:
+        """How the finer level is pooled to this one, for levels that have a finer one.
+
+        Raises:
+            ValueError: this is the finest level.
+        """
+        if self.pooling is None:
+            raise ValueError("the finest level is not pooled from another one")
+        return self.pooling
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,33 +116,40 @@ def build_hierarchy(
     config: PTv3Config,
     backend: Backend | None = None,
 ) -> Hierarchy:
-    """Work out every level of a batch of clouds for an encoder of this shape.
+    """Build every level of a batch of clouds for an encoder of this shape.
 
-    grid_coord: (N, 3) integer voxel indices, at least 0, each voxel at most once in a cloud (the
-    reference leaves repeated voxels undefined). coord: (N, 3) float, metres times the scale of the
-    input convention. offset: (B,) integer cumulative sizes, none of the clouds empty. All on the
-    device that shall do the work. backend: what computes; by default what
-    :func:`~concerto_ros.ptv3.kernels.backends.choose_backend` takes for ``auto`` on that device.
+    All tensors are on the device that computes.
 
-    Raises ValueError naming what is wrong with the input, among it an extent of more than 16 bits
-    an axis.
+    Args:
+        grid_coord: (N, 3) integer voxel indices, at least 0, each voxel at most once in a cloud
+            (the reference implementation leaves repeated voxels undefined).
+        coord: (N, 3) float, metres times the scale of the input convention.
+        offset: (B,) integer cumulative sizes; no cloud is empty.
+        config: the shape of the encoder.
+        backend: the kernels to use; None: those that
+            :func:`~concerto_ros.ptv3.kernels.backends.choose_backend` selects for ``auto``.
+
+    Raises:
+        ValueError: an input is invalid, for example its extent needs more than 16 bits per axis;
+            the text names the input and the value.
     """
     _check_shapes(grid_coord, coord, offset)
     backend = backend or choose_backend("auto", grid_coord.device)
     grid_coord = grid_coord.to(torch.int64)
     coord = coord.to(torch.float32)
     offset = offset.to(torch.int64)
-    rows = torch.arange(len(coord), device=offset.device)
-    batch = torch.searchsorted(offset, rows, right=True)
+    positions = torch.arange(len(coord), device=offset.device)
+    batch = torch.searchsorted(offset, positions, right=True)
     sizes = measure_levels(grid_coord, batch, offset, config.stride, backend.curve_code)
     _check_offset(sizes.ends[0], len(grid_coord))
     _check_extent(sizes, coord)
     _check_unique(sizes, grid_coord, batch)
 
     largest = sizes.high
-    keys, rows = torch.sort(voxel_keys(grid_coord, batch, largest))
+    keys, order = torch.sort(voxel_keys(grid_coord, batch, largest))
+    rows: torch.Tensor | None = order
     orders = {"z": sizes.order}
-    pooling = None
+    pooling: Pooling | None = None
     levels = []
     for index, stride in enumerate((*config.stride, None)):
         depth = (max(largest) + 1).bit_length()
@@ -152,16 +181,17 @@ def build_hierarchy(
 def _clusters(keys: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor, Pooling]:
     """Group the rows that share one of ``count`` distinct keys.
 
-    Returns the distinct keys in ascending order, a row of each, and which rows each one groups.
+    Returns:
+        The distinct keys in ascending order, one row of each, and the grouping.
     """
     keys, order = torch.sort(keys, stable=True)
-    fresh = torch.ones_like(keys, dtype=torch.bool)
-    torch.ne(keys[1:], keys[:-1], out=fresh[1:])
-    member = torch.cumsum(fresh, 0) - 1
-    # The first row of each run writes where it stands; all others write past the end.
-    place = torch.arange(len(keys), device=keys.device)
-    start = place.new_empty(count + 1)
-    start.scatter_(0, member.masked_fill(~fresh, count), place)
+    first = torch.ones_like(keys, dtype=torch.bool)
+    torch.ne(keys[1:], keys[:-1], out=first[1:])
+    member = torch.cumsum(first, 0) - 1
+    # The first row of each run writes its position; all others write past the end.
+    position = torch.arange(len(keys), device=keys.device)
+    start = position.new_empty(count + 1)
+    start.scatter_(0, member.masked_fill(~first, count), position)
     start[count:].fill_(len(keys))
     cluster = torch.empty_like(member).index_copy_(0, order, member)
     pooling = Pooling(cluster, order, torch.diff(start))
@@ -170,44 +200,54 @@ def _clusters(keys: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tenso
 
 
 def _sizes(ends: list[int]) -> list[int]:
-    """Sizes of the clouds from cumulative ones."""
+    """Return sizes of the clouds from cumulative ones."""
     return [end - start for start, end in zip([0, *ends], ends, strict=False)]
 
 
 def _check_shapes(grid_coord: torch.Tensor, coord: torch.Tensor, offset: torch.Tensor) -> None:
-    """Shapes, types and devices: what can be told without looking at a value."""
+    """Check shapes, types and devices: what can be checked without reading a value."""
     for name, value in (("grid_coord", grid_coord), ("coord", coord)):
         if value.ndim != 2 or value.shape[1] != 3:
             raise ValueError(f"{name} has shape {tuple(value.shape)}, expected (N, 3)")
     if not len(grid_coord):
         raise ValueError("the cloud is empty: grid_coord has no rows, expected at least one voxel")
     if len(coord) != len(grid_coord):
-        raise ValueError(f"coord has {len(coord)} rows, grid_coord {len(grid_coord)}")
+        raise ValueError(
+            f"coord has {len(coord)} rows, grid_coord {len(grid_coord)}; expected as many"
+        )
     for name, value in (("grid_coord", grid_coord), ("offset", offset)):
         if value.is_floating_point() or value.is_complex() or value.dtype == torch.bool:
             raise ValueError(f"{name} is {value.dtype}, expected an integer type")
     if offset.ndim != 1 or not len(offset):
         raise ValueError(f"offset has shape {tuple(offset.shape)}, expected (B,) with B >= 1")
     if len(offset) > MAX_CLOUDS:
-        raise ValueError(f"offset names {len(offset)} clouds, at most {MAX_CLOUDS} fit in a batch")
+        raise ValueError(
+            f"offset has {len(offset)} clouds, expected at most {MAX_CLOUDS} in a batch"
+        )
     for name, value in (("coord", coord), ("offset", offset)):
         if value.device != grid_coord.device:
-            raise ValueError(f"{name} is on {value.device}, grid_coord on {grid_coord.device}")
+            raise ValueError(
+                f"{name} is on {value.device}, expected {grid_coord.device} as grid_coord"
+            )
 
 
 def _check_offset(ends: list[int], rows: int) -> None:
-    """Cumulative sizes of clouds, none of them empty."""
+    """Check that the offset holds cumulative sizes and no cloud is empty."""
     for cloud, count in enumerate(_sizes(ends)):
         if count < 0:
-            raise ValueError(f"offset {ends} is not cumulative: it falls at cloud {cloud}")
+            raise ValueError(
+                f"offset {ends} decreases at cloud {cloud}, expected cumulative sizes"
+            )
         if count == 0:
-            raise ValueError(f"cloud {cloud} of the batch is empty (offset {ends})")
+            raise ValueError(
+                f"cloud {cloud} of the batch is empty (offset {ends}), expected no empty cloud"
+            )
     if ends[-1] != rows:
-        raise ValueError(f"offset ends at {ends[-1]}, grid_coord has {rows} rows")
+        raise ValueError(f"offset ends at {ends[-1]}, expected {rows}, the rows of grid_coord")
 
 
 def _check_extent(sizes: LevelSizes, coord: torch.Tensor) -> None:
-    """Indices within what the code of a voxel can hold."""
+    """Check that the voxel indices fit into the code of a voxel."""
     low, high = sizes.low, sizes.high
     if min(low) < 0:
         axis = low.index(min(low))
@@ -226,7 +266,7 @@ def _check_extent(sizes: LevelSizes, coord: torch.Tensor) -> None:
 
 
 def _metric_advice(values: torch.Tensor, voxels: int, fits: int) -> str:
-    """The same extent in units of ``coord``, where that gives a grid size."""
+    """Describe the same extent in units of ``coord``, where that gives a grid size."""
     low, high = torch.aminmax(values)
     extent = float(high - low)
     if not 0 < extent < float("inf") or voxels < 2:
@@ -235,7 +275,7 @@ def _metric_advice(values: torch.Tensor, voxels: int, fits: int) -> str:
     return (
         f". The extent is {voxels} voxels, {extent:.4g} in units of coord at a grid of "
         f"{grid:.3g}; {fits * grid:.4g} would fit at this grid, or this extent at a grid of "
-        f"{extent / (fits - 1):.3g}; a far-off point may be the cause"
+        f"{extent / (fits - 1):.3g}; a distant outlier may be the cause"
     )
 
 

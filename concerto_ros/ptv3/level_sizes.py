@@ -1,9 +1,9 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""How many voxels every level of a batch has, found before any of the levels is built.
+"""The number of voxels of every level of a batch, found before any level is built.
 
-A GPU runs ahead of the program that feeds it, until the program asks for a number. So all numbers
-that building a :class:`~concerto_ros.ptv3.hierarchy.Hierarchy` depends on are asked for at once.
+A GPU computes asynchronously until the program reads a number back. So all numbers that building a
+:class:`~concerto_ros.ptv3.hierarchy.Hierarchy` depends on are read at once.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from concerto_ros.ptv3.kernels.curves import MAX_DEPTH
 
 @dataclass(frozen=True, eq=False)
 class LevelSizes:
-    """What the program has to know of a batch of B clouds to build its levels.
+    """The numbers of a batch of B clouds that the program needs to build its levels.
 
-    Attributes
-    ----------
-    offsets: (levels, B) int64 on the device of the input, cumulative sizes of the clouds.
-    ends: the same as lists.
-    low, high: least and largest voxel index of each axis at the finest level.
-    repeated: rows of the finest level that have the voxel of another row of the same cloud.
-    order: (N,) int64, rows of the finest level along the ``z`` curve, cloud after cloud.
+    Attributes:
+        offsets: (levels, B) int64 on the device of the input, cumulative sizes of the clouds.
+        ends: the same as lists.
+        low: smallest voxel index of each axis at the finest level.
+        high: largest voxel index likewise.
+        repeated: rows of the finest level that have the voxel of another row of the same cloud.
+        order: (N,) int64, rows of the finest level along the ``z`` curve, cloud after cloud.
     """
 
     offsets: torch.Tensor
@@ -44,12 +44,18 @@ def measure_levels(
     strides: Sequence[int],
     curve_code: Callable[[torch.Tensor, int, str], torch.Tensor],
 ) -> LevelSizes:
-    """Measure a batch, waiting for the device once.
+    """Measure a batch, waiting for the device only once.
 
-    grid_coord: (N, 3) int64, N >= 1. batch: (N,) int64, cloud of each row. offset: (B,) int64.
-    curve_code: :func:`concerto_ros.ptv3.kernels.curves.curve_code` or its equal.
-    Only ``ends[0]``, ``low`` and ``high`` mean anything where the input is not what
-    :func:`~concerto_ros.ptv3.hierarchy.build_hierarchy` asks for; they tell.
+    The input need not be valid: ``ends[0]``, ``low`` and ``high`` are correct in any case, so that
+    it can be checked by them. The other values are meaningful only for the input that
+    :func:`~concerto_ros.ptv3.hierarchy.build_hierarchy` accepts.
+
+    Args:
+        grid_coord: (N, 3) int64, N >= 1.
+        batch: (N,) int64, cloud of each row.
+        offset: (B,) int64, cumulative sizes of the clouds.
+        strides: of each coarser level, relative to the one before.
+        curve_code: :func:`concerto_ros.ptv3.kernels.curves.curve_code` or an equivalent function.
     """
     low, high = torch.aminmax(grid_coord, dim=0)
 
@@ -59,12 +65,12 @@ def measure_levels(
     code, order = torch.sort(codes(grid_coord))
     repeated = (code[1:] == code[:-1]).sum()
     last = (offset - 1).clamp(0, len(code) - 1)
-    offsets = [offset]
+    by_level = [offset]
     for sorted_code in _coarser(code, grid_coord, strides, codes):
         steps = torch.zeros_like(sorted_code)
         torch.cumsum(sorted_code[1:] != sorted_code[:-1], 0, out=steps[1:])
-        offsets.append(steps.index_select(0, last) + 1)
-    offsets = torch.stack(offsets)
+        by_level.append(steps.index_select(0, last) + 1)
+    offsets = torch.stack(by_level)
     numbers = torch.cat([offsets.flatten(), low, high, repeated[None]]).tolist()
     clouds = len(offset)
     ends = [numbers[start : start + clouds] for start in range(0, offsets.numel(), clouds)]
@@ -77,12 +83,12 @@ def _coarser(
     strides: Sequence[int],
     codes: Callable[[torch.Tensor], torch.Tensor],
 ) -> Iterator[torch.Tensor]:
-    """For each coarser level the sorted codes of the finest rows' voxels there."""
+    """Yield for each coarser level the sorted codes of the voxels of the finest rows."""
     for stride in strides:
         grid_coord = grid_coord // stride
         bits = stride.bit_length() - 1
         if stride != 1 << bits:
             yield (code := codes(grid_coord).sort().values)
             continue
-        # The curve visits all children of a voxel in one go.
+        # The curve visits all children of a voxel without leaving it.
         yield (code := code >> 3 * bits)

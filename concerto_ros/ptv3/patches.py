@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Cutting the clouds of a batch, ordered along a curve, into patches that attend to themselves.
 
-A cloud of at most one patch is a patch by itself. A longer one is cut into whole patches; what is
-left over attends to the last whole patch's worth of rows, itself included, which is what the
-reference's padding with borrowed rows amounts to.
+A cloud of at most one patch is a single patch. A longer one is cut into whole patches; the
+remaining rows attend to the last rows of a whole patch's size, themselves included, which is
+equivalent to the padding with borrowed rows of the reference implementation.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ Rows: TypeAlias = "slice | torch.Tensor"
 class PatchGroup:
     """``count`` patches of equal shape: each of its queries attends to all of its keys.
 
-    Attributes
-    ----------
-    count: number of patches.
-    queries: ``count * Q`` rows of the ordered features.
-    keys: ``count * K`` rows of the ordered features; the same object where they are the queries.
-    mask: (count, 1, 1, K) bool, False where a key only fills up the shape; None where none does.
+    Attributes:
+        count: number of patches.
+        queries: ``count * Q`` rows of the ordered features.
+        keys: ``count * K`` rows of the ordered features; the same object where they are the
+            queries.
+        mask: (count, 1, 1, K) bool, False where a key is padding; None where no key is.
     """
 
     count: int
@@ -40,11 +40,11 @@ class PatchGroup:
 class Patches:
     """The patches of one level along one curve.
 
-    Attributes
-    ----------
-    order: (N,) int64, rows of the level along the curve, cloud after cloud.
-    groups: the patches, by shape.
-    restore: (N,) int64, where each row of the level stands in the groups' queries laid end to end.
+    Attributes:
+        order: (N,) int64, rows of the level along the curve, cloud after cloud.
+        groups: the patches, by shape.
+        restore: (N,) int64, position of each row of the level in the concatenated queries of the
+            groups.
     """
 
     order: torch.Tensor
@@ -53,7 +53,13 @@ class Patches:
 
 
 def cut_patches(order: torch.Tensor, counts: list[int], size: int) -> Patches:
-    """Cut clouds of ``counts`` rows, ordered by ``order`` (N,), into patches of ``size`` rows."""
+    """Cut the clouds of a level into patches.
+
+    Args:
+        order: (N,) int64, rows of the level along the curve, cloud after cloud.
+        counts: rows of each cloud.
+        size: rows of a whole patch.
+    """
     inverse = torch.empty_like(order)
     inverse[order] = torch.arange(len(order), device=order.device)
     if len(counts) == 1:
@@ -66,10 +72,11 @@ def _one_cloud(count: int, size: int) -> tuple[PatchGroup, ...]:
     if count <= size:
         return (_own_keys(1, slice(0, count)),)
     whole, rest = divmod(count, size)
-    groups = (_own_keys(whole, slice(0, whole * size)),)
-    if rest:
-        groups += (PatchGroup(1, slice(count - rest, count), slice(count - size, count)),)
-    return groups
+    whole_patches = _own_keys(whole, slice(0, whole * size))
+    if not rest:
+        return (whole_patches,)
+    remainder = PatchGroup(1, slice(count - rest, count), slice(count - size, count))
+    return whole_patches, remainder
 
 
 def _own_keys(count: int, rows: Rows) -> PatchGroup:
@@ -79,15 +86,16 @@ def _own_keys(count: int, rows: Rows) -> PatchGroup:
 def _many_clouds(
     counts: list[int], size: int, device: torch.device
 ) -> tuple[tuple[PatchGroup, ...], torch.Tensor]:
-    """Groups of a batch, and for every ordered row its place in the groups laid end to end."""
+    """Return the groups of a batch, and each ordered row's position in their queries."""
     count = torch.tensor(counts)
     end = torch.cumsum(count, 0)
     start = end - count
     rest = torch.where(count > size, count % size, 0)
-    place = torch.empty(int(end[-1]), dtype=torch.int64)
-    groups, filled = [], 0
+    slot_of_row = torch.empty(int(end[-1]), dtype=torch.int64)
+    groups: list[PatchGroup] = []
+    filled = 0
 
-    def add(queries: torch.Tensor, keys: torch.Tensor, own: torch.Tensor | None = None):
+    def add(queries: torch.Tensor, keys: torch.Tensor, own: torch.Tensor | None = None) -> None:
         nonlocal filled
         slot = torch.arange(filled, filled + queries.numel()).view_as(queries)
         filled += queries.numel()
@@ -95,7 +103,7 @@ def _many_clouds(
             own, mask = torch.ones_like(queries, dtype=torch.bool), None
         else:
             mask = _sent(own[:, None, None, :], device) if keys is queries else None
-        place[queries[own]] = slot[own]
+        slot_of_row[queries[own]] = slot[own]
         on_device = _sent(queries.flatten(), device)
         other = on_device if keys is queries else _sent(keys.flatten(), device)
         groups.append(PatchGroup(len(queries), on_device, other, mask))
@@ -118,11 +126,11 @@ def _many_clouds(
         own = length < rest[left, None]
         queries = torch.minimum((end - rest)[left, None] + length, end[left, None] - 1)
         add(queries, (end - size)[left, None] + torch.arange(size), own)
-    return tuple(groups), _sent(place, device)
+    return tuple(groups), _sent(slot_of_row, device)
 
 
 def _sent(values: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """A copy on the device; from pinned memory the program need not wait for it."""
+    """Copy to the device; from pinned memory the program need not wait for it."""
     if device.type == "cuda":
         return values.pin_memory().to(device, non_blocking=True)
     return values.to(device)

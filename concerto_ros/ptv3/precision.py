@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Which precision an encoder computes in where nobody says."""
+"""The default precision of an encoder, by device."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _BFLOAT16_CAPABILITY = (8, 0)
 
 
 def automatic_precision(device: torch.device) -> torch.dtype:
-    """The fastest precision of ``device`` whose features stay within 2e-2 of float32's.
+    """Return the fastest precision of ``device`` whose features stay within 2e-2 of float32's.
 
     bfloat16 on GPUs and CPUs with instructions for it (compute capability 8.0; AMX, AVX512-BF16);
-    float32 elsewhere, where bfloat16 would be emulated. A property of the machine, not a
+    float32 elsewhere, where bfloat16 would be emulated. It is a property of the machine, not a
     measurement: the same machine always gives the same answer.
     """
     return torch.bfloat16 if _has_bfloat16(device) else torch.float32

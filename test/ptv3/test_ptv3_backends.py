@@ -91,7 +91,7 @@ def test_auto_on_cuda_is_torch_where_triton_cannot_launch(gpus, monkeypatch, cap
 def test_an_older_gpu_takes_neither_triton_nor_bfloat16_by_itself(gpus):
     older = torch.device("cuda", 1)
     assert choose_backend("auto", older) is TABLE
-    with pytest.raises(BackendError, match="wants compute capability 8.0 .* has 7.5"):
+    with pytest.raises(BackendError, match="needs compute capability 8.0 .* has 7.5"):
         choose_backend("triton", older)
     assert not gpus.launched
     assert automatic_precision(older) == torch.float32
@@ -100,7 +100,9 @@ def test_an_older_gpu_takes_neither_triton_nor_bfloat16_by_itself(gpus):
 
 def test_spconv_is_refused_on_the_cpu_and_where_it_is_not_installed(monkeypatch):
     monkeypatch.setattr(module, "_why_no_spconv", lambda: "")
-    with pytest.raises(BackendError, match="backend spconv cannot be had on cpu: it wants a CUDA"):
+    with pytest.raises(
+        BackendError, match="backend spconv is not available on cpu: it needs a CUDA"
+    ):
         choose_backend("spconv", CPU)
     monkeypatch.setattr(module, "_why_no_spconv", lambda: "spconv cannot be imported")
     with pytest.raises(BackendError, match=r"cuda:0: spconv cannot be imported; .* \[cuda\]"):
@@ -108,12 +110,14 @@ def test_spconv_is_refused_on_the_cpu_and_where_it_is_not_installed(monkeypatch)
 
 
 @pytest.mark.parametrize(
-    ("why", "words"), [("triton is 2.3.1", "triton is 2.3.1"), ("", "it wants a CUDA device")]
+    ("why", "words"), [("triton is 2.3.1", "triton is 2.3.1"), ("", "it needs a CUDA device")]
 )
 def test_triton_that_cannot_be_had_is_refused_with_the_reason(monkeypatch, why, words):
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
     monkeypatch.setattr(module, "_why_no_triton", lambda device: why)
-    with pytest.raises(BackendError, match=f"backend triton cannot be had on cpu: {words}.*torch"):
+    with pytest.raises(
+        BackendError, match=f"backend triton is not available on cpu: {words}.*torch"
+    ):
         choose_backend("triton", CPU)
 
 

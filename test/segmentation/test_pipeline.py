@@ -193,7 +193,7 @@ def test_the_labels_are_those_of_encoder_and_head_by_hand():
         ({"checkpoint": str(GOLDEN / "encoder.pth"), "head": "nowhere.pth"}, "head: .*nowhere"),
         ({"label_set": "s3dis"}, "label_set: got s3dis with 13 classes, expected 12"),
         ({"device": "cuda:99"}, "device: got 'cuda:99'"),
-        ({"device": "cpu", "backend": "spconv"}, "backend spconv cannot be had on cpu: "),
+        ({"device": "cpu", "backend": "spconv"}, "backend spconv is not available on cpu: "),
     ],
 )
 def test_what_cannot_be_loaded_is_named(changes, wanted):

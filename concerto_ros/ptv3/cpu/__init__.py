@@ -1,3 +1,3 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What makes the encoder fast on a CPU."""
+"""Optimisations of the encoder for CPUs."""

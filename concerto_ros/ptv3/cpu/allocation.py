@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Memory between one operation and the next."""
+"""Allocator tuning: keep freed memory for the next operation."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ import ctypes
 import os
 from functools import cache
 
-#: glibc's names for its settings (``malloc.h``), and what they become, bytes.
+#: glibc's numbers of its settings (``malloc.h``), and their new values, bytes.
 _TRIM_THRESHOLD, _KEPT = -1, 256 << 20
 _MMAP_THRESHOLD, _FROM_SYSTEM = -3, 32 << 20
 
 
 @cache
 def keep_freed_memory() -> None:
-    """Let the allocator keep freed memory for the next array, where it is glibc's.
+    """Let glibc's allocator keep freed memory for the next array; others are left alone.
 
-    By default it hands every few megabytes back at once, and the system fills them with zeros
-    again: three times the time of an attention whose scores come and go. A choice made in the
-    environment has precedence.
+    By default it returns every few megabytes to the system at once, which fills them with zeros
+    again: three times the time of an attention whose scores are allocated and freed. A choice made
+    in the environment has precedence.
     """
     chosen = {"MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES"}
     set_option = getattr(ctypes.CDLL(None), "mallopt", None)

@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Attention on the CPU by products whose exponentials never wait for memory."""
+"""Attention on the CPU as oneDNN matrix products with the exponential applied in the registers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from concerto_ros.ptv3.cpu import onednn
 from concerto_ros.ptv3.cpu.allocation import keep_freed_memory
 from concerto_ros.ptv3.cpu.threads import for_each
 
-#: Pairs of query and key below which starting a product for each head costs more than it saves.
+#: With fewer pairs of query and key, a product for each head costs more than it saves.
 _MIN_PAIRS = 1 << 16
 
 #: Left of minus this, sigmoid and exponential differ by less than the precision's rounding.
@@ -21,9 +21,9 @@ _MIN_SUM = 1e-30
 
 
 def pays(query: torch.Tensor, key: torch.Tensor) -> bool:
-    """Whether :func:`attend` is for these (P, H, Q, D) queries and (P, H, K, D) keys.
+    """Return whether :func:`attend` is faster for (P, H, Q, D) queries and (P, H, K, D) keys.
 
-    Not for a stand-in without values, as those of ``FakeTensorMode``: it looks at the sums.
+    False for tensors without values, like those of ``FakeTensorMode``: it reads the sums.
     """
     pairs = query.shape[2] * key.shape[2]
     return type(query) is torch.Tensor and pairs >= _MIN_PAIRS and onednn.usable(query[0, 0])
@@ -32,27 +32,35 @@ def pays(query: torch.Tensor, key: torch.Tensor) -> bool:
 def attend(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float
 ) -> torch.Tensor | None:
-    """Softmax attention: (P, H, Q, D), (P, H, K, D) twice -> (P, H, Q, D).
-
-    None where the scores spread too far for it; a softmax has to be used then.
+    """Compute softmax attention.
 
     Far left of zero a sigmoid is an exponential, and oneDNN applies one while the scores are in
-    the vector registers. So every row of scores is moved there, by what no score can exceed
-    (Cauchy-Schwarz); what the move multiplies all weights of a row with leaves with their sum,
-    which a further row of the values, all ones, makes along with the rest.
+    the vector registers. So every row of scores is shifted there, by a bound that no score can
+    exceed (Cauchy-Schwarz). The shift multiplies all weights of a row by the same factor, which
+    the division by their sum cancels; an additional row of ones in the values yields that sum.
+
+    Args:
+        query: (P, H, Q, D).
+        key: (P, H, K, D).
+        value: (P, H, K, D).
+        scale: factor of the scores.
+
+    Returns:
+        (P, H, Q, D); None where the scores spread too far for this method, so that a softmax has
+            to be used.
     """
     keep_freed_memory()
     patches, heads, _, width = query.shape
     longest = _lengths(key).amax(-1, keepdim=True)
-    # A little more than the bound, for what rounding adds to a score.
+    # A little more than the bound, because rounding may increase a score.
     shift = _lengths(query) * longest * (1.02 * abs(scale)) + _FAR_LEFT[query.dtype]
     minus = key.new_full((), -1).expand(*key.shape[:3], 1)
     ones = value.new_ones(()).expand(patches, heads, 1, key.shape[2])
-    moved = torch.cat([query * scale, shift.to(query.dtype)[..., None]], -1).flatten(0, 1)
+    shifted = torch.cat([query * scale, shift.to(query.dtype)[..., None]], -1).flatten(0, 1)
     keys = torch.cat([key, minus], -1).flatten(0, 1)
     values = torch.cat([value.transpose(2, 3), ones], 2)
-    each = zip(moved, keys, values.flatten(0, 1), strict=True)
-    summed = torch.stack(for_each(_weighted_sums, list(each)))
+    by_head = zip(shifted, keys, values.flatten(0, 1), strict=True)
+    summed = torch.stack(for_each(_weighted_sums, list(by_head)))
     summed = summed.view(patches, heads, width + 1, -1)
     mixed, total = summed.split([width, 1], 2)
     if not total.amin() > _MIN_SUM:
@@ -61,7 +69,7 @@ def attend(
 
 
 def _weighted_sums(head: tuple[torch.Tensor, torch.Tensor, torch.Tensor]) -> torch.Tensor:
-    """(Q, D) queries, (K, D) keys and (E, K) values: (E, Q), one head of one patch."""
+    """Compute one head of one patch: (Q, D) queries, (K, D) keys, (E, K) values -> (E, Q)."""
     queries, keys, values = head
     return onednn.product(values, onednn.product(queries, keys, function="sigmoid"))
 

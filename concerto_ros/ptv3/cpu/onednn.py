@@ -1,9 +1,9 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Matrix products straight from oneDNN, the library that PyTorch's x86 builds bring along.
+"""Matrix products straight from oneDNN, which PyTorch's x86 builds include.
 
 PyTorch hands products of float32 to MKL, which leaves half the vector width of an AMD CPU with
-AVX-512 unused; oneDNN writes its kernels for the CPU it runs on. It also applies a function to
+AVX-512 unused; oneDNN compiles its kernels for the CPU it runs on. It also applies a function to
 each product before it leaves the cache. The same operator serves ``torch.compile`` on CPUs.
 """
 
@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from concerto_ros.ptv3.cpu.matmul import LinearFunction, replaced
 
-#: What may be applied to a product: the names of the operator and its rule where it has several.
+#: Functions of a product: the operator's name for each, and the variant where it has several.
 _FUNCTIONS = {None: ("none", ""), "gelu": ("gelu", "none"), "sigmoid": ("sigmoid", "")}
 
 
@@ -28,18 +28,28 @@ def product(
     bias: torch.Tensor | None = None,
     function: str | None = None,
 ) -> torch.Tensor:
-    """(N, K) times (C, K) transposed, plus (C,): (N, C), then None, ``gelu`` or ``sigmoid``.
+    """Compute ``function(feat @ weight.t() + bias)``, without gradients.
 
-    Only where :func:`usable` says so; no gradients.
+    Only where :func:`usable` is true.
+
+    Args:
+        feat: (N, K).
+        weight: (C, K).
+        bias: (C,); None: no bias.
+        function: ``gelu``, ``sigmoid`` or None for none.
+
+    Returns:
+        (N, C).
     """
-    attribute, rule = _FUNCTIONS[function]
-    return torch.ops.mkldnn._linear_pointwise(feat, weight, bias, attribute, [], rule)
+    attribute, variant = _FUNCTIONS[function]
+    return torch.ops.mkldnn._linear_pointwise(feat, weight, bias, attribute, [], variant)
 
 
 def usable(feat: torch.Tensor) -> bool:
-    """Whether :func:`product` takes these rows: on a CPU that it helps, no gradients asked for.
+    """Return whether :func:`product` accepts these rows and is faster on this machine.
 
-    Not for stand-ins without values, as those of ``FakeTensorMode``.
+    That is on a CPU with AVX-512, and without gradients. False for tensors without values, like
+    those of ``FakeTensorMode``.
     """
     return (
         type(feat) is torch.Tensor
@@ -53,7 +63,7 @@ def usable(feat: torch.Tensor) -> bool:
 
 @cache
 def has_kernels(dtype: torch.dtype) -> bool:
-    """Whether oneDNN multiplies this type with AVX-512 or better on this machine."""
+    """Return whether oneDNN multiplies this type with AVX-512 or better on this machine."""
     if dtype == torch.float32:
         return _has_vectors() and _agrees(dtype)
     return dtype == torch.bfloat16 and has_bfloat16_products()
@@ -61,7 +71,7 @@ def has_kernels(dtype: torch.dtype) -> bool:
 
 @cache
 def has_bfloat16_products() -> bool:
-    """Whether this CPU has instructions for products of bfloat16 (AMX or AVX512-BF16)."""
+    """Return whether this CPU has instructions for products of bfloat16 (AMX or AVX512-BF16)."""
     queries = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
     native = any(getattr(torch.cpu, query, bool)() for query in queries)
     return native and _has_vectors() and _agrees(torch.bfloat16)
@@ -73,7 +83,7 @@ def _has_vectors() -> bool:
 
 
 def _agrees(dtype: torch.dtype) -> bool:
-    """Whether a product by the operator is there and right, asked of it once."""
+    """Return whether the operator exists and gives the right product."""
     left = torch.arange(-24, 24).view(3, 16).to(dtype) / 16
     try:
         with torch.no_grad():
@@ -86,10 +96,10 @@ def _agrees(dtype: torch.dtype) -> bool:
 
 
 class Linear(nn.Linear):
-    """A linear layer in the precision of its weights, its products by oneDNN where that helps."""
+    """A linear layer in the precision of its weights, by oneDNN where that is faster."""
 
     def forward(self, feat: torch.Tensor, *, gelu: bool = False) -> torch.Tensor:
-        """(N, C_in) -> (N, C_out), through a GELU (Hendrycks and Gimpel, 2016) if asked for."""
+        """Map (N, C_in) to (N, C_out), optionally through a GELU (Hendrycks and Gimpel, 2016)."""
         feat = feat.to(self.weight.dtype)
         if usable(feat):
             return product(feat, self.weight, self.bias, "gelu" if gelu else None)

@@ -1,9 +1,9 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Filling up the levels of a cloud to sizes that come back, for what wants fixed shapes.
+"""Padding the levels of a cloud to recurring sizes, for CUDA graphs of fixed shape.
 
-The voxels that are added touch no real one: nothing is their neighbour, no real voxel attends to
-them, and they fall into voxels that were added to the next level.
+The voxels that are added do not affect real ones: nothing is their neighbour, no real voxel
+attends to them, and they are pooled into voxels that were added to the next level.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ import torch
 from torch.nn.functional import pad
 
 from concerto_ros.ptv3.hierarchy import Hierarchy, Level, Pooling
+from concerto_ros.ptv3.kernels.neighbour_table import NeighbourTable
 from concerto_ros.ptv3.patches import Patches, PatchGroup
 
-#: Rows are added in multiples of this to a level that is shorter than a patch.
+#: A level that is shorter than a patch is padded to a multiple of this.
 _STEP = 64
 
 #: Sizes between one power of two and the next.
@@ -27,12 +28,11 @@ _PER_OCTAVE = 4
 
 @dataclass(frozen=True)
 class PaddedShape:
-    """What decides every shape of a padded hierarchy.
+    """The numbers that determine every shape of a padded hierarchy.
 
-    Attributes
-    ----------
-    rows: of each level, more than it has.
-    short: for each level and patch size whether all real voxels attend to all.
+    Attributes:
+        rows: of each level, more than it has.
+        short: for each level and patch size whether all real voxels attend to all.
     """
 
     rows: tuple[int, ...]
@@ -40,7 +40,7 @@ class PaddedShape:
 
     @classmethod
     def above(cls, hierarchy: Hierarchy) -> PaddedShape:
-        """The smallest shape with room for a cloud; clouds of similar size share it."""
+        """Return the smallest shape with room for a cloud; clouds of similar size share it."""
         rows = tuple(_rows_above(len(level), _patch_sizes(level)) for level in hierarchy.levels)
         return cls(rows, _short(hierarchy))
 
@@ -49,17 +49,20 @@ class PaddedShape:
 class PaddedPooling:
     """Pooling whose shapes follow from those of its levels.
 
-    Attributes
-    ----------
-    cluster: as in :class:`~concerto_ros.ptv3.hierarchy.Pooling`.
-    members: (N, K) int64, rows of the finer level in each cluster, one of them repeated.
+    Attributes:
+        cluster: as in :class:`~concerto_ros.ptv3.hierarchy.Pooling`.
+        members: (N, K) int64, rows of the finer level in each cluster, one of them repeated.
     """
 
     cluster: torch.Tensor
     members: torch.Tensor
 
     def reduce(self, values: torch.Tensor, how: str) -> torch.Tensor:
-        """(N_fine, C) float -> (N, C): ``max``, the only one that may see a value twice."""
+        """Reduce (N_fine, C) float to (N, C) by ``max``; a mean would count repeated rows twice.
+
+        Raises:
+            ValueError: ``how`` is not ``max``.
+        """
         if how != "max":
             raise ValueError(f"how is {how!r}, expected 'max'")
         gathered = values.index_select(0, self.members.flatten())
@@ -67,17 +70,22 @@ class PaddedPooling:
 
 
 def pad_hierarchy(hierarchy: Hierarchy, shape: PaddedShape, strides: Sequence[int]) -> Hierarchy:
-    """Fill up the levels of one cloud, whose neighbours are tables, to a shape that holds it.
+    """Pad the levels of one cloud to a shape with room for it.
 
     Real voxels keep their rows and come first. Batch and offset are those of the cloud itself.
+
+    Args:
+        hierarchy: of one cloud, with tables of neighbours.
+        shape: has room for the cloud.
+        strides: of each coarser level, relative to the one before.
     """
     levels: list[Level] = []
     for index, (level, rows) in enumerate(zip(hierarchy.levels, shape.rows, strict=True)):
         pooling = None
         if index:
             fine = shape.rows[index - 1]
-            pooling = _padded_pooling(level.pooling, rows, fine, strides[index - 1] ** 3)
-        table = level.neighbours
+            pooling = _padded_pooling(_pooling_of(level), rows, fine, strides[index - 1] ** 3)
+        table = neighbour_table_of(level)
         added = torch.arange(len(level), rows, device=level.coord.device)
         alone = table.rows.new_full((27, len(added)), -1)
         alone[13].copy_(added)
@@ -103,35 +111,52 @@ def pad_hierarchy(hierarchy: Hierarchy, shape: PaddedShape, strides: Sequence[in
     return Hierarchy(tuple(levels))
 
 
+def neighbour_table_of(level: Level) -> NeighbourTable:
+    """Return the neighbours of a level that can be padded; raises TypeError for others."""
+    if not isinstance(level.neighbours, NeighbourTable):
+        got = type(level.neighbours).__name__
+        raise TypeError(f"the neighbours of the level are {got}, expected a NeighbourTable")
+    return level.neighbours
+
+
+def _pooling_of(level: Level) -> Pooling:
+    if not isinstance(level.pooling, Pooling):
+        got = type(level.pooling).__name__
+        raise TypeError(f"the pooling of the level is {got}, expected a Pooling")
+    return level.pooling
+
+
 def pad_rows(values: torch.Tensor, rows: int) -> torch.Tensor:
-    """(N, C) -> (rows, C), filled up with zeros."""
+    """Pad (N, C) to (rows, C) with zeros."""
     return pad(values, (0, 0, 0, rows - len(values)))
 
 
 def _padded_patches(patches: Patches, size: int, rows: int) -> Patches:
     count = len(patches.order)
-    place = torch.arange(rows, device=patches.order.device)
-    added = place[count:]
+    position = torch.arange(rows, device=patches.order.device)
+    added = position[count:]
     everything = slice(0, rows)
     if count < size:
-        real = (place < count)[None, None, None]
+        real = (position < count)[None, None, None]
         group = PatchGroup(1, everything, everything, real)
     else:
-        # The patch in which the real rows end reaches back for its keys instead of on.
-        first = place // size * size
+        # The patch in which the real rows end takes keys before it instead of padded ones.
+        first = position // size * size
         ends_within = (first < count) & (first + size > count)
-        keys = place + ends_within * (count - size - first)
+        keys = position + ends_within * (count - size - first)
         group = PatchGroup(rows // size, everything, keys)
     order = torch.cat([patches.order, added])
     return Patches(order, (group,), torch.cat([patches.restore, added]))
 
 
-def _padded_pooling(pooling: Pooling, rows: int, fine_rows: int, most: int) -> PaddedPooling:
-    """``most`` is the largest number of voxels that can fall into one."""
+def _padded_pooling(
+    pooling: Pooling, rows: int, fine_rows: int, max_members: int
+) -> PaddedPooling:
+    """Pad a pooling; at most ``max_members`` voxels are pooled into one."""
     start = torch.cumsum(pooling.sizes, 0) - pooling.sizes
-    step = torch.arange(most, device=start.device)
-    place = start[:, None] + torch.minimum(step, pooling.sizes[:, None] - 1)
-    members = pooling.order.take(place)
+    step = torch.arange(max_members, device=start.device)
+    position = start[:, None] + torch.minimum(step, pooling.sizes[:, None] - 1)
+    members = pooling.order.take(position)
     # An added voxel holds an added voxel, the last one of either level.
     count, fine_count = len(members), len(pooling.order)
     members = pad(members, (0, 0, 0, rows - count), value=fine_rows - 1)
@@ -150,7 +175,7 @@ def _short(hierarchy: Hierarchy) -> tuple[tuple[bool, ...], ...]:
 
 
 def _rows_above(count: int, patch_sizes: list[int]) -> int:
-    """The next larger of the sizes that come back: whole patches, some to an octave."""
+    """Return the next larger recurring size: whole patches, a few sizes to an octave."""
     whole = math.lcm(*patch_sizes)
     within_one = not patch_sizes or count < patch_sizes[0]
     step = math.gcd(_STEP, whole) if within_one else whole

@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What computes the neighbours, the convolution and the curves: the one place that chooses.
+"""Backends: the kernels for neighbours, convolution and curves, and the choice between them.
 
 Plain PyTorch is the baseline that always works. Attention and pooling need no choice: PyTorch has
 FlashAttention and segment reductions of its own.
@@ -13,6 +13,7 @@ import os
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import cache, partial
+from typing import Any
 
 import torch
 
@@ -34,35 +35,34 @@ _log = logging.getLogger(__name__)
 
 
 class BackendError(ValueError):
-    """A backend that cannot be had here; the text says why and what to do."""
+    """A backend that is not available here; the text gives the reason and what to do."""
 
 
 def _compile_nothing(widths: Collection[int], dtype: torch.dtype, device: torch.device) -> None:
-    """The warm-up of what comes compiled."""
+    """Do nothing: the warm-up of kernels that come compiled."""
 
 
 @dataclass(frozen=True)
 class Backend:
-    """The functions of one way to compute.
+    """A set of kernels.
 
-    Attributes
-    ----------
-    name: ``torch``, ``triton`` or ``spconv``.
-    curve_code: as :func:`concerto_ros.ptv3.kernels.curves.curve_code`.
-    find_neighbours: (keys, rows, largest) as
-        :func:`concerto_ros.ptv3.kernels.neighbours.find_neighbours`; what it returns is what
-        :class:`~concerto_ros.ptv3.kernels.sparse_conv.SubmanifoldConv` takes.
-    warm_up: (widths, dtype, device) has the convolution ready for clouds of any size, with as many
-        channels as each of ``widths``.
+    Attributes:
+        name: ``torch``, ``triton`` or ``spconv``.
+        curve_code: as :func:`concerto_ros.ptv3.kernels.curves.curve_code`.
+        find_neighbours: (keys, rows, largest) as
+            :func:`concerto_ros.ptv3.kernels.neighbours.find_neighbours`;
+            :class:`~concerto_ros.ptv3.kernels.sparse_conv.SubmanifoldConv` takes the result.
+        warm_up: (widths, dtype, device) compiles the convolution for clouds of any size, with as
+            many channels as each of ``widths``.
     """
 
     name: str
     curve_code: Callable[[torch.Tensor, int, str], torch.Tensor]
-    find_neighbours: Callable[[torch.Tensor, torch.Tensor | None, list[int]], object]
+    find_neighbours: Callable[[torch.Tensor, torch.Tensor | None, list[int]], Any]
     warm_up: Callable[[Collection[int], torch.dtype, torch.device], None] = _compile_nothing
 
 
-#: Pairs of neighbours, sorted out one kernel offset after another: the least work.
+#: Pairs of neighbours, grouped by kernel offset: the fewest operations.
 PAIRS = Backend("torch", serialization.curve_code, find_neighbours)
 
 #: A table of neighbours, whose shape is known without waiting for the device.
@@ -74,9 +74,10 @@ TABLE = Backend(
 
 
 def choose_backend(name: str, device: torch.device) -> Backend:
-    """The backend ``name`` for tensors on ``device``.
+    """Return the backend ``name`` for tensors on ``device``.
 
-    Raises BackendError (a ValueError) where it cannot be had.
+    Raises:
+        BackendError: (a ValueError) the backend does not exist or is not available there.
     """
     if name not in BACKENDS:
         raise BackendError(f"backend is {name!r}, expected one of {', '.join(BACKENDS)}")
@@ -87,10 +88,10 @@ def choose_backend(name: str, device: torch.device) -> Backend:
         return TABLE if on_gpu else PAIRS
     reason = _why_no_triton(device) if name == "triton" else _why_no_spconv()
     if not on_gpu and not (name == "triton" and _interpreted()):
-        reason = reason or "it wants a CUDA device"
+        reason = reason or "it needs a CUDA device"
     if reason:
         raise BackendError(
-            f"backend {name} cannot be had on {device}: {reason}; use auto or torch"
+            f"backend {name} is not available on {device}: {reason}; use auto or torch"
             + ("" if name == "triton" else ", or install the extra [cuda]")
         )
     return _triton() if name == "triton" else _spconv()
@@ -98,10 +99,10 @@ def choose_backend(name: str, device: torch.device) -> Backend:
 
 @cache
 def _why_no_triton(device: torch.device) -> str:
-    """What keeps Triton from being used on ``device``, empty where nothing does.
+    """Return why Triton is not available on ``device``; empty where it is.
 
-    Found out once by launching a kernel there: what it needs for that beside the package, a C
-    compiler and the headers of Python, shows only then.
+    A kernel is launched there, once: its requirements beside the package, a C compiler and the
+    headers of Python, show only then.
     """
     try:
         import triton
@@ -111,26 +112,26 @@ def _why_no_triton(device: torch.device) -> str:
     if version < _TRITON_VERSION:
         return f"triton is {triton.__version__}, expected 3.3 or newer"
     if device.type != "cuda" and not _interpreted():
-        return ""  # that it is no GPU is reason enough
+        return ""  # the caller refuses it because it is not a GPU
     try:
         if device.type == "cuda":
             capability = torch.cuda.get_device_capability(device)
             if capability < _TRITON_CAPABILITY:
                 found = ".".join(map(str, capability))
-                return f"triton wants compute capability 8.0 or newer, and the GPU has {found}"
+                return f"triton needs compute capability 8.0 or newer, and the GPU has {found}"
         _launch(device)
     except Exception as error:  # of the compiler, of the linker, of the driver
         if is_out_of_memory(error):
-            raise  # says nothing of Triton, and may be over by the next time
-        said = f"{type(error).__name__}: {error}".splitlines()[0]
-        reason = f"triton cannot launch a kernel, for which it needs a C compiler ({said})"
+            raise  # unrelated to Triton, and may be over by the next time
+        cause = f"{type(error).__name__}: {error}".splitlines()[0]
+        reason = f"triton cannot launch a kernel, for which it needs a C compiler ({cause})"
         _log.warning("%s on %s", reason, device)
         return reason
     return ""
 
 
 def _launch(device: torch.device) -> None:
-    """Run the smallest kernel there is, and wait for it."""
+    """Run the smallest possible kernel, and wait for it."""
     from concerto_ros.ptv3.kernels import triton_curves as triton_codes
 
     voxel = torch.zeros(1, 3, dtype=torch.int64, device=device)
@@ -139,7 +140,7 @@ def _launch(device: torch.device) -> None:
 
 @cache
 def _why_no_spconv() -> str:
-    """What keeps spconv from being used, empty where nothing does."""
+    """Return why spconv is not available; empty where it is."""
     try:
         import spconv.pytorch  # noqa: F401
     except Exception as error:  # a build for another CUDA fails in ways of its own
@@ -148,7 +149,7 @@ def _why_no_spconv() -> str:
 
 
 def _interpreted() -> bool:
-    """Whether Triton runs its kernels on the CPU (``TRITON_INTERPRET=1``), to be tested."""
+    """Return whether Triton runs its kernels on the CPU (``TRITON_INTERPRET=1``), for tests."""
     return os.environ.get("TRITON_INTERPRET") == "1"
 
 

@@ -1,12 +1,12 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Space-filling curves: one integer per voxel, near voxels near each other along the curve."""
+"""Space-filling curves: one integer per voxel, such that near voxels have near integers."""
 
 from __future__ import annotations
 
 import torch
 
-#: Curves by the names of the official configs. ``-trans`` exchanges x and y first.
+#: Curves by the names of the official configs. ``-trans`` swaps x and y first.
 CURVES = ("z", "z-trans", "hilbert", "hilbert-trans")
 
 #: Most bits an axis may have: three axes and the batch share one 64-bit code.
@@ -14,13 +14,21 @@ MAX_DEPTH = 16
 
 
 def curve_code(grid_coord: torch.Tensor, depth: int, curve: str) -> torch.Tensor:
-    """Position of every voxel along a curve through the cube of side ``2**depth``.
-
-    grid_coord: (N, 3) integer, 0 <= value < 2**depth. Returns (N,) int64 below ``8**depth``,
-    one to one with the voxels of the cube.
+    """Return the position of every voxel along a curve through the cube of side ``2**depth``.
 
     ``z`` interleaves the bits, x highest (Morton 1966). ``hilbert`` follows Skilling, "Programming
     the Hilbert curve", AIP Conf. Proc. 707 (2004): consecutive codes are face neighbours.
+
+    Args:
+        grid_coord: (N, 3) integer, 0 <= value < 2**depth.
+        depth: bits per axis.
+        curve: one of :data:`CURVES`.
+
+    Returns:
+        (N,) int64 below ``8**depth``, one to one with the voxels of the cube.
+
+    Raises:
+        ValueError: the curve does not exist, or the depth is out of range.
     """
     check_curve(depth, curve)
     x, y, z = grid_coord.to(torch.int32).unbind(1)
@@ -32,11 +40,11 @@ def curve_code(grid_coord: torch.Tensor, depth: int, curve: str) -> torch.Tensor
 
 
 def check_curve(depth: int, curve: str) -> None:
-    """Raise ValueError for a curve that is not known or not that deep."""
+    """Check that a curve exists and can have this depth; raises ValueError."""
     if curve not in CURVES:
         raise ValueError(f"curve is {curve!r}, expected one of {', '.join(CURVES)}")
     if not 0 <= depth <= MAX_DEPTH:
-        raise ValueError(f"depth is {depth} bits an axis, expected 0 to {MAX_DEPTH}")
+        raise ValueError(f"depth is {depth} bits per axis, expected 0 to {MAX_DEPTH}")
 
 
 def _spread(value: torch.Tensor) -> torch.Tensor:
@@ -55,7 +63,7 @@ def _interleave(x: torch.Tensor, y: torch.Tensor, z: torch.Tensor) -> torch.Tens
 def _hilbert_transpose(
     x: torch.Tensor, y: torch.Tensor, z: torch.Tensor, depth: int
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Skilling's inverse undo: turn and mirror the lower bits of each sub-cube into place.
+    """Rotate and mirror the lower bits of each sub-cube (Skilling's inverse undo).
 
     The result, interleaved, is the Gray code of the position along the curve.
     """
@@ -73,7 +81,7 @@ def _hilbert_transpose(
 
 
 def _gray_to_binary(code: torch.Tensor, bits: int) -> torch.Tensor:
-    """Every bit becomes the parity of itself and all bits above it."""
+    """Replace every bit by the parity of itself and all bits above it."""
     shift = 1
     while shift < bits:
         code = code ^ code >> shift

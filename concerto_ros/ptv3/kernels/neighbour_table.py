@@ -1,16 +1,17 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Which voxels touch which, as a table of fixed shape: made on a GPU without waiting for it."""
+"""Neighbours of every voxel as a table of fixed shape: built on a GPU without waiting for it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch.autograd.function import once_differentiable
 
-#: Values gathered at a time where PyTorch does the products.
+#: Values gathered at a time where PyTorch computes the products.
 _GATHERED = 1 << 25
 
 
@@ -19,15 +20,14 @@ class NeighbourTable:
     """The 27 neighbours of every voxel, the voxel itself among them.
 
     Columns are sorted by which neighbours a voxel has: a kernel that takes a block of columns can
-    pass over the offsets at which none of them has one. For surfaces, where a voxel has about 9,
-    blocks of 64 rows then take 9 to 12 of the 27 products instead of 15 to 20.
+    skip the offsets at which none of them has one. For surfaces, where a voxel has about 9, blocks
+    of 64 rows then take 9 to 12 of the 27 products instead of 15 to 20.
 
-    Attributes
-    ----------
-    order: (N,) int64, row of each column.
-    rows: (27, N) int32, row of the neighbour at each kernel offset, -1 where there is none.
-        Offsets count as in :func:`~concerto_ros.ptv3.kernels.neighbours.kernel_index`.
-    multiply: computes the convolution, see :func:`multiply`.
+    Attributes:
+        order: (N,) int64, row of each column.
+        rows: (27, N) int32, row of the neighbour at each kernel offset, -1 where there is none.
+            Offsets count as in :func:`~concerto_ros.ptv3.kernels.neighbours.kernel_index`.
+        multiply: computes the convolution, see :func:`multiply`.
     """
 
     order: torch.Tensor
@@ -37,7 +37,16 @@ class NeighbourTable:
     def convolve(
         self, feat: torch.Tensor, matrices: torch.Tensor, bias: torch.Tensor
     ) -> torch.Tensor:
-        """(N, C_in) -> (N, C_out) with (27, C_in, C_out) matrices; with gradients."""
+        """Convolve features, with gradients.
+
+        Args:
+            feat: (N, C_in).
+            matrices: (27, C_in, C_out), one for each kernel offset.
+            bias: (C_out,).
+
+        Returns:
+            (N, C_out).
+        """
         return _Convolve.apply(feat, matrices, bias, self)
 
 
@@ -49,12 +58,17 @@ def find_neighbour_table(
 ) -> NeighbourTable:
     """Build the table from sorted, distinct keys.
 
-    Keys are :func:`~concerto_ros.ptv3.kernels.neighbours.voxel_keys`.
-    ``rows`` gives the row of each key; None where the rows themselves are sorted. Three voxels on
-    a line along z have consecutive keys, so one binary search serves a whole column.
+    Three voxels on a line along z have consecutive keys, so one binary search serves a whole
+    column.
+
+    Args:
+        keys: (N,) int64 :func:`~concerto_ros.ptv3.kernels.neighbours.voxel_keys`.
+        rows: (N,) int64, the row of each key; None where the rows themselves are sorted.
+        largest: largest voxel index of each axis.
+        multiply: computes the convolution, see :func:`multiply`.
     """
     size_y, size_z = largest[1] + 2, largest[2] + 2
-    # A last key beyond every other lets a search run past the end.
+    # A sentinel: a search may then run past the last key.
     ended = torch.cat([keys, keys.new_full((1,), torch.iinfo(torch.int64).max)])
     step = torch.arange(-1, 2, device=keys.device)
     columns = (step[:, None] * size_y + step).flatten() * size_z - 1
@@ -73,8 +87,8 @@ def find_neighbour_table(
     table = table.index_select(1, order)
     if rows is not None:
         missing = table < 0
-        place = table.clamp_(min=0).flatten()
-        table = rows.to(torch.int32).index_select(0, place).view_as(table)
+        position = table.clamp_(min=0).flatten()
+        table = rows.to(torch.int32).index_select(0, position).view_as(table)
         table.masked_fill_(missing, -1)
         order = rows.index_select(0, order)
     return NeighbourTable(order, table, multiply)
@@ -83,9 +97,10 @@ def find_neighbour_table(
 def multiply(
     feat: torch.Tensor, matrices: torch.Tensor, bias: torch.Tensor, table: NeighbourTable
 ) -> torch.Tensor:
-    """``out[p] = bias + sum over k of feat[neighbour k of p] @ matrices[k]``, in PyTorch.
+    """Compute ``out[p] = bias + sum over k of feat[neighbour k of p] @ matrices[k]`` in PyTorch.
 
-    Part by part, the 27 neighbours of a row are laid side by side for one matrix product.
+    Part by part, the 27 neighbours of a row are gathered side by side for one matrix product.
+    Shapes are those of :meth:`NeighbourTable.convolve`.
     """
     out = feat.new_empty(len(feat), matrices.shape[2])
     stacked = matrices.flatten(0, 1)
@@ -97,20 +112,27 @@ def multiply(
 
 class _Convolve(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, feat, matrices, bias, table):
+    def forward(
+        ctx: Any,
+        feat: torch.Tensor,
+        matrices: torch.Tensor,
+        bias: torch.Tensor,
+        table: NeighbourTable,
+    ) -> torch.Tensor:
         ctx.save_for_backward(feat, matrices)
         ctx.table = table
         return table.multiply(feat, matrices, bias, table)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad):
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         feat, matrices = ctx.saved_tensors
         table = ctx.table
         for_feat, for_matrices, for_bias, _ = ctx.needs_input_grad
         grad_feat = grad_matrices = None
         if for_feat:
-            # Neighbours are mutual: the gradient comes by the kernel mirrored and transposed.
+            # Neighbours are mutual: the gradient is a convolution by the kernel, mirrored and
+            # transposed.
             mirrored = matrices.flip(0).transpose(1, 2)
             grad_feat = table.multiply(grad, mirrored, grad.new_zeros(feat.shape[1]), table)
         if for_matrices:
@@ -125,7 +147,7 @@ class _Convolve(torch.autograd.Function):
 
 
 def _gathered(feat: torch.Tensor, table: NeighbourTable) -> Iterator[tuple[slice, torch.Tensor]]:
-    """Parts of the columns, with the (rows, 27, C) neighbours of each; zeros where none is."""
+    """Yield parts of the columns, with the (rows, 27, C) neighbours of each; zeros for none."""
     padded = torch.cat([feat, feat.new_zeros(1, feat.shape[1])])
     step = max(1, _GATHERED // (27 * feat.shape[1]))
     for start in range(0, len(feat), step):

@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Which voxels of a cloud touch which: the table behind every 3 x 3 x 3 convolution of a level."""
+"""Pairs of touching voxels of a cloud, for the 3 x 3 x 3 convolutions of a level."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ HALF_OFFSETS = ((0, 0, 1),) + tuple((dx, dy, dz) for dx, dy in _COLUMNS for dz i
 
 
 def kernel_index(dx: int, dy: int, dz: int) -> int:
-    """Position of an offset in a kernel laid out (x, y, z): 0 to 26, the centre is 13."""
+    """Return the position of an offset in a kernel laid out (x, y, z): 0 to 26, centre 13."""
     return 9 * (dx + 1) + 3 * (dy + 1) + dz + 1
 
 
@@ -26,14 +26,13 @@ KERNEL_ORDER = tuple(kernel_index(*offset) for offset in HALF_OFFSETS) + tuple(
 
 @dataclass(frozen=True, eq=False)
 class Neighbours:
-    """All pairs (target, source) of touching voxels of a cloud, the voxel itself left out.
+    """All pairs (target, source) of touching voxels of a cloud, except each voxel with itself.
 
-    Attributes
-    ----------
-    sources: (P,) int64 rows, grouped by kernel offset in the order of ``KERNEL_ORDER``.
-    counts: 26 run lengths of ``sources``.
-    pairs: (P,) int64, positions in ``sources`` sorted by target row, then by kernel offset.
-    starts: (N + 1,) int64, where each target's run begins in ``pairs``.
+    Attributes:
+        sources: (P,) int64 rows, grouped by kernel offset in the order of ``KERNEL_ORDER``.
+        counts: 26 run lengths of ``sources``.
+        pairs: (P,) int64, positions in ``sources`` sorted by target row, then by kernel offset.
+        starts: (N + 1,) int64, where each target's run begins in ``pairs``.
     """
 
     sources: torch.Tensor
@@ -43,9 +42,14 @@ class Neighbours:
 
 
 def voxel_keys(grid_coord: torch.Tensor, batch: torch.Tensor, largest: list[int]) -> torch.Tensor:
-    """(N,) int64 keys that sort as (batch, x, y, z), with one empty layer between neighbours.
+    """Return (N,) int64 keys that sort as (batch, x, y, z), with an empty layer in between.
 
     The layer keeps a step past the border of one row, plane or cloud off the next one.
+
+    Args:
+        grid_coord: (N, 3) int64 voxel indices, at least 0.
+        batch: (N,) int64, cloud of each row.
+        largest: largest voxel index of each axis.
     """
     _, size_y, size_z = sizes = [value + 2 for value in largest]
     x, y, z = grid_coord.unbind(1)
@@ -55,29 +59,34 @@ def voxel_keys(grid_coord: torch.Tensor, batch: torch.Tensor, largest: list[int]
 def find_neighbours(
     keys: torch.Tensor, rows: torch.Tensor | None, largest: list[int]
 ) -> Neighbours:
-    """Build the table from sorted, distinct :func:`voxel_keys`.
+    """Build the pairs from sorted, distinct :func:`voxel_keys`.
 
-    ``rows`` gives the row of each key; None where the rows themselves are sorted. Three voxels on
-    a line along z have consecutive keys, so one binary search serves a whole column.
+    Three voxels on a line along z have consecutive keys, so one binary search serves a whole
+    column.
+
+    Args:
+        keys: (N,) int64.
+        rows: (N,) int64, the row of each key; None where the rows themselves are sorted.
+        largest: largest voxel index of each axis.
     """
     count = len(keys)
     size_y, size_z = largest[1] + 2, largest[2] + 2
-    # A last key beyond every other lets a search run past the end.
+    # A sentinel: a search may then run past the last key.
     ended = torch.cat([keys, keys.new_full((1,), torch.iinfo(torch.int64).max)])
-    found = [ended[1:] == keys + 1]
-    place = [torch.arange(1, count + 1, device=keys.device)]
+    hits = [ended[1:] == keys + 1]
+    positions = [torch.arange(1, count + 1, device=keys.device)]
     for dx, dy in _COLUMNS:
         target = keys + ((dx * size_y + dy) * size_z - 1)
         position = torch.searchsorted(keys, target)
         for _ in range(3):
             hit = ended[position] == target
-            found.append(hit)
-            place.append(position)
+            hits.append(hit)
+            positions.append(position)
             position = position + hit
             target = target + 1
-    found = torch.stack(found)
+    found = torch.stack(hits)
     half, left = torch.nonzero(found, as_tuple=True)
-    right = torch.stack(place)[half, left]
+    right = torch.stack(positions)[half, left]
     if rows is not None:
         left, right = rows[left], rows[right]
     half_counts = found.sum(1).tolist()

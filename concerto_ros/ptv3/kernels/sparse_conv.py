@@ -1,8 +1,10 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Submanifold convolution (Graham et al., CVPR 2018) by neighbour table and matrix products."""
+"""Submanifold convolution (Graham et al., CVPR 2018) by neighbour pairs and matrix products."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 from torch import nn
@@ -23,7 +25,7 @@ class SubmanifoldConv(nn.Module):
 
     ``out[p] = bias + sum over d in {-1, 0, 1}^3 of weight[:, d] @ x[p + d]``, empty voxels left
     out. The weight has the official shape (C_out, 3, 3, 3, C_in), axes x, y, z. In memory the 27
-    matrices lie one after the other, each (C_in, C_out), as the products want them.
+    matrices are stored one after the other, each (C_in, C_out), as the products need them.
     """
 
     def __init__(self, channels: int):
@@ -33,30 +35,30 @@ class SubmanifoldConv(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, feat: torch.Tensor, neighbours: Neighbours | NeighbourTable) -> torch.Tensor:
-        """(N, C_in) -> (N, C_out).
+        """Convolve (N, C_in) features to (N, C_out).
 
-        One gather, product by product; then every row sums its own products in a fixed order, so
-        the result is the same bit for bit on every run.
+        The products of each kernel offset are computed one after the other; then every row sums
+        its own products in a fixed order, so the result is identical bit for bit on every run.
         """
         feat = feat.to(self.weight.dtype)
         matrices = self.weight.permute(1, 2, 3, 4, 0).flatten(0, 2)
-        if not isinstance(neighbours, Neighbours):  # those of another backend
+        if not isinstance(neighbours, Neighbours):  # of another backend
             return neighbours.convolve(feat, matrices, self.bias)
-        # Asked here: inside an autograd function gradients are off in training, too.
+        # Checked here: inside an autograd function gradients are off in training, too.
         fast = onednn.usable(feat)
         return _Convolve.apply(feat, matrices, self.bias, neighbours, fast)
 
 
 class _Convolve(torch.autograd.Function):
-    """The convolution with a backward pass of the same shape.
+    """The convolution with a backward pass of the same structure.
 
-    What a row gets back from its neighbours is again a convolution, with the kernel mirrored and
-    transposed; left to autograd it would be 26 scattered additions.
+    The gradient of a row is again a convolution, with the kernel mirrored and transposed; left to
+    autograd it would be 26 scattered additions.
     """
 
     @staticmethod
     def forward(
-        ctx,
+        ctx: Any,
         feat: torch.Tensor,
         matrices: torch.Tensor,
         bias: torch.Tensor,
@@ -75,14 +77,15 @@ class _Convolve(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad: torch.Tensor):
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         feat, matrices = ctx.saved_tensors
         neighbours = ctx.neighbours
         grad = grad.contiguous()
         for_feat, for_matrices, for_bias, *_ = ctx.needs_input_grad
         sources = neighbours.sources.split(neighbours.counts)
         targets = sources[13:] + sources[:13]  # those of the mirrored run, in the same order
-        grad_feat = grad_matrices = grad_bias = None
+        grad_feat: torch.Tensor | None = None
+        grad_matrices: torch.Tensor | None = None
         if for_feat:
             mirrored = matrices.flip(0).transpose(1, 2).contiguous()
             grad_feat = multiply(grad, mirrored[_CENTRE])
@@ -97,18 +100,16 @@ class _Convolve(torch.autograd.Function):
             gathered = grad.index_select(0, sources[run])
             if for_feat:
                 multiply(gathered, mirrored[k], out=runs[run])
-            if for_matrices:  # seen from the mirrored run, whose targets these rows are
+            if grad_matrices is not None:  # of the mirrored run, whose targets these rows are
                 inputs = feat.index_select(0, targets[run])
                 multiply(inputs.t(), gathered, out=grad_matrices[26 - k])
-        if for_feat and len(neighbours.sources):
+        if grad_feat is not None and len(neighbours.sources):
             grad_feat += _summed(products, neighbours)
-        if for_bias:
-            grad_bias = grad.sum(0)
-        return grad_feat, grad_matrices, grad_bias, None, None
+        return grad_feat, grad_matrices, grad.sum(0) if for_bias else None, None, None
 
 
 def _summed(products: torch.Tensor, neighbours: Neighbours) -> torch.Tensor:
-    """(P, C) -> (N, C): the products of each target, in a fixed order."""
+    """Sum the products (P, C) of each target in a fixed order, (N, C)."""
     return functional.embedding_bag(
         neighbours.pairs, products, neighbours.starts, mode="sum", include_last_offset=True
     )
@@ -117,25 +118,25 @@ def _summed(products: torch.Tensor, neighbours: Neighbours) -> torch.Tensor:
 def _products(
     feat: torch.Tensor, matrices: torch.Tensor, neighbours: Neighbours, fast: bool
 ) -> torch.Tensor:
-    """(P, C_out): each pair's source row times the matrix of its kernel offset.
+    """Multiply each pair's source row by the matrix of its kernel offset, (P, C_out).
 
     ``fast``: whether oneDNN may be used.
     """
     products = feat.new_empty(len(neighbours.sources), matrices.shape[2])
-    # PyTorch's own products write in place, which for bfloat16 is worth more.
-    own = fast and feat.dtype == torch.float32
+    # PyTorch's products write in place, which for bfloat16 saves more time.
+    by_onednn = fast and feat.dtype == torch.float32
 
     def multiply_run(run: tuple[torch.Tensor, torch.Tensor, int]) -> None:
         out, rows, k = run
         gathered = feat.index_select(0, rows)
-        if own and len(rows):
+        if by_onednn and len(rows):
             out.copy_(onednn.product(gathered, matrices[k].t()))
         else:
             multiply(gathered, matrices[k], out=out)
 
     counts = neighbours.counts
     runs = zip(products.split(counts), neighbours.sources.split(counts), KERNEL_ORDER, strict=True)
-    if feat.device.type == "cpu" and type(feat) is torch.Tensor:  # not one without values
+    if feat.device.type == "cpu" and type(feat) is torch.Tensor:  # not a tensor without values
         for_each(multiply_run, list(runs))
         return products
     for run in runs:

@@ -16,9 +16,8 @@ from torch.func import functional_call
 class SpconvNeighbours:
     """The voxels of a level in spconv's form; spconv finds the neighbours at first use.
 
-    Attributes
-    ----------
-    voxels: with indices (N, 4) int32 (batch, x, y, z) and no features.
+    Attributes:
+        voxels: with indices (N, 4) int32 (batch, x, y, z) and no features.
     """
 
     voxels: SparseConvTensor
@@ -26,18 +25,28 @@ class SpconvNeighbours:
     def convolve(
         self, feat: torch.Tensor, matrices: torch.Tensor, bias: torch.Tensor
     ) -> torch.Tensor:
-        """(N, C_in) -> (N, C_out) with (27, C_in, C_out) matrices.
+        """Convolve features; bfloat16, which spconv does not have, is computed in float32.
 
-        spconv has no bfloat16: that is computed in float32. Raises RuntimeError where gradients
-        are wanted.
+        Args:
+            feat: (N, C_in).
+            matrices: (27, C_in, C_out), one for each kernel offset.
+            bias: (C_out,).
+
+        Returns:
+            (N, C_out).
+
+        Raises:
+            RuntimeError: gradients are required.
         """
         if torch.is_grad_enabled() and (feat.requires_grad or matrices.requires_grad):
-            raise RuntimeError("backend spconv is for inference; train with auto, torch or triton")
+            raise RuntimeError(
+                "backend spconv is for inference only; train with auto, torch or triton"
+            )
         dtype = torch.float32 if feat.dtype == torch.bfloat16 else feat.dtype
         weight = matrices.unflatten(0, (3, 3, 3)).permute(4, 0, 1, 2, 3)
-        given = self.voxels.replace_feature(feat.to(dtype))
+        voxels = self.voxels.replace_feature(feat.to(dtype))
         conv = _convolution(matrices.shape[1], matrices.shape[2])
-        out = functional_call(conv, {"weight": weight.to(dtype).contiguous()}, (given,))
+        out = functional_call(conv, {"weight": weight.to(dtype).contiguous()}, (voxels,))
         self.voxels.indice_dict.update(out.indice_dict)
         return (out.features + bias).to(feat.dtype)
 
@@ -45,9 +54,12 @@ class SpconvNeighbours:
 def find_neighbours(
     keys: torch.Tensor, rows: torch.Tensor | None, largest: list[int]
 ) -> SpconvNeighbours:
-    """Hand sorted, distinct :func:`~concerto_ros.ptv3.kernels.neighbours.voxel_keys` to spconv.
+    """Convert sorted, distinct voxel keys to the form of spconv.
 
-    ``rows`` gives the row of each key; None where the rows themselves are sorted.
+    Args:
+        keys: (N,) int64 :func:`~concerto_ros.ptv3.kernels.neighbours.voxel_keys`.
+        rows: (N,) int64, the row of each key; None where the rows themselves are sorted.
+        largest: largest voxel index of each axis.
     """
     indices = _voxels(keys, largest).to(torch.int32)
     if rows is not None:
@@ -58,7 +70,7 @@ def find_neighbours(
 
 
 def _voxels(keys: torch.Tensor, largest: list[int]) -> torch.Tensor:
-    """(N, 4) int64 (batch, x, y, z) of voxel keys."""
+    """Return (N, 4) int64 (batch, x, y, z) of voxel keys."""
     columns = []
     for value in reversed(largest):
         columns.append(keys % (value + 2))
@@ -68,7 +80,7 @@ def _voxels(keys: torch.Tensor, largest: list[int]) -> torch.Tensor:
 
 @cache
 def _convolution(width_in: int, width_out: int) -> SubMConv3d:
-    """A layer without weights of its own."""
+    """Create a layer without weights of its own."""
     with torch.device("meta"):
         conv = SubMConv3d(width_in, width_out, 3, bias=False, indice_key="neighbours")
     return conv.eval()

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Submanifold convolution as one matrix product over the neighbour table, in Triton.
 
-An implicit GEMM: neighbours are read where they lie instead of being gathered into a copy, and
-every output is summed by one program in a fixed order, so no two runs differ.
+An implicit GEMM: neighbours are read in place instead of being gathered into a copy, and every
+output is summed by one program in a fixed order, so no two runs differ.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import triton.language as tl
 from concerto_ros.ptv3.kernels import neighbour_table
 from concerto_ros.ptv3.kernels.neighbour_table import NeighbourTable
 
-#: (rows of a level, rows of its blocks): the first entry whose level is not larger holds.
+#: (minimum rows of a level, rows of its blocks): the first entry that a level reaches is used.
 _BLOCK_ROWS = ((4096, 64), (1024, 32), (1, 16))
 
 
@@ -37,7 +37,7 @@ def convolve_block(
     BLOCK_OUT: tl.constexpr,
     PRECISION: tl.constexpr,
 ):
-    """BLOCK_ROWS columns of the table times BLOCK_OUT output channels."""
+    """Multiply BLOCK_ROWS columns of the table by the matrices, for BLOCK_OUT channels."""
     place = tl.program_id(0) * BLOCK_ROWS + tl.arange(0, BLOCK_ROWS)
     inside = place < count
     to = tl.program_id(1) * BLOCK_OUT + tl.arange(0, BLOCK_OUT)
@@ -74,10 +74,10 @@ def convolve_block(
 def multiply(
     feat: torch.Tensor, matrices: torch.Tensor, bias: torch.Tensor, table: NeighbourTable
 ) -> torch.Tensor:
-    """The same as :func:`concerto_ros.ptv3.kernels.neighbour_table.multiply`.
+    """Compute the same as :func:`concerto_ros.ptv3.kernels.neighbour_table.multiply`.
 
-    All of one type. Sums are float32; products of float32 are TF32
-    only where ``torch.backends.cuda.matmul.allow_tf32`` says so. float64 is left to PyTorch.
+    All tensors have the same type. Sums are float32; products of float32 are TF32 only if
+    ``torch.backends.cuda.matmul.allow_tf32`` is set. float64 is left to PyTorch.
     """
     if feat.dtype == torch.float64:
         return neighbour_table.multiply(feat, matrices, bias, table)
@@ -108,13 +108,14 @@ def multiply(
 
 
 def block_sizes(count: int, width_in: int, width_out: int, exact: bool) -> tuple[int, int, int]:
-    """(rows, input channels, output channels) of a block.
+    """Return (rows, input channels, output channels) of a block.
 
-    Small levels are cut finer, so that there are programs enough for every multiprocessor; exact
-    float32 products, without tensor cores, take smaller blocks to stay within the registers.
-    Chosen by shape and never by a trial run: another choice would sum in another order.
+    Small levels are cut finer, so that there are enough programs for every multiprocessor; exact
+    float32 products, without tensor cores, take smaller blocks to stay within the registers. The
+    choice depends on the shape and never on a trial run: another choice would sum in another
+    order.
     """
-    block_rows = next((rows for least, rows in _BLOCK_ROWS if count >= least), 16)
+    block_rows = next((rows for minimum, rows in _BLOCK_ROWS if count >= minimum), 16)
     widest = 32 if count < 4096 else 64 if exact else 128
     block_out = max(min(triton.next_power_of_2(width_out), widest), 16)
     sizes = (32, 16) if exact else (64, 32, 16)
@@ -123,7 +124,7 @@ def block_sizes(count: int, width_in: int, width_out: int, exact: bool) -> tuple
 
 
 def warm_up(widths: Collection[int], dtype: torch.dtype, device: torch.device) -> None:
-    """Compile every kernel that levels of any size take with channels of each of ``widths``."""
+    """Compile every kernel that levels of any size need for channels of each of ``widths``."""
     for count, _ in _BLOCK_ROWS:
         alone = torch.arange(count, device=device)
         rows = torch.full((27, count), -1, dtype=torch.int32, device=device)

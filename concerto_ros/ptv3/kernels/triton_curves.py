@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Space-filling curves in Triton: one launch for what takes PyTorch some two hundred."""
+"""Space-filling curves in Triton: one kernel launch instead of about two hundred in PyTorch."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def curve_code_block(
     EXCHANGED: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    """The steps are those of :mod:`concerto_ros.ptv3.kernels.curves`, one row to a thread."""
+    """Compute the codes of BLOCK voxels as :mod:`concerto_ros.ptv3.kernels.curves` does."""
     row = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     inside = row < count
     x = tl.load(grid_coord + 3 * row + EXCHANGED, mask=inside, other=0).to(tl.int32)
@@ -65,7 +65,7 @@ def curve_code_block(
 
 
 def curve_code(grid_coord: torch.Tensor, depth: int, curve: str) -> torch.Tensor:
-    """The same as :func:`concerto_ros.ptv3.kernels.curves.curve_code`, bit for bit."""
+    """Compute the same as :func:`concerto_ros.ptv3.kernels.curves.curve_code`, bit for bit."""
     check_curve(depth, curve)
     count = len(grid_coord)
     out = torch.empty(count, dtype=torch.int64, device=grid_coord.device)
