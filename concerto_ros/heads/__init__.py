@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What reads features: linear heads, PCA colours, similarity, taught classes."""
+"""Heads on encoder features: linear heads, PCA colours, similarity, taught classes."""
 
 from __future__ import annotations
 

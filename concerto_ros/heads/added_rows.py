@@ -2,18 +2,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Classes taught by a few examples: rows that are added to a linear head on frozen features.
 
-A head gives scores ``s_k = w_k x + b_k`` and softmax probabilities. With the rows that it has
-held fixed, the probability of one more class is the logistic function of
-``w x + b - logsumexp(s)``: the most likely new row is a logistic regression with a known offset,
-convex, and solved in a second. It is ridge-penalised, as a few examples say little about hundreds
-of channels: the row stays near to what it began as, a copy of what the examples were called
-before. What the other classes score does not change: a point either keeps its label or takes the
-taught one.
+A head gives scores ``s_k = w_k x + b_k`` and softmax probabilities. With its existing rows held
+fixed, the probability of one more class is the logistic function of ``w x + b - logsumexp(s)``:
+the most likely new row is a logistic regression with a known offset, convex, and solved in a
+second. It has a ridge penalty, as a few examples say little about hundreds of channels: the row
+stays near its initial value, the mean of the rows that predicted the examples before. The scores
+of the other classes do not change: a point either keeps its label or takes the taught one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -22,58 +21,71 @@ from concerto_ros.heads.linear import LinearHead
 
 #: Weight of the ridge penalty beside a mean loss of 1, for channels of unit variance.
 RIDGE = 1e-3
-#: Most rows of either kind that a class is fitted to; of more, every n-th is taken.
+#: A class is fitted to at most this many examples and as many counterexamples; of more, every n-th
+#: is taken.
 MAX_ROWS = 4096
-#: Several taught classes are fitted one after the other, so many times round.
+#: Several taught classes are fitted one after the other, in this many rounds.
 _ROUNDS = 3
 _STEPS = 100
 
 
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """Features of points that show a class, (P, C), and of points that do not, (N, C); float32."""
+    """Features of points that show a class, and of points that do not.
+
+    Attributes:
+        showing: (P, C) float32.
+        other: (N, C) float32.
+    """
 
     showing: torch.Tensor
     other: torch.Tensor
 
     def joined(self, more: Examples) -> Examples:
-        """Both together."""
+        """Return these examples and ``more`` together."""
         return Examples(
             torch.cat([self.showing, more.showing]), torch.cat([self.other, more.other])
         )
 
     def thinned(self) -> Examples:
-        """At most ``MAX_ROWS`` of either kind, evenly spaced."""
+        """Return at most ``MAX_ROWS`` examples and as many counterexamples, evenly spaced."""
         return Examples(_thinned(self.showing), _thinned(self.other))
 
 
-def taught_head(base: LinearHead, lessons: Mapping[int, Examples]) -> LinearHead:
-    """``base`` with the rows that ``lessons`` ask for; ``base`` stays as it is.
+def taught_head(base: LinearHead, examples_by_label: Mapping[int, Examples]) -> LinearHead:
+    """Return a copy of ``base`` with the rows of the taught classes, float32 on the CPU.
 
-    The keys are labels: those of ``base`` are refined, beginning at the row they have, and those
-    from ``base.num_classes`` on, without a gap, are new. What shows one class is an example
-    against every other one taught. A class without any example against it keeps the row it
-    begins with: nothing would hold back a better one. The result is float32 on the CPU.
+    What shows one class is a counterexample of every other taught class. A class without any
+    counterexample keeps its initial row, as nothing would limit a fitted one.
+
+    Args:
+        base: the head as it was loaded; it does not change.
+        examples_by_label: the examples of each taught class. Labels of ``base`` are refined,
+            starting from their row; labels from ``base.num_classes`` on, without a gap, are new.
+
+    Raises:
+        ValueError: the labels have a gap or are negative.
     """
     first = base.num_classes
-    count = first + sum(label >= first for label in lessons)
-    if any(not 0 <= label < count for label in lessons):
-        raise ValueError(f"labels are {sorted(lessons)}, expected 0 to {count - 1} without a gap")
+    count = first + sum(label >= first for label in examples_by_label)
+    if any(not 0 <= label < count for label in examples_by_label):
+        labels = sorted(examples_by_label)
+        raise ValueError(f"labels are {labels}, expected 0 to {count - 1} without a gap")
     weight = torch.zeros(count, base.in_channels)
     bias = torch.zeros(count)
     weight[:first] = base.seg_head.weight.detach().float().cpu()
     bias[:first] = base.seg_head.bias.detach().float().cpu()
-    lessons = {label: examples.thinned() for label, examples in lessons.items()}
-    for label, own in list(lessons.items()):
-        lessons[label] = Examples(own.showing, counterexamples(base, label, own))
-        if label >= first:  # begins as what its examples are called without it
-            called = own.showing @ weight[:first].T + bias[:first]
-            share = called.softmax(dim=1).mean(dim=0)
+    thinned = {label: examples.thinned() for label, examples in examples_by_label.items()}
+    for label, own in list(thinned.items()):
+        thinned[label] = Examples(own.showing, counterexamples(base, label, own))
+        if label >= first:  # starts from the mean of the rows that predicted its examples
+            scores = own.showing @ weight[:first].T + bias[:first]
+            share = scores.softmax(dim=1).mean(dim=0)
             weight[label], bias[label] = share @ weight[:first], share @ bias[:first]
-    begun = {label: (weight[label].clone(), bias[label].clone()) for label in lessons}
-    for _ in range(1 if len(lessons) == 1 else _ROUNDS):
-        for label, own in lessons.items():
-            showing_others = (e.showing for key, e in lessons.items() if key != label)
+    initial = {label: (weight[label].clone(), bias[label].clone()) for label in thinned}
+    for _ in range(1 if len(thinned) == 1 else _ROUNDS):
+        for label, own in thinned.items():
+            showing_others = (e.showing for key, e in thinned.items() if key != label)
             against = torch.cat([own.other, *showing_others])
             if not len(against):
                 continue
@@ -82,7 +94,7 @@ def taught_head(base: LinearHead, lessons: Mapping[int, Examples]) -> LinearHead
                 Examples(own.showing, against),
                 weight[rivals],
                 bias[rivals],
-                begun[label],
+                initial[label],
             )
     head = LinearHead(base.in_channels, count, name=base.name, trained=base.trained)
     head.preset = base.preset
@@ -91,15 +103,16 @@ def taught_head(base: LinearHead, lessons: Mapping[int, Examples]) -> LinearHead
 
 
 def counterexamples(base: LinearHead, label: int, examples: Examples) -> torch.Tensor:
-    """What of ``examples.other`` says what the class ``label`` is not, (n, C).
+    """Return the features that show what the class ``label`` is not, (n, C).
 
-    Of a class of ``base`` that is what it calls something else.
+    All of ``examples.other`` for a new class; for a class of ``base`` those that ``base`` labels
+    differently.
     """
     if label >= base.num_classes:
         return examples.other
     weight, bias = (value.detach().float().cpu() for value in base.seg_head.parameters())
-    called = (examples.other @ weight.T + bias).argmax(dim=1)
-    return examples.other[called != label]
+    predicted = (examples.other @ weight.T + bias).argmax(dim=1)
+    return examples.other[predicted != label]
 
 
 def _fitted_row(
@@ -108,14 +121,14 @@ def _fitted_row(
     bias: torch.Tensor,
     start: tuple[torch.Tensor, torch.Tensor],
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The row (C,) and its bias that tell ``examples`` apart from the classes of ``weight``.
+    """Fit the row (C,) and bias that separate ``examples`` from the classes of ``weight``.
 
-    ``start``: row and bias that the penalty draws back to.
+    ``start`` is the row and bias that the penalty draws back to.
     """
     feat = torch.cat([examples.showing, examples.other])
     shown = len(examples.showing)
     offset = (feat @ start[0] + start[1]) - torch.logsumexp(feat @ weight.T + bias, dim=1)
-    # Both kinds weigh the same, however many there are of each.
+    # Examples and counterexamples weigh the same in total, however many there are of each.
     rows_weight = torch.full((len(feat),), 0.5 / (len(feat) - shown))
     rows_weight[:shown] = 0.5 / shown
     target = (torch.arange(len(feat)) < shown).float()
@@ -137,8 +150,8 @@ def _fitted_row(
     return start[0] + row, start[1] + step[-1] - mean @ row
 
 
-def _minimised(loss, start: torch.Tensor) -> torch.Tensor:
-    """The minimum of a smooth convex function by L-BFGS (Nocedal and Wright, algorithm 7.5)."""
+def _minimised(loss: Callable[[torch.Tensor], torch.Tensor], start: torch.Tensor) -> torch.Tensor:
+    """Minimise a smooth convex function by L-BFGS (Nocedal and Wright, algorithm 7.5)."""
     value = start.clone().requires_grad_(True)
     solver = torch.optim.LBFGS(
         [value], max_iter=_STEPS, tolerance_grad=1e-5, line_search_fn="strong_wolfe"

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -27,16 +28,16 @@ from concerto_ros.ptv3.encoder import Encoder, Pyramid
 
 
 class LinearHead(nn.Module):
-    """Class scores of each point from its feature.
+    """Linear class scores of each point from its feature.
 
-    Attributes
-    ----------
-    name: what a person asked for.
-    trained: False for a stand-in with random weights.
-    labels: its classes, where its file tells them; None: a label set of its size is to be found.
-    preset: whose input convention it was trained with; None where its file does not say.
-    in_channels: feature width, what ``Pyramid.upcast`` must give.
-    num_classes: scores for each point, in label order.
+    Attributes:
+        name: the name or path that it was loaded by.
+        trained: False for random weights.
+        labels: its classes, where its file stores them; None: use a label set of its size.
+        preset: the preset whose input convention it was trained with; None where its file does not
+            store one.
+        in_channels: feature width, that of ``Pyramid.upcast``.
+        num_classes: scores for each point, in label order.
     """
 
     def __init__(
@@ -57,14 +58,22 @@ class LinearHead(nn.Module):
         *,
         download: bool = True,
     ) -> LinearHead:
-        """A head in evaluation mode, on the device and in the precision of ``encoder`` if given.
+        """Load a head in evaluation mode.
 
-        ``name_or_path``: an official file (config ``backbone_out_channels`` and ``num_classes``,
-        state dict ``seg_head.weight`` and ``seg_head.bias``; ``label_set`` if it names its
-        classes, ``preset`` if it names whose input convention it was trained with), an official
-        name, or ``demo`` for that of the model in the box. Raises CheckpointError (a ValueError)
-        for a file that cannot be had or does not fit, ValueError for a head that does not fit
-        the encoder.
+        Official files hold a config ``backbone_out_channels`` and ``num_classes`` and a state dict
+        ``seg_head.weight`` and ``seg_head.bias``. Files of this package may add ``label_set``, the
+        classes, and ``preset``, whose input convention the head was trained with.
+
+        Args:
+            name_or_path: path of a file, an official name (:data:`OFFICIAL_HEADS`), or ``demo``
+                for the head of the bundled demo model.
+            encoder: the encoder whose device and weight type the head takes; None: float32 on the
+                CPU.
+            download: whether a file that is not on this machine may be downloaded.
+
+        Raises:
+            CheckpointError: (a ValueError) the file does not exist or is not a valid head.
+            ValueError: the head does not fit the encoder.
         """
         if os.fspath(name_or_path) == DEMO:
             state, path = demo_head_state()
@@ -80,63 +89,73 @@ class LinearHead(nn.Module):
             log_licence(content, path)
         if encoder is not None:
             head.concat_levels(encoder)
-            like = next(encoder.parameters())
-            head = head.to(device=like.device, dtype=like.dtype)
+            weight = next(encoder.parameters())
+            head = head.to(device=weight.device, dtype=weight.dtype)
         return head.eval().requires_grad_(False)
 
     @property
     def in_channels(self) -> int:
+        """Feature width that the head takes."""
         return self.seg_head.in_features
 
     @property
     def num_classes(self) -> int:
+        """Number of scores for each point."""
         return self.seg_head.out_features
 
     def forward(self, feat: torch.Tensor) -> torch.Tensor:
-        """(N, in_channels) -> (N, num_classes) logits."""
+        """Return (N, num_classes) logits of (N, in_channels) features."""
         return self.seg_head(feat.to(self.seg_head.weight.dtype))
 
     def scores(self, pyramid: Pyramid, concat_levels: int) -> torch.Tensor:
-        """``self(pyramid.upcast(concat_levels))`` without the wide matrix, (N, num_classes)."""
+        """Compute ``self(pyramid.upcast(concat_levels))`` without the wide matrix."""
         return self.scores_by_level(pyramid.feats, pyramid.clusters, concat_levels)
 
     def scores_by_level(
         self, feats: Sequence[torch.Tensor], clusters: Sequence[torch.Tensor], concat_levels: int
     ) -> torch.Tensor:
-        """The sum over channels taken level by level.
+        """Compute the scores level by level, (N, num_classes).
 
-        Scores are handed down instead of features: a few numbers per voxel instead of hundreds,
-        forwards and backwards. ``feats`` and ``clusters`` are those of a :class:`Pyramid`.
+        Scores are passed down the levels instead of features: a few numbers per voxel instead of
+        hundreds, forwards and backwards.
+
+        Args:
+            feats: features of each level, as in :class:`Pyramid`.
+            clusters: rows of the coarser levels, as in :class:`Pyramid`.
+            concat_levels: how many finer levels the head takes beside the coarsest.
         """
         finest = len(feats) - 1 - concat_levels
         widths = [feat.shape[1] for feat in feats[finest:]]
         parts = self.seg_head.weight.split(widths, dim=1)
-        scores = None
-        for level in range(len(feats) - 1, -1, -1):
-            if scores is not None:
-                scores = scores.index_select(0, clusters[level])
+
+        def scores_of(level: int) -> torch.Tensor:
+            part = parts[level - finest]
+            return nn.functional.linear(feats[level].to(part.dtype), part)
+
+        scores = scores_of(len(feats) - 1)
+        for level in range(len(feats) - 2, -1, -1):
+            scores = scores.index_select(0, clusters[level])
             if level >= finest:
-                part = parts[level - finest]
-                own = nn.functional.linear(feats[level].to(part.dtype), part)
-                scores = own if scores is None else scores + own
+                scores = scores + scores_of(level)
         return scores + self.seg_head.bias
 
     def concat_levels(self, encoder: Encoder) -> int:
-        """How many levels ``upcast`` must join to give this head's width.
+        """Return how many levels ``upcast`` must join to give this head's width.
 
-        Raises ValueError naming both widths if no number does.
+        Raises:
+            ValueError: no number of levels of ``encoder`` has this width; the text names both.
         """
         widths = [sum(encoder.channels[-1 - joined :]) for joined in range(len(encoder.channels))]
         if self.in_channels not in widths:
             raise ValueError(
                 f"head {self.name!r} takes {self.in_channels} channels, encoder {encoder.name!r} "
-                f"gives {' or '.join(map(str, widths))}; expected a head trained on this encoder"
+                f"has {' or '.join(map(str, widths))}; expected a head trained on this encoder"
             )
         return widths.index(self.in_channels)
 
 
-def _labels(content: dict, num_classes: int, path: os.PathLike) -> LabelSet | None:
-    """The classes that a file written by ``concerto_ros`` names; the official ones name none."""
+def _labels(content: dict[str, Any], num_classes: int, path: Path) -> LabelSet | None:
+    """Return the classes stored in a file of this package; None for official files."""
     if "label_set" not in content:
         return None
     try:
@@ -145,29 +164,31 @@ def _labels(content: dict, num_classes: int, path: os.PathLike) -> LabelSet | No
         raise CheckpointError(str(error)) from error
     if len(labels) != num_classes:
         raise CheckpointError(
-            f"{path} names {len(labels)} classes, expected {num_classes} as its config says"
+            f"{path} has {len(labels)} classes in label_set, expected {num_classes} as in its"
+            " config"
         )
     return labels
 
 
-def _shape(config: dict, path: os.PathLike) -> tuple[int, int]:
+def _shape(config: dict[str, Any], path: Path) -> tuple[int, int]:
+    """Return feature width and number of classes."""
     fields = ("backbone_out_channels", "num_classes")
-    shape = tuple(config.get(field) for field in fields)
-    if set(config) != set(fields) or not all(type(n) is int and n > 0 for n in shape):
+    sizes = [config.get(field) for field in fields]
+    if set(config) != set(fields) or not all(type(size) is int and size > 0 for size in sizes):
         raise CheckpointError(
-            f"{path} has config {config}, expected the whole numbers {' and '.join(fields)}"
+            f"{path} has config {config}, expected the positive whole numbers"
+            f" {' and '.join(fields)}"
         )
-    return shape
+    return config["backbone_out_channels"], config["num_classes"]
 
 
 def save_head(path: Path, head: LinearHead) -> None:
-    """Write a linear head as the official files are; ``LinearHead.load`` reads it back.
+    """Write a linear head in the official layout; :meth:`LinearHead.load` reads it back.
 
-    Its classes and its preset, where it knows them, are in the file beside what an official one
-    has.
+    Its classes and its preset are added where they are known.
     """
     config = {"backbone_out_channels": head.in_channels, "num_classes": head.num_classes}
-    content = {"config": config, "state_dict": on_cpu(head.state_dict())}
+    content: dict[str, Any] = {"config": config, "state_dict": on_cpu(head.state_dict())}
     if head.labels is not None:
         content["label_set"] = head.labels.content
     if head.preset is not None:

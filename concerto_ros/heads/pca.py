@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Features as colours by principal component analysis that does not flicker."""
+"""Features as colours by a principal component analysis that does not flicker."""
 
 from __future__ import annotations
 
@@ -13,35 +13,36 @@ import torch
 
 from concerto_ros.ptv3.encoder import Pyramid
 
-#: Coarsest skips whose features the colours show, as in the Sonata and Concerto papers.
+#: The colours show features of this many joined levels, as in the Sonata and Concerto papers.
 CONCAT_LEVELS = 2
 #: How far mean, axes and ranges move towards those of the newest features at each call.
 _FOLLOW = 0.1
 #: How far the colour of a voxel moves towards that of its newest features at each call.
 _FOLLOW_VOXEL = 0.2
 #: Tracked directions: some more than are shown, because orthogonal iteration converges with the
-#: ratio of the last one's variance to the first one that is not tracked.
+#: ratio of the last one's variance to that of the first one that is not tracked.
 _TRACKED = 8
 _FIRST_ITERATIONS = 12
 _BASIS_ROWS = 4096
 _RANGE_ROWS = 32768
-#: Tensors that go on from call to call.
+#: Tensors that are kept from call to call.
 _KEPT = ("tracked", "axes", "mean", "range")
 #: Share of the points beyond either end of the colour range.
 _CLIPPED = 0.01
 
 
 class CoarseFeatures:
-    """The features of a cloud, or of its parts, each once for all the voxels that share it.
-
-    Colours are of a coarse level: what many voxels have alike need not be laid out for each.
-    """
+    """Coarse features of a cloud or its parts, stored once for all voxels that share them."""
 
     def __init__(self) -> None:
         self._parts: list[torch.Tensor] = []
 
     def of(self, pyramid: Pyramid) -> torch.Tensor:
-        """Keep those of a cloud or part; (N,) int64: which of all kept each of its rows has."""
+        """Add the features of a cloud or part.
+
+        Returns:
+            (N,) int64, the row of :meth:`joined` for each of its voxels.
+        """
         feat, row = pyramid.shared(CONCAT_LEVELS)
         if row is None:
             row = torch.arange(len(feat), device=feat.device)
@@ -50,7 +51,7 @@ class CoarseFeatures:
         return row + start
 
     def joined(self) -> torch.Tensor:
-        """(M, C) all that are kept; of several parts on the CPU, as the rows of parts are."""
+        """Return all features, (M, C); those of several parts are on the CPU, as their rows."""
         if len(self._parts) == 1:
             return self._parts[0]
         return torch.cat([part.cpu() for part in self._parts])
@@ -59,37 +60,38 @@ class CoarseFeatures:
 class PcaColors:
     """Red, green and blue from the three leading principal components of point features.
 
-    Plain PCA anew for each cloud flips signs, swaps axes of similar variance and stretches with
-    every outlier. Here the subspace is tracked from call to call by orthogonal iteration (Golub
-    and Van Loan, Matrix Computations, 8.2.4); the axes shown follow it slowly and turn no more
-    than it does (orthogonal Procrustes), and so do mean and range; after a change of scene they
-    have adapted by two thirds in ten calls. What flicker is left is the encoder's own: patches of
-    points change their borders whenever a voxel comes or goes. Where voxels are named, each
-    therefore follows its own colour over some calls as well.
+    A PCA computed from scratch for each cloud flips signs, swaps axes of similar variance and
+    stretches with every outlier. Here the subspace is tracked from call to call by orthogonal
+    iteration (Golub and Van Loan, Matrix Computations, 8.2.4); the axes shown follow it slowly and
+    turn no more than it does (orthogonal Procrustes), and so do mean and range; after a change of
+    scene they have adapted by two thirds in ten calls. The flicker that remains is that of the
+    encoder: patches of points change their borders whenever a voxel comes or goes. Where voxels
+    have keys, the colour of each is therefore smoothed over some calls as well.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.reset()
 
     def reset(self) -> None:
-        """Forget axes, mean and range; the next features set them."""
-        self._tracked: torch.Tensor | None = None  # (C, K) orthonormal
-        self._axes: torch.Tensor | None = None  # (C, 3) orthonormal
-        self._mean: torch.Tensor | None = None  # (C,)
-        self._range: torch.Tensor | None = None  # (2, 3) low and high ends
+        """Forget axes, mean, range and voxel colours; the next features set them."""
+        # Empty before the first features.
+        self._tracked = torch.zeros(0)  # (C, K) orthonormal
+        self._axes = torch.zeros(0)  # (C, 3) orthonormal
+        self._mean = torch.zeros(0)  # (C,)
+        self._range = torch.zeros(0)  # (2, 3) low and high ends
         self._voxels = np.zeros(0, dtype=np.int64)  # sorted, those of the last call
         self._shade = np.zeros((0, 3), dtype=np.float32)  # their colours in [0, 1]
 
     def state(self) -> dict[str, torch.Tensor]:
-        """What is kept from call to call, for :meth:`restore`; empty before the first."""
-        if self._axes is None:
+        """Return what is kept from call to call, for :meth:`restore`; empty before the first."""
+        if not len(self._axes):
             return {}
         kept = {name: getattr(self, f"_{name}").cpu().clone() for name in _KEPT}
         voxels, shade = self._voxels.copy(), self._shade.copy()
         return kept | {"voxels": torch.from_numpy(voxels), "shade": torch.from_numpy(shade)}
 
     def restore(self, state: dict[str, torch.Tensor]) -> None:
-        """Go on from a :meth:`state`."""
+        """Continue from a :meth:`state`."""
         self.reset()
         if state:
             for name in _KEPT:
@@ -104,25 +106,31 @@ class PcaColors:
         voxels: np.ndarray | None = None,
         rows: torch.Tensor | None = None,
     ) -> np.ndarray:
-        """(N, 3) uint8 RGB of ``feat`` (N, C), any float type, on any device.
+        """Return (N, 3) uint8 RGB colours.
 
-        ``rows``: (N,) int64, for ``feat`` (M, C): which of its rows each of N points has.
-        ``voxels``: (N,) int64, ascending, one key per row that names the same voxel at every
-        call (``MapSnapshot.keys``); without it rows have nothing to do with earlier ones.
         Points with a feature that is not finite, and axes along which the features do not vary,
-        are mid grey. A change of C starts anew.
+        are mid grey. Features of another width C restart the tracking.
+
+        Args:
+            feat: (N, C) features of any float type on any device; (M, C) with ``rows``.
+            voxels: (N,) int64 ascending keys that name the same voxel at every call
+                (``MapSnapshot.keys``); None: points have no relation to those of earlier calls.
+            rows: (N,) int64, the row of ``feat`` that each point has; None: each has its own.
+
+        Raises:
+            ValueError: ``feat`` does not have the shape (N, C) with C >= 1.
         """
         if not feat.ndim == 2 or not feat.shape[1]:
-            raise ValueError(f"feat has shape {tuple(feat.shape)}; expected: (N, C) with C >= 1")
+            raise ValueError(f"feat has shape {tuple(feat.shape)}, expected (N, C) with C >= 1")
         if feat.shape[1] < 3:
             feat = torch.nn.functional.pad(feat, (0, 3 - feat.shape[1]))
-        if self._axes is not None and len(self._axes) != feat.shape[1]:
+        if len(self._axes) not in (0, feat.shape[1]):
             self.reset()
         sample = _Sample.of(feat, rows)
         if not len(sample.rows):
             size = len(feat if rows is None else rows)
             return np.full((size, 3), 128, dtype=np.uint8)
-        if self._axes is None:
+        if not len(self._axes):
             self._start(sample)
         else:
             self._follow(sample)
@@ -132,12 +140,12 @@ class PcaColors:
         self._follow_range(position)
         low, high = self._range
         span = high - low
-        # Beside the widest axis, or the size of the features, this is rounding noise.
+        # Compared with the widest axis, or the size of the features, this is rounding noise.
         flat = span <= 1e-5 * torch.maximum(span.max(), self._mean.abs().max())
-        shade = torch.where(flat, 0.5, (position - low) / torch.where(flat, 1.0, span))
-        shade = shade.nan_to_num(0.5, 0.5, 0.5).clamp(0, 1).cpu().numpy()
+        scaled = torch.where(flat, 0.5, (position - low) / torch.where(flat, 1.0, span))
+        shade = scaled.nan_to_num(0.5, 0.5, 0.5).clamp(0, 1).cpu().numpy()
         if flat.all():
-            self.reset()  # nothing to hold on to yet
+            self.reset()  # nothing to track yet
         elif voxels is not None:
             shade = self._follow_voxels(shade, voxels)
         return np.rint(shade * 255).astype(np.uint8)
@@ -167,7 +175,7 @@ class PcaColors:
         self._axes = left @ right
 
     def _track(self, sample: _Sample) -> torch.Tensor:
-        """One step of orthogonal iteration; (C, 3) the leading directions, largest first."""
+        """Do one step of orthogonal iteration; returns the leading directions (C, 3)."""
         centred = sample.centred
         self._tracked = torch.linalg.qr(centred.T @ _project(centred, self._tracked)).Q
         within = _project(centred, self._tracked)
@@ -179,13 +187,13 @@ class PcaColors:
         known = rows[rows.isfinite().all(dim=1)].T.contiguous()
         outer, size = int(_CLIPPED * known.shape[1]), known.shape[1]
         ends = torch.stack([known.kthvalue(k, dim=1).values for k in (outer + 1, size - outer)])
-        self._range = ends if self._range is None else torch.lerp(self._range, ends, _FOLLOW)
+        self._range = ends if not len(self._range) else torch.lerp(self._range, ends, _FOLLOW)
 
     def _follow_voxels(self, shade: np.ndarray, voxels: np.ndarray) -> np.ndarray:
         if len(self._voxels):
-            place = np.searchsorted(self._voxels, voxels).clip(max=len(self._voxels) - 1)
-            known = np.flatnonzero(self._voxels[place] == voxels)
-            before = self._shade[place[known]]
+            row = np.searchsorted(self._voxels, voxels).clip(max=len(self._voxels) - 1)
+            known = np.flatnonzero(self._voxels[row] == voxels)
+            before = self._shade[row[known]]
             shade[known] = before + _FOLLOW_VOXEL * (shade[known] - before)
         self._voxels, self._shade = voxels.copy(), shade
         return shade
@@ -193,41 +201,41 @@ class PcaColors:
 
 @dataclass(frozen=True, eq=False)
 class _Sample:
-    """Features that stand for all: (n, C) float32 ``rows`` and their (n,) float32 ``weight``."""
+    """Representative features: (n, C) float32 ``rows`` and their (n,) float32 ``weight``."""
 
     rows: torch.Tensor
     weight: torch.Tensor
 
     @classmethod
     def of(cls, feat: torch.Tensor, rows: torch.Tensor | None) -> _Sample:
-        """Every feature with the number of ``rows`` it is of, or evenly spaced rows of many."""
+        """Take every feature with the number of points that have it, or evenly spaced rows."""
         if rows is not None and len(feat) <= _BASIS_ROWS:
             weight = torch.bincount(rows, minlength=len(feat)).float()
         else:
             feat = _every(feat, _BASIS_ROWS) if rows is None else feat[_every(rows, _BASIS_ROWS)]
             weight = torch.ones(len(feat), device=feat.device)
         feat = feat.float()
-        finite = feat.sum(dim=1).isfinite()  # a tenth of the time of looking at every number
+        finite = feat.sum(dim=1).isfinite()  # takes a tenth of the time of checking every number
         kept = finite & (weight > 0)
         return cls(feat, weight) if kept.all() else cls(feat[kept], weight[kept])
 
     @cached_property
     def mean(self) -> torch.Tensor:
-        """(C,) the weighted mean."""
+        """The weighted mean, (C,)."""
         return (self.weight / self.weight.sum()) @ self.rows
 
     @cached_property
     def centred(self) -> torch.Tensor:
-        """(n, C) rows less the mean, times the root of their weight, at most about one."""
+        """Rows minus the mean, times the root of their weight, at most about one, (n, C)."""
         centred = (self.rows - self.mean) * self.weight.sqrt()[:, None]
         return centred / centred.abs().max().clamp_min(1e-30)  # squares would overflow
 
 
 def _project(rows: torch.Tensor, axes: torch.Tensor) -> torch.Tensor:
-    """``rows @ axes`` for few axes; with these stored as rows it takes a third of the time."""
+    """Compute ``rows @ axes`` for few axes; stored as rows, these take a third of the time."""
     return torch.nn.functional.linear(rows, axes.T.contiguous())
 
 
 def _every(rows: torch.Tensor, limit: int) -> torch.Tensor:
-    """At most ``limit`` rows, evenly spaced."""
+    """Return at most ``limit`` rows, evenly spaced."""
     return rows[:: max(1, math.ceil(len(rows) / limit))]

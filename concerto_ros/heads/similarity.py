@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Features of chosen points, and how like one of them all points are."""
+"""Features of chosen points, and the similarity of all points to one feature."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from concerto_ros.ptv3.encoder import Pyramid
 
 @dataclass(frozen=True, eq=False)
 class FeatureQuery:
-    """What is asked about the features of a cloud.
+    """A query about the features of a cloud.
 
-    Attributes
-    ----------
-    like: (C,) float32, a feature that all are to be compared with; None: no comparison.
-    rows: (n,) int64, rows of the cloud whose features are wanted; None: no features.
+    Attributes:
+        like: (C,) float32, the reference feature that all points are compared with; None: no
+            comparison.
+        rows: (n,) int64, rows of the cloud whose features are returned; None: no features.
     """
 
     like: torch.Tensor | None = None
@@ -27,47 +27,55 @@ class FeatureQuery:
 
 
 class FeatureAnswers:
-    """Answers a :class:`FeatureQuery` from the pyramids of a cloud, or of its parts.
+    """Answers a :class:`FeatureQuery` from the pyramids of a cloud or its parts.
 
-    Attributes
-    ----------
-    features: (n, C) float32 on the CPU, of the rows asked for; None if none were.
+    Attributes:
+        features: (n, C) float32 on the CPU, of the rows of the query; None if it names none.
     """
 
     def __init__(self, question: FeatureQuery | None, concat_levels: int):
+        """Prepare the answer to ``question`` with features of ``concat_levels`` joined levels."""
         self._question = question or FeatureQuery()
         self._levels = concat_levels
         self.features: torch.Tensor | None = None
 
     def of(self, pyramid: Pyramid, part: torch.Tensor | None) -> dict[str, torch.Tensor]:
-        """Take what concerns ``part``, ascending rows of the cloud; None: all of them.
+        """Add the answer for a part of the cloud.
 
-        Returns what has a value for each row of the part.
+        Args:
+            pyramid: the features of the part.
+            part: ascending rows of the cloud; None: all of them.
+
+        Returns:
+            Values for each row of the part, by name.
         """
         like, rows = self._question.like, self._question.rows
         if rows is not None:
             wanted = torch.from_numpy(rows)
-            place, mine = wanted, torch.ones(len(wanted), dtype=torch.bool)
+            row_of_part, in_part = wanted, torch.ones(len(wanted), dtype=torch.bool)
             if part is not None:
-                place = torch.searchsorted(part, wanted).clamp_max(len(part) - 1)
-                mine = part[place] == wanted
+                row_of_part = torch.searchsorted(part, wanted).clamp_max(len(part) - 1)
+                in_part = part[row_of_part] == wanted
             device = pyramid.feats[0].device
-            found = features_at(pyramid, place[mine].to(device), self._levels).cpu()
+            features = features_at(pyramid, row_of_part[in_part].to(device), self._levels).cpu()
             if self.features is None:
-                self.features = found.new_zeros(len(rows), found.shape[1])
-            self.features[mine] = found
+                self.features = features.new_zeros(len(rows), features.shape[1])
+            self.features[in_part] = features
         if like is None:
             return {}
         return {"similarity": cosine_similarity(pyramid, like, self._levels)}
 
     def similarity(self, values: dict[str, torch.Tensor]) -> np.ndarray | None:
-        """(N,) float32 of the joined ``values`` of all parts; None if there was no comparison."""
+        """Return the similarity in the joined ``values`` of all parts, (N,) float32.
+
+        None if the query has no reference feature.
+        """
         cosine = values.get("similarity")
         return None if cosine is None else cosine.cpu().numpy()
 
 
 def features_at(pyramid: Pyramid, rows: torch.Tensor, concat_levels: int) -> torch.Tensor:
-    """``pyramid.upcast(concat_levels)[rows]`` without the wide matrix, (n, C) float32.
+    """Compute ``pyramid.upcast(concat_levels)[rows]`` without the wide matrix, (n, C) float32.
 
     ``rows``: (n,) int64 on the device of the pyramid.
     """
@@ -83,22 +91,31 @@ def features_at(pyramid: Pyramid, rows: torch.Tensor, concat_levels: int) -> tor
 
 
 def cosine_similarity(pyramid: Pyramid, like: torch.Tensor, concat_levels: int) -> torch.Tensor:
-    """(N,) float32 in [-1, 1]: cosine of each row's ``upcast(concat_levels)`` with ``like``.
+    """Return the cosine of each row's ``upcast(concat_levels)`` with a feature.
 
-    ``like``: (C,), a feature of :func:`features_at`. Features of length zero are like nothing: 0.
     Products and squares are summed level by level, so that the wide matrix is never made.
+
+    Args:
+        pyramid: the features of all levels.
+        like: (C,) reference feature, as from :func:`features_at`.
+        concat_levels: how many finer levels a feature joins to the coarsest.
+
+    Returns:
+        (N,) float32 in [-1, 1]; 0 for features of length zero.
     """
     feats, clusters = pyramid.feats, pyramid.clusters
     finest = len(feats) - 1 - concat_levels
     like = like.to(device=feats[0].device, dtype=torch.float32)
     parts = like.split([feat.shape[1] for feat in feats[finest:]])
-    sums = None
-    for level in range(len(feats) - 1, -1, -1):
-        if sums is not None:
-            sums = sums.index_select(0, clusters[level])
+
+    def sums_of(level: int) -> torch.Tensor:
+        feat = feats[level].float()
+        return torch.stack([feat @ parts[level - finest], feat.square().sum(dim=1)], dim=1)
+
+    sums = sums_of(len(feats) - 1)
+    for level in range(len(feats) - 2, -1, -1):
+        sums = sums.index_select(0, clusters[level])
         if level >= finest:
-            feat = feats[level].float()
-            own = torch.stack([feat @ parts[level - finest], feat.square().sum(dim=1)], dim=1)
-            sums = own if sums is None else sums + own
+            sums = sums + sums_of(level)
     length = sums[:, 1].sqrt() * like.norm()
     return (sums[:, 0] / length.clamp_min(1e-20)).clamp(-1, 1)

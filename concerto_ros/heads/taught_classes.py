@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Classes that a person teaches, and the head that knows them."""
+"""Taught classes: a head extended by classes that a person taught with examples."""
 
 from __future__ import annotations
 
@@ -13,43 +13,54 @@ from concerto_ros.heads.linear import LinearHead
 from concerto_ros.heads.taught_regions import TeachingError
 from concerto_ros.labels.label_set import LabelSet
 
-NO_HEAD = "there is no head that could learn: set the parameter head"
+NO_HEAD = "there is no head that a class could be taught to: set the parameter head"
 
 
 class TaughtClasses:
-    """A head as it was loaded, what was taught since, and the head that this makes.
+    """A head as it was loaded, the examples taught since, and the head made from both.
 
-    It does not change: :meth:`taught` and :meth:`without` give another one.
+    It is immutable: :meth:`taught` and :meth:`without` return a new one.
 
-    Attributes
-    ----------
-    head: with all that was taught; None: there is none that could learn.
-    labels: its classes.
-    names: of the classes that were taught, in that order.
-    newest_examples: voxels that the newest lesson was learned from.
+    Attributes:
+        head: with all taught classes; None: there is no head, and nothing can be taught.
+        labels: its classes.
+        names: of the taught classes, in the order in which they were taught.
+        newest_examples: number of voxels that showed the class taught last.
     """
 
     def __init__(
         self,
         base: LinearHead | None,
         labels: LabelSet,
-        lessons: Mapping[str, Examples] | None = None,
+        examples_by_class: Mapping[str, Examples] | None = None,
         newest_examples: int = 0,
     ):
+        """Extend ``base`` by the classes in ``examples_by_class``.
+
+        Args:
+            base: the head as it was loaded; None: there is no head.
+            labels: the classes of ``base``.
+            examples_by_class: the examples of each taught class, by its name.
+            newest_examples: see :attr:`newest_examples`.
+        """
         self._base, self._base_labels = base, labels
-        self._lessons = dict(lessons or {})
-        self.names = tuple(self._lessons)
+        self._examples = dict(examples_by_class or {})
+        self.names = tuple(self._examples)
         self.newest_examples = newest_examples
         self.head, self.labels = base, labels
-        if self._lessons:
+        if base is not None and self._examples:
             self.labels = _extended(labels, self.names)
-            numbers = {entry.name: entry.id for entry in self.labels.classes}
+            label_by_name = {entry.name: entry.id for entry in self.labels.classes}
             self.head = taught_head(
-                base, {numbers[name]: examples for name, examples in self._lessons.items()}
+                base, {label_by_name[name]: examples for name, examples in self._examples.items()}
             )
 
     def named_head(self) -> LinearHead:
-        """The head, knowing its classes, for a file; TeachingError where there is none."""
+        """Return the head with its classes in it, ready to be saved.
+
+        Raises:
+            TeachingError: there is no head.
+        """
         if self.head is None:
             raise TeachingError(NO_HEAD)
         head = copy.copy(self.head)
@@ -57,51 +68,68 @@ class TaughtClasses:
         return head
 
     def label_of(self, name: str) -> int:
-        """The label of the class ``name``."""
+        """Return the label of the class ``name``.
+
+        Raises:
+            ValueError: the class does not exist.
+        """
         return [entry.name for entry in self.labels.classes].index(name)
 
     def check_name(self, name: str) -> None:
-        """ValueError for a name that no class can have, one class too many, and no head at all."""
+        """Check that a class ``name`` exists or can be added.
+
+        Raises:
+            TeachingError: (a ValueError) there is no head.
+            ValueError: the name is not a valid class name, or the label set is full.
+        """
+        self._checked_base(name)
+
+    def _checked_base(self, name: str) -> LinearHead:
+        """Return the head as it was loaded; the errors are those of :meth:`check_name`."""
         if self._base is None:
             raise TeachingError(NO_HEAD)
         if name not in (entry.name for entry in self.labels.classes):
             self.labels.with_class(name)
+        return self._base
 
     def taught(self, name: str, examples: Examples) -> TaughtClasses:
-        """With more examples of the class ``name``, which is new or refined by them.
+        """Return a copy with more examples of the class ``name``, which is new or refined by them.
 
-        Raises TeachingError where nothing shows what the class is not: any row would do then, also
-        one that gives the whole map this name.
+        Raises:
+            TeachingError: nothing shows what the class is not. Any row would fit then, even one
+                that gives the whole map this label.
         """
-        self.check_name(name)
-        known = self._lessons.get(name)
+        base = self._checked_base(name)
+        known = self._examples.get(name)
         together = examples if known is None else known.joined(examples)
-        lessons = self._lessons | {name: together.thinned()}
+        by_class = self._examples | {name: together.thinned()}
         count = len(examples.showing)
-        taught = TaughtClasses(self._base, self._base_labels, lessons, count)
-        against = counterexamples(self._base, taught.label_of(name), lessons[name])
-        if len(lessons) == 1 and not len(against):
+        taught = TaughtClasses(base, self._base_labels, by_class, count)
+        against = counterexamples(base, taught.label_of(name), by_class[name])
+        if len(by_class) == 1 and not len(against):
             raise TeachingError(
-                f"class_name: nothing shows what {name!r} is not, as all that was sampled"
-                " elsewhere in the map is called so already; teach it where other things are in"
-                " sight, too"
+                f"class_name: nothing shows what {name!r} is not, because all points that were"
+                " sampled elsewhere in the map have this label already; teach it where objects of"
+                " other classes are in view, too"
             )
         return taught
 
     def without(self, name: str) -> TaughtClasses:
-        """With everything forgotten that was taught of ``name``.
+        """Return a copy without the examples of the class ``name``.
 
-        A class of the head as it was loaded then is what it was; raises TeachingError where
-        nothing was taught of it.
+        A class of the head as it was loaded is then as it was.
+
+        Raises:
+            TeachingError: the class was not taught.
         """
-        if name not in self._lessons:
+        if name not in self._examples:
             known = ", ".join(self.names) or "none"
             raise TeachingError(
                 f"class_name: got {name!r}, expected one that was taught since the head was"
                 f" loaded: {known}"
             )
-        lessons = {key: value for key, value in self._lessons.items() if key != name}
-        return TaughtClasses(self._base, self._base_labels, lessons)
+        by_class = {key: value for key, value in self._examples.items() if key != name}
+        return TaughtClasses(self._base, self._base_labels, by_class)
 
 
 def _extended(labels: LabelSet, names: Sequence[str]) -> LabelSet:

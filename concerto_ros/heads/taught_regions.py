@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Regions of a map that show a class, and the examples in them."""
+"""Regions of a map that show a class, and the examples sampled from them."""
 
 from __future__ import annotations
 
@@ -13,38 +13,43 @@ import torch
 
 from concerto_ros.heads.added_rows import Examples
 
-#: What is this near to a region, metres, is neither an example nor a counterexample: things go on
-#: beyond what was pointed at.
+#: Points outside a region but nearer than this, metres, are neither examples nor counterexamples:
+#: an object may extend beyond the region that was pointed at.
 MARGIN = 0.2
 
 
 class TeachingError(ValueError):
-    """What cannot be taught or forgotten; the text says why."""
+    """A class that cannot be taught or forgotten; the text states the reason."""
 
 
 class Region(Protocol):
-    """A part of space."""
+    """A region of space that shows a class."""
 
     def distance(self, points: np.ndarray) -> np.ndarray:
-        """(N,) metres from each of ``points`` (N, 3) to the region; 0 inside."""
+        """Return the distance of ``points`` (N, 3) to the region, (N,) metres; 0 inside."""
 
 
 @dataclass(frozen=True, eq=False)
 class Ball:
-    """What is within ``radius`` metres of ``center`` (3,)."""
+    """A region: all within ``radius`` metres of ``center`` (3,)."""
 
     center: np.ndarray
     radius: float
 
     def distance(self, points: np.ndarray) -> np.ndarray:
+        """Return the distance of ``points`` (N, 3) to the ball, (N,) metres; 0 inside."""
         return np.maximum(np.linalg.norm(points - self.center, axis=1) - self.radius, 0.0)
 
 
 @dataclass(frozen=True, eq=False)
 class Box:
-    """A box of ``size`` (3,) metres round ``center`` (3,), edges along the axes of a frame.
+    """A region: a box whose edges are along the axes of some frame.
 
-    ``rotation`` (3, 3) and ``translation`` (3,) take points of that frame to that of the map.
+    Attributes:
+        center: (3,) in that frame, metres.
+        size: (3,) edge lengths, metres.
+        rotation: (3, 3) from that frame to the frame of the map.
+        translation: (3,) likewise.
     """
 
     center: np.ndarray
@@ -53,44 +58,65 @@ class Box:
     translation: np.ndarray
 
     def distance(self, points: np.ndarray) -> np.ndarray:
+        """Return the distance of ``points`` (N, 3) to the box, (N,) metres; 0 inside."""
         inside = (points - self.translation) @ self.rotation - self.center
         return np.linalg.norm(np.maximum(np.abs(inside) - self.size / 2, 0.0), axis=1)
 
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """Some voxels of a map: (n, 3) ``points`` in metres and (n, C) float32 ``features``."""
+    """Some voxels of a map.
+
+    Attributes:
+        points: (n, 3) metres.
+        features: (n, C) float32.
+    """
 
     points: np.ndarray
     features: torch.Tensor
 
 
-def sample_rows(points: np.ndarray, region: Region, most: int) -> np.ndarray:
-    """Rows (n,) of the map's ``points`` (V, 3) to learn from: all in ``region``, some outside.
+def sample_rows(points: np.ndarray, region: Region, max_rows: int) -> np.ndarray:
+    """Choose rows of a map to teach from: some inside a region, some well outside it.
 
-    Of those inside and those well outside at most ``most`` each, chosen at random but always
-    alike. Raises TeachingError where there are none of either.
+    The choice is random but the same for the same arguments.
+
+    Args:
+        points: (V, 3) voxels of the map, metres.
+        region: shows the class.
+        max_rows: how many rows to take at most from inside, and how many from outside.
+
+    Returns:
+        (n,) row numbers, those inside first.
+
+    Raises:
+        TeachingError: no voxel is inside, or none is well outside.
     """
     distance = region.distance(points)
     random = np.random.default_rng(0)
     chosen = []
     for mask, what in (
-        (distance == 0, "inside what is to be learned"),
-        (distance > MARGIN, f"farther than {MARGIN:g} m from what is to be learned"),
+        (distance == 0, "inside the region that shows the class"),
+        (distance > MARGIN, f"farther than {MARGIN:g} m from the region that shows the class"),
     ):
         rows = np.flatnonzero(mask)
         if len(rows) == 0:
-            raise TeachingError(f"the map has no voxel {what}; examples of both are wanted")
-        if len(rows) > most:
-            rows = np.sort(random.choice(rows, most, replace=False))
+            raise TeachingError(f"the map has no voxel {what}; expected voxels inside and outside")
+        if len(rows) > max_rows:
+            rows = np.sort(random.choice(rows, max_rows, replace=False))
         chosen.append(rows)
     return np.concatenate(chosen)
 
 
 def examples_of(samples: Sequence[Sample], regions: Sequence[Region]) -> Examples:
-    """What lies in any of ``regions`` shows the class, what is well outside all does not.
+    """Split samples into examples, inside any region, and counterexamples, well outside all.
 
-    Raises TeachingError where nothing is well outside.
+    Args:
+        samples: voxels with their features.
+        regions: all show the class.
+
+    Raises:
+        TeachingError: no voxel is well outside all regions.
     """
     points = np.concatenate([sample.points for sample in samples])
     features = torch.cat([sample.features for sample in samples])
@@ -98,7 +124,7 @@ def examples_of(samples: Sequence[Sample], regions: Sequence[Region]) -> Example
     inside, outside = (torch.from_numpy(mask) for mask in (distance == 0, distance > MARGIN))
     if not outside.any():
         raise TeachingError(
-            f"no voxel that was sampled is farther than {MARGIN:g} m from all that is to be"
-            " learned; examples of both are wanted"
+            f"no voxel that was sampled is farther than {MARGIN:g} m from all regions that show"
+            " the class; expected voxels inside and outside"
         )
     return Examples(features[inside], features[outside])

@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""How good labels are: IoU and accuracy as Pointcept counts them, so that numbers compare."""
+"""Confusion matrix, with IoU and accuracy as Pointcept computes them, to be comparable."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from concerto_ros.labels.label_set import UNLABELLED
 class Confusion:
     """Counts of (true, predicted) labels, added up over any number of clouds.
 
-    Attributes
-    ----------
-    matrix: (K, K + 1) int64; row: true class, column: predicted class, the last column for
-        points that got none (255). Points without a true label do not count at all.
+    Attributes:
+        num_classes: K.
+        matrix: (K, K + 1) int64; row: true class, column: predicted class, the last column for
+            points that got none (255). Points without a true label do not count at all.
     """
 
     def __init__(self, num_classes: int):
@@ -23,10 +23,20 @@ class Confusion:
         self.matrix = np.zeros((num_classes, num_classes + 1), dtype=np.int64)
 
     def add(self, predicted: np.ndarray, true: np.ndarray) -> None:
-        """Count a cloud: two (N,) integer arrays of labels, 255 where there is none."""
+        """Count the points of a cloud.
+
+        Args:
+            predicted: (N,) integer labels, 255 for none.
+            true: (N,) integer labels, 255 for none.
+
+        Raises:
+            ValueError: the arrays differ in length, or hold another label.
+        """
         predicted, true = np.asarray(predicted).ravel(), np.asarray(true).ravel()
         if len(predicted) != len(true):
-            raise ValueError(f"predicted has {len(predicted)} rows, true {len(true)}")
+            raise ValueError(
+                f"predicted has {len(predicted)} rows, expected {len(true)} as in true"
+            )
         known = true != UNLABELLED
         predicted, true = predicted[known].astype(np.int64), true[known].astype(np.int64)
         for name, value in (("true", true), ("predicted", predicted[predicted != UNLABELLED])):
@@ -47,45 +57,46 @@ class Confusion:
 
     @property
     def support(self) -> np.ndarray:
-        """(K,) int64: points that truly are of each class."""
+        """Number of points that truly are of each class, (K,) int64."""
         return self.matrix.sum(axis=1)
 
     @property
     def present(self) -> np.ndarray:
-        """(K,) bool: classes that occur among the true or the predicted labels."""
+        """Whether each class occurs among the true or the predicted labels, (K,) bool."""
         return self._union > 0
 
     @property
     def iou(self) -> np.ndarray:
-        """(K,) float64: intersection over union; 0 for a class that never occurs."""
+        """Intersection over union of each class, (K,) float64; 0 for one that never occurs."""
         return self._hits / np.maximum(self._union, 1)
 
     @property
     def accuracy(self) -> np.ndarray:
-        """(K,) float64: share of the class's points that are labelled so (recall)."""
+        """Share of the points of each class that are predicted as such (recall), (K,) float64."""
         return self._hits / np.maximum(self.support, 1)
 
     @property
     def mean_iou(self) -> float:
-        """mIoU: over all classes of the set, those that never occur counting as 0.
+        """Mean IoU over all classes of the set; those that never occur count as 0.
 
-        So Pointcept does it, whose benchmarks hold every class; see :attr:`present_mean_iou`.
+        This is the mIoU of Pointcept, whose benchmarks hold every class; see
+        :attr:`present_mean_iou`.
         """
         return float(self.iou.mean())
 
     @property
     def present_mean_iou(self) -> float:
-        """mIoU over the classes that occur; 0 where nothing was counted."""
+        """Mean IoU over the classes that occur; 0 where nothing was counted."""
         return float(self.iou[self.present].mean()) if self.present.any() else 0.0
 
     @property
     def mean_accuracy(self) -> float:
-        """mAcc: mean of :attr:`accuracy` over all classes of the set."""
+        """Mean of :attr:`accuracy` over all classes of the set (mAcc)."""
         return float(self.accuracy.mean())
 
     @property
     def all_accuracy(self) -> float:
-        """allAcc: share of all labelled points that are right."""
+        """Share of all points with a true label that are predicted correctly (allAcc)."""
         return float(self._hits.sum() / max(self.matrix.sum(), 1))
 
     @property

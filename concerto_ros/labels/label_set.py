@@ -1,9 +1,9 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Label sets: which class a label stands for, and its colour.
+"""Label sets: the class of each label, and its colour.
 
-The sets the package ships are the files of ``config/labels``; a file of the same form beside them
-or anywhere else does as well.
+The shipped sets are the files of ``config/labels``; any other file of the same layout can be used
+as well.
 """
 
 from __future__ import annotations
@@ -20,19 +20,23 @@ import numpy as np
 from concerto_ros.files.error_text import one_line
 from concerto_ros.files.shared_files import share_path
 
-#: The label of points the model says nothing about (also PCL's and ScanNet's ignore label).
+#: The label of points without a class (also PCL's and ScanNet's ignore label).
 UNLABELLED = 255
 UNLABELLED_COLOR = (128, 128, 128)
 
-#: Characters of the name of a class that is added.
+#: Most characters of the name of a class that is added.
 LONGEST_NAME = 64
 
 
 @dataclass(frozen=True)
 class SemanticClass:
-    """One class: ``id`` is its label and its position, ``source_id`` the dataset's own number.
+    """One class of a label set.
 
-    ``color`` is (red, green, blue), each 0..255.
+    Attributes:
+        id: its label, and its position in the set.
+        name: its name.
+        color: (red, green, blue), each 0..255.
+        source_id: its number in the dataset that it comes from.
     """
 
     id: int
@@ -45,7 +49,10 @@ class SemanticClass:
 class LabelSet:
     """The classes of a model's head, in label order.
 
-    ``name`` is what parameters and messages call it, ``title`` what a person reads.
+    Attributes:
+        name: its name in parameters and messages.
+        title: its name for people.
+        classes: one for each label.
     """
 
     name: str
@@ -54,32 +61,37 @@ class LabelSet:
 
     @classmethod
     def load(cls, name_or_path: str | Path) -> LabelSet:
-        """A shipped set by its name (see :meth:`shipped`), or a YAML file by its path.
+        """Load a shipped set by its name (see :meth:`shipped`), or a YAML file by its path.
 
-        Raises ValueError naming the file, the entry and the value that is wrong, or the names
-        there are.
+        Raises:
+            ValueError: there is no such set, or the file is invalid; the text names the file, the
+                field and the value, or the names of the shipped sets.
         """
         path = Path(name_or_path)
         if path.suffix in (".yaml", ".yml") or len(path.parts) > 1:
             if not path.is_file():
-                raise ValueError(f"label set {str(path)!r}: there is no such file")
+                raise ValueError(f"label set {str(path)!r}: the file does not exist")
             return _read(path)
         names = cls.shipped()
         if str(name_or_path) not in names:
             raise ValueError(
-                f"label set {str(name_or_path)!r} is not one of {', '.join(names)}, "
-                "and not the path of a .yaml file"
+                f"label set {str(name_or_path)!r} does not exist, expected one of"
+                f" {', '.join(names)}, or the path of a .yaml file"
             )
         return _read(share_path(f"config/labels/{name_or_path}.yaml"))
 
     @classmethod
     def shipped(cls) -> tuple[str, ...]:
-        """The names :meth:`load` knows."""
+        """Return the names of the shipped sets."""
         return tuple(sorted(path.stem for path in share_path("config/labels").glob("*.yaml")))
 
     @classmethod
     def from_generic(cls, count: int) -> LabelSet:
-        """``class_0`` .. ``class_<count - 1>`` in colours far apart, for heads without names."""
+        """Return ``class_0`` .. ``class_<count - 1>`` in colours far apart, for unnamed classes.
+
+        Raises:
+            ValueError: ``count`` is not between 1 and 255.
+        """
         if not 1 <= count <= UNLABELLED:
             raise ValueError(f"count is {count}, expected 1 to {UNLABELLED} classes")
         classes = tuple(
@@ -90,35 +102,43 @@ class LabelSet:
 
     @classmethod
     def from_content(cls, content: Any, where: str | Path) -> LabelSet:
-        """The set that ``content``, as a file of ``config/labels`` holds it, describes.
+        """Build the set from ``content``, the parsed content of a label set file.
 
-        Raises ValueError naming ``where``, the entry and the value that is wrong.
+        Args:
+            content: as :attr:`content` returns it.
+            where: the file that errors name.
+
+        Raises:
+            ValueError: the content is invalid; the text names ``where``, the field and the value.
         """
         return _checked(Path(where), content)
 
     @property
     def content(self) -> dict[str, Any]:
-        """Plain values of which :meth:`from_content` makes the same set."""
+        """Plain values from which :meth:`from_content` builds the same set."""
         entries = [vars(entry) | {"color": list(entry.color)} for entry in self.classes]
         return {"name": self.name, "title": self.title, "classes": entries}
 
     def with_class(self, name: str) -> LabelSet:
-        """The same set with one more class at its end, in a colour unlike the others.
+        """Return a copy with one more class at its end, in a colour that differs from the others.
 
-        Raises ValueError for a name that is taken or not fit for one, and for a full set.
+        Raises:
+            ValueError: the name is taken or not a valid class name, or the set is full.
         """
         if name in (entry.name for entry in self.classes):
-            raise ValueError(f"class {name!r} is in the label set {self.name} already")
+            raise ValueError(
+                f"class {name!r} is in the label set {self.name} already; choose another name"
+            )
         if not name.strip() or len(name) > LONGEST_NAME or not name.isprintable():
             shown = name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}..."
             raise ValueError(
                 f"the name of a class is {shown!r}, {len(name)} characters; expected 1 to"
-                f" {LONGEST_NAME} that can be printed"
+                f" {LONGEST_NAME} printable characters"
             )
         if len(self) >= UNLABELLED:
             raise ValueError(
-                f"the label set {self.name} has {len(self)} classes, and {UNLABELLED} is what"
-                f" points without a label have; {name!r} is one too many"
+                f"the label set {self.name} has {len(self)} classes already, expected at most"
+                f" {UNLABELLED}; {name!r} is one too many"
             )
         taken = {entry.source_id for entry in self.classes}
         source_id = next(i for i in range(len(self), 2 * UNLABELLED) if i not in taken)
@@ -126,7 +146,7 @@ class LabelSet:
         return LabelSet(self.name, self.title, (*self.classes, added))
 
     def _color_apart(self) -> tuple[int, int, int]:
-        """Of many colours the one farthest from all that are in use."""
+        """Return, of many colours, the one farthest from all that are in use."""
         used = np.array([*(entry.color for entry in self.classes), UNLABELLED_COLOR], float)
         offered = [_spread_color(label) for label in range(UNLABELLED)]
         distance = np.linalg.norm(np.array(offered, float)[:, None] - used, axis=2).min(axis=1)
@@ -137,7 +157,7 @@ class LabelSet:
 
     @cached_property
     def palette(self) -> np.ndarray:
-        """(256, 3) uint8: the colour of every label; grey for 255 and labels without a class."""
+        """Colour of every label, (256, 3) uint8; grey for 255 and for labels without a class."""
         palette = np.tile(np.array(UNLABELLED_COLOR, np.uint8), (256, 1))
         palette[: len(self.classes)] = [entry.color for entry in self.classes]
         palette.setflags(write=False)
@@ -150,9 +170,8 @@ def _spread_color(label: int) -> tuple[int, int, int]:
     hue = label * (3.0 - math.sqrt(5.0)) / 2.0 % 1.0
     saturation = (0.85, 0.55, 1.0)[label % 3]
     brightness = (0.95, 0.75)[label // 3 % 2]
-    return tuple(
-        round(255 * channel) for channel in colorsys.hsv_to_rgb(hue, saturation, brightness)
-    )
+    red, green, blue = colorsys.hsv_to_rgb(hue, saturation, brightness)
+    return round(255 * red), round(255 * green), round(255 * blue)
 
 
 def _read(path: Path) -> LabelSet:
@@ -173,46 +192,44 @@ def _checked(path: Path, content: Any) -> LabelSet:
     is_list = isinstance(entries, list) and 1 <= len(entries) <= UNLABELLED
     got = f"{len(entries)} entries" if isinstance(entries, list) else entries
     _expect(path, "classes", got, is_list, f"a list of 1 to {UNLABELLED} entries")
-    classes = []
-    for place, entry in enumerate(entries):
-        where = f"entry {place} of classes"
+    classes: list[SemanticClass] = []
+    for index, entry in enumerate(entries):
+        where = f"entry {index} of classes"
         _expect_keys(path, where, entry, ("id", "source_id", "name", "color"))
         label, source_id, name, color = (
             entry[key] for key in ("id", "source_id", "name", "color")
         )
         # `==` alone would let true and 1.0 pass for 1
-        _expect(path, f"id of {where}", label, _is_int(label) and label == place, f"{place}")
+        _expect(path, f"id of {where}", label, _is_int(label) and label == index, f"{index}")
         is_id = _is_int(source_id) and 0 <= source_id < 2**32
-        _expect(
-            path, f"source_id of {where}", source_id, is_id, "an integer of 32 bits, 0 or more"
-        )
+        _expect(path, f"source_id of {where}", source_id, is_id, "an integer from 0 to 2**32 - 1")
         _expect(path, f"name of {where}", name, _is_text(name), "a text")
         is_color = isinstance(color, list) and len(color) == 3
         is_color = is_color and all(_is_int(value) and 0 <= value <= 255 for value in color)
         _expect(path, f"color of {where}", color, is_color, "[red, green, blue], each 0 to 255")
         for earlier in classes:
             for key, value in (("name", name), ("source_id", source_id)):
-                unlike = value != getattr(earlier, key)
-                wanted = f"another than entry {earlier.id} has"
-                _expect(path, f"{key} of {where}", value, unlike, wanted)
+                differs = value != getattr(earlier, key)
+                expected = f"another than entry {earlier.id} has"
+                _expect(path, f"{key} of {where}", value, differs, expected)
         classes.append(SemanticClass(label, name, tuple(color), source_id))
     return LabelSet(content["name"], content["title"], tuple(classes))
 
 
-def _is_int(value) -> bool:
+def _is_int(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _is_text(value) -> bool:
+def _is_text(value: Any) -> bool:
     return isinstance(value, str) and bool(value.strip())
 
 
-def _expect_keys(path: Path, where: str, value, keys: tuple[str, ...]) -> None:
+def _expect_keys(path: Path, where: str, value: Any, keys: tuple[str, ...]) -> None:
     if not isinstance(value, dict) or set(value) != set(keys):
         got = sorted(map(str, value)) if isinstance(value, dict) else value
         raise ValueError(f"label set {path}: {where} is {got!r}, expected the keys {list(keys)}")
 
 
-def _expect(path: Path, what: str, value, right: bool, wanted: str) -> None:
+def _expect(path: Path, what: str, value: Any, right: bool, expected: str) -> None:
     if not right:
-        raise ValueError(f"label set {path}: {what} is {value!r}, expected {wanted}")
+        raise ValueError(f"label set {path}: {what} is {value!r}, expected {expected}")

@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The clouds that come out, one row for each topic, of the node as well as of a labelled bag."""
+"""The table of output clouds, one row for each topic, for the node and for labelled bags."""
 
 from __future__ import annotations
 
@@ -19,21 +19,20 @@ from concerto_ros.labels.packed_cloud import (
 if TYPE_CHECKING:  # it would load PyTorch
     from concerto_ros.labels.prediction import Prediction
 
-#: What a cloud may need of the pipeline. Labels and colours are asked for by name; a similarity
-#: by the feature to compare with, which only a person at the running node gives.
+#: What a cloud may need of the pipeline. Labels and colours are requested by name; a similarity by
+#: the reference feature, which only a person at the running node chooses.
 LABELS, PCA, SIMILARITY = "labels", "pca", "similarity"
 
 
 @dataclass(frozen=True)
 class OutputCloud:
-    """A topic of clouds.
+    """An output topic of type PointCloud2.
 
-    Attributes
-    ----------
-    topic: its name below ``~/``, and below the prefix in a bag.
-    needs: what has to be computed for it: LABELS, PCA or SIMILARITY.
-    pack: its bytes, made of a prediction.
-    of_input: whether ``labels.points: input`` moves it to the points of the newest message.
+    Attributes:
+        topic: its name below ``~/``, and below the prefix in a bag.
+        needs: what has to be computed for it: LABELS, PCA or SIMILARITY.
+        pack: makes its bytes from a prediction.
+        of_input: whether ``labels.points: input`` moves it to the points of the newest message.
     """
 
     topic: str
@@ -48,15 +47,15 @@ OUTPUT_CLOUDS = (
     OutputCloud("similarity", SIMILARITY, pack_similarity),
 )
 
-#: Those that a labelled bag has.
+#: The output clouds that a labelled bag has.
 RECORDED_CLOUDS = tuple(cloud for cloud in OUTPUT_CLOUDS if cloud.needs != SIMILARITY)
 
 
 def needs_of(wanted: Collection[str]) -> set[str]:
-    """What has to be computed where the outputs in ``wanted`` are to be made.
+    """Return what has to be computed for the outputs in ``wanted``.
 
-    Whatever is no topic of :data:`OUTPUT_CLOUDS` is made of labels: filtered clouds, objects,
-    fused labels, answers of services.
+    Outputs that are no topic of :data:`OUTPUT_CLOUDS` need labels: filtered clouds, objects, fused
+    labels, answers of services.
     """
     needs = {cloud.topic: cloud.needs for cloud in OUTPUT_CLOUDS}
     return {needs.get(name, LABELS) for name in wanted}

@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The layout of what comes out, for any kind of message types: rclpy's or a bag's."""
+"""Byte layout of the output messages, independent of the message library (rclpy or a bag)."""
 
 from __future__ import annotations
 
@@ -30,14 +30,13 @@ class PackedField(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class PackedCloud:
-    """What a PointCloud2 of one row says of its points.
+    """The fields and bytes of a sensor_msgs/PointCloud2 of one row.
 
-    Attributes
-    ----------
-    fields: in the order of their bytes.
-    point_step: bytes of a point.
-    data: (N * point_step,) uint8, little-endian.
-    width: N.
+    Attributes:
+        fields: in the order of their bytes.
+        point_step: bytes of a point.
+        data: (N * point_step,) uint8, little-endian.
+        width: N.
     """
 
     fields: tuple[PackedField, ...]
@@ -50,10 +49,9 @@ class PackedCloud:
 class CloudStyle:
     """How labels are shown.
 
-    Attributes
-    ----------
-    palette: (256, 3) uint8, the colour of each label.
-    layout: that of ``~/labels``, the parameter ``labels.layout``.
+    Attributes:
+        palette: (256, 3) uint8, the colour of each label.
+        layout: that of ``~/labels``, the parameter ``labels.layout``.
     """
 
     palette: np.ndarray
@@ -61,7 +59,7 @@ class CloudStyle:
 
 
 def pack_prediction(prediction: Prediction, style: CloudStyle) -> PackedCloud:
-    """``~/labels``: the label of each point by the layout that was chosen."""
+    """Pack ``~/labels``, the label of each point in the layout of the style."""
     points, label, confidence = prediction.points, prediction.label, prediction.confidence
     if style.layout == "autoware":
         return pack_labels_for_autoware(points, label, confidence, prediction.entropy)
@@ -71,10 +69,13 @@ def pack_prediction(prediction: Prediction, style: CloudStyle) -> PackedCloud:
 def pack_labels(
     points: np.ndarray, label: np.ndarray, confidence: np.ndarray, palette: np.ndarray
 ) -> PackedCloud:
-    """``x y z rgb label confidence``: PCL's PointXYZRGBL, and the confidence after it.
+    """Pack ``x y z rgb label confidence``: PCL's PointXYZRGBL, with the confidence after it.
 
-    ``points`` (N, 3) metres, ``label`` (N,) uint8, ``confidence`` (N,) float32, ``palette``
-    (256, 3) uint8.
+    Args:
+        points: (N, 3) metres.
+        label: (N,) uint8.
+        confidence: (N,) float32.
+        palette: (256, 3) uint8, the colour of each label.
     """
     return pack_cloud(
         points,
@@ -87,20 +88,27 @@ def pack_labels(
 def pack_labels_for_autoware(
     points: np.ndarray, label: np.ndarray, confidence: np.ndarray, entropy: np.ndarray
 ) -> PackedCloud:
-    """``x y z class_id probability entropy``, 21 bytes: the layout of autoware_ptv3.
+    """Pack ``x y z class_id probability entropy``, 21 bytes: the layout of autoware_ptv3.
 
-    ``points`` (N, 3) metres, ``label`` (N,) uint8, ``confidence`` and ``entropy`` (N,) float32.
+    Args:
+        points: (N, 3) metres.
+        label: (N,) uint8.
+        confidence: (N,) float32.
+        entropy: (N,) float32.
     """
     return pack_cloud(points, class_id=label, probability=confidence, entropy=entropy)
 
 
 def pack_pca(prediction: Prediction, _style: CloudStyle) -> PackedCloud:
-    """``x y z rgb``: the features as colours."""
+    """Pack ``x y z rgb``, the features as colours."""
     return pack_cloud(prediction.points, rgb=packed_rgb(prediction.pca_rgb))
 
 
 def pack_similarity(prediction: Prediction, _style: CloudStyle) -> PackedCloud:
-    """``x y z rgb intensity``: the cosine as colour and as intensity; no points without it."""
+    """Pack ``x y z rgb intensity``, the cosine as colour and as intensity.
+
+    The cloud is empty for a prediction without a similarity.
+    """
     cosine = prediction.similarity
     if cosine is None:
         prediction, cosine = prediction.where(slice(0)), np.zeros(0, np.float32)
@@ -108,7 +116,12 @@ def pack_similarity(prediction: Prediction, _style: CloudStyle) -> PackedCloud:
 
 
 def pack_cloud(points: np.ndarray, **columns: np.ndarray) -> PackedCloud:
-    """(N, 3) ``points`` and (N,) columns by field name, one after the other without padding."""
+    """Pack points and further fields, one after the other without padding.
+
+    Args:
+        points: (N, 3), stored as float32 ``x y z``.
+        columns: (N,) arrays by field name, of the types in :data:`DATATYPES`.
+    """
     fields = dict(zip("xyz", points.astype(np.float32, copy=False).T, strict=True)) | columns
     layout = np.dtype([(name, column.dtype) for name, column in fields.items()])
     records = np.empty(len(points), layout.newbyteorder("<"))
@@ -116,8 +129,8 @@ def pack_cloud(points: np.ndarray, **columns: np.ndarray) -> PackedCloud:
         records[name] = column
     return PackedCloud(
         fields=tuple(
-            PackedField(name, offset, DATATYPES[kind.newbyteorder("=")])
-            for name, (kind, offset) in layout.fields.items()
+            PackedField(name, offset, DATATYPES[dtype.newbyteorder("=")])
+            for name, (dtype, offset, *_) in (layout.fields or {}).items()
         ),
         point_step=layout.itemsize,
         data=records.view(np.uint8),
@@ -126,7 +139,7 @@ def pack_cloud(points: np.ndarray, **columns: np.ndarray) -> PackedCloud:
 
 
 def packed_rgb(rgb: np.ndarray) -> np.ndarray:
-    """(N, 3) uint8 as PCL packs it: 0x00RRGGBB in the bits of a float32."""
+    """Pack (N, 3) uint8 colours as PCL does: 0x00RRGGBB in the bits of a float32, (N,)."""
     red, green, blue = rgb.astype(np.uint32).T
     return (red << 16 | green << 8 | blue).view(np.float32)
 
@@ -140,9 +153,15 @@ def fill_classes(
     entry: Callable[..., Any],
     color: Callable[..., Any],
 ) -> Any:
-    """``~/classes``, in label order, of the types ``classes``, ``entry`` and ``color``.
+    """Build the message of ``~/classes``, in label order.
 
-    They are SemanticClasses, SemanticClass and std_msgs/ColorRGBA; ``header`` is of their kind.
+    Args:
+        labels: the label set.
+        model: names of encoder and head.
+        header: a std_msgs/Header of the same message library.
+        classes: the message type SemanticClasses.
+        entry: the message type SemanticClass.
+        color: the message type std_msgs/ColorRGBA.
     """
     return classes(
         header=header,
@@ -150,13 +169,17 @@ def fill_classes(
         label_set=labels.name,
         classes=[
             entry(
-                id=one.id,
-                source_id=one.source_id,
-                name=one.name,
+                id=semantic_class.id,
+                source_id=semantic_class.source_id,
+                name=semantic_class.name,
                 color=color(
-                    r=one.color[0] / 255, g=one.color[1] / 255, b=one.color[2] / 255, a=1.0
+                    **{
+                        channel: value / 255
+                        for channel, value in zip("rgb", semantic_class.color, strict=True)
+                    },
+                    a=1.0,
                 ),
             )
-            for one in labels.classes
+            for semantic_class in labels.classes
         ],
     )

@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What the pipeline gives for every point."""
+"""The result of the pipeline for every point."""
 
 from __future__ import annotations
 
@@ -17,23 +17,24 @@ if TYPE_CHECKING:  # what only handles labels does not wait for PyTorch
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """What the models say about each of N points.
+    """Labels, colours and features of N points.
 
-    Attributes
-    ----------
-    points: (N, 3) float32, metres.
-    label: (N,) uint8, position in ``classes``; 255 where unlabelled.
-    confidence: (N,) float32 in [0, 1], probability of ``label``; 0 where unlabelled.
-    entropy: (N,) float32 in [0, 1], entropy of the classes' probabilities as a share of the
-        largest there can be: 0 where one class is certain; 1 where unlabelled.
-    pca_rgb: (N, 3) uint8, the features' principal components as colours; zeros if not asked for.
-    classes: the label set, in label order.
-    model: encoder and head in words; says "untrained" where the weights are random.
-    stamp: nanoseconds, the newest frame among the points.
-    stage_ms: milliseconds of each stage, in the order in which they ran.
-    similarity: (N,) float32 in [-1, 1], cosine of each feature with the one that was asked about;
-        None if none was.
-    features: (n, C) float32 on the CPU, those of the rows that were asked for; None if none were.
+    Attributes:
+        points: (N, 3) float32, metres.
+        label: (N,) uint8, position in ``classes``; 255 where unlabelled.
+        confidence: (N,) float32 in [0, 1], probability of ``label``; 0 where unlabelled.
+        entropy: (N,) float32 in [0, 1], entropy of the classes' probabilities as a share of the
+            largest possible one: 0 where one class is certain; 1 where unlabelled.
+        pca_rgb: (N, 3) uint8, the features' principal components as colours; zeros if not asked
+            for.
+        classes: the label set, in label order.
+        model: names of encoder and head, with "untrained" where the weights are random.
+        stamp: nanoseconds, of the newest frame among the points.
+        stage_ms: milliseconds of each stage, in the order in which they ran.
+        similarity: (N,) float32 in [-1, 1], cosine of each feature with the reference feature of
+            the query; None without one.
+        features: (n, C) float32 on the CPU, of the rows that the query names; None if it names
+            none.
     """
 
     points: np.ndarray
@@ -49,9 +50,12 @@ class Prediction:
     features: torch.Tensor | None = None
 
     def at(self, points: np.ndarray, rows: np.ndarray) -> Prediction:
-        """Labels and colours for ``points`` (N, 3); ``rows`` (N,) says whose answer each gets.
+        """Transfer labels and colours to other points.
 
-        Points with a row of -1 are unlabelled.
+        Args:
+            points: (N, 3) metres.
+            rows: (N,) the row of this prediction that each point takes; -1: the point is
+                unlabelled.
         """
         unseen = rows < 0
         return replace(
@@ -65,8 +69,12 @@ class Prediction:
             features=None,
         )
 
-    def where(self, keep: np.ndarray) -> Prediction:
-        """The same for the points that ``keep`` (N,) names: a mask or row numbers."""
+    def where(self, keep: np.ndarray | slice) -> Prediction:
+        """Return the prediction of some of the points.
+
+        Args:
+            keep: a mask (N,), row numbers (n,), or a slice.
+        """
         return replace(
             self,
             points=self.points[keep],

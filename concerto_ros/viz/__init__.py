@@ -1,3 +1,3 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures."""
+"""Pictures of clouds and label sets, drawn with numpy and Pillow."""

@@ -3,8 +3,8 @@
 """A picture of a coloured point cloud, drawn with numpy alone: no window, no graphics driver.
 
 Points are drawn as discs whose size shrinks with distance, the nearest in front, and shaded by the
-depth around them (eye-dome lighting, Boucheny 2009), so that shapes show even where a class paints
-everything in one colour.
+depth around them (eye-dome lighting, Boucheny 2009), so that shapes are visible even where a class
+has a single colour.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import numpy as np
 
 BACKGROUNDS = {"white": ((255, 255, 255), (20, 20, 20)), "dark": ((24, 26, 30), (235, 235, 235))}
 FIELD_OF_VIEW = np.deg2rad(42.0)  # vertical, where the viewpoint is chosen here
-WIDTH, HEIGHT = 1280, 720  # pixels, of a picture for which nothing else is said
+WIDTH, HEIGHT = 1280, 720  # default size, pixels
 UP = (0.0, 0.0, 1.0)
 SHADING = 0.5  # of eye-dome lighting: how dark a step in depth is drawn
 SUPERSAMPLING = 2  # pixels drawn per pixel shown, along each axis
-LARGEST_DISC = 24  # pixels shown: a point just before the eye does not fill the picture
+LARGEST_DISC = 24  # pixels shown: a point just in front of the eye does not fill the picture
 
 
 def render_cloud(
@@ -35,24 +35,30 @@ def render_cloud(
     title: str | None = None,
     legend: Sequence[tuple[str, Sequence[int]]] = (),
 ) -> np.ndarray:
-    """The cloud as an image, (height, width, 3) uint8 RGB.
+    """Render the cloud as an image.
 
-    Parameters
-    ----------
-    points: (N, 3) metres; rows that are not finite are left out. N may be 0.
-    rgb: (N, 3) uint8.
-    view_from: (eye, target), where the eye is and what it looks at; by default a raised corner
-        from which much of the cloud is seen. See also :func:`sensor_view`.
-    up: the direction that points upwards, z by default; (0, -1, 0) in optical frames (REP-103).
-    point_size: diameter of a point in metres; by default the spacing of the points.
-    background: ``white`` or ``dark``.
-    title: a line over the picture.
-    legend: (name, (red, green, blue)) of the colours worth naming, in a strip below.
+    Args:
+        points: (N, 3) metres; rows that are not finite are left out. N may be 0.
+        rgb: (N, 3) uint8.
+        width: of the image, 16 to 8192 pixels.
+        height: likewise.
+        view_from: (eye, target), the position of the eye and the point it looks at; None: a raised
+            corner from which much of the cloud is visible. See also :func:`sensor_view`.
+        up: the direction that points upwards, z by default; (0, -1, 0) in optical frames
+            (REP-103).
+        point_size: diameter of a point in metres; None: the spacing of the points.
+        background: ``white`` or ``dark``.
+        title: a line above the picture; None: no line.
+        legend: (name, (red, green, blue)) of each colour to name, in a strip below.
 
-    Raises ValueError, naming what is wrong, for shapes, sizes or viewpoints that make no picture.
+    Returns:
+        (height, width, 3) uint8 RGB.
+
+    Raises:
+        ValueError: a shape, size or viewpoint is invalid; the text names it.
     """
     points, rgb = _checked(points, rgb, width, height, background)
-    up = _direction(up, "up")
+    upwards = _direction(up, "up")
     paper, ink = BACKGROUNDS[background]
     image = np.empty((height, width, 3), np.uint8)
     image[:] = paper
@@ -65,16 +71,16 @@ def render_cloud(
         centre = np.median(points, axis=0).astype(np.float64)
         local = (points - centre).astype(np.float32)
         if view_from is None:
-            eye, target = _raised_corner(local, None, up, shape)
+            eye, target = _raised_corner(local, None, upwards, shape)
         else:
-            eye, target = (np.asarray(place, np.float64) - centre for place in view_from)
+            eye, target = (np.asarray(point, np.float64) - centre for point in view_from)
         size = point_size if point_size is not None else _spacing(local)
-        image[top:bottom] = _draw(local, rgb, eye, target, up, size, shape, np.array(paper))
+        image[top:bottom] = _draw(local, rgb, eye, target, upwards, size, shape, np.array(paper))
     return image
 
 
 def height_colors(points: np.ndarray) -> np.ndarray:
-    """(N, 3) uint8 colours of ``points`` (N, 3) by their z, blue for low and red for high."""
+    """Return (N, 3) uint8 colours of ``points`` (N, 3) by their z, blue for low, red for high."""
     height = np.asarray(points, np.float64) @ UP
     if not len(height):
         return np.empty((0, 3), np.uint8)
@@ -87,10 +93,14 @@ def height_colors(points: np.ndarray) -> np.ndarray:
 
 
 def open_view(points: np.ndarray, normals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(eye, target) from which most of the surfaces show the side that was seen.
+    """Return (eye, target) from which most surfaces show the side that the sensor saw.
 
-    ``normals`` (N, 3) face the sensor; zeros face everywhere. For pictures without the points that
-    face away from the eye: a room with its front walls left out, as a doll's house.
+    For pictures without the points that face away from the eye: a room with its front walls left
+    out, like a doll's house.
+
+    Args:
+        points: (N, 3) metres.
+        normals: (N, 3) facing the sensor; zeros face everywhere.
     """
     points, normals = np.asarray(points), np.asarray(normals)
     centre = np.median(points, axis=0).astype(np.float64)
@@ -102,23 +112,31 @@ def open_view(points: np.ndarray, normals: np.ndarray) -> tuple[np.ndarray, np.n
 def sensor_view(
     points: np.ndarray, origin: Sequence[float], up: Sequence[float] = UP
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(eye, target) for a scan by one sensor at ``origin``: from its side, a little above it.
+    """Return (eye, target) for a scan by one sensor: from its side, a little above it.
 
-    From there nothing is seen from behind, where a single scan has no points.
+    From there no surface is seen from behind, where a single scan has no points.
+
+    Args:
+        points: (N, 3) metres.
+        origin: (3,) position of the sensor, metres.
+        up: the direction that points upwards.
     """
     points = np.asarray(points, np.float64).reshape(-1, 3)
     points = points[np.isfinite(points).all(axis=1)]
-    origin, up = np.asarray(origin, np.float64), _direction(up, "up")
+    sensor, upwards = np.asarray(origin, np.float64), _direction(up, "up")
     if not len(points):
-        return origin, _beside(origin, up)
-    back = origin - np.median(points, axis=0)
-    distance = np.linalg.norm(back)
+        return sensor, _beside(sensor, upwards)
+    back = sensor - np.median(points, axis=0)
+    distance = float(np.linalg.norm(back))
     if distance < 1e-6:
-        back, distance = _beside(np.zeros(3), up), 1.0
-    return _framed(_thinned(points), back + 0.25 * distance * up, up, (HEIGHT, WIDTH))
+        back, distance = _beside(np.zeros(3), upwards), 1.0
+    away = back + 0.25 * distance * upwards
+    return _framed(_thinned(points), away, upwards, (HEIGHT, WIDTH))
 
 
-def _checked(points, rgb, width, height, background) -> tuple[np.ndarray, np.ndarray]:
+def _checked(
+    points: np.ndarray, rgb: np.ndarray, width: int, height: int, background: str
+) -> tuple[np.ndarray, np.ndarray]:
     points, rgb = np.asarray(points), np.asarray(rgb)
     if points.ndim != 2 or points.shape[1] != 3:
         raise ValueError(f"points has the shape {points.shape}, expected (N, 3)")
@@ -134,24 +152,27 @@ def _checked(points, rgb, width, height, background) -> tuple[np.ndarray, np.nda
     return (points, rgb) if finite.all() else (points[finite], rgb[finite])
 
 
-def _direction(vector, name: str) -> np.ndarray:
-    vector = np.asarray(vector, np.float64)
+def _direction(value: Sequence[float] | np.ndarray, name: str) -> np.ndarray:
+    vector = np.asarray(value, np.float64)
     length = np.linalg.norm(vector)
     if vector.shape != (3,) or not np.isfinite(length) or length == 0.0:
-        raise ValueError(f"{name} is {vector.tolist()}, expected three numbers, not all 0")
+        raise ValueError(f"{name} is {vector.tolist()}, expected three finite numbers, not all 0")
     return vector / length
 
 
-def _beside(place: np.ndarray, up: np.ndarray) -> np.ndarray:
-    """A point 1 m from ``place``, not along ``up``."""
+def _beside(point: np.ndarray, up: np.ndarray) -> np.ndarray:
+    """Return a point 1 m from ``point``, not along ``up``."""
     axis = np.eye(3)[np.argmin(np.abs(up))]
-    return place + _direction(np.cross(up, axis), "up")
+    return point + _direction(np.cross(up, axis), "up")
 
 
 def _camera_axes(eye: np.ndarray, target: np.ndarray, up: np.ndarray) -> np.ndarray:
-    """(3, 3): rows are right, down and forward, as in an optical frame."""
+    """Return right, down and forward as the rows of a (3, 3) matrix, as in an optical frame."""
     if not (np.isfinite(eye).all() and np.isfinite(target).all()) or np.allclose(eye, target):
-        raise ValueError("view_from needs an eye and a target that are finite and apart")
+        raise ValueError(
+            f"view_from looks from {eye.tolist()} to {target.tolist()}, relative to the middle of"
+            " the cloud; expected two finite points that differ"
+        )
     forward = _direction(target - eye, "view_from")
     right = np.cross(forward, up)
     if np.linalg.norm(right) < 1e-6:  # straight up or down: any side may be the right one
@@ -164,8 +185,10 @@ def _thinned(points: np.ndarray) -> np.ndarray:
     return points[:: max(1, len(points) // 20_000)]
 
 
-def _raised_corner(points, normals, up, shape) -> tuple[np.ndarray, np.ndarray]:
-    """(eye, target): of some directions round the cloud the one that sees most of it."""
+def _raised_corner(
+    points: np.ndarray, normals: np.ndarray | None, up: np.ndarray, shape: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return (eye, target): of some directions around the cloud the one that sees most of it."""
     sample = _thinned(points)
     facing = None if normals is None else _thinned(normals)
     low, high = np.percentile(sample, [2, 98], axis=0)
@@ -174,25 +197,27 @@ def _raised_corner(points, normals, up, shape) -> tuple[np.ndarray, np.ndarray]:
     cell = np.unique(cells @ [1, 1 << 20, 1 << 40], return_inverse=True)[1].reshape(-1)
     side = _beside(np.zeros(3), up)
     front = np.cross(up, side)
-    best = None
+    best = (-1.0, points[0], points[0])
     for elevation in np.deg2rad([28.0, 42.0, 58.0]):
         for azimuth in np.deg2rad(np.arange(20.0, 380.0, 45.0)):
             level = np.cos(azimuth) * side + np.sin(azimuth) * front
             away = np.cos(elevation) * level + np.sin(elevation) * up
             eye, target = _framed(sample, away, up, shape)
             # seen from steeper above, a cloud shows more of its floor and less of its shapes
-            shown = slice(None)
+            shown = np.ones(len(sample), bool)
             if facing is not None:
                 shown = np.einsum("ij,ij->i", facing, eye - sample) >= 0
             seen = _cells_seen(sample[shown], cell[shown], eye, target, up)
-            seen *= 1.0 - 0.4 * np.sin(elevation)
-            if best is None or seen > best[0]:
-                best = (seen, eye, target)
+            score = seen * (1.0 - 0.4 * np.sin(elevation))
+            if score > best[0]:
+                best = (score, eye, target)
     return best[1], best[2]
 
 
-def _framed(points, away, up, shape) -> tuple[np.ndarray, np.ndarray]:
-    """(eye, target): the eye in the direction ``away``, with nearly all points in the picture."""
+def _framed(
+    points: np.ndarray, away: np.ndarray, up: np.ndarray, shape: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return (eye, target): the eye in the direction ``away``, with nearly all points in view."""
     away = _direction(away, "away")
     axes = _camera_axes(away, np.zeros(3), up)
     turned = points @ axes.T
@@ -210,8 +235,10 @@ def _framed(points, away, up, shape) -> tuple[np.ndarray, np.ndarray]:
     return target + distance * away, target
 
 
-def _cells_seen(points, cell, eye, target, up) -> int:
-    """How many cells of the cloud are visible in a coarse picture."""
+def _cells_seen(
+    points: np.ndarray, cell: np.ndarray, eye: np.ndarray, target: np.ndarray, up: np.ndarray
+) -> int:
+    """Count the cells of the cloud that are visible in a coarse picture."""
     across = 96
     turned = (points - eye) @ _camera_axes(eye, target, up).T
     front = turned[:, 2] > 1e-3
@@ -220,15 +247,15 @@ def _cells_seen(points, cell, eye, target, up) -> int:
     pixel = np.floor(turned[:, :2] / turned[:, 2:] * scale).astype(np.int64)
     inside = (np.abs(pixel) < across).all(axis=1)
     pixel, depth, cell = pixel[inside], turned[inside, 2], cell[inside]
-    place = (pixel[:, 0] + across) * 2 * across + pixel[:, 1] + across
+    pixel_number = (pixel[:, 0] + across) * 2 * across + pixel[:, 1] + across
     order = np.argsort(-depth, kind="stable")
     nearest = np.full(4 * across * across, -1)
-    np.maximum.at(nearest, place[order], np.arange(len(order)))
+    np.maximum.at(nearest, pixel_number[order], np.arange(len(order)))
     return len(np.unique(cell[order][nearest[nearest >= 0]]))
 
 
 def _spacing(points: np.ndarray) -> float:
-    """Distance between neighbouring points, metres: the edge of cubes that hold about two."""
+    """Return the point spacing in metres: the edge of cubes that hold about two points."""
     extent = max(float(np.max(np.ptp(points, axis=0))), 1e-3)
     if len(points) < 2:
         return extent / 50
@@ -238,12 +265,21 @@ def _spacing(points: np.ndarray) -> float:
         middle = (low + high) / 2.0
         cells = (shifted / np.exp(middle)).astype(np.int64) @ [1, 1 << 20, 1 << 40]
         cells.sort()
-        taken = 1 + np.count_nonzero(np.diff(cells))
-        low, high = (low, middle) if taken < 0.5 * len(points) else (middle, high)
+        occupied = 1 + np.count_nonzero(np.diff(cells))
+        low, high = (low, middle) if occupied < 0.5 * len(points) else (middle, high)
     return float(np.exp(low))
 
 
-def _draw(points, rgb, eye, target, up, size, shape, paper) -> np.ndarray:
+def _draw(
+    points: np.ndarray,
+    rgb: np.ndarray,
+    eye: np.ndarray,
+    target: np.ndarray,
+    up: np.ndarray,
+    size: float,
+    shape: tuple[int, int],
+    paper: np.ndarray,
+) -> np.ndarray:
     axes = _camera_axes(eye, target, up)
     turned = (points - eye.astype(np.float32)) @ axes.T.astype(np.float32)
     rows, columns = shape[0] * SUPERSAMPLING, shape[1] * SUPERSAMPLING
@@ -268,16 +304,17 @@ def _draw(points, rgb, eye, target, up, size, shape, paper) -> np.ndarray:
     image[:] = paper
     image[covered] = rgb[owner] * _shade(distance)[covered][:, None]
     # the mean of the pixels drawn for each pixel shown
-    shown = sum(
-        image[down::SUPERSAMPLING, right::SUPERSAMPLING]
-        for down in range(SUPERSAMPLING)
-        for right in range(SUPERSAMPLING)
-    )
+    shown = np.zeros((*shape, 3), np.float32)
+    for down in range(SUPERSAMPLING):
+        for right in range(SUPERSAMPLING):
+            shown += image[down::SUPERSAMPLING, right::SUPERSAMPLING]
     return (shown / SUPERSAMPLING**2 + 0.5).astype(np.uint8)
 
 
-def _discs(column, row, side, rows, columns) -> np.ndarray:
-    """(rows, columns) int32: which disc is seen in each pixel, -1 for none.
+def _discs(
+    column: np.ndarray, row: np.ndarray, side: np.ndarray, rows: int, columns: int
+) -> np.ndarray:
+    """Return which disc is visible in each pixel, (rows, columns) int32, -1 for none.
 
     Discs come sorted from far to near, so their sides never decrease, and all discs of one side
     can be drawn at once. The picture has a border so that no disc sticks out of it.
@@ -302,7 +339,7 @@ def _discs(column, row, side, rows, columns) -> np.ndarray:
 
 
 def _shade(distance: np.ndarray) -> np.ndarray:
-    """Brightness 0..1 of each pixel: dark where pixels around it are nearer to the eye."""
+    """Return the brightness 0..1 of each pixel: dark where pixels around it are nearer."""
     level = np.log2(distance)
     border = 2 * SUPERSAMPLING
     padded = np.pad(level, border, mode="edge")
@@ -316,8 +353,13 @@ def _shade(distance: np.ndarray) -> np.ndarray:
     return np.exp(-SHADING / 0.24 * step)
 
 
-def _write(image: np.ndarray, title: str, legend, ink) -> tuple[int, int]:
-    """Write title and legend into the image; rows of the picture between them: (first, end)."""
+def _write(
+    image: np.ndarray,
+    title: str,
+    legend: Sequence[tuple[str, Sequence[int]]],
+    ink: tuple[int, int, int],
+) -> tuple[int, int]:
+    """Write title and legend into the image; returns the rows between them, (first, end)."""
     from PIL import Image, ImageDraw, ImageFont
 
     height, width, _ = image.shape
@@ -328,7 +370,8 @@ def _write(image: np.ndarray, title: str, legend, ink) -> tuple[int, int]:
     if title:
         draw.text((16, 10), title, ink, heading)
         top = 44
-    lines, left = [[]], 16
+    lines: list[list[tuple[int, str, tuple[int, ...]]]] = [[]]
+    left = 16
     for name, color in legend:
         need = 28 + int(font.getlength(name)) + 22
         if left + need > width and lines[-1]:

@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A picture that says which colour stands for which class."""
+"""The legend of a label set: a picture of its classes and their colours."""
 
 from __future__ import annotations
 
@@ -12,9 +12,14 @@ from concerto_ros.labels.label_set import UNLABELLED, UNLABELLED_COLOR, LabelSet
 
 
 def legend(labels: LabelSet, title: str) -> np.ndarray:
-    """The palette of ``labels`` as a picture, (H, W, 3) uint8 RGB: each colour, label and name.
+    """Draw the palette of ``labels``: the colour, label and name of each class.
 
-    ``title`` stands above it; empty: nothing does.
+    Args:
+        labels: the label set.
+        title: a line above it; empty: none.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
     """
     from PIL import Image, ImageDraw, ImageFont
 
@@ -34,9 +39,9 @@ def legend(labels: LabelSet, title: str) -> np.ndarray:
     image = Image.new("RGB", (width, top + rows * row + margin), "white")
     draw = ImageDraw.Draw(image)
     draw.text((margin, margin), title, "black", heading_font)
-    for place, (label, name, color) in enumerate(entries):
-        left = margin + place // rows * column
-        upper = top + place % rows * row
+    for index, (label, name, color) in enumerate(entries):
+        left = margin + index // rows * column
+        upper = top + index % rows * row
         middle = upper + row // 2
         box = (left, upper + 4, left + swatch, upper + row - 5)
         draw.rectangle(box, fill=color, outline=(96, 96, 96))

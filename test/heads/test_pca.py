@@ -213,7 +213,7 @@ def test_any_float_type(dtype):
 
 
 def test_a_wrong_shape_is_refused():
-    with pytest.raises(ValueError, match=r"feat has shape \(5,\); expected: \(N, C\)"):
+    with pytest.raises(ValueError, match=r"feat has shape \(5,\), expected \(N, C\)"):
         PcaColors().colors(torch.zeros(5))
 
 

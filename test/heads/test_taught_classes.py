@@ -59,10 +59,12 @@ def test_regions_measure_how_far_outside_a_point_is():
 
 
 def test_a_sample_is_what_is_inside_and_some_of_what_is_well_outside():
-    rows = sample_rows(LINE, Ball(LINE[5], 0.15), most=100)
+    rows = sample_rows(LINE, Ball(LINE[5], 0.15), max_rows=100)
     assert rows.tolist() == [4, 5, 6, 0, 1, *range(9, 20)]
-    few = sample_rows(LINE, Ball(LINE[5], 0.15), most=2)
-    assert len(few) == 4 and np.array_equal(few, sample_rows(LINE, Ball(LINE[5], 0.15), most=2))
+    few = sample_rows(LINE, Ball(LINE[5], 0.15), max_rows=2)
+    assert len(few) == 4 and np.array_equal(
+        few, sample_rows(LINE, Ball(LINE[5], 0.15), max_rows=2)
+    )
 
 
 @pytest.mark.parametrize(
@@ -174,7 +176,10 @@ def test_a_saved_head_names_its_classes(base, tmp_path):
 
 @pytest.mark.parametrize(
     ("label_set", "wanted"),
-    [(DEMO.content, "names 12 classes, expected 13"), ({"name": "a"}, "expected the keys")],
+    [
+        (DEMO.content, "has 12 classes in label_set, expected 13"),
+        ({"name": "a"}, "expected the keys"),
+    ],
 )
 def test_a_head_that_names_other_classes_is_refused(base, tmp_path, label_set, wanted):
     path = tmp_path / "head.pth"

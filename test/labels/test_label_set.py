@@ -165,11 +165,12 @@ def test_what_is_no_yaml_is_refused_in_one_line(tmp_path, content):
 
 def test_a_name_that_is_not_shipped_is_refused_with_those_that_are():
     with pytest.raises(
-        ValueError, match="'scannet21' is not one of demo, nuscenes, s3dis, scannet20"
+        ValueError,
+        match="'scannet21' does not exist, expected one of demo, nuscenes, s3dis, scannet20",
     ):
         LabelSet.load("scannet21")
 
 
 def test_a_path_that_is_not_there_is_refused():
-    with pytest.raises(ValueError, match="there is no such file"):
+    with pytest.raises(ValueError, match="the file does not exist"):
         LabelSet.load("nowhere/labels.yaml")

@@ -241,7 +241,7 @@ REFUSED = (
     ("plant", WALL | {"radius": math.nan}, "radius: got [nan]"),
     ("plant", WALL | {"radius": 50.0}, "no voxel farther than 0.2 m"),
     ("plant", WALL | {"center": Point(x=math.inf)}, "center: got [inf"),
-    ("plant", WALL | {"center": Point(x=90.0)}, "no voxel inside what is to be learned"),
+    ("plant", WALL | {"center": Point(x=90.0)}, "no voxel inside the region that shows the class"),
     ("plant", WALL | {"shape": 2}, "size: got [0.0, 0.0, 0.0]"),
     ("plant", WALL | {"shape": 7}, "shape: got 7, expected 0 CLICKS, 1 SPHERE or 2 BOX"),
 )
