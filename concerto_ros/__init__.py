@@ -4,9 +4,9 @@
 
 import os
 
-# PyTorch's OpenMP threads wait by spinning unless told otherwise before it loads. A robot's cores
-# are never quiet, and spinning threads then take the time from those that compute: many times
-# slower. A user's own choice has precedence.
+# By default PyTorch's OpenMP threads wait by spinning; this can be changed before it loads only.
+# The cores of a robot are never idle, and spinning threads take time from those that compute: many
+# times slower. A choice of the user has precedence.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 # The generated ``concerto_ros.msg`` may be installed elsewhere than this source tree.

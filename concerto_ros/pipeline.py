@@ -1,9 +1,9 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Frames in, semantic labels and feature colours out. No ROS needed.
+"""Semantic pipeline: frames in, labels and feature colours out. No ROS needed.
 
 :meth:`SemanticPipeline.insert` is the intake stage and :meth:`SemanticPipeline.infer` the
-inference stage; two threads may run them side by side.
+inference stage; two threads may run them concurrently.
 """
 
 from __future__ import annotations
@@ -38,12 +38,19 @@ from concerto_ros.settings.field import SettingsError
 from concerto_ros.settings.settings import Settings
 from concerto_ros.stopwatch import Stopwatch
 
-#: What :meth:`SemanticPipeline.infer` can be asked for, beside a question about features.
+#: What :meth:`SemanticPipeline.infer` can compute, beside the answer to a feature query.
 OUTPUTS = ("labels", "pca")
 
 
 class SemanticPipeline:
-    """Accumulates frames in a voxel map and lets an encoder and a linear head label its voxels."""
+    """Accumulates frames in a voxel map and labels its voxels with an encoder and a linear head.
+
+    Attributes:
+        settings: the parameters, with the values of the preset and the voxel size of the encoder.
+        encoder: the backbone that computes the features.
+        convention: scale and centre of the coordinates that the encoder takes.
+        taught: the head and its classes, with those that were taught since it was loaded.
+    """
 
     def __init__(
         self, settings: Settings, encoder: Encoder, head: LinearHead | None, labels: LabelSet
@@ -57,35 +64,49 @@ class SemanticPipeline:
         )
         self._map = self._new_map(self.settings.max_voxels)
         self._map_lock = threading.Lock()
-        self._held = FixedOrigin()
+        self._origin = FixedOrigin()
         self._pca = PcaColors()
 
     @classmethod
     def from_config(cls, path: str | Path) -> SemanticPipeline:
-        """The pipeline of a ROS parameter file, e.g. ``config/perception.yaml``."""
+        """Build the pipeline of a ROS parameter file, e.g. ``config/perception.yaml``.
+
+        Raises:
+            SettingsError: a parameter is invalid or a model cannot be loaded.
+        """
         return cls.from_settings(Settings.from_config(path))
 
     @classmethod
     def from_settings(cls, settings: Settings, *, download: bool = True) -> SemanticPipeline:
-        """The pipeline of these settings.
+        """Build the pipeline of ``settings``.
 
-        Models that are not on this machine are fetched unless ``download`` is False; then a
-        missing file is a ``ValueError`` that says where to get it.
+        Args:
+            settings: the parameters; they name the encoder, the head and the label set.
+            download: whether models that are not on this machine may be downloaded.
+
+        Raises:
+            SettingsError: (a ``ValueError``) a parameter is invalid or a model cannot be loaded;
+                for a missing file the text says where to get it.
         """
         return cls(settings, *load_models(settings, download=download))
 
     # Intake ------------------------------------------------------------------------------------
 
     def insert(self, frame: Frame, robot: np.ndarray | None = None) -> Insertion:
-        """Fuse ``frame``, whose points are in the fixed frame, into the map.
+        """Fuse ``frame`` into the map.
 
-        ``robot`` is the (3,) position of the robot in the fixed frame, the sensor's if None.
+        Args:
+            frame: a frame whose points are in the fixed frame.
+            robot: (3,) position of the robot in the fixed frame, metres; None: that of the sensor.
+
+        Returns:
+            What the map took of the frame, or why it took nothing.
         """
         with self._map_lock:
             return self._map.insert(frame, frame.origin if robot is None else robot)
 
     def snapshot(self) -> MapSnapshot:
-        """The map as it is now; later frames do not change it."""
+        """Return the map as it is now; later frames do not change it."""
         with self._map_lock:
             return self._map.snapshot()
 
@@ -97,9 +118,20 @@ class SemanticPipeline:
         outputs: Collection[str] = OUTPUTS,
         question: FeatureQuery | None = None,
     ) -> Prediction:
-        """Label the voxels of a non-empty ``snapshot``; ``outputs`` names what is wanted.
+        """Label the voxels of a snapshot.
 
         Labels are fused with those of earlier snapshots (parameter ``fusion.seconds``).
+
+        Args:
+            snapshot: a snapshot of the map with at least one voxel.
+            outputs: what to compute, of :data:`OUTPUTS`.
+            question: a query about the features of the voxels; None: no query.
+
+        Returns:
+            The prediction for the V voxels, row by row; what was not asked for is empty in it.
+
+        Raises:
+            ValueError: the snapshot has no voxel.
         """
         labeller = self._labeller
         return self._predict(snapshot, self._carried(labeller), labeller, outputs, question)
@@ -112,13 +144,22 @@ class SemanticPipeline:
         *,
         origin: np.ndarray | None = None,
     ) -> Prediction:
-        """Label one cloud by itself, each input point with the answer of its voxel.
+        """Label a single cloud, independent of the map; each point gets the label of its voxel.
 
-        ``points`` (N, 3) in metres with z up, ``colors`` (N, 3) in 0..255, ``normals`` (N, 3)
-        unit, ``origin`` (3,) where the sensor was. Normals that are not given are fitted and
-        turned to the sensor, or to the middle of the cloud where that is not known; the vehicle
-        is then at zero, as for training. Points that are not finite are unlabelled. Raises
-        ``ValueError`` where no point is finite.
+        The vehicle is at the origin of the points, as for training.
+
+        Args:
+            points: (N, 3) metres, z up. Points that are not finite stay unlabelled.
+            colors: (N, 3) in 0..255; None: the model sees none.
+            normals: (N, 3) unit; None: normals are fitted and turned towards the sensor or, where
+                its position is not known, towards the middle of the cloud.
+            origin: (3,) position of the sensor, metres; None: not known.
+
+        Returns:
+            The prediction for the N points, row by row.
+
+        Raises:
+            ValueError: no point is finite, or an array has the wrong shape.
         """
         frame, finite = single_frame(points, colors, normals, origin)
         voxels = self._new_map(len(frame), radius=0.0)
@@ -140,30 +181,30 @@ class SemanticPipeline:
         outputs: Collection[str] = OUTPUTS,
         question: FeatureQuery | None = None,
     ) -> Prediction:
-        watch = Stopwatch()
+        stopwatch = Stopwatch()
         if self.settings.estimate_normals:
-            with watch("voxel_normals"):
+            with stopwatch("voxel_normals"):
                 snapshot = snapshot.with_normals()
-        with watch("geometry"):
-            given = build_model_input(snapshot, self.convention, carried.held)
-        encoded = self._feature_encoder.encode(given, outputs, labeller, question, watch)
+        with stopwatch("geometry"):
+            model_input = build_model_input(snapshot, self.convention, carried.held)
+        encoded = self._feature_encoder.encode(model_input, outputs, labeller, question, stopwatch)
 
         size = len(snapshot)
-        said, pca_rgb = unlabelled(size), np.zeros((size, 3), np.uint8)
+        labelled, pca_rgb = unlabelled(size), np.zeros((size, 3), np.uint8)
         if encoded.scores is not None:
-            with watch("labels"):
-                said = labelling(snapshot, encoded.scores, carried.fusion)
+            with stopwatch("labels"):
+                labelled = labelling(snapshot, encoded.scores, carried.fusion)
         if encoded.coarse is not None:
-            with watch("pca"):
+            with stopwatch("pca"):
                 pca_rgb = carried.colors.colors(encoded.coarse, snapshot.keys, encoded.coarse_rows)
         return Prediction(
             points=snapshot.points,
-            **said._asdict(),
+            **labelled._asdict(),
             pca_rgb=pca_rgb,
             classes=labeller.labels.classes,
             model=self.model,
             stamp=snapshot.stamp,
-            stage_ms=watch.milliseconds,
+            stage_ms=stopwatch.milliseconds,
             similarity=encoded.similarity,
             features=encoded.features,
         )
@@ -171,19 +212,19 @@ class SemanticPipeline:
     # The models --------------------------------------------------------------------------------
 
     def warm_up(self) -> None:
-        """Do what the first real cloud would wait for: load libraries, compile kernels."""
+        """Load libraries and compile kernels now, so that the first real cloud does not wait."""
         self.segment(np.random.default_rng(0).random((64, 3)))
         self.encoder.warm_up()
 
     def use(self, taught: TaughtClasses) -> None:
-        """Label by what was ``taught`` from the next prediction on; the fusion starts afresh."""
+        """Label with ``taught`` from the next prediction on; the fusion of labels restarts."""
         self.taught = taught
         seconds = self.settings.fusion.seconds
         self._labeller = Labeller(taught.head, taught.labels, self.encoder, seconds)
 
     @property
     def head(self) -> LinearHead | None:
-        """What the labels are made by, as it was loaded or taught."""
+        """The head that computes the labels, as it was loaded or taught; None: no labels."""
         return self._labeller.head
 
     @property
@@ -193,7 +234,7 @@ class SemanticPipeline:
 
     @property
     def model(self) -> str:
-        """Encoder and head in words."""
+        """Names of encoder and head, for messages and logs."""
         if self.head is None:
             return f"{self.encoder.name}, no head"
         if self.head.name == self.encoder.name:
@@ -202,68 +243,71 @@ class SemanticPipeline:
 
     @property
     def trained(self) -> bool:
-        """Whether the labels mean anything."""
+        """Whether encoder and head have trained weights, so that the labels are meaningful."""
         return self.encoder.trained and (self.head is None or self.head.trained)
 
     @property
     def device(self) -> torch.device:
-        """Where the models compute; the CPU once another device's memory was not enough."""
+        """The device that computes; the CPU after another device's memory was not enough."""
         return self._feature_encoder.device
 
     @property
     def dtype(self) -> torch.dtype:
-        """How precisely they compute."""
+        """The floating-point type of the models' weights."""
         return self._feature_encoder.dtype
 
     @property
     def backend(self) -> str:
-        """The kernels they compute by."""
+        """Name of the kernels that compute: ``torch``, ``triton`` or ``spconv``."""
         return self._feature_encoder.backend
 
     @property
     def trouble(self) -> str:
-        """What the models do without for want of memory; empty while all is well."""
+        """Why the models run degraded because memory ran out; empty while they do not."""
         return self._feature_encoder.trouble
 
-    # The map and what is carried on ------------------------------------------------------------
+    # The map and the carried state -------------------------------------------------------------
 
     def clear(self) -> None:
-        """Forget every frame, the held origin, the colours and the labels."""
+        """Remove every frame from the map, and forget the fixed origin, colours and labels."""
         with self._map_lock:
             self._map.clear()
-            self._held = FixedOrigin()
+            self._origin = FixedOrigin()
             self._pca = PcaColors()
             self._labeller.forget()
 
     def replace_map(self, stored: StoredMap) -> None:
-        """Hold the voxels of ``stored`` and no others; their labels are made from nothing.
+        """Replace the content of the map by that of ``stored``; its labels start from scratch.
 
-        Raises SettingsError where it has another voxel size or fixed frame.
+        Raises:
+            SettingsError: the stored map has another voxel size or fixed frame than the settings.
         """
         other = {"voxel_size": stored.snapshot.voxel_size, "fixed_frame": stored.fixed_frame}
         for name, value in other.items():
-            own = getattr(self.settings, name)
-            if own != value:
-                raise SettingsError(f"{name}: the map has {value!r}, expected {own!r} as here")
+            expected = getattr(self.settings, name)
+            if expected != value:
+                raise SettingsError(
+                    f"{name}: the map has {value!r}, expected {expected!r} as in the settings"
+                )
         with self._map_lock:
             self._map.put(stored.snapshot)
-            self._held = FixedOrigin()
+            self._origin = FixedOrigin()
             self._labeller.forget()
 
     def memory(self) -> dict[str, torch.Tensor]:
-        """What :meth:`infer` carries from one map to the next, beside the map itself.
+        """Return what :meth:`infer` carries from one snapshot to the next, without the map itself.
 
-        A pipeline that was told to :meth:`remember` it goes on with the same origin, colours and
+        A pipeline that loads it with :meth:`remember` continues with the same origin, colours and
         fused labels.
         """
         return self._carried(self._labeller).state()
 
     def remember(self, memory: Mapping[str, torch.Tensor]) -> None:
-        """Go on from the :meth:`memory` of another run."""
+        """Continue from the state that :meth:`memory` of another run returned."""
         self._carried(self._labeller).restore(memory)
 
     def _carried(self, labeller: Labeller) -> CarriedState:
-        return CarriedState(self._held, self._pca, labeller.fusion)
+        return CarriedState(self._origin, self._pca, labeller.fusion)
 
     def _new_map(self, max_voxels: int, radius: float | None = None) -> VoxelMap:
         settings = self.settings

@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What goes on from one map of a robot to its next."""
+"""The state that inference carries from one snapshot of the map to the next."""
 
 from __future__ import annotations
 
@@ -15,14 +15,20 @@ from concerto_ros.segmentation.label_fusion import LabelFusion
 
 
 class CarriedState(NamedTuple):
-    """Origin, colours and fused labels of the maps so far; None: each map stands by itself."""
+    """Origin, colours and fused labels of the snapshots so far.
+
+    Attributes:
+        held: the fixed origin; None: each snapshot has its own.
+        colors: the axes and ranges of the PCA colours.
+        fusion: the fused labels; None: each snapshot is labelled independently.
+    """
 
     held: FixedOrigin | None
     colors: PcaColors
     fusion: LabelFusion | None
 
     def state(self) -> dict[str, torch.Tensor]:
-        """Everything :meth:`restore` needs to go on from here."""
+        """Return the tensors of all parts by ``<part>.<name>``, for :meth:`restore`."""
         return {
             f"{prefix}.{name}": value
             for prefix, part in self._parts().items()
@@ -30,7 +36,7 @@ class CarriedState(NamedTuple):
         }
 
     def restore(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Go on from a :meth:`state`."""
+        """Continue from a :meth:`state`."""
         for prefix, part in self._parts().items():
             part.restore(
                 {

@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""How a model was trained to see coordinates: scale and centre."""
+"""Input conventions: the scale and centre of the coordinates a model was trained on."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ from concerto_ros.settings.presets import PRESETS
 
 @dataclass(frozen=True)
 class Convention:
-    """How a model was trained to see coordinates.
+    """Scale and centre of the coordinates a model was trained on.
 
-    Attributes
-    ----------
-    scale: ``coord`` is metres x ``scale``.
-    centre: what becomes zero. ``"box"``: the middle of the bounding box in x and y and its
-        lowest z; ``"box_xy"``: the middle in x and y, z relative to the vehicle;
-        ``"vehicle"``: the vehicle, on all axes.
+    Attributes:
+        scale: ``coord`` is metres x ``scale``.
+        centre: the point that becomes zero. ``"box"``: the middle of the bounding box in x and y
+            and its lowest z; ``"box_xy"``: the middle in x and y, z relative to the vehicle;
+            ``"vehicle"``: the vehicle, on all axes.
+
+    Raises:
+        ValueError: a value out of these ranges.
     """
 
     scale: float
@@ -28,12 +30,18 @@ class Convention:
 
     def __post_init__(self):
         if not self.scale > 0:
-            raise ValueError(f"scale is {self.scale}; expected: > 0")
+            raise ValueError(f"scale is {self.scale}; expected a number above 0")
         if self.centre not in ("box", "box_xy", "vehicle"):
-            raise ValueError(f"centre is {self.centre!r}; expected: box, box_xy or vehicle")
+            raise ValueError(f"centre is {self.centre!r}; expected box, box_xy or vehicle")
 
     def zero(self, low: np.ndarray, high: np.ndarray, vehicle: np.ndarray) -> np.ndarray:
-        """(3,) the point that becomes zero, for a box from ``low`` to ``high`` (3,)."""
+        """Return the point that becomes zero, (3,) metres.
+
+        Args:
+            low: (3,) lowest corner of the cloud's bounding box, metres.
+            high: (3,) its highest corner.
+            vehicle: (3,) position of the vehicle.
+        """
         x, y, _ = (low + high) / 2
         if self.centre == "box":
             return np.array([x, y, low[2]])
@@ -53,16 +61,30 @@ _CONVENTIONS = {
 
 
 def convention_for(preset: str, rotary: bool) -> Convention:
-    """The convention of the published models: Sonata, Concerto (``rotary`` False), Utonia."""
+    """Return the convention that the published models were trained with.
+
+    Args:
+        preset: ``indoor`` or ``outdoor``.
+        rotary: False for Sonata and Concerto, True for Utonia.
+
+    Raises:
+        ValueError: the preset does not exist.
+    """
     try:
         return _CONVENTIONS[preset, bool(rotary)]
     except KeyError:
-        raise ValueError(f"preset is {preset!r}; expected: {' or '.join(PRESETS)}") from None
+        raise ValueError(f"preset is {preset!r}; expected {' or '.join(PRESETS)}") from None
 
 
 def preset_with(convention: Convention, rotary: bool) -> str:
-    """The preset whose :func:`convention_for` this is; ValueError where no preset has it."""
+    """Return the preset that has this ``convention``, the inverse of :func:`convention_for`.
+
+    Raises:
+        ValueError: no preset has it.
+    """
     for (preset, of_rotary), known in _CONVENTIONS.items():
         if of_rotary == bool(rotary) and known == convention:
             return preset
-    raise ValueError(f"got {convention}; expected that of a preset: {' or '.join(PRESETS)}")
+    raise ValueError(
+        f"convention is {convention}; expected that of a preset: {' or '.join(PRESETS)}"
+    )

@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""An encoder that does with the memory there is: graphs give way, then size, then the device."""
+"""Feature encoding within limited memory: give up CUDA graphs, split the cloud, or use the CPU."""
 
 from __future__ import annotations
 
@@ -28,15 +28,14 @@ _log = logging.getLogger(__name__)
 
 
 class Encoded(NamedTuple):
-    """What is wanted of the features of V voxels; None where it is not.
+    """What was computed from the features of V voxels; None for what was not asked for.
 
-    Attributes
-    ----------
-    scores: (V, K) logits of the classes.
-    coarse: (M, C) features of a coarse level.
-    coarse_rows: (V,) int64, which of these each voxel has.
-    similarity: (V,) float32, see :class:`FeatureQuery`.
-    features: (n, C) float32 on the CPU, of the rows that the question asks for.
+    Attributes:
+        scores: (V, K) logits of the classes.
+        coarse: (M, C) features of a coarse level.
+        coarse_rows: (V,) int64, the row of ``coarse`` that each voxel has.
+        similarity: (V,) float32 cosine, see :class:`FeatureQuery`.
+        features: (n, C) float32 on the CPU, of the rows that the query names.
     """
 
     scores: torch.Tensor | None
@@ -47,19 +46,26 @@ class Encoded(NamedTuple):
 
 
 class FeatureEncoder:
-    """Computes features and at once what is made of them: all rows at full width are too many.
+    """Encodes a cloud and reduces its features at once to what the outputs need.
 
-    Where the device's memory is not enough, CUDA graphs give up theirs first; then the cloud is
-    divided; and where not even small parts fit, the CPU goes on from then on, if that is allowed.
+    The features of all rows at full width would not fit into memory. Where the device's memory is
+    still not enough, the CUDA graphs are released first; then the cloud is split; and where not
+    even small parts fit, the encoder moves to the CPU for good, if that is allowed.
 
-    Attributes
-    ----------
-    device, dtype: where and how precisely the encoder computes.
-    backend: name of the kernels it computes by.
+    Attributes:
+        device: where the encoder computes.
+        dtype: the floating-point type of its weights.
+        backend: name of the kernels it uses.
     """
 
     def __init__(self, encoder: Encoder, *, precision: str, cpu_fallback: bool):
-        """``precision`` and ``cpu_fallback`` as the parameters."""
+        """Take over ``encoder``, whose device and weight type may change later.
+
+        Args:
+            encoder: the backbone.
+            precision: the parameter ``precision``.
+            cpu_fallback: the parameter ``cpu_fallback``.
+        """
         self._encoder = encoder
         self._precision, self._cpu_fallback = precision, cpu_fallback
         weights = next(encoder.parameters())
@@ -70,66 +76,73 @@ class FeatureEncoder:
     def _start(self) -> None:
         self.backend = choose_backend(self._encoder.backend, self.device).name
         self._features = GraphedFeatures(self._encoder)
-        self._halving = ChunkedInference()
+        self._chunked = ChunkedInference()
 
     @property
     def trouble(self) -> str:
-        """What the models do without for want of memory; empty while all is well."""
+        """Why the models run degraded because memory ran out; empty while they do not."""
         if self._moved:
-            return "the device has not enough memory: the CPU computes; configure anew to go back"
-        if self._halving.most_rows is not None:
+            return "the device has not enough memory: the CPU computes; configure again to go back"
+        if self._chunked.max_rows is not None:
             return (
                 f"the device has not enough memory: clouds are divided into parts of at most"
-                f" {self._halving.most_rows} voxels, which costs accuracy where they meet"
+                f" {self._chunked.max_rows} voxels, which costs accuracy where they meet"
             )
         return ""
 
     def encode(
         self,
-        given: ModelInput,
+        model_input: ModelInput,
         outputs: Collection[str],
         labeller: Labeller,
         question: FeatureQuery | None,
-        watch: Stopwatch,
+        stopwatch: Stopwatch,
     ) -> Encoded:
-        """What the ``outputs`` are made of and the answer to the ``question``, for one cloud.
+        """Encode one cloud and compute what ``outputs`` and ``question`` need.
 
-        ``watch`` notes the time of each stage. Raises the error of the device where its memory is
-        not enough and the CPU may not go on.
+        Args:
+            model_input: the voxels of the cloud.
+            outputs: ``labels`` and ``pca`` or one of them.
+            labeller: computes the scores; without a head there are none.
+            question: a query about the features; None: no query.
+            stopwatch: takes the time of each stage.
+
+        Raises:
+            RuntimeError: the device's memory is not enough and the CPU may not be used instead.
         """
-        attempt = partial(self._encode, given, outputs, labeller, question, watch)
+        attempt = partial(self._encode, model_input, outputs, labeller, question, stopwatch)
         try:
             return attempt()
         except Exception as error:
             allowed = self._cpu_fallback and self.device.type != "cpu"
             if not (allowed and is_out_of_memory(error)):
                 raise
-        self._move_to_cpu()  # only here has the exception let go of what the attempt held
+        self._move_to_cpu()  # only here has the exception released what the attempt held
         return attempt()
 
     def _encode(
         self,
-        given: ModelInput,
+        model_input: ModelInput,
         outputs: Collection[str],
         labeller: Labeller,
         question: FeatureQuery | None,
-        watch: Stopwatch,
+        stopwatch: Stopwatch,
     ) -> Encoded:
         """:meth:`encode` on one device, the cloud whole or in parts."""
         coarse, answers = CoarseFeatures(), FeatureAnswers(question, labeller.concat_levels)
 
         def compute(rows: torch.Tensor | None) -> Values:
-            pyramid, values = self._pyramid(given.part(rows), watch), {}
+            pyramid, values = self._pyramid(model_input.part(rows), stopwatch), {}
             if labeller.head is not None and "labels" in outputs:
-                with watch("labels"):
+                with stopwatch("labels"):
                     values["scores"] = labeller.scores(pyramid, self.dtype)
             values |= answers.of(pyramid, rows)
             if "pca" in outputs:
-                with watch("pca"):  # last, so that a pass that fails keeps nothing
+                with stopwatch("pca"):  # last, so that a pass that fails keeps nothing
                     values["pca"] = coarse.of(pyramid)
             return values
 
-        values = self._halving(partial(self._with_or_without_graphs, compute), given.coord)
+        values = self._chunked(partial(self._with_or_without_graphs, compute), model_input.coord)
         return Encoded(
             scores=values.get("scores"),
             coarse=coarse.joined() if "pca" in outputs else None,
@@ -138,12 +151,14 @@ class FeatureEncoder:
             features=answers.features,
         )
 
-    def _pyramid(self, given: ModelInput, watch: Stopwatch) -> Pyramid:
-        with watch("geometry"):
-            given = given.to(self.device)
-            hierarchy = self._encoder.hierarchy(given.grid_coord, given.coord, given.offset)
-        with watch("features", self.device):
-            return self._features(given.feat, hierarchy)
+    def _pyramid(self, model_input: ModelInput, stopwatch: Stopwatch) -> Pyramid:
+        with stopwatch("geometry"):
+            model_input = model_input.to(self.device)
+            hierarchy = self._encoder.hierarchy(
+                model_input.grid_coord, model_input.coord, model_input.offset
+            )
+        with stopwatch("features", self.device):
+            return self._features(model_input.feat, hierarchy)
 
     def _with_or_without_graphs(
         self, compute: Callable[[torch.Tensor | None], Values], rows: torch.Tensor | None

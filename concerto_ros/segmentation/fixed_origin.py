@@ -1,13 +1,13 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""An origin that stays: where a still scene would otherwise flicker with its outermost point."""
+"""A fixed origin: it keeps a still scene from flickering with its outermost point."""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
 
-#: Voxels by which an origin moves, or a multiple of it. A multiple of 16 keeps the cells of four
+#: An origin moves by multiples of this, voxels. A multiple of 16 keeps the cells of four
 #: pooling steps; 64 makes moves rare.
 STEP = 64
 #: Voxels by which the centre may be off before it moves. After a move it is off by at most half a
@@ -15,34 +15,34 @@ STEP = 64
 _TOLERANCE = 48
 #: The largest coordinate is placed in the middle half of its octave [2**k, 2**(k+1)), k >= this.
 _MIN_OCTAVE = 8
-#: The last octave that 16 bits an axis can address; there is no other to escape to.
+#: The last octave that 16 bits an axis can address; there is no larger one to move to.
 _LAST_OCTAVE = 15
 
 
 class FixedOrigin:
     """Corner and centre kept from one snapshot of a rolling map to the next.
 
-    A shift of the grid by one voxel changes about a fifth of an encoder's output, and the
-    minimum of a cloud follows every flying pixel. The corner therefore is placed with room to
-    spare, always at a multiple of :data:`STEP`, and placed anew only when the window leaves it.
-    That is the case when a coordinate would be negative, or when the largest coordinate enters
-    another octave: the depth of the space-filling curves follows from its bit length, and with it
-    every order of the points. While a robot drives on, the octave bounds the coordinates.
+    A shift of the grid by one voxel changes about a fifth of an encoder's output, and the minimum
+    of a cloud follows every flying pixel. The corner is therefore placed with room to spare,
+    always at a multiple of :data:`STEP`, and moves only when the window leaves that room: when a
+    coordinate would be negative, or when the largest coordinate enters another octave. The depth
+    of the space-filling curves follows from the bit length of that coordinate, and with it every
+    order of the points. While a robot drives on, the octave bounds the coordinates.
     """
 
     def __init__(self):
         self.reset()
 
     def reset(self) -> None:
-        """Forget both; the next snapshot places them."""
+        """Forget corner and centre; the next snapshot places them."""
         self._corner: np.ndarray | None = None
         self._octave = 0
         self._centre: np.ndarray | None = None
         self._voxel_size = 0.0
 
     def state(self) -> dict[str, torch.Tensor]:
-        """What is held, for :meth:`restore`; empty before the first snapshot."""
-        if self._corner is None:
+        """Return the tensors that :meth:`restore` needs; empty before the first snapshot."""
+        if self._corner is None or self._centre is None:
             return {}
         return {
             "corner": torch.from_numpy(self._corner.copy()),
@@ -52,7 +52,7 @@ class FixedOrigin:
         }
 
     def restore(self, state: dict[str, torch.Tensor]) -> None:
-        """Go on from a :meth:`state`."""
+        """Continue from a :meth:`state`."""
         self.reset()
         if state:
             self._corner = state["corner"].numpy().copy()
@@ -63,20 +63,25 @@ class FixedOrigin:
     def update(
         self, index: np.ndarray, centre: np.ndarray, voxel_size: float
     ) -> tuple[np.ndarray, np.ndarray]:
-        """The corner and the centre to use for a snapshot.
+        """Return the corner and the centre to use for a snapshot.
 
-        ``index`` (V, 3), V > 0: lattice indices of its voxels; ``centre`` (3,): its own centre in
-        metres; ``voxel_size``: metres. Returns the lattice index (3,) int64 that becomes grid
-        coordinate zero, and the point (3,) float64 in metres that becomes coordinate zero. The
-        latter moves, axis by axis, when it is off by more than 48 voxels, by the multiple of 64
-        voxels that brings it closest to ``centre``.
+        Args:
+            index: (V, 3), V > 0, lattice indices of the snapshot's voxels.
+            centre: (3,) the exact centre of the snapshot, metres.
+            voxel_size: metres.
+
+        Returns:
+            The lattice index (3,) int64 that becomes grid coordinate zero, and the point (3,)
+                float64 in metres that becomes coordinate zero. The latter moves, axis by axis,
+                when it is off by more than 48 voxels, by the multiple of 64 voxels that brings it
+                closest to ``centre``.
         """
         if voxel_size != self._voxel_size:
             self.reset()
             self._voxel_size = voxel_size
         low = index.min(axis=0).astype(np.int64)
         high = index.max(axis=0).astype(np.int64)
-        if self._corner is None or not self._holds(low, high):
+        if self._corner is None or not self._contains(low, high):
             self._corner = _place(low, high)
             self._octave = _octave(high - self._corner)
         if self._centre is None:
@@ -87,12 +92,15 @@ class FixedOrigin:
             self._centre = self._centre + steps * STEP * voxel_size
         return self._corner, self._centre
 
-    def _holds(self, low: np.ndarray, high: np.ndarray) -> bool:
-        return bool((low >= self._corner).all()) and _octave(high - self._corner) == self._octave
+    def _contains(self, low: np.ndarray, high: np.ndarray) -> bool:
+        """Whether the corner still has room for voxels from ``low`` to ``high``."""
+        if self._corner is None or (low < self._corner).any():
+            return False
+        return _octave(high - self._corner) == self._octave
 
 
 def _octave(extent: np.ndarray) -> int:
-    """k such that the largest of ``extent`` (3,), plus one, lies in [2**k, 2**(k+1))."""
+    """Return k such that the largest of ``extent`` (3,), plus one, lies in [2**k, 2**(k+1))."""
     return int(extent.max() + 1).bit_length() - 1
 
 

@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Label fusion: what a voxel was said to be lately, so that noise does not flip its class."""
+"""Label fusion over time, so that noise does not flip the class of a voxel."""
 
 from __future__ import annotations
 
@@ -14,22 +14,24 @@ from concerto_ros.mapping.voxel_grid import find_keys
 
 
 class LabelFusion:
-    """Running log-odds of the classes of every voxel in the map, forgetting with time.
+    """Exponentially forgetting mean of the log-probabilities of every voxel in the map.
 
-    A voxel keeps the weighted mean of the log-probabilities it was given: a logarithmic opinion
-    pool (Genest and Zidek, "Combining Probability Distributions", 1986). A prediction t seconds
-    old weighs exp(-t / ``seconds``). The mean and not the sum, because predictions of one place
-    share most of their input: as independent evidence, which Bayes' rule would add up, they would
-    make a wrong label certain within a second.
+    This is a logarithmic opinion pool (Genest and Zidek, "Combining Probability Distributions",
+    1986). A prediction that is t seconds old weighs exp(-t / ``seconds``). The mean is taken and
+    not the sum, because predictions of the same voxel share most of their input: added up as
+    independent evidence by Bayes' rule, they would make a wrong label certain within a second.
 
-    Memory is that of the newest snapshot: voxels that are not in it are forgotten, and those that
-    left the map meanwhile and came back start afresh.
+    Only the voxels of the newest snapshot are kept: a voxel that leaves the map and comes back
+    later starts from scratch.
+
+    Raises:
+        ValueError: ``seconds`` is not a finite number above zero.
     """
 
     def __init__(self, seconds: float):
-        """``seconds``: after this time a prediction weighs 1/e of what it did."""
+        """Start without predictions; after ``seconds`` one weighs 1/e of its initial weight."""
         if not 0 < seconds < math.inf:
-            raise ValueError(f"seconds is {seconds}; expected: seconds > 0")
+            raise ValueError(f"seconds is {seconds}; expected a finite number above 0")
         self._seconds = seconds
         self._keys = np.zeros(0, np.int64)
         self._mean: torch.Tensor | None = None
@@ -37,25 +39,31 @@ class LabelFusion:
         self._stamp = 0
 
     def __call__(self, snapshot: MapSnapshot, scores: torch.Tensor) -> torch.Tensor:
-        """Log-probabilities after fusion, (V, K) float32 on the device of ``scores``.
+        """Fuse the scores of a snapshot with those of the snapshots before.
 
-        ``scores`` (V, K) are logits, a row for each voxel of ``snapshot``. A snapshot no newer
-        than the last one changes nothing in voxels that are known; one that is older by its stamp
-        begins anew.
+        A snapshot that is no newer than the last one changes nothing in voxels that are known. One
+        that is older by its stamp restarts the fusion.
+
+        Args:
+            snapshot: the V voxels.
+            scores: (V, K) logits, one row for each voxel.
+
+        Returns:
+            (V, K) float32 log-probabilities on the device of ``scores``.
         """
         latest = log_probabilities(scores).contiguous()  # its rows are gathered below
         weight = latest.new_ones(len(latest))
         if self._mean is not None and snapshot.stamp >= self._stamp:
             before = find_keys(self._keys, snapshot.keys)
-            # What came into the map later is not what was there then, if the place is the same.
+            # A voxel that entered the map later is another surface, even with the same key.
             known = np.flatnonzero((before >= 0) & (snapshot.since <= self._stamp))
-            self._blend(latest, weight, before[known], known, snapshot.stamp)
+            self._blend(self._mean, latest, weight, before[known], known, snapshot.stamp)
         self._keys, self._stamp = snapshot.keys, snapshot.stamp
         self._mean, self._weight = latest, weight
         return log_probabilities(latest)
 
     def state(self) -> dict[str, torch.Tensor]:
-        """Everything :meth:`restore` needs to go on from here; empty before the first call."""
+        """Return everything :meth:`restore` needs; empty before the first call."""
         if self._mean is None:
             return {}
         return {
@@ -66,7 +74,7 @@ class LabelFusion:
         }
 
     def restore(self, state: dict[str, torch.Tensor]) -> None:
-        """Go on from a :meth:`state`."""
+        """Continue from a :meth:`state`."""
         if state:
             self._keys = state["keys"].numpy().copy()
             self._mean, self._weight = state["mean"].clone(), state["weight"].clone()
@@ -74,28 +82,30 @@ class LabelFusion:
 
     def _blend(
         self,
+        previous: torch.Tensor,
         latest: torch.Tensor,
         weight: torch.Tensor,
         before: np.ndarray,
         known: np.ndarray,
         stamp: int,
     ) -> None:
-        """Turn rows ``known`` of ``latest`` into the mean with rows ``before`` of the last one."""
+        """Average rows ``known`` of ``latest`` with rows ``before`` of the ``previous`` mean."""
         device = latest.device
-        before, known = (torch.from_numpy(rows).to(device) for rows in (before, known))
+        rows = torch.from_numpy(known).to(device)
+        previous_rows = torch.from_numpy(before).to(device)
         elapsed = (stamp - self._stamp) * 1e-9
-        old = self._weight.to(device).index_select(0, before)
+        old = self._weight.to(device).index_select(0, previous_rows)
         old *= math.exp(-elapsed / self._seconds)
         new = 1.0 if elapsed > 0 else 0.0
         total = old + new
-        mean = self._mean.to(device).index_select(0, before)
-        mean += (latest.index_select(0, known) - mean) * (new / total)[:, None]
-        latest.index_copy_(0, known, mean)
-        weight.index_copy_(0, known, total)
+        mean = previous.to(device).index_select(0, previous_rows)
+        mean += (latest.index_select(0, rows) - mean) * (new / total)[:, None]
+        latest.index_copy_(0, rows, mean)
+        weight.index_copy_(0, rows, total)
 
 
 def log_probabilities(scores: torch.Tensor) -> torch.Tensor:
-    """``scores.float().log_softmax(dim=1)`` of (V, K) logits, class after class in memory.
+    """Return ``scores.float().log_softmax(dim=1)`` of (V, K) logits, stored class by class.
 
     Along rows of a dozen numbers PyTorch takes ten times as long on a CPU.
     """
@@ -103,8 +113,10 @@ def log_probabilities(scores: torch.Tensor) -> torch.Tensor:
 
 
 def normalised_entropy(log_probability: torch.Tensor) -> torch.Tensor:
-    """(V,) in [0, 1] of (V, K) log-probabilities: 0 where one class is certain, 1 where all are
-    alike."""
+    """Return the entropy of (V, K) log-probabilities as a share of the largest possible one.
+
+    (V,) float32: 0 where one class is certain, 1 where all classes are equally likely.
+    """
     classes = log_probability.shape[1]
     if classes == 1:
         return log_probability.new_zeros(len(log_probability))

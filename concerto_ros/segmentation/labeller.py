@@ -22,7 +22,13 @@ from concerto_ros.segmentation.label_fusion import (
 
 
 class Labelling(NamedTuple):
-    """Per voxel: (V,) uint8 ``label``, (V,) float32 ``confidence`` and ``entropy`` in [0, 1]."""
+    """Labels of V voxels.
+
+    Attributes:
+        label: (V,) uint8.
+        confidence: (V,) float32 in [0, 1], the probability of the label.
+        entropy: (V,) float32 in [0, 1].
+    """
 
     label: np.ndarray
     confidence: np.ndarray
@@ -30,22 +36,29 @@ class Labelling(NamedTuple):
 
 
 class Labeller:
-    """A head with its classes and what was said of each voxel lately.
+    """A head with its classes and the recent labels of each voxel.
 
-    The head and the classes stay as they are: where classes are taught, another labeller takes
-    this one's place as a whole. One prediction uses one labeller from its beginning to its end.
+    Head and classes never change: when a class is taught, a new labeller replaces this one. A
+    prediction uses the same labeller from beginning to end.
 
-    Attributes
-    ----------
-    head: as it was loaded or taught; None: nothing is labelled.
-    labels: the classes, in label order.
-    concat_levels: levels of the pyramid that the head takes; all of them without a head.
+    Attributes:
+        head: as it was loaded or taught; None: nothing is labelled.
+        labels: the classes, in label order.
+        concat_levels: levels of the pyramid that the head takes; all of them without a head.
+        fusion: fuses the labels over time; None: each prediction is independent.
     """
 
     def __init__(
         self, head: LinearHead | None, labels: LabelSet, encoder: Encoder, fusion_seconds: float
     ):
-        """``fusion_seconds`` as the parameter; 0: each prediction stands by itself."""
+        """Combine head, classes and fusion.
+
+        Args:
+            head: trained on the features of ``encoder``; None: nothing is labelled.
+            labels: the classes, in label order.
+            encoder: the backbone that gives the features.
+            fusion_seconds: the parameter ``fusion.seconds``; 0: each prediction is independent.
+        """
         self.head = head
         self.labels = labels
         levels = len(encoder.channels) - 1
@@ -55,11 +68,17 @@ class Labeller:
         self.forget()
 
     def forget(self) -> None:
-        """Begin the fusion anew."""
+        """Restart the fusion."""
         self.fusion = LabelFusion(self._seconds) if self._seconds else None
 
     def scores(self, pyramid: Pyramid, dtype: torch.dtype) -> torch.Tensor:
-        """(V, K) logits, computed in ``dtype`` where the features are; only with a head."""
+        """Return (V, K) logits, computed in ``dtype`` on the device of the features.
+
+        Raises:
+            ValueError: there is no head.
+        """
+        if self.head is None or self._working is None:
+            raise ValueError("there is no head to compute scores with; set the parameter head")
         device, weight = pyramid.feats[0].device, next(self._working.parameters())
         if (weight.device, weight.dtype) != (device, dtype):
             self._working = copy.deepcopy(self.head).to(device, dtype)
@@ -69,18 +88,21 @@ class Labeller:
 def labelling(
     snapshot: MapSnapshot, scores: torch.Tensor, fusion: LabelFusion | None
 ) -> Labelling:
-    """What ``scores`` (V, K) say of the voxels of ``snapshot``, with what was said before."""
-    chance = fusion(snapshot, scores) if fusion else log_probabilities(scores)
-    best = chance.max(dim=1)
+    """Turn ``scores`` (V, K) of the voxels of ``snapshot`` into labels, fused with earlier ones.
+
+    ``fusion`` is None where each prediction is independent.
+    """
+    log_probability = fusion(snapshot, scores) if fusion else log_probabilities(scores)
+    best = log_probability.max(dim=1)
     return Labelling(
         best.indices.to(torch.uint8).cpu().numpy(),
         best.values.exp().cpu().numpy(),
-        normalised_entropy(chance).cpu().numpy(),
+        normalised_entropy(log_probability).cpu().numpy(),
     )
 
 
 def unlabelled(size: int) -> Labelling:
-    """What is said of voxels about which nothing is."""
+    """Return the labelling of ``size`` voxels without a label."""
     return Labelling(
         np.full(size, UNLABELLED, np.uint8),
         np.zeros(size, np.float32),

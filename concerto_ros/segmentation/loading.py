@@ -22,10 +22,15 @@ from concerto_ros.settings.settings import Settings
 def load_models(
     settings: Settings, *, download: bool = True
 ) -> tuple[Encoder, LinearHead | None, LabelSet]:
-    """The encoder, on its device, its head if there is one, and the classes in label order.
+    """Load the encoder on its device, its head if there is one, and the classes in label order.
 
-    Models that are not on this machine are fetched unless ``download`` is False. Raises
-    SettingsError that names the setting: where a file is missing, with where to get it.
+    Args:
+        settings: the parameters that name the models.
+        download: whether models that are not on this machine may be downloaded.
+
+    Raises:
+        SettingsError: a model cannot be loaded. The text names the parameter and, where a file is
+            missing, where to get it.
     """
     device = device_named(settings.device)
     dtype = dtype_named(settings.precision, device)

@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""From a snapshot of the map to what an encoder takes: scale, centre, grid, in this order."""
+"""Model input: from a snapshot of the map to the tensors that an encoder takes."""
 
 from __future__ import annotations
 
@@ -19,12 +19,11 @@ from concerto_ros.segmentation.fixed_origin import FixedOrigin
 class ModelInput:
     """Voxels as an encoder takes them, cloud after cloud; of a snapshot, row by row.
 
-    Attributes
-    ----------
-    feat: (N, 9) float32: coord, colour in [0, 1], unit normal; zeros where one is missing.
-    grid_coord: (N, 3) int32 >= 0, voxel indices.
-    coord: (N, 3) float32, metres x scale of the convention, centred.
-    offset: (B,) int64, cumulative sizes of the clouds.
+    Attributes:
+        feat: (N, 9) float32: coord, colour in [0, 1], unit normal; zeros where one is missing.
+        grid_coord: (N, 3) int32 >= 0, voxel indices.
+        coord: (N, 3) float32, metres x scale of the convention, centred.
+        offset: (B,) int64, cumulative sizes of the clouds.
     """
 
     feat: torch.Tensor
@@ -36,7 +35,7 @@ class ModelInput:
         return len(self.feat)
 
     def to(self, device: torch.device | str) -> Self:
-        """The same with its tensors on ``device``."""
+        """Return a copy with its tensors on ``device``."""
         tensors = {
             name: value.to(device)
             for name, value in vars(self).items()
@@ -45,7 +44,11 @@ class ModelInput:
         return replace(self, **tensors)
 
     def part(self, rows: torch.Tensor | None) -> ModelInput:
-        """Some rows, (n,) int64, of a single cloud as a cloud of their own; None for all."""
+        """Return some rows of a single cloud as a cloud.
+
+        Args:
+            rows: (n,) int64 row numbers; None: all rows.
+        """
         if rows is None:
             return self
         feat, grid_coord, coord = (
@@ -61,11 +64,18 @@ def normalise_points(
     convention: Convention,
     centre: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Scale and centre: ``coord`` (N, 3) and ``feat`` (N, 9), both float32.
+    """Scale and centre points for a model.
 
-    ``points`` (N, 3) are metres, ``colors`` (N, 3) 0..255, ``normals`` (N, 3) unit; a missing
-    one becomes zeros. ``centre`` (3,) is the point in metres that becomes zero; None takes it
-    from the box of ``points``, with the vehicle at their origin.
+    Args:
+        points: (N, 3) metres.
+        colors: (N, 3) in 0..255; None: zeros.
+        normals: (N, 3) unit; None: zeros.
+        convention: scale and centre that the model was trained with.
+        centre: (3,) the point in metres that becomes zero; None: taken from the bounding box of
+            ``points``, with the vehicle at their origin.
+
+    Returns:
+        ``coord`` (N, 3) and ``feat`` (N, 9), both float32, as in :class:`ModelInput`.
     """
     if centre is None:
         centre = convention.zero(*_box(points), np.zeros(3))
@@ -82,13 +92,20 @@ def normalise_points(
 def build_model_input(
     snapshot: MapSnapshot, convention: Convention, held: FixedOrigin | None = None
 ) -> ModelInput:
-    """What the encoder takes of a ``snapshot``.
+    """Build the input of an encoder from a ``snapshot``.
 
-    With ``held``, corner and centre stay from call to call while the window stays in place, so
-    that a still scene gives a still output; without, they are those of this snapshot alone.
+    Args:
+        snapshot: a snapshot of the map with at least one voxel.
+        convention: scale and centre that the encoder was trained with.
+        held: the origin that is kept from call to call while the window stays in place, so that a
+            still scene gives a still output; None: corner and centre are those of this snapshot
+            alone.
+
+    Raises:
+        ValueError: the snapshot has no voxel.
     """
     if not len(snapshot):
-        raise ValueError("the snapshot holds no voxel; an encoder needs at least one")
+        raise ValueError("the snapshot holds no voxel; expected at least one")
     if held is None:
         corner = snapshot.index.min(axis=0)
         centre = convention.zero(*_box(snapshot.points), snapshot.robot)
@@ -113,7 +130,7 @@ def _box(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _robust_box(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The box without the outermost half percent on each side: flying pixels do not count."""
+    """Return the bounding box without the outermost half percent on each side (flying pixels)."""
     outer = len(points) // 200
     ordered = np.partition(points, (outer, len(points) - 1 - outer), axis=0)
     return ordered[outer].astype(np.float64), ordered[-1 - outer].astype(np.float64)

@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What the settings of the model mean: device, type of the weights, label set, input."""
+"""The model parameters resolved: device, type of the weights, label set, input convention."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 
 @contextmanager
 def naming(name: str) -> Iterator[None]:
-    """Say which setting an error is about."""
+    """Turn a ValueError of the body into a SettingsError that names the parameter ``name``."""
     try:
         yield
     except ValueError as error:
@@ -30,7 +30,11 @@ def naming(name: str) -> Iterator[None]:
 
 
 def device_named(name: str) -> torch.device:
-    """The device of the setting ``device``; SettingsError where this machine has none such."""
+    """Return the device of the parameter ``device``.
+
+    Raises:
+        SettingsError: PyTorch has no such device on this machine.
+    """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -48,45 +52,54 @@ def device_named(name: str) -> torch.device:
 
 
 def dtype_named(precision: str, device: torch.device) -> torch.dtype:
-    """The type of the weights that the setting ``precision`` means on ``device``."""
+    """Return the type of the weights that the parameter ``precision`` means on ``device``."""
     if precision == "auto":
         return automatic_precision(device)
     return getattr(torch, precision)
 
 
 def convention_of(encoder: Encoder, preset: str, head: LinearHead | None = None) -> Convention:
-    """How ``encoder`` is given coordinates where the setting ``preset`` is chosen.
+    """Return the input convention of ``encoder``.
 
-    As it was trained, where its file says so: by the preset in it, or indoors if it names the
-    voxels that it was trained on and no preset. Only other encoders, the published ones, take
-    the convention of ``preset``.
+    It is that of the preset in the encoder's file. A file that stores the training voxel size but
+    no preset was trained indoors. Only for other encoders, the published ones, the parameter
+    ``preset`` decides.
 
-    Raises SettingsError where ``head`` was trained with another convention, and for a preset in a
-    file that is none.
+    Args:
+        encoder: the backbone.
+        preset: the parameter ``preset``.
+        head: a head that is to work on the encoder's features; None: not checked.
+
+    Raises:
+        SettingsError: ``head`` was trained with another convention, or the preset in a file does
+            not exist.
     """
-    own = encoder.preset or ("indoor" if encoder.grid_size else preset)
-    if own != preset and not encoder.preset:
+    trained_preset = encoder.preset or ("indoor" if encoder.grid_size else preset)
+    if trained_preset != preset and not encoder.preset:
         _log.warning(
-            "%s does not say what preset it was trained with; its input is that of %s, not of %s",
+            "the file of %s does not store the preset it was trained with; its input is scaled and"
+            " centred as for the preset %s, not for %s",
             encoder.name,
-            own,
+            trained_preset,
             preset,
         )
-    if head is not None and head.preset not in (None, own):
+    if head is not None and head.preset not in (None, trained_preset):
         raise SettingsError(
-            f"head: {head.name} was trained on input as the preset {head.preset} gives it, but"
-            f" the encoder {encoder.name} takes that of {own} here; expected both of one preset"
+            f"head: {head.name} was trained with the preset {head.preset}, but the encoder"
+            f" {encoder.name} uses the preset {trained_preset} here; expected the same"
+            " preset for both"
         )
     with naming("checkpoint"):
-        return convention_for(own, rotary=encoder.rotary)
+        return convention_for(trained_preset, rotary=encoder.rotary)
 
 
 def label_set_for(name: str, head: LinearHead | None) -> LabelSet:
-    """The label set ``name`` or, where that is empty, the one that ``head`` names.
+    """Return the label set ``name``, or that of ``head`` where ``name`` is empty.
 
-    A head that names none has the shipped set of its size.
+    A head whose file stores no classes has the shipped set of its size.
 
-    Raises ValueError where its size is not that of ``head``.
+    Raises:
+        ValueError: the label set does not have as many classes as ``head``.
     """
     if head is None:
         return LabelSet.load(name) if name else LabelSet("none", "no head, no labels", ())
@@ -97,14 +110,14 @@ def label_set_for(name: str, head: LinearHead | None) -> LabelSet:
     labels = LabelSet.load(name)
     if len(labels) != head.num_classes:
         raise ValueError(
-            f"got {labels.name} with {len(labels)} classes, expected {head.num_classes} as the"
+            f"got {labels.name} with {len(labels)} classes, expected {head.num_classes} as in the"
             f" head {head.name}"
         )
     return labels
 
 
 def _label_set_of_size(size: int) -> LabelSet:
-    """The shipped set of so many classes, else one without names."""
+    """Return the shipped set of ``size`` classes, else one of numbered classes."""
     for shipped in LabelSet.shipped():
         labels = LabelSet.load(shipped)
         if len(labels) == size:

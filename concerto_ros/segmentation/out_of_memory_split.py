@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Halving a cloud until the device's memory is enough for each part."""
+"""Splitting a cloud in halves until the device's memory is enough for each part."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import torch
 
 from concerto_ros.ptv3.kernels.out_of_memory import is_out_of_memory
 
-#: A cloud of this many rows is not divided any more.
+#: A cloud of this many rows or fewer is not split.
 MIN_ROWS = 1024
 
-#: What a computation gives for its cloud: tensors with one row for each of the cloud's.
+#: What a computation returns for a cloud: tensors by name, one row for each row of the cloud.
 Values = dict[str, torch.Tensor]
 
 _log = logging.getLogger(__name__)
@@ -23,31 +23,43 @@ _log = logging.getLogger(__name__)
 class ChunkedInference:
     """Computes clouds whole, or in parts where the device runs out of memory.
 
-    The size at which memory ran out is remembered: no later part is that large, so memory runs
-    out once and not at every cloud. Where not even ``MIN_ROWS`` rows fit, others hold the
-    memory; that size is not remembered, and the next cloud is tried as the one before. Features
-    near a cut differ from those of the whole cloud, because a part does not see beyond it.
+    The size at which memory ran out is remembered and no later part is that large, so memory runs
+    out once and not with every cloud. Where not even ``MIN_ROWS`` rows fit, something else
+    occupies the memory; that size is not remembered, and the next cloud is tried as before.
+    Features near a cut differ from those of the whole cloud, because a part does not see beyond
+    it.
+
+    Attributes:
+        max_rows: rows of the largest part; None: clouds are computed whole.
     """
 
     def __init__(self) -> None:
-        self.most_rows: int | None = None
-        self._said: int | None = None
+        self.max_rows: int | None = None
+        self._logged_max_rows: int | None = None
 
     def __call__(
         self, compute: Callable[[torch.Tensor | None], Values], coord: torch.Tensor
     ) -> Values:
-        """Compute a cloud of positions ``coord`` (N, 3).
+        """Compute the values of a cloud.
 
-        ``compute`` takes the (n,) int64 rows of a part, None for all rows, and gives their values.
-        Values that come in parts are handed back on the CPU. Raises the error of the device, of
-        which :func:`is_out_of_memory` is true, where not even ``MIN_ROWS`` rows fit.
+        Args:
+            compute: takes the (n,) int64 rows of a part, None for all rows, and returns their
+                values.
+            coord: (N, 3) positions of the cloud.
+
+        Returns:
+            The values of all rows, on the CPU where they were computed in parts.
+
+        Raises:
+            RuntimeError: the error of the device, of which :func:`is_out_of_memory` is true, where
+                not even ``MIN_ROWS`` rows fit.
         """
-        before = self.most_rows
+        before = self.max_rows
         try:
             return self._whole_or_parts(compute, coord)
         except Exception as error:
             if is_out_of_memory(error):
-                self.most_rows = before
+                self.max_rows = before
             raise
 
     def _whole_or_parts(
@@ -58,11 +70,11 @@ class ChunkedInference:
         while waiting:
             rows = waiting.pop()
             size = len(coord) if rows is None else len(rows)
-            if self.most_rows is None or size <= self.most_rows:
+            if self.max_rows is None or size <= self.max_rows:
                 values = self._attempt(compute, rows, size)
-                if values is not None and rows is None:
-                    return values
                 if values is not None:
+                    if rows is None:
+                        return values
                     done.append((rows, {name: value.cpu() for name, value in values.items()}))
                     continue
             waiting += _halves(coord, rows)
@@ -74,31 +86,31 @@ class ChunkedInference:
         rows: torch.Tensor | None,
         size: int,
     ) -> Values | None:
-        """The values, None where memory is not enough but half the rows may do."""
+        """Return the values, or None where memory is not enough but may be for half the rows."""
         try:
             return compute(rows)
         except Exception as error:
             if size <= MIN_ROWS or not is_out_of_memory(error):
                 raise
-        # Only here has the exception let go of what the computation held.
+        # Only here has the exception released what the computation held.
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-        self.most_rows = max(MIN_ROWS, (size + 1) // 2)
-        if self._said is not None and self._said <= self.most_rows:
+        self.max_rows = max(MIN_ROWS, (size + 1) // 2)
+        if self._logged_max_rows is not None and self._logged_max_rows <= self.max_rows:
             return None
-        self._said = self.most_rows
+        self._logged_max_rows = self.max_rows
         _log.warning(
             "the device has not enough memory for %d voxels at once; clouds are now divided into "
             "parts of at most %d, which costs accuracy where they meet; a smaller window or "
             "max_voxels, or larger voxels, keep them whole",
             size,
-            self.most_rows,
+            self.max_rows,
         )
         return None
 
 
 def _halves(coord: torch.Tensor, rows: torch.Tensor | None) -> list[torch.Tensor]:
-    """Two halves of equal size, cut across the longest axis."""
+    """Return two halves of equal size, cut across the longest axis."""
     rows = torch.arange(len(coord)) if rows is None else rows
     position = coord.cpu().index_select(0, rows)
     low, high = torch.aminmax(position, dim=0)

@@ -105,7 +105,7 @@ def test_conventions_of_the_published_models(preset, rotary, grid, expected):
 
 
 def test_unknown_conventions_are_refused_by_name():
-    with pytest.raises(ValueError, match="preset is 'garden'; expected: indoor or outdoor"):
+    with pytest.raises(ValueError, match="preset is 'garden'; expected indoor or outdoor"):
         convention_for("garden", False)
     with pytest.raises(ValueError, match="centre is 'left'"):
         Convention(1.0, "left")

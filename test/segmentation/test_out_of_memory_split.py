@@ -35,7 +35,7 @@ def test_a_cloud_that_fits_is_computed_whole():
     device, halving = SmallDevice(5000), ChunkedInference()
     assert torch.equal(halving(device, COORD)["twice"], 2 * COORD)
     assert len(device.parts) == 1
-    assert halving.most_rows is None
+    assert halving.max_rows is None
 
 
 @pytest.mark.parametrize("fits", [4999, 2500, 1300])
@@ -58,7 +58,7 @@ def test_parts_are_halves_across_the_longest_axis_in_the_order_of_the_rows():
 def test_memory_runs_out_once_and_not_at_every_cloud(caplog):
     device, halving = SmallDevice(2600), ChunkedInference()
     halving(device, COORD)
-    assert halving.most_rows == 2500
+    assert halving.max_rows == 2500
     device.parts.clear()
     halving(device, COORD)
     assert [len(part) for part in device.parts] == [2500, 2500]
