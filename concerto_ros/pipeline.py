@@ -262,9 +262,9 @@ class SemanticPipeline:
         return self._feature_encoder.backend
 
     @property
-    def trouble(self) -> str:
+    def degraded_reason(self) -> str:
         """Why the models run degraded because memory ran out; empty while they do not."""
-        return self._feature_encoder.trouble
+        return self._feature_encoder.degraded_reason
 
     # The map and the carried state -------------------------------------------------------------
 
@@ -294,17 +294,17 @@ class SemanticPipeline:
             self._origin = FixedOrigin()
             self._labeller.forget()
 
-    def memory(self) -> dict[str, torch.Tensor]:
+    def state_dict(self) -> dict[str, torch.Tensor]:
         """Return what :meth:`infer` carries from one snapshot to the next, without the map itself.
 
-        A pipeline that loads it with :meth:`remember` continues with the same origin, colours and
-        fused labels.
+        A pipeline that loads it with :meth:`load_state_dict` continues with the same origin,
+        colours and fused labels.
         """
         return self._carried(self._labeller).state()
 
-    def remember(self, memory: Mapping[str, torch.Tensor]) -> None:
-        """Continue from the state that :meth:`memory` of another run returned."""
-        self._carried(self._labeller).restore(memory)
+    def load_state_dict(self, state_dict: Mapping[str, torch.Tensor]) -> None:
+        """Continue from the state that :meth:`state_dict` of another run returned."""
+        self._carried(self._labeller).restore(state_dict)
 
     def _carried(self, labeller: Labeller) -> CarriedState:
         return CarriedState(self._origin, self._pca, labeller.fusion)

@@ -109,7 +109,7 @@ class BagLabeller:
         with _OneAhead() as inference:
             intake = BagIntake(self._bag, self._plan, self._pipeline, inference)
             self._fill_map(intake, part.begin)
-            self._pipeline.remember(memory)
+            self._pipeline.load_state_dict(memory)
 
             counts = intake.no_counts()
             intake.count_in(counts)
@@ -126,7 +126,7 @@ class BagLabeller:
                 inference.run(self._infer, self._pipeline.snapshot(), time, write)
                 counts.labelled += 1
             inference.wait()
-            memory = self._pipeline.memory()
+            memory = self._pipeline.state_dict()
             self._decide_the_rest(intake, counts, part.end)
         return counts, memory
 

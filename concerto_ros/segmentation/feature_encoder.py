@@ -79,7 +79,7 @@ class FeatureEncoder:
         self._chunked = ChunkedInference()
 
     @property
-    def trouble(self) -> str:
+    def degraded_reason(self) -> str:
         """Why the models run degraded because memory ran out; empty while they do not."""
         if self._moved:
             return "the device has not enough memory: the CPU computes; configure again to go back"

@@ -321,14 +321,14 @@ def test_what_inference_remembers_is_enough_to_go_on():
         for number in range(3)
     ]
     pipeline.insert(frames[0])
-    assert pipeline.memory() == {}
+    assert pipeline.state_dict() == {}
     pipeline.infer(pipeline.snapshot())
-    memory = pipeline.memory()
+    memory = pipeline.state_dict()
     pipeline.insert(frames[1])
     snapshot = pipeline.snapshot()
     wanted = pipeline.infer(snapshot)
     fresh = pipeline.__class__(pipeline.settings, pipeline.encoder, pipeline.head, pipeline.labels)
-    fresh.remember(memory)
+    fresh.load_state_dict(memory)
     got = fresh.infer(snapshot)
     assert (got.pca_rgb == wanted.pca_rgb).all() and (got.confidence == wanted.confidence).all()
 

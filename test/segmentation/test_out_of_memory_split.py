@@ -127,7 +127,7 @@ def test_the_pipeline_labels_a_cloud_in_parts(monkeypatch):
     assert np.array_equal(parts.points, whole.points)
     assert (parts.label == whole.label).mean() > 0.8
     assert list(parts.stage_ms) == list(whole.stage_ms)
-    assert "parts of at most" in pipeline.trouble
+    assert "parts of at most" in pipeline.degraded_reason
 
 
 @pytest.mark.parametrize("part", ["hierarchy", "forward_features", "scores"])
@@ -150,7 +150,7 @@ def test_graphs_give_their_memory_before_a_cloud_is_divided(monkeypatch, part, h
     monkeypatch.setattr(owner, part, compute_in_what_is_left)
     monkeypatch.setattr(pipeline._feature_encoder._features, "release", release)
     prediction = pipeline.segment(points)
-    assert bool(pipeline.trouble) == (not held)
+    assert bool(pipeline.degraded_reason) == (not held)
     if held:
         assert np.array_equal(prediction.label, whole.label)
         assert np.array_equal(prediction.pca_rgb, whole.pca_rgb)
@@ -176,7 +176,7 @@ def test_where_nothing_fits_the_cpu_goes_on_if_it_may(monkeypatch, allowed):
     if not allowed:
         with pytest.raises(torch.cuda.OutOfMemoryError):
             pipeline.segment(points)
-        assert (pipeline.device.type, pipeline.trouble) == ("cuda", "")
+        assert (pipeline.device.type, pipeline.degraded_reason) == ("cuda", "")
         return
     assert np.array_equal(pipeline.segment(points).label, whole.label)
-    assert pipeline.device.type == "cpu" and "the CPU computes" in pipeline.trouble
+    assert pipeline.device.type == "cpu" and "the CPU computes" in pipeline.degraded_reason

@@ -36,7 +36,7 @@ class ModelInfo:
             str(pipeline.device),
             str(pipeline.dtype).removeprefix("torch."),
             pipeline.backend,
-            pipeline.trouble,
+            pipeline.degraded_reason,
             pipeline.settings.checkpoint,
             pipeline.settings.head,
             pipeline.encoder.licence,

@@ -142,8 +142,8 @@ def test_a_map_carries_its_fused_labels_to_the_next(harness):
     one.labels(START)
     one.send_room(START + SECOND)
     one.labels(START + SECOND)
-    memory = pipeline.memory()
+    memory = pipeline.state_dict()
     assert len(memory["fusion.keys"]) == len(pipeline.snapshot())
     assert memory["fusion.weight"].max() > 1 and int(memory["fusion.stamp"]) == START + SECOND
     pipeline.clear()
-    assert not [name for name in pipeline.memory() if name.startswith("fusion")]
+    assert not [name for name in pipeline.state_dict() if name.startswith("fusion")]

@@ -65,7 +65,7 @@ def test_a_device_without_memory_gives_way_to_the_cpu_where_that_is_allowed(
     encode = encoder._pyramid
 
     def encode_on_a_full_device(*given, **named):
-        if "the CPU computes" in encoder.trouble:
+        if "the CPU computes" in encoder.degraded_reason:
             return encode(*given, **named)
         encoder.device = torch.device("cuda")
         return out_of_memory()
@@ -102,7 +102,7 @@ def test_a_device_without_memory_fails_with_an_error_and_works_once_there_is_som
         assert diagnosis.level == DiagnosticStatus.ERROR
     send_many(active, last := START + failures * SECOND)
     active.labels(last)
-    assert active.node._pipeline.trouble == ""
+    assert active.node._pipeline.degraded_reason == ""
     fault(
         "the device has no memory for small parts either, cpu_fallback is false",
         cases=failures,
