@@ -1,3 +1,3 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Teaching: labelled scans, training of heads and encoders, evaluation."""
+"""Training: labelled scans, training of heads and encoders, evaluation."""

@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The augmentations that Sonata and Concerto are trained and probed with, on labelled scans.
 
-Each is a value with a call: ``augmentation(scan, random) -> scan``, where ``random`` is a numpy
-Generator and the scan given stays as it is. Points may be left out, always with their labels;
-normals turn with the points.
+Each is a frozen dataclass with a call: ``augmentation(scan, random) -> scan``, where ``random`` is
+a numpy Generator and the input scan is not changed. Points may be dropped, always with their
+labels; normals rotate with the points. The ``repr`` of an augmentation, its name and fields, is
+part of a training run's identity.
 """
 
 from __future__ import annotations
@@ -25,11 +26,12 @@ AXES = {"x": 0, "y": 1, "z": 2}
 
 @dataclass(frozen=True)
 class Compose:
-    """One augmentation after the other."""
+    """Apply augmentations one after the other."""
 
     steps: tuple[Augmentation, ...]
 
     def __call__(self, scan: Scan, random: np.random.Generator) -> Scan:
+        """The scan after all steps."""
         for step in self.steps:
             scan = step(scan, random)
         return scan
@@ -37,79 +39,89 @@ class Compose:
 
 @dataclass(frozen=True)
 class Centre:
-    """Move the middle of the bounding box in x and y, and its lowest z, to zero."""
+    """Translate the centre of the bounding box in x and y, and its lowest z, to zero."""
 
     def __call__(self, scan: Scan, random: np.random.Generator) -> Scan:
+        """The centred scan."""
         low, high = scan.points.min(axis=0), scan.points.max(axis=0)
-        middle = np.array([(low[0] + high[0]) / 2, (low[1] + high[1]) / 2, low[2]], np.float32)
-        return replace(scan, points=scan.points - middle)
+        center = np.array([(low[0] + high[0]) / 2, (low[1] + high[1]) / 2, low[2]], np.float32)
+        return replace(scan, points=scan.points - center)
 
 
 @dataclass(frozen=True)
 class Rotate:
-    """Turn about an ``axis`` through the origin by up to ``angle`` radians either way."""
+    """Rotate about an ``axis`` through the origin by up to ``angle`` radians either way."""
 
     axis: str
     angle: float
     probability: float = 1.0
 
     def __call__(self, scan: Scan, random: np.random.Generator) -> Scan:
+        """The rotated scan, or the scan itself with probability ``1 - probability``."""
         if random.random() >= self.probability:
             return scan
         angle = random.uniform(-self.angle, self.angle)
         i, j = ((1, 2), (2, 0), (0, 1))[AXES[self.axis]]
-        turn = np.eye(3)
-        turn[i, i] = turn[j, j] = np.cos(angle)
-        turn[j, i], turn[i, j] = np.sin(angle), -np.sin(angle)
-        return transformed(scan, turn)
+        rotation = np.eye(3)
+        rotation[i, i] = rotation[j, j] = np.cos(angle)
+        rotation[j, i], rotation[i, j] = np.sin(angle), -np.sin(angle)
+        return transformed(scan, rotation)
 
 
 @dataclass(frozen=True)
 class Flip:
-    """Mirror x, and mirror y, each with a ``probability``."""
+    """Mirror x and y, each with a ``probability``."""
 
     probability: float = 0.5
 
     def __call__(self, scan: Scan, random: np.random.Generator) -> Scan:
+        """The scan, mirrored or not."""
         mirrored = random.random(2) < self.probability
         return transformed(scan, np.diag([*np.where(mirrored, -1.0, 1.0), 1.0]))
 
 
 @dataclass(frozen=True)
 class Scale:
-    """Scale by one factor from ``low`` to ``high``."""
+    """Scale uniformly by a factor from ``low`` to ``high``."""
 
     low: float = 0.9
     high: float = 1.1
 
     def __call__(self, scan: Scan, random: np.random.Generator) -> Scan:
+        """The scaled scan."""
         factor = np.float32(random.uniform(self.low, self.high))
         return replace(scan, points=scan.points * factor)
 
 
 @dataclass(frozen=True)
 class Jitter:
-    """Move each point by Gaussian noise of ``sigma`` metres per axis, at most ``clip``."""
+    """Add Gaussian noise to each point: ``sigma`` metres per axis, clipped to ``clip``."""
 
     sigma: float = 0.005
     clip: float = 0.02
 
     def __call__(self, scan: Scan, random: np.random.Generator) -> Scan:
+        """The scan with noise on its points."""
         noise = random.standard_normal(scan.points.shape, np.float32) * np.float32(self.sigma)
         return replace(scan, points=scan.points + np.clip(noise, -self.clip, self.clip))
 
 
 @dataclass(frozen=True)
 class Elastic:
-    """Bend space by smooth noise, in turn by each (grain, strength), both in metres.
+    """Elastic distortion: displace points by smooth noise.
 
-    Normals stay: the bends are gentle beside the grain, and the papers leave them too.
+    Normals are not changed, as in the papers: the displacement varies slowly.
+
+    Attributes:
+        bends: (grain, strength) of each displacement, both in metres, applied in this order.
+        probability: Probability of a distortion at all.
     """
 
     bends: tuple[tuple[float, float], ...] = ((0.2, 0.4), (0.8, 1.6))
     probability: float = 0.95
 
     def __call__(self, scan: Scan, random: np.random.Generator) -> Scan:
+        """The distorted scan, or the scan itself."""
         if random.random() >= self.probability:
             return scan
         points = scan.points
@@ -120,45 +132,53 @@ class Elastic:
 
 @dataclass(frozen=True)
 class DropPoints:
-    """Leave out a share of the points, at least one stays."""
+    """Drop a ``share`` of the points; at least one remains."""
 
     share: float = 0.2
     probability: float = 1.0
 
     def __call__(self, scan: Scan, random: np.random.Generator) -> Scan:
+        """The scan without the dropped points, the others in their order."""
         if random.random() >= self.probability:
             return scan
         kept = max(1, len(scan) - int(len(scan) * self.share))
-        return taken(scan, np.sort(random.choice(len(scan), kept, replace=False)))
+        return select(scan, np.sort(random.choice(len(scan), kept, replace=False)))
 
 
 @dataclass(frozen=True)
 class CropSphere:
-    """Keep the points around a random one that fill at most so many voxels of a size in metres."""
+    """Keep the points nearest to a random one that fill at most ``max_voxels`` voxels.
+
+    Attributes:
+        max_voxels: Maximum number of occupied voxels.
+        voxel_size: Metres.
+    """
 
     max_voxels: int
     voxel_size: float
 
     def __call__(self, scan: Scan, random: np.random.Generator) -> Scan:
-        middle = scan.points[random.integers(len(scan))]
-        distance = np.square(scan.points.astype(np.float64) - middle).sum(axis=1)
+        """The cropped scan, its points in their order; the scan itself if it is small enough."""
+        center = scan.points[random.integers(len(scan))]
+        distance = np.square(scan.points.astype(np.float64) - center).sum(axis=1)
         order = np.argsort(distance, kind="stable")
         index = np.floor(scan.points.astype(np.float64) / self.voxel_size)
         _, first = np.unique(pack(index)[order], return_index=True)
         if len(first) <= self.max_voxels:
             return scan
-        # in the order of distance, the point that opens the first voxel too many
+        # in order of distance, the first point of voxel number max_voxels + 1
         limit = np.partition(first, self.max_voxels)[self.max_voxels]
-        return taken(scan, np.sort(order[:limit]))
+        return select(scan, np.sort(order[:limit]))
 
 
 @dataclass(frozen=True)
 class AutoContrast:
-    """Blend with colours stretched to the full range of each channel, by a random share."""
+    """Stretch each colour channel towards its full range, by a random share."""
 
     probability: float = 0.2
 
     def __call__(self, scan: Scan, random: np.random.Generator) -> Scan:
+        """The recoloured scan, or the scan itself."""
         if scan.colors is None or random.random() >= self.probability:
             return scan
         colors = scan.colors.astype(np.float32)
@@ -169,12 +189,13 @@ class AutoContrast:
 
 @dataclass(frozen=True)
 class ShiftColors:
-    """Add one value to each channel, up to ``share`` of the range either way."""
+    """Shift each colour channel by up to ``share`` of the range either way."""
 
     share: float = 0.05
     probability: float = 0.95
 
     def __call__(self, scan: Scan, random: np.random.Generator) -> Scan:
+        """The recoloured scan, or the scan itself."""
         if scan.colors is None or random.random() >= self.probability:
             return scan
         shift = random.uniform(-self.share, self.share, 3) * 255
@@ -183,12 +204,13 @@ class ShiftColors:
 
 @dataclass(frozen=True)
 class JitterColors:
-    """Add Gaussian noise to each colour; ``sigma`` is a share of the range."""
+    """Add Gaussian noise to the colour of each point; ``sigma`` is a share of the range."""
 
     sigma: float = 0.05
     probability: float = 0.95
 
     def __call__(self, scan: Scan, random: np.random.Generator) -> Scan:
+        """The recoloured scan, or the scan itself."""
         if scan.colors is None or random.random() >= self.probability:
             return scan
         noise = random.standard_normal(scan.colors.shape, np.float32)
@@ -196,7 +218,7 @@ class JitterColors:
 
 
 def indoor(voxel_size: float = 0.02, max_voxels: int = 102_400) -> Compose:
-    """What Sonata and Concerto are probed and fine-tuned with on ScanNet and S3DIS."""
+    """The augmentation of Sonata's and Concerto's training on ScanNet and S3DIS."""
     return Compose(
         (
             Centre(),
@@ -217,9 +239,10 @@ def indoor(voxel_size: float = 0.02, max_voxels: int = 102_400) -> Compose:
 
 
 def outdoor(voxel_size: float = 0.05, max_voxels: int = 120_000) -> Compose:
-    """What Concerto is probed with on driving data, about the vehicle at the origin.
+    """The augmentation of Concerto's probing on driving data, with the vehicle at the origin.
 
-    Its jitter there is given after scaling by 0.2: sigma 0.0025 and clip 0.01 are 1.25 and 5 cm.
+    Concerto's configuration states the jitter after scaling by 0.2: sigma 0.0025 and clip 0.01 are
+    1.25 and 5 cm.
     """
     return Compose(
         (
@@ -235,11 +258,11 @@ def outdoor(voxel_size: float = 0.05, max_voxels: int = 120_000) -> Compose:
 def mix(
     scans: Sequence[Scan], random: np.random.Generator, probability: float = 0.8
 ) -> list[Scan]:
-    """Lay neighbouring scans of a batch over each other in pairs, each pair with ``probability``.
+    """Merge scans of a batch in pairs, each pair with ``probability`` (Mix3D).
 
-    Two rooms in one place: what a thing is must be told from the thing more than from the room
-    (Nekrasov et al., "Mix3D", 3DV 2021). To be done after the other augmentations, as the scans
-    have to be centred alike. Of an odd number the last stays by itself.
+    In two overlaid rooms an object has to be recognised by itself more than by its surroundings
+    (Nekrasov et al., "Mix3D", 3DV 2021). Apply it after the other augmentations, as the scans
+    have to be centred in the same way. Of an odd number of scans the last is not merged.
     """
     result = []
     for first in range(0, len(scans), 2):
@@ -249,15 +272,15 @@ def mix(
 
 
 def joined(one: Scan, other: Scan) -> Scan:
-    """The points of both; a colour or normal that only one of them has is zero in the other."""
+    """The points of both scans; a colour or normal that one of them lacks is zero."""
     values = {}
     for name in ("colors", "normals"):
         pair = [getattr(one, name), getattr(other, name)]
-        given = next((value for value in pair if value is not None), None)
-        if given is not None:
+        present = next((value for value in pair if value is not None), None)
+        if present is not None:
             values[name] = np.concatenate(
                 [
-                    np.zeros((len(scan), 3), given.dtype) if value is None else value
+                    np.zeros((len(scan), 3), present.dtype) if value is None else value
                     for scan, value in zip((one, other), pair, strict=True)
                 ]
             )
@@ -269,15 +292,15 @@ def joined(one: Scan, other: Scan) -> Scan:
     )
 
 
-def transformed(scan: Scan, turn: np.ndarray) -> Scan:
-    """Points and normals under an orthogonal (3, 3) matrix."""
-    turn = np.ascontiguousarray(turn.T, np.float32)
-    normals = None if scan.normals is None else scan.normals @ turn
-    return replace(scan, points=scan.points @ turn, normals=normals)
+def transformed(scan: Scan, matrix: np.ndarray) -> Scan:
+    """The scan with points and normals multiplied by an orthogonal (3, 3) ``matrix``."""
+    transposed = np.ascontiguousarray(matrix.T, np.float32)
+    normals = None if scan.normals is None else scan.normals @ transposed
+    return replace(scan, points=scan.points @ transposed, normals=normals)
 
 
-def taken(scan: Scan, rows: np.ndarray) -> Scan:
-    """The points of ``rows`` with all that belongs to them."""
+def select(scan: Scan, rows: np.ndarray) -> Scan:
+    """The points ``rows`` of a scan with their labels, colours and normals."""
     return replace(
         scan,
         points=scan.points[rows],
@@ -288,5 +311,5 @@ def taken(scan: Scan, rows: np.ndarray) -> Scan:
 
 
 def recoloured(scan: Scan, colors: np.ndarray) -> Scan:
-    """The scan in ``colors`` (N, 3), rounded and within 0..255."""
+    """The scan with ``colors`` (N, 3), rounded and clipped to 0..255."""
     return replace(scan, colors=np.clip(np.rint(colors), 0, 255).astype(np.uint8))

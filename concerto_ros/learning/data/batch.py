@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Labelled scans as an encoder takes them, the same way the pipeline does it."""
+"""From labelled scans to the input of an encoder, by the same steps as in the pipeline."""
 
 from __future__ import annotations
 
@@ -20,12 +20,11 @@ from concerto_ros.sensors.normals import neighbourhood_normals, unit_vectors
 
 @dataclass(frozen=True, eq=False)
 class Batch(ModelInput):
-    """Some scans with their labels, each centred by itself; rows of a scan sorted by (x, y, z).
+    """Voxels of several scans with labels; each scan is centred separately, rows by (x, y, z).
 
-    Attributes
-    ----------
-    labels: (V,) int64, label of most of the voxel's points; 255 where none has one.
-    inverse: for each scan, (N,) int64: the row of this batch each of its points lies in.
+    Attributes:
+        labels: (V,) int64 majority label of each voxel's points; 255 if none has a label.
+        inverse: Per scan (N,) int64: for each of its points the row of its voxel in the batch.
     """
 
     labels: torch.Tensor
@@ -33,11 +32,19 @@ class Batch(ModelInput):
 
 
 def make_batch(scans: Sequence[Scan], convention: Convention, voxel_size: float) -> Batch:
-    """Grid-sample, scale and centre each scan by itself; ``voxel_size`` in metres.
+    """Grid-sample, scale and centre each scan separately.
 
-    What an encoder sees is bit for bit what the pipeline gives it for the same points, with the
-    vehicle at the origin of their frame. Raises ValueError for no scan, one without points, or
-    one that leaves the lattice, by name.
+    The result is bit for bit what the pipeline passes to the encoder for the same points, with
+    the vehicle at the origin of their frame.
+
+    Args:
+        scans: At least one scan.
+        convention: Scale and centre of the coordinates.
+        voxel_size: Metres.
+
+    Raises:
+        ValueError: There is no scan, or one (named in the message) has no points or leaves the
+            voxel lattice.
     """
     if not scans:
         raise ValueError("scans is empty, expected at least one")
@@ -53,52 +60,64 @@ def make_batch(scans: Sequence[Scan], convention: Convention, voxel_size: float)
 
 
 def with_normals(scan: Scan, voxel_size: float, sensor: np.ndarray | None = None) -> Scan:
-    """The scan with normals, where it has none fitted to its voxels, facing the ``sensor`` (3,).
+    """The scan with normals: its own, or else ones fitted to its voxels.
 
-    Without a sensor they face the middle of the scan, as the pipeline's do with a cloud whose
-    sensor is not known. Done once per scan, not once per step: a search costs more than the
+    Call it once per scan, not once per step: the search for neighbours costs more than the
     encoder's own geometry.
+
+    Args:
+        scan: The scan.
+        voxel_size: Metres.
+        sensor: (3,) position that fitted normals face; None: the middle of the scan, as in the
+            pipeline for a cloud whose sensor position is not known.
     """
     if scan.normals is not None or not len(scan):
         return scan
-    seen = _grid_sampled(scan, voxel_size)
-    points = seen.means(voxel_size)
+    voxels, inverse = _grid_sampled(scan, voxel_size)
+    points = voxels.means(voxel_size)
     if sensor is None:
         sensor = (scan.points.min(axis=0) + scan.points.max(axis=0)) / 2
-    toward = unit_vectors((sensor - points).astype(np.float32))
-    normals = neighbourhood_normals(points, toward)[seen.inverse]
-    return replace(scan, normals=normals)
+    sensor_direction = unit_vectors((sensor - points).astype(np.float32))
+    return replace(scan, normals=neighbourhood_normals(points, sensor_direction)[inverse])
 
 
 def _voxels(scan: Scan, convention: Convention, voxel_size: float) -> tuple[np.ndarray, ...]:
-    """feat, grid_coord, coord, labels of one scan and the voxel of each of its points."""
+    """Feat, grid_coord, coord, labels of one scan, and the voxel of each of its points."""
     if not len(scan):
         raise ValueError(f"{scan.name}: has no points, expected at least one")
-    seen = _grid_sampled(scan, voxel_size, colors=scan.colors, normals=scan.normals)
-    colors = None if seen.color is None else seen.color / seen.count[:, None]
-    normals = None if seen.normal is None else unit_vectors(seen.normal)
-    coord, feat = normalise_points(seen.means(voxel_size), colors, normals, convention)
-    grid_coord = seen.index - seen.index.min(axis=0)
-    labels = majority(seen.inverse, scan.labels, len(seen))
-    return feat, grid_coord, coord, labels, seen.inverse
+    voxels, inverse = _grid_sampled(scan, voxel_size, colors=scan.colors, normals=scan.normals)
+    colors = None if voxels.color is None else voxels.color / voxels.count[:, None]
+    normals = None if voxels.normal is None else unit_vectors(voxels.normal)
+    coord, feat = normalise_points(voxels.means(voxel_size), colors, normals, convention)
+    grid_coord = voxels.index - voxels.index.min(axis=0)
+    labels = majority(inverse, scan.labels, len(voxels))
+    return feat, grid_coord, coord, labels, inverse
 
 
-def _grid_sampled(scan: Scan, voxel_size: float, **channels: np.ndarray | None) -> FrameVoxels:
-    """The points of ``scan`` by voxel; ValueError where one lies off the lattice."""
-    seen = grid_sample(scan.points, voxel_size, **channels, inverse=True)
-    if seen.outside:
+def _grid_sampled(
+    scan: Scan, voxel_size: float, **channels: np.ndarray | None
+) -> tuple[FrameVoxels, np.ndarray]:
+    """The voxels of a scan, and (N,) the voxel of each point; ValueError outside the lattice."""
+    voxels = grid_sample(scan.points, voxel_size, **channels, inverse=True)
+    if voxels.outside:
         raise ValueError(
-            f"{scan.name}: {seen.outside} points are not finite or more than 2**20 voxels of "
-            f"{voxel_size} m from the origin"
+            f"{scan.name}: {voxels.outside} points are not finite or more than 2**20 voxels of "
+            f"{voxel_size} m from the origin, expected none; remove them from the scan"
         )
-    return seen
+    assert voxels.inverse is not None  # it was asked for
+    return voxels, voxels.inverse
 
 
 def majority(rows: np.ndarray, labels: np.ndarray, size: int) -> np.ndarray:
-    """(size,) int64: the label most points of a voxel have, the smaller one of two equally many.
+    """Majority label of each voxel; of equally frequent labels the smallest.
 
-    ``rows`` (N,) is the voxel and ``labels`` (N,) uint8 the label of each point. Points without a
-    label do not count; a voxel of such points alone stays 255.
+    Args:
+        rows: (N,) voxel of each point.
+        labels: (N,) uint8 label of each point; points with 255 do not count.
+        size: Number of voxels.
+
+    Returns:
+        (size,) int64 labels, 255 for a voxel without labelled points.
     """
     result = np.full(size, UNLABELLED, dtype=np.int64)
     known = labels != UNLABELLED

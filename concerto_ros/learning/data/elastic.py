@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Smooth random displacement of space, for elastic distortion (after Choy et al., CVPR 2019)."""
+"""Smooth random displacement field for elastic distortion (after Choy et al., CVPR 2019)."""
 
 from __future__ import annotations
 
@@ -8,25 +8,33 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-#: Grid values per axis at most; in a scene wider than that the noise is mirrored back and forth.
+#: Maximum grid size per axis; in a wider scene the noise is continued by reflection.
 MAX_CELLS = 64
 
 
 def smooth_noise(points: np.ndarray, grain: float, random: np.random.Generator) -> np.ndarray:
-    """(N, 3) float32: at each point a vector that changes slowly from place to place.
+    """Sample a smooth random vector field at ``points``.
 
-    Gaussian noise of unit variance on a grid of ``grain`` metres, twice blurred by a mean of three
-    along each axis, and trilinear in between.
+    The field is Gaussian noise of unit variance on a grid, blurred twice by a mean filter of size
+    three along each axis, and interpolated trilinearly.
+
+    Args:
+        points: (N, 3) positions, metres.
+        grain: Cell size of the grid, metres.
+        random: Source of the noise.
+
+    Returns:
+        (N, 3) float32 vectors, without unit.
     """
-    place = (points.astype(np.float64) - points.min(axis=0)) / grain
-    size = np.minimum(place.max(axis=0) + 3, MAX_CELLS).astype(int)
+    cell = (points.astype(np.float64) - points.min(axis=0)) / grain
+    size = np.minimum(cell.max(axis=0) + 3, MAX_CELLS).astype(int)
     noise = torch.from_numpy(random.standard_normal((1, 3, *size), np.float32))
     for _ in range(2):
         noise = F.avg_pool3d(noise, kernel_size=3, stride=1, padding=1)
-    # grid_sample wants -1..1 from the first value to the last, the last axis first
-    share = torch.from_numpy((place / (size - 1) * 2 - 1).astype(np.float32))
-    where = share.flip(1)[None, :, None, None]
+    # grid_sample takes -1..1 from the first grid value to the last, with the last axis first
+    normalised = torch.from_numpy((cell / (size - 1) * 2 - 1).astype(np.float32))
+    grid = normalised.flip(1)[None, :, None, None]
     sampled = F.grid_sample(
-        noise, where, mode="bilinear", padding_mode="reflection", align_corners=True
+        noise, grid, mode="bilinear", padding_mode="reflection", align_corners=True
     )
     return sampled[0, :, :, 0, 0].T.contiguous().numpy()

@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Which number in a file of labels means which class."""
+"""Label maps: which value in a label file means which class."""
 
 from __future__ import annotations
 
@@ -13,34 +13,33 @@ import numpy as np
 from concerto_ros.files.error_text import one_line
 from concerto_ros.labels.label_set import UNLABELLED, LabelSet, SemanticClass
 
-#: Values that mean "no label" where nothing else is said: Pointcept's and ScanNet's.
+#: Values that mean "no label" by default: Pointcept's and ScanNet's.
 IGNORED = (-1, UNLABELLED)
 
-#: What a label map file writes for a value that is not to be learned.
+#: In a label map file, the class name of a value that is not learned.
 IGNORE = "ignore"
 
-#: How many unknown values an error lists.
-LISTED = 8
+#: Maximum number of unknown values that an error lists.
+MAX_LISTED = 8
 
 
 class DataError(ValueError):
-    """Training data that cannot be used: one line that names the file and what is wrong in it."""
+    """Unusable training data; the message is one line that names the file and the fault."""
 
 
 @dataclass(frozen=True)
 class LabelMap:
-    """From the numbers in the files to labels, the positions in a label set.
+    """Mapping from the values in label files to labels, the positions in a label set.
 
-    Attributes
-    ----------
-    classes: the label set.
-    values: (value in the files -> label, 255 for one that is not learned); None where the values
-        are the labels already.
-    ignored: values that mean "no label", whatever ``values`` says of them.
-    ignored_unless_listed: the same, except for those that ``values`` lists.
-    ignore_others: whether a value that is neither listed nor ignored counts as ignored; else it is
-        an error.
-    source: the file or set this comes from, for messages.
+    Attributes:
+        classes: The label set.
+        values: Label of each value in the files, 255 for one that is not learned; None if the
+            values are the labels already.
+        ignored: Values that mean "no label", even if ``values`` lists them.
+        ignored_unless_listed: Values that mean "no label" unless ``values`` lists them.
+        ignore_others: Whether a value that is neither listed nor ignored means "no label"; else
+            it is an error.
+        source: File or label set that the mapping comes from, for error messages.
     """
 
     classes: LabelSet
@@ -52,14 +51,15 @@ class LabelMap:
 
     @classmethod
     def load(cls, name_or_path: str | Path) -> LabelMap:
-        """A label map file, a label set file, or a shipped label set by its name.
+        """Load a label map file, a label set file, or a shipped label set by its name.
 
-        A label map is YAML with ``classes`` (a list of names, or a label set by name or path),
-        and, where the values in the files are not the positions in it, ``map``: each value with
-        the name of its class or ``ignore``; ``others: ignore`` ignores all values not listed. A
-        label set's path is relative to the label map's folder.
+        A label map is YAML with ``classes`` (a list of names, or a label set by name or path)
+        and, if the values in the files are not the positions in it, ``map``: for each value the
+        name of its class or ``ignore``. ``others: ignore`` ignores all values that are not
+        listed. The path of a label set is relative to the label map's folder.
 
-        Raises DataError naming the file and the entry that is wrong.
+        Raises:
+            DataError: The file is missing or invalid; names the file and the faulty key.
         """
         path = Path(name_or_path)
         if path.suffix not in (".yaml", ".yml"):
@@ -69,7 +69,7 @@ class LabelMap:
             return cls.of(_label_set(path, Path()), source=str(path))
         unknown = set(content) - {"classes", "map", "others"}
         if unknown or "classes" not in content:
-            raise _wrong(path, "the keys", sorted(map(str, content)), "classes, map and others")
+            raise _wrong(path, "keys", sorted(map(str, content)), "classes, map and others")
         classes = _classes(path, content["classes"])
         if "map" not in content and "others" not in content:
             return cls.of(classes, source=str(path))
@@ -81,17 +81,20 @@ class LabelMap:
 
     @classmethod
     def of(cls, classes: LabelSet, source: str = "") -> LabelMap:
-        """The map of files whose values are the positions in ``classes``."""
+        """The label map of files whose values are the positions in ``classes``."""
         return cls(classes, source=source or classes.name)
 
     def ignoring(self, values: int | Iterable[int]) -> LabelMap:
-        """The same, with ``values`` meaning "no label", and no others unless it says so itself."""
+        """A copy in which ``values`` mean "no label"; -1 and 255 no longer do by default."""
         values = [values] if isinstance(values, int) else values
         return replace(self, ignored=frozenset(values), ignored_unless_listed=frozenset())
 
     @property
     def meanings(self) -> str:
-        """What values in the files mean, in words; alike for maps that are alike."""
+        """What the values in the files mean, as text; equal for equal maps.
+
+        Part of the identity of a training run, so the wording has to stay.
+        """
         values = "labels" if self.values is None else dict(sorted(self.values.items()))
         unless_listed = sorted(self.ignored_unless_listed)
         others = "ignored" if self.ignore_others else "an error"
@@ -101,12 +104,20 @@ class LabelMap:
         )
 
     def apply(self, values: np.ndarray, where: str) -> np.ndarray:
-        """(N,) labels, uint8, of (N,) ``values``; ``where`` names the file in errors.
+        """Map the values of a label file to labels.
 
-        Raises DataError for values that are not whole numbers, and for unknown ones.
+        Args:
+            values: (N,) values as they are in the file.
+            where: Name of the file, for error messages.
+
+        Returns:
+            (N,) uint8 labels, 255 for "no label".
+
+        Raises:
+            DataError: A value is not an integer, or unknown.
         """
-        values = whole_numbers(values, where)
-        distinct, place = np.unique(values, return_inverse=True)
+        values = integer_labels(values, where)
+        distinct, inverse = np.unique(values, return_inverse=True)
         labels = np.full(len(distinct), UNLABELLED, np.uint8)
         unknown = []
         for i, value in enumerate(distinct.tolist()):
@@ -116,11 +127,11 @@ class LabelMap:
             else:
                 labels[i] = label
         if unknown:
-            raise DataError(f"{where}: {self._unknown(unknown, distinct, place)}")
-        return labels[place.reshape(-1)]
+            raise DataError(f"{where}: {self._unknown(unknown, distinct, inverse)}")
+        return labels[inverse.reshape(-1)]
 
     def _label(self, value: int) -> int | None:
-        """The label of a value; None where it is unknown."""
+        """The label of a value; None if it is unknown."""
         if value in self.ignored:
             return UNLABELLED
         if self.values is None and 0 <= value < len(self.classes):
@@ -131,34 +142,36 @@ class LabelMap:
             return UNLABELLED
         return None
 
-    def _unknown(self, unknown: list[int], distinct: np.ndarray, place: np.ndarray) -> str:
-        count = np.bincount(place.reshape(-1), minlength=len(distinct))
+    def _unknown(self, unknown: list[int], distinct: np.ndarray, inverse: np.ndarray) -> str:
+        """Error text for unknown values."""
+        count = np.bincount(inverse.reshape(-1), minlength=len(distinct))
         rows = np.searchsorted(distinct, unknown)
-        listed = ", ".join(map(str, unknown[:LISTED])) + (", ..." if unknown[LISTED:] else "")
+        listed = ", ".join(map(str, unknown[:MAX_LISTED]))
+        listed += ", ..." if unknown[MAX_LISTED:] else ""
         values = "value" if len(unknown) == 1 else "values"
-        known = f"0 to {len(self.classes) - 1}" if self.values is None else "those it lists"
+        known = f"0 to {len(self.classes) - 1}" if self.values is None else "the values it lists"
         return (
-            f"unknown label {values} {listed} (at {count[rows].sum()} points); {self.source} has "
-            f"{known}. Leave a value out of learning with --ignore-index, or say what it means in "
-            "a label map (--label-map)"
+            f"unknown label {values} {listed} (at {count[rows].sum()} points), expected "
+            f"{known} ({self.source}). Exclude a value from training with --ignore-index, or "
+            "define its class in a label map (--label-map)"
         )
 
 
 def write_label_set(labels: LabelSet, path: str | Path) -> None:
-    """Write a label set file, which the node's parameter ``label_set`` takes by its path."""
+    """Write a label set file; its path is a value for the node's parameter ``label_set``."""
     import yaml
 
-    entries = [
+    classes = [
         {"id": c.id, "source_id": c.source_id, "name": c.name, "color": list(c.color)}
         for c in labels.classes
     ]
-    content = {"name": labels.name, "title": labels.title, "classes": entries}
+    content = {"name": labels.name, "title": labels.title, "classes": classes}
     text = yaml.safe_dump(content, sort_keys=False, default_flow_style=None, allow_unicode=True)
     Path(path).write_text(text, encoding="utf-8")
 
 
 def named_classes(names: list[str], name: str = "own") -> LabelSet:
-    """A label set of these names in this order, in colours far apart."""
+    """A label set of classes with these ``names``, in this order and in distinct colours."""
     generic = LabelSet.from_generic(len(names))
     classes = tuple(
         SemanticClass(c.id, text, c.color, c.source_id)
@@ -167,32 +180,38 @@ def named_classes(names: list[str], name: str = "own") -> LabelSet:
     return LabelSet(name, name, classes)
 
 
-def whole_numbers(values: np.ndarray, where: str) -> np.ndarray:
-    """The labels of a file as (N,) int64; floats are taken where every one is a whole number."""
+def integer_labels(values: np.ndarray, where: str) -> np.ndarray:
+    """The label values of a file as (N,) int64; floats are accepted if all are integers.
+
+    Raises:
+        DataError: A value is not an integer; names the file ``where``.
+    """
     values = np.asarray(values)
     if values.dtype.kind == "f":
         whole = np.isfinite(values) & (values == np.rint(values)) & (np.abs(values) < 2**53)
         if not whole.all():
             wrong = values[~whole]
             raise DataError(
-                f"{where}: {len(wrong)} labels are no whole numbers, the first is {wrong[0]}"
+                f"{where}: {len(wrong)} labels are not integers (the first: {wrong[0]}), "
+                "expected integers"
             )
     elif values.dtype.kind not in "iub":
-        raise DataError(f"{where}: labels are {values.dtype}, whole numbers are wanted")
+        raise DataError(f"{where}: labels are {values.dtype}, expected integers")
     return values.astype(np.int64)
 
 
 def _classes(path: Path, value: object) -> LabelSet:
     if isinstance(value, str):
         return _label_set(value, path.parent)
-    texts = isinstance(value, list) and all(isinstance(n, str) and n.strip() for n in value)
-    if not texts or not 1 <= len(value) <= UNLABELLED or len(set(value)) < len(value):
-        wanted = f"1 to {UNLABELLED} different names, or a label set's name or path"
-        raise _wrong(path, "classes", value, wanted)
-    if IGNORE in value:
+    names = value if isinstance(value, list) else []
+    texts = all(isinstance(name, str) and name.strip() for name in names)
+    if not texts or not 1 <= len(names) <= UNLABELLED or len(set(names)) < len(names):
+        expected = f"1 to {UNLABELLED} different names, or a label set's name or path"
+        raise _wrong(path, "classes", value, expected)
+    if IGNORE in names:
         raise _wrong(path, "classes", value, f"no class named {IGNORE}")
     folder = path.resolve().parent
-    return named_classes(value, folder.name if path.stem == "label_map" else path.stem)
+    return named_classes(names, folder.name if path.stem == "label_map" else path.stem)
 
 
 def _label_set(name: str | Path, folder: Path) -> LabelSet:
@@ -206,11 +225,11 @@ def _label_set(name: str | Path, folder: Path) -> LabelSet:
 def _values(path: Path, entries: object, classes: LabelSet) -> dict[int, int]:
     if not isinstance(entries, dict) or not entries:
         raise _wrong(path, "map", entries, "lines of the form 'value: class name'")
-    labels = {entry.name: entry.id for entry in classes.classes}
+    labels = {c.name: c.id for c in classes.classes}
     values = {}
     for value, name in entries.items():
         if not isinstance(value, int) or isinstance(value, bool):
-            raise _wrong(path, "a value of map", value, "a whole number")
+            raise _wrong(path, "a key of map", value, "an integer")
         if name in (IGNORE, None):
             values[value] = UNLABELLED
         elif isinstance(name, str) and name in labels:
@@ -225,15 +244,15 @@ def _read_yaml(path: Path) -> dict:
     import yaml
 
     if not path.is_file():
-        raise DataError(f"label map {path}: there is no such file")
+        raise DataError(f"label map {path}: the file does not exist")
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise DataError(f"label map {path}: cannot be read: {one_line(error)}") from None
     if not isinstance(content, dict):
-        raise _wrong(path, "the file", content, "the keys classes, map and others")
+        raise _wrong(path, "content", content, "the keys classes, map and others")
     return content
 
 
-def _wrong(path: Path, what: str, got: object, wanted: str) -> DataError:
-    return DataError(f"label map {path}: {what}: got {got!r}, expected {wanted}")
+def _wrong(path: Path, what: str, got: object, expected: str) -> DataError:
+    return DataError(f"label map {path}: {what}: got {got!r}, expected {expected}")

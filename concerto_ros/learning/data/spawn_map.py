@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A function of many jobs, computed in processes of one thread each."""
+"""Parallel map over processes of one thread each."""
 
 from __future__ import annotations
 
@@ -25,21 +25,31 @@ def spawn_map(
     chunk: int = 1,
     unit: str = "job",
 ) -> list[Result]:
-    """``function`` of each job, in their order, under a progress bar that counts ``unit``.
+    """Map ``function`` over ``jobs`` in parallel, with a progress bar.
 
-    processes: None for one per core; one job, or one process, takes this process itself.
-    chunk: how many jobs a process is handed at once.
+    Args:
+        function: Called with each job; has to be picklable, as do jobs and results.
+        jobs: Arguments of the calls.
+        processes: Number of processes; None: one per core. With one process, or a single job,
+            everything runs in the calling process.
+        chunk: Number of jobs sent to a process at once.
+        unit: What the progress bar counts.
 
-    Raises what ``function`` raises; BrokenProcessPool (a RuntimeError) where a process is killed.
+    Returns:
+        The results, in the order of the jobs.
+
+    Raises:
+        BrokenProcessPool: A process was killed (a RuntimeError). Exceptions of ``function`` are
+            raised as they are.
     """
     processes = processes or os.cpu_count() or 1
     if processes == 1 or len(jobs) <= 1:
         return [function(job) for job in tqdm(jobs, unit=unit)]
-    # Fresh processes: those of a fork would share locks that threads of this one may hold.
+    # Spawned, not forked: a fork would inherit locks that threads of this process may hold.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, context, initializer=_one_thread) as pool:
-        made = pool.map(function, jobs, chunksize=chunk)
-        return list(tqdm(made, total=len(jobs), unit=unit))
+        results = pool.map(function, jobs, chunksize=chunk)
+        return list(tqdm(results, total=len(jobs), unit=unit))
 
 
 def _one_thread() -> None:

@@ -201,7 +201,7 @@ def test_a_depth_image_without_a_reading_is_left_out(tmp_path):
 
 def test_a_bag_of_which_no_frame_can_be_used_says_so(tmp_path):
     data = open_all(recorded(tmp_path, drive_with(out_of_range, *range(5))))
-    wanted = "of 5 frames none can be used: bag/points at .* s: none of the points"
+    wanted = "none of 5 frames can be used: bag/points at .* s: none of the points"
     with pytest.raises(DataError, match=wanted):
         data[2]
 
@@ -243,7 +243,7 @@ def test_a_bag_goes_to_other_processes(tmp_path):
 
 def test_a_bag_without_its_transforms_says_so(tmp_path):
     recorded(tmp_path, drive(2, with_transforms=False))
-    with pytest.raises(DataError, match="of 2 frames none can be placed: no transform from"):
+    with pytest.raises(DataError, match="none of 2 frames can be placed in the map: no transform from"):
         open_all(tmp_path, map_frame="map")
 
 

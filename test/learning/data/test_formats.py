@@ -115,11 +115,11 @@ def test_kept_scans_are_read_once_up_to_the_limit(tmp_path):
 @pytest.mark.parametrize(
     "changes, fault",
     [
-        ({"labels": None}, "has no labels: holds colors, normals, points"),
+        ({"labels": None}, "has no labels: got colors, normals, points"),
         ({"points": None}, "has no points"),
         ({"labels": LABELS[:-1]}, f"{COUNT - 1} labels for {COUNT} points"),
         ({"labels": np.stack([LABELS] * 2, axis=1)}, "labels is of shape"),
-        ({"labels": LABELS + 0.5}, "no whole numbers"),
+        ({"labels": LABELS + 0.5}, "labels are not integers"),
         ({"labels": np.where(LABELS == 3, 400, LABELS)}, "unknown label value 400"),
         ({"labels": LABELS - 5}, "unknown label value -5"),
         ({"points": POINTS[:, :2]}, "points are float32 of shape"),
@@ -128,7 +128,7 @@ def test_kept_scans_are_read_once_up_to_the_limit(tmp_path):
             {"points": np.where(np.arange(COUNT)[:, None] == 7, np.nan, POINTS)},
             "the first is point 7",
         ),
-        ({"points": POINTS[:0], "labels": LABELS[:0]}, "holds no points"),
+        ({"points": POINTS[:0], "labels": LABELS[:0]}, "has no points"),
         ({"colors": COLORS[1:]}, "colors are uint8 of shape"),
         ({"normals": NORMALS[:, 0]}, "normals are float32 of shape"),
     ],
@@ -349,8 +349,8 @@ def test_one_scene_and_a_folder_of_scenes_are_data_sets(tmp_path):
 @pytest.mark.parametrize(
     "changes, file, fault",
     [
-        ({"coord": None}, "coord.npy", "no such file; the folder holds color.npy"),
-        ({"segment": None}, "segment.npy", "no such file"),
+        ({"coord": None}, "coord.npy", "does not exist; the folder holds color.npy"),
+        ({"segment": None}, "segment.npy", "does not exist"),
         ({"segment": LABELS[1:]}, "segment.npy", "39 labels for 40 points"),
         ({"segment": LABELS * 100}, "segment.npy", "unknown label value 300"),
         ({"color": COLORS[1:]}, "", "colors are uint8"),
@@ -466,16 +466,16 @@ def spoil(folder, what):
 @pytest.mark.parametrize(
     "what, file, fault",
     [
-        ("no label", "labels/000001.label", "there is no such file"),
+        ("no label", "labels/000001.label", "the file does not exist"),
         ("short label", "labels/000001.label", "39 labels for 40 points of 000001.bin"),
-        ("cut label", "labels/000001.label", "159 bytes are no whole number of uint32"),
+        ("cut label", "labels/000001.label", "159 bytes, expected 4 (a uint32) for each point"),
         ("cut scan", "velodyne/000001.bin", "637 bytes, expected 16 for each point"),
         ("empty scan", "velodyne/000001.bin", "0 bytes"),
         ("unknown", "labels/000001.label", "unknown label value 77 (at 40 points)"),
         ("nan", "velodyne/000001.bin", "NaN or infinite"),
         ("few poses", "poses.txt", "1 poses, none for one of 000000.bin and 000001.bin"),
         ("no poses", "poses.txt", "is needed to fuse scans"),
-        ("bad pose", "poses.txt", "line '1 0 0' is no matrix of 12 numbers"),
+        ("bad pose", "poses.txt", "got line '1 0 0', expected 12 numbers"),
         ("no Tr", "calib.txt", "has no line Tr"),
     ],
 )

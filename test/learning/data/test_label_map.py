@@ -67,7 +67,7 @@ def test_any_type_of_number_does_where_it_is_whole(kind):
 
 @pytest.mark.parametrize("values", [[0.5], [np.nan], [np.inf], [1e300]])
 def test_labels_that_are_no_whole_numbers_are_refused(values):
-    with pytest.raises(DataError, match="scan: 1 labels are no whole numbers"):
+    with pytest.raises(DataError, match="scan: 1 labels are not integers"):
         LabelMap.of(ROOM).apply(np.array(values), "scan")
 
 
@@ -171,7 +171,7 @@ def test_a_wrong_file_is_refused_in_one_line_that_names_it(tmp_path, text, fault
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(DataError, match="none.yaml: there is no such file"):
+    with pytest.raises(DataError, match="none.yaml: the file does not exist"):
         LabelMap.load(tmp_path / "none.yaml")
 
 

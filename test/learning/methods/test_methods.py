@@ -133,7 +133,7 @@ def test_a_head_does_not_go_on_with_other_features(tmp_path):
 class Named(list):
     """Scans that are told apart by their labels alone, as those of a data set are."""
 
-    def about(self):
+    def identity(self):
         return {"labels": [scan.labels.tolist() for scan in self]}
 
 

@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Labelled scans to learn from, in the layouts they come in."""
+"""Data sets of labelled scans in several file layouts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from concerto_ros.learning.data.label_map import DataError, LabelMap
 
 __all__ = ["LAYOUTS", "SPLITS", "Cached", "DataError", "ScanDataset", "open_dataset"]
 
-#: Layouts of data sets with a line on each; ``auto`` tells them apart by their files.
+#: Layouts of data sets with a description; ``auto`` detects the layout from the files.
 LAYOUTS = {
     "files": "a folder of .npz or .ply files, one scan each, with a label per point",
     "pointcept": "Pointcept's: a folder per scene with coord.npy, color.npy, normal.npy, segment*",
@@ -43,29 +43,34 @@ def open_dataset(
     tolerance: float = 0.1,
     preset: str = "indoor",
 ) -> ScanDataset:
-    """The scans of a folder or recording; they are read when asked for.
+    """Open the labelled scans of a folder or recording; each is read when it is indexed.
 
-    Parameters
-    ----------
-    path: the data set, or a single scan of it.
-    layout: one of :data:`LAYOUTS`, or ``auto``.
-    label_map: what the values in the files mean (see :meth:`LabelMap.load`); None: the data set's
-        published classes, or else the values are labels of classes without names. A file
-        ``label_map.yaml`` in the folder is taken by itself.
-    ignore_index: values in the files that are not learned; None: -1 and 255, and those that the
-        data set's publishers leave out.
-    split, holdout, seed: ``train``, ``val``, ``test`` or ``all``; see :func:`part_of`.
-    label_field: name of the array or property of labels.
-    map_file, map_frame, every, tolerance, preset: of a bag, see :class:`BagScans`.
-    accumulate: scans in the order of time that are fused into one (bag, semantickitti).
+    Args:
+        path: The data set, or a single scan of it.
+        layout: One of :data:`LAYOUTS`, or ``auto``.
+        label_map: Meaning of the values in the files (see :meth:`LabelMap.load`); None: the file
+            ``label_map.yaml`` in the folder if it exists, else the data set's published classes,
+            else the values are labels of unnamed classes.
+        ignore_index: Values in the files that are not learned; None: -1, 255 and those that the
+            data set's publishers exclude.
+        split: ``train``, ``val``, ``test`` or ``all``; see :func:`part_of`.
+        holdout: Share of scans that are held out if there is no ``val`` part.
+        seed: Random seed of the hold-out.
+        label_field: Name of the array or property of labels.
+        map_file: Of a bag, see :class:`BagScans`.
+        map_frame: Of a bag.
+        every: Of a bag.
+        accumulate: Number of successive scans that are fused into one (bag, semantickitti).
+        tolerance: Of a bag.
+        preset: Of a bag.
 
-    Raises
-    ------
-    DataError: naming the file and what is wrong in it.
+    Raises:
+        DataError: A file is missing or invalid; names the file and the fault.
+        ValueError: An argument is out of range.
     """
     path = Path(path)
     if not path.exists():
-        raise DataError(f"{path}: there is no such file or folder")
+        raise DataError(f"{path}: the file or folder does not exist")
     if layout == "auto":
         layout = layout_of(path)
     if layout not in LAYOUTS:
@@ -77,35 +82,40 @@ def open_dataset(
         label_map = LabelMap.load(label_map)
     if isinstance(ignore_index, int):
         ignore_index = (ignore_index,)
-    about = {"label_map": label_map, "ignore_index": ignore_index}
+    data: ScanDataset
     if layout == "files":
-        data = FileScans(path, label_field=label_field, **about)
+        data = FileScans(path, label_map, ignore_index, label_field)
     elif layout == "pointcept":
-        data = PointceptScans(path, label_field=label_field, **about)
+        data = PointceptScans(path, label_map, ignore_index, label_field)
     elif layout == "semantickitti":
-        data = SemanticKittiScans(path, accumulate=accumulate, **about)
+        data = SemanticKittiScans(path, label_map, ignore_index, accumulate)
     else:
         data = BagScans(
             path,
-            label_field=label_field,
+            label_map,
+            ignore_index,
+            label_field,
             map_file=None if map_file is None else Path(map_file),
             map_frame=map_frame,
             every=every,
             accumulate=accumulate,
             tolerance=tolerance,
             preset=preset,
-            **about,
         )
     return part_of(data, split, holdout, seed)
 
 
 def layout_of(path: Path) -> str:
-    """The layout of a data set, by the files in it."""
+    """Detect the layout of a data set from its files.
+
+    Raises:
+        DataError: The files are of no known layout.
+    """
     suffixes = (".db3", ".mcap")
     if path.is_file():
         return "bag" if path.suffix in suffixes else "files"
     bags = [*path.glob("metadata.yaml"), *path.glob("*/metadata.yaml")]
-    bags += [found for suffix in suffixes for found in path.glob(f"*{suffix}")]
+    bags += [file for suffix in suffixes for file in path.glob(f"*{suffix}")]
     if bags:
         return "bag"
     if sequence_folders(path):
@@ -114,5 +124,5 @@ def layout_of(path: Path) -> str:
         return "pointcept"
     if scan_files(path):
         return "files"
-    wanted = "; ".join(f"{name}: {text}" for name, text in LAYOUTS.items())
-    raise DataError(f"{path}: holds no labelled scans in a layout that is known ({wanted})")
+    layouts = "; ".join(f"{name}: {text}" for name, text in LAYOUTS.items())
+    raise DataError(f"{path}: holds no labelled scans, expected one of the layouts {layouts}")

@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The arrays of a file as a scan, or an error that names the file and the array."""
+"""From the arrays of a file to a scan, with checks that name the file and the array."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from concerto_ros.learning.data.label_map import DataError
 from concerto_ros.learning.data.labelled_scan import Scan
 from concerto_ros.sensors.cloud_files import rgb_bytes, unit_rows
 
-#: float32 resolves 1 mm up to about this many metres; scans farther out are moved to the origin.
+#: Metres up to which float32 resolves 1 mm; scans beyond it are moved to the origin.
 FLOAT32_REACH = 8_000.0
 
 
@@ -22,23 +22,33 @@ def make_scan(
     colors: np.ndarray | None = None,
     normals: np.ndarray | None = None,
 ) -> Scan:
-    """A scan of the arrays of a file, or DataError naming the file ``where`` and the array.
+    """Make a scan of the arrays of a file.
 
-    Points (N, 3) and labels (N,), uint8 already, have to be there and finite. Colours (N, 3) may
-    be 0..255, fractions up to 1, or 16-bit; normals (N, 3) become unit, NaN in either becomes
-    zero. Points too far away for float32 are moved to the origin by whole metres.
+    Args:
+        name: Name of the scan.
+        where: Name of the file, for error messages.
+        points: (N, 3) finite coordinates, metres; if too large for float32, they are moved to the
+            origin by whole metres.
+        labels: (N,) uint8.
+        colors: (N, 3) RGB as 0..255, fractions up to 1, or 16-bit; NaN becomes zero.
+        normals: (N, 3), are normalised; NaN becomes zero.
+
+    Raises:
+        DataError: An array has the wrong shape, type or length, or points are not finite.
     """
     points = rows_of(where, "points", points, None)
     if not len(points):
-        raise DataError(f"{where}: holds no points")
+        raise DataError(f"{where}: has no points, expected at least one")
     if len(labels) != len(points):
-        raise DataError(f"{where}: {len(labels)} labels for {len(points)} points")
+        raise DataError(
+            f"{where}: {len(labels)} labels for {len(points)} points, expected one per point"
+        )
     broken = ~np.isfinite(points).all(axis=1)
     if broken.any():
         first = int(np.flatnonzero(broken)[0])
         raise DataError(
             f"{where}: {np.count_nonzero(broken)} of {len(points)} points have a coordinate that "
-            f"is NaN or infinite, the first is point {first}; leave them out of the file"
+            f"is NaN or infinite (the first: point {first}), expected finite ones; remove them"
         )
     if np.abs(points).max() > FLOAT32_REACH:
         points = points.astype(np.float64)
@@ -57,18 +67,28 @@ def make_scan(
 
 
 def rows_of(where: str, what: str, array: np.ndarray, count: int | None) -> np.ndarray:
-    """The array, if it is (count, 3) numbers; of more columns the first three."""
+    """Check that an array has shape (count, 3 or more) and numbers; its first three columns.
+
+    Raises:
+        DataError: It does not; names the file ``where`` and the array ``what``.
+    """
     right = array.ndim == 2 and array.shape[1] >= 3 and array.dtype.kind in "fiub"
     if not right or (count is not None and len(array) != count):
-        wanted = f"({'N' if count is None else count}, 3) numbers"
-        raise DataError(f"{where}: {what} are {array.dtype} of shape {array.shape}, not {wanted}")
+        expected = f"numbers of shape ({'N' if count is None else count}, 3)"
+        raise DataError(
+            f"{where}: {what} are {array.dtype} of shape {array.shape}, expected {expected}"
+        )
     return array[:, :3]
 
 
 def column_of(where: str, what: str, array: np.ndarray) -> np.ndarray:
-    """The array as (N,), if it is (N,) or (N, 1)."""
+    """An array of shape (N,) or (N, 1) as (N,).
+
+    Raises:
+        DataError: It has another shape; names the file ``where`` and the array ``what``.
+    """
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 1:
-        raise DataError(f"{where}: {what} is of shape {array.shape}, (N,) is wanted")
+        raise DataError(f"{where}: {what} is of shape {array.shape}, expected (N,)")
     return array

@@ -1,9 +1,9 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A recording and a labelled map of the place: each frame takes the labels of the map it sees.
+"""Frames of a recording, labelled by the nearest points of a labelled map.
 
 Label one map instead of hundreds of frames: build it (e.g. ``concerto-ros segment`` on a fused
-cloud, or any SLAM), paint the labels in CloudCompare, save it as .ply.
+cloud, or any SLAM), edit the labels in CloudCompare, save it as .ply.
 """
 
 from __future__ import annotations
@@ -31,21 +31,30 @@ BAG_SUFFIXES = (".db3", ".mcap")
 
 
 class BagScans(ScanDataset):
-    """The frames of a bag, ``every`` so many seconds of each input, labelled by a map.
+    """The frames of a bag, labelled by a map.
 
-    Points lie along the axes of the map's frame (z up, REP-105) with the sensor at the origin. A
-    point has the label of the nearest point of the map within ``tolerance`` metres, none where
-    there is no such point. ``accumulate`` frames, the one itself and those before it, make a scan,
-    as the node fuses what it saw lately. As in the node, a frame that cannot be used (an empty
-    cloud, a depth image without a reading) is left out; in place of a scan that has no other
-    comes the nearest in time that has one.
+    The axes of the points are those of the map's frame (z up, REP-105), their origin is the
+    sensor. As in the node, a frame that cannot be used (an empty cloud, a depth image without a
+    reading) is left out; a scan without any usable frame is replaced by the nearest in time that
+    has one.
 
-    Parameters
-    ----------
-    root: the bag, or a folder with one bag in it.
-    map_file: the labelled .ply (or .npz); None: the only .ply in ``root``.
-    map_frame: the frame of its coordinates; None: the root of the TF tree above the sensors.
-    preset: ``indoor`` or ``outdoor``: ranges of the sensor that are used.
+    Args:
+        root: The bag, or a folder that contains one bag.
+        label_map: Meaning of the label values in the map; None: labels of unnamed classes.
+        ignore_index: Values that are not learned; None: the label map's default.
+        label_field: Name of the property of labels in the map; None: detected.
+        map_file: The labelled .ply (or .npz); None: the only .ply in ``root``.
+        map_frame: Frame of the map's coordinates; None: the root of the TF tree above the sensors.
+        every: Seconds between the frames of one input.
+        accumulate: Number of frames in a scan: the frame itself and those before it, similar to
+            the node's window.
+        tolerance: Metres; a point gets the label of the nearest map point within this distance,
+            else none.
+        preset: ``indoor`` or ``outdoor``, for the minimum and maximum range of the sensor.
+
+    Raises:
+        DataError: No bag or map was found, or no frame of the bag can be placed in the map.
+        ValueError: An argument is out of range.
     """
 
     ordered = True
@@ -79,17 +88,21 @@ class BagScans(ScanDataset):
         moments = self.recording.moments
         if not moments:
             count, why = self.recording.unplaced
-            reason = f"of {count} frames none can be placed: {why}" if count else "no frame in it"
+            reason = f"none of {count} frames can be placed in the map: {why}"
+            if not count:
+                reason = "has no frames, expected point clouds or depth images"
             raise DataError(f"{self.recording.path}: {reason}")
         fused = (moments[max(0, i + 1 - accumulate) : i + 1] for i in range(len(moments)))
         super().__init__(root, fused, label_map, ignore_index)
         self._counted_entries = (self.map_file,)
 
     def name_of(self, entry: tuple[Moment, ...]) -> str:
+        """Bag, topic and stamp of an entry's newest frame."""
         newest = entry[-1]
         return f"{self.recording.path.name}{newest.topic} at {newest.stamp / 1e9:.3f} s"
 
     def read(self, entry: tuple[Moment, ...]) -> Scan:
+        """Read, fuse and label the frames of an entry. Raises DataError if no frame is usable."""
         frames = self._frames(entry)
         if not frames:
             entry, frames = self._nearest(entry)
@@ -105,7 +118,7 @@ class BagScans(ScanDataset):
         )
 
     def _frames(self, entry: tuple[Moment, ...]) -> list[Frame]:
-        """Those frames of an entry that can be used."""
+        """The usable frames of an entry."""
         read, corner = self.recording.read, self._map.corner
         try:
             return [read(moment, corner) for moment in entry]
@@ -114,24 +127,26 @@ class BagScans(ScanDataset):
             return [read(moment, corner) for moment in entry if moment not in unusable]
 
     def _nearest(self, entry: tuple[Moment, ...]) -> tuple[tuple[Moment, ...], list[Frame]]:
-        """The entry nearest in time of which a frame can be used, and its frames."""
+        """The nearest entry in time with a usable frame, and its usable frames."""
         unusable = self.recording.unusable
         usable = [other for other in self.entries if any(m not in unusable for m in other)]
         if not usable:
             raise DataError(
-                f"{self.recording.path}: of {len(self)} frames none can be used:"
+                f"{self.recording.path}: none of {len(self)} frames can be used:"
                 f" {self.name_of(entry)}: {unusable[entry[-1]]}"
             )
         nearest = min(usable, key=lambda other: abs(other[-1].stamp - entry[-1].stamp))
         return nearest, self._frames(nearest)
 
     def label_values(self, entry: Path) -> tuple[np.ndarray, str]:
+        """The label values of the map, whatever the entry, and the map's path."""
         return read_labelled(self.map_file, self.label_field)["labels"], str(self.map_file)
 
-    def about(self) -> dict[str, Any]:
+    def identity(self) -> dict[str, Any]:
+        """Extends :meth:`ScanDataset.identity` by what decides points and labels of a frame."""
         fused = [len(entry) for entry in self.entries]
         recording = self.recording
-        return super().about() | {
+        return super().identity() | {
             "tolerance": self.tolerance,
             "frames fused": fused,
             "map frame": recording.map_frame,
@@ -142,7 +157,7 @@ class BagScans(ScanDataset):
         return (self.map_file,)
 
     def __getstate__(self) -> dict:
-        # the search structure stays in its process; another one builds its own
+        # the search index cannot be pickled; another process builds its own
         return {name: value for name, value in vars(self).items() if name != "_map"}
 
     @cached_property
@@ -158,52 +173,86 @@ class BagScans(ScanDataset):
 
 
 class LabelledPoints:
-    """Points (M, 3) in metres with labels (M,), asked by place relative to its ``corner`` (3,)."""
+    """Nearest-neighbour lookup of labels in a labelled map.
+
+    Args:
+        points: (M, 3) finite positions, metres.
+        labels: (M,) uint8.
+        where: Name of the map file, for error messages.
+
+    Attributes:
+        corner: (3,) float64, origin of the coordinates that :meth:`labels_at` takes, in the map.
+
+    Raises:
+        DataError: There are no points, or one is not finite.
+    """
 
     def __init__(self, points: np.ndarray, labels: np.ndarray, where: str):
         import open3d as o3d
 
         if not len(points) or not np.isfinite(points).all():
-            raise DataError(f"{where}: holds no points, or a coordinate that is NaN or infinite")
+            raise DataError(f"{where}: expected at least one point and finite coordinates only")
         self._labels = labels
-        # Relative to the corner, so that float32 holds the millimetres of a georeferenced map.
+        # Relative to the corner, so that float32 resolves millimetres in a georeferenced map.
         self.corner = np.floor(points.min(axis=0).astype(np.float64))
         local = np.ascontiguousarray(points - self.corner, np.float32)
-        self._search = o3d.core.nns.NearestNeighborSearch(o3d.core.Tensor(local))
+        self._search = o3d.core.nns.NearestNeighborSearch(_tensor(local))
         self._search.knn_index()
 
     def labels_at(self, points: np.ndarray, tolerance: float) -> np.ndarray:
-        """(N,) label of the nearest point of the map within ``tolerance`` metres, else 255."""
-        import open3d as o3d
+        """Labels of the nearest map points.
 
-        wanted = np.ascontiguousarray(points, np.float32)
-        rows, squared = self._search.knn_search(o3d.core.Tensor(wanted), 1)
+        Args:
+            points: (N, 3) positions relative to ``corner``, metres.
+            tolerance: Maximum distance to the map point, metres.
+
+        Returns:
+            (N,) uint8 labels, 255 where no map point is near enough.
+        """
+        queries = np.ascontiguousarray(points, np.float32)
+        rows, squared = self._search.knn_search(_tensor(queries), 1)
         near = squared.numpy()[:, 0] <= tolerance**2
         return np.where(near, self._labels[rows.numpy()[:, 0]], UNLABELLED).astype(np.uint8)
 
 
+def _tensor(points: np.ndarray) -> Any:
+    """(N, 3) float32 as a tensor of Open3D on the CPU."""
+    import open3d as o3d
+
+    return o3d.core.Tensor(points, o3d.core.Dtype.Float32, o3d.core.Device("CPU:0"))
+
+
 def find_bag(root: Path) -> Path:
-    """The bag at ``root`` or the only one in it."""
+    """The bag at ``root``, or the only one in that folder.
+
+    Raises:
+        DataError: The folder has no bag, or several.
+    """
     if _is_bag(root) or not root.is_dir():
         return root
-    found = sorted(path for path in root.iterdir() if _is_bag(path))
-    return _only(found, f"{root}: expected a bag or a folder with one bag in it")
+    bags = sorted(path for path in root.iterdir() if _is_bag(path))
+    return _only(bags, f"{root}: expected a bag or a folder with one bag in it")
 
 
 def find_map(root: Path) -> Path:
-    """The only .ply beside the bag."""
+    """The only .ply beside the bag.
+
+    Raises:
+        DataError: There is none, or several.
+    """
     folder = root if root.is_dir() else root.parent
-    found = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".ply")
-    wanted = "one labelled .ply beside the bag (or its path as --map)"
-    return _only(found, f"{folder}: expected {wanted}")
+    maps = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".ply")
+    return _only(
+        maps, f"{folder}: expected one labelled .ply beside the bag (or its path as --map)"
+    )
 
 
-def _only(found: list[Path], wanted: str) -> Path:
-    """The one path in ``found``; where there is another number, DataError says what is wanted."""
-    if len(found) != 1:
-        names = ", ".join(path.name for path in found) or "none"
-        raise DataError(f"{wanted}, found {names}")
-    return found[0]
+def _only(paths: list[Path], expected: str) -> Path:
+    """The single path in ``paths``; DataError with the text ``expected`` for any other number."""
+    if len(paths) != 1:
+        names = ", ".join(path.name for path in paths) or "none"
+        raise DataError(f"{expected}, found {names}")
+    return paths[0]
 
 
 def _is_bag(path: Path) -> bool:
@@ -215,6 +264,6 @@ def _is_bag(path: Path) -> bool:
 
 
 def _all(frames: list[Frame], name: str) -> np.ndarray | None:
-    """The values of all frames, if every one has them."""
+    """The values of a channel of all frames, or None if a frame lacks it."""
     values = [getattr(frame, name) for frame in frames]
     return None if any(value is None for value in values) else np.concatenate(values)

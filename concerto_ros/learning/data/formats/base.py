@@ -1,35 +1,36 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What every data set is: a sequence of scans that are read when they are asked for."""
+"""Base class of the data sets: a sequence of scans that are read when they are indexed."""
 
 from __future__ import annotations
 
 import copy
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
 from concerto_ros.files.digest import digest
 from concerto_ros.labels.label_set import UNLABELLED, LabelSet
-from concerto_ros.learning.data.label_map import DataError, LabelMap, whole_numbers
-from concerto_ros.learning.data.labelled_scan import Scan
-from concerto_ros.learning.data.scan_identity import about_scans
+from concerto_ros.learning.data.label_map import DataError, LabelMap, integer_labels
+from concerto_ros.learning.data.labelled_scan import LabelledScans, Scan
+from concerto_ros.learning.data.lazy_sequence import LazySequence
+from concerto_ros.learning.data.scan_identity import scan_identity
 
 
-class ScanDataset(Sequence, ABC):
-    """Labelled scans of one folder or recording; cheap to make, nothing is kept once read.
+class ScanDataset(LazySequence[Scan]):
+    """Labelled scans of one folder or recording; cheap to create, scans are not cached.
 
-    Attributes
-    ----------
-    root: the folder or file it was opened at.
-    entries: what is to be read, one per scan.
-    parts: rows of ``train``, ``val`` and ``test`` where the data set is divided by itself.
-    ordered: neighbouring scans show nearly the same, so that one drawn among them is no fair test.
-    sensor_at_origin: points are seen from their origin, which normals therefore face.
+    Attributes:
+        root: Folder or file that was opened.
+        entries: One per scan: what :meth:`read` reads, e.g. a path.
+        parts: Rows of ``train``, ``val`` and ``test``, as far as the data set defines such parts.
+        ordered: Whether scans are in the order of time, so that neighbours show nearly the same
+            and a random hold-out would be no fair test.
+        sensor_at_origin: Whether the sensor is at the origin of the points; normals face it.
     """
 
     ordered = False
@@ -52,13 +53,13 @@ class ScanDataset(Sequence, ABC):
 
     @property
     def label_map(self) -> LabelMap:
-        """From the values in the files to labels.
+        """Mapping from the values in the files to labels.
 
-        Where nobody says what the values mean, they are the labels of as many classes without
-        names as the largest one asks for: then the labels of every scan are read once.
+        Without a label map the values are the labels of unnamed classes, as many as the largest
+        value needs; to find it, the labels of all scans are read once.
         """
         if self._label_map is None:
-            self._label_map = self._ignoring(LabelMap.of(self._counted(), "the data set"))
+            self._label_map = self._ignoring(LabelMap.of(self._generic_classes(), "the data set"))
         return self._label_map
 
     @property
@@ -68,85 +69,96 @@ class ScanDataset(Sequence, ABC):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What messages call the scans."""
+        """Names of the scans in messages."""
         return tuple(self.name_of(entry) for entry in self.entries)
 
     def __len__(self) -> int:
         return len(self.entries)
 
-    def __getitem__(self, row):
-        """The scan of a row, or the data set of a slice. Raises DataError naming the file."""
-        if isinstance(row, slice):
-            return self.subset(range(len(self))[row])
-        return self.read(self.entries[row])
+    @overload
+    def __getitem__(self, index: int) -> Scan: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> ScanDataset: ...
+
+    def __getitem__(self, index: int | slice) -> Scan | ScanDataset:
+        if isinstance(index, slice):
+            return self.subset(range(len(self))[index])
+        return super().__getitem__(index)
+
+    def read_item(self, index: int) -> Scan:
+        """Read the scan at ``index``. Raises DataError naming the file."""
+        return self.read(self.entries[index])
 
     def subset(self, rows: Iterable[int]) -> ScanDataset:
-        """The data set of some of the rows, in the order given; its classes stay the same."""
+        """The data set of the scans ``rows``, in this order, with the same classes."""
         chosen = copy.copy(self)
         chosen.entries = tuple(self.entries[row] for row in rows)
         chosen.parts = {}
         return chosen
 
     def name_of(self, entry: Any) -> str:
-        """What messages call the scan of an entry."""
+        """Name in messages of the scan of an entry."""
         return Path(entry).relative_to(self.root).as_posix()
 
     @abstractmethod
     def read(self, entry: Any) -> Scan:
-        """The scan of an entry."""
+        """Read the scan of an entry. Raises DataError naming the file."""
 
     @abstractmethod
     def label_values(self, entry: Any) -> tuple[np.ndarray, str]:
-        """The labels of an entry as they stand in its file, and the file for messages."""
+        """The label values of an entry as they are in its file, and the name of the file."""
 
-    def about(self) -> dict[str, Any]:
-        """What must stay the same for a training to go on with these scans, by name.
+    def identity(self) -> dict[str, Any]:
+        """By name, what must be equal for a training run to resume with these scans.
 
-        Their labels are read once for it, as they stand in the files; points are not looked at.
+        Reads the labels of all scans, as they are in the files, but no points. The names and
+        values are stored in ``training.pt``.
         """
         values = (np.asarray(self.label_values(entry)[0]) for entry in self._label_entries())
         return {
-            "classes": [entry.name for entry in self.classes.classes],
+            "classes": [c.name for c in self.classes.classes],
             "label map": self.label_map.meanings,
             "scans or labels": digest(chain(self.names, values)),
             "normals": "as they are",
         }
 
     def _label_entries(self) -> Iterable[Any]:
-        """What to ask :meth:`label_values` for to see all labels of these scans."""
+        """Entries whose :meth:`label_values` are together all labels of these scans."""
         return self.entries
 
     def _ignoring(self, label_map: LabelMap) -> LabelMap:
         return label_map if self._ignore_index is None else label_map.ignoring(self._ignore_index)
 
-    def _counted(self) -> LabelSet:
+    def _generic_classes(self) -> LabelSet:
+        """Unnamed classes, as many as the largest label value in the files needs."""
         known = self._ignoring(LabelMap.of(LabelSet.from_generic(1)))
         ignored = list(known.ignored | known.ignored_unless_listed)
         highest = 0
         for entry in self._counted_entries:
             values, where = self.label_values(entry)
-            values = np.unique(whole_numbers(values, where))
+            values = np.unique(integer_labels(values, where))
             values = values[~np.isin(values, ignored)]
             if not len(values):
                 continue
             if values[0] < 0 or values[-1] >= UNLABELLED:
                 wrong = values[0] if values[0] < 0 else values[-1]
                 raise DataError(
-                    f"{where}: unknown label value {wrong}, 0 to {UNLABELLED - 1} are wanted; say "
-                    "what it means in a label map (--label-map) or leave it out of learning with "
-                    "--ignore-index"
+                    f"{where}: unknown label value {wrong}, expected 0 to {UNLABELLED - 1}; "
+                    "define its class in a label map (--label-map) or exclude it from training "
+                    "with --ignore-index"
                 )
             highest = max(highest, int(values[-1]))
         return LabelSet.from_generic(highest + 1)
 
 
-class Cached(Sequence):
-    """Keeps the scans of a data set once they are read, up to ``limit`` bytes in all."""
+class Cached(LazySequence[Scan]):
+    """The scans of a data set, kept in memory once read, up to ``limit`` bytes in total."""
 
-    def __init__(self, data: Sequence[Scan], limit: int = 4 << 30):
+    def __init__(self, data: LabelledScans, limit: int = 4 << 30):
         self._data = data
-        self._left = limit
-        self._kept: dict[int, Scan] = {}
+        self._free_bytes = limit
+        self._cache: dict[int, Scan] = {}
 
     @property
     def classes(self) -> LabelSet:
@@ -156,18 +168,18 @@ class Cached(Sequence):
     def __len__(self) -> int:
         return len(self._data)
 
-    def about(self) -> dict[str, Any]:
-        """What must stay the same for a training to go on, by name."""
-        return about_scans(self._data)
+    def identity(self) -> dict[str, Any]:
+        """By name, what must be equal for a training run to resume with these scans."""
+        return scan_identity(self._data)
 
-    def __getitem__(self, row: int) -> Scan:
-        row = range(len(self))[row]
-        if row in self._kept:
-            return self._kept[row]
-        scan = self._data[row]
+    def read_item(self, index: int) -> Scan:
+        """The scan at ``index``, from memory if it is there."""
+        if index in self._cache:
+            return self._cache[index]
+        scan = self._data[index]
         arrays = (scan.points, scan.labels, scan.colors, scan.normals)
         size = sum(array.nbytes for array in arrays if array is not None)
-        if size <= self._left:
-            self._left -= size
-            self._kept[row] = scan
+        if size <= self._free_bytes:
+            self._free_bytes -= size
+            self._cache[index] = scan
         return scan

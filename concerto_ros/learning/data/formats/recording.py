@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The single frames of a recording: found by one pass without decoding, read when asked for."""
+"""Single frames of a recording: listed in one pass without decoding, read one by one later."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -29,10 +29,10 @@ from concerto_ros.settings.inputs import InputSettings
 from concerto_ros.settings.presets import Preset
 from concerto_ros.settings.settings import Settings
 
-#: Seconds of transforms that are kept: all of them, however long the recording.
+#: Seconds of transforms to keep in the TF buffer: those of the whole recording.
 WHOLE_RECORDING = 1e9
 
-#: Of a cloud with more points the nearest are used: more than a robot has the time for.
+#: Of a cloud with more points only the nearest are used; far above the node's own limit.
 MAX_POINTS = 4_000_000
 
 log = logging.getLogger(__name__)
@@ -40,17 +40,17 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class Moment:
-    """One frame that can be read.
+    """Where to find one frame in the recording, and how to decode and place it.
 
-    Attributes
-    ----------
-    input: what it is decoded by.
-    topic: of the cloud or the depth image.
-    stamp: nanoseconds, of the sensor.
-    messages: kind, topic and log time in nanoseconds of the cloud, or of colour and depth image.
-    held: kind and message of what held then: camera_info.
-    place: from the sensor's frame into the map's.
-    depth_to_color: where depth is not registered to colour.
+    Attributes:
+        input: Settings of the input it belongs to.
+        topic: Topic of the cloud or the depth image.
+        stamp: Sensor time, nanoseconds.
+        messages: (kind, topic, log time in nanoseconds) of the cloud, or of colour and depth.
+        held: (kind, message) of the camera_info messages that were valid at that time.
+        map_from_sensor: Transform from the sensor's frame to the map's.
+        depth_to_color: Transform from the depth to the colour camera; None if depth is registered
+            to colour.
     """
 
     input: InputSettings
@@ -58,15 +58,23 @@ class Moment:
     stamp: int
     messages: tuple[tuple[str, str, int], ...]
     held: tuple[tuple[str, Any], ...]
-    place: Transform
+    map_from_sensor: Transform
     depth_to_color: Transform | None
 
 
 class Recording:
-    """The frames of a bag whose place in the map's frame is known.
+    """The frames of a bag that TF can place in the map's frame.
 
-    ``every``: seconds between frames of one input. ``unplaced``: why frames were left out, as
-    (number, the last reason).
+    Args:
+        path: The bag.
+        map_frame: Frame of the map; None: the root of the TF tree above the sensors.
+        every: Seconds between frames of one input.
+        preset: Range limits of the sensor.
+
+    Attributes:
+        map_frame: Frame of the map.
+        moments: The frames, by stamp.
+        unplaced: How many frames TF cannot place, and why (the last one).
     """
 
     def __init__(self, path: Path, map_frame: str | None, every: float, preset: Preset):
@@ -74,8 +82,8 @@ class Recording:
         self.preset = preset
         self.unplaced: tuple[int, str] = (0, "")
         with open_bag(path) as bag:
-            found = find_inputs(bag)
-            self.map_frame = map_frame or found.fixed_frame
+            plan = find_inputs(bag)
+            self.map_frame = map_frame or plan.fixed_frame
             self._settings = Settings(
                 fixed_frame=self.map_frame,
                 min_range=preset.min_range,
@@ -84,13 +92,19 @@ class Recording:
             )
             tree = TransformTree(cache_seconds=WHOLE_RECORDING)
             fill_tree(tree, bag)
-            self.moments = self._placed(bag, found.inputs, tree, round(every * 1e9))
+            self.moments = self._placed(bag, plan.inputs, tree, round(every * 1e9))
 
     def read(self, moment: Moment, corner: np.ndarray) -> Frame:
-        """The frame along the axes of the map's frame, relative to ``corner`` (3,) in it.
+        """Read and decode a frame and transform it to the map's frame.
 
-        A corner near the sensor keeps the millimetres of a georeferenced frame. Raises InputError
-        or BagError where the frame cannot be decoded.
+        Args:
+            moment: One of :attr:`moments`.
+            corner: (3,) point of the map's frame that becomes the origin; one near the sensor
+                keeps the millimetres of georeferenced coordinates in float32.
+
+        Raises:
+            InputError: The message cannot be decoded.
+            BagError: The bag cannot be read.
         """
         source = open_input(moment.input, self._settings)
         for kind, message in moment.held:
@@ -98,83 +112,95 @@ class Recording:
         with open_bag(self.path) as bag:
             for kind, topic, time in moment.messages:
                 source.receive(kind, _message(bag, topic, time), NoTally())
-        frame = source.decode(source.take(), self._settings, _Known(moment.depth_to_color))
-        place = moment.place
-        return frame.transformed(place.rotation, place.translation - corner, self.map_frame)
+        pending = source.take()
+        if pending is None:
+            raise BagError(
+                f"{self.path}: no frame on {moment.topic} at {moment.stamp / 1e9:.3f} s"
+            )
+        frame = source.decode(pending, self._settings, _FixedTransform(moment.depth_to_color))
+        transform = moment.map_from_sensor
+        return frame.transformed(
+            transform.rotation, transform.translation - corner, self.map_frame
+        )
 
     @cached_property
     def unusable(self) -> Mapping[Moment, str]:
-        """The moments whose frame cannot be decoded, and why; every one is read to find out.
+        """The frames that cannot be decoded, and why.
 
-        A warning counts them.
+        Reads all frames to find them, and logs their number as a warning.
         """
-        found = {}
+        unusable = {}
         for moment in self.moments:
             try:
                 self.read(moment, np.zeros(3))
             except (InputError, BagError) as error:
-                found[moment] = str(error)
-        if found:
-            moment, why = next(iter(found.items()))
+                unusable[moment] = str(error)
+        if unusable:
+            moment, why = next(iter(unusable.items()))
             log.warning(
-                "%s: %d of %d frames cannot be used and are left out; the first, of %s at %.3f s:"
-                " %s",
+                "%s: %d of %d frames cannot be used and are left out; the first, %s at %.3f s: %s",
                 self.path,
-                len(found),
+                len(unusable),
                 len(self.moments),
                 moment.topic,
                 moment.stamp / 1e9,
                 why,
             )
-        return found
+        return unusable
 
     def _placed(
         self, bag: Bag, inputs: Iterable[InputSettings], tree: TransformTree, every: int
     ) -> tuple[Moment, ...]:
-        moments, newest, lost = [], {}, 0
+        """The frames that can be placed, at least ``every`` nanoseconds apart per topic."""
+        moments: list[Moment] = []
+        newest: dict[str, int] = {}
+        unplaced = 0
         sources = [open_input(config, self._settings) for config in inputs]
-        for source, parts in _found(bag, sources):
-            *other, (_, main) = parts  # of a pair, depth comes last: it gives the frame its stamp
+        for source, parts in _headers(bag, sources):
+            *other, (_, main) = parts  # of a pair, depth comes last: its stamp is the frame's
             stamp, frame = stamp_ns(main), main.header.frame_id
             if stamp < newest.get(main.topic, stamp - every) + every:
                 continue
             depth_to_color = None
             try:
-                place = tree.lookup(self.map_frame, frame, stamp)
+                transform = tree.lookup(self.map_frame, frame, stamp)
                 for _, color in other:
                     if color.header.frame_id != frame:
                         depth_to_color = tree.lookup(color.header.frame_id, frame, stamp)
             except TransformUnavailable as error:
-                lost += 1
-                self.unplaced = (lost, str(error))
+                unplaced += 1
+                self.unplaced = (unplaced, str(error))
                 continue
             newest[main.topic] = stamp
             messages = tuple((kind, part.topic, part.time) for kind, part in parts)
             held = tuple(source.held.items())
             moments.append(
-                Moment(source.config, main.topic, stamp, messages, held, place, depth_to_color)
+                Moment(source.config, main.topic, stamp, messages, held, transform, depth_to_color)
             )
         return tuple(sorted(moments, key=lambda moment: (moment.stamp, moment.topic)))
 
 
-class _Known(Lookup):
-    """The one transform that decoding may ask for."""
+class _FixedTransform(Lookup):
+    """The transform from depth to colour camera, the only one that decoding looks up."""
 
     def __init__(self, transform: Transform | None):
         self._transform = transform
 
-    def lookup(self, target: str, source: str, stamp: int) -> Transform | None:
+    def lookup(self, target: str, source: str, stamp: int) -> Transform:
+        if self._transform is None:
+            return super().lookup(target, source, stamp)
         return self._transform
 
-    _find = lookup
+    def _find(self, target: str, source: str, stamp: int) -> Transform:
+        raise TransformUnavailable(f"no transform from {source} to {target}", retry=False)
 
 
-def _found(
+def _headers(
     bag: Bag, sources: Collection[Input]
 ) -> Iterator[tuple[Input, list[tuple[str, SimpleNamespace]]]]:
-    """Every cloud and every pair, in order of time: its input and (kind, header) of its messages.
+    """For every cloud and every pair, in order of time: its input and (kind, header) of its parts.
 
-    Images are told by their headers alone, which are the first bytes of their messages.
+    Clouds and images are not decoded: their headers are the first bytes of the messages.
     """
     routes = defaultdict(list)
     for source in sources:
@@ -193,8 +219,8 @@ def _found(
 
 
 def _header(raw: bytes) -> SimpleNamespace:
-    """The std_msgs/Header that begins a message: four bytes of CDR, then stamp and frame."""
-    order = "little" if raw[:2].endswith(b"\1") else "big"
+    """The std_msgs/Header at the start of a message: four bytes of CDR, then stamp and frame."""
+    order: Literal["little", "big"] = "little" if raw[:2].endswith(b"\1") else "big"
     second, nanosecond, length = (
         int.from_bytes(raw[at : at + 4], order, signed=at == 4) for at in (4, 8, 12)
     )

@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A folder of .npz and .ply files, one scan each, with a label per point."""
+"""Folders of .npz and .ply files, one scan each, with a label per point."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from concerto_ros.sensors.ply import read_ply
 
 SUFFIXES = (".npz", ".ply")
 
-#: Names of labels; CloudCompare puts ``scalar_`` before the names of its fields.
+#: Names of the array of labels; CloudCompare prefixes its fields by ``scalar_``.
 LABEL_KEYS = (
     "label",
     "labels",
@@ -44,7 +44,18 @@ PLY_COLUMNS = {
 
 
 class FileScans(ScanDataset):
-    """The files of a folder and of the folders in it, or of its ``train``, ``val``, ``test``."""
+    """The scan files of a folder and its subfolders, or of its ``train``, ``val`` and ``test``.
+
+    Args:
+        root: A folder, or a single file.
+        label_map: Meaning of the values in the files; None: labels of unnamed classes.
+        ignore_index: Values that are not learned; None: the label map's default.
+        label_field: Name of the array or property of labels; None: the first of
+            :data:`LABEL_KEYS` that exists.
+
+    Raises:
+        DataError: ``root`` has no scan file.
+    """
 
     def __init__(
         self,
@@ -54,15 +65,16 @@ class FileScans(ScanDataset):
         label_field: str | None = None,
     ):
         self.label_field = label_field
-        entries, parts = [], {}
+        entries: list[Path] = []
+        parts: dict[str, range] = {}
         folders = folder_parts(root) or {"": root}
         for part, folder in folders.items():
-            found = scan_files(folder)
+            files = scan_files(folder)
             if part:
-                parts[part] = range(len(entries), len(entries) + len(found))
-            entries += found
+                parts[part] = range(len(entries), len(entries) + len(files))
+            entries += files
         if not entries:
-            raise DataError(f"{root}: no {' or '.join(SUFFIXES)} file in it")
+            raise DataError(f"{root}: has no scans, expected {' or '.join(SUFFIXES)} files")
         super().__init__(
             root if root.is_dir() else root.parent,
             entries,
@@ -72,46 +84,58 @@ class FileScans(ScanDataset):
         )
 
     def read(self, entry: Path) -> Scan:
+        """Read the scan of a file. Raises DataError naming the file."""
         arrays = read_labelled(entry, self.label_field)
         if "points" not in arrays:
-            raise DataError(f"{entry}: has no points (one of {', '.join(XYZ_KEYS)})")
+            raise DataError(
+                f"{entry}: has no points, expected an array named {' or '.join(XYZ_KEYS)}"
+            )
         labels = self.label_map.apply(arrays.pop("labels"), str(entry))
         return make_scan(self.name_of(entry), str(entry), labels=labels, **arrays)
 
     def label_values(self, entry: Path) -> tuple[np.ndarray, str]:
+        """The label values of a file, and its path."""
         return read_labelled(entry, self.label_field)["labels"], str(entry)
 
 
 def scan_files(folder: Path) -> list[Path]:
-    """The files of a folder and the folders in it, or the one file, that may hold a scan."""
+    """The .npz and .ply files of a folder and its subfolders, sorted; of a file, the file."""
     if folder.is_file():
         return [folder]
     return sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
 
 
 def read_labelled(path: Path, label_field: str | None = None) -> dict[str, np.ndarray]:
-    """``labels`` (N,), and of ``points``, ``colors``, ``normals`` (N, 3) those that are there.
+    """Read the arrays of a scan file as they are, under this package's names.
 
-    ``label_field`` names the array or property of the labels; else the first of
-    :data:`LABEL_KEYS` that is there is taken. Raises DataError naming the file.
+    Args:
+        path: A .npz or .ply file.
+        label_field: Name of the array or property of labels; None: the first of
+            :data:`LABEL_KEYS` that exists.
+
+    Returns:
+        ``labels`` (N,), and ``points``, ``colors`` and ``normals`` (N, 3), as far as they exist.
+
+    Raises:
+        DataError: The file cannot be read or has no labels; names the file.
     """
     try:
         arrays = _read_npz(path) if path.suffix.lower() == ".npz" else _read_ply(path)
     except InputError as error:
         raise DataError(str(error)) from None
-    wanted = LABEL_KEYS if label_field is None else (label_field,)
-    key = next((key for key in wanted if key in arrays), None)
+    label_keys = LABEL_KEYS if label_field is None else (label_field,)
+    key = next((key for key in label_keys if key in arrays), None)
     if key is None:
         raise DataError(
-            f"{path}: has no labels: holds {', '.join(sorted(arrays)) or 'nothing'}; expected "
-            f"{' or '.join(wanted[:4])} (--label-field names another)"
+            f"{path}: has no labels: got {', '.join(sorted(arrays)) or 'nothing'}, expected "
+            f"{' or '.join(label_keys[:4])} (--label-field names another)"
         )
     labels = column_of(str(path), key, arrays[key])
     keys = {"points": XYZ_KEYS, "colors": COLOR_KEYS, "normals": NORMAL_KEYS}
-    found = {
+    present = {
         name: next((k for k in choices if k in arrays), None) for name, choices in keys.items()
     }
-    return {"labels": labels} | {name: arrays[k] for name, k in found.items() if k is not None}
+    return {"labels": labels} | {name: arrays[k] for name, k in present.items() if k is not None}
 
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:
@@ -120,13 +144,13 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
             return {key: archive[key] for key in archive.files}
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error}") from None
-    except Exception as error:  # zipfile, zlib and numpy each have their own for a broken archive
+    except Exception as error:  # zipfile, zlib and numpy raise different ones for a broken archive
         raise DataError(f"{path}: not a readable .npz ({error})") from None
 
 
 def _read_ply(path: Path) -> dict[str, np.ndarray]:
     vertices = read_ply(path)
-    arrays = {name: vertices[name] for name in vertices.dtype.names}
+    arrays = {name: vertices[name] for name in vertices.dtype.names or ()}
     for name, choices in PLY_COLUMNS.items():
         for columns in choices:
             if set(columns) <= set(arrays):

@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""SemanticKITTI (Behley et al., ICCV 2019) and data of one's own in its layout.
+"""SemanticKITTI (Behley et al., ICCV 2019) and other data in its layout.
 
 ``sequences/<number>/velodyne/*.bin`` are float32 x, y, z, remission in the sensor's frame, z up;
 ``labels/*.label`` are uint32, the class in the lower 16 bits; ``poses.txt`` and ``calib.txt`` are
@@ -25,26 +25,35 @@ from concerto_ros.learning.data.labelled_scan import Scan
 
 LABEL_SET = "semantickitti"
 
-#: The published split: 08 is for validation, 11 to 21 come without labels.
+#: The published split: sequence 08 is the validation set, 11 to 21 have no labels.
 VALIDATION_SEQUENCE = "08"
 UNLABELLED_SEQUENCES = range(11, 22)
 
-#: Values of the files that the single-scan benchmark counts as another one: bus and on-rails as
-#: other-vehicle, lane-marking as road, and what moves as what stands.
-COUNTED_AS = {13: 20, 16: 20, 60: 40, 252: 10, 253: 31, 254: 30, 255: 32}
-COUNTED_AS |= {256: 20, 257: 20, 258: 18, 259: 20}
+#: Values that the single-scan benchmark merges into another: bus and on-rails into other-vehicle,
+#: lane-marking into road, moving classes into the static ones.
+MERGED_INTO = {13: 20, 16: 20, 60: 40, 252: 10, 253: 31, 254: 30, 255: 32}
+MERGED_INTO |= {256: 20, 257: 20, 258: 18, 259: 20}
 
-#: unlabeled, outlier, other-structure and other-object.
-NOT_COUNTED = (0, 1, 52, 99)
+#: Values that the benchmark ignores: unlabeled, outlier, other-structure and other-object.
+BENCHMARK_IGNORED = (0, 1, 52, 99)
 
 BYTES_PER_POINT = 16
 
 
 class SemanticKittiScans(ScanDataset):
-    """The scans below a folder, by itself a sequence or one that holds ``sequences``.
+    """The scans of SemanticKITTI or of data in its layout.
 
-    ``accumulate``: how many scans of a sequence, the one itself and those before it, are fused in
-    its frame through the poses.
+    Args:
+        root: The folder of a sequence, one that contains ``sequences``, or one that contains
+            folders of sequences.
+        label_map: Meaning of the values in the files; None: the published 19 classes.
+        ignore_index: Values that are not learned; None: the label map's default.
+        accumulate: Number of successive scans of a sequence that are fused: the scan itself and
+            those before it, transformed to its frame by the poses.
+
+    Raises:
+        DataError: There is no labelled scan, or a sequence has no labels.
+        ValueError: ``accumulate`` is less than 1.
     """
 
     ordered = True
@@ -60,20 +69,22 @@ class SemanticKittiScans(ScanDataset):
         if accumulate < 1:
             raise ValueError(f"accumulate is {accumulate}, expected 1 or more scans")
         self.accumulate = accumulate
-        entries, parts = [], {}
+        entries: list[Path] = []
+        parts: dict[str, list[int]] = {}
         for sequence in sequence_folders(root):
             number = sequence.name
             if not (sequence / "labels").is_dir():
                 if number.isdecimal() and int(number) in UNLABELLED_SEQUENCES:
                     continue
-                raise DataError(f"{sequence}: has no folder labels beside velodyne")
+                raise DataError(f"{sequence}: has no folder labels, expected it beside velodyne")
             scans = sorted((sequence / "velodyne").glob("*.bin"))
             part = "val" if number == VALIDATION_SEQUENCE else "train"
             parts.setdefault(part, []).extend(range(len(entries), len(entries) + len(scans)))
             entries += scans
         if not entries:
             raise DataError(
-                f"{root}: no labelled scan; expected sequences/<number>/velodyne/*.bin and labels"
+                f"{root}: has no labelled scan, expected sequences/<number>/velodyne/*.bin and "
+                "sequences/<number>/labels/*.label"
             )
         published = label_map is None or (
             label_map.classes.name == LABEL_SET and label_map.values is None
@@ -87,85 +98,98 @@ class SemanticKittiScans(ScanDataset):
         )
 
     def read(self, entry: Path) -> Scan:
+        """Read a scan, fused with those before it where ``accumulate`` asks for it."""
         scans = [entry]
         if self.accumulate > 1:
             every = sorted(entry.parent.glob("*.bin"))
             row = every.index(entry)
             scans = every[max(0, row + 1 - self.accumulate) : row + 1]
-        points, labels = [], []
+        points: list[np.ndarray] = []
+        labels: list[np.ndarray] = []
         for path in scans:
             values, where = self.label_values(path)
             labels.append(self.label_map.apply(values, where))
             points.append(self._points(path, entry))
             if len(labels[-1]) != len(points[-1]):
                 counts = f"{len(labels[-1])} labels for {len(points[-1])} points"
-                raise DataError(f"{where}: {counts} of {path.name}")
+                raise DataError(f"{where}: {counts} of {path.name}, expected one per point")
         return make_scan(
             self.name_of(entry), str(entry), np.concatenate(points), np.concatenate(labels)
         )
 
     def label_values(self, entry: Path) -> tuple[np.ndarray, str]:
+        """The classes of a scan's .label file, without the instance numbers, and its path."""
         path = entry.parent.parent / "labels" / f"{entry.stem}.label"
         if not path.is_file():
-            raise DataError(f"{path}: there is no such file, though there is {entry.name}")
+            raise DataError(f"{path}: the file does not exist, expected labels for {entry.name}")
         if path.stat().st_size % 4:
-            raise DataError(f"{path}: {path.stat().st_size} bytes are no whole number of uint32")
+            raise DataError(
+                f"{path}: {path.stat().st_size} bytes, expected 4 (a uint32) for each point"
+            )
         return np.fromfile(path, "<u4") & 0xFFFF, str(path)
 
-    def about(self) -> dict[str, Any]:
-        return super().about() | {"scans fused": self.accumulate}
+    def identity(self) -> dict[str, Any]:
+        """Extends :meth:`ScanDataset.identity` by the number of fused scans."""
+        return super().identity() | {"scans fused": self.accumulate}
 
-    def _points(self, path: Path, into: Path) -> np.ndarray:
-        """(N, 3) points of a scan in the frame of the scan ``into`` of its sequence."""
+    def _points(self, path: Path, target: Path) -> np.ndarray:
+        """(N, 3) points of a scan in the frame of the scan ``target`` of the same sequence."""
         size = path.stat().st_size
         if size == 0 or size % BYTES_PER_POINT:
             raise DataError(f"{path}: {size} bytes, expected {BYTES_PER_POINT} for each point")
         points = np.fromfile(path, "<f4").reshape(-1, 4)[:, :3]
-        if path == into:
+        if path == target:
             return points
         poses = sensor_poses(path.parent.parent)
         try:
-            place, target = poses[int(path.stem)], poses[int(into.stem)]
+            pose, target_pose = poses[int(path.stem)], poses[int(target.stem)]
         except (IndexError, ValueError):
             raise DataError(
-                f"{path.parent.parent / 'poses.txt'}: {len(poses)} poses, none for one of "
-                f"{path.name} and {into.name}"
+                f"{path.parent.parent / 'poses.txt'}: {len(poses)} poses, expected one each for "
+                f"{path.name} and {target.name}"
             ) from None
-        change = np.linalg.inv(target) @ place
-        return (points @ change[:3, :3].T + change[:3, 3]).astype(np.float32)
+        transform = np.linalg.inv(target_pose) @ pose
+        return (points @ transform[:3, :3].T + transform[:3, 3]).astype(np.float32)
 
 
 def published_map() -> LabelMap:
-    """The 19 classes of the single-scan benchmark from the values in the files."""
+    """Label map from the values in the files to the 19 classes of the single-scan benchmark."""
     classes = LabelSet.load(LABEL_SET)
-    values = {entry.source_id: entry.id for entry in classes.classes}
-    values |= {value: values[other] for value, other in COUNTED_AS.items()}
-    values |= dict.fromkeys(NOT_COUNTED, UNLABELLED)
+    values = {c.source_id: c.id for c in classes.classes}
+    values |= {value: values[other] for value, other in MERGED_INTO.items()}
+    values |= dict.fromkeys(BENCHMARK_IGNORED, UNLABELLED)
     return LabelMap(classes, values, source=f"the published map of {LABEL_SET}")
 
 
 def sequence_folders(root: Path) -> list[Path]:
-    """The folders that have a folder ``velodyne``: ``root`` itself or those of its sequences."""
+    """The folders of sequences, which contain ``velodyne``: ``root`` itself or those below it."""
     if (root / "velodyne").is_dir():
         return [root]
     for folder in (root / "dataset" / "sequences", root / "sequences", root):
-        if found := sorted(path.parent for path in folder.glob("*/velodyne") if path.is_dir()):
-            return found
+        scans = [path for path in folder.glob("*/velodyne") if path.is_dir()]
+        if scans:
+            return sorted(path.parent for path in scans)
     return []
 
 
 @cache
 def sensor_poses(sequence: Path) -> np.ndarray:
-    """(S, 4, 4) float64: from each scan's frame into that of the first camera at the start.
+    """Read the poses of the sensor, one per scan of a sequence.
 
-    ``poses.txt`` has the camera's poses, a (3, 4) matrix per line, and the line ``Tr`` of
-    ``calib.txt`` leads from the sensor to the camera.
+    ``poses.txt`` has the camera's poses, a (3, 4) matrix per line; the line ``Tr`` of
+    ``calib.txt`` is the transform from the sensor to the camera.
+
+    Returns:
+        (S, 4, 4) float64 transforms from each scan's frame to the sensor's frame at the start.
+
+    Raises:
+        DataError: A file cannot be read or has a malformed line.
     """
     poses = [_matrix(sequence / "poses.txt", line) for line in _lines(sequence / "poses.txt")]
     path = sequence / "calib.txt"
     calibration = [line for line in _lines(path) if re.match(r"Tr\s*:", line)]
     if not calibration:
-        raise DataError(f"{path}: has no line Tr (from the sensor to the camera)")
+        raise DataError(f"{path}: has no line Tr, expected the transform from sensor to camera")
     to_camera = _matrix(path, calibration[0].partition(":")[2])
     return np.linalg.inv(to_camera) @ np.array(poses) @ to_camera
 
@@ -174,7 +198,7 @@ def _lines(path: Path) -> list[str]:
     try:
         return [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: is needed to fuse scans, but cannot be read: {error}") from None
+        raise DataError(f"{path}: cannot be read, but is needed to fuse scans: {error}") from None
 
 
 def _matrix(path: Path, line: str) -> np.ndarray:
@@ -182,7 +206,7 @@ def _matrix(path: Path, line: str) -> np.ndarray:
         numbers = np.array([float(word) for word in line.split()])
         top = numbers.reshape(3, 4)
     except ValueError:
-        raise DataError(f"{path}: line {line.strip()[:60]!r} is no matrix of 12 numbers") from None
+        raise DataError(f"{path}: got line {line.strip()[:60]!r}, expected 12 numbers") from None
     if not np.isfinite(top).all():
-        raise DataError(f"{path}: line {line.strip()[:60]!r} holds a number that is not finite")
+        raise DataError(f"{path}: got line {line.strip()[:60]!r}, expected finite numbers")
     return np.vstack([top, [0, 0, 0, 1]])

@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What to learn from and what to test on: folders named so, else a seeded hold-out."""
+"""Training, validation and test parts: by the names of folders, else a seeded hold-out."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from concerto_ros.learning.data.label_map import DataError
 
 SPLITS = ("train", "val", "test", "all")
 
-#: What the folders of each part are called.
+#: Folder names of each part.
 FOLDERS = {
     "train": ("train", "training"),
     "val": ("val", "validation", "valid"),
@@ -23,7 +23,7 @@ FOLDERS = {
 
 
 def folder_parts(root: Path) -> dict[str, Path]:
-    """The folders of ``root`` that are called as parts of a data set are."""
+    """The folders of ``root`` that have the name of a part, by part."""
     return {
         part: root / name
         for part, names in FOLDERS.items()
@@ -33,18 +33,27 @@ def folder_parts(root: Path) -> dict[str, Path]:
 
 
 def part_of(data: ScanDataset, split: str, holdout: float, seed: int) -> ScanDataset:
-    """The ``train``, ``val``, ``test`` or ``all`` scans of a data set.
+    """Select a part of a data set.
 
-    Without a part named ``val`` a share ``holdout`` of ``train``, at least one scan, takes its
-    place: drawn with ``seed``, or the last ones of scans in the order of time. Of a single scan
-    nothing can be held out, so ``val`` is empty. Without a part named ``test`` it is ``val``.
+    If the data set defines no ``val`` part, a share of its ``train`` part is held out for it, at
+    least one scan: random ones, or the last ones if the scans are in the order of time. From a
+    single scan nothing can be held out, and ``val`` is empty. Without a ``test`` part, ``test``
+    is the same as ``val``.
 
-    Raises DataError where there are scans to test on but none to learn from.
+    Args:
+        data: The whole data set.
+        split: ``train``, ``val``, ``test`` or ``all``.
+        holdout: Share of the scans to hold out, 0 to less than 1; 0: none.
+        seed: Random seed of the hold-out.
+
+    Raises:
+        DataError: The data set has scans to test on, but none to train on.
+        ValueError: ``split`` or ``holdout`` is out of range.
     """
     if split not in SPLITS:
         raise ValueError(f"split is {split!r}, expected one of {', '.join(SPLITS)}")
     if not 0 <= holdout < 1:
-        raise ValueError(f"holdout is {holdout}, expected 0 up to but without 1")
+        raise ValueError(f"holdout is {holdout}, expected 0 to less than 1")
     if split == "all":
         return data
     if split == "test" and "test" in data.parts:
@@ -54,20 +63,20 @@ def part_of(data: ScanDataset, split: str, holdout: float, seed: int) -> ScanDat
     rows = data.parts.get("train", () if data.parts else range(len(data)))
     if not len(rows):
         have = " and ".join(data.parts)
-        raise DataError(f"{data.root}: holds scans for {have} but none for train")
-    train, val = _held_out(rows, holdout, None if data.ordered else seed)
+        raise DataError(f"{data.root}: has scans for {have} only, expected some for train")
     if "val" in data.parts:
-        train = rows
+        return data.subset(rows)
+    train, val = _held_out(rows, holdout, None if data.ordered else seed)
     return data.subset(train if split == "train" else val)
 
 
 def _held_out(
     rows: Sequence[int], share: float, seed: int | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Rows to learn from and rows held out, both in order; the last ones where seed is None."""
-    rows = np.asarray(rows)
+    """Rows to train on and rows held out, both sorted; without a seed the last are held out."""
     count = min(max(1, round(share * len(rows))), len(rows) - 1) if share else 0
+    order = np.asarray(rows)
     if seed is not None:
-        rows = np.random.default_rng(seed).permutation(rows)
-    border = len(rows) - count
-    return np.sort(rows[:border]), np.sort(rows[border:])
+        order = np.random.default_rng(seed).permutation(order)
+    border = len(order) - count
+    return np.sort(order[:border]), np.sort(order[border:])
