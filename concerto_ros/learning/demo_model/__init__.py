@@ -1,3 +1,3 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""How the bundled demo model is made and measured."""
+"""Training data, training and evaluation of the bundled demo model."""

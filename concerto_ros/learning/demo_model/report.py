@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The measured part of ``docs/demo_model.md``: how good the model in the box is, and how fast."""
+"""Accuracy and speed of the bundled demo model, written into ``docs/demo_model.md``."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from concerto_ros.learning.methods.segmenter import Segmenter
 from concerto_ros.ptv3 import load_encoder
 from concerto_ros.ptv3.checkpoint import demo_file
 
-#: The measured part stands between these lines; what is round it is written by hand.
+#: The measured part is between these lines; the text around it is written by hand.
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 
-#: Test rooms whose picture goes into the document, chosen for showing much.
+#: Test rooms shown in the document's picture, chosen because they show many objects.
 ROOMS_SHOWN = (7, 9, 10)
 
-#: What the model is given of the camera scans of each room.
+#: Variants of the camera scans of each room that are evaluated.
 CONDITIONS = {
     "colour + normals": lambda scan: scan,
     "no colour": lambda scan: _without(scan, colors=True),
@@ -48,60 +48,68 @@ def _without(scan: Scan, colors: bool = False, normals: bool = False) -> Scan:
 
 
 def load_demo_model() -> Segmenter:
-    """The model in the box, ready to label batches."""
+    """The bundled demo model, in evaluation mode."""
     encoder = load_encoder("demo")
     return Segmenter(encoder, LinearHead.load("demo", encoder)).eval()
 
 
 @torch.inference_mode()
 def label(model: Segmenter, scan: Scan) -> np.ndarray:
-    """(N,) uint8: the model's label of each point, through its voxel."""
+    """The predicted label of each point, (N,) uint8: that of its voxel."""
     batch = make_batch([scan], convention(), GRID_SIZE)
     return model(batch).argmax(1).numpy()[batch.inverse[0]].astype(np.uint8)
 
 
 def measure(folder: Path, rooms: int = len(TEST_SEEDS)) -> dict[str, Confusion]:
-    """Labels against truth, point by point, on rooms that were never trained on."""
+    """Evaluate the bundled model at the points of test rooms.
+
+    Args:
+        folder: Folder whose ``rooms`` has the scans; missing ones are simulated.
+        rooms: Number of test rooms.
+
+    Returns:
+        A confusion matrix per condition: those of :data:`CONDITIONS`, and ``LiDAR``.
+    """
     from tqdm import tqdm
 
     data, model = DemoRooms(folder / "rooms", TEST_SEEDS[:rooms]), load_demo_model()
     names = (*CONDITIONS, "LiDAR")
     scores = {name: Confusion(len(data.classes)) for name in names}
-    for place in tqdm(range(len(data)), unit="scan"):
-        scan = data[place]
-        if place % SCANS == SCANS - 1:
+    for index in tqdm(range(len(data)), unit="scan"):
+        scan = data[index]
+        if index % SCANS == SCANS - 1:
             scores["LiDAR"].add(label(model, scan), scan.labels)
             continue
         for name, condition in CONDITIONS.items():
-            given = condition(scan)
-            scores[name].add(label(model, given), given.labels)
+            variant = condition(scan)
+            scores[name].add(label(model, variant), variant.labels)
     return scores
 
 
 def milliseconds(folder: Path) -> tuple[int, float]:
-    """Voxels of a scan of about 20 000 voxels, and the least time of five labellings of it."""
+    """Number of voxels of a scan of about 20 000, and the shortest of five inference times."""
     data, model = DemoRooms(folder / "rooms", TEST_SEEDS[:12]), load_demo_model()
     batches = [make_batch([data[i]], convention(), GRID_SIZE) for i in range(len(data))]
-    batch = min(batches, key=lambda one: abs(len(one) - 20_000))
-    spent = []
+    batch = min(batches, key=lambda candidate: abs(len(candidate) - 20_000))
+    durations = []
     with torch.inference_mode():
         for _ in range(5):
             start = time.perf_counter()
             model(batch)
-            spent.append(1000 * (time.perf_counter() - start))
-    return len(batch), min(spent)
+            durations.append(1000 * (time.perf_counter() - start))
+    return len(batch), min(durations)
 
 
 def table(scores: dict[str, Confusion], names: list[str]) -> str:
-    """IoU by class and condition in percent, as Markdown."""
+    """IoU in percent by class and condition, as a Markdown table."""
     lines = [
         "| class | " + " | ".join(scores) + " | share of points |",
         "| --- |" + " ---: |" * (len(scores) + 1),
     ]
     support = scores["colour + normals"].support
-    for place, name in enumerate(names):
-        row = " | ".join(f"{100 * score.iou[place]:.1f}" for score in scores.values())
-        lines.append(f"| {name} | {row} | {100 * support[place] / support.sum():.1f} % |")
+    for index, name in enumerate(names):
+        row = " | ".join(f"{100 * score.iou[index]:.1f}" for score in scores.values())
+        lines.append(f"| {name} | {row} | {100 * support[index] / support.sum():.1f} % |")
     for text, value in (
         ("mIoU", "mean_iou"),
         ("mAcc", "mean_accuracy"),
@@ -113,7 +121,16 @@ def table(scores: dict[str, Confusion], names: list[str]) -> str:
 
 
 def write_pictures(folder: Path, images: Path, rooms: tuple[int, ...] = ROOMS_SHOWN) -> Path:
-    """One fused scan of some test rooms, a row each: as seen, the truth, the labels; a JPEG."""
+    """Write a JPEG with a row per room: a fused scan in colour, ground truth, prediction.
+
+    Args:
+        folder: Folder whose ``rooms`` has the scans; missing ones are simulated.
+        images: Folder to write to.
+        rooms: Seeds of the test rooms.
+
+    Returns:
+        The path of the JPEG.
+    """
     from PIL import Image
 
     from concerto_ros.viz.cloud_picture import open_view, render_cloud
@@ -122,19 +139,20 @@ def write_pictures(folder: Path, images: Path, rooms: tuple[int, ...] = ROOMS_SH
     palette, rows = data.classes.palette, []
     for room in rooms:
         scan = data[room * SCANS + SCANS - 2]
+        assert scan.colors is not None and scan.normals is not None  # of camera scans
         colors = (scan.colors, palette[scan.labels], palette[label(model, scan)])
         # Surfaces that face away from the eye would hide the room.
         eye, target = open_view(scan.points, scan.normals)
-        shown = ((eye - scan.points) * scan.normals).sum(1) > 0
-        titles = ("seen", "truth", "labels")
+        visible = ((eye - scan.points) * scan.normals).sum(1) > 0
+        titles = ("scan", "ground truth", "prediction")
         rows.append(
             [
                 render_cloud(
-                    scan.points[shown],
-                    rgb[shown],
+                    scan.points[visible],
+                    rgb[visible],
                     width=560,
                     height=340,
-                    view_from=(eye, target),
+                    view_from=(eye.tolist(), target.tolist()),
                     title=f"{scan.name}: {title}",
                 )
                 for rgb, title in zip(colors, titles, strict=True)
@@ -147,10 +165,22 @@ def write_pictures(folder: Path, images: Path, rooms: tuple[int, ...] = ROOMS_SH
 
 
 def write_report(folder: Path, document: Path, rooms: int = len(TEST_SEEDS)) -> str:
-    """Measure, and put the tables into the document between their marks; returns them."""
+    """Evaluate the bundled model and write the measured part of the document, and its picture.
+
+    Args:
+        folder: Folder whose ``rooms`` has the scans; missing ones are simulated.
+        document: The Markdown file.
+        rooms: Number of test rooms.
+
+    Returns:
+        The measured part.
+
+    Raises:
+        ValueError: The document lacks the lines between which the measured part belongs.
+    """
     data = DemoRooms(folder / "rooms", TEST_SEEDS[:rooms])
     scores = measure(folder, rooms)
-    voxels, spent = milliseconds(folder)
+    voxels, duration = milliseconds(folder)
     model = load_demo_model()
     count = sum(parameter.numel() for parameter in model.parameters())
     measured = "\n".join(
@@ -158,21 +188,23 @@ def write_report(folder: Path, document: Path, rooms: int = len(TEST_SEEDS)) -> 
             BEGIN,
             "",
             f"{count / 1e6:.2f} million parameters, {demo_file().stat().st_size / 1e6:.1f} MB; "
-            f"{voxels} voxels of {100 * GRID_SIZE:g} cm are labelled in {spent:.0f} ms "
+            f"{voxels} voxels of {100 * GRID_SIZE:g} cm are labelled in {duration:.0f} ms "
             f"({torch.get_num_threads()} threads, integers of the hierarchy included).",
             "",
             f"IoU in percent, point by point, over {rooms} rooms (seeds {TEST_SEEDS[0]} to "
             f"{TEST_SEEDS[rooms - 1]}), {(SCANS - 1) * rooms} camera scans and {rooms} LiDAR "
             "scans. `sparse`: a tenth of the points and no colour.",
             "",
-            table(scores, [entry.name for entry in data.classes.classes]),
+            table(scores, [c.name for c in data.classes.classes]),
             "",
             END,
         ]
     )
     text = document.read_text(encoding="utf-8")
     if BEGIN not in text or END not in text:
-        raise ValueError(f"{document} has no lines {BEGIN} and {END} to write between")
+        raise ValueError(
+            f"{document}: has no measured part, expected the lines {BEGIN} and {END} around it"
+        )
     write_pictures(folder, document.parent / "images")
     before, after = text.split(BEGIN)[0], text.split(END)[1]
     document.write_text(before + measured + after, encoding="utf-8")

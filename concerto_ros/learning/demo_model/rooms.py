@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The data set of the model in the box: scans of simulated rooms, made once and kept on disk."""
+"""Data set of the bundled demo model: scans of simulated rooms, made once and kept on disk."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from concerto_ros.files.atomic_write import replacing
 from concerto_ros.labels.label_set import UNLABELLED, LabelSet
 from concerto_ros.learning.data.batch import Batch, make_batch
 from concerto_ros.learning.data.labelled_scan import Scan
+from concerto_ros.learning.data.lazy_sequence import LazySequence
 from concerto_ros.learning.data.spawn_map import spawn_map
 from concerto_ros.learning.demo_model.simulated_scans import SCANS, SPACING, scans_of
 from concerto_ros.mapping.voxel_grid import voxel_keys
@@ -25,32 +27,37 @@ from concerto_ros.sim.mesh import rotation_about
 
 log = logging.getLogger(__name__)
 
-#: Rooms to learn from, to choose weights by, and to report on. No seed is in two of them; the
-#: demonstration drives through room 0, which belongs to the last.
+#: Seeds of the rooms for training, validation and test; they are disjoint. The live demo uses
+#: room 0, a test room.
 TRAINING_SEEDS = range(10_000, 10_282)
 VALIDATION_SEEDS = range(9_000, 9_008)
 TEST_SEEDS = range(0, 40)
 
-#: First, batches are two cuts that have so many voxels together, the smaller no fewer than the
-#: smallest: more rooms are seen in the same time, as next to a piece of wall there is little new
-#: to learn from more wall.
-TWO_CUTS, SMALLEST_CUT = 5_400, 1_000
-#: In the end they are one of so many. A model that has seen small cuts alone labels whole scans
-#: worse than cuts of them (compare Touvron et al., NeurIPS 2019, on the size of pictures).
-ONE_CUT = 7_000
-#: How often the middle of a cut is a point of a class drawn among those of the scan: else floor
-#: and walls would be nearly all there is.
-CUT_BY_CLASS = 0.7
-#: How often a class is drawn where others are drawn once. Doors are learned last: a leaf is as
-#: flat and as upright as the wall that it is in.
-CHANCES = {"door": 3.0}
+#: For most of the training a batch has two crops with this number of voxels together; the smaller
+#: one has at least the minimum. Small crops show more rooms in the same time.
+PAIR_VOXELS, MIN_CROP_VOXELS = 5_400, 1_000
+#: At the end of the training a batch has one crop of this number of voxels: a model that was
+#: trained on small crops only labels whole scans worse than crops of them (compare Touvron et al.,
+#: NeurIPS 2019, on the size of images).
+LARGE_CROP_VOXELS = 7_000
+#: Probability that the centre of a crop is a point of a random class instead of any point, as
+#: floor and walls are most of the points.
+CROP_CLASS_PROBABILITY = 0.7
+#: Relative frequency of a class as the centre of a crop, 1 if not listed. Doors are the hardest
+#: class: a leaf is as flat and as upright as the wall that it is in.
+CROP_CLASS_WEIGHTS = {"door": 3.0}
 
 
-class DemoRooms(Sequence[Scan]):
-    """The scans of the rooms of some seeds, five of each, in a folder of one file per room.
+class DemoRooms(LazySequence[Scan]):
+    """The scans of simulated rooms, five of each, in a folder with one file per room.
 
-    Rooms that are not there yet are made, in ``processes`` processes (None: one per core). Files
-    hold millimetres as int16, normals as int8: a room is about 2 MB.
+    Files of rooms that do not exist yet are made first. They have millimetres as int16 and normals
+    as int8; a room takes about 2 MB.
+
+    Args:
+        folder: Folder of the files; created if it does not exist.
+        seeds: Seeds of the rooms.
+        processes: Number of processes that simulate rooms; None: one per core.
     """
 
     def __init__(self, folder: Path, seeds: Sequence[int], processes: int | None = None):
@@ -65,11 +72,12 @@ class DemoRooms(Sequence[Scan]):
     def __len__(self) -> int:
         return SCANS * len(self.seeds)
 
-    def __getitem__(self, index: int) -> Scan:
-        room, place = divmod(range(len(self))[index], SCANS)
+    def read_item(self, index: int) -> Scan:
+        """Read a scan; all have normals, those of LiDARs no colours."""
+        room, number = divmod(index, SCANS)
         with np.load(self._path(self.seeds[room])) as file:
             value = {
-                name: file[f"{name}{place}"]
+                name: file[f"{name}{number}"]
                 for name in ("name", "points", "labels", "colors", "normals")
             }
         return Scan(
@@ -91,15 +99,16 @@ def _path(folder: Path, seed: int) -> Path:
 def _make(job: tuple[Path, int]) -> int:
     """Write the file of one room."""
     folder, seed = job
-    content = {}
-    for place, scan in enumerate(scans_of(seed)):
+    content: dict[str, Any] = {}
+    for number, scan in enumerate(scans_of(seed)):
+        assert scan.normals is not None  # of simulated scans
         colors = np.zeros((0, 3), np.uint8) if scan.colors is None else scan.colors
         content |= {
-            f"name{place}": np.array(scan.name),
-            f"points{place}": np.rint(scan.points * 1000).clip(-32000, 32000).astype(np.int16),
-            f"labels{place}": scan.labels,
-            f"colors{place}": colors,
-            f"normals{place}": np.rint(scan.normals * 127).astype(np.int8),
+            f"name{number}": np.array(scan.name),
+            f"points{number}": np.rint(scan.points * 1000).clip(-32000, 32000).astype(np.int16),
+            f"labels{number}": scan.labels,
+            f"colors{number}": colors,
+            f"normals{number}": np.rint(scan.normals * 127).astype(np.int8),
         }
     with replacing(_path(folder, seed)) as partial, partial.open("wb") as file:
         np.savez(file, **content)
@@ -108,11 +117,16 @@ def _make(job: tuple[Path, int]) -> int:
 
 @dataclass(frozen=True)
 class RoomCollate:
-    """Grid-samples scans; for training, where there is a generator, cuts and changes them.
+    """Grid-samples scans; with a generator, for training, it crops and augments them first.
 
-    Batches then have about equally many voxels, so that processes that learn from one each need
-    not wait for each other: two cuts of ``TWO_CUTS`` together, or with ``large`` one of
-    ``ONE_CUT``, of the first scan.
+    Training batches have about the same number of voxels, so that processes that compute one batch
+    each do not wait for each other.
+
+    Attributes:
+        convention: Scale and centre of the coordinates.
+        voxel_size: Metres.
+        large: Whether a batch is one crop of ``LARGE_CROP_VOXELS`` voxels, of the first scan,
+            instead of two crops with ``PAIR_VOXELS`` voxels together.
     """
 
     convention: Convention
@@ -120,25 +134,27 @@ class RoomCollate:
     large: bool = False
 
     def __call__(self, scans: Sequence[Scan], generator: np.random.Generator | None) -> Batch:
+        """The batch of ``scans``; without a generator they are neither cropped nor augmented."""
         if generator is not None:
-            sizes = (ONE_CUT,) if self.large else _two_sizes(generator)
+            sizes = (LARGE_CROP_VOXELS,) if self.large else _two_sizes(generator)
             scans = [
-                vary(cut(scan, size, self.voxel_size, generator), generator)
+                augment(crop(scan, size, self.voxel_size, generator), generator)
                 for scan, size in zip(scans, sizes, strict=False)
             ]
         return make_batch(scans, self.convention, self.voxel_size)
 
 
 def _two_sizes(rng: np.random.Generator) -> tuple[int, int]:
-    size = int(np.exp(rng.uniform(np.log(SMALLEST_CUT), np.log(TWO_CUTS // 2))))
-    return size, TWO_CUTS - size
+    """Numbers of voxels of two crops, the smaller one log-uniform."""
+    size = int(np.exp(rng.uniform(np.log(MIN_CROP_VOXELS), np.log(PAIR_VOXELS // 2))))
+    return size, PAIR_VOXELS - size
 
 
-def cut(scan: Scan, size: int, voxel_size: float, rng: np.random.Generator) -> Scan:
-    """What of a scan lies within a circle that holds ``size`` voxels, now and then thinned.
+def crop(scan: Scan, size: int, voxel_size: float, rng: np.random.Generator) -> Scan:
+    """Keep the points in a vertical cylinder of about ``size`` voxels, sometimes thinned out.
 
-    Round a point of a class drawn among those of the scan, mostly. Its edge is as sharp as that
-    of a map in which what is far off has been forgotten.
+    The axis goes mostly through a point of a random class. The edge is sharp, like that of a
+    rolling map, from which everything beyond a distance is removed.
     """
     rows = np.arange(len(scan))
     if rng.random() < 0.25:
@@ -146,42 +162,44 @@ def cut(scan: Scan, size: int, voxel_size: float, rng: np.random.Generator) -> S
     if not len(rows):
         return scan
     points = scan.points[rows]
-    # Whole voxels are in or out.
+    # By the column of the voxel, so that voxels are kept or removed as a whole.
     column = np.floor(points[:, :2] / np.float32(voxel_size))
-    away = _squared(column - column[_middle(scan.labels[rows], rng)])
+    distance = _squared(column - column[_center(scan.labels[rows], rng)])
     _, first = np.unique(voxel_keys(points, voxel_size), return_index=True)
     if len(first) > size:
-        rows = rows[away <= np.partition(away[first], size)[size]]
+        rows = rows[distance <= np.partition(distance[first], size)[size]]
     colors = None if scan.colors is None else scan.colors[rows]
     normals = None if scan.normals is None else scan.normals[rows]
     return Scan(scan.name, scan.points[rows], scan.labels[rows], colors, normals)
 
 
-def vary(scan: Scan, rng: np.random.Generator) -> Scan:
-    """A scan as another robot might have seen it; what training does to each, each time anew.
+def augment(scan: Scan, rng: np.random.Generator) -> Scan:
+    """Augment a scan, which has to have normals.
 
-    Turned, mirrored, tilted and stretched a little; jittered; with holes; a few flying points
-    (which move the box the model's coordinates are centred in); other light; colour and normals
-    dropped at random.
+    Rotation, reflection, a little tilt and scaling; jitter; holes; a few flying points (which
+    shift the bounding box by which the coordinates are centred); other light; colours and normals
+    are dropped at random.
     """
     points, labels, colors, normals = scan.points, scan.labels, scan.colors, scan.normals
+    if normals is None:
+        raise ValueError(f"{scan.name}: has no normals, expected them for this augmentation")
     keep = _without_holes(points, rng)
     points, labels, normals = points[keep], labels[keep], normals[keep]
     colors = None if colors is None else colors[keep]
 
     angle = rng.uniform(0, 2 * np.pi)
     c, s = np.cos(angle), np.sin(angle)
-    turn = np.array([(c, -s, 0), (s, c, 0), (0, 0, 1)])
-    turn[:2, 0] *= rng.choice([-1, 1])
+    matrix = np.array([(c, -s, 0), (s, c, 0), (0, 0, 1)])
+    matrix[:2, 0] *= rng.choice([-1, 1])
     if rng.random() < 0.3:
         for axis in "xy":
-            turn = rotation_about(axis, rng.normal(0, 0.05)) @ turn
-    turn = turn.astype(np.float32)
-    points = (points @ turn.T) * rng.uniform(0.9, 1.1, 3).astype(np.float32)
+            matrix = rotation_about(axis, rng.normal(0, 0.05)) @ matrix
+    matrix = matrix.astype(np.float32)
+    points = (points @ matrix.T) * rng.uniform(0.9, 1.1, 3).astype(np.float32)
     points += rng.normal(0, rng.choice([0.0, 0.003, 0.008]), points.shape).astype(np.float32)
     points += rng.uniform(-0.5, 0.5, 3).astype(np.float32)
-    normals = normals @ turn.T
-    if rng.random() < 0.15:  # as of a cloud whose sensor is not known
+    normals = normals @ matrix.T
+    if rng.random() < 0.15:  # as for a cloud whose sensor position is not known
         inward = (points.min(0) + points.max(0)) / 2 - points
         normals = normals * np.where((normals * inward).sum(1, keepdims=True) < 0, -1, 1)
         normals = normals.astype(np.float32)
@@ -191,8 +209,8 @@ def vary(scan: Scan, rng: np.random.Generator) -> Scan:
 
     flying = int(rng.choice([0, 3, 20]))
     if flying:
-        # Some are far off: on a robot, too, the centre may be metres from the middle of what is
-        # seen, as it is held while the map grows.
+        # Some are far away: on a robot the origin of the coordinates may be metres from the centre
+        # of the map as well, because it stays fixed while the map grows.
         reach = np.array([*rng.choice([0.4, 4.0], 2), rng.choice([0.1, 0.4, 1.0])])
         low, high = points.min(0) - reach, points.max(0) + reach
         points = np.concatenate([points, rng.uniform(low, high, (flying, 3))]).astype(np.float32)
@@ -208,33 +226,33 @@ def vary(scan: Scan, rng: np.random.Generator) -> Scan:
 
 
 def _without_holes(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """(N,) bool: the points outside of up to three balls, all where hardly any would be left."""
+    """(N,) bool: the points outside up to three random balls; all if fewer than 50 remain."""
     keep = np.ones(len(points), bool)
     for _ in range(int(rng.integers(0, 4))):
-        away = _squared(points - points[rng.integers(len(points))])
-        keep &= away > rng.uniform(0.05, 0.35) ** 2
+        distance = _squared(points - points[rng.integers(len(points))])
+        keep &= distance > rng.uniform(0.05, 0.35) ** 2
     return keep if keep.sum() >= 50 else np.ones(len(points), bool)
 
 
-def _middle(labels: np.ndarray, rng: np.random.Generator) -> int:
-    """The row of a point of a random class, or of any point."""
+def _center(labels: np.ndarray, rng: np.random.Generator) -> int:
+    """Row of the centre of a crop: a point of a random class, or any point."""
     present = np.unique(labels[labels != UNLABELLED])
-    if len(present) and rng.random() < CUT_BY_CLASS:
-        chances = _chances()[present]
-        drawn = rng.choice(present, p=chances / chances.sum())
-        return int(rng.choice(np.flatnonzero(labels == drawn)))
+    if len(present) and rng.random() < CROP_CLASS_PROBABILITY:
+        weights = _crop_class_weights()[present]
+        label = rng.choice(present, p=weights / weights.sum())
+        return int(rng.choice(np.flatnonzero(labels == label)))
     return int(rng.integers(len(labels)))
 
 
 @cache
-def _chances() -> np.ndarray:
-    """(K,) how often each class is drawn."""
+def _crop_class_weights() -> np.ndarray:
+    """Relative frequency of each class as the centre of a crop, (K,)."""
     classes = LabelSet.load("demo").classes
-    return np.array([CHANCES.get(one.name, 1.0) for one in classes])
+    return np.array([CROP_CLASS_WEIGHTS.get(c.name, 1.0) for c in classes])
 
 
 def _relit(colors: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Other exposure, contrast and white balance, now and then no hue at all; (N, 3) uint8."""
+    """Change exposure, contrast and white balance, sometimes to grey; (N, 3) uint8."""
     value = colors.astype(np.float32) / 255
     if rng.random() < 0.15:
         value = np.repeat(value.mean(1, keepdims=True), 3, 1)
@@ -246,12 +264,12 @@ def _relit(colors: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _squared(vectors: np.ndarray) -> np.ndarray:
-    """(N,) squared lengths of (N, D)."""
+    """Squared lengths (N,) of vectors (N, D)."""
     return np.einsum("nd,nd->n", vectors, vectors)
 
 
 def thinned(scan: Scan, seed: int = 0) -> Scan:
-    """A tenth of the points and no colour: as sparse as a small LiDAR's scan."""
+    """A tenth of the points without colour: as sparse as the scan of a small LiDAR."""
     rng = np.random.default_rng(seed)
     rows = np.flatnonzero(rng.random(len(scan)) < 5 * SPACING)
     normals = None if scan.normals is None else scan.normals[rows]

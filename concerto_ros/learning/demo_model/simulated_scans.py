@@ -1,9 +1,9 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Labelled scans of simulated rooms: what cameras and LiDARs see, with their errors.
+"""Labelled scans of simulated rooms by RGB-D cameras and LiDARs, with sensor errors.
 
-Each room gives five scans: three single RGB-D views, one accumulated from several, and one of a
-LiDAR. They pass through the same voxel map and the same normals as on the robot.
+There are five scans of each room: three single RGB-D views, one accumulated from several views,
+and one of a LiDAR. They are fused by the same voxel map and get the same normals as on the robot.
 """
 
 from __future__ import annotations
@@ -22,49 +22,49 @@ from concerto_ros.sim import CLASSES, RgbdCamera, Room, SensorNoise, look_at
 from concerto_ros.sim.mesh import rotation_about
 from concerto_ros.sim.room_types import KINDS
 
-#: Points are kept at this spacing, finer than the model's grid, so that a scan that is turned or
-#: moved fills other voxels, metres.
+#: Voxel size of the scans, metres: finer than the model's grid, so that a rotated or translated
+#: scan occupies other voxels.
 SPACING = 0.02
-#: Normals that no depth image gives are fitted to voxels as wide as the model's, metres.
+#: Voxel size for fitted normals, metres: the model's.
 FIT_SPACING = 0.04
-#: Scans of each room: single views, views accumulated, LiDAR.
+#: Number of single views, and of all scans, of each room.
 VIEWS, SCANS = 3, 5
-_HOMES = 0.2
+_HOME_SHARE = 0.2
 _STRUCTURE = tuple(CLASSES.index(name) for name in ("floor", "wall", "ceiling", "other"))
 
 
 def room_of(seed: int) -> Room:
-    """The room of a seed: a home one time in five, else one of the other kinds."""
+    """The room of a seed: a home with a probability of 0.2, else of another room type."""
     rng = np.random.default_rng((seed, 1))
-    # A flat and an office show more classes at a time than a corridor does.
-    share = {"office": 3, "flat": 2, "meeting": 2, "kitchen": 2, "bedroom": 2, "lounge": 2}
-    weights = np.array([share.get(kind, 1) for kind in KINDS], float)
+    # A flat and an office contain more classes than a corridor.
+    type_weights = {"office": 3, "flat": 2, "meeting": 2, "kitchen": 2, "bedroom": 2, "lounge": 2}
+    weights = np.array([type_weights.get(kind, 1) for kind in KINDS], float)
     kind = str(rng.choice(list(KINDS), p=weights / weights.sum()))
-    return Room(seed, "home" if rng.random() < _HOMES else kind)
+    return Room(seed, "home" if rng.random() < _HOME_SHARE else kind)
 
 
 def scans_of(seed: int) -> list[Scan]:
-    """The scans of the room of ``seed``; the same seed gives the same scans, bit for bit."""
+    """The scans of the room of ``seed``; equal seeds give equal scans, bit for bit."""
     room, rng = room_of(seed), np.random.default_rng((seed, 2))
     scans = [
         _camera_scan(f"room{seed}-{room.kind}-view{i}", room, rng, frames=1) for i in range(VIEWS)
     ]
-    many = int(rng.integers(3, 11))
-    scans.append(_camera_scan(f"room{seed}-{room.kind}-views", room, rng, frames=many))
+    frames = int(rng.integers(3, 11))
+    scans.append(_camera_scan(f"room{seed}-{room.kind}-views", room, rng, frames=frames))
     scans.append(_lidar_scan(f"room{seed}-{room.kind}-lidar", room, rng))
     return scans
 
 
 @dataclass(frozen=True)
-class _Shot:
-    """Points of one sensor reading in the room's frame, with the true label of each."""
+class _Capture:
+    """One sensor reading in the room's frame, with the ground-truth label of each point."""
 
     frame: Frame
     labels: np.ndarray
 
 
 def _camera_scan(name: str, room: Room, rng: np.random.Generator, frames: int) -> Scan:
-    """What a hand-held or robot-borne camera sees, one view or several along a sweep."""
+    """A scan by a hand-held camera or one on a robot: one view, or several along a sweep."""
     size = (640, 480) if frames == 1 else (320, 240)
     camera = RgbdCamera(
         *size,
@@ -74,7 +74,7 @@ def _camera_scan(name: str, room: Room, rng: np.random.Generator, frames: int) -
             max_range=rng.uniform(4.0, 9.0),
             disparity_step=rng.uniform(0.0018, 0.0036),
             disparity_sigma=rng.uniform(0.3, 0.9),
-            # A time-of-flight or stereo camera has next to no projector's shadow.
+            # A time-of-flight or stereo camera has nearly no shadow of a projector.
             baseline=rng.choice([0.002, 0.075, 0.075]),
             grazing=rng.uniform(0.05, 0.2),
             edge=rng.uniform(0.1, 0.5),
@@ -84,37 +84,40 @@ def _camera_scan(name: str, room: Room, rng: np.random.Generator, frames: int) -
     organised = rng.random() < 0.6
     eye, target = _viewpoint(room, rng)
     sweep = rng.uniform(0.15, 0.9) * rng.choice([-1, 1])
-    loose = rng.choice([0.5, 1.0, 3.0])
-    look = _Look(rng)
-    shots = []
+    looseness = rng.choice([0.5, 1.0, 3.0])
+    appearance = _CameraAppearance(rng)
+    captures: list[_Capture] = []
+    registration_error = np.eye(4)
     for i in range(frames):
         offset = target - eye
-        turned = rotation_about("z", sweep * i) @ offset + eye
-        aim = look_at(eye + rng.normal(0, 0.1, 3) * (frames > 1), turned)
+        rotated_target = rotation_about("z", sweep * i) @ offset + eye
+        pose = look_at(eye + rng.normal(0, 0.1, 3) * (frames > 1), rotated_target)
         roll = rotation_about("z", rng.normal(0.0, 0.07))
-        aim[:3, :3] = aim[:3, :3] @ roll
-        shot = _camera_shot(camera, room, aim, rng, look, organised, i)
-        if shot is not None:
-            shots.append(shot)
+        pose[:3, :3] = pose[:3, :3] @ roll
+        capture = _camera_capture(camera, room, pose, rng, appearance, organised, i)
+        if capture is not None:
+            captures.append(capture)
         if i == 0 or rng.random() < 0.3:
-            registered = np.eye(4)
+            registration_error = np.eye(4)
         if i:
-            registered = registered @ _small_motion(rng, 0.003 * loose, 0.002 * loose)
-            if shot is not None:
-                shots[-1] = _Shot(
-                    shot.frame.transformed(registered[:3, :3], registered[:3, 3], "map"),
-                    shot.labels,
+            registration_error = registration_error @ _small_motion(
+                rng, 0.003 * looseness, 0.002 * looseness
+            )
+            if capture is not None:
+                rotation, shift = registration_error[:3, :3], registration_error[:3, 3]
+                captures[-1] = _Capture(
+                    capture.frame.transformed(rotation, shift, "map"), capture.labels
                 )
-    if not shots:  # a wall nearer than the camera's least range, seen from everywhere
+    if not captures:  # every view is of a wall nearer than the camera's minimum range
         return _lidar_scan(name, room, rng)
-    return _scan(name, shots, rng)
+    return _fused_scan(name, captures, rng)
 
 
-class _Look:
-    """Exposure, white balance and what the sensor cannot see, the same for a whole scan."""
+class _CameraAppearance:
+    """Exposure, white balance and invisible materials of a camera, constant within a scan."""
 
     def __init__(self, rng: np.random.Generator):
-        # Cameras expose by themselves, until the mean of the picture is some grey.
+        # Auto-exposure: the mean of the image becomes this grey.
         self.mean = rng.uniform(0.28, 0.58)
         self.tint = rng.uniform(0.9, 1.1, 3)
         self.exposure: float | None = None
@@ -124,7 +127,7 @@ class _Look:
         self.screens_lost = rng.random() < 0.35
 
     def expose(self, color: np.ndarray) -> np.ndarray:
-        """Colours as this camera would give them, (N, 3) uint8; the first picture exposes."""
+        """Colours as this camera records them, (N, 3) uint8; the first image sets the exposure."""
         value = (color.astype(np.float32) / 255) ** np.float32(self.gamma)
         if self.exposure is None:
             self.exposure = float(np.clip(self.mean / value.mean(), 0.5, 2.5))
@@ -132,7 +135,7 @@ class _Look:
         return np.minimum(value, 255).astype(np.uint8)
 
     def lost(self, color: np.ndarray, label: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Pixels (H, W) without a reading: dark material, window panes, shiny screens."""
+        """Pixels without a depth reading, (H, W) bool: dark material, windows, shiny screens."""
         patchy = rng.random((color.shape[0] // 8 + 1, color.shape[1] // 8 + 1))
         patchy = patchy.repeat(8, 0).repeat(8, 1)[: color.shape[0], : color.shape[1]]
         red, green, blue = (color[..., i] for i in range(3))  # faster than along the last axis
@@ -145,9 +148,18 @@ class _Look:
         return lost
 
 
-def _camera_shot(camera, room, pose, rng, look: _Look, organised: bool, stamp: int):
+def _camera_capture(
+    camera: RgbdCamera,
+    room: Room,
+    pose: np.ndarray,
+    rng: np.random.Generator,
+    appearance: _CameraAppearance,
+    organised: bool,
+    stamp: int,
+) -> _Capture | None:
+    """One view from ``pose`` (4, 4); None if it has too few readings."""
     image = camera.render(room, pose, rng)
-    depth = np.where(look.lost(image.color, image.label, rng), 0, image.depth)
+    depth = np.where(appearance.lost(image.color, image.label, rng), 0, image.depth)
     seen = depth > 0
     if seen.sum() < 500:
         return None
@@ -159,14 +171,14 @@ def _camera_shot(camera, room, pose, rng, look: _Look, organised: bool, stamp: i
         local[seen].astype(np.float32),
         stamp,
         "camera",
-        colors=look.expose(image.color[seen]),
+        colors=appearance.expose(image.color[seen]),
         normals=normals,
     )
-    return _Shot(frame.transformed(pose[:3, :3], pose[:3, 3], "map"), image.label[seen])
+    return _Capture(frame.transformed(pose[:3, :3], pose[:3, 3], "map"), image.label[seen])
 
 
 def _lidar_scan(name: str, room: Room, rng: np.random.Generator) -> Scan:
-    """One to three sweeps of a spinning LiDAR of 16 to 128 rings."""
+    """A scan of one to three sweeps of a spinning LiDAR of 16 to 128 rings."""
     rings = int(rng.choice([16, 32, 64, 128]))
     reach = rng.choice([0.26, 0.39, 0.39, 0.78])
     elevation = np.linspace(-reach, reach, rings) + rng.normal(0, 0.03)
@@ -176,7 +188,8 @@ def _lidar_scan(name: str, room: Room, rng: np.random.Generator) -> Scan:
     rays = np.stack([np.cos(lift) * np.cos(turn), np.cos(lift) * np.sin(turn), np.sin(lift)], -1)
     rays = rays.reshape(-1, 3).astype(np.float32)
     eye = _standpoint(room, rng, rng.uniform(0.25, 1.8))
-    sigma, shots = rng.uniform(0.004, 0.03), []
+    sigma = rng.uniform(0.004, 0.03)
+    captures: list[_Capture] = []
     for i in range(int(rng.choice([1, 1, 2, 3]))):
         tilt = rotation_about("x", rng.normal(0, 0.03)) @ rotation_about("y", rng.normal(0, 0.03))
         directions = rays @ tilt.T.astype(np.float32)
@@ -186,42 +199,43 @@ def _lidar_scan(name: str, room: Room, rng: np.random.Generator) -> Scan:
         distance = hits.distance + rng.normal(0, sigma, len(rays)).astype(np.float32)
         points = origin + directions[use] * distance[use, None]
         frame = Frame(points.astype(np.float32), i, "map", origin=origin.astype(np.float64))
-        shots.append(_Shot(frame, room.labels(hits)[use]))
-    return _scan(name, shots, rng)
+        captures.append(_Capture(frame, room.labels(hits)[use]))
+    return _fused_scan(name, captures, rng)
 
 
-def _scan(name: str, shots: list[_Shot], rng: np.random.Generator) -> Scan:
-    """The shots fused as the robot fuses them, then tilted: maps are level only on average."""
+def _fused_scan(name: str, captures: list[_Capture], rng: np.random.Generator) -> Scan:
+    """Fuse captures in a voxel map as on the robot, then tilt: real maps are not exactly level."""
     voxels = VoxelMap(SPACING, window_seconds=60.0, max_voxels=1 << 19)
-    for shot in shots:
-        voxels.insert(shot.frame, shot.frame.origin)
-    seen = voxels.snapshot()
-    points = np.concatenate([shot.frame.points for shot in shots])
-    truth = np.concatenate([shot.labels for shot in shots])
-    labels = majority(seen.rows_of(points), truth, len(seen)).astype(np.uint8)
-    normals = seen.normals
+    for capture in captures:
+        voxels.insert(capture.frame, capture.frame.origin)
+    snapshot = voxels.snapshot()
+    points = np.concatenate([capture.frame.points for capture in captures])
+    ground_truth = np.concatenate([capture.labels for capture in captures])
+    labels = majority(snapshot.rows_of(points), ground_truth, len(snapshot)).astype(np.uint8)
+    normals = snapshot.normals
     if not normals.any():
-        normals = _fitted(seen.points, seen.toward)
+        normals = _fitted_normals(snapshot.points, snapshot.toward)
     degrees = rng.choice([0.4, 2.0, 7.0], p=[0.6, 0.3, 0.1])
-    level = _small_motion(rng, 0.0, np.radians(degrees))[:3, :3].astype(np.float32)
+    tilt = _small_motion(rng, 0.0, np.radians(degrees))[:3, :3].astype(np.float32)
     return Scan(
         name,
-        seen.points @ level.T,
+        snapshot.points @ tilt.T,
         labels,
-        seen.colors.round().astype(np.uint8) if seen.has_color.any() else None,
-        normals @ level.T,
+        snapshot.colors.round().astype(np.uint8) if snapshot.has_color.any() else None,
+        normals @ tilt.T,
     )
 
 
-def _fitted(points: np.ndarray, toward: np.ndarray) -> np.ndarray:
-    """Normals as the node fits them: to the voxels of the model's grid, facing the sensors."""
-    coarse = grid_sample(points, FIT_SPACING, normals=toward, inverse=True)
+def _fitted_normals(points: np.ndarray, sensor_direction: np.ndarray) -> np.ndarray:
+    """Normals fitted as in the node: to the voxels of the model's grid, facing the sensors."""
+    coarse = grid_sample(points, FIT_SPACING, normals=sensor_direction, inverse=True)
+    assert coarse.normal is not None and coarse.inverse is not None  # both were asked for
     means = (coarse.index + coarse.fraction / coarse.count[:, None]) * FIT_SPACING
     return neighbourhood_normals(means, coarse.normal)[coarse.inverse]
 
 
 def _small_motion(rng: np.random.Generator, metres: float, radians: float) -> np.ndarray:
-    """A rigid motion (4, 4) of normally distributed shift and tilt about all axes."""
+    """A rigid motion (4, 4) with normally distributed translation and rotation about all axes."""
     motion = np.eye(4)
     for axis in "xyz":
         motion[:3, :3] = motion[:3, :3] @ rotation_about(axis, rng.normal(0, radians))
@@ -230,7 +244,7 @@ def _small_motion(rng: np.random.Generator, metres: float, radians: float) -> np
 
 
 def _standpoint(room: Room, rng: np.random.Generator, height: float) -> np.ndarray:
-    """A place in the room at ``height`` with a hand's breadth of air all round."""
+    """A position in the room at ``height`` with at least 0.22 m of free space around it."""
     ball = rng.normal(size=(48, 3))
     ball /= np.linalg.norm(ball, axis=1, keepdims=True)
     half = np.array([room.plan.width, room.plan.depth]) / 2 - 0.25
@@ -245,20 +259,20 @@ def _standpoint(room: Room, rng: np.random.Generator, height: float) -> np.ndarr
 
 
 def _viewpoint(room: Room, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Where a camera is and what it looks at: mostly a piece of furniture."""
+    """Positions of a camera and of its target, mostly a piece of furniture; (3,) each."""
     height = rng.uniform(0.35, 1.9)
     eye = _standpoint(room, rng, height)
     present = [label for label in np.unique(room.mesh.label) if label not in _STRUCTURE]
     if rng.random() < 0.8 and present:
         label = rng.choice(present)
-        middles = room.mesh.corners[room.mesh.label == label].mean(1)
+        centers = room.mesh.corners[room.mesh.label == label].mean(1)
         for _ in range(25):
-            target = middles[rng.integers(len(middles))].astype(np.float64)
+            target = centers[rng.integers(len(centers))].astype(np.float64)
             ray = target - eye
             hits = room.cast(eye.astype(np.float32), ray[None].astype(np.float32))
-            far = float(np.linalg.norm(ray))
-            steep = abs(ray[2]) > 0.9 * far
-            if 0.6 < far < 5.0 and not steep and room.labels(hits)[0] == label:
+            distance = float(np.linalg.norm(ray))
+            steep = abs(ray[2]) > 0.9 * distance
+            if 0.6 < distance < 5.0 and not steep and room.labels(hits)[0] == label:
                 return eye, target + rng.normal(0, 0.15, 3)
             eye = _standpoint(room, rng, height)
     turn, lift = rng.uniform(0, 2 * np.pi), np.clip(rng.normal(-0.25, 0.3), -1.1, 0.7)

@@ -1,8 +1,8 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The model in the box: its shape, how it was trained, and how good it is.
+"""The bundled demo model: architecture and training.
 
-``concerto-ros train demo`` does all of it again on a machine of two cores.
+``concerto-ros train demo`` repeats the training, in less than an hour on two cores.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ from concerto_ros.learning.training.trainer import Trainer, TrainingResult
 from concerto_ros.ptv3.checkpoint import demo_file, save_demo
 from concerto_ros.ptv3.config import PTv3Config
 from concerto_ros.ptv3.encoder import Encoder
-from concerto_ros.segmentation.convention import convention_for
+from concerto_ros.segmentation.convention import Convention, convention_for
 
-#: Metres. Half as fine as the papers' grid: a quarter of the voxels, for computers without a GPU.
+#: Voxel size, metres: twice that of the papers, so a quarter of the voxels, for CPUs.
 GRID_SIZE = 0.04
 
-#: Narrow where voxels are many, deep where they are few.
+#: Narrow in fine levels with many voxels, deep in coarse levels with few.
 CONFIG = PTv3Config(
     in_channels=9,
     order=("z", "z-trans", "hilbert", "hilbert-trans"),
@@ -48,23 +48,22 @@ CONFIG = PTv3Config(
     enc_mode=True,
 )
 
-#: Cuts of four scans a step, two for each of two processes: half an hour on two cores that do
-#: nothing else.
+#: A step has two batches of two scans, one batch per process.
 STEPS, BATCH_SIZE, BATCHES = 9500, 2, 2
 SCHEDULE = Schedule(learning_rate=2e-3, weight_decay=0.05, fall="linear")
 SEED = 0
 
-#: The page that says how good it is; only a source tree has it.
+#: The page with the measured accuracy; it exists in a source tree only.
 DOCUMENT = "docs/demo_model.md"
 
 
-def convention():
-    """Indoor input, as Concerto's: metres, centred by the bounding box, z from its lowest."""
+def convention() -> Convention:
+    """The indoor convention: metres, centred by the bounding box, z from its lowest point."""
     return convention_for("indoor", rotary=False)
 
 
 def new_model(classes: int, seed: int = SEED) -> Segmenter:
-    """Encoder and head before training; the weights follow from the seed alone."""
+    """Encoder and head before training; the weights depend only on ``seed``."""
     with torch.random.fork_rng([]):
         torch.manual_seed(seed)
         encoder = Encoder(CONFIG, name="demo", grid_size=GRID_SIZE)
@@ -73,15 +72,23 @@ def new_model(classes: int, seed: int = SEED) -> Segmenter:
 
 
 def _is_hidden(name: str, value: torch.Tensor) -> bool:
-    """Whether a parameter maps features to features; Muon is for these alone."""
+    """Whether a parameter is a hidden layer's matrix or kernel, which Muon trains."""
     return value.ndim > 1 and not name.startswith(("encoder.embedding.", "head."))
 
 
 def class_weights(data: DemoRooms, scans: int = 400) -> torch.Tensor:
-    """One over the square root of each class's share of the points, of mean 1; (K,) float32."""
+    """Weights of the loss: the inverse square root of each class's frequency, with mean 1.
+
+    Args:
+        data: The scans.
+        scans: Maximum number of scans whose points are counted.
+
+    Returns:
+        (K,) float32.
+    """
     count = np.zeros(256)
-    for place in np.linspace(0, len(data) - 1, min(scans, len(data))).astype(int):
-        count += np.bincount(data[int(place)].labels, minlength=256)
+    for index in np.linspace(0, len(data) - 1, min(scans, len(data))).astype(int):
+        count += np.bincount(data[int(index)].labels, minlength=256)
     count = np.delete(count, UNLABELLED)[: len(data.classes)]
     weights = 1 / np.sqrt(np.maximum(count, 1) / count.sum() + 1e-3)
     return torch.from_numpy(weights / weights.mean()).float()
@@ -89,19 +96,19 @@ def class_weights(data: DemoRooms, scans: int = 400) -> torch.Tensor:
 
 @torch.inference_mode()
 def calibrate(model: Segmenter, scans: Sequence[Scan]) -> None:
-    """Shift the head's biases to the best mIoU on scans that were not trained on.
+    """Shift the head's biases to the best mIoU on ``scans``, which were not trained on.
 
-    The loss weighs rare classes up, so that they are learned at all; left at that, the model
-    would name them too often. Coordinate by coordinate, each bias by at most 0.5.
+    The loss gives rare classes larger weights, which makes the model predict them too often. The
+    biases are changed one at a time, each by at most 0.5.
     """
     model.eval()
-    scores, labels = [], []
+    scores_by_scan, labels_by_scan = [], []
     for scan in scans:
         batch = make_batch([scan], convention(), GRID_SIZE)
-        known = batch.labels != UNLABELLED
-        scores.append(model(batch)[known])
-        labels.append(batch.labels[known])
-    scores, labels = torch.cat(scores), torch.cat(labels).numpy()
+        labelled = batch.labels != UNLABELLED
+        scores_by_scan.append(model(batch)[labelled])
+        labels_by_scan.append(batch.labels[labelled])
+    scores, labels = torch.cat(scores_by_scan), torch.cat(labels_by_scan).numpy()
     classes = scores.shape[1]
 
     def miou(bias: torch.Tensor) -> float:
@@ -112,14 +119,14 @@ def calibrate(model: Segmenter, scans: Sequence[Scan]) -> None:
     bias = torch.zeros(classes)
     best = miou(bias)
     for step in (0.25, 0.25, 0.125):
-        for place in range(classes):
+        for label in range(classes):
             for change in (-step, step):
-                other = bias.clone()
-                other[place] = (other[place] + change).clamp(-0.5, 0.5)
-                value = miou(other)
+                candidate = bias.clone()
+                candidate[label] = (candidate[label] + change).clamp(-0.5, 0.5)
+                value = miou(candidate)
                 if value > best:
-                    best, bias = value, other
-    model.head.seg_head.bias += bias
+                    best, bias = value, candidate
+    model.head.seg_head.bias.add_(bias)
 
 
 def train(
@@ -132,10 +139,20 @@ def train(
     device: str = "cpu",
     output: Path | None = None,
 ) -> TrainingResult:
-    """Simulate the rooms, train on them and write the model; resumes where ``folder`` has a run.
+    """Simulate rooms, train on them and write the model.
 
-    ``folder`` keeps the scans (some 3 MB a room) and the training state. ``minutes`` ends the run
-    early, its schedule with it. ``output`` is the file to write, the one in the box if None.
+    Args:
+        folder: Where the scans (some 3 MB per room) and the state of the run are kept; if it has
+            the state of a run, that one resumes.
+        rooms: Number of training rooms.
+        steps: Number of steps.
+        minutes: Time limit, with which the learning rate falls as well; None: no limit.
+        seed: Random seed of the weights and of the training.
+        device: Where to train; a CPU uses several processes.
+        output: File to write; None: the bundled one.
+
+    Returns:
+        The result of the run.
     """
     data = DemoRooms(folder / "rooms", TRAINING_SEEDS[:rooms])
     held_out = DemoRooms(folder / "rooms", VALIDATION_SEEDS)
@@ -144,13 +161,13 @@ def train(
         model,
         data,
         RoomCollate(convention(), GRID_SIZE),
-        finish=RoomCollate(convention(), GRID_SIZE, large=True),
+        final_collate=RoomCollate(convention(), GRID_SIZE, large=True),
         num_classes=len(data.classes),
         steps=steps,
         batch_size=BATCH_SIZE,
         accumulate=BATCHES,
         schedule=SCHEDULE,
-        orthogonal=_is_hidden,
+        use_muon=_is_hidden,
         class_weights=class_weights(data),
         validation=held_out,
         validate_every=2000,
@@ -161,9 +178,9 @@ def train(
         device=device,
     )
     if device == "cpu":
-        outcome = run_in_processes(trainer, min(BATCHES, os.cpu_count() or 1))
+        result = run_in_processes(trainer, min(BATCHES, os.cpu_count() or 1))
     else:
-        outcome = trainer.run()
+        result = trainer.run()
     calibrate(model.cpu(), held_out)
     save_demo(model.encoder, model.head, output or demo_file())
-    return outcome
+    return result

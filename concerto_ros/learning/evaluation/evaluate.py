@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""How well a model labels scans it has not seen, counted at their original points."""
+"""Evaluation of a model at the original points of scans, as Pointcept counts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 
 from concerto_ros.labels.confusion import Confusion
 from concerto_ros.learning.data.labelled_scan import Scan
-from concerto_ros.learning.evaluation.grid_voting import vote
+from concerto_ros.learning.evaluation.grid_voting import vote_over_grids
 from concerto_ros.learning.methods.segmenter import Segmenter
 from concerto_ros.segmentation.convention import Convention
 
@@ -25,7 +25,20 @@ def evaluate(
     device: torch.device | str = "cpu",
     progress: bool = False,
 ) -> Confusion:
-    """Label every point of every scan with what its voxel gets, by a vote over grid ``phases``."""
+    """Label every point of every scan by its voxel's scores and count the labels.
+
+    Args:
+        model: Encoder and head; is put into evaluation mode.
+        scans: Scans to evaluate on.
+        convention: Scale and centre of the coordinates.
+        voxel_size: Metres.
+        phases: Number of grid offsets whose probabilities are averaged (test-time augmentation).
+        device: Where the model is.
+        progress: Whether to show a progress bar.
+
+    Returns:
+        The confusion matrix over all points that have a label.
+    """
     from tqdm import tqdm
 
     score = Confusion(model.head.num_classes)
@@ -33,6 +46,6 @@ def evaluate(
     indices = tqdm(range(len(scans)), disable=not progress, unit="scan", desc="evaluation")
     for index in indices:
         scan = scans[index]
-        probability = vote(model, scan, convention, voxel_size, phases, device)
+        probability = vote_over_grids(model, scan, convention, voxel_size, phases, device)
         score.add(probability.argmax(axis=1), scan.labels)
     return score

@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Labels for the original points of a scan, by a vote over several places of the voxel grid."""
+"""Test-time augmentation: class probabilities averaged over several offsets of the voxel grid."""
 
 from __future__ import annotations
 
@@ -16,24 +16,30 @@ from concerto_ros.segmentation.convention import Convention
 
 
 def grid_phases(count: int) -> np.ndarray:
-    """(count, 3) float64 shares of a voxel by which the grid is shifted; the first is zero.
+    """Offsets of the voxel grid: the Halton sequence of bases 2, 3 and 5.
 
-    They fill the voxel evenly however many there are: the Halton sequence of bases 2, 3 and 5.
+    It covers the voxel evenly for any ``count``.
+
+    Returns:
+        (count, 3) float64 offsets as shares of a voxel, 0 to less than 1; the first is zero.
+
+    Raises:
+        ValueError: ``count`` is less than 1.
     """
     if count < 1:
         raise ValueError(f"phases is {count}, expected 1 or more")
     phases = np.zeros((count, 3))
     for axis, base in enumerate((2, 3, 5)):
-        rest, share = np.arange(count), 1.0
+        rest, digit_weight = np.arange(count), 1.0
         while rest.any():
-            share /= base
-            phases[:, axis] += rest % base * share
+            digit_weight /= base
+            phases[:, axis] += rest % base * digit_weight
             rest //= base
     return phases
 
 
 @torch.inference_mode()
-def vote(
+def vote_over_grids(
     model: Callable[[Batch], torch.Tensor],
     scan: Scan,
     convention: Convention,
@@ -41,17 +47,24 @@ def vote(
     phases: int = 1,
     device: torch.device | str = "cpu",
 ) -> np.ndarray:
-    """(N, classes) float32: for each point of the scan the mean probability over all phases.
+    """Average the class probabilities of each point over several offsets of the voxel grid.
 
-    ``model`` gives (V, classes) logits of a batch's voxels. Each phase shifts the grid by another
-    part of ``voxel_size`` (metres), and each point takes what the voxel it lies in gets. With one
-    phase this is the plain evaluation.
+    Args:
+        model: Returns (V, classes) logits of a batch's voxels.
+        scan: The scan; each of its points gets the probabilities of the voxel it is in.
+        convention: Scale and centre of the coordinates.
+        voxel_size: Metres.
+        phases: Number of offsets; 1: the plain evaluation.
+        device: Where the model is.
+
+    Returns:
+        (N, classes) float32 probabilities.
     """
-    total = 0.0
+    total: np.ndarray | float = 0.0
     for phase in grid_phases(phases):
         shift = (phase * voxel_size).astype(np.float32)
         shifted = replace(scan, points=scan.points + shift)
         batch = make_batch([shifted], convention, voxel_size)
         probabilities = model(batch.to(device)).float().softmax(dim=1).cpu().numpy()
         total = total + probabilities[batch.inverse[0]]
-    return (total / np.float32(phases)).astype(np.float32)
+    return np.asarray(total / np.float32(phases)).astype(np.float32)

@@ -1,39 +1,44 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What an evaluation found, for a person to read and for a program to compare."""
+"""Reports of an evaluation: Markdown, JSON and a picture of the confusion matrix."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from concerto_ros.labels.confusion import Confusion
 from concerto_ros.labels.label_set import LabelSet
 
+if TYPE_CHECKING:
+    from PIL import Image
+    from PIL.ImageFont import FreeTypeFont, ImageFont
+
+    _Font = FreeTypeFont | ImageFont
+
 
 def class_table(score: Confusion, classes: LabelSet) -> str:
-    """Markdown: a row for each class, then the means.
+    """IoU, accuracy (recall) and precision in percent and points of each class, as Markdown.
 
-    IoU, accuracy (recall) and precision are percentages; a dash where the class occurs neither
-    in truth nor in the answers.
+    A dash means that the class occurs neither in the ground truth nor in the predictions.
     """
     predicted = score.matrix[:, :-1].sum(axis=0)
     precision = np.diagonal(score.matrix) / np.maximum(predicted, 1)
     rows = ["| class | IoU | accuracy | precision | points |", "| --- | --: | --: | --: | --: |"]
-    for entry in classes.classes:
-        known = score.present[entry.id]
-        values = (score.iou[entry.id], score.accuracy[entry.id], precision[entry.id])
+    for c in classes.classes:
+        known = score.present[c.id]
+        values = (score.iou[c.id], score.accuracy[c.id], precision[c.id])
         shown = " | ".join(f"{100 * value:.1f}" if known else "–" for value in values)
-        rows.append(f"| {entry.name} | {shown} | {score.support[entry.id]} |")
+        rows.append(f"| {c.name} | {shown} | {score.support[c.id]} |")
     return "\n".join(rows)
 
 
 def summary(score: Confusion) -> str:
-    """mIoU, mAcc and allAcc in one line, and what classes that never occur do to them."""
+    """mIoU, mAcc and allAcc in one line; also mIoU without classes that never occur, if any."""
     line = (
         f"mIoU {100 * score.mean_iou:.1f} %, mAcc {100 * score.mean_accuracy:.1f} %, "
         f"allAcc {100 * score.all_accuracy:.1f} %"
@@ -48,11 +53,11 @@ def summary(score: Confusion) -> str:
 
 
 def confusion_picture(score: Confusion, classes: LabelSet) -> np.ndarray:
-    """(H, W, 3) uint8 RGB: of each true class (row), the share that got each label (column)."""
+    """The confusion matrix as an image, (H, W, 3) uint8 RGB; each row is normalised to its sum."""
     from PIL import Image, ImageDraw, ImageFont
 
     count = score.num_classes
-    names = [entry.name for entry in classes.classes]
+    names = [c.name for c in classes.classes]
     cell = 44 if count <= 24 else 14
     font, small = ImageFont.load_default(16), ImageFont.load_default(13)
     margin = 16
@@ -73,8 +78,8 @@ def confusion_picture(score: Confusion, classes: LabelSet) -> np.ndarray:
             draw.rectangle((x, y, x + cell - 2, y + cell - 2), fill=color)
             if cell > 20 and value >= 0.005:
                 ink = "white" if value > 0.5 else "black"
-                middle = (x + cell // 2 - 1, y + cell // 2 - 1)
-                draw.text(middle, f"{100 * value:.0f}", ink, small, anchor="mm")
+                center = (x + cell // 2 - 1, y + cell // 2 - 1)
+                draw.text(center, f"{100 * value:.0f}", ink, small, anchor="mm")
         if cell > 20:
             middle = top + row * cell + cell // 2
             draw.text((left - 8, middle), names[row], "black", font, anchor="rm")
@@ -88,7 +93,18 @@ def confusion_picture(score: Confusion, classes: LabelSet) -> np.ndarray:
 def write_report(
     folder: Path, score: Confusion, classes: LabelSet, *, title: str, facts: Mapping[str, Any]
 ) -> list[Path]:
-    """Write ``report.md``, ``report.json`` and ``confusion.png`` into ``folder``; their paths."""
+    """Write ``report.md``, ``report.json`` and ``confusion.png``.
+
+    Args:
+        folder: Where to write; created if it does not exist.
+        score: The confusion matrix.
+        classes: The label set.
+        title: Title of the report.
+        facts: What else to list, by name.
+
+    Returns:
+        The paths of the three files.
+    """
     from PIL import Image
 
     folder = Path(folder)
@@ -106,12 +122,12 @@ def write_report(
         "allAcc": score.all_accuracy,
         "classes": [
             {
-                "name": entry.name,
-                "iou": score.iou[entry.id],
-                "accuracy": score.accuracy[entry.id],
-                "points": int(score.support[entry.id]),
+                "name": c.name,
+                "iou": score.iou[c.id],
+                "accuracy": score.accuracy[c.id],
+                "points": int(score.support[c.id]),
             }
-            for entry in classes.classes
+            for c in classes.classes
         ],
         "confusion": score.matrix.tolist(),
     }
@@ -120,12 +136,12 @@ def write_report(
     return paths
 
 
-def _write_upwards(image, text: str, foot: tuple[int, int], font) -> None:
-    """Text that reads from bottom to top, its beginning at ``foot``."""
+def _write_upwards(image: Image.Image, text: str, start: tuple[int, int], font: _Font) -> None:
+    """Draw text that reads from bottom to top, starting at ``start`` (x, y)."""
     from PIL import Image, ImageDraw
 
     width, height = int(font.getlength(text)) + 2, 22
     strip = Image.new("RGB", (width, height), "white")
     ImageDraw.Draw(strip).text((0, height // 2), text, "black", font, anchor="lm")
     turned = strip.rotate(90, expand=True)
-    image.paste(turned, (foot[0] - height // 2, foot[1] - width))
+    image.paste(turned, (start[0] - height // 2, start[1] - width))

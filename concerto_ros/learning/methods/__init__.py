@@ -1,3 +1,3 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What can be trained on labelled scans: head, decoder, LoRA, the whole encoder."""
+"""Training methods on labelled scans: linear head, decoder, LoRA, full fine-tuning."""

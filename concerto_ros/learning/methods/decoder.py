@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A decoder put on an encoder that has none, for decoder probing and full fine-tuning."""
+"""Add a decoder to an encoder without one, for decoder probing and full fine-tuning."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from dataclasses import replace
 from concerto_ros.ptv3 import Encoder, PTv3Config
 from concerto_ros.ptv3.checkpoint import randomise
 
-#: Blocks of each stage, and the least channels of the finest one, as published for Concerto.
+#: Blocks of each stage, and minimum channels of the finest one, as published for Concerto.
 DEPTH, FINEST_CHANNELS = 2, 64
 
 
 def decoder_config(config: PTv3Config) -> PTv3Config:
-    """The shape of ``config`` with a decoder: stages as wide as the encoder's, two blocks each.
+    """The configuration with a decoder: stages as wide as the encoder's, two blocks each.
 
-    That is the published shape for the published encoders; the finest stage has at least 64
-    channels where the encoder's width of a head divides them.
+    For the published encoders this is the published shape. The finest stage has at least 64
+    channels, provided they are a multiple of the encoder's channels per attention head.
     """
     head_width = config.enc_channels[0] // config.enc_num_head[0]
     channels = list(config.enc_channels[:-1])
@@ -35,10 +35,10 @@ def decoder_config(config: PTv3Config) -> PTv3Config:
 
 
 def with_decoder(encoder: Encoder, seed: int = 0) -> Encoder:
-    """An encoder that shares all weights of ``encoder`` and has a new decoder after it.
+    """An encoder that shares all weights of ``encoder`` and has a new decoder.
 
-    The decoder's weights are random and follow from ``seed`` alone. An encoder that has a decoder
-    already is returned as it is.
+    The decoder's weights are random and depend only on ``seed``. An encoder that already has a
+    decoder is returned unchanged.
     """
     if not encoder.config.enc_mode:
         return encoder
@@ -50,7 +50,7 @@ def with_decoder(encoder: Encoder, seed: int = 0) -> Encoder:
         preset=encoder.preset,
     )
     randomise(result.dec, seed)
-    like = next(encoder.parameters())
-    result.to(device=like.device, dtype=like.dtype)
+    reference = next(encoder.parameters())
+    result.to(device=reference.device, dtype=reference.dtype)
     result.embedding, result.enc = encoder.embedding, encoder.enc
     return result.eval()

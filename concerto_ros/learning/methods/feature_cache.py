@@ -1,9 +1,9 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Features of a frozen encoder, computed once and kept on disk.
+"""Cache on disk of the features of a frozen encoder.
 
-Kept level by level with the rows that join them, not joined: that is exact and takes a tenth of
-the room.
+Features are stored per level of the pyramid with the rows that join the levels, not upsampled and
+concatenated: that is exact and takes a tenth of the space.
 """
 
 from __future__ import annotations
@@ -22,19 +22,26 @@ from concerto_ros.files.torch_file import read_tensors, write_file
 from concerto_ros.heads.linear import LinearHead
 from concerto_ros.learning.data.collate import ScanCollate
 from concerto_ros.learning.data.labelled_scan import Scan
+from concerto_ros.learning.data.lazy_sequence import LazySequence
 from concerto_ros.ptv3 import Encoder
 
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """``feats`` and ``clusters`` of a pyramid and the labels (V,) of its finest level."""
+    """Features of one or several scans, with labels.
+
+    Attributes:
+        feats: Per level of the pyramid (V_l, C_l), finest level first.
+        clusters: Per level but the last (V_l,) int64, the row in the next level.
+        labels: (V,) int64, of the finest level; 255: no label.
+    """
 
     feats: tuple[torch.Tensor, ...]
     clusters: tuple[torch.Tensor, ...]
     labels: torch.Tensor
 
     def to(self, device: torch.device | str) -> Features:
-        """The same on ``device``."""
+        """A copy with its tensors on ``device``."""
         return Features(
             tuple(feat.to(device) for feat in self.feats),
             tuple(cluster.to(device) for cluster in self.clusters),
@@ -45,7 +52,7 @@ class Features:
 def join_features(
     items: Sequence[Features], generator: np.random.Generator | None = None
 ) -> Features:
-    """One batch of several clouds."""
+    """Collate the features of several scans into one batch; the generator is not used."""
     if len(items) == 1:
         return items[0]
     feats = tuple(torch.cat(levels) for levels in zip(*(i.feats for i in items), strict=True))
@@ -60,7 +67,7 @@ def join_features(
 
 
 class FeatureHead(nn.Module):
-    """A linear head on kept features: the scores the Segmenter gives, without its encoder."""
+    """A linear head on cached features; the logits are those of ``Segmenter``."""
 
     def __init__(self, encoder: Encoder, head: LinearHead):
         super().__init__()
@@ -68,15 +75,23 @@ class FeatureHead(nn.Module):
         self.head = head
 
     def forward(self, batch: Features) -> torch.Tensor:
-        """(V, num_classes) logits."""
+        """Logits of the finest level, (V, num_classes)."""
         return self.head.scores_by_level(batch.feats, batch.clusters, self.concat_levels)
 
 
-class FeatureCache(Sequence):
-    """Features of every scan, ``views`` times: as it is, and augmented in ``views - 1`` ways.
+class FeatureCache(LazySequence[Features]):
+    """Features of every scan, ``views`` times: unchanged, and in ``views - 1`` augmented copies.
 
-    An item is computed when it is first asked for and read from ``folder`` afterwards; its file
-    is named by all that it depends on, so another encoder or scan never meets an old file.
+    An item is computed when it is first used and then read from ``folder``. The name of its file
+    is a hash of everything that it depends on, so a changed encoder or scan gets another file.
+
+    Args:
+        encoder: Frozen encoder.
+        data: The scans.
+        collate: Augments and grid-samples a scan.
+        folder: Where the files are; created if it does not exist.
+        views: Copies of each scan; 1 if ``collate`` has no augmentation.
+        seed: Random seed of the augmentation.
     """
 
     def __init__(
@@ -101,23 +116,23 @@ class FeatureCache(Sequence):
     def __len__(self) -> int:
         return len(self.data) * self.views
 
-    def __getitem__(self, index: int) -> Features:
-        if not 0 <= index < len(self):
-            raise IndexError(index)
+    def read_item(self, index: int) -> Features:
+        """Read the features of item ``index``; compute them if their file does not exist."""
         file = self._files.get(index)
         if file is None or not file.is_file():
-            file = self._files[index] = self._computed(index)
+            file = self._files[index] = self._compute(index)
         content = read_tensors(file)
         return Features(content["feats"], content["clusters"], content["labels"].long())
 
     def digest(self) -> str:
-        """32 hexadecimal digits that tell all that the features depend on; computes those left."""
+        """Hash (32 hexadecimal digits) of all that the features depend on; computes all first."""
         for index in range(len(self)):
             if index not in self._files:
-                self._files[index] = self._computed(index)
+                self._files[index] = self._compute(index)
         return digest(self._files[index].name for index in range(len(self)))
 
-    def _computed(self, index: int) -> Path:
+    def _compute(self, index: int) -> Path:
+        """The file of an item, written if it does not exist."""
         view, number = divmod(index, len(self.data))
         scan = self.data[number]
         name = self._base.copy()
@@ -141,5 +156,5 @@ class FeatureCache(Sequence):
 
 
 def fingerprint(encoder: Encoder) -> str:
-    """32 hexadecimal digits that tell encoders apart by shape and weights."""
+    """Hash (32 hexadecimal digits) of an encoder's configuration and weights."""
     return weights_digest(encoder, encoder.config)

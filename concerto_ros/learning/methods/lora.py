@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Low-rank adaptation (Hu et al., ICLR 2022) of the attention's query, key and value."""
+"""LoRA, low-rank adaptation (Hu et al., ICLR 2022), of the attention's query, key and value."""
 
 from __future__ import annotations
 
@@ -12,19 +12,28 @@ from torch.nn import functional
 
 from concerto_ros.ptv3 import Encoder
 from concerto_ros.ptv3.attention import PatchAttention
+from concerto_ros.ptv3.cpu.onednn import Linear
 
-#: As published for Concerto.
+#: Defaults, as published for Concerto.
 RANK, ALPHA, DROPOUT = 8, 16.0, 0.1
 
 
 class LoraLinear(nn.Module):
-    """A frozen linear layer plus ``alpha / rank * up @ down``, of which only these two learn.
+    """A frozen linear layer plus a trainable branch ``alpha / rank * up @ down``.
 
-    ``up`` starts at zero, so nothing changes before the first step. Dropout acts on what enters
-    the added branch, in training only.
+    ``up`` starts at zero, so the output does not change before the first step.
+
+    Args:
+        base: The layer; its parameters are frozen.
+        rank: Rank of the branch.
+        alpha: Scale of the branch, times ``rank``.
+        dropout: Probability of dropout of the branch's input, in training only.
+
+    Raises:
+        ValueError: ``rank`` is less than 1.
     """
 
-    def __init__(self, base: nn.Linear, rank: int, alpha: float, dropout: float):
+    def __init__(self, base: Linear, rank: int, alpha: float, dropout: float):
         super().__init__()
         if rank < 1:
             raise ValueError(f"rank is {rank}, expected at least 1")
@@ -36,17 +45,18 @@ class LoraLinear(nn.Module):
 
     @property
     def weight(self) -> torch.Tensor:
-        """The frozen weight, whose type says in which precision the layer computes."""
+        """The frozen weight; its dtype is the precision in which the layer computes."""
         return self.base.weight
 
     def forward(self, feat: torch.Tensor) -> torch.Tensor:
+        """(N, out_features) output of the layer plus that of the branch, of (N, in_features)."""
         added = functional.dropout(feat, self.dropout, self.training)
         added = functional.linear(functional.linear(added, self.down), self.up)
         return self.base(feat) + self.scale * added
 
     @torch.no_grad()
-    def merged(self) -> nn.Linear:
-        """One linear layer that computes the same."""
+    def merged(self) -> Linear:
+        """The base layer with the branch added to its weight, in place."""
         added = self.scale * (self.up.double() @ self.down.double())
         self.base.weight.copy_(self.base.weight.double() + added)
         return self.base
@@ -60,7 +70,15 @@ def add_lora(
     dropout: float = DROPOUT,
     seed: int = 0,
 ) -> None:
-    """Freeze ``encoder`` and give every ``qkv`` an adapter, in place; ``seed`` is of ``down``."""
+    """Freeze ``encoder`` and add an adapter to the ``qkv`` of every attention, in place.
+
+    Args:
+        encoder: The encoder.
+        rank: Rank of the adapters.
+        alpha: Scale of the adapters, times ``rank``.
+        dropout: Probability of dropout of the adapters' input.
+        seed: Random seed of the initial ``down`` matrices.
+    """
     encoder.requires_grad_(False)
     generator = torch.Generator().manual_seed(seed)
     for attention in _attentions(encoder):
@@ -69,14 +87,14 @@ def add_lora(
         drawn = torch.rand(layer.down.shape, generator=generator) * (2 * bound) - bound
         with torch.no_grad():
             layer.down.copy_(drawn)
-        attention.qkv = layer
+        attention.add_module("qkv", layer)
 
 
 def merge_lora(encoder: Encoder) -> None:
-    """Take the adapters into the weights, in place: an encoder like any other again."""
+    """Merge the adapters into the weights, in place; the encoder then has its usual layers."""
     for attention in _attentions(encoder):
         if isinstance(attention.qkv, LoraLinear):
-            attention.qkv = attention.qkv.merged()
+            attention.add_module("qkv", attention.qkv.merged())
 
 
 def _attentions(encoder: Encoder) -> list[PatchAttention]:

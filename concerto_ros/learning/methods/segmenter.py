@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Encoder and linear head as one module to train or to test."""
+"""Encoder and linear head as one module for training and evaluation."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from concerto_ros.ptv3 import Encoder
 
 
 class Segmenter(nn.Module):
-    """Class scores of every voxel of a batch.
+    """Encoder and linear head.
 
-    Raises ValueError, naming both widths, where the head does not fit the encoder.
+    Raises:
+        ValueError: The head does not fit the encoder; names both numbers of channels.
     """
 
     def __init__(self, encoder: Encoder, head: LinearHead):
@@ -25,6 +26,6 @@ class Segmenter(nn.Module):
         self.head = head
 
     def forward(self, batch: Batch) -> torch.Tensor:
-        """(V, num_classes) logits."""
+        """Logits of the voxels of a batch, (V, num_classes)."""
         pyramid = self.encoder(batch.feat, batch.grid_coord, batch.coord, batch.offset)
         return self.head.scores(pyramid, self.concat_levels)

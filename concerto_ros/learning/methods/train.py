@@ -1,8 +1,8 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Four ways to teach a pretrained encoder new classes, cheapest first.
+"""Four methods to train a pretrained encoder for new classes, cheapest first.
 
-Recipes (learning rates, which parameters learn) are those of the Sonata and Concerto papers.
+Learning rates and the choice of trained parameters are those of the Sonata and Concerto papers.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from concerto_ros.heads.linear import LinearHead
 from concerto_ros.labels.label_set import UNLABELLED
 from concerto_ros.learning.data.collate import ScanCollate
 from concerto_ros.learning.data.labelled_scan import Scan
-from concerto_ros.learning.data.scan_identity import about_scans
+from concerto_ros.learning.data.scan_identity import scan_identity
 from concerto_ros.learning.methods.decoder import with_decoder
 from concerto_ros.learning.methods.feature_cache import (
     FeatureCache,
@@ -34,13 +34,13 @@ from concerto_ros.learning.methods.segmenter import Segmenter
 from concerto_ros.learning.training.losses import balanced_weights
 from concerto_ros.learning.training.schedule import Schedule
 from concerto_ros.learning.training.stochastic_depth import stochastic_depth
-from concerto_ros.learning.training.trainer import Trainer, TrainingResult
+from concerto_ros.learning.training.trainer import Collate, Trainer, TrainingResult
 from concerto_ros.ptv3 import Encoder
 from concerto_ros.ptv3.blocks import Block
 from concerto_ros.ptv3.checkpoint import randomise
 from concerto_ros.segmentation.convention import preset_with
 
-#: What is trained, in words, and the published highest learning rate.
+#: Per method: description of what is trained, and the published peak learning rate.
 METHODS = {
     "head": ("a linear head on the frozen encoder", 2e-3),
     "decoder": ("a decoder and a linear head on the frozen encoder", 1e-3),
@@ -48,23 +48,36 @@ METHODS = {
     "full": ("the encoder, a decoder and a linear head", 1e-3),
 }
 
-#: The published rate of stochastic depth, where a decoder is trained; else there is none.
+#: Published rate of stochastic depth by method; of others 0.
 DROP_PATH = {"decoder": 0.3, "full": 0.3}
 
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """How to train; see :class:`~concerto_ros.learning.training.trainer.Trainer` for most fields.
+    """Options of a training; see also :class:`~concerto_ros.learning.training.trainer.Trainer`.
 
-    Attributes
-    ----------
-    learning_rate: None takes the published one of the method.
-    balance: weight the classes by one over the root of their frequency.
-    views: for a frozen encoder without decoder, versions of each scan whose features are kept:
-        the scan itself and ``views - 1`` augmented ones.
-    decoder: for full fine-tuning, whether a decoder is added.
-    drop_path: how often branches of the deepest blocks are left out of a voxel's sum, see
-        ``stochastic_depth``; None takes the published rate of the method.
+    Attributes:
+        folder: Where state, features and results are written.
+        steps: Number of optimizer steps.
+        batch_size: Scans in a batch.
+        accumulate: Batches whose gradients are accumulated for a step.
+        learning_rate: Peak learning rate; None: the published one of the method.
+        weight_decay: AdamW weight decay.
+        balance: Whether to weight the classes by the inverse square root of their frequency.
+        views: Of method ``head``, cached copies of each scan: the scan itself and ``views - 1``
+            augmented ones.
+        decoder: Of method ``full``, whether to add a decoder.
+        rank: LoRA rank.
+        alpha: LoRA scale, times ``rank``.
+        dropout: LoRA dropout.
+        drop_path: Rate of stochastic depth in the deepest blocks, see :func:`drop_path`; None: the
+            published rate of the method.
+        validate_every: Steps between validations.
+        patience: Validations without a better mIoU after which training ends; 0: never.
+        checkpoint_every: Steps between writings of the state.
+        minutes: Time limit; None: no limit.
+        seed: Random seed.
+        progress: Whether to show progress bars.
     """
 
     folder: Path
@@ -95,55 +108,69 @@ def train(
     validation: Sequence[Scan],
     num_classes: int,
     collate: ScanCollate,
-    recipe: TrainingConfig,
+    config: TrainingConfig,
 ) -> tuple[Encoder, LinearHead, TrainingResult]:
-    """Train by one of :data:`METHODS`; the encoder to use the head with, and the head.
+    """Train a head, and what else the method trains.
 
-    ``encoder`` is changed in place by ``lora`` and ``full``. Of a frozen encoder every feature is
-    computed once per view and kept in ``recipe.folder / "features"``. What was trained knows the
-    preset whose convention ``collate`` has; ValueError where it has that of none.
+    Args:
+        method: One of :data:`METHODS`.
+        encoder: Pretrained encoder; ``lora`` and ``full`` change it in place.
+        data: Scans to train on.
+        validation: Scans to validate on; may be empty.
+        num_classes: Number of classes.
+        collate: Augments and grid-samples scans; its convention has to be that of a preset, which
+            is stored with the trained weights.
+        config: Options. With method ``head`` the features of every scan are computed once per view
+            and cached in ``config.folder / "features"``.
+
+    Returns:
+        The encoder to use the head with, the head, and the result of the run.
+
+    Raises:
+        ValueError: ``method`` is unknown, the convention is that of no preset, or the folder has
+            the state of another run.
     """
     if method not in METHODS:
         raise ValueError(f"method is {method!r}, expected one of {', '.join(METHODS)}")
     preset = preset_with(collate.convention, encoder.rotary)
     device = next(encoder.parameters()).device
     encoder = encoder.eval().requires_grad_(False)
-    about = {
+    identity = {
         "method": method,
         "encoder": fingerprint(encoder),
-        "input": shown(collate) + (f", {recipe.views} views" if method == "head" else ""),
-        "class weights": "balanced" if recipe.balance else "equal",
-        **about_scans(data),
-        "validation": digest([str(about_scans(validation))]),
+        "input": shown(collate) + (f", {config.views} views" if method == "head" else ""),
+        "class weights": "balanced" if config.balance else "equal",
+        **scan_identity(data),
+        "validation": digest([str(scan_identity(validation))]),
     }
-    if method == "decoder" or (method == "full" and recipe.decoder):
-        encoder = with_decoder(encoder, seed=recipe.seed)
-    head = LinearHead(sum(encoder.channels), num_classes, name=str(recipe.folder / "head.pth"))
-    randomise(head, seed=recipe.seed)
+    if method == "decoder" or (method == "full" and config.decoder):
+        encoder = with_decoder(encoder, seed=config.seed)
+    head = LinearHead(sum(encoder.channels), num_classes, name=str(config.folder / "head.pth"))
+    randomise(head, seed=config.seed)
     head.to(device)
     if method == "head":
-        outcome = _train_head(encoder, head, data, validation, collate, recipe, about)
+        result = _train_head(encoder, head, data, validation, collate, config, identity)
     else:
         if method == "decoder":
             encoder.dec.requires_grad_(True)
         elif method == "lora":
-            adapters = f"rank {recipe.rank}, alpha {recipe.alpha}, dropout {recipe.dropout}"
-            about["adapters"] = adapters
+            adapters = f"rank {config.rank}, alpha {config.alpha}, dropout {config.dropout}"
+            identity["adapters"] = adapters
             add_lora(
                 encoder,
-                rank=recipe.rank,
-                alpha=recipe.alpha,
-                dropout=recipe.dropout,
-                seed=recipe.seed,
+                rank=config.rank,
+                alpha=config.alpha,
+                dropout=config.dropout,
+                seed=config.seed,
             )
         else:
             encoder.requires_grad_(True)
-        rate = recipe.drop_path
+        rate = config.drop_path
         rate = DROP_PATH.get(method, 0.0) if rate is None else rate
-        about["stochastic depth"] = str(rate)
+        identity["stochastic depth"] = str(rate)
         model = Segmenter(encoder, head)
         with drop_path(encoder, rate):
-            outcome = _run(model, data, validation, collate, recipe, about)
+            result = _run(model, data, validation, collate, config, identity)
     if method == "lora":
         merge_lora(encoder)
     if method != "head":
@@ -153,16 +180,16 @@ def train(
     return (
         encoder.eval().requires_grad_(False),
         head.eval().requires_grad_(False),
-        outcome,
+        result,
     )
 
 
 @contextmanager
 def drop_path(encoder: Encoder, rate: float) -> Iterator[None]:
-    """Stochastic depth of attention and MLP in all blocks while open; each voxel by itself.
+    """Stochastic depth of attention and MLP in all blocks while the context is open.
 
-    As in Point Transformer V3 the rate rises with depth, to ``rate`` in the coarsest blocks: of
-    the encoder towards its end, of the decoder towards its beginning.
+    Voxels are dropped independently. As in Point Transformer V3 the probability rises with the
+    depth of the level: to ``rate`` in the last block of the encoder and the first of the decoder.
     """
     encoding, decoding = _branches(encoder.enc), _branches(getattr(encoder, "dec", None))
     with stochastic_depth(encoding, rate), stochastic_depth(decoding[::-1], rate):
@@ -170,6 +197,7 @@ def drop_path(encoder: Encoder, rate: float) -> Iterator[None]:
 
 
 def _branches(stages: nn.Module | None) -> list[list[nn.Module]]:
+    """Attention and MLP of every block of some stages, in order."""
     modules = () if stages is None else stages.modules()
     return [[block.attn, block.mlp] for block in modules if isinstance(block, Block)]
 
@@ -180,73 +208,81 @@ def _train_head(
     data: Sequence[Scan],
     validation: Sequence[Scan],
     collate: ScanCollate,
-    recipe: TrainingConfig,
-    about: dict[str, Any],
+    config: TrainingConfig,
+    identity: dict[str, Any],
 ) -> TrainingResult:
+    """Train a head on cached features, as the encoder is frozen."""
     from tqdm import tqdm
 
-    folder = recipe.folder / "features"
-    kept = FeatureCache(
+    folder = config.folder / "features"
+    training = FeatureCache(
         encoder,
         data,
         collate,
         folder,
-        views=recipe.views,
-        seed=recipe.seed,
+        views=config.views,
+        seed=config.seed,
     )
     held_out = FeatureCache(encoder, validation, collate, folder)
     counts = np.zeros(head.num_classes, dtype=np.int64)
-    total = len(kept) + len(held_out)
-    with tqdm(total=total, disable=not recipe.progress, unit="scan", desc="features") as bar:
-        for features in (kept, held_out):
+    total = len(training) + len(held_out)
+    with tqdm(total=total, disable=not config.progress, unit="scan", desc="features") as bar:
+        for features in (training, held_out):
             for index in range(len(features)):
                 labels = features[index].labels
-                if features is kept:
+                if features is training:
                     counts += np.bincount(
                         labels[labels != UNLABELLED].numpy(), minlength=head.num_classes
                     )
                 bar.update()
-    about["features"] = kept.digest()
+    identity["features"] = training.digest()
     model = FeatureHead(encoder, head)
-    return _run(model, kept, held_out, join_features, recipe, about, counts)
+    return _run(model, training, held_out, join_features, config, identity, counts)
 
 
 def _run(
-    model, data, validation, collate, recipe: TrainingConfig, about, counts=None
+    model: Segmenter | FeatureHead,
+    data: Sequence[Any],
+    validation: Sequence[Any],
+    collate: Collate,
+    config: TrainingConfig,
+    identity: dict[str, Any],
+    counts: np.ndarray | None = None,
 ) -> TrainingResult:
-    rate = METHODS[about["method"]][1] if recipe.learning_rate is None else recipe.learning_rate
+    """Train ``model``; ``counts`` (K,) are the labelled voxels of each class, None: of scans."""
+    rate = METHODS[identity["method"]][1] if config.learning_rate is None else config.learning_rate
     head = model.head
     weights = None
-    if recipe.balance:
+    if config.balance:
         weights = balanced_weights(_count(data, head.num_classes) if counts is None else counts)
     trainer = Trainer(
         model,
         data,
         collate,
         num_classes=head.num_classes,
-        steps=recipe.steps,
-        batch_size=recipe.batch_size,
-        accumulate=recipe.accumulate,
-        schedule=Schedule(learning_rate=rate, weight_decay=recipe.weight_decay),
-        # Attention blocks learn ten times slower than the rest, as published.
-        slow=lambda name: 0.1 if ".block" in name else 1.0,
+        steps=config.steps,
+        batch_size=config.batch_size,
+        accumulate=config.accumulate,
+        schedule=Schedule(learning_rate=rate, weight_decay=config.weight_decay),
+        # Attention blocks have a tenth of the learning rate of the rest, as published.
+        rate_factor=lambda name: 0.1 if ".block" in name else 1.0,
         class_weights=weights,
         validation=validation,
-        validate_every=recipe.validate_every,
-        patience=recipe.patience,
-        folder=recipe.folder,
-        checkpoint_every=recipe.checkpoint_every,
-        minutes=recipe.minutes,
-        seed=recipe.seed,
-        about=about,
+        validate_every=config.validate_every,
+        patience=config.patience,
+        folder=config.folder,
+        checkpoint_every=config.checkpoint_every,
+        minutes=config.minutes,
+        seed=config.seed,
+        identity=identity,
         device=next(model.parameters()).device,
-        progress=recipe.progress,
+        progress=config.progress,
     )
     return trainer.run()
 
 
 def _count(data: Sequence[Scan], num_classes: int) -> np.ndarray:
-    """(K,) labelled points of each class."""
+    """Labelled points of each class, (K,)."""
     counts = np.zeros(num_classes, dtype=np.int64)
     for index in range(len(data)):
         scan = data[index]

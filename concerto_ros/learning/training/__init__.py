@@ -1,3 +1,3 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The training loop, its optimisers, losses and processes."""
+"""The training loop, its optimizers, losses and processes."""

@@ -1,43 +1,44 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Which of the processes that train together this one is; torch.distributed, or one process."""
+"""Rank, shares of work and sums over training processes; also valid in a single process."""
 
 from __future__ import annotations
 
 import torch
 from torch import distributed
 
-#: Numbers that are added up at once, some 2 MB.
-_PART = 1 << 19
+#: Elements that are summed in one operation, some 2 MB.
+_CHUNK = 1 << 19
 
 __all__ = ["own_share", "rank", "sum_over_processes", "world_size"]
 
 
 def rank() -> int:
-    """The place of this process; the first, 0, writes files and shows progress."""
+    """Rank of this process; the process with rank 0 writes files and shows progress."""
     return distributed.get_rank() if _grouped() else 0
 
 
 def world_size() -> int:
-    """How many processes train together."""
+    """Number of training processes."""
     return distributed.get_world_size() if _grouped() else 1
 
 
 def own_share(count: int) -> range:
-    """Which of ``count`` equal pieces of work are this process's."""
+    """Indices of those of ``count`` equal pieces of work that this process does."""
     return range(rank(), count, world_size())
 
 
 def sum_over_processes(*tensors: torch.Tensor) -> None:
-    """Contiguous CPU tensors become their sums over the processes, the same bits in all of them.
+    """Replace contiguous CPU tensors in place by their sums over all processes.
 
-    The order of a sum follows from the tensors' sizes and the number of processes.
+    All processes get the same bits: the order of summation depends only on the tensors' sizes and
+    the number of processes.
     """
     if world_size() == 1:
         return
-    # In parts, so that some are added while others are under way.
-    parts = [part for tensor in tensors for part in tensor.view(-1).split(_PART)]
-    for work in [distributed.all_reduce(part, async_op=True) for part in parts]:
+    # In chunks, so that some are summed while others are transferred.
+    chunks = [chunk for tensor in tensors for chunk in tensor.view(-1).split(_CHUNK)]
+    for work in [distributed.all_reduce(chunk, async_op=True) for chunk in chunks]:
         work.wait()
 
 

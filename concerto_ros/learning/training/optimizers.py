@@ -1,8 +1,8 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Which optimiser moves which parameters of a model, and how fast: PyTorch's AdamW and Muon.
+"""Optimizers and their parameter groups: PyTorch's AdamW and Muon.
 
-Muon (Jordan et al., 2024): steps of momentum in which all directions count alike.
+Muon (Jordan et al., 2024) orthogonalises the momentum of a weight matrix before each step.
 """
 
 from __future__ import annotations
@@ -20,57 +20,75 @@ from concerto_ros.learning.training.schedule import Schedule
 def build_optimizers(
     parameters: Mapping[str, nn.Parameter],
     schedule: Schedule,
-    slow: Callable[[str], float] | None = None,
-    orthogonal: Callable[[str, nn.Parameter], bool] | None = None,
+    rate_factor: Callable[[str], float] | None = None,
+    use_muon: Callable[[str, nn.Parameter], bool] | None = None,
 ) -> list[torch.optim.Optimizer]:
-    """AdamW, and Muon for the ``parameters`` that are ``orthogonal`` by name and value.
+    """Build AdamW and, for the parameters that ``use_muon`` selects, Muon.
 
-    Each group has a ``factor``, what ``slow`` gives for the names of its parameters (1 if None),
-    for the trainer to multiply the learning rate of the ``schedule`` with.
+    Args:
+        parameters: The parameters to train, by name.
+        schedule: Learning rate and weight decay.
+        rate_factor: Factor of the learning rate by parameter name; None: 1. The trainer multiplies
+            the rate of each parameter group by the group's ``factor``.
+        use_muon: By name and value, whether a parameter is trained by Muon; None: none is.
+
+    Returns:
+        AdamW, Muon or both, whichever has parameters.
     """
     groups: dict[tuple[bool, float], list[nn.Parameter]] = {}
     for name, parameter in parameters.items():
-        kind = orthogonal is not None and orthogonal(name, parameter)
-        factor = 1.0 if slow is None else slow(name)
-        groups.setdefault((kind, factor), []).append(parameter)
-    return [
-        build(
-            [
-                {"params": members, "factor": factor}
-                for (kind, factor), members in groups.items()
-                if kind is wanted
-            ],
-            lr=schedule.learning_rate,
-            weight_decay=schedule.weight_decay,
-        )
-        for wanted, build in ((False, _adam), (True, build_muon))
-        if any(kind is wanted for kind, _ in groups)
-    ]
+        muon = use_muon is not None and use_muon(name, parameter)
+        factor = 1.0 if rate_factor is None else rate_factor(name)
+        groups.setdefault((muon, factor), []).append(parameter)
+    optimizers = []
+    for for_muon, build in ((False, _build_adam), (True, build_muon)):
+        own_groups = [
+            {"params": members, "factor": factor}
+            for (muon, factor), members in groups.items()
+            if muon is for_muon
+        ]
+        if own_groups:
+            rate, decay = schedule.learning_rate, schedule.weight_decay
+            optimizers.append(build(own_groups, lr=rate, weight_decay=decay))
+    return optimizers
 
 
-def _adam(groups: list[dict[str, Any]], **options: float) -> torch.optim.Optimizer:
+def _build_adam(groups: list[dict[str, Any]], **options: Any) -> torch.optim.Optimizer:
     return torch.optim.AdamW(groups, fused=True, **options)
 
 
 def require_muon() -> type[torch.optim.Optimizer]:
-    """PyTorch's Muon; ImportError where it is too old to have one."""
-    found = getattr(torch.optim, "Muon", None)
-    if found is None:
+    """PyTorch's class Muon.
+
+    Raises:
+        ImportError: This PyTorch is too old to have it.
+    """
+    muon = getattr(torch.optim, "Muon", None)
+    if muon is None:
         raise ImportError(
             f"this training needs torch.optim.Muon of PyTorch 2.9 or newer, found PyTorch "
             f"{torch.__version__}: pip install 'torch>=2.9'"
         )
-    return found
+    return muon
 
 
-def build_muon(groups: list[dict[str, Any]], **options: float) -> torch.optim.Optimizer:
-    """Muon for parameters of two or more dimensions; all but the first are taken as columns.
+def build_muon(groups: list[dict[str, Any]], **options: Any) -> torch.optim.Optimizer:
+    """Build Muon for parameters of two or more dimensions; all but the first are flattened.
 
-    Its steps have the root mean square of AdamW's (Liu et al., 2025), so that both share one rate
-    and one weight decay. Where several processes train together, each moves a part of the
-    parameters and hands them to the others; the gradients must be equal in all.
+    Its steps have the root mean square of AdamW's (Liu et al., 2025), so that both optimizers use
+    the same learning rate and weight decay. Of several training processes each updates a part of
+    the parameters and sends them to the others; the gradients have to be equal in all of them.
+
+    Args:
+        groups: Parameter groups, as PyTorch's optimizers take them.
+        options: Keyword arguments of ``torch.optim.Muon``.
+
+    Raises:
+        ImportError: This PyTorch has no Muon.
+        ValueError: A parameter has fewer than two dimensions.
     """
     options = {**options, "adjust_lr_fn": "match_rms_adamw"}
+    optimizer: torch.optim.Optimizer
     pairs: list[tuple[nn.Parameter, nn.Parameter]] = []
     matrices = []
     for group in groups:
@@ -85,24 +103,27 @@ def build_muon(groups: list[dict[str, Any]], **options: float) -> torch.optim.Op
         )
     else:
         optimizer = require_muon()(matrices, **options)
-    for parameter, matrix in pairs:  # the optimiser may have moved the matrix in memory
-        if _is_turned(parameter):
+    for parameter, matrix in pairs:  # the optimizer may have moved the matrix in memory
+        if _is_transposed(parameter):
             columns = matrix.data.unflatten(0, parameter.shape[1:])
             parameter.data = columns.movedim(-1, 0)
         else:
             parameter.data = matrix.data.view(parameter.shape)
 
-    def hand_gradients(*_: Any) -> None:
+    def copy_gradients(*_: Any) -> None:
         for parameter, matrix in pairs:
             grad = parameter.grad
-            matrix.grad = None if grad is None else _flattened(grad, _is_turned(parameter))
+            matrix.grad = None if grad is None else _flattened(grad, _is_transposed(parameter))
 
-    optimizer.register_step_pre_hook(hand_gradients)
+    optimizer.register_step_pre_hook(copy_gradients)
     return optimizer
 
 
 def whole_state(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """Its state, parts of which other processes may have; all call this, the first gets it."""
+    """The state of an optimizer whose parts may be distributed over processes.
+
+    All processes have to call it; the process with rank 0 gets the state, others may get ``{}``.
+    """
     if world_size() > 1 and hasattr(optimizer, "consolidate_state_dict"):
         optimizer.consolidate_state_dict(to=0)
         return optimizer.state_dict() if rank() == 0 else {}
@@ -110,19 +131,20 @@ def whole_state(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
 
 
 def _matrix_of(parameter: nn.Parameter) -> nn.Parameter:
-    """A parameter of two or more dimensions as one of two, dense in memory."""
+    """A parameter of two or more dimensions as a matrix, contiguous in memory."""
     if parameter.ndim < 2:
         raise ValueError(
-            f"a parameter has shape {tuple(parameter.shape)}, expected two dimensions or more"
+            f"a parameter for Muon has shape {tuple(parameter.shape)}, expected two dimensions or "
+            "more; train it by AdamW"
         )
-    return nn.Parameter(_flattened(parameter.detach(), _is_turned(parameter)))
+    return nn.Parameter(_flattened(parameter.detach(), _is_transposed(parameter)))
 
 
-def _is_turned(parameter: torch.Tensor) -> bool:
-    """Whether its first dimension is the last one in memory."""
+def _is_transposed(parameter: torch.Tensor) -> bool:
+    """Whether the first dimension is the last one in memory."""
     return not parameter.is_contiguous() and parameter.movedim(0, -1).is_contiguous()
 
 
-def _flattened(value: torch.Tensor, turned: bool) -> torch.Tensor:
-    """(M, ...) as the matrix of its rows, or of its columns; a view where its memory allows."""
-    return value.movedim(0, -1).flatten(0, -2) if turned else value.flatten(1)
+def _flattened(value: torch.Tensor, transposed: bool) -> torch.Tensor:
+    """(M, ...) as the matrix of its rows, or of its columns; a view if its strides allow it."""
+    return value.movedim(0, -1).flatten(0, -2) if transposed else value.flatten(1)

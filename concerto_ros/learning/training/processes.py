@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Training in several processes of this machine, by torch.distributed's gloo."""
+"""Data-parallel training in several processes of one machine, with gloo of torch.distributed."""
 
 from __future__ import annotations
 
@@ -20,35 +20,41 @@ from concerto_ros.learning.training.trainer import Trainer, TrainingResult
 from concerto_ros.ptv3.cpu.allocation import keep_freed_memory
 from concerto_ros.ptv3.cpu.matmul import replace_products
 
-#: Processes talk over the loopback interface alone; else gloo listens where the host's name leads.
+#: Use the loopback interface only; by default gloo listens on the address of the host name.
 _LOOPBACK = {"GLOO_SOCKET_IFNAME": "lo"} if Path("/sys/class/net/lo").exists() else {}
 
-#: Seconds that a process which lost another waits to be ended, so that the first error is the one
-#: that is seen.
-_GRACE = 10.0
+#: Seconds that a process waits after it lost the connection to another one, so that the other's
+#: error, which is the cause, is the one that is reported.
+_GRACE_SECONDS = 10.0
 
 
 def run_in_processes(trainer: Trainer, processes: int) -> TrainingResult:
-    """Train as ``trainer.run()`` does, the batches of a step spread over processes.
+    """Train like ``trainer.run()``, with the batches of a step distributed over processes.
 
-    Each computes with one thread: two of them are half as fast again as one of two threads. The
-    same number of processes gives the same weights, bit for bit; ``trainer`` has them afterwards.
-    What is raised in one of the processes ends all, as ProcessRaisedException.
+    Each process computes with one thread: two processes are 1.5 times as fast as one with two
+    threads. The same number of processes gives the same weights, bit for bit; afterwards
+    ``trainer`` has them.
 
-    Raises ValueError unless its ``accumulate`` is a multiple of ``processes``; ChildProcessError
-    (an OSError) where one of them is killed.
+    Args:
+        trainer: Has to be picklable.
+        processes: Number of processes, a divisor of the trainer's ``accumulate``.
+
+    Raises:
+        ValueError: ``accumulate`` is not a multiple of ``processes``.
+        ChildProcessError: A process was killed (an OSError).
+        ProcessRaisedException: A process raised an exception; all of them are ended.
     """
     if processes < 1 or trainer.accumulate % processes:
         raise ValueError(
             f"processes is {processes}, expected a divisor of the {trainer.accumulate} batches of "
-            "a step"
+            "a step (accumulate)"
         )
     with (
         tempfile.TemporaryDirectory() as folder,
         _environment(openblas.environment() | _LOOPBACK),  # the new processes inherit it
     ):
         try:
-            # Pickled, not shared: every process has weights of its own.
+            # Pickled, because tensors passed as they are would be shared by the processes.
             multiprocessing.spawn(
                 _worker_main,
                 (processes, Path(folder), pickle.dumps(trainer)),
@@ -57,7 +63,7 @@ def run_in_processes(trainer: Trainer, processes: int) -> TrainingResult:
         except multiprocessing.ProcessExitedException as error:
             raise ChildProcessError(
                 f"training stopped: {error}; the kernel kills a process when memory runs out. "
-                "The same command resumes from what was saved last"
+                "The same command resumes from the last saved state"
             ) from error
         return trainer.import_state(_result(Path(folder)))
 
@@ -75,7 +81,7 @@ def _worker_main(rank: int, size: int, folder: Path, pickled: bytes) -> None:
         outcome = trainer.run()
     except RuntimeError as error:
         if "gloo" in str(error):
-            time.sleep(_GRACE)
+            time.sleep(_GRACE_SECONDS)
         raise
     if rank == 0:
         trainer.export_state(_result(folder), outcome)
@@ -88,10 +94,10 @@ def _result(folder: Path) -> Path:
 
 
 @contextmanager
-def _environment(wanted: Mapping[str, str]) -> Iterator[None]:
-    """Environment variables that are as they were when the body ends."""
-    before = {name: os.environ.get(name) for name in wanted}
-    os.environ.update(wanted)
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set environment variables while the context is open."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
     try:
         yield
     finally:

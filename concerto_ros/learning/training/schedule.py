@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The learning rate over a run, and what else shapes a step of the optimiser."""
+"""One-cycle learning rate schedule, weight decay and gradient clipping."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Schedule:
-    """How the learning rate and the step are shaped; defaults as in Sonata's and Concerto's runs.
+    """Learning rate, weight decay and clipping; defaults as in Sonata's and Concerto's trainings.
 
-    Attributes
-    ----------
-    learning_rate: the highest; parameter groups may have a factor of their own.
-    weight_decay: of AdamW.
-    clip: largest norm of the gradient.
-    warm_up: share of the run in which the rate climbs, along half a cosine.
-    start, end: the rate at the very beginning and end, as a share of the highest.
-    fall: how it falls from the highest to the end: along half a cosine, which spends much of a run
-        near either, or along a straight line.
+    Attributes:
+        learning_rate: Peak learning rate; parameter groups may multiply it by a factor.
+        weight_decay: Of AdamW and Muon.
+        clip: Maximum norm of the gradient.
+        warm_up: Share of the run in which the rate rises to its peak, along half a cosine.
+        start: Rate at the beginning, as a share of the peak.
+        end: Rate at the end, as a share of the peak.
+        fall: How the rate falls from the peak to the end: along half a cosine, which stays long
+            near either value, or along a straight line.
     """
 
     learning_rate: float = 2e-3
@@ -33,7 +33,7 @@ class Schedule:
     fall: Literal["cosine", "linear"] = "cosine"
 
     def rate(self, progress: float) -> float:
-        """Learning rate when ``progress`` (0..1) of the run is done: one cycle (Smith, 2018)."""
+        """Learning rate at ``progress`` (0..1) of the run: one cycle (Smith, 2018)."""
         if progress < self.warm_up:
             return self.learning_rate * _along_cosine(self.start, 1.0, progress / self.warm_up)
         along = _along_cosine if self.fall == "cosine" else _along_line

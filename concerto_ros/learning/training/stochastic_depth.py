@@ -1,42 +1,48 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Stochastic depth (Huang et al., ECCV 2016): in training, branches of residual blocks are left
-out at random.
+"""Stochastic depth (Huang et al., ECCV 2016): drop branches of residual blocks in training.
 
-Branches are hooked from outside for as long as training lasts, so models know nothing of it: their
-answers, their parameters' names and their files stay as they are.
+Branches get forward hooks while training lasts, so the code of the models, the names of their
+parameters and their files do not change.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
 from torch import nn
+
+_ForwardHook = Callable[[nn.Module, tuple, torch.Tensor], torch.Tensor | None]
 
 
 @contextmanager
 def stochastic_depth(
     blocks: Sequence[Sequence[nn.Module]], rate: float, generator: torch.Generator | None = None
 ) -> Iterator[None]:
-    """While open, each row of what a branch returns is zero with a probability that rises from 0
-    in the first block to ``rate`` in the last; what is left grows by as much.
+    """Drop rows of the branches' outputs at random while the context is open.
 
-    blocks: the branches of each block, in order; each returns one tensor (B, ...), whose rows are
-    left out independently of each other. Branches in evaluation mode are left alone.
-    generator: of the random choices, on the CPU; PyTorch's own if None.
+    The probability rises linearly from 0 in the first block to ``rate`` in the last. Rows that
+    remain are scaled by ``1 / (1 - probability)``. Branches in evaluation mode are not changed.
 
-    Raises ValueError for a rate that is not in [0, 1).
+    Args:
+        blocks: The branches of each block, in order; each returns one tensor (B, ...), whose rows
+            are dropped independently of each other.
+        rate: Probability in the last block.
+        generator: Random generator on the CPU; None: PyTorch's global one.
+
+    Raises:
+        ValueError: ``rate`` is not in [0, 1).
     """
     if not 0 <= rate < 1:
         raise ValueError(f"the rate of stochastic depth is {rate}, expected 0 to less than 1")
     handles = []
     try:
-        for place, branches in enumerate(blocks):
-            own = rate * place / max(len(blocks) - 1, 1)
-            if own > 0:
-                hook = _drop(own, generator)
+        for index, branches in enumerate(blocks):
+            probability = rate * index / max(len(blocks) - 1, 1)
+            if probability > 0:
+                hook = _drop(probability, generator)
                 handles += [branch.register_forward_hook(hook) for branch in branches]
         yield
     finally:
@@ -44,7 +50,9 @@ def stochastic_depth(
             handle.remove()
 
 
-def _drop(rate: float, generator: torch.Generator | None):
+def _drop(rate: float, generator: torch.Generator | None) -> _ForwardHook:
+    """A forward hook that drops rows of the output with probability ``rate``."""
+
     def hook(branch: nn.Module, _inputs: tuple, output: torch.Tensor) -> torch.Tensor | None:
         if not branch.training:
             return None

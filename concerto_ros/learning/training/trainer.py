@@ -1,9 +1,9 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The training loop: AdamW, one cycle, and a stop at any moment that changes nothing.
+"""The training loop: AdamW and Muon, one-cycle learning rate, exact resuming after a kill.
 
-Every random choice of a step follows from the seed and the number of the step alone, so a run
-that was killed and resumed gives the weights of one that was not, bit for bit (on a CPU).
+Every random choice of a step depends only on the seed and the number of the step, so a run that
+was killed and resumed gives the same weights as one that was not, bit for bit (on a CPU).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -32,22 +32,29 @@ from concerto_ros.learning.training.optimizers import build_optimizers, require_
 from concerto_ros.learning.training.run_state import load_training, save_training
 from concerto_ros.learning.training.schedule import Schedule
 
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
 log = logging.getLogger(__name__)
 
-#: The state of a run is written at least this often.
+#: Seconds between two saves of a run's state, longer if saving takes long.
 SAVE_SECONDS = 60.0
 
-#: From items of the data set (and a generator, where training may change them) to what the model
-#: takes: anything with ``labels`` (V,) and ``to(device)``.
+#: From items of the data set (and a generator, if they are to be augmented) to the input of the
+#: model: any object with ``labels`` (V,) and ``to(device)``.
 Collate = Callable[[Sequence[Any], np.random.Generator | None], Any]
 
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """How a run went.
+    """Result of a training run.
 
-    ``steps`` done, ``seconds`` of all its parts together, ``best_step`` and ``best_miou`` of the
-    validation whose weights the model now has (None without one), ``stopped``: why it ended.
+    Attributes:
+        steps: Number of steps done.
+        seconds: Duration, including that of the run before it was resumed.
+        best_step: Step whose weights the model now has, by validation; None without validation.
+        best_miou: mIoU of the validation at that step; None without validation.
+        stopped: Why the run ended.
     """
 
     steps: int
@@ -58,7 +65,41 @@ class TrainingResult:
 
 
 class Trainer:
-    """Trains the parameters of ``model`` that require gradients; see :meth:`run`."""
+    """Trains the parameters of a model that require gradients; see :meth:`run`.
+
+    Args:
+        model: Takes what ``collate`` returns; returns (V, num_classes) logits.
+        data: Items to train on.
+        collate: Makes a batch of items.
+        num_classes: Number of classes.
+        steps: Number of optimizer steps.
+        batch_size: Items in a batch.
+        accumulate: Batches whose gradients are accumulated for a step.
+        final_collate: Replaces ``collate`` after the share ``final_from`` of the run; None: never.
+        final_from: Share of the run, 0 to 1.
+        schedule: Learning rate, weight decay and gradient clipping.
+        rate_factor: Factor of the learning rate by parameter name; None: 1.
+        use_muon: By name and value, whether a parameter is trained by Muon instead of AdamW.
+        class_weights: (K,), see
+            :func:`~concerto_ros.learning.training.losses.segmentation_loss`.
+        lovasz: Weight of the Lovász-softmax loss.
+        validation: Items to validate on; the weights with the best mIoU are kept.
+        validate_every: Steps between validations; 0: no validation.
+        patience: Validations without a better mIoU after which the run ends; 0: never.
+        folder: Where the state ``training.pt`` is written, and read if it exists; TensorBoard's
+            files are written there too. None: nothing is written.
+        checkpoint_every: Steps between writings of the state, besides one about every minute.
+        minutes: Time limit, with which the learning rate falls as well; the result then depends
+            on the machine's speed. None: no limit.
+        seed: Random seed of the order of items, of augmentation and of dropout.
+        identity: What else has to be equal for a run to resume, by name.
+        device: Where to train.
+        progress: Whether to show a progress bar.
+
+    Raises:
+        ValueError: An argument is out of range, or no parameter requires gradients.
+        ImportError: ``use_muon`` is given and this PyTorch has no Muon.
+    """
 
     def __init__(
         self,
@@ -70,11 +111,11 @@ class Trainer:
         steps: int,
         batch_size: int = 2,
         accumulate: int = 1,
-        finish: Collate | None = None,
-        finish_from: float = 0.6,
+        final_collate: Collate | None = None,
+        final_from: float = 0.6,
         schedule: Schedule | None = None,
-        slow: Callable[[str], float] | None = None,
-        orthogonal: Callable[[str, nn.Parameter], bool] | None = None,
+        rate_factor: Callable[[str], float] | None = None,
+        use_muon: Callable[[str, nn.Parameter], bool] | None = None,
         class_weights: torch.Tensor | None = None,
         lovasz: float = 1.0,
         validation: Sequence[Any] = (),
@@ -84,26 +125,12 @@ class Trainer:
         checkpoint_every: int = 200,
         minutes: float | None = None,
         seed: int = 0,
-        about: Mapping[str, Any] | None = None,
+        identity: Mapping[str, Any] | None = None,
         device: torch.device | str = "cpu",
         progress: bool = True,
     ):
-        """Set up a run of ``steps`` steps of ``accumulate`` batches of ``batch_size`` items.
-
-        finish: takes the place of ``collate`` once the share ``finish_from`` of the run is done.
-        slow: factor of the learning rate by parameter name, 1 where None. orthogonal: by name and
-        value, the parameters that take steps of Muon instead of AdamW's. class_weights (K,) and
-        lovasz: of :func:`~concerto_ros.learning.training.losses.segmentation_loss`. validation:
-        items labelled every ``validate_every`` steps; the weights with the best mIoU are kept, and
-        after ``patience`` validations without a better one (0: never) the run ends. folder: where
-        ``training.pt`` is written every ``checkpoint_every`` steps and every minute or so, and
-        read when there is one; TensorBoard's files go there too. minutes: the run ends, its
-        learning rate with it, when this time is over (then the result depends on the machine's
-        speed). seed: of the order of the items, of what ``collate`` does to them, and of dropout.
-        about: what else must be equal for a run to go on, by name.
-        """
         if not len(data):
-            raise ValueError("the data set is empty, expected at least one scan")
+            raise ValueError("data is empty, expected at least one scan to train on")
         for name, value in (
             ("steps", steps),
             ("batch_size", batch_size),
@@ -116,7 +143,7 @@ class Trainer:
             raise ValueError(f"minutes is {minutes}, expected more than 0")
         self.model = model.to(device)
         self.data, self.collate = data, collate
-        self.finish, self.finish_from = finish or collate, finish_from
+        self.final_collate, self.final_from = final_collate or collate, final_from
         self.num_classes = num_classes
         self.steps, self.batch_size, self.accumulate = steps, batch_size, accumulate
         self.schedule = schedule or Schedule()
@@ -127,7 +154,7 @@ class Trainer:
         self.folder = None if folder is None else Path(folder)
         self.checkpoint_every = checkpoint_every
         self.minutes, self.seed = minutes, seed
-        self.about = dict(about or {})
+        self.identity = dict(identity or {})
         self.device = torch.device(device)
         self.progress = progress
         self.step = 0
@@ -137,20 +164,32 @@ class Trainer:
         self.since_best = 0
         named = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
         if not named:
-            raise ValueError("no parameter of the model requires gradients: nothing to train")
+            raise ValueError(
+                "no parameter of the model requires gradients, expected at least one: "
+                "nothing to train"
+            )
         self.parameters = dict(named)
-        if orthogonal is not None:
+        if use_muon is not None:
             require_muon()
-        self._choices = slow, orthogonal
+        self._rate_factor, self._use_muon = rate_factor, use_muon
         self.optimizers: list[torch.optim.Optimizer] = []
         self._gradients: torch.Tensor | None = None
 
     def run(self) -> TrainingResult:
-        """Train to the end, from the checkpoint of the folder where there is one."""
+        """Train to the end, from the state in the folder if there is one.
+
+        Returns:
+            The result; the model has the best weights by validation, else the last.
+
+        Raises:
+            ValueError: The state belongs to another run, or the loss is no longer finite.
+        """
         from tqdm import tqdm
 
-        if not self.optimizers:  # in the process that steps: they hold views of the weights
-            self.optimizers = build_optimizers(self.parameters, self.schedule, *self._choices)
+        if not self.optimizers:  # built in the training process: they hold views of the weights
+            self.optimizers = build_optimizers(
+                self.parameters, self.schedule, self._rate_factor, self._use_muon
+            )
             self._gradients = self._one_vector() if world_size() > 1 else None
         self._resume()
         board = self._board()
@@ -163,7 +202,7 @@ class Trainer:
             disable=not self.progress or rank() > 0,
             unit="step",
         ) as bar:
-            while not (stopped := self._why_stop()):
+            while not (stopped := self._stop_reason()):
                 loss, norm, rate, save_now = self._train_step()
                 self.step += 1
                 bar.update()
@@ -185,11 +224,11 @@ class Trainer:
                         board.add_scalar("validation/allAcc", score.all_accuracy, self.step)
                     bar.set_postfix_str(self._summary(loss))
                 if self.step % self.checkpoint_every == 0 or save_now:
-                    begun = time.monotonic()
+                    start = time.monotonic()
                     self.save()
-                    # Minutes of work at stake at most, and a fiftieth of the time for writing.
-                    took = time.monotonic() - begun
-                    self._save_at = begun + max(SAVE_SECONDS, 50 * took)
+                    # A kill costs minutes at most, and saving a fiftieth of the time.
+                    duration = time.monotonic() - start
+                    self._save_at = start + max(SAVE_SECONDS, 50 * duration)
         self.seconds = time.monotonic() - self._started
         self.save()
         if board:
@@ -202,29 +241,29 @@ class Trainer:
 
     @torch.no_grad()
     def validate(self) -> Confusion:
-        """Label the voxels of every item of ``validation`` by itself."""
+        """Evaluate the model on the voxels of all ``validation`` items, one at a time."""
         was_training = self.model.training
         self.model.eval()
         score = Confusion(self.num_classes)
-        for place in own_share(len(self.validation)):
-            batch = self.collate([self.validation[place]], None).to(self.device)
+        for index in own_share(len(self.validation)):
+            batch = self.collate([self.validation[index]], None).to(self.device)
             score.add(self.model(batch).argmax(1).cpu().numpy(), batch.labels.cpu().numpy())
         sum_over_processes(torch.from_numpy(score.matrix))
         self.model.train(was_training)
         return score
 
-    def export_state(self, path: Path, outcome: TrainingResult) -> None:
-        """Write what another process needs to have trained this model itself."""
-        save_training(path, {"weights": self._weights(), "outcome": vars(outcome)})
+    def export_state(self, path: Path, result: TrainingResult) -> None:
+        """Write weights and result for :meth:`import_state` in another process."""
+        save_training(path, {"weights": self._weights(), "outcome": vars(result)})
 
     def import_state(self, path: Path) -> TrainingResult:
-        """Take over what :meth:`export_state` wrote."""
+        """Load the weights that :meth:`export_state` wrote; returns the result."""
         state = load_training(path, {})
         self._set_weights(state["weights"])
         return TrainingResult(**state["outcome"])
 
     def save(self) -> None:
-        """Write everything that :meth:`run` needs to go on; nothing without a folder."""
+        """Write the state from which :meth:`run` resumes; does nothing without a folder."""
         if self.folder is None:
             return
         optimizers = [whole_state(optimizer) for optimizer in self.optimizers]
@@ -244,22 +283,23 @@ class Trainer:
         )
 
     def _train_step(self) -> tuple[torch.Tensor, torch.Tensor, float, bool]:
+        """Take one step; its loss, gradient norm and learning rate, and whether to save now."""
         if self._gradients is None:
             self.model.zero_grad(set_to_none=True)
         else:
             self._gradients.zero_()
         self.model.train()
         total = torch.zeros((), device=self.device)
-        for part in own_share(self.accumulate):
-            total += self._learn_from(self.step * self.accumulate + part)
-        total, save_now = self._agree(total)
+        for index in own_share(self.accumulate):
+            total += self._accumulate(self.step * self.accumulate + index)
+        total, save_now = self._sum_over_processes(total)
         norm = torch.nn.utils.clip_grad_norm_(self.parameters.values(), self.schedule.clip)
         rate = self.schedule.rate(self._progress())
         if not torch.isfinite(norm) or not torch.isfinite(total):
             raise ValueError(
                 f"step {self.step}: the loss is {float(total)} and the gradient's norm "
                 f"{float(norm)}, expected finite numbers; lower the learning rate "
-                f"(now {rate:.2g}) or look for broken values in the scans"
+                f"(now {rate:.2g}) or check the scans for invalid values"
             )
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
@@ -267,13 +307,13 @@ class Trainer:
             optimizer.step()
         return total, norm, rate, save_now
 
-    def _learn_from(self, ordinal: int) -> torch.Tensor:
-        """Add the gradients of one batch to the parameters; its share of the step's loss."""
-        generator = np.random.default_rng((self.seed, 1, ordinal))
-        collate = self.collate if self._progress() < self.finish_from else self.finish
-        batch = collate(self._items(ordinal), generator).to(self.device)
+    def _accumulate(self, number: int) -> torch.Tensor:
+        """Add the gradients of batch ``number``; returns its share of the step's loss."""
+        generator = np.random.default_rng((self.seed, 1, number))
+        collate = self.collate if self._progress() < self.final_from else self.final_collate
+        batch = collate(self._items(number), generator).to(self.device)
         cuda = [self.device] if self.device.type == "cuda" else []
-        with torch.random.fork_rng(cuda):  # dropout draws from the process's own generator
+        with torch.random.fork_rng(cuda):  # dropout uses the global generator
             torch.manual_seed(int(generator.integers(2**63)))
             logits = self.model(batch)
             loss = segmentation_loss(
@@ -283,10 +323,10 @@ class Trainer:
             loss.backward()
         return loss.detach()
 
-    def _agree(self, total: torch.Tensor) -> tuple[torch.Tensor, bool]:
-        """Add up gradients and loss over the processes; the loss, and whether to save.
+    def _sum_over_processes(self, total: torch.Tensor) -> tuple[torch.Tensor, bool]:
+        """Sum gradients and loss over the processes; the loss, and whether to save now.
 
-        The first process's clock counts: all of them must stop, and save, at the same step.
+        The clock of rank 0 decides for all, as they have to stop and save at the same step.
         """
         now = time.monotonic()
         self.seconds, save_now = now - self._started, now > self._save_at
@@ -295,26 +335,26 @@ class Trainer:
         clock = [0.0, 0.0] if rank() else [self.seconds, float(save_now)]
         numbers = torch.tensor([total, *clock], dtype=torch.float64)
         sum_over_processes(self._gradients, numbers)
-        total, seconds, save_now = numbers
-        self.seconds = float(seconds)
-        return total, bool(save_now)
+        self.seconds = float(numbers[1])
+        return numbers[0], bool(numbers[2])
 
     def _one_vector(self) -> torch.Tensor:
-        """Memory of all gradients, which are views of it from now on, laid out as the weights."""
+        """One vector of all gradients: each parameter's ``grad`` becomes a view of it."""
         sizes = [parameter.numel() for parameter in self.parameters.values()]
         vector = torch.zeros(sum(sizes))
-        parts = vector.split(sizes)
-        for parameter, part in zip(self.parameters.values(), parts, strict=True):
-            parameter.grad = part.as_strided(
-                parameter.shape, parameter.stride(), part.storage_offset()
+        slices = vector.split(sizes)
+        for parameter, values in zip(self.parameters.values(), slices, strict=True):
+            parameter.grad = values.as_strided(
+                parameter.shape, parameter.stride(), values.storage_offset()
             )
         return vector
 
-    def _items(self, ordinal: int) -> list[Any]:
-        """The items of a batch: every item once, in an order of the epoch's own, then again."""
-        items, orders = [], {}
-        for place in range(ordinal * self.batch_size, (ordinal + 1) * self.batch_size):
-            epoch, index = divmod(place, len(self.data))
+    def _items(self, number: int) -> list[Any]:
+        """The items of batch ``number``: every item once per epoch, in another order each time."""
+        items: list[Any] = []
+        orders: dict[int, np.ndarray] = {}
+        for position in range(number * self.batch_size, (number + 1) * self.batch_size):
+            epoch, index = divmod(position, len(self.data))
             if epoch not in orders:
                 shuffler = np.random.default_rng((self.seed, 0, epoch))
                 orders[epoch] = shuffler.permutation(len(self.data))
@@ -322,17 +362,18 @@ class Trainer:
         return items
 
     def _progress(self) -> float:
-        """0 at the beginning, 1 at the end; a step may outlast the time that is left."""
+        """0 at the beginning, 1 at the end."""
         done = self.step / self.steps
         if self.minutes is not None:
             done = max(done, self.seconds / 60 / self.minutes)
         return min(done, 1.0)
 
-    def _why_stop(self) -> str:
+    def _stop_reason(self) -> str:
+        """Why the run ends now; empty if it does not."""
         if self.step >= self.steps:
             return "all steps done"
         if self._progress() >= 1:
-            return f"{self.minutes:g} minutes are over"
+            return f"the time limit of {self.minutes:g} minutes is over"
         if self.patience and self.since_best >= self.patience:
             return f"no better mIoU in {self.patience} validations"
         return ""
@@ -364,8 +405,8 @@ class Trainer:
             parameter.copy_(weights[name])
 
     def _identity(self) -> dict[str, Any]:
-        """What must not change between the parts of a run."""
-        return self.about | {
+        """What has to be equal for a run to resume, by name; ``run`` in ``training.pt``."""
+        return self.identity | {
             "steps": self.steps,
             "batch_size": self.batch_size,
             "accumulate": self.accumulate,
@@ -381,18 +422,19 @@ class Trainer:
             return
         state = load_training(path, self._identity())
         self._set_weights(state["weights"])
-        for optimizer, kept in zip(self.optimizers, state["optimizers"], strict=True):
-            optimizer.load_state_dict(kept)
+        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
         self.step, self.seconds = state["step"], state["seconds"]
         self.best, self.since_best = state["best"], state["since_best"]
-        log.info("going on from step %d of %s", self.step, path)
+        log.info("resuming from step %d of %s", self.step, path)
 
-    def _board(self):
+    def _board(self) -> SummaryWriter | None:
+        """TensorBoard's writer, if it is installed and there is a folder."""
         if self.folder is None or rank():
             return None
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:
-            log.info("no TensorBoard scalars: pip install 'concerto_ros[train]' for them")
+            log.info("TensorBoard is not installed: no scalars; pip install 'concerto_ros[train]'")
             return None
         return SummaryWriter(str(self.folder), purge_step=self.step or None)

@@ -243,7 +243,9 @@ def test_a_bag_goes_to_other_processes(tmp_path):
 
 def test_a_bag_without_its_transforms_says_so(tmp_path):
     recorded(tmp_path, drive(2, with_transforms=False))
-    with pytest.raises(DataError, match="none of 2 frames can be placed in the map: no transform from"):
+    with pytest.raises(
+        DataError, match="none of 2 frames can be placed in the map: no transform from"
+    ):
         open_all(tmp_path, map_frame="map")
 
 

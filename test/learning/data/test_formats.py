@@ -126,7 +126,7 @@ def test_kept_scans_are_read_once_up_to_the_limit(tmp_path):
         ({"points": POINTS.astype(str)}, "points are <U"),
         (
             {"points": np.where(np.arange(COUNT)[:, None] == 7, np.nan, POINTS)},
-            "the first is point 7",
+            "the first: point 7",
         ),
         ({"points": POINTS[:0], "labels": LABELS[:0]}, "has no points"),
         ({"colors": COLORS[1:]}, "colors are uint8 of shape"),
@@ -266,7 +266,7 @@ def test_a_single_scan_is_for_training(tmp_path):
 def test_scans_to_test_on_alone_are_not_trained_on(tmp_path):
     npz(tmp_path / "val/a.npz")
     assert len(open_dataset(tmp_path, split="val")) == 1
-    assert "none for train" in refused(lambda: open_dataset(tmp_path))
+    assert "expected some for train" in refused(lambda: open_dataset(tmp_path))
 
 
 @pytest.mark.parametrize("wrong", [{"split": "dev"}, {"holdout": 1.0}, {"layout": "folder"}])
@@ -294,10 +294,10 @@ def test_a_folder_without_scans_says_what_is_wanted(tmp_path):
     assert all(
         word in text for word in ("files", "pointcept", "semantickitti", "bag", "coord.npy")
     )
-    assert "no .npz or .ply" in refused(lambda: open_dataset(tmp_path, "files"))
+    assert "expected .npz or .ply files" in refused(lambda: open_dataset(tmp_path, "files"))
     assert "coord.npy" in refused(lambda: open_dataset(tmp_path, "pointcept"))
     assert "velodyne" in refused(lambda: open_dataset(tmp_path, "semantickitti"))
-    assert "no such" in refused(lambda: open_dataset(tmp_path / "none"))
+    assert "does not exist" in refused(lambda: open_dataset(tmp_path / "none"))
 
 
 # --- Pointcept ----------------------------------------------------------------------------------
@@ -473,7 +473,7 @@ def spoil(folder, what):
         ("empty scan", "velodyne/000001.bin", "0 bytes"),
         ("unknown", "labels/000001.label", "unknown label value 77 (at 40 points)"),
         ("nan", "velodyne/000001.bin", "NaN or infinite"),
-        ("few poses", "poses.txt", "1 poses, none for one of 000000.bin and 000001.bin"),
+        ("few poses", "poses.txt", "1 poses, expected one each for 000000.bin and 000001.bin"),
         ("no poses", "poses.txt", "is needed to fuse scans"),
         ("bad pose", "poses.txt", "got line '1 0 0', expected 12 numbers"),
         ("no Tr", "calib.txt", "has no line Tr"),

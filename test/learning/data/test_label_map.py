@@ -142,10 +142,10 @@ def test_a_set_by_name_or_by_file_is_a_map_too(tmp_path):
 @pytest.mark.parametrize(
     "text, fault",
     [
-        ("[1, 2]", "the file"),
+        ("[1, 2]", "content"),
         ("classes: [a\nmap", "cannot be read"),
-        ("map: {1: a}", "the keys"),
-        ("classes: [a]\nmaps: {1: a}", "the keys"),
+        ("map: {1: a}", "keys"),
+        ("classes: [a]\nmaps: {1: a}", "keys"),
         ("classes: []", "classes"),
         ("classes: [a, a]", "different names"),
         ("classes: [a, 3]", "classes"),
@@ -153,7 +153,7 @@ def test_a_set_by_name_or_by_file_is_a_map_too(tmp_path):
         ("classes: nowhere", "'nowhere' is not one of"),
         ("classes: other.yaml", "no such file"),
         ("classes: [a]\nmap: {}", "map"),
-        ("classes: [a]\nmap: {x: a}", "a value of map"),
+        ("classes: [a]\nmap: {x: a}", "a key of map"),
         (
             "classes: [a]\nmap: {1: b}",
             "the class of value 1: got 'b', expected ignore or one of: a",

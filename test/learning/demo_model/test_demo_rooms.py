@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The scans the model in the box learns from: repeatable, labelled, as sensors would give them."""
+"""The scans the bundled model is trained on: repeatable, labelled, as sensors would give them."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ import pytest
 from concerto_ros.labels.label_set import UNLABELLED, LabelSet
 from concerto_ros.learning.data.labelled_scan import Scan
 from concerto_ros.learning.demo_model.rooms import (
-    CHANCES,
-    ONE_CUT,
+    CROP_CLASS_WEIGHTS,
+    LARGE_CROP_VOXELS,
     TEST_SEEDS,
     TRAINING_SEEDS,
     VALIDATION_SEEDS,
     DemoRooms,
     RoomCollate,
-    cut,
+    augment,
+    crop,
     thinned,
-    vary,
 )
 from concerto_ros.learning.demo_model.simulated_scans import SCANS, scans_of
 from concerto_ros.segmentation.convention import convention_for
@@ -78,11 +78,14 @@ def test_a_floor_is_flat_and_near_zero_but_not_quite(rooms):
 
 def test_variations_are_repeatable_and_keep_what_belongs_together(rooms):
     scan = rooms[0]
-    first, second = vary(scan, np.random.default_rng(3)), vary(scan, np.random.default_rng(3))
+    first, second = (
+        augment(scan, np.random.default_rng(3)),
+        augment(scan, np.random.default_rng(3)),
+    )
     assert np.array_equal(first.points, second.points)
     assert np.array_equal(first.labels, second.labels)
     for seed in range(12):
-        other = vary(scan, np.random.default_rng(seed))
+        other = augment(scan, np.random.default_rng(seed))
         assert len(other) >= 50 and np.isfinite(other.points).all()
         if other.normals is not None:
             length = np.linalg.norm(other.normals, axis=1)
@@ -92,15 +95,15 @@ def test_variations_are_repeatable_and_keep_what_belongs_together(rooms):
 def test_cuts_hold_the_voxels_asked_for_round_a_point(rooms):
     scan = rooms[1]
     for seed, size in ((0, 1000), (1, 2500), (2, 10**6)):
-        part = cut(scan, size, 0.04, np.random.default_rng(seed))
-        again = cut(scan, size, 0.04, np.random.default_rng(seed))
+        part = crop(scan, size, 0.04, np.random.default_rng(seed))
+        again = crop(scan, size, 0.04, np.random.default_rng(seed))
         assert np.array_equal(part.points, again.points)
         voxels = len(np.unique(np.floor(part.points.astype(float) / 0.04), axis=0))
         assert 1 <= voxels <= size * 1.2 and (voxels >= size * 0.9 or len(part) == len(scan))
         whole = {tuple(point) for point in scan.points}
         assert all(tuple(point) in whole for point in part.points)
     one = Scan("one", scan.points[:1], scan.labels[:1], scan.colors[:1], scan.normals[:1])
-    assert all(len(cut(one, 100, 0.04, np.random.default_rng(s))) == 1 for s in range(12))
+    assert all(len(crop(one, 100, 0.04, np.random.default_rng(s))) == 1 for s in range(12))
 
 
 def test_classes_are_cut_round_as_often_as_is_said(monkeypatch):
@@ -108,10 +111,12 @@ def test_classes_are_cut_round_as_often_as_is_said(monkeypatch):
     labels = np.repeat([UNLABELLED, CLASSES.index("wall"), CLASSES.index("door")], [1, 90, 9])
     points = np.arange(100, dtype=np.float32)[:, None] ** 2 * np.eye(3, dtype=np.float32)[:1]
     scan = Scan("row", points, labels.astype(np.uint8), None, np.zeros_like(points))
-    monkeypatch.setattr("concerto_ros.learning.demo_model.rooms.CUT_BY_CLASS", 1.0)
-    middles = [cut(scan, 1, 0.04, np.random.default_rng(seed)).labels[-1] for seed in range(400)]
+    monkeypatch.setattr("concerto_ros.learning.demo_model.rooms.CROP_CLASS_PROBABILITY", 1.0)
+    middles = [crop(scan, 1, 0.04, np.random.default_rng(seed)).labels[-1] for seed in range(400)]
     doors = np.mean(np.array(middles) == CLASSES.index("door"))
-    assert doors == pytest.approx(CHANCES["door"] / (CHANCES["door"] + 1), abs=0.08)
+    assert doors == pytest.approx(
+        CROP_CLASS_WEIGHTS["door"] / (CROP_CLASS_WEIGHTS["door"] + 1), abs=0.08
+    )
 
 
 def test_batches_are_changed_for_training_alone_and_are_about_equally_large(rooms):
@@ -125,13 +130,13 @@ def test_batches_are_changed_for_training_alone_and_are_about_equally_large(room
     large = replace(collate, large=True)
     scans = sorted(rooms, key=len, reverse=True)
     sizes = [len(large(scans, np.random.default_rng(seed))) for seed in range(12)]
-    assert max(sizes) < 1.3 * ONE_CUT and np.median(sizes) > 0.6 * max(sizes)
+    assert max(sizes) < 1.3 * LARGE_CROP_VOXELS and np.median(sizes) > 0.6 * max(sizes)
     one = large(scans[:1], np.random.default_rng(3))  # the second scan is left out
     assert np.array_equal(one.labels, large(scans, np.random.default_rng(3)).labels)
 
 
 def test_colour_and_normals_are_dropped_now_and_then(rooms):
-    varied = [vary(rooms[0], np.random.default_rng(seed)) for seed in range(60)]
+    varied = [augment(rooms[0], np.random.default_rng(seed)) for seed in range(60)]
     without_color = sum(scan.colors is None for scan in varied)
     without_normals = sum(scan.normals is None for scan in varied)
     assert 3 <= without_color <= 25 and 2 <= without_normals <= 20

@@ -10,7 +10,7 @@ import torch
 
 from concerto_ros.learning.data.batch import make_batch
 from concerto_ros.learning.data.labelled_scan import Scan
-from concerto_ros.learning.evaluation.grid_voting import grid_phases, vote
+from concerto_ros.learning.evaluation.grid_voting import grid_phases, vote_over_grids
 from concerto_ros.segmentation.convention import convention_for
 
 INDOOR = convention_for("indoor", rotary=False)
@@ -42,7 +42,7 @@ def test_one_phase_is_the_plain_evaluation_with_the_inverse_map():
     given = scan()
     batch = make_batch([given], INDOOR, SIZE)
     expected = by_height(batch).softmax(dim=1).numpy()[batch.inverse[0]]
-    result = vote(by_height, given, INDOOR, SIZE)
+    result = vote_over_grids(by_height, given, INDOOR, SIZE)
     assert result.shape == (300, 2) and result.dtype == np.float32
     np.testing.assert_array_equal(result, expected)
 
@@ -54,7 +54,7 @@ def test_more_phases_average_probabilities_of_every_point():
         seen.append(batch)
         return by_height(batch)
 
-    result = vote(model, given, INDOOR, SIZE, phases=4)
+    result = vote_over_grids(model, given, INDOOR, SIZE, phases=4)
     assert len(seen) == 4
     assert len({len(batch) for batch in seen}) > 1  # the grid did move
     expected = np.mean(
@@ -75,10 +75,10 @@ def test_a_vote_follows_edges_finer_than_the_voxels():
         return torch.stack([1 - above, above], dim=1) * 10
 
     def wrong(phases):
-        return np.mean(vote(model, given, INDOOR, SIZE, phases).argmax(axis=1) != truth)
+        return np.mean(vote_over_grids(model, given, INDOOR, SIZE, phases).argmax(axis=1) != truth)
 
     assert 0 < wrong(16) < 0.8 * wrong(1)
 
 
 def test_one_point_is_enough():
-    assert vote(by_height, scan(1), INDOOR, SIZE, phases=3).shape == (1, 2)
+    assert vote_over_grids(by_height, scan(1), INDOOR, SIZE, phases=3).shape == (1, 2)

@@ -110,12 +110,12 @@ def test_a_vector_is_refused():
 def test_a_pytorch_without_muon_is_named_before_anything_starts(monkeypatch):
     monkeypatch.delattr(torch.optim, "Muon")
     with pytest.raises(ImportError, match=r"PyTorch 2\.9 or newer, found PyTorch 2"):
-        trainer_of(small_model(), orthogonal=lambda name, parameter: parameter.ndim > 1)
+        trainer_of(small_model(), use_muon=lambda name, parameter: parameter.ndim > 1)
     trainer_of(small_model(), steps=1).run()  # AdamW alone asks for nothing
 
 
 def test_a_run_of_version_0_1_is_refused_by_name(tmp_path):
-    options = {"steps": 2, "orthogonal": lambda name, parameter: parameter.ndim > 1}
+    options = {"steps": 2, "use_muon": lambda name, parameter: parameter.ndim > 1}
     trainer_of(small_model(), tmp_path, **options).run()
     path = tmp_path / "training.pt"
     state = torch.load(path, weights_only=True)

@@ -30,7 +30,7 @@ def every_matrix(name, parameter):
 
 def train(processes, folder=None, **options):
     model = small_model()
-    given = {"accumulate": 2, "steps": 5, "orthogonal": every_matrix}
+    given = {"accumulate": 2, "steps": 5, "use_muon": every_matrix}
     trainer = trainer_of(model, folder, **(given | options))
     return run_in_processes(trainer, processes), model.state_dict(), trainer
 
@@ -57,7 +57,7 @@ def test_steps_in_processes_are_those_of_the_plain_loop():
     # By AdamW alone: Muon's bfloat16 makes much of the rounding of a gradient.
     model = small_model()
     trainer_of(model, accumulate=2, steps=3).run()
-    _, weights, _ = train(2, steps=3, orthogonal=None)
+    _, weights, _ = train(2, steps=3, use_muon=None)
     for name, value in model.state_dict().items():
         if name.endswith("qkv.bias"):
             continue  # a key's bias changes no output; AdamW follows the rounding of its gradient
@@ -131,7 +131,7 @@ def is_running(process):
     ],
 )
 def test_one_process_that_ends_ends_all_with_its_reason(tmp_path, kind, error, message, on_rank):
-    trainer = trainer_of(small_model(), accumulate=2, steps=1000, orthogonal=every_matrix)
+    trainer = trainer_of(small_model(), accumulate=2, steps=1000, use_muon=every_matrix)
     trainer.data = kind(SCANS, on_rank, 5, tmp_path)
     begun = time.monotonic()
     with pytest.raises(error, match=message.format(on_rank)):
@@ -143,7 +143,7 @@ def test_one_process_that_ends_ends_all_with_its_reason(tmp_path, kind, error, m
 
 def test_a_killed_run_of_two_processes_resumes_bit_for_bit(tmp_path):
     _, whole, _ = train(2, steps=6)
-    options = {"accumulate": 2, "steps": 6, "orthogonal": every_matrix, "checkpoint_every": 2}
+    options = {"accumulate": 2, "steps": 6, "use_muon": every_matrix, "checkpoint_every": 2}
     trainer = trainer_of(small_model(), tmp_path, **options)
     trainer.data = Killed(SCANS, 1, 8)  # two scans a step: in its fifth
     with pytest.raises(ChildProcessError):

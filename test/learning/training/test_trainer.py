@@ -47,7 +47,7 @@ def test_a_killed_run_goes_on_to_the_same_weights_bit_for_bit(tmp_path, kind, ki
     lora = kind == "lora"
     options = {"validation": SCANS[:1], "validate_every": 4, "accumulate": 2}
     if kind == "muon":
-        options["orthogonal"] = lambda name, parameter: parameter.ndim > 1
+        options["use_muon"] = lambda name, parameter: parameter.ndim > 1
     whole = small_model(lora=lora)
     outcome = trainer_of(whole, tmp_path / "whole", **options).run()
 
@@ -136,7 +136,7 @@ def test_it_stops_early_when_it_gets_no_better():
 
 def test_it_ends_when_its_time_is_over():
     outcome = trainer_of(small_model(), steps=10**6, minutes=0.5 / 60).run()
-    assert 0 < outcome.steps < 10**6 and "minutes are over" in outcome.stopped
+    assert 0 < outcome.steps < 10**6 and "time limit" in outcome.stopped
 
 
 def test_the_last_step_in_time_learns_at_the_rate_of_the_end():
@@ -161,8 +161,8 @@ def test_another_collate_finishes_the_run():
 
         return collate
 
-    options = {"validation": SCANS[:1], "validate_every": 5, "finish_from": 0.6}
-    trainer = trainer_of(small_model(), steps=5, finish=collates("last"), **options)
+    options = {"validation": SCANS[:1], "validate_every": 5, "final_from": 0.6}
+    trainer = trainer_of(small_model(), steps=5, final_collate=collates("last"), **options)
     trainer.collate = collates("first")
     trainer.run()
     assert asked == [("first", False)] * 3 + [("last", False)] * 2 + [("first", True)]
@@ -194,7 +194,7 @@ def test_parameters_may_learn_more_slowly():
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
     trainer_of(
         model, steps=1, schedule=Schedule(weight_decay=0.0),
-        slow=lambda name: 0.0 if name.startswith("encoder.enc") else 1.0,
+        rate_factor=lambda name: 0.0 if name.startswith("encoder.enc") else 1.0,
     ).run()  # fmt: skip
     moved = {name for name, p in model.named_parameters() if not torch.equal(p, before[name])}
     assert moved and not any(name.startswith("encoder.enc") for name in moved)
