@@ -10,8 +10,8 @@ import logging
 import sys
 from collections.abc import Sequence
 
-#: Subcommands in the order in which ``--help`` lists them. Each module has ``HELP``,
-#: ``add_arguments(parser)`` and ``run(arguments) -> exit status``.
+#: Subcommands in the order in which ``--help`` lists them. Each module has ``HELP`` (one line for
+#: the list), ``add_arguments(parser)`` and ``run(arguments) -> exit status``.
 COMMANDS = (
     "demo",
     "node",
@@ -26,7 +26,7 @@ COMMANDS = (
     "download",
 )
 
-#: Subcommands that hand arguments they do not know on to ROS.
+#: Subcommands that pass unknown arguments on to ROS.
 ROS_PROGRAMS = ("node", "simulate")
 
 DESCRIPTION = """\
@@ -41,7 +41,17 @@ DESCRIPTION = """\
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one subcommand; the exit status."""
+    """Run one subcommand.
+
+    Args:
+        argv: The arguments after the program's name; None takes those of this process.
+
+    Returns:
+        The exit status: 0 for success, 1 for an error that is printed on stderr, 130 after Ctrl-C.
+
+    Raises:
+        SystemExit: From argparse, after ``--help`` (status 0) or for wrong arguments (status 2).
+    """
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     argv = list(sys.argv[1:] if argv is None else argv)
     arguments, rest = _parser(argv).parse_known_args(argv)
@@ -72,7 +82,7 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
             description=module.__doc__,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        if name in argv:  # the others need not load PyTorch to describe themselves
+        if name in argv:  # defining the arguments of the others would load PyTorch for nothing
             module.add_arguments(command)
         command.set_defaults(run=module.run)
     return parser

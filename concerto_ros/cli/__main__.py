@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""``python -m concerto_ros.cli``."""
+"""Runs the ``concerto-ros`` command as ``python -m concerto_ros.cli``."""
 
 import sys
 

@@ -1,9 +1,10 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Label a recording without ROS, at full speed: OUT is IN and the labels that go with it.
+"""Label a recording without ROS, at full speed: OUT is a copy of IN with label topics added.
 
-IN is a rosbag2 (sqlite3 or mcap), or a folder of them. Killed, it goes on where it was when it is
-started again. OUT.json tells what became of every message.
+IN is a rosbag2 (sqlite3 or mcap), or a folder of them. A run that was interrupted resumes when the
+same command is started again. OUT.json counts the messages of each input that were used and
+dropped, and why.
 """
 
 from __future__ import annotations
@@ -16,52 +17,57 @@ from typing import Any
 
 from tqdm import tqdm
 
+from concerto_ros.cli.former_names import add_former_name
 from concerto_ros.cli.segment import SETTINGS
 
 HELP = "add labels and feature colours to a bag"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The bags, what to perceive and where to compute."""
+    """Define the bags, the inputs, the model and the processes to use."""
     from concerto_ros.settings.settings import DEFAULTS, about
 
-    parser.add_argument("source", type=Path, metavar="IN", help="bag, or folder of bags")
-    parser.add_argument("out", type=Path, metavar="OUT", help="the new bag, or folder of bags")
+    parser.add_argument("source", type=Path, metavar="IN", help="bag to read, or folder of bags")
+    parser.add_argument("out", type=Path, metavar="OUT", help="bag to write, or folder of bags")
     parser.add_argument(
         "--config",
         type=Path,
-        help="ROS parameter file that names the inputs (default: found in the bag)",
+        help="ROS parameter file (.yaml) with the inputs and other parameters of the node"
+        " (default: inputs are detected from the topics in the bag)",
     )
     parser.add_argument(
         "--every",
         type=_seconds,
         metavar="SECONDS",
-        help="of the bag for each of which the map is labelled once; 0: after every frame"
-        " (default: 1/rate, 0.2)",
+        help="label the map once per this many seconds of the bag; 0: after every frame"
+        " (default: 1 / parameter rate, which is 0.2)",
     )
     parser.add_argument(
         "--prefix",
         type=_prefix,
         default="/concerto/",
-        help="of the topics that are added: labels, pca, classes (default /concerto/)",
+        help="prefix of the added topics: labels, pca, classes (default /concerto/)",
     )
-    parser.add_argument(
-        "--part-seconds",
+    segment = parser.add_argument(
+        "--segment-seconds",
         type=_seconds,
         default=0.0,
         metavar="SECONDS",
-        help="of the bag that a run which was killed has to do again at most"
-        " (default: 60, or ten windows of the map where that is longer)",
+        help="length of a resumable segment of the bag: at most this much is labelled again after"
+        " an interruption (default: 60, or ten times window_seconds where that is longer)",
     )
+    add_former_name(parser, "--part-seconds", segment)
     parser.add_argument(
         "--jobs",
         type=int,
-        help="processes for a folder of bags (default: one for each GPU, or one)",
+        metavar="N",
+        help="parallel processes for a folder of bags (default: one per GPU, or one)",
     )
     parser.add_argument(
         "--ray",
         metavar="ADDRESS",
-        help="spread the bags over a Ray cluster: auto, ray://host:10001, or local",
+        help="distribute a folder of bags over a Ray cluster instead: auto, ray://HOST:10001, or"
+        " local",
     )
     for name in SETTINGS:
         parser.add_argument(
@@ -70,7 +76,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Label every bag; 1 where one of them could not be."""
+    """Label every bag.
+
+    Returns:
+        The exit status: 1 where a bag could not be labelled, else 0.
+    """
     from concerto_ros.offline.job import Job
     from concerto_ros.offline.many_jobs import (
         default_processes,
@@ -82,15 +92,15 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.jobs is not None and arguments.jobs < 1:
         raise ValueError(f"--jobs: got {arguments.jobs}, expected 1 or more")
-    given = {name: getattr(arguments, name) for name in SETTINGS}
+    overrides = {name: getattr(arguments, name) for name in SETTINGS}
     jobs = plan_jobs(
         Job(
             source=arguments.source,
             out=arguments.out,
             config=arguments.config,
-            overrides={name: value for name, value in given.items() if value is not None},
+            overrides={name: value for name, value in overrides.items() if value is not None},
             every=arguments.every,
-            part_seconds=arguments.part_seconds,
+            part_seconds=arguments.segment_seconds,
             prefix=arguments.prefix,
         )
     )
@@ -102,8 +112,9 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         outcomes = run_here(jobs)
     failed = 0
-    several = None if len(jobs) > 1 else True  # None: where there is a terminal
-    for job, outcome in tqdm(outcomes, total=len(jobs), unit="bag", disable=several):
+    # tqdm's None: a bar on a terminal only. One bag has a bar of its own.
+    no_bar = None if len(jobs) > 1 else True
+    for job, outcome in tqdm(outcomes, total=len(jobs), unit="bag", disable=no_bar):
         if isinstance(outcome, Exception):
             failed += 1
             tqdm.write(f"concerto-ros bag: {job.source}: {outcome}", file=sys.stderr)
@@ -115,7 +126,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _report(out: Path, summary: dict[str, Any]) -> str:
-    """A bag's summary for a person."""
+    """The summary of one bag as text."""
     lines = [f"{out}: {summary['labelled']} times labelled, model {summary['run']['model']}"]
     lines += [f"  {sentence}" for sentence in summary["inputs_found"]]
     for name, counts in summary["inputs"].items():
@@ -128,8 +139,8 @@ def _report(out: Path, summary: dict[str, Any]) -> str:
     for key, text in (
         ("restarts", "restarts, at which the map was cleared"),
         ("evicted", "voxels left the map because of max_voxels"),
-        ("clipped", "points were not used because their cloud has more than max_points"),
-        ("refused_transforms", "transforms make no sense"),
+        ("clipped", "points were not used because their cloud has more than max_points points"),
+        ("refused_transforms", "transforms were invalid and ignored"),
     ):
         if summary[key]:
             lines.append(f"  {summary[key]} {text}")
@@ -145,5 +156,5 @@ def _prefix(text: str) -> str:
 def _seconds(text: str) -> float:
     value = float(text)
     if not 0 <= value < 1e9:
-        raise argparse.ArgumentTypeError(f"got {text}, expected seconds, 0 or more")
+        raise argparse.ArgumentTypeError(f"got {text}, expected a number of seconds, 0 or more")
     return value

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Measure a model on labelled scans: IoU and accuracy per class, mIoU, mAcc, allAcc.
 
-Counted at the original points of the scans, as Pointcept does. --phases takes a vote over several
-places of the voxel grid: slower, a little better. Writes report.md, report.json, confusion.png.
+Counted at the original points of the scans, as Pointcept does, not at voxels. --grid-offsets
+averages the predictions over several offsets of the voxel grid (test-time augmentation): slower
+and slightly better. The folder --out gets report.md, report.json and confusion.png.
 """
 
 from __future__ import annotations
@@ -11,35 +12,60 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from concerto_ros.cli.scan_arguments import ScansOfCommand, load_encoder_for
+from concerto_ros.cli.former_names import add_former_name
+from concerto_ros.cli.scan_arguments import ScanOpener, load_encoder_for
 
 HELP = "measure a model on labelled scans"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The scans and the model."""
+    """Define the scans and the model."""
     from concerto_ros.cli.scan_arguments import add_data_arguments, add_input_arguments
     from concerto_ros.learning.data.formats import SPLITS
 
-    parser.add_argument("data", type=Path, help="labelled scans: a folder, or a bag")
-    parser.add_argument("--checkpoint", default="demo", help="encoder (default demo)")
-    parser.add_argument("--head", default="", help="linear head (default: the encoder's own)")
     parser.add_argument(
-        "--split", choices=SPLITS, default="val", help="which of the scans (default val)"
-    )
-    parser.add_argument("--seed", type=int, default=0, help="of the hold-out (default 0)")
-    parser.add_argument(
-        "--phases", type=int, default=1, help="places of the grid that vote (default 1)"
+        "data", type=Path, help="labelled scans: a folder, or a bag with a labelled map"
     )
     parser.add_argument(
-        "--out", type=Path, default=Path("out/evaluate"), help="default out/evaluate"
+        "--checkpoint",
+        default="demo",
+        help="encoder: an official name or a file (default: the bundled demo model)",
+    )
+    parser.add_argument(
+        "--head",
+        default="",
+        help="linear head: an official name or a file (default: the demo model's)",
+    )
+    parser.add_argument(
+        "--split", choices=SPLITS, default="val", help="scans to measure on (default val)"
+    )
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        help="random seed of the split into training and validation scans, the same as in training"
+        " (default 0)",
+    )
+    offsets = parser.add_argument(
+        "--grid-offsets",
+        type=int,
+        default=1,
+        metavar="N",
+        help="number of voxel grid offsets whose predictions are averaged (default 1)",
+    )
+    add_former_name(parser, "--phases", offsets)
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("out/evaluate"),
+        help="folder for the report (default out/evaluate)",
     )
     add_data_arguments(parser)
     add_input_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Label every scan and count."""
+    """Label every scan, print the scores and write the report."""
     from concerto_ros.heads import LinearHead
     from concerto_ros.learning.evaluation.evaluate import evaluate
     from concerto_ros.learning.evaluation.report import class_table, summary, write_report
@@ -48,23 +74,26 @@ def run(arguments: argparse.Namespace) -> int:
 
     encoder, voxel_size = load_encoder_for(arguments)
     if not arguments.head and arguments.checkpoint != "demo":
-        raise ValueError(f"--head: expected, {arguments.checkpoint} brings none of its own")
+        raise ValueError(
+            f"--head: got none, expected a linear head for {arguments.checkpoint}: only the demo"
+            " model has one of its own"
+        )
     head = LinearHead.load(arguments.head or "demo", encoder)
     convention = convention_of(encoder, arguments.preset, head)
-    data = ScansOfCommand(arguments, voxel_size).open(arguments.split)
+    data = ScanOpener(arguments, voxel_size).open(arguments.split)
     if not len(data):
-        raise ValueError(f"{arguments.data}: no scans in {arguments.split}; use --split all")
+        raise ValueError(f"{arguments.data}: no scans in split {arguments.split}; use --split all")
     if len(data.classes) != head.num_classes:
         raise ValueError(
-            f"head {head.name!r} knows {head.num_classes} classes, the labels of "
-            f"{arguments.data} {len(data.classes)}; expected the same ones (see --label-map)"
+            f"--head: got {head.name!r} with {head.num_classes} classes, expected the "
+            f"{len(data.classes)} of {arguments.data}; --label-map can map its labels to others"
         )
     score = evaluate(
         Segmenter(encoder, head),
         data,
         convention,
         voxel_size,
-        phases=arguments.phases,
+        phases=arguments.grid_offsets,
         device=next(head.parameters()).device,
         progress=True,
     )
@@ -73,7 +102,7 @@ def run(arguments: argparse.Namespace) -> int:
         "head": head.name,
         "scans": f"{len(data)} ({arguments.split})",
         "voxel size": f"{voxel_size} m",
-        "grid phases": arguments.phases,
+        "grid phases": arguments.grid_offsets,
     }
     title = f"{encoder.name} on {arguments.data}"
     written = write_report(arguments.out, score, data.classes, title=title, facts=facts)

@@ -1,10 +1,12 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Run the perception node where there is no `ros2` command.
+"""Run the perception node on machines without the `ros2` command.
 
-Everything is handed on to ROS, for example
+All arguments are passed on to ROS, for example
 
   concerto-ros node --ros-args --params-file config/perception.yaml -p fixed_frame:=map
+
+The parameters are listed in README.md and in config/perception.yaml.
 """
 
 from __future__ import annotations
@@ -15,12 +17,12 @@ HELP = "run the perception node"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Nothing of its own: unknown arguments go to ROS."""
+    """Define nothing: all arguments go to ROS."""
     parser.usage = "concerto-ros node [--ros-args ...]"
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Spin until interrupted."""
+    """Run the node until it is interrupted; the exit status."""
     from concerto_ros.ros.node import main
 
     return main(arguments.rest)

@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Publish a rosbag2 (sqlite3 or mcap) with its timing, where there is no `ros2 bag play`."""
+"""Publish a rosbag2 (sqlite3 or mcap) with its recorded timing, without `ros2 bag play`."""
 
 from __future__ import annotations
 
@@ -9,38 +9,52 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-HELP = "publish a bag with its timing"
+HELP = "publish a bag with its recorded timing"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The bag and how to play it."""
+    """Define the bag and how it is played."""
     parser.add_argument("bag", type=Path, help="folder of a rosbag2, or a .db3 or .mcap file")
     parser.add_argument(
         "--rate", type=float, default=1.0, help="multiple of the recorded speed (default 1)"
     )
     parser.add_argument(
-        "--loop", action="store_true", help="begin again at the end, until interrupted"
+        "--loop", action="store_true", help="start over at the end of the bag, until interrupted"
     )
     parser.add_argument(
-        "--clock", action="store_true", help="publish /clock for nodes with use_sim_time"
+        "--clock",
+        action="store_true",
+        help="publish the recorded time on /clock, for nodes with use_sim_time",
     )
     parser.add_argument(
         "--wait",
         nargs="*",
         default=[],
         metavar="TOPIC",
-        help="begin only when these topics have a subscriber",
+        help="start when each of these topics has a subscriber",
     )
     parser.add_argument(
-        "--subscribers", type=int, default=1, help="how many each of them needs (default 1)"
+        "--subscribers",
+        type=int,
+        default=1,
+        metavar="N",
+        help="number of subscribers that each topic of --wait needs (default 1)",
     )
     parser.add_argument(
-        "--wait-timeout", type=float, default=60.0, help="seconds to wait for them (default 60)"
+        "--wait-timeout",
+        type=float,
+        default=60.0,
+        metavar="SECONDS",
+        help="how long to wait for the subscribers of --wait before giving up (default 60)",
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Play to the end, or for ever with --loop."""
+    """Play to the end, or until interrupted with --loop.
+
+    Raises:
+        ValueError: If the subscribers of --wait did not come in time.
+    """
     from concerto_ros.ros.middleware.fastdds_profile import ros_session
     from concerto_ros.ros.tools.bag_player import Player
 
@@ -50,8 +64,8 @@ def run(arguments: argparse.Namespace) -> int:
             arguments.wait, arguments.subscribers, arguments.wait_timeout
         ):
             raise ValueError(
-                f"not {arguments.subscribers} subscribers on {', '.join(arguments.wait)} within"
-                f" {arguments.wait_timeout:g} s"
+                f"--wait: fewer than {arguments.subscribers} subscribers on"
+                f" {', '.join(arguments.wait)} after {arguments.wait_timeout:g} s"
             )
         while True:
             with tqdm(

@@ -1,16 +1,30 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Arguments that commands on labelled scans share."""
+"""Arguments that ``train`` and ``evaluate`` share: the labelled scans and the encoder's input."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from concerto_ros.cli.former_names import add_former_name
+
+if TYPE_CHECKING:
+    from concerto_ros.learning.data.formats import Cached
+    from concerto_ros.ptv3 import Encoder
 
 
-def load_encoder_for(arguments: argparse.Namespace):
-    """The encoder and the voxel size in metres."""
+def load_encoder_for(arguments: argparse.Namespace) -> tuple[Encoder, float]:
+    """Load the encoder of ``--checkpoint`` onto ``--device``.
+
+    Returns:
+        The encoder, and the voxel size in metres: ``--voxel-size``, else the one that the encoder
+        was trained with, else the preset's.
+
+    Raises:
+        ValueError: For a voxel size out of range, or a checkpoint that cannot be used.
+    """
     from concerto_ros.ptv3 import load_encoder
     from concerto_ros.segmentation.model_options import device_named
     from concerto_ros.settings.presets import PRESETS
@@ -19,21 +33,29 @@ def load_encoder_for(arguments: argparse.Namespace):
     preset = PRESETS[arguments.preset].voxel_size
     voxel_size = arguments.voxel_size or encoder.grid_size or preset
     if not 0 < voxel_size < 10:
-        raise ValueError(f"--voxel-size: got {voxel_size}, expected metres above 0")
+        raise ValueError(f"--voxel-size: got {voxel_size}, expected metres above 0 and below 10")
     return encoder, voxel_size
 
 
-class ScansOfCommand:
-    """Opens the data set that a command's options name."""
+class ScanOpener:
+    """Opens the data set that the options of a command describe.
+
+    Args:
+        arguments: Parsed options of :func:`add_data_arguments` and :func:`add_input_arguments`.
+        voxel_size: In metres; normals are estimated at this scale.
+    """
 
     def __init__(self, arguments: argparse.Namespace, voxel_size: float):
         self.arguments, self.voxel_size = arguments, voxel_size
         self._options = data_options(arguments)
 
-    def open(self, split: str, path: Path | None = None):
-        """The scans of a split, or all of the folder ``path``; kept in memory while they fit.
+    def open(self, split: str, path: Path | None = None) -> Cached:
+        """Open the scans of a split; they are kept in memory while they fit.
 
-        Labels mean in ``path`` what they mean in the data set opened before.
+        Args:
+            split: ``train``, ``val``, ``test`` or ``all``.
+            path: Another folder, of which all scans are opened instead. Its labels are read with
+                the label map of the data set that was opened before.
         """
         from concerto_ros.learning.data.collate import FittedNormals
         from concerto_ros.learning.data.formats import Cached, open_dataset
@@ -52,23 +74,37 @@ class ScansOfCommand:
 
 
 def add_input_arguments(parser: argparse.ArgumentParser) -> None:
-    """How scans become what the encoder takes; also those of ``evaluate``."""
+    """Define how scans become model input, and the device."""
     from concerto_ros.settings.presets import PRESETS
 
-    parser.add_argument("--preset", choices=list(PRESETS), default="indoor", help="default indoor")
     parser.add_argument(
-        "--voxel-size", type=float, help="metres (default: the encoder's own, else the preset's)"
+        "--preset",
+        choices=list(PRESETS),
+        default="indoor",
+        help="parameter preset: the voxel size and the input convention (scale and origin"
+        " of coordinates) of encoders whose file does not store theirs"
+        " (default indoor)",
+    )
+    parser.add_argument(
+        "--voxel-size",
+        type=float,
+        metavar="METRES",
+        help="edge length of a voxel (default: the one the encoder was trained with, else the"
+        " preset's)",
     )
     parser.add_argument(
         "--no-fitted-normals",
         action="store_true",
-        help="leave scans without normals as they are (the node: estimate_normals false)",
+        help="do not estimate the normals of scans that have none; use it where the node runs with"
+        " estimate_normals false",
     )
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default auto)")
+    parser.add_argument(
+        "--device", default="auto", help="auto, cpu, cuda or cuda:N (default auto)"
+    )
 
 
 def add_data_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options that say how the data set ``arguments.data`` is read."""
+    """Define how the labelled scans of ``arguments.data`` are read."""
     from concerto_ros.learning.data.formats import LAYOUTS
 
     data = parser.add_argument_group("data set")
@@ -76,52 +112,86 @@ def add_data_arguments(parser: argparse.ArgumentParser) -> None:
         "--layout",
         default="auto",
         choices=["auto", *LAYOUTS],
-        help="how the files lie (default auto: told by the files)",
+        help="file layout of the data set, see docs/training.md (default auto: detected)",
     )
     data.add_argument(
         "--label-map",
-        help="what the values in the files mean: a label map (.yaml), a label set (.yaml), or the"
-        " name of a shipped label set (default: label_map.yaml in the folder, the data set's own"
-        " classes, or classes without names)",
+        metavar="MAP",
+        help="meaning of the label values in the files: a label map (.yaml), a label set (.yaml)"
+        " or the name of a bundled label set such as scannet20 (default: label_map.yaml in the"
+        " folder, else the data set's published classes, else one unnamed class per value)",
     )
     data.add_argument(
         "--ignore-index",
         type=int,
         nargs="+",
         metavar="VALUE",
-        help="values in the files that are not learned (default -1 255, and what the data set's"
-        " publishers leave out)",
+        help="label values that are neither learned nor measured (default -1, 255 and those that"
+        " the publishers of the data set ignore)",
     )
-    data.add_argument("--label-field", help="name of the labels' array or property in the files")
+    data.add_argument(
+        "--label-field",
+        metavar="NAME",
+        help="array (.npz) or property (.ply) with the labels, where it has an unusual name",
+    )
     data.add_argument(
         "--holdout",
         type=float,
         default=0.2,
-        help="share held out for validation where there is no folder val (default 0.2)",
+        metavar="SHARE",
+        help="share of the scans that is kept for validation where there is no folder val"
+        " (default 0.2)",
     )
-    data.add_argument(
-        "--accumulate",
+    frames = data.add_argument(
+        "--frames-per-scan",
         type=int,
         default=1,
-        help="frames of a bag, or scans of a sequence, fused into one (default 1)",
+        metavar="N",
+        help="consecutive frames of a bag or sequence that are fused into one scan (default 1)",
+    )
+    add_former_name(data, "--accumulate", frames)
+    data.add_argument(
+        "--map",
+        type=Path,
+        metavar="PLY",
+        help="labelled .ply map that the points of a bag take their labels from (default: the .ply"
+        " beside the bag)",
     )
     data.add_argument(
-        "--map", type=Path, help="labelled .ply of a bag's place (default: the one beside it)"
+        "--map-frame",
+        metavar="FRAME",
+        help="TF frame of the labelled map (default: the root of the bag's TF tree)",
     )
-    data.add_argument("--map-frame", help="frame of the map (default: the root of the bag's TF)")
     data.add_argument(
-        "--every", type=float, default=1.0, help="seconds between frames of a bag (default 1)"
+        "--every",
+        type=float,
+        default=1.0,
+        metavar="SECONDS",
+        help="time between the frames that are taken from a bag (default 1)",
     )
     data.add_argument(
         "--tolerance",
         type=float,
         default=0.1,
-        help="metres within which a point takes the map's label (default 0.1)",
+        metavar="METRES",
+        help="largest distance of a bag's point to the map point that gives it its label"
+        " (default 0.1)",
     )
 
 
 def data_options(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The same options as keyword arguments of ``open_dataset``."""
-    names = ("layout", "label_map", "ignore_index", "label_field", "holdout", "accumulate")
-    names += ("map_frame", "every", "tolerance")
-    return {name: getattr(arguments, name) for name in names} | {"map_file": arguments.map}
+    """The options of :func:`add_data_arguments` as keyword arguments of ``open_dataset``."""
+    options = {
+        name: getattr(arguments, name)
+        for name in (
+            "layout",
+            "label_map",
+            "ignore_index",
+            "label_field",
+            "holdout",
+            "map_frame",
+            "every",
+            "tolerance",
+        )
+    }
+    return options | {"accumulate": arguments.frames_per_scan, "map_file": arguments.map}

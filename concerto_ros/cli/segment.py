@@ -1,8 +1,9 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Label one cloud without ROS: writes FILE_labels.ply, FILE_labels.png and FILE_pca.png.
+"""Label one point cloud file without ROS: writes FILE_labels.ply, FILE_labels.png, FILE_pca.png.
 
-The cloud is in metres with z up; --up says otherwise, e.g. --up=-y for a camera's optical axes.
+The cloud is expected in metres with z up; use --up for other axes, e.g. --up=-y for the optical
+frame of a camera (x right, y down, z forward).
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-HELP = "label a .ply, .pcd, .npz or .las file"
+HELP = "label a .ply, .pcd, .npz or .las file, no ROS needed"
 
 AXES = {"x": 0, "y": 1, "z": 2}
 
-#: Options that are parameters of the same name.
+#: Options that are parameters of the node under the same name.
 SETTINGS = (
     "preset",
     "voxel_size",
@@ -30,12 +31,12 @@ SETTINGS = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The cloud, the model and where to write."""
+    """Define the cloud, the model and where to write."""
     from concerto_ros.settings.settings import DEFAULTS, about
 
-    parser.add_argument("file", type=Path, help="cloud in metres")
+    parser.add_argument("file", type=Path, help="point cloud in metres: .ply, .pcd, .npz or .las")
     parser.add_argument(
-        "--out", type=Path, help="folder for the results (default: beside the file)"
+        "--out", type=Path, help="folder for the results (default: that of the file)"
     )
     parser.add_argument(
         "--up",
@@ -48,8 +49,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs=3,
         type=float,
         metavar=("X", "Y", "Z"),
-        help="where the sensor was, which fitted normals face"
-        " (default: a .pcd's viewpoint, else the middle of the cloud)",
+        help="position of the sensor in the file's coordinates; estimated normals point towards it"
+        " (default: the viewpoint of a .pcd file, else the middle of the cloud)",
     )
     for name in SETTINGS:
         parser.add_argument(
@@ -61,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Label and write."""
+    """Label the cloud, write the results and print the share of each class."""
     from PIL import Image
 
     from concerto_ros.pipeline import SemanticPipeline
@@ -71,11 +72,11 @@ def run(arguments: argparse.Namespace) -> int:
     from concerto_ros.viz.cloud_picture import render_cloud, sensor_view
 
     file = read_cloud_file(arguments.file)
-    turn = upright(arguments.up)
-    cloud = file.frame.transformed(turn, np.zeros(3), file.frame.frame_id)
+    rotation = upright(arguments.up)
+    cloud = file.frame.transformed(rotation, np.zeros(3), file.frame.frame_id)
     origin = cloud.origin if arguments.file.suffix.lower() == ".pcd" else None
     if arguments.sensor:
-        origin = turn @ (np.array(arguments.sensor) - file.offset)
+        origin = rotation @ (np.array(arguments.sensor) - file.offset)
     settings = Settings(**{name: getattr(arguments, name) for name in SETTINGS})
     pipeline = SemanticPipeline.from_settings(settings)
     prediction = pipeline.segment(cloud.points, cloud.colors, cloud.normals, origin=origin)
@@ -93,31 +94,33 @@ def run(arguments: argparse.Namespace) -> int:
         confidence=prediction.confidence,
         comment=prediction.model,
     )
-    for path, colors, what in (
+    for path, colors, content in (
         (written[1], rgb, "labels"),
         (written[2], prediction.pca_rgb, "PCA"),
     ):
-        # A single scan has no points on the far side of things: look at it from the sensor.
+        # A single scan has no points on the far side of objects: render it from the sensor.
         view = None if origin is None else sensor_view(prediction.points, origin)
         picture = render_cloud(
-            prediction.points, colors, view_from=view, title=f"{what}: {prediction.model}"
+            prediction.points, colors, view_from=view, title=f"{content}: {prediction.model}"
         )
         Image.fromarray(picture).save(path)
     total = len(prediction.label)
     print(f"{arguments.file.name}: {total} points, model {prediction.model}")
-    for entry in prediction.classes:
-        share = np.count_nonzero(prediction.label == entry.id) / total
+    for semantic_class in prediction.classes:
+        share = np.count_nonzero(prediction.label == semantic_class.id) / total
         if share:
-            print(f"  {entry.name:<20} {share:6.1%}")
+            print(f"  {semantic_class.name:<20} {share:6.1%}")
     print("  ".join(f"{stage} {spent:.0f} ms" for stage, spent in prediction.stage_ms.items()))
     print("wrote " + ", ".join(str(path) for path in written))
     return 0
 
 
 def upright(up: str) -> np.ndarray:
-    """The (3, 3) rotation that turns the axis ``up``, e.g. ``-y``, to z.
+    """The (3, 3) rotation that turns the axis ``up`` to z.
 
-    A camera's optical axes (x right, y down, z forward) become x forward, y left, z up.
+    Args:
+        up: ``x``, ``y`` or ``z``, or one of them after a minus sign. ``-y``, a camera's optical
+            axes (x right, y down, z forward), become x forward, y left, z up (REP-103).
     """
     optical = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
     if up == "-y":

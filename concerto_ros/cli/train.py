@@ -1,42 +1,48 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Teach a pretrained encoder your own classes, from labelled scans.
+"""Train your own classes on a pretrained encoder, from labelled scans.
 
   concerto-ros train head DATA       a linear head on the frozen encoder: minutes on a CPU
   concerto-ros train decoder DATA    a decoder and a head on the frozen encoder
-  concerto-ros train lora DATA       low-rank adapters in the encoder, and a head
-  concerto-ros train full DATA       everything
-  concerto-ros train demo            the model that comes with the package, from simulated rooms
+  concerto-ros train lora DATA       low-rank adapters (LoRA) in the encoder, and a head
+  concerto-ros train full DATA       the whole encoder, a decoder and a head
+  concerto-ros train demo            the bundled demo model, from simulated rooms
 
-The folder --out gets head.pth, encoder.pth where it changed, classes.yaml and a report. The same
-command in the same folder goes on where it was stopped.
+The folder --out gets head.pth, classes.yaml, a report and, for every method but head, encoder.pth.
+A run that was interrupted resumes when the same command is started again.
 """
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from concerto_ros.cli.former_names import add_former_name
 from concerto_ros.cli.scan_arguments import add_input_arguments
 
-HELP = "teach heads, decoders or encoders your own classes"
+if TYPE_CHECKING:
+    from concerto_ros.learning.data.augment import Compose
+    from concerto_ros.learning.methods.train import TrainingConfig
+
+HELP = "train a head, decoder or encoder on your own labelled scans"
 
 METHODS = {
     "head": "a linear head on the frozen encoder",
     "decoder": "a decoder and a linear head on the frozen encoder",
-    "lora": "low-rank adapters in the encoder's attention and a linear head",
+    "lora": "low-rank adapters (LoRA) in the encoder's attention and a linear head",
     "full": "the whole encoder, a decoder and a linear head",
 }
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """One subcommand per method."""
+    """Define one subcommand per method."""
     methods = parser.add_subparsers(dest="method", required=True, metavar="METHOD")
     for name, text in METHODS.items():
         method = methods.add_parser(name, help=text, description=f"Train {text}.")
         _add_model_arguments(method)
         _add_training_arguments(method, name)
-    text = "the model that comes with the package, from simulated rooms"
+    text = "the bundled demo model, from simulated rooms"
     _add_demo_arguments(methods.add_parser("demo", help=text, description=f"Train {text}."))
 
 
@@ -45,36 +51,59 @@ def _add_demo_arguments(parser: argparse.ArgumentParser) -> None:
         "--out",
         type=Path,
         default=Path("out/demo_model"),
-        help="folder for the rooms and the state of the run (default out/demo_model)",
+        help="folder for the simulated rooms and the training state (default out/demo_model)",
     )
     parser.add_argument(
-        "--write", type=Path, help="file to write the model to (default: that of the package)"
+        "--write",
+        type=Path,
+        metavar="FILE",
+        help="file to write the model to (default: the bundled one is replaced)",
     )
-    for name, kind, text in (
-        ("rooms", int, "rooms to learn from"),
-        ("steps", int, "steps of the optimiser"),
-        ("minutes", float, "end after this time"),
-    ):
-        parser.add_argument(f"--{name}", type=kind, help=f"{text} (default: as it was trained)")
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default auto)")
+    numbers: dict[str, tuple[type, str]] = {
+        "rooms": (int, "number of simulated rooms to train on"),
+        "steps": (int, "number of optimiser steps"),
+        "minutes": (float, "time limit of the training; the learning rate schedule adapts to it"),
+    }
+    for name, (number_type, text) in numbers.items():
+        parser.add_argument(
+            f"--{name}",
+            type=number_type,
+            metavar="N",
+            help=f"{text} (default: as the bundled model was trained)",
+        )
+    parser.add_argument(
+        "--device", default="auto", help="auto, cpu, cuda or cuda:N (default auto)"
+    )
     parser.add_argument(
         "--report",
         action="store_true",
-        help="only measure the model in the box, into docs/demo_model.md",
+        help="do not train: only measure the bundled model and write docs/demo_model.md",
     )
 
 
 def _add_model_arguments(parser: argparse.ArgumentParser) -> None:
     from concerto_ros.cli.scan_arguments import add_data_arguments
 
-    parser.add_argument("data", type=Path, help="labelled scans: a folder, or a bag")
     parser.add_argument(
-        "--validation", type=Path, help="scans to test on (default: part of DATA is held out)"
+        "data", type=Path, help="labelled scans: a folder, or a bag with a labelled map"
     )
     parser.add_argument(
-        "--checkpoint", default="demo", help="encoder to start from (default demo)"
+        "--validation",
+        type=Path,
+        metavar="DATA",
+        help="labelled scans to validate on (default: the folder val, else the share --holdout)",
     )
-    parser.add_argument("--out", type=Path, default=Path("out/train"), help="default out/train")
+    parser.add_argument(
+        "--checkpoint",
+        default="demo",
+        help="encoder to start from: an official name or a file (default: the bundled demo model)",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("out/train"),
+        help="folder for the results (default out/train)",
+    )
     add_data_arguments(parser)
     add_input_arguments(parser)
 
@@ -84,53 +113,74 @@ def _add_training_arguments(parser: argparse.ArgumentParser, method: str) -> Non
 
     run = parser.add_argument_group("training")
 
-    def number(name: str, kind: type, text: str, default=None) -> None:
-        shown = getattr(TrainingConfig, name, None) if default is None else default
-        run.add_argument(
+    def number(
+        name: str, number_type: type, text: str, default: float | None = None
+    ) -> argparse.Action:
+        value = getattr(TrainingConfig, name, None) if default is None else default
+        return run.add_argument(
             f"--{name.replace('_', '-')}",
-            type=kind,
-            default=shown,
-            help=f"{text} (default {shown})",
+            type=number_type,
+            default=value,
+            metavar="N",
+            help=f"{text} (default {value})",
         )
 
-    number("steps", int, "steps of the optimiser")
-    number("batch_size", int, "scans in a batch")
-    number("accumulate_batches", int, "batches in a step", 1)
-    number("learning_rate", float, "the highest", METHODS[method][1])
-    number("weight_decay", float, "of AdamW")
-    number("seed", int, "of every random choice")
-    number("validate_every", int, "steps between validations")
-    number("patience", int, "validations without a better one before it stops early, 0: never")
-    run.add_argument("--minutes", type=float, help="end after this time (default: no limit)")
+    number("steps", int, "number of optimiser steps")
+    number("batch_size", int, "scans per batch")
+    text = "batches whose gradients are accumulated for one optimiser step"
+    accumulation = number("gradient_accumulation", int, text, 1)
+    add_former_name(run, "--accumulate-batches", accumulation)
+    text = "peak learning rate of the one-cycle schedule"
+    number("learning_rate", float, text, METHODS[method][1])
+    number("weight_decay", float, "AdamW weight decay")
+    text = "random seed of initial weights, order of scans, augmentation and validation split"
+    number("seed", int, text)
+    number("validate_every", int, "optimiser steps between validations")
+    text = "stop after this many validations without a better result; 0: never stop early"
+    number("patience", int, text)
     run.add_argument(
-        "--balance", action="store_true", help="weight rare classes up, by 1 / sqrt(frequency)"
+        "--minutes",
+        type=float,
+        metavar="N",
+        help="time limit of the training; the learning rate schedule adapts to it"
+        " (default: no limit)",
     )
     run.add_argument(
-        "--augment", choices=("indoor", "outdoor", "none"), help="default: as the preset"
+        "--balance",
+        action="store_true",
+        help="weight the loss of each class by 1 / sqrt(frequency): rare classes count more",
+    )
+    run.add_argument(
+        "--augment",
+        choices=("indoor", "outdoor", "none"),
+        help="random augmentation of the training scans (default: that of --preset)",
     )
     if method == "head":
-        number("views", int, "versions of each scan: itself, the others augmented")
+        text = "versions of each scan to train on: the scan itself and augmented copies"
+        number("views", int, text)
     if method != "head":
-        text = "probability with which two augmented scans of a batch are laid over each other"
+        text = "probability that two augmented scans of a batch are merged into one scene (Mix3D)"
         number("mix", float, text, 0.8)
     if method == "lora":
-        number("rank", int, "of the adapters")
-        number("alpha", float, "of the adapters")
-        number("dropout", float, "of the adapters")
+        number("rank", int, "LoRA rank")
+        number("alpha", float, "LoRA alpha: the adapters' output is scaled by alpha / rank")
+        number("dropout", float, "LoRA dropout rate")
     if method in DROP_PATH:
-        text = "how often branches of the deepest blocks are left out of a voxel's sum"
+        text = "stochastic depth: drop rate of the residual branches in the deepest blocks"
         number("drop_path", float, text, DROP_PATH[method])
     if method == "full":
         run.add_argument(
-            "--no-decoder", action="store_true", help="no new decoder: encoder and head alone"
+            "--no-decoder",
+            action="store_true",
+            help="add no decoder: a linear head on the fine-tuned encoder",
         )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Train, evaluate and write."""
+    """Train, evaluate on the validation scans and write the results."""
     if arguments.method == "demo":
         return _train_demo(arguments)
-    from concerto_ros.cli.scan_arguments import ScansOfCommand, load_encoder_for
+    from concerto_ros.cli.scan_arguments import ScanOpener, load_encoder_for
     from concerto_ros.heads.linear import save_head
     from concerto_ros.learning.data.collate import ScanCollate
     from concerto_ros.learning.data.label_map import write_label_set
@@ -145,8 +195,8 @@ def run(arguments: argparse.Namespace) -> int:
     encoder, voxel_size = load_encoder_for(arguments)
     convention = convention_of(encoder, arguments.preset)
     if arguments.validation is not None:
-        arguments.holdout = 0.0  # what is tested on lies elsewhere
-    scans = ScansOfCommand(arguments, voxel_size)
+        arguments.holdout = 0.0  # the validation scans come from elsewhere
+    scans = ScanOpener(arguments, voxel_size)
     data = scans.open("train")
     validation = scans.open("val", arguments.validation)
     print(
@@ -167,7 +217,7 @@ def run(arguments: argparse.Namespace) -> int:
         validation,
         len(data.classes),
         collate,
-        _recipe(arguments),
+        _training_config(arguments),
     )
     folder = arguments.out
     written = [folder / "head.pth", folder / "classes.yaml"]
@@ -218,31 +268,36 @@ def _train_demo(arguments: argparse.Namespace) -> int:
         print(write_report(arguments.out, source_path(DOCUMENT)))
         return 0
     names = ("rooms", "steps", "minutes")
-    given = {name: getattr(arguments, name) for name in names}
-    given = {name: value for name, value in given.items() if value is not None}
+    options = {name: getattr(arguments, name) for name in names}
+    options = {name: value for name, value in options.items() if value is not None}
     device = str(device_named(arguments.device))
-    outcome = train(arguments.out, device=device, output=arguments.write, **given)
+    outcome = train(arguments.out, device=device, output=arguments.write, **options)
     print(f"{outcome.steps} steps in {outcome.seconds / 60:.1f} minutes: {outcome.stopped}")
     if arguments.write is None and source_tree() is not None:
         print(write_report(arguments.out, source_path(DOCUMENT)))
     return 0
 
 
-def _recipe(arguments: argparse.Namespace):
+def _training_config(arguments: argparse.Namespace) -> TrainingConfig:
     from concerto_ros.learning.methods.train import TrainingConfig
 
-    names = ("steps", "batch_size", "learning_rate", "weight_decay", "seed", "validate_every")
-    names += ("patience", "minutes", "balance", "views", "rank", "alpha", "dropout", "drop_path")
-    given = {name: getattr(arguments, name) for name in names if hasattr(arguments, name)}
+    of_all_methods = ("steps", "batch_size", "learning_rate", "weight_decay", "seed", "balance")
+    of_all_runs = ("validate_every", "patience", "minutes")
+    of_some_methods = ("views", "rank", "alpha", "dropout", "drop_path")
+    options = {
+        name: getattr(arguments, name)
+        for name in (*of_all_methods, *of_all_runs, *of_some_methods)
+        if hasattr(arguments, name)
+    }
     return TrainingConfig(
         folder=arguments.out,
-        accumulate=arguments.accumulate_batches,
+        accumulate=arguments.gradient_accumulation,
         decoder=not getattr(arguments, "no_decoder", False),
-        **given,
+        **options,
     )
 
 
-def _augmentation(arguments: argparse.Namespace, voxel_size: float):
+def _augmentation(arguments: argparse.Namespace, voxel_size: float) -> Compose | None:
     from concerto_ros.learning.data import augment
 
     chosen = arguments.augment or arguments.preset

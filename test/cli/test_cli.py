@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import signal
 import subprocess
@@ -68,6 +69,37 @@ def test_an_unknown_option_is_refused(capsys):
         main(["segment", "x.ply", "--colour"])
     assert stop.value.code == 2
     assert "--colour" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("command", "former", "present", "name", "value"),
+    [
+        (["bag", "IN", "OUT"], "--part-seconds", "--segment-seconds", "segment_seconds", 3.0),
+        (["evaluate", "DATA"], "--phases", "--grid-offsets", "grid_offsets", 4),
+        (["evaluate", "DATA"], "--accumulate", "--frames-per-scan", "frames_per_scan", 5),
+        (
+            ["train", "head", "DATA"],
+            "--accumulate-batches",
+            "--gradient-accumulation",
+            "gradient_accumulation",
+            2,
+        ),
+    ],
+)
+def test_former_names_of_options_work_with_a_notice(
+    monkeypatch, capsys, command, former, present, name, value
+):
+    parsed = []
+    module = importlib.import_module(f"concerto_ros.cli.{command[0]}")
+    monkeypatch.setattr(module, "run", lambda arguments: parsed.append(arguments) or 0)
+    assert main([*command, present, str(value)]) == 0
+    assert capsys.readouterr().err == ""
+    assert main([*command, former, str(value)]) == 0
+    assert capsys.readouterr().err == f"{former} is now called {present}\n"
+    assert getattr(parsed[0], name) == getattr(parsed[1], name) == value
+    with pytest.raises(SystemExit):
+        main([*command, "--help"])
+    assert former not in re.findall(r"--[a-z-]+", capsys.readouterr().out)
 
 
 def test_segment_labels_a_file(tmp_path, capsys):
