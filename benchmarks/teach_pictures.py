@@ -142,7 +142,7 @@ def main() -> None:
     likeness = person.newest["similarity"]
     for number, row in enumerate(chosen[1:], start=2):
         person.click(points[row])
-        wait_for(lambda number=number: len(node._clicks._clicks) == number)
+        wait_for(lambda number=number: len(node._configured.clicks._clicks) == number)
     start = time.monotonic()
     answer = person.teach(KIND)
     print(f"{time.monotonic() - start:.1f} s: {answer}")
@@ -152,7 +152,7 @@ def main() -> None:
     print(f"voxels near the plant {len(mine)}, of them taught {taught[mine].sum()},")
     print(f"taught elsewhere {taught.sum() - taught[mine].sum()}, voxels {len(points)}")
 
-    snapshot = node._pipeline.snapshot()
+    snapshot = node._configured.pipeline.snapshot()
     middle = plant.mean(axis=0)
     inward = -middle * (1, 1, 0) / np.linalg.norm(middle[:2])
     view = (middle + 2.6 * inward + (0.4, 0.4, 1.1), middle + 0.5 * inward)

@@ -7,6 +7,8 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import rclpy
 from rclpy.clock import Clock, ClockType, JumpThreshold
@@ -22,7 +24,7 @@ from concerto_ros.ros.inputs.subscriptions import Subscriptions
 from concerto_ros.ros.inputs.transforms import TransformListener, listen
 from concerto_ros.ros.middleware.fastdds_profile import use_transport_profile
 from concerto_ros.ros.middleware.spinning import spin
-from concerto_ros.ros.middleware.transitions import all_or_nothing, answer_every_transition
+from concerto_ros.ros.middleware.transitions import answer_every_transition, roll_back_on_error
 from concerto_ros.ros.monitoring.diagnostics import FAILED, Activity
 from concerto_ros.ros.monitoring.diagnostics_output import DiagnosticsOutput
 from concerto_ros.ros.monitoring.memory_use import release_unused_memory
@@ -40,31 +42,50 @@ from concerto_ros.ros.stages.object_stage import ObjectStage, make_finder
 from concerto_ros.ros.stages.stage import stop_stages
 from concerto_ros.settings.inputs import INPUTS
 
-#: Seconds between two messages on ``/diagnostics``, and on ``~/status`` while nothing is inferred.
+#: Seconds between two messages on ``/diagnostics``, and on ``~/status`` without predictions.
 STATUS_PERIOD = 1.0
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
 
-class PerceptionNode(LifecycleNode):
-    """Subscribes to clouds and RGB-D cameras, publishes labels and feature colours."""
+@dataclass(frozen=True)
+class ConfiguredNode:
+    """The parts that ``configure`` creates and ``cleanup`` destroys."""
 
-    def __init__(self, **options):
+    pipeline: SemanticPipeline
+    transforms: TransformListener
+    inputs: Subscriptions
+    finder: ObjectFinder
+    word_search: WordSearch | None
+    clicks: Clicks
+    click_listener: ClickListener
+    outputs: Outputs
+
+    def close(self) -> None:
+        """Destroy all subscriptions and publishers."""
+        self.inputs.unsubscribe()
+        self.transforms.close()
+        self.click_listener.close()
+        self.outputs.close()
+
+
+class PerceptionNode(LifecycleNode):
+    """Subscribes to clouds and RGB-D cameras, publishes labels and feature colours.
+
+    A lifecycle node (ROS 2 managed node) named ``concerto``. It keeps its executor's callbacks
+    short: decoding and inference run in threads of their own while the node is active.
+
+    Args:
+        options: Keyword arguments of ``rclpy.lifecycle.LifecycleNode``, e.g.
+            ``parameter_overrides``.
+    """
+
+    def __init__(self, **options: Any):
         super().__init__("concerto", **options)
         answer_every_transition(self)
         self._state = "unconfigured"
         self._ros_parameters = Parameters(self)
-        # Made by configuring.
-        self._pipeline: SemanticPipeline | None = None
-        self._transforms: TransformListener | None = None
-        self._inputs: Subscriptions | None = None
-        self._finder: ObjectFinder | None = None
-        self._word_search: WordSearch | None = None
-        self._clicks: Clicks | None = None
-        self._click_listener: ClickListener | None = None
-        self._outputs: Outputs | None = None
-        # Made by activating.
-        self._statistics: Statistics | None = None
+        self._configured: ConfiguredNode | None = None
         self._activation = Activation()
 
         self._map_services = MapServices(self, self._activation)
@@ -83,15 +104,20 @@ class PerceptionNode(LifecycleNode):
 
     @property
     def autostart(self) -> bool:
-        """Whether the node is to configure and activate itself."""
+        """Whether the node configures and activates itself at start: parameter ``autostart``."""
         return self.get_parameter(AUTOSTART).value
 
     # Lifecycle ---------------------------------------------------------------------------------
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Read the parameters, load the model and open all topics (lifecycle transition).
+
+        On a wrong parameter or file the node stays unconfigured, and ``/diagnostics`` has the
+        reason.
+        """
         try:
-            with all_or_nothing(self):
-                self._configure()
+            with roll_back_on_error(self):
+                self._configured = self._configure()
         except Exception as error:
             expected = isinstance(error, (ValueError, OSError))
             why = str(error) if expected else f"{type(error).__name__}: {error}"
@@ -104,6 +130,7 @@ class PerceptionNode(LifecycleNode):
         return super().on_configure(state)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Start the stages with an empty map (lifecycle transition)."""
         result = super().on_activate(state)
         try:
             self._activate()
@@ -114,58 +141,74 @@ class PerceptionNode(LifecycleNode):
         return result
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop the stages; the model stays loaded (lifecycle transition)."""
         self._deactivate()
         self._state = "inactive"
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Unload the model and close all topics (lifecycle transition)."""
         self._discard()
         self._state = "unconfigured"
         return super().on_cleanup(state)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop and unload everything for good (lifecycle transition)."""
         self._discard()
         self._state = "finalized"
         return super().on_shutdown(state)
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Return to unconfigured after a transition failed (lifecycle transition)."""
         self._discard()
         self._state = f"{FAILED}a transition failed; see the log"
         return SUCCESS
 
-    def _configure(self) -> None:
+    def _configure(self) -> ConfiguredNode:
         inputs, log = self._ros_parameters.read(), self.get_logger()
         settings = self._ros_parameters.settings
         if not inputs:
-            log.warning(f"no input: set {' or '.join(INPUTS)}")
-        self._pipeline = pipeline = SemanticPipeline.from_settings(settings, download=False)
+            log.warning(f"no input is configured: set the parameter {' or '.join(INPUTS)}")
+        pipeline = SemanticPipeline.from_settings(settings, download=False)
         pipeline.warm_up()
         log.info(ModelInfo.of(pipeline).text)
-        self._finder, object_model, self._word_search = make_finder(pipeline, settings.objects)
-        self._transforms = listen(self)
-        self._inputs = Subscriptions(self, inputs, settings, self._transforms)
-        self._clicks = Clicks(self._ros_parameters)
-        self._click_listener = ClickListener(self, self._clicks, self._activation)
-        self._outputs = Outputs(
-            self, self._ros_parameters, pipeline, self._transforms, self._clicks, object_model
+        finder, object_model, word_search = make_finder(pipeline, settings.objects)
+        transforms = listen(self)
+        clicks = Clicks(self._ros_parameters)
+        configured = ConfiguredNode(
+            pipeline=pipeline,
+            transforms=transforms,
+            inputs=Subscriptions(self, inputs, settings, transforms),
+            finder=finder,
+            word_search=word_search,
+            clicks=clicks,
+            click_listener=ClickListener(self, clicks, self._activation),
+            outputs=Outputs(
+                self, self._ros_parameters, pipeline, transforms, clicks, object_model
+            ),
         )
         self._ros_parameters.freeze(pipeline)
+        return configured
 
     def _activate(self) -> None:
-        inputs, log = self._inputs, self.get_logger()
-        parameters, pipeline = self._ros_parameters, self._pipeline
-        outputs, clicks = self._outputs, self._clicks
-        self._statistics = statistics = Statistics(list(inputs.configs))
-        objects = ObjectStage(self._finder, parameters, statistics, outputs.objects, log)
+        configured = self._configured
+        assert configured is not None  # the state machine activates a configured node only
+        inputs, pipeline = configured.inputs, configured.pipeline
+        outputs, clicks = configured.outputs, configured.clicks
+        parameters, log = self._ros_parameters, self.get_logger()
+        statistics = Statistics(list(inputs.configs))
+        objects = ObjectStage(configured.finder, parameters, statistics, outputs.objects, log)
         inference = InferenceStage(pipeline, parameters, statistics, outputs, clicks, log)
         intake = IntakeStage(inputs, pipeline, parameters, statistics, inference, log)
         self._activation.node = ActiveNode(
             pipeline=pipeline,
             parameters=parameters,
-            transforms=self._transforms,
+            transforms=configured.transforms,
             clicks=clicks,
+            inputs=inputs,
             outputs=outputs,
-            word_search=self._word_search,
+            statistics=statistics,
+            word_search=configured.word_search,
             intake=intake,
             inference=inference,
             objects=objects,
@@ -180,49 +223,52 @@ class PerceptionNode(LifecycleNode):
             self._activation.node = None
 
     def _discard(self) -> None:
-        """Give back everything that configuring made."""
+        """Stop the stages and destroy everything that configuring created."""
         self._deactivate()
         self._ros_parameters.thaw()
-        if self._inputs is not None:
-            self._inputs.unsubscribe()
-        for end in (self._transforms, self._click_listener, self._outputs):
-            if end is not None:
-                end.close()
-        self._statistics = self._outputs = self._click_listener = self._clicks = None
-        self._finder = self._word_search = None
-        self._inputs = self._transforms = self._pipeline = None
+        if self._configured is not None:
+            self._configured.close()
+            self._configured = None
         release_unused_memory()
 
     def close(self) -> None:
-        """Stop the stages and give everything back."""
+        """Stop the stages and destroy the node."""
         self._discard()
         self._jump_handle.unregister()
         self.destroy_node()
-        # rclpy leaves the state machine to the garbage collector. It holds the DDS participant,
-        # whose end in the middle of the life of another one can block both for ever.
+        # rclpy leaves the state machine to the garbage collector. It holds the DDS participant:
+        # destroyed while another participant is in use, it can block both forever.
         self._state_machine = None
 
     # While it runs -----------------------------------------------------------------------------
 
-    def _on_clock_jump(self, _jump) -> None:
+    def _on_clock_jump(self, _jump: Any) -> None:
         if self._activation.node is not None:
-            self._activation.node.intake.clock_went_back()
-        elif self._transforms is not None:  # heard while inactive, too
-            self._transforms.clear()
+            self._activation.node.intake.on_time_jump()
+        elif self._configured is not None:  # transforms are received while inactive, too
+            self._configured.transforms.clear()
 
     def _on_timer(self) -> None:
         settings, activity = self._ros_parameters.settings, None
-        if self._activation.node is not None:
-            self._outputs.publish_status()
+        active = self._activation.node
+        if active is not None:
+            active.outputs.publish_status()
             activity = Activity.now(
-                self._pipeline, self._statistics, settings, self._inputs.configs
+                active.pipeline, active.statistics, settings, active.inputs.configs
             )
         hardware_id = settings.diagnostics.hardware_id
         self._diagnostics_output.publish(self._state, hardware_id, activity)
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Run the node until it is interrupted."""
+    """Run the node until it is interrupted.
+
+    Args:
+        args: Command line with ROS arguments; None takes that of this process.
+
+    Returns:
+        The exit status, 0.
+    """
     use_transport_profile()
     rclpy.init(args=list(sys.argv if args is None else args))
     node = None
@@ -236,7 +282,7 @@ def main(args: Sequence[str] | None = None) -> int:
     except RuntimeError:
         if rclpy.ok():
             raise
-        # Interrupted while it was starting: what rclpy makes of a context that is gone.
+        # Interrupted while starting: rclpy raises this when its context was shut down.
     finally:
         if node is not None:
             node.close()

@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The settings as ROS parameters: declared with range, checked, changed atomically."""
+"""The settings as ROS parameters: declared with ranges, checked, changed atomically."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ AUTOSTART = "autostart"
 
 
 class Parameters:
-    """Declares every parameter on ``node`` and holds the settings they add up to.
+    """Declares every parameter on ``node`` and holds the resulting settings.
 
-    A wrong value does not stop the node from coming up: :meth:`read` refuses it by name, so that
-    it can be mended with ``ros2 param set`` and configured again.
+    A wrong value does not keep the node from starting: :meth:`read` refuses it by name, so that it
+    can be corrected with ``ros2 param set`` before the node is configured again.
     """
 
     def __init__(self, node: Node):
@@ -56,37 +56,45 @@ class Parameters:
 
     @property
     def settings(self) -> Settings:
-        """The settings in force, presets filled in."""
+        """The current settings, with the values of the preset filled in."""
         return self._settings
 
     @property
     def filters(self) -> tuple[FilterSettings, ...]:
-        """The filters in force; another tuple after each change."""
+        """The current filters; a new tuple after each change."""
         return self._filters
 
     def freeze(self, pipeline: SemanticPipeline) -> None:
-        """Refuse from now on what a configured node cannot change.
+        """Refuse changes that need a configured node to be cleaned up first.
 
-        Filters may name the classes of ``pipeline``, those that it is taught included.
+        Args:
+            pipeline: Filters may name its classes, taught ones included.
         """
         self._pipeline = pipeline
 
     def thaw(self) -> None:
-        """Let everything be changed, for the next :meth:`read`."""
+        """Allow all changes; the next :meth:`read` applies them."""
         self._pipeline = None
 
     def read(self) -> list[InputSettings]:
-        """Take over the present values; the inputs they name, or :class:`SettingsError`."""
+        """Apply the current values of all parameters.
+
+        Returns:
+            The inputs that the parameters name, clouds and cameras.
+
+        Raises:
+            SettingsError: Naming the parameter whose value is wrong.
+        """
         settings = Settings.from_mapping({name: self._value(name) for name in DEFAULTS})
-        things = {}
+        named_groups = {}
         for group in NAMED:
             names = getattr(settings, group)
             self._declare_named(group, names)
-            given = self._given(group)
-            things[group] = [named(group, name, given) for name in names]
+            values = self._values_of(group)
+            named_groups[group] = [named(group, name, values) for name in names]
         self._settings = settings.with_preset()
-        self._filters = tuple(things["filters"])
-        return [config for group in INPUTS for config in things[group]]
+        self._filters = tuple(named_groups["filters"])
+        return [config for group in INPUTS for config in named_groups[group]]
 
     def _value(self, name: str) -> Any:
         value = self._node.get_parameter(name).value
@@ -98,21 +106,21 @@ class Parameters:
         descriptor = ParameterDescriptor(
             description=setting.description,
             additional_constraints=setting.wanted,
-            # Integers are welcome where a double is meant, and a wrong type is refused by name.
+            # rclpy accepts any type, so that an integer can set a double; read() refuses others.
             dynamic_typing=True,
         )
-        if setting.low is not None and isinstance(default, float):
-            descriptor.floating_point_range = [
-                FloatingPointRange(from_value=setting.low, to_value=setting.high)
-            ]
-        elif setting.low is not None:
-            descriptor.integer_range = [
-                IntegerRange(from_value=int(setting.low), to_value=int(setting.high), step=1)
-            ]
+        low, high = setting.low, setting.high
+        if low is not None and high is not None:
+            if isinstance(default, float):
+                float_range = FloatingPointRange(from_value=low, to_value=high)
+                descriptor.floating_point_range = [float_range]
+            else:
+                integer_range = IntegerRange(from_value=int(low), to_value=int(high), step=1)
+                descriptor.integer_range = [integer_range]
         try:
             self._node.declare_parameter(name, value, descriptor)
         except InvalidParameterValueException:
-            # Given out of range from outside: keep the value, so that read() can name it.
+            # An override is out of range: keep the value, so that read() can name it.
             descriptor.floating_point_range = []
             descriptor.integer_range = []
             self._node.declare_parameter(name, value, descriptor)
@@ -123,23 +131,31 @@ class Parameters:
         for name in names:
             if not isinstance(name, str) or not name.isidentifier():
                 continue
-            for entry in settings_of(group):
-                full = f"{group}.{name}.{entry.name}"
-                if not self._node.has_parameter(full):
-                    self._declare(full, entry.default, entry.metadata["setting"])
+            for field in settings_of(group):
+                full_name = f"{group}.{name}.{field.name}"
+                if not self._node.has_parameter(full_name):
+                    self._declare(full_name, field.default, field.metadata["setting"])
 
-    def _given(self, group: str) -> dict[str, Any]:
+    def _values_of(self, group: str) -> dict[str, Any]:
         """The parameters ``<group>.<name>.<key>`` that are set, by their full names."""
-        parameters = self._node.get_parameters_by_prefix(group).values()
-        return {one.name: one.value for one in parameters if one.value is not None}
+        parameters: dict[str, Any] = self._node.get_parameters_by_prefix(group)
+        return {
+            parameter.name: parameter.value
+            for parameter in parameters.values()
+            if parameter.value is not None
+        }
 
     def _on_set(self, parameters: list[Parameter]) -> SetParametersResult:
-        # What is only declared has the value that came from outside, and read() refuses it.
-        declared = [one for one in parameters if self._node.has_parameter(one.name)]
+        # A parameter that is being declared keeps its override; read() refuses a wrong one.
+        declared = [
+            parameter for parameter in parameters if self._node.has_parameter(parameter.name)
+        ]
         try:
             for parameter in declared:
                 if parameter.value is None:
-                    raise SettingsError(f"{parameter.name}: cannot be deleted, expected a value")
+                    raise SettingsError(
+                        f"{parameter.name}: this parameter cannot be deleted; expected a value"
+                    )
             changed = dict(self._checked(parameter) for parameter in declared)
             if self._pipeline is not None:
                 self._with(changed)
@@ -155,20 +171,20 @@ class Parameters:
             self._filters = self._filters_with(changed)
             return
         for parameter in parameters:
-            if parameter.name in NAMED:  # so that what is named can be given its topics
+            if parameter.name in NAMED:  # its topics can be set next
                 self._declare_named(parameter.name, parameter.value)
 
     def _filters_with(self, changed: dict[str, Any]) -> tuple[FilterSettings, ...]:
-        """The filters after what has changed; the same tuple where that is none of theirs."""
+        """The filters after the changes; the same tuple if no change is about a filter."""
         filters = []
-        for entry in self._filters:
-            prefix = f"filters.{entry.name}."
-            own = {
+        for settings in self._filters:
+            prefix = f"filters.{settings.name}."
+            changes = {
                 name.removeprefix(prefix): value
                 for name, value in changed.items()
                 if name.startswith(prefix)
             }
-            filters.append(replace(entry, **own) if own else entry)
+            filters.append(replace(settings, **changes) if changes else settings)
         if all(new is old for new, old in zip(filters, self._filters, strict=True)):
             return self._filters
         return tuple(filters)
@@ -193,7 +209,7 @@ class Parameters:
         if name in DEFAULTS:
             return about(name), DEFAULTS[name]
         group, _, key = name.partition(".")
-        for entry in settings_of(group):
-            if entry.name == key.rpartition(".")[2]:
-                return entry.metadata["setting"], entry.default
+        for field in settings_of(group):
+            if field.name == key.rpartition(".")[2]:
+                return field.metadata["setting"], field.default
         return None, None

@@ -37,7 +37,7 @@ SCENE = np.concatenate([block((1.2, 0.0, 0.72), (2.8, 0.8, TABLE_TOP)), FIRST, S
 
 def label_by_height(one) -> None:
     """The model's labels give way to known ones: table, and other for what lies above it."""
-    infer = one.node._pipeline.infer
+    infer = one.node._configured.pipeline.infer
 
     def known(snapshot, outputs, question=None):
         prediction = infer(snapshot, outputs, question)
@@ -45,7 +45,7 @@ def label_by_height(one) -> None:
         label = np.where(above, ID["other"], ID["table"]).astype(np.uint8)
         return replace(prediction, label=label, confidence=np.full(len(label), 0.5, np.float32))
 
-    one.node._pipeline.infer = known
+    one.node._configured.pipeline.infer = known
 
 
 def objects_of(one, stamp: int = START, points=SCENE) -> SemanticObjectArray:

@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Objects in the demo's picture: the edges of their boxes as points, their names as a legend."""
+"""Objects in the demo's picture: box edges as points, and a legend with their names."""
 
 from __future__ import annotations
 
@@ -14,13 +14,20 @@ from concerto_ros.ros.outputs.object_messages import color_of
 
 
 def paler(rgb: np.ndarray) -> np.ndarray:
-    """(N, 3) uint8 colours before which those of boxes stand out."""
+    """Lighten (N, 3) uint8 colours, so that the colours of boxes stand out."""
     return (rgb // 2 + 120).astype(np.uint8)
 
 
 def box_edges(objects: SemanticObjectArray, spacing: float) -> list[tuple[np.ndarray, np.ndarray]]:
-    """For each box, points (M, 3) float32 along its edges, ``spacing`` metres apart, and (M, 3)
-    colours."""
+    """Points along the edges of each box.
+
+    Args:
+        objects: The objects.
+        spacing: Distance of the points, metres.
+
+    Returns:
+        For each object (M, 3) float32 points and (M, 3) uint8 colours.
+    """
     drawn = []
     for found in objects.objects:
         edges = _edges(found, spacing).astype(np.float32)
@@ -31,7 +38,7 @@ def box_edges(objects: SemanticObjectArray, spacing: float) -> list[tuple[np.nda
 def object_legend(
     objects: SemanticObjectArray, count: int
 ) -> list[tuple[str, tuple[int, int, int]]]:
-    """What the ``count`` objects of most points are, each in the colour of its box."""
+    """Name and box colour of the ``count`` objects with the most points."""
     largest = sorted(objects.objects, key=attrgetter("point_count"), reverse=True)[:count]
     return [(_title(found), tuple(color_of(found.id).tolist())) for found in largest]
 
@@ -45,8 +52,8 @@ def _title(found: SemanticObject) -> str:
 
 def _edges(found: SemanticObject, spacing: float) -> np.ndarray:
     """(M, 3) points along the edges of an object's box."""
-    place, turn, size = found.box_center.position, found.box_center.orientation, found.box_size
-    yaw = 2 * np.arctan2(turn.z, turn.w)
+    pose, size = found.box_center, found.box_size
+    yaw = 2 * np.arctan2(pose.orientation.z, pose.orientation.w)
     c, s = np.cos(yaw), np.sin(yaw)
     rotation = np.array([(c, -s, 0), (s, c, 0), (0, 0, 1)])
     extent = np.array([size.x, size.y, size.z])
@@ -55,4 +62,4 @@ def _edges(found: SemanticObject, spacing: float) -> np.ndarray:
         steps = max(2, int(np.linalg.norm((end - start) * extent) / spacing) + 1)
         along = np.linspace(0, 1, steps)[:, None]
         lines.append((start + along * (end - start)) * extent)
-    return np.concatenate(lines) @ rotation.T + [place.x, place.y, place.z]
+    return np.concatenate(lines) @ rotation.T + [pose.position.x, pose.position.y, pose.position.z]

@@ -1,9 +1,10 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Runs the main job with every part in a process of its own, looks on, and writes what it saw."""
+"""Runs the demo: player and node in processes of their own, and a viewer that records them."""
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import os
 import shutil
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -26,17 +27,21 @@ from concerto_ros.ros.middleware.domain_id import free_domain
 from concerto_ros.ros.middleware.fastdds_profile import use_transport_profile
 from concerto_ros.settings.settings import Settings
 
-#: Seconds to wait for the node to come up, and for its last answer after the input has ended.
+#: Seconds to wait for the node to activate, and for its last labels after the input has ended.
 START_TIMEOUT, END_TIMEOUT = 120.0, 120.0
 
-#: Without a new message for so long, the node has answered everything, seconds.
+#: The node has labelled everything if it publishes nothing new for this many seconds.
 QUIET = 2.0
 
 
 class Demo:
-    """One run; ``options`` are the arguments of ``concerto-ros demo``."""
+    """One run of the demo.
 
-    def __init__(self, options):
+    Args:
+        options: Parsed arguments of ``concerto-ros demo``.
+    """
+
+    def __init__(self, options: argparse.Namespace):
         self._plan = (
             recorded(options.bag) if options.bag else simulated(options.seconds, options.seed)
         )
@@ -47,7 +52,14 @@ class Demo:
         self._processes: list[subprocess.Popen] = []
 
     def run(self) -> int:
-        """Play, look on, write; the exit status."""
+        """Play, record and write the results.
+
+        Returns:
+            The exit status, 0.
+
+        Raises:
+            ValueError: If a process ended early, or the node did not activate or answer in time.
+        """
         for line in self._plan.why:
             print(line)
         self._out.mkdir(parents=True, exist_ok=True)
@@ -61,7 +73,7 @@ class Demo:
     def _play(self, bag: Path) -> None:
         rclpy.init()
         settings = Settings.from_mapping(self._plan.settings | {"input_rate": 2.0}).with_preset()
-        # The pictures of the input and the score are on the voxels that the node labels.
+        # The viewer needs the node's voxel size, for the picture of the input and the score.
         settings = settings.with_voxel_size(grid_size_of(settings.checkpoint, download=False))
         viewer = Viewer(self._plan, settings, bag)
         executor = SingleThreadedExecutor()
@@ -81,7 +93,9 @@ class Demo:
                 viewer.compare()
                 time.sleep(0.1)
             if player.returncode:
-                raise ValueError(f"{self._plan.command[0]} ended with status {player.returncode}")
+                raise ValueError(
+                    f"concerto-ros {self._plan.command[0]} ended with status {player.returncode}"
+                )
             _wait(partial(_is_answered, viewer), END_TIMEOUT, node, "the last labels")
             viewer.compare()
             viewer.close()
@@ -112,14 +126,14 @@ class Demo:
 
 @contextlib.contextmanager
 def _own_domain() -> Iterator[None]:
-    """Keep to this machine and, unless a domain is chosen, away from other ROS graphs on it."""
+    """Limit discovery to this machine and, unless the user chose a domain, use an unused one."""
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     if "ROS_DOMAIN_ID" in os.environ:
         yield
         return
     with free_domain() as domain:
         os.environ["ROS_DOMAIN_ID"] = str(domain)
-        print(f"to look on in another terminal: export ROS_DOMAIN_ID={domain}")
+        print(f"to watch the topics in another terminal: export ROS_DOMAIN_ID={domain}")
         try:
             yield
         finally:
@@ -131,18 +145,20 @@ def _spin(executor: SingleThreadedExecutor) -> None:
         executor.spin()
 
 
-def _wait(condition, timeout: float, node: subprocess.Popen, what: str) -> None:
+def _wait(
+    condition: Callable[[], object], timeout: float, node: subprocess.Popen, what: str
+) -> None:
     deadline = time.monotonic() + timeout
     while not condition():
         if node.poll() is not None:
             raise ValueError(f"the node ended with status {node.returncode}")
         if time.monotonic() > deadline:
-            raise ValueError(f"waited {timeout:g} s for {what}")
+            raise ValueError(f"timed out after {timeout:g} s of waiting for {what}")
         time.sleep(0.1)
 
 
 def _is_answered(viewer: Viewer) -> bool:
-    """Whether labels and colours of the newest fused frame have come, and nothing new since."""
+    """Whether labels and colours of the newest fused frame have come, and nothing new after."""
     counts = dict(viewer.recorder.counts)
     time.sleep(QUIET)
     if viewer.recorder.counts[LABELS] != counts[LABELS]:

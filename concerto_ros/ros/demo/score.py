@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""How right the labels are while the simulated robot drives, which publishes the truth."""
+"""Compares labels with the ground truth that the simulated robot publishes."""
 
 from __future__ import annotations
 
@@ -21,16 +21,20 @@ from concerto_ros.sensors.point_cloud2 import point_cloud_fields
 from concerto_ros.sensors.transform_tree import TransformUnavailable
 from concerto_ros.sim import CLASSES
 
-TRUTH = "/ground_truth/labels"
+GROUND_TRUTH = "/ground_truth/labels"
 
-#: Clouds of truth that may wait for their transform.
+#: Most ground truth clouds that wait for their transform.
 WAITING = 50
-#: Seconds between two lines about the score.
+#: Seconds between two printed scores.
 PERIOD = 4.0
 
 
 class TruthMap:
-    """True classes of the voxels seen so far: of each, how many readings were of each class."""
+    """Ground truth of the voxels seen so far: the number of points of each class in each voxel.
+
+    Args:
+        voxel_size: In metres.
+    """
 
     def __init__(self, voxel_size: float):
         self._voxel_size = voxel_size
@@ -38,7 +42,7 @@ class TruthMap:
         self._counts = np.zeros((0, len(CLASSES)), np.int64)
 
     def add(self, points: np.ndarray, labels: np.ndarray) -> None:
-        """Count (N, 3) points in the fixed frame with (N,) labels; 255 does not count."""
+        """Add (N, 3) points in the fixed frame with their (N,) labels; 255 is ignored."""
         known = labels < len(CLASSES)
         keys = np.concatenate([self._keys, voxel_keys(points[known], self._voxel_size)])
         counts = np.zeros((len(keys), len(CLASSES)), np.int64)
@@ -50,14 +54,21 @@ class TruthMap:
         self._counts = np.add.reduceat(counts[order], first) if len(first) else counts
 
     def labels(self, points: np.ndarray) -> np.ndarray:
-        """(N,) the true class of most readings in each point's voxel; 255 where there is none."""
+        """(N,) the most frequent class in the voxel of each point; 255 for unseen voxels."""
         row = find_keys(self._keys, voxel_keys(points, self._voxel_size))
-        # The last entry is what row -1 finds.
+        # Row -1, of an unseen voxel, is the appended 255.
         return np.append(self._counts.argmax(1), 255)[row]
 
 
 class DemoScore:
-    """Listens to the simulator's truth, compares labels with it and says so now and then."""
+    """Subscribes to the simulator's ground truth, compares labels with it and prints scores.
+
+    Args:
+        node: Subscribes to the ground truth.
+        transforms: Transforms it into the fixed frame.
+        fixed_frame: Frame of the labels.
+        voxel_size: Of the labels, metres.
+    """
 
     def __init__(
         self, node: Node, transforms: TransformListener, fixed_frame: str, voxel_size: float
@@ -66,13 +77,13 @@ class DemoScore:
         self._map = TruthMap(voxel_size)
         self._waiting: deque[PointCloud2] = deque(maxlen=WAITING)
         self._total = Confusion(len(CLASSES))
-        self._said = time.monotonic()
+        self._printed = time.monotonic()
         self._subscription = node.create_subscription(
-            PointCloud2, TRUTH, self._on_truth, QoSProfile(depth=10)
+            PointCloud2, GROUND_TRUTH, self._on_ground_truth, QoSProfile(depth=10)
         )
 
     def add(self, labels: PointCloud2, names: Sequence[str]) -> None:
-        """Compare a message of labels, whose classes have these ``names``, and report."""
+        """Compare a message of labels; ``names`` are those of its classes, in label order."""
         self._place()
         points, label_of = _points_and_labels(labels)
         to_sim = np.full(256, 255)
@@ -83,29 +94,29 @@ class DemoScore:
         predicted = np.minimum(label_of.astype(np.int64), 255)
         now.add(to_sim[predicted], self._map.labels(points))
         self._total = self._total + now
-        if now.support.sum() and time.monotonic() - self._said > PERIOD:
-            self._said = time.monotonic()
-            print(f"against the truth: {_line(now)}", flush=True)
+        if now.support.sum() and time.monotonic() - self._printed > PERIOD:
+            self._printed = time.monotonic()
+            print(f"compared with the ground truth: {_line(now)}", flush=True)
 
     def table(self) -> str:
-        """IoU of each class and mIoU over all answers of the run; empty without truth."""
+        """A table of IoU per class and mIoU over all predictions; empty without any."""
         if not self._total.support.sum():
             return ""
         total = self._total
-        lines = [f"{'class':<12}{'IoU':>8}{'voxels':>12}   (all answers of the run together)"]
-        for name, iou, there in zip(CLASSES, total.iou, total.support, strict=True):
-            if there:
-                lines.append(f"{name:<12}{iou:>8.3f}{there:>12}")
+        lines = [f"{'class':<12}{'IoU':>8}{'voxels':>12}   (all predictions of the run together)"]
+        for name, iou, support in zip(CLASSES, total.iou, total.support, strict=True):
+            if support:
+                lines.append(f"{name:<12}{iou:>8.3f}{support:>12}")
         seen = total.support > 0
         mean = total.iou[seen].mean()
         lines.append(f"{'mIoU':<12}{mean:>8.3f}   over the {np.count_nonzero(seen)} classes seen")
         return "\n".join(lines)
 
-    def _on_truth(self, message: PointCloud2) -> None:
+    def _on_ground_truth(self, message: PointCloud2) -> None:
         self._waiting.append(message)
 
     def _place(self) -> None:
-        """Put the truth that came into the fixed frame; what TF does not know yet, waits."""
+        """Add the received clouds to the map; those whose transform is not known yet wait."""
         for _ in range(len(self._waiting)):
             message = self._waiting.popleft()
             try:
@@ -121,7 +132,7 @@ class DemoScore:
 
 
 def _points_and_labels(message: PointCloud2) -> tuple[np.ndarray, np.ndarray]:
-    """(N, 3) and (N,) of a cloud with the fields x, y, z and label."""
+    """The (N, 3) points and (N,) labels of a cloud with the fields x, y, z and label."""
     fields = point_cloud_fields(message)
     return np.stack([fields[axis].ravel() for axis in "xyz"], axis=1), fields["label"].ravel()
 

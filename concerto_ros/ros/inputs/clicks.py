@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What a person clicked on: examples for the next lesson, and the feature to compare with."""
+"""Clicked points: examples for the next call of ``~/teach``, and the reference of similarity."""
 
 from __future__ import annotations
 
@@ -13,15 +13,19 @@ import torch
 from concerto_ros.heads.taught_regions import Ball, Sample
 from concerto_ros.ros.parameters import Parameters
 
-#: Clicks that are kept until they teach something; older ones are forgotten.
+#: Clicks kept for the next call of ``~/teach``; older ones are forgotten.
 MAX_CLICKS = 100
 
 
 @dataclass(frozen=True, eq=False)
 class Click:
-    """What was clicked on: the voxel's feature (C,), and a sample of it and of the map then.
+    """A clicked point with the features that the map had there.
 
-    ``stamp``: nanoseconds, of that map.
+    Attributes:
+        region: The ball around the clicked voxel whose voxels are examples of a class.
+        sample: Points and features of voxels inside and outside of the region.
+        feature: (C,) the feature of the clicked voxel.
+        stamp: Of the map that was clicked on, in nanoseconds.
     """
 
     region: Ball
@@ -31,7 +35,7 @@ class Click:
 
 
 class Clicks:
-    """Keeps what was clicked on since the last lesson; safe to use from several threads."""
+    """Keeps the clicks since the last call of ``~/teach``; safe to use from several threads."""
 
     def __init__(self, parameters: Parameters):
         self._parameters = parameters
@@ -41,12 +45,12 @@ class Clicks:
         self._newest: Click | None = None
 
     def expect(self, future: Future) -> None:
-        """A click whose features will be the result of ``future``."""
+        """Announce a click whose features will be the result of ``future``."""
         with self._lock:
             self._waiting.append(future)
 
     def add(self, future: Future, click: Click | None) -> None:
-        """Keep the ``click`` that ``future`` was expected for; None where it came to nothing."""
+        """Keep the ``click`` that was announced with ``future``; None if it could not be used."""
         with self._lock:
             self._waiting.remove(future)
             if click is not None:
@@ -54,41 +58,48 @@ class Clicks:
                 self._clicks = [*self._clicks, click][-MAX_CLICKS:]
 
     def waiting(self) -> list[Future]:
-        """Clicks that the map has not been looked at for yet."""
+        """The announced clicks whose features are not known yet."""
         with self._lock:
             return list(self._waiting)
 
-    def taken(self) -> list[Click]:
-        """Those since the last call, which are forgotten with it."""
+    def take(self) -> list[Click]:
+        """Return the clicks since the last call, and forget them."""
         with self._lock:
-            taken, self._clicks = self._clicks, []
-        return taken
+            clicks, self._clicks = self._clicks, []
+        return clicks
 
     def put_back(self, clicks: list[Click]) -> None:
-        """Keep ``clicks`` after all."""
+        """Keep ``clicks`` that were taken but could not be used, as the oldest ones."""
         with self._lock:
             self._clicks = [*clicks, *self._clicks]
 
     def clear(self) -> int:
-        """Forget all clicks, and what is compared with; how many there were."""
+        """Forget all clicks and the reference feature; return the number of clicks forgotten."""
         with self._lock:
             count = len(self._clicks)
             self._clicks, self._newest = [], None
         return count
 
     @property
-    def following(self) -> bool:
-        """Whether features are to be compared with those of a click."""
+    def similarity_active(self) -> bool:
+        """Whether the map is compared with a clicked point."""
         with self._lock:
             return self._newest is not None
 
     def reference_feature(self, stamp: int) -> torch.Tensor | None:
-        """The feature to compare with in a map of this stamp; None once its time is over."""
+        """The feature of the newest click, which the map is compared with.
+
+        Args:
+            stamp: Of the map, in nanoseconds.
+
+        Returns:
+            (C,), or None without a click in the last ``similarity.seconds``.
+        """
         seconds = self._parameters.settings.similarity.seconds
         with self._lock:
             if self._newest is None:
                 return None
-            # A stamp before that of the click: time went back, and the click is of another one.
+            # A stamp before the click's: time went back, so the click belongs to another run.
             if seconds and not 0 <= stamp - self._newest.stamp <= seconds * 1e9:
                 self._newest = None
                 return None

@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The inputs of the node: their subscriptions, and the lock between callbacks and the intake."""
+"""The node's input topics: their subscriptions, and the hand-over to the intake thread."""
 
 from __future__ import annotations
 
@@ -22,9 +22,14 @@ from concerto_ros.settings.settings import Settings
 
 
 class Subscriptions:
-    """Everything the intake listens to: the topics of all inputs, and the transforms.
+    """The subscriptions of all inputs, and the transforms they need.
 
-    Executor callbacks only hand messages to the inputs; the intake thread does the rest.
+    Executor callbacks only store messages in the inputs; the intake thread does the rest.
+
+    Attributes:
+        inputs: One for each cloud and camera that the parameters name.
+        transforms: The transforms from /tf and /tf_static.
+        clock: The node's ROS clock.
     """
 
     def __init__(
@@ -39,7 +44,7 @@ class Subscriptions:
         self.clock = node.get_clock()
         self._node = node
         self._tally: Tally | None = None
-        self._wake: threading.Event | None = None
+        self._wake = threading.Event()
         self._subscriptions = [
             node.create_subscription(
                 _class_of(topic),
@@ -53,11 +58,16 @@ class Subscriptions:
 
     @property
     def configs(self) -> dict[str, InputSettings]:
-        """The parameters of each input, by its name."""
+        """The parameters of each input by its name."""
         return {source.name: source.config for source in self.inputs}
 
     def open(self, tally: Tally, wake: threading.Event) -> None:
-        """Accept messages from now on: ``wake`` is set for each."""
+        """Accept messages from now on, and forget older ones.
+
+        Args:
+            tally: Counts the messages.
+            wake: Is set for each message.
+        """
         for source in self.inputs:
             source.clear()
         self._wake, self._tally = wake, tally
@@ -67,7 +77,7 @@ class Subscriptions:
         self._tally = None
 
     def unsubscribe(self) -> None:
-        """Listen no more."""
+        """Destroy the subscriptions."""
         for subscription in self._subscriptions:
             self._node.destroy_subscription(subscription)
         self._subscriptions.clear()
@@ -83,10 +93,10 @@ class Subscriptions:
 
 
 def _class_of(topic: InputTopic) -> type:
-    found = message_class(topic.message_type)
-    if found is None:
+    cls = message_class(topic.message_type)
+    if cls is None:
         raise ValueError(
-            f"topic {topic.name} needs {topic.message_type}, whose package is not installed;"
-            " install and source it"
+            f"topic {topic.name} has type {topic.message_type}, whose package is not installed;"
+            " install it and source its setup file"
         )
-    return found
+    return cls

@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Transforms from /tf and /tf_static: tf2 where it is installed, else the package's own tree."""
+"""Transforms from /tf and /tf_static: by tf2_ros if it is installed, else our transform tree."""
 
 from __future__ import annotations
 
@@ -32,24 +32,24 @@ except ImportError:  # not among the ROS wheels
 
 CACHE_SECONDS = 10.0
 
-#: How long the transforms of a child come from the past alone before time has started again.
+#: For how long the transforms of a child frame must be too old before time counts as restarted.
 RESTART_SECONDS = 1.0
 
-#: What tf2 says of a loop, in an exception that is otherwise that of an unknown frame.
+#: In the text of tf2's LookupException: the tree has a loop, not merely an unknown frame.
 LOOP = "tree is invalid because it contains a loop"
 
 
 def listen(node: Node) -> TransformListener:
-    """Subscribe ``node`` to the transforms."""
+    """Subscribe ``node`` to the transforms, with tf2_ros if it is installed."""
     return OwnTransforms(node) if tf2_ros is None else Tf2Transforms(node)
 
 
 class TransformListener(Lookup):
-    """Subscriptions of both topics; what they bring goes to :meth:`_insert`.
+    """Subscribes to /tf and /tf_static, and keeps the transforms.
 
-    A buffer refuses transforms that are older than its newest by more than the cache. Once for
-    ``RESTART_SECONDS`` a child has such alone, as of a bag that begins again without ``/clock``,
-    all that moves is forgotten.
+    Transforms that are older than the newest by more than the cache are refused. If a child frame
+    gets only such transforms for ``RESTART_SECONDS``, e.g. from a bag that is played again without
+    ``/clock``, all transforms of /tf are forgotten.
     """
 
     def __init__(self, node: Node):
@@ -77,6 +77,7 @@ class TransformListener(Lookup):
         self._subscriptions.clear()
 
     def clear(self) -> None:
+        """Forget the transforms of /tf; those of /tf_static stay."""
         self._gates = {}
         self._forget()
 
@@ -97,27 +98,27 @@ class TransformListener(Lookup):
 
     def _time_went_back(self, transform: Any) -> bool:
         stamp = stamp_ns(transform)
-        if stamp == 0:  # of a node that does not know the time yet
+        if stamp == 0:  # from a node that has not received /clock yet
             return False
         child = transform.child_frame_id
         if child not in self._gates:
             self._gates[child] = StampGate(int(CACHE_SECONDS * 1e9), RESTART_SECONDS)
         try:
             return self._gates[child].admit(stamp, time.monotonic())
-        except InputError:  # late, but not by much, or not for long
+        except InputError:  # too late, but not for long enough
             return False
 
     @abstractmethod
     def _insert(self, transform: Any, static: bool) -> None:
-        """Take a TransformStamped; ``ValueError`` for one that makes no sense."""
+        """Store a TransformStamped; ``ValueError`` if it is invalid."""
 
     @abstractmethod
     def _forget(self) -> None:
-        """Forget what moves."""
+        """Forget the transforms of /tf."""
 
 
 class OwnTransforms(TransformListener):
-    """Fills a :class:`TransformTree` from the topics."""
+    """Keeps the transforms in the package's own :class:`TransformTree`."""
 
     def __init__(self, node: Node):
         self._tree = TransformTree(cache_seconds=CACHE_SECONDS)
@@ -134,7 +135,7 @@ class OwnTransforms(TransformListener):
 
 
 class Tf2Transforms(TransformListener):
-    """Asks a ``tf2_ros`` buffer. Its own listener would not let QoS be overridden."""
+    """Keeps the transforms in a ``tf2_ros`` buffer, whose own listener has no QoS overrides."""
 
     def __init__(self, node: Node):
         self._buffer = tf2_ros.Buffer()
@@ -143,27 +144,27 @@ class Tf2Transforms(TransformListener):
     def _find(self, target: str, source: str, stamp: int) -> Transform:
         if stamp < 0:
             raise TransformUnavailable(
-                f"no transform from {source!r} to {target!r} at {stamp / 1e9:.3f} s, before the"
-                " time that ROS can tell",
+                f"no transform from {source!r} to {target!r} at {stamp / 1e9:.3f} s: ROS has no"
+                " times below 0",
                 retry=False,
             )
-        # Old drivers put a slash before their frames. tf2 takes it off what it is given, and
-        # refuses it in what it is asked.
+        # Drivers from ROS 1 begin frame ids with a slash. tf2 strips it from the transforms that
+        # it stores, but refuses it in a lookup.
         target, source = target.removeprefix("/"), source.removeprefix("/")
         try:
-            found = self._buffer.lookup_transform(target, source, Time(nanoseconds=stamp))
+            message = self._buffer.lookup_transform(target, source, Time(nanoseconds=stamp))
         except tf2_ros.TransformException as error:
             loop = LOOP in str(error)
             reason = "transform_loop" if loop else "no_transform"
             raise TransformUnavailable(str(error), retry=not loop, reason=reason) from None
-        return transform_of(found)
+        return transform_of(message)
 
     def _forget(self) -> None:
         self._buffer.clear()
 
     def _insert(self, transform: Any, static: bool) -> None:
-        put = self._buffer.set_transform_static if static else self._buffer.set_transform
+        insert = self._buffer.set_transform_static if static else self._buffer.set_transform
         try:
-            put(transform, "")
+            insert(transform, "")
         except tf2_ros.TransformException as error:
             raise ValueError(str(error)) from None

@@ -10,25 +10,28 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-#: Domains whose ports lie below the ephemeral ones on every system; 0 is everybody's default.
+#: Domains whose ports lie below the ephemeral ones on every system; 0 is the default of ROS.
 DOMAINS = range(1, 101)
 
-#: Who holds TCP port ``LOCK_PORT + domain`` has the domain. ROS's own test tools
-#: (domain_coordinator) keep to the same ports, so the two do not collide either.
+#: The process that binds TCP port ``LOCK_PORT + domain`` owns the domain. ROS's own test tools
+#: (domain_coordinator) use the same ports, so they do not take the same domain either.
 LOCK_PORT = 32768
 
-#: Where the first participant of a domain listens (DDSI-RTPS 2.5, 9.6.2): 7410 + 250 x domain.
+#: UDP port of a domain's first participant: 7410 + 250 x domain (DDSI-RTPS 2.5, 9.6.2).
 FIRST_PORT, DOMAIN_GAIN = 7410, 250
 
 
 @contextmanager
 def free_domain() -> Iterator[int]:
-    """A domain that is this process's alone until the context ends, or the process does.
+    """Reserve a ROS domain for this process while the context is open.
 
-    Domains in which a participant is up already, whoever started it, are left alone. Raises
-    RuntimeError where none is free.
+    Yields:
+        A domain id in which no participant was running on this machine.
+
+    Raises:
+        RuntimeError: If all domains are in use.
     """
-    first = os.getpid() % len(DOMAINS)  # processes that start together do not try the same ones
+    first = os.getpid() % len(DOMAINS)  # so that processes that start together try different ones
     for domain in (*DOMAINS[first:], *DOMAINS[:first]):
         lock = _bound(socket.SOCK_STREAM, LOCK_PORT + domain)
         if lock is None:
@@ -38,13 +41,13 @@ def free_domain() -> Iterator[int]:
                 yield domain
                 return
     raise RuntimeError(
-        f"each of the ROS domains {DOMAINS[0]} to {DOMAINS[-1]} is in use on this machine;"
+        f"all ROS domains from {DOMAINS[0]} to {DOMAINS[-1]} are in use on this machine;"
         " set ROS_DOMAIN_ID"
     )
 
 
 def is_used(domain: int) -> bool:
-    """Whether a participant of ``domain`` is up on this machine."""
+    """Whether a DDS participant of ``domain`` is running on this machine."""
     probe = _bound(socket.SOCK_DGRAM, FIRST_PORT + DOMAIN_GAIN * domain)
     if probe is None:
         return True
@@ -52,14 +55,14 @@ def is_used(domain: int) -> bool:
     return False
 
 
-def _bound(kind: socket.SocketKind, port: int) -> socket.socket | None:
-    """A socket that holds ``port`` on every address; None where somebody else does."""
-    held = socket.socket(socket.AF_INET, kind)
+def _bound(socket_type: socket.SocketKind, port: int) -> socket.socket | None:
+    """A socket bound to ``port`` on every address; None if the port is in use."""
+    bound = socket.socket(socket.AF_INET, socket_type)
     try:
-        held.bind(("", port))
+        bound.bind(("", port))
     except OSError as error:
-        held.close()
+        bound.close()
         if error.errno not in (errno.EADDRINUSE, errno.EACCES):
             raise
         return None
-    return held
+    return bound

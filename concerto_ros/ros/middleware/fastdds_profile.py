@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Settings of the middleware that large clouds need."""
+"""The Fast DDS profile that large clouds need."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ import rclpy
 
 from concerto_ros.files.shared_files import share_path
 
-#: Either names the profile that Fast DDS reads, the second in its newer releases alone.
+#: Environment variables with the path of Fast DDS's profile; older releases read the first only.
 PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
 
 
 def use_transport_profile() -> None:
-    """Let Fast DDS carry large clouds in shared memory, unless a profile is already chosen.
+    """Let Fast DDS send large clouds through shared memory, unless the user chose a profile.
 
-    Must run before ``rclpy.init``. Its defaults lose clouds of 100,000 points. Every process that
-    sends or receives large messages needs the profile.
+    Must run before ``rclpy.init``. With Fast DDS's defaults, clouds of 100,000 points get lost.
+    Every process that sends or receives large messages needs the profile.
     """
     if not any(os.environ.get(name) for name in PROFILE_VARIABLES):
         os.environ[PROFILE_VARIABLES[0]] = str(share_path("config/fastdds.xml"))
@@ -28,7 +28,7 @@ def use_transport_profile() -> None:
 
 @contextmanager
 def ros_session() -> Iterator[None]:
-    """``rclpy`` with the transport profile for the length of a command."""
+    """Initialise ``rclpy`` with the transport profile, and shut it down afterwards."""
     use_transport_profile()
     rclpy.init()
     try:

@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What of the quality of service of a topic is left to the user."""
+"""Quality of service of the topics, and which of its policies the user may override."""
 
 from __future__ import annotations
 
@@ -23,18 +23,21 @@ OVERRIDABLE = QoSOverridingOptions(
 
 
 def overridable(profile: QoSProfile | int) -> dict[str, Any]:
-    """Keywords of one publisher or subscription of this quality, which a user may override.
+    """Keyword arguments for a publisher or subscription whose QoS the user may override.
 
-    With a copy of the profile: rclpy writes overrides into the one it is given, and they would
-    hold for every topic that shares it.
+    They have a copy of the profile: rclpy writes the overrides into the profile it gets, which
+    would apply them to every topic that shares it.
+
+    Args:
+        profile: The default QoS, or a queue depth.
     """
     return {"qos_profile": copy(profile), "qos_overriding_options": OVERRIDABLE}
 
 
-#: RViz asks for RELIABLE; one cloud is enough, the next one replaces it.
+#: RViz subscribes as RELIABLE. One cloud is enough: the next one replaces it.
 CLOUD_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 
-
+#: The last message is sent to late subscribers, as by a latched topic of ROS 1.
 LATCHED_QOS = QoSProfile(
     depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
 )

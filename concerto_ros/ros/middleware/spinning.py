@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Serving callbacks, whatever one of them raises."""
+"""An executor that survives exceptions in callbacks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rclpy.node import Node
 
 
 def spin(node: Node) -> None:
-    """Serve callbacks until the context is shut down, whatever one of them raises."""
+    """Serve callbacks until the context is shut down; exceptions of callbacks are logged."""
     executor = SingleThreadedExecutor(context=node.context)
     executor.add_node(node)
     while node.context.ok():

@@ -1,23 +1,24 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Transitions that are answered, and that leave nothing behind where they fail."""
+"""Lifecycle transitions that always answer, and that undo what they did when they fail."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
-from rclpy.lifecycle import LifecycleNode
+from rclpy.lifecycle import LifecycleNode, LifecyclePublisher
 
 
 def answer_every_transition(node: LifecycleNode) -> None:
-    """Let ``node`` refuse a transition that its state does not have, as nodes in C++ do.
+    """Let ``node`` answer a transition that its state does not allow with a failure, as rclcpp.
 
-    rclpy raises instead of answering, and the caller waits for ever.
+    rclpy raises an exception instead of answering, and the caller waits forever.
     """
     change_state = node._service_change_state.callback
 
-    def answer(request, response):
+    def answer(request: Any, response: Any) -> Any:
         before = node._state_machine.current_state
         try:
             return change_state(request, response)
@@ -32,17 +33,20 @@ def answer_every_transition(node: LifecycleNode) -> None:
 
 
 @contextmanager
-def all_or_nothing(node: LifecycleNode) -> Iterator[None]:
-    """Where something is raised inside, take away the publishers and subscriptions made inside.
+def roll_back_on_error(node: LifecycleNode) -> Iterator[None]:
+    """If the context ends with an exception, destroy the publishers and subscriptions made in it.
 
-    Also those of an object that was made halfway, of which nobody knows.
+    This includes those of objects whose constructor raised, which nothing else refers to.
     """
     before = {*node.publishers, *node.subscriptions}
     try:
         yield
     except BaseException:
         for publisher in set(node.publishers) - before:
-            node.destroy_lifecycle_publisher(publisher)
+            if isinstance(publisher, LifecyclePublisher):
+                node.destroy_lifecycle_publisher(publisher)
+            else:
+                node.destroy_publisher(publisher)
         for subscription in set(node.subscriptions) - before:
             node.destroy_subscription(subscription)
         raise

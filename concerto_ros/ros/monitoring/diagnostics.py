@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Counts as ``/diagnostics``, with the reason a person needs."""
+"""The node's counts as ``/diagnostics``, with a sentence for the operator."""
 
 from __future__ import annotations
 
@@ -19,27 +19,35 @@ from concerto_ros.sensors.input_error import REASONS
 from concerto_ros.settings.inputs import InputSettings
 from concerto_ros.settings.settings import Settings
 
-#: What happened in the last so many seconds decides the level.
+#: Events of the last seconds that decide about the level of a status.
 RECENT = 5.0
 
-#: Reasons for a drop that are about transforms.
-OF_TRANSFORMS = ("no_transform", "transform_loop")
+#: Reasons for dropped messages that are about transforms.
+TRANSFORM_REASONS = ("no_transform", "transform_loop")
 
-#: A latency, in milliseconds, that no computing explains.
+#: A latency that only different clocks explain: one hour, in milliseconds.
 OTHER_CLOCK = 3.6e6
 
-#: How the state of a node begins that could not be configured.
+#: Prefix of the state of a node that could not be configured; the reason follows.
 FAILED = "unconfigured: "
 
 #: Level, message and values of a DiagnosticStatus.
 Task = tuple[bytes, str, dict[str, object]]
 
-CLIPPED = "a cloud has more points than max_points: only the nearest are used"
+CLIPPED = "a cloud has more points than max_points: only the nearest points are used"
 
 
 @dataclass(frozen=True)
 class Activity:
-    """What an active node did, with what, and what is expected of it."""
+    """What an active node did and with which model, and the bounds of what is normal.
+
+    Attributes:
+        report: The counts.
+        model: The model in use.
+        settings: The current settings.
+        inputs: The parameters of each input by its name, with the bounds of its rate and age.
+        memory: The memory in use.
+    """
 
     report: Report
     model: ModelInfo
@@ -55,7 +63,7 @@ class Activity:
         settings: Settings,
         inputs: Mapping[str, InputSettings],
     ) -> Activity:
-        """That of this moment."""
+        """The activity up to now."""
         return cls(
             statistics.report(),
             ModelInfo.of(pipeline),
@@ -68,7 +76,17 @@ class Activity:
 def diagnostics(
     node: str, state: str, hardware_id: str, activity: Activity | None
 ) -> list[DiagnosticStatus]:
-    """One DiagnosticStatus for each task, named ``<node>: <task>`` as by diagnostic_updater."""
+    """The status of each task.
+
+    Args:
+        node: Fully qualified name of the node, without the leading slash.
+        state: Lifecycle state, or :data:`FAILED` and the reason.
+        hardware_id: Of every status.
+        activity: None for a node that is not active, which reports its state only.
+
+    Returns:
+        One DiagnosticStatus per task, named ``<node>: <task>`` as by diagnostic_updater.
+    """
     tasks = {"state": _state(state)}
     if activity is not None:
         report, model, settings = activity.report, activity.model, activity.settings
@@ -98,35 +116,35 @@ def _state(state: str) -> Task:
     return DiagnosticStatus.ERROR if failed else DiagnosticStatus.OK, state, {}
 
 
-def _input(counts: InputStatistics, about: InputSettings, report: Report) -> Task:
-    """Rate and age by the keys of diagnostic_updater's FrequencyStatus and TimeStampStatus."""
+def _input(counts: InputStatistics, config: InputSettings, report: Report) -> Task:
+    """Rate and age have the keys of diagnostic_updater's FrequencyStatus and TimeStampStatus."""
     now = report.time
-    values = {"received": counts.received, "fused": counts.fused}
+    values: dict[str, object] = {"received": counts.received, "fused": counts.fused}
     values |= {f"dropped: {reason}": count for reason, count in counts.drops.items()}
     if counts.last_error:
         values["last error"] = counts.last_error
     if counts.clipped:
         values["points clipped"] = counts.clipped
-    values |= frequency(counts.ages, counts.received, about.min_rate, about.max_rate)
-    ages = counts.ages.known
+    values |= frequency(counts.ages, counts.received, config.min_rate, config.max_rate)
+    ages = counts.ages.not_nan
     if ages:
         values["Earliest timestamp delay (s)"] = f"{min(ages):.4f}"
         values["Latest timestamp delay (s)"] = f"{max(ages):.4f}"
-    if about.max_age:
-        values["Latest acceptable timestamp delay (s)"] = f"{about.max_age:g}"
-    troubles = _recent_drops(counts, now)
-    works = now - counts.last_fused < RECENT
-    if troubles:
-        level = DiagnosticStatus.WARN if works else DiagnosticStatus.ERROR
-        return level, "; ".join(f"{reason}: {REASONS[reason]}" for reason in troubles), values
+    if config.max_age:
+        values["Latest acceptable timestamp delay (s)"] = f"{config.max_age:g}"
+    reasons = _recent_drops(counts, now)
+    fusing = now - counts.last_fused < RECENT
+    if reasons:
+        level = DiagnosticStatus.WARN if fusing else DiagnosticStatus.ERROR
+        return level, "; ".join(f"{reason}: {REASONS[reason]}" for reason in reasons), values
     if now - counts.last_clipped < RECENT:
         return DiagnosticStatus.ERROR, CLIPPED, values
-    if not works:
+    if not fusing:
         return *_silence(counts, report), values
-    wrong = _out_of_bounds(counts, about)
+    wrong = _out_of_bounds(counts, config)
     if wrong:
         return DiagnosticStatus.WARN, "; ".join(wrong), values
-    return DiagnosticStatus.OK, "frames are fused", values
+    return DiagnosticStatus.OK, "frames are fused into the map", values
 
 
 def _recent_drops(counts: InputStatistics, now: float) -> list[str]:
@@ -138,9 +156,12 @@ def _recent_drops(counts: InputStatistics, now: float) -> list[str]:
 
 
 def _silence(counts: InputStatistics, report: Report) -> tuple[bytes, str]:
-    """Why nothing of an input was fused lately."""
+    """Level and message for an input of which nothing was fused lately."""
     if report.time - counts.last_received < RECENT:
-        return DiagnosticStatus.WARN, f"no frame fused in the last {RECENT:g} s"
+        return (
+            DiagnosticStatus.WARN,
+            f"messages arrive, but no frame was fused in the last {RECENT:g} s",
+        )
     if counts.received:
         return DiagnosticStatus.ERROR, f"no message in the last {RECENT:g} s; check the sensor"
     waiting = report.time - report.started < RECENT
@@ -148,21 +169,29 @@ def _silence(counts: InputStatistics, report: Report) -> tuple[bytes, str]:
     return level, "no message yet; check the topic name and its QoS"
 
 
-def _out_of_bounds(counts: InputStatistics, about: InputSettings) -> list[str]:
-    """What about the rate and the age of messages is not as the parameters want it."""
-    rate, ages, wrong = counts.ages.rate, counts.ages.known, []
-    if about.min_rate and rate < about.min_rate:
-        wrong.append(f"Frequency too low: {rate:.2f} Hz, expected {about.min_rate:g} or more")
-    if about.max_rate and rate > about.max_rate:
-        wrong.append(f"Frequency too high: {rate:.2f} Hz, expected {about.max_rate:g} or less")
-    if about.max_age and ages and max(ages) > about.max_age:
-        wrong.append(f"Timestamps too old: {max(ages):.3f} s, expected {about.max_age:g} or less")
+def _out_of_bounds(counts: InputStatistics, config: InputSettings) -> list[str]:
+    """Sentences about a rate or an age outside of the bounds that the parameters set."""
+    rate, ages = counts.ages.rate, counts.ages.not_nan
+    wrong: list[str] = []
+    if config.min_rate and rate < config.min_rate:
+        wrong.append(f"Frequency too low: {rate:.2f} Hz, expected {config.min_rate:g} or more")
+    if config.max_rate and rate > config.max_rate:
+        wrong.append(f"Frequency too high: {rate:.2f} Hz, expected {config.max_rate:g} or less")
+    if config.max_age and ages and max(ages) > config.max_age:
+        wrong.append(f"Timestamps too old: {max(ages):.3f} s, expected {config.max_age:g} or less")
     return wrong
 
 
 def frequency(window: Window, ever: int, low: float, high: float) -> dict[str, object]:
-    """The keys of diagnostic_updater's FrequencyStatus; a bound of 0 is none."""
-    values = {
+    """The values of diagnostic_updater's FrequencyStatus, by its keys.
+
+    Args:
+        window: The recent events.
+        ever: Number of events since startup.
+        low: Lowest acceptable rate, Hz; 0: no bound.
+        high: Highest acceptable rate, Hz; 0: no bound.
+    """
+    values: dict[str, object] = {
         "Events in window": len(window.values),
         "Events since startup": ever,
         "Duration of window (s)": f"{window.seconds:.3f}",
@@ -177,27 +206,32 @@ def frequency(window: Window, ever: int, low: float, high: float) -> dict[str, o
 
 def _transforms(report: Report, settings: Settings) -> Task:
     drops, inputs = report.drops, report.inputs.values()
-    values = {"fixed frame": settings.fixed_frame, "robot frame": settings.robot_frame or "none"}
+    values: dict[str, object] = {
+        "fixed frame": settings.fixed_frame,
+        "robot frame": settings.robot_frame or "none",
+    }
     values["frames placed"] = sum(counts.fused for counts in inputs)
-    values |= {f"dropped: {reason}": drops[reason] for reason in OF_TRANSFORMS}
+    values |= {f"dropped: {reason}": drops[reason] for reason in TRANSFORM_REASONS}
     missing = {
         name: reason
         for name, counts in report.inputs.items()
         for reason in _recent_drops(counts, report.time)
-        if reason in OF_TRANSFORMS
+        if reason in TRANSFORM_REASONS
     }
     for name, reason in missing.items():
         values[f"last error of {name}"] = report.inputs[name].errors[reason]
     if missing:
-        works = any(report.time - counts.last_fused < RECENT for counts in inputs)
-        level = DiagnosticStatus.WARN if works else DiagnosticStatus.ERROR
+        fusing = any(report.time - counts.last_fused < RECENT for counts in inputs)
+        level = DiagnosticStatus.WARN if fusing else DiagnosticStatus.ERROR
         text = "; ".join(f"{name}: {REASONS[reason]}" for name, reason in missing.items())
         return level, text, values
-    return DiagnosticStatus.OK, "frames are placed" if report.stamp else "nothing to place", values
+    if report.stamp:
+        return DiagnosticStatus.OK, "all frames are transformed into the fixed frame", values
+    return DiagnosticStatus.OK, "no frame has been transformed yet", values
 
 
 def _model(model: ModelInfo) -> Task:
-    values = {
+    values: dict[str, object] = {
         "model": model.name,
         "checkpoint": model.checkpoint,
         "head": model.head or "none of its own",
@@ -206,16 +240,16 @@ def _model(model: ModelInfo) -> Task:
         "precision": model.precision,
         "backend": model.backend,
     }
-    if model.trouble:
-        return DiagnosticStatus.WARN, f"{model.name}: {model.trouble}", values
+    if model.degraded_reason:
+        return DiagnosticStatus.WARN, f"{model.name}: {model.degraded_reason}", values
     if model.trained:
-        return DiagnosticStatus.OK, model.name, values
-    text = f"{model.name}: the labels mean nothing; set checkpoint and head"
+        return DiagnosticStatus.OK, f"{model.name} is in use", values
+    text = f"{model.name}: random weights, so the labels mean nothing; set checkpoint and head"
     return DiagnosticStatus.WARN, text, values
 
 
 def _inference(report: Report) -> Task:
-    values = {
+    values: dict[str, object] = {
         "inferences": report.inferences,
         "failed": report.failures,
         "voxels": report.voxels,
@@ -224,12 +258,12 @@ def _inference(report: Report) -> Task:
     }
     if report.time - report.last_failure < RECENT:
         return DiagnosticStatus.ERROR, f"inference failed: {report.failure}", values
-    return DiagnosticStatus.OK, f"{report.inferences} predictions published", values
+    return DiagnosticStatus.OK, f"{report.inferences} predictions were published", values
 
 
 def _compute(report: Report, settings: Settings) -> Task:
     """Latency against the deadline, and the rate of predictions."""
-    latencies, deadline = report.latencies.known, settings.diagnostics.deadline
+    latencies, deadline = report.latencies.not_nan, settings.diagnostics.deadline
     values: dict[str, object] = {"latency ms": f"{report.latency_ms:.1f}"}
     if latencies:
         values["latency ms, median"] = f"{median(latencies):.1f}"
@@ -239,14 +273,23 @@ def _compute(report: Report, settings: Settings) -> Task:
     values |= frequency(report.latencies, report.inferences, 0.0, settings.rate)
     values |= {f"{stage} ms": f"{spent:.1f}" for stage, spent in report.stage_ms.items()}
     if not report.inferences:
-        return DiagnosticStatus.OK, "nobody asks for labels yet", values
+        return (
+            DiagnosticStatus.OK,
+            "no labels yet: they are computed once somebody subscribes to them",
+            values,
+        )
     if deadline and not 0 <= report.latency_ms < OTHER_CLOCK:
-        text = "the stamps are of another clock than the node's; set use_sim_time with a bag"
+        text = "the sensors' stamps are not from the node's clock; set use_sim_time to play a bag"
         return DiagnosticStatus.WARN, text, values
     if report.time - report.last_late < RECENT:
-        text = f"labels later than the deadline of {deadline:g} s; lower rate or use larger voxels"
+        text = (
+            f"labels come later than the deadline of {deadline:g} s; lower the parameter rate or"
+            " use larger voxels"
+        )
         return DiagnosticStatus.WARN, text, values
-    return DiagnosticStatus.OK, "in time" if deadline else "no deadline", values
+    if not deadline:
+        return DiagnosticStatus.OK, "labels are published; no deadline is set", values
+    return DiagnosticStatus.OK, "labels are published within the deadline", values
 
 
 def _memory(memory: MemoryUse, report: Report, settings: Settings) -> Task:
@@ -258,35 +301,41 @@ def _memory(memory: MemoryUse, report: Report, settings: Settings) -> Task:
         "device MB": memory.device_used,
         "device available MB": memory.device_available,
     }
-    values = {key: f"{value:.0f}" for key, value in amounts.items() if value is not None}
+    values: dict[str, object] = {
+        key: f"{value:.0f}" for key, value in amounts.items() if value is not None
+    }
     values |= {"threads": memory.threads, "open files": memory.files}
     values |= {"voxels": report.voxels, "max_voxels": settings.max_voxels}
-    least = settings.diagnostics.free_memory
-    if None not in (memory.available, memory.total) and memory.available < least * memory.total:
-        text = f"less than {100 * least:g} % of the memory is left"
+    share, available, total = settings.diagnostics.free_memory, memory.available, memory.total
+    if available is not None and total is not None and available < share * total:
+        text = f"less than {100 * share:g} % of the computer's memory is available"
         return DiagnosticStatus.WARN, text, values
     if report.time - report.last_evicted < RECENT:
-        text = "the map is full: voxels leave because of max_voxels"
+        text = "the map has max_voxels voxels: the farthest ones are removed"
         return DiagnosticStatus.WARN, text, values
-    return DiagnosticStatus.OK, "enough memory", values
+    return DiagnosticStatus.OK, "enough memory is available", values
 
 
 def _objects(report: Report) -> Task:
-    values = {
+    values: dict[str, object] = {
         "objects": report.objects,
         "passes": report.object_passes,
         "failed": report.object_failures,
         "not encoded": report.objects_not_encoded,
     }
     if report.time - report.last_object_failure < RECENT:
-        text = f"looking for objects failed: {report.object_failure}"
+        text = f"the search for objects failed: {report.object_failure}"
         return DiagnosticStatus.ERROR, text, values
-    text = f"{report.objects} objects" if report.object_passes else "not asked for"
-    return DiagnosticStatus.OK, text, values
+    if not report.object_passes:
+        text = "no search yet: subscribe to ~/objects or set objects.enabled"
+        return DiagnosticStatus.OK, text, values
+    return DiagnosticStatus.OK, f"{report.objects} objects were found in the map", values
 
 
 def _outputs(report: Report) -> Task:
-    values = {f"not sent: {topic}": count for topic, count in report.withheld.items()}
-    if report.time - report.last_withheld < RECENT:
-        return DiagnosticStatus.ERROR, report.withholding, values
-    return DiagnosticStatus.OK, "nothing is withheld", values
+    values: dict[str, object] = {
+        f"not sent: {topic}": count for topic, count in report.skipped_outputs.items()
+    }
+    if report.time - report.last_skipped < RECENT:
+        return DiagnosticStatus.ERROR, report.skip_reason, values
+    return DiagnosticStatus.OK, "all requested outputs are sent", values

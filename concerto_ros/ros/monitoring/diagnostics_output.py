@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The topic on which diagnostics are published."""
+"""Publishes ``/diagnostics``."""
 
 from __future__ import annotations
 
@@ -14,18 +14,21 @@ from concerto_ros.ros.monitoring.diagnostics import Activity, diagnostics
 
 
 class DiagnosticsOutput:
-    """Publisher of ``/diagnostics``, there in every state of the node."""
+    """Publisher of ``/diagnostics``; it works in every state of the node."""
 
     def __init__(self, node: Node):
         self._node = node
         self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", **overridable(10))
 
     def publish(self, state: str, hardware_id: str, activity: Activity | None) -> None:
-        """Tell in which ``state`` the node is, and its ``activity``, None where there is none.
+        """Publish the status of every task.
 
-        ``hardware_id``: what it runs on; empty: the name of the machine.
+        Args:
+            state: The node's state, see :func:`diagnostics`.
+            hardware_id: Of every status; empty: the host name of the computer.
+            activity: What the node did; None while it is not active.
         """
-        # With the namespace, which tells one robot's node from another's.
+        # With the namespace, which distinguishes the nodes of several robots.
         name = self._node.get_fully_qualified_name().removeprefix("/")
         status = diagnostics(name, state, hardware_id or socket.gethostname(), activity)
         array = DiagnosticArray(status=status)

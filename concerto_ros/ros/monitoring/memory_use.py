@@ -12,20 +12,23 @@ from pathlib import Path
 
 import torch
 
-#: Where a container's limit stands (cgroup v2), as the container sees it.
+#: Folder with a container's memory limit (cgroup v2), as seen from inside.
 CGROUP = Path("/sys/fs/cgroup")
 
 
 @dataclass(frozen=True)
 class MemoryUse:
-    """Memory in MB (2**20 bytes), threads and files of this process; None where not known.
+    """Memory in MB (2**20 bytes), threads and open files; None where not known.
 
-    Attributes
-    ----------
-    resident, peak: of this process, now and at most.
-    available, total: of the computer, or of the container where that has less.
-    threads, files: of this process; files include sockets.
-    device_used, device_available: of the GPU: what PyTorch holds, and what is free.
+    Attributes:
+        resident: Resident memory of this process.
+        peak: The most that ``resident`` ever was.
+        available: Available memory of the computer, or of the container where that has less.
+        total: Memory of the computer, or of the container where that has less.
+        threads: Python threads of this process.
+        files: Open files of this process, sockets included.
+        device_used: GPU memory that PyTorch has reserved.
+        device_available: Free GPU memory.
     """
 
     resident: float | None
@@ -39,17 +42,12 @@ class MemoryUse:
 
     @classmethod
     def now(cls, device: torch.device) -> MemoryUse:
-        """What is in use at the moment; of the GPU where ``device`` is one."""
-        own, machine = _table("/proc/self/status"), _table("/proc/meminfo")
-        available, total = machine.get("MemAvailable"), machine.get("MemTotal")
-        limit, used = _cgroup("memory.max"), _cgroup("memory.current")
-        if None not in (available, total, limit, used) and limit < total:
-            available, total = min(available, limit - used), limit
+        """Measure the current use, that of the GPU if ``device`` is one."""
+        process = _table("/proc/self/status")
         return cls(
-            own.get("VmRSS"),
-            own.get("VmHWM"),
-            available,
-            total,
+            process.get("VmRSS"),
+            process.get("VmHWM"),
+            *_available_and_total(),
             threading.active_count(),
             _open_files(),
             *_of_device(device),
@@ -57,14 +55,23 @@ class MemoryUse:
 
 
 def release_unused_memory() -> None:
-    """Hand the allocator's free pages back to the system, where it is glibc's.
+    """Return the allocator's free pages to the system; does nothing unless it is glibc's.
 
-    Arrays of a size that changes from snapshot to snapshot leave gaps that glibc keeps: a node at
-    work on LiDAR scans grew by 1.5 GB in 150 s, of which it used 0.5 GB.
+    Arrays whose size changes from snapshot to snapshot leave gaps that glibc keeps: with LiDAR
+    scans a node grew by 1.5 GB in 150 s, of which it used 0.5 GB.
     """
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)
+
+
+def _available_and_total() -> tuple[float | None, float | None]:
+    machine = _table("/proc/meminfo")
+    available, total = machine.get("MemAvailable"), machine.get("MemTotal")
+    limit, used = _cgroup("memory.max"), _cgroup("memory.current")
+    if available is None or total is None or limit is None or used is None or limit >= total:
+        return available, total
+    return min(available, limit - used), limit
 
 
 def _of_device(device: torch.device) -> tuple[float | None, float | None]:
@@ -73,12 +80,12 @@ def _of_device(device: torch.device) -> tuple[float | None, float | None]:
     try:
         free, _ = torch.cuda.mem_get_info(device)
         return torch.cuda.memory_reserved(device) / 2**20, free / 2**20
-    except (RuntimeError, AssertionError):  # a device that failed must not silence who reports it
+    except (RuntimeError, AssertionError):  # diagnostics are published even if the GPU failed
         return None, None
 
 
 def _table(path: str) -> dict[str, float]:
-    """MB by name, of a file of lines ``Name:  1234 kB``; empty where there is none."""
+    """MB by name, from a file of lines ``Name:  1234 kB``; empty if it cannot be read."""
     try:
         lines = Path(path).read_text().splitlines()
     except OSError:
@@ -90,7 +97,7 @@ def _table(path: str) -> dict[str, float]:
 def _cgroup(name: str) -> float | None:
     try:
         return int((CGROUP / name).read_text()) / 2**20
-    except (OSError, ValueError):  # no container, or no limit: "max"
+    except (OSError, ValueError):  # no container, or "max": no limit
         return None
 
 

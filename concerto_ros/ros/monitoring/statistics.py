@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What the node did, counted by stage and by reason; safe to use from several threads."""
+"""Counts of what the node did, by stage and by reason; safe to use from several threads."""
 
 from __future__ import annotations
 
@@ -14,19 +14,26 @@ from concerto_ros.intake import tally
 from concerto_ros.mapping.voxel_map import Insertion
 from concerto_ros.ros.monitoring.recent_values import Recent, Window
 
-#: Reasons that are normal operation: the sensor is faster than ``input_rate``.
+#: Reasons for drops in normal operation: the sensor is faster than ``input_rate``.
 HARMLESS = frozenset({"superseded"})
 
-#: One log line per input and reason in so many seconds.
+#: Least seconds between two log lines about the same input and reason.
 LOG_PERIOD = 10.0
 
 
 @dataclass
 class InputStatistics(tally.InputCounts):
-    """Messages of one input, and when they came.
+    """Counts of the messages of one input; times are seconds of :func:`time.monotonic`.
 
-    ``ages``: how long after their stamps messages arrived, seconds; NaN where they have none.
-    ``errors``: the newest text of each reason for a drop.
+    Attributes:
+        last_received: When the newest message came in.
+        ages: Seconds from the stamp of a recent message to its arrival; NaN without a stamp.
+        errors: The newest error text by reason for a drop.
+        last_fused: When the newest frame was added to the map.
+        last_drop: When a message was last dropped, by reason.
+        last_error: The newest error text.
+        clipped: Points that were not used because their cloud has more than ``max_points``.
+        last_clipped: When that happened last.
     """
 
     last_received: float = -math.inf
@@ -41,10 +48,36 @@ class InputStatistics(tally.InputCounts):
 
 @dataclass
 class Report:
-    """The counts at one moment; times are seconds of :func:`time.monotonic`.
+    """A copy of the counts; times are seconds of :func:`time.monotonic`.
 
-    ``latencies``: of recent predictions, in milliseconds. ``late``: predictions after the
-    deadline.
+    Attributes:
+        inputs: Counts by the name of the input.
+        stage_ms: Milliseconds by stage, of the newest frame, prediction and search for objects.
+        latency_ms: Latency of the newest prediction, from its stamp to its publication.
+        latencies: Latencies of recent predictions, milliseconds.
+        late: Predictions that were published after the deadline.
+        last_late: When that happened last.
+        points: Points of the newest fused frame.
+        voxels: Voxels of the newest prediction.
+        evicted: Voxels removed from the map because of ``max_voxels``.
+        last_evicted: When that happened last.
+        cleared: Voxels removed from the map because a sensor observed them as free.
+        inferences: Predictions published.
+        failures: Inferences that raised an exception.
+        last_failure: When that happened last.
+        failure: Text of the newest exception.
+        objects: Objects found by the newest search.
+        object_passes: Searches for objects.
+        object_failures: Searches, or runs of the object encoder, that raised an exception.
+        objects_not_encoded: Times that an object was named by its labels instead of the encoder.
+        last_object_failure: When a search or the encoder failed last.
+        object_failure: Text of the newest exception.
+        skipped_outputs: Number of clouds that could not be sent, by topic.
+        last_skipped: When that happened last.
+        skip_reason: A sentence about the newest of them.
+        stamp: Newest stamp of a fused frame, nanoseconds; 0 without one.
+        started: When counting began.
+        time: When the copy was made.
     """
 
     inputs: dict[str, InputStatistics] = field(default_factory=dict)
@@ -68,21 +101,25 @@ class Report:
     objects_not_encoded: int = 0
     last_object_failure: float = -math.inf
     object_failure: str = ""
-    withheld: Counter[str] = field(default_factory=Counter)
-    last_withheld: float = -math.inf
-    withholding: str = ""
+    skipped_outputs: Counter[str] = field(default_factory=Counter)
+    last_skipped: float = -math.inf
+    skip_reason: str = ""
     stamp: int = 0
     started: float = math.nan
     time: float = math.nan
 
     @property
     def drops(self) -> Counter[str]:
-        """Messages not used, over all inputs."""
+        """Number of dropped messages by reason, over all inputs."""
         return sum((counts.drops for counts in self.inputs.values()), Counter())
 
 
 class Statistics:
-    """Counts since activation."""
+    """Counts since activation.
+
+    Args:
+        inputs: Names of the inputs.
+    """
 
     def __init__(self, inputs: list[str]):
         self._lock = threading.Lock()
@@ -90,15 +127,15 @@ class Statistics:
         self._arrivals = {name: Recent() for name in inputs}
         self._latencies = Recent()
         self._logged: dict[tuple[str, str], float] = {}
-        # Of the newest frame, the newest prediction and the newest search for objects.
+        # Milliseconds by stage of the newest frame, prediction and search for objects.
         self._intake_ms: dict[str, float] = {}
         self._inference_ms: dict[str, float] = {}
         self._object_ms: dict[str, float] = {}
-        #: What is counted over all inputs together; :meth:`report` fills in the rest.
+        #: Counts over all inputs together; :meth:`report` fills in the rest.
         self._totals = Report(started=time.monotonic())
 
     def received(self, source: str, count: int = 1, age: float = math.nan) -> None:
-        """Messages came in, ``age`` seconds after their stamp; an RGB-D pair is one."""
+        """Count messages that came in ``age`` seconds after their stamp; an RGB-D pair is one."""
         with self._lock:
             counts = self._inputs[source]
             counts.received += count
@@ -107,7 +144,11 @@ class Statistics:
                 self._arrivals[source].add(age)
 
     def dropped(self, source: str, reason: str, text: str = "", count: int = 1) -> str:
-        """Messages are not used; the text to be logged, empty where that is not due."""
+        """Count messages that are not used.
+
+        Returns:
+            The text to log; empty if the same was logged in the last :data:`LOG_PERIOD` seconds.
+        """
         with self._lock:
             counts = self._inputs[source]
             now = time.monotonic()
@@ -129,7 +170,7 @@ class Statistics:
         stamp: int,
         stage_ms: dict[str, float],
     ) -> None:
-        """A frame is in the map."""
+        """Count a frame that was added to the map."""
         with self._lock:
             counts = self._inputs[source]
             counts.fused += 1
@@ -143,7 +184,11 @@ class Statistics:
             self._intake_ms = stage_ms
 
     def clipped(self, source: str, points: int) -> bool:
-        """Points of a frame went unused because it has too many; whether that is to be logged."""
+        """Count points that were not used because their cloud has too many.
+
+        Returns:
+            Whether to log it.
+        """
         with self._lock:
             counts = self._inputs[source]
             counts.clipped += points
@@ -156,7 +201,14 @@ class Statistics:
     def inferred(
         self, voxels: int, latency_ms: float, stage_ms: dict[str, float], deadline: float = 0.0
     ) -> None:
-        """A prediction was published; late ``deadline`` seconds after the stamp; 0: never."""
+        """Count a prediction that was published.
+
+        Args:
+            voxels: Its number of voxels.
+            latency_ms: Milliseconds from its stamp to its publication.
+            stage_ms: Milliseconds by stage.
+            deadline: It is late if ``latency_ms`` is more than this many seconds; 0: never.
+        """
         with self._lock:
             self._latencies.add(latency_ms)
             if deadline and not latency_ms <= 1e3 * deadline:
@@ -168,7 +220,7 @@ class Statistics:
             self._inference_ms = stage_ms
 
     def failed(self, text: str) -> bool:
-        """An inference raised; whether that is due to be logged."""
+        """Count an inference that raised an exception; whether to log it."""
         with self._lock:
             now = time.monotonic()
             due = now - self._totals.last_failure >= LOG_PERIOD
@@ -178,7 +230,7 @@ class Statistics:
             return due
 
     def objects_found(self, objects: int, not_encoded: int, stage_ms: dict[str, float]) -> None:
-        """A map was searched for objects; ``not_encoded`` of them were named by their labels."""
+        """Count a search for objects; ``not_encoded`` of them were named by their labels."""
         with self._lock:
             self._totals.object_passes += 1
             self._totals.objects = objects
@@ -186,7 +238,7 @@ class Statistics:
             self._object_ms = stage_ms
 
     def objects_failed(self, text: str) -> bool:
-        """A search for objects, or what names them, raised; whether that is due to be logged."""
+        """Count a search or an object encoder that raised an exception; whether to log it."""
         with self._lock:
             now = time.monotonic()
             due = now - self._totals.last_object_failure >= LOG_PERIOD
@@ -195,25 +247,25 @@ class Statistics:
             self._totals.object_failure = text
             return due
 
-    def withheld(self, topic: str, why: str) -> bool:
-        """A cloud was not sent on ``topic``; whether that is due to be logged."""
+    def output_skipped(self, topic: str, why: str) -> bool:
+        """Count a cloud that could not be sent on ``topic``; whether to log it."""
         with self._lock:
             now = time.monotonic()
-            due = now - self._logged.get((topic, "withheld"), -math.inf) >= LOG_PERIOD
+            due = now - self._logged.get((topic, "skipped"), -math.inf) >= LOG_PERIOD
             if due:
-                self._logged[topic, "withheld"] = now
-            self._totals.withheld[topic] += 1
-            self._totals.last_withheld = now
-            self._totals.withholding = f"~/{topic} is not sent: {why}"
+                self._logged[topic, "skipped"] = now
+            self._totals.skipped_outputs[topic] += 1
+            self._totals.last_skipped = now
+            self._totals.skip_reason = f"~/{topic} is not sent: {why}"
             return due
 
     def restarted(self) -> None:
-        """Time began again: stamps start afresh, the counts go on."""
+        """Forget the newest stamp after time went back; the counts stay."""
         with self._lock:
             self._totals.stamp = 0
 
     def report(self) -> Report:
-        """A copy of everything counted so far; nothing is counted in it any more."""
+        """A copy of everything counted so far."""
         with self._lock:
             return replace(
                 self._totals,
@@ -229,6 +281,6 @@ class Statistics:
                 },
                 stage_ms={**self._intake_ms, **self._inference_ms, **self._object_ms},
                 latencies=self._latencies.window(),
-                withheld=Counter(self._totals.withheld),
+                skipped_outputs=Counter(self._totals.skipped_outputs),
                 time=time.monotonic(),
             )

@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Counts as ``~/status``, and what runs in words."""
+"""The node's counts as ``~/status``, and a description of the model in use."""
 
 from __future__ import annotations
 
@@ -15,21 +15,34 @@ from concerto_ros.ros.monitoring.statistics import Report
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What runs, in words."""
+    """Description of the model in use.
+
+    Attributes:
+        name: Encoder and head.
+        trained: False if weights are random.
+        device: E.g. ``cuda:0``.
+        precision: E.g. ``bfloat16``.
+        backend: Of the encoder's kernels, e.g. ``triton``.
+        degraded_reason: Why it computes otherwise than configured, e.g. because memory ran out;
+            empty if it does not.
+        checkpoint: The parameter ``checkpoint``.
+        head: The parameter ``head``.
+        licence: Licence of the weights; empty if the checkpoint names none.
+    """
 
     name: str
     trained: bool
     device: str
     precision: str
     backend: str
-    trouble: str = ""
+    degraded_reason: str = ""
     checkpoint: str = ""
     head: str = ""
     licence: str = ""
 
     @classmethod
     def of(cls, pipeline: SemanticPipeline) -> ModelInfo:
-        """What ``pipeline`` computes with at the moment."""
+        """Describe the model that ``pipeline`` uses now."""
         return cls(
             pipeline.model,
             pipeline.trained,
@@ -44,12 +57,12 @@ class ModelInfo:
 
     @property
     def text(self) -> str:
-        """One line about it, for the log."""
+        """One line for the log."""
         return f"model {self.name} on {self.device}, {self.precision}, backend {self.backend}"
 
 
 def status_message(report: Report, model: ModelInfo, header: Header) -> PerceptionStatus:
-    """Everything counted so far."""
+    """The counts as a message."""
     drops = report.drops
     return PerceptionStatus(
         header=header,

@@ -1,3 +1,3 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What the node publishes."""
+"""The topics that the node publishes, except ``/diagnostics``."""

@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What the labels mean: latched topics with the names and colours of the classes."""
+"""Latched topics with the names and colours of the classes."""
 
 from __future__ import annotations
 
@@ -19,25 +19,27 @@ from concerto_ros.viz.legend import legend
 
 
 class ClassOutputs:
-    """Publishers of ``~/classes``, ``~/legend`` and, where vision_msgs is installed,
-    ``~/label_info``."""
+    """Publishers of ``~/classes``, ``~/legend`` and ``~/label_info``.
+
+    The last one exists only if vision_msgs is installed.
+    """
 
     def __init__(self, node: LifecycleNode, qos: QoSProfile):
         self._node = node
-        kinds = {"classes": SemanticClasses, "legend": Image}
+        message_types: dict[str, type] = {"classes": SemanticClasses, "legend": Image}
         try:
             from vision_msgs.msg import LabelInfo
         except ImportError:
-            node.get_logger().info("no ~/label_info: vision_msgs is not installed")
+            node.get_logger().info("~/label_info is not published: vision_msgs is not installed")
         else:
-            kinds["label_info"] = LabelInfo
+            message_types["label_info"] = LabelInfo
         self._publishers = {
-            topic: node.create_lifecycle_publisher(kind, f"~/{topic}", **overridable(qos))
-            for topic, kind in kinds.items()
+            topic: node.create_lifecycle_publisher(cls, f"~/{topic}", **overridable(qos))
+            for topic, cls in message_types.items()
         }
 
     def publish(self, labels: LabelSet, model: str, header: Header) -> None:
-        """Send the label set of ``model``."""
+        """Publish the label set of ``model``."""
         self._publishers["classes"].publish(classes_message(labels, model, header))
         picture = legend(labels, f"{labels.name}: {model}")
         self._publishers["legend"].publish(image_message(picture, header))
@@ -45,7 +47,7 @@ class ClassOutputs:
             self._publishers["label_info"].publish(label_info_message(labels, header))
 
     def destroy(self) -> None:
-        """Take the publishers back."""
+        """Destroy the publishers."""
         for publisher in self._publishers.values():
             self._node.destroy_lifecycle_publisher(publisher)
         self._publishers = {}
@@ -57,6 +59,9 @@ def label_info_message(labels: LabelSet, header: Header) -> Any:
 
     return LabelInfo(
         header=header,
-        class_map=[VisionClass(class_id=one.id, class_name=one.name) for one in labels.classes],
+        class_map=[
+            VisionClass(class_id=semantic_class.id, class_name=semantic_class.name)
+            for semantic_class in labels.classes
+        ],
         threshold=0.0,
     )

@@ -30,9 +30,18 @@ from concerto_ros.sensors.transform_tree import TransformUnavailable
 class CloudOutputs:
     """Publishers of the clouds in :data:`OUTPUT_CLOUDS` and of ``~/filtered/<name>``.
 
-    Colours and filters follow the classes of each prediction, which grow where one is taught, and
-    filters their parameters. Raises SettingsError for a filter of classes that are not in
-    ``labels``.
+    Colours and filters are updated when the classes change, because one was taught or forgotten,
+    and filters also when their parameters change.
+
+    Args:
+        node: The node that publishes.
+        qos: Default quality of service of the topics.
+        labels: The label set of the first prediction.
+        parameters: Settings and filters.
+        transforms: Transforms clouds into the frames of the filters.
+
+    Raises:
+        SettingsError: For a filter that names classes that are not in ``labels``.
     """
 
     def __init__(
@@ -54,28 +63,35 @@ class CloudOutputs:
             for topic in (*topics, *self._filters)
         }
 
-    def listened(self) -> list[str]:
-        """The topics that somebody subscribes to."""
+    def subscribed(self) -> list[str]:
+        """The topics that have a subscriber."""
         return [
             topic
             for topic, publisher in self._publishers.items()
             if publisher.get_subscription_count()
         ]
 
-    def wanted(self, following: bool) -> list[str]:
-        """The topics that are to be made: somebody subscribes to them.
+    def wanted(self, similarity_active: bool) -> list[str]:
+        """The topics to publish: those with a subscriber.
 
-        What needs a similarity while a click is ``following``, and once more after it, empty.
+        Args:
+            similarity_active: Whether the map is compared with a clicked point. Clouds of
+                similarity are published only then, and once more afterwards, empty.
         """
-        if following or self._similarity_shown:
-            return self.listened()
+        if similarity_active or self._similarity_shown:
+            return self.subscribed()
         idle = {cloud.topic for cloud in OUTPUT_CLOUDS if cloud.needs == SIMILARITY}
-        return [topic for topic in self.listened() if topic not in idle]
+        return [topic for topic in self.subscribed() if topic not in idle]
 
     def publish(self, labelled: LabelledMap, wanted: Collection[str]) -> dict[str, str]:
-        """Send the topics in ``wanted``, but for those in the answer, which says why not.
+        """Publish the topics in ``wanted``.
 
-        The map is in the fixed frame.
+        Args:
+            labelled: The map, in the fixed frame, and its labels.
+            wanted: Names of topics, without ``~/``.
+
+        Returns:
+            The reason by topic, for those that could not be sent.
         """
         prediction, settings = labelled.prediction, self._parameters.settings
         if (
@@ -90,33 +106,33 @@ class CloudOutputs:
                 if message is not None:
                     self._send(cloud.topic, message)
         self._similarity_shown = prediction.similarity is not None
-        withheld = {}
-        for topic, chosen in self._filters.items():
+        skipped = {}
+        for topic, class_filter in self._filters.items():
             if topic in wanted:
                 try:
-                    message = self._filtered(chosen, prediction, style)
+                    message = self._filtered(class_filter, prediction, style)
                 except (TransformUnavailable, InputError) as error:
-                    withheld[topic] = str(error)
+                    skipped[topic] = str(error)
                 else:
                     self._send(topic, message)
-        return withheld
+        return skipped
 
     def _use(self, labels: LabelSet) -> None:
         settings = self._parameters.filters
-        # First, as it may raise: what is used must be all of one label set.
-        filters = {f"filtered/{entry.name}": ClassFilter.of(entry, labels) for entry in settings}
+        # Before anything is stored, as it may raise: all attributes must match one label set.
+        filters = {f"filtered/{each.name}": ClassFilter.of(each, labels) for each in settings}
         self._classes, self._palette = labels.classes, labels.palette
         self._filter_settings, self._filters = settings, filters
 
     def _message(
         self, cloud: OutputCloud, labelled: LabelledMap, style: CloudStyle
     ) -> PointCloud2 | None:
-        """The message of one topic; None where there is nothing to say on it."""
+        """The message of one topic; None if it has nothing to publish."""
         prediction, settings = labelled.prediction, self._parameters.settings
         if cloud.of_input and settings.labels.points == "input":
             newest = labelled.snapshot.newest
             return None if newest is None else _of_newest(cloud, newest, labelled, style)
-        # One empty cloud takes the last one off the screen; without that there is nothing to send.
+        # One empty cloud removes the last one from the screen; after it there is nothing to send.
         empty = cloud.needs == SIMILARITY and prediction.similarity is None
         if empty and not self._similarity_shown:
             return None
@@ -124,11 +140,11 @@ class CloudOutputs:
         return cloud_message(cloud.pack(prediction, style), header)
 
     def _filtered(
-        self, chosen: ClassFilter, prediction: Prediction, style: CloudStyle
+        self, class_filter: ClassFilter, prediction: Prediction, style: CloudStyle
     ) -> PointCloud2:
-        kept = prediction.where(chosen.passes(prediction.label, prediction.confidence))
+        kept = prediction.where(class_filter.passes(prediction.label, prediction.confidence))
         fixed_frame = self._parameters.settings.fixed_frame
-        target = chosen.frame or fixed_frame
+        target = class_filter.frame or fixed_frame
         pose = self._transforms.lookup(target, fixed_frame, prediction.stamp)
         if target != fixed_frame:
             points = kept.points @ pose.rotation.T + pose.translation
@@ -139,7 +155,7 @@ class CloudOutputs:
         self._publishers[topic].publish(message)
 
     def destroy(self) -> None:
-        """Take the publishers back."""
+        """Destroy the publishers."""
         for publisher in self._publishers.values():
             self._node.destroy_lifecycle_publisher(publisher)
         self._publishers = {}
@@ -148,7 +164,7 @@ class CloudOutputs:
 def _of_newest(
     cloud: OutputCloud, newest: OriginalPoints, labelled: LabelledMap, style: CloudStyle
 ) -> PointCloud2:
-    """The message's own points, each with what is known of its voxel."""
+    """A cloud of the newest input message's own points, each with the values of its voxel."""
     rows = labelled.snapshot.rows_of(newest.placed())
     prediction = labelled.prediction.at(newest.points, rows)
     header = make_header(newest.frame_id, newest.stamp)

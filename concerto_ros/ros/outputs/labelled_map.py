@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What the inference stage makes of a map, for those who publish it and for services."""
+"""The results of the inference stage, for publishers and services."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from concerto_ros.mapping.map_snapshot import MapSnapshot
 
 @dataclass(frozen=True, eq=False)
 class LabelledMap:
-    """A map and its labels."""
+    """A map snapshot and its prediction, row by row."""
 
     snapshot: MapSnapshot
     prediction: Prediction
@@ -23,7 +23,13 @@ class LabelledMap:
 
 @dataclass(frozen=True, eq=False)
 class RowFeatures:
-    """A labelled map with the features (n, C) of some of its voxels, ``rows`` (n,)."""
+    """A labelled map with the features of some of its voxels.
+
+    Attributes:
+        labelled: The map and its labels.
+        rows: (n,) rows of the map.
+        features: (n, C) the features of these rows.
+    """
 
     labelled: LabelledMap
     rows: np.ndarray

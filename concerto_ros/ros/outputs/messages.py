@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Predictions and label sets as messages."""
+"""Conversion of predictions, label sets and pictures to ROS messages."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from concerto_ros.sensors.message_fields import split_stamp
 
 
 def make_time(stamp: int) -> Time:
-    """The time of a ``stamp`` in nanoseconds."""
+    """Convert a ``stamp`` in nanoseconds to a message."""
     sec, nanosec = split_stamp(stamp)
     return Time(sec=sec, nanosec=nanosec)
 
 
 def make_header(frame_id: str, stamp: int) -> Header:
-    """A header with a ``stamp`` in nanoseconds."""
+    """Make a header; ``stamp`` is in nanoseconds."""
     return Header(frame_id=frame_id, stamp=make_time(stamp))
 
 
 def cloud_message(cloud: PackedCloud, header: Header) -> PointCloud2:
-    """An unorganised little-endian cloud."""
+    """Convert to an unorganised, little-endian, dense PointCloud2."""
     data = array("B")
     data.frombytes(cloud.data.data)
     return PointCloud2(
@@ -49,14 +49,14 @@ def cloud_message(cloud: PackedCloud, header: Header) -> PointCloud2:
 
 
 def classes_message(labels: LabelSet, model: str, header: Header) -> SemanticClasses:
-    """The label set in label order."""
+    """Convert the label set; the classes are in label order."""
     return fill_classes(
         labels, model, header, classes=SemanticClasses, entry=SemanticClass, color=ColorRGBA
     )
 
 
 def image_message(pixels: np.ndarray, header: Header) -> Image:
-    """(H, W, 3) uint8 RGB as rgb8."""
+    """Convert (H, W, 3) uint8 RGB to an Image with encoding rgb8."""
     height, width, _ = pixels.shape
     data = array("B")
     data.frombytes(np.ascontiguousarray(pixels).data)

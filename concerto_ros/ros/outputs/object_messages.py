@@ -1,11 +1,12 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Objects as messages: our own, markers for RViz, and detections where vision_msgs is there."""
+"""Conversion of objects to messages: SemanticObject, RViz markers and vision_msgs detections."""
 
 from __future__ import annotations
 
 import math
 from array import array
+from typing import Any
 
 import numpy as np
 from geometry_msgs.msg import Point, Pose, Quaternion, Vector3
@@ -17,26 +18,26 @@ from concerto_ros.objects.finding.boxes import EDGES, OrientedBox
 from concerto_ros.objects.finding.finder import FoundObject, FoundObjects
 from concerto_ros.ros.outputs.messages import make_time
 
-#: Width of the lines of a box, height of its name, metres.
+#: Width of the lines of a box and height of its name, metres.
 LINE, TEXT = 0.01, 0.08
 
-#: Colours far apart, one for each number in turn.
+#: Colours that are easy to tell apart; ids use them cyclically.
 _COLORS = LabelSet.from_generic(64).palette[:64]
 
 
-def color_of(number: int) -> np.ndarray:
-    """(3,) uint8: the colour of the object of this number, wherever it is shown."""
-    return _COLORS[number % len(_COLORS)]
+def color_of(track_id: int) -> np.ndarray:
+    """(3,) uint8 RGB: the colour in which the object with this id is always shown."""
+    return _COLORS[track_id % len(_COLORS)]
 
 
 def objects_message(model: str, findings: FoundObjects, header: Header) -> SemanticObjectArray:
-    """Everything that is known of the objects."""
+    """Convert to ``~/objects``; ``model`` is the name of what classified them."""
     objects = [object_message(found) for found in findings.objects]
     return SemanticObjectArray(header=header, model=model, objects=objects)
 
 
-def markers_message(findings: FoundObjects, header: Header):
-    """A visualization_msgs/MarkerArray: each object's box in lines, and its name above it."""
+def markers_message(findings: FoundObjects, header: Header) -> Any:
+    """Convert to a visualization_msgs/MarkerArray: each object's box with its name above it."""
     from visualization_msgs.msg import Marker, MarkerArray
 
     markers = [Marker(header=header, action=Marker.DELETEALL)]
@@ -59,8 +60,8 @@ def markers_message(findings: FoundObjects, header: Header):
     return MarkerArray(markers=markers)
 
 
-def detections_message(findings: FoundObjects, header: Header):
-    """A vision_msgs/Detection3DArray: hypotheses, box and number."""
+def detections_message(findings: FoundObjects, header: Header) -> Any:
+    """Convert to a vision_msgs/Detection3DArray with hypotheses, box and id of each object."""
     from vision_msgs.msg import (
         BoundingBox3D,
         Detection3D,
@@ -84,7 +85,7 @@ def detections_message(findings: FoundObjects, header: Header):
 
 
 def title(found: FoundObject) -> str:
-    """What a person reads beside the box: the best name, its score and the number."""
+    """The text above the box: the best class, its score and the id."""
     if not found.hypotheses:
         return f"object #{found.track.id}"
     name, score = found.hypotheses[0]
@@ -92,7 +93,7 @@ def title(found: FoundObject) -> str:
 
 
 def object_message(found: FoundObject) -> SemanticObject:
-    """Everything that is known of one object, in the frame of the findings."""
+    """Convert one object; the message is in the frame of the map."""
     track, instance = found.track, found.track.instance
     embedding = np.zeros(0, np.float32) if found.embedding is None else found.embedding
     return SemanticObject(
@@ -118,8 +119,8 @@ def _pose(box: OrientedBox) -> Pose:
     )
 
 
-def _point(place: np.ndarray) -> Point:
-    return Point(x=float(place[0]), y=float(place[1]), z=float(place[2]))
+def _point(position: np.ndarray) -> Point:
+    return Point(x=float(position[0]), y=float(position[1]), z=float(position[2]))
 
 
 def _vector(size: np.ndarray) -> Vector3:

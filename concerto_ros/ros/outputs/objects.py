@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The topics on which objects are published."""
+"""The topics with objects."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from concerto_ros.ros.outputs.object_messages import (
 )
 from concerto_ros.ros.parameters import Parameters
 
-#: Topics of types that not every machine has: package, type, and how findings become one.
+#: Topics that need an optional package: the package, the message type and the conversion to it.
 OPTIONAL = {
     "object_markers": ("visualization_msgs", "MarkerArray", markers_message),
     "detections": ("vision_msgs", "Detection3DArray", detections_message),
@@ -32,9 +32,15 @@ OPTIONAL = {
 
 
 class ObjectOutputs:
-    """Publishers of ``~/objects`` and, as far as their packages are installed, of the others.
+    """Publishers of ``~/objects``, ``~/object_markers`` and ``~/detections``.
 
-    ``model``: what names the objects.
+    The last two exist only if their message packages are installed.
+
+    Args:
+        node: The node that publishes.
+        qos: Default quality of service of the topics.
+        model: Name of what classifies the objects.
+        parameters: Name the fixed frame.
     """
 
     def __init__(self, node: LifecycleNode, qos: QoSProfile, model: str, parameters: Parameters):
@@ -44,29 +50,35 @@ class ObjectOutputs:
         self._add("objects", SemanticObjectArray, partial(objects_message, model), qos)
         for topic, (package, name, convert) in OPTIONAL.items():
             try:
-                kind = getattr(importlib.import_module(f"{package}.msg"), name)
+                cls = getattr(importlib.import_module(f"{package}.msg"), name)
             except ImportError:
-                node.get_logger().info(f"no ~/{topic}: {package} is not installed")
+                node.get_logger().info(f"~/{topic} is not published: {package} is not installed")
                 continue
-            self._add(topic, kind, convert, qos)
+            self._add(topic, cls, convert, qos)
 
-    def listened(self) -> bool:
-        """Whether anybody subscribes to objects in any form."""
+    def subscribed(self) -> bool:
+        """Whether any of the topics has a subscriber."""
         return any(publisher.get_subscription_count() for publisher, _ in self._outputs)
 
     def publish(self, findings: FoundObjects) -> None:
-        """Send ``findings``, which are in the fixed frame, to those who listen."""
+        """Publish ``findings``, which are in the fixed frame, on the topics with a subscriber."""
         header = make_header(self._parameters.settings.fixed_frame, findings.stamp)
         for publisher, convert in self._outputs:
             if publisher.get_subscription_count():
                 publisher.publish(convert(findings, header))
 
     def destroy(self) -> None:
-        """Take the publishers back."""
+        """Destroy the publishers."""
         for publisher, _ in self._outputs:
             self._node.destroy_lifecycle_publisher(publisher)
         self._outputs = []
 
-    def _add(self, topic, kind, convert, qos) -> None:
-        publisher = self._node.create_lifecycle_publisher(kind, f"~/{topic}", **overridable(qos))
+    def _add(
+        self,
+        topic: str,
+        cls: type,
+        convert: Callable[[FoundObjects, Header], Any],
+        qos: QoSProfile,
+    ) -> None:
+        publisher = self._node.create_lifecycle_publisher(cls, f"~/{topic}", **overridable(qos))
         self._outputs.append((publisher, convert))

@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""All that is published of the map: which of it is wanted, when, and the sending."""
+"""All outputs about the map: which are needed, when they are due, and their publication."""
 
 from __future__ import annotations
 
@@ -26,26 +26,34 @@ from concerto_ros.ros.outputs.objects import ObjectOutputs
 from concerto_ros.ros.parameters import Parameters
 from concerto_ros.stopwatch import Stopwatch
 
-#: What is wanted beside topics: labels that are fused whether or not somebody listens, and maps
-#: for the object stage.
+#: Consumers beside topics: label fusion, which runs without subscribers if it is so configured,
+#: and the object stage.
 FUSION, OBJECTS = "fusion", "objects"
 
 
 class MapTaker(Protocol):
-    """Whoever works on labelled maps at a rate of its own: the object stage."""
+    """A consumer of labelled maps with a rate of its own: the object stage."""
 
     @property
     def due(self) -> bool:
-        """Whether a map that came now would be looked at."""
+        """Whether a map that came now would be used."""
 
     def offer(self, snapshot: MapSnapshot, prediction: Prediction) -> None:
-        """Hand over a labelled map."""
+        """Pass a labelled map to the consumer."""
 
 
 class Outputs:
-    """The publishers of a configured node, and the object stage that is fed beside them.
+    """The publishers of a configured node; they also pass labelled maps to the object stage.
 
     Nothing is published before :meth:`begin`.
+
+    Args:
+        node: The node that publishes.
+        parameters: Settings and filters.
+        pipeline: Its label set and model are published.
+        transforms: Transforms clouds into the frames of filters.
+        clicks: Clouds of similarity are published while there is a clicked point.
+        object_model: Name of what classifies objects.
     """
 
     def __init__(
@@ -71,59 +79,69 @@ class Outputs:
         self._object_stage: MapTaker | None = None
 
     def begin(self, statistics: Statistics, object_stage: MapTaker) -> None:
-        """Count in ``statistics`` from now on, and give maps to ``object_stage``."""
+        """Publish the classes; count in ``statistics`` and pass maps to ``object_stage``."""
         self._statistics = statistics
         self._object_stage = object_stage
         self.publish_classes()
 
     def wanted(self) -> frozenset[str]:
-        """The outputs that somebody listens to, or that are made in any case."""
-        if not self._node.context.ok():  # interrupted: the publishers are gone before the threads
+        """The outputs with a subscriber, and those that are computed in any case."""
+        if (
+            not self._node.context.ok()
+        ):  # interrupted: publishers are destroyed before the threads end
             return frozenset()
-        wanted = self.clouds.wanted(following=self._clicks.following)
+        wanted = self.clouds.wanted(similarity_active=self._clicks.similarity_active)
         settings = self._parameters.settings
         if settings.fusion.always:
             wanted.append(FUSION)
-        if settings.objects.enabled or self.objects.listened():
+        if settings.objects.enabled or self.objects.subscribed():
             wanted.append(OBJECTS)
         return frozenset(wanted)
 
     def due(self, wanted: Collection[str]) -> bool:
-        """Objects alone are no reason to label a map before their time."""
-        return set(wanted) != {OBJECTS} or self._object_stage.due
+        """Whether to label a map now: objects alone wait for the rate of the object stage."""
+        if set(wanted) != {OBJECTS}:
+            return True
+        return self._object_stage is not None and self._object_stage.due
 
     def publish(self, labelled: LabelledMap, wanted: Collection[str], watch: Stopwatch) -> None:
-        """Send the outputs in ``wanted``; ``watch`` has the times of the stages before."""
+        """Publish the outputs in ``wanted``; ``watch`` has the times of the previous stages."""
+        statistics, object_stage = self._running()
         prediction = labelled.prediction
         with watch("publish"):
             if OBJECTS in wanted:
-                self._object_stage.offer(labelled.snapshot, prediction)
-            withheld = self.clouds.publish(labelled, wanted)
-        for topic, why in withheld.items():
-            if self._statistics.withheld(topic, why):
+                object_stage.offer(labelled.snapshot, prediction)
+            skipped = self.clouds.publish(labelled, wanted)
+        for topic, why in skipped.items():
+            if statistics.output_skipped(topic, why):
                 self._node.get_logger().warning(f"~/{topic} is not sent: {why}")
         latency_ms = (self._node.get_clock().now().nanoseconds - prediction.stamp) / 1e6
         deadline = self._parameters.settings.diagnostics.deadline
-        self._statistics.inferred(len(prediction.points), latency_ms, watch.milliseconds, deadline)
+        statistics.inferred(len(prediction.points), latency_ms, watch.milliseconds, deadline)
         self.publish_status()
 
     def publish_classes(self) -> None:
-        """Say what the labels mean; again after every change of the classes."""
+        """Publish the label set; to be called after every change of the classes."""
         header = make_header(
             self._parameters.settings.fixed_frame, self._node.get_clock().now().nanoseconds
         )
         self._classes.publish(self._pipeline.labels, self._pipeline.model, header)
 
     def publish_status(self) -> None:
-        """Say what was counted so far."""
+        """Publish ``~/status``."""
         if self._statistics is not None:
             report = self._statistics.report()
             header = make_header(self._parameters.settings.fixed_frame, report.stamp)
             self._status.publish(status_message(report, ModelInfo.of(self._pipeline), header))
 
     def close(self) -> None:
-        """Take the publishers back."""
-        self._statistics = None  # nothing to report, before nowhere to
+        """Destroy the publishers."""
+        self._statistics = None  # first, so that publish_status uses no destroyed publisher
         self._node.destroy_lifecycle_publisher(self._status)
         for outputs in (self._classes, self.clouds, self.objects):
             outputs.destroy()
+
+    def _running(self) -> tuple[Statistics, MapTaker]:
+        if self._statistics is None or self._object_stage is None:
+            raise RuntimeError("outputs are published before begin() or after close()")
+        return self._statistics, self._object_stage

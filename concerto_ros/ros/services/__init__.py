@@ -1,3 +1,3 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What the node answers."""
+"""The services of the node, and the listener to clicked points."""

@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What services find of the node while it is active."""
+"""The parts of the node that services use while it is active."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from concerto_ros.objects.words.word_search import WordSearch
 from concerto_ros.pipeline import SemanticPipeline
 from concerto_ros.ros.inputs.clicks import Clicks
+from concerto_ros.ros.inputs.subscriptions import Subscriptions
 from concerto_ros.ros.inputs.transforms import TransformListener
+from concerto_ros.ros.monitoring.statistics import Statistics
 from concerto_ros.ros.outputs.publisher import Outputs
 from concerto_ros.ros.parameters import Parameters
 from concerto_ros.ros.stages.inference_stage import InferenceStage
@@ -22,13 +24,15 @@ from concerto_ros.settings.settings import Settings
 
 @dataclass(frozen=True)
 class ActiveNode:
-    """The parts of an active node; those of one activation."""
+    """The parts of an active node; each activation makes a new one."""
 
     pipeline: SemanticPipeline
     parameters: Parameters
     transforms: TransformListener
     clicks: Clicks
+    inputs: Subscriptions
     outputs: Outputs
+    statistics: Statistics
     word_search: WordSearch | None
     intake: IntakeStage
     inference: InferenceStage
@@ -36,17 +40,17 @@ class ActiveNode:
 
     @property
     def settings(self) -> Settings:
-        """The settings in force."""
+        """The current settings."""
         return self.parameters.settings
 
     @property
     def stages(self) -> Sequence[StageThread]:
-        """From the inputs to the outputs."""
+        """The stages, from the inputs to the outputs."""
         return (self.intake, self.inference, self.objects)
 
 
 @dataclass
 class Activation:
-    """Where the node says what it is made of; None while it is not active."""
+    """Holds the active node for its services; None while it is not active."""
 
     node: ActiveNode | None = None

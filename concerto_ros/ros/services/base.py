@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""How the node's services answer: what went wrong in words, and never by waiting in a callback."""
+"""Base of the node's services: errors become a message, and no callback blocks the executor."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from rclpy.task import Future as RosFuture
 from concerto_ros.ros.outputs.labelled_map import LabelledMap
 from concerto_ros.ros.services.active_node import Activation, ActiveNode
 
-DEACTIVATED = "the node was deactivated meanwhile"
+DEACTIVATED = "the node was deactivated during the call"
 
 
 class ServiceError(ValueError):
-    """A call that cannot be answered; the text says why."""
+    """A call that cannot be answered; the text is the ``message`` of the response."""
 
 
 class ServiceBase:
-    """Services that are there in every state of the node; one that is not active says so."""
+    """Services that exist in every state of the node; they fail while it is not active."""
 
     def __init__(self, node: Node, activation: Activation):
         self._node = node
@@ -33,14 +33,16 @@ class ServiceBase:
     def _serve(
         self,
         name: str,
-        kind: type,
+        service_type: type,
         answer: Callable[[Any, Any], Any],
         group: CallbackGroup | None = None,
     ) -> None:
         """Offer ``~/name``. Calls of one ``group`` are answered one after the other."""
-        # A call that waits holds its group: in the node's own one, clouds and timers as well.
+        # A call that waits blocks its group: in the node's default group also inputs and timers.
         group = group or MutuallyExclusiveCallbackGroup()
-        self._node.create_service(kind, f"~/{name}", _answering(answer), callback_group=group)
+        self._node.create_service(
+            service_type, f"~/{name}", _answering(answer), callback_group=group
+        )
 
     def _active(self) -> ActiveNode:
         if self._activation.node is None:
@@ -48,7 +50,7 @@ class ServiceBase:
         return self._activation.node
 
     async def _labelled(self, active: ActiveNode) -> LabelledMap:
-        """The map with labels that are no older than the call."""
+        """The map with labels that are computed after the call came in."""
         labelled = await self._result(active.inference.next_labels())
         if labelled is None:
             raise self._no_map()
@@ -58,22 +60,22 @@ class ServiceBase:
         return ServiceError("the map is empty" if self._activation.node else DEACTIVATED)
 
     async def _result(self, future: Future) -> Any:
-        """The result of what another thread does; the executor goes on meanwhile."""
+        """Wait for the result of another thread while the executor serves other callbacks."""
         done = RosFuture()
 
-        def tell(_: Future) -> None:
+        def wake(_: Future) -> None:
             done.set_result(None)
             executor = self._node.executor
             if executor is not None:
                 executor.wake()
 
-        future.add_done_callback(tell)
+        future.add_done_callback(wake)
         await done
         return future.result()
 
 
 def in_thread(work: Callable[..., Any], *arguments: Any) -> Future:
-    """What ``work`` gives: disks and text encoders may be slow."""
+    """Call ``work`` in a thread of its own, for disks and text encoders, which may be slow."""
     future: Future = Future()
 
     def run() -> None:
@@ -87,7 +89,7 @@ def in_thread(work: Callable[..., Any], *arguments: Any) -> Future:
 
 
 def _answering(answer: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """A callback that says what went wrong, and never raises."""
+    """A callback that reports exceptions in the response, and never raises."""
 
     async def respond(request: Any, response: Any) -> Any:
         try:
@@ -95,8 +97,8 @@ def _answering(answer: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
             response.success = True
         except Exception as error:
             response.success = False
-            kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
-            response.message = f"{kind}{error}"
+            prefix = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+            response.message = f"{prefix}{error}"
         return response
 
     return respond

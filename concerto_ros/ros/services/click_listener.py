@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The points that a person clicks on in RViz, and what the map knows of them."""
+"""The points that are clicked in RViz, and the features that the map has there."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from concerto_ros.ros.services.base import ServiceError
 
 TOPIC = "/clicked_point"
 
-#: A click this many voxels beside a voxel still means it.
+#: Largest distance of a click to the nearest voxel, in voxels.
 REACH = 2.0
 
-#: Most voxels of either kind that a click keeps the features of.
+#: Most voxels inside, and most voxels outside of its region that a click keeps the features of.
 MAX_ROWS = 512
 
 
 class ClickListener:
-    """Listens to ``/clicked_point`` and adds what was clicked on to ``clicks``.
+    """Listens to ``/clicked_point`` and adds each point with its features to ``clicks``.
 
-    The features are taken from the map at once: what a robot leaves behind can be taught later.
-    Clicks are ignored while the node is not active.
+    The features are taken from the map at once, so that a place can be taught after it left the
+    map. Clicks are ignored while the node is not active.
     """
 
     def __init__(self, node: Node, clicks: Clicks, activation: Activation):
@@ -44,7 +44,7 @@ class ClickListener:
         )
 
     def close(self) -> None:
-        """Stop listening."""
+        """Destroy the subscription."""
         self._node.destroy_subscription(self._subscription)
 
     def _on_click(self, message: PointStamped) -> None:
@@ -52,23 +52,23 @@ class ClickListener:
         if active is None:
             return
         radius = active.settings.teach.radius
-        future = active.inference.next_features(partial(_rows_round, active, message, radius))
+        future = active.inference.next_features(partial(_rows_around, active, message, radius))
         self._clicks.expect(future)
         future.add_done_callback(partial(self._keep, active, radius))
 
     def _keep(self, active: ActiveNode, radius: float, done: Future) -> None:
-        """Take what the map knows of a click; called by the thread that found it."""
+        """Add a click whose features are known; called by the inference thread."""
         try:
             click = _click_of(done.result(), radius)
         except Exception as error:
             self._node.get_logger().warning(f"click ignored: {error}")
             click = None
         self._clicks.add(done, click)
-        active.inference.notify()  # a map that does not change any more is compared with it, too
+        active.inference.notify()  # compare the map with the click, even if no new frame comes
 
 
 def _placed(active: ActiveNode, message: PointStamped, snapshot: MapSnapshot) -> np.ndarray:
-    """The point (3,) in the fixed frame, by TF at the stamp of the map that the person saw."""
+    """The point (3,) in the fixed frame, by TF at the stamp of the map."""
     point = np.array([message.point.x, message.point.y, message.point.z])
     if not np.isfinite(point).all():
         raise ServiceError(f"point: got {point.tolist()}, expected finite numbers")
@@ -77,10 +77,10 @@ def _placed(active: ActiveNode, message: PointStamped, snapshot: MapSnapshot) ->
     return pose.rotation @ point + pose.translation
 
 
-def _rows_round(
+def _rows_around(
     active: ActiveNode, message: PointStamped, radius: float, snapshot: MapSnapshot
 ) -> np.ndarray:
-    """The row of the voxel clicked on, and after it those of its sample."""
+    """The row of the clicked voxel, followed by the rows of its sample."""
     point = _placed(active, message, snapshot)
     distance = np.linalg.norm(snapshot.points - point, axis=1)
     nearest = int(distance.argmin())
@@ -93,14 +93,14 @@ def _rows_round(
     return np.concatenate([[nearest], sample_rows(snapshot.points, region, MAX_ROWS)])
 
 
-def _click_of(found: RowFeatures | None, radius: float) -> Click:
-    if found is None:
+def _click_of(features: RowFeatures | None, radius: float) -> Click:
+    if features is None:
         raise ServiceError("the map is empty")
-    snapshot = found.labelled.snapshot
-    points = snapshot.points[found.rows]
+    snapshot = features.labelled.snapshot
+    points = snapshot.points[features.rows]
     return Click(
         region=Ball(points[0], radius),
-        sample=Sample(points[1:], found.features[1:]),
-        feature=found.features[0],
+        sample=Sample(points[1:], features.features[1:]),
+        feature=features.features[0],
         stamp=snapshot.stamp,
     )

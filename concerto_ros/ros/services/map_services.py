@@ -1,8 +1,10 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The services of the node. None of them keeps the executor waiting."""
+"""The services about the map and its objects."""
 
 from __future__ import annotations
+
+from functools import partial
 
 import numpy as np
 from rclpy.node import Node
@@ -22,20 +24,20 @@ class MapServices(ServiceBase):
 
     def __init__(self, node: Node, activation: Activation):
         super().__init__(node, activation)
-        for name, kind, answer in (
+        for name, service_type, answer in (
             ("reset", Trigger, self._reset),
             ("get_label_at", GetLabelAt, self._get_label_at),
             ("find_objects", FindObjects, self._find_objects),
             ("save_map", SaveMap, self._save_map),
             ("load_map", LoadMap, self._load_map),
         ):
-            self._serve(name, kind, answer)
+            self._serve(name, service_type, answer)
 
     async def _reset(self, _request: Trigger.Request, response: Trigger.Response) -> None:
         """Forget the map, the labels and the colours; transforms stay."""
         if await self._result(self._active().intake.reset()) is None:
             raise ServiceError(DEACTIVATED)
-        response.message = "the map, the labels and the colours are forgotten"
+        response.message = "the map, the labels and the colours were cleared"
         self._node.get_logger().info("reset: the map is empty")
 
     async def _get_label_at(
@@ -58,7 +60,9 @@ class MapServices(ServiceBase):
             raise ServiceError(f"the map has no voxel at ({where}) in {fixed_frame}")
         label = int(prediction.label[row])
         if label == UNLABELLED:
-            raise ServiceError("the voxel has no label; is there a head?")
+            raise ServiceError(
+                "the voxel has no label; set the parameter head to a linear head for this encoder"
+            )
         response.label = label
         response.class_name = prediction.classes[label].name
         response.confidence = float(prediction.confidence[row])
@@ -77,19 +81,22 @@ class MapServices(ServiceBase):
             )
         if findings is None:
             raise ServiceError(
-                "objects have not been looked for yet; subscribe to them or set objects.enabled"
+                "objects have not been looked for yet; subscribe to ~/objects or set"
+                " objects.enabled"
             )
         if findings.trouble:
             raise ServiceError(f"the object encoder failed: {findings.trouble}")
-        known = [found for found in findings.objects if found.word_embedding is not None]
-        # In a thread: a text encoder takes its time over new words.
-        embedded = [found.word_embedding for found in known]
-        suit = await self._result(in_thread(search.similarities, request.words, embedded))
-        order = np.argsort(-suit, kind="stable")
-        order = order[suit[order] >= request.least_similarity][: request.limit or None]
+        encoded = [found for found in findings.objects if found.word_embedding is not None]
+        # In a thread: a text encoder needs some time for new words.
+        embeddings = [found.word_embedding for found in encoded]
+        similarities = await self._result(
+            in_thread(search.similarities, request.words, embeddings)
+        )
+        order = np.argsort(-similarities, kind="stable")
+        order = order[similarities[order] >= request.least_similarity][: request.limit or None]
         response.header = make_header(active.settings.fixed_frame, findings.stamp)
-        response.objects = [object_message(known[row]) for row in order]
-        response.similarities = suit[order].tolist()
+        response.objects = [object_message(encoded[row]) for row in order]
+        response.similarities = similarities[order].tolist()
 
     async def _save_map(self, request: SaveMap.Request, response: SaveMap.Response) -> None:
         active = self._active()
@@ -106,7 +113,8 @@ class MapServices(ServiceBase):
         settings = active.settings
         path = map_path(settings.map_directory, request.path)
         stored = await self._result(in_thread(read_map, path, settings.max_voxels))
-        if await self._result(active.intake.load(stored)) is None:
+        replace = partial(active.pipeline.replace_map, stored)
+        if await self._result(active.intake.change_map(replace)) is None:
             raise ServiceError(DEACTIVATED)
         response.voxels = len(stored)
         self._node.get_logger().info(f"map of {len(stored)} voxels read from {path}")

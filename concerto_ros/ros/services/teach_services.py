@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The services by which a person teaches the node classes while it runs."""
+"""The services that teach the node new classes while it runs."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ class TeachServices(ServiceBase):
 
     def __init__(self, node: Node, activation: Activation):
         super().__init__(node, activation)
-        # One group: no two calls change the classes at a time.
+        # One group, so that calls change the classes one at a time.
         group = MutuallyExclusiveCallbackGroup()
-        for name, kind, answer in (
+        for name, service_type, answer in (
             ("teach", Teach, self._teach),
             ("forget", Forget, self._forget),
             ("save_head", SaveHead, self._save_head),
             ("clear_clicks", Trigger, self._clear_clicks),
         ):
-            self._serve(name, kind, answer, group)
+            self._serve(name, service_type, answer, group)
 
     async def _teach(self, request: Teach.Request, response: Teach.Response) -> None:
         active = self._active()
@@ -63,7 +63,7 @@ class TeachServices(ServiceBase):
             response.changed = int(np.count_nonzero(before != after))
         self._node.get_logger().info(
             f"class {request.class_name!r} learned from {response.examples} voxels:"
-            f" {response.voxels} of the map are taken for it"
+            f" {response.voxels} of the map have its label now"
         )
 
     async def _forget(self, request: Forget.Request, _response: Forget.Response) -> None:
@@ -91,18 +91,18 @@ class TeachServices(ServiceBase):
         active.inference.notify()
 
     def _use(self, active: ActiveNode, taught: TaughtClasses) -> None:
-        """Label by what was taught from now on, and say so."""
+        """Use the classes ``taught`` for labels from now on, and publish them."""
         now = self._activation.node
         if now is None or now.pipeline is not active.pipeline:
             raise ServiceError(DEACTIVATED)
-        # As they are now: a call takes its time. None may name a class that is gone.
+        # The filters may have changed during the call; none may name a class that is forgotten.
         check_filters(active.parameters.filters, taught.labels)
         active.pipeline.use(taught)
-        active.inference.notify()  # a map that does not change any more has new labels, too
+        active.inference.notify()  # label the map again, even if no new frame comes
         active.outputs.publish_classes()
 
     async def _labels(self, active: ActiveNode) -> np.ndarray:
-        """Those of the map as it is now, (V,)."""
+        """(V,) the labels of the current map."""
         labelled = await self._result(active.inference.next_labels())
         return np.zeros(0, np.uint8) if labelled is None else labelled.prediction.label
 
@@ -113,11 +113,11 @@ class TeachServices(ServiceBase):
         self, source: Clicks, known: TaughtClasses, name: str
     ) -> TaughtClasses:
         await self._result(in_thread(wait, source.waiting()))
-        clicks = source.taken()
+        clicks = source.take()
         if not clicks:
             raise ServiceError(
-                "no point of the map was clicked since the last call; publish some on"
-                " /clicked_point, or name a sphere or a box"
+                "no point of the map was clicked since the last call; publish points on"
+                " /clicked_point, or request a sphere or a box"
             )
         try:
             samples = [click.sample for click in clicks]
@@ -128,7 +128,7 @@ class TeachServices(ServiceBase):
             raise
 
     async def _examples_in(self, active: ActiveNode, request: Teach.Request) -> Examples:
-        """What the map knows of a sphere or a box."""
+        """The features of the map inside and outside of the requested sphere or box."""
         make = _region_maker(active, request)
         regions: list[Region] = []
 
@@ -136,27 +136,27 @@ class TeachServices(ServiceBase):
             regions.append(make(snapshot.stamp))
             return sample_rows(snapshot.points, regions[0], MAX_ROWS)
 
-        found = await self._result(active.inference.next_features(choose))
-        if found is None:
+        result = await self._result(active.inference.next_features(choose))
+        if result is None:
             raise self._no_map()
-        points = found.labelled.snapshot.points[found.rows]
-        return examples_of([Sample(points, found.features)], regions)
+        points = result.labelled.snapshot.points[result.rows]
+        return examples_of([Sample(points, result.features)], regions)
 
 
 def _region_maker(active: ActiveNode, request: Teach.Request) -> Callable[[int], Region]:
-    """What gives the region of ``request`` in the fixed frame for the stamp of a map."""
+    """A function from the stamp of a map to the region of ``request`` in the fixed frame."""
     center = _vector("center", request.center)
     fixed = active.settings.fixed_frame
     frame = request.frame_id or fixed
     if request.shape == Teach.Request.SPHERE:
         extents: Sequence[float] = [request.radius]
-        what = "radius"
+        name = "radius"
     elif request.shape == Teach.Request.BOX:
-        extents, what = _vector("size", request.size).tolist(), "size"
+        extents, name = _vector("size", request.size).tolist(), "size"
     else:
         raise ServiceError(f"shape: got {request.shape}, expected 0 CLICKS, 1 SPHERE or 2 BOX")
     if not (np.isfinite(extents).all() and np.min(extents) > 0):
-        raise ServiceError(f"{what}: got {extents}, expected metres above 0")
+        raise ServiceError(f"{name}: got {extents}, expected metres above 0")
 
     def make(stamp: int) -> Region:
         pose = active.transforms.lookup(fixed, frame, stamp)

@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The inference stage: one thread labels the newest map whenever somebody wants to know."""
+"""The inference stage: one thread labels the newest map while its results are needed."""
 
 from __future__ import annotations
 
@@ -26,24 +26,23 @@ from concerto_ros.ros.parameters import Parameters
 from concerto_ros.ros.stages.stage import StageThread
 from concerto_ros.stopwatch import Stopwatch
 
-#: How often the thread looks whether a subscriber has come, seconds.
+#: How often the thread checks for new subscribers, seconds.
 SUBSCRIBER_POLL = 0.1
 
-#: What is wanted while a service call waits for labels.
+#: An output that is wanted while a service call waits for labels.
 REQUEST = "request"
 
-#: How often memory that is not in use goes back to the system, seconds.
+#: How often unused memory is returned to the system, seconds.
 RELEASE_PERIOD = 2.0
 
-
-#: Which rows of a map somebody wants the features of; raises where it has none such.
+#: Chooses the rows of a map whose features a call needs; it may raise.
 Choice = Callable[[MapSnapshot], np.ndarray]
 
 
 class InferenceStage(StageThread):
-    """Turns the newest map into a prediction, at most ``rate`` times a second.
+    """Turns the newest map into a prediction, at most ``rate`` times per second.
 
-    Nothing runs while none of the ``outputs`` is wanted, or while those that are are not due.
+    It sleeps while none of the ``outputs`` is wanted, and while the wanted ones are not due.
     """
 
     def __init__(
@@ -64,20 +63,27 @@ class InferenceStage(StageThread):
         self._log = logger
 
     def notify(self) -> None:
-        """Tell of a new frame in the map."""
+        """Wake the thread after the map or the classes have changed."""
         self._wake.set()
 
     def next_labels(self) -> Future:
-        """The next map with labels, a :class:`LabelledMap`; None where there is no map.
+        """Request the next labels.
 
-        The result is an exception where labelling fails.
+        Returns:
+            A future :class:`LabelledMap`; None if the map is empty. It raises what labelling
+            raises.
         """
         return self._requests.new()
 
     def next_features(self, choose: Choice) -> Future:
-        """The features of the rows that ``choose`` takes of the next map, :class:`RowFeatures`.
+        """Request the features of some rows of the next map.
 
-        None where there is no map; an exception where ``choose`` or labelling raises one.
+        Args:
+            choose: Returns the rows (n,) of a map snapshot; called by the inference thread.
+
+        Returns:
+            A future :class:`RowFeatures`; None if the map is empty. It raises what ``choose`` or
+            labelling raises.
         """
         return self._requests.new(choose)
 
@@ -91,7 +97,7 @@ class InferenceStage(StageThread):
                 answered = wanted
                 self._stop.wait(SUBSCRIBER_POLL if fresh else 0.0)
                 continue
-            # A new subscriber gets the map as it is, even when no frame comes any more.
+            # A new subscriber gets the current map, even if no new frame comes.
             if not fresh and wanted <= answered:
                 continue
             if not self._outputs.due(wanted):
@@ -110,12 +116,12 @@ class InferenceStage(StageThread):
         try:
             wanted = self._outputs.wanted()
             return wanted | {REQUEST} if self._requests else wanted
-        except Exception as error:  # the middleware on its way down
+        except Exception as error:  # the middleware is shutting down
             self._log.debug(f"subscribers cannot be counted: {error}")
             return frozenset()
 
     def _infer(self, wanted: frozenset[str]) -> bool:
-        """Whether there was a map to label."""
+        """Label the newest map, publish it and answer requests; False if the map is empty."""
         watch = Stopwatch()
         requests = self._requests.take() if REQUEST in wanted else []
         answer: LabelledMap | Exception | None = None
@@ -126,11 +132,11 @@ class InferenceStage(StageThread):
             if len(snapshot.points) == 0:
                 return False
             chosen = [_chosen(choose, snapshot) for _, choose in requests]
-            needs, like = needs_of(wanted), None
+            needs, reference = needs_of(wanted), None
             if SIMILARITY in needs:
                 needs.remove(SIMILARITY)
-                like = self._clicks.reference_feature(snapshot.stamp)
-            prediction = self._pipeline.infer(snapshot, needs, _question(like, chosen))
+                reference = self._clicks.reference_feature(snapshot.stamp)
+            prediction = self._pipeline.infer(snapshot, needs, _query(reference, chosen))
             if self._stop.is_set():
                 return False
             watch.milliseconds.update(prediction.stage_ms)
@@ -147,7 +153,7 @@ class InferenceStage(StageThread):
 
 
 def _chosen(choose: Choice | None, snapshot: MapSnapshot) -> np.ndarray | Exception | None:
-    """The rows that a call wants; what it raises is its own answer and nobody else's."""
+    """The rows that a call needs, or the exception of ``choose``, which only this call gets."""
     if choose is None:
         return None
     try:
@@ -156,11 +162,11 @@ def _chosen(choose: Choice | None, snapshot: MapSnapshot) -> np.ndarray | Except
         return error
 
 
-def _question(
-    like: torch.Tensor | None, chosen: Collection[np.ndarray | Exception | None]
+def _query(
+    reference: torch.Tensor | None, chosen: Collection[np.ndarray | Exception | None]
 ) -> FeatureQuery:
     rows = [rows for rows in chosen if isinstance(rows, np.ndarray)]
-    return FeatureQuery(like, np.concatenate(rows) if rows else None)
+    return FeatureQuery(reference, np.concatenate(rows) if rows else None)
 
 
 def _answer(
@@ -168,16 +174,18 @@ def _answer(
     chosen: Collection[np.ndarray | Exception | None],
     answer: LabelledMap | Exception | None,
 ) -> None:
-    """Give each call the map, with the features of its own rows where it chose any."""
+    """Answer each call with the map, and with the features of its rows if it chose any."""
     begin = 0
     for request, rows in zip(requests, chosen, strict=True):
-        error = next((one for one in (rows, answer) if isinstance(one, Exception)), None)
-        if error is not None:
-            request.set_exception(error)
+        if isinstance(rows, Exception):
+            request.set_exception(rows)
+        elif isinstance(answer, Exception):
+            request.set_exception(answer)
         elif rows is None or answer is None:
             request.set_result(answer)
         else:
-            features = answer.prediction.features[begin : begin + len(rows)]
-            request.set_result(RowFeatures(answer, rows, features))
+            features = answer.prediction.features
+            assert features is not None  # they were queried with the rows
+            request.set_result(RowFeatures(answer, rows, features[begin : begin + len(rows)]))
         if isinstance(rows, np.ndarray):
             begin += len(rows)

@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The intake stage: one thread takes the newest message of every input into the map."""
+"""The intake stage: one thread adds the newest message of each input to the map."""
 
 from __future__ import annotations
 
@@ -15,38 +15,45 @@ from typing import Protocol
 from rclpy.clock import Clock
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
-from concerto_ros.intake.intake import Intake
+from concerto_ros.intake.intake import FrameMap, Intake
 from concerto_ros.intake.pace import EvenPace, HasSettings
 from concerto_ros.intake.tally import Tally
-from concerto_ros.mapping.map_file import StoredMap
 from concerto_ros.mapping.voxel_map import Insertion
-from concerto_ros.pipeline import SemanticPipeline
 from concerto_ros.ros.inputs.subscriptions import Subscriptions
 from concerto_ros.ros.monitoring.statistics import Statistics
 from concerto_ros.ros.stages.stage import StageThread
 from concerto_ros.sensors.frame import Frame
 
-#: How often a waiting frame asks for its transform again, seconds.
+#: How often the transform of a waiting frame is looked up again, seconds.
 RETRY_PERIOD = 0.02
 
-#: How long the thread sleeps at most, seconds.
+#: Longest sleep of the thread, seconds.
 IDLE_PERIOD = 1.0
 
 
 class FrameListener(Protocol):
-    """Whoever computes something from the map."""
+    """A stage that computes something from the map."""
 
     def notify(self) -> None:
-        """A frame went into the map, or the map was replaced."""
+        """React to a new frame in the map, or to a replaced map."""
 
 
 class IntakeStage(StageThread):
-    """Takes at most ``input_rate`` messages a second of every input into the map."""
+    """Adds at most ``input_rate`` messages per second of each input to the map.
+
+    Args:
+        subscriptions: The inputs and their transforms.
+        pipeline: The map.
+        parameters: The current settings.
+        statistics: Counts the messages.
+        listener: Is notified after each frame.
+        logger: Of the node.
+    """
 
     def __init__(
         self,
         subscriptions: Subscriptions,
-        pipeline: SemanticPipeline,
+        pipeline: FrameMap,
         parameters: HasSettings,
         statistics: Statistics,
         listener: FrameListener,
@@ -70,23 +77,23 @@ class IntakeStage(StageThread):
         self._clock_went_back = threading.Event()
 
     def start(self) -> None:
-        """Begin with an empty map."""
+        """Clear the map and start the thread."""
         self._pipeline.clear()
         self._subscriptions.open(self._tally, self._wake)
         super().start()
 
     def stop(self) -> None:
-        """Accept nothing more and let the thread end."""
+        """Ignore further messages, and ask the thread to end after its current work."""
         self._subscriptions.close()
         super().stop()
 
-    def clock_went_back(self) -> None:
-        """Tell of a jump of the ROS clock; the map is cleared before the next frame."""
+    def on_time_jump(self) -> None:
+        """React to a ROS clock that went back: the map is cleared before the next frame."""
         self._clock_went_back.set()
         self._wake.set()
 
     def reset(self) -> Future:
-        """Forget the map and what was inferred from it; the result is True once that is done."""
+        """Clear the map and everything computed from it; the future's result is True when done."""
 
         def forget() -> None:
             self._pipeline.clear()
@@ -94,17 +101,21 @@ class IntakeStage(StageThread):
 
         return self._between_frames(forget)
 
-    def load(self, stored: StoredMap) -> Future:
-        """Hold the voxels of ``stored`` and no others; the result is True once that is done.
+    def change_map(self, change: Callable[[], None]) -> Future:
+        """Call ``change`` between two frames, and notify the listener.
 
-        Or the exception of :meth:`SemanticPipeline.replace_map`.
+        Args:
+            change: Changes the map; called by the intake thread.
+
+        Returns:
+            A future, True when done; it raises what ``change`` raises.
         """
 
-        def replace() -> None:
-            self._pipeline.replace_map(stored)
+        def work() -> None:
+            change()
             self._listener.notify()
 
-        return self._between_frames(replace)
+        return self._between_frames(work)
 
     def _between_frames(self, work: Callable[[], None]) -> Future:
         done = self._requests.new(work)
@@ -126,8 +137,8 @@ class IntakeStage(StageThread):
             for source in self._intake.inputs:
                 if self._intake.advance(source, time.monotonic_ns()):
                     self._listener.notify()
-                # A sensor that sent one stamp from the future, and then nothing, would outdate
-                # the others for good.
+                # One stamp from the future would make all messages of other sensors outdated
+                # forever.
                 if self._tally.only_outdated > self._parameters.settings.window_seconds:
                     self._intake.restart("for a whole window every message was outdated")
             self._wake.wait(self._time_to_next())
@@ -141,7 +152,7 @@ class IntakeStage(StageThread):
 
 
 class LoggedTally(Tally):
-    """Counts in ``statistics``, and logs what a person has to know."""
+    """Counts messages in ``statistics``, and logs what the user has to know."""
 
     def __init__(
         self,
@@ -154,23 +165,25 @@ class LoggedTally(Tally):
         self._parameters = parameters
         self._clock = clock
         self._log = logger
-        self._introduced: set[str] = set()
+        self._first_seen: set[str] = set()
         self._first_outdated: float | None = None
-        #: Seconds for which frames have been outdated, and none fused, at the last of them.
+        #: Seconds for which frames were outdated and none was fused, up to the newest of them.
         self.only_outdated = 0.0
 
     def received(self, name: str, count: int = 1, stamp: int = 0) -> None:
+        """Count messages that came in, with the age of their ``stamp``."""
         age = (self._clock.now().nanoseconds - stamp) * 1e-9 if stamp else math.nan
         self._statistics.received(name, count, age)
 
     def dropped(self, name: str, reason: str, text: str = "", count: int = 1) -> None:
+        """Count messages that are not used, and log them unless the same was logged lately."""
         if reason == "outdated":
             now = time.monotonic()
             if self._first_outdated is None:
                 self._first_outdated = now
             self.only_outdated = now - self._first_outdated
         to_log = self._statistics.dropped(name, reason, text, count)
-        if to_log and reason != "restart":  # which is logged for all inputs together
+        if to_log and reason != "restart":  # a restart is logged for all inputs together
             self._log.warning(f"{name}: message dropped, {reason}: {to_log}")
             if reason == "internal":
                 self._log.error(traceback.format_exc())
@@ -178,29 +191,31 @@ class LoggedTally(Tally):
     def fused(
         self, name: str, frame: Frame, insertion: Insertion, stage_ms: dict[str, float]
     ) -> None:
+        """Count a frame that was added to the map, and log points that were left out."""
         self._statistics.fused(name, len(frame), insertion, frame.stamp, stage_ms)
-        self._say_what_is_missing(frame)
+        self._log_missing_channels(frame)
         if frame.clipped and self._statistics.clipped(name, frame.clipped):
             self._log.error(
-                f"{name}: a cloud has more than max_points: only the nearest {len(frame)} points"
+                f"{name}: a cloud has more points than max_points: the nearest {len(frame)} points"
                 f" are used, {frame.clipped} are not"
             )
         self.forget_outdated()
 
     def restarted(self, why: str) -> None:
+        """Log that the map was cleared because time went back or all messages were outdated."""
         self._log.warning(f"{why}: map, transforms and pairing cleared")
         self._statistics.restarted()
         self.forget_outdated()
 
     def forget_outdated(self) -> None:
-        """Whether frames are outdated is seen from now on."""
+        """Measure :attr:`only_outdated` from now on."""
         self._first_outdated, self.only_outdated = None, 0.0
 
-    def _say_what_is_missing(self, frame: Frame) -> None:
-        """Once for each input: a model trained with colour and normals is worse without."""
-        if frame.source in self._introduced:
+    def _log_missing_channels(self, frame: Frame) -> None:
+        """Log once per input that it has no colour or normals: the labels are worse without."""
+        if frame.source in self._first_seen:
             return
-        self._introduced.add(frame.source)
+        self._first_seen.add(frame.source)
         missing = ["colour"] if frame.colors is None else []
         if frame.normals is None and not self._parameters.settings.estimate_normals:
             missing.append("normals")

@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The object stage: one thread looks for objects in the newest labels, at a rate of its own."""
+"""The object stage: one thread finds objects in the newest labelled map, at its own rate."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from concerto_ros.settings.objects import ObjectSettings
 
 
 class ObjectStage(StageThread):
-    """Finds objects in the newest map with labels, at most ``objects.rate`` times a second.
+    """Finds objects in the newest labelled map, at most ``objects.rate`` times per second.
 
-    A thread of its own: labels never wait for it, and what it raises stays here.
+    It has a thread of its own: labels never wait for it, and its exceptions do not affect them.
     """
 
     def __init__(
@@ -54,18 +54,18 @@ class ObjectStage(StageThread):
 
     @property
     def due(self) -> bool:
-        """Whether a map that came now would be looked at."""
+        """Whether a map that came now would be searched at once."""
         with self._lock:
             return self._newest is None and time.monotonic() >= self._next
 
     @property
     def findings(self) -> FoundObjects | None:
-        """Those of the newest pass; None before the first."""
+        """The objects of the newest search; None before the first."""
         with self._lock:
             return self._findings
 
     def offer(self, snapshot: MapSnapshot, prediction: Prediction) -> None:
-        """Tell of new labels; those that were not looked at yet are forgotten."""
+        """Pass a newly labelled map; it replaces one that was not searched yet."""
         cloud = LabelledCloud(
             index=snapshot.index,
             points=snapshot.points,
@@ -89,7 +89,7 @@ class ObjectStage(StageThread):
                 self._wake.clear()
                 if newest is not None:
                     self._next = start + 1.0 / self._parameters.settings.objects.rate
-            # Asked after the clearing: a stop in between has set this before it woke the thread.
+            # Checked after clearing _wake: stop() sets _stop first, so no stop is missed.
             if self._stop.is_set():
                 return
             if newest is None:
@@ -100,7 +100,7 @@ class ObjectStage(StageThread):
     def _find(self, cloud: LabelledCloud, classes: tuple[SemanticClass, ...]) -> None:
         settings = self._parameters.settings.objects
         try:
-            if classes is not self._classes:  # the first, and where one was taught or forgotten
+            if classes is not self._classes:  # at first, and after one was taught or forgotten
                 labels = LabelSet("", "", classes)
                 roles = ClassRoles.of(labels, settings.classes, settings.supports)
                 self._finder.use(labels, roles)
@@ -114,22 +114,30 @@ class ObjectStage(StageThread):
                 len(findings.objects), findings.not_encoded, findings.stage_ms
             )
             if findings.trouble and self._statistics.objects_failed(findings.trouble):
-                self._log.error(f"objects are named by their labels: {findings.trouble}")
+                self._log.error(
+                    "the object encoder failed, so objects are named by their labels:"
+                    f" {findings.trouble}"
+                )
             with self._lock:
                 self._findings = findings
             self._outputs.publish(findings)
         except Exception as error:
             text = f"{type(error).__name__}: {error}"
             if self._statistics.objects_failed(text):
-                self._log.error(f"looking for objects failed: {text}\n{traceback.format_exc()}")
+                self._log.error(f"the search for objects failed: {text}\n{traceback.format_exc()}")
 
 
 def make_finder(
     pipeline: SemanticPipeline, settings: ObjectSettings
 ) -> tuple[ObjectFinder, str, WordSearch | None]:
-    """The finder for the labels of ``pipeline``, what names the objects, and a search by words.
+    """Load the object finder that the parameters ``objects.*`` describe.
 
-    Raises ValueError naming the parameter that is wrong.
+    Returns:
+        The finder for the labels of ``pipeline``; the name of what classifies the objects; and the
+        search by words, None unless ``objects.words`` is set.
+
+    Raises:
+        ValueError: Naming the parameter that is wrong.
     """
     roles = ClassRoles.of(pipeline.labels, settings.classes, settings.supports)
     namer, model, search = None, pipeline.model, None
@@ -139,8 +147,8 @@ def make_finder(
     if settings.words:
         if namer is None:
             raise ValueError(
-                f"objects.words: got {settings.words!r} without an encoder to compare with;"
-                " expected objects.encoder as well"
+                f"objects.words: got {settings.words!r}, but objects.encoder is empty; expected"
+                " objects.encoder as well, a model whose features can be compared with text"
             )
         search = WordSearch.load(settings.words, namer.encoder)
         namer.words = True

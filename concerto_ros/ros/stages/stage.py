@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""One stage of the node in a thread of its own."""
+"""A stage of the node: a thread with requests to it."""
 
 from __future__ import annotations
 
@@ -14,21 +14,24 @@ from typing import Any
 
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
-#: Seconds within which the threads of all stages end.
+#: Seconds to wait for the threads of all stages to end.
 JOIN_TIMEOUT = 5.0
 
-#: How long a thread rests after an error before it goes on, seconds.
+#: Seconds that a thread waits after an error before it continues.
 PAUSE = 1.0
 
 _log = logging.getLogger(__name__)
 
 
 class StageThread(ABC):
-    """A thread that sleeps until it is woken and ends when it is told to.
+    """A thread that sleeps until it is woken, and ends when :meth:`stop` is called.
 
-    ``_run`` is its body: it waits for ``_wake`` and returns once ``_stop`` is set. An error in it
-    is logged and does not end the thread. ``_requests`` wait for what it does next; they are
-    closed once it does nothing more.
+    ``_run`` is its body: it waits for ``_wake`` and returns once ``_stop`` is set. An exception in
+    it is logged and does not end the thread. Calls in ``_requests`` wait for the next result; they
+    are answered with None when the thread ends.
+
+    Args:
+        name: Of the thread.
     """
 
     def __init__(self, name: str):
@@ -38,16 +41,16 @@ class StageThread(ABC):
         self._thread = threading.Thread(target=self._live, name=name, daemon=True)
 
     def start(self) -> None:
-        """Begin; a stage is started once."""
+        """Start the thread; a stage can be started only once."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Let the thread end after what it is at; :meth:`join` waits for it."""
+        """Ask the thread to end after its current work; :meth:`join` waits for that."""
         self._stop.set()
         self._wake.set()
 
     def join(self, timeout: float) -> bool:
-        """Whether the thread has ended within ``timeout`` seconds; one that never began has."""
+        """Wait up to ``timeout`` seconds; whether the thread has ended, or was never started."""
         if self._thread.ident is None:
             self._requests.close()
             return True
@@ -61,7 +64,9 @@ class StageThread(ABC):
                     self._run()
                     return
                 except Exception:
-                    _log.exception("%s: an error; it goes on", self._thread.name)
+                    _log.exception(
+                        "%s: an error in the stage; the thread continues", self._thread.name
+                    )
                 if self._stop.wait(PAUSE):
                     return
         finally:
@@ -73,20 +78,20 @@ class StageThread(ABC):
 
 
 def stop_stages(stages: Sequence[StageThread], logger: RcutilsLogger) -> None:
-    """Let all threads end, at the same time, and wait for them."""
+    """Stop all threads and wait up to :data:`JOIN_TIMEOUT` seconds for them together."""
     deadline = time.monotonic() + JOIN_TIMEOUT
     for stage in stages:
         stage.stop()
     for stage in stages:
         if not stage.join(deadline - time.monotonic()):
             logger.error(
-                f"{type(stage).__name__} still computes after {JOIN_TIMEOUT:g} s;"
-                " left to end by itself"
+                f"{type(stage).__name__} is still computing after {JOIN_TIMEOUT:g} s; its thread"
+                " ends after that"
             )
 
 
 class Requests:
-    """Calls that wait for what a stage does next."""
+    """Calls from other threads that wait for the next result of a stage."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -97,7 +102,7 @@ class Requests:
         return bool(self._waiting)
 
     def new(self, request: Any = None) -> Future:
-        """Wait from now on for ``request``; the result is None where the stage ends first."""
+        """Add a ``request``; the result of the future is None if the stage ends first."""
         future: Future = Future()
         with self._lock:
             if not self._closed:
@@ -107,13 +112,13 @@ class Requests:
         return future
 
     def take(self) -> list[tuple[Future, Any]]:
-        """Those that wait, for the stage to answer, and what for."""
+        """Remove and return the waiting futures with their requests, for the stage to answer."""
         with self._lock:
-            taken, self._waiting = self._waiting, []
-        return taken
+            waiting, self._waiting = self._waiting, []
+        return waiting
 
     def close(self) -> None:
-        """Answer None to those that wait and to all that come."""
+        """Answer None to all requests, waiting and future ones."""
         with self._lock:
             self._closed = True
         for future, _ in self.take():

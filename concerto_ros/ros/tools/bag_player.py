@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Publishes a rosbag2 or MCAP file with its timing, as ``ros2 bag play`` does."""
+"""Publishes a rosbag2 or MCAP file with its recorded timing, as ``ros2 bag play`` does."""
 
 from __future__ import annotations
 
@@ -30,17 +30,28 @@ LATCHED = QoSProfile(
 
 
 class Player(Node):
-    """Sends the messages of ``path`` as they were recorded, without decoding them.
+    """Publishes the messages of a bag as they were recorded, without decoding them.
 
-    ``rate`` is a multiple of the recorded speed. With ``clock`` the log time of the bag is
-    published on ``/clock`` for nodes with ``use_sim_time``. Topics whose type is not installed are
-    left out, said once.
+    Topics whose message type is not installed are skipped with a warning.
+
+    Args:
+        path: Folder of a rosbag2, or a .db3 or .mcap file.
+        rate: Multiple of the recorded speed.
+        clock: Whether to publish the log time of the bag on ``/clock``, for nodes with
+            ``use_sim_time``.
+
+    Attributes:
+        topics: The topics of the bag by name.
+        message_count: Number of messages in the bag.
+
+    Raises:
+        ValueError: If ``rate`` is not positive, or no topic of the bag can be published.
     """
 
     def __init__(self, path: str | Path, *, rate: float = 1.0, clock: bool = False):
         super().__init__("concerto_player")
         if not rate > 0:
-            raise ValueError(f"rate: got {rate}, expected more than 0")
+            raise ValueError(f"rate: got {rate}, expected a factor above 0")
         self._path = path
         self._rate = rate
         with open_bag(path) as bag:
@@ -48,19 +59,27 @@ class Player(Node):
             self.message_count = sum(topic.count for topic in self.topics.values())
         self._outputs: dict[str, Publisher] = {}
         for name, topic in self.topics.items():
-            kind = message_class(topic.type)
-            if kind is None:
-                self.get_logger().warning(f"{name} left out: {topic.type} is not installed")
+            cls = message_class(topic.type)
+            if cls is None:
+                self.get_logger().warning(
+                    f"{name} is skipped: its type {topic.type} is not installed"
+                )
                 continue
             qos = LATCHED if name == "/tf_static" else RELIABLE
-            self._outputs[name] = self.create_publisher(kind, name, qos)
+            self._outputs[name] = self.create_publisher(cls, name, qos)
         if not self._outputs:
-            raise ValueError(f"{path}: no topic of it has a type that is installed")
+            raise ValueError(
+                f"{path}: no topic of it has a type that is installed; install its messages"
+            )
         self._clock_output = self.create_publisher(Clock, "/clock", 10) if clock else None
 
     def play(self, on_message: Callable[[], None] | None = None) -> None:
-        """Send every message once, in the order and with the timing of the bag."""
-        start = first = None
+        """Publish every message once, in the order and with the timing of the bag.
+
+        Args:
+            on_message: Called after each message.
+        """
+        start, first = 0.0, None
         with open_bag(self._path) as bag:
             for topic, _type, log_time, raw in bag.messages(list(self._outputs)):
                 if first is None:
@@ -71,9 +90,19 @@ class Player(Node):
                     on_message()
 
     def wait_for_subscribers(self, topics: list[str], count: int, timeout: float) -> bool:
-        """Whether each of ``topics`` has ``count`` subscribers within ``timeout`` seconds."""
+        """Wait until each of ``topics`` has ``count`` subscribers.
+
+        Returns:
+            False if they have not within ``timeout`` seconds.
+
+        Raises:
+            ValueError: If the bag has no such topic, or its type is not installed.
+        """
         if unknown := sorted(set(topics) - set(self._outputs)):
-            raise ValueError(f"{self._path} has no topic {', '.join(unknown)} to wait for")
+            raise ValueError(
+                f"{self._path}: no topic {', '.join(unknown)} to wait for; expected some of"
+                f" {', '.join(sorted(self._outputs))}"
+            )
         deadline = time.monotonic() + timeout
         while any(self._outputs[topic].get_subscription_count() < count for topic in topics):
             if time.monotonic() > deadline:
@@ -82,12 +111,12 @@ class Player(Node):
         return True
 
     def drain(self, timeout: float = 2.0) -> None:
-        """Wait until what was sent has arrived, as far as the subscribers tell."""
+        """Wait until all messages are acknowledged, up to ``timeout`` seconds per topic."""
         for output in self._outputs.values():
             output.wait_for_all_acked(Duration(seconds=timeout))
 
     def _wait_until(self, start: float, first: int, log_time: int) -> None:
-        """Sleep until ``log_time`` is due, keeping ``/clock`` going meanwhile."""
+        """Sleep until ``log_time`` is due, and publish ``/clock`` meanwhile."""
         due = start + (log_time - first) / 1e9 / self._rate
         while True:
             left = due - time.monotonic()

@@ -1,12 +1,13 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The newest message of a topic as a picture and a file."""
+"""Saves a message of a topic as a picture and a file."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import rclpy
@@ -34,33 +35,50 @@ def matching_qos(node: Node, topic: str) -> QoSProfile:
     )
 
 
-def next_message(node: Node, topic: str, timeout: float):
-    """The next message on ``topic``; ``ValueError`` if none comes in ``timeout`` seconds."""
+def next_message(node: Node, topic: str, timeout: float) -> Any:
+    """Wait for the next message on ``topic``.
+
+    Raises:
+        ValueError: If there is no such topic or no message within ``timeout`` seconds, or the
+            message type is not installed.
+    """
     deadline = time.monotonic() + timeout
     topic = node.resolve_topic_name(topic)
-    kinds: list[str] = []
-    while not kinds:
-        kinds = dict(node.get_topic_names_and_types()).get(topic, [])
+    types: list[str] = []
+    while not types:
+        types = dict(node.get_topic_names_and_types()).get(topic, [])
         if time.monotonic() > deadline:
-            raise ValueError(f"{topic}: no such topic within {timeout:g} s")
+            raise ValueError(f"{topic}: no such topic within {timeout:g} s; check the name")
         rclpy.spin_once(node, timeout_sec=0.1)
-    kind = message_class(kinds[0])
-    if kind is None:
-        raise ValueError(f"{topic}: {kinds[0]} is not installed")
-    got: list = []
-    subscription = node.create_subscription(kind, topic, got.append, matching_qos(node, topic))
+    cls = message_class(types[0])
+    if cls is None:
+        raise ValueError(f"{topic}: its message type {types[0]} is not installed")
+    messages: list[Any] = []
+    subscription = node.create_subscription(cls, topic, messages.append, matching_qos(node, topic))
     try:
-        while not got:
+        while not messages:
             if time.monotonic() > deadline:
                 raise ValueError(f"{topic}: no message within {timeout:g} s")
             rclpy.spin_once(node, timeout_sec=0.1)
     finally:
         node.destroy_subscription(subscription)
-    return got[0]
+    return messages[0]
 
 
 def snapshot(topics: Sequence[str], folder: Path, timeout: float) -> Iterator[Path]:
-    """Save the next message of each topic in ``folder``; yields the files as they are written."""
+    """Save the next message of each topic in ``folder``.
+
+    Args:
+        topics: Topics of PointCloud2 or Image messages.
+        folder: Is created if it does not exist.
+        timeout: Seconds to wait for a message of each topic.
+
+    Yields:
+        The files, as they are written.
+
+    Raises:
+        ValueError: See :func:`next_message` and :func:`save`.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     with ros_session():
         node = Node("concerto_snapshot")
@@ -70,14 +88,28 @@ def snapshot(topics: Sequence[str], folder: Path, timeout: float) -> Iterator[Pa
         node.destroy_node()
 
 
-def save(message, stem: Path, title: str) -> list[Path]:
-    """Write a PointCloud2 as PNG and PLY, an Image as PNG; the files written."""
+def save(message: Any, stem: Path, title: str) -> list[Path]:
+    """Write a PointCloud2 as PNG and PLY, or an Image as PNG.
+
+    Args:
+        message: The message.
+        stem: Path of the files without extension.
+        title: Text in the picture of a cloud, and comment in its PLY file.
+
+    Returns:
+        The files written.
+
+    Raises:
+        ValueError: For a message of another type.
+    """
     if hasattr(message, "encoding"):
         path = stem.with_suffix(".png")
         Picture.fromarray(decode_color(message)).save(path)
         return [path]
     if not hasattr(message, "point_step"):
-        raise ValueError(f"got a {type(message).__name__}, expected a PointCloud2 or an Image")
+        raise ValueError(
+            f"{title}: got a {type(message).__name__}, expected a PointCloud2 or an Image"
+        )
     frame = decode_point_cloud(message)
     colors = height_colors(frame.points) if frame.colors is None else frame.colors
     picture, file = stem.with_suffix(".png"), stem.with_suffix(".ply")

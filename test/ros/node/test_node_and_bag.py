@@ -118,14 +118,14 @@ def test_the_node_and_a_bag_count_the_same(harness, tmp_path):
             )
             for name, topic in bag.topics.items()
         }
-        settings = one.node._pipeline.settings
+        settings = one.node._configured.pipeline.settings
         voxels = VoxelMap(
             settings.voxel_size,
             window_seconds=settings.window_seconds,
             radius=settings.window_radius,
             max_voxels=settings.max_voxels,
         )
-        inputs = tuple(one.node._inputs.configs.values())
+        inputs = tuple(one.node._configured.inputs.configs.values())
         intake = BagIntake(bag, InputPlan(settings, inputs), voxels)
         counts = intake.no_counts()
         intake.count_in(counts)
@@ -135,7 +135,10 @@ def test_the_node_and_a_bag_count_the_same(harness, tmp_path):
             undecided = intake.is_undecided(counts)  # it waits for a transform in both
 
             def agree(undecided=undecided):
-                report, sources = one.node._statistics.report().inputs, one.node._inputs.inputs
+                report, sources = (
+                    one.node._activation.node.statistics.report().inputs,
+                    one.node._configured.inputs.inputs,
+                )
                 if any(source.has_mail for source in sources):
                     return False
                 if kept(sources) != kept(intake._inputs):

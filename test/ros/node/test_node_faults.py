@@ -278,7 +278,7 @@ def test_messages_beyond_the_input_rate_are_superseded_by_the_newest(harness):
 
 
 def received_at_least(one, count):
-    return one.node._statistics.report().inputs["front"].received >= count
+    return one.node._activation.node.statistics.report().inputs["front"].received >= count
 
 
 def test_a_fast_input_does_not_starve_a_slow_one(harness):
@@ -289,7 +289,7 @@ def test_a_fast_input_does_not_starve_a_slow_one(harness):
     for i in range(40):
         one.send_room(START + i * SECOND // 100)
     one.send_room(START, topic="/rear")
-    counts = lambda: one.node._statistics.report().inputs["rear"]  # noqa: E731
+    counts = lambda: one.node._activation.node.statistics.report().inputs["rear"]  # noqa: E731
     one.wait(lambda: counts().fused == 1, "the slow input")
 
 
@@ -301,7 +301,7 @@ def test_an_error_while_fusing_is_counted_and_the_next_frame_works(active, monke
         raise RuntimeError("out of luck")
 
     with monkeypatch.context() as patch:
-        patch.setattr(active.node._pipeline, "insert", fail)
+        patch.setattr(active.node._configured.pipeline, "insert", fail)
         active.send_room(START)
         active.wait_for_drop("internal")
     active.send_room(START + SECOND)
@@ -313,7 +313,7 @@ def test_an_error_while_inferring_is_counted_and_the_next_snapshot_works(active,
         raise RuntimeError("out of memory")
 
     with monkeypatch.context() as patch:
-        patch.setattr(active.node._pipeline, "infer", fail)
+        patch.setattr(active.node._configured.pipeline, "infer", fail)
         active.send_room(START)
         active.wait(lambda: active.status and active.status.inferences_failed, "a failure")
         diagnosis = active.wait(

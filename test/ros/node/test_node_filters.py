@@ -97,7 +97,7 @@ def start(harness, **parameters) -> Harness:
     one = harness(**(FILTERED | parameters))
     one.listen(OBSTACLES, PointCloud2, QoSProfile(depth=20))
     assert one.configure()
-    infer = one.node._pipeline.infer
+    infer = one.node._configured.pipeline.infer
 
     def known(snapshot, outputs, question=None):
         prediction = infer(snapshot, outputs, question)
@@ -105,7 +105,7 @@ def start(harness, **parameters) -> Harness:
         label = np.where(low, ID["floor"], ID["wall"]).astype(np.uint8)
         return replace(prediction, label=label, confidence=np.full(len(low), 0.5, np.float32))
 
-    one.node._pipeline.infer = known
+    one.node._configured.pipeline.infer = known
     one.activate()
     return one
 
@@ -153,7 +153,10 @@ def test_without_its_transform_a_filter_is_not_sent_and_the_others_are(harness):
     one = start(harness, **frames)
     one.listen("/concerto/filtered/lost", PointCloud2)
     one.wait(
-        lambda: one.node._outputs.clouds.listened() == ["filtered/lost", "filtered/obstacles"],
+        lambda: (
+            one.node._configured.outputs.clouds.subscribed()
+            == ["filtered/lost", "filtered/obstacles"]
+        ),
         "the node to see both subscribers",
     )
     one.send_room()

@@ -154,7 +154,7 @@ def test_an_encoder_that_raises_is_no_empty_answer(searching):
     def broken(_batch):
         raise RuntimeError("out of memory")
 
-    searching.node._finder._namer.encoder.embed_words = broken
+    searching.node._configured.finder._namer.encoder.embed_words = broken
     assert len(objects_of(searching).objects) == 2
     answer = find(searching, "mug")
     assert not answer.success

@@ -56,7 +56,7 @@ class Lockstep:
 
     @property
     def counts(self):
-        return self.one.node._statistics.report().inputs[self.name]
+        return self.one.node._activation.node.statistics.report().inputs[self.name]
 
     def settled(self) -> bool:
         counts = self.counts
@@ -165,4 +165,4 @@ def test_damaged_bytes_on_the_wire(cloud_node, nightly, fault):
 
 def stamp_fused(one, stamp: int) -> bool:
     one.send_room(stamp)
-    return one.node._statistics.report().stamp == stamp
+    return one.node._activation.node.statistics.report().stamp == stamp

@@ -75,14 +75,14 @@ def test_the_message_comes_back_with_a_label_for_each_of_its_points(harness):
 
 def test_points_of_the_message_get_the_labels_of_the_map(harness):
     one = started(harness, **INPUT, window_seconds=100.0)
-    infer = one.node._pipeline.infer
+    infer = one.node._configured.pipeline.infer
     said = {}
 
     def heard(snapshot, outputs, question=None):
         said[snapshot.stamp] = snapshot, infer(snapshot, outputs, question)
         return said[snapshot.stamp][1]
 
-    one.node._pipeline.infer = heard
+    one.node._configured.pipeline.infer = heard
     one.send_room(START, seed=0)
     one.labels(START)
     points = one.send_room(START + SECOND, seed=1)
@@ -137,7 +137,7 @@ def test_labels_are_fused_while_nobody_listens_where_that_is_asked_for(harness):
 
 def test_a_map_carries_its_fused_labels_to_the_next(harness):
     one = started(harness, **ONE_CLOUD)
-    pipeline = one.node._pipeline
+    pipeline = one.node._configured.pipeline
     one.send_room(START)
     one.labels(START)
     one.send_room(START + SECOND)

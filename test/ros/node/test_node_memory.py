@@ -35,13 +35,13 @@ def model_says(one, text: str):
 
 
 def test_a_device_without_memory_for_the_whole_map_computes_parts(active, monkeypatch, fault):
-    forward = active.node._pipeline.encoder.forward_features
+    forward = active.node._configured.pipeline.encoder.forward_features
 
     def forward_with_little_memory(feat, hierarchy):
         return forward(feat, hierarchy) if len(feat) <= 1500 else out_of_memory()
 
     monkeypatch.setattr(
-        active.node._pipeline.encoder, "forward_features", forward_with_little_memory
+        active.node._configured.pipeline.encoder, "forward_features", forward_with_little_memory
     )
     send_many(active, START)
     assert len(active.labels(START)["x"]) > 1500
@@ -61,7 +61,7 @@ def test_a_device_without_memory_gives_way_to_the_cpu_where_that_is_allowed(
     one = harness(**ONE_CLOUD, cpu_fallback=True)
     one.listen_to_labels()
     one.start()
-    encoder = one.node._pipeline._feature_encoder
+    encoder = one.node._configured.pipeline._feature_encoder
     encode = encoder._pyramid
 
     def encode_on_a_full_device(*given, **named):
@@ -89,7 +89,7 @@ def test_a_device_without_memory_fails_with_an_error_and_works_once_there_is_som
 ):
     failures = 5
     with monkeypatch.context() as patch:
-        patch.setattr(active.node._pipeline._feature_encoder, "_pyramid", out_of_memory)
+        patch.setattr(active.node._configured.pipeline._feature_encoder, "_pyramid", out_of_memory)
         for i in range(failures):
             send_many(active, START + i * SECOND)
             active.wait(
@@ -102,7 +102,7 @@ def test_a_device_without_memory_fails_with_an_error_and_works_once_there_is_som
         assert diagnosis.level == DiagnosticStatus.ERROR
     send_many(active, last := START + failures * SECOND)
     active.labels(last)
-    assert active.node._pipeline.degraded_reason == ""
+    assert active.node._configured.pipeline.degraded_reason == ""
     fault(
         "the device has no memory for small parts either, cpu_fallback is false",
         cases=failures,
@@ -128,7 +128,7 @@ def test_an_error_in_any_stage_is_said_and_the_next_frame_works(active, monkeypa
             )
 
         with monkeypatch.context() as patch:
-            patch.setattr(active.node._pipeline, stage, fail)
+            patch.setattr(active.node._configured.pipeline, stage, fail)
             active.send_room(next(stamps))
             active.wait(counted, f"{error.__name__} to be counted")
         active.send_room(last := next(stamps))
@@ -157,7 +157,7 @@ def failing_once(work):
 def test_an_error_outside_every_stage_does_not_end_a_worker(active, monkeypatch, fault):
     monkeypatch.setattr(worker, "PAUSE", 0.05)
     intake = active.node._activation.node.intake
-    places = [(intake, "_time_to_next"), (active.node._outputs, "due")]
+    places = [(intake, "_time_to_next"), (active.node._configured.outputs, "due")]
     for place, name in places:
         monkeypatch.setattr(place, name, failing_once(getattr(place, name)))
     for i in range(2):

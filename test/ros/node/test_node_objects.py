@@ -222,16 +222,16 @@ def test_an_encoder_that_raises_stops_neither_boxes_nor_labels(planner, encoder)
 def test_a_search_that_raises_does_not_stop_the_labels(planner):
     one = planner(**BOXES)
     one.listen_to_labels()
-    find = one.node._finder.find
+    find = one.node._configured.finder.find
 
     def broken(*_, **__):
         raise RuntimeError("no search today")
 
-    one.node._finder.find = broken
+    one.node._configured.finder.find = broken
     one.send(cloud_message(make_header("odom", START), SCENE))
     one.labels(START)
     one.wait(lambda: one.status.object_passes_failed, "the count")
-    one.node._finder.find = find
+    one.node._configured.finder.find = find
     assert len(objects_of(one, START + SECOND).objects) == 2
 
 

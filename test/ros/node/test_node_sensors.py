@@ -251,7 +251,7 @@ def test_a_hundred_readers_come_and_go(active, fault):
             )
 
         def everyone_heard(got=got):
-            counts = active.node._statistics.report().inputs["front"]
+            counts = active.node._activation.node.statistics.report().inputs["front"]
             if counts.received == counts.fused + counts.drops.total():
                 active.send_room(next(stamps))
             return all(got)

@@ -38,7 +38,7 @@ def test_a_label_can_be_asked_for_while_nobody_listens(quiet):
     asked = [float(value) for value in points[3]]
     answer = label_at(quiet, *asked)
     assert answer.success and answer.message == ""
-    classes = quiet.node._pipeline.labels.classes
+    classes = quiet.node._configured.pipeline.labels.classes
     assert answer.class_name == classes[answer.label].name
     assert 0 < answer.confidence <= 1 and 0 <= answer.entropy < 1
     assert answer.stamp.sec == START // SECOND
@@ -101,7 +101,7 @@ def test_a_failing_inference_is_an_answer(quiet):
     def fail(*_):
         raise RuntimeError("out of order")
 
-    quiet.node._pipeline.infer = fail
+    quiet.node._configured.pipeline.infer = fail
     answer = label_at(quiet, 0.0, 0.0, 0.0)
     assert not answer.success and answer.message == "RuntimeError: out of order"
 

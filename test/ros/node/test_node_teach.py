@@ -64,7 +64,7 @@ def click(one, point, frame: str = "odom") -> None:
 
 
 def clicked(one, count: int) -> None:
-    one.wait(lambda: len(one.node._clicks._clicks) == count, f"{count} clicks")
+    one.wait(lambda: len(one.node._configured.clicks._clicks) == count, f"{count} clicks")
 
 
 def similarity(one, point):
@@ -186,7 +186,7 @@ def test_clicks_teach_a_class_that_is_everywhere_from_then_on(start):
         "obstacles",
     )
     assert BASE in point_cloud_fields(passed)["label"]
-    palette = one.node._pipeline.labels.palette[BASE]
+    palette = one.node._configured.pipeline.labels.palette[BASE]
     packed = fields["rgb"][row : row + 1].view(np.uint32)[0]
     assert [packed >> 16 & 255, packed >> 8 & 255, packed & 255] == palette.tolist()
     status = one.wait(lambda: one.status.object_passes >= 1 and one.status, "objects")
@@ -270,7 +270,9 @@ def test_a_node_that_is_not_active_or_has_no_head_says_so(harness, tmp_path):
         assert not answer.success and answer.message == "the node is not active"
     one.activate()
     assert teach(one, **WALL).message == "the map is empty"
-    one.node._pipeline.taught = type(one.node._pipeline.taught)(None, one.node._pipeline.labels)
+    one.node._configured.pipeline.taught = type(one.node._configured.pipeline.taught)(
+        None, one.node._configured.pipeline.labels
+    )
     assert "set the parameter head" in teach(one, **WALL).message
 
 
@@ -290,7 +292,7 @@ def test_a_saved_head_is_loaded_with_its_classes(harness, start, tmp_path):
     other = harness(**ONE_CLOUD, head=path)
     other.listen_to_labels()
     other.start()
-    labels = other.node._pipeline.labels
+    labels = other.node._configured.pipeline.labels
     assert [entry.name for entry in labels.classes][-1] == "plant"
     assert labels.name == "demo + plant"
     other.send_room(START + SECOND)

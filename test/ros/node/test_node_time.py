@@ -40,7 +40,7 @@ def test_any_order_of_stamps_is_fused_or_dropped_by_name(exact, nightly, fault):
     days = itertools.count(START, 86_400 * SECOND)
 
     def counts():
-        return exact.node._statistics.report().inputs["front"]
+        return exact.node._activation.node.statistics.report().inputs["front"]
 
     def send(stamp: int):
         nonlocal sent
@@ -128,7 +128,7 @@ def test_the_ros_clock_jumps_both_ways(harness, fault):
 def heard(one, stamp: int) -> Transform | None:
     """Where the lidar is known to be at ``stamp``."""
     try:
-        return one.node._transforms.lookup("odom", "lidar", stamp)
+        return one.node._configured.transforms.lookup("odom", "lidar", stamp)
     except TransformUnavailable:
         return None
 
