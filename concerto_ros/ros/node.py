@@ -7,7 +7,6 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import rclpy
@@ -16,12 +15,7 @@ from rclpy.duration import Duration
 from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
-from concerto_ros.objects.finding.finder import ObjectFinder
-from concerto_ros.objects.words.word_search import WordSearch
-from concerto_ros.pipeline import SemanticPipeline
-from concerto_ros.ros.inputs.clicks import Clicks
-from concerto_ros.ros.inputs.subscriptions import Subscriptions
-from concerto_ros.ros.inputs.transforms import TransformListener, listen
+from concerto_ros.ros.configured_node import ConfiguredNode
 from concerto_ros.ros.middleware.fastdds_profile import use_transport_profile
 from concerto_ros.ros.middleware.spinning import spin
 from concerto_ros.ros.middleware.transitions import answer_every_transition, roll_back_on_error
@@ -29,44 +23,19 @@ from concerto_ros.ros.monitoring.diagnostics import FAILED, Activity
 from concerto_ros.ros.monitoring.diagnostics_output import DiagnosticsOutput
 from concerto_ros.ros.monitoring.memory_use import release_unused_memory
 from concerto_ros.ros.monitoring.statistics import Statistics
-from concerto_ros.ros.monitoring.status import ModelInfo
-from concerto_ros.ros.outputs.publisher import Outputs
 from concerto_ros.ros.parameters import AUTOSTART, Parameters
 from concerto_ros.ros.services.active_node import Activation, ActiveNode
-from concerto_ros.ros.services.click_listener import ClickListener
 from concerto_ros.ros.services.map_services import MapServices
 from concerto_ros.ros.services.teach_services import TeachServices
 from concerto_ros.ros.stages.inference_stage import InferenceStage
 from concerto_ros.ros.stages.intake_stage import IntakeStage
-from concerto_ros.ros.stages.object_stage import ObjectStage, make_finder
+from concerto_ros.ros.stages.object_stage import ObjectStage
 from concerto_ros.ros.stages.stage import stop_stages
-from concerto_ros.settings.inputs import INPUTS
 
 #: Seconds between two messages on ``/diagnostics``, and on ``~/status`` without predictions.
 STATUS_PERIOD = 1.0
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
-
-
-@dataclass(frozen=True)
-class ConfiguredNode:
-    """The parts that ``configure`` creates and ``cleanup`` destroys."""
-
-    pipeline: SemanticPipeline
-    transforms: TransformListener
-    inputs: Subscriptions
-    finder: ObjectFinder
-    word_search: WordSearch | None
-    clicks: Clicks
-    click_listener: ClickListener
-    outputs: Outputs
-
-    def close(self) -> None:
-        """Destroy all subscriptions and publishers."""
-        self.inputs.unsubscribe()
-        self.transforms.close()
-        self.click_listener.close()
-        self.outputs.close()
 
 
 class PerceptionNode(LifecycleNode):
@@ -117,7 +86,7 @@ class PerceptionNode(LifecycleNode):
         """
         try:
             with roll_back_on_error(self):
-                self._configured = self._configure()
+                self._configured = ConfiguredNode.of(self, self._ros_parameters, self._activation)
         except Exception as error:
             expected = isinstance(error, (ValueError, OSError))
             why = str(error) if expected else f"{type(error).__name__}: {error}"
@@ -163,32 +132,6 @@ class PerceptionNode(LifecycleNode):
         self._discard()
         self._state = f"{FAILED}a transition failed; see the log"
         return SUCCESS
-
-    def _configure(self) -> ConfiguredNode:
-        inputs, log = self._ros_parameters.read(), self.get_logger()
-        settings = self._ros_parameters.settings
-        if not inputs:
-            log.warning(f"no input is configured: set the parameter {' or '.join(INPUTS)}")
-        pipeline = SemanticPipeline.from_settings(settings, download=False)
-        pipeline.warm_up()
-        log.info(ModelInfo.of(pipeline).text)
-        finder, object_model, word_search = make_finder(pipeline, settings.objects)
-        transforms = listen(self)
-        clicks = Clicks(self._ros_parameters)
-        configured = ConfiguredNode(
-            pipeline=pipeline,
-            transforms=transforms,
-            inputs=Subscriptions(self, inputs, settings, transforms),
-            finder=finder,
-            word_search=word_search,
-            clicks=clicks,
-            click_listener=ClickListener(self, clicks, self._activation),
-            outputs=Outputs(
-                self, self._ros_parameters, pipeline, transforms, clicks, object_model
-            ),
-        )
-        self._ros_parameters.freeze(pipeline)
-        return configured
 
     def _activate(self) -> None:
         configured = self._configured
