@@ -13,6 +13,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+#: Three coordinates.
+Vector = Sequence[float] | np.ndarray
+
 BACKGROUNDS = {"white": ((255, 255, 255), (20, 20, 20)), "dark": ((24, 26, 30), (235, 235, 235))}
 FIELD_OF_VIEW = np.deg2rad(42.0)  # vertical, where the viewpoint is chosen here
 WIDTH, HEIGHT = 1280, 720  # default size, pixels
@@ -28,8 +31,8 @@ def render_cloud(
     *,
     width: int = WIDTH,
     height: int = HEIGHT,
-    view_from: tuple[Sequence[float], Sequence[float]] | None = None,
-    up: Sequence[float] = UP,
+    view_from: tuple[Vector, Vector] | None = None,
+    up: Vector = UP,
     point_size: float | None = None,
     background: str = "white",
     title: str | None = None,
@@ -110,7 +113,7 @@ def open_view(points: np.ndarray, normals: np.ndarray) -> tuple[np.ndarray, np.n
 
 
 def sensor_view(
-    points: np.ndarray, origin: Sequence[float], up: Sequence[float] = UP
+    points: np.ndarray, origin: Vector, up: Vector = UP
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return (eye, target) for a scan by one sensor: from its side, a little above it.
 
@@ -152,7 +155,7 @@ def _checked(
     return (points, rgb) if finite.all() else (points[finite], rgb[finite])
 
 
-def _direction(value: Sequence[float] | np.ndarray, name: str) -> np.ndarray:
+def _direction(value: Vector, name: str) -> np.ndarray:
     vector = np.asarray(value, np.float64)
     length = np.linalg.norm(vector)
     if vector.shape != (3,) or not np.isfinite(length) or length == 0.0:

@@ -73,7 +73,7 @@ class Player(Node):
             )
         self._clock_output = self.create_publisher(Clock, "/clock", 10) if clock else None
 
-    def play(self, on_message: Callable[[], None] | None = None) -> None:
+    def play(self, on_message: Callable[[], object] | None = None) -> None:
         """Publish every message once, in the order and with the timing of the bag.
 
         Args:
