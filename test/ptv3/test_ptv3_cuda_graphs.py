@@ -113,7 +113,7 @@ def features(monkeypatch):
             assert not self._computations, "a graph was kept"
             self._expected = 0
 
-    monkeypatch.setattr(graphs, "Recorder", Recorder)
+    monkeypatch.setattr(graphs, "GraphRecorder", Recorder)
     return Features(untrained_encoder(CONFIG, name="test"))
 
 
@@ -168,7 +168,7 @@ def test_without_a_capture_features_are_still_right(features, monkeypatch, caplo
     def fails(self, compute):
         raise RuntimeError("operation not permitted when stream is capturing")
 
-    monkeypatch.setattr(graphs.Recorder, "record", fails)
+    monkeypatch.setattr(graphs.GraphRecorder, "record", fails)
     for _ in range(4):
         assert_right(features, 200)
     assert len(caplog.records) == 1 and "not permitted" in caplog.text
@@ -195,7 +195,7 @@ def test_a_capture_without_memory_ends_the_graphs_there_are_but_not_for_good(
     with monkeypatch.context() as patch:
         tried = []
         patch.setattr(
-            graphs.Recorder, "record", lambda self, compute: tried.append(1) or runs_out(compute)
+            graphs.GraphRecorder, "record", lambda self, compute: tried.append(1) or runs_out(compute)
         )
         for size in (700, 700):
             assert_right(features, size)
@@ -277,7 +277,7 @@ class Stream:
 
 def test_a_recorder_keeps_to_its_stream_and_takes_new_memory_after_each_generation(monkeypatch):
     cuda = Cuda(monkeypatch)
-    recorder, streams = graphs.Recorder(torch.device("cuda")), []
+    recorder, streams = graphs.GraphRecorder(torch.device("cuda")), []
     kept = {
         name: recorder.record(lambda: streams.append(cuda.current)) for name in ("one", "other")
     }
@@ -302,7 +302,7 @@ def test_a_capture_that_fails_leaves_the_current_stream_as_it_was(monkeypatch, f
             raise torch.cuda.OutOfMemoryError("CUDA out of memory")
 
     with pytest.raises(RuntimeError):
-        graphs.Recorder(torch.device("cuda")).record(compute)
+        graphs.GraphRecorder(torch.device("cuda")).record(compute)
     assert cuda.current is before and before not in calls
 
 
