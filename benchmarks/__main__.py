@@ -6,7 +6,7 @@
     make bench BENCH_ARGS=--full            every size, many numbers of voxels, long runs
     make bench BENCH_ARGS="--only encoder"  one part of it
 
-Results of machines we had lie in benchmarks/results.
+benchmarks/results has the results of some machines.
 """
 
 from __future__ import annotations
@@ -44,7 +44,10 @@ def main() -> None:
         print(f"\n== {part}")
         try:
             _PARTS[part](results, device, options)
-        except (ImportError, ValueError) as error:  # no ROS here, or a node that never answers
+        except (
+            ImportError,
+            ValueError,
+        ) as error:  # ROS is not installed, or the node does not answer
             print(f"left out: {error}")
             results[part] = f"left out: {error}"
         print(f"({time.perf_counter() - start:.0f} s)")
@@ -64,13 +67,29 @@ def _options() -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--full", action="store_true", help="every size and scene; long")
-    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), metavar="PART")
-    default = "cuda" if torch.cuda.is_available() else "cpu"
-    parser.add_argument("--device", default=default, help="default: cuda where there is one")
-    parser.add_argument("--out", type=Path, default=Path("out/bench"), help="folder to write to")
     parser.add_argument(
-        "--record", action="store_true", help="keep the results in benchmarks/results too"
+        "--full", action="store_true", help="measure every size and scene; takes long"
+    )
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=PARTS,
+        default=list(PARTS),
+        metavar="PART",
+        help=f"parts to measure: {', '.join(PARTS)} (default: all)",
+    )
+    default = "cuda" if torch.cuda.is_available() else "cpu"
+    parser.add_argument(
+        "--device", default=default, help="cpu or cuda (default: cuda if there is a GPU)"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("out/bench"),
+        help="folder for the results (default out/bench)",
+    )
+    parser.add_argument(
+        "--record", action="store_true", help="also store the results in benchmarks/results"
     )
     return parser.parse_args()
 
@@ -91,16 +110,16 @@ def _encoder(results: dict, device: torch.device, options: argparse.Namespace) -
 
 @torch.inference_mode()
 def _load(results: dict, device: torch.device, options: argparse.Namespace) -> None:
-    """The encoder beside processes that never rest, one for each core."""
+    """The encoder while other processes keep every core busy."""
     model = untrained_encoder(encoder.SIZES["base 108M"], name="base")
     model.to(device=device, dtype=automatic_precision(device))
-    given = [tensor.to(device) for tensor in model_input(dense_scene())]
-    quiet = statistics.median(runs(lambda: model(*given), device))
-    busy = [multiprocessing.Process(target=_never_rest, daemon=True) for _ in _cores()]
+    inputs = [tensor.to(device) for tensor in model_input(dense_scene())]
+    quiet = statistics.median(runs(lambda: model(*inputs), device))
+    busy = [multiprocessing.Process(target=_keep_busy, daemon=True) for _ in _cores()]
     for process in busy:
         process.start()
     try:
-        loaded = statistics.median(runs(lambda: model(*given), device))
+        loaded = statistics.median(runs(lambda: model(*inputs), device))
     finally:
         for process in busy:
             process.kill()
@@ -176,19 +195,19 @@ def _cores() -> set[int]:
     return os.sched_getaffinity(0)
 
 
-def _never_rest() -> None:
+def _keep_busy() -> None:
     while True:
         pass
 
 
 def _rounded(value):
-    """Four digits of every number say enough."""
+    """Round every number to four digits."""
     if isinstance(value, float):
         return float(f"{value:.4g}")
     if isinstance(value, dict):
-        return {key: _rounded(one) for key, one in value.items()}
+        return {key: _rounded(each) for key, each in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_rounded(one) for one in value]
+        return [_rounded(each) for each in value]
     return value
 
 

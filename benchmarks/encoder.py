@@ -44,7 +44,7 @@ SIZES = {
 
 SCENES = {"dense": dense_scene, "sparse": sparse_scene}
 
-#: A scene of so many voxels is ``scanned``.
+#: The scene whose number of voxels can be chosen.
 SCANNED = "scanned"
 
 
@@ -89,15 +89,15 @@ def cases(device: torch.device, *, full: bool) -> list[Case]:
 
 
 def measure(rows: list[Case], device: torch.device) -> Iterator[dict[str, object]]:
-    """One result after another: the case with its numbers, or with why there are none."""
-    held: dict[str, Encoder] = {}
+    """Measure each case: yields it with its numbers, or with the reason why there are none."""
+    encoders: dict[str, Encoder] = {}
     for case in rows:
-        if case.size not in held:  # one size in memory at a time
-            held = {case.size: untrained_encoder(SIZES[case.size], name=case.size).to(device)}
+        if case.size not in encoders:  # one size in memory at a time
+            encoders = {case.size: untrained_encoder(SIZES[case.size], name=case.size).to(device)}
         about = {"size": case.size, "precision": case.precision, "backend": case.backend}
         about |= {"scene": case.scene}
         try:
-            yield about | _numbers(held[case.size], case, device)
+            yield about | _numbers(encoders[case.size], case, device)
         except (torch.OutOfMemoryError, BackendError) as error:
             yield about | {"failed": f"{type(error).__name__}: {str(error).splitlines()[0]}"}
 
@@ -106,7 +106,7 @@ def measure(rows: list[Case], device: torch.device) -> Iterator[dict[str, object
 def _numbers(encoder: Encoder, case: Case, device: torch.device) -> dict[str, object]:
     scene = SCENES[case.scene]() if case.scene in SCENES else scanned_scene(case.voxels)
     feat, *where = (tensor.to(device) for tensor in model_input(scene))
-    choose_backend(case.backend, device)  # says so where it cannot be had
+    choose_backend(case.backend, device)  # raises an error if it is not available
     encoder.backend = case.backend
     dtype = getattr(torch, case.precision)
     exact = encoder(feat, *where).upcast(None)
@@ -138,7 +138,7 @@ def _numbers(encoder: Encoder, case: Case, device: torch.device) -> dict[str, ob
 
 
 def floating_point_operations(encoder: Encoder, *where: torch.Tensor) -> float:
-    """Multiplications and additions of the matrix products that this input asks for."""
+    """Multiplications and additions of all matrix products for this input."""
     total = 0.0
     hierarchy = build_hierarchy(*(tensor.cpu() for tensor in where), encoder.config, PAIRS)
     for level, stage in zip(hierarchy.levels, encoder.enc.values(), strict=True):

@@ -4,7 +4,7 @@
 
 ``cloud``: 65,000 points at 10 Hz on ``/feed/points``; ``rgbd``: 640x480 at 30 Hz on
 ``/feed/color``, ``/feed/depth`` and ``/feed/info``. The sensor stands still in the fixed frame.
-What was sent goes to the file ``--count`` at the end.
+The number of messages sent is written to the file ``--count`` at the end.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ RATES = {"cloud": 10.0, "rgbd": 30.0}
 
 
 class Feed(Node):
-    """Sends the same readings again and again, each time with the stamp of now."""
+    """Publishes the same measurement repeatedly, each time with the current stamp."""
 
-    def __init__(self, kind: str):
+    def __init__(self, sensor: str):
         super().__init__("feed")
         sensors = Sensors()
-        if kind == "cloud":
+        if sensor == "cloud":
             self._messages = {"points": _cloud(sensors.cloud())}
         else:
             color, depth, info = sensors.pair()
@@ -42,7 +42,7 @@ class Feed(Node):
             for name, message in self._messages.items()
         }
         self.sent = 0
-        self.create_timer(1.0 / RATES[kind], self._tick)
+        self.create_timer(1.0 / RATES[sensor], self._tick)
 
     def _tick(self) -> None:
         stamp = self.get_clock().now().to_msg()

@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What a person who walked away leaves in the map, and what of the room is eaten meanwhile.
+"""Free-space clearing: voxels left of a person who walked away, and voxels lost of the room.
 
 ``python -m benchmarks.free_space [rooms]`` prints a table for a camera and for a LiDAR that drive
 through simulated rooms. A person stands two metres before the robot for the first two seconds.
@@ -35,8 +35,8 @@ LIDAR_MOUNT = np.eye(4)
 LIDAR_MOUNT[2, 3] = 0.6
 
 
-def person(place: np.ndarray) -> o3d.t.geometry.RaycastingScene:
-    """Legs, a trunk and a head of 1.75 m, standing at ``place`` (2,)."""
+def person_scene(position: np.ndarray) -> o3d.t.geometry.RaycastingScene:
+    """Legs, a trunk and a head of 1.75 m, standing at ``position`` (2,)."""
     scene = o3d.t.geometry.RaycastingScene()
     for radius, low, high, side in (
         (0.08, 0.0, 0.85, 0.12),
@@ -45,16 +45,16 @@ def person(place: np.ndarray) -> o3d.t.geometry.RaycastingScene:
         (0.11, 1.5, 1.75, 0.0),
     ):
         part = o3d.t.geometry.TriangleMesh.create_cylinder(radius, high - low)
-        part.translate([place[0], place[1] + side, (low + high) / 2])
+        part.translate([position[0], position[1] + side, (low + high) / 2])
         scene.add_triangles(part)
     return scene
 
 
 class Sensor:
-    """Frames of a camera or a LiDAR in a room in which somebody may stand."""
+    """Frames of a camera or a LiDAR in a room in which a person may stand."""
 
-    def __init__(self, kind: str, room: Room, seed: int):
-        self.kind = kind
+    def __init__(self, sensor: str, room: Room, seed: int):
+        self.sensor = sensor
         self._room = room
         self._rng = np.random.default_rng(seed)
         self._camera = RgbdCamera(320, 240)
@@ -72,17 +72,17 @@ class Sensor:
             axis=-1,
         ).reshape(-1, 3)
 
-    def see(self, base: np.ndarray, somebody, stamp: int) -> tuple[Frame, np.ndarray, np.ndarray]:
-        """The frame in the room's frame; of each point the class and whether it is somebody's."""
-        if self.kind == "lidar":
+    def see(self, base: np.ndarray, person, stamp: int) -> tuple[Frame, np.ndarray, np.ndarray]:
+        """A frame in room coordinates; per point its class and whether it is on the person."""
+        if self.sensor == "lidar":
             pose, rays = (
                 base @ LIDAR_MOUNT,
                 self._rays,
             )
         else:
             pose, rays = camera_pose(base), self._camera.rays().reshape(-1, 3)
-        distance, label, theirs, slant = self._cast(pose, rays.astype(np.float32), somebody)
-        if self.kind == "lidar":
+        distance, label, of_person, slant = self._cast(pose, rays.astype(np.float32), person)
+        if self.sensor == "lidar":
             distance += RANGE_NOISE * self._rng.standard_normal(len(distance)).astype(np.float32)
             seen = np.isfinite(distance)
             points = (rays * distance[:, None])[seen].astype(np.float32)
@@ -97,23 +97,23 @@ class Sensor:
             points = (rays * depth.reshape(-1, 1))[seen].astype(np.float32)
             view = DepthView(self._model, np.where(depth > 0, depth, np.nan).astype(np.float32))
         frame = Frame(points, stamp, "sensor", view=view)
-        return frame.transformed(pose[:3, :3], pose[:3, 3], "room"), label[seen], theirs[seen]
+        return frame.transformed(pose[:3, :3], pose[:3, 3], "room"), label[seen], of_person[seen]
 
-    def _cast(self, pose, rays, somebody):
+    def _cast(self, pose, rays, person):
         rays = rays @ pose[:3, :3].T.astype(np.float32)
         origin = pose[:3, 3].astype(np.float32)
         hits = self._room.cast(origin, rays)
         slant = np.abs(np.einsum("ij,ij->i", self._room.normals(hits), rays))
         slant /= np.linalg.norm(rays, axis=1)
         distance, label = hits.distance.copy(), self._room.labels(hits)
-        theirs = np.zeros(len(rays), bool)
-        if somebody is not None:
+        of_person = np.zeros(len(rays), bool)
+        if person is not None:
             both = np.concatenate([np.broadcast_to(origin, rays.shape), rays], axis=1)
-            there = somebody.cast_rays(o3d.core.Tensor(np.ascontiguousarray(both)))
-            theirs = there["t_hit"].numpy() < distance
-            distance[theirs] = there["t_hit"].numpy()[theirs]
-            slant[theirs] = 1.0
-        return distance, label, theirs, slant
+            hit = person.cast_rays(o3d.core.Tensor(np.ascontiguousarray(both)))
+            of_person = hit["t_hit"].numpy() < distance
+            distance[of_person] = hit["t_hit"].numpy()[of_person]
+            slant[of_person] = 1.0
+        return distance, label, of_person, slant
 
 
 def surfaces(room: Room) -> o3d.t.geometry.RaycastingScene:
@@ -128,19 +128,19 @@ def surfaces(room: Room) -> o3d.t.geometry.RaycastingScene:
 def drive(
     kind: str, room: Room, seed: int
 ) -> Iterator[tuple[Frame, np.ndarray, np.ndarray, np.ndarray]]:
-    """Frames, classes, whose points they are, and where the robot is."""
+    """Frames, classes, whether points are on the person, and positions of the robot."""
     poses = trajectory(room, SECONDS, RATE, seed)
-    # It waits while somebody is there, then drives away.
+    # The robot waits while the person is there, then drives away.
     poses = np.concatenate([np.repeat(poses[:1], int(STAYS * RATE), axis=0), poses])
     sensor = Sensor(kind, room, seed)
-    somebody = person((poses[0] @ [2.0, 0.0, 0.0, 1.0])[:2])
+    person = person_scene((poses[0] @ [2.0, 0.0, 0.0, 1.0])[:2])
     for number, base in enumerate(poses):
-        there = somebody if number < STAYS * RATE else None
-        yield *sensor.see(base, there, round(number / RATE * 1e9)), base[:3, 3]
+        visible = person if number < STAYS * RATE else None
+        yield *sensor.see(base, visible, round(number / RATE * 1e9)), base[:3, 3]
 
 
 class Trial:
-    """One map, and what became of the voxels that were put into it."""
+    """One map, and counts of the voxels that were added to it and are left."""
 
     def __init__(self, clear_after: int):
         self.clear_after = clear_after
@@ -152,19 +152,19 @@ class Trial:
         voxels = VoxelMap(
             VOXEL_SIZE, window_seconds=60.0, max_voxels=300_000, clear_after=self.clear_after
         )
-        theirs_keys, room_keys = np.zeros(0, np.int64), np.zeros((0, 2), np.int64)
-        for number, (frame, label, theirs, robot) in enumerate(frames):
+        of_person_keys, room_keys = np.zeros(0, np.int64), np.zeros((0, 2), np.int64)
+        for number, (frame, label, of_person, robot) in enumerate(frames):
             start = time.thread_time()
             voxels.insert(frame, robot)
             self.milliseconds.append(1e3 * (time.thread_time() - start))
             keys = pack(np.floor(frame.points.astype(np.float64) / VOXEL_SIZE))
-            theirs_keys = np.union1d(theirs_keys, keys[theirs])
-            known = ~theirs & (label < 255)
+            of_person_keys = np.union1d(of_person_keys, keys[of_person])
+            known = ~of_person & (label < 255)
             both = np.stack([keys[known], label[known]], axis=1)
             room_keys = np.unique(np.concatenate([room_keys, both]), axis=0)
             if number == int((STAYS + 1) * RATE):
-                self._count("1 s", voxels, np.setdiff1d(theirs_keys, room_keys[:, 0]))
-        self._count("end", voxels, np.setdiff1d(theirs_keys, room_keys[:, 0]))
+                self._count("1 s", voxels, np.setdiff1d(of_person_keys, room_keys[:, 0]))
+        self._count("end", voxels, np.setdiff1d(of_person_keys, room_keys[:, 0]))
         held = voxels.snapshot().keys
         # Readings that fly between two surfaces are none of the room.
         centres = np.float32((unpack(room_keys[:, 0]) + 0.5) * VOXEL_SIZE)

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Milliseconds from a message to voxels: decode, transform, insert.
 
-A 65,000-point cloud and a 640x480 RGB-D pair of a simulated room, inserted again and again into a
-map that already holds the place, as on a robot.
+A 65,000-point cloud and a 640x480 RGB-D pair of a simulated room, inserted repeatedly into a
+map that already has voxels there, as on a robot.
 """
 
 from __future__ import annotations

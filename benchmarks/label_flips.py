@@ -1,9 +1,9 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""How often a voxel changes its label from prediction to prediction, with and without fusion.
+"""How often a voxel's label changes from one prediction to the next, with and without fusion.
 
 ``python -m benchmarks.label_flips [predictions]`` prints a table for a camera that stands still
-and for one that drives about, in the simulated room with the model in the box.
+and for one that drives, in a simulated room with the bundled demo model.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from concerto_ros.sensors.normals import organised_normals
 from concerto_ros.settings.settings import Settings
 from concerto_ros.sim import CLASSES, RgbdCamera, Room, camera_pose, trajectory
 
-#: Predictions a second, as many as frames.
+#: Frames, and predictions, per second.
 RATE = 5.0
 SIZE = (320, 240)
 SECONDS = (0.0, 1.0, 2.0, 5.0)
 
 
 class Flips:
-    """Labels of one pipeline, compared with those it gave before and with the truth."""
+    """Labels of one pipeline, compared with its previous labels and with the ground truth."""
 
     def __init__(self, seconds: float, model: SemanticPipeline):
         settings = Settings.from_mapping({"fusion.seconds": seconds})
@@ -40,14 +40,14 @@ class Flips:
         self.start()
 
     def start(self) -> None:
-        """Forget the room, not the counts."""
+        """Start in an empty map; the counts stay."""
         self.pipeline.clear()
-        self._truth = TruthMap(self.pipeline.settings.voxel_size)
+        self._ground_truth = TruthMap(self.pipeline.settings.voxel_size)
         self._keys = np.zeros(0, np.int64)
         self._label = np.zeros(0, np.uint8)
 
     def see(self, frame: Frame, labels: np.ndarray) -> None:
-        self._truth.add(frame.points, labels)
+        self._ground_truth.add(frame.points, labels)
         self.pipeline.insert(frame)
         snapshot = self.pipeline.snapshot()
         label = self.pipeline.infer(snapshot, ["labels"]).label
@@ -56,7 +56,7 @@ class Flips:
         self.changed += int((self._label[before[known]] != label[known]).sum())
         self.compared += int(known.sum())
         self._keys, self._label = snapshot.keys, label
-        self.right.add(label.astype(np.int64), self._truth.labels(snapshot.points))
+        self.right.add(label.astype(np.int64), self._ground_truth.labels(snapshot.points))
 
     def row(self) -> str:
         flips = 100 * self.changed / self.compared
@@ -65,7 +65,7 @@ class Flips:
 
 
 def frames(poses: np.ndarray, seed: int) -> Iterator[tuple[Frame, np.ndarray]]:
-    """What a noisy camera at these robot poses (N, 4, 4) sees, and the truth about it."""
+    """What a noisy camera at these robot poses (N, 4, 4) sees, with the ground truth."""
     room, camera = Room(seed), RgbdCamera(*SIZE, seed=seed)
     for number, base in enumerate(poses):
         pose = camera_pose(base)

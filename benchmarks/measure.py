@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The machine, and how time and memory are taken on it."""
+"""Description of the machine, and measurement of time and memory."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import torch
 
 from concerto_ros.ros.monitoring.memory_use import release_unused_memory
 
-#: Runs of one piece of work: at least, at most, and the seconds after which no more are begun.
+#: Runs of one measurement: least, most, and the total seconds after which no more are started.
 MIN_RUNS, MAX_RUNS, ENOUGH_SECONDS = 3, 30, 6.0
 
 
@@ -39,13 +39,13 @@ def machine(device: torch.device) -> dict[str, object]:
 
 
 def kind(about: dict[str, object]) -> str:
-    """The machine's kind as a file name, e.g. ``amd-epyc-2-cores``."""
+    """The type of the machine as a file name, e.g. ``amd-epyc-2-cores``."""
     words = str(about.get("gpu") or f"{about['cpu']} {about['cores']} cores")
     return re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")
 
 
 def synchronise(device: torch.device) -> None:
-    """Wait until the device has done what it was given."""
+    """Wait until the device has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
@@ -69,7 +69,7 @@ def runs(work: Callable[[], object], device: torch.device) -> list[float]:
 
 
 def peak_memory(work: Callable[[], object], device: torch.device) -> float | None:
-    """MB that one run needs above what lies there before it; None where nobody counts them."""
+    """MB that one run needs on top of what was allocated before; None if not measurable."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         before = torch.cuda.memory_allocated(device)
@@ -77,7 +77,7 @@ def peak_memory(work: Callable[[], object], device: torch.device) -> float | Non
         return (torch.cuda.max_memory_allocated(device) - before) / 1e6
     release_unused_memory()
     try:
-        Path("/proc/self/clear_refs").write_text("5")  # the peak starts afresh
+        Path("/proc/self/clear_refs").write_text("5")  # resets the peak
     except OSError:
         return None
     before = _resident("VmRSS")
@@ -86,7 +86,7 @@ def peak_memory(work: Callable[[], object], device: torch.device) -> float | Non
 
 
 def product_rate(dtype: torch.dtype, device: torch.device) -> float:
-    """GFLOP/s of PyTorch's own product of two 2048 x 2048 matrices, now: the best of three."""
+    """GFLOP/s of PyTorch's matmul of two 2048 x 2048 matrices: the best of three runs."""
     left = torch.ones(2048, 2048, dtype=dtype, device=device)
     left @ left
     return 2 * 2048**3 / min(seconds(lambda: left @ left, device) for _ in range(3)) / 1e9
@@ -110,6 +110,6 @@ def _cpu_name() -> str:
 
 
 def _resident(field: str) -> float:
-    """kB of this process by the kernel's name for the number."""
+    """A value of ``/proc/self/status`` in kB, by its name there."""
     text = Path("/proc/self/status").read_text()
     return float(re.search(rf"^{field}:\s*(\d+) kB", text, re.MULTILINE)[1])

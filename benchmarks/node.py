@@ -36,7 +36,7 @@ START_TIMEOUT = 120.0
 
 
 def inference_stages() -> list[dict[str, float]]:
-    """Milliseconds of each stage in each run: the model in the box on one view of a room."""
+    """Milliseconds of each stage in each run: the bundled demo model on one view of a room."""
     pipeline = SemanticPipeline.from_settings(Settings())
     sensors = Sensors()
     frame = Frame(points=sensors.points, stamp=1, frame_id="odom", colors=sensors.colors)
@@ -47,7 +47,7 @@ def inference_stages() -> list[dict[str, float]]:
 
 
 def publishing() -> list[float]:
-    """Milliseconds to build and hand over a labelled cloud, without subscribers."""
+    """Milliseconds to build and publish a labelled cloud, without subscribers."""
     import rclpy
     from sensor_msgs.msg import PointCloud2
 
@@ -80,7 +80,7 @@ def publishing() -> list[float]:
 
 
 def help_seconds() -> list[float]:
-    """Seconds until the node's executable has said how it is used."""
+    """Seconds of the node's executable with ``--help``."""
     spent = []
     for _ in range(3):
         start = time.perf_counter()
@@ -90,9 +90,9 @@ def help_seconds() -> list[float]:
 
 
 def latency(feed: str, run_seconds: float) -> dict[str, object]:
-    """The node with the model in the box beside a sensor: ``cloud`` or ``rgbd``.
+    """Latency of the node with the bundled demo model and a sensor, ``cloud`` or ``rgbd``.
 
-    Everything has a process of its own, as on a robot. Latency is from the sensor's stamp to the
+    Node and sensor are separate processes. Latency is from the sensor's stamp to the
     publication of the labels.
     """
     import rclpy
@@ -122,7 +122,7 @@ def latency(feed: str, run_seconds: float) -> dict[str, object]:
             started = time.perf_counter() - start
             with process([sys.executable, "-m", "benchmarks.feed", feed]):
                 wait(lambda: any(one.inferences for one in statuses), "the first labels")
-                time.sleep(run_seconds / 3)  # the map fills, memory settles
+                time.sleep(run_seconds / 3)  # the map fills and memory settles
                 statuses.clear()
                 before = memory(node.pid)
                 time.sleep(run_seconds * 2 / 3)
@@ -133,11 +133,11 @@ def latency(feed: str, run_seconds: float) -> dict[str, object]:
 
 
 def wait(condition: Callable[[], bool], what: str) -> None:
-    """Until ``condition`` holds; ValueError where it does not in ``START_TIMEOUT`` seconds."""
+    """Wait until ``condition`` is true; ValueError after ``START_TIMEOUT`` seconds."""
     deadline = time.monotonic() + START_TIMEOUT
     while not condition():
         if time.monotonic() > deadline:
-            raise ValueError(f"waited {START_TIMEOUT:g} s for {what}")
+            raise ValueError(f"timed out after {START_TIMEOUT:g} s of waiting for {what}")
         time.sleep(0.02)
 
 
@@ -177,13 +177,13 @@ def _parameters(feed: str) -> list[str]:
 
 
 def node_command(*arguments: str) -> list[str]:
-    """What starts the node in a process of its own."""
+    """The command that runs the node."""
     return [sys.executable, "scripts/perception_node", *arguments]
 
 
 @contextlib.contextmanager
 def graph() -> Iterator[None]:
-    """``rclpy`` in a domain of this machine alone."""
+    """Initialise ``rclpy`` with a domain that is limited to this machine."""
     from concerto_ros.ros.middleware.fastdds_profile import ros_session
 
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
@@ -202,7 +202,7 @@ def spin(executor) -> None:
 
 @contextlib.contextmanager
 def process(command: list[str]) -> Iterator[subprocess.Popen]:
-    """A program that is interrupted at the end."""
+    """Run a program, and interrupt it at the end."""
     started = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     try:
         yield started
@@ -211,7 +211,7 @@ def process(command: list[str]) -> Iterator[subprocess.Popen]:
 
 
 def interrupt(started: subprocess.Popen) -> None:
-    """End a program as a person would, and kill it where it does not."""
+    """End a program as Ctrl-C does, and kill it if it does not end within 10 s."""
     started.send_signal(signal.SIGINT)
     try:
         started.wait(10.0)
@@ -220,6 +220,6 @@ def interrupt(started: subprocess.Popen) -> None:
 
 
 def memory(pid: int) -> float:
-    """MB of a process in memory."""
+    """Resident memory of a process, MB."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6

@@ -20,12 +20,12 @@ from concerto_ros.ptv3.config import PTv3Config
 #: Import names of the packages that publish the encoder.
 PACKAGES = ("concerto", "sonata", "utonia")
 
-#: What its config does not have.
-_OURS_ALONE = {"rotary", "rope_base", "layer_scale"}
+#: Fields of our config that the reference package does not have.
+_OUR_FIELDS = {"rotary", "rope_base", "layer_scale"}
 
 
 def package() -> str | None:
-    """The first of them that can be imported."""
+    """The first reference package that is installed; None if there is none."""
     return next((name for name in PACKAGES if importlib.util.find_spec(name)), None)
 
 
@@ -38,7 +38,7 @@ def measure(name: str, device: torch.device) -> Iterator[dict[str, object]]:
         about["scene"] = scene
         try:
             yield about | _numbers(name, size, scene, precision, device)
-        except Exception as error:  # whatever a package of another's raises here
+        except Exception as error:  # a package that we do not control may raise anything
             yield about | {"failed": f"{type(error).__name__}: {str(error)[:200]}"}
 
 
@@ -48,21 +48,21 @@ def _numbers(name, size, scene, precision, device) -> dict[str, object]:
     config = {
         field.name: getattr(SIZES[size], field.name)
         for field in fields(PTv3Config)
-        if field.name not in _OURS_ALONE
+        if field.name not in _OUR_FIELDS
     }
     flash = device.type == "cuda" and importlib.util.find_spec("flash_attn") is not None
     model = module.PointTransformerV3(**config, enable_flash=flash, shuffle_orders=False)
     model = model.to(device).eval()
     if device.type == "cpu":
-        # There spconv adds a bias in training mode alone, by which nothing else of it changes.
+        # On the CPU spconv adds the bias only in training mode, which changes nothing else.
         for layer in model.modules():
             layer.training = type(layer).__module__.startswith("spconv")
     feat, grid_coord, coord, offset = (t.to(device) for t in model_input(SCENES[scene]()))
-    given = {"feat": feat, "grid_coord": grid_coord, "coord": coord, "offset": offset}
+    inputs = {"feat": feat, "grid_coord": grid_coord, "coord": coord, "offset": offset}
 
     def forward() -> None:
         with torch.autocast(device.type, torch.float16, enabled=precision == "float16"):
-            model(dict(given))
+            model(dict(inputs))
 
     spent = runs(forward, device)
     return {

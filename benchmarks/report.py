@@ -34,7 +34,7 @@ _WIDTH, _HEIGHT, _LEFT, _TOP, _RIGHT, _BOTTOM = 1100, 760, 110, 70, 300, 90
 
 
 def encoder_table(rows: Sequence[Row]) -> str:
-    """The encoder's rows; ``x floor``: time as a multiple of its products at their full rate."""
+    """The encoder's rows; ``x floor``: time as a multiple of that of its matmuls at full rate."""
     lines = [[heading for heading, _, _ in _ENCODER]]
     for row in rows:
         cells = [
@@ -42,11 +42,11 @@ def encoder_table(rows: Sequence[Row]) -> str:
             for _, key, style in _ENCODER
         ]
         lines.append(cells)
-    return _aligned(lines) + "".join(f"\n{_said(row)}" for row in rows if "failed" in row)
+    return _aligned(lines) + "".join(f"\n{_failure(row)}" for row in rows if "failed" in row)
 
 
 def node_table(results: dict[str, object]) -> str:
-    """The rows of everything around the encoder that was measured."""
+    """The measurements around the encoder."""
     lines = [["what", "p50", "p95", "p99", "unit"]]
     for name, (numbers, unit) in results.items():
         lines.append([name, *(f"{numbers[p]:.1f}" for p in ("p50", "p95", "p99")), unit])
@@ -78,7 +78,7 @@ def plot(rows: Sequence[Row], title: str, path: Path) -> None:
 
 
 def _axes(draw, font, points):
-    """Draw the frame with a grid line at 1, 2, 5, 10, ...; returns where a point belongs."""
+    """Draw axes with grid lines at 1, 2, 5, 10, ...; the function from values to pixels."""
     bounds = [_bounds([point[axis] for point in points]) for axis in (0, 1)]
     area = ((_LEFT, _WIDTH - _RIGHT), (_HEIGHT - _BOTTOM, _TOP))
 
@@ -112,7 +112,7 @@ def _ticks(low: float, high: float) -> list[float]:
     return [tick for tick in every if low <= tick <= high]
 
 
-def _said(row: Row) -> str:
+def _failure(row: Row) -> str:
     return f"{row['size']} {row['precision']} {row['backend']} {row['scene']}: {row['failed']}"
 
 

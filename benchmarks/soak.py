@@ -5,10 +5,10 @@
     make soak                  ten minutes
     make soak MINUTES=600
 
-A 640x480 camera at 30 Hz, a LiDAR of 65,000 points at 10 Hz, the node with the model in the box
-and a reader of its labels, each in a process of its own. Whatever a frame becomes must be counted
-by a name; neither memory, nor descriptors and threads, nor latency may grow. Writes soak.json and
-soak.png; the exit status is not zero where the verdict is not that all of it held.
+A 640x480 camera at 30 Hz, a LiDAR of 65,000 points at 10 Hz, the node with the bundled demo
+model and a subscriber to its labels, each in a process of its own. Each frame must be
+counted as used or as dropped for a named reason; memory, descriptors, threads and latency may not
+grow. Writes soak.json and soak.png; the exit status is 1 if any of this fails.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ PERIOD, SETTLE = 1.0, 10.0
 
 @dataclass
 class Run:
-    """What was seen in the time."""
+    """What was measured during the soak."""
 
     samples: list[Sample] = field(default_factory=list)
     sent: dict[str, int] = field(default_factory=dict)
@@ -95,7 +95,7 @@ def main() -> int:
 
 
 def soak(run_seconds: float) -> Run:
-    """Run everything for so long, and look at the node once a second."""
+    """Run everything for ``run_seconds``, and sample the node once per second."""
     import rclpy
     from rclpy.executors import SingleThreadedExecutor
     from rclpy.qos import DurabilityPolicy, QoSProfile

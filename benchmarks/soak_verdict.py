@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Whether a node that ran for long leaks, slows down or loses frames."""
+"""Whether a node that ran for a long time leaks memory, slows down or loses frames."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from benchmarks.measure import percentiles
 from concerto_ros.sensors.input_error import REASONS
 
-#: The share of the run in which the map fills and memory settles.
+#: Share of the run at its beginning in which the map fills and memory settles.
 WARM = 0.25
 
-#: How much may differ between the first and the last third of what is left: a share of memory
-#: and at least so many MB; a share of latency and at least so many ms.
+#: Allowed difference between the first and the last third of the rest of the run: the larger of a
+#: share and an amount, of memory (MB) and of latency (ms).
 MEMORY_SHARE, MEMORY_LEAST = 0.05, 30.0
 LATENCY_SHARE, LATENCY_LEAST = 0.25, 50.0
 
@@ -39,7 +39,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that must hold, and what was measured."""
+    """One condition, what was measured, and whether it held."""
 
     name: str
     measured: str
@@ -52,7 +52,7 @@ def judge(
     drops: Mapping[str, int],
     alive: bool,
 ) -> list[Check]:
-    """What held. The last sample is taken once the sensors are silent."""
+    """Check all conditions. The last sample is taken after the sensors have stopped."""
     if not alive or len(samples) < 12:
         return [Check("the node lives", f"{len(samples)} samples of it", False)]
     running, last = samples[:-1], samples[-1]

@@ -1,10 +1,10 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""How well a class is known that was taught by a few clicks, and what the other classes lose.
+"""IoU of a class that was taught by a few clicks, and the change of IoU of the other classes.
 
-``python -m benchmarks.teach [rooms]`` prints a table. Each thing that the model in the box calls
-"other" is taught in one simulated room that it did not learn from, by points of its surface drawn
-at random, and looked for in that room and in others.
+``python -m benchmarks.teach [rooms]`` prints a table. Each object that the bundled demo model
+labels as "other" is taught in one simulated room that is not in its training set, by random points
+on its surface, and then looked for in this room and in others.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ from concerto_ros.sim import small_objects as things
 KINDS = ("plant", "floor_lamp", "carton", "waste_bin", "backpack", "ball")
 OTHER, NEW = CLASSES.index("other"), len(CLASSES)
 FRAMES = 40
-#: A thing seen in fewer voxels is neither taught nor looked for.
-LEAST = 250
+#: An object with fewer visible voxels is neither taught nor looked for.
+MIN_VOXELS = 250
 
 
 @dataclass
 class Seen:
-    """A room as the robot saw it: of each voxel its place, feature and true class.
+    """A room as the robot saw it: position, feature and true class of each voxel.
 
     Classes from ``NEW`` on are those of ``KINDS``.
     """
@@ -50,18 +50,18 @@ class Seen:
 
 
 def tagged(build: Callable, label: int) -> Callable:
-    """``build``, whose mesh tells what it is."""
+    """``build`` with a mesh that has the class ``label`` instead of "other"."""
 
     def built(rng):
         mesh = build(rng)
-        found = np.where(mesh.label == OTHER, label, mesh.label)
-        return replace(mesh, label=found.astype(mesh.label.dtype))
+        labels = np.where(mesh.label == OTHER, label, mesh.label)
+        return replace(mesh, label=labels.astype(mesh.label.dtype))
 
     return built
 
 
 def see(pipeline: SemanticPipeline, seed: int) -> Seen:
-    """Drive about the room of ``seed``."""
+    """Drive through the room of ``seed``."""
     kinds = tuple(tagged(getattr(things, kind), NEW + i) for i, kind in enumerate(KINDS))
     with mock.patch.object(things, "ON_FLOOR", kinds):
         room = Room(seed)
@@ -80,8 +80,8 @@ def see(pipeline: SemanticPipeline, seed: int) -> Seen:
         keys.append(voxel_keys(points, pipeline.settings.voxel_size))
         labels.append(image.label[kept].astype(np.int64))
     snapshot = pipeline.snapshot()
-    question = FeatureQuery(rows=np.arange(len(snapshot)))
-    features = pipeline.infer(snapshot, (), question).features
+    query = FeatureQuery(rows=np.arange(len(snapshot)))
+    features = pipeline.infer(snapshot, (), query).features
     row, label = find_keys(snapshot.keys, np.concatenate(keys)), np.concatenate(labels)
     known = (row >= 0) & (label < NEW + len(KINDS))
     counts = np.zeros((len(snapshot), NEW + len(KINDS)), np.int32)
@@ -90,10 +90,10 @@ def see(pipeline: SemanticPipeline, seed: int) -> Seen:
     return Seen(snapshot.points, features.half(), truth)
 
 
-def lesson(room: Seen, kind: int, clicks: int, radius: float):
-    """The examples that so many clicks on things of a kind give, as the node takes them."""
-    random = np.random.default_rng(kind)
-    chosen = random.choice(np.flatnonzero(room.truth == kind), clicks, replace=False)
+def click_examples(room: Seen, label: int, clicks: int, radius: float):
+    """The examples that ``clicks`` on objects of a class give, as in the node."""
+    random = np.random.default_rng(label)
+    chosen = random.choice(np.flatnonzero(room.truth == label), clicks, replace=False)
     regions = [Ball(room.points[row], radius) for row in chosen]
     samples = []
     for region in regions:
@@ -103,14 +103,14 @@ def lesson(room: Seen, kind: int, clicks: int, radius: float):
 
 
 def labels_of(taught: TaughtClasses, room: Seen) -> np.ndarray:
-    """(V,) what the head says of each voxel."""
+    """(V,) the label of each voxel."""
     with torch.inference_mode():
         parts = [taught.head(feat.float()).argmax(1) for feat in room.features.split(8192)]
     return torch.cat(parts).numpy()
 
 
 def score(label: np.ndarray, room: Seen, kind: int) -> tuple[float, float]:
-    """IoU of the taught class, and mean IoU of the others where it is not."""
+    """IoU of the taught class, and mean IoU of the others in the rest of the room."""
     truth = np.where(room.truth == kind, NEW, np.minimum(room.truth, OTHER))
     truth[room.truth == 255] = 255
     every, rest = Confusion(NEW + 1), Confusion(NEW + 1)
@@ -121,19 +121,19 @@ def score(label: np.ndarray, room: Seen, kind: int) -> tuple[float, float]:
 
 
 def run(rooms: dict[int, Seen], base: TaughtClasses, clicks: int, radius: float) -> str:
-    """A line of the table: the mean over every thing in every room that shows it well."""
+    """A line of the table: the mean over all objects and rooms in which they are visible."""
     here, there, seconds = [], [], []
     untaught = {seed: labels_of(base, room) for seed, room in rooms.items()}
     for seed, room in rooms.items():
         for kind in range(NEW, NEW + len(KINDS)):
-            if (room.truth == kind).sum() < LEAST:
+            if (room.truth == kind).sum() < MIN_VOXELS:
                 continue
-            examples = lesson(room, kind, clicks, radius)
+            examples = click_examples(room, kind, clicks, radius)
             start = time.process_time()
             taught = base.taught(KINDS[kind - NEW], examples)
             seconds.append(time.process_time() - start)
             for other, target in rooms.items():
-                if other == seed or (target.truth == kind).sum() >= LEAST:
+                if other == seed or (target.truth == kind).sum() >= MIN_VOXELS:
                     before = score(untaught[other], target, kind)
                     after = score(labels_of(taught, target), target, kind)
                     into = here if other == seed else there
@@ -147,7 +147,7 @@ def run(rooms: dict[int, Seen], base: TaughtClasses, clicks: int, radius: float)
 
 
 def main() -> None:
-    """Teach and measure."""
+    """Teach, measure and print the table."""
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 5
     settings = {"window_seconds": 1000.0, "window_radius": 50.0, "precision": "float32"}
     pipeline = SemanticPipeline.from_settings(Settings.from_mapping(settings))

@@ -1,9 +1,9 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The pictures of docs/teach.md: the real node, a simulated robot, and a person who clicks.
+"""The pictures of docs/teach.md, by the real node, a simulated robot and simulated clicks.
 
-``python -m benchmarks.teach_pictures OUT.jpg [seconds]`` lets the robot drive about a room with a
-plant, clicks on the plant, teaches it, and draws what the node published before and after.
+``python -m benchmarks.teach_pictures OUT.jpg [seconds]`` lets the robot drive through a room
+with a plant, clicks on the plant, teaches it, and draws what the node published before and after.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ NODE = {
 
 
 class Person(Node):
-    """Looks at what the node publishes, clicks, and calls its services."""
+    """A user: subscribes to outputs of the node, clicks, and calls its services."""
 
     def __init__(self):
         super().__init__("person")
@@ -56,7 +56,7 @@ class Person(Node):
         self._teach = self.create_client(Teach, "/concerto/teach")
 
     def look(self) -> None:
-        """Subscribe: nothing is computed before somebody does."""
+        """Subscribe, so that the node computes labels and similarity."""
         for topic in ("labels", "similarity"):
             self.create_subscription(
                 PointCloud2,
@@ -73,18 +73,18 @@ class Person(Node):
         self._clicked.publish(message)
 
     def teach(self, name: str) -> Teach.Response:
-        """Teach what was clicked on."""
+        """Teach the clicked points as a class."""
         future = self._teach.call_async(Teach.Request(class_name=name))
         wait_for(future.done)
         return future.result()
 
 
 def wait_for(condition: Callable[[], object]) -> None:
-    """Wait until it holds."""
+    """Wait until ``condition`` is true."""
     end = time.monotonic() + DEADLINE
     while not condition():
         if time.monotonic() > end:
-            raise TimeoutError("the node did not answer")
+            raise TimeoutError(f"the node did not answer within {DEADLINE:g} s")
         time.sleep(0.05)
 
 
@@ -93,7 +93,7 @@ def overrides(values: dict) -> list[Parameter]:
 
 
 def simulated_robot() -> tuple[SimulatedRobot, np.ndarray]:
-    """A robot in a room with a plant, and where the plant's surface is, (n, 3)."""
+    """A robot in a room with a plant, and points on the plant's surface, (n, 3)."""
     label = NEW + KINDS.index(KIND)
     build = tagged(getattr(things, KIND), label)
     kinds = tuple(build if one.__name__ == KIND else one for one in things.ON_FLOOR)
@@ -133,13 +133,13 @@ def main() -> None:
 
     points = decode_point_cloud(before).points
     distance = np.linalg.norm(points[:, None] - plant[::5], axis=2).min(axis=1)
-    mine = np.flatnonzero(distance < 0.04)
-    middle = np.linalg.norm(points[mine] - plant.mean(axis=0), axis=1).argmin()
-    others = np.random.default_rng(1).choice(mine, CLICKS - 1, replace=False)
-    chosen = [mine[middle], *others]
+    near_plant = np.flatnonzero(distance < 0.04)
+    middle = np.linalg.norm(points[near_plant] - plant.mean(axis=0), axis=1).argmin()
+    others = np.random.default_rng(1).choice(near_plant, CLICKS - 1, replace=False)
+    chosen = [near_plant[middle], *others]
     person.click(points[chosen[0]])
     wait_for(lambda: "similarity" in person.newest)
-    likeness = person.newest["similarity"]
+    similarity = person.newest["similarity"]
     for number, row in enumerate(chosen[1:], start=2):
         person.click(points[row])
         wait_for(lambda number=number: len(node._configured.clicks._clicks) == number)
@@ -149,16 +149,16 @@ def main() -> None:
     wait_for(lambda: (point_cloud_fields(person.newest["labels"])["label"] == answer.label).any())
     after = person.newest["labels"]
     taught = point_cloud_fields(after)["label"].ravel() == answer.label
-    print(f"voxels near the plant {len(mine)}, of them taught {taught[mine].sum()},")
-    print(f"taught elsewhere {taught.sum() - taught[mine].sum()}, voxels {len(points)}")
+    print(f"voxels near the plant {len(near_plant)}, of them taught {taught[near_plant].sum()},")
+    print(f"taught elsewhere {taught.sum() - taught[near_plant].sum()}, voxels {len(points)}")
 
     snapshot = node._configured.pipeline.snapshot()
     middle = plant.mean(axis=0)
     inward = -middle * (1, 1, 0) / np.linalg.norm(middle[:2])
     view = (middle + 2.6 * inward + (0.4, 0.4, 1.1), middle + 0.5 * inward)
     panels = [
-        (snapshot.points, snapshot.colors.round().astype(np.uint8), "what the robot saw"),
-        (*drawn(likeness), "~/similarity after one click on the plant"),
+        (snapshot.points, snapshot.colors.round().astype(np.uint8), "input"),
+        (*drawn(similarity), "~/similarity after one click on the plant"),
         (*drawn(before), "~/labels before"),
         (*drawn(after), f"~/labels after {CLICKS} clicks and ~/teach"),
     ]

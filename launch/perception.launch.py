@@ -1,9 +1,9 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Starts the perception node and, when asked, RViz.
+"""Launches the perception node and optionally RViz.
 
 ``ros2 launch concerto_ros perception.launch.py --show-args`` lists the arguments. An argument that
-is left empty changes nothing: what ``params_file`` says about it holds.
+is left empty keeps the value of ``params_file``.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SHARE = Path(__file__).resolve().parents[1]
 
 NODE_NAME = "concerto"
 
-#: Arguments that are parameters of the node, under the same name.
+#: Arguments that set the parameter of the node with the same name.
 PARAMETERS = (
     "preset",
     "checkpoint",
@@ -34,25 +34,26 @@ PARAMETERS = (
     "robot_frame",
 )
 
-#: Either variable names the profile that Fast DDS reads, the second in its newer releases alone.
+#: Environment variables with the path of Fast DDS's profile; older releases read the first only.
 PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
 
 ARGUMENTS = (
     DeclareLaunchArgument(
         "params_file",
         default_value=str(SHARE / "config" / "perception.yaml"),
-        description="Parameters of the node (YAML); the arguments below override it.",
+        description="ROS parameter file of the node (YAML); the other arguments override it.",
     ),
     DeclareLaunchArgument(
         "cloud_topic",
         default_value="",
-        description="A PointCloud2 topic to use as the only cloud, e.g. /velodyne_points.",
+        description="PointCloud2 topic to use instead of the clouds in params_file, "
+        "e.g. /velodyne_points.",
     ),
     DeclareLaunchArgument(
         "camera",
         default_value="",
-        description="Name of an RGB-D camera to use as the only one. Its topics are "
-        "/<camera>/color/image_raw, /<camera>/aligned_depth_to_color/image_raw and "
+        description="Name of an RGB-D camera to use instead of the cameras in params_file. "
+        "Its topics are /<camera>/color/image_raw, /<camera>/aligned_depth_to_color/image_raw and "
         "/<camera>/color/camera_info, as the RealSense driver names them "
         "(its default is camera:=camera/camera).",
     ),
@@ -60,85 +61,87 @@ ARGUMENTS = (
         "preset",
         default_value="",
         choices=["", "indoor", "outdoor"],
-        description="Voxel size, ranges, and the input of models that do not say theirs.",
+        description="Parameter preset: voxel size, ranges, and the input convention of encoders "
+        "whose file does not store theirs.",
     ),
     DeclareLaunchArgument(
         "checkpoint",
         default_value="",
-        description="Encoder: a file, an official name such as concerto_base, or demo.",
+        description="Encoder: a file, an official name such as concerto_base, or demo for the "
+        "bundled model.",
     ),
     DeclareLaunchArgument(
         "head",
         default_value="",
-        description="Linear head: a file or an official name.",
+        description="Linear head for the encoder: a file or an official name.",
     ),
     DeclareLaunchArgument(
         "label_set",
         default_value="",
-        description="Names and colours of the head's classes: a shipped set, e.g. scannet20, "
-        "or a file.",
+        description="Names and colours of the head's classes: a bundled label set such as "
+        "scannet20, or a file.",
     ),
     DeclareLaunchArgument(
         "voxel_size",
         default_value="",
-        description="Edge of a voxel in metres, e.g. the one that a head was trained with.",
+        description="Edge length of a voxel in metres, e.g. the one of the head's training.",
     ),
     DeclareLaunchArgument(
         "device",
         default_value="",
-        description="auto, cpu, cuda or cuda:N.",
+        description="Device of the encoder: auto, cpu, cuda or cuda:N.",
     ),
     DeclareLaunchArgument(
         "fixed_frame",
         default_value="",
-        description="Frame the map is kept in and the clouds are published in, e.g. odom.",
+        description="TF frame of the map and of the published clouds, e.g. odom.",
     ),
     DeclareLaunchArgument(
         "robot_frame",
         default_value="",
-        description="Frame of the robot, the centre of the map, e.g. base_link.",
+        description="TF frame of the robot, around which the map is kept, e.g. base_link.",
     ),
     DeclareLaunchArgument(
         "namespace",
         default_value="",
-        description="Namespace of the node; robot1 puts the labels on /robot1/concerto/labels.",
+        description="Namespace of the node; with robot1, labels are on /robot1/concerto/labels.",
     ),
     DeclareLaunchArgument(
         "autostart",
         default_value="",
         choices=["", "true", "false"],
-        description="true: the node configures and activates itself. "
-        "false: a lifecycle manager, or `ros2 lifecycle set`, does.",
+        description="true: the node configures and activates itself at start. "
+        "false: wait for a lifecycle manager or `ros2 lifecycle set`.",
     ),
     DeclareLaunchArgument(
         "rviz",
         default_value="false",
         choices=["true", "false"],
-        description="Also start RViz with labels, PCA colours, input and TF.",
+        description="Also start RViz, showing labels, PCA colours, input and TF.",
     ),
     DeclareLaunchArgument(
         "use_sim_time",
         default_value="",
         choices=["", "true", "false"],
-        description="Take the time from /clock: for simulators, and for bags played with --clock."
-        " Empty: as the parameters say, and RViz by the system's clock.",
+        description="Take the time from /clock, for simulators and for bags played with --clock. "
+        "Empty: as in params_file, and the system time for RViz.",
     ),
     DeclareLaunchArgument(
         "enclave",
         default_value="",
-        description="Enclave of SROS 2, e.g. /concerto; see docs/security.md.",
+        description="SROS 2 enclave, e.g. /concerto; see docs/security.md.",
     ),
     DeclareLaunchArgument(
         "log_level",
         default_value="info",
         choices=["debug", "info", "warn", "error", "fatal"],
-        description="Level of the node's log.",
+        description="Least severity of the node's log messages.",
     ),
 )
 
 
 def camera_parameters(camera: str) -> dict[str, object]:
-    """The node's parameters for one camera, whose name may be a path such as ``front/camera``."""
+    """The node's parameters for one camera; its name may be a path such as ``front/camera``."""
     path = camera.strip("/")
     name = re.sub(r"\W", "_", path)
     return {
@@ -150,63 +153,63 @@ def camera_parameters(camera: str) -> dict[str, object]:
 
 
 def start(context: LaunchContext) -> list[Action]:
-    """The processes that the arguments ask for."""
-    given = {
+    """The actions for the values of the launch arguments."""
+    values = {
         argument.name: LaunchConfiguration(argument.name).perform(context)
         for argument in ARGUMENTS
     }
-    if not Path(given["params_file"]).is_file():
-        # launch itself would warn and start the node without it.
+    if not Path(values["params_file"]).is_file():
+        # launch itself would only warn, and start the node without it.
         raise RuntimeError(
-            f"params_file: got {given['params_file']!r}, expected a file that exists"
+            f"params_file: got {values['params_file']!r}, expected a file that exists"
         )
-    namespace = given["namespace"].strip("/")
+    namespace = values["namespace"].strip("/")
 
-    # As text whatever it looks like: launch would read a frame named 1 as a number.
+    # Always as a string: launch would turn a frame named 1 into a number.
     overrides: dict[str, object] = {
-        name: ParameterValue(given[name], value_type=str) for name in PARAMETERS if given[name]
+        name: ParameterValue(values[name], value_type=str) for name in PARAMETERS if values[name]
     }
-    if given["voxel_size"]:
-        overrides["voxel_size"] = float(given["voxel_size"])
-    if given["cloud_topic"]:
-        overrides |= {"clouds": ["cloud"], "clouds.cloud.topic": given["cloud_topic"]}
-    if given["camera"]:
-        overrides |= camera_parameters(given["camera"])
-    if given["autostart"]:
-        overrides["autostart"] = given["autostart"] == "true"
-    clock = {"use_sim_time": given["use_sim_time"] == "true"} if given["use_sim_time"] else {}
+    if values["voxel_size"]:
+        overrides["voxel_size"] = float(values["voxel_size"])
+    if values["cloud_topic"]:
+        overrides |= {"clouds": ["cloud"], "clouds.cloud.topic": values["cloud_topic"]}
+    if values["camera"]:
+        overrides |= camera_parameters(values["camera"])
+    if values["autostart"]:
+        overrides["autostart"] = values["autostart"] == "true"
+    clock = {"use_sim_time": values["use_sim_time"] == "true"} if values["use_sim_time"] else {}
 
-    # Fast DDS loses large clouds by default; a profile of the user's own has precedence.
+    # By default Fast DDS loses large clouds; a profile that the user chose has precedence.
     environment = {}
     if not any(context.environment.get(variable) for variable in PROFILE_VARIABLES):
         environment[PROFILE_VARIABLES[0]] = str(SHARE / "config" / "fastdds.xml")
 
     logger = ".".join([*filter(None, namespace.split("/")), NODE_NAME])
-    enclave = ["--enclave", given["enclave"]] if given["enclave"] else []
+    enclave = ["--enclave", values["enclave"]] if values["enclave"] else []
     actions = [
         Node(
             package="concerto_ros",
             executable="perception_node",
             name=NODE_NAME,
             namespace=namespace,
-            parameters=[given["params_file"], overrides | clock],
-            ros_arguments=["--log-level", f"{logger}:={given['log_level']}", *enclave],
+            parameters=[values["params_file"], overrides | clock],
+            ros_arguments=["--log-level", f"{logger}:={values['log_level']}", *enclave],
             additional_env=environment,
             output="screen",
             emulate_tty=True,
         )
     ]
-    if given["rviz"] == "true":
-        # The topics of the view are those of a node without namespace and of a cloud on /points.
+    if values["rviz"] == "true":
+        # The RViz config has the topics of a node without namespace, and a cloud on /points.
         outputs = ("labels", "pca", "legend") if namespace else ()
         remappings = [
             (f"/{NODE_NAME}/{name}", f"/{namespace}/{NODE_NAME}/{name}") for name in outputs
         ]
-        if given["cloud_topic"]:
-            remappings.append(("/points", given["cloud_topic"]))
-        frame = ["--fixed-frame", given["fixed_frame"]] if given["fixed_frame"] else []
-        # First: where RViz is not installed, launch gives up before it has started the node,
-        # which it would leave behind.
+        if values["cloud_topic"]:
+            remappings.append(("/points", values["cloud_topic"]))
+        frame = ["--fixed-frame", values["fixed_frame"]] if values["fixed_frame"] else []
+        # First: if RViz is not installed, launch aborts before it has started the node,
+        # and does not leave it running.
         actions.insert(
             0,
             Node(

@@ -2,8 +2,8 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 #
-# Builds a copy of the package with colcon, against the ROS 2 in .venv, and uses what it installs
-# as a person would: messages, module, executables and shared files, after sourcing setup.bash.
+# Builds a copy of the package with colcon against the ROS 2 in .venv, sources its setup.bash and
+# checks what is installed: messages, modules, executables and shared files.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -16,7 +16,7 @@ git ls-files -z --cached --others --exclude-standard \
   | while IFS= read -r -d '' file; do if [ -e "$file" ]; then printf '%s\0' "$file"; fi; done \
   | tar --create --null --files-from=- | tar --extract --directory "$workspace/src/concerto_ros"
 
-# Only the copy may answer: the environment serves the source tree by a path entry of its own.
+# Import the copy only: the environment has a path entry for the source tree.
 unset PYTHONPATH LD_LIBRARY_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE
 export AMENT_PREFIX_PATH=$venv CMAKE_PREFIX_PATH=$venv VIRTUAL_ENV=$venv PATH=$venv/bin:$PATH
 
@@ -29,7 +29,7 @@ tail -n 1 build.log
 for manifest in src/concerto_ros/cmake/*/package.xml; do
   copy=$(basename "$(dirname "$manifest")")
   if [ -e "install/$copy" ]; then
-    echo "colcon built $copy, which would shadow the one of a ROS 2 installation" >&2
+    echo "colcon built $copy, which would shadow the package of a ROS 2 installation" >&2
     exit 1
   fi
 done
@@ -64,7 +64,7 @@ print(f"{len(names)} modules, messages and shared files are installed")
 CHECK
 "$installed/lib/concerto_ros/concerto-ros" --help > /dev/null
 
-# The node must come up from the installed tree and end cleanly when interrupted.
+# The node must start from the installed tree and end cleanly when interrupted.
 export ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST ROS_DOMAIN_ID=101
 python - "$installed/lib/concerto_ros/perception_node" << 'CHECK'
 import signal
@@ -74,8 +74,8 @@ import time
 
 node = subprocess.Popen([sys.argv[1], "--ros-args", "-p", "autostart:=false"])
 time.sleep(8.0)
-assert node.poll() is None, f"perception_node ended by itself with {node.returncode}"
+assert node.poll() is None, f"perception_node ended early with status {node.returncode}"
 node.send_signal(signal.SIGINT)
-assert node.wait(timeout=20.0) == 0, f"perception_node ended with {node.returncode}"
-print("perception_node runs and ends cleanly")
+assert node.wait(timeout=20.0) == 0, f"perception_node ended with status {node.returncode}, expected 0"
+print("perception_node starts and ends cleanly")
 CHECK

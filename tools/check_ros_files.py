@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What ament's linters check beside Python, with the tools that pip brings.
+"""Checks files as ament's linters do, apart from Python, with tools that pip can install.
 
 package.xml by the parser of colcon and rosdep (as ament_xmllint), CMake files by cmakelint with
 ament_lint_cmake's settings, the transport profile by the schema of the installed Fast DDS, YAML
@@ -27,7 +27,7 @@ LICENCE = "SPDX-License-Identifier: Apache-2.0"
 
 
 def tracked(*patterns: str) -> list[Path]:
-    """Files under version control, new ones included, that match a pattern."""
+    """Files that match a pattern and are tracked by git or new."""
     listing = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "--", *patterns],
         cwd=ROOT,
@@ -40,7 +40,7 @@ def tracked(*patterns: str) -> list[Path]:
 
 
 def package_manifests() -> Iterator[str]:
-    """package.xml as REP-149 wants it."""
+    """Check package.xml against REP-149."""
     for path in tracked("package.xml", "**/package.xml"):
         found: list[str] = []
         try:
@@ -51,7 +51,7 @@ def package_manifests() -> Iterator[str]:
 
 
 def cmake_files() -> Iterator[str]:
-    """Spelling and spacing of CMake commands."""
+    """Check spelling and spacing of CMake commands."""
     paths = tracked("CMakeLists.txt", "**/CMakeLists.txt", "**/*.cmake")
     filters = "-convention/filename,-linelength,-package/consistency"
     result = subprocess.run(
@@ -69,7 +69,7 @@ def cmake_files() -> Iterator[str]:
 
 
 def transport_profile() -> Iterator[str]:
-    """The Fast DDS profile, by the schema that comes with Fast DDS."""
+    """Check the Fast DDS profile against the schema that comes with Fast DDS."""
     path = ROOT / "config" / "fastdds.xml"
     schema = Path(sys.prefix) / "share" / "fastRTPS_profiles.xsd"
     with warnings.catch_warnings():
@@ -79,7 +79,7 @@ def transport_profile() -> Iterator[str]:
 
 
 def yaml_files() -> Iterator[str]:
-    """Parameter files, label sets, the RViz view, and what GitHub reads."""
+    """Parse parameter files, label sets, the RViz config, and what GitHub reads."""
     for path in tracked("*.yaml", "*.yml", "*.cff", "*.rviz"):
         try:
             list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
@@ -88,7 +88,7 @@ def yaml_files() -> Iterator[str]:
 
 
 def licence_lines() -> Iterator[str]:
-    """Copyright and licence at the top of every source file."""
+    """Check copyright and licence at the top of every source file."""
     sources = ("*.py", "CMakeLists.txt", "*.cmake", "*.sh", "scripts/*", "Makefile", ".ci/run")
     for path in tracked(*sources):
         head = "\n".join(path.read_text(encoding="utf-8").splitlines()[:4])

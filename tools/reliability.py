@@ -1,11 +1,11 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Writes the tables of ``docs/reliability.md`` from what the tests and the soak measured.
+"""Writes the tables of ``docs/reliability.md`` from the results of the tests and of the soak.
 
     make nightly soak reliability
     python tools/reliability.py --faults out/reliability/faults.json --soak out/soak/soak.json
 
-Refuses results in which a test failed. A part whose file is not given stays as it is.
+Refuses results with a failed test. A table whose results are not passed stays as it is.
 """
 
 from __future__ import annotations
@@ -47,13 +47,15 @@ def main() -> int:
 
 
 def fault_rows(tests: dict[str, dict]) -> list[tuple[str, str, str, str]]:
-    """One row for each fault, its cases added up over the tests that tried it.
+    """One row per fault, with the number of cases over all tests that injected it.
 
-    Raises ValueError where a test failed.
+    Raises ValueError if a test failed.
     """
     failed = [name for name, test in tests.items() if not test["passed"]]
     if failed:
-        raise ValueError("not written, these tests failed:\n  " + "\n  ".join(failed))
+        raise ValueError(
+            "the page is not written because these tests failed:\n  " + "\n  ".join(failed)
+        )
     rows: dict[str, dict] = {}
     for test in tests.values():
         for found in test["found"]:
@@ -69,22 +71,22 @@ def fault_rows(tests: dict[str, dict]) -> list[tuple[str, str, str, str]]:
 
 
 def soak_table(soak: dict) -> str:
-    """The verdict and its numbers."""
+    """The numbers and the verdict of the soak, in Markdown."""
     rows = [(name, number) for name, number in soak["numbers"].items()]
     return f"{soak['about']}\n\n{table(('number', 'measured'), rows)}\n\n{soak['verdict']}"
 
 
 def table(headings: tuple[str, ...], rows: list[tuple]) -> str:
-    """Rows in Markdown."""
+    """A table in Markdown."""
     lines = [headings, ["---"] * len(headings), *rows]
     return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
 
 
 def replaced(text: str, part: str, content: str) -> str:
-    """``text`` with ``content`` between the marks of ``part``."""
+    """``text`` with ``content`` between the markers of ``part``."""
     begin, end = f"<!-- {part}: begin -->", f"<!-- {part}: end -->"
     if begin not in text or end not in text:
-        raise ValueError(f"the page has no lines {begin} and {end} to write between")
+        raise ValueError(f"the page has no lines {begin} and {end} to write the table between")
     before, after = text.split(begin)[0], text.split(end)[1]
     return f"{before}{begin}\n\n{content}\n\n{end}{after}"
 
@@ -97,10 +99,15 @@ def _options() -> argparse.Namespace:
         "--faults",
         type=Path,
         nargs="+",
-        help="what `make nightly` wrote; of several, the last one with a test counts",
+        help="faults.json of `make nightly`; if a test is in several files, the last one counts",
     )
-    parser.add_argument("--soak", type=Path, help="what `make soak` wrote")
-    parser.add_argument("--page", type=Path, default=PAGE, help="the page to write into")
+    parser.add_argument("--soak", type=Path, help="soak.json of `make soak`")
+    parser.add_argument(
+        "--page",
+        type=Path,
+        default=PAGE,
+        help="page with the tables (default docs/reliability.md)",
+    )
     return parser.parse_args()
 
 

@@ -2,9 +2,9 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 #
-# Makes sure that what pip cannot bring is there: a C++ compiler and CMake for the messages,
-# the venv module of the chosen Python, and the libraries that open3d loads.
-# Installs what is missing when run by root, else prints one line to paste and fails.
+# Makes sure that what pip cannot install exists: a C++ compiler and CMake for the messages, the
+# venv module of the chosen Python, and the libraries that open3d loads. Run by root it installs
+# what is missing; else it prints a command that does, and fails.
 # Usage: system_packages.sh PYTHON
 set -euo pipefail
 
@@ -46,7 +46,7 @@ if [ "$(id -u)" -eq 0 ] && command -v apt-get > /dev/null; then
   echo "Installing what is missing on this system: ${missing[*]}"
   export DEBIAN_FRONTEND=noninteractive
   # A package list that cannot be refreshed may still be good enough.
-  apt-get update -qq < /dev/null || echo "apt-get update failed; going on with the lists there are"
+  apt-get update -qq < /dev/null || echo "apt-get update failed; using the package lists of the last update"
   exec apt-get install -y -qq --no-install-recommends "${missing[@]}" < /dev/null
 fi
 echo "Missing on this system: ${missing[*]}. Paste this line, then run make again:" >&2
