@@ -166,7 +166,7 @@ class Trial:
                 self._count("1 s", voxels, np.setdiff1d(of_person_keys, room_keys[:, 0]))
         self._count("end", voxels, np.setdiff1d(of_person_keys, room_keys[:, 0]))
         held = voxels.snapshot().keys
-        # Readings that fly between two surfaces are none of the room.
+        # Points in mid-air, measured across the edge of two surfaces, do not belong to the room.
         centres = np.float32((unpack(room_keys[:, 0]) + 0.5) * VOXEL_SIZE)
         off = room.compute_distance(o3d.core.Tensor(centres)).numpy()
         room_keys = room_keys[off < VOXEL_SIZE]

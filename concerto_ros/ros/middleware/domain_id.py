@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A ROS domain that nobody else on this machine uses."""
+"""A ROS domain id that is unused on this machine."""
 
 from __future__ import annotations
 

@@ -275,7 +275,7 @@ def _compute(report: Report, settings: Settings) -> Task:
     if not report.inferences:
         return (
             DiagnosticStatus.OK,
-            "no labels yet: they are computed once somebody subscribes to them",
+            "no labels yet: they are computed once an output has a subscriber",
             values,
         )
     if deadline and not 0 <= report.latency_ms < OTHER_CLOCK:
