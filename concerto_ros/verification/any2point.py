@@ -37,7 +37,8 @@ def batch_of(case: Case) -> torch.Tensor:
 def load_case(case: Case, **options) -> Any2Point:
     """The model of a case in evaluation mode; ``options`` as of ``from_state``.
 
-    Raises ValueError for a case of no known variant.
+    Raises:
+        ValueError: For a case of no known variant.
     """
     name = case.name.rpartition("_")[0]
     if name not in VARIANTS:

@@ -121,7 +121,9 @@ def verify(folder: Path, device: str | torch.device = "cpu") -> Iterator[Compari
     """Run all cases of a folder, or of each folder in it, and compare array by array.
 
     A case that is unknown, cannot be read or cannot be run yields one comparison that missed.
-    Raises ValueError where no ``meta.json`` is found, or one is no list of cases.
+
+    Raises:
+        ValueError: If no ``meta.json`` is found, or one is no list of cases.
     """
     for path in _model_folders(Path(folder)):
         meta = json.loads((path / "meta.json").read_text())
@@ -140,7 +142,11 @@ def verify(folder: Path, device: str | torch.device = "cpu") -> Iterator[Compari
 
 
 def verify_case(case: Case) -> list[Comparison]:
-    """Run one case. Raises ValueError for one that is not known."""
+    """Run one case.
+
+    Raises:
+        ValueError: For one that is not known.
+    """
     if case.model not in FAMILIES:
         raise ValueError(f"model is {case.model!r}, expected one of {', '.join(FAMILIES)}")
     family = importlib.import_module(f"concerto_ros.verification.{case.model}")

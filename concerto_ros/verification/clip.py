@@ -132,7 +132,8 @@ class ClipAttention(nn.Module):
 def from_state(state: State, path: str | os.PathLike) -> Clip:
     """The model of a state dict of OpenAI's, in float32 whatever it was stored in.
 
-    Raises CheckpointError for names or shapes that do not fit.
+    Raises:
+        CheckpointError: For names or shapes that do not fit.
     """
     patches, visual_width = state["visual.positional_embedding"].shape
     visual = ImageTower(

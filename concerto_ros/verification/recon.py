@@ -22,7 +22,11 @@ Outputs = dict[str, torch.Tensor]
 
 
 def run_case(case: Case) -> Outputs:
-    """The outputs of one case. Raises ValueError for one that is not known."""
+    """The outputs of one case.
+
+    Raises:
+        ValueError: For one that is not known.
+    """
     made_by = case.meta["upstream_class"]
     for name, runner in RUNNERS.items():
         # The name of the class, maybe followed by a remark; one is the beginning of another.

@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Upright boxes round the points of an object."""
+"""Upright bounding boxes of objects."""
 
 from __future__ import annotations
 
@@ -23,13 +23,12 @@ EDGES = np.array(
 
 @dataclass(frozen=True, eq=False)
 class OrientedBox:
-    """A box that stands upright, turned about z (REP-103).
+    """An upright box, rotated about z (REP-103).
 
-    Attributes
-    ----------
-    center: (3,) float64, metres.
-    size: (3,) float64, metres, along the box's own x, y and z; x is not shorter than y.
-    yaw: radians from the frame's x to the box's, counterclockwise, in [-pi / 2, pi / 2).
+    Attributes:
+        center: (3,) float64, metres.
+        size: (3,) float64, metres, along the box's own x, y and z; x is not shorter than y.
+        yaw: Radians from the frame's x to the box's, counterclockwise, in [-pi / 2, pi / 2).
     """
 
     center: np.ndarray
@@ -38,10 +37,14 @@ class OrientedBox:
 
 
 def upright_box(points: np.ndarray, thinnest: float) -> OrientedBox:
-    """The box with the smallest footprint round finite ``points`` (N, 3), N > 0.
+    """Compute the upright box with the smallest footprint around points.
 
-    One side of the smallest rectangle round a convex polygon lies on a side of the polygon
-    (Freeman and Shapira 1975). No side of the box is shorter than ``thinnest`` metres.
+    One side of the smallest rectangle around a convex polygon lies on a side of the polygon
+    (Freeman and Shapira 1975).
+
+    Args:
+        points: (N, 3) metres, finite, N > 0.
+        thinnest: No side of the box is shorter than this, metres.
     """
     middle = points.mean(axis=0, dtype=np.float64)
     centred = points - middle

@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Which classes of a label set are things, which hold things, and which are background."""
+"""Which classes of a label set are objects, which support objects, and which are background."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def _names(text: str) -> frozenset[str]:
     return frozenset(text.split(", "))
 
 
-#: Classes of the shipped label sets that are no things: what a place is made of.
+#: Classes of the bundled label sets that are no objects: what a building or a place consists of.
 BACKGROUND = _names(
     "wall, floor, ceiling, door, window, beam, column, pillar, board, picture, curtain, blinds,"
     " mirror, doorframe, windowsill, ledge, stairs, shower curtain, shower wall, shower floor,"
@@ -24,26 +24,25 @@ BACKGROUND = _names(
     " driveable_surface, other_flat, manmade"
 )
 
-#: Classes whose top things stand on.
+#: Classes whose top objects stand on.
 SUPPORTS = _names(
     "table, desk, counter, cabinet, coffee table, end table, dining table, kitchen counter,"
     " bathroom counter, kitchen cabinet, file cabinet, nightstand, dresser, tv stand, bar,"
     " ironing board, bench, stand, cart"
 )
 
-#: Classes of what no other class is for.
+#: Classes for everything that has no class of its own.
 LEFTOVERS = _names("other, otherfurniture, otherprop, other furniture, clutter, other-object")
 
 
 @dataclass(frozen=True)
 class ClassRoles:
-    """Labels by what becomes of them.
+    """Labels by their role in finding objects.
 
-    Attributes
-    ----------
-    things: cut out as objects.
-    supports: what stands on them is an object, whatever its label.
-    background: never part of an object.
+    Attributes:
+        things: Segmented as objects (things in the sense of panoptic segmentation).
+        supports: What stands on them is an object, whatever its label.
+        background: Never part of an object.
     """
 
     things: frozenset[int]
@@ -54,17 +53,23 @@ class ClassRoles:
     def of(
         cls, labels: LabelSet, things: Sequence[str] = (), supports: Sequence[str] = ()
     ) -> ClassRoles:
-        """The roles in ``labels``; of names not given, those that the class names suggest.
+        """Assign roles to the classes of ``labels``.
 
-        Raises ValueError for a name that the label set does not have.
+        Args:
+            labels: The label set.
+            things: Names of the thing classes; empty for all but the known background.
+            supports: Names of the support classes; empty for the known table-like ones.
+
+        Raises:
+            ValueError: If the label set lacks a name.
         """
-        ids = {entry.name: entry.id for entry in labels.classes}
+        ids = {label.name: label.id for label in labels.classes}
         for parameter, names in (("objects.classes", things), ("objects.supports", supports)):
             for name in names:
                 if name not in ids:
                     raise ValueError(
                         f"{parameter}: got {name!r}, expected classes of {labels.name}:"
-                        f" {', '.join(ids) or 'it has none'}"
+                        f" {', '.join(ids) or '(it has no classes)'}"
                     )
         chosen = set(things) or ids.keys() - BACKGROUND
         holding = set(supports) or ids.keys() & SUPPORTS

@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Connected components of voxels, and their division where they hang together by little."""
+"""Connected components of voxels, and their division where they are barely connected."""
 
 from __future__ import annotations
 
@@ -13,19 +13,22 @@ from concerto_ros.mapping.voxel_grid import find_keys, pack
 #: Half of the 26 neighbours of a voxel; the other half are those of which it is the neighbour.
 _FORWARD = [step for step in itertools.product((-1, 0, 1), repeat=3) if step > (0, 0, 0)]
 
-#: A voxel with as many of its 26 neighbours belongs to a body. Within a flat sheet a voxel has
-#: eight, in a strip of two voxels' width five.
+#: A voxel with at least this many of its 26 neighbours belongs to a body. Within a flat sheet a
+#: voxel has eight, in a strip of two voxels' width five.
 BODY_NEIGHBOURS = 6
 
-#: Bodies that share this much of the smaller one's ground are parts of one object, as the seat and
-#: the back of a chair are.
+#: Bodies that share this much of the smaller one's footprint are parts of one object, as the seat
+#: and the back of a chair are.
 SHARED_GROUND = 0.5
 
 
 def neighbour_pairs(index: np.ndarray) -> np.ndarray:
-    """(P, 2) int64: each pair of rows of (V, 3) different lattice indices that touch, once.
+    """Find the pairs of touching voxels among (V, 3) distinct lattice indices.
 
-    Voxels touch by a face, an edge or a corner.
+    Voxels touch by a face, an edge or a corner (26-neighbourhood).
+
+    Returns:
+        (P, 2) int64 rows, each pair once.
     """
     keys = pack(index)
     order = np.argsort(keys, kind="stable")
@@ -41,10 +44,17 @@ def neighbour_pairs(index: np.ndarray) -> np.ndarray:
 
 
 def connected_components(size: int, pairs: np.ndarray) -> np.ndarray:
-    """(size,) int64: for each row the smallest row it is connected with by (P, 2) ``pairs``.
+    """Label connected components.
 
-    Trees of rows hooked onto each other, the larger root under the smaller, and flattened
+    Trees of rows are hooked onto each other, the larger root under the smaller, and flattened
     (Shiloach and Vishkin, An O(log n) parallel connectivity algorithm, 1982).
+
+    Args:
+        size: Number of rows.
+        pairs: (P, 2) connected rows.
+
+    Returns:
+        (size,) int64: for each row the smallest row that it is connected with.
     """
     root = np.arange(size)
     first, second = root[pairs[:, 0]], root[pairs[:, 1]]
@@ -61,20 +71,29 @@ def connected_components(size: int, pairs: np.ndarray) -> np.ndarray:
     return root
 
 
-def split_thin(index: np.ndarray, part: np.ndarray, pairs: np.ndarray, least: int) -> np.ndarray:
-    """Divide parts where they hang together by little: eroded, divided, grown again.
+def split_thin(
+    index: np.ndarray, part: np.ndarray, pairs: np.ndarray, min_voxels: int
+) -> np.ndarray:
+    """Divide segments where they are barely connected: erode, divide, grow back.
 
-    index: (V, 3) lattice indices. part: (V,) the part of each voxel, the number of one of its
-    rows. pairs: (P, 2) touching rows of the same part. A part is divided if erosion leaves at
-    least two bodies of ``least`` voxels that stand beside, not above each other.
-    Returns (V,) parts, again numbers of rows.
+    A segment is divided if erosion leaves at least two bodies of ``min_voxels`` voxels that stand
+    beside, not above each other.
+
+    Args:
+        index: (V, 3) lattice indices.
+        part: (V,) the segment of each voxel, the number of one of its rows.
+        pairs: (P, 2) touching rows of the same segment.
+        min_voxels: Fewest voxels of a body.
+
+    Returns:
+        (V,) segments, again numbers of rows.
     """
     size = len(index)
     body = np.bincount(pairs.ravel(), minlength=size) >= BODY_NEIGHBOURS
     inner = pairs[body[pairs].all(axis=1)]
     core = np.where(body, connected_components(size, inner), -1)
     seeds, count = np.unique(core[body], return_counts=True)
-    seeds = seeds[count >= least]
+    seeds = seeds[count >= min_voxels]
     if len(seeds) < 2:
         return part
     core = np.where(find_keys(seeds, core) >= 0, core, -1)
@@ -84,13 +103,22 @@ def split_thin(index: np.ndarray, part: np.ndarray, pairs: np.ndarray, least: in
     return np.where(grown >= 0, grown, part)
 
 
-def absorb_fragments(part: np.ndarray, pairs: np.ndarray, least: int) -> np.ndarray:
-    """(V,) parts, each of fewer than ``least`` voxels given to the larger one it touches most."""
-    kept = np.bincount(part, minlength=len(part))[part] >= least
+def absorb_fragments(part: np.ndarray, pairs: np.ndarray, min_voxels: int) -> np.ndarray:
+    """Merge segments of fewer than ``min_voxels`` voxels into the larger one they touch most.
+
+    Args:
+        part: (V,) the segment of each voxel, the number of one of its rows.
+        pairs: (P, 2) touching rows.
+        min_voxels: Segments with as many voxels are kept.
+
+    Returns:
+        (V,) segments, again numbers of rows.
+    """
+    kept = np.bincount(part, minlength=len(part))[part] >= min_voxels
     both = np.concatenate([pairs, pairs[:, ::-1]])
     both = both[~kept[both[:, 0]] & kept[both[:, 1]]]
     contacts, count = np.unique(part[both], axis=0, return_counts=True)
-    # The most contacts last for each fragment; of equal ones the smallest part.
+    # The most contacts last for each fragment; of equal ones the smallest segment.
     order = np.lexsort((-contacts[:, 1], count, contacts[:, 0]))
     into = np.arange(len(part))
     into[contacts[order, 0]] = contacts[order, 1]
@@ -98,7 +126,7 @@ def absorb_fragments(part: np.ndarray, pairs: np.ndarray, least: int) -> np.ndar
 
 
 def _grow(grown: np.ndarray, pairs: np.ndarray) -> np.ndarray:
-    """Rows at -1 take over from a neighbour, ring by ring; of several the smallest number."""
+    """Copy the smallest number of the neighbours to rows at -1, ring by ring."""
     unset = np.iinfo(np.int64).max
     grown = np.where(grown >= 0, grown, unset)
     both = np.concatenate([pairs, pairs[:, ::-1]])
@@ -114,7 +142,7 @@ def _grow(grown: np.ndarray, pairs: np.ndarray) -> np.ndarray:
 def _join_stacked(
     index: np.ndarray, part: np.ndarray, core: np.ndarray, seeds: np.ndarray
 ) -> np.ndarray:
-    """(S,) for each seed the first of the seeds that it is one object with."""
+    """Return (S,) for each seed the first of the seeds that is the same object."""
     low = np.full((len(seeds), 2), np.iinfo(np.int64).max)
     high = np.full((len(seeds), 2), np.iinfo(np.int64).min)
     rows = np.flatnonzero(core >= 0)

@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""From labelled clouds, one after the other, to objects that keep their numbers and have names."""
+"""Objects from labelled clouds, one after the other: segmented, tracked and classified."""
 
 from __future__ import annotations
 
@@ -17,20 +17,19 @@ from concerto_ros.objects.finding.naming import Classification, ObjectClassifier
 from concerto_ros.objects.finding.tracking import Track, Tracker
 from concerto_ros.stopwatch import Stopwatch
 
-#: From this score on, labels outweigh what an encoder says.
+#: From this score on, labels outweigh the encoder.
 MAJORITY = 0.5
 
 
 @dataclass(frozen=True, eq=False)
 class FoundObject:
-    """One object, its number and its names.
+    """One object with its track and class hypotheses.
 
-    Attributes
-    ----------
-    track: number, voxels, box and times.
-    hypotheses: (class name, score in 0..1), best first; empty where nothing is known.
-    embedding: (F,) float32, None without one.
-    word_embedding: (D,) float32, to be compared with words; None without one.
+    Attributes:
+        track: Track id, voxels, box and times.
+        hypotheses: (class name, score in 0..1), best first; empty where nothing is known.
+        embedding: (F,) float32, None without one.
+        word_embedding: (D,) float32, to be compared with words; None without one.
     """
 
     track: Track
@@ -43,13 +42,13 @@ class FoundObject:
 class FoundObjects:
     """The objects of one cloud.
 
-    Attributes
-    ----------
-    objects: in the order of their first voxels.
-    stamp: nanoseconds, of the cloud.
-    not_encoded: objects named by their labels because the encoder did not take them.
-    trouble: what the encoder raised, else empty; all objects are then named by their labels.
-    stage_ms: milliseconds of each stage.
+    Attributes:
+        objects: In the order of their first voxels.
+        stamp: Of the cloud, nanoseconds.
+        not_encoded: How many objects are named by their labels because the encoder rejected them.
+        trouble: The error that the encoder raised, empty without one; with one, all objects are
+            named by their labels.
+        stage_ms: Milliseconds of each stage.
     """
 
     objects: list[FoundObject]
@@ -60,7 +59,14 @@ class FoundObjects:
 
 
 class ObjectFinder:
-    """Cuts objects out of each cloud, follows them, and says what they are."""
+    """Segments the objects of each cloud, tracks and classifies them.
+
+    Args:
+        labels: The label set of the clouds.
+        roles: Roles of its classes.
+        namer: Classifies objects; None to name them by their labels alone.
+        memory_seconds: How long an object that is not seen keeps its track.
+    """
 
     def __init__(
         self,
@@ -75,13 +81,19 @@ class ObjectFinder:
         self._tracker = Tracker(memory_seconds)
 
     def use(self, labels: LabelSet, roles: ClassRoles) -> None:
-        """Take the labels of later clouds for those of ``labels``."""
+        """Replace the label set and the roles for later clouds."""
         self._labels, self._roles = labels, roles
 
     def find(
         self, cloud: LabelledCloud, min_voxels: int, *, embeddings: bool = False
     ) -> FoundObjects:
-        """The objects of ``cloud``, of at least ``min_voxels`` voxels each."""
+        """Find the objects of a cloud.
+
+        Args:
+            cloud: Labelled voxels.
+            min_voxels: Fewest voxels of an object.
+            embeddings: Whether to return embeddings of the objects, too.
+        """
         watch = Stopwatch()
         with watch("instances"):
             instances = find_instances(cloud, self._roles, min_voxels)
@@ -91,9 +103,9 @@ class ObjectFinder:
         if self._namer is not None and instances:
             with watch("object_encoder"):
                 try:
-                    answers = self._answers(cloud, instances, embeddings)
+                    answers = _classify(self._namer, cloud, instances, embeddings)
                 except Exception as error:
-                    # Whatever a model raises, where the objects are is known.
+                    # Whatever the model raises, the objects' places are known: report them.
                     trouble = f"{type(error).__name__}: {error}"
         return FoundObjects(
             objects=[
@@ -104,21 +116,6 @@ class ObjectFinder:
             trouble=trouble,
             stage_ms=watch.milliseconds,
         )
-
-    def _answers(
-        self, cloud: LabelledCloud, instances: Sequence[Instance], embeddings: bool
-    ) -> list[Classification | None]:
-        """None for those that the encoder refuses: too few points to say anything."""
-        prepared: dict[int, torch.Tensor] = {}
-        for number, instance in enumerate(instances):
-            try:
-                prepared[number] = self._namer.prepare(cloud, instance)
-            except ValueError:
-                continue
-        answers = dict(
-            zip(prepared, self._namer.answer(list(prepared.values()), embeddings), strict=True)
-        )
-        return [answers.get(number) for number in range(len(instances))]
 
     def _named(self, track: Track, answer: Classification | None) -> FoundObject:
         if answer is None:
@@ -131,13 +128,30 @@ class ObjectFinder:
         )
 
 
+def _classify(
+    namer: ObjectClassifier,
+    cloud: LabelledCloud,
+    instances: Sequence[Instance],
+    embeddings: bool,
+) -> list[Classification | None]:
+    """Classify the instances; None for those with too few points for the encoder."""
+    prepared: dict[int, torch.Tensor] = {}
+    for number, instance in enumerate(instances):
+        try:
+            prepared[number] = namer.prepare(cloud, instance)
+        except ValueError:
+            continue
+    answers = dict(zip(prepared, namer.answer(list(prepared.values()), embeddings), strict=True))
+    return [answers.get(number) for number in range(len(instances))]
+
+
 def _ranked(
     votes: Sequence[tuple[str, float]], answers: Sequence[tuple[str, float]]
 ) -> tuple[tuple[str, float], ...]:
-    """What the labels and the encoder say: a majority of labels, then the surest first.
+    """Merge labels and encoder: a majority of labels first, then by descending score.
 
-    Labels know furniture and people, and how large they are, which an encoder is not told; an
-    encoder knows what they call other. A class of leftovers is no name where there is an answer.
+    Labels know furniture and people, and their size, which an encoder does not see; an encoder
+    knows what labels call other. A class of leftovers is no name where the encoder has one.
     """
     if not answers:
         return tuple(votes)
@@ -145,6 +159,6 @@ def _ranked(
     for name, score in votes:
         if name not in LEFTOVERS:
             scores[name] = max(score, scores.get(name, 0.0))
-    surest = sorted(scores.items(), key=lambda entry: -entry[1])
+    ranked = sorted(scores.items(), key=lambda hypothesis: -hypothesis[1])
     major = {name for name, score in votes if score >= MAJORITY and name not in LEFTOVERS}
-    return tuple(sorted(surest, key=lambda entry: entry[0] not in major))
+    return tuple(sorted(ranked, key=lambda hypothesis: hypothesis[0] not in major))

@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What lies flat on a table apart from what stands beside it: papers, and the screen on them."""
+"""Separation of flat objects on a table, such as papers, from what stands beside or on them."""
 
 from __future__ import annotations
 
@@ -8,24 +8,31 @@ import numpy as np
 
 from concerto_ros.objects.finding.components import absorb_fragments, connected_components
 
-#: Where nothing is more than so many voxels above the top, things lie flat.
+#: A column of voxels that is at most this many voxels above the top is flat.
 FLAT = 2.5
 
-#: One thing is what stands on at least this share of its own ground in touch with the flat part,
-#: as a lamp does on its foot and the lid of a laptop at its keys.
+#: A standing part that touches the flat one with at least this share of its own footprint is the
+#: same object, as a lamp on its foot and the lid of a laptop at its keys.
 ROOTED = 0.5
 
 
 def divide_flat(
-    index: np.ndarray, over: np.ndarray, part: np.ndarray, pairs: np.ndarray, least: int
+    index: np.ndarray, over: np.ndarray, part: np.ndarray, pairs: np.ndarray, min_voxels: int
 ) -> np.ndarray:
-    """Divide things on tops into what lies flat and what stands, where these touch by little.
+    """Divide objects on tops into flat and standing ones where these barely touch.
 
-    index: (V, 3) lattice indices. over: (V,) voxels above the top. part: (V,) the thing of each
-    voxel, the number of one of its rows, or -1. pairs: (P, 2) touching rows of the same thing.
-    Both parts need ``least`` voxels. Flat and standing parts stay one if they touch along the side
-    of a square as large as the flat part, or as :data:`ROOTED` says.
-    Returns (V,) parts, again numbers of rows or -1.
+    Both parts need ``min_voxels`` voxels. A flat and a standing part stay one object if they touch
+    along the side of a square as large as the flat part, or as :data:`ROOTED` says.
+
+    Args:
+        index: (V, 3) lattice indices.
+        over: (V,) height above the top in voxels.
+        part: (V,) the object of each voxel, the number of one of its rows, or -1.
+        pairs: (P, 2) touching rows of the same object.
+        min_voxels: Fewest voxels of a part.
+
+    Returns:
+        (V,) objects, again numbers of rows or -1.
     """
     inside = part >= 0
     if not inside.any():
@@ -37,7 +44,7 @@ def divide_flat(
     np.maximum.at(highest, column[inside], over[inside])
     stands = inside & (highest > FLAT)[column]
     alike = pairs[stands[pairs[:, 0]] == stands[pairs[:, 1]]]
-    piece = absorb_fragments(connected_components(len(part), alike), pairs, least)
+    piece = absorb_fragments(connected_components(len(part), alike), pairs, min_voxels)
     low = inside & (over <= FLAT)
     touching = pairs[piece[pairs[:, 0]] != piece[pairs[:, 1]]]
     joined = [
@@ -50,7 +57,7 @@ def divide_flat(
 
 
 def _contacts(pieces: np.ndarray, stands: np.ndarray) -> list[tuple[int, int]]:
-    """Each two pieces of (P, 2) that touch, once, the flat one first."""
+    """Return each pair of touching pieces of (P, 2) once, the flat one first."""
     found = np.unique(np.sort(pieces, axis=1), axis=0)
     return [(one, other) if stands[other] else (other, one) for one, other in found.tolist()]
 
@@ -63,7 +70,7 @@ def _one_thing(
     flat: int,
     standing: int,
 ) -> bool:
-    """Whether a flat and a standing piece touch along enough columns of either."""
+    """Return whether a flat and a standing piece touch along enough columns of either."""
     both = np.concatenate([touching, touching[:, ::-1]])
     both = both[(piece[both[:, 0]] == flat) & (piece[both[:, 1]] == standing)]
     flat_contact, standing_contact = (len(np.unique(column[rows])) for rows in both.T)

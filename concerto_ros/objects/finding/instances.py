@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Instances: single objects cut out of a cloud of labelled voxels."""
+"""Instance segmentation: single objects in a cloud of labelled voxels."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ from concerto_ros.objects.finding.surfaces import (
 class LabelledCloud:
     """Voxels with labels, in a frame whose z points up.
 
-    Attributes
-    ----------
-    index: (V, 3) int lattice indices, all different.
-    points: (V, 3) float32, metres.
-    label: (V,) uint8, 255 where unlabelled.
-    confidence: (V,) float32 in [0, 1].
-    voxel_size: metres.
-    stamp: nanoseconds.
-    colors, has_color: (V, 3) 0..255, and (V,) bool, which voxels have one; None for no colour.
+    Attributes:
+        index: (V, 3) int lattice indices, all distinct.
+        points: (V, 3) float32, metres.
+        label: (V,) uint8, 255 where unlabelled.
+        confidence: (V,) float32 in [0, 1].
+        voxel_size: Metres.
+        stamp: Nanoseconds.
+        colors: (V, 3) 0..255; None for no colour.
+        has_color: (V,) bool, which voxels have a colour; None for no colour.
     """
 
     index: np.ndarray
@@ -56,14 +56,13 @@ class LabelledCloud:
 class Instance:
     """One object.
 
-    Attributes
-    ----------
-    rows: (n,) int64, ascending rows of the cloud.
-    votes: (label, score) of its voxels, best first; a score is the sum of the confidences of
-        the voxels with this label over the number of all voxels.
-    centroid: (3,) float64, metres, mean of its voxels.
-    box: round its voxels.
-    on_surface: whether it stands on a table-like surface.
+    Attributes:
+        rows: (n,) int64, ascending rows of the cloud.
+        votes: (label, score) of its voxels, best first; a score is the sum of the confidences of
+            the voxels with this label over the number of all voxels.
+        centroid: (3,) float64, metres, mean of its voxels.
+        box: Bounding box of its voxels.
+        on_surface: Whether it stands on a table-like surface.
     """
 
     rows: np.ndarray
@@ -74,16 +73,22 @@ class Instance:
 
     @property
     def count(self) -> int:
-        """How many voxels, which are points of ``~/labels``."""
+        """Number of voxels, which are points of ``~/labels``."""
         return len(self.rows)
 
 
 def find_instances(cloud: LabelledCloud, roles: ClassRoles, min_voxels: int) -> list[Instance]:
-    """The objects of at least ``min_voxels`` voxels, in the order of their first rows.
+    """Segment the objects of a cloud, in the order of their first rows.
 
-    What stands on a table-like surface is an object, whatever its label. Elsewhere, voxels of
-    one thing class that touch are one; smaller patches of other labels on it go with it. Both are
-    divided where they hang together by little. Voxels whose point is not finite are left out.
+    What stands on a table-like surface is an object, whatever its label. Elsewhere, touching
+    voxels of one thing class are one object; smaller patches of other labels on it are merged into
+    it. Both are divided where they are barely connected. Voxels whose point is not finite are
+    skipped.
+
+    Args:
+        cloud: Labelled voxels.
+        roles: Roles of the classes.
+        min_voxels: Fewest voxels of an object.
     """
     finite = np.isfinite(cloud.points).all(axis=1)
     rows = np.flatnonzero(finite & ~np.isin(cloud.label, list(roles.background)))
@@ -118,7 +123,7 @@ def _surfaces(
     voxel_size: float,
     min_voxels: int,
 ) -> list[tuple[Surface, np.ndarray]]:
-    """The top of each table-like thing, and the rows of the thing up to its top."""
+    """Find the top of each table-like object, and the object's rows up to its top."""
     tops = []
     for rows in _groups(np.isin(label, list(roles.supports)), alike, min_voxels):
         top = find_surface(int(label[rows[0]]), points[rows], voxel_size)
@@ -136,10 +141,11 @@ def _standing(
     voxel_size: float,
     min_voxels: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What stands on the tops, and labels with which the tops are whole.
+    """Find what stands on the tops, and complete the labels of the tops.
 
-    Returns (V,) for each voxel of a thing on a surface a row of the thing, -1 elsewhere, and (V,)
-    labels in which patches of a top have the label of the top.
+    Returns:
+        (V,) for each voxel of an object on a surface a row of the object, -1 elsewhere, and (V,)
+        labels in which patches of a top have the label of the top.
     """
     standing = np.full(len(points), -1)
     free = np.ones(len(points), bool)
@@ -158,7 +164,8 @@ def _standing(
                 break
     together = (standing[pairs[:, 0]] == standing[pairs[:, 1]]) & (standing[pairs[:, 0]] >= 0)
     standing = divide_flat(index, over, standing, pairs[together], min_voxels)
-    # The lowest voxels of a thing lie in the top: those of another label below its others are its.
+    # The lowest voxels of an object are in the top: those of another label than the top's, below
+    # voxels of the object, belong to it.
     stacked = pairs[(index[pairs[:, 0], :2] == index[pairs[:, 1], :2]).all(axis=1)]
     descending = index[stacked[:, 0], 2] > index[stacked[:, 1], 2]
     lower, upper = np.where(descending[:, None], stacked[:, ::-1], stacked).T
@@ -167,13 +174,13 @@ def _standing(
     return standing, whole
 
 
-def _groups(chosen: np.ndarray, pairs: np.ndarray, least: int) -> list[np.ndarray]:
-    """Ascending rows of each connected component of the chosen rows with at least so many."""
+def _groups(chosen: np.ndarray, pairs: np.ndarray, min_voxels: int) -> list[np.ndarray]:
+    """Find the connected components of the chosen rows, ascending, of at least ``min_voxels``."""
     part = connected_components(len(chosen), pairs[chosen[pairs].all(axis=1)])
     rows = np.flatnonzero(chosen)
     rows = rows[np.argsort(part[rows], kind="stable")]
     groups = np.split(rows, np.flatnonzero(np.diff(part[rows])) + 1)
-    return [group for group in groups if len(group) >= max(least, 1)]
+    return [group for group in groups if len(group) >= max(min_voxels, 1)]
 
 
 def _instance(
@@ -192,7 +199,7 @@ def _instance(
 def _votes(
     cloud: LabelledCloud, rows: np.ndarray, without: frozenset[int]
 ) -> tuple[tuple[int, float], ...]:
-    """Votes of ``rows``; what stands on a table is no table, so such labels have no say."""
+    """Count the votes of ``rows`` without some labels: what stands on a table is no table."""
     sums = np.bincount(cloud.label[rows], cloud.confidence[rows], minlength=UNLABELLED + 1)
     sums[[UNLABELLED, *without]] = 0
     best = np.argsort(-sums, kind="stable")

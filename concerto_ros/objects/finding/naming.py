@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What the objects of a cloud are, by an object encoder."""
+"""Classification of objects by an object encoder."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from concerto_ros.objects.encoders.shared.base import NONE_OF_THESE, ObjectEncod
 from concerto_ros.objects.finding.instances import Instance, LabelledCloud
 from concerto_ros.objects.words.zero_shot import SCANOBJECTNN_NAMES
 
-#: At most so many objects go through the encoder together.
+#: At most this many objects go through the encoder together.
 BATCH = 16
 
-#: So many of the best answers are kept.
+#: At most this many hypotheses are kept, the best ones.
 ANSWERS = 5
 
-#: An encoder that may answer none of these has said so where no name is as likely as this. Of the
-#: objects that the encoder in the box is tested on, it costs one right answer in a hundred.
+#: Where no class is at least this likely, an encoder with ``NONE_OF_THESE`` has rejected the
+#: object. On the objects that the bundled encoder is tested on, the limit costs one right result
+#: in a hundred.
 MIN_SURE = 0.25
 
 
 @dataclass(frozen=True, eq=False)
 class Classification:
-    """What an encoder says about one object.
+    """The encoder's result for one object.
 
-    Attributes
-    ----------
-    hypotheses: (class name, softmax probability), best first, but none that is less likely than
-        ``NONE_OF_THESE``; empty for an encoder without head, and where one that may say so is
-        not sure.
-    embedding: (F,) float32, None where not asked for.
-    word_embedding: (D,) float32, to be compared with words; None where not asked for.
+    Attributes:
+        hypotheses: (class name, softmax probability), best first, only those more likely than
+            ``NONE_OF_THESE``; empty for an encoder without a head, and for one with that class
+            that is not sure.
+        embedding: (F,) float32, None where not asked for.
+        word_embedding: (D,) float32, to be compared with words; None where not asked for.
     """
 
     hypotheses: tuple[tuple[str, float], ...]
@@ -45,22 +45,35 @@ class Classification:
 
 
 class ObjectClassifier:
-    """An object encoder and the names of its classes."""
+    """An object encoder and the names of its classes.
+
+    Args:
+        encoder: The encoder.
+        names: Of its classes in their order; see :func:`class_names`.
+
+    Raises:
+        ValueError: If the numbers of names and classes differ.
+    """
 
     def __init__(self, encoder: ObjectEncoder, names: Sequence[str] = ()):
-        """``names``: of the encoder's classes in their order; see :func:`class_names`.
-
-        Raises ValueError where there are not as many names as classes.
-        """
         self.encoder = encoder
         self.names = class_names(encoder, names)
-        #: Whether answers are to be compared with words.
+        #: Whether to compute embeddings that can be compared with words.
         self.words = False
         self._device = next(encoder.parameters()).device
 
     @classmethod
     def load(cls, path: str, names: Sequence[str], device: torch.device) -> ObjectClassifier:
-        """From a published file; ValueError names the parameter of the node that is wrong."""
+        """Load from a published file.
+
+        Args:
+            path: The file, or ``demo``.
+            names: Of the encoder's classes; see :func:`class_names`.
+            device: Where the encoder runs.
+
+        Raises:
+            ValueError: If the file or the names are wrong; it names the node's parameter.
+        """
         try:
             encoder = load_object_encoder(path)
         except ValueError as error:
@@ -68,15 +81,21 @@ class ObjectClassifier:
         return cls(encoder.to(device), names)
 
     def prepare(self, cloud: LabelledCloud, instance: Instance) -> torch.Tensor:
-        """One object as the encoder takes it; ValueError for one that says nothing."""
+        """Prepare one object as the encoder takes it.
+
+        Raises:
+            ValueError: If it has too few points.
+        """
         rows = instance.rows
-        colored = cloud.has_color is not None and cloud.has_color[rows].all()
-        return self.encoder.prepare(cloud.points[rows], cloud.colors[rows] if colored else None)
+        colors = None
+        if cloud.colors is not None and cloud.has_color is not None:
+            colors = cloud.colors[rows] if cloud.has_color[rows].all() else None
+        return self.encoder.prepare(cloud.points[rows], colors)
 
     @torch.inference_mode()
     def answer(self, objects: Sequence[torch.Tensor], embeddings: bool) -> list[Classification]:
-        """The answer to each prepared object, whatever the others are."""
-        # An encoder whose answers depend on the others of a batch gets a batch of one.
+        """Classify prepared objects, each independently of the others."""
+        # An encoder whose results depend on the rest of the batch gets a batch of one.
         size = BATCH if self.encoder.per_object else 1
         answers = []
         for start in range(0, len(objects), size):
@@ -92,7 +111,7 @@ class ObjectClassifier:
             scores = self.encoder.classify(batch).float().softmax(dim=1).cpu()
             best = scores.sort(dim=1, descending=True, stable=True)
             hypotheses = [
-                self._told(*pair)
+                self._hypotheses(*pair)
                 for pair in zip(
                     best.indices[:, :ANSWERS].tolist(),
                     best.values[:, :ANSWERS].tolist(),
@@ -105,22 +124,27 @@ class ObjectClassifier:
             worded = list(self.encoder.embed_words(batch).float().cpu().numpy())
         return [Classification(*parts) for parts in zip(hypotheses, embedded, worded, strict=True)]
 
-    def _told(
-        self, places: Sequence[int], scores: Sequence[float]
+    def _hypotheses(
+        self, labels: Sequence[int], scores: Sequence[float]
     ) -> tuple[tuple[str, float], ...]:
-        """Names and scores, best first, as far as they are likelier than none of them."""
+        """Name the results, best first, as far as they are more likely than ``NONE_OF_THESE``."""
         if NONE_OF_THESE in self.names and scores[0] < MIN_SURE:
             return ()
-        found = [(self.names[place], score) for place, score in zip(places, scores, strict=True)]
-        known = [name != NONE_OF_THESE for name, _ in found]
-        return tuple(found if all(known) else found[: known.index(False)])
+        named = [(self.names[label], score) for label, score in zip(labels, scores, strict=True)]
+        known = [name != NONE_OF_THESE for name, _ in named]
+        return tuple(named if all(known) else named[: known.index(False)])
 
 
 def class_names(encoder: ObjectEncoder, names: Sequence[str]) -> tuple[str, ...]:
-    """Names of the encoder's classes; () for one without head.
+    """Return names of the encoder's classes; () for one without a head.
 
-    Where none are given: those that its file tells, of ScanObjectNN for 15 classes, else class_0,
-    class_1, ...
+    Args:
+        encoder: The encoder.
+        names: Names to use; empty for those in the encoder's file, else ScanObjectNN's for 15
+            classes, else class_0, class_1, ...
+
+    Raises:
+        ValueError: If the numbers of names and classes differ.
     """
     count = encoder.classes or 0
     if not names:
@@ -128,10 +152,10 @@ def class_names(encoder: ObjectEncoder, names: Sequence[str]) -> tuple[str, ...]
             return encoder.class_names
         if count == len(SCANOBJECTNN_NAMES):
             return SCANOBJECTNN_NAMES
-        return tuple(f"class_{place}" for place in range(count))
+        return tuple(f"class_{label}" for label in range(count))
     if len(names) != count:
         raise ValueError(
-            f"objects.encoder_classes: got {len(names)} names, expected {count} as the encoder has"
-            " classes"
+            f"objects.encoder_classes: got {len(names)} names, expected {count}, one for each"
+            " class of the encoder"
         )
     return tuple(names)

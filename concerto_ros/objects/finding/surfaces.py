@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Surfaces that things stand on: the tops of tables, desks, counters and cabinets."""
+"""Support surfaces: the tops of tables, desks, counters and cabinets."""
 
 from __future__ import annotations
 
@@ -9,41 +9,41 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-#: A top smaller than this holds nothing, square metres.
+#: A top smaller than this supports nothing, square metres.
 MIN_AREA = 0.04
 
-#: Of several levels the highest counts that has this share of the voxels of the widest one.
+#: The top is the highest level with at least this share of the voxels of the widest level.
 SHARE_OF_WIDEST = 0.5
 
-#: What lies within so many voxels above or below the top is taken for the top itself.
+#: Voxels at most this many voxels above (THICKNESS) or below (DEPTH) the top belong to it.
 THICKNESS, DEPTH = 0.75, 1.5
 
-#: What goes on for so many voxels both above and below the top does not end at it.
+#: A column is looked at up to this many voxels above and below the top; one with voxels on both
+#: sides passes through the top.
 THROUGH = 4.0
 
-#: A thing on the top begins within so many voxels above it.
+#: An object on the top begins at most this many voxels above it.
 GAP = 3.0
 
-#: Of the top only so much is seen as the things on it let through: they may stand so many metres
-#: beyond what is seen of it.
+#: Objects hide parts of the top, so they may stand this many metres beyond its visible outline.
 BEYOND = 0.1
 
-#: Share of a thing's voxels that may lie beside the top, and share that may lie below it.
+#: Share of an object's voxels that may be beside the top, and share that may be below it.
 BESIDE, BELOW = 0.5, 0.1
 
-#: Share of the top's length from which something of its label is the piece's own upper part.
+#: An object of the top's label that is longer than this share of the top is the upper part of the
+#: same piece of furniture.
 AS_LONG = 0.7
 
 
 @dataclass(frozen=True, eq=False)
 class Surface:
-    """A level top.
+    """A horizontal top.
 
-    Attributes
-    ----------
-    label: of the thing whose top it is.
-    height: metres, z of the fixed frame.
-    outline: (H, 2) float64, metres, convex, counterclockwise.
+    Attributes:
+        label: Of the object whose top it is.
+        height: Metres, z of the fixed frame.
+        outline: (H, 2) float64, metres, convex, counterclockwise.
     """
 
     label: int
@@ -51,7 +51,11 @@ class Surface:
     outline: np.ndarray
 
     def covers(self, ground: np.ndarray, beyond: float = 0.0) -> np.ndarray:
-        """(N,) bool: which of (N, 2) lie within the outline, or ``beyond`` metres round it."""
+        """Test which of (N, 2) points lie within the outline, or ``beyond`` metres around it.
+
+        Returns:
+            (N,) bool.
+        """
         inside = np.ones(len(ground), bool)
         for start, end in zip(self.outline, np.roll(self.outline, -1, axis=0), strict=True):
             along, offset = end - start, ground - start
@@ -61,14 +65,17 @@ class Surface:
 
 
 def find_surface(label: int, points: np.ndarray, voxel_size: float) -> Surface | None:
-    """The top of one table-like thing with this label, None where it has none.
+    """Find the top of one table-like object; None without one.
 
-    points: (N, 3) metres, one for each of its voxels, N > 0, z up. What stands on it may be
-    among them.
+    Args:
+        label: Label of the object.
+        points: (N, 3) metres, one for each of its voxels, N > 0, z up. What stands on it may be
+            among them.
+        voxel_size: Metres.
     """
     height = points[:, 2].astype(np.float64)
     bins = np.floor((height - height.min()) / (voxel_size / 2)).astype(np.int64)
-    # A level top fills two neighbouring bins of half a voxel.
+    # A horizontal top fills two neighbouring bins of half a voxel.
     counts = np.convolve(np.bincount(bins), [1, 1])
     wide = int(np.flatnonzero(counts >= SHARE_OF_WIDEST * counts.max())[-1])
     lowest = max(wide - 2, 0)
@@ -88,10 +95,19 @@ def find_surface(label: int, points: np.ndarray, voxel_size: float) -> Surface |
 def belongs_to_top(
     index: np.ndarray, points: np.ndarray, surface: Surface, voxel_size: float
 ) -> np.ndarray:
-    """(V,) bool: voxels in the top of a thing, whatever their label.
+    """Find the voxels that are in the top of an object, whatever their label.
 
-    index: (V, 3) lattice indices, points: (V, 3) metres. Models often call a part of a table
-    something else; a column of voxels that goes through the top is not meant.
+    Models often label a part of a table as something else; a column of voxels that passes through
+    the top is not meant.
+
+    Args:
+        index: (V, 3) lattice indices.
+        points: (V, 3) metres.
+        surface: The top.
+        voxel_size: Metres.
+
+    Returns:
+        (V,) bool.
     """
     height = (points[:, 2] - surface.height) / voxel_size
     near = np.flatnonzero(np.abs(height) <= THROUGH)
@@ -108,11 +124,17 @@ def belongs_to_top(
 
 
 def stands_on(points: np.ndarray, label: np.ndarray, surface: Surface, voxel_size: float) -> bool:
-    """Whether the thing of (N, 3) ``points``, N > 0, stands on this surface.
+    """Return whether an object stands on this surface.
 
-    label: (N,) of its voxels. A thing that goes on below the top, as a chair drawn up to a table
-    does, stands elsewhere; one of the label of the top and nearly as long, as the upper shelves
-    of a cupboard are, is the rest of the same piece.
+    An object that extends below the top, as a chair drawn up to a table does, stands elsewhere;
+    one of the label of the top and nearly as long, as the upper shelves of a cupboard are, is the
+    rest of the same piece of furniture.
+
+    Args:
+        points: (N, 3) metres, N > 0, voxels of the object.
+        label: (N,) their labels.
+        surface: The top.
+        voxel_size: Metres.
     """
     height = points[:, 2] - surface.height
     above = height > 0
@@ -128,5 +150,5 @@ def stands_on(points: np.ndarray, label: np.ndarray, surface: Surface, voxel_siz
 
 
 def _length(ground: np.ndarray) -> float:
-    """Metres, the diagonal of the rectangle along x and y round (N, 2) points."""
+    """Return the diagonal of the rectangle along x and y around (N, 2) points, metres."""
     return float(np.linalg.norm(np.ptp(ground, axis=0)))

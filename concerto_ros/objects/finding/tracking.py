@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Numbers that stay with objects from cloud to cloud."""
+"""Track ids: the same object keeps the same number from cloud to cloud."""
 
 from __future__ import annotations
 
@@ -16,14 +16,13 @@ from concerto_ros.objects.finding.instances import Instance
 
 @dataclass(frozen=True, eq=False)
 class Track:
-    """An object that keeps its number.
+    """An object with a persistent id.
 
-    Attributes
-    ----------
-    id: 1 or more.
-    instance: what it was when last seen.
-    keys: packed lattice indices of its voxels then, ascending.
-    first_seen, last_seen: nanoseconds.
+    Attributes:
+        id: 1 or more.
+        instance: The object as last seen.
+        keys: Packed lattice indices of its voxels then, ascending.
+        first_seen, last_seen: Stamps, nanoseconds.
     """
 
     id: int
@@ -34,12 +33,14 @@ class Track:
 
 
 class Tracker:
-    """Gives each object of a cloud the number it had before, or a new one.
+    """Assigns each object of a cloud the track it had before, or a new one.
 
-    An object is the one with which it shares the most voxels (intersection over union); if there
-    is none, the nearest one that is not farther than its own longest side. Numbers are never
-    given twice. An object that is not seen for ``memory_seconds``, by stamps, is forgotten; where
-    stamps go back, all are.
+    An object is the one with which it shares the most voxels (intersection over union); without
+    one, the nearest that is not farther than its own longest side. Ids are never reused.
+
+    Args:
+        memory_seconds: Objects that are not seen for this long, by stamps, are forgotten; where
+            stamps jump back, all are.
     """
 
     def __init__(self, memory_seconds: float):
@@ -49,10 +50,12 @@ class Tracker:
         self._stamp = 0
 
     def update(self, instances: Sequence[Instance], index: np.ndarray, stamp: int) -> list[Track]:
-        """The track of each instance, in their order.
+        """Return the track of each instance, in their order.
 
-        index: (V, 3) lattice indices of the cloud that the instances are rows of, of the same
-        lattice in every call. stamp: nanoseconds.
+        Args:
+            instances: The objects of a cloud.
+            index: (V, 3) lattice indices of that cloud, of the same lattice in every call.
+            stamp: Of the cloud, nanoseconds.
         """
         if stamp < self._stamp:
             self._tracks = []
@@ -61,34 +64,37 @@ class Tracker:
         keys = [np.sort(pack(index[instance.rows])) for instance in instances]
         same = _match(_shared_voxels(keys, known), {})
         same = _match(_nearness(instances, known), same)
-        found = []
+        tracks = []
         for number, instance in enumerate(instances):
             if number in same:
                 before = known[same[number]]
                 track = replace(before, instance=instance, keys=keys[number], last_seen=stamp)
             else:
                 track = Track(next(self._numbers), instance, keys[number], stamp, stamp)
-            found.append(track)
+            tracks.append(track)
         unseen = set(range(len(known))) - set(same.values())
-        self._tracks = found + [known[number] for number in sorted(unseen)]
-        return found
+        self._tracks = tracks + [known[number] for number in sorted(unseen)]
+        return tracks
 
 
-def _match(scores: np.ndarray, given: dict[int, int]) -> dict[int, int]:
-    """Instance to track by (I, T) ``scores``, the highest first, 0 never; ``given`` ones stay."""
-    same = dict(given)
-    taken = set(same.values())
+def _match(scores: np.ndarray, matched: dict[int, int]) -> dict[int, int]:
+    """Assign instances to tracks by (I, T) ``scores``, highest first, 0 never.
+
+    Pairs in ``matched`` are kept.
+    """
+    same = dict(matched)
+    used = set(same.values())
     rows, columns = np.nonzero(scores)
     for pair in np.argsort(-scores[rows, columns], kind="stable"):
         instance, track = int(rows[pair]), int(columns[pair])
-        if instance not in same and track not in taken:
+        if instance not in same and track not in used:
             same[instance] = track
-            taken.add(track)
+            used.add(track)
     return same
 
 
 def _shared_voxels(keys: Sequence[np.ndarray], tracks: Sequence[Track]) -> np.ndarray:
-    """(I, T) intersection over union of voxels; a voxel belongs to at most one of ``keys``."""
+    """Compute (I, T) intersection over union of voxels; a voxel is in at most one of ``keys``."""
     shared = np.zeros((len(keys), len(tracks)))
     if not shared.size:
         return shared
@@ -104,11 +110,11 @@ def _shared_voxels(keys: Sequence[np.ndarray], tracks: Sequence[Track]) -> np.nd
 
 
 def _nearness(instances: Sequence[Instance], tracks: Sequence[Track]) -> np.ndarray:
-    """(I, T) the closer to 1 the nearer the centroids, 0 beyond the longest side of the track."""
+    """Compute (I, T) scores: closer to 1 the nearer the centroids, 0 beyond the track's size."""
     if not instances or not tracks:
         return np.zeros((len(instances), len(tracks)))
-    here = np.array([instance.centroid for instance in instances])
-    there = np.array([track.instance.centroid for track in tracks])
-    reach = np.array([track.instance.box.size.max() for track in tracks])
-    distance = np.linalg.norm(here[:, None] - there, axis=2)
-    return np.where(distance <= reach, 1 / (1 + distance), 0.0)
+    centroids = np.array([instance.centroid for instance in instances])
+    earlier = np.array([track.instance.centroid for track in tracks])
+    longest_side = np.array([track.instance.box.size.max() for track in tracks])
+    distance = np.linalg.norm(centroids[:, None] - earlier, axis=2)
+    return np.where(distance <= longest_side, 1 / (1 + distance), 0.0)

@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Texts to vectors by CLIP, where the package ``open_clip`` is installed."""
+"""Text encoders (CLIP) of object encoders, where the package ``open_clip`` is installed."""
 
 from __future__ import annotations
 
@@ -24,8 +24,10 @@ from concerto_ros.objects.words.zero_shot import (
 class TextEncoder(NamedTuple):
     """The text side of an object encoder that was trained with words.
 
-    model, weights: of open_clip. sentences: what it is asked about a name. scanobjectnn: the names
-    by which its protocol asks about the classes of ScanObjectNN.
+    Attributes:
+        model, weights: Names in open_clip.
+        sentences: The prompts about a name.
+        scanobjectnn: The names that its protocol uses for the classes of ScanObjectNN.
     """
 
     model: str
@@ -43,10 +45,10 @@ PUBLISHED = {
 #: Names by which ``concerto-ros download`` fetches them, and the object encoder of each.
 DOWNLOADS = {f"{encoder}_words": encoder for encoder in PUBLISHED}
 
-#: The file of a repository that open_clip takes where its table names none, the better one first.
+#: The files of a repository that open_clip tries where its table names no file, in this order.
 HUB_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 
-#: Where open_clip keeps what it takes from elsewhere than huggingface.co.
+#: Where open_clip caches weights from other hosts than huggingface.co.
 URL_CACHE = "~/.cache/clip"
 
 
@@ -57,14 +59,19 @@ def load_text_encoder(
     *,
     download: bool = True,
 ) -> Callable[[Sequence[str]], torch.Tensor]:
-    """What turns T texts into (T, D) float32 vectors, not normalised, on the CPU.
+    """Load a text encoder: a function of T texts to (T, D) float32, not normalised, on the CPU.
 
-    encoder: the object encoder to go with, a key of :data:`PUBLISHED`. weights: a file of the
-    text encoder's weights; unless given, open_clip takes them from its cache or, if it may
-    ``download``, from the network.
+    Args:
+        encoder: The object encoder to go with, a key of :data:`PUBLISHED`.
+        weights: A file of the text encoder's weights; None for open_clip's cache or, with
+            ``download``, the network.
+        device: Where the text encoder runs.
+        download: Whether weights may be downloaded.
 
-    Raises ValueError for another encoder, and for weights that are not there and may not be
-    downloaded; ImportError where open_clip is not installed.
+    Raises:
+        ValueError: If the object encoder has no text encoder, or the weights are in no cache and
+            may not be downloaded.
+        ImportError: If open_clip is not installed.
     """
     open_clip = _open_clip(encoder)
     model_name, published, *_ = PUBLISHED[encoder]
@@ -82,9 +89,12 @@ def load_text_encoder(
 
 
 def fetch_text_encoder(encoder: str) -> str:
-    """Have open_clip put the weights that go with an object encoder into its cache; their path.
+    """Let open_clip download an object encoder's text weights into its cache; return their path.
 
-    Raises as :func:`load_text_encoder` does, OSError where they cannot be had.
+    Raises:
+        ValueError: If the object encoder has no text encoder.
+        ImportError: If open_clip is not installed.
+        OSError: If the download fails.
     """
     open_clip = _open_clip(encoder)
     model_name, published, *_ = PUBLISHED[encoder]
@@ -98,23 +108,26 @@ def fetch_text_encoder(encoder: str) -> str:
 
 
 def _open_clip(encoder: str) -> ModuleType:
-    """The package, for an object encoder that knows words."""
+    """Import the package, for an object encoder that was trained with texts."""
     if encoder not in PUBLISHED:
-        raise ValueError(f"{encoder!r} knows no words, expected one of {', '.join(PUBLISHED)}")
+        raise ValueError(
+            f"{encoder!r} was not trained with words, expected one of {', '.join(PUBLISHED)}"
+        )
     try:
         import open_clip
     except ImportError as error:
         raise ImportError(
-            "words need the package open_clip (pip install open_clip_torch); without it, make a"
-            f" file of vectors with {Vocabulary.__name__}.save elsewhere and read that"
+            "words need the package open_clip: pip install open_clip_torch, or make a file of"
+            f" vectors with {Vocabulary.__name__}.save on another machine and read that"
         ) from error
     return open_clip
 
 
 def _cached(open_clip: ModuleType, encoder: str) -> str:
-    """What to ask open_clip for so that it needs no network: a file, or a name in its own cache.
+    """Return a file, or a name in open_clip's own cache, that it loads without network.
 
-    Raises ValueError where the weights are not in a cache.
+    Raises:
+        ValueError: If the weights are not in a cache.
     """
     from huggingface_hub import try_to_load_from_cache
 
@@ -127,8 +140,8 @@ def _cached(open_clip: ModuleType, encoder: str) -> str:
             if isinstance(found, str):
                 return found
     elif (Path(URL_CACHE).expanduser() / Path(known.get("url", "")).name).is_file():
-        return published  # an archive of code, which open_clip reads by this name alone
+        return published  # a TorchScript archive, which open_clip loads by this name only
     raise ValueError(
-        f"the weights of {model_name} ({published}) are in no cache of open_clip, and nothing is"
-        f" downloaded here; fetch them beforehand: concerto-ros download {encoder}_words"
+        f"the weights of {model_name} ({published}) are in no cache of open_clip, and this call"
+        f" does not download; fetch them beforehand: concerto-ros download {encoder}_words"
     )

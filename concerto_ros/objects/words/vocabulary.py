@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Words that objects are compared with: names, and a vector of a text encoder for each."""
+"""Vocabularies that objects are compared with: names, and a text encoder's vector for each."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from concerto_ros.files.safetensors_file import read_tensors
 from concerto_ros.objects.encoders.shared.base import ObjectEncoder
 from concerto_ros.objects.words.zero_shot import class_vectors, cosine_scores, prompts
 
-#: Names of the two arrays of a file that keeps names and vectors apart.
+#: Names of the two arrays of a file that stores names and vectors separately.
 NAMES, VECTORS = "names", "vectors"
 
-#: Under which name OpenShape keeps the vector of a class.
+#: Key of OpenShape's files with the vector of a class.
 OPENSHAPE_VECTOR = "open_clip_text_feat"
 
-#: What reading a damaged file raises.
+#: Exceptions that reading a damaged file raises.
 _DAMAGE = (
     ValueError,
     EOFError,
@@ -39,7 +39,15 @@ _DAMAGE = (
 
 @dataclass(frozen=True, eq=False)
 class Vocabulary:
-    """K names and their vectors (K, D) float32, as a text encoder gave them; not normalised."""
+    """Names with vectors of a text encoder.
+
+    Attributes:
+        names: K names.
+        vectors: (K, D) float32, not normalised.
+
+    Raises:
+        ValueError: If the shapes do not match, or a vector is zero or not finite.
+    """
 
     names: tuple[str, ...]
     vectors: torch.Tensor
@@ -54,7 +62,9 @@ class Vocabulary:
         bad = (~self.vectors.isfinite()).any(1) | (self.vectors == 0).all(1)
         if bad.any():
             names = [name for name, wrong in zip(self.names, bad.tolist(), strict=True) if wrong]
-            raise ValueError(f"vectors of {', '.join(names[:4])} are zero or not finite")
+            raise ValueError(
+                f"vectors of {', '.join(names[:4])} are zero or not finite, expected finite ones"
+            )
 
     @classmethod
     def of_words(
@@ -63,57 +73,70 @@ class Vocabulary:
         encode: Callable[[Sequence[str]], torch.Tensor],
         template: Callable[[str], list[str]] = prompts,
     ) -> Vocabulary:
-        """Each name's sentences through a text encoder, summed.
+        """Encode each name's prompts with a text encoder and sum them.
 
-        encode: T texts to (T, D), as
-        :func:`~concerto_ros.objects.words.text_encoder.load_text_encoder` returns it. template:
-        the sentences about a name: ReCon's 60 unless given,
-        :func:`~concerto_ros.objects.words.zero_shot.name_alone` for OpenShape.
+        Args:
+            names: The words.
+            encode: T texts to (T, D), as
+                :func:`~concerto_ros.objects.words.text_encoder.load_text_encoder` returns it.
+            template: The prompts about a name: by default ReCon's 60;
+                :func:`~concerto_ros.objects.words.zero_shot.name_alone` for OpenShape.
         """
         features = torch.stack([encode(template(name)).float().cpu() for name in names])
         return cls(tuple(names), class_vectors(features))
 
     def of(self, names: Sequence[str]) -> Vocabulary:
-        """Those of ``names`` alone, in this order; ValueError names those that are not there."""
+        """Select ``names``, in this order.
+
+        Raises:
+            ValueError: If a name is not in the vocabulary.
+        """
         own = self.names
         missing = [name for name in names if name not in own]
         if missing:
-            raise ValueError(f"no vector of {', '.join(missing[:4])}; it has {', '.join(own[:8])}")
+            raise ValueError(
+                f"the vocabulary has no vector of {', '.join(missing[:4])}; it has"
+                f" {', '.join(own[:8])}{', ...' if len(own) > 8 else ''}"
+            )
         return Vocabulary(tuple(names), self.vectors[[own.index(name) for name in names]])
 
     def scores(self, encoder: ObjectEncoder, embedded: torch.Tensor) -> torch.Tensor:
-        """(B, K) cosines between each name and (B, D) of ``encoder.embed_words``.
+        """Compute (B, K) cosines between (B, D) of ``encoder.embed_words`` and each name.
 
-        Raises ValueError where the names' vectors are of another width.
+        Raises:
+            ValueError: If the names' vectors have another width.
         """
         if embedded.shape[-1] != self.vectors.shape[1]:
             raise ValueError(
                 f"the vectors of the names have {self.vectors.shape[1]} channels, expected"
-                f" {embedded.shape[-1]} for {encoder.name}: they are of another text encoder"
+                f" {embedded.shape[-1]} for {encoder.name}: they come from another text encoder"
             )
         return cosine_scores(embedded, encoder.project_words(self.vectors.to(embedded)))
 
     def save(self, path: str | os.PathLike) -> None:
         """Write a .npz that :func:`read_vocabulary` reads."""
         with Path(path).open("wb") as file:
-            np.savez(file, **{NAMES: np.array(self.names), VECTORS: self.vectors.numpy()})
+            np.savez(file, names=np.array(self.names), vectors=self.vectors.numpy())
 
 
 def read_vocabulary(path: str | os.PathLike, names: Sequence[str] | None = None) -> Vocabulary:
-    """Names and vectors from a .npz, .npy, .pt, .pth or .safetensors file.
+    """Read names and vectors from a .npz, .npy, .pt, .pth or .safetensors file.
 
-    The file holds either a vector for each name, as (D,), (1, D), (P, D) of P sentences, which are
+    The file holds either a vector for each name, as (D,), (1, D), (P, D) of P prompts, which are
     summed, or a dict with ``open_clip_text_feat`` (OpenShape); or two entries ``names`` and
     ``vectors``; or a single array (K, D) or (K, P, D), which takes ``names`` from the caller.
 
-    names: those wanted, in this order; all of the file's unless given.
+    Args:
+        path: The file.
+        names: Those to select, in this order; None for all of the file.
 
-    Raises ValueError for a file that is damaged, holds anything else, or lacks a wanted name;
-    OSError for one that cannot be read.
+    Raises:
+        ValueError: If the file is damaged, holds anything else, or lacks a name.
+        OSError: If the file cannot be opened.
     """
     path = Path(path).expanduser()
     if path.suffix not in _READERS:
-        raise ValueError(f"{path} is no {', '.join(_READERS)} file")
+        raise ValueError(f"{path} ends in {path.suffix!r}, expected one of {', '.join(_READERS)}")
     try:
         content = _READERS[path.suffix](path)
     except _DAMAGE as error:
@@ -132,7 +155,7 @@ def _vocabulary(content: Any, names: Sequence[str] | None) -> Vocabulary:
     if isinstance(content, Mapping) and content.keys() == {NAMES, VECTORS}:
         own, content = [str(name) for name in content[NAMES]], content[VECTORS]
     if isinstance(content, Mapping):
-        own, content = list(content), [_vector(*entry) for entry in content.items()]
+        own, content = list(content), [_vector(name, value) for name, value in content.items()]
         widths = sorted({len(vector) for vector in content})
         if len(widths) != 1:
             raise ValueError(f"vectors have {widths or 'no'} channels, expected one width for all")
@@ -142,14 +165,17 @@ def _vocabulary(content: Any, names: Sequence[str] | None) -> Vocabulary:
         vectors = class_vectors(vectors) if vectors.ndim == 3 else vectors
     if own is None:
         if names is None:
-            raise ValueError(f"an array of shape {tuple(vectors.shape)} has no names: give them")
+            raise ValueError(
+                f"got a single array of shape {tuple(vectors.shape)} without names, expected a"
+                " vector by name, entries 'names' and 'vectors', or names from the caller"
+            )
         return Vocabulary(tuple(names), vectors)
     vocabulary = Vocabulary(tuple(own), vectors)
     return vocabulary if names is None else vocabulary.of(names)
 
 
 def _vector(name: str, value: Any) -> torch.Tensor:
-    """(D,) of whatever a file keeps under a name."""
+    """Convert a file's entry for a name to (D,)."""
     if isinstance(value, Mapping):
         if OPENSHAPE_VECTOR not in value:
             raise ValueError(f"{name!r} has {', '.join(value)}, expected {OPENSHAPE_VECTOR!r}")

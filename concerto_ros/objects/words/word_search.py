@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""How well objects suit words that are only known when they are asked for."""
+"""How well objects match words that are known only when a service call asks for them."""
 
 from __future__ import annotations
 
@@ -14,35 +14,47 @@ from concerto_ros.objects.encoders.shared.base import ObjectEncoder
 from concerto_ros.objects.words.text_encoder import PUBLISHED, load_text_encoder
 from concerto_ros.objects.words.vocabulary import Vocabulary, read_vocabulary
 
-#: Stands in place of a path for the text encoder that the object encoder was trained with.
+#: Replaces a path for the text encoder that the object encoder was trained with.
 OPEN_CLIP = "open_clip"
 
-#: So many words keep their vectors: a text encoder takes long.
-KEPT = 1024
+#: Size of the cache of word vectors: a text encoder takes long.
+CACHE_SIZE = 1024
 
 
 class WordSearch:
-    """An object encoder, and what turns words into vectors that it compares."""
+    """An object encoder, and the source of vectors for words.
+
+    Args:
+        encoder: Embedded the objects that are searched.
+        vocabulary_of: Returns the vectors of words; raises ValueError for a word that it lacks.
+    """
 
     def __init__(
         self, encoder: ObjectEncoder, vocabulary_of: Callable[[Sequence[str]], Vocabulary]
     ):
-        """``vocabulary_of`` gives the vectors of words, ValueError for one that it lacks."""
         self._encoder = encoder
         self._vocabulary_of = vocabulary_of
         self._device = next(encoder.parameters()).device
 
     @classmethod
     def load(cls, source: str, encoder: ObjectEncoder) -> WordSearch:
-        """By a file of :func:`read_vocabulary`, whose names are all the words, or ``open_clip``.
+        """Load a file of :func:`read_vocabulary`, whose names are all the words, or ``open_clip``.
 
-        Nothing is downloaded. Raises ValueError naming the parameter of the node that is wrong,
-        also for an encoder that knows no words.
+        Nothing is downloaded.
+
+        Args:
+            source: The file, or ``open_clip`` for the text encoder that ``encoder`` was trained
+                with.
+            encoder: The object encoder.
+
+        Raises:
+            ValueError: If the file is wrong, or the encoder was not trained with texts; it names
+                the node's parameter.
         """
         if not encoder.knows_words:
             raise ValueError(
-                f"objects.words: this file of {encoder.name} knows no words; expected recon as"
-                " pre-trained for zero-shot, or mixcon3d, for objects.encoder"
+                f"objects.words: the {encoder.name} file of objects.encoder was not trained with"
+                " words; expected a pre-trained file of recon, or one of mixcon3d"
             )
         try:
             of = read_vocabulary(source).of if source != OPEN_CLIP else _asker(encoder.name)
@@ -52,14 +64,19 @@ class WordSearch:
 
     @torch.inference_mode()
     def similarities(self, words: Sequence[str], embedded: Sequence[np.ndarray]) -> np.ndarray:
-        """(B,) float32 cosines of B objects, (D,) each, with the word that suits each best.
+        """Compute (B,) float32 cosines of B objects, each with the word that matches it best.
 
-        embedded: float32, of the encoder's ``embed_words``. Raises ValueError for no words, empty
-        ones, words without a vector, and vectors of another width than D.
+        Args:
+            words: The words to search for.
+            embedded: B vectors (D,) float32 of the encoder's ``embed_words``.
+
+        Raises:
+            ValueError: If there are no words, one is empty or has no vector, or vectors have
+                another width than D.
         """
         words = [word.strip() for word in words]
         if not words or not all(words):
-            raise ValueError(f"words: got {words}, expected at least one, and none empty")
+            raise ValueError(f"words: got {words}, expected at least one word, none of them empty")
         vocabulary = self._vocabulary_of(words)
         if not len(embedded):
             return np.zeros(0, np.float32)
@@ -68,11 +85,11 @@ class WordSearch:
 
 
 def _asker(model: str) -> Callable[[Sequence[str]], Vocabulary]:
-    """What asks the text encoder that goes with ``model`` about any words."""
+    """Return what encodes any words with the text encoder of ``model``."""
     # The node starts the same with and without a network.
     encode = load_text_encoder(model, download=False)
 
-    @lru_cache(KEPT)
+    @lru_cache(CACHE_SIZE)
     def vector(word: str) -> torch.Tensor:
         return Vocabulary.of_words([word], encode, PUBLISHED[model].sentences).vectors[0]
 

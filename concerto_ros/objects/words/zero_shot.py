@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Naming objects by words: prompts, class vectors from text features, scores."""
+"""Zero-shot classification by words: prompts, class vectors from text features, scores."""
 
 from __future__ import annotations
 
@@ -50,20 +50,20 @@ SCANOBJECTNN_CLASSES = (*SCANOBJECTNN_NAMES[:-1], "toile")
 
 
 def prompts(name: str) -> list[str]:
-    """ReCon's 60 sentences about a class, all prefixes with one suffix after the other."""
+    """Return ReCon's 60 prompts about a class, all prefixes with one suffix after the other."""
     return [f"{prefix}{name}{suffix}" for suffix in SUFFIXES for prefix in PREFIXES]
 
 
 def name_alone(name: str) -> list[str]:
-    """Nothing but the name, which OpenShape's released extractor asks about."""
+    """Return nothing but the name, the prompt of OpenShape's released extractor."""
     return [name]
 
 
 def class_vectors(text_features: torch.Tensor) -> torch.Tensor:
-    """(K, D) from features (K, P, D) of P prompts of each of K classes: their plain sum."""
+    """Sum features (K, P, D) of P prompts of each of K classes to (K, D), without weights."""
     return text_features.sum(1)
 
 
 def cosine_scores(features: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
-    """(B, K) cosines between objects (B, D) and classes (K, D), neither of them normalised."""
+    """Compute (B, K) cosines of objects (B, D) and classes (K, D), both not normalised."""
     return nn.functional.normalize(features, dim=-1) @ nn.functional.normalize(vectors, dim=-1).T

@@ -319,7 +319,7 @@ def test_a_file_that_holds_no_object_is_named(place, capsys):
     np.savez(clouds[1], points=toys(1).points[0, :3])
     checkpoint = ["--checkpoint", str(place / "encoder.pth"), *KEYWORDS]
     assert main(["objects", "embed", *clouds, *checkpoint]) == 1
-    assert f"{clouds[1]}: points: 3 different ones" in capsys.readouterr().err
+    assert f"{clouds[1]}: points: 3 distinct ones" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -328,9 +328,9 @@ def test_a_file_that_holds_no_object_is_named(place, capsys):
         ("heads", "--keyword: got 'heads', expected NAME=VALUE"),
         (
             "foo=1",
-            "recon takes no keyword 'foo', expected one of heads, points, groups, group_size",
+            "recon takes no option 'foo', expected one of heads, points, groups, group_size",
         ),
-        ("path=1", "recon takes no keyword 'path', expected one of"),
+        ("path=1", "recon takes no option 'path', expected one of"),
         ("heads=two", "recon: heads is 'two', expected int"),
     ],
 )

@@ -289,7 +289,7 @@ def test_numbers_that_make_no_run_are_refused(recipe, every, message):
 def test_an_encoder_without_a_head_is_not_fine_tuned():
     with pytest.raises(ValueError, match="the head has None classes, expected 4"):
         tuning.fine_tune(tiny_recon(classes=None), toys(2), RECIPE)
-    with pytest.raises(ValueError, match="any2point answers with 15 classes, expected 4"):
+    with pytest.raises(ValueError, match="the head of any2point has 15 classes, expected 4"):
         tiny_any2point().reset_head(4, "adapters")
 
 

@@ -144,7 +144,7 @@ def test_a_file_of_our_own_needs_no_source(variant, tmp_path):
 
 def test_a_published_file_alone_asks_for_its_source(tmp_path):
     path, _ = write_fine_tuned(tmp_path, "dino_mn")
-    with pytest.raises(CheckpointError, match=r"give source=<file>, the file of DINOv2 ViT-B/14"):
+    with pytest.raises(CheckpointError, match=r"pass source=<file>, the file of DINOv2 ViT-B/14"):
         load_object_encoder(path, **OPTIONS)
 
 
@@ -164,7 +164,9 @@ def test_another_variant_is_refused_by_name(tmp_path):
 
 def test_a_file_of_another_model_is_refused_by_its_names(tmp_path):
     torch.save({"model": {"stem.weight": torch.zeros(2, 2)}}, tmp_path / "other.pth")
-    with pytest.raises(CheckpointError, match=r"of no object encoder.*begins with stem\.weight"):
+    with pytest.raises(
+        CheckpointError, match=r"of an unknown model.*first names are stem\.weight"
+    ):
         load_object_encoder(tmp_path / "other.pth", "any2point")
 
 
@@ -181,7 +183,7 @@ def test_a_fine_tuned_file_that_lacks_or_adds_something_is_refused_by_name(tmp_p
         load_object_encoder(path, source=source, **OPTIONS)
     del content["model"]["encoder.cls_token"]
     torch.save(content, path)
-    with pytest.raises(CheckpointError, match="does not fit Any2Point; missing: cls_token"):
+    with pytest.raises(CheckpointError, match="does not match Any2Point; missing: cls_token"):
         load_object_encoder(path, source=source, **OPTIONS)
 
 
@@ -198,11 +200,9 @@ def test_the_file_of_another_source_is_refused_by_name(tmp_path):
 
 def test_a_keyword_that_it_does_not_take_is_refused(tmp_path):
     source = write_source(tmp_path, "ib_scan")
-    with pytest.raises(
-        ValueError, match="any2point takes no keyword 'foo', expected one of width"
-    ):
+    with pytest.raises(ValueError, match="any2point takes no option 'foo', expected one of width"):
         from_source("ib_scan", source, foo=1)
-    with pytest.raises(ValueError, match="any2point takes no keyword 'source'"):
+    with pytest.raises(ValueError, match="any2point takes no option 'source'"):
         from_source("ib_scan", source, **{"source": "other"})
     with pytest.raises(ValueError, match="any2point: per_object is 'no', expected bool"):
         from_source("ib_scan", source, per_object="no")

@@ -102,7 +102,7 @@ def test_a_robots_object_is_taken_and_hopeless_ones_are_refused_in_words(case):
     assert model.embed(batch).shape == (1, model.feature_channels)
     if model.classes is not None:
         assert model.classify(batch).shape == (1, model.classes)
-    with pytest.raises(ValueError, match="3 different"):
+    with pytest.raises(ValueError, match="3 distinct"):
         model.prepare(mug[:3])
     with pytest.raises(ValueError, match="coincide"):
         model.prepare(np.repeat(mug[:1], 50, 0))

@@ -151,7 +151,7 @@ def test_a_checkpoint_of_another_model_is_named():
 def test_options_are_checked():
     with pytest.raises(ValueError, match="weights is 'best', expected one of live, ema"):
         load_object_encoder(PUBLISHED, balls=SMALL, weights="best")
-    with pytest.raises(CheckpointError, match="no grouping is published: give balls"):
+    with pytest.raises(CheckpointError, match="no grouping is published: pass balls"):
         load_object_encoder(PUBLISHED)
 
 

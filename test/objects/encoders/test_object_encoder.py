@@ -48,7 +48,9 @@ def test_a_checkpoint_of_another_model_is_named(tmp_path):
 
 
 def test_a_checkpoint_of_no_object_encoder_is_refused():
-    with pytest.raises(ValueError, match=r"of no object encoder known here \(recon, .*embedding"):
+    with pytest.raises(
+        ValueError, match=r"of an unknown model, expected one of recon, .*embedding"
+    ):
         load_object_encoder(GOLDEN / "ptv3" / "tiny_cloud" / "encoder.pth")
 
 
@@ -151,9 +153,9 @@ def test_colours_follow_their_points():
 @pytest.mark.parametrize(
     ("points", "words"),
     [
-        (MUG[:3], "3 different ones, expected at least 16"),
-        (np.zeros((0, 3)), "0 different ones"),
-        (np.repeat(MUG[:5], 40, 0), "5 different ones"),
+        (MUG[:3], "3 distinct ones, expected at least 16"),
+        (np.zeros((0, 3)), "0 distinct ones"),
+        (np.repeat(MUG[:5], 40, 0), "5 distinct ones"),
         (np.full((200, 3), 1.5), "all 200 coincide"),
         (np.vstack([MUG, [[np.nan, 0, 0]]]), "1 of 501 are not finite"),
         (np.vstack([MUG, [[0, 0, np.inf]]]), "1 of 501 are not finite"),

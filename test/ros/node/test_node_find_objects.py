@@ -203,8 +203,16 @@ def test_words_that_nothing_can_be_compared_with_do_not_configure(
     one = harness(**BOXES)
     for encoder, source, wanted in (
         ("", words[0], "expected objects.encoder as well"),
-        (tmp_path / "recon.pth", words[0], "this file of recon knows no words"),
-        (tmp_path / "recon.pth", "open_clip", "this file of recon knows no words"),
+        (
+            tmp_path / "recon.pth",
+            words[0],
+            "the recon file of objects.encoder was not trained with words",
+        ),
+        (
+            tmp_path / "recon.pth",
+            "open_clip",
+            "the recon file of objects.encoder was not trained with words",
+        ),
         (mixcon3d[0], "none.npz", "No such file or directory: 'none.npz'"),
         (mixcon3d[0], "open_clip", "pip install open_clip_torch"),
     ):

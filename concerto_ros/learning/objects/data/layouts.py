@@ -41,7 +41,11 @@ FEW_SHOT_LAYOUT = "modelnet40_few_shot"
 
 
 def read_objects(layout: str, folder: Path, split: str) -> ObjectSet:
-    """One split of the data set in ``folder``. Raises ValueError as its reader does."""
+    """One split of the data set in ``folder``.
+
+    Raises:
+        ValueError: As its reader does.
+    """
     if layout not in LAYOUTS:
         raise ValueError(f"layout is {layout!r}, expected one of {', '.join(LAYOUTS)}")
     return LAYOUTS[layout](Path(folder), split)

@@ -14,18 +14,18 @@ import numpy as np
 class ObjectSet:
     """S objects of P points each.
 
-    Attributes
-    ----------
-    name: what it is, for messages and reports.
-    points: (S, P, 3) float32, y up, of about unit size, as object encoders take them.
-    labels: (S,) int64, positions in ``classes``.
-    classes: names in label order; an object of each need not be there.
-    point_labels: (S, P) int64 where the data set has a label for every point, else None.
-    prepared: whether the points are those that an encoder's ``prepare`` chose, as the node gives
-        them: then the first are taken where a protocol samples the farthest.
+    Attributes:
+        name: What it is, for messages and reports.
+        points: (S, P, 3) float32, y up, of about unit size, as object encoders take them.
+        labels: (S,) int64, positions in ``classes``.
+        classes: Names in label order; an object of each need not be there.
+        point_labels: (S, P) int64 where the data set has a label for every point, else None.
+        prepared: Whether the points are those that an encoder's ``prepare`` chose, as the node
+            gives them: then the first are taken where a protocol samples the farthest.
 
-    Raises ValueError for shapes that do not go together, labels without a class, and values that
-    are not finite.
+    Raises:
+        ValueError: For shapes that do not go together, labels without a class, and values that are
+            not finite.
     """
 
     name: str
@@ -71,7 +71,8 @@ class ObjectSet:
     def some_of_each(self, count: int, seed: int = 0) -> ObjectSet:
         """``count`` random objects of each class that occurs, class after class.
 
-        Raises ValueError for a class that has fewer.
+        Raises:
+            ValueError: For a class that has fewer.
         """
         rng = np.random.default_rng(seed)
         rows = []

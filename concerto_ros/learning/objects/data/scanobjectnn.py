@@ -23,10 +23,14 @@ SCANOBJECTNN_FILES = {
 def read_scanobjectnn(folder: Path, split: str, variant: str) -> ObjectSet:
     """One split, ``train`` or ``test``, of a variant of ScanObjectNN, as stored: not normalised.
 
-    folder: the published ``h5_files``. variant: a key of :data:`SCANOBJECTNN_FILES`. The labels of
-    the points are the file's mask, -1 for what is not the object; None where it has none.
+    Args:
+        folder: The published ``h5_files``.
+        variant: A key of :data:`SCANOBJECTNN_FILES`. The labels of the points are the file's mask,
+            -1 for what is not the object; None where it has none.
 
-    Raises ValueError that names the file and what is wrong with it; ImportError without h5py.
+    Raises:
+        ValueError: That names the file and what is wrong with it.
+        ImportError: Without h5py.
     """
     if variant not in SCANOBJECTNN_FILES:
         raise ValueError(
@@ -42,7 +46,9 @@ def read_modelnet_h5(folder: Path, split: str) -> ObjectSet:
 
     Its files are those that ``<split>_files.txt`` lists, in that order, all in ``folder``.
 
-    Raises ValueError that names the file and what is wrong with it; ImportError without h5py.
+    Raises:
+        ValueError: That names the file and what is wrong with it.
+        ImportError: Without h5py.
     """
     folder = Path(folder)
     classes = tuple(read_lines(folder / "shape_names.txt"))
@@ -59,7 +65,11 @@ def check_split(split: str) -> str:
 
 
 def read_lines(path: Path) -> list[str]:
-    """The lines of a text file that are not empty. Raises ValueError where there are none."""
+    """The lines of a text file that are not empty.
+
+    Raises:
+        ValueError: If there are none.
+    """
     if not path.is_file():
         raise ValueError(f"{path} is not a file, expected one of the published layout")
     lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
@@ -72,7 +82,9 @@ def read_lines(path: Path) -> list[str]:
 def read_arrays(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
     """Those of the arrays ``names`` that an .h5 file has.
 
-    Raises ValueError for a file that is missing or damaged, ImportError without h5py.
+    Raises:
+        ValueError: For a file that is missing or damaged.
+        ImportError: Without h5py.
     """
     try:
         import h5py

@@ -45,7 +45,8 @@ def synthetic_objects(
     Read from ``folder``, or made into it in ``processes`` processes (None: one per core). The
     first objects of a class are the same whatever ``per_class``.
 
-    Raises ValueError for another split or kind, or less than one object.
+    Raises:
+        ValueError: For another split or kind, or less than one object.
     """
     if split not in SPLITS:
         raise ValueError(f"split is {split!r}, expected one of {', '.join(SPLITS)}")
@@ -75,7 +76,8 @@ def made_once(
 ) -> np.ndarray:
     """(S, ...) what ``make`` returns for each job: read from ``path``, or made into it.
 
-    processes: None for one per core.
+    Args:
+        processes: None for one per core.
     """
     if path.is_file():
         return np.load(path)

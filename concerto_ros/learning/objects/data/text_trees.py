@@ -26,7 +26,8 @@ def read_modelnet_txt(folder: Path, split: str) -> ObjectSet:
 
     All points of a file (10000 in the published ones), in unit spheres; normals are left out.
 
-    Raises ValueError that names the file and what is wrong with it.
+    Raises:
+        ValueError: That names the file and what is wrong with it.
     """
     folder = Path(folder)
     classes = read_lines(folder / "modelnet40_shape_names.txt")
@@ -53,7 +54,8 @@ def read_shapenetpart(folder: Path, split: str, points: int = PART_POINTS) -> Ob
     ``points`` of each object are drawn, with repetition as in the published code but always the
     same, and moved to a unit sphere. Labels of points are those of its 50 parts.
 
-    Raises ValueError that names the file and what is wrong with it.
+    Raises:
+        ValueError: That names the file and what is wrong with it.
     """
     folder = Path(folder)
     catalogue = folder / "synsetoffset2category.txt"

@@ -34,7 +34,8 @@ FEWEST, TRIES = 48, 5
 def observe(mesh: Mesh, kind: str, rng: Rng) -> np.ndarray:
     """(N, 3) float32 metres, z up: what is seen of ``mesh`` in one of the ways of :data:`KINDS`.
 
-    Raises ValueError for another kind.
+    Raises:
+        ValueError: For another kind.
     """
     if kind not in KINDS:
         raise ValueError(f"kind is {kind!r}, expected one of {', '.join(KINDS)}")
@@ -79,7 +80,9 @@ def picture(
 
     It looks from 0.6 m to a few metres away, from 3 to 50 degrees above. One time in four a part
     of what it sees is hidden by something in front of it.
-    Returns (N, 3) float32 points and (N,) int64, which mesh of :func:`scene_of` each is of.
+
+    Returns:
+        (N, 3) float32 points and (N,) int64, which mesh of :func:`scene_of` each is of.
     """
     import open3d as o3d
 

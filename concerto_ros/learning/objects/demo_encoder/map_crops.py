@@ -50,11 +50,10 @@ MISLABELLED = 0.2
 class CutOut:
     """What the node makes of a thing.
 
-    Attributes
-    ----------
-    points: (N, 3) float64, metres, z up, mean of each voxel.
-    purity: share of its voxels that are of the thing.
-    whole: share of the thing's seen voxels that it has.
+    Attributes:
+        points: (N, 3) float64, metres, z up, mean of each voxel.
+        purity: Share of its voxels that are of the thing.
+        whole: Share of the thing's seen voxels that it has.
     """
 
     points: np.ndarray
@@ -67,7 +66,9 @@ def cut_out(
 ) -> CutOut | None:
     """``mesh``, which stands on z = 0, cut out of a map with voxels of ``voxel`` metres.
 
-    neighbour: stands ``apart`` metres beside it. None where no object has a voxel of the thing.
+    Args:
+        neighbour: Stands ``apart`` metres beside it. None where no object has a voxel of the
+            thing.
     """
     size = float(np.ptp(np.stack(mesh.bounds()), axis=0).max())
     ground = TABLE if size <= TABLE_SIZED and rng.random() < 0.8 else FLOOR

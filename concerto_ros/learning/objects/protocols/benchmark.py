@@ -51,7 +51,8 @@ SHOTS_BATCH = 16
 @dataclass(frozen=True)
 class Size:
     """How much is measured: objects of each class that pre-training sees without labels, its
-    steps, objects with labels, test objects, epochs, folds and epochs of few-shot."""
+    steps, objects with labels, test objects, epochs, folds and epochs of few-shot.
+    """
 
     per_class: int = PER_CLASS
     steps: int = PRETRAIN_STEPS

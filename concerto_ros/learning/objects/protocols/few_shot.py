@@ -43,7 +43,8 @@ def folds(
     """``count`` random choices of ``way`` classes, ``shot`` objects of ``train`` and ``queries``
     of ``test`` of each, labelled 0 to way - 1.
 
-    Raises ValueError where too few classes have as many objects.
+    Raises:
+        ValueError: If too few classes have as many objects.
     """
     for name, value, least in (("way", way, 2), ("shot", shot, 1), ("queries", queries, 1)):
         if value < least:
@@ -68,7 +69,11 @@ def folds(
 def few_shot_svm(
     encoder: ObjectEncoder, parts: Iterator[Fold], recipe: SvmRecipe, **where
 ) -> Spread:
-    """A linear SVM on frozen features, fold by fold. where: ``device``, as for its protocol."""
+    """A linear SVM on frozen features, fold by fold.
+
+    Args:
+        where: ``device``, as for its protocol.
+    """
     values = [
         linear_svm(encoder, fold.support, fold.queries, recipe, **where).accuracy for fold in parts
     ]
@@ -98,9 +103,11 @@ def few_shot_fine_tuned(
 ) -> Tuned:
     """Fine-tuning, each fold from the weights that ``encoder`` has now.
 
-    test_every: queries are scored every so many epochs and after the last; None: after the last
-    alone. on_fold: called with the outcome of each fold. options: ``device``, ``seed``, as of
-    ``RunOptions``.
+    Args:
+        test_every: Queries are scored every so many epochs and after the last; None: after the
+            last alone.
+        on_fold: Called with the outcome of each fold.
+        options: ``device``, ``seed``, as of ``RunOptions``.
     """
     every = recipe.epochs + 1 if test_every is None else test_every
     outcomes = []

@@ -19,7 +19,9 @@ from concerto_ros.objects.encoders.shared.base import ObjectEncoder
 def fit_svm(features: np.ndarray, labels: np.ndarray, recipe: SvmRecipe):
     """A fitted estimator of scikit-learn for (S, F) features and (S,) labels.
 
-    Raises ImportError without scikit-learn, ValueError for a single class.
+    Raises:
+        ImportError: Without scikit-learn.
+        ValueError: For a single class.
     """
     try:
         from sklearn.exceptions import ConvergenceWarning

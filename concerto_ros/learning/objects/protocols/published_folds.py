@@ -40,7 +40,8 @@ def published_folds(folder: Path, way: int, shot: int, count: int = FOLDS) -> It
     A file is a dict of lists ``train`` and ``test``; each object is its points (x, y, z and more),
     its label from 0 to way - 1, and more. Nothing in a file can run.
 
-    Raises ValueError that names the file and what is wrong with it.
+    Raises:
+        ValueError: That names the file and what is wrong with it.
     """
     for number in range(count):
         path = Path(folder) / f"{way}way_{shot}shot" / f"{number}.pkl"

@@ -29,8 +29,11 @@ def zero_shot(
 ) -> np.ndarray:
     """(S,) answers: the class whose name suits each object best.
 
-    words: a file with vectors of the names; without one, open_clip makes them as published.
-    Raises ValueError for an encoder that knows no words and for a file that lacks a name.
+    Args:
+        words: A file with vectors of the names; without one, open_clip makes them as published.
+
+    Raises:
+        ValueError: For an encoder that knows no words and for a file that lacks a name.
     """
     options = encoder.word_options(benchmark_of(layout))
     embedded = embed_words(encoder, test, options=options, device=device, progress=progress)

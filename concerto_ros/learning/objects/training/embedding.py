@@ -34,7 +34,11 @@ def embed_objects(
     device: torch.device | str = "cpu",
     progress: bool = False,
 ) -> np.ndarray:
-    """(S, feature_channels) float32 of ``encoder.embed``. ``first``: see :func:`draw`."""
+    """(S, feature_channels) float32 of ``encoder.embed``.
+
+    Args:
+        first: See :func:`draw`.
+    """
     return _run(encoder, encoder.embed, objects, first, device, progress)
 
 
@@ -45,7 +49,11 @@ def classify_objects(
     device: torch.device | str = "cpu",
     progress: bool = False,
 ) -> np.ndarray:
-    """(S, classes) float32 logits. Raises ValueError without a head."""
+    """(S, classes) float32 logits.
+
+    Raises:
+        ValueError: Without a head.
+    """
     return _run(encoder, encoder.classify, objects, False, device, progress)
 
 
@@ -57,9 +65,13 @@ def embed_words(
     device: torch.device | str = "cpu",
     progress: bool = False,
 ) -> np.ndarray:
-    """(S, D) float32 of ``encoder.embed_words``. Raises ValueError where it knows no words.
+    """(S, D) float32 of ``encoder.embed_words``.
 
-    options: keywords of that method, see ``encoder.word_options``.
+    Args:
+        options: Keywords of that method, see ``encoder.word_options``.
+
+    Raises:
+        ValueError: If it knows no words.
     """
     function = partial(encoder.embed_words, **(options or {}))
     return _run(encoder, function, objects, False, device, progress)

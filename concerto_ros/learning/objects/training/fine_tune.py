@@ -93,7 +93,8 @@ def fine_tune(
     the recipe says. What is left of an epoch beside whole batches is left out. Scores are shares
     of objects that are right.
 
-    Raises ValueError for an encoder without a head, or a state of another run.
+    Raises:
+        ValueError: For an encoder without a head, or a state of another run.
     """
     if encoder.classes is None or encoder.classes < len(train.classes):
         raise ValueError(f"the head has {encoder.classes} classes, expected {len(train.classes)}")

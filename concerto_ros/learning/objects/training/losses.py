@@ -10,7 +10,9 @@ import torch
 def chamfer_squared(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
     """Mean squared distance to the nearest point of the other cloud, both ways added.
 
-    first: (B, N, 3). second: (B, M, 3). A scalar, the mean over the batch.
+    Args:
+        first: (B, N, 3).
+        second: (B, M, 3). A scalar, the mean over the batch.
     """
     table = _squared(first, second)
     return table.amin(2).mean() + table.amin(1).mean()
@@ -19,7 +21,9 @@ def chamfer_squared(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
 def chamfer_distance(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
     """Mean distance to the nearest point of the other cloud, the two ways averaged.
 
-    first: (B, N, 3). second: (B, M, 3). A scalar, the mean over the batch.
+    Args:
+        first: (B, N, 3).
+        second: (B, M, 3). A scalar, the mean over the batch.
     """
     table = _squared(first, second)
     return (table.amin(2).sqrt().mean() + table.amin(1).sqrt().mean()) / 2

@@ -31,8 +31,12 @@ def load_for(
 ) -> ObjectEncoder:
     """An encoder for a data set: what its file does not tell is as published for that benchmark.
 
-    protocol: one of :data:`PROTOCOLS`. options: keywords that go before that. Raises ValueError
-    for another protocol, and as ``load_object_encoder``.
+    Args:
+        protocol: One of :data:`PROTOCOLS`.
+        options: Keywords that go before that.
+
+    Raises:
+        ValueError: For another protocol, and as ``load_object_encoder``.
     """
     options = dict(options or {})
     encoder = load_object_encoder(path, **options)
@@ -65,7 +69,8 @@ def to_fine_tune(
 ) -> ObjectEncoder:
     """An encoder with a new head for ``classes``, by ``seed``.
 
-    variant: of Any2Point; ``path`` is then the file of the model that lends its transformer.
+    Args:
+        variant: Of Any2Point; ``path`` is then the file of the model that lends its transformer.
     """
     with torch.random.fork_rng([]):
         torch.manual_seed(seed)

@@ -1,7 +1,8 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """Part segmentation of ShapeNetPart (Yi et al., SIGGRAPH Asia 2016): parts, intersection over
-union."""
+union.
+"""
 
 from __future__ import annotations
 
@@ -34,8 +35,10 @@ PARTS = {
 class PartScore:
     """Scores in 0..1.
 
-    accuracy: of points. instance_iou: mean over objects of the mean over their parts.
-    category_iou: mean over the categories that occur of the mean over their objects.
+    Attributes:
+        accuracy: Of points.
+        instance_iou: Mean over objects of the mean over their parts.
+        category_iou: Mean over the categories that occur of the mean over their objects.
     """
 
     accuracy: float
@@ -44,7 +47,11 @@ class PartScore:
 
 
 def category_of(label: int) -> str:
-    """The category that a part label 0..49 belongs to. Raises ValueError for another label."""
+    """The category that a part label 0..49 belongs to.
+
+    Raises:
+        ValueError: For another label.
+    """
     for name, labels in PARTS.items():
         if label in labels:
             return name
@@ -54,9 +61,10 @@ def category_of(label: int) -> str:
 def score_parts(scores: np.ndarray, targets: np.ndarray) -> PartScore:
     """The published protocol.
 
-    scores: (S, N, 50), of S objects of N points each. targets: (S, N) part labels. The category of
-    an object is that of its first target, only its parts compete, and a part that is neither there
-    nor guessed counts 1.
+    Args:
+        scores: (S, N, 50), of S objects of N points each.
+        targets: (S, N) part labels. The category of an object is that of its first target, only
+            its parts compete, and a part that is neither there nor guessed counts 1.
     """
     right, by_category = 0, {}
     for score, target in zip(scores, targets, strict=True):

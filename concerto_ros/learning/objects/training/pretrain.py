@@ -58,11 +58,13 @@ def pretrain(
 ) -> list[float]:
     """Train the trunk of ``model``; the losses, by step.
 
-    sightings: the same objects in the same order, seen in one way or several. Two sightings of
-    each of ``batch_size`` objects are a step. Labels are not looked at. Every random choice of a
-    step follows from the seed and the step.
+    Args:
+        sightings: The same objects in the same order, seen in one way or several. Two sightings of
+            each of ``batch_size`` objects are a step. Labels are not looked at. Every random
+            choice of a step follows from the seed and the step.
 
-    Raises ValueError where the sets are of different length.
+    Raises:
+        ValueError: If the sets are of different length.
     """
     from tqdm import tqdm
 

@@ -27,9 +27,11 @@ METHODS = {
 class SvmRecipe:
     """A linear support vector machine of scikit-learn, arguments not named here at their default.
 
-    one_vs_one: ``SVC(kernel="linear")``, hinge loss, one against one; else ``LinearSVC``, squared
-    hinge loss, one against the rest. c: its C. first: it takes the first points of a cloud instead
-    of the farthest.
+    Attributes:
+        one_vs_one: ``SVC(kernel="linear")``, hinge loss, one against one; else ``LinearSVC``,
+            squared hinge loss, one against the rest.
+        c: Its C.
+        first: It takes the first points of a cloud instead of the farthest.
     """
 
     one_vs_one: bool
@@ -41,14 +43,13 @@ class SvmRecipe:
 class ObjectTrainingConfig:
     """A fine-tuning: AdamW, linear warm-up, then one cosine, the rate set once an epoch.
 
-    Attributes
-    ----------
-    learning_rate: the highest; times ``head_factor`` for names with "cls" in them.
-    change: what training does to clouds, a name in :data:`CHANGES` of ``fine_tune``.
-    smoothing: share of the target that is spread over the other classes.
-    epochs: without the one more that the published loops run. warm_up: epochs.
-    tokens_decay: whether names with "token" in them decay like other matrices.
-    drop_path: how often branches of the last block are left out, see ``stochastic_depth``.
+    Attributes:
+        learning_rate: The highest; times ``head_factor`` for names with "cls" in them.
+        change: What training does to clouds, a name in :data:`CHANGES` of ``fine_tune``.
+        smoothing: Share of the target that is spread over the other classes.
+        epochs: Without the one more that the published loops run. warm_up: epochs.
+        tokens_decay: Whether names with "token" in them decay like other matrices.
+        drop_path: How often branches of the last block are left out, see ``stochastic_depth``.
     """
 
     learning_rate: float
@@ -75,7 +76,8 @@ class ObjectTrainingConfig:
     def shortened(self, epochs: int) -> ObjectTrainingConfig:
         """The same in fewer epochs, at most a tenth of them for warming up.
 
-        Raises ValueError for less than one.
+        Raises:
+            ValueError: For less than one.
         """
         if epochs < 1:
             raise ValueError(f"epochs is {epochs}, expected at least 1")
@@ -103,9 +105,11 @@ def recipe_for(
 ) -> ObjectTrainingConfig:
     """The published recipe; that of ScanObjectNN for data without one.
 
-    points: how many the encoder takes of an object; None for what most recipes are for.
+    Args:
+        points: How many the encoder takes of an object; None for what most recipes are for.
 
-    Raises ValueError for a method that the encoder's authors did not publish.
+    Raises:
+        ValueError: For a method that the encoder's authors did not publish.
     """
     if method not in encoder.training_methods:
         known = ", ".join(encoder.training_methods) or "none: it is only trained with words"

@@ -30,7 +30,8 @@ GROUP_SIZE = 32
 def load_recon_parts(path: str | os.PathLike, **options) -> ReConParts:
     """The model of a published file, in evaluation mode; options as :func:`from_state`.
 
-    Raises CheckpointError for a file that cannot be read or is of another model.
+    Raises:
+        CheckpointError: For a file that cannot be read or is of another model.
     """
     return from_state(read_weights(path), Path(path), **options).eval().requires_grad_(False)
 
@@ -91,7 +92,8 @@ class ReConParts(nn.Module):
     def forward(self, points: torch.Tensor, category: torch.Tensor) -> torch.Tensor:
         """(B, N, 3) clouds of unit size with y up -> (B, N, parts) log-probabilities.
 
-        category: (B,) int64, the kind of each object, 0 to 15.
+        Args:
+            category: (B,) int64, the kind of each object, 0 to 15.
         """
         return self.head(self.head_input(points, category))
 

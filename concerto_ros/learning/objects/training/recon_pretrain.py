@@ -67,7 +67,10 @@ class ReConPretraining(nn.Module):
         self.text_proj = nn.Linear(width, text)
 
     def forward(self, points: torch.Tensor, mask: torch.Tensor) -> Reconstruction:
-        """points: (B, N, 3). mask: (B, G) bool, True = masked, as many in every row."""
+        """Args:
+        points: (B, N, 3).
+        mask: (B, G) bool, True = masked, as many in every row.
+        """
         trunk = self.MAE_encoder
         patches = trunk.group(points)
         tokens = trunk.encoder(patches.relative)
@@ -87,7 +90,8 @@ class ReConPretraining(nn.Module):
     ) -> torch.Tensor:
         """Points (B, K, M, 3) of the patches at ``hidden`` (B, K, 3) from the visible ones.
 
-        visible: (B, V, C) tokens at ``seen`` (B, V, 3).
+        Args:
+            visible: (B, V, C) tokens at ``seen`` (B, V, 3).
         """
         batch, count, _ = hidden.shape
         code = self.decoder_pos_embed(torch.cat([seen, hidden], 1))
@@ -109,7 +113,8 @@ def from_state(
 ) -> ReConPretraining:
     """The model of a pre-training file, teachers left out.
 
-    Raises CheckpointError for names or shapes that do not fit.
+    Raises:
+        CheckpointError: For names or shapes that do not fit.
     """
     group_size = state["increase_dim.0.weight"].shape[0] // 3
     shape = ReConShape.of_state(

@@ -15,7 +15,9 @@ import numpy as np
 class Accuracy:
     """Of a data set's objects, and of its classes.
 
-    matrix: (K, K + 1) counts, true class (row) against answer (column); the last is none of them.
+    Attributes:
+        matrix: (K, K + 1) counts, true class (row) against answer (column); the last is none of
+            them.
     """
 
     matrix: np.ndarray
@@ -24,7 +26,8 @@ class Accuracy:
     def of(cls, guesses: np.ndarray, labels: np.ndarray, classes: int) -> Accuracy:
         """From (S,) answers and (S,) labels. An answer beyond the classes counts as wrong.
 
-        Raises ValueError where there is nothing to score.
+        Raises:
+            ValueError: If there is nothing to score.
         """
         if guesses.shape != labels.shape or not len(labels):
             raise ValueError(
@@ -74,7 +77,8 @@ class Spread:
 def write_between(document: Path, mark: str, text: str) -> None:
     """Put ``text`` into a document between the lines ``<!-- mark: begin -->`` and ``end``.
 
-    Raises ValueError where the document does not have them.
+    Raises:
+        ValueError: If the document does not have them.
     """
     begin, end = (f"<!-- {mark}: {place} -->" for place in ("begin", "end"))
     content = Path(document).read_text(encoding="utf-8")

@@ -57,7 +57,8 @@ def start_parts(
     """A model to train: the trunk of a file of ReCon with a new head by ``seed``, or, from a file
     of part segmentation, all of it. The other keywords are what files do not tell.
 
-    Raises CheckpointError for a file that cannot be read or is of another model.
+    Raises:
+        CheckpointError: For a file that cannot be read or is of another model.
     """
     state = read_weights(path)
     if "convs3.weight" in state:
@@ -84,7 +85,8 @@ def rate_and_decay(
     name: str, value: nn.Parameter, recipe: ObjectTrainingConfig
 ) -> tuple[float, float]:
     """Highest learning rate and weight decay of a parameter: names with "conv" but not "encoder"
-    learn faster; vectors and biases do not decay."""
+    learn faster; vectors and biases do not decay.
+    """
     fast = "conv" in name and "encoder" not in name
     rate = recipe.learning_rate * (recipe.head_factor if fast else 1.0)
     return rate, 0.0 if value.ndim <= 1 or name.endswith(".bias") else recipe.weight_decay
@@ -98,8 +100,9 @@ def train_parts(
 ) -> ObjectTrainingResult:
     """Train ``model`` in place; scores are instance mIoU.
 
-    Raises ValueError for data without labels of points or of other categories than ShapeNetPart's,
-    or a state of another run.
+    Raises:
+        ValueError: For data without labels of points or of other categories than ShapeNetPart's,
+            or a state of another run.
     """
     categories(train)
     return _Parts(model, train, recipe, options).to_the_end()
@@ -109,7 +112,11 @@ def train_parts(
 def evaluate_parts(
     model: ReConParts, objects: ObjectSet, device: torch.device | str = "cpu"
 ) -> PartScore:
-    """The published scores. Raises ValueError as :func:`train_parts`."""
+    """The published scores.
+
+    Raises:
+        ValueError: As :func:`train_parts`.
+    """
     model = model.to(device).eval()
     kinds, points = categories(objects), torch.from_numpy(objects.points)
     batches = zip(points.split(BATCH_SIZE), kinds.split(BATCH_SIZE), strict=True)

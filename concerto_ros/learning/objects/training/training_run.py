@@ -30,12 +30,11 @@ from concerto_ros.objects.encoders.shared.layers import ResidualBlock
 class RunOptions:
     """How a training runs, whatever it trains.
 
-    Attributes
-    ----------
-    test: scored every ``test_every`` epochs and after the last.
-    folder: keeps the state of the run after each epoch, and the run resumes from there if method,
-        recipe, seed, objects, the weights to start from and ``about`` are the same.
-    about: what else distinguishes the run from others, by name.
+    Attributes:
+        test: Scored every ``test_every`` epochs and after the last.
+        folder: Keeps the state of the run after each epoch, and the run resumes from there if
+            method, recipe, seed, objects, the weights to start from and ``about`` are the same.
+        about: What else distinguishes the run from others, by name.
     """
 
     test: ObjectSet | None = None
@@ -104,8 +103,10 @@ class TrainingRun(ABC):
         options: RunOptions,
         method: str,
     ):
-        """parameters: those that learn, by name. method: how they are chosen; a run of another
-        method does not resume this one."""
+        """Args:
+        parameters: Those that learn, by name.
+        method: How they are chosen; a run of another method does not resume this one.
+        """
         self.device, folder = torch.device(options.device), options.folder
         self.model, self.train, self.recipe = model.to(self.device), train, recipe
         self.options, self.seed = options, options.seed
@@ -131,7 +132,8 @@ class TrainingRun(ABC):
     def to_the_end(self) -> ObjectTrainingResult:
         """Train from where the folder's state is.
 
-        Raises ValueError for a number of the recipe, or ``test_every``, below 1.
+        Raises:
+            ValueError: For a number of the recipe, or ``test_every``, below 1.
         """
         from tqdm import tqdm
 

@@ -30,12 +30,14 @@ def vote(
 ) -> torch.Tensor:
     """(B, classes) logits, the mean over passes: one round of the published vote.
 
-    clouds: (B, P, 3), P at least the number of points that the encoder takes. Each pass draws its
-    points anew from the P or, if that is fewer, :data:`CANDIDATES` farthest ones, the same rows
-    for the whole batch, and changes them by ``augmentation``: ReCon's protocol scales ModelNet40
-    (``random_scale``) and turns ScanObjectNN's hardest split (``random_rotation``); I2P-MAE scales
-    and shifts: :mod:`concerto_ros.learning.objects.training.augment`.
-    The published numbers are those of the best of many rounds on the test set itself.
+    Args:
+        clouds: (B, P, 3), P at least the number of points that the encoder takes. Each pass draws
+            its points anew from the P or, if that is fewer, :data:`CANDIDATES` farthest ones, the
+            same rows for the whole batch, and changes them by ``augmentation``: ReCon's protocol
+            scales ModelNet40 (``random_scale``) and turns ScanObjectNN's hardest split
+            (``random_rotation``); I2P-MAE scales and shifts:
+            :mod:`concerto_ros.learning.objects.training.augment`. The published numbers are those
+            of the best of many rounds on the test set itself.
     """
     candidates = draw_candidates(clouds, encoder.points)
     total = torch.zeros(())
@@ -51,7 +53,8 @@ def vote(
 def draw_candidates(clouds: torch.Tensor, points: int) -> torch.Tensor:
     """(B, C, 3) farthest points of (B, P, 3) from which ``points`` are drawn.
 
-    Raises ValueError where P is less than ``points``.
+    Raises:
+        ValueError: If P is less than ``points``.
     """
     total = clouds.shape[1]
     if total < points:

@@ -52,10 +52,17 @@ class GuidedBlock(nn.Module):
         norms: nn.ModuleList,
         per_object: bool,
     ) -> torch.Tensor:
-        """(B, 1 + T, C) class token and tokens to the same.
+        """Update the class token and tokens.
 
-        ``attentions`` and ``norms``: one :class:`CellAttention` and layer normalisation for each
-        view, shared by all blocks.
+        Args:
+            tokens: (B, 1 + T, C), the class token first.
+            projected: Positions and cells of the T tokens.
+            attentions: One :class:`CellAttention` for each view, shared by all blocks.
+            norms: One layer normalisation for each view, shared by all blocks.
+            per_object: Whether to compute as the published code does with a batch of one.
+
+        Returns:
+            (B, 1 + T, C).
         """
         tokens = tokens + self.ls1(self._attend(self.norm1(tokens), per_object))
         change = self.ls2(self.mlp(self.norm2(tokens)))
@@ -67,9 +74,9 @@ class GuidedBlock(nn.Module):
         if not self.variant.source.batch_attention:
             return self.attn(tokens)
         if per_object:
-            # As the published code does with a batch of one: every token sees itself alone.
+            # As the published code does with a batch of one: every token attends to itself alone.
             return self.attn(tokens.flatten(0, 1).unsqueeze(1)).view_as(tokens)
-        # The published code hands batch-first data to attention that takes the sequence first.
+        # The published code passes batch-first data to attention that takes the sequence first.
         return self.attn(tokens.transpose(0, 1)).transpose(0, 1)
 
     def _aggregate(
@@ -79,27 +86,30 @@ class GuidedBlock(nn.Module):
         attentions: nn.ModuleList,
         norms: nn.ModuleList,
     ) -> torch.Tensor:
-        """Tokens (B, T, C) with what the cells of the views say, weighed by their 3D guide."""
+        """Add the features of their cells in the views to tokens, weighed by a 3D guide."""
         voxels = projected.voxels
         guide = self.out_transform_3d[0](voxels.mean(tokens) + voxels.maximum(tokens), voxels)
+        transforms = (next(norm.children()) for norm in self.out_transform_views)
         views, weights = [], []
-        for view, cells in enumerate(projected.source_cells):
+        for view, (cells, transform) in enumerate(
+            zip(projected.source_cells, transforms, strict=True)
+        ):
             mixed = tokens + attentions[view](norms[view](tokens), cells)
             pooled = cells.mean(mixed)
             if self.variant.cell_maximum:
                 pooled = pooled + cells.maximum(mixed)
-            views.append(self.out_transform_views[view][0](pooled, cells))
+            views.append(transform(pooled, cells))
             weights.append((nn.functional.cosine_similarity(views[-1], guide, dim=-1) + 1) / 2)
         weight = torch.stack(weights)
         weight = weight / weight.sum(0)
-        told = (weight.unsqueeze(-1) * torch.stack(views)).sum(0)
-        return tokens + self.variant.guidance * told
+        guided = (weight.unsqueeze(-1) * torch.stack(views)).sum(0)
+        return tokens + self.variant.guidance * guided
 
 
 class CellAttention(nn.Module):
-    """Narrow attention among the tokens of one cell, (B, T, C) to the same.
+    """Narrow attention among the tokens of one cell.
 
-    Products are scaled by the joint width of the heads, as published, not by that of each.
+    Dot products are scaled by the joint width of the heads, as published, not by that of each.
     """
 
     def __init__(self, width: int):
@@ -108,13 +118,14 @@ class CellAttention(nn.Module):
         self.proj = nn.Linear(VIEW_WIDTH, width)
 
     def forward(self, tokens: torch.Tensor, cells: Cells) -> torch.Tensor:
+        """Attend among tokens (B, T, C) of the same cell: (B, T, C)."""
         query, key, value = (split_heads(x, VIEW_HEADS) for x in self.qkv(tokens).chunk(3, -1))
         mixed = attend(query, key, value, cells.same.unsqueeze(1), scale=VIEW_WIDTH**-0.5)
         return self.proj(mixed)
 
 
 class Adapter(nn.Module):
-    """A bottleneck: Linear, QuickGELU, Linear, without the identity beside it."""
+    """A bottleneck without residual: Linear, QuickGELU, Linear."""
 
     def __init__(self, width: int, hidden: int):
         super().__init__()
@@ -122,18 +133,21 @@ class Adapter(nn.Module):
         self.ln2 = nn.Linear(hidden, width)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Apply to tokens (..., C)."""
         hidden = quick_gelu(self.ln1(tokens))
         return self.ln2(nn.functional.dropout(hidden, ADAPTER_DROPOUT, self.training))
 
 
 class CellNorm(nn.BatchNorm1d):
-    """Batch normalisation of what cells hold, then GELU: (B, T, C) to the same.
+    """Batch normalisation of cell features, then GELU.
 
     Every token carries the value of its cell. In training each cell counts once, however many
     tokens it has, and the empty cells of the source count as zeros.
     """
 
-    def forward(self, values: torch.Tensor, cells: Cells) -> torch.Tensor:
+    # The statistics depend on the cells, which batch normalisation does not know.
+    def forward(self, values: torch.Tensor, cells: Cells) -> torch.Tensor:  # type: ignore[override]
+        """Normalise the values (B, T, C) of each token's cell: (B, T, C)."""
         if not self.training:
             return nn.functional.gelu(super().forward(values.transpose(1, 2)).transpose(1, 2))
         first = cells.is_first()
@@ -150,6 +164,7 @@ class QuickMlp(Mlp):
     """Linear, QuickGELU, Linear."""
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Apply to tokens (..., C)."""
         return self.fc2(quick_gelu(self.fc1(tokens)))
 
 
@@ -161,9 +176,10 @@ class LayerScale(nn.Module):
         self.gamma = nn.Parameter(torch.ones(width))
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Scale the channels of tokens (..., C)."""
         return tokens * self.gamma
 
 
 def quick_gelu(values: torch.Tensor) -> torch.Tensor:
-    """CLIP's approximation of GELU."""
+    """Approximate GELU as CLIP does: x sigmoid(1.702 x)."""
     return values * torch.sigmoid(1.702 * values)

@@ -1,9 +1,9 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Any2Point (Tang et al., ECCV 2024): transformers of other modalities made to read points.
+"""Any2Point (Tang et al., ECCV 2024): transformers of other modalities adapted to points.
 
-The transformer of CLIP's text tower, DINOv2 or ImageBind's audio trunk stays frozen; a small
-token embedding, adapters and aggregation guided by virtual projections are trained around it.
+The transformer of CLIP's text tower, DINOv2 or ImageBind's audio trunk stays frozen; a small token
+embedding, adapters and aggregation guided by virtual projections are trained around it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from concerto_ros.objects.encoders.any2point.blocks import CellAttention, GuidedBlock
+from concerto_ros.objects.encoders.any2point.blocks import Adapter, CellAttention, GuidedBlock
 from concerto_ros.objects.encoders.any2point.files import (
     TABLE,
     own_names,
@@ -33,7 +33,7 @@ from concerto_ros.objects.encoders.shared.preprocess import InputForm
 from concerto_ros.objects.encoders.shared.weights import State, count_blocks, load_weights
 from concerto_ros.ptv3.checkpoint import CheckpointError
 
-#: Points that the published models take of an object. Any number from 512 works.
+#: Points of an object in the published models. Any number from 512 works.
 POINTS = 1024
 
 #: The parts of a block that come from the source model; fine-tuning leaves them as they are.
@@ -41,18 +41,32 @@ FROZEN = ("norm1", "attn", "norm2", "mlp", "ls1", "ls2")
 
 
 class Any2Point(ObjectEncoder):
-    """One of the six published variants. The shape is that of the official files by default.
+    """One of the six published variants, by default in the shape of the official files.
 
     With ``per_object`` every cloud is computed as the published code would compute it in a batch
-    of one, so that no answer depends on what else is in the batch. Without it, variants on CLIP
-    attend from cloud to cloud and those of ModelNet40 share one scale of relative positions, as
-    in the published evaluation. The attribute may be changed at any time.
+    of one, so that no result depends on the rest of the batch. Without it, variants on CLIP attend
+    from cloud to cloud and those of ModelNet40 share one scale of relative positions, as in the
+    published evaluation. The attribute may be changed at any time.
 
-    Raises ValueError where widths do not go together.
+    Args:
+        variant: Constants of the model, one of :data:`VARIANTS`.
+        width: Channels of the tokens.
+        depth: Number of blocks.
+        heads: Attention heads of every block.
+        point_width: Channels of the point embedding, an eighth of ``width``.
+        last_hidden: Hidden width of the last stage of the token embedding.
+        adapter_width: Hidden width of the adapters; None for the variant's.
+        neighbours: Neighbours of each centre; None for the variant's.
+        classes: Number of classes; None for the benchmark's.
+        per_object: See above.
+
+    Raises:
+        ValueError: If the widths are inconsistent.
     """
 
     name = "any2point"
     training_methods = ("adapters",)
+    position_table: torch.Tensor
 
     def __init__(
         self,
@@ -100,10 +114,15 @@ class Any2Point(ObjectEncoder):
         self.norm = nn.LayerNorm(width, eps=variant.final_eps)
         self.head = mlp_head(2 * width, self.classes)
         if not variant.benchmark.head_bias:
-            self.head[0].bias = self.head[4].bias = None
+            for layer in (self.head[0], self.head[4]):
+                layer.register_parameter("bias", None)
 
     def embed(self, batch: torch.Tensor) -> torch.Tensor:
-        """(B, N >= 512, 3) or more channels, of which xyz is read -> (B, 2 width)."""
+        """Embed clouds (B, N >= 512, 3 or more), of which xyz is read, as (B, 2 width).
+
+        Raises:
+            ValueError: If the batch has another shape.
+        """
         if batch.ndim != 3 or batch.shape[1] < CENTRES[0] or batch.shape[2] < 3:
             raise ValueError(
                 f"batch has shape {tuple(batch.shape)}, expected (B, {CENTRES[0]} or more, 3)"
@@ -124,11 +143,11 @@ class Any2Point(ObjectEncoder):
         return torch.cat(parts if self.variant.benchmark.class_first else parts[::-1], 1)
 
     def classify(self, batch: torch.Tensor) -> torch.Tensor:
-        """As :meth:`embed`, then the head: (B, classes) logits."""
+        """Return (B, classes) logits: :meth:`embed`, then the head."""
         return self.head(self.embed(batch))
 
     def trainable_parameters(self) -> dict[str, nn.Parameter]:
-        """What parameter-efficient fine-tuning trains, by name: all but the source's layers."""
+        """Select what parameter-efficient fine-tuning trains: all but the source's layers."""
         return {
             name: parameter
             for name, parameter in self.named_parameters()
@@ -136,7 +155,7 @@ class Any2Point(ObjectEncoder):
         }
 
     def trained_parameters(self, method: str) -> dict[str, nn.Parameter]:
-        """With ``adapters``, :meth:`trainable_parameters`."""
+        """Select what a method trains; ``adapters`` means :meth:`trainable_parameters`."""
         if method == "adapters":
             return self.trainable_parameters()
         return super().trained_parameters(method)
@@ -145,6 +164,7 @@ class Any2Point(ObjectEncoder):
     def fine_tuning(
         cls, method: str, benchmark: Benchmark, points: int | None, few_shot: bool
     ) -> dict[str, Any]:
+        """Return the published hyper-parameters, see :meth:`ObjectEncoder.fine_tuning`."""
         modelnet = benchmark is Benchmark.MODELNET40
         return {
             "learning_rate": 5e-4,
@@ -154,7 +174,7 @@ class Any2Point(ObjectEncoder):
 
 
 def matches(state: State) -> bool:
-    """Whether the names are those of Any2Point."""
+    """Return whether these are parameter names of Any2Point."""
     return any("patch_embed.EncP.LGA_list." in name for name in state)
 
 
@@ -169,33 +189,42 @@ def from_state(
     neighbours: int | None = None,
     per_object: bool = False,
 ) -> Any2Point:
-    """The model of a fine-tuned file, published or written by this package.
+    """Build the model of a fine-tuned file, published or written by this package.
 
-    variant: insists on one of :data:`VARIANTS`, or gives constants other than the published; by
-    itself it is told by the names. source: the file of the model that lent the transformer; the
-    position table is read from it, since published files do not hold it. heads, neighbours: for
-    shapes other than the official. per_object: see :class:`Any2Point`.
+    Args:
+        state: Tensors by their names in the file.
+        path: Where the state comes from, for error messages.
+        content: Not used: Any2Point's files hold nothing beside the state dict that matters here.
+        variant: One of :data:`VARIANTS` that the file has to be of, or constants that differ from
+            the published; None to detect the variant from the names.
+        source: The file of the model that lent the transformer; the position table is read from
+            it, since published files do not hold it.
+        heads: Attention heads of every block.
+        neighbours: Neighbours of each centre; None for the variant's.
+        per_object: See :class:`Any2Point`.
 
-    Raises CheckpointError for weights of another variant, without a position table, or that do
-    not fit.
+    Raises:
+        CheckpointError: If the weights are of another variant, lack a position table, or do not
+            match.
+        ValueError: If ``variant`` is unknown.
     """
     found = variant_of(state)
-    wanted = found if variant is None else _variant(variant)
-    if wanted.name != found.name:
+    chosen = found if variant is None else _variant(variant)
+    if chosen.name != found.name:
         raise CheckpointError(
-            f"{path} is a checkpoint of {found.name}, expected one of {wanted.name}"
+            f"{path} is a checkpoint of {found.name}, expected one of {chosen.name}"
         )
     state = own_names(state)
     if source is not None:
         state[TABLE] = read_table(source, found.source)
     if TABLE not in state:
         raise CheckpointError(
-            f"{path} is fine-tuned ({found.name}) and holds no position table: give source=<file>,"
-            f" the file of {found.source.name} that has {found.source.table!r}"
+            f"{path} is fine-tuned ({found.name}) and holds no position table: pass"
+            f" source=<file>, the file of {found.source.name} that has {found.source.table!r}"
         )
     stage = "patch_embed.EncP.LGA_list.2.linear2.0.net1.0.weight"
     model = Any2Point(
-        wanted,
+        chosen,
         width=_size(state, "cls_token", -1, path),
         depth=count_blocks(state, "blocks."),
         heads=heads,
@@ -211,29 +240,36 @@ def from_state(
 
 
 def from_source(variant: str, source: str | os.PathLike, /, **shape: Any) -> Any2Point:
-    """A model to fine-tune: the transformer of a source model, the rest untrained.
+    """Build a model to fine-tune: the transformer of a source model, the rest untrained.
 
-    variant: one of :data:`VARIANTS`. source: the official file of that variant's source model.
-    shape: as :class:`Any2Point` takes it. Untrained weights come from PyTorch's generator; what
-    the adapters and attentions within cells add is zero at first.
+    Untrained weights come from PyTorch's global generator; what the adapters and the attentions
+    within cells add is zero at first.
 
-    Raises ValueError for an unknown variant or another keyword, CheckpointError for a file that
-    does not fit.
+    Args:
+        variant: One of :data:`VARIANTS`.
+        source: The official file of that variant's source model.
+        shape: Keywords of :class:`Any2Point`.
+
+    Raises:
+        ValueError: If the variant or a keyword is unknown.
+        CheckpointError: If the file does not match.
     """
     chosen = _variant(variant)
     check_options(Any2Point.name, Any2Point, shape)
     state = read_source(source, chosen.source)
     model = Any2Point(chosen, **shape)
-    wanted = {name for name, _ in model.named_parameters()} - model.trainable_parameters().keys()
-    wanted |= {TABLE} | {own for _, own in chosen.source.parts if own == "cls_token"}
-    wanted |= {"norm.weight", "norm.bias"}
+    lent = {name for name, _ in model.named_parameters()} - model.trainable_parameters().keys()
+    lent |= {TABLE} | {own for _, own in chosen.source.parts if own == "cls_token"}
+    lent |= {"norm.weight", "norm.bias"}
     with torch.no_grad():
         for name in ("cls_token", "cls_pos"):
             nn.init.trunc_normal_(model.get_parameter(name), std=0.02)
-        for layer in (*(b.adapter.ln2 for b in model.blocks), *(a.proj for a in model.attn1)):
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
-    untrained = tuple(name for name in model.state_dict() if name not in wanted)
+        for module in model.modules():
+            if isinstance(module, (Adapter, CellAttention)):
+                last = module.ln2 if isinstance(module, Adapter) else module.proj
+                nn.init.zeros_(last.weight)
+                nn.init.zeros_(last.bias)
+    untrained = tuple(name for name in model.state_dict() if name not in lent)
     load_weights(model, state, source, optional=untrained)
     return model
 
@@ -248,5 +284,5 @@ def _variant(name: str | Variant) -> Variant:
 
 def _size(state: State, name: str, dimension: int, path: Path) -> int:
     if name not in state or state[name].ndim < 2:
-        raise CheckpointError(f"{path} does not fit Any2Point; missing: {name}")
+        raise CheckpointError(f"{path} does not match Any2Point; missing: {name}")
     return state[name].shape[dimension]

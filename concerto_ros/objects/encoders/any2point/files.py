@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -43,7 +44,7 @@ RENAMED = (
 
 
 def own_names(state: State) -> State:
-    """A state dict of a fine-tuned file, or of this package, under the names of the module."""
+    """Rename a state dict of a fine-tuned file, or of this package, to the names of the module."""
     renamed = {}
     for name, value in state.items():
         if name in {source.table for source in SOURCES} | {TABLE}:
@@ -54,14 +55,14 @@ def own_names(state: State) -> State:
 
 
 def own_name(name: str) -> str:
-    """One name of a fine-tuned file as the module has it."""
+    """Rename one parameter of a fine-tuned file as the module has it."""
     for pattern, replacement in RENAMED:
         name = re.sub(pattern, replacement, name)
     return name
 
 
 def variant_of(state: State) -> Variant:
-    """The variant that a state dict belongs to, by its names, published or own."""
+    """Detect the variant of a state dict from its names, published or own."""
     if any(name.startswith(("resblocks.", "encoder.resblocks.")) for name in state):
         source = CLIP
     elif any(name.endswith("ls1.gamma") for name in state):
@@ -78,32 +79,34 @@ def variant_of(state: State) -> Variant:
 
 
 def read_table(path: str | os.PathLike, source: Source) -> torch.Tensor:
-    """The position table (rows, C) from the file of a source model, float32.
+    """Read the position table (rows, C) from the file of a source model, float32.
 
-    Raises CheckpointError for a file that cannot be read or is of another model.
+    Raises:
+        CheckpointError: If the file cannot be read or is of another model.
     """
     return _table(_read(path, source, lambda name: name == source.table), path, source)
 
 
 def read_source(path: str | os.PathLike, source: Source) -> State:
-    """What the file of a source model gives a new model: its transformer and position table.
+    """Read what a new model takes from a source model's file: transformer and position table.
 
-    Names are those of the module, values float32. What belongs to other towers, to the patches
-    and to the extra keys and values of ImageBind's attention is left out.
+    Names are those of the module, values float32. Other towers, the patch embedding, and the extra
+    keys and values of ImageBind's attention are skipped.
 
-    Raises CheckpointError for a file that cannot be read or is of another model.
+    Raises:
+        CheckpointError: If the file cannot be read or is of another model.
     """
     prefixes = tuple(prefix for prefix, _ in source.parts)
     state = _read(path, source, lambda name: name == source.table or name.startswith(prefixes))
-    taken = {TABLE: _table(state, path, source)}
+    lent = {TABLE: _table(state, path, source)}
     for prefix, own in source.parts:
         for name, value in state.items():
             if name.startswith(prefix) and not name.endswith((".bias_k", ".bias_v")):
-                taken[own_name(own + name.removeprefix(prefix))] = value.float()
-    return taken
+                lent[own_name(own + name.removeprefix(prefix))] = value.float()
+    return lent
 
 
-def _read(path: str | os.PathLike, source: Source, keep) -> State:
+def _read(path: str | os.PathLike, source: Source, keep: Callable[[str], bool]) -> State:
     path = Path(path).expanduser()
     if path.is_file() and is_torchscript(path):
         tables = {other.table for other in SOURCES}
@@ -114,9 +117,9 @@ def _read(path: str | os.PathLike, source: Source, keep) -> State:
 def _table(state: State, path: str | os.PathLike, source: Source) -> torch.Tensor:
     if source.table not in state:
         other = next((other.name for other in SOURCES if other.table in state), None)
-        looks = f"; it looks like one of {other}" if other else ""
+        hint = f"; it looks like one of {other}" if other else ""
         raise CheckpointError(
-            f"{os.fspath(path)} has no {source.table!r}, expected a file of {source.name}{looks}"
+            f"{os.fspath(path)} has no {source.table!r}, expected a file of {source.name}{hint}"
         )
     table = state[source.table]
     if table.ndim not in (2, 3) or table.numel() != source.rows * table.shape[-1]:

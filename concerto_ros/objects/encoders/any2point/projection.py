@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """3D-to-any virtual projection of Any2Point: where tokens lie in the space of the source model.
 
-Nothing here is learned. Token centres are seen from six sides and projected on the line of text
-positions, or in perspective on the plane of image patches. There they get the position vectors
-of the source, and there they fall into the cells within which they are aggregated.
+Nothing here is learned. Token centres are viewed from six sides and projected on the line of text
+positions, or in perspective on the plane of image patches. There they get the position vectors of
+the source, and there they fall into the cells within which they are aggregated.
 """
 
 from __future__ import annotations
@@ -25,10 +25,11 @@ VIEWS = len(QUARTER_TURNS)
 class Cells:
     """A partition of the tokens of each cloud.
 
-    same: (B, T, T) bool, whether two tokens share a cell.
-    first: (B, T) int64, the lowest token of each token's cell.
-    count: how many cells there are in each cloud, empty ones included; None where only cells
-        with tokens count.
+    Attributes:
+        same: (B, T, T) bool, whether two tokens share a cell.
+        first: (B, T) int64, the lowest token of each token's cell.
+        count: How many cells there are in each cloud, empty ones included; None where only cells
+            with tokens count.
     """
 
     same: torch.Tensor
@@ -37,24 +38,24 @@ class Cells:
 
     @classmethod
     def of(cls, cell: torch.Tensor, count: int | None = None) -> Cells:
-        """The partition by cell numbers (B, T), or by rows of numbers (B, T, D)."""
+        """Partition by cell numbers (B, T), or by rows of numbers (B, T, D)."""
         cell = cell.unsqueeze(-1) if cell.ndim == 2 else cell
         same = (cell.unsqueeze(1) == cell.unsqueeze(2)).all(-1)
         return cls(same, same.to(torch.uint8).argmax(-1), count)
 
     def mean(self, tokens: torch.Tensor) -> torch.Tensor:
-        """(B, T, C): of each token's cell, the mean. Sums by a product, in a fixed order."""
+        """Average tokens (B, T, C) over each token's cell, by a matmul with a fixed order."""
         share = self.same.to(tokens.dtype)
         return (share / share.sum(-1, keepdim=True)) @ tokens
 
     def maximum(self, tokens: torch.Tensor) -> torch.Tensor:
-        """(B, T, C): of each token's cell, the greatest value of each channel."""
+        """Take the maximum of each channel over each token's cell, (B, T, C)."""
         row = self.first.unsqueeze(-1).expand_as(tokens)
         top = tokens.scatter_reduce(1, row, tokens, "amax", include_self=False)
         return top.gather(1, row)
 
     def is_first(self) -> torch.Tensor:
-        """(B, T) bool: one token of each cell with tokens."""
+        """Mark one token of each cell that has tokens, (B, T) bool."""
         return self.first == torch.arange(self.first.shape[1], device=self.first.device)
 
 
@@ -62,11 +63,12 @@ class Cells:
 class Projected:
     """Tokens in the space of the source.
 
-    coordinates: each (B, 6, T): along the line, or across and down the plane, in positions or
-        pixels of the source.
-    position: (B, T, C) position vectors, the mean over the views.
-    source_cells: the partition by the cells of the source, one for each view.
-    voxels: the partition by cells in 3D.
+    Attributes:
+        coordinates: Each (B, 6, T): along the line, or across and down the plane, in positions or
+            pixels of the source.
+        position: (B, T, C) position vectors, the mean over the views.
+        source_cells: The partition by the cells of the source, one for each view.
+        voxels: The partition by cells in 3D.
     """
 
     coordinates: tuple[torch.Tensor, ...]
@@ -78,25 +80,31 @@ class Projected:
 def project(
     centres: torch.Tensor, table: torch.Tensor, variant: Variant, per_object: bool
 ) -> Projected:
-    """Project token centres (B, T, 3); ``table`` (rows, C) is the position table of the source.
+    """Project token centres into the space of the source model.
 
-    ``per_object``: positions on a line are stretched cloud by cloud, as the published code does
-    with a batch of one, instead of over the batch.
+    Args:
+        centres: (B, T, 3).
+        table: (rows, C), the position table of the source.
+        variant: Constants of the projection.
+        per_object: Positions on a line are stretched cloud by cloud, as the published code does
+            with a batch of one, instead of over the batch.
     """
     source = variant.source
     views = torch.einsum("vij,btj->bvti", _view_matrices(centres), centres)
+    coordinates: tuple[torch.Tensor, ...]
     if source.columns is None:
+        assert variant.direction is not None, f"{variant.name} has no direction of its line"
         along = line_coordinates(views, variant.direction, source.size[0])
         coordinates = (along,)
         position = line_positions(along, table, per_object)
     else:
-        coordinates = plane_coordinates(views, variant.shift, source.size)
-        position = plane_positions(*coordinates, table, source)
+        across, down = plane_coordinates(views, variant.shift, source.size)
+        coordinates = (across, down)
+        position = plane_positions(across, down, table, source)
     columns, rows = (-(-size // variant.cell) for size in source.size)
-    cell = sum(
-        torch.div(axis, variant.cell, rounding_mode="floor").long() * step
-        for axis, step in zip(coordinates, (1, columns), strict=False)
-    )
+    cell = torch.zeros_like(coordinates[0], dtype=torch.int64)
+    for axis, step in zip(coordinates, (1, columns), strict=False):
+        cell += torch.div(axis, variant.cell, rounding_mode="floor").long() * step
     voxel = (centres - centres.amin(1, keepdim=True)) / variant.voxel
     return Projected(
         coordinates=coordinates,
@@ -109,7 +117,7 @@ def project(
 def line_coordinates(
     views: torch.Tensor, direction: tuple[int, int, int], length: int
 ) -> torch.Tensor:
-    """(B, 6, T) positions in [0, length) along the line, from the views (B, 6, T, 3).
+    """Project the views (B, 6, T, 3) on a line: (B, 6, T) positions in [0, length).
 
     Both ends of a cloud come to lie on length - 0.5. Coincident tokens count as one end.
     """
@@ -122,29 +130,29 @@ def line_coordinates(
 
 
 def line_positions(along: torch.Tensor, table: torch.Tensor, per_object: bool) -> torch.Tensor:
-    """Position vectors (B, T, C) between the rows of the table, the mean over the views.
+    """Interpolate position vectors (B, T, C) between the table's rows; the mean over the views.
 
     Coordinates are stretched once more, over all views and all clouds (over those of one cloud
-    with ``per_object``). On a whole number both weights are zero, as in the published code.
+    with ``per_object``). At a whole number both weights are zero, as in the published code.
     """
     last = len(table) - 1
     group = along.flatten(1) if per_object else along.reshape(1, -1)
     extent = (group.amax(1) - group.amin(1)).reshape(-1, 1, 1)
-    place = along * (last / torch.where(extent > 0, extent, float(last)))
-    below = place.floor().clamp_max(last)
-    above = place.ceil().clamp_max(last)
-    position = (above - place).unsqueeze(-1) * table[below.long()]
-    position = position + (place - below).unsqueeze(-1) * table[above.long()]
+    row = along * (last / torch.where(extent > 0, extent, float(last)))
+    below = row.floor().clamp_max(last)
+    above = row.ceil().clamp_max(last)
+    position = (above - row).unsqueeze(-1) * table[below.long()]
+    position = position + (row - below).unsqueeze(-1) * table[above.long()]
     return position.mean(1)
 
 
 def plane_coordinates(
     views: torch.Tensor, shift: float, size: tuple[int, int]
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Pixels across and down, each (B, 6, T), of the views (B, 6, T, 3) in perspective.
+    """Project the views (B, 6, T, 3) in perspective: pixels across and down, each (B, 6, T).
 
-    The camera stands ``-shift`` behind the middle of the cloud. What leaves the image on one side
-    enters it on the other. A point in the camera itself counts as a millionth before it.
+    The camera is ``-shift`` behind the middle of the cloud. What leaves the image on one side
+    enters it on the other. A point in the camera itself counts as a millionth in front of it.
     """
     width, height = size
     depth = views[..., 2] - shift
@@ -159,13 +167,14 @@ def plane_coordinates(
 def plane_positions(
     across: torch.Tensor, down: torch.Tensor, table: torch.Tensor, source: Source
 ) -> torch.Tensor:
-    """Position vectors (B, T, C) by bilinear sampling of the patches' table, the mean over views.
+    """Sample position vectors (B, T, C) from the patches' table, bilinear; the mean over views.
 
     The published code reads the sampled array of C rows and T columns as if it had T rows and C
     columns, without transposing it; weights were trained with that, so it is kept.
     """
     width, height = source.size
     channels = table.shape[1]
+    assert source.columns is not None, f"positions of {source.name} lie on a line, not in a plane"
     image = table[1:].T.reshape(1, channels, -1, source.columns)
     grid = torch.stack([2 * across / (width - 1) - 1, 2 * down / (height - 1) - 1], -1)
     batch, views, tokens = across.shape
@@ -177,7 +186,7 @@ def plane_positions(
 
 
 def _view_matrices(like: torch.Tensor) -> torch.Tensor:
-    """(6, 3, 3) rotations; by quarter turns every entry is -1, 0 or 1."""
+    """Build (6, 3, 3) rotations; by quarter turns every entry is -1, 0 or 1."""
     sine, cosine = (0, 1, 0, -1), (1, 0, -1, 0)
     matrices = []
     for turns in QUARTER_TURNS:

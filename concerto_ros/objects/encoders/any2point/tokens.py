@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import nn
 
@@ -24,11 +26,15 @@ GAIN, BASE = 100.0, 1000.0
 
 
 class TokenEmbedding(nn.Module):
-    """(B, N >= 512, 3) points to 128 centres with a vector of 8 ``point_width`` each.
+    """Points (B, N >= 512, 3) to 128 centres with a vector of 8 ``point_width`` each.
 
-    ``last_hidden`` is the hidden width of the last stage. ``neighbours`` surround each centre.
-    ``own_scale``: relative positions are divided, axis by axis, by the greatest of their own
-    neighbourhood; else all by the standard deviation of all of them over the whole batch.
+    Args:
+        point_width: Channels of a point.
+        last_hidden: Hidden width of the last stage.
+        neighbours: Points around each centre.
+        own_scale: Whether relative positions are divided, axis by axis, by the greatest of their
+            own neighbourhood; else all by the standard deviation of all of them over the whole
+            batch.
     """
 
     def __init__(self, point_width: int, last_hidden: int, neighbours: int, own_scale: bool):
@@ -55,14 +61,16 @@ class TokenEmbedding(nn.Module):
             )
 
     def forward(self, points: torch.Tensor, per_object: bool) -> tuple[torch.Tensor, torch.Tensor]:
-        """Centres (B, 128, 3) and tokens (B, 128, C).
+        """Compute centres (B, 128, 3) and tokens (B, 128, C).
 
-        ``per_object``: the spread of relative positions is taken cloud by cloud.
+        Args:
+            points: (B, N >= 512, 3).
+            per_object: Whether the spread of relative positions is taken cloud by cloud.
         """
         feat = self.raw_point_embed["net"](points.transpose(1, 2)).transpose(1, 2)
         rows = farthest_point_sampling(points, CENTRES[0], skip_near_origin=True)
         for count, stage in zip(CENTRES, self.LGA_list, strict=True):
-            # Points of a later stage lie in the order of their sampling, and a shorter sampling
+            # Points of a later stage are in the order of their sampling, and a shorter sampling
             # is the beginning of a longer one.
             rows = rows[:, :count]
             centres, own = gather_rows(points, rows), gather_rows(feat, rows)
@@ -72,14 +80,18 @@ class TokenEmbedding(nn.Module):
             joined = torch.cat([around, own.unsqueeze(2).expand_as(around)], -1)
             scaled = by_extent(relative) if self.own_scale else by_spread(relative, per_object)
             joined = joined + fourier_code(scaled, joined.shape[-1])
-            feat = stage["linear2"](joined.permute(0, 3, 1, 2)).amax(3).transpose(1, 2)
+            feat = (
+                cast(nn.ModuleDict, stage)["linear2"](joined.permute(0, 3, 1, 2))
+                .amax(3)
+                .transpose(1, 2)
+            )
             points = centres
             rows = torch.arange(count, device=points.device).expand(len(points), -1)
         return points, feat
 
 
 class Residual(nn.Module):
-    """A pointwise layer of a hidden width beside the identity, (B, C, G, K) to the same."""
+    """A residual pointwise bottleneck."""
 
     def __init__(self, width: int, hidden: int):
         super().__init__()
@@ -87,11 +99,12 @@ class Residual(nn.Module):
         self.net2 = nn.Sequential(nn.Conv2d(hidden, width, 1), nn.BatchNorm2d(width))
 
     def forward(self, feat: torch.Tensor) -> torch.Tensor:
+        """Apply to features (B, C, G, K)."""
         return nn.functional.relu(feat + self.net2(self.net1(feat)))
 
 
 def by_extent(relative: torch.Tensor) -> torch.Tensor:
-    """Relative positions (B, G, K, 3), on each axis from -1 to 1 in each neighbourhood.
+    """Scale relative positions (B, G, K, 3) to -1..1 on each axis of each neighbourhood.
 
     Where a neighbourhood is flat along an axis the published code divides zero by zero; here the
     relative positions along that axis are then zero.
@@ -101,7 +114,7 @@ def by_extent(relative: torch.Tensor) -> torch.Tensor:
 
 
 def by_spread(relative: torch.Tensor, per_object: bool) -> torch.Tensor:
-    """Relative positions (B, G, K, 3) over the standard deviation of all their numbers.
+    """Divide relative positions (B, G, K, 3) by the standard deviation of all their numbers.
 
     One for the whole batch as published, one for each cloud with ``per_object``.
     """
@@ -110,7 +123,7 @@ def by_spread(relative: torch.Tensor, per_object: bool) -> torch.Tensor:
 
 
 def fourier_code(relative: torch.Tensor, width: int) -> torch.Tensor:
-    """(..., 3) to (..., width): for each axis, sines then cosines of width / 6 angles."""
+    """Encode (..., 3) as (..., width): for each axis, sines then cosines of width / 6 angles."""
     frequencies = width // 6
     exponent = torch.arange(frequencies, device=relative.device) / frequencies
     angle = GAIN * relative.unsqueeze(-1) / BASE**exponent

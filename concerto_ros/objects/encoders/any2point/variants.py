@@ -11,15 +11,16 @@ from dataclasses import dataclass
 class Source:
     """The model of another modality that lends its transformer and its position table.
 
-    name: as a person knows it.
-    table: name of the position table in the file of that model.
-    rows: rows of that table, a leading one of the class token included.
-    columns: patches of an image from left to right; None where positions lie on a line.
-    size: (width, height) of the image in pixels; (length, 1) of a line in positions.
-    parts: beginnings of the names in that file which are taken over, and what replaces them.
-    quick_gelu: whether the blocks take x sigmoid(1.702 x) for GELU.
-    layer_scale: whether each branch of a block is scaled by a learned vector.
-    batch_attention: whether attention runs over the clouds of a batch instead of over tokens.
+    Attributes:
+        name: Name of the model, for messages.
+        table: Name of the position table in the file of that model.
+        rows: Rows of that table, including a leading one of the class token.
+        columns: Patches of an image from left to right; None where positions lie on a line.
+        size: (width, height) of the image in pixels; (length, 1) of a line in positions.
+        parts: Prefixes of the names in that file that are copied, and their replacements.
+        quick_gelu: Whether the blocks take x sigmoid(1.702 x) for GELU.
+        layer_scale: Whether each branch of a block is scaled by a learned vector.
+        batch_attention: Whether attention runs over the clouds of a batch instead of over tokens.
     """
 
     name: str
@@ -37,10 +38,14 @@ class Source:
 class BenchmarkTraits:
     """What the variants of one benchmark have in common.
 
-    own_scale: whether relative positions are divided by their neighbourhood's own extent along
-        each axis, rather than by the spread of all neighbourhoods of the batch.
-    class_first: whether the class token comes before the maximum of the others in the feature.
-    head_bias: whether the hidden layers of the head have a bias.
+    Attributes:
+        name: The benchmark.
+        classes: Number of its classes.
+        own_scale: Whether relative positions are divided by their neighbourhood's own extent along
+            each axis, rather than by the spread of all neighbourhoods of the batch.
+        class_first: Whether the class token precedes the maximum of the other tokens in the
+            feature.
+        head_bias: Whether the hidden layers of the head have a bias.
     """
 
     name: str
@@ -54,15 +59,20 @@ class BenchmarkTraits:
 class Variant:
     """One set of constants of the released scripts.
 
-    neighbours: of each centre, in all three stages of the token embedding.
-    adapter_width, adapter_scale: hidden width and weight of the adapters.
-    guidance: weight of what the guided aggregation adds.
-    voxel, cell: edge of the cells in 3D, and in the plane or on the line of the source.
-    direction: of the line that points are projected on, for a source with positions on a line.
-    shift: how far the views are moved along their axis, for a source with positions in a plane.
-    cell_maximum: whether cells of the source are pooled by mean + maximum instead of the mean.
-    position_at_start, position_before_blocks: where positions are added.
-    block_eps, final_eps: of the layer normalisation.
+    Attributes:
+        name: Key in :data:`VARIANTS`.
+        source: The model that lends the transformer.
+        benchmark: What the variant was trained on.
+        neighbours: Of each centre, in all three stages of the token embedding.
+        adapter_width, adapter_scale: Hidden width and weight of the adapters.
+        guidance: Weight of the guided aggregation.
+        voxel, cell: Edge of the cells in 3D, and in the plane or on the line of the source.
+        direction: Of the line that points are projected on, for a source with positions on a line.
+        shift: How far the views are moved along their axis, for a source with positions in a
+            plane.
+        cell_maximum: Whether cells of the source are pooled by mean + maximum instead of the mean.
+        position_at_start, position_before_blocks: Where positions are added.
+        block_eps, final_eps: Epsilon of the layer normalisations.
     """
 
     name: str
@@ -84,7 +94,7 @@ class Variant:
 
     @property
     def couples_batch(self) -> bool:
-        """Whether, as published, the answer for a cloud depends on the others in its batch."""
+        """Whether, as published, the result for a cloud depends on the others in its batch."""
         return self.source.batch_attention or not self.benchmark.own_scale
 
 

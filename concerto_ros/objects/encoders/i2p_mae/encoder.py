@@ -18,7 +18,7 @@ from torch import nn
 from concerto_ros.objects.encoders.i2p_mae.network import Grouping, HierarchicalEncoder, Widths
 from concerto_ros.objects.encoders.shared.base import ObjectEncoder
 from concerto_ros.objects.encoders.shared.benchmarks import Benchmark
-from concerto_ros.objects.encoders.shared.layers import mlp_head
+from concerto_ros.objects.encoders.shared.layers import head_classes, mlp_head
 from concerto_ros.objects.encoders.shared.preprocess import InputForm
 from concerto_ros.objects.encoders.shared.weights import State, load_weights, part
 
@@ -33,7 +33,7 @@ GROUPINGS = {
     "hardest": Grouping(GROUPS, (32, 16, 16), (0.48, 0.96, 1.92)),
 }
 
-#: Points that each takes.
+#: Points of an object for each grouping.
 POINTS = {"svm": 1024, "modelnet40": 1024, "objects": 2048, "hardest": 2048}
 
 #: The grouping for each benchmark.
@@ -59,7 +59,7 @@ RECONSTRUCTION = (
 
 
 def matches(state: State) -> bool:
-    """Whether these are names of I2P-MAE, fine-tuned or pre-trained."""
+    """Return whether these are parameter names of I2P-MAE, fine-tuned or pre-trained."""
     return any(name.startswith("h_encoder.token_embed.") for name in state)
 
 
@@ -73,14 +73,22 @@ def from_state(
     points: int | None = None,
     heads: int = HEADS,
 ) -> I2PMAE:
-    """The model of a published state dict, fine-tuned or pre-trained.
+    """Build the model of a published state dict, fine-tuned or pre-trained.
 
-    benchmark: a key of :data:`GROUPINGS`, which the file does not tell. Unless given, ``svm``
-    after pre-training, ``modelnet40`` for a head that reads mean + maximum, and for one that reads
-    both side by side (ScanObjectNN) ``hardest``. grouping, points, heads: instead of published
-    ones.
+    Args:
+        state: Tensors by their published names.
+        path: Where the state comes from, for error messages.
+        content: Not used: I2P-MAE's files hold nothing beside the state dict that matters here.
+        benchmark: A key of :data:`GROUPINGS`, which the file does not store. None for ``svm``
+            after pre-training, ``modelnet40`` for a head that reads mean + maximum, and
+            ``hardest`` for one that reads both side by side (ScanObjectNN).
+        grouping: Replaces the published grouping.
+        points: Replaces the published number of points.
+        heads: Attention heads of every block.
 
-    Raises CheckpointError for names or shapes that do not fit, ValueError for another benchmark.
+    Raises:
+        CheckpointError: If names or shapes do not match.
+        ValueError: If ``benchmark`` is no key of :data:`GROUPINGS`.
     """
     state = {name: v for name, v in state.items() if not name.startswith(RECONSTRUCTION)}
     head = part(state, "cls_head_finetune.")
@@ -113,20 +121,25 @@ class I2PMAE(ObjectEncoder):
         self.norm: nn.LayerNorm | None = None
         self.cls_head_finetune: nn.Sequential | None = None
 
+    # The head decides; other encoders store the attribute.
     @property
-    def feature_channels(self) -> int:
+    def feature_channels(self) -> int:  # type: ignore[override]
+        """Width of :meth:`embed`: of the tokens, or twice that with a joined head."""
         return 2 * self.width if self.joined else self.width
 
+    # The head decides; other encoders store the attribute.
     @property
-    def classes(self) -> int | None:
-        head = self.cls_head_finetune
-        return None if head is None else head[-1].out_features
+    def classes(self) -> int | None:  # type: ignore[override]
+        """Number of classes of the head; None without one."""
+        return head_classes(self.cls_head_finetune)
 
     def add_head(self, classes: int, *, joined: bool = False) -> None:
-        """A new head, untrained, in place of any other and of the norms of pre-training.
+        """Add an untrained head, in place of any other and of the norms of pre-training.
 
-        joined: read mean and maximum of the tokens side by side (as for ScanObjectNN), else their
-        sum (as for ModelNet40).
+        Args:
+            classes: Number of classes.
+            joined: Read mean and maximum of the tokens side by side (as for ScanObjectNN), else
+                their sum (as for ModelNet40).
         """
         self.joined = joined
         self.h_encoder.encoder_norms = None
@@ -136,22 +149,27 @@ class I2PMAE(ObjectEncoder):
     def reset_head(
         self, classes: int, method: str = "full", benchmark: Benchmark = Benchmark.OTHER
     ) -> None:
+        """Implement :meth:`ObjectEncoder.reset_head`; the head is joined on ScanObjectNN."""
         self.add_head(classes, joined=benchmark.scanned)
 
     def embed(self, batch: torch.Tensor) -> torch.Tensor:
-        """(B, feature_channels): what the head takes; without one, the linear SVM."""
+        """Return what the head or, without one, the linear SVM takes: (B, feature_channels)."""
         return self.pool(self.h_encoder(batch))
 
     def classify(self, batch: torch.Tensor) -> torch.Tensor:
-        """(B, classes) logits."""
+        """Return (B, classes) logits.
+
+        Raises:
+            ValueError: If the checkpoint has no head.
+        """
         if self.cls_head_finetune is None:
             raise ValueError("this I2P-MAE checkpoint has no head; expected a fine-tuned one")
         return self.cls_head_finetune(self.embed(batch))
 
     def pool(self, tokens: torch.Tensor) -> torch.Tensor:
-        """The tokens (B, G, C) of the highest level as one vector each, (B, feature_channels)."""
+        """Pool the tokens (B, G, C) of the highest level to one vector each."""
         if self.norm is None:
-            return self.h_encoder.encoder_norms[-1](tokens).amax(1)
+            return self.h_encoder.normalise_top(tokens).amax(1)
         tokens = self.norm(tokens)
         mean, greatest = tokens.mean(1), tokens.amax(1)
         return torch.cat([mean, greatest], 1) if self.joined else mean + greatest
@@ -160,6 +178,7 @@ class I2PMAE(ObjectEncoder):
     def fine_tuning(
         cls, method: str, benchmark: Benchmark, points: int | None, few_shot: bool
     ) -> dict[str, Any]:
+        """Return the published hyper-parameters, see :meth:`ObjectEncoder.fine_tuning`."""
         modelnet = benchmark is Benchmark.MODELNET40
         return {
             "learning_rate": 5e-4,
@@ -170,7 +189,10 @@ class I2PMAE(ObjectEncoder):
 
     @classmethod
     def linear_svm(cls, benchmark: Benchmark) -> dict[str, Any]:
-        """It takes the first points as stored; of OBJ_BG and OBJ_ONLY, that is all of them."""
+        """Return the published SVM, see :meth:`ObjectEncoder.linear_svm`.
+
+        It takes the first points as stored; for OBJ_BG and OBJ_ONLY those are all points.
+        """
         if benchmark is Benchmark.MODELNET40:
             return {"one_vs_one": True, "c": 0.0093, "first": True}
         if benchmark in (Benchmark.OBJ_BG, Benchmark.OBJ_ONLY):
@@ -179,6 +201,7 @@ class I2PMAE(ObjectEncoder):
 
     @classmethod
     def published_options(cls, benchmark: Benchmark, protocol: str) -> dict[str, Any]:
+        """Return the published options, see :meth:`ObjectEncoder.published_options`."""
         if protocol == "svm":
             return {
                 "benchmark": "svm",
@@ -186,5 +209,5 @@ class I2PMAE(ObjectEncoder):
             }
         if benchmark in TUNED_FOR:
             return {"benchmark": TUNED_FOR[benchmark]}
-        # A pre-training file is else read for the linear SVM.
+        # By default a pre-training file is read for the linear SVM.
         return {"benchmark": "modelnet40"} if protocol == "fine-tune" else {}

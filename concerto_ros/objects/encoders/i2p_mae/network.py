@@ -8,8 +8,9 @@ blocks run at each level over all of its tokens. Parameter names are those of th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import nn
@@ -28,7 +29,13 @@ POINT_WIDTHS = (128, 256, 512)
 
 @dataclass(frozen=True)
 class Widths:
-    """Sizes of the transformers, level by level: channels, blocks; heads in every block."""
+    """Sizes of the transformers, level by level.
+
+    Attributes:
+        channels: Width of the tokens of each level.
+        blocks: Number of blocks of each level.
+        heads: Attention heads of every block.
+    """
 
     channels: tuple[int, ...]
     blocks: tuple[int, ...]
@@ -36,7 +43,7 @@ class Widths:
 
     @classmethod
     def of_state(cls, state: State, heads: int) -> Widths:
-        """What names and shapes of a state dict tell."""
+        """Read the sizes from names and shapes of a state dict."""
         levels = count_blocks(state, "h_encoder.token_embed.")
         return cls(
             tuple(
@@ -53,10 +60,12 @@ class Widths:
 
 @dataclass(frozen=True)
 class Grouping:
-    """How tokens are made, level by level; weights do not tell.
+    """How tokens are made, level by level; state dicts do not store it.
 
-    groups: tokens. neighbours: members of each. radii: how far attention reaches, in the unit of
-    the cloud; 0 for everywhere.
+    Attributes:
+        groups: Number of tokens of each level.
+        neighbours: Members of each token's group.
+        radii: Reach of the attention in the unit of the cloud; 0 for everywhere.
     """
 
     groups: tuple[int, ...]
@@ -68,8 +77,11 @@ class Grouping:
 class Geometry:
     """Where the tokens of one level are.
 
-    rows (B, G) of the centres in the cloud, their positions centres (B, G, 3), members (B, G, K)
-    of each group as rows of the level below, visible (B, G) bool or None where all are.
+    Attributes:
+        rows: (B, G) int64, rows of the centres in the cloud.
+        centres: (B, G, 3) positions of the centres.
+        members: (B, G, K) int64, the members of each group as rows of the level below.
+        visible: (B, G) bool, or None where all tokens are visible.
     """
 
     rows: torch.Tensor
@@ -80,7 +92,13 @@ class Geometry:
 
 @dataclass(frozen=True, eq=False)
 class Tokens:
-    """One level: its geometry, its tokens (B, G, C) before and after the blocks."""
+    """The tokens of one level.
+
+    Attributes:
+        geometry: Where they are.
+        embedded: (B, G, C) before the blocks.
+        encoded: (B, G, C) after the blocks.
+    """
 
     geometry: Geometry
     embedded: torch.Tensor
@@ -88,10 +106,10 @@ class Tokens:
 
 
 class HierarchicalEncoder(nn.Module):
-    """Clouds to three levels of tokens.
+    """Three levels of tokens from clouds.
 
     With ``level_norms``, as after pre-training, a token takes part only if a group of the level
-    above has it, and each level has a normalisation of its own, for whoever reads it.
+    above contains it, and each level has a normalisation of its own (``encoder_norms``).
     """
 
     def __init__(self, widths: Widths, grouping: Grouping, *, level_norms: bool):
@@ -113,14 +131,15 @@ class HierarchicalEncoder(nn.Module):
             self.encoder_norms = nn.ModuleList(nn.LayerNorm(width) for width in widths.channels)
 
     def forward(self, points: torch.Tensor) -> torch.Tensor:
-        """Clouds (B, N, 3) -> tokens (B, G, C) of the highest level, not normalised."""
+        """Encode clouds (B, N, 3) to tokens (B, G, C) of the highest level, not normalised."""
         *_, top = self.levels(points)
         return top.encoded
 
     def levels(self, points: torch.Tensor) -> Iterator[Tokens]:
-        """Each level of clouds (B, N, 3), finest first.
+        """Yield each level of clouds (B, N, 3), finest first.
 
-        Raises ValueError where there are fewer points than members of a group.
+        Raises:
+            ValueError: If there are fewer points than members of a group.
         """
         tokens = None
         parts = (self.token_embed, self.encoder_pos_embeds, self.encoder_blocks)
@@ -134,25 +153,37 @@ class HierarchicalEncoder(nn.Module):
             embedded = tokens = embed(around)
             code = position(geometry.centres)
             mask = attention_mask(geometry, radius)
-            for block in blocks["blocks"]:
-                # Added anew before every block, and it stays in.
+            for block in cast(nn.ModuleDict, blocks)["blocks"].children():
+                # Added again before every block, and it accumulates.
                 tokens = block(tokens + code, mask)
             yield Tokens(geometry, embedded, tokens)
 
+    def normalise_top(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Normalise tokens (B, G, C) of the highest level by its own normalisation.
+
+        Raises:
+            ValueError: If there are no normalisations of levels, as after fine-tuning.
+        """
+        if self.encoder_norms is None:
+            raise ValueError(
+                "this I2P-MAE encoder has no encoder_norms, expected a pre-trained one"
+            )
+        return self.encoder_norms[-1](tokens)
+
     def geometry(self, points: torch.Tensor) -> list[Geometry]:
-        """The groups of all levels of clouds (B, N, 3), finest first."""
+        """Compute the groups of all levels of clouds (B, N, 3), finest first."""
         rows = farthest_point_sampling(points, self.grouping.groups[0], skip_near_origin=True)
-        finer, found = points, []
+        finer, levels = points, []
         for groups, neighbours in zip(self.grouping.groups, self.grouping.neighbours, strict=True):
-            # Sampling the sampled again, from its first on, gives its beginning.
+            # A shorter farthest point sampling is the beginning of a longer one.
             level = rows[:, :groups]
             centres = gather_rows(points, level)
-            found.append((level, centres, nearest_neighbours(centres, finer, neighbours)))
+            levels.append((level, centres, nearest_neighbours(centres, finer, neighbours)))
             finer = centres
-        visible = self._visible([members for _, _, members in found])
-        return [Geometry(*parts, seen) for parts, seen in zip(found, visible, strict=True)]
+        visible = self._visible([members for _, _, members in levels])
+        return [Geometry(*level, mask) for level, mask in zip(levels, visible, strict=True)]
 
-    def _visible(self, members: list[torch.Tensor]) -> list[torch.Tensor | None]:
+    def _visible(self, members: list[torch.Tensor]) -> Sequence[torch.Tensor | None]:
         if self.encoder_norms is None:
             return [None] * len(members)
         visible = [torch.ones_like(members[-1][..., 0], dtype=torch.bool)]
@@ -162,19 +193,27 @@ class HierarchicalEncoder(nn.Module):
 
 
 def members_of_visible(members: torch.Tensor, visible: torch.Tensor, count: int) -> torch.Tensor:
-    """(B, count) bool: which tokens of a level belong to a visible group of the level above.
+    """Find the tokens of a level that belong to a visible group of the level above.
 
-    members: (B, G, K) rows of that level. visible: (B, G) bool.
+    Args:
+        members: (B, G, K) int64, rows of that level.
+        visible: (B, G) bool, of the level above.
+        count: Tokens of that level.
+
+    Returns:
+        (B, count) bool.
     """
-    # A further row takes what invisible groups point at.
+    # An extra last row collects the members of invisible groups and is dropped.
     rows = torch.where(visible.unsqueeze(-1), members, count).flatten(1)
     return visible.new_zeros((len(visible), count + 1)).scatter(1, rows, True)[:, :count]
 
 
 def attention_mask(geometry: Geometry, radius: float) -> torch.Tensor | None:
-    """(B, 1, 1 or G, G) bool: whom each token may look at; None where at all.
+    """Compute the attention mask: visible tokens nearer than ``radius``.
 
-    That is visible tokens, nearer than the radius.
+    Returns:
+        (B, 1, 1 or G, G) bool, True where a query (row) may attend to a key; None where everything
+        may.
     """
     mask = None
     if geometry.visible is not None:

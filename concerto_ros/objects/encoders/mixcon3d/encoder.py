@@ -1,10 +1,10 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""MixCon3D (Gao et al., CVPR 2024) as an object encoder: words and pictures.
+"""MixCon3D (Gao et al., CVPR 2024) as an object encoder: zero-shot by words and pictures.
 
-The point encoder (:mod:`concerto_ros.objects.encoders.mixcon3d.network`) brings a coloured cloud
-to the space of CLIP. MixCon3D adds projections of texts and of images; files of OpenShape, which
-have none, load as well.
+The point encoder (:mod:`concerto_ros.objects.encoders.mixcon3d.network`) embeds a coloured cloud
+in the space of CLIP. MixCon3D adds projections of texts and of images; files of OpenShape, which
+have no projections, load as well.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ POINTS = 10000
 
 HEAD_WIDTH = 64
 
-#: Where a file has which weights: live ones, and their running average over training.
+#: Entries of a file with weights: live ones, and their running average over training.
 WEIGHTS = {"live": "state_dict", "ema": "state_dict_ema"}
 
 #: Entries of a file of MixCon3D that hold projections. That of images is never used: as published,
@@ -49,7 +49,7 @@ PROJECTIONS = ("text_proj", "image_proj", "pc_img_proj")
 
 
 def matches(state: State) -> bool:
-    """Whether these are names of the point encoder of OpenShape and MixCon3D."""
+    """Return whether these are parameter names of the point encoder of OpenShape and MixCon3D."""
     return "ppat.cls_token" in state
 
 
@@ -63,20 +63,29 @@ def from_state(
     points: int = POINTS,
     head_width: int = HEAD_WIDTH,
 ) -> MixCon3D:
-    """The model of a published file of MixCon3D or OpenShape.
+    """Build the model of a published file of MixCon3D or OpenShape.
 
-    content: the whole file; without it ``state`` alone. weights: ``live`` or ``ema``, by default
-    ``ema`` where the file has it. balls: instead of those of the published size, which the file
-    does not tell. points, head_width: as published unless given.
+    Args:
+        state: Tensors by their published names.
+        path: Where the state comes from, for error messages.
+        content: The whole file; without it only ``state`` is used.
+        weights: ``live`` or ``ema``; None for ``ema`` where the file has it.
+        balls: Replaces the grouping published for this size, which the file does not store.
+        points: Points of an object.
+        head_width: Channels of one attention head.
 
-    Raises CheckpointError for names, shapes or a size that do not fit, and for weights that the
-    file does not have; ValueError for another word.
+    Raises:
+        CheckpointError: If names, shapes or the size do not match, or the file lacks the weights
+            asked for.
+        ValueError: If ``weights`` is neither ``live`` nor ``ema``.
     """
     content = content or {}
     if weights not in (None, *WEIGHTS):
         raise ValueError(f"weights is {weights!r}, expected one of {', '.join(WEIGHTS)}")
     if weights == "ema" and WEIGHTS["ema"] not in content:
-        raise CheckpointError(f"{path} has no {WEIGHTS['ema']!r}; expected one, or weights 'live'")
+        raise CheckpointError(
+            f"{path} has no {WEIGHTS['ema']!r}, which weights 'ema' reads; use weights 'live'"
+        )
     if weights != "live" and WEIGHTS["ema"] in content:
         state = find_state(content, path, (WEIGHTS["ema"],))
     else:
@@ -84,7 +93,9 @@ def from_state(
     sizes = Sizes.of_state(state)
     balls = balls or BALLS.get(sizes)
     if balls is None:
-        raise CheckpointError(f"{path} has {sizes}, of which no grouping is published: give balls")
+        raise CheckpointError(
+            f"{path} has {sizes}, for which no grouping is published: pass balls=Balls(...)"
+        )
     heads = state["ppat.transformer.layers.0.0.fn.to_qkv.weight"].shape[0] // (3 * head_width)
     encoder = PointPatchTransformer(sizes, balls, heads, head_width)
     model = MixCon3D(encoder, sizes.width, state["proj.weight"].shape[0], points)
@@ -96,14 +107,14 @@ def from_state(
 
 
 def _wrapped(content: dict[str, Any], state: State) -> State:
-    """What OpenShape takes from its files: where some names begin with ``module.``, only those."""
+    """Keep what OpenShape reads of its files: names that began with ``module.``, if any did."""
     names = content.get(WEIGHTS["live"], ())
     wrapped = {name.removeprefix("module.") for name in names if name.startswith("module.")}
     return {name: value for name, value in state.items() if not wrapped or name in wrapped}
 
 
 def _projections(content: dict[str, Any], path: Path) -> State:
-    """Names and values of the projections that lie beside the state dict."""
+    """Return the projections that are stored beside the state dict, by parameter name."""
     return {
         f"{name}.{key}": value
         for name in PROJECTIONS
@@ -113,7 +124,7 @@ def _projections(content: dict[str, Any], path: Path) -> State:
 
 
 class MixCon3D(ObjectEncoder):
-    """The point encoder with its way into the space of CLIP.
+    """The point encoder with its projection to the space of CLIP.
 
     Batches are (B, N, 6): clouds of unit size, colours in 0..1.
     """
@@ -135,15 +146,16 @@ class MixCon3D(ObjectEncoder):
         self.pc_img_proj: nn.Linear | None = None
 
     def add_projections(self) -> None:
-        """New projections, untrained, of texts and of clouds together with images."""
+        """Add untrained projections of texts, and of clouds together with images."""
         width = self.feature_channels
         self.text_proj = nn.Linear(width, width)
         self.pc_img_proj = nn.Linear(2 * width, width)
 
     def embed(self, batch: torch.Tensor) -> torch.Tensor:
-        """(B, D) vectors, to be compared by their cosine; not normalised.
+        """Embed clouds as (B, D) vectors, to be compared by cosine; not normalised.
 
-        Raises ValueError for another shape than (B, N, 6).
+        Raises:
+            ValueError: If the batch does not have shape (B, N, 6).
         """
         if batch.ndim != 3 or batch.shape[2] != POINT_CHANNELS:
             raise ValueError(f"batch has shape {tuple(batch.shape)}, expected (B, N, 6)")
@@ -151,29 +163,36 @@ class MixCon3D(ObjectEncoder):
 
     @property
     def knows_words(self) -> bool:
-        """Always."""
+        """True: every vector of this model can be compared with texts."""
         return True
 
     def embed_words(self, batch: torch.Tensor) -> torch.Tensor:
-        """:meth:`embed`: every vector of this model can be compared with words."""
+        """Return :meth:`embed`: every vector of this model can be compared with texts."""
         return self.embed(batch)
 
     def classify(self, batch: torch.Tensor) -> torch.Tensor:
-        """Raises ValueError: there are words instead of a head."""
-        raise ValueError("MixCon3D has no head; compare its vectors with those of words")
+        """Refuse: the model compares with texts instead of having a head.
+
+        Raises:
+            ValueError: Always.
+        """
+        raise ValueError(
+            "MixCon3D has no head; compare its vectors with those of words (project_words)"
+        )
 
     def project_words(self, texts: torch.Tensor) -> torch.Tensor:
-        """(K, D) vectors of CLIP's text encoder as the model compares them."""
+        """Project (K, D) vectors of CLIP's text encoder to what the model compares."""
         return texts if self.text_proj is None else self.text_proj(texts)
 
     def project_views(self, images: torch.Tensor) -> torch.Tensor:
-        """(B, V, D) vectors of CLIP's image encoder, V views of each object -> (B, D)."""
+        """Project (B, V, D) vectors of CLIP's image encoder, V views of each object, to (B, D)."""
         return self.project_words(images).mean(1)
 
     def fuse(self, clouds: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
-        """(B, D) of both: ``clouds`` (B, D) from :meth:`embed`, ``images`` (B, D) projected.
+        """Fuse ``clouds`` (B, D) of :meth:`embed` with projected ``images`` (B, D), to (B, D).
 
-        Raises ValueError for a file of OpenShape, which has no such projection.
+        Raises:
+            ValueError: If the file is one of OpenShape, which has no such projection.
         """
         if self.pc_img_proj is None:
             raise ValueError(

@@ -1,9 +1,9 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The point encoder of OpenShape (Liu et al., NeurIPS 2023), which MixCon3D took over.
+"""The point encoder of OpenShape (Liu et al., NeurIPS 2023), which MixCon3D reuses.
 
-Balls of points to tokens by one set abstraction (PointNet++), then a transformer with a class
-token. Parameter names are those of the official files.
+One set abstraction (PointNet++) turns balls of points into tokens, a transformer with a class
+token follows. Parameter names are those of the official files.
 """
 
 from __future__ import annotations
@@ -30,7 +30,14 @@ BALL_WIDTHS = (64, 64)
 
 @dataclass(frozen=True)
 class Sizes:
-    """Channels of the tokens, number of blocks, hidden width of each, channels of a ball."""
+    """Sizes of the point encoder.
+
+    Attributes:
+        width: Channels of the tokens.
+        blocks: Number of transformer blocks.
+        hidden: Hidden width of each block.
+        ball_width: Channels of a ball.
+    """
 
     width: int
     blocks: int
@@ -39,7 +46,7 @@ class Sizes:
 
     @classmethod
     def of_state(cls, state: State) -> Sizes:
-        """What names and shapes of a state dict tell."""
+        """Read the sizes from names and shapes of a state dict."""
         return cls(
             state["ppat.cls_token"].shape[0],
             count_blocks(state, "ppat.transformer.layers."),
@@ -50,9 +57,12 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Balls:
-    """How tokens are made; weights do not tell.
+    """How tokens are made; state dicts do not store it.
 
-    count: tokens. radius: of the balls, in the unit of the cloud. points: members of each.
+    Attributes:
+        count: Number of tokens.
+        radius: Of the balls, in the unit of the cloud.
+        points: Members of each ball.
     """
 
     count: int
@@ -62,10 +72,14 @@ class Balls:
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """What a cloud becomes on its way to the class token.
+    """Intermediate results from the cloud to the class token.
 
-    rows (B, G) of the centres; members (B, G, K) rows; balls (B, G, ball_width); lifted (B, G, C)
-    tokens before, encoded (B, 1 + G, C) after the transformer, the class token first.
+    Attributes:
+        rows: (B, G) int64, rows of the centres in the cloud.
+        members: (B, G, K) int64, rows of the members of each ball.
+        balls: (B, G, ball_width), pooled features of the balls.
+        lifted: (B, G, C), tokens before the transformer.
+        encoded: (B, 1 + G, C), tokens after the transformer, the class token first.
     """
 
     rows: torch.Tensor
@@ -110,30 +124,32 @@ class PointPatchTransformer(nn.Module):
         self.transformer = nn.ModuleDict({"layers": layers})
 
     def forward(self, cloud: torch.Tensor) -> torch.Tensor:
-        """(B, N, 6) -> (B, C), the class token, not normalised."""
+        """Encode clouds (B, N, 6) to class tokens (B, C), not normalised."""
         return self.trace(cloud).encoded[:, 0]
 
     def trace(self, cloud: torch.Tensor) -> Trace:
-        """All that leads to the class token of clouds (B, N, 6)."""
+        """Compute all intermediate results up to the class token of clouds (B, N, 6)."""
         points = cloud[..., :3]
         rows = farthest_point_sampling(points, self.balls.count, skip_near_origin=False)
         centres = gather_rows(points, rows)
         members = ball_query(centres, points, self.balls.radius, self.balls.points)
         relative = gather_rows(points, members) - centres.unsqueeze(2)
         feat = torch.cat([relative, gather_rows(cloud, members)], -1).permute(0, 3, 1, 2)
-        for layer, norm in zip(self.sa["mlp_convs"], self.sa["mlp_bns"], strict=True):
+        convs, norms = self.sa["mlp_convs"].children(), self.sa["mlp_bns"].children()
+        for layer, norm in zip(convs, norms, strict=True):
             feat = nn.functional.relu(norm(layer(feat)))
         balls = feat.amax(3).transpose(1, 2)
         joined = torch.cat([centres, balls], -1).transpose(1, 2)
         lifted = self.lift["2"](self.lift["0"](joined).transpose(1, 2))
         tokens = torch.cat([self.cls_token.expand(len(cloud), 1, -1), lifted], 1)
-        for attention, feed_forward in self.transformer["layers"]:
+        for layer in self.transformer["layers"].children():
+            attention, feed_forward = layer.children()
             tokens = feed_forward(attention(tokens))
         return Trace(rows, members, balls, lifted, tokens)
 
 
 class Residual(nn.Module):
-    """What a layer makes of the normalised tokens, added to them."""
+    """Pre-norm residual: x + layer(norm(x))."""
 
     def __init__(self, width: int, layer: nn.Module):
         super().__init__()
@@ -141,6 +157,7 @@ class Residual(nn.Module):
         self.fn = layer
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Apply to tokens (B, T, C)."""
         return tokens + self.fn(self.norm(tokens))
 
 
@@ -156,13 +173,13 @@ class Attention(nn.Module):
         self.to_out = nn.Identity() if plain else nn.Sequential(nn.Linear(inner, width))
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        """(B, T, C) -> (B, T, C)."""
-        parts = self.to_qkv(tokens).chunk(3, -1)
-        return self.to_out(attend(*(split_heads(part, self.heads) for part in parts)))
+        """Attend among tokens (B, T, C) -> (B, T, C)."""
+        query, key, value = (split_heads(x, self.heads) for x in self.to_qkv(tokens).chunk(3, -1))
+        return self.to_out(attend(query, key, value))
 
 
 class FeedForward(nn.Module):
-    """Linear, GELU, Linear; the third place is that of the published dropout."""
+    """Linear, GELU, Linear; index 2 stands for the published dropout, to keep parameter names."""
 
     def __init__(self, width: int, hidden: int):
         super().__init__()
@@ -171,4 +188,5 @@ class FeedForward(nn.Module):
         )
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Apply to tokens (B, T, C)."""
         return self.net(tokens)

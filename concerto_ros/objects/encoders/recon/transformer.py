@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The transformer of ReCon (Qi et al., Contrast with Reconstruct, ICML 2023).
 
-Patches of a cloud see each other; three global tokens (class, image, text) look at the patches and
-are seen by nothing. Parameter names are those of the official files.
+Patches of a cloud attend to each other; three global tokens (class, image, text) attend to the
+patches, and nothing attends to them. Parameter names are those of the official files.
 """
 
 from __future__ import annotations
@@ -53,19 +53,33 @@ class ReConShape:
     def of_state(
         cls, state: State, *, groups: int, group_size: int, heads: int | None = None
     ) -> ReConShape:
-        """What names and shapes of a state dict tell; heads as wide as official ones."""
+        """Read the sizes from names and shapes of a state dict.
+
+        Args:
+            state: Tensors in the names of fine-tuned files.
+            groups: Number of patches, which a state dict does not determine.
+            group_size: Points of a patch, neither.
+            heads: Attention heads; None for heads of the official width.
+        """
         width = state["cls_token"].shape[-1]
         blocks = count_blocks(state, "blocks.blocks.")
-        layers = ("first_conv.0", "first_conv.3", "second_conv.0")
-        patch_widths = tuple(len(state[f"encoder.{layer}.weight"]) for layer in layers)
+        first, second, third = (
+            len(state[f"encoder.{layer}.weight"])
+            for layer in ("first_conv.0", "first_conv.3", "second_conv.0")
+        )
         heads = heads or max(1, width // HEAD_WIDTH)
-        return cls(width, blocks, heads, groups, group_size, patch_widths)
+        return cls(width, blocks, heads, groups, group_size, (first, second, third))
 
 
 @dataclass(frozen=True, eq=False)
 class Patches:
-    """Groups of nearby points: rows (B, G) of the centres, their positions (B, G, 3), and the
-    points of each group relative to its centre (B, G, M, 3)."""
+    """Groups of nearby points.
+
+    Attributes:
+        rows: (B, G) int64, rows of the centres in the cloud.
+        centres: (B, G, 3) their positions.
+        relative: (B, G, M, 3) points of each group relative to its centre.
+    """
 
     rows: torch.Tensor
     centres: torch.Tensor
@@ -73,7 +87,14 @@ class Patches:
 
 
 class ReConTrunk(nn.Module):
-    """Patches, position codes and blocks."""
+    """Patch encoder, position codes and transformer blocks."""
+
+    cls_token: nn.Parameter
+    img_token: nn.Parameter
+    text_token: nn.Parameter
+    cls_pos: nn.Parameter
+    img_pos: nn.Parameter
+    text_pos: nn.Parameter
 
     def __init__(self, shape: ReConShape):
         super().__init__()
@@ -89,9 +110,10 @@ class ReConTrunk(nn.Module):
         self.norm = nn.LayerNorm(width)
 
     def group(self, points: torch.Tensor) -> Patches:
-        """Cut clouds (B, N, 3) into overlapping groups around their farthest points.
+        """Divide clouds (B, N, 3) into overlapping groups around farthest point samples.
 
-        Raises ValueError for fewer points than a group has.
+        Raises:
+            ValueError: If there are fewer points than a group has.
         """
         rows = farthest_point_sampling(points, self.shape.groups, skip_near_origin=True)
         centres = gather_rows(points, rows)
@@ -101,29 +123,36 @@ class ReConTrunk(nn.Module):
     def states(
         self, tokens: torch.Tensor, centres: torch.Tensor
     ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """After each block, the global tokens (B, 3, C) and the patch tokens (B, G, C).
+        """Yield the global tokens (B, 3, C) and the patch tokens (B, G, C) after each block.
 
-        tokens: (B, G, C) from the patch encoder. centres: (B, G, 3). The position code is added
-        anew before every block and stays in.
+        The position code is added again before every block and accumulates.
+
+        Args:
+            tokens: (B, G, C) from the patch encoder.
+            centres: (B, G, 3) positions of the patches.
         """
         batch = len(tokens)
         world = torch.cat([self.cls_token, self.img_token, self.text_token], 1)
         world_code = torch.cat([self.cls_pos, self.img_pos, self.text_pos], 1)
         world = world.expand(batch, -1, -1)
         code = self.pos_embed(centres)
-        for block in self.blocks["blocks"]:
+        for block in self.blocks["blocks"].children():
             world, tokens = block(world + world_code, tokens + code)
             yield world, tokens
 
     def forward(self, points: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Clouds (B, N, 3) -> normalised global tokens (B, 3, C) and patch tokens (B, G, C)."""
+        """Encode clouds (B, N, 3) to normalised global (B, 3, C) and patch tokens (B, G, C).
+
+        Raises:
+            ValueError: If there are fewer points than a group has.
+        """
         patches = self.group(points)
         return self.encode(self.encoder(patches.relative), patches.centres)
 
     def encode(
         self, tokens: torch.Tensor, centres: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The last of :meth:`states`, normalised."""
+        """Return the tokens after the last block, normalised; arguments as :meth:`states`."""
         *_, (world, patches) = self.states(tokens, centres)
         return self.norm(world), self.norm(patches)
 
@@ -131,8 +160,8 @@ class ReConTrunk(nn.Module):
 class ReConBlock(ResidualBlock):
     """One block of two streams.
 
-    Unlike in a ViT, what is normalised takes the place of the state: a branch is added to the
-    normalised tokens, not to what they were before.
+    Unlike in a ViT, the normalised tokens replace the state: a branch is added to the normalised
+    tokens, not to what they were before.
     """
 
     def __init__(self, width: int, heads: int):
@@ -147,11 +176,13 @@ class ReConBlock(ResidualBlock):
         self.mlp_contrast = Mlp(width, 4 * width)
 
     def branches(self) -> list[nn.Module]:
+        """Return attention and MLP of both streams."""
         return [self.attn, self.attn_contrast, self.mlp, self.mlp_contrast]
 
     def forward(
         self, world: torch.Tensor, patches: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Update the global tokens (B, 3, C) and the patch tokens (B, G, C)."""
         world, patches = self.norm1_contrast(world), self.norm1(patches)
         world = world + self.attn_contrast(world, patches)
         patches = patches + self.attn(patches)
@@ -160,7 +191,7 @@ class ReConBlock(ResidualBlock):
 
 
 class CrossAttention(nn.Module):
-    """Attention of some tokens over others."""
+    """Multi-head attention of some tokens over others."""
 
     def __init__(self, width: int, heads: int):
         super().__init__()
@@ -170,7 +201,7 @@ class CrossAttention(nn.Module):
         self.proj = nn.Linear(width, width)
 
     def forward(self, tokens: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
-        """(B, T, C) looking at (B, S, C) -> (B, T, C)."""
+        """Let tokens (B, T, C) attend to ``others`` (B, S, C): (B, T, C)."""
         query = split_heads(self.q(tokens), self.heads)
         key, value = (split_heads(x, self.heads) for x in self.kv(others).chunk(2, -1))
         return self.proj(attend(query, key, value))

@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What all object encoders have in common."""
+"""The interface of all object encoders."""
 
 from __future__ import annotations
 
@@ -17,33 +17,32 @@ from concerto_ros.objects.encoders.shared.benchmarks import Benchmark
 from concerto_ros.objects.encoders.shared.preprocess import InputForm, prepare_object
 from concerto_ros.objects.encoders.shared.weights import State
 
-#: Under which name a file of ours keeps the names of its classes, beside the state dict.
+#: Entry of a file of this package with the names of its classes, beside the state dict.
 NAMES = "class_names"
 
-#: The answer of a class that is no name: an encoder that has it may say that it knows nothing.
+#: Class of an encoder that can also reject an object as belonging to no other class.
 NONE_OF_THESE = "none of these"
 
-#: Stands in place of a path for the encoder that comes with the package.
+#: Replaces a path for the encoder that comes with the package.
 DEMO = "demo"
 
 
 class ObjectEncoder(nn.Module, ABC):
-    """One vector, and with a head one answer, for a whole object.
+    """One vector, and with a head one classification, for a whole object.
 
     An encoder also states what its authors published about training and evaluating it, as plain
     data; ``concerto_ros.learning.objects`` does the training and the evaluation.
 
-    Attributes
-    ----------
-    name: the model, a key of :data:`~concerto_ros.objects.encoders.loading.MODELS`.
-    form: what it takes.
-    feature_channels: width of :meth:`embed`.
-    classes: how many the head tells apart; None without a head.
-    class_names: their names in label order; empty where the file does not tell them.
-    per_object: whether the answer for an object is independent of the others in its batch.
-    head_name: the module that is its head.
-    training_methods: how its authors trained it with a head: ``full``, ``mlp3``, ``linear``,
-        ``adapters``, see ``METHODS`` of ``concerto_ros.learning.objects.training.recipes``.
+    Attributes:
+        name: The model, a key of :data:`~concerto_ros.objects.encoders.loading.MODELS`.
+        form: The input that the encoder takes.
+        feature_channels: Width of :meth:`embed`.
+        classes: Number of classes of the head; None without a head.
+        class_names: Their names in label order; empty where the file does not store them.
+        per_object: Whether the result for an object is independent of the others in its batch.
+        head_name: Name of the module that is the head.
+        training_methods: How its authors trained it with a head: ``full``, ``mlp3``, ``linear``,
+            ``adapters``, see ``METHODS`` of ``concerto_ros.learning.objects.training.recipes``.
     """
 
     name: str
@@ -57,24 +56,32 @@ class ObjectEncoder(nn.Module, ABC):
 
     @property
     def points(self) -> int:
-        """How many points of an object it takes."""
+        """How many points of an object the encoder takes."""
         return self.form.points
 
     def prepare(self, points: np.ndarray, colors: np.ndarray | None = None) -> torch.Tensor:
-        """One object ready to be stacked into a batch: (n, 3) or (n, 6) float32.
+        """Prepare one object to be stacked into a batch: (n, 3) or (n, 6) float32.
 
-        points: (N, 3) metres, z up, in any frame of the robot. colors: (N, 3) 0..255. Raises
-        ValueError as :func:`~concerto_ros.objects.encoders.shared.preprocess.prepare_object` does.
+        Args:
+            points: (N, 3) metres, z up, in any frame of the robot.
+            colors: (N, 3) 0..255.
+
+        Raises:
+            ValueError: As :func:`~concerto_ros.objects.encoders.shared.preprocess.prepare_object`.
         """
         return prepare_object(points, colors, self.form)
 
     @abstractmethod
     def embed(self, batch: torch.Tensor) -> torch.Tensor:
-        """(B, n, 3 or 6) -> (B, feature_channels): what heads and few examples build on."""
+        """Embed (B, n, 3 or 6) as (B, feature_channels), the input of heads and few-shot."""
 
     @abstractmethod
     def classify(self, batch: torch.Tensor) -> torch.Tensor:
-        """(B, n, 3 or 6) -> (B, classes) logits. Raises ValueError without a head."""
+        """Classify (B, n, 3 or 6): (B, classes) logits.
+
+        Raises:
+            ValueError: If the encoder has no head.
+        """
 
     @property
     def knows_words(self) -> bool:
@@ -82,37 +89,47 @@ class ObjectEncoder(nn.Module, ABC):
         return False
 
     def embed_words(self, batch: torch.Tensor) -> torch.Tensor:
-        """(B, n, 3 or 6) -> (B, D) to be compared by cosine with :meth:`project_words` of texts.
+        """Embed (B, n, 3 or 6) as (B, D), for cosines with :meth:`project_words` of texts.
 
-        Raises ValueError for a model or file that was not trained with texts.
+        Raises:
+            ValueError: If the model or file was not trained with texts.
         """
-        raise ValueError(f"{self.name} knows no words; expected recon or mixcon3d")
+        raise ValueError(f"{self.name} was not trained with words; expected recon or mixcon3d")
 
     def project_words(self, texts: torch.Tensor) -> torch.Tensor:
-        """(K, D) vectors of a text encoder as the model compares them."""
+        """Project (K, D) vectors of a text encoder to what the model compares."""
         return texts
 
     def published_state(self) -> State:
-        """The state dict in the names of official fine-tuned files."""
+        """Return the state dict in the names of official fine-tuned files."""
         return self.state_dict()
 
     def reset_head(
         self, classes: int, method: str = "full", benchmark: Benchmark = Benchmark.OTHER
     ) -> None:
-        """A new head, untrained, for ``classes`` in place of any other, to train by ``method``.
+        """Put an untrained head for ``classes`` in place of any other.
 
-        Weights come from PyTorch's generator. Raises ValueError for an encoder whose head is part
-        of its file and has another number of classes.
+        Weights come from PyTorch's global generator.
+
+        Args:
+            classes: Number of classes.
+            method: The training method, one of :attr:`training_methods`.
+            benchmark: What the head is for.
+
+        Raises:
+            ValueError: If the head is part of the encoder's file and has another number of
+                classes.
         """
         if self.classes != classes:
             raise ValueError(
-                f"{self.name} answers with {self.classes} classes, expected {classes}"
+                f"the head of {self.name} has {self.classes} classes, expected {classes}"
             )
 
     def trained_parameters(self, method: str) -> dict[str, nn.Parameter]:
-        """What a method trains, by name: everything, or the head.
+        """Select the parameters that a method trains, by name: everything, or the head.
 
-        Raises ValueError for ``adapters`` where there are none.
+        Raises:
+            ValueError: If ``method`` is ``adapters`` and the encoder has no adapters.
         """
         if method == "adapters":
             raise ValueError(f"{self.name} has no adapters; expected any2point")
@@ -124,35 +141,54 @@ class ObjectEncoder(nn.Module, ABC):
     def fine_tuning(
         cls, method: str, benchmark: Benchmark, points: int | None, few_shot: bool
     ) -> dict[str, Any]:
-        """Hyper-parameters of one of :attr:`training_methods`: the fields of ``Recipe`` that are
-        not at its defaults. Data without published ones get those of ScanObjectNN.
+        """Return the published hyper-parameters of one of :attr:`training_methods`.
 
-        points: how many the encoder takes of an object; None for what most recipes are for.
+        These are the fields of ``ObjectTrainingConfig`` that differ from its defaults. Data
+        without published hyper-parameters get those of ScanObjectNN.
+
+        Args:
+            method: One of :attr:`training_methods`.
+            benchmark: The data set.
+            points: Points of an object; None for the number that most recipes use.
+            few_shot: Whether it is for few-shot folds.
+
+        Raises:
+            NotImplementedError: If nobody published a training of this encoder.
         """
         raise NotImplementedError(f"{cls.name} has no training methods")
 
     @classmethod
     def linear_svm(cls, benchmark: Benchmark) -> dict[str, Any]:
-        """Fields of ``SvmRecipe``: ReCon's for ModelNet40 where nothing else is published."""
+        """Return fields of ``SvmRecipe``: ReCon's for ModelNet40 where no other is published."""
         return {"one_vs_one": False, "c": 0.075}
 
     @classmethod
     def published_options(cls, benchmark: Benchmark, protocol: str) -> dict[str, Any]:
-        """Keywords for loading it that files do not tell, as published for a benchmark.
+        """Return the loading options that files do not store, as published for a benchmark.
 
-        protocol: one of ``PROTOCOLS`` of ``concerto_ros.learning.objects.training.models``.
+        Args:
+            benchmark: The data set.
+            protocol: One of ``PROTOCOLS`` of ``concerto_ros.learning.objects.training.models``.
         """
         return {}
 
     @classmethod
     def word_options(cls, benchmark: Benchmark) -> dict[str, Any]:
-        """Keywords of :meth:`embed_words` as published for zero-shot on a benchmark."""
+        """Return options of :meth:`embed_words` as published for zero-shot on a benchmark."""
         return {}
 
 
 def check_options(what: str, function: Callable, options: Mapping[str, Any]) -> None:
-    """Raise ValueError for options that ``function`` does not take as keywords, or, of text and
-    whole numbers, not of that type. ``what`` is said to be refusing them."""
+    """Check that ``function`` takes these options as keywords.
+
+    Args:
+        what: Who refuses the options, for the error message.
+        function: Its keyword-only parameters and their annotations are what is accepted.
+        options: Values by name; only those of text and whole numbers are checked by type.
+
+    Raises:
+        ValueError: If an option is unknown or of the wrong type.
+    """
     known = {
         name: str(parameter.annotation)
         for name, parameter in inspect.signature(function).parameters.items()
@@ -161,9 +197,9 @@ def check_options(what: str, function: Callable, options: Mapping[str, Any]) -> 
     for name, value in options.items():
         if name not in known:
             raise ValueError(
-                f"{what} takes no keyword {name!r}, expected one of {', '.join(known)}"
+                f"{what} takes no option {name!r}, expected one of {', '.join(known)}"
             )
-        kinds = known[name].split(" | ")
-        if isinstance(value, (str, int)) and type(value).__name__ not in kinds:
-            wanted = " or ".join(kind for kind in kinds if kind != "None")
-            raise ValueError(f"{what}: {name} is {value!r}, expected {wanted}")
+        types = known[name].split(" | ")
+        if isinstance(value, (str, int)) and type(value).__name__ not in types:
+            expected = " or ".join(kind for kind in types if kind != "None")
+            raise ValueError(f"{what}: {name} is {value!r}, expected {expected}")

@@ -2,11 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Layers that several object encoders share. Parameter names are those of the official files.
 
-GELU is the exact one, LayerNorm has eps 1e-5 unless said otherwise. Stochastic depth and dropout
-of the transformers belong to training and are given by whoever trains.
+GELU is the exact one; LayerNorm has eps 1e-5 where no other is passed. Stochastic depth and
+dropout of the transformers belong to training and are added there.
 """
 
 from __future__ import annotations
+
+from typing import cast
 
 import torch
 from torch import nn
@@ -15,8 +17,8 @@ from torch import nn
 class PatchEncoder(nn.Module):
     """Mini-PointNet: one vector for each group of points (PointNet, Qi et al., CVPR 2017).
 
-    (..., M, in_channels) -> (..., d): pointwise in_channels->a->b, the greatest over the group
-    beside each point's own, pointwise 2b->c->d, the greatest over the group.
+    Pointwise layers in_channels->a->b, the maximum over the group joined to each point's own
+    features, pointwise layers 2b->c->d, and the maximum over the group.
     """
 
     def __init__(self, in_channels: int, a: int, b: int, c: int, d: int):
@@ -25,6 +27,7 @@ class PatchEncoder(nn.Module):
         self.second_conv = _pointwise(2 * b, c, d)
 
     def forward(self, groups: torch.Tensor) -> torch.Tensor:
+        """Encode groups (..., M, in_channels) as (..., d)."""
         lead = groups.shape[:-2]
         feat = self.first_conv(groups.flatten(0, -3).transpose(1, 2))
         whole = feat.amax(2, keepdim=True).expand_as(feat)
@@ -32,22 +35,22 @@ class PatchEncoder(nn.Module):
 
 
 class PositionCode(nn.Sequential):
-    """(..., 3) coordinates -> (..., dim) position vectors, by a small learned network."""
+    """Position vectors (..., dim) of coordinates (..., 3), by a small learned network."""
 
     def __init__(self, hidden: int, dim: int):
         super().__init__(nn.Linear(3, hidden), nn.GELU(), nn.Linear(hidden, dim))
 
 
 class ResidualBlock(nn.Module):
-    """A transformer block whose branches stochastic depth may leave out in training."""
+    """A transformer block whose branches stochastic depth may skip in training."""
 
     def branches(self) -> list[nn.Module]:
-        """What it adds to its tokens, one module each."""
+        """Return the modules whose outputs are added to the tokens."""
         raise NotImplementedError
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention; the three parts of ``qkv`` lie one after the other."""
+    """Multi-head self-attention; ``qkv`` is query, key and value, one after the other."""
 
     def __init__(self, dim: int, heads: int, qkv_bias: bool = False):
         super().__init__()
@@ -56,7 +59,15 @@ class Attention(nn.Module):
         self.proj = nn.Linear(dim, dim)
 
     def forward(self, tokens: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
-        """(B, T, C) -> (B, T, C). ``mask``: broadcasts to (B, heads, T, T), True = may look."""
+        """Attend among tokens.
+
+        Args:
+            tokens: (B, T, C).
+            mask: Broadcasts to (B, heads, T, T); True where a query (row) may attend to a key.
+
+        Returns:
+            (B, T, C).
+        """
         query, key, value = (split_heads(x, self.heads) for x in self.qkv(tokens).chunk(3, -1))
         return self.proj(attend(query, key, value, mask))
 
@@ -70,6 +81,7 @@ class Mlp(nn.Module):
         self.fc2 = nn.Linear(hidden, dim)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Apply to tokens (..., dim)."""
         return self.fc2(nn.functional.gelu(self.fc1(tokens)))
 
 
@@ -92,16 +104,17 @@ class Block(ResidualBlock):
         self.mlp = Mlp(dim, 4 * dim if hidden is None else hidden)
 
     def branches(self) -> list[nn.Module]:
+        """Return attention and MLP."""
         return [self.attn, self.mlp]
 
     def forward(self, tokens: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
-        """(B, T, C) -> (B, T, C). ``mask`` as in :class:`Attention`."""
+        """Update tokens (B, T, C); ``mask`` as in :meth:`Attention.forward`."""
         tokens = tokens + self.attn(self.norm1(tokens), mask)
         return tokens + self.mlp(self.norm2(tokens))
 
 
 def mlp_head(in_channels: int, classes: int, hidden: int = 256) -> nn.Sequential:
-    """The classification head of three linear layers; parameters under 0, 1, 4, 5 and 8."""
+    """Build the classification head of three linear layers; parameters under 0, 1, 4, 5 and 8."""
     return nn.Sequential(
         nn.Linear(in_channels, hidden),
         nn.BatchNorm1d(hidden),
@@ -115,8 +128,13 @@ def mlp_head(in_channels: int, classes: int, hidden: int = 256) -> nn.Sequential
     )
 
 
+def head_classes(head: nn.Sequential | None) -> int | None:
+    """Return how many classes a head that ends in a linear layer has; None without a head."""
+    return None if head is None else cast(nn.Linear, head[-1]).out_features
+
+
 def split_heads(tokens: torch.Tensor, heads: int) -> torch.Tensor:
-    """(B, T, C) -> (B, heads, T, C / heads)."""
+    """Split tokens (B, T, C) into heads: (B, heads, T, C / heads)."""
     return tokens.unflatten(-1, (heads, -1)).transpose(1, 2)
 
 
@@ -127,9 +145,9 @@ def attend(
     mask: torch.Tensor | None = None,
     scale: float | None = None,
 ) -> torch.Tensor:
-    """Attention of (B, heads, T, D) queries over (B, heads, S, D) keys, heads joined: (B, T, C).
+    """Attend from (B, heads, T, D) queries to (B, heads, S, D) keys; heads joined: (B, T, C).
 
-    ``scale`` of the products is D^-0.5 unless given.
+    ``scale`` of the dot products is D^-0.5 by default.
     """
     mixed = nn.functional.scaled_dot_product_attention(
         query, key, value, attn_mask=mask, scale=scale

@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""From an object cut out of a map to what an object encoder was trained on.
+"""From an object segmented in a map to the input that an object encoder was trained on.
 
 A robot's clouds are in metres with z up (REP-103). The encoders know objects of about unit size,
 most of them with y up, as a fixed number of points.
@@ -15,32 +15,31 @@ import torch
 
 from concerto_ros.objects.encoders.shared.sampling import farthest_point_sampling
 
-#: Fewer different points than this say nothing about a shape.
+#: Fewer distinct points than this do not show a shape.
 MIN_POINTS = 16
 
 #: Radius under which a cloud has no shape: MixCon3D's limit, in the unit of the cloud.
 MIN_RADIUS = 1e-6
 
-#: What MixCon3D was shown in place of a missing colour.
+#: The colour of MixCon3D's training data where none was known.
 NO_COLOR = 0.4
 
 
 @dataclass(frozen=True)
 class InputForm:
-    """What an encoder takes.
+    """The input that an encoder takes.
 
-    Attributes
-    ----------
-    points: how many.
-    color: whether red, green and blue in 0..1 follow x, y and z.
-    swapped: y and z are exchanged after the turn to y up, as the data of OpenShape were: up is z
-        again, and the object its mirror image.
-    farthest: choose points by farthest point sampling; else at random, always in the same way.
-    skip_near_origin: the rule of that sampling, see
-        :mod:`concerto_ros.objects.encoders.shared.sampling`.
-    centred: clouds of data sets are moved to mean zero; those of a robot always are.
-    size_power: the radius of the cloud is the object's own in metres to this power. With 0, as
-        published, it is one whatever the size; between 0 and 1 the size shows, but less.
+    Attributes:
+        points: Points of an object.
+        color: Whether red, green and blue in 0..1 follow x, y and z.
+        swapped: Whether y and z are exchanged after the turn to y up, as in the data of OpenShape:
+            up is z again, and the object is mirrored.
+        farthest: Choose points by farthest point sampling; else at random with a fixed seed.
+        skip_near_origin: The rule of that sampling, see
+            :func:`~concerto_ros.objects.encoders.shared.sampling.farthest_point_sampling`.
+        centred: Whether clouds of data sets are moved to mean zero; those of a robot always are.
+        size_power: The radius of the cloud is the object's own in metres to this power. With 0, as
+            published, it is 1 whatever the size; between 0 and 1 the size shows, but less.
     """
 
     points: int
@@ -53,13 +52,18 @@ class InputForm:
 
 
 def prepare_object(points: np.ndarray, colors: np.ndarray | None, form: InputForm) -> torch.Tensor:
-    """One object as an encoder takes it: (n, 3) or, with colour, (n, 6) float32.
+    """Prepare one object as an encoder takes it: (n, 3) or, with colour, (n, 6) float32.
 
-    points: (N, 3) metres, z up, anywhere in a frame of the robot. colors: (N, 3) 0..255 or None.
-    Too few points come again in turn, too many are thinned out, always in the same way.
+    Too few points are repeated cyclically, too many are thinned out, always in the same way.
 
-    Raises ValueError for another shape, values that are not finite, fewer than
-    :data:`MIN_POINTS` different points, or points that all coincide.
+    Args:
+        points: (N, 3) metres, z up, anywhere in a frame of the robot.
+        colors: (N, 3) 0..255; None for no colour.
+        form: The input that the encoder takes.
+
+    Raises:
+        ValueError: If the shapes do not match, values are not finite, fewer than
+            :data:`MIN_POINTS` points are distinct, or all points coincide.
     """
     _check(points, colors)
     points = np.asarray(points, np.float64)
@@ -80,17 +84,17 @@ def prepare_object(points: np.ndarray, colors: np.ndarray | None, form: InputFor
 
 
 def to_y_up(points: np.ndarray) -> np.ndarray:
-    """(N, 3) points with z up turned about x so that y is up."""
+    """Turn (N, 3) points with z up about x so that y is up."""
     return np.stack([points[:, 0], points[:, 2], -points[:, 1]], 1)
 
 
 def swap_up(points: torch.Tensor) -> torch.Tensor:
-    """(..., 3) with y and z exchanged, as OpenShape reads files with y up."""
+    """Exchange y and z of (..., 3) points, as OpenShape reads files with y up."""
     return points[..., [0, 2, 1]]
 
 
 def unit_sphere(points: torch.Tensor) -> torch.Tensor:
-    """(..., N, 3) moved to mean zero and scaled to radius one; zeros where all points coincide."""
+    """Move (..., N, 3) to mean zero and scale to radius one; zeros where all points coincide."""
     centred = points - points.mean(-2, keepdim=True)
     radius = torch.linalg.vector_norm(centred, dim=-1).amax(-1)[..., None, None]
     return torch.where(radius < MIN_RADIUS, 0.0, centred / radius.clamp_min(MIN_RADIUS))
@@ -117,9 +121,9 @@ def _check(points: np.ndarray, colors: np.ndarray | None) -> None:
         raise ValueError(f"colors have shape {np.shape(colors)}, expected {points.shape}")
     bad = np.count_nonzero(~np.isfinite(points).all(1))
     if bad:
-        raise ValueError(f"points: {bad} of {len(points)} are not finite")
+        raise ValueError(f"points: {bad} of {len(points)} are not finite, expected none")
     if len(points) and np.ptp(points, axis=0).max() < MIN_RADIUS:
         raise ValueError(f"points: all {len(points)} coincide, expected an object with a size")
-    different = len(np.unique(points, axis=0))
-    if different < MIN_POINTS:
-        raise ValueError(f"points: {different} different ones, expected at least {MIN_POINTS}")
+    distinct = len(np.unique(points, axis=0))
+    if distinct < MIN_POINTS:
+        raise ValueError(f"points: {distinct} distinct ones, expected at least {MIN_POINTS}")

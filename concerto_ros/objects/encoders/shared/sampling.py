@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Choosing points: farthest point sampling, neighbours, balls, interpolation.
+"""Choosing points: farthest point sampling, nearest neighbours, ball query, interpolation.
 
 Batched, on any device. Indices are int64 rows of the cloud of the same batch entry. Distances are
 squared sums of direct differences in float32: the expanded form |a|^2 + |b|^2 - 2ab loses digits.
@@ -8,10 +8,12 @@ squared sums of direct differences in float32: the expanded form |a|^2 + |b|^2 -
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import nn
 
-#: Squared distance from the origin up to which the pointnet2 kernel passes a point over.
+#: Squared distance from the origin up to which the pointnet2 kernel skips a point.
 NEAR_ORIGIN = 1e-3
 
 #: Squared distance that a running minimum starts with.
@@ -25,18 +27,27 @@ BLOCK = 1 << 25
 def farthest_point_sampling(
     points: torch.Tensor, count: int, *, skip_near_origin: bool, start: int = 0
 ) -> torch.Tensor:
-    """(B, count) rows of ``points`` (B, N, 3), each the farthest from those before it.
+    """Sample (B, count) rows of ``points`` (B, N, 3), each the farthest from those before it.
 
-    The first is ``start``. With ``skip_near_origin`` the choice equals the kernel of PointNet++
-    that most object encoders were trained with: a point within sqrt(1e-3) of the origin is chosen
-    only as the start, and of equally far points the one in the lowest bit-reversed thread wins.
-    Without it, the smallest row wins. When nothing is left to choose, a row comes again.
+    With ``skip_near_origin`` the choice equals the kernel of PointNet++ that most object encoders
+    were trained with: a point within sqrt(1e-3) of the origin is chosen only as the start, and of
+    equally far points the one in the lowest bit-reversed thread wins. Without it, the smallest row
+    wins. When all points are used up, rows repeat.
 
-    Raises ValueError for an empty cloud or a count below 1.
+    Args:
+        points: (B, N, 3).
+        count: Rows to choose.
+        skip_near_origin: Follow the kernel of PointNet++.
+        start: The row that is chosen first.
+
+    Raises:
+        ValueError: If the cloud is empty or ``count`` is below 1.
     """
     batch, total, _ = points.shape
     if total < 1 or count < 1:
-        raise ValueError(f"cannot sample {count} of {total} points, expected at least 1 of 1")
+        raise ValueError(
+            f"cannot sample {count} of {total} points, expected at least 1 of at least 1"
+        )
     points = points.float()
     order = None
     if skip_near_origin:
@@ -59,9 +70,15 @@ def farthest_point_sampling(
 
 
 def nearest_neighbours(queries: torch.Tensor, points: torch.Tensor, count: int) -> torch.Tensor:
-    """(B, G, count) rows of ``points`` (B, N, 3) nearest to ``queries`` (B, G, 3), nearest first.
+    """Find the (B, G, count) nearest rows of ``points`` (B, N, 3), nearest first.
 
-    Raises ValueError where there are fewer points than ``count``.
+    Args:
+        queries: (B, G, 3).
+        points: (B, N, 3).
+        count: Neighbours of each query.
+
+    Raises:
+        ValueError: If there are fewer points than ``count``.
     """
     return nearest_with_distance(queries, points, count)[0]
 
@@ -70,7 +87,7 @@ def nearest_neighbours(queries: torch.Tensor, points: torch.Tensor, count: int) 
 def nearest_with_distance(
     queries: torch.Tensor, points: torch.Tensor, count: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """:func:`nearest_neighbours` and their squared distances, (B, G, count) float32."""
+    """Find :func:`nearest_neighbours` and their squared distances, (B, G, count) float32."""
     total = points.shape[1]
     if not 1 <= count <= total:
         raise ValueError(f"count is {count}, expected 1 to the number of points, {total}")
@@ -87,10 +104,19 @@ def nearest_with_distance(
 def ball_query(
     queries: torch.Tensor, points: torch.Tensor, radius: float, count: int
 ) -> torch.Tensor:
-    """(B, G, count) of the rows within ``radius`` of ``queries`` (B, G, 3): the lowest ones.
+    """Find the ``count`` lowest rows within ``radius`` of each query, as PointNet++ does.
 
-    Squared distances up to and with radius squared count. Not the nearest but the first rows of
-    ``points`` (B, N, 3) are taken, padded by the first of them. Row 0 stands for an empty ball.
+    Squared distances up to and including the squared radius count. Not the nearest but the first
+    rows are taken, padded by the first of them. Row 0 stands for an empty ball.
+
+    Args:
+        queries: (B, G, 3).
+        points: (B, N, 3).
+        radius: In the unit of the points.
+        count: Rows of each ball.
+
+    Returns:
+        (B, G, count) int64 rows.
     """
     total = points.shape[1]
     index = torch.arange(total, device=points.device)
@@ -104,7 +130,7 @@ def ball_query(
 
 
 def gather_rows(values: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
-    """Rows of ``values`` (B, N, C) at ``index`` (B, ...): (B, ..., C)."""
+    """Gather rows of ``values`` (B, N, C) at ``index`` (B, ...): (B, ..., C)."""
     flat = index.flatten(1).unsqueeze(-1).expand(-1, -1, values.shape[-1])
     return values.gather(1, flat).view(*index.shape, values.shape[-1])
 
@@ -112,10 +138,15 @@ def gather_rows(values: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
 def interpolate_three(
     queries: torch.Tensor, points: torch.Tensor, values: torch.Tensor
 ) -> torch.Tensor:
-    """(B, N, C): ``values`` (B, G, C) of ``points`` (B, G, 3) brought to ``queries`` (B, N, 3).
+    """Interpolate ``values`` (B, G, C) of ``points`` (B, G, 3) at ``queries``: (B, N, C).
 
     The three nearest points weigh by 1 / (squared distance + 1e-8), as in PointNet++. With fewer
-    than three points, all of them.
+    than three points, all of them count.
+
+    Args:
+        queries: (B, N, 3).
+        points: (B, G, 3).
+        values: (B, G, C).
     """
     index, squared = nearest_with_distance(queries, points, min(3, points.shape[1]))
     weight = 1.0 / (squared + 1e-8)
@@ -123,8 +154,8 @@ def interpolate_three(
     return (gather_rows(values, index) * weight.unsqueeze(-1)).sum(-2)
 
 
-def _distance_blocks(queries: torch.Tensor, points: torch.Tensor):
-    """Squared distances (B, part of G, N) in float32, a few queries at a time."""
+def _distance_blocks(queries: torch.Tensor, points: torch.Tensor) -> Iterator[torch.Tensor]:
+    """Yield squared distances (B, part of G, N) in float32, a few queries at a time."""
     step = max(1, BLOCK // (3 * points.shape[0] * points.shape[1]))
     points = points.float().unsqueeze(1)
     for part in queries.float().split(step, dim=1):
@@ -132,10 +163,10 @@ def _distance_blocks(queries: torch.Tensor, points: torch.Tensor):
 
 
 def _thread_order(total: int, device: torch.device) -> torch.Tensor:
-    """Rows in the order in which the pointnet2 kernel prefers them when distances are equal.
+    """Order rows as the pointnet2 kernel prefers them when distances are equal.
 
-    Row i is looked after by thread i mod P, P the greatest power of two up to ``total`` and 512.
-    Pairs of threads are compared from the far half on, which prefers the lowest bit-reversed one.
+    Row i is handled by thread i mod P, P the greatest power of two up to ``total`` and 512. Pairs
+    of threads are compared from the far half on, which prefers the lowest bit-reversed one.
     """
     bits = min(total.bit_length() - 1, 9)
     row = torch.arange(total, device=device)

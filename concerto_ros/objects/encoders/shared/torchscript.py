@@ -1,9 +1,9 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Tensors of a TorchScript archive, read without running anything in it.
+"""Reading of tensors in a TorchScript archive without running anything in it.
 
 The official files of CLIP are such archives. ``torch.load(weights_only=True)`` refuses them, and
-``torch.jit.load`` runs what they hold. Here the pickle in the archive may build nothing but plain
+``torch.jit.load`` runs what they hold. Here the pickle in the archive can build nothing but plain
 containers and tensors.
 """
 
@@ -21,7 +21,7 @@ import torch
 from concerto_ros.objects.encoders.shared.weights import State
 from concerto_ros.ptv3.checkpoint import CheckpointError
 
-#: Kinds of storage by the name that the archive gives them.
+#: Types of storage by their names in an archive.
 DTYPES = {
     "DoubleStorage": torch.float64,
     "FloatStorage": torch.float32,
@@ -37,7 +37,7 @@ DTYPES = {
 
 
 def is_torchscript(path: str | os.PathLike) -> bool:
-    """Whether a file is a TorchScript archive."""
+    """Return whether a file is a TorchScript archive."""
     if not zipfile.is_zipfile(path):
         return False
     with zipfile.ZipFile(path) as archive:
@@ -46,10 +46,11 @@ def is_torchscript(path: str | os.PathLike) -> bool:
 
 
 def read_torchscript(path: str | os.PathLike, keep: Callable[[str], bool]) -> State:
-    """The state dict of an archive, as far as ``keep(name)`` says; on the CPU.
+    """Read the state dict of an archive, those names for which ``keep(name)`` is true; on the CPU.
 
-    Raises CheckpointError (a ValueError) for an archive that is damaged or holds more than
-    modules, plain values and tensors.
+    Raises:
+        CheckpointError: If the archive is damaged or holds more than modules, plain values and
+            tensors (it is a ValueError).
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -70,7 +71,7 @@ def read_torchscript(path: str | os.PathLike, keep: Callable[[str], bool]) -> St
 
 
 class _Module:
-    """Stands for any module of the archive; its attributes become entries of ``__dict__``."""
+    """Stand-in for any module of the archive; its attributes become entries of ``__dict__``."""
 
 
 class _Tensor:
@@ -116,7 +117,7 @@ class _Reader(pickle.Unpickler):
 
 
 def _tensors(module: _Module, prefix: str) -> dict[str, _Tensor]:
-    """The tensors of a module and of those below it, by their names in the state dict."""
+    """Collect the tensors of a module and its submodules, by their names in the state dict."""
     found = {}
     for name, value in vars(module).items():
         if isinstance(value, _Tensor):

@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Files of weights as the authors of object encoders publish them."""
+"""Weight files as the authors of object encoders publish them."""
 
 from __future__ import annotations
 
@@ -16,25 +16,28 @@ from torch import nn
 from concerto_ros.files.numpy_scalars import numpy_scalars_allowed
 from concerto_ros.ptv3.checkpoint import CheckpointError, load_strictly
 
-#: Entries of a published file under which the state dict may lie, first found first taken.
+#: Entries of a published file that may hold the state dict; the first that exists is taken.
 WRAPPERS = ("base_model", "model", "model_state_dict", "state_dict")
 
 State = dict[str, torch.Tensor]
 
 
 def read_content(path: str | os.PathLike) -> dict[str, Any]:
-    """Everything in a file: tensors and plain values, nothing that could run.
+    """Read everything in a file: tensors and plain values, nothing that could run.
 
-    Raises CheckpointError (a ValueError) for a file that is missing, damaged or holds more.
+    Raises:
+        CheckpointError: If the file is missing, damaged or holds more (it is a ValueError).
     """
     path = Path(path).expanduser()
     if not path.is_file():
-        raise CheckpointError(f"checkpoint {os.fspath(path)!r} is not a file")
+        raise CheckpointError(
+            f"checkpoint {os.fspath(path)!r} is not a file, expected a file of weights"
+        )
     try:
         with numpy_scalars_allowed():
             content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged pickle raises almost anything
-        # Not PyTorch's own words: they advise to load without the safety of weights_only.
+        # Not PyTorch's own text: it advises to load without the safety of weights_only.
         raise CheckpointError(
             f"{path} cannot be read as a checkpoint: it is damaged, cut short, or holds more than"
             f" tensors and plain values ({type(error).__name__})"
@@ -47,10 +50,18 @@ def read_content(path: str | os.PathLike) -> dict[str, Any]:
 def find_state(
     content: dict[str, Any], path: str | os.PathLike, wrappers: Sequence[str] = WRAPPERS
 ) -> State:
-    """The state dict in the content of a file, under one of ``wrappers`` or at the top.
+    """Find the state dict in the content of a file, under one of ``wrappers`` or at the top.
 
     ``module.`` (of data-parallel training) anywhere and a leading ``base_model.`` are dropped from
-    the names. Raises CheckpointError where there are no tensors.
+    the names.
+
+    Args:
+        content: As :func:`read_content` returns it.
+        path: The file, for error messages.
+        wrappers: Entries that may hold the state dict; the first that exists is taken.
+
+    Raises:
+        CheckpointError: If there are no tensors.
     """
     inner = next((content[name] for name in wrappers if isinstance(content.get(name), dict)), None)
     state = content if inner is None else inner
@@ -68,9 +79,10 @@ def find_state(
 
 
 def read_weights(path: str | os.PathLike) -> State:
-    """The state dict of a published file, taken out of its wrapping.
+    """Read the state dict of a published file, unwrapped.
 
-    Raises CheckpointError for a file that is missing, damaged, or holds no weights.
+    Raises:
+        CheckpointError: If the file is missing, damaged, or holds no weights.
     """
     return find_state(read_content(path), path)
 
@@ -83,22 +95,28 @@ def load_weights(
     ignore: Sequence[str] = (),
     optional: Sequence[str] = (),
 ) -> None:
-    """Copy a state dict into a module; every name and shape must fit.
+    """Copy a state dict into a module; every name and shape must match.
 
-    Names of the file that begin with one of ``ignore`` are left out. Names of the module that
-    begin with one of ``optional`` keep their value where the file has none.
+    Args:
+        module: Takes the weights.
+        state: Tensors by the names of the module.
+        path: The file, for error messages.
+        ignore: Names in the file that begin with one of these are skipped.
+        optional: Names of the module that begin with one of these keep their value where the file
+            lacks them.
 
-    Raises CheckpointError that lists what is missing, unexpected or of another shape.
+    Raises:
+        CheckpointError: If names are missing or unexpected, or shapes differ; it lists them.
     """
-    wanted = {name: value for name, value in state.items() if not name.startswith(tuple(ignore))}
+    kept = {name: value for name, value in state.items() if not name.startswith(tuple(ignore))}
     for name, value in module.state_dict().items():
         if name.startswith(tuple(optional)):
-            wanted.setdefault(name, value)
-    load_strictly(module, wanted, Path(path))
+            kept.setdefault(name, value)
+    load_strictly(module, kept, Path(path))
 
 
 def part(state: State, prefix: str) -> State:
-    """The entries whose names begin with ``prefix``, without it."""
+    """Select the entries whose names begin with ``prefix``, without it."""
     return {
         name.removeprefix(prefix): value
         for name, value in state.items()
@@ -107,7 +125,7 @@ def part(state: State, prefix: str) -> State:
 
 
 def under(state: State, prefix: str, beside: Sequence[str] = ()) -> State:
-    """The same with ``prefix`` before the names that do not begin with one of ``beside``."""
+    """Add ``prefix`` to the names, except to those that begin with one of ``beside``."""
     return {
         name if name.startswith(tuple(beside)) else f"{prefix}{name}": value
         for name, value in state.items()
@@ -115,6 +133,6 @@ def under(state: State, prefix: str, beside: Sequence[str] = ()) -> State:
 
 
 def count_blocks(state: State, prefix: str) -> int:
-    """How many numbered modules ``<prefix><number>.`` the names tell of."""
-    found = {re.match(re.escape(prefix) + r"(\d+)\.", name) for name in state} - {None}
-    return len({match.group(1) for match in found})
+    """Count the numbered modules ``<prefix><number>.`` among the names."""
+    matches = (re.match(re.escape(prefix) + r"(\d+)\.", name) for name in state)
+    return len({match.group(1) for match in matches if match is not None})
