@@ -1,3 +1,3 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Object encoders against reference cases."""
+"""Verification of object encoders on reference cases."""

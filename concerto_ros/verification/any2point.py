@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import torch
 
@@ -15,7 +16,7 @@ from concerto_ros.objects.encoders.shared.sampling import farthest_point_samplin
 from concerto_ros.verification.cases import Case
 from concerto_ros.verification.generated_weights import recipe_state
 
-#: Arrays of a case that are given.
+#: Arrays of a case that are inputs.
 INPUTS = ("points", "source_pos_embed")
 
 #: Constants of a variant by their names in a case.
@@ -30,15 +31,19 @@ CONSTANTS = {
 
 
 def batch_of(case: Case) -> torch.Tensor:
-    """The clouds of a case, (B, N, 3)."""
+    """Return the clouds of a case, (B, N, 3)."""
     return case.tensor("points")
 
 
-def load_case(case: Case, **options) -> Any2Point:
-    """The model of a case in evaluation mode; ``options`` as of ``from_state``.
+def load_case(case: Case, **options: Any) -> Any2Point:
+    """Load the model of a case in evaluation mode.
+
+    Args:
+        case: The case; its name begins with a variant.
+        options: Keywords of ``from_state``.
 
     Raises:
-        ValueError: For a case of no known variant.
+        ValueError: If the variant is unknown.
     """
     name = case.name.rpartition("_")[0]
     if name not in VARIANTS:
@@ -64,10 +69,10 @@ def load_case(case: Case, **options) -> Any2Point:
 
 
 def run_case(case: Case) -> dict[str, torch.Tensor]:
-    """Everything that a case may hold, by name."""
+    """Compute all arrays that a case can hold, by name."""
     model = load_case(case)
     points = batch_of(case)
-    seen = {}
+    seen: dict[str, torch.Tensor] = {}
     hook = model.blocks[0].register_forward_hook(
         lambda _, inputs, output: seen.update(block0_in=inputs[0], block0_out=output)
     )

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reference cases: folders of inputs, weights and expected outputs, run and compared.
 
-A folder holds ``meta.json`` and the files it names. Each case tells the model's shape, the file of
-its weights (or names and shapes from which :mod:`~concerto_ros.verification.generated_weights`
+A folder holds ``meta.json`` and the files it names. Each case states the model's shape, the file
+of its weights (or names and shapes from which :mod:`~concerto_ros.verification.generated_weights`
 makes them) and one ``.npz`` of inputs, intermediate results and outputs. All of it but the inputs
 is compared.
 """
@@ -28,19 +28,27 @@ from concerto_ros.objects.encoders.loading import MODELS
 from concerto_ros.objects.encoders.shared.weights import State, find_state, read_content
 from concerto_ros.verification.generated_weights import recipe_state
 
-#: What there are cases of: operations that encoders share, and each encoder. The module of this
-#: name beside this one has ``INPUTS``, the names of arrays that are given, and
+#: Families of cases: operations that encoders share, and each encoder. The module of this name in
+#: this package has ``INPUTS``, the names of arrays that are inputs, and
 #: ``run_case(case) -> {name: array}``, which raises ValueError for an unknown case; that of an
 #: encoder also ``load_case(case)``, its model, and ``batch_of(case)``, the clouds that it takes.
 FAMILIES = ("common_ops", *MODELS)
 
-#: Outputs that the tolerance proper holds for, where a case has one for intermediate results too.
+#: Outputs for which ``tolerance`` holds where a case also has ``tolerance_intermediate``.
 FINAL = ("feature", "logits", "embedding", "log_probs")
 
 
 @dataclass
 class Case:
-    """One reference case: ``meta`` is its entry in the file ``meta.json`` of ``folder``."""
+    """One reference case.
+
+    Attributes:
+        folder: Where its files are.
+        model: Name of the model, one of :data:`FAMILIES`.
+        name: Name of the case.
+        meta: The entry of the case in ``meta.json``.
+        device: Where it runs.
+    """
 
     folder: Path
     model: str
@@ -50,7 +58,7 @@ class Case:
 
     @property
     def config(self) -> dict[str, Any]:
-        """The shape of the model, in the words of the case."""
+        """The shape of the model, with the names of the case."""
         return self.meta.get("config", {})
 
     @cached_property
@@ -60,34 +68,34 @@ class Case:
             return dict(file)
 
     def tensor(self, name: str) -> torch.Tensor:
-        """One array on the device of the run."""
+        """Return one array on the device of the run."""
         return torch.from_numpy(self.arrays[name]).to(self.device)
 
     @property
     def weights(self) -> Path:
-        """The file of weights; what names the source in messages where there is none."""
+        """The file of weights; without one, the file that names their source in messages."""
         files = self.meta["files"]
         name = files.get("weights") or self.meta.get("weights_from") or self.meta["keys_file"]
         return self.folder / name
 
     @property
     def from_recipe(self) -> bool:
-        """Whether the weights are made from names instead of read from a file."""
+        """Whether the weights are generated from names instead of read from a file."""
         return "keys_file" in self.meta
 
     def shapes(self) -> dict[str, Any]:
-        """The names and shapes of the recipe's weights."""
+        """Read names and shapes of generated weights."""
         return json.loads((self.folder / self.meta["keys_file"]).read_text())
 
     def content(self) -> dict[str, Any]:
-        """Everything in the file of weights, wrapping included."""
+        """Read everything in the file of weights, wrapping included."""
         return read_content(self.weights)
 
     def state(self) -> State:
-        """The state dict: made by the recipe, or taken out of its file."""
+        """Return the state dict: generated, or unwrapped from its file."""
         if self.from_recipe:
             state = recipe_state(self.shapes(), self.meta["weight_seed"])
-            # A probe makes weights small, so that what is added to a variance shows.
+            # A probe scales weights down so far that the epsilon of a normalisation matters.
             for pattern, factor in self.meta.get("probe") or ():
                 for name in filter(re.compile(pattern).search, state):
                     state[name] = state[name] * factor
@@ -95,7 +103,7 @@ class Case:
         return find_state(self.content(), self.weights)
 
     def tolerance(self, name: str) -> tuple[float, float]:
-        """(atol, rtol) of one array."""
+        """Return (atol, rtol) of one array."""
         tolerance = self.meta["tolerance"]
         if name.partition("_first")[0] not in FINAL:
             tolerance = self.meta.get("tolerance_intermediate", tolerance)
@@ -104,7 +112,15 @@ class Case:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One array of one case. ``deviation`` is the worst |a - b| / (atol + rtol |b|)."""
+    """The comparison of one array of one case.
+
+    Attributes:
+        model: Name of the model.
+        case: Name of the case.
+        array: Name of the array.
+        deviation: The worst |a - b| / (atol + rtol |b|).
+        note: What went wrong, empty if nothing did.
+    """
 
     model: str
     case: str
@@ -114,6 +130,7 @@ class Comparison:
 
     @property
     def passed(self) -> bool:
+        """Whether the deviation is within the tolerance."""
         return self.deviation <= 1
 
 
@@ -122,15 +139,22 @@ def verify(folder: Path, device: str | torch.device = "cpu") -> Iterator[Compari
 
     A case that is unknown, cannot be read or cannot be run yields one comparison that missed.
 
+    Args:
+        folder: One model's folder of cases, or their parent.
+        device: Where to run.
+
+    Yields:
+        One comparison for each array.
+
     Raises:
-        ValueError: If no ``meta.json`` is found, or one is no list of cases.
+        ValueError: If no ``meta.json`` is found, or one lacks its list of cases.
     """
     for path in _model_folders(Path(folder)):
         meta = json.loads((path / "meta.json").read_text())
         for part in ("model", "cases"):
             if part not in meta:
                 raise ValueError(
-                    f"{path / 'meta.json'} has no {part!r}, expected 'model', 'cases'"
+                    f"{path / 'meta.json'} has no {part!r}, expected 'model' and 'cases'"
                 )
         for name, entry in meta["cases"].items():
             case = Case(path, meta["model"], name, entry, torch.device(device))
@@ -142,10 +166,10 @@ def verify(folder: Path, device: str | torch.device = "cpu") -> Iterator[Compari
 
 
 def verify_case(case: Case) -> list[Comparison]:
-    """Run one case.
+    """Run one case and compare its arrays.
 
     Raises:
-        ValueError: For one that is not known.
+        ValueError: If the model is unknown or nothing can be compared.
     """
     if case.model not in FAMILIES:
         raise ValueError(f"model is {case.model!r}, expected one of {', '.join(FAMILIES)}")
@@ -163,36 +187,48 @@ def verify_case(case: Case) -> list[Comparison]:
             result = compare(as_array(found), expected, *case.tolerance(name))
         comparisons.append(Comparison(case.model, case.name, name, *result))
     if not comparisons:
-        raise ValueError("the case holds nothing to compare")
+        raise ValueError(
+            f"{case.model} {case.name} holds only inputs, expected at least one output to compare"
+        )
     return comparisons
 
 
 @contextmanager
 def whole_float32() -> Iterator[None]:
-    """Inside, CUDA multiplies float32 with all its digits: convolutions take TF32 by default."""
-    places = torch.backends.cudnn, torch.backends.cuda.matmul
-    before = [place.allow_tf32 for place in places]
+    """Let CUDA multiply float32 in full precision inside; convolutions use TF32 by default."""
+    # PyTorch's annotations lack these settings.
+    backends: list[Any] = [torch.backends.cudnn, torch.backends.cuda.matmul]
+    before = [backend.allow_tf32 for backend in backends]
     try:
-        for place in places:
-            place.allow_tf32 = False
+        for backend in backends:
+            backend.allow_tf32 = False
         yield
     finally:
-        for place, allowed in zip(places, before, strict=True):
-            place.allow_tf32 = allowed
+        for backend, allowed in zip(backends, before, strict=True):
+            backend.allow_tf32 = allowed
 
 
 def compare(
     found: np.ndarray, expected: np.ndarray, atol: float, rtol: float
 ) -> tuple[float, str]:
-    """The worst deviation as a multiple of the tolerance, and what else there is to say.
+    """Compare an array with the expected one.
 
-    Of an expected array that is only the beginning of what was found, the beginning is compared.
-    Whatever is not a number of floating point must be equal.
+    Where the expected array is only the beginning of the computed one, that beginning is compared.
+    Arrays that are not floating-point have to be equal.
+
+    Args:
+        found: The computed array.
+        expected: The reference.
+        atol: Absolute tolerance.
+        rtol: Relative tolerance.
+
+    Returns:
+        The worst deviation as a multiple of the tolerance, and a note, empty without a problem.
     """
     if found.ndim == expected.ndim:
         found = found[tuple(slice(size) for size in expected.shape)]
     if found.shape != expected.shape:
-        return math.inf, f"shape {found.shape} instead of {expected.shape}"
+        return math.inf, f"shape {found.shape}, expected {expected.shape}"
     if not np.issubdtype(expected.dtype, np.floating) or not atol + rtol:
         wrong = np.count_nonzero(found != expected)
         return (math.inf, f"{wrong} of {expected.size} differ") if wrong else (0.0, "")
@@ -205,7 +241,7 @@ def compare(
 
 
 def as_array(value: torch.Tensor | np.ndarray | float) -> np.ndarray:
-    """A tensor, array or number as an array."""
+    """Convert a tensor, array or number to an array."""
     return value.cpu().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
 
 
@@ -214,5 +250,7 @@ def _model_folders(folder: Path) -> list[Path]:
         return [folder]
     found = sorted(path.parent for path in folder.glob("*/meta.json"))
     if not found:
-        raise ValueError(f"{folder} holds no reference cases: no meta.json in it nor one below")
+        raise ValueError(
+            f"{folder} holds no reference cases, expected meta.json in it or in its subfolders"
+        )
     return found

@@ -1,9 +1,9 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""CLIP's two towers (Radford et al., ICML 2021): the teachers of ReCon and what words go through.
+"""CLIP's two towers (Radford et al., ICML 2021): the teachers of ReCon and encoders of words.
 
-Takes the state dict of OpenAI's ViT models, whose names it keeps, and token numbers; the tokenizer
-is that of whoever has the vocabulary (open_clip).
+Loads the state dict of OpenAI's ViT models, whose names it keeps, and takes token numbers;
+tokenizing needs the vocabulary (open_clip).
 """
 
 from __future__ import annotations
@@ -25,7 +25,16 @@ NUMBERS = ("input_resolution", "context_length", "vocab_size")
 
 
 class Clip(nn.Module):
-    """Both towers; features are not normalised."""
+    """Both towers; features are not normalised.
+
+    Args:
+        dim: Channels of a feature.
+        width: Channels of the text tower.
+        blocks: Blocks of the text tower.
+        vocabulary: Number of tokens that the text tower knows.
+        context: Tokens of a text.
+        visual: The image tower.
+    """
 
     def __init__(
         self,
@@ -47,11 +56,14 @@ class Clip(nn.Module):
         self.logit_scale = nn.Parameter(torch.empty(()))
 
     def encode_image(self, images: torch.Tensor) -> torch.Tensor:
-        """(B, 3, H, W) normalised images -> (B, D)."""
+        """Encode normalised images (B, 3, H, W) as (B, D)."""
         return self.visual(images)
 
     def encode_text(self, tokens: torch.Tensor) -> torch.Tensor:
-        """(B, context) int64 -> (B, D), read at the end of text: the greatest token number."""
+        """Encode tokens (B, context) int64 as (B, D).
+
+        The output is read at the end of text, which has the greatest token number.
+        """
         length = tokens.shape[1]
         states = self.token_embedding(tokens) + self.positional_embedding[:length]
         before = torch.ones(length, length, dtype=torch.bool, device=tokens.device).tril()
@@ -61,7 +73,7 @@ class Clip(nn.Module):
 
 
 class ImageTower(nn.Module):
-    """A ViT that reads an image at its class token."""
+    """A ViT whose output is read at its class token."""
 
     def __init__(self, *, dim: int, width: int, blocks: int, patch: int, patches: int):
         super().__init__()
@@ -74,6 +86,7 @@ class ImageTower(nn.Module):
         self.proj = nn.Parameter(torch.empty(width, dim))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Encode normalised images (B, 3, H, W) as (B, D)."""
         patches = self.conv1(images).flatten(2).transpose(1, 2)
         first = self.class_embedding.expand(len(patches), 1, -1)
         states = torch.cat([first, patches], 1) + self.positional_embedding
@@ -82,21 +95,21 @@ class ImageTower(nn.Module):
 
 
 class ClipTransformer(nn.Module):
-    """Blocks of a tower."""
+    """The transformer blocks of a tower."""
 
     def __init__(self, width: int, blocks: int):
         super().__init__()
         self.resblocks = nn.ModuleList(ClipBlock(width) for _ in range(blocks))
 
     def forward(self, states: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
-        """(B, T, C) -> (B, T, C). ``mask`` (T, T) bool, True = may look."""
+        """Update states (B, T, C); ``mask`` (T, T) bool is True where a row may see a column."""
         for block in self.resblocks:
             states = block(states, mask)
         return states
 
 
 class ClipBlock(nn.Module):
-    """Pre-norm block with the rough GELU x sigmoid(1.702 x)."""
+    """Pre-norm block with the approximate GELU x sigmoid(1.702 x)."""
 
     def __init__(self, width: int):
         super().__init__()
@@ -108,6 +121,7 @@ class ClipBlock(nn.Module):
         self.ln_2 = nn.LayerNorm(width)
 
     def forward(self, states: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+        """Update states (B, T, C); ``mask`` as in :meth:`ClipTransformer.forward`."""
         states = states + self.attn(self.ln_1(states), mask)
         hidden = self.mlp["c_fc"](self.ln_2(states))
         return states + self.mlp["c_proj"](hidden * torch.sigmoid(1.702 * hidden))
@@ -123,6 +137,7 @@ class ClipAttention(nn.Module):
         self.out_proj = nn.Linear(width, width)
 
     def forward(self, states: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+        """Attend among states (B, T, C); ``mask`` as in :meth:`ClipTransformer.forward`."""
         heads = states.shape[-1] // HEAD_WIDTH
         joined = nn.functional.linear(states, self.in_proj_weight, self.in_proj_bias)
         query, key, value = (split_heads(x, heads) for x in joined.chunk(3, -1))
@@ -130,10 +145,10 @@ class ClipAttention(nn.Module):
 
 
 def from_state(state: State, path: str | os.PathLike) -> Clip:
-    """The model of a state dict of OpenAI's, in float32 whatever it was stored in.
+    """Build the model of a state dict of OpenAI's, in float32 whatever it was stored in.
 
     Raises:
-        CheckpointError: For names or shapes that do not fit.
+        CheckpointError: If names or shapes do not match.
     """
     patches, visual_width = state["visual.positional_embedding"].shape
     visual = ImageTower(

@@ -1,8 +1,10 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Reference cases of the operations that the encoders share."""
+"""Reference cases of the operations that several encoders share."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
@@ -18,7 +20,7 @@ from concerto_ros.objects.encoders.shared.preprocess import swap_up, unit_sphere
 from concerto_ros.objects.encoders.shared.sampling import farthest_point_sampling
 from concerto_ros.verification.cases import Case
 
-#: Kinds of sampling by the middle of an array's name: whether points near the origin are skipped.
+#: Whether points near the origin are skipped, by the variant of sampling in an array's name.
 SKIPS = {"pointnet2_skip": True, "openpoints_noskip": False, "dgl_noskip": False, "dgl": False}
 
 INPUTS = frozenset(
@@ -28,8 +30,16 @@ INPUTS = frozenset(
 )
 
 
-def run_case(case: Case) -> dict[str, torch.Tensor | np.ndarray]:
-    """The outputs of one case, told by its name."""
+#: Outputs of a case by name.
+Outputs = Mapping[str, torch.Tensor | np.ndarray]
+
+
+def run_case(case: Case) -> Outputs:
+    """Compute the outputs of one case, chosen by its name.
+
+    Raises:
+        ValueError: If the case is unknown.
+    """
     if case.name not in RUNNERS:
         raise ValueError(f"case is {case.name!r}, expected one of {', '.join(RUNNERS)}")
     return RUNNERS[case.name](case)
@@ -41,12 +51,12 @@ def _sampling(case: Case) -> dict[str, torch.Tensor]:
         if not name.startswith("idx_"):
             continue
         if name.startswith("idx_ties_"):
-            points, kind = "grid_points_exact_ties", name.removeprefix("idx_ties_")
+            points, variant = "grid_points_exact_ties", name.removeprefix("idx_ties_")
         else:
-            kind, _, number = name.removeprefix("idx_").rpartition("_")
+            variant, _, number = name.removeprefix("idx_").rpartition("_")
             points = f"points_{number}"
         outputs[name] = farthest_point_sampling(
-            case.tensor(points)[None], len(expected), skip_near_origin=SKIPS[kind]
+            case.tensor(points)[None], len(expected), skip_near_origin=SKIPS[variant]
         )[0]
     return outputs
 
@@ -84,13 +94,13 @@ def _part_metric(case: Case) -> dict[str, np.ndarray]:
     targets = case.arrays["targets"]
     score = score_parts(case.arrays["log_probs"], targets)
     return {
-        "accuracy": np.float64(score.accuracy),
-        "instance_miou": np.float64(score.instance_iou),
+        "accuracy": np.array(score.accuracy),
+        "instance_miou": np.array(score.instance_iou),
         "category_of_first_label": np.array([category_of(int(row[0])) for row in targets]),
     }
 
 
-RUNNERS = {
+RUNNERS: dict[str, Callable[[Case], Outputs]] = {
     "fps": _sampling,
     "normalise": _normalisation,
     "augment": _augmentation,

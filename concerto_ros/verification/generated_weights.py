@@ -1,10 +1,10 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Weights from names alone, by which reference cases of official size need no weight file.
+"""Weights generated from names alone, so that cases of official size need no weight file.
 
 Every tensor is a function of its name, its shape and a seed: numpy's Mersenne Twister
-(``RandomState``), started with the CRC-32 of the name plus 1000003 times the seed, gives numbers
-that a rule by the last part of the name shapes.
+(``RandomState``), seeded with the CRC-32 of the name plus 1000003 times the seed, gives numbers
+that are scaled by a rule for the last part of the name.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import torch
 
 
 def recipe_state(shapes: Mapping[str, Sequence[int]], seed: int) -> dict[str, torch.Tensor]:
-    """A state dict with these names and shapes."""
+    """Generate a state dict with these names and shapes."""
     return {
         name: torch.from_numpy(np.asarray(recipe_value(name, shape, seed)))
         for name, shape in shapes.items()
@@ -25,7 +25,7 @@ def recipe_state(shapes: Mapping[str, Sequence[int]], seed: int) -> dict[str, to
 
 
 def recipe_value(name: str, shape: Sequence[int], seed: int) -> np.ndarray:
-    """One tensor as an array of ``shape``: float32, or int64 for a count of batches."""
+    """Generate one tensor as an array of ``shape``: float32, or int64 for a count of batches."""
     draw = np.random.RandomState((zlib.crc32(name.encode()) + 1000003 * seed) % 2**32)
     shape = tuple(shape)
     last = name.rpartition(".")[2]
@@ -42,7 +42,7 @@ def recipe_value(name: str, shape: Sequence[int], seed: int) -> np.ndarray:
 
 
 def _normal_of(last: str, shape: tuple[int, ...]) -> tuple[float, float]:
-    """Mean and standard deviation for the last part of a name."""
+    """Return mean and standard deviation for the last part of a name."""
     if last == "running_mean":
         return 0.0, 0.1
     if "token" in last or last.endswith("_pos") or last.startswith("pos"):

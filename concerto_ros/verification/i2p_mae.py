@@ -14,7 +14,7 @@ INPUTS = ("points",)
 
 
 def run_case(case: Case) -> dict[str, torch.Tensor]:
-    """Features, and logits where the case has a head, with what leads to them."""
+    """Compute features with their intermediate results, and logits where the case has a head."""
     model = load_case(case)
     levels = list(model.h_encoder.levels(batch_of(case)))
     top = levels[-1].encoded
@@ -22,21 +22,22 @@ def run_case(case: Case) -> dict[str, torch.Tensor]:
     for number, level in enumerate(levels[:-1]):
         outputs[f"tokens_embed_{number}"] = level.embedded
         outputs[f"level{number}_out"] = level.encoded
-        outputs[f"visible_level{number}"] = level.geometry.visible
-    if model.classes is None:
-        outputs["top_tokens"] = model.h_encoder.encoder_norms[-1](top)
+        if level.geometry.visible is not None:
+            outputs[f"visible_level{number}"] = level.geometry.visible
+    if model.cls_head_finetune is None:
+        outputs["top_tokens"] = model.h_encoder.normalise_top(top)
     else:
         outputs["logits"] = model.cls_head_finetune(outputs["feature"])
     return outputs
 
 
 def batch_of(case: Case) -> torch.Tensor:
-    """The clouds of a case, (B, N, 3)."""
+    """Return the clouds of a case, (B, N, 3)."""
     return case.tensor("points")
 
 
 def load_case(case: Case) -> I2PMAE:
-    """The model of a case."""
+    """Load the model of a case."""
     config = case.config
     sizes = (config["num_groups"], config["group_sizes"], config["local_radius"])
     model = from_state(

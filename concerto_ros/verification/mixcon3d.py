@@ -17,7 +17,7 @@ INPUTS = ("points", "features", "features_rgb", "class_text_features", "image_fe
 
 
 def run_case(case: Case) -> dict[str, torch.Tensor]:
-    """Vectors of clouds, and what words and pictures make of them."""
+    """Compute vectors of clouds, and their scores with words and pictures."""
     model = load_case(case)
     trace = model.ppat.trace(batch_of(case))
     embedding = model.proj(trace.encoded[:, 0])
@@ -38,7 +38,12 @@ def run_case(case: Case) -> dict[str, torch.Tensor]:
 
 
 def load_case(case: Case, weights: str | None = None) -> MixCon3D:
-    """The model of a case. ``weights`` as for the file of MixCon3D."""
+    """Load the model of a case.
+
+    Args:
+        case: The case.
+        weights: ``live`` or ``ema``, for a file of MixCon3D.
+    """
     config = case.config
     balls = Balls(config["patches"], config["radius"], config["nsample"])
     if case.from_recipe:
@@ -63,7 +68,7 @@ def load_case(case: Case, weights: str | None = None) -> MixCon3D:
 
 
 def _logits(model: MixCon3D, case: Case, embedding: torch.Tensor) -> dict[str, torch.Tensor]:
-    """Cosines of words with clouds, with views and, for a file of MixCon3D, with both at once."""
+    """Compute cosines of words with clouds, with views and, for MixCon3D, with both fused."""
     words = model.project_words(case.tensor("class_text_features"))
     images = case.tensor("image_features")
     first, views = model.project_views(images[:, :1]), model.project_views(images)
@@ -76,7 +81,7 @@ def _logits(model: MixCon3D, case: Case, embedding: torch.Tensor) -> dict[str, t
 
 
 def batch_of(case: Case) -> torch.Tensor:
-    """The clouds of a case with their colours, (B, N, 6)."""
+    """Return the clouds of a case with their colours, (B, N, 6)."""
     if "features" in case.arrays:
         return case.tensor("features")
     return torch.cat([case.tensor("points"), case.tensor("features_rgb")], 2)

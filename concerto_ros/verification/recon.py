@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Reference cases of ReCon, told by the class of the reference that made them."""
+"""Reference cases of ReCon, distinguished by the class of the reference that made them."""
 
 from __future__ import annotations
 
@@ -22,17 +22,18 @@ Outputs = dict[str, torch.Tensor]
 
 
 def run_case(case: Case) -> Outputs:
-    """The outputs of one case.
+    """Compute the outputs of one case.
 
     Raises:
-        ValueError: For one that is not known.
+        ValueError: If the class that made the case is unknown.
     """
     made_by = case.meta["upstream_class"]
     for name, runner in RUNNERS.items():
-        # The name of the class, maybe followed by a remark; one is the beginning of another.
+        # The name of the class is its last part, and a remark may follow. RUNNERS is searched in
+        # order, since one name is the beginning of another.
         if made_by.split(" ")[0].endswith(name):
             return runner(case)
-    raise ValueError(f"made by {made_by!r}, expected one of {', '.join(RUNNERS)}")
+    raise ValueError(f"upstream_class is {made_by!r}, expected one of {', '.join(RUNNERS)}")
 
 
 def _classification(case: Case) -> Outputs:
@@ -77,23 +78,23 @@ def _pretraining(case: Case) -> Outputs:
     )
     model = model.to(case.device).eval()
     points = case.tensor("points")
-    found = model(points, case.tensor("mask"))
-    losses = found.losses(case.tensor("teacher_img_feature"), case.tensor("teacher_text_feature"))
+    result: recon_pretrain.Reconstruction = model(points, case.tensor("mask"))
+    losses = result.losses(case.tensor("teacher_img_feature"), case.tensor("teacher_text_feature"))
     true = next(case.tensor(name) for name in case.arrays if name.startswith("gt_points"))
     return {
         "fps_idx": model.MAE_encoder.group(points).rows,
-        "cls_token_out": found.world[:, 0],
-        "img_token_out": found.world[:, 1],
-        "text_token_out": found.world[:, 2],
-        "visible_tokens_out": found.visible,
-        "rec_points": found.rebuilt,
-        "gt_points": _ordered_like(found.true[: len(true)], true),
-        "img_pred": found.image,
-        "text_pred": found.text,
+        "cls_token_out": result.world[:, 0],
+        "img_token_out": result.world[:, 1],
+        "text_token_out": result.world[:, 2],
+        "visible_tokens_out": result.visible,
+        "rec_points": result.rebuilt,
+        "gt_points": _ordered_like(result.true[: len(true)], true),
+        "img_pred": result.image,
+        "text_pred": result.text,
         "loss_mdm": losses["reconstruction"],
         "loss_csc_img": losses["image"],
         "loss_csc_text": losses["text"],
-        "loss_total": sum(losses.values()),
+        "loss_total": losses["reconstruction"] + losses["image"] + losses["text"],
     }
 
 
@@ -129,18 +130,18 @@ def _clip(case: Case) -> Outputs:
 
 
 def _ordered_like(found: torch.Tensor, expected: torch.Tensor) -> torch.Tensor:
-    """Groups of points (S, M, 3) in the order of others: neighbours come in no order."""
+    """Order groups of points (S, M, 3) as ``expected``: neighbours come in arbitrary order."""
     nearest = nearest_neighbours(expected, found, 1).squeeze(-1)
     return gather_rows(found, nearest)
 
 
 def batch_of(case: Case) -> torch.Tensor:
-    """The clouds of a case, (B, N, 3)."""
+    """Return the clouds of a case, (B, N, 3)."""
     return case.tensor("points")
 
 
 def load_case(case: Case) -> recon.ReCon:
-    """The model of a case of classification, words or the linear SVM."""
+    """Load the model of a case of classification, words or the linear SVM."""
     config = case.config
     model = recon.from_state(
         case.state(),

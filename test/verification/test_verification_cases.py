@@ -156,7 +156,7 @@ def test_an_unknown_model_is_a_miss(folder):
 
 def test_a_folder_without_cases_is_an_error(tmp_path, capsys):
     assert main(["objects", "verify", str(tmp_path)]) == 1
-    assert "no meta.json" in capsys.readouterr().err
+    assert "expected meta.json" in capsys.readouterr().err
 
 
 def test_a_list_without_cases_is_an_error(folder, capsys):

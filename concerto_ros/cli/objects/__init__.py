@@ -1,11 +1,11 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Object encoders: train them, judge them, use them on files, check them against the reference.
+"""Object encoders: train, evaluate, use on files, verify against the reference.
 
 concerto-ros objects train full DATA --layout modelnet40_h5 --checkpoint recon_pretrain.pth
 concerto-ros objects evaluate svm DATA --layout modelnet40_h5 --checkpoint recon_pretrain.pth
-concerto-ros objects embed mug.ply chair.pcd           what they are, by the encoder in the box
-concerto-ros objects train demo                        the encoder in the box
+concerto-ros objects embed mug.ply chair.pcd           their classes, by the bundled encoder
+concerto-ros objects train demo                        the bundled encoder
 concerto-ros objects benchmark                         the table of docs/objects.md
 concerto-ros objects verify golden/objects             reference outputs
 """
@@ -23,7 +23,7 @@ ACTIONS = ("train", "evaluate", "embed", "benchmark", "verify")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """One subcommand for each action."""
+    """Add one subcommand for each action."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     for name in ACTIONS:
         module = importlib.import_module(f"concerto_ros.cli.objects.{name}")

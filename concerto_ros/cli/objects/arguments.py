@@ -1,17 +1,23 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Arguments that several actions on object encoders take."""
+"""Arguments that several actions on object encoders share."""
 
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 
 def add_data_arguments(parser: argparse.ArgumentParser, more: Sequence[str] = ()) -> None:
-    """The data set and the encoder; ``more`` layouts than those with two splits."""
+    """Add the arguments of the data set and the encoder.
+
+    Args:
+        parser: Takes the arguments.
+        more: Names of layouts beside those with two splits.
+    """
     from concerto_ros.learning.objects.data.layouts import LAYOUTS
 
     parser.add_argument("data", type=Path, help="folder of the data set")
@@ -19,24 +25,45 @@ def add_data_arguments(parser: argparse.ArgumentParser, more: Sequence[str] = ()
     parser.add_argument("--layout", required=True, choices=layouts, metavar="LAYOUT",
                         help=", ".join(layouts))  # fmt: skip
     add_encoder_arguments(parser)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="random seed (default 0)")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default auto)")
 
 
 def add_encoder_arguments(parser: argparse.ArgumentParser) -> None:
-    """The file of the encoder and what it does not tell."""
-    parser.add_argument("--checkpoint", default="demo", help="default: the encoder in the box")
-    parser.add_argument("--keyword", action="append", default=[], metavar="NAME=VALUE",
-                        help="what the file does not tell, see docs/objects.md")  # fmt: skip
+    """Add the arguments of the encoder's file and of its options."""
+    parser.add_argument("--checkpoint", default="demo",
+                        help="file of the encoder (default: the bundled encoder)")  # fmt: skip
+    parser.add_argument("--option", action="append", default=[], metavar="NAME=VALUE",
+                        dest="options", help="encoder option not stored in the file, see"
+                        " docs/objects.md; may be repeated")  # fmt: skip
+    parser.add_argument("--keyword", action=_OldName, dest="options", help=argparse.SUPPRESS)
 
 
-def keywords_of(arguments: argparse.Namespace) -> dict[str, Any]:
-    """``--keyword`` as keywords: whole numbers, true and false are taken as such."""
-    found = {}
-    for text in arguments.keyword:
+class _OldName(argparse.Action):
+    """Append to the renamed option, with a notice."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        print(f"{option_string} is now --{self.dest.removesuffix('s')}", file=sys.stderr)
+        setattr(namespace, self.dest, [*getattr(namespace, self.dest), values])
+
+
+def options_of(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Parse the values of ``--option``: whole numbers, true and false become int and bool.
+
+    Raises:
+        ValueError: If one is not of the form NAME=VALUE.
+    """
+    options: dict[str, Any] = {}
+    for text in arguments.options:
         name, equals, value = text.partition("=")
         if not equals:
-            raise ValueError(f"--keyword: got {text!r}, expected NAME=VALUE")
+            raise ValueError(f"--option: got {text!r}, expected NAME=VALUE")
         plain = {"true": True, "false": False}
-        found[name] = plain.get(value, int(value) if value.isdigit() else value)
-    return found
+        options[name] = plain.get(value, int(value) if value.isdigit() else value)
+    return options

@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""``concerto-ros objects benchmark``: the comparison of ``docs/objects.md``."""
+"""``concerto-ros objects benchmark``: the comparison in ``docs/objects.md``."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ HELP = "compare protocols and encoders on the synthetic benchmark"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Where the objects and the table go."""
-    parser.add_argument("--out", type=Path, default=Path("out/objects_demo"))
-    parser.add_argument("--document", type=Path, help="put the table into this file, too")
-    parser.add_argument("--small", action="store_true", help="a few steps, to see that it runs")
+    """Add where the objects and the table are written."""
+    parser.add_argument("--out", type=Path, default=Path("out/objects_demo"),
+                        help="folder that caches objects and weights"
+                        " (default out/objects_demo)")  # fmt: skip
+    parser.add_argument("--document", type=Path, help="also write the table into this Markdown"
+                        " file, between its benchmark marks")  # fmt: skip
+    parser.add_argument("--small", action="store_true", help="few steps, to check that it runs")
 
 
 def run(arguments: argparse.Namespace) -> int:

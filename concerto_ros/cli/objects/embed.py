@@ -1,20 +1,28 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""``concerto-ros objects embed``: features, and where there is a head the answers, for files."""
+"""``concerto-ros objects embed``: features and, with a head, classes of objects in files."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from concerto_ros.cli.objects.arguments import add_encoder_arguments, keywords_of
+from concerto_ros.cli.objects.arguments import add_encoder_arguments, options_of
 
-HELP = "what objects in files are, and their features"
+if TYPE_CHECKING:
+    import torch
+
+    from concerto_ros.objects import ObjectEncoder
+
+HELP = "classify and embed object point clouds"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The files and the encoder."""
-    parser.description = "Each file holds one object, in metres with z up."
+    """Add the files and the encoder."""
+    parser.description = (
+        "Classify and embed object point clouds. Each file holds one object, in metres with z up."
+    )
     parser.add_argument("clouds", nargs="+", type=Path, help=".ply, .pcd, .npz, .las or .laz")
     add_encoder_arguments(parser)
     parser.add_argument("--out", type=Path, help="write the features to this .npz")
@@ -28,19 +36,19 @@ def run(arguments: argparse.Namespace) -> int:
     from concerto_ros.objects import load_object_encoder
     from concerto_ros.objects.finding.naming import BATCH
 
-    encoder = load_object_encoder(arguments.checkpoint, **keywords_of(arguments))
-    # An encoder whose answers depend on the others of a batch gets a batch of one.
+    encoder = load_object_encoder(arguments.checkpoint, **options_of(arguments))
+    # An encoder whose results depend on the rest of the batch gets a batch of one.
     size, features = BATCH if encoder.per_object else 1, []
     for start in range(0, len(arguments.clouds), size):
         paths = arguments.clouds[start : start + size]
         batch = torch.stack([_object_of(path, encoder) for path in paths])
         with torch.inference_mode():
             features.append(encoder.embed(batch).numpy())
-            answers = encoder.classify(batch).softmax(1) if encoder.classes else None
-        for place, path in enumerate(paths):
+            shares = encoder.classify(batch).softmax(1) if encoder.classes else None
+        for row, path in enumerate(paths):
             shown = f"{encoder.feature_channels} features"
-            if answers is not None:
-                shown = _best_of(answers[place], encoder.class_names)
+            if shares is not None:
+                shown = _best_of(shares[row], encoder.class_names)
             print(f"{path}: {shown}")
     if arguments.out is not None:
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
@@ -50,8 +58,8 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _object_of(path: Path, encoder):
-    """The object in a file as the encoder takes it."""
+def _object_of(path: Path, encoder: ObjectEncoder) -> torch.Tensor:
+    """Read the object in a file as the encoder takes it."""
     from concerto_ros.sensors.cloud_files import read_cloud
 
     frame = read_cloud(path)
@@ -61,8 +69,8 @@ def _object_of(path: Path, encoder):
         raise ValueError(f"{path}: {error}") from error
 
 
-def _best_of(shares, names: tuple[str, ...]) -> str:
-    """The three likeliest answers in words; shares: (classes,)."""
+def _best_of(shares: torch.Tensor, names: tuple[str, ...]) -> str:
+    """Format the three most likely classes; ``shares`` are (classes,) probabilities."""
     best = shares.topk(min(3, len(shares)))
     return ", ".join(
         f"{names[label] if names else label} {100 * share:.0f} %"

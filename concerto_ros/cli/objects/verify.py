@@ -8,11 +8,11 @@ import argparse
 import math
 from pathlib import Path
 
-HELP = "run reference cases and compare"
+HELP = "compare encoders with the reference, case by case"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The folder of cases."""
+    """Add the folder of cases and the device."""
     parser.description = (
         "Run the reference cases of a folder and print for each array the worst"
         " deviation as a multiple of its tolerance. Exit status 1 on any miss or unknown case."
@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the table; 1 where anything missed."""
+    """Print the table; return 1 where anything missed."""
     from concerto_ros.segmentation.model_options import device_named
     from concerto_ros.verification.cases import verify
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-#: The twelve edges of a box of size one round the origin, (12, 2, 3).
+#: The twelve edges of a box of size one around the origin, (12, 2, 3).
 EDGES = np.array(
     [
         (start, end)

@@ -22,7 +22,7 @@ def divide_flat(
     """Divide objects on tops into flat and standing ones where these barely touch.
 
     Both parts need ``min_voxels`` voxels. A flat and a standing part stay one object if they touch
-    along the side of a square as large as the flat part, or as :data:`ROOTED` says.
+    along the side of a square as large as the flat part, or as described at :data:`ROOTED`.
 
     Args:
         index: (V, 3) lattice indices.

@@ -134,7 +134,7 @@ def _cached(open_clip: ModuleType, encoder: str) -> str:
     model_name, published, *_ = PUBLISHED[encoder]
     known = open_clip.get_pretrained_cfg(model_name, published) or {}
     repository, file = os.path.split(known.get("hf_hub", ""))
-    if repository:  # open_clip asks the network for a newer one, unless it gets the file
+    if repository:  # open_clip asks the network for a newer one, if it is not passed a file
         for name in (file,) if file else HUB_FILES:
             found = try_to_load_from_cache(repository, name)
             if isinstance(found, str):

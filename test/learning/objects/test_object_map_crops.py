@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What the encoder in the box learns from: objects cut out of maps, and scraps."""
+"""What the bundled encoder learns from: objects cropped from maps, and background crops."""
 
 from __future__ import annotations
 
@@ -12,12 +12,16 @@ import torch
 
 from concerto_ros.learning.objects.data.shapes import build
 from concerto_ros.learning.objects.data.synthetic import CLASSES
-from concerto_ros.learning.objects.demo_encoder.background_crops import SCRAPS, TRAINED, scrap
-from concerto_ros.learning.objects.demo_encoder.map_crops import MIN_VOXELS, cut_out
+from concerto_ros.learning.objects.demo_encoder.background_crops import (
+    BACKGROUND_CROPS,
+    TRAINED,
+    background_crop,
+)
+from concerto_ros.learning.objects.demo_encoder.map_crops import MIN_VOXELS, crop_from_map
 from concerto_ros.learning.objects.demo_encoder.objects import (
     ANSWERS,
     FORM,
-    scraps_to_test,
+    background_to_test,
     things_to_test,
     training_objects,
 )
@@ -37,7 +41,7 @@ def cuboid(x: float, y: float, z: float):
 @pytest.mark.parametrize("voxel", [0.02, 0.04])
 def test_a_box_is_cut_out_of_the_map_it_is_seen_in(voxel):
     for seed in range(3):
-        found = cut_out(cuboid(0.3, 0.2, 0.25), voxel, np.random.default_rng(seed))
+        found = crop_from_map(cuboid(0.3, 0.2, 0.25), voxel, np.random.default_rng(seed))
         assert found.purity > 0.9 and found.whole > 0.4
         low, high = found.points.min(0), found.points.max(0)
         assert (high - low < np.array([0.3, 0.2, 0.25]) + 2 * voxel).all()
@@ -49,13 +53,13 @@ def test_a_box_is_cut_out_of_the_map_it_is_seen_in(voxel):
 
 def test_the_same_choices_give_the_same_cut():
     first, second = (
-        cut_out(cuboid(0.2, 0.2, 0.2), 0.03, np.random.default_rng(4)) for _ in range(2)
+        crop_from_map(cuboid(0.2, 0.2, 0.2), 0.03, np.random.default_rng(4)) for _ in range(2)
     )
     np.testing.assert_array_equal(first.points, second.points)
 
 
 def test_what_is_too_small_for_the_voxels_is_not_found():
-    found = cut_out(cuboid(0.04, 0.04, 0.03), 0.04, np.random.default_rng(0))
+    found = crop_from_map(cuboid(0.04, 0.04, 0.03), 0.04, np.random.default_rng(0))
     # If anything it is a piece of the table.
     assert found is None or found.purity < 0.1
 
@@ -63,33 +67,35 @@ def test_what_is_too_small_for_the_voxels_is_not_found():
 def test_a_neighbour_at_a_distance_is_another_object():
     thing, other = cuboid(0.2, 0.2, 0.3), cuboid(0.3, 0.3, 0.3)
     for seed in range(4):
-        found = cut_out(thing, 0.02, np.random.default_rng(seed), neighbour=other, apart=0.2)
+        found = crop_from_map(thing, 0.02, np.random.default_rng(seed), neighbour=other, apart=0.2)
         assert found.purity == 1.0
         assert np.abs(found.points[:, :2]).max() < 0.15
 
 
-@pytest.mark.parametrize("name", SCRAPS)
-def test_scraps_are_large_enough_for_a_node_and_always_the_same(name):
-    first, again, other = (scrap(name, 0.04, np.random.default_rng(seed)) for seed in (1, 1, 2))
+@pytest.mark.parametrize("name", BACKGROUND_CROPS)
+def test_background_crops_are_large_enough_for_a_node_and_always_the_same(name):
+    first, again, other = (
+        background_crop(name, 0.04, np.random.default_rng(seed)) for seed in (1, 1, 2)
+    )
     assert len(first) >= MIN_VOXELS and np.isfinite(first).all()
     np.testing.assert_array_equal(first, again)
     assert first.shape != other.shape or not np.array_equal(first, other)
 
 
 def test_what_is_only_met_in_the_test_is_not_learnt():
-    assert set(SCRAPS) - set(TRAINED) == {"unseen thing"}
+    assert set(BACKGROUND_CROPS) - set(TRAINED) == {"unseen thing"}
 
 
-def test_things_and_scraps_are_labelled(tmp_path):
+def test_objects_and_background_crops_are_labelled(tmp_path):
     data = training_objects(tmp_path, 2, len(TRAINED))
     assert data.classes == ANSWERS == (*CLASSES, NONE_OF_THESE)
     counts = np.bincount(data.labels)
     assert counts.tolist() == [2] * len(CLASSES) + [len(TRAINED)]
     assert data.points.shape[1:] == (FORM.points, 3) and np.isfinite(data.points).all()
-    scraps = scraps_to_test(tmp_path, "corner", 2, 0.04)
-    assert scraps.labels.tolist() == [len(CLASSES)] * 2
+    crops = background_to_test(tmp_path, "corner", 2, 0.04)
+    assert crops.labels.tolist() == [len(CLASSES)] * 2
     # As the node gives them to the encoder: none is passed over for being near the middle.
-    assert data.prepared and scraps.prepared
+    assert data.prepared and crops.prepared
 
 
 def test_objects_that_a_map_holds_too_little_of_are_left_out(tmp_path):
@@ -123,7 +129,7 @@ def test_training_the_encoder_in_the_box_twice_gives_the_same_bytes(tmp_path):
         outcome, report = train(
             tmp_path / run,
             per_class=1,
-            scrap_count=5,
+            background_count=5,
             epochs=2,
             test_per_class=1,
             output=output,

@@ -106,7 +106,7 @@ def test_data_without_parts_and_other_files_are_refused(trunk, tmp_path):
 
 def test_the_command_trains_on_published_files(trunk, tmp_path, capsys):
     write_parts(tmp_path)
-    options = [f"--keyword={name}={value}" for name, value in SMALL.items()]
+    options = [f"--option={name}={value}" for name, value in SMALL.items()]
     status = main(
         ["objects", "train", "parts", str(tmp_path), "--layout", "shapenetpart", "--epochs", "1"]
         + ["--checkpoint", str(trunk), "--out", str(tmp_path / "out"), "--device", "cpu", *options]

@@ -43,7 +43,7 @@ from concerto_ros.objects.words.vocabulary import Vocabulary
 
 KEYWORDS = [
     part for text in ("heads=2", "groups=8", "group_size=8", "points=48")
-    for part in ("--keyword", text)
+    for part in ("--option", text)
 ]  # fmt: skip
 
 
@@ -161,7 +161,7 @@ def test_folds_are_random_classes_the_same_each_time():
 @pytest.mark.parametrize(
     ("way", "shot", "message"),
     [
-        (5, 1, "4 classes have 1 objects in toys 0 and 4 in toys 1, expected 5"),
+        (5, 1, "4 classes have 1 objects in toys 0 and 4 in toys 1, expected at least 5"),
         (2, 7, "0 classes have 7 objects"),
         (1, 1, "way is 1, expected at least 2"),
         (2, 0, "shot is 0, expected at least 1"),
@@ -232,7 +232,7 @@ def test_the_commands_train_and_judge(place, capsys):
     arguments = ("--epochs", "5", "--learning-rate", "2e-3", "--batch-size", "16")
     assert command(place, "train", "full", "--out", str(out), *arguments) == 0
     said = capsys.readouterr().out
-    assert "40 objects of 4 classes to learn, 16 to test on" in said
+    assert "40 training objects of 4 classes, 16 to test on" in said
     assert "beside the head and" in said and "after the last epoch" in said
     trained = load_object_encoder(out / "encoder.pth", heads=2, groups=8, group_size=8, points=48)
     assert trained.class_names == NAMES and not trained.knows_words
@@ -325,7 +325,7 @@ def test_a_file_that_holds_no_object_is_named(place, capsys):
 @pytest.mark.parametrize(
     ("keyword", "message"),
     [
-        ("heads", "--keyword: got 'heads', expected NAME=VALUE"),
+        ("heads", "--option: got 'heads', expected NAME=VALUE"),
         (
             "foo=1",
             "recon takes no option 'foo', expected one of heads, points, groups, group_size",
@@ -335,14 +335,20 @@ def test_a_file_that_holds_no_object_is_named(place, capsys):
     ],
 )
 def test_a_wrong_keyword_is_refused(place, capsys, keyword, message):
-    assert command(place, "evaluate", "classify", "--keyword", keyword) == 1
+    assert command(place, "evaluate", "classify", "--option", keyword) == 1
     assert message in capsys.readouterr().err
+
+
+def test_the_old_name_of_an_option_works_with_a_notice(place, capsys):
+    assert command(place, "evaluate", "classify", "--keyword", "heads=two") == 1
+    error = capsys.readouterr().err
+    assert "--keyword is now --option" in error and "heads is 'two', expected int" in error
 
 
 def test_answers_are_only_compared_with_labels_of_the_same_classes(place, capsys):
     arguments = ["objects", "evaluate", "classify", str(place / "data")]
     layout = ["--layout", "modelnet40_txt", "--device", "cpu"]
-    assert main([*arguments, *layout]) == 1  # the encoder in the box
+    assert main([*arguments, *layout]) == 1  # the bundled encoder
     said = capsys.readouterr()
     assert "21 classes (mug, bottle, bowl, chair, ...)" in said.err and "rod, disc" in said.err
     assert "%" not in said.out

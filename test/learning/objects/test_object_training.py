@@ -105,9 +105,13 @@ def test_few_shot_has_a_recipe_of_its_own():
 
 
 def test_a_method_that_was_not_published_is_refused():
-    with pytest.raises(ValueError, match="i2p_mae has no recipe for 'linear'; it has full"):
+    with pytest.raises(
+        ValueError, match="i2p_mae has no published recipe for 'linear'; it has full"
+    ):
         recipe_for(I2PMAE, "linear", "synthetic")
-    with pytest.raises(ValueError, match="mixcon3d has no recipe for 'full'; it has none"):
+    with pytest.raises(
+        ValueError, match="mixcon3d has no published recipe for 'full'; it has none"
+    ):
         recipe_for(MixCon3D, "full", "synthetic")
     with pytest.raises(ValueError, match="recon has no adapters; expected any2point"):
         tiny_recon().trained_parameters("adapters")

@@ -73,7 +73,7 @@ def test_nothing_in_a_file_runs(tmp_path):
         ({"train": []}, "expected a dict of lists train and test"),
         (fold() | {"test": 3}, r"0.pkl, test: expected objects of \(points, label"),
         (fold() | {"train": []}, r"0.pkl, train: expected objects of \(points, label"),
-        (fold() | {"train": fold()["train"] + fold(points=50)["train"]}, "as many points of each"),
+        (fold() | {"train": fold()["train"] + fold(points=50)["train"]}, "same number of points"),
         (fold(way=3), "label 2, expected 0 to 1"),
     ],
 )
@@ -123,7 +123,7 @@ def test_the_command_fine_tunes_and_tells_the_best_epoch_and_the_last(
     status = main(
         ["objects", "evaluate", "few-shot", str(tmp_path), "--layout", "modelnet40_few_shot"]
         + ["--way", "2", "--shot", "3", "--device", "cpu", "--method", "full", "--epochs", "2"]
-        + ["--checkpoint", str(tmp_path / "encoder.pth"), "--keyword", "heads=2"]
+        + ["--checkpoint", str(tmp_path / "encoder.pth"), "--option", "heads=2"]
     )
     assert status == 0 and every == [1] * 10
     said = capsys.readouterr().out.splitlines()

@@ -142,7 +142,7 @@ def test_coincident_points_give_finite_answers(tmp_path):
     assert encoder.classify(points).isfinite().all()
 
 
-def test_a_vote_is_the_mean_over_passes_that_draw_anew(tmp_path):
+def test_a_vote_is_the_mean_over_passes_that_draw_again(tmp_path):
     encoder, case = load(tmp_path, "cls_small", points=200)
     points = case.tensor("points")
     generator = torch.Generator().manual_seed(0)

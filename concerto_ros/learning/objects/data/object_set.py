@@ -15,17 +15,16 @@ class ObjectSet:
     """S objects of P points each.
 
     Attributes:
-        name: What it is, for messages and reports.
+        name: Name of the data set, for messages and reports.
         points: (S, P, 3) float32, y up, of about unit size, as object encoders take them.
         labels: (S,) int64, positions in ``classes``.
-        classes: Names in label order; an object of each need not be there.
+        classes: Names in label order; not every class needs an object.
         point_labels: (S, P) int64 where the data set has a label for every point, else None.
-        prepared: Whether the points are those that an encoder's ``prepare`` chose, as the node
-            gives them: then the first are taken where a protocol samples the farthest.
+        prepared: Whether the points are those that an encoder's ``prepare`` chose, as in the node;
+            then the first are taken where a protocol samples the farthest.
 
     Raises:
-        ValueError: For shapes that do not go together, labels without a class, and values that are
-            not finite.
+        ValueError: If shapes do not match, a label has no class, or values are not finite.
     """
 
     name: str
@@ -48,20 +47,22 @@ class ObjectSet:
                 f"{self.name}: labels of points have shape {self.point_labels.shape},"
                 f" expected {shape[:2]}"
             )
-        strange = sorted(set(self.labels.tolist()) - set(range(len(self.classes))))
-        if strange:
+        unknown = sorted(set(self.labels.tolist()) - set(range(len(self.classes))))
+        if unknown:
             raise ValueError(
-                f"{self.name}: label {strange[0]}, expected 0 to {len(self.classes) - 1}"
+                f"{self.name}: label {unknown[0]}, expected 0 to {len(self.classes) - 1}"
             )
         bad = np.flatnonzero(~np.isfinite(self.points).all((1, 2)))
         if len(bad):
-            raise ValueError(f"{self.name}: object {bad[0]} has points that are not finite")
+            raise ValueError(
+                f"{self.name}: object {bad[0]} has points that are not finite, expected none"
+            )
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def take(self, rows: Sequence[int] | np.ndarray) -> ObjectSet:
-        """The objects at ``rows``, in that order."""
+        """Select the objects at ``rows``, in that order."""
         rows = np.asarray(rows, np.int64)
         inner = None if self.point_labels is None else self.point_labels[rows]
         return replace(
@@ -69,10 +70,10 @@ class ObjectSet:
         )
 
     def some_of_each(self, count: int, seed: int = 0) -> ObjectSet:
-        """``count`` random objects of each class that occurs, class after class.
+        """Select ``count`` random objects of each class that occurs, class after class.
 
         Raises:
-            ValueError: For a class that has fewer.
+            ValueError: If a class has fewer.
         """
         rng = np.random.default_rng(seed)
         rows = []
@@ -87,16 +88,20 @@ class ObjectSet:
 
 
 def join(name: str, sets: Sequence[ObjectSet]) -> ObjectSet:
-    """All objects of several sets of the same classes and number of points."""
+    """Join several sets of the same classes and number of points.
+
+    Raises:
+        ValueError: If their classes differ.
+    """
     first = sets[0]
     if any(one.classes != first.classes for one in sets):
-        raise ValueError(f"{name}: sets of different classes cannot be joined")
-    inner = [one.point_labels for one in sets]
+        raise ValueError(f"{name}: the sets have different classes, expected the same in all")
+    inner = [one.point_labels for one in sets if one.point_labels is not None]
     return ObjectSet(
         name,
         np.concatenate([one.points for one in sets]),
         np.concatenate([one.labels for one in sets]),
         first.classes,
-        None if any(labels is None for labels in inner) else np.concatenate(inner),
+        np.concatenate(inner) if len(inner) == len(sets) else None,
         all(one.prepared for one in sets),
     )

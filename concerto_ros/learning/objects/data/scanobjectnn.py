@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""ScanObjectNN (Uy et al., ICCV 2019) and the .h5 form of ModelNet40, as they are published."""
+"""ScanObjectNN (Uy et al., ICCV 2019) and the .h5 form of ModelNet40, as published."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from concerto_ros.learning.objects.data.object_set import ObjectSet, join
 from concerto_ros.objects.words.zero_shot import SCANOBJECTNN_NAMES
 
-#: Where each variant lies below the folder ``h5_files``, "{}" being ``training`` or ``test``.
+#: Path of each variant below the folder ``h5_files``; "{}" is ``training`` or ``test``.
 SCANOBJECTNN_FILES = {
     "obj_bg": "main_split/{}_objectdataset.h5",
     "obj_only": "main_split_nobg/{}_objectdataset.h5",
@@ -21,16 +21,19 @@ SCANOBJECTNN_FILES = {
 
 
 def read_scanobjectnn(folder: Path, split: str, variant: str) -> ObjectSet:
-    """One split, ``train`` or ``test``, of a variant of ScanObjectNN, as stored: not normalised.
+    """Read one split of a variant of ScanObjectNN, as stored: not normalised.
+
+    The labels of the points are the file's mask, -1 for points that are not of the object; None
+    where it has no mask.
 
     Args:
         folder: The published ``h5_files``.
-        variant: A key of :data:`SCANOBJECTNN_FILES`. The labels of the points are the file's mask,
-            -1 for what is not the object; None where it has none.
+        split: ``train`` or ``test``.
+        variant: A key of :data:`SCANOBJECTNN_FILES`.
 
     Raises:
-        ValueError: That names the file and what is wrong with it.
-        ImportError: Without h5py.
+        ValueError: If a file is missing or wrong; the message names it.
+        ImportError: If h5py is not installed.
     """
     if variant not in SCANOBJECTNN_FILES:
         raise ValueError(
@@ -42,13 +45,13 @@ def read_scanobjectnn(folder: Path, split: str, variant: str) -> ObjectSet:
 
 
 def read_modelnet_h5(folder: Path, split: str) -> ObjectSet:
-    """One split, ``train`` or ``test``, of ModelNet40 as ``modelnet40_ply_hdf5_2048`` holds it.
+    """Read one split, ``train`` or ``test``, of ModelNet40 as in ``modelnet40_ply_hdf5_2048``.
 
     Its files are those that ``<split>_files.txt`` lists, in that order, all in ``folder``.
 
     Raises:
-        ValueError: That names the file and what is wrong with it.
-        ImportError: Without h5py.
+        ValueError: If a file is missing or wrong; the message names it.
+        ImportError: If h5py is not installed.
     """
     folder = Path(folder)
     classes = tuple(read_lines(folder / "shape_names.txt"))
@@ -58,39 +61,43 @@ def read_modelnet_h5(folder: Path, split: str) -> ObjectSet:
 
 
 def check_split(split: str) -> str:
-    """``split``, which is ``train`` or ``test``; raises ValueError otherwise."""
+    """Return ``split`` if it is ``train`` or ``test``.
+
+    Raises:
+        ValueError: If it is neither.
+    """
     if split not in ("train", "test"):
         raise ValueError(f"split is {split!r}, expected train or test")
     return split
 
 
 def read_lines(path: Path) -> list[str]:
-    """The lines of a text file that are not empty.
+    """Read the lines of a text file that are not empty.
 
     Raises:
-        ValueError: If there are none.
+        ValueError: If the file does not exist or has no such lines.
     """
     if not path.is_file():
         raise ValueError(f"{path} is not a file, expected one of the published layout")
     lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
     lines = [line for line in lines if line]
     if not lines:
-        raise ValueError(f"{path} is empty")
+        raise ValueError(f"{path} is empty, expected one of the published layout")
     return lines
 
 
 def read_arrays(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
-    """Those of the arrays ``names`` that an .h5 file has.
+    """Read those of the arrays ``names`` that an .h5 file has.
 
     Raises:
-        ValueError: For a file that is missing or damaged.
-        ImportError: Without h5py.
+        ValueError: If the file is missing or damaged.
+        ImportError: If h5py is not installed.
     """
     try:
         import h5py
     except ImportError as error:
         raise ImportError(
-            f"{path}: .h5 needs h5py, pip install 'concerto_ros[objects]'"
+            f"{path}: .h5 files need h5py: pip install 'concerto_ros[objects]'"
         ) from error
     if not path.is_file():
         raise ValueError(f"{path} is not a file, expected one of the published layout")
@@ -115,11 +122,11 @@ def _read_file(path: Path, name: str, classes: tuple[str, ...]) -> ObjectSet:
 def _checked(
     path: Path, arrays: Mapping[str, np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    for wanted in ("data", "label"):
-        if wanted not in arrays:
-            raise ValueError(f"{path} has no array {wanted!r}")
-        if not np.issubdtype(arrays[wanted].dtype, np.number):
-            raise ValueError(f"{path}: {wanted!r} is {arrays[wanted].dtype}, expected numbers")
+    for name in ("data", "label"):
+        if name not in arrays:
+            raise ValueError(f"{path} has no array {name!r}, expected 'data' and 'label'")
+        if not np.issubdtype(arrays[name].dtype, np.number):
+            raise ValueError(f"{path}: {name!r} is {arrays[name].dtype}, expected numbers")
     points = arrays["data"]
     if points.ndim != 3 or points.shape[2] < 3:
         raise ValueError(f"{path}: 'data' has shape {points.shape}, expected (objects, points, 3)")

@@ -1,9 +1,10 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Parametric everyday objects, no two alike: the shapes of the synthetic benchmark.
+"""Parametric everyday objects, each one different: the shapes of the synthetic benchmark.
 
-A builder takes a random generator and returns a mesh that stands on z = 0, in metres. What the
-simulated rooms have already (chairs, tables, plants, ...) is taken from there and varied more.
+A builder takes a random generator and returns a mesh that stands on z = 0, in metres. Shapes that
+the simulated rooms already have (chairs, tables, plants, ...) are taken from there and varied
+more.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ FINISH, LABEL = Finish((0.6, 0.6, 0.6)), "other"
 
 
 def mug(rng: Rng) -> Mesh:
-    """A cup with a handle."""
+    """Build a cup with a handle."""
     radius, tall = rng.uniform(0.035, 0.05), rng.uniform(0.07, 0.12)
     foot, wall = radius * rng.uniform(0.7, 1.0), 0.004
     body = [
@@ -48,7 +49,7 @@ def mug(rng: Rng) -> Mesh:
 
 
 def bottle(rng: Rng) -> Mesh:
-    """A bottle with a neck, slim or stout, some with a cap."""
+    """Build a bottle with a neck, slim or stout, some with a cap."""
     radius, tall = rng.uniform(0.03, 0.05), rng.uniform(0.18, 0.34)
     neck, shoulder = radius * rng.uniform(0.25, 0.5), tall * rng.uniform(0.5, 0.75)
     end = shoulder + (tall - shoulder) * rng.uniform(0.2, 0.7)
@@ -60,7 +61,7 @@ def bottle(rng: Rng) -> Mesh:
 
 
 def bowl(rng: Rng) -> Mesh:
-    """An open bowl, flat like a plate or deep."""
+    """Build an open bowl, flat like a plate or deep."""
     radius, foot = rng.uniform(0.07, 0.14), rng.uniform(0.3, 0.5)
     tall, bend = radius * rng.uniform(0.35, 0.8), rng.uniform(0.35, 0.8)
     outside = [(foot * radius, 0), (radius * (0.6 + 0.3 * bend), tall * 0.45), (radius, tall)]
@@ -69,12 +70,12 @@ def bowl(rng: Rng) -> Mesh:
 
 
 def chair(rng: Rng) -> Mesh:
-    """A chair with four legs or a swivel chair."""
+    """Build a chair with four legs or a swivel chair."""
     return pick(rng, (furniture.chair, furniture.chair, furniture.office_chair))(rng)
 
 
 def stool(rng: Rng) -> Mesh:
-    """A round or square seat without a back, on three or four legs."""
+    """Build a round or square seat without a back, on three or four legs."""
     seat, radius = rng.uniform(0.4, 0.75), rng.uniform(0.15, 0.2)
     thick, legs = rng.uniform(0.03, 0.07), int(rng.integers(3, 5))
     if rng.random() < 0.6:
@@ -97,7 +98,7 @@ def stool(rng: Rng) -> Mesh:
 
 
 def lamp(rng: Rng) -> Mesh:
-    """A floor lamp, a desk lamp with arms, or a table lamp with a shade on a turned foot."""
+    """Build a floor lamp, a desk lamp with arms, or a table lamp with a shade on a turned foot."""
     kind = rng.integers(3)
     if kind < 2:
         return (clutter.floor_lamp, clutter.desk_lamp)[kind](rng)
@@ -117,7 +118,7 @@ def lamp(rng: Rng) -> Mesh:
 
 
 def carton(rng: Rng) -> Mesh:
-    """A closed box, or an open one with flaps."""
+    """Build a closed box, or an open one with flaps."""
     x, y, z = rng.uniform(0.12, 0.45, 3)
     if rng.random() < 0.6:
         return _block(x, y, z, 0, 0, z / 2)
@@ -134,7 +135,7 @@ def carton(rng: Rng) -> Mesh:
 
 
 def book(rng: Rng) -> Mesh:
-    """A closed book lying or standing, an open one, or a stack."""
+    """Build a closed book lying or standing, an open one, or a stack."""
     kind = rng.integers(4)
     if kind == 3:
         return clutter.books(rng)
@@ -154,12 +155,12 @@ def book(rng: Rng) -> Mesh:
 
 
 def monitor(rng: Rng) -> Mesh:
-    """A screen on a stand or on two feet."""
+    """Build a screen on a stand or on two feet."""
     return pick(rng, (clutter.monitor, clutter.monitor, clutter.television))(rng)
 
 
 def keyboard(rng: Rng) -> Mesh:
-    """A flat case with rows of keys, tilted a little."""
+    """Build a flat case with rows of keys, tilted a little."""
     wide, deep, thick = rng.uniform(0.28, 0.46), rng.uniform(0.11, 0.16), rng.uniform(0.012, 0.025)
     rows, parts = int(rng.integers(4, 7)), [_block(wide, deep, thick, 0, 0, thick / 2)]
     for place in (np.arange(rows) + 0.5) / rows - 0.5:
@@ -169,7 +170,7 @@ def keyboard(rng: Rng) -> Mesh:
 
 
 def plant(rng: Rng) -> Mesh:
-    """Leaves or a ball of them on stems in a pot."""
+    """Build leaves, or a ball of them on stems, in a pot."""
     if rng.random() < 0.6:
         return clutter.plant(rng)
     foot, rim, tall = rng.uniform(0.04, 0.07), rng.uniform(0.07, 0.1), rng.uniform(0.08, 0.14)
@@ -183,7 +184,7 @@ def plant(rng: Rng) -> Mesh:
 
 
 def bag(rng: Rng) -> Mesh:
-    """A backpack with a pocket, or a hand bag with a handle."""
+    """Build a backpack with a pocket, or a handbag with a handle."""
     if rng.random() < 0.5:
         return clutter.backpack(rng)
     wide, deep, tall = rng.uniform(0.25, 0.4), rng.uniform(0.08, 0.16), rng.uniform(0.2, 0.32)
@@ -197,13 +198,13 @@ def bag(rng: Rng) -> Mesh:
 
 
 def table(rng: Rng) -> Mesh:
-    """A dining table, a desk or a low table."""
+    """Build a dining table, a desk or a low table."""
     makers = (furniture.dining_table, furniture.desk, furniture.coffee_table)
     return pick(rng, makers)(rng)
 
 
 def teapot(rng: Rng) -> Mesh:
-    """A teapot or a kettle: a belly with a spout, a handle and a lid."""
+    """Build a teapot or a kettle: a belly with a spout, a handle and a lid."""
     radius, tall = rng.uniform(0.06, 0.09), rng.uniform(0.09, 0.17)
     foot, rim = radius * rng.uniform(0.6, 1.0), radius * rng.uniform(0.35, 0.6)
     body = [(0, 0), (foot, 0), (radius, 0.45 * tall), (rim, tall), (0, tall * 1.06)]
@@ -218,7 +219,7 @@ def teapot(rng: Rng) -> Mesh:
 
 
 def shoe(rng: Rng) -> Mesh:
-    """A shoe: a sole, a toe and a shaft, low or high."""
+    """Build a shoe: a sole, a toe and a shaft, low or high."""
     long, wide = rng.uniform(0.22, 0.31), rng.uniform(0.08, 0.11)
     sole = cushion((wide, long, 0.03), (0, 0, 0.015), FINISH, LABEL, 0.014)
     toe = blob(
@@ -236,7 +237,7 @@ def shoe(rng: Rng) -> Mesh:
 
 
 def laptop(rng: Rng) -> Mesh:
-    """An open laptop, the lid at any angle."""
+    """Build an open laptop, the lid at any angle."""
     wide, deep, thick = rng.uniform(0.28, 0.38), rng.uniform(0.2, 0.26), rng.uniform(0.012, 0.022)
     lid = _block(wide, 0.008, deep, 0, 0, deep / 2)
     lean = rotation_about("x", rng.uniform(-0.1, 0.7))
@@ -246,14 +247,14 @@ def laptop(rng: Rng) -> Mesh:
 
 
 def roll(rng: Rng) -> Mesh:
-    """A roll of paper or of tape: a cylinder with a hole."""
+    """Build a roll of paper or of tape: a cylinder with a hole."""
     outer, tall = rng.uniform(0.04, 0.07), rng.uniform(0.05, 0.26)
     inner = outer * rng.uniform(0.3, 0.6)
     return _turned([(inner, 0), (outer, 0), (outer, tall), (inner, tall), (inner, 0)])
 
 
 def waste_bin(rng: Rng) -> Mesh:
-    """A bin, open or under a lid."""
+    """Build a bin, open or under a lid."""
     foot, rim, tall = rng.uniform(0.09, 0.14), rng.uniform(0.13, 0.18), rng.uniform(0.25, 0.5)
     if rng.random() < 0.5:
         inside = [(rim - 0.008, tall), (foot - 0.008, 0.01), (0, 0.01)]
@@ -286,14 +287,15 @@ BUILDERS: dict[str, Callable[[Rng], Mesh]] = {
     "sofa": furniture.sofa,
 }
 
-#: Classes that are also found lying on their side.
+#: Classes of which some objects lie on their side.
 TOPPLED = ("mug", "bottle", "roll", "shoe")
 
 
 def build(name: str, rng: Rng) -> Mesh:
-    """A new object of a class, standing in any direction, stretched by up to 15 % each way.
+    """Build a random object of a class, turned about z and stretched by up to 15 % each way.
 
-    Its middle is on the z axis and it stands on z = 0. One in eight of :data:`TOPPLED` lies.
+    Its middle is on the z axis and it stands on z = 0. One in eight of :data:`TOPPLED` lies on its
+    side.
     """
     mesh = BUILDERS[name](rng)
     stretch = np.diag(rng.uniform(0.85, 1.15, 3))
@@ -313,8 +315,10 @@ def _turned(profile: list[tuple[float, float]]) -> Mesh:
     return lathe(profile, (0, 0, 0), FINISH, LABEL, 20)
 
 
-def _arc(center, reach: float, half: float, thick: float, pieces: int = 6) -> Mesh:
-    """A bent rod in the xz plane: from ``half`` above ``center`` out to x + ``reach`` and back."""
+def _arc(
+    center: tuple[float, float, float], reach: float, half: float, thick: float, pieces: int = 6
+) -> Mesh:
+    """Build a bent rod in xz: from ``half`` above ``center`` out to x + ``reach`` and back."""
     angle = np.linspace(np.pi / 2, -np.pi / 2, pieces + 1)
     path = np.stack([reach * np.cos(angle), 0 * angle, half * np.sin(angle)], 1) + center
     return join(

@@ -1,9 +1,9 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The synthetic benchmark: objects of our own shapes, made once and kept on disk.
+"""The synthetic benchmark: objects of generated shapes, made once and cached on disk.
 
-Every object follows from its split, class and number alone. It shows that a protocol learns, and
-compares encoders with each other; it says nothing about published accuracies.
+Every object follows from its split, class and number alone. The benchmark shows that a protocol
+learns, and compares encoders with each other; it is no substitute for published accuracies.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -25,28 +26,34 @@ log = logging.getLogger(__name__)
 
 CLASSES = tuple(BUILDERS)
 
-#: Splits; no object is in two of them.
+#: Splits; they share no object.
 SPLITS = ("train", "test")
 
-#: Points of an object: fewer that were seen come again in turn, of more some are drawn.
+#: Points of an object: if fewer were seen they are repeated cyclically, of more some are drawn.
 POINTS = 1024
 
 _FORM = InputForm(POINTS, farthest=False)
 
-#: What says which object is to be made.
-Job = tuple[str | int, ...]
+#: Describes an object to make.
+Job = TypeVar("Job", bound=tuple)
 
 
 def synthetic_objects(
     folder: Path, split: str, per_class: int, kind: str = "view", processes: int | None = None
 ) -> ObjectSet:
-    """``per_class`` objects of each class, seen in one of the ways of ``views.KINDS``.
+    """Read or make ``per_class`` objects of each class.
 
-    Read from ``folder``, or made into it in ``processes`` processes (None: one per core). The
-    first objects of a class are the same whatever ``per_class``.
+    The first objects of a class are the same whatever ``per_class``.
+
+    Args:
+        folder: Caches the objects.
+        split: One of :data:`SPLITS`.
+        per_class: Objects of each class.
+        kind: How the objects are seen, one of ``views.KINDS``.
+        processes: Processes that make the objects; None for one per core.
 
     Raises:
-        ValueError: For another split or kind, or less than one object.
+        ValueError: If the split or kind is unknown, or ``per_class`` is below 1.
     """
     if split not in SPLITS:
         raise ValueError(f"split is {split!r}, expected one of {', '.join(SPLITS)}")
@@ -61,28 +68,31 @@ def synthetic_objects(
 
 
 def object_points(split: str, label: int, number: int, kind: str) -> np.ndarray:
-    """(N, 3) float32 metres, z up: one object of the benchmark as it is seen, not normalised."""
+    """Return one object of the benchmark as it is seen: (N, 3) float32 metres, z up."""
     key = (SPLITS.index(split), label, number)
     mesh = build(CLASSES[label], np.random.default_rng(key))
     return observe(mesh, kind, np.random.default_rng((*key, KINDS.index(kind))))
 
 
-def _make(job: Job) -> np.ndarray:
+def _make(job: tuple[str, int, int, str]) -> np.ndarray:
     return prepare_object(object_points(*job), None, _FORM).numpy()
 
 
 def made_once(
     path: Path, make: Callable[[Job], np.ndarray], jobs: Sequence[Job], processes: int | None
 ) -> np.ndarray:
-    """(S, ...) what ``make`` returns for each job: read from ``path``, or made into it.
+    """Return (S, ...) results of ``make`` for each job: read from ``path``, or made and written.
 
     Args:
+        path: The .npy file.
+        make: Called with each job; at module level, since other processes run it.
+        jobs: What to make.
         processes: None for one per core.
     """
     if path.is_file():
         return np.load(path)
     log.info("making %d synthetic objects (%s)", len(jobs), path.stem)
-    few = len(jobs) < 500  # made before other processes have started
+    few = len(jobs) < 500  # faster than other processes start
     made = np.stack(spawn_map(make, jobs, 1 if few else processes, chunk=32, unit="object"))
     with replacing(path) as partial, partial.open("wb") as file:
         np.save(file, made)

@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Data sets that are published as trees of text files: ModelNet40 and ShapeNetPart."""
+"""Data sets that are published as folders of text files: ModelNet40 and ShapeNetPart."""
 
 from __future__ import annotations
 
@@ -22,26 +22,29 @@ PART_LISTS = {"train": ("train", "val"), "test": ("test",)}
 
 
 def read_modelnet_txt(folder: Path, split: str) -> ObjectSet:
-    """One split, ``train`` or ``test``, of ModelNet40 as ``modelnet40_normal_resampled`` holds it.
+    """Read one split, ``train`` or ``test``, of ModelNet40 as in ``modelnet40_normal_resampled``.
 
-    All points of a file (10000 in the published ones), in unit spheres; normals are left out.
+    All points of a file (10000 in the published ones), in unit spheres; normals are skipped.
 
     Raises:
-        ValueError: That names the file and what is wrong with it.
+        ValueError: If a file is missing or wrong; the message names it.
     """
     folder = Path(folder)
     classes = read_lines(folder / "modelnet40_shape_names.txt")
     listing = folder / f"modelnet40_{check_split(split)}.txt"
-    clouds, labels = [], []
+    clouds: list[np.ndarray] = []
+    labels = []
     for name in read_lines(listing):
         label = name.rpartition("_")[0]
         if label not in classes:
-            raise ValueError(f"{listing}: {name} is of no class of modelnet40_shape_names.txt")
+            raise ValueError(
+                f"{listing}: {name} is of no class, expected one of modelnet40_shape_names.txt"
+            )
         path = folder / label / f"{name}.txt"
         cloud = _read_rows(path, ",", 3)[:, :3]
         if clouds and len(cloud) != len(clouds[0]):
             raise ValueError(
-                f"{path} has {len(cloud)} points, expected {len(clouds[0])} as those before it"
+                f"{path} has {len(cloud)} points, expected {len(clouds[0])} as in the files before"
             )
         clouds.append(_normalised(cloud))
         labels.append(classes.index(label))
@@ -49,25 +52,36 @@ def read_modelnet_txt(folder: Path, split: str) -> ObjectSet:
 
 
 def read_shapenetpart(folder: Path, split: str, points: int = PART_POINTS) -> ObjectSet:
-    """One split, ``train`` (with ``val``) or ``test``, of ShapeNetPart as published in text form.
+    """Read one split of ShapeNetPart as published in text form.
 
     ``points`` of each object are drawn, with repetition as in the published code but always the
     same, and moved to a unit sphere. Labels of points are those of its 50 parts.
 
+    Args:
+        folder: The published folder.
+        split: ``train`` (with ``val``) or ``test``.
+        points: Points of each object.
+
     Raises:
-        ValueError: That names the file and what is wrong with it.
+        ValueError: If a file is missing or wrong; the message names it.
     """
     folder = Path(folder)
     catalogue = folder / "synsetoffset2category.txt"
-    entries = [line.split() for line in read_lines(catalogue)]
-    if any(len(entry) != 2 for entry in entries):
-        raise ValueError(f"{catalogue}: expected a name and a number in each line")
-    numbers = [number for _, number in entries]
-    clouds, labels, parts = [], [], []
+    rows_of_catalogue = [line.split() for line in read_lines(catalogue)]
+    for row in rows_of_catalogue:
+        if len(row) != 2:
+            raise ValueError(
+                f"{catalogue}: got the line {' '.join(row)!r}, expected a name and a number"
+            )
+    numbers = [number for _, number in rows_of_catalogue]
+    clouds: list[np.ndarray] = []
+    labels, parts = [], []
     for part in PART_LISTS[check_split(split)]:
         for path, number in _listed(folder, part):
             if number not in numbers:
-                raise ValueError(f"{path} is of no category of synsetoffset2category.txt")
+                raise ValueError(
+                    f"{path} is of no category, expected one of synsetoffset2category.txt"
+                )
             rows = _read_rows(path, None, 7)
             rng = np.random.default_rng(len(clouds))
             drawn = rng.integers(len(rows), size=points)
@@ -78,13 +92,13 @@ def read_shapenetpart(folder: Path, split: str, points: int = PART_POINTS) -> Ob
         f"ShapeNetPart, {split}",
         np.stack(clouds),
         np.array(labels),
-        tuple(name for name, _ in entries),
+        tuple(name for name, _ in rows_of_catalogue),
         np.stack(parts),
     )
 
 
 def _listed(folder: Path, part: str) -> list[tuple[Path, str]]:
-    """Files of a list of ShapeNetPart, each with the number of its category."""
+    """Return the files of a list of ShapeNetPart, each with the number of its category."""
     path = folder / "train_test_split" / f"shuffled_{part}_file_list.json"
     try:
         names = json.loads("\n".join(read_lines(path)))
@@ -92,12 +106,12 @@ def _listed(folder: Path, part: str) -> list[tuple[Path, str]]:
         raise ValueError(f"{path} cannot be read as JSON: {error}") from error
     if not isinstance(names, list) or not all(str(name).count("/") >= 1 for name in names):
         raise ValueError(f"{path}: expected a list of names like shape_data/02691156/1a04e3eab")
-    places = [str(name).split("/")[-2:] for name in names]
-    return [(folder / number / f"{name}.txt", number) for number, name in places]
+    parts = [str(name).split("/")[-2:] for name in names]
+    return [(folder / number / f"{name}.txt", number) for number, name in parts]
 
 
 def _read_rows(path: Path, delimiter: str | None, columns: int) -> np.ndarray:
-    """(N, columns or more) float32 numbers of a text file."""
+    """Read (N, columns or more) float32 numbers of a text file."""
     if not path.is_file():
         raise ValueError(f"{path} is not a file, expected one of the published layout")
     try:

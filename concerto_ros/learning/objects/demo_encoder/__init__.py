@@ -1,3 +1,3 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""How the bundled object encoder is made and measured."""
+"""Training and evaluation of the bundled object encoder."""

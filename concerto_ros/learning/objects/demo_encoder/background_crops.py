@@ -1,12 +1,14 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What a node cuts out of a map that is none of the benchmark's things: scraps, and other things.
+"""Background crops: what a node segments in a map that belongs to no class of the benchmark.
 
-Pieces of walls and tables that a model labels wrong, corners, several things in one, small parts
-of one thing, furniture of other kinds. An encoder learns from them to say that it knows nothing.
+Pieces of walls and tables that a model labels wrong, corners, several objects in one, small parts
+of one object, furniture of other types. An encoder learns from them to answer "none of these".
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -14,76 +16,77 @@ from concerto_ros.learning.objects.data.shapes import BUILDERS, build
 from concerto_ros.learning.objects.demo_encoder.map_crops import (
     MIN_VOXELS,
     beyond_plane,
-    cut_out,
+    crop_from_map,
     voxel_means_of,
 )
 from concerto_ros.sim import furniture
 from concerto_ros.sim import small_objects as clutter
 from concerto_ros.sim.furniture import Rng, pick
-from concerto_ros.sim.mesh import rotation_about
+from concerto_ros.sim.mesh import Mesh, rotation_about
 
-#: Of several things in one, none has a larger share.
+#: Of several objects in one crop, none has a larger share.
 NO_OWNER = 0.7
 
-#: A part of a thing with a smaller share of its voxels does not tell what it is of.
+#: Share of an object's voxels in a small part, too few to show what object it is.
 PART = (0.1, 0.3)
 
-#: Attempts at one scrap.
+#: Attempts at one crop.
 TRIES = 40
 
-#: Other furniture to learn from; what is only met in the test.
+#: Other furniture to train on; objects that only the test contains.
 OTHER_KINDS = (furniture.cupboard, furniture.bookshelf)
 UNSEEN_KINDS = (furniture.bed, clutter.person)
 
 
 def piece(voxel: float, rng: Rng) -> np.ndarray | None:
-    """A piece of a wall or of a level top, with a ragged outline."""
+    """Make a piece of a wall or of a horizontal top, with a ragged outline."""
     return _in_map(_sheet(rng, upright=rng.random() < 0.6), voxel, rng)
 
 
 def corner(voxel: float, rng: Rng) -> np.ndarray | None:
-    """Two or three such pieces that meet at right angles."""
+    """Make two or three such pieces that meet at right angles."""
     turns = [np.eye(3), rotation_about("z", np.pi / 2), rotation_about("x", np.pi / 2)]
     sheets = [_sheet(rng, upright=True) @ turn.T for turn in turns[: int(rng.integers(2, 4))]]
     return _in_map(np.concatenate(sheets), voxel, rng)
 
 
 def several(voxel: float, rng: Rng) -> np.ndarray | None:
-    """Two or three things that the map does not keep apart, none of them most of it."""
+    """Make two or three objects that the map does not separate, none of them most of it."""
     names = rng.permutation(list(BUILDERS))[: int(rng.integers(2, 4))]
-    found = [cut_out(build(name, rng), voxel, rng) for name in names]
-    if None in found:
+    attempts = [crop_from_map(build(name, rng), voxel, rng) for name in names]
+    clouds = [crop.points for crop in attempts if crop is not None]
+    if len(clouds) < len(attempts):
         return None
-    counts = [len(one.points) for one in found]
+    counts = [len(cloud) for cloud in clouds]
     if max(counts) > NO_OWNER * sum(counts):
         return None
-    joined = found[0].points
-    for one in found[1:]:
+    joined = clouds[0]
+    for cloud in clouds[1:]:
         angle = rng.uniform(0, 2 * np.pi)
-        joined = np.concatenate([joined, _touching(joined, one.points, angle)])
+        joined = np.concatenate([joined, _touching(joined, cloud, angle)])
     return joined
 
 
 def part(voxel: float, rng: Rng) -> np.ndarray | None:
-    """A small part of a thing, cut off anywhere."""
-    found = cut_out(build(pick(rng, list(BUILDERS)), rng), voxel, rng)
-    if found is None:
+    """Make a small part of an object, cut off anywhere."""
+    crop = crop_from_map(build(pick(rng, list(BUILDERS)), rng), voxel, rng)
+    if crop is None:
         return None
-    whole = np.ones(len(found.points), bool)
-    return found.points[beyond_plane(found.points, whole, 1 - rng.uniform(*PART), rng)]
+    whole = np.ones(len(crop.points), bool)
+    return crop.points[beyond_plane(crop.points, whole, 1 - rng.uniform(*PART), rng)]
 
 
 def other_thing(voxel: float, rng: Rng) -> np.ndarray | None:
-    """Furniture that is none of the classes."""
+    """Make furniture of none of the classes."""
     return _thing(OTHER_KINDS, voxel, rng)
 
 
 def unseen_thing(voxel: float, rng: Rng) -> np.ndarray | None:
-    """What no training has: beds and people."""
+    """Make what no training contains: beds and people."""
     return _thing(UNSEEN_KINDS, voxel, rng)
 
 
-SCRAPS = {
+BACKGROUND_CROPS = {
     "piece": piece,
     "corner": corner,
     "several": several,
@@ -92,22 +95,33 @@ SCRAPS = {
     "unseen thing": unseen_thing,
 }
 
-#: Those to learn from.
-TRAINED = tuple(name for name in SCRAPS if name != "unseen thing")
+#: Those to train on.
+TRAINED = tuple(name for name in BACKGROUND_CROPS if name != "unseen thing")
 
 
-def scrap(name: str, voxel: float, rng: Rng) -> np.ndarray:
-    """(N, 3) metres, z up: one of :data:`SCRAPS` in a map with voxels of ``voxel`` metres."""
+def background_crop(name: str, voxel: float, rng: Rng) -> np.ndarray:
+    """Make one of :data:`BACKGROUND_CROPS`: (N, 3) metres, z up.
+
+    Args:
+        name: A key of :data:`BACKGROUND_CROPS`.
+        voxel: Size of the map's voxels, metres.
+        rng: Source of all randomness.
+
+    Raises:
+        RuntimeError: If no attempt gives enough voxels.
+    """
     for _ in range(TRIES):
-        points = SCRAPS[name](voxel, rng)
+        points = BACKGROUND_CROPS[name](voxel, rng)
         if points is not None and len(points) >= MIN_VOXELS:
             return points
         voxel *= 0.9
-    raise RuntimeError(f"no {name} came of {TRIES} attempts")
+    raise RuntimeError(
+        f"no {name} in {TRIES} attempts, expected one of at least {MIN_VOXELS} voxels"
+    )
 
 
 def _touching(points: np.ndarray, others: np.ndarray, angle: float) -> np.ndarray:
-    """(M, 3) ``others`` moved over the ground until they touch ``points`` on one side."""
+    """Move (M, 3) ``others`` over the ground until they touch ``points`` on one side."""
     direction = np.array([np.cos(angle), np.sin(angle)])
     middles = [cloud[:, :2].mean(0) for cloud in (points, others)]
     reach = ((points[:, :2] - middles[0]) @ direction).max()
@@ -117,14 +131,14 @@ def _touching(points: np.ndarray, others: np.ndarray, angle: float) -> np.ndarra
     return moved
 
 
-def _thing(kinds, voxel: float, rng: Rng) -> np.ndarray | None:
-    mesh = pick(rng, kinds)(rng).placed(0, 0, 0, rng.uniform(0, 2 * np.pi))
-    found = cut_out(mesh, voxel, rng)
-    return None if found is None else found.points
+def _thing(builders: Sequence[Callable[[Rng], Mesh]], voxel: float, rng: Rng) -> np.ndarray | None:
+    mesh = pick(rng, builders)(rng).placed(0, 0, 0, rng.uniform(0, 2 * np.pi))
+    crop = crop_from_map(mesh, voxel, rng)
+    return None if crop is None else crop.points
 
 
 def _sheet(rng: Rng, *, upright: bool) -> np.ndarray:
-    """(N, 3) readings of a flat piece: discs joined, others taken away, some readings missing."""
+    """Make (N, 3) readings of a flat piece: joined discs, holes, some readings missing."""
     size = np.exp(rng.uniform(np.log(0.12), np.log(1.5)))
     ground = size * rng.uniform(-1, 1, (20_000, 2)) * (1, rng.uniform(0.25, 1))
     kept = np.zeros(len(ground), bool)

@@ -1,11 +1,11 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Objects as the node hands them to an encoder: cut out of a labelled map of voxels.
+"""Map crops: objects as the node passes them to an encoder, segmented in a map of voxels.
 
-A thing stands on a table or on the floor, sometimes with another beside it. A depth camera sees it
-from one to four places whose poses err a little, the map keeps one mean per voxel, and
-``concerto_ros.objects.finding.instances`` cuts. So its foot stays in the table, a neighbour may
-hang on to it, and a part may be missing.
+An object stands on a table or on the floor, sometimes with another beside it. A depth camera sees
+it from one to four places whose poses err a little, the map keeps one mean per voxel, and
+``concerto_ros.objects.finding.instances`` segments it. So its foot stays in the table, a neighbour
+may be attached to it, and a part may be missing.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from concerto_ros.objects.finding.instances import LabelledCloud, find_instances
 from concerto_ros.sim.furniture import Rng
 from concerto_ros.sim.mesh import Mesh, join
 
-#: Labels of what a thing stands on (or of what is no thing), of a table's top, and of things.
+#: Labels of the floor (also of other background), of a table's top, and of objects.
 FLOOR, TABLE, THING = 0, 1, 2
 
 ROLES = ClassRoles(
@@ -30,30 +30,30 @@ ROLES = ClassRoles(
 #: Fewest voxels of an object, as in the node.
 MIN_VOXELS = 20
 
-#: Things that are no larger stand on tables four times in five, metres.
+#: Objects up to this size stand on tables four times in five, metres.
 TABLE_SIZED = 0.75
 
-#: How much of a table or a floor is seen round a thing, metres.
+#: Width of the table or floor that is seen around an object, metres.
 AROUND = 0.3
 
-#: Standard deviations of the height of a table's readings and of a camera's place, metres.
+#: Standard deviations of the height of a table's readings and of a camera's position, metres.
 ROUGH, POSE = 0.004, 0.004
 
-#: Pixels of a picture each way: enough for a map without holes.
+#: Width and height of an image in pixels: enough for a map without holes.
 PIXELS = 200
 
-#: Share of the cases with a part of the thing under a label that is none.
+#: Share of the cases in which a part of the object has a background label.
 MISLABELLED = 0.2
 
 
 @dataclass(frozen=True, eq=False)
-class CutOut:
-    """What the node makes of a thing.
+class MapCrop:
+    """An object as the node segments it.
 
     Attributes:
         points: (N, 3) float64, metres, z up, mean of each voxel.
-        purity: Share of its voxels that are of the thing.
-        whole: Share of the thing's seen voxels that it has.
+        purity: Share of its voxels that belong to the object.
+        whole: Share of the object's visible voxels that it contains.
     """
 
     points: np.ndarray
@@ -61,14 +61,20 @@ class CutOut:
     whole: float
 
 
-def cut_out(
+def crop_from_map(
     mesh: Mesh, voxel: float, rng: Rng, *, neighbour: Mesh | None = None, apart: float = 0.03
-) -> CutOut | None:
-    """``mesh``, which stands on z = 0, cut out of a map with voxels of ``voxel`` metres.
+) -> MapCrop | None:
+    """Segment ``mesh``, which stands on z = 0, in a simulated map.
 
     Args:
-        neighbour: Stands ``apart`` metres beside it. None where no object has a voxel of the
-            thing.
+        mesh: The object, metres.
+        voxel: Size of the map's voxels, metres.
+        rng: Source of all randomness.
+        neighbour: Another object, which stands beside it.
+        apart: Distance of the neighbour's box, metres.
+
+    Returns:
+        The crop with the most voxels of the object; None if no crop has any.
     """
     size = float(np.ptp(np.stack(mesh.bounds()), axis=0).max())
     ground = TABLE if size <= TABLE_SIZED and rng.random() < 0.8 else FLOOR
@@ -83,20 +89,18 @@ def cut_out(
         index, points.astype(np.float32), label, np.ones(len(label), np.float32), voxel
     )
     own = part == 1
-    seen = max(1, np.count_nonzero(own & ((points[:, 2] > 0.75 * voxel) | (ground == FLOOR))))
-    best = None
+    visible = own & ((points[:, 2] > 0.75 * voxel) | (ground == FLOOR))
+    seen = max(1, int(np.count_nonzero(visible)))
+    best = 0
     for instance in find_instances(cloud, ROLES, MIN_VOXELS):
-        count = np.count_nonzero(own[instance.rows])
-        if count and (best is None or count > best[0]):
-            best = count, instance.rows
-    if best is None:
-        return None
-    count, rows = best
-    return CutOut(points[rows], count / len(rows), count / seen)
+        count = int(np.count_nonzero(own[instance.rows]))
+        if count > best:
+            best, rows = count, instance.rows
+    return MapCrop(points[rows], best / len(rows), best / seen) if best else None
 
 
 def _beside(mesh: Mesh, neighbour: Mesh, apart: float, rng: Rng) -> Mesh:
-    """The neighbour in a random direction, its box ``apart`` metres from that of ``mesh``."""
+    """Move the neighbour in a random direction, its box ``apart`` metres from that of ``mesh``."""
     (low, high), (lowest, highest) = mesh.bounds(), neighbour.bounds()
     angle = rng.uniform(0, 2 * np.pi)
     direction = np.array([np.cos(angle), np.sin(angle)])
@@ -106,21 +110,22 @@ def _beside(mesh: Mesh, neighbour: Mesh, apart: float, rng: Rng) -> Mesh:
 
 
 def _seen(meshes: list[Mesh], rng: Rng) -> tuple[np.ndarray, np.ndarray]:
-    """(N, 3) readings of one to four cameras, and (N,) 1 for the first mesh, 2 for the second."""
+    """Return (N, 3) readings of one to four cameras, and (N,) the number of their mesh from 1."""
     scene = scene_of(*meshes)
-    # One camera is turned to the thing, another takes in all of it and its neighbour.
+    # Half of the time the image contains the object alone, else also its neighbour.
     bounds = meshes[0].bounds() if rng.random() < 0.5 else join(*meshes).bounds()
-    yaw, found = rng.uniform(0, 2 * np.pi), []
+    yaw, clouds, parts = rng.uniform(0, 2 * np.pi), [], []
     for turn in [0.0, *rng.uniform(-1.2, 1.2, int(rng.integers(4)))]:
         points, part = picture(scene, bounds, yaw + turn, rng, PIXELS)
-        found.append((points + rng.normal(0, POSE, 3), part + 1))
-    return tuple(np.concatenate(column) for column in zip(*found, strict=True))
+        clouds.append(points + rng.normal(0, POSE, 3))
+        parts.append(part + 1)
+    return np.concatenate(clouds), np.concatenate(parts)
 
 
 def _with_ground(
     points: np.ndarray, part: np.ndarray, mesh: Mesh, voxel: float, rng: Rng
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Also the readings of what the thing stands on, part 0."""
+    """Add the readings of what the object stands on, part 0."""
     low, high = mesh.bounds()
     low, high = low[:2] - AROUND, high[:2] + AROUND
     count = int(4 * np.prod((high - low) / voxel))
@@ -133,18 +138,32 @@ def _with_ground(
 def voxel_means_of(
     points: np.ndarray, part: np.ndarray, voxel: float, rng: Rng
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(V, 3) lattice indices, (V, 3) means and (V,) the part that most readings are of."""
+    """Average readings by voxel, on a lattice with a random offset.
+
+    Args:
+        points: (N, 3) metres.
+        part: (N,) the part of each reading, 0 to 2.
+        voxel: Size of a voxel, metres.
+        rng: Source of all randomness.
+
+    Returns:
+        (V, 3) lattice indices, (V, 3) means and (V,) the part of most readings.
+    """
     index = np.floor((points + rng.uniform(0, voxel, 3)) / voxel).astype(np.int64)
-    index, place = np.unique(index, axis=0, return_inverse=True)
-    place = place.reshape(-1)
-    count = np.bincount(place)
-    means = np.stack([np.bincount(place, points[:, axis]) / count for axis in range(3)], axis=1)
-    votes = np.bincount(place * 3 + part, minlength=3 * len(index)).reshape(-1, 3)
+    index, row = np.unique(index, axis=0, return_inverse=True)
+    row = row.reshape(-1)
+    count = np.bincount(row)
+    means = np.stack([np.bincount(row, points[:, axis]) / count for axis in range(3)], axis=1)
+    votes = np.bincount(row * 3 + part, minlength=3 * len(index)).reshape(-1, 3)
     return index.astype(np.int32), means, votes.argmax(1)
 
 
 def beyond_plane(points: np.ndarray, chosen: np.ndarray, share: float, rng: Rng) -> np.ndarray:
-    """(V,) bool: which of (V, D) lie beyond a plane with a ``share`` of the chosen before it."""
+    """Select those of (V, D) points beyond a plane that has a ``share`` of the chosen before it.
+
+    Returns:
+        (V,) bool.
+    """
     if not chosen.any():
         return chosen
     direction = rng.normal(size=points.shape[1])

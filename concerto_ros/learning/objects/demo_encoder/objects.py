@@ -1,9 +1,9 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What the object encoder in the box learns from and is tested on.
+"""Training and test objects of the bundled encoder.
 
-The things of the synthetic benchmark, most of them cut out of maps as the node does it, and scraps
-(:mod:`concerto_ros.learning.objects.demo_encoder.background_crops`), which are none of them.
+The objects of the synthetic benchmark, most of them segmented in maps as the node does it, and
+background crops (:mod:`concerto_ros.learning.objects.demo_encoder.background_crops`).
 """
 
 from __future__ import annotations
@@ -17,63 +17,84 @@ from concerto_ros.learning.objects.data.shapes import build
 from concerto_ros.learning.objects.data.synthetic import (
     CLASSES,
     SPLITS,
-    Job,
     made_once,
     object_points,
 )
-from concerto_ros.learning.objects.demo_encoder.background_crops import SCRAPS, TRAINED, scrap
-from concerto_ros.learning.objects.demo_encoder.map_crops import MIN_VOXELS, cut_out
+from concerto_ros.learning.objects.demo_encoder.background_crops import (
+    BACKGROUND_CROPS,
+    TRAINED,
+    background_crop,
+)
+from concerto_ros.learning.objects.demo_encoder.map_crops import MIN_VOXELS, crop_from_map
 from concerto_ros.objects.encoders.shared.base import NONE_OF_THESE
 from concerto_ros.objects.encoders.shared.preprocess import InputForm, prepare_object
 from concerto_ros.sim.furniture import Rng
 
-#: The encoder's classes; the last is the answer to scraps.
+#: The encoder's classes; the last is that of background crops.
 ANSWERS = (*CLASSES, NONE_OF_THESE)
 
-#: What the encoder takes. It sees how large a thing is: without, a mug of 30 voxels is a bin.
+#: What the encoder takes. The size of an object shows: otherwise a mug of 30 voxels is a bin.
 FORM = InputForm(512, size_power=1 / 3)
 
-#: Voxels of the maps that it is tested on, metres.
+#: Voxel sizes of the test maps, metres. Half of the training maps have one of these.
 VOXELS = (0.02, 0.04)
 
-#: Half of the maps to learn from have one of these, the others any between these bounds, metres.
+#: The other training maps have any voxel size between these bounds, metres.
 VOXEL_BOUNDS = (0.008, 0.05)
 
-#: Of the objects to learn from, the shares seen in a picture and all round; the others are cut.
+#: Shares of the training objects in a single view and on all sides; the others are map crops.
 VIEWS, SURFACES = 0.15, 0.1
 
-#: One object in three stands beside another, at most so far away, metres.
+#: One object in three stands beside another, at most this far away, metres.
 COMPANY, APART = 1 / 3, 0.08
 
-#: An object counts if so much of it is the thing, and if it has so much of the thing.
+#: A crop is used if at least this share of it is the object, and this share of the object in it.
 PURE, WHOLE = 0.7, 0.5
 
 #: Attempts at one object.
 TRIES = 6
 
 
-def training_objects(folder: Path, per_class: int, scraps: int) -> ObjectSet:
-    """``per_class`` objects of each thing and ``scraps`` scraps; made into ``folder`` once."""
+def training_objects(folder: Path, per_class: int, background: int) -> ObjectSet:
+    """Read or make the training set.
+
+    Args:
+        folder: Caches the objects.
+        per_class: Objects of each class.
+        background: Number of background crops.
+    """
     jobs = [
         (label, number, per_class) for label in range(len(CLASSES)) for number in range(per_class)
     ]
     points = made_once(folder / f"train_things_{per_class}.npy", _train_thing, jobs, None)
     labels = np.array([label for label, _, _ in jobs])
-    jobs = [(TRAINED[number % len(TRAINED)], 0, number, None) for number in range(scraps)]
-    nothing = made_once(folder / f"train_scraps_{scraps}.npy", _scrap, jobs, None)
+    crops: list[_CropJob] = [
+        (TRAINED[number % len(TRAINED)], 0, number, None) for number in range(background)
+    ]
+    # "scraps" is an older word for background crops; half-done trainings are recognised by the
+    # name of their data, and caches by their file names.
+    path = folder / f"train_scraps_{background}.npy"
+    nothing = made_once(path, _background_crop, crops, None)
+    rejected = np.full(background, len(CLASSES))
     return join(
         "things and scraps, train",
         [
             ObjectSet("things", points, labels, ANSWERS, prepared=True),
-            ObjectSet("scraps", nothing, np.full(scraps, len(CLASSES)), ANSWERS, prepared=True),
+            ObjectSet("scraps", nothing, rejected, ANSWERS, prepared=True),
         ],
     )
 
 
 def things_to_test(folder: Path, per_class: int, kind: str | float) -> ObjectSet:
-    """Other objects of each thing: a ``surface``, a ``view``, or cut from voxels of some metres.
+    """Read or make test objects of each class.
 
-    Those of which a map holds too little are left out.
+    Those with too few voxels in the map are skipped.
+
+    Args:
+        folder: Caches the objects.
+        per_class: Objects of each class.
+        kind: ``surface``, ``view``, or the voxel size in metres of the map that they are cropped
+            from.
     """
     jobs = [(label, number, kind) for label in range(len(CLASSES)) for number in range(per_class)]
     points = made_once(folder / f"test_things_{kind}_{per_class}.npy", _test_thing, jobs, None)
@@ -82,15 +103,23 @@ def things_to_test(folder: Path, per_class: int, kind: str | float) -> ObjectSet
     return ObjectSet(f"things, {kind}", points[found], labels[found], ANSWERS, prepared=True)
 
 
-def scraps_to_test(folder: Path, name: str, count: int, voxel: float) -> ObjectSet:
-    """Other scraps of one kind."""
-    jobs = [(name, 1, number, voxel) for number in range(count)]
-    points = made_once(folder / f"test_scraps_{name}_{voxel}_{count}.npy", _scrap, jobs, None)
+def background_to_test(folder: Path, name: str, count: int, voxel: float) -> ObjectSet:
+    """Read or make test crops of one type of background.
+
+    Args:
+        folder: Caches the objects.
+        name: A key of ``BACKGROUND_CROPS``.
+        count: Number of crops.
+        voxel: Size of the map's voxels, metres.
+    """
+    jobs: list[_CropJob] = [(name, 1, number, voxel) for number in range(count)]
+    path = folder / f"test_scraps_{name}_{voxel}_{count}.npy"
+    points = made_once(path, _background_crop, jobs, None)
     labels = np.full(count, len(CLASSES))
     return ObjectSet(f"{name}, {voxel}", points, labels, ANSWERS, prepared=True)
 
 
-def _train_thing(job: Job) -> np.ndarray:
+def _train_thing(job: tuple[int, int, int]) -> np.ndarray:
     label, number, per_class = job
     share = number / per_class
     if share < VIEWS + SURFACES:
@@ -104,7 +133,7 @@ def _train_thing(job: Job) -> np.ndarray:
     return _prepared(object_points("train", label, number, "map"))
 
 
-def _test_thing(job: Job) -> np.ndarray:
+def _test_thing(job: tuple[int, int, str | float]) -> np.ndarray:
     label, number, kind = job
     if isinstance(kind, str):
         return _prepared(object_points("test", label, number, kind))
@@ -117,21 +146,25 @@ def _test_thing(job: Job) -> np.ndarray:
 
 
 def _thing(split: str, label: int, number: int, voxel: float, rng: Rng) -> np.ndarray | None:
-    """(N, 3) metres: one object of the benchmark cut out of a map; None where that fails."""
+    """Crop one object of the benchmark from a map, (N, 3) metres; None where that fails."""
     mesh = build(CLASSES[label], np.random.default_rng((SPLITS.index(split), label, number)))
     neighbour = None
     if rng.random() < COMPANY:
         neighbour = build(CLASSES[int(rng.integers(len(CLASSES)))], rng)
-    found = cut_out(mesh, voxel, rng, neighbour=neighbour, apart=rng.uniform(0, APART))
-    if found is None or found.purity < PURE or found.whole < WHOLE:
+    crop = crop_from_map(mesh, voxel, rng, neighbour=neighbour, apart=rng.uniform(0, APART))
+    if crop is None or crop.purity < PURE or crop.whole < WHOLE:
         return None
-    return found.points if len(found.points) >= MIN_VOXELS else None
+    return crop.points if len(crop.points) >= MIN_VOXELS else None
 
 
-def _scrap(job: Job) -> np.ndarray:
+#: Name, number of the split, number of the crop, and voxel size in metres (None for a random one).
+_CropJob = tuple[str, int, int, float | None]
+
+
+def _background_crop(job: _CropJob) -> np.ndarray:
     name, split, number, voxel = job
-    rng = np.random.default_rng((3, list(SCRAPS).index(name), split, number))
-    return _prepared(scrap(name, voxel or _any_voxel(rng), rng))
+    rng = np.random.default_rng((3, list(BACKGROUND_CROPS).index(name), split, number))
+    return _prepared(background_crop(name, voxel or _any_voxel(rng), rng))
 
 
 def _any_voxel(rng: Rng) -> float:

@@ -1,8 +1,8 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""How the object encoder in the box is made: its shape, its training, its test.
+"""Shape, training and evaluation of the bundled object encoder.
 
-``concerto-ros objects train demo`` does all of it again.
+``concerto-ros objects train demo`` repeats all of it.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from concerto_ros.learning.objects.demo_encoder.background_crops import SCRAPS
+from concerto_ros.learning.objects.data.object_set import ObjectSet
+from concerto_ros.learning.objects.demo_encoder.background_crops import BACKGROUND_CROPS
 from concerto_ros.learning.objects.demo_encoder.objects import (
     ANSWERS,
     FORM,
     VOXELS,
-    scraps_to_test,
+    background_to_test,
     things_to_test,
     training_objects,
 )
@@ -37,42 +38,55 @@ SHAPE = ReConShape(
     width=128, blocks=4, heads=4, groups=32, group_size=16, patch_widths=(64, 64, 128)
 )
 
-#: Objects of each class, and scraps, to learn from; then objects and scraps of each kind to test.
-PER_CLASS, SCRAP_COUNT, TEST_PER_CLASS = 280, 1400, 15
+#: Training objects of each class, training background crops, and test objects of each class and
+#: type of background.
+PER_CLASS, BACKGROUND_COUNT, TEST_PER_CLASS = 280, 1400, 15
 
 EPOCHS = 10
 
-#: Unlike published recipes it starts from nothing, so its rate is higher.
+#: Unlike in published recipes the weights are random at first, so the rate is higher.
 RECIPE = ObjectTrainingConfig(1e-3, "stretch_turn", smoothing=0.1, start_rate=2e-4)
 SEED = 0
 
-#: The page that says how good it is; only a source tree has it.
+#: The page with its accuracy; only a source tree has it.
 DOCUMENT = "docs/objects.md"
 
 
 @dataclass(frozen=True)
 class DemoEncoderReport:
-    """How good an encoder is: on things by how they are seen, and on scraps by kind and voxel."""
+    """Accuracy of an encoder.
+
+    Attributes:
+        things: On objects of its classes, by how they are seen.
+        background: On background crops, by type and voxel size in metres.
+    """
 
     things: dict[str | float, Accuracy]
-    scraps: dict[tuple[str, float], Accuracy]
+    background: dict[tuple[str, float], Accuracy]
 
 
 def train(
     folder: Path,
     *,
     per_class: int = PER_CLASS,
-    scrap_count: int = SCRAP_COUNT,
+    background_count: int = BACKGROUND_COUNT,
     epochs: int = EPOCHS,
     test_per_class: int = TEST_PER_CLASS,
     seed: int = SEED,
     output: Path | None = None,
     progress: bool = False,
 ) -> tuple[ObjectTrainingResult, str]:
-    """Make the objects, train, write the encoder; how it went and :func:`report`.
+    """Make the objects, train, write the encoder; return the result and :func:`report`.
 
-    ``folder`` keeps the objects and the state of the training. ``output`` is the file to write,
-    the one of the package if None.
+    Args:
+        folder: Caches the objects and the state of the training.
+        per_class: Training objects of each class.
+        background_count: Background crops to train on.
+        epochs: Epochs of the training.
+        test_per_class: Test objects of each class, and background crops of each type.
+        seed: Of all random choices.
+        output: The file to write; None for the package's own.
+        progress: Whether to show progress bars.
     """
     with torch.random.fork_rng([]):
         torch.manual_seed(seed)
@@ -80,11 +94,11 @@ def train(
         model.add_head(len(ANSWERS))
     outcome = fine_tune(
         model,
-        training_objects(folder / "demo", per_class, scrap_count),
+        training_objects(folder / "demo", per_class, background_count),
         RECIPE.shortened(epochs - 1),
         RunOptions(
             seed=seed,
-            folder=folder / f"demo_{per_class}_{scrap_count}_{epochs}_{seed}",
+            folder=folder / f"demo_{per_class}_{background_count}_{epochs}_{seed}",
             progress=progress,
         ),
     )
@@ -95,27 +109,25 @@ def train(
 
 
 def examine(model: ReCon, folder: Path, per_class: int = TEST_PER_CLASS) -> DemoEncoderReport:
-    """Let an encoder with :data:`ANSWERS` name objects that it has not seen."""
+    """Test an encoder with :data:`ANSWERS` on unseen objects."""
 
-    def score(objects) -> Accuracy:
+    def score(objects: ObjectSet) -> Accuracy:
         return Accuracy.of(
             classify_objects(model, objects).argmax(1), objects.labels, len(ANSWERS)
         )
 
-    things = {
-        kind: score(things_to_test(folder / "demo", per_class, kind))
-        for kind in ("surface", "view", *VOXELS)
-    }
-    scraps = {
-        (name, voxel): score(scraps_to_test(folder / "demo", name, per_class, voxel))
-        for name in SCRAPS
+    kinds: tuple[str | float, ...] = ("surface", "view", *VOXELS)
+    things = {kind: score(things_to_test(folder / "demo", per_class, kind)) for kind in kinds}
+    background = {
+        (name, voxel): score(background_to_test(folder / "demo", name, per_class, voxel))
+        for name in BACKGROUND_CROPS
         for voxel in VOXELS
     }
-    return DemoEncoderReport(things, scraps)
+    return DemoEncoderReport(things, background)
 
 
 def report(model: ReCon, found: DemoEncoderReport, per_class: int, file: Path) -> str:
-    """What :func:`examine` found, and how large and how fast the encoder is; Markdown."""
+    """Format what :func:`examine` found, with size and speed of the encoder, as Markdown."""
     count = sum(value.numel() for value in model.parameters())
     batch = torch.rand(16, model.points, 3, generator=torch.Generator().manual_seed(0))
     spent = []
@@ -131,24 +143,24 @@ def report(model: ReCon, found: DemoEncoderReport, per_class: int, file: Path) -
         f"{count / 1e6:.2f} million parameters, {file.stat().st_size / 1e6:.1f} MB;"
         f" {min(spent):.1f} ms for an object in a batch of {len(batch)}"
         f" ({torch.get_num_threads()} threads). Right of the test objects, {per_class} of each"
-        f" class but for those of which a map holds too little: {right}. Cut out of maps:",
+        f" class except those with too few voxels in a map: {right}. Segmented in maps:",
         "",
         _table("class", "right", {v: _by_class(found.things[v]) for v in VOXELS}),
         "",
-        f"Of scraps, {per_class} of each kind, are called none of these (beds and people it has"
-        " never seen):",
+        f"Of background crops, {per_class} of each type, are classified as none of these (the"
+        " training has no beds and people, the unseen things):",
         "",
-        _table("kind", "none of these", {v: _by_scrap(found, v) for v in VOXELS}),
+        _table("type", "none of these", {v: _by_background(found, v) for v in VOXELS}),
     ]
     return "\n".join(lines)
 
 
 def _seen(kind: str | float) -> str:
-    return kind if isinstance(kind, str) else f"cut from voxels of {100 * kind:.0f} cm"
+    return kind if isinstance(kind, str) else f"map with voxels of {100 * kind:.0f} cm"
 
 
 def _by_class(score: Accuracy) -> dict[str, tuple[str, str]]:
-    """By class: how many are right of how many, and what the others were taken for most."""
+    """Return for each class how many are right, and what the others were most often taken for."""
     cells = {}
     for label, row in enumerate(score.matrix[:-1]):
         wrong = np.where(np.arange(len(row)) == label, 0, row)
@@ -157,10 +169,10 @@ def _by_class(score: Accuracy) -> dict[str, tuple[str, str]]:
     return cells
 
 
-def _by_scrap(found: DemoEncoderReport, voxel: float) -> dict[str, tuple[str, str]]:
-    """By kind of scrap: as :func:`_by_class`."""
+def _by_background(found: DemoEncoderReport, voxel: float) -> dict[str, tuple[str, str]]:
+    """Return for each type of background crop the same as :func:`_by_class`."""
     cells = {}
-    for (name, of), score in found.scraps.items():
+    for (name, of), score in found.background.items():
         if of == voxel:
             *named, none, _ = score.matrix[-1]
             other = f"{ANSWERS[int(np.argmax(named))]} ({max(named)})" if any(named) else ""

@@ -1,3 +1,3 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The protocols by which object encoders are measured."""
+"""Evaluation protocols of object encoders."""

@@ -1,16 +1,16 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Protocols and encoders compared on the synthetic benchmark; the table of ``docs/objects.md``.
+"""Protocols and encoders compared on the synthetic benchmark; the table in ``docs/objects.md``.
 
 Single views of a Kinect-like camera. Every row learns from the same objects and is scored on the
-same others, after its last epoch.
+same test objects, after its last epoch.
 """
 
 from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from concerto_ros.learning.objects.demo_encoder.training import RECIPE, SEED, SH
 from concerto_ros.learning.objects.protocols.few_shot import (
     FOLDS,
     QUERIES,
+    Fold,
     few_shot_fine_tuned,
     few_shot_svm,
     folds,
@@ -34,14 +35,15 @@ from concerto_ros.learning.objects.training.fine_tune import fine_tune
 from concerto_ros.learning.objects.training.pretrain import new_recon, pretrain
 from concerto_ros.learning.objects.training.recipes import ObjectTrainingConfig, svm_recipe
 from concerto_ros.learning.objects.training.scores import Spread
-from concerto_ros.learning.objects.training.training_run import RunOptions
+from concerto_ros.learning.objects.training.training_run import RunOptions, tested
 from concerto_ros.objects.encoders.recon.encoder import ReCon
+from concerto_ros.objects.encoders.shared.base import ObjectEncoder
 
 SVM = svm_recipe(ReCon, "modelnet40")
 
 POINTS = 512
 
-#: Objects of each class that pre-training sees without labels, in all kinds of views; its steps.
+#: Objects of each class in pre-training, without labels and in all kinds of views, and its steps.
 PER_CLASS, PRETRAIN_STEPS = 100, 200
 
 #: Few objects give few steps: small batches make more of them.
@@ -50,8 +52,17 @@ SHOTS_BATCH = 16
 
 @dataclass(frozen=True)
 class Size:
-    """How much is measured: objects of each class that pre-training sees without labels, its
-    steps, objects with labels, test objects, epochs, folds and epochs of few-shot.
+    """How much is measured.
+
+    Attributes:
+        per_class: Objects of each class in pre-training, without labels.
+        steps: Steps of pre-training.
+        labelled: Objects of each class with labels.
+        test: Test objects of each class.
+        epochs: Epochs of fine-tuning.
+        folds: Few-shot folds.
+        queries: Objects of each class to classify in a fold.
+        fold_epochs: Epochs of fine-tuning in a fold.
     """
 
     per_class: int = PER_CLASS
@@ -70,7 +81,7 @@ SMALL = Size(per_class=2, steps=2, labelled=2, test=2, epochs=2, folds=2, querie
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: seconds of its own training and scoring."""
+    """One line of the table; ``seconds`` are of its own training and scoring."""
 
     protocol: str
     encoder: str
@@ -79,7 +90,7 @@ class Row:
 
 
 def measure(folder: Path, size: Size = FULL, *, progress: bool = False) -> str:
-    """Run everything and return the table as Markdown. ``folder`` keeps objects and weights."""
+    """Run everything and return the table as Markdown; ``folder`` caches objects and weights."""
     started = time.monotonic()
     model = pretrained(folder, per_class=size.per_class, steps=size.steps, progress=progress)
     before = time.monotonic() - started
@@ -99,7 +110,7 @@ def measure(folder: Path, size: Size = FULL, *, progress: bool = False) -> str:
 def pretrained(
     folder: Path, *, per_class: int, steps: int, seed: int = SEED, progress: bool = False
 ) -> ReCon:
-    """The small ReCon after its training without labels; read from ``folder`` where it is."""
+    """Pre-train the small ReCon without labels, or read it from ``folder`` where it exists."""
     model = new_recon(SHAPE, POINTS, seed)
     path = folder / f"pretrained_{per_class}_{steps}_{seed}.pt"
     if path.is_file():
@@ -114,7 +125,7 @@ def pretrained(
 def _rows(
     model: ReCon, whole: ObjectSet, labelled: ObjectSet, test: ObjectSet, size: Size
 ) -> list[tuple[str, str, Callable[[], str]]]:
-    """Protocol, encoder, and what computes the result."""
+    """Return protocol, encoder, and what computes the result."""
     untrained = new_recon(SHAPE, POINTS, SEED)
     recipe = RECIPE.shortened(size.epochs - 1)
     shots = replace(RECIPE.shortened(size.fold_epochs - 1), batch_size=SHOTS_BATCH)
@@ -122,24 +133,24 @@ def _rows(
     tuned = f"fine-tuned, {size.labelled} labelled objects of each class"
     few = "5-way 10-shot" if size.queries >= QUERIES else "2-way 2-shot"
 
-    def parts():
+    def parts() -> Iterator[Fold]:
         way, shot = (5, 10) if size.queries >= QUERIES else (2, 2)
         return folds(whole, test, way, shot, queries=size.queries, count=size.folds, seed=SEED)
 
-    def by_svm(encoder) -> str:
+    def by_svm(encoder: ObjectEncoder) -> str:
         return _percent(linear_svm(encoder, labelled, test, SVM).accuracy)
 
-    def by_tuning(encoder) -> str:
+    def by_tuning(encoder: ReCon | PointNet) -> str:
         return _percent(_tuned(encoder, labelled, test, recipe))
 
-    def few_tuned(encoder) -> Spread:
+    def few_tuned(encoder: ReCon | PointNet) -> Spread:
         return few_shot_fine_tuned(_with_head(encoder), parts(), shots).last
 
     return [
         (svm, "ReCon, untrained", lambda: by_svm(untrained)),
         (svm, "ReCon, pre-trained", lambda: by_svm(model)),
-        (tuned, "PointNet, from nothing", lambda: by_tuning(_pointnet())),
-        (tuned, "ReCon, from nothing", lambda: by_tuning(untrained)),
+        (tuned, "PointNet, from scratch", lambda: by_tuning(_pointnet())),
+        (tuned, "ReCon, from scratch", lambda: by_tuning(untrained)),
         (tuned, "ReCon, pre-trained", lambda: by_tuning(model)),
         (few, "PointNet, trained on each fold", lambda: str(few_tuned(_pointnet()))),
         (few, "ReCon, pre-trained, linear SVM", lambda: str(few_shot_svm(model, parts(), SVM))),
@@ -154,7 +165,7 @@ def _pointnet() -> PointNet:
 
 
 def _with_head(encoder: ReCon | PointNet) -> ReCon | PointNet:
-    """A copy with a head for the classes, a new one if it is a ReCon."""
+    """Return a copy with a head for the classes, a new one if it is a ReCon."""
     encoder = copy.deepcopy(encoder)
     with torch.random.fork_rng([]):
         torch.manual_seed(SEED)
@@ -165,9 +176,9 @@ def _with_head(encoder: ReCon | PointNet) -> ReCon | PointNet:
 def _tuned(
     encoder: ReCon | PointNet, train: ObjectSet, test: ObjectSet, recipe: ObjectTrainingConfig
 ) -> float:
-    """Accuracy after fine-tuning a copy."""
+    """Fine-tune a copy and return its accuracy."""
     options = RunOptions(test=test, test_every=recipe.epochs + 1, seed=SEED)
-    return fine_tune(_with_head(encoder), train, recipe, options).last
+    return tested(fine_tune(_with_head(encoder), train, recipe, options)).last
 
 
 def _percent(share: float) -> str:
@@ -179,8 +190,8 @@ def _table(rows: list[Row], size: Size, before: float) -> str:
         f"{len(CLASSES)} classes, single views of a Kinect-like camera, {POINTS} points;"
         f" {size.test} test objects of each class. Pre-training: {size.steps} steps without labels"
         f" on {size.per_class} objects of each class, each seen whole, in a view and in a map"
-        f" ({before:.0f} s, 0 where it was there already). Fine-tuning: {size.epochs} epochs, in"
-        f" few-shot {size.fold_epochs} on each of {size.folds} folds.",
+        f" ({before:.0f} s, 0 if it was cached). Fine-tuning: {size.epochs} epochs, in few-shot"
+        f" {size.fold_epochs} on each of {size.folds} folds.",
         "",
         "| protocol | encoder | right | seconds |",
         "| --- | --- | ---: | ---: |",

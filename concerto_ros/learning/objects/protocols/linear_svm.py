@@ -17,18 +17,18 @@ from concerto_ros.objects.encoders.shared.base import ObjectEncoder
 
 
 def fit_svm(features: np.ndarray, labels: np.ndarray, recipe: SvmRecipe):
-    """A fitted estimator of scikit-learn for (S, F) features and (S,) labels.
+    """Fit an estimator of scikit-learn to (S, F) features and (S,) labels.
 
     Raises:
-        ImportError: Without scikit-learn.
-        ValueError: For a single class.
+        ImportError: If scikit-learn is not installed.
+        ValueError: If all labels are the same.
     """
     try:
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.svm import SVC, LinearSVC
     except ImportError as error:
         raise ImportError(
-            "a linear SVM needs scikit-learn, pip install 'concerto_ros[objects]'"
+            "a linear SVM needs scikit-learn: pip install 'concerto_ros[objects]'"
         ) from error
     if len(np.unique(labels)) < 2:
         raise ValueError(f"all {len(labels)} objects are of one class, expected at least two")
@@ -36,7 +36,7 @@ def fit_svm(features: np.ndarray, labels: np.ndarray, recipe: SvmRecipe):
         machine = SVC(C=recipe.c, kernel="linear")
     else:
         machine = LinearSVC(C=recipe.c, random_state=0)
-    with warnings.catch_warnings():  # the published protocol stops at 1000 rounds as well
+    with warnings.catch_warnings():  # the published protocol stops at 1000 iterations as well
         warnings.simplefilter("ignore", ConvergenceWarning)
         return machine.fit(features, labels)
 
@@ -50,13 +50,21 @@ def linear_svm(
     device: torch.device | str = "cpu",
     progress: bool = False,
 ) -> Accuracy:
-    """The published protocol: features of both splits, fitted on one and scored on the other.
+    """Run the published protocol: fit on the features of one split, score on the other.
 
-    ReCon's published loader leaves out the last training objects, fewer than 128; here all count.
+    ReCon's published loader skips the last training objects, fewer than 128; here all count.
+
+    Args:
+        encoder: The frozen encoder.
+        train: The training split.
+        test: The test split.
+        recipe: The SVM.
+        device: Where the encoder runs.
+        progress: Whether to show progress bars.
     """
     features = [
-        embed_objects(encoder, one, first=recipe.first, device=device, progress=progress)
-        for one in (train, test)
+        embed_objects(encoder, split, first=recipe.first, device=device, progress=progress)
+        for split in (train, test)
     ]
     machine = fit_svm(features[0], train.labels, recipe)
     return Accuracy.of(machine.predict(features[1]), test.labels, len(test.classes))

@@ -16,7 +16,7 @@ HEAD = (256, 128)
 
 
 class PointNet(ObjectEncoder):
-    """Pointwise layers, the greatest of each channel over the cloud, and a head."""
+    """Pointwise layers, the maximum of each channel over the cloud, and a head."""
 
     name = "pointnet"
 
@@ -42,9 +42,9 @@ class PointNet(ObjectEncoder):
         )
 
     def embed(self, batch: torch.Tensor) -> torch.Tensor:
-        """(B, N, 3) -> (B, 512)."""
+        """Embed clouds (B, N, 3) as (B, 512)."""
         return self.pointwise(batch.transpose(1, 2)).amax(2)
 
     def classify(self, batch: torch.Tensor) -> torch.Tensor:
-        """(B, N, 3) -> (B, classes) logits."""
+        """Classify clouds (B, N, 3): (B, classes) logits."""
         return self.head(self.embed(batch))

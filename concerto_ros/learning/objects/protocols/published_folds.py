@@ -20,7 +20,7 @@ from concerto_ros.objects.encoders.shared.preprocess import unit_sphere
 #: As published, heads keep the classes of ModelNet40, although a fold has fewer.
 CLASSES = 40
 
-#: What a damaged or a strange pickle raises.
+#: Exceptions that a damaged pickle, or one with other content, raises.
 _DAMAGE = (
     pickle.UnpicklingError,
     EOFError,
@@ -35,13 +35,13 @@ _DAMAGE = (
 
 
 def published_folds(folder: Path, way: int, shot: int, count: int = FOLDS) -> Iterator[Fold]:
-    """The folds 0 to ``count`` - 1 of ``folder``/5way_10shot and the like, in unit spheres.
+    """Read the folds 0 to ``count`` - 1 of ``folder``/5way_10shot and so on, in unit spheres.
 
     A file is a dict of lists ``train`` and ``test``; each object is its points (x, y, z and more),
     its label from 0 to way - 1, and more. Nothing in a file can run.
 
     Raises:
-        ValueError: That names the file and what is wrong with it.
+        ValueError: If a file is missing or wrong; the message names it.
     """
     for number in range(count):
         path = Path(folder) / f"{way}way_{shot}shot" / f"{number}.pkl"
@@ -58,19 +58,22 @@ def _read(path: Path) -> dict[str, Any]:
     except _DAMAGE as error:
         raise ValueError(f"{path} cannot be read as a pickle of arrays: {error}") from error
     if not isinstance(content, dict) or not {"train", "test"} <= content.keys():
-        raise ValueError(f"{path}: expected a dict of lists train and test")
+        raise ValueError(
+            f"{path} holds {type(content).__name__}, expected a dict of lists train and test"
+        )
     return content
 
 
 def _objects(path: Path, content: dict[str, Any], split: str, way: int) -> ObjectSet:
     name = f"{path}, {split}"
     try:
-        clouds = [np.asarray(entry[0], np.float32)[:, :3] for entry in content[split]]
-        labels = np.array([int(entry[1]) for entry in content[split]])
+        clouds = [np.asarray(cloud, np.float32)[:, :3] for cloud, *_ in content[split]]
+        labels = np.array([int(label) for _, label, *_ in content[split]])
         points = np.stack(clouds)
     except (TypeError, ValueError, IndexError, KeyError) as error:
         raise ValueError(
-            f"{name}: expected objects of (points, label, ...), as many points of each: {error}"
+            f"{name}: expected objects of (points, label, ...), all with the same number of"
+            f" points: {error}"
         ) from error
-    points = unit_sphere(torch.from_numpy(points)).numpy()
-    return ObjectSet(name, points, labels, tuple(f"class {label}" for label in range(way)))
+    normalised = unit_sphere(torch.from_numpy(points)).numpy()
+    return ObjectSet(name, normalised, labels, tuple(f"class {label}" for label in range(way)))

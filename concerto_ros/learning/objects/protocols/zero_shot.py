@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Zero-shot: classes by their names alone, by an encoder that was trained with words."""
+"""Zero-shot: classification by class names alone, by an encoder that was trained with words."""
 
 from __future__ import annotations
 
@@ -27,13 +27,18 @@ def zero_shot(
     device: torch.device | str = "cpu",
     progress: bool = False,
 ) -> np.ndarray:
-    """(S,) answers: the class whose name suits each object best.
+    """Return (S,) int64: the class whose name matches each object best.
 
     Args:
-        words: A file with vectors of the names; without one, open_clip makes them as published.
+        encoder: An encoder that was trained with words.
+        test: The objects.
+        layout: Layout of the data set, for the published options.
+        words: A file with vectors of the names; None to encode them with open_clip as published.
+        device: Where the encoder runs.
+        progress: Whether to show a progress bar.
 
     Raises:
-        ValueError: For an encoder that knows no words and for a file that lacks a name.
+        ValueError: If the encoder was not trained with words, or the file lacks a name.
     """
     options = encoder.word_options(benchmark_of(layout))
     embedded = embed_words(encoder, test, options=options, device=device, progress=progress)

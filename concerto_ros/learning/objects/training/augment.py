@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Changes of clouds with y up, as the published trainings and votes make them."""
+"""Augmentations of clouds with y up, as in the published trainings and votes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SHIFT = 0.2
 
 
 def rotate_about_y(points: torch.Tensor, angle: torch.Tensor) -> torch.Tensor:
-    """Clouds (B, N, 3) turned by ``angle`` (B,) radians: rows times [c,0,s],[0,1,0],[-s,0,c]."""
+    """Turn clouds (B, N, 3) by ``angle`` (B,) radians: rows times [c,0,s],[0,1,0],[-s,0,c]."""
     x, y, z = points.unbind(-1)
     cosine = angle.cos().to(points.dtype).unsqueeze(1)
     sine = angle.sin().to(points.dtype).unsqueeze(1)
@@ -24,24 +24,24 @@ def rotate_about_y(points: torch.Tensor, angle: torch.Tensor) -> torch.Tensor:
 def scale_and_shift(
     points: torch.Tensor, scale: torch.Tensor, shift: torch.Tensor
 ) -> torch.Tensor:
-    """Clouds (B, N, 3) times ``scale`` (B, 3) plus ``shift`` (B, 3), axis by axis."""
+    """Scale clouds (B, N, 3) by ``scale`` (B, 3) and add ``shift`` (B, 3), axis by axis."""
     scale, shift = scale.to(points.dtype), shift.to(points.dtype)
     return points * scale.unsqueeze(1) + shift.unsqueeze(1)
 
 
 def random_rotation(points: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Each cloud of (B, N, 3) turned about y by any angle."""
+    """Turn each cloud of (B, N, 3) about y by a random angle."""
     angle = 2 * math.pi * torch.rand(len(points), generator=generator)
     return rotate_about_y(points, angle.to(points.device))
 
 
 def random_scale(points: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Each axis of each cloud of (B, N, 3) scaled by 2/3 to 3/2."""
+    """Scale each axis of each cloud of (B, N, 3) by 2/3 to 3/2."""
     return scale_and_shift(points, _uniform(points, SCALE, generator), points.new_zeros(1, 3))
 
 
 def random_scale_and_shift(points: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Each axis of each cloud of (B, N, 3) scaled by 2/3 to 3/2, then shifted by up to 0.2."""
+    """Scale each axis of each cloud of (B, N, 3) by 2/3 to 3/2, then shift it by up to 0.2."""
     scale = _uniform(points, SCALE, generator)
     return scale_and_shift(points, scale, _uniform(points, (-SHIFT, SHIFT), generator))
 

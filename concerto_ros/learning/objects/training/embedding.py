@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Whole data sets through an object encoder."""
+"""Embedding and classification of whole data sets by an object encoder."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ from concerto_ros.objects.encoders.shared.preprocess import (
 )
 from concerto_ros.objects.encoders.shared.sampling import farthest_point_sampling, gather_rows
 
-#: Objects of a batch at evaluation, as published; what is not ``per_object`` depends on it.
+#: Objects of a batch at evaluation, as published; encoders that are not ``per_object`` depend on
+#: it.
 BATCH_SIZE = 64
 
 
@@ -34,10 +35,14 @@ def embed_objects(
     device: torch.device | str = "cpu",
     progress: bool = False,
 ) -> np.ndarray:
-    """(S, feature_channels) float32 of ``encoder.embed``.
+    """Embed a data set with ``encoder.embed``: (S, feature_channels) float32.
 
     Args:
-        first: See :func:`draw`.
+        encoder: The encoder.
+        objects: The data set.
+        first: Take the first points, see :func:`draw`.
+        device: Where the encoder runs.
+        progress: Whether to show a progress bar.
     """
     return _run(encoder, encoder.embed, objects, first, device, progress)
 
@@ -49,10 +54,10 @@ def classify_objects(
     device: torch.device | str = "cpu",
     progress: bool = False,
 ) -> np.ndarray:
-    """(S, classes) float32 logits.
+    """Classify a data set: (S, classes) float32 logits.
 
     Raises:
-        ValueError: Without a head.
+        ValueError: If the encoder has no head or the set is empty.
     """
     return _run(encoder, encoder.classify, objects, False, device, progress)
 
@@ -65,13 +70,17 @@ def embed_words(
     device: torch.device | str = "cpu",
     progress: bool = False,
 ) -> np.ndarray:
-    """(S, D) float32 of ``encoder.embed_words``.
+    """Embed a data set with ``encoder.embed_words``: (S, D) float32.
 
     Args:
+        encoder: The encoder.
+        objects: The data set.
         options: Keywords of that method, see ``encoder.word_options``.
+        device: Where the encoder runs.
+        progress: Whether to show a progress bar.
 
     Raises:
-        ValueError: If it knows no words.
+        ValueError: If the encoder was not trained with words.
     """
     function = partial(encoder.embed_words, **(options or {}))
     return _run(encoder, function, objects, False, device, progress)
@@ -80,10 +89,17 @@ def embed_words(
 def draw(
     points: torch.Tensor, form: InputForm, count: int, *, first: bool = False
 ) -> torch.Tensor:
-    """(B, count, 3) of clouds (B, P, 3) with y up: the farthest points or the ``first`` ones.
+    """Draw (B, count, 3) points of clouds (B, P, 3) with y up.
 
-    Where there are fewer they come again in turn. Where there are just as many the farthest are
-    sampled all the same, as published: those near the origin give way to copies of others.
+    These are the farthest or the ``first`` ones. Fewer points are repeated cyclically. If there
+    are exactly ``count``, the farthest are sampled all the same, as published: those near the
+    origin are replaced by copies of others.
+
+    Args:
+        points: (B, P, 3).
+        form: The input that the encoder takes.
+        count: Points to draw.
+        first: Take the first points instead of the farthest.
     """
     total = points.shape[1]
     if total < count:
@@ -95,16 +111,16 @@ def draw(
 
 
 def centred(points: torch.Tensor, form: InputForm) -> torch.Tensor:
-    """Clouds (B, n, 3) where an encoder takes them: with mean zero, or as they are.
+    """Move clouds (B, n, 3) to mean zero if the encoder takes them so.
 
-    As published, evaluation moves the points that were drawn, training all that there are before
-    it draws.
+    As published, evaluation centres the points that were drawn, training all points before it
+    draws.
     """
     return points - points.mean(1, keepdim=True) if form.centred else points
 
 
 def as_taken(points: torch.Tensor, encoder: ObjectEncoder) -> torch.Tensor:
-    """:func:`centred` clouds (B, n, 3) with y up as an encoder takes them: (B, n, 3 or 6)."""
+    """Convert :func:`centred` clouds (B, n, 3) with y up to an encoder's input (B, n, 3 or 6)."""
     form = encoder.form
     if form.swapped:
         points = swap_up(unit_sphere(points))
@@ -123,12 +139,12 @@ def _run(
     progress: bool,
 ) -> np.ndarray:
     if not len(objects):
-        raise ValueError(f"{objects.name} has no objects")
+        raise ValueError(f"{objects.name} has no objects, expected at least one")
     encoder = encoder.to(device).eval()
-    found = []
+    results = []
     for start in tqdm(range(0, len(objects), BATCH_SIZE), disable=not progress, unit="batch"):
         points = torch.from_numpy(objects.points[start : start + BATCH_SIZE]).to(device)
         batch = draw(points, encoder.form, encoder.points, first=first or objects.prepared)
-        taken = as_taken(centred(batch, encoder.form), encoder)
-        found.append(function(taken).float().cpu().numpy())
-    return np.concatenate(found)
+        prepared = as_taken(centred(batch, encoder.form), encoder)
+        results.append(function(prepared).float().cpu().numpy())
+    return np.concatenate(results)

@@ -55,7 +55,7 @@ def _stretch_turn_together(points: torch.Tensor, generator: torch.Generator) -> 
     return rotate_about_y(points, angle.to(points.device).expand(len(points)))
 
 
-#: What training does to clouds (B, N, 3), drawn again for each batch.
+#: Augmentations of clouds (B, N, 3), drawn again for each batch.
 CHANGES: dict[str, Callable[[torch.Tensor, torch.Generator], torch.Tensor]] = {
     "scale_shift": random_scale_and_shift,
     "turn": random_rotation,
@@ -67,10 +67,10 @@ CHANGES: dict[str, Callable[[torch.Tensor, torch.Generator], torch.Tensor]] = {
 def rate_and_decay(
     name: str, value: nn.Parameter, recipe: ObjectTrainingConfig
 ) -> tuple[float, float]:
-    """Highest learning rate and weight decay of a parameter.
+    """Return peak learning rate and weight decay of a parameter.
 
     Names with "cls" in them decay where the recipe gives them a rate of their own; vectors, biases
-    and, unless the recipe says otherwise, names with "token" in them do not.
+    and, without ``tokens_decay``, names with "token" in them do not.
     """
     if recipe.head_factor != 1 and "cls" in name:
         return recipe.head_factor * recipe.learning_rate, recipe.weight_decay
@@ -89,19 +89,30 @@ def fine_tune(
 ) -> ObjectTrainingResult:
     """Train ``encoder``, which has a head for the classes of ``train``, in place.
 
-    A batch is drawn from the farthest points of each cloud, the same rows of all, and changed as
-    the recipe says. What is left of an epoch beside whole batches is left out. Scores are shares
-    of objects that are right.
+    A batch is drawn from the farthest points of each cloud, the same rows of all, and augmented by
+    the recipe. An incomplete last batch of an epoch is skipped. Scores are shares of objects that
+    are right.
+
+    Args:
+        encoder: The encoder with its head.
+        train: The training objects.
+        recipe: The fine-tuning.
+        options: How the run goes.
+        method: What to train, one of the encoder's ``training_methods``.
 
     Raises:
-        ValueError: For an encoder without a head, or a state of another run.
+        ValueError: If the encoder has no head for all classes, or the folder holds the state of
+            another run.
     """
     if encoder.classes is None or encoder.classes < len(train.classes):
-        raise ValueError(f"the head has {encoder.classes} classes, expected {len(train.classes)}")
+        raise ValueError(
+            f"the head has {encoder.classes} classes, expected {len(train.classes)} for"
+            f" {train.name}; reset_head makes a new one"
+        )
     return _Classification(encoder, train, recipe, options, method).to_the_end()
 
 
-class _Classification(TrainingRun):
+class _Classification(TrainingRun[ObjectEncoder]):
     """One fine-tuning; see :func:`fine_tune`."""
 
     def __init__(
@@ -112,8 +123,8 @@ class _Classification(TrainingRun):
         options: RunOptions,
         method: str,
     ):
-        learning = encoder.trained_parameters(method)
-        super().__init__(encoder, train, recipe, learning, rate_and_decay, options, method)
+        parameters = encoder.trained_parameters(method)
+        super().__init__(encoder, train, recipe, parameters, rate_and_decay, options, method)
         count = CANDIDATES.get(encoder.points, encoder.points * 6 // 5)
         count = min(count, train.points.shape[1])
         self.candidates = _farthest(train, encoder, count, self.device)
@@ -135,10 +146,10 @@ class _Classification(TrainingRun):
 def _farthest(
     objects: ObjectSet, encoder: ObjectEncoder, count: int, device: torch.device | str
 ) -> torch.Tensor:
-    """(S, C, 3) the points of each object from which training draws."""
+    """Return (S, C, 3) the points of each object from which training draws."""
     count = max(count, encoder.points)
-    found = []
+    candidates = []
     for part in torch.from_numpy(objects.points).split(256):
         points = centred(part.to(device), encoder.form)
-        found.append(draw(points, encoder.form, count, first=objects.prepared))
-    return torch.cat(found)
+        candidates.append(draw(points, encoder.form, count, first=objects.prepared))
+    return torch.cat(candidates)

@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Losses with which object encoders were trained."""
+"""Losses of the published trainings of object encoders."""
 
 from __future__ import annotations
 
@@ -8,22 +8,28 @@ import torch
 
 
 def chamfer_squared(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-    """Mean squared distance to the nearest point of the other cloud, both ways added.
+    """Sum both ways' mean squared distance to the nearest point of the other cloud.
 
     Args:
         first: (B, N, 3).
-        second: (B, M, 3). A scalar, the mean over the batch.
+        second: (B, M, 3).
+
+    Returns:
+        A scalar, the mean over the batch.
     """
     table = _squared(first, second)
     return table.amin(2).mean() + table.amin(1).mean()
 
 
 def chamfer_distance(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-    """Mean distance to the nearest point of the other cloud, the two ways averaged.
+    """Average both ways' mean distance to the nearest point of the other cloud.
 
     Args:
         first: (B, N, 3).
-        second: (B, M, 3). A scalar, the mean over the batch.
+        second: (B, M, 3).
+
+    Returns:
+        A scalar, the mean over the batch.
     """
     table = _squared(first, second)
     return (table.amin(2).sqrt().mean() + table.amin(1).sqrt().mean()) / 2
@@ -32,9 +38,9 @@ def chamfer_distance(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
 def smoothed_cross_entropy(
     logits: torch.Tensor, labels: torch.Tensor, smoothing: float
 ) -> torch.Tensor:
-    """Cross entropy of (B, K) logits whose target leaves ``smoothing`` to the other classes.
+    """Compute the cross entropy of (B, K) logits with label smoothing.
 
-    Unlike PyTorch's, it is spread over the K - 1 others, not over all K.
+    Unlike PyTorch's, ``smoothing`` is spread over the K - 1 other classes, not over all K.
     """
     log_probability = logits.log_softmax(1)
     right = log_probability.gather(1, labels.unsqueeze(1)).squeeze(1)

@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Encoders as protocols want them, and files of what was trained."""
+"""Loading of encoders for protocols, and files of trained ones."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from concerto_ros.objects.encoders.any2point.encoder import from_source
 from concerto_ros.objects.encoders.loading import load_object_encoder
 from concerto_ros.objects.encoders.shared.base import DEMO, NAMES, NONE_OF_THESE, ObjectEncoder
 
-#: What an encoder is loaded for: its own answers, a linear SVM on its features, names of classes
-#: alone, a training.
+#: What an encoder is loaded for: its own head, a linear SVM on its features, class names alone,
+#: training.
 PROTOCOLS = ("classify", "svm", "zero-shot", "fine-tune")
 
 
@@ -29,19 +29,21 @@ def load_for(
     protocol: str,
     options: Mapping[str, Any] | None = None,
 ) -> ObjectEncoder:
-    """An encoder for a data set: what its file does not tell is as published for that benchmark.
+    """Load an encoder for a data set, with the options that are published for that benchmark.
 
     Args:
+        path: File of the encoder, or ``demo``.
+        layout: Layout of the data set.
         protocol: One of :data:`PROTOCOLS`.
-        options: Keywords that go before that.
+        options: Keywords of ``load_object_encoder`` that take precedence.
 
     Raises:
-        ValueError: For another protocol, and as ``load_object_encoder``.
+        ValueError: If the protocol is unknown, or the file or an option does not fit.
     """
     options = dict(options or {})
     encoder = load_object_encoder(path, **options)
     if protocol == "svm" and encoder.classes is not None:
-        protocol = "classify"  # features of a fine-tuned file need the form it was tuned in
+        protocol = "classify"  # features of a fine-tuned file need the form it was tuned with
     more = published_form(encoder, layout, protocol)
     if os.fspath(path) == DEMO or not more or options.keys() & more.keys():
         return encoder
@@ -51,7 +53,7 @@ def load_for(
 def published_form(
     encoder: ObjectEncoder | type[ObjectEncoder], layout: str, protocol: str
 ) -> dict[str, Any]:
-    """Keywords of ``load_object_encoder`` for a protocol on the benchmark of a data set."""
+    """Return keywords of ``load_object_encoder`` for a protocol on the benchmark of a data set."""
     if protocol not in PROTOCOLS:
         raise ValueError(f"protocol is {protocol!r}, expected one of {', '.join(PROTOCOLS)}")
     return encoder.published_options(benchmark_of(layout), protocol)
@@ -67,10 +69,16 @@ def to_fine_tune(
     options: Mapping[str, Any] | None = None,
     seed: int = 0,
 ) -> ObjectEncoder:
-    """An encoder with a new head for ``classes``, by ``seed``.
+    """Load an encoder and put a new head for ``classes`` on it.
 
     Args:
-        variant: Of Any2Point; ``path`` is then the file of the model that lends its transformer.
+        path: File of the encoder; with ``variant``, of the model that lends its transformer.
+        layout: Layout of the data set.
+        method: The training method.
+        classes: Number of classes.
+        variant: A variant of Any2Point, to start from a source model.
+        options: Keywords that take precedence over published ones.
+        seed: Of the new weights.
     """
     with torch.random.fork_rng([]):
         torch.manual_seed(seed)
@@ -82,18 +90,21 @@ def to_fine_tune(
 
 
 def check_classes(encoder: ObjectEncoder, objects: ObjectSet) -> None:
-    """Raise ValueError where the answers of ``encoder`` are not the classes of ``objects``.
+    """Check that the classes of ``encoder`` are those of ``objects``.
 
-    It may have one answer more, that it is none of these. Of a file that tells no names, the
-    number has to do. An encoder without a head is left to ``classify``.
+    The encoder may also have the class :data:`NONE_OF_THESE`. Where its file stores no names, the
+    numbers are compared. An encoder without a head is left to ``classify``.
+
+    Raises:
+        ValueError: If they differ.
     """
-    count, own, wanted = encoder.classes, encoder.class_names, objects.classes
-    fits = own in (wanted, (*wanted, NONE_OF_THESE)) if own else count in (None, len(wanted))
-    if not fits:
+    count, own, labels = encoder.classes, encoder.class_names, objects.classes
+    same = own in (labels, (*labels, NONE_OF_THESE)) if own else count in (None, len(labels))
+    if not same:
         raise ValueError(
-            f"the encoder answers with {count} classes ({_some(own) or 'of unknown names'}), the"
-            f" labels of {objects.name} are of {len(wanted)} ({_some(wanted)}); expected the same"
-            " ones in the same order"
+            f"the encoder has {count} classes ({_some(own) or 'of unknown names'}), the labels of"
+            f" {objects.name} have {len(labels)} ({_some(labels)}); expected the same ones in the"
+            " same order"
         )
 
 
@@ -102,7 +113,7 @@ def _some(names: tuple[str, ...]) -> str:
 
 
 def trained_sizes(encoder: ObjectEncoder, method: str) -> tuple[int, int]:
-    """How many numbers a method trains: beside the head, and in the head."""
+    """Count the numbers that a method trains: beside the head, and in the head."""
     sizes = {name: value.numel() for name, value in encoder.trained_parameters(method).items()}
     inside = f"{encoder.head_name}."
     head = sum(size for name, size in sizes.items() if name.startswith(inside))
@@ -110,16 +121,16 @@ def trained_sizes(encoder: ObjectEncoder, method: str) -> tuple[int, int]:
 
 
 def count_trained(encoder: ObjectEncoder, method: str) -> str:
-    """How many numbers a method trains, as a sentence."""
+    """Say in a sentence how many numbers a method trains."""
     total = sum(value.numel() for value in encoder.parameters())
     beside, head = trained_sizes(encoder, method)
     return f"trains {beside:,} numbers beside the head and {head:,} in it, of {total:,}"
 
 
 def save_object_encoder(path: Path, encoder: ObjectEncoder, class_names: tuple[str, ...]) -> None:
-    """Write a fine-tuned encoder as the official files are, with the names of its classes.
+    """Write a fine-tuned encoder in the form of the official files, with its class names.
 
-    ``load_object_encoder`` reads it back, with the keywords that the first file took.
+    ``load_object_encoder`` reads it back, with the options that the first file needed.
     """
     state = encoder.published_state()
     state = {name: value.detach().cpu().clone() for name, value in state.items()}

@@ -1,8 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Part segmentation of ShapeNetPart (Yi et al., SIGGRAPH Asia 2016): parts, intersection over
-union.
-"""
+"""Part segmentation scores on ShapeNetPart (Yi et al., SIGGRAPH Asia 2016)."""
 
 from __future__ import annotations
 
@@ -36,8 +34,8 @@ class PartScore:
     """Scores in 0..1.
 
     Attributes:
-        accuracy: Of points.
-        instance_iou: Mean over objects of the mean over their parts.
+        accuracy: Share of points that are right.
+        instance_iou: Mean over objects of the mean IoU over their parts.
         category_iou: Mean over the categories that occur of the mean over their objects.
     """
 
@@ -47,10 +45,10 @@ class PartScore:
 
 
 def category_of(label: int) -> str:
-    """The category that a part label 0..49 belongs to.
+    """Return the category that a part label 0..49 belongs to.
 
     Raises:
-        ValueError: For another label.
+        ValueError: If the label is not in 0..49.
     """
     for name, labels in PARTS.items():
         if label in labels:
@@ -59,25 +57,28 @@ def category_of(label: int) -> str:
 
 
 def score_parts(scores: np.ndarray, targets: np.ndarray) -> PartScore:
-    """The published protocol.
+    """Score by the published protocol.
+
+    The category of an object is that of its first target, only its parts compete, and a part that
+    is neither there nor guessed counts 1.
 
     Args:
         scores: (S, N, 50), of S objects of N points each.
-        targets: (S, N) part labels. The category of an object is that of its first target, only
-            its parts compete, and a part that is neither there nor guessed counts 1.
+        targets: (S, N) part labels.
     """
-    right, by_category = 0, {}
+    right = 0
+    by_category: dict[str, list[float]] = {}
     for score, target in zip(scores, targets, strict=True):
         category = category_of(int(target[0]))
         labels = np.array(PARTS[category])
         guess = labels[score[:, labels].argmax(1)]
-        right += np.count_nonzero(guess == target)
+        right += int(np.count_nonzero(guess == target))
         by_category.setdefault(category, []).append(_mean_iou(guess, target, labels))
-    every = [iou for found in by_category.values() for iou in found]
+    every = [iou for ious in by_category.values() for iou in ious]
     return PartScore(
         right / targets.size,
         float(np.mean(every)),
-        float(np.mean([np.mean(found) for found in by_category.values()])),
+        float(np.mean([np.mean(ious) for ious in by_category.values()])),
     )
 
 

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pre-training of a small ReCon without labels and without teachers.
 
-As published, masked patches are filled in (reconstruct). The published contrast, with features of
-an image and a text encoder, has another counterpart here: the global tokens of two sightings of an
-object shall agree, and differ from those of other objects.
+As published, masked patches are reconstructed. The published contrast, with features of an image
+and a text encoder, is replaced: the global tokens of two views of an object shall agree, and
+differ from those of other objects.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ from concerto_ros.objects.encoders.recon.transformer import ReConShape
 #: Blocks of the decoder.
 DECODER_BLOCKS = 1
 
-#: Patches are about this large; their reconstruction is compared in this unit.
+#: Approximate radius of a patch; reconstructions are compared in this unit.
 PATCH_RADIUS = 0.2
 
-#: Cosines are divided by this before they compete.
+#: Temperature of the softmax over cosines.
 TEMPERATURE = 0.1
 
 SCHEDULE = Schedule(learning_rate=1e-3, weight_decay=0.05, clip=10.0)
 
 
 def new_recon(shape: ReConShape, points: int, seed: int = 0) -> ReCon:
-    """An untrained ReCon without a head, its weights by ``seed``."""
+    """Build an untrained ReCon without a head, its weights by ``seed``."""
     with torch.random.fork_rng([]):
         torch.manual_seed(seed)
         return ReCon(shape, points)
@@ -56,21 +56,30 @@ def pretrain(
     seed: int = 0,
     progress: bool = False,
 ) -> list[float]:
-    """Train the trunk of ``model``; the losses, by step.
+    """Train the trunk of ``model``; return the losses, by step.
+
+    Every random choice of a step follows from the seed and the step.
 
     Args:
-        sightings: The same objects in the same order, seen in one way or several. Two sightings of
-            each of ``batch_size`` objects are a step. Labels are not looked at. Every random
-            choice of a step follows from the seed and the step.
+        model: Its trunk is trained in place.
+        sightings: The same objects in the same order, seen in one way or several; labels are not
+            used.
+        steps: Number of steps.
+        batch_size: Objects of a step, two sightings of each.
+        schedule: Learning rate, weight decay and clipping.
+        seed: Of all random choices.
+        progress: Whether to show a progress bar.
 
     Raises:
-        ValueError: If the sets are of different length.
+        ValueError: If the sets have different lengths.
     """
     from tqdm import tqdm
 
     lengths = {len(one) for one in sightings}
     if len(lengths) != 1:
-        raise ValueError(f"sightings have {sorted(lengths)} objects, expected the same of all")
+        raise ValueError(
+            f"sightings have {sorted(lengths)} objects, expected the same number in all"
+        )
     with torch.random.fork_rng([]):
         torch.manual_seed(seed)
         width = model.trunk.shape.width
@@ -100,7 +109,7 @@ def pretrain(
 
 
 def agreement_loss(tokens: torch.Tensor) -> torch.Tensor:
-    """How badly (2 B, C) vectors tell their partner, B rows away, from the others: a scalar.
+    """Compute how badly (2 B, C) vectors match their partner, B rows away: a scalar.
 
     Symmetric cross entropy of the cosines (InfoNCE, van den Oord et al., 2018).
     """
@@ -111,15 +120,15 @@ def agreement_loss(tokens: torch.Tensor) -> torch.Tensor:
     return (entropy(cosines, own) + entropy(cosines.T, own)) / 2
 
 
-def _loss(found: Reconstruction) -> torch.Tensor:
-    rebuilt = chamfer_squared(found.rebuilt / PATCH_RADIUS, found.true / PATCH_RADIUS)
-    return rebuilt + agreement_loss(found.image) + agreement_loss(found.text)
+def _loss(result: Reconstruction) -> torch.Tensor:
+    rebuilt = chamfer_squared(result.rebuilt / PATCH_RADIUS, result.true / PATCH_RADIUS)
+    return rebuilt + agreement_loss(result.image) + agreement_loss(result.text)
 
 
 def _two_sightings(
     sightings: Sequence[ObjectSet], batch_size: int, count: int, rng: np.random.Generator
 ) -> torch.Tensor:
-    """(2 B, count, 3): random objects, then the same ones, otherwise seen if possible."""
+    """Return (2 B, count, 3): random objects, then the same in another view if possible."""
     total = len(sightings[0])
     rows = rng.choice(total, min(batch_size, total), replace=False)
     ways = rng.permutation(len(sightings))[:2]

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fine-tunings and linear SVMs as the authors of each encoder published them.
 
-An encoder states its own numbers (``ObjectEncoder.fine_tuning`` and ``linear_svm``); what they
-mean is here.
+An encoder states its own numbers (``ObjectEncoder.fine_tuning`` and ``linear_svm``); their meaning
+is defined here.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ METHODS = {
     "full": "the whole encoder and a new head of three layers",
     "mlp3": "a new head of three layers, and ReCon's class token, on a frozen encoder",
     "linear": "a new linear head, and ReCon's class token, on a frozen encoder",
-    "adapters": "Any2Point's adapters, tokens and head round a frozen transformer",
+    "adapters": "Any2Point's adapters, tokens and head around a frozen transformer",
 }
 
 
 @dataclass(frozen=True)
 class SvmRecipe:
-    """A linear support vector machine of scikit-learn, arguments not named here at their default.
+    """A linear SVM of scikit-learn; other arguments keep their defaults.
 
     Attributes:
         one_vs_one: ``SVC(kernel="linear")``, hinge loss, one against one; else ``LinearSVC``,
             squared hinge loss, one against the rest.
         c: Its C.
-        first: It takes the first points of a cloud instead of the farthest.
+        first: Whether it takes the first points of a cloud instead of the farthest.
     """
 
     one_vs_one: bool
@@ -44,12 +44,19 @@ class ObjectTrainingConfig:
     """A fine-tuning: AdamW, linear warm-up, then one cosine, the rate set once an epoch.
 
     Attributes:
-        learning_rate: The highest; times ``head_factor`` for names with "cls" in them.
-        change: What training does to clouds, a name in :data:`CHANGES` of ``fine_tune``.
+        learning_rate: Peak learning rate.
+        change: The augmentation, a name in :data:`CHANGES` of ``fine_tune``.
+        head_factor: Multiplies the rate of parameters with "cls" in their names.
         smoothing: Share of the target that is spread over the other classes.
-        epochs: Without the one more that the published loops run. warm_up: epochs.
+        epochs: Number of epochs, without the extra one that the published loops run.
+        warm_up: Epochs of warm-up.
+        start_rate: Learning rate at the start of the warm-up.
+        end_rate: Learning rate at the end of the cosine.
+        weight_decay: Of AdamW.
         tokens_decay: Whether names with "token" in them decay like other matrices.
-        drop_path: How often branches of the last block are left out, see ``stochastic_depth``.
+        batch_size: Objects of a step.
+        clip: Maximum norm of the gradient.
+        drop_path: Stochastic depth: how often branches of the last block are skipped.
     """
 
     learning_rate: float
@@ -67,17 +74,17 @@ class ObjectTrainingConfig:
     drop_path: float = 0.0
 
     def rate(self, epoch: int, highest: float) -> float:
-        """Learning rate in an epoch, for parameters whose highest is ``highest``."""
+        """Return the learning rate in an epoch, for parameters whose peak rate is ``highest``."""
         if epoch < self.warm_up:
             return self.start_rate + (highest - self.start_rate) * epoch / self.warm_up
         phase = min(1.0, epoch / self.epochs)
         return self.end_rate + (highest - self.end_rate) * (1 + math.cos(math.pi * phase)) / 2
 
     def shortened(self, epochs: int) -> ObjectTrainingConfig:
-        """The same in fewer epochs, at most a tenth of them for warming up.
+        """Return the same with fewer epochs, at most a tenth of them for warm-up.
 
         Raises:
-            ValueError: For less than one.
+            ValueError: If ``epochs`` is below 1.
         """
         if epochs < 1:
             raise ValueError(f"epochs is {epochs}, expected at least 1")
@@ -85,13 +92,13 @@ class ObjectTrainingConfig:
 
 
 def benchmark_of(layout: str) -> Benchmark:
-    """The published benchmark that a layout of files holds."""
+    """Return the published benchmark that a layout of files holds."""
     found = (benchmark for benchmark in Benchmark if layout.startswith(benchmark.value))
     return next(found, Benchmark.OTHER)
 
 
 def svm_recipe(encoder: ObjectEncoder | type[ObjectEncoder], layout: str) -> SvmRecipe:
-    """The published one, ReCon's where an encoder or a benchmark has none."""
+    """Return the published SVM, ReCon's where an encoder or a benchmark has no other."""
     return SvmRecipe(**encoder.linear_svm(benchmark_of(layout)))
 
 
@@ -103,16 +110,20 @@ def recipe_for(
     points: int | None = None,
     few_shot: bool = False,
 ) -> ObjectTrainingConfig:
-    """The published recipe; that of ScanObjectNN for data without one.
+    """Return the published fine-tuning; that of ScanObjectNN for other data.
 
     Args:
-        points: How many the encoder takes of an object; None for what most recipes are for.
+        encoder: The encoder or its class.
+        method: One of its ``training_methods``.
+        layout: Layout of the data set.
+        points: Points of an object; None for the number that most recipes use.
+        few_shot: Whether it is for few-shot folds.
 
     Raises:
-        ValueError: For a method that the encoder's authors did not publish.
+        ValueError: If the encoder's authors published no such method.
     """
     if method not in encoder.training_methods:
         known = ", ".join(encoder.training_methods) or "none: it is only trained with words"
-        raise ValueError(f"{encoder.name} has no recipe for {method!r}; it has {known}")
+        raise ValueError(f"{encoder.name} has no published recipe for {method!r}; it has {known}")
     benchmark = benchmark_of(layout)
     return ObjectTrainingConfig(**encoder.fine_tuning(method, benchmark, points, few_shot))

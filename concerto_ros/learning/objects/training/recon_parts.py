@@ -1,11 +1,12 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Part segmentation with ReCon: which part of its object each point belongs to (ShapeNetPart)."""
+"""Part segmentation with ReCon (ShapeNetPart): the part of its object that a point is on."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -15,7 +16,7 @@ from concerto_ros.objects.encoders.shared.sampling import interpolate_three
 from concerto_ros.objects.encoders.shared.weights import State, load_weights, read_weights, under
 from concerto_ros.ptv3.checkpoint import CheckpointError
 
-#: Categories of ShapeNetPart, and how wide the code of one is.
+#: Categories of ShapeNetPart, and channels of the code of one.
 CATEGORIES = 16
 CATEGORY_CODE = 64
 
@@ -27,11 +28,15 @@ GROUPS = 128
 GROUP_SIZE = 32
 
 
-def load_recon_parts(path: str | os.PathLike, **options) -> ReConParts:
-    """The model of a published file, in evaluation mode; options as :func:`from_state`.
+def load_recon_parts(path: str | os.PathLike, **options: Any) -> ReConParts:
+    """Load the model of a published file, in evaluation mode.
+
+    Args:
+        path: The file.
+        options: Keywords of :func:`from_state`.
 
     Raises:
-        CheckpointError: For a file that cannot be read or is of another model.
+        CheckpointError: If the file cannot be read or is of another model.
     """
     return from_state(read_weights(path), Path(path), **options).eval().requires_grad_(False)
 
@@ -44,25 +49,37 @@ def from_state(
     groups: int = GROUPS,
     group_size: int = GROUP_SIZE,
 ) -> ReConParts:
-    """The model of a published state dict; what names and shapes do not tell as published."""
+    """Build the model of a published state dict; defaults of what it does not store are published.
+
+    Raises:
+        CheckpointError: If the state dict is of another model or does not match.
+    """
     if "convs3.weight" not in state or "cls_token" not in state:
         raise CheckpointError(
             f"{path} is no part segmentation of ReCon: expected cls_token and convs3.weight among"
             " its names"
         )
+    first, second = (state[f"propagation_0.mlp_convs.{i}.weight"].shape[0] for i in (0, 1))
     shape = ReConShape.of_state(state, groups=groups, group_size=group_size, heads=heads)
     model = ReConParts(
         shape,
         parts=state["convs3.weight"].shape[0],
-        propagation=tuple(state[f"propagation_0.mlp_convs.{i}.weight"].shape[0] for i in (0, 1)),
-        hidden=tuple(state[f"convs{i}.weight"].shape[0] for i in (1, 2)),
+        propagation=(first, second),
+        hidden=(state["convs1.weight"].shape[0], state["convs2.weight"].shape[0]),
     )
     load_weights(model, under(state, "trunk.", beside=EXTRAS), path)
     return model
 
 
 class ReConParts(nn.Module):
-    """The transformer of ReCon with a head for every point."""
+    """The transformer of ReCon with a head for every point.
+
+    Args:
+        shape: Sizes of the transformer.
+        parts: Number of part labels.
+        propagation: Channels of the feature propagation.
+        hidden: Channels of the head.
+    """
 
     def __init__(
         self,
@@ -90,20 +107,21 @@ class ReConParts(nn.Module):
         self.dropout = nn.Dropout(0.5)
 
     def forward(self, points: torch.Tensor, category: torch.Tensor) -> torch.Tensor:
-        """(B, N, 3) clouds of unit size with y up -> (B, N, parts) log-probabilities.
+        """Segment clouds: (B, N, parts) log-probabilities.
 
         Args:
-            category: (B,) int64, the kind of each object, 0 to 15.
+            points: (B, N, 3) of unit size with y up.
+            category: (B,) int64, the category of each object, 0 to 15.
         """
         return self.head(self.head_input(points, category))
 
     def head_input(self, points: torch.Tensor, category: torch.Tensor) -> torch.Tensor:
-        """(B, C, N): of each point what was propagated to it, then what is known of the whole."""
+        """Return (B, C, N): features propagated to each point, then those of the object."""
         patches, world, centres = self.patch_features(points)
         propagated = self.propagation_0(points, centres, patches)
-        kind = nn.functional.one_hot(category, CATEGORIES).to(points.dtype).unsqueeze(-1)
+        code = nn.functional.one_hot(category, CATEGORIES).to(points.dtype).unsqueeze(-1)
         whole = torch.cat(
-            [patches.amax(1), patches.mean(1), world, self.label_conv(kind).squeeze(-1)], 1
+            [patches.amax(1), patches.mean(1), world, self.label_conv(code).squeeze(-1)], 1
         )
         whole = whole.unsqueeze(-1).expand(-1, -1, points.shape[1])
         return torch.cat([propagated, whole], 1)
@@ -111,7 +129,7 @@ class ReConParts(nn.Module):
     def patch_features(
         self, points: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Patches after three depths (B, G, 3 C), the global tokens (B, C), centres (B, G, 3).
+        """Return patches after three depths (B, G, 3 C), global tokens (B, C), centres (B, G, 3).
 
         The depths are a third, two thirds and all of the blocks, 4, 8 and 12 officially.
         """
@@ -124,14 +142,14 @@ class ReConParts(nn.Module):
         return patches, states[-1][0].amax(1), groups.centres
 
     def head(self, feat: torch.Tensor) -> torch.Tensor:
-        """(B, C, N) -> (B, N, parts) log-probabilities."""
+        """Map features (B, C, N) to (B, N, parts) log-probabilities."""
         feat = self.dropout(torch.relu(self.bns1(self.convs1(feat))))
         feat = torch.relu(self.bns2(self.convs2(feat)))
         return self.convs3(feat).transpose(1, 2).log_softmax(-1)
 
 
 class Propagation(nn.Module):
-    """Features of patches brought to every point (PointNet++, Qi et al., NeurIPS 2017)."""
+    """Feature propagation from patches to points (PointNet++, Qi et al., NeurIPS 2017)."""
 
     def __init__(self, in_channels: int, hidden: int, out_channels: int):
         super().__init__()
@@ -142,7 +160,7 @@ class Propagation(nn.Module):
     def forward(
         self, points: torch.Tensor, centres: torch.Tensor, patches: torch.Tensor
     ) -> torch.Tensor:
-        """(B, N, 3), (B, G, 3), (B, G, C) -> (B, out_channels, N)."""
+        """Propagate patches (B, G, C) at (B, G, 3) to points (B, N, 3): (B, out_channels, N)."""
         feat = torch.cat([points, interpolate_three(points, centres, patches)], -1)
         feat = feat.transpose(1, 2)
         for conv, norm in zip(self.mlp_convs, self.mlp_bns, strict=True):

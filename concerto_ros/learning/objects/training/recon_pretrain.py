@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Pre-training of ReCon: fill in masked patches while image and text encoders are the teachers."""
+"""Pre-training of ReCon: masked patches are reconstructed; image and text encoders teach."""
 
 from __future__ import annotations
 
@@ -25,11 +25,15 @@ TEACHERS = ("img_encoder.", "text_encoder.")
 
 @dataclass(frozen=True, eq=False)
 class Reconstruction:
-    """What one pass gives. V visible and K masked patches of B clouds, M points each.
+    """The result of one pass over V visible and K masked patches of B clouds, M points each.
 
-    world (B, 3, C) and visible (B, V, C) are normalised tokens; rebuilt and true (B K, M, 3) the
-    masked groups as guessed and as they are, relative to their centres; image (B, D) and text
-    (B, D) what the teachers' features are compared with.
+    Attributes:
+        world: (B, 3, C) normalised global tokens.
+        visible: (B, V, C) normalised tokens of the visible patches.
+        rebuilt: (B K, M, 3) the masked groups as reconstructed, relative to their centres.
+        true: (B K, M, 3) the masked groups as they are.
+        image: (B, D) to compare with the image teacher's features.
+        text: (B, D) to compare with the text teacher's features.
     """
 
     world: torch.Tensor
@@ -40,7 +44,12 @@ class Reconstruction:
     text: torch.Tensor
 
     def losses(self, image: torch.Tensor, text: torch.Tensor) -> dict[str, torch.Tensor]:
-        """The three losses, to be added, for the teachers' features (B, D) of image and text."""
+        """Compute the three losses, to be added.
+
+        Args:
+            image: (B, D) features of the image teacher.
+            text: (B, D) features of the text teacher.
+        """
         distance = nn.functional.smooth_l1_loss
         return {
             "reconstruction": chamfer_squared(self.rebuilt, self.true),
@@ -50,7 +59,14 @@ class Reconstruction:
 
 
 class ReConPretraining(nn.Module):
-    """The transformer with its decoder and projections; names as in the official files."""
+    """The transformer with its decoder and projections; names as in the official files.
+
+    Args:
+        shape: Sizes of the transformer.
+        decoder_blocks: Blocks of the decoder.
+        image: Channels of the image teacher.
+        text: Channels of the text teacher.
+    """
 
     def __init__(self, shape: ReConShape, *, decoder_blocks: int, image: int, text: int):
         super().__init__()
@@ -67,9 +83,11 @@ class ReConPretraining(nn.Module):
         self.text_proj = nn.Linear(width, text)
 
     def forward(self, points: torch.Tensor, mask: torch.Tensor) -> Reconstruction:
-        """Args:
-        points: (B, N, 3).
-        mask: (B, G) bool, True = masked, as many in every row.
+        """Encode the visible patches and reconstruct the masked ones.
+
+        Args:
+            points: (B, N, 3).
+            mask: (B, G) bool, True for masked, equally many in every row.
         """
         trunk = self.MAE_encoder
         patches = trunk.group(points)
@@ -88,22 +106,24 @@ class ReConPretraining(nn.Module):
     def rebuild(
         self, visible: torch.Tensor, seen: torch.Tensor, hidden: torch.Tensor
     ) -> torch.Tensor:
-        """Points (B, K, M, 3) of the patches at ``hidden`` (B, K, 3) from the visible ones.
+        """Reconstruct points (B, K, M, 3) of the masked patches from the visible ones.
 
         Args:
-            visible: (B, V, C) tokens at ``seen`` (B, V, 3).
+            visible: (B, V, C) tokens.
+            seen: (B, V, 3) their centres.
+            hidden: (B, K, 3) centres of the masked patches.
         """
         batch, count, _ = hidden.shape
         code = self.decoder_pos_embed(torch.cat([seen, hidden], 1))
         tokens = torch.cat([visible, self.mask_token.expand(batch, count, -1)], 1)
-        for block in self.MAE_decoder["blocks"]:
+        for block in self.MAE_decoder["blocks"].children():
             tokens = block(tokens + code)
         guessed = self.MAE_decoder["norm"](tokens[:, -count:])
         return self.increase_dim(guessed.transpose(1, 2)).transpose(1, 2).unflatten(2, (-1, 3))
 
 
 def random_mask(batch: int, groups: int, generator: torch.Generator | None = None) -> torch.Tensor:
-    """(batch, groups) bool, True for int(0.6 groups) of each row."""
+    """Draw a mask (batch, groups) bool, True for int(0.6 groups) of each row."""
     order = torch.rand(batch, groups, generator=generator).argsort(1)
     return order < int(MASK_RATIO * groups)
 
@@ -111,10 +131,10 @@ def random_mask(batch: int, groups: int, generator: torch.Generator | None = Non
 def from_state(
     state: State, path: str | os.PathLike, *, groups: int, heads: int | None = None
 ) -> ReConPretraining:
-    """The model of a pre-training file, teachers left out.
+    """Build the model of a pre-training file, without the teachers.
 
     Raises:
-        CheckpointError: For names or shapes that do not fit.
+        CheckpointError: If names or shapes do not match.
     """
     group_size = state["increase_dim.0.weight"].shape[0] // 3
     shape = ReConShape.of_state(
@@ -129,5 +149,5 @@ def from_state(
 
 
 def _select(values: torch.Tensor, keep: torch.Tensor) -> torch.Tensor:
-    """The rows (B, K, C) of (B, G, C) where ``keep`` (B, G) has K of each row."""
+    """Select the rows (B, K, C) of (B, G, C) where ``keep`` (B, G) is True, K in each row."""
     return values[keep].view(len(values), -1, values.shape[-1])

@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""How many objects were named right."""
+"""Accuracy of object classification."""
 
 from __future__ import annotations
 
@@ -13,25 +13,27 @@ import numpy as np
 
 @dataclass(frozen=True, eq=False)
 class Accuracy:
-    """Of a data set's objects, and of its classes.
+    """Accuracy over a data set's objects, and over its classes.
 
     Attributes:
-        matrix: (K, K + 1) counts, true class (row) against answer (column); the last is none of
-            them.
+        matrix: (K, K + 1) counts, true class (row) by predicted class (column); the last column is
+            for predictions beyond the K classes.
     """
 
     matrix: np.ndarray
 
     @classmethod
     def of(cls, guesses: np.ndarray, labels: np.ndarray, classes: int) -> Accuracy:
-        """From (S,) answers and (S,) labels. An answer beyond the classes counts as wrong.
+        """Count (S,) predictions against (S,) labels.
+
+        A prediction beyond the classes counts as wrong.
 
         Raises:
-            ValueError: If there is nothing to score.
+            ValueError: If the shapes differ or there is nothing to score.
         """
         if guesses.shape != labels.shape or not len(labels):
             raise ValueError(
-                f"{guesses.shape} answers to {labels.shape} objects, expected one each"
+                f"got {guesses.shape} predictions for {labels.shape} objects, expected one each"
             )
         beyond = np.where(guesses < classes, guesses, classes)
         table = np.bincount(labels * (classes + 1) + beyond, minlength=classes * (classes + 1))
@@ -44,7 +46,7 @@ class Accuracy:
 
     @property
     def of_class(self) -> np.ndarray:
-        """(K,) share of each class's objects that are right; NaN where there are none."""
+        """(K,) share of each class's objects that are right; NaN for a class without objects."""
         count = self.matrix.sum(1)
         right = np.where(count > 0, self.matrix.diagonal(), np.nan)
         return right / np.maximum(count, 1)
@@ -63,6 +65,7 @@ class Spread:
 
     @property
     def mean(self) -> float:
+        """Mean over the folds."""
         return float(np.mean(self.values))
 
     @property
@@ -78,18 +81,18 @@ def write_between(document: Path, mark: str, text: str) -> None:
     """Put ``text`` into a document between the lines ``<!-- mark: begin -->`` and ``end``.
 
     Raises:
-        ValueError: If the document does not have them.
+        ValueError: If the document lacks these lines.
     """
-    begin, end = (f"<!-- {mark}: {place} -->" for place in ("begin", "end"))
+    begin, end = f"<!-- {mark}: begin -->", f"<!-- {mark}: end -->"
     content = Path(document).read_text(encoding="utf-8")
     if begin not in content or end not in content:
-        raise ValueError(f"{document} has no lines {begin} and {end} to write between")
+        raise ValueError(f"{document} has no lines to write between, expected {begin} and {end}")
     before, after = content.split(begin)[0], content.split(end)[1]
     Path(document).write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}", encoding="utf-8")
 
 
 def class_table(score: Accuracy, classes: Sequence[str]) -> str:
-    """Markdown: each class that occurs, how many of its objects are right, what else they were."""
+    """Format each class that occurs, its accuracy and its main confusion as Markdown."""
     lines = ["| class | right | of | most often taken for |", "| --- | ---: | ---: | --- |"]
     names = (*classes, "no class")
     for label, row in enumerate(score.matrix):

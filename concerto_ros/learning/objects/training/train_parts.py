@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Part segmentation with ReCon, trained as published, on ShapeNetPart.
+"""Training of part segmentation with ReCon on ShapeNetPart, as published.
 
 The published loop takes two steps of the optimiser for each batch, the first before the gradient
 is clipped; here it is one, after.
@@ -54,18 +54,24 @@ def start_parts(
     group_size: int = GROUP_SIZE,
     seed: int = 0,
 ) -> ReConParts:
-    """A model to train: the trunk of a file of ReCon with a new head by ``seed``, or, from a file
-    of part segmentation, all of it. The other keywords are what files do not tell.
+    """Build a model to train: a ReCon file's trunk with a new head, or a part segmentation file.
+
+    Args:
+        path: The file.
+        heads: Attention heads of every block; None for heads of the official width.
+        groups: Number of patches.
+        group_size: Points of a patch.
+        seed: Of the new head.
 
     Raises:
-        CheckpointError: For a file that cannot be read or is of another model.
+        CheckpointError: If the file cannot be read or is of another model.
     """
     state = read_weights(path)
     if "convs3.weight" in state:
         return from_state(state, Path(path), heads=heads, groups=groups, group_size=group_size)
     if not recon.matches(state):
         raise CheckpointError(
-            f"{path} is no checkpoint of ReCon, expected one to start parts from"
+            f"{path} is no checkpoint of ReCon, expected one to start part segmentation from"
         )
     state = {
         name: value
@@ -84,8 +90,9 @@ def start_parts(
 def rate_and_decay(
     name: str, value: nn.Parameter, recipe: ObjectTrainingConfig
 ) -> tuple[float, float]:
-    """Highest learning rate and weight decay of a parameter: names with "conv" but not "encoder"
-    learn faster; vectors and biases do not decay.
+    """Return peak learning rate and weight decay of a parameter.
+
+    Names with "conv" but not "encoder" have a higher rate; vectors and biases do not decay.
     """
     fast = "conv" in name and "encoder" not in name
     rate = recipe.learning_rate * (recipe.head_factor if fast else 1.0)
@@ -101,8 +108,8 @@ def train_parts(
     """Train ``model`` in place; scores are instance mIoU.
 
     Raises:
-        ValueError: For data without labels of points or of other categories than ShapeNetPart's,
-            or a state of another run.
+        ValueError: If the data has no labels of points or other categories than ShapeNetPart, or
+            the folder holds the state of another run.
     """
     categories(train)
     return _Parts(model, train, recipe, options).to_the_end()
@@ -112,32 +119,44 @@ def train_parts(
 def evaluate_parts(
     model: ReConParts, objects: ObjectSet, device: torch.device | str = "cpu"
 ) -> PartScore:
-    """The published scores.
+    """Compute the published scores.
 
     Raises:
-        ValueError: As :func:`train_parts`.
+        ValueError: If the data has no labels of points or other categories than ShapeNetPart.
     """
     model = model.to(device).eval()
-    kinds, points = categories(objects), torch.from_numpy(objects.points)
-    batches = zip(points.split(BATCH_SIZE), kinds.split(BATCH_SIZE), strict=True)
-    scores = [model(cloud.to(device), kind.to(device)) for cloud, kind in batches]
-    return score_parts(torch.cat(scores).cpu().numpy(), objects.point_labels)
+    numbers, points = categories(objects), torch.from_numpy(objects.points)
+    batches = zip(points.split(BATCH_SIZE), numbers.split(BATCH_SIZE), strict=True)
+    scores = [model(clouds.to(device), category.to(device)) for clouds, category in batches]
+    return score_parts(torch.cat(scores).cpu().numpy(), _point_labels(objects))
 
 
 def categories(objects: ObjectSet) -> torch.Tensor:
-    """(S,) int64, the category of each object as the model counts them: in alphabetical order."""
-    if objects.point_labels is None:
-        raise ValueError(f"{objects.name} has no labels of points, expected shapenetpart")
+    """Return (S,) int64, the category of each object in alphabetical order, as the model counts.
+
+    Raises:
+        ValueError: If the data has no labels of points or other categories than ShapeNetPart.
+    """
+    _point_labels(objects)
     names = list(PARTS)
-    strange = [name for name in objects.classes if name not in names]
-    if strange:
-        raise ValueError(f"{objects.name}: {strange[0]!r} is no category of ShapeNetPart")
+    unknown = [name for name in objects.classes if name not in names]
+    if unknown:
+        raise ValueError(
+            f"{objects.name}: {unknown[0]!r} is no category of ShapeNetPart, expected one of"
+            f" {', '.join(names)}"
+        )
     order = np.array([names.index(name) for name in objects.classes])
     return torch.from_numpy(order[objects.labels])
 
 
+def _point_labels(objects: ObjectSet) -> np.ndarray:
+    if objects.point_labels is None:
+        raise ValueError(f"{objects.name} has no labels of points, expected shapenetpart")
+    return objects.point_labels
+
+
 def save_parts(path: Path, model: ReConParts) -> None:
-    """Write the model as official files are; ``load_recon_parts`` reads it back."""
+    """Write the model in the form of official files; ``load_recon_parts`` reads it back."""
     state = {
         name.removeprefix("trunk."): value.detach().cpu().clone()
         for name, value in model.state_dict().items()
@@ -145,7 +164,7 @@ def save_parts(path: Path, model: ReConParts) -> None:
     write_file(path, {"model_state_dict": state})
 
 
-class _Parts(TrainingRun):
+class _Parts(TrainingRun[ReConParts]):
     """One training; see :func:`train_parts`."""
 
     def __init__(
@@ -155,17 +174,17 @@ class _Parts(TrainingRun):
         recipe: ObjectTrainingConfig,
         options: RunOptions,
     ):
-        learning = dict(model.named_parameters())
-        super().__init__(model, train, recipe, learning, rate_and_decay, options, "parts")
+        parameters = dict(model.named_parameters())
+        super().__init__(model, train, recipe, parameters, rate_and_decay, options, "parts")
         self.points = torch.from_numpy(train.points).to(self.device)
-        self.kinds = categories(train).to(self.device)
-        self.labels = torch.from_numpy(train.point_labels).to(self.device)
+        self.categories = categories(train).to(self.device)
+        self.labels = torch.from_numpy(_point_labels(train)).to(self.device)
 
     def loss(self, rows: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         scale, shift = torch.rand(2, len(rows), 3, generator=generator).to(self.device)
         scale = SCALE[0] + (SCALE[1] - SCALE[0]) * scale
         points = scale_and_shift(self.points[rows], scale, SHIFT * (2 * shift - 1))
-        scores = self.model(points, self.kinds[rows])
+        scores = self.model(points, self.categories[rows])
         return nn.functional.nll_loss(scores.flatten(0, 1), self.labels[rows].flatten())
 
     def score(self, test: ObjectSet) -> float:

@@ -1,9 +1,9 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The loop that trainings of object encoders share.
+"""The training loop of object encoders.
 
 Every random choice of an epoch follows from the seed and the epoch alone, so a run that was killed
-goes on as if it had not been (on a CPU, bit for bit).
+resumes as if it had not been (on a CPU, bit for bit).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import nn
@@ -31,10 +31,15 @@ class RunOptions:
     """How a training runs, whatever it trains.
 
     Attributes:
-        test: Scored every ``test_every`` epochs and after the last.
+        test: Scored every ``test_every`` epochs and after the last; None for no scores.
+        test_every: Epochs between scores.
+        seed: Of all random choices.
         folder: Keeps the state of the run after each epoch, and the run resumes from there if
-            method, recipe, seed, objects, the weights to start from and ``about`` are the same.
+            method, recipe, seed, objects, the initial weights and ``about`` are the same. None to
+            keep nothing.
+        device: Where to train.
         about: What else distinguishes the run from others, by name.
+        progress: Whether to show a progress bar.
     """
 
     test: ObjectSet | None = None
@@ -52,10 +57,17 @@ DEFAULT_OPTIONS = RunOptions()
 
 @dataclass(frozen=True)
 class ObjectTrainingResult:
-    """``epochs`` run in ``seconds``; score on the test set after the last, and the best of all.
+    """The result of a training.
 
-    Published numbers are such best ones, so they are chosen by the test set itself. None without
-    a test set. The encoder keeps the weights of the last epoch.
+    Published numbers are best ones, so they are chosen by the test set itself. The encoder keeps
+    the weights of the last epoch.
+
+    Attributes:
+        epochs: Epochs that were run.
+        seconds: Duration.
+        last: Score on the test set after the last epoch; None without a test set.
+        best: The best score; None without a test set.
+        best_epoch: Its epoch; None without a test set.
     """
 
     epochs: int
@@ -65,13 +77,42 @@ class ObjectTrainingResult:
     best_epoch: int | None
 
 
+@dataclass(frozen=True)
+class TestedResult:
+    """An :class:`ObjectTrainingResult` with scores.
+
+    Attributes:
+        last: Score on the test set after the last epoch.
+        best: The best score.
+        best_epoch: Its epoch.
+    """
+
+    last: float
+    best: float
+    best_epoch: int
+
+
+def tested(result: ObjectTrainingResult) -> TestedResult:
+    """Return the scores of a training that had a test set.
+
+    Raises:
+        ValueError: If it had none.
+    """
+    if result.last is None or result.best is None or result.best_epoch is None:
+        raise ValueError("the training has no scores, expected one with a test set")
+    return TestedResult(result.last, result.best, result.best_epoch)
+
+
 def residual_branches(encoder: nn.Module) -> list[list[nn.Module]]:
-    """What each transformer block of an object encoder adds to its tokens, block by block."""
+    """Return what each transformer block of an object encoder adds to its tokens, by block."""
     blocks = (block for block in encoder.modules() if isinstance(block, ResidualBlock))
     return [block.branches() for block in blocks]
 
 
-#: From name, value and recipe to the highest learning rate of a parameter and its weight decay.
+#: The model that a run trains.
+Model = TypeVar("Model", bound=nn.Module)
+
+#: From name, value and recipe to peak learning rate and weight decay of a parameter.
 RateAndDecay = Callable[[str, nn.Parameter, ObjectTrainingConfig], tuple[float, float]]
 
 
@@ -80,7 +121,7 @@ def parameter_groups(
     recipe: ObjectTrainingConfig,
     rate_and_decay: RateAndDecay,
 ) -> list[dict[str, Any]]:
-    """The optimiser's groups: by highest learning rate and weight decay."""
+    """Group parameters by peak learning rate and weight decay, for the optimiser."""
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, value in parameters.items():
         groups.setdefault(rate_and_decay(name, value, recipe), []).append(value)
@@ -90,12 +131,22 @@ def parameter_groups(
     ]
 
 
-class TrainingRun(ABC):
-    """One training of a model on the objects of ``train``."""
+class TrainingRun(ABC, Generic[Model]):
+    """One training of a model on the objects of ``train``.
+
+    Args:
+        model: Trained in place.
+        train: The training objects.
+        recipe: The fine-tuning.
+        parameters: Those that learn, by name.
+        rate_and_decay: Peak learning rate and weight decay of a parameter.
+        options: How the run goes.
+        method: How ``parameters`` were chosen; a run of another method does not resume this one.
+    """
 
     def __init__(
         self,
-        model: nn.Module,
+        model: Model,
         train: ObjectSet,
         recipe: ObjectTrainingConfig,
         parameters: dict[str, nn.Parameter],
@@ -103,10 +154,6 @@ class TrainingRun(ABC):
         options: RunOptions,
         method: str,
     ):
-        """Args:
-        parameters: Those that learn, by name.
-        method: How they are chosen; a run of another method does not resume this one.
-        """
         self.device, folder = torch.device(options.device), options.folder
         self.model, self.train, self.recipe = model.to(self.device), train, recipe
         self.options, self.seed = options, options.seed
@@ -119,21 +166,21 @@ class TrainingRun(ABC):
             value.requires_grad_(True)
         groups = parameter_groups(parameters, recipe, rate_and_decay)
         self.optimizer = torch.optim.AdamW(groups, lr=recipe.learning_rate)
-        self._identity = {} if folder is None else self._described(method)
+        self._identity = {} if folder is None else self._describe(method)
 
     @abstractmethod
     def loss(self, rows: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """The loss of the objects at ``rows``."""
+        """Compute the loss of the objects at ``rows``."""
 
     @abstractmethod
     def score(self, test: ObjectSet) -> float:
-        """How good the model is, the more the better."""
+        """Score the model on a test set; higher is better."""
 
     def to_the_end(self) -> ObjectTrainingResult:
-        """Train from where the folder's state is.
+        """Train all epochs, from the state in the folder if there is one.
 
         Raises:
-            ValueError: For a number of the recipe, or ``test_every``, below 1.
+            ValueError: If a number of the recipe, or ``test_every``, is below 1.
         """
         from tqdm import tqdm
 
@@ -146,7 +193,7 @@ class TrainingRun(ABC):
             if value < 1:
                 raise ValueError(f"{name} is {value}, expected at least 1")
         self._resume()
-        last = self.recipe.epochs + 1  # as the published loops, at the rate of the end
+        last = self.recipe.epochs + 1  # as the published loops, at the end rate
         started = time.monotonic() - self.seconds
         with tqdm(total=last, initial=self.epoch, disable=not progress, unit="epoch") as bar:
             while self.epoch < last:
@@ -160,12 +207,13 @@ class TrainingRun(ABC):
                 bar.set_postfix_str(f"loss {loss:.3f}{shown}")
                 bar.update()
         self.model.eval().requires_grad_(False)
-        best = max(self.tested, key=lambda entry: entry[1], default=[None, None])
-        final = self.tested[-1][1] if self.tested else None
-        return ObjectTrainingResult(self.epoch, self.seconds, final, best[1], best[0])
+        if not self.tested:
+            return ObjectTrainingResult(self.epoch, self.seconds, None, None, None)
+        epoch, best = max(self.tested, key=lambda scored: scored[1])
+        return ObjectTrainingResult(self.epoch, self.seconds, self.tested[-1][1], best, int(epoch))
 
     def train_epoch(self) -> float:
-        """One pass over the objects; the mean loss."""
+        """Train one epoch and return the mean loss."""
         recipe, total = self.recipe, len(self.train)
         for group in self.optimizer.param_groups:
             group["lr"] = recipe.rate(self.epoch, group["highest"])
@@ -195,8 +243,8 @@ class TrainingRun(ABC):
         self.optimizer.step()
         return loss.detach()
 
-    def _described(self, method: str) -> dict[str, Any]:
-        """What must not change between the parts of a run; asked before the model learns."""
+    def _describe(self, method: str) -> dict[str, Any]:
+        """Describe what must not change when a run resumes; called before the model learns."""
         train = self.train
         shapes = {name: list(value.shape) for name, value in self.parameters.items()}
         return {

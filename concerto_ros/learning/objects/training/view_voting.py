@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Voting: the mean answer to several views of the same objects."""
+"""Voting: the mean prediction over several views of the same objects."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from concerto_ros.objects.encoders.shared.base import ObjectEncoder
 from concerto_ros.objects.encoders.shared.sampling import farthest_point_sampling, gather_rows
 
-#: From how many farthest points a vote draws what the model takes, as published.
+#: Farthest points from which a vote draws the model's points, by their number, as published.
 CANDIDATES = {1024: 1200, 2048: 2400, 4096: 4800, 8192: 8192}
 
 #: Passes of one vote, as published.
@@ -28,16 +28,23 @@ def vote(
     augmentation: Augmentation | None = None,
     passes: int = PASSES,
 ) -> torch.Tensor:
-    """(B, classes) logits, the mean over passes: one round of the published vote.
+    """Return (B, classes) logits, the mean over passes: one round of the published vote.
+
+    Each pass draws other points from the P or, if that is fewer, the :data:`CANDIDATES` farthest
+    ones, the same rows for the whole batch. ReCon's protocol scales ModelNet40 (``random_scale``)
+    and turns ScanObjectNN's hardest split (``random_rotation``); I2P-MAE scales and shifts:
+    :mod:`concerto_ros.learning.objects.training.augment`. Published numbers are those of the best
+    of many rounds on the test set itself.
 
     Args:
-        clouds: (B, P, 3), P at least the number of points that the encoder takes. Each pass draws
-            its points anew from the P or, if that is fewer, :data:`CANDIDATES` farthest ones, the
-            same rows for the whole batch, and changes them by ``augmentation``: ReCon's protocol
-            scales ModelNet40 (``random_scale``) and turns ScanObjectNN's hardest split
-            (``random_rotation``); I2P-MAE scales and shifts:
-            :mod:`concerto_ros.learning.objects.training.augment`. The published numbers are those
-            of the best of many rounds on the test set itself.
+        encoder: With a head.
+        clouds: (B, P, 3), P at least the number of points that the encoder takes.
+        generator: Source of all randomness.
+        augmentation: Applied to the points of each pass; None for none.
+        passes: Number of passes.
+
+    Raises:
+        ValueError: If P is too small.
     """
     candidates = draw_candidates(clouds, encoder.points)
     total = torch.zeros(())
@@ -51,7 +58,7 @@ def vote(
 
 
 def draw_candidates(clouds: torch.Tensor, points: int) -> torch.Tensor:
-    """(B, C, 3) farthest points of (B, P, 3) from which ``points`` are drawn.
+    """Return (B, C, 3) farthest points of (B, P, 3) from which ``points`` are drawn.
 
     Raises:
         ValueError: If P is less than ``points``.
