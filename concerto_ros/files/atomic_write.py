@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Files that are replaced as a whole: whenever the program is killed, the old or the new one."""
+"""Atomic writes: a program that is killed leaves the old file or the new one, never a part."""
 
 from __future__ import annotations
 
@@ -13,11 +13,20 @@ from pathlib import Path
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A file beside ``path`` to write to, which takes its place at the end.
+    """Replace a file atomically.
 
-    It is flushed to the disk before it is renamed, and its folder after that; an exception
-    removes it. What writers of ``path`` that were killed have left is removed first. Raises
-    OSError.
+    The temporary file is flushed to the disk before it is renamed, and its folder after that; an
+    exception removes it. Temporary files of writers of ``path`` that were killed are removed
+    first.
+
+    Args:
+        path: The file to create or replace; missing folders are created.
+
+    Yields:
+        A path in the same folder to write to, which is renamed to ``path`` when the body ends.
+
+    Raises:
+        OSError: Something cannot be written.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Digests that tell arrays, texts and weights apart."""
+"""Digests (hashes) of arrays, texts and model weights."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ from torch import nn
 
 
 def shown(value: Any) -> str:
-    """``value`` as text, without addresses, which differ from process to process.
-
-    A function shows its own.
-    """
+    """Return ``str(value)`` without memory addresses, which differ between processes."""
     return re.sub(r" at 0x[0-9a-f]+", "", str(value))
 
 
 def digest(parts: Iterable[str | np.ndarray | None]) -> str:
-    """32 hexadecimal digits that tell texts and arrays apart by content, type, shape and order."""
+    """Return a 32-digit hexadecimal hash of the content, type, shape and order of ``parts``."""
     result = hashlib.blake2b(digest_size=16)
     for part in parts:
         if isinstance(part, np.ndarray):
             result.update(f"{part.dtype.str} {part.shape};".encode())
-            result.update(np.ascontiguousarray(part))
+            result.update(np.ascontiguousarray(part).data)
         else:
             result.update(f"{part!r};".encode())
     return result.hexdigest()
 
 
 def weights_digest(model: nn.Module, shape: Any, precision: torch.dtype = torch.float32) -> str:
-    """32 hexadecimal digits that tell models of one kind apart by ``shape``, as text, and weights.
+    """Return a 32-digit hexadecimal hash of a model, the same on every device.
 
-    They are the same on every device. Weights are rounded to ``precision`` first: in bfloat16 the
-    digits of a model that was loaded in it are those of the same one in float32.
+    Args:
+        model: Its state dict is hashed.
+        shape: Its architecture; ``str(shape)`` is hashed.
+        precision: Weights are rounded to it first: in bfloat16 a model that was loaded in
+            bfloat16 has the hash of the same model in float32.
     """
     result = hashlib.sha256(str(shape).encode())
     for name, value in sorted(model.state_dict().items()):

@@ -1,14 +1,14 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Pickles of plain containers and numpy's arrays, read so that nothing in them can run."""
+"""Pickles of plain containers and NumPy arrays, read without running code from the file."""
 
 from __future__ import annotations
 
 import pickle
 from typing import Any, BinaryIO
 
-#: What arrays and numbers of numpy 1 and 2 are made of. Nothing else in a file is called.
-_PARTS = {
+#: What pickles of arrays and scalars of NumPy 1 and 2 call; nothing else may be called.
+_ALLOWED = {
     ("numpy", "ndarray"),
     ("numpy", "dtype"),
     ("_codecs", "encode"),
@@ -24,17 +24,21 @@ _PARTS = {
 
 
 def read_arrays(file: BinaryIO) -> Any:
-    """What a pickle holds: lists, tuples, dicts, texts, numbers and arrays.
+    """Read a pickle of lists, tuples, dicts, texts, numbers and arrays.
 
-    Raises pickle.UnpicklingError for anything else, and what pickle raises for a damaged file.
+    Raises:
+        pickle.UnpicklingError: It holds anything else; a damaged file raises whatever pickle
+            does.
     """
     return _ArrayUnpickler(file, encoding="latin1").load()
 
 
 class _ArrayUnpickler(pickle.Unpickler):
-    """Can call nothing that is not needed for arrays."""
+    """An unpickler that calls only what arrays need."""
 
     def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in _PARTS:
-            raise pickle.UnpicklingError(f"{module}.{name} is no part of an array")
+        if (module, name) not in _ALLOWED:
+            raise pickle.UnpicklingError(
+                f"the pickle needs {module}.{name}, expected NumPy arrays and plain values only"
+            )
         return super().find_class(module, name)

@@ -1,9 +1,9 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Numbers of numpy in files of PyTorch.
+"""NumPy scalars in PyTorch files.
 
-Trainings that score with scikit-learn write the score beside the weights as a number of numpy,
-which ``torch.load(..., weights_only=True)`` refuses unless told.
+Trainings that score with scikit-learn store the score beside the weights as a NumPy scalar, which
+``torch.load(..., weights_only=True)`` refuses unless it is allowed.
 """
 
 from __future__ import annotations
@@ -14,27 +14,27 @@ from contextlib import AbstractContextManager, nullcontext
 import numpy as np
 import torch
 
-#: How numpy 1 and numpy 2 name the module that makes a number again.
+#: The module that NumPy 1 and NumPy 2 restore a scalar with.
 MODULES = ("numpy.core.multiarray", "numpy._core.multiarray")
 
-KINDS = ("f2", "f4", "f8", "i4", "i8", "?")
+DTYPES = ("f2", "f4", "f8", "i4", "i8", "?")
 
 
 def numpy_scalars_allowed() -> AbstractContextManager:
-    """Within it, ``torch.load`` reads numbers of numpy, and runs no more than before.
+    """Return a context in which ``torch.load(..., weights_only=True)`` reads NumPy scalars.
 
-    Where PyTorch is older than 2.5 it changes nothing.
+    Still no code of the file runs. Without effect for PyTorch older than 2.5.
     """
     if not hasattr(torch.serialization, "safe_globals"):
         return nullcontext()
-    kinds = [type(np.dtype(kind)) for kind in KINDS]
+    dtypes = [type(np.dtype(name)) for name in DTYPES]
     return torch.serialization.safe_globals(
-        [np.dtype, *kinds, *(_maker(module) for module in MODULES)]
+        [np.dtype, *dtypes, *(_maker(module) for module in MODULES)]
     )
 
 
 def _maker(module: str) -> Callable[[np.dtype, bytes], np.generic]:
-    """A function under the name that a file calls."""
+    """Make the function that restores a scalar, under the name that a file calls it by."""
 
     def scalar(dtype: np.dtype, data: bytes) -> np.generic:
         return np.frombuffer(data, dtype, count=1)[0]

@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Files in the safetensors format, in which nothing can run, by the library of that name."""
+"""Files in the safetensors format, which cannot hold code."""
 
 from __future__ import annotations
 
@@ -15,10 +15,14 @@ from safetensors.torch import save
 
 
 def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-    """Tensors by name, and the file's metadata.
+    """Read a file.
 
-    Raises ValueError naming what is wrong in a file that is damaged; OSError where it cannot be
-    read.
+    Returns:
+        The tensors by name, and the file's metadata.
+
+    Raises:
+        ValueError: The file is damaged or not a safetensors file; the text says what is wrong.
+        OSError: The file cannot be read.
     """
     with _opened(path) as file:
         # The library maps the file into memory; a clone stays when the file changes.
@@ -28,7 +32,7 @@ def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
 
 
 def read_metadata(path: Path) -> dict[str, str]:
-    """The file's metadata alone; the tensors are not read. Raises as :func:`read_tensors`."""
+    """Read only the file's metadata; raises as :func:`read_tensors` does."""
     with _opened(path) as file:
         return _metadata(file)
 
@@ -48,14 +52,18 @@ def _metadata(file: safe_open) -> dict[str, str]:
 
 
 def write_tensors(path: Path, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> None:
-    """Write tensors and metadata."""
-    # The library takes no two views of one memory.
+    """Write tensors and metadata; the same content always gives the same bytes.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    # The library refuses tensors that share memory.
     own = {
         name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
         for name, value in tensors.items()
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    # By Python, whose OSError says what went wrong.
+    # Written by Python, whose OSError names the reason.
     path.write_bytes(_reproducible(save(own, metadata)))
 
 

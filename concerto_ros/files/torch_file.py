@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""PyTorch files of tensors and plain values: written whole, read without running anything."""
+"""PyTorch files of tensors and plain values: written atomically, read without running code."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ from concerto_ros.files.atomic_write import replacing
 
 
 def read_tensors(path: Path) -> dict[str, Any]:
-    """What :func:`write_file` wrote. Raises ValueError for a file that is something else."""
+    """Read what :func:`write_file` wrote.
+
+    Raises:
+        ValueError: The file cannot be read or is not such a file.
+    """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
@@ -25,11 +29,15 @@ def read_tensors(path: Path) -> dict[str, Any]:
 
 
 def write_file(path: Path, content: dict[str, Any]) -> None:
-    """Write tensors and plain values; the file is there whole or not at all."""
+    """Write a dict of tensors and plain values atomically.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
     with replacing(path) as partial:
         torch.save(content, partial)
 
 
 def on_cpu(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """A copy of a state dict that does not change with the model, for a file."""
+    """Copy a state dict to the CPU; the copy does not change with the model."""
     return {name: value.detach().cpu().clone() for name, value in state.items()}

@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The parameters of what a person does with clicks: looking for the like, and teaching."""
+"""The parameters of clicks: finding similar regions, and teaching classes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class SimilaritySettings(SettingsGroup):
 
     seconds: float = setting(
         0.0,
-        "how long after a click its likeness is shown, by sensor stamps; 0: until the next click",
+        "how long ~/similarity follows a click, by sensor stamps; 0: until the next click",
         unit="s",
         low=0.0,
         high=86400.0,
@@ -28,13 +28,13 @@ class SimilaritySettings(SettingsGroup):
 
 @dataclass(frozen=True)
 class TeachSettings(SettingsGroup):
-    """What clicks teach; ``teach.<key>`` in ROS."""
+    """Which voxels a click teaches; ``teach.<key>`` in ROS."""
 
     PREFIX = "teach."
 
     radius: float = setting(
         0.1,
-        "voxels this near to a clicked point are examples of what was clicked on",
+        "voxels within this distance of a clicked point become examples of its class",
         unit="m",
         low=0.001,
         high=100.0,

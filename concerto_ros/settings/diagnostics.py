@@ -18,7 +18,7 @@ class DiagnosticSettings(SettingsGroup):
 
     deadline: float = setting(
         1.0,
-        "labels that come later than this after the newest reading in them are a WARN; 0: none",
+        "WARN where labels come later than this after the newest reading in them; 0: never",
         unit="s",
         low=0.0,
         high=3600.0,
@@ -26,7 +26,7 @@ class DiagnosticSettings(SettingsGroup):
     )
     free_memory: float = setting(
         0.05,
-        "less of the computer's memory left than this share is a WARN",
+        "WARN where less than this share of the computer's memory is free",
         unit="(share)",
         low=0.0,
         high=1.0,

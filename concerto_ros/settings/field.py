@@ -9,7 +9,7 @@ from typing import Any
 
 
 class SettingsError(ValueError):
-    """A setting that cannot be used: the text names it, the value got and what is wanted."""
+    """A setting that cannot be used; the text names it, the value got and what is expected."""
 
 
 def setting(
@@ -23,10 +23,20 @@ def setting(
     live: bool = False,
     required: bool = False,
 ) -> Any:
-    """A dataclass field that knows what a person needs to set it.
+    """Declare a dataclass field that is a parameter.
 
-    ``live`` settings may change while the node runs, the others only while it is unconfigured.
-    ``required`` ones may not be left empty.
+    Args:
+        default: Its value where none is set; its type is the parameter's.
+        text: What the value means, as ``ros2 param describe`` prints it.
+        unit: Unit of a number, empty for a pure number.
+        low: Smallest accepted number; None: the value is no number, or has no range.
+        high: Largest accepted number.
+        choices: The accepted texts; empty: any.
+        live: Whether it may change while the node runs, and not only while it is unconfigured.
+        required: Whether a text may not be empty.
+
+    Returns:
+        A ``dataclasses.field`` with the :class:`Setting` in its metadata.
     """
     about = Setting(text, unit, low, high, choices, live, required)
     return field(default=default, metadata={"setting": about})
@@ -34,7 +44,17 @@ def setting(
 
 @dataclass(frozen=True)
 class Setting:
-    """What a value means and which values are accepted."""
+    """What the value of a parameter means and which values are accepted.
+
+    Attributes:
+        text: What the value means.
+        unit: Unit of a number, empty for a pure number.
+        low: Smallest accepted number, or None without a range.
+        high: Largest accepted number, or None without a range.
+        choices: The accepted texts; empty: any.
+        live: Whether it may change while the node runs.
+        required: Whether a text may not be empty.
+    """
 
     text: str
     unit: str
@@ -46,7 +66,7 @@ class Setting:
 
     @property
     def wanted(self) -> str:
-        """The accepted values in words."""
+        """The accepted values, for descriptions and error messages."""
         if self.choices:
             return "one of " + ", ".join(self.choices)
         if self.low is not None:
@@ -62,20 +82,34 @@ class Setting:
         return f"{self.text} [{'; '.join(notes)}]" if notes else self.text
 
     def checked(self, name: str, value: Any, default: Any) -> Any:
-        """``value`` in the type of ``default``, or :class:`SettingsError`."""
-        kind = type(default)
-        if kind is float and type(value) is int:
+        """Check a value and convert it to the type of the default.
+
+        Args:
+            name: Full name of the parameter, for the error message.
+            value: What was set; an integer will do for a float, a list for a tuple.
+            default: The parameter's default.
+
+        Returns:
+            The value in the type of ``default``.
+
+        Raises:
+            SettingsError: The value has another type or is not accepted.
+        """
+        expected_type = type(default)
+        if expected_type is float and type(value) is int:
             value = float(value)
-        if kind is tuple:
+        if expected_type is tuple:
             if not isinstance(value, (list, tuple)) or any(type(v) is not str for v in value):
                 raise SettingsError(f"{name}: got {value!r}, expected a list of names")
-            return tuple(entry for entry in value if entry)
-        if type(value) is not kind:
+            return tuple(text for text in value if text)
+        if type(value) is not expected_type:
             raise SettingsError(
-                f"{name}: got {value!r} of type {type(value).__name__}, expected {kind.__name__}"
-                f" ({self.wanted})"
+                f"{name}: got {value!r} of type {type(value).__name__}, expected"
+                f" {expected_type.__name__} ({self.wanted})"
             )
-        outside = self.low is not None and not self.low <= value <= self.high
+        outside = (self.low is not None and not value >= self.low) or (
+            self.high is not None and not value <= self.high
+        )
         if outside or (self.choices and value not in self.choices):
             raise SettingsError(f"{name}: got {value!r}, expected {self.wanted}")
         if self.required and not value:

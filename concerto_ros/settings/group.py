@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Settings that belong together: a dataclass whose values are checked when it is made."""
+"""Settings that belong together: a dataclass whose values are checked on construction."""
 
 from __future__ import annotations
 
@@ -9,23 +9,25 @@ from typing import ClassVar
 
 
 class SettingsGroup:
-    """Base of the dataclasses of settings: a wrong value is refused by its full name."""
+    """Base of the dataclasses of settings.
 
-    #: What stands before the names of its parameters, with the dot.
+    A value that is not accepted raises :class:`SettingsError` with the parameter's full name.
+    """
+
+    #: Prefix of the names of its parameters, with the dot.
     PREFIX: ClassVar[str] = ""
 
     def __post_init__(self) -> None:
-        for entry in settings_in(type(self)):
-            value = getattr(self, entry.name)
-            name = self.parameter(entry.name)
-            checked = entry.metadata["setting"].checked(name, value, entry.default)
-            object.__setattr__(self, entry.name, checked)
+        for field in settings_in(type(self)):
+            name, value = self.parameter(field.name), getattr(self, field.name)
+            checked = field.metadata["setting"].checked(name, value, field.default)
+            object.__setattr__(self, field.name, checked)
 
     def parameter(self, key: str) -> str:
-        """The full name of the parameter whose value is the field ``key``."""
+        """Return the full parameter name of the field ``key``."""
         return self.PREFIX + key
 
 
-def settings_in(kind: type) -> list[Field]:
-    """The fields of the dataclass ``kind`` that are settings."""
-    return [entry for entry in fields(kind) if "setting" in entry.metadata]
+def settings_in(group: type) -> list[Field]:
+    """Return the fields of the dataclass ``group`` that are settings."""
+    return [field for field in fields(group) if "setting" in field.metadata]

@@ -17,24 +17,28 @@ def _bound(text: str, unit: str) -> Any:
 
 @dataclass(frozen=True)
 class InputSettings:
-    """What every input has."""
+    """What every input has.
+
+    Attributes:
+        name: Name of the input, one of those in ``clouds`` or ``cameras``.
+    """
 
     name: str
     _: KW_ONLY
     min_rate: float = _bound(
-        "fewer messages a second than this are a WARN in /diagnostics; 0: any", "Hz"
+        "WARN in /diagnostics at fewer messages per second than this; 0: no limit", "Hz"
     )
     max_rate: float = _bound(
-        "more messages a second than this are a WARN in /diagnostics; 0: any", "Hz"
+        "WARN in /diagnostics at more messages per second than this; 0: no limit", "Hz"
     )
     max_age: float = _bound(
-        "messages that arrive older than this are a WARN in /diagnostics; 0: any", "s"
+        "WARN in /diagnostics where messages arrive older than this; 0: no limit", "s"
     )
 
     @property
     def topics(self) -> dict[str, str]:
-        """The topics it listens to, by the parameter that names each."""
-        named = ((entry.name, getattr(self, entry.name)) for entry in fields(self))
+        """The topics it listens to, by the key of the parameter that names each."""
+        named = ((field.name, getattr(self, field.name)) for field in fields(self))
         return {name: topic for name, topic in named if name.endswith("topic") and topic}
 
 
@@ -45,14 +49,17 @@ class CloudInput(InputSettings):
     topic: str = setting("", "PointCloud2 topic", required=True)
     clears: bool = setting(
         True,
-        "take out of the map what this input sees through; false where the cloud is not in the"
-        " frame of its sensor",
+        "remove voxels that this input observes as free (see clear_after); false where the cloud"
+        " is not in the frame of its sensor",
     )
 
 
 @dataclass(frozen=True)
 class CameraInput(InputSettings):
-    """An RGB-D camera. A topic that ends in /compressed or /compressedDepth is read as such."""
+    """The topics of an RGB-D camera.
+
+    Those that end in ``/compressed`` or ``/compressedDepth`` carry CompressedImage messages.
+    """
 
     color_topic: str = setting("", "colour image topic; empty: depth only")
     depth_topic: str = setting(
@@ -66,7 +73,9 @@ class CameraInput(InputSettings):
     depth_info_topic: str = setting(
         "", "camera_info of the depth image, needed only where depth is not aligned to colour"
     )
-    clears: bool = setting(True, "take out of the map what this input sees through")
+    clears: bool = setting(
+        True, "remove voxels that this input observes as free (see clear_after)"
+    )
 
 
 @dataclass(frozen=True)
@@ -77,5 +86,5 @@ class InputNames(SettingsGroup):
     cameras: tuple[str, ...] = setting((), "names of the RGB-D inputs; [''] means none")
 
 
-#: The parameters that name inputs, and what those of each are.
+#: The parameters that name inputs, and the class of the parameters of each.
 INPUTS: dict[str, type[InputSettings]] = {"clouds": CloudInput, "cameras": CameraInput}

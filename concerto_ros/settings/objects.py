@@ -12,18 +12,18 @@ from concerto_ros.settings.group import SettingsGroup
 
 @dataclass(frozen=True)
 class ObjectSettings(SettingsGroup):
-    """What becomes an object, how often, and what names it."""
+    """Which objects are found, how often, and how they are classified."""
 
     PREFIX = "objects."
 
     enabled: bool = setting(
         False,
-        "find objects also while nobody subscribes to them, so that their ids go on",
+        "find objects even while nobody subscribes to them, so that their ids are kept",
         live=True,
     )
     rate: float = setting(
         1.0,
-        "most times a second that objects are looked for",
+        "maximum searches for objects per second",
         unit="Hz",
         low=0.01,
         high=100.0,
@@ -31,37 +31,36 @@ class ObjectSettings(SettingsGroup):
     )
     classes: tuple[str, ...] = setting(
         (),
-        "classes of the label set that are objects; ['']: all but walls, floors and the like",
+        "classes of the label set that are objects; ['']: all except walls, floors and similar",
     )
     supports: tuple[str, ...] = setting(
         (),
-        "classes on which things stand, which are objects whatever their label;"
-        " ['']: tables, desks, cabinets and the like",
+        "support classes: what stands on them is an object whatever its label;"
+        " ['']: tables, desks, cabinets and similar",
     )
     min_voxels: int = setting(
-        20, "an object has at least this many voxels", low=1, high=1_000_000, live=True
+        20, "minimum number of voxels of an object", low=1, high=1_000_000, live=True
     )
     memory: float = setting(
         30.0,
-        "an object that is out of the map keeps its id for this long, by sensor stamps",
+        "an object that left the map keeps its id for this long, by sensor stamps",
         unit="s",
         low=0.0,
         high=86400.0,
     )
     encoder: str = setting(
         "demo",
-        "what says what an object is: demo, or the file of an object encoder; empty: its labels",
+        "object encoder: demo (bundled) or a file; empty: objects are named by their labels",
     )
     encoder_classes: tuple[str, ...] = setting(
         (),
-        "names of the encoder's classes in their order; ['']: those its file tells, of"
+        "names of the encoder's classes in order; ['']: those stored in its file, else those of"
         " ScanObjectNN where it has 15, else class_0, class_1, ...",
     )
     words: str = setting(
         "",
-        "what gives ~/find_objects the vectors of words: a file of them, or open_clip;"
-        " empty: it is refused",
+        "text embeddings for ~/find_objects: a file, or open_clip; empty: the service refuses",
     )
     embeddings: bool = setting(
-        False, "send the encoder's feature of each object with it", live=True
+        False, "send the encoder's feature vector with each object", live=True
     )

@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The parameters of the clouds that come out."""
+"""The parameters of the labelled clouds."""
 
 from __future__ import annotations
 
@@ -12,18 +12,22 @@ from concerto_ros.settings.group import SettingsGroup
 
 @dataclass(frozen=True)
 class FilterSettings(SettingsGroup):
-    """What a cloud under ``~/filtered`` holds; ``filters.<name>.<key>`` in ROS."""
+    """Which points pass into a cloud under ``~/filtered``; ``filters.<name>.<key>`` in ROS.
+
+    Attributes:
+        name: Name of the filter, one of those in ``filters``.
+    """
 
     name: str
     include: tuple[str, ...] = setting(
-        (), "classes of the label set that pass; ['']: all but those of exclude", live=True
+        (), "classes of the label set that pass; ['']: all except those of exclude", live=True
     )
     exclude: tuple[str, ...] = setting(
         (), "classes of the label set that do not pass; only where include is ['']", live=True
     )
     min_confidence: float = setting(
         0.0,
-        "labelled points less certain than this do not pass",
+        "labelled points with less confidence than this do not pass",
         unit="(probability)",
         low=0.0,
         high=1.0,
@@ -41,7 +45,7 @@ class FilterSettings(SettingsGroup):
             )
 
     def parameter(self, key: str) -> str:
-        """As of every group; that of a filter has its name in it."""
+        """Return the full parameter name, which contains the filter's name."""
         return f"filters.{self.name}.{key}"
 
 
@@ -73,13 +77,13 @@ class FusionSettings(SettingsGroup):
 
     seconds: float = setting(
         2.0,
-        "labels are fused over about this time; 0: each prediction stands by itself",
+        "time over which labels are fused; 0: each prediction is independent",
         unit="s",
         low=0.0,
         high=3600.0,
     )
     always: bool = setting(
         False,
-        "label also while nobody subscribes, so that the first labels are fused already",
+        "label even while nobody subscribes, so that the first labels are fused already",
         live=True,
     )

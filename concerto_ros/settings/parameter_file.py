@@ -12,8 +12,19 @@ from concerto_ros.settings.field import SettingsError
 
 
 def read_parameters(path: str | Path) -> Iterator[tuple[str, Any]]:
-    """``(dotted name, value)`` of a ROS parameter file, whatever node name it is filed under."""
-    import yaml  # only here: the command's --help does without it
+    """Read a ROS parameter file.
+
+    Args:
+        path: A YAML file; the parameters of every node name in it are read.
+
+    Yields:
+        ``(dotted name, value)`` of each parameter.
+
+    Raises:
+        SettingsError: The file is not a ROS parameter file.
+        OSError: The file cannot be read.
+    """
+    import yaml  # only here: the command's --help does not need it
 
     with open(path, encoding="utf-8") as file:
         tree = yaml.safe_load(file)
@@ -21,7 +32,9 @@ def read_parameters(path: str | Path) -> Iterator[tuple[str, Any]]:
         raise SettingsError(f"{path}: got no mapping, expected a ROS parameter file")
     for node, body in tree.items():
         if not isinstance(body, dict) or "ros__parameters" not in body:
-            raise SettingsError(f"{path}: {node} has no ros__parameters")
+            raise SettingsError(
+                f"{path}: {node} has no ros__parameters, expected a mapping of that name"
+            )
         yield from _flatten(body["ros__parameters"] or {})
 
 

@@ -9,10 +9,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Preset:
-    """Defaults that go together for one kind of place; lengths in metres, durations in seconds.
+    """Defaults that go together for one kind of environment.
 
-    Points nearer to the sensor than ``min_range`` or farther than ``max_range`` are not used;
-    the map keeps ``window_seconds`` and ``window_radius`` round the robot.
+    Attributes:
+        voxel_size: Metres, edge of a voxel.
+        min_range: Metres; points nearer to the sensor are not used.
+        max_range: Metres; points farther from the sensor are not used.
+        window_seconds: Seconds that the map keeps a voxel after it was last seen.
+        window_radius: Metres around the robot that the map keeps.
     """
 
     voxel_size: float

@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Every parameter of the package: name, default, meaning, unit and range, in this one place.
+"""Every parameter of the package: name, default, meaning, unit and range.
 
 The ROS node declares its parameters from these fields, ``config/perception.yaml`` is checked
 against them, ``docs/parameters.md`` is written from them, and
@@ -26,7 +26,7 @@ from concerto_ros.settings.presets import PRESETS
 
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 
-#: Those of :mod:`concerto_ros.ptv3.kernels.backends`: this room imports none of the others.
+#: Those of :mod:`concerto_ros.ptv3.kernels.backends`, which this package does not import.
 BACKENDS = ("auto", "torch", "triton", "spconv")
 
 
@@ -39,7 +39,7 @@ class Settings(InputNames):
         "odom", "frame the map is kept in; continuous, as odom in REP-105", required=True
     )
     robot_frame: str = setting(
-        "", "frame of the robot, the centre of the window; empty: the sensor's own origin"
+        "", "frame of the robot, the centre of the map; empty: the sensor's own origin"
     )
     sync_tolerance: float = setting(
         0.02, "largest stamp difference of colour and depth", unit="s", low=0.0, high=1.0
@@ -49,7 +49,7 @@ class Settings(InputNames):
     )
     input_rate: float = setting(
         5.0,
-        "most frames a second fused from each input",
+        "maximum fused frames per second and input",
         unit="Hz",
         low=0.1,
         high=100.0,
@@ -57,14 +57,14 @@ class Settings(InputNames):
     )
     max_points: int = setting(
         2_000_000,
-        "of a cloud with more points the nearest are used",
+        "maximum points used of one cloud; of more, the nearest are used",
         low=1,
         high=100_000_000,
         live=True,
     )
     min_range: float = setting(
         0.0,
-        "points nearer to the sensor are left out; 0: the preset's",
+        "points nearer to the sensor than this are ignored; 0: the preset's",
         unit="m",
         low=0.0,
         high=1000.0,
@@ -72,7 +72,7 @@ class Settings(InputNames):
     )
     max_range: float = setting(
         0.0,
-        "points farther from the sensor are left out; 0: the preset's",
+        "points farther from the sensor than this are ignored; 0: the preset's",
         unit="m",
         low=0.0,
         high=1000.0,
@@ -82,20 +82,20 @@ class Settings(InputNames):
     # Map
     preset: str = setting(
         "indoor",
-        "voxel size, ranges, and the input convention of models whose file does not say theirs",
+        "defaults of voxel size, ranges and map window, and the input convention of models whose"
+        " file stores none",
         choices=tuple(PRESETS),
     )
     voxel_size: float = setting(
         0.0,
-        "edge of a voxel; 0: what the checkpoint says it is trained on (demo: 0.04), else the"
-        " preset's",
+        "voxel size; 0: the checkpoint's training value (demo: 0.04), else the preset's",
         unit="m",
         low=0.0,
         high=10.0,
     )
     window_seconds: float = setting(
         0.0,
-        "a voxel leaves when it was last seen longer ago than this, by sensor stamps;"
+        "a voxel is removed when it was last seen longer ago than this, by sensor stamps;"
         " 0: the preset's",
         unit="s",
         low=0.0,
@@ -103,43 +103,47 @@ class Settings(InputNames):
     )
     window_frames: int = setting(
         0,
-        "a voxel leaves when it was last seen more frames ago than this; 0: no limit",
+        "a voxel is removed when it was last seen more frames ago than this; 0: no limit",
         low=0,
         high=1_000_000,
     )
     window_radius: float = setting(
         0.0,
-        "a voxel leaves when it is farther from the robot than this; 0: the preset's",
+        "a voxel is removed when it is farther from the robot than this; 0: the preset's",
         unit="m",
         low=0.0,
         high=10000.0,
     )
     max_voxels: int = setting(
-        200_000, "ceiling of the map; the farthest voxels leave first", low=1, high=20_000_000
+        200_000,
+        "maximum voxels in the map; the farthest are removed first",
+        low=1,
+        high=20_000_000,
     )
     clear_after: int = setting(
         2,
-        "a voxel leaves once so many frames saw through it since it was last seen; 0: never",
+        "a voxel is removed once this many frames observed it as free since it was last seen;"
+        " 0: never",
         low=0,
         high=255,
     )
 
     map_directory: str = setting(
-        "", "where ~/save_map and ~/load_map keep maps; empty: they are refused"
+        "", "directory of the maps of ~/save_map and ~/load_map; empty: both services refuse"
     )
 
     # Model
     checkpoint: str = setting("demo", "encoder: demo, an official name or a file", required=True)
     head: str = setting(
-        "", "linear head: an official name or a file; empty: none, no labels (demo brings its own)"
+        "", "linear head: an official name or a file; empty: no labels (demo brings its own head)"
     )
     label_set: str = setting(
         "",
         "names and colours: scannet20, scannet200, s3dis, semantickitti, nuscenes or a file;"
-        " empty: the one with as many classes as the head",
+        " empty: the set with as many classes as the head",
     )
     device: str = setting(
-        "auto", "auto, cpu, cuda or cuda:N; auto: cuda where there is one", required=True
+        "auto", "auto, cpu, cuda or cuda:N; auto: cuda where available", required=True
     )
     precision: str = setting(
         "auto",
@@ -148,20 +152,22 @@ class Settings(InputNames):
     )
     backend: str = setting(
         "auto",
-        "what computes curves, neighbours and convolution;"
-        " auto: triton on cuda where it can be had, else torch",
+        "kernels for space-filling curves, neighbour search and sparse convolution;"
+        " auto: triton on cuda where available, else torch",
         choices=BACKENDS,
     )
     cpu_fallback: bool = setting(
         False,
-        "where the device has no memory left even for small parts of a cloud, compute on the CPU"
-        " from then on; else that map stays without labels",
+        "compute on the CPU once the device runs out of memory even for small chunks of a cloud;"
+        " false: such a map stays without labels",
     )
-    estimate_normals: bool = setting(True, "fit normals to the voxels whose sensor gives none")
+    estimate_normals: bool = setting(
+        True, "estimate the normals of voxels whose sensor provides none"
+    )
 
     # Inference
     rate: float = setting(
-        5.0, "most inferences a second", unit="Hz", low=0.01, high=100.0, live=True
+        5.0, "maximum inferences per second", unit="Hz", low=0.01, high=100.0, live=True
     )
 
     # Label fusion
@@ -170,13 +176,15 @@ class Settings(InputNames):
     # Outputs
     labels: LabelSettings = field(default_factory=LabelSettings)
     filters: tuple[str, ...] = setting(
-        (), "names of the clouds under ~/filtered, each with the classes it holds; [''] means none"
+        (), "names of the clouds under ~/filtered, one for each filter of classes; [''] means none"
     )
 
     # Clicks
     similarity: SimilaritySettings = field(default_factory=SimilaritySettings)
     teach: TeachSettings = field(default_factory=TeachSettings)
-    head_directory: str = setting("", "where ~/save_head keeps heads; empty: it is refused")
+    head_directory: str = setting(
+        "", "directory of the heads of ~/save_head; empty: the service refuses"
+    )
 
     # Objects
     objects: ObjectSettings = field(default_factory=ObjectSettings)
@@ -195,9 +203,9 @@ class Settings(InputNames):
             )
 
     def with_preset(self) -> Settings:
-        """The same settings with every 0 that means "the preset's" replaced.
+        """Return the settings with every 0 that means "the preset's" replaced.
 
-        Not that of ``voxel_size``, for which the encoder comes first: :meth:`with_voxel_size`.
+        ``voxel_size`` stays, as the encoder's precedes the preset's: :meth:`with_voxel_size`.
         """
         preset = PRESETS[self.preset]
         return replace(
@@ -209,21 +217,32 @@ class Settings(InputNames):
         )
 
     def with_voxel_size(self, grid_size: float | None) -> Settings:
-        """The same settings with a voxel size: its own, the encoder's, else the preset's.
+        """Return the settings with a voxel size: the one set, the encoder's, or the preset's.
 
-        ``grid_size``: metres, the voxels that the encoder is trained on; None where it does not
-        say.
+        Args:
+            grid_size: Metres, the voxel size that the encoder is trained on; None if unknown.
+
+        Raises:
+            SettingsError: ``grid_size`` is not an accepted voxel size.
         """
         preset = PRESETS[self.preset].voxel_size
         return replace(self, voxel_size=self.voxel_size or grid_size or preset)
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> Settings:
-        """Settings from ``{name: value}``; unknown names are refused."""
+        """Make settings of ``{full name: value}``, with the defaults for all others.
+
+        Raises:
+            SettingsError: A name is unknown or a value is not accepted.
+        """
         return cls().changed(values)
 
     def changed(self, values: Mapping[str, Any]) -> Settings:
-        """The same settings with those of ``{name: value}`` changed; unknown names are refused."""
+        """Return the settings with the values of ``{full name: value}`` replaced.
+
+        Raises:
+            SettingsError: A name is unknown or a value is not accepted.
+        """
         own: dict[str, Any] = {}
         grouped: dict[str, dict[str, Any]] = {}
         for name, value in values.items():
@@ -239,10 +258,15 @@ class Settings(InputNames):
 
     @classmethod
     def from_config(cls, path: str | Path) -> Settings:
-        """Settings from a ROS parameter file such as ``config/perception.yaml``.
+        """Read settings from a ROS parameter file such as ``config/perception.yaml``.
 
-        The topics of the inputs (``clouds.<name>.topic``) and the parameters that only the node
-        has are left to it.
+        The parameters of single inputs and filters (``clouds.<name>.topic``), which :func:`named`
+        reads, and those that only the node has are ignored.
+
+        Raises:
+            SettingsError: The file is not a ROS parameter file, a name is unknown or a value is
+                not accepted.
+            OSError: The file cannot be read.
         """
         values = dict(read_parameters(path))
         return cls.from_mapping(
@@ -254,12 +278,12 @@ class Settings(InputNames):
         )
 
 
-#: Parameters that a file may hold for the node and that are no business of the pipeline.
+#: Parameters of the node alone, which the pipeline ignores.
 NODE_ONLY = frozenset({"autostart", "use_sim_time"})
 
 _FIELDS: dict[str, Field] = {
-    kind.PREFIX + entry.name: entry
-    for kind in (
+    group.PREFIX + parameter.name: parameter
+    for group in (
         Settings,
         DiagnosticSettings,
         FusionSettings,
@@ -268,38 +292,46 @@ _FIELDS: dict[str, Field] = {
         SimilaritySettings,
         TeachSettings,
     )
-    for entry in settings_in(kind)
+    for parameter in settings_in(group)
 }
 
-#: Every parameter by its full name, but those of the things that :data:`NAMED` lists.
-DEFAULTS: dict[str, Any] = {name: entry.default for name, entry in _FIELDS.items()}
+#: Every parameter by its full name, except those of single inputs and filters (:data:`NAMED`).
+DEFAULTS: dict[str, Any] = {name: parameter.default for name, parameter in _FIELDS.items()}
 
 
 def about(name: str) -> Setting:
-    """The description of the parameter ``name``."""
+    """Return the description of the parameter with the full name ``name``."""
     return _FIELDS[name].metadata["setting"]
 
 
-#: Parameters that name things, and the kind of thing; each has ``<parameter>.<name>.<key>``.
+#: Parameters that list names, and the class of each name's own ``<parameter>.<name>.<key>``.
 NAMED: dict[str, type] = {**INPUTS, "filters": FilterSettings}
 
 
 def settings_of(group: str) -> list[Field]:
-    """The parameters of each thing that the parameter ``group`` names; [] where it names none."""
+    """Return the parameters of each input or filter in the list ``group``; [] for other lists."""
     return settings_in(NAMED[group]) if group in NAMED else []
 
 
 def named(group: str, name: str, values: Mapping[str, Any]) -> Any:
-    """The thing ``name`` of those that the parameter ``group`` lists.
+    """Return the settings of one input or filter.
 
-    ``values``: parameters by their full names; those that are missing have their defaults. Raises
-    :class:`SettingsError` for a value that cannot be used.
+    Args:
+        group: Parameter that lists its name, a key of :data:`NAMED`.
+        name: Its name.
+        values: Parameters by full name; those that are missing have their defaults.
+
+    Returns:
+        An instance of ``NAMED[group]``.
+
+    Raises:
+        SettingsError: A value is not accepted.
     """
     own = {}
-    for entry in settings_of(group):
-        full = f"{group}.{name}.{entry.name}"
-        value = values.get(full, entry.default)
-        own[entry.name] = entry.metadata["setting"].checked(full, value, entry.default)
+    for parameter in settings_of(group):
+        full = f"{group}.{name}.{parameter.name}"
+        value = values.get(full, parameter.default)
+        own[parameter.name] = parameter.metadata["setting"].checked(full, value, parameter.default)
     return NAMED[group](name, **own)
 
 
