@@ -1,3 +1,3 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Whatever becomes a frame: PointCloud2, images, depth, cloud files; normals, free space, TF."""
+"""Sensor data to frames: PointCloud2, images, depth, cloud files; normals, free space, TF."""

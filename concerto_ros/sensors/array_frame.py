@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A frame made of arrays: one cloud by itself, without a sensor's message."""
+"""A frame made of plain arrays instead of a sensor message."""
 
 from __future__ import annotations
 
@@ -15,11 +15,19 @@ def single_frame(
     normals: np.ndarray | None,
     origin: np.ndarray | None,
 ) -> tuple[Frame, np.ndarray]:
-    """The finite points as a frame, and the rows (n,) in which they are.
+    """Make a frame of the finite points of a cloud.
 
-    ``points`` (N, 3) metres, ``colors`` (N, 3) in 0..255, ``normals`` (N, 3) unit; ``origin``
-    (3,) is where the sensor was, the middle of the cloud if None. Raises ``ValueError`` for other
-    shapes, and where no point is finite.
+    Args:
+        points: (N, 3), metres.
+        colors: (N, 3) RGB in 0..255, or None.
+        normals: (N, 3) unit vectors, or None.
+        origin: (3,), metres, where the sensor was; None: the middle of the cloud.
+
+    Returns:
+        The frame of n points, and their rows (n,) int64 in ``points``.
+
+    Raises:
+        ValueError: An array has another shape, or no point is finite.
     """
     points, colors, normals = _checked_cloud(points, colors, normals)
     finite = np.flatnonzero(np.isfinite(points).all(axis=1))
@@ -41,8 +49,10 @@ def single_frame(
     return frame, finite
 
 
-def _checked_cloud(points, colors, normals):
-    """The arrays as float32 and uint8, or ``ValueError``."""
+def _checked_cloud(
+    points: np.ndarray, colors: np.ndarray | None, normals: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+    """Check the shapes; the arrays as float32, uint8 and float32."""
     points = np.asarray(points)
     if points.ndim != 2 or points.shape[1] != 3 or len(points) == 0:
         raise ValueError(f"points: got shape {points.shape}, expected (N, 3) with N > 0")

@@ -17,8 +17,8 @@ from concerto_ros.sensors.message_fields import attribute, text, unsigned
 UNDISTORT_STEPS = 20
 UNDISTORT_ERROR = 0.01
 
-#: Radius on the normalised image plane of the widest ray: 87 degrees from the axis.
-WIDEST = 20.0
+#: Largest radius on the normalised image plane: 87 degrees from the axis.
+MAX_RADIUS = 20.0
 
 #: Larger than the image of any depth camera; keeps a wrong camera_info from filling the memory.
 MAX_PIXELS = 64_000_000
@@ -31,13 +31,17 @@ FISHEYE = ("equidistant", "fisheye", "kannala_brandt4")
 class CameraModel:
     """A calibrated camera with its ROI and binning applied.
 
-    Attributes
-    ----------
-    fx, fy, cx, cy: focal lengths and principal point, in pixels of the image as published.
-    width, height: pixels of the image as published.
-    model: ``pinhole``, ``plumb_bob`` (Brown-Conrady, also its rational form) or ``equidistant``.
-    distortion: coefficients in the order of CameraInfo.d: (k1 k2 p1 p2 k3 k4 k5 k6 s1 s2 s3 s4) or
-        (k1 k2 k3 k4); empty for ``pinhole``.
+    Attributes:
+        fx: Horizontal focal length in pixels of the image as published.
+        fy: Vertical focal length, likewise.
+        cx: Column of the principal point, likewise.
+        cy: Row of the principal point, likewise.
+        width: Columns of the image as published.
+        height: Rows of the image as published.
+        model: ``pinhole``, ``plumb_bob`` (Brown-Conrady, also its rational form) or
+            ``equidistant``.
+        distortion: Coefficients in the order of CameraInfo.d: (k1 k2 p1 p2 k3 k4 k5 k6 s1 s2 s3
+            s4) or (k1 k2 k3 k4); empty for ``pinhole``.
     """
 
     fx: float
@@ -51,17 +55,19 @@ class CameraModel:
 
     @classmethod
     def from_info(cls, info: Any, *, rectified: bool = False) -> CameraModel:
-        """The camera of a CameraInfo of ROS 2 (``k, d, p``) or of ROS 1 (``K, D, P``).
+        """Make the camera model of a CameraInfo message.
 
-        An image does not say whether it is rectified; who subscribes knows (by convention
-        ``image_rect*`` is). A raw image uses K and the distortion, a ``rectified`` one P alone.
         ROI and binning apply as in image_geometry: first the offset, in pixels of the full
-        resolution, then the division. The reading is of what the driver states: where it leaves
-        K or P empty there is no fallback to the other.
+        resolution, then the division. Where the driver leaves K or P empty, the other is not used
+        instead.
 
-        Raises
-        ------
-        InputError("bad_camera_info"): no usable focal length, size, ROI or distortion.
+        Args:
+            info: A CameraInfo of ROS 2 (``k, d, p``) or of ROS 1 (``K, D, P``).
+            rectified: Whether the image is rectified: then P alone is used, else K and the
+                distortion. The message does not say it; by convention ``image_rect*`` topics are.
+
+        Raises:
+            InputError: ``bad_camera_info``: no usable focal length, size, ROI or distortion.
         """
         bad = "bad_camera_info"
         if rectified:
@@ -73,7 +79,7 @@ class CameraModel:
         matrix = "P" if rectified else "K"
         if not (np.isfinite([fx, fy, cx, cy]).all() and fx > 0 and fy > 0):
             got = f"fx {fx}, fy {fy}, cx {cx}, cy {cy}"
-            raise InputError(bad, f"{matrix} has {got}; finite values and fx, fy > 0 are wanted")
+            raise InputError(bad, f"{matrix}: got {got}, expected finite, fx > 0, fy > 0")
         model, distortion = ("pinhole", ()) if rectified else _distortion(info)
 
         width, height = unsigned(info, "width", bad), unsigned(info, "height", bad)
@@ -85,11 +91,13 @@ class CameraModel:
         roi_height = unsigned(info, "roi.height", bad) or height - top
         if left + roi_width > width or top + roi_height > height:
             roi = f"{roi_width}x{roi_height} at ({left}, {top})"
-            raise InputError(bad, f"ROI {roi} exceeds the image of {width}x{height}")
+            raise InputError(
+                bad, f"roi: got {roi}, expected one inside the image of {width}x{height}"
+            )
         width, height = roi_width // bin_x, roi_height // bin_y
         if width <= 0 or height <= 0 or width * height > MAX_PIXELS:
             binned = f"{width}x{height} after ROI and binning"
-            raise InputError(bad, f"the image is {binned}; 1 to {MAX_PIXELS} pixels are wanted")
+            raise InputError(bad, f"image size: got {binned}, expected 1 to {MAX_PIXELS} pixels")
         return cls(
             fx=fx / bin_x,
             fy=fy / bin_y,
@@ -102,17 +110,29 @@ class CameraModel:
         )
 
     def rays(self) -> np.ndarray:
-        """(height, width, 3) float32: each pixel's ray (x, y, 1) in the optical frame (REP-103).
+        """Return each pixel's ray in the optical frame (REP-103).
 
-        A point is ray x depth. NaN where the distortion has no inverse (far corners). Computed
-        once per camera and kept; read-only.
+        A point is its ray times the depth. Computed once per camera and cached.
+
+        Returns:
+            (height, width, 3) float32, read-only: rays (x, y, 1), NaN where the distortion has no
+            inverse (far corners).
         """
         return _rays(self)
 
     def project(
         self, x: np.ndarray, y: np.ndarray, z: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Pixel (column, row) of points in the optical frame; NaN where the lens sees none."""
+        """Project points into the image.
+
+        Args:
+            x: (N,), metres, to the right in the optical frame (REP-103).
+            y: (N,), metres, down.
+            z: (N,), metres, along the optical axis.
+
+        Returns:
+            Columns and rows (N,) in pixels; NaN for points that the lens does not see.
+        """
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             scale = 1 / np.where(z > 0, z, np.nan)
             x, y = x * scale, y * scale
@@ -122,7 +142,7 @@ class CameraModel:
             return self.fx * x + self.cx, self.fy * y + self.cy
 
     def distort(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Where the lens puts the ray (x, y, 1) on the normalised image plane."""
+        """Return where the lens puts the rays (x, y, 1) on the normalised image plane."""
         if self.model == "pinhole":
             return x, y
         if self.model == "equidistant":
@@ -144,16 +164,16 @@ class CameraModel:
 
 
 class CameraCache:
-    """Cameras of the newest camera_info messages, built again only where these change."""
+    """Camera models of the newest camera_info messages, rebuilt only when these change."""
 
-    #: That of the colour image and that of the depth image.
+    #: One for the colour image and one for the depth image.
     SIZE = 2
 
     def __init__(self) -> None:
         self._cameras: dict[tuple, CameraModel] = {}
 
     def from_info(self, info: Any, *, rectified: bool = False) -> CameraModel:
-        """As :meth:`CameraModel.from_info`."""
+        """Return :meth:`CameraModel.from_info`, cached by the content of the message."""
         content = _content(info)
         if content is None:
             return CameraModel.from_info(info, rectified=rectified)
@@ -166,7 +186,7 @@ class CameraCache:
 
 
 def _content(info: Any) -> tuple | None:
-    """What of a ROS 2 CameraInfo makes a camera; None for any other object."""
+    """Return the fields of a ROS 2 CameraInfo that define the model; None for other objects."""
     try:
         roi = info.roi
         content = (
@@ -181,22 +201,23 @@ def _content(info: Any) -> tuple | None:
 
 
 def _numbers(info: Any, name: str, count: int | None) -> list[float]:
-    """A float array of CameraInfo under its ROS 2 or ROS 1 name."""
+    """Read a float array of CameraInfo under its ROS 2 or ROS 1 name."""
     value = getattr(info, name, None)
     if value is None:
         value = attribute(info, name.upper(), "bad_camera_info")
     try:
         numbers = [float(v) for v in value]
     except (TypeError, ValueError, OverflowError):
-        raise InputError("bad_camera_info", f"{name} is {value!r}, numbers are wanted") from None
+        raise InputError("bad_camera_info", f"{name}: got {value!r}, expected numbers") from None
     if count is not None and len(numbers) != count:
-        wanted = f"{count} are wanted"
-        raise InputError("bad_camera_info", f"{name} has {len(numbers)} numbers, {wanted}")
+        raise InputError(
+            "bad_camera_info", f"{name}: got {len(numbers)} numbers, expected {count}"
+        )
     return numbers
 
 
 def _distortion(info: Any) -> tuple[str, tuple[float, ...]]:
-    """Model and coefficients, padded to the full number of the model."""
+    """Return the model and its coefficients, padded with zeros to their full number."""
     coefficients = _numbers(info, "d", None)
     if not any(coefficients):
         return "pinhole", ()
@@ -210,14 +231,14 @@ def _distortion(info: Any) -> tuple[str, tuple[float, ...]]:
         known = ", ".join((*BROWN_CONRADY, *FISHEYE))
         raise InputError(
             "bad_camera_info",
-            f"distortion_model is '{name}' with coefficients; known are {known}. "
-            "Subscribe to rectified images instead",
+            f"distortion_model: got '{name}' with coefficients, expected one of {known}; "
+            "subscribe to rectified images instead",
         )
     # Beyond the twelfth come the angles of a tilted sensor, which no driver calibrates.
     if not np.isfinite(coefficients).all() or any(coefficients[length:]):
         got = f"{len(coefficients)} coefficients {coefficients}"
         raise InputError(
-            "bad_camera_info", f"{name} has {got}; at most {length} finite are wanted"
+            "bad_camera_info", f"d: got {got}, expected at most {length} finite ones for {name}"
         )
     coefficients = coefficients[:length] + [0.0] * (length - len(coefficients))
     return model, tuple(coefficients)
@@ -235,7 +256,16 @@ def _rays(camera: CameraModel) -> np.ndarray:
 
 
 def undistort(camera: CameraModel, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The inverse of :meth:`CameraModel.distort` by Newton's method; NaN where there is none."""
+    """Invert :meth:`CameraModel.distort` by Newton's method.
+
+    Args:
+        camera: The camera.
+        x: Horizontal coordinates on the normalised image plane, of any shape.
+        y: Vertical coordinates, of the same shape.
+
+    Returns:
+        The rays (x, y, 1) that the lens puts there; NaN where there is no inverse.
+    """
     if camera.model == "pinhole":
         return x, y
     step = 1e-6
@@ -267,15 +297,15 @@ def undistort(camera: CameraModel, x: np.ndarray, y: np.ndarray) -> tuple[np.nda
 
 @lru_cache(maxsize=16)
 def _fold(camera: CameraModel) -> float:
-    """The radius up to which the lens maps larger radii to larger ones.
+    """Return the radius up to which the distortion increases monotonically.
 
     Beyond it the polynomials turn back, and rays that the lens never sees would land in the image.
     """
-    radial = camera
+    radial_only = camera
     if camera.model == "plumb_bob":
         k1, k2, _, _, k3, k4, k5, k6 = camera.distortion[:8]
-        radial = replace(camera, distortion=(k1, k2, 0, 0, k3, k4, k5, k6, 0, 0, 0, 0))
-    radii = np.linspace(0, WIDEST, 20_001)
+        radial_only = replace(camera, distortion=(k1, k2, 0, 0, k3, k4, k5, k6, 0, 0, 0, 0))
+    radii = np.linspace(0, MAX_RADIUS, 20_001)
     with np.errstate(all="ignore"):
-        falling = ~(np.diff(radial.distort(radii, np.zeros_like(radii))[0]) > 0)
-    return float(radii[np.argmax(falling)]) if falling.any() else WIDEST
+        falling = ~(np.diff(radial_only.distort(radii, np.zeros_like(radii))[0]) > 0)
+    return float(radii[np.argmax(falling)]) if falling.any() else MAX_RADIUS

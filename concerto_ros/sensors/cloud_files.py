@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Point clouds from .ply, .pcd, .npz, .las and .laz files, and labelled clouds to .ply."""
+"""Point clouds from .ply, .pcd, .npz, .las and .laz files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from concerto_ros.sensors.normals import unit_vectors
 from concerto_ros.sensors.ply import read_ply
 
 #: float32 resolves 1 mm up to about this many metres; files farther out are moved to the origin.
-FLOAT32_REACH = 8_000.0
+FLOAT32_LIMIT = 8_000.0
 
 XYZ_KEYS = ("points", "xyz", "coord", "coords", "positions")
 COLOR_KEYS = ("colors", "color", "rgb")
@@ -26,13 +26,12 @@ INTENSITY_KEYS = ("intensity", "reflectivity", "i", "scalar_Intensity", "scalar_
 
 @dataclass(frozen=True, eq=False)
 class CloudFile:
-    """What a file holds.
+    """The point cloud of a file.
 
-    Attributes
-    ----------
-    frame: the finite points, relative to ``offset``; stamp 0, ``frame_id`` the file's stem.
-    offset: (3,) float64, metres, whole numbers; add it to get the file's own coordinates. Zeros
-        except for georeferenced files, whose coordinates float32 cannot hold.
+    Attributes:
+        frame: The finite points, relative to ``offset``; stamp 0, ``frame_id`` the file's stem.
+        offset: (3,) float64, metres, whole numbers; add it to get the file's own coordinates.
+            Zeros except for georeferenced files, whose coordinates exceed float32.
     """
 
     frame: Frame
@@ -40,7 +39,7 @@ class CloudFile:
 
 
 def read_cloud(path: str | Path) -> Frame:
-    """The finite points of a file; see :func:`read_cloud_file`."""
+    """Read the finite points of a file; see :func:`read_cloud_file`."""
     return read_cloud_file(path).frame
 
 
@@ -51,10 +50,10 @@ def read_cloud_file(path: str | Path) -> CloudFile:
     ``colors, color, rgb``, ``normals, normal`` and ``intensity, reflectivity``, each with one row
     per point. Colours may be 0..255 or fractions up to 1. A .pcd's VIEWPOINT becomes ``origin``.
 
-    Raises
-    ------
-    FileNotFoundError: there is no such file.
-    InputError: ``unsupported`` format, ``malformed``, ``no_xyz`` or ``empty``; names the file.
+    Raises:
+        FileNotFoundError: The file does not exist.
+        InputError: ``unsupported`` format, ``malformed``, ``no_xyz`` or ``empty``; the text names
+            the file.
     """
     path = Path(path)
     readers: dict[str, Callable[[Path], dict[str, np.ndarray]]] = {
@@ -67,9 +66,11 @@ def read_cloud_file(path: str | Path) -> CloudFile:
     reader = readers.get(path.suffix.lower())
     if reader is None:
         known = ", ".join(readers)
-        raise InputError("unsupported", f"{path}: format is '{path.suffix}'; {known} are read")
+        raise InputError(
+            "unsupported", f"{path}: got the format '{path.suffix}', expected one of {known}"
+        )
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file")
+        raise FileNotFoundError(f"{path} does not exist")
     arrays = reader(path)
     return _cloud_file(path, arrays)
 
@@ -77,13 +78,16 @@ def read_cloud_file(path: str | Path) -> CloudFile:
 def _cloud_file(path: Path, arrays: dict[str, np.ndarray]) -> CloudFile:
     points = arrays.get("points")
     if points is None:
-        raise InputError("no_xyz", f"{path}: has no x, y and z")
+        raise InputError("no_xyz", f"{path}: got no x, y and z, expected points")
     points = _rows(path, "points", points, None, 3).astype(np.float64)
     finite = np.flatnonzero(np.isfinite(points).all(axis=1))
     if len(finite) == 0:
-        raise InputError("empty", f"{path}: no finite point among {len(points)}")
+        raise InputError(
+            "empty",
+            f"{path}: got {len(points)} points, none of them finite, expected at least one",
+        )
     offset = np.zeros(3)
-    if np.abs(points[finite]).max() > FLOAT32_REACH:
+    if np.abs(points[finite]).max() > FLOAT32_LIMIT:
         offset = np.floor(points[finite].min(axis=0))
 
     def take(name: str, columns: int) -> np.ndarray | None:
@@ -106,19 +110,22 @@ def _cloud_file(path: Path, arrays: dict[str, np.ndarray]) -> CloudFile:
 
 
 def _rows(path: Path, name: str, array: np.ndarray, count: int | None, columns: int) -> np.ndarray:
-    """The array as (count, columns), or InputError."""
+    """Return the array as (count, columns) after checking its shape and type."""
     if columns == 1 and array.ndim == 1:
         array = array[:, None]
-    wanted = f"({'N' if count is None else count}, {columns}) numbers are wanted"
+    expected = f"numbers of shape ({'N' if count is None else count}, {columns})"
     right = array.ndim == 2 and array.shape[1] >= columns and array.dtype.kind in "fiub"
     if not right or (count is not None and len(array) != count):
         got = f"{array.dtype} of shape {array.shape}"
-        raise InputError("malformed", f"{path}: {name} is {got}; {wanted}")
+        raise InputError("malformed", f"{path}: {name}: got {got}, expected {expected}")
     return array[:, :columns]
 
 
 def rgb_bytes(colors: np.ndarray) -> np.ndarray:
-    """RGB as uint8: fractions up to 1 are scaled by 255, 16-bit integers divided by 257."""
+    """Convert RGB colours (N, 3) of any number type to uint8.
+
+    Floats up to 1 are scaled by 255, integers above 255 are 16-bit and divided by 257.
+    """
     if colors.dtype == np.uint8:
         return colors
     numbers = np.nan_to_num(colors.astype(np.float64), posinf=0, neginf=0)
@@ -131,14 +138,14 @@ def rgb_bytes(colors: np.ndarray) -> np.ndarray:
 
 
 def unit_rows(normals: np.ndarray) -> np.ndarray:
-    """(N, 3) float32 of length one; zeros where a row is zero or not finite."""
+    """Normalise vectors (N, 3) to float32 of length one; rows of zeros or NaN become zeros."""
     normals = np.nan_to_num(normals.astype(np.float64), posinf=0, neginf=0)
     return unit_vectors(normals, shortest=0).astype(np.float32)
 
 
 def _read_ply(path: Path) -> dict[str, np.ndarray]:
     vertices = read_ply(path)
-    names = {
+    names: dict[str, list[tuple[str, ...]]] = {
         "points": [("x", "y", "z")],
         "colors": [("red", "green", "blue"), ("r", "g", "b")],
         "normals": [("nx", "ny", "nz"), ("normal_x", "normal_y", "normal_z")],
@@ -147,7 +154,7 @@ def _read_ply(path: Path) -> dict[str, np.ndarray]:
     arrays = {}
     for name, choices in names.items():
         for properties in choices:
-            if set(properties) <= set(vertices.dtype.names):
+            if set(properties) <= set(vertices.dtype.names or ()):
                 arrays[name] = np.stack([vertices[p] for p in properties], axis=1)
                 break
     return arrays
@@ -158,11 +165,11 @@ def _read_pcd(path: Path) -> dict[str, np.ndarray]:
 
     try:
         with o3d.utility.VerbosityContextManager(o3d.utility.VerbosityLevel.Error):
-            cloud = o3d.t.io.read_point_cloud(str(path))
+            cloud = o3d.t.io.read_point_cloud(path)
     except RuntimeError as error:
         raise InputError("malformed", f"{path}: {error}") from None
     if "positions" not in cloud.point or len(cloud.point["positions"]) == 0:
-        raise InputError("malformed", f"{path}: no point could be read from it")
+        raise InputError("malformed", f"{path}: got no readable points, expected a .pcd")
     arrays = {"origin": _pcd_viewpoint(path)}
     for name in cloud.point:
         values = cloud.point[name].numpy()
@@ -174,7 +181,7 @@ def _read_pcd(path: Path) -> dict[str, np.ndarray]:
 
 
 def _pcd_viewpoint(path: Path) -> np.ndarray:
-    """Where the sensor was: the translation of the header line VIEWPOINT tx ty tz qw qx qy qz."""
+    """Read where the sensor was: tx ty tz of the header line VIEWPOINT tx ty tz qw qx qy qz."""
     with path.open("rb") as file:
         for line in file:
             words = line.split()
@@ -206,12 +213,12 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
             if "points" not in arrays:
                 raise InputError(
                     "no_xyz",
-                    f"{path}: holds {', '.join(archive.files)}; one of {', '.join(XYZ_KEYS)} "
-                    "is wanted",
+                    f"{path}: got arrays {', '.join(archive.files)}, expected one of"
+                    f" {', '.join(XYZ_KEYS)} among them",
                 )
     except InputError:
         raise
-    except Exception as error:  # zipfile, zlib and numpy each have their own for a broken archive
+    except Exception as error:  # zipfile, zlib and NumPy each raise their own types
         raise InputError("malformed", f"{path}: not a readable .npz ({error})") from None
     return arrays
 
@@ -221,7 +228,7 @@ def _read_las(path: Path) -> dict[str, np.ndarray]:
         import laspy
     except ImportError:
         raise InputError(
-            "unsupported", f"{path}: reading .las and .laz needs: pip install 'laspy[lazrs]'"
+            "unsupported", f"{path}: reading .las and .laz files needs: pip install 'laspy[lazrs]'"
         ) from None
     try:
         las = laspy.read(path)
@@ -231,6 +238,6 @@ def _read_las(path: Path) -> dict[str, np.ndarray]:
             arrays["colors"] = np.stack([las.red, las.green, las.blue], axis=1)
         if "intensity" in dimensions:
             arrays["intensity"] = np.asarray(las.intensity)
-    except Exception as error:  # laspy, its decompressors and struct each have their own
+    except Exception as error:  # laspy, its decompressors and struct each raise their own
         raise InputError("malformed", f"{path}: not a readable .las or .laz ({error})") from None
     return arrays

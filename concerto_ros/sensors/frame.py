@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""One sensor reading as arrays."""
+"""One measurement of a sensor as arrays."""
 
 from __future__ import annotations
 
@@ -11,15 +11,20 @@ import numpy as np
 
 
 class View(Protocol):
-    """What a sensor measured in each direction, and from where."""
+    """What a sensor measured in each direction, and from where: for free-space clearing."""
 
     def moved(self, rotation: np.ndarray, translation: np.ndarray) -> View:
-        """The same view in another frame: ``p -> rotation @ p + translation``."""
+        """Return the view in another frame: ``p -> rotation @ p + translation``."""
 
     def sees_through(self, points: np.ndarray, voxel_size: float) -> np.ndarray:
-        """(V,) bool: whether it shows that voxels are empty now, whose mean ``points`` (V, 3) was.
+        """Return which voxels this view observes as free.
 
-        ``points`` and ``voxel_size`` are metres, in the frame the view was moved to.
+        Args:
+            points: (V, 3), metres, mean point of each voxel, in the frame of the view.
+            voxel_size: Metres, edge of a voxel.
+
+        Returns:
+            (V,) bool, true where the sensor measured clearly behind the voxel.
         """
 
 
@@ -27,13 +32,13 @@ class View(Protocol):
 class OriginalPoints:
     """All points of a message, in its own frame and order, and where that frame lies.
 
-    Attributes
-    ----------
-    points: (N, 3) float32, metres; may hold values that are not finite.
-    shape: (height, width) of the message, N in all.
-    stamp: nanoseconds.
-    frame_id: the coordinate frame of ``points``.
-    rotation, translation: (3, 3) and (3,) float64, ``frame_id`` to the frame they were moved to.
+    Attributes:
+        points: (N, 3) float32, metres; may hold values that are not finite.
+        shape: (height, width) of the message, N in all.
+        stamp: Nanoseconds since the epoch of the sensor's clock.
+        frame_id: The coordinate frame of ``points``.
+        rotation: (3, 3) float64, from ``frame_id`` to the frame that :meth:`moved` led to.
+        translation: (3,) float64, metres, likewise.
     """
 
     points: np.ndarray
@@ -44,7 +49,7 @@ class OriginalPoints:
     translation: np.ndarray = field(default_factory=lambda: np.zeros(3))
 
     def moved(self, rotation: np.ndarray, translation: np.ndarray) -> OriginalPoints:
-        """The same points with their frame moved: ``p -> rotation @ p + translation``."""
+        """Return the points with their frame moved: ``p -> rotation @ p + translation``."""
         return replace(
             self,
             rotation=rotation @ self.rotation,
@@ -52,30 +57,31 @@ class OriginalPoints:
         )
 
     def placed(self) -> np.ndarray:
-        """(N, 3) float32, the points in the frame they were moved to, by the arithmetic of
-        :meth:`~concerto_ros.sensors.frame.Frame.transformed`."""
-        turn = np.ascontiguousarray(self.rotation.T, dtype=np.float32)
+        """Return the points (N, 3) float32 in the frame they were moved to.
+
+        By the arithmetic of :meth:`~concerto_ros.sensors.frame.Frame.transformed`, so that both round alike.
+        """
+        transposed = np.ascontiguousarray(self.rotation.T, dtype=np.float32)
         with np.errstate(invalid="ignore", over="ignore"):
-            return self.points @ turn + self.translation.astype(np.float32)
+            return self.points @ transposed + self.translation.astype(np.float32)
 
 
 @dataclass(frozen=True, eq=False)
 class Frame:
     """Points seen by one sensor at one time, all expressed in ``frame_id``.
 
-    Attributes
-    ----------
-    points: (N, 3) float32, metres, every value finite.
-    stamp: nanoseconds since the epoch of the sensor's clock.
-    frame_id: the coordinate frame of ``points``, ``normals`` and ``origin`` (REP-105).
-    source: name of the input in the parameters, e.g. ``front``.
-    colors: (N, 3) uint8 RGB, or None where the sensor has none.
-    normals: (N, 3) float32 unit vectors facing the sensor, zeros where unknown, or None.
-    intensity: (N,) float32 in the sensor's own unit, or None.
-    origin: (3,) float64, metres, where the sensor was.
-    view: what the sensor saw through, or None where that is not known.
-    clipped: points of the message left out because it holds more than ``max_points``.
-    original: all points of the message in its own order, where they were asked for.
+    Attributes:
+        points: (N, 3) float32, metres, every value finite.
+        stamp: Nanoseconds since the epoch of the sensor's clock.
+        frame_id: The coordinate frame of ``points``, ``normals`` and ``origin`` (REP-105).
+        source: Name of the input in the parameters, e.g. ``front``.
+        colors: (N, 3) uint8 RGB, or None without colours.
+        normals: (N, 3) float32 unit vectors facing the sensor, zeros where unknown, or None.
+        intensity: (N,) float32 in the sensor's own unit, or None.
+        origin: (3,) float64, metres, where the sensor was.
+        view: The measurement for free-space clearing, or None if the sensor's origin is unknown.
+        clipped: Points of the message left out because it holds more than ``max_points``.
+        original: All points of the message in its own order, where they were asked for.
     """
 
     points: np.ndarray
@@ -94,15 +100,18 @@ class Frame:
         return len(self.points)
 
     def transformed(self, rotation: np.ndarray, translation: np.ndarray, frame_id: str) -> Frame:
-        """The same reading in another frame: ``p -> rotation @ p + translation``.
+        """Return the measurement in another frame: ``p -> rotation @ p + translation``.
 
-        ``rotation`` is (3, 3) and ``translation`` (3,), both float64.
+        Args:
+            rotation: (3, 3) float64.
+            translation: (3,) float64, metres.
+            frame_id: Name of the other frame.
         """
-        turn = np.ascontiguousarray(rotation.T, dtype=np.float32)
+        transposed = np.ascontiguousarray(rotation.T, dtype=np.float32)
         return replace(
             self,
-            points=self.points @ turn + translation.astype(np.float32),
-            normals=None if self.normals is None else self.normals @ turn,
+            points=self.points @ transposed + translation.astype(np.float32),
+            normals=None if self.normals is None else self.normals @ transposed,
             origin=rotation @ self.origin + translation,
             view=None if self.view is None else self.view.moved(rotation, translation),
             original=(

@@ -1,11 +1,10 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What a depth image or a scan sees through: places that were occupied and are no longer.
+"""Free-space clearing: voxels that were occupied and that a depth image or scan observes as free.
 
-A place is seen through where every reading through and around it ends clearly behind it. Around,
-because the readings beside it tell of thin structure that one ray passes by, and of surfaces that
-fall away at a grazing angle: the nearest of them counts. Where no reading goes through a place,
-nothing is known about it.
+A voxel is observed as free where every ray through and around it ends clearly behind it. Around,
+because the readings beside it reveal thin structure that one ray misses, and surfaces at a grazing
+angle: the nearest of them counts. A voxel that no ray passes through stays unknown.
 """
 
 from __future__ import annotations
@@ -18,46 +17,46 @@ import numpy as np
 from concerto_ros.sensors.camera_model import CameraModel
 from concerto_ros.sensors.nearest_readings import NearestReadings
 
-#: Half the diagonal of a voxel, in edges: it is seen as a ball that holds all of it.
+#: Half the diagonal of a voxel, in edges: the radius of a ball that contains it.
 BALL = math.sqrt(3) / 2
 
-#: How far poses and calibrations may turn a reading, radians.
-TURN = 0.005
+#: Largest error of poses and calibrations in the direction of a reading, radians.
+ANGLE_ERROR = 0.005
 
 #: How far behind a voxel a reading of a depth camera must be, beyond the voxel's own size: metres,
 #: and 1 / metres times the distance squared. Three standard deviations of the first Kinect
 #: (Nguyen, Izadi and Lovell, 2012), about as much as stereo cameras need.
 DEPTH_OFFSET, DEPTH_NOISE = 0.01, 0.006
 
-#: The same for a scan: metres, and a share of the distance.
+#: The same for a scan: metres, and a fraction of the distance.
 SCAN_OFFSET, SCAN_NOISE = 0.03, 0.01
 
 #: Edge of the cells that a scan is sorted into, radians: 0.2 degrees, as far apart as the readings
 #: along a ring of a common LiDAR.
 CELL = math.radians(0.2)
 
-#: Directions nearer to the poles than this are left out: cells are too narrow there, radians.
+#: Directions nearer to the poles than this are ignored: cells are too narrow there, radians.
 POLE = math.radians(10)
 
-#: Cells of half a turn and of a full one.
+#: Cells of 180 degrees of elevation and of 360 degrees of azimuth.
 ROWS, COLUMNS = 900, 1800
 
-#: Half the largest square of cells looked at, 12 degrees; nearer voxels would need larger ones.
+#: Half the largest square of cells searched, 12 degrees; nearer voxels would need larger ones.
 MARGIN = 60
 
-#: Nearer than this is no reading, metres.
-NEAREST = 1e-3
+#: Readings nearer than this are invalid, metres.
+MIN_DISTANCE = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
 class DepthView:
     """A depth image and where it was taken.
 
-    Attributes
-    ----------
-    camera: of the depth image.
-    depth: (H, W) float32, metres along the optical axis; NaN where there is no reading.
-    rotation, translation: (3, 3) and (3,) float64, the camera's optical frame to that of the map.
+    Attributes:
+        camera: The camera model of the depth image.
+        depth: (H, W) float32, metres along the optical axis; NaN where there is no reading.
+        rotation: (3, 3) float64, from the camera's optical frame to that of the map.
+        translation: (3,) float64, metres, likewise.
     """
 
     camera: CameraModel
@@ -66,11 +65,12 @@ class DepthView:
     translation: np.ndarray = field(default_factory=lambda: np.zeros(3))
 
     def moved(self, rotation: np.ndarray, translation: np.ndarray) -> DepthView:
-        """The same image in another frame: ``p -> rotation @ p + translation``."""
-        return replace(self, **_chained(self, rotation, translation))
+        """Return the image in another frame: ``p -> rotation @ p + translation``."""
+        rotation, translation = _chained(self, rotation, translation)
+        return replace(self, rotation=rotation, translation=translation)
 
     def sees_through(self, points: np.ndarray, voxel_size: float) -> np.ndarray:
-        """(V,) bool: see :class:`~concerto_ros.sensors.frame.View`."""
+        """Implement :meth:`concerto_ros.sensors.frame.View.sees_through`."""
         x, y, z = _into_view(self, points)
         column, row = self.camera.project(x, y, z)
         height, width = self.depth.shape
@@ -80,21 +80,21 @@ class DepthView:
         column, row = (np.rint(v[rows]).astype(np.int64) for v in (column, row))
         behind = z[rows] + BALL * voxel_size + DEPTH_OFFSET + DEPTH_NOISE * z[rows] ** 2
         with np.errstate(invalid="ignore"):
-            clear = self.depth[row, column] > behind  # most voxels are settled by their own pixel
+            clear = self.depth[row, column] > behind  # rules most voxels out by their own pixel
         rows, row, column, behind = rows[clear], row[clear], column[clear], behind[clear]
 
         focal = max(self.camera.fx, self.camera.fy)
         inner = np.ceil(focal * voxel_size / 2 / z[rows]).astype(np.int64)
-        outer = np.ceil(focal * (BALL * voxel_size / z[rows] + TURN)).astype(np.int64)
+        outer = np.ceil(focal * (BALL * voxel_size / z[rows] + ANGLE_ERROR)).astype(np.int64)
         whole = np.minimum(row, column) >= outer
         whole &= (row + outer < height) & (column + outer < width)
         rows, row, column, behind, inner, outer = (
             v[whole] for v in (rows, row, column, behind, inner, outer)
         )
-        # In the voxel itself, no reading is as if something were right before the camera: of thin
-        # and of dark things there often is none. Around it, no reading says nothing.
-        for half, hole in ((inner, 0.0), (outer, np.inf)):
-            readings = NearestReadings(np.nan_to_num(self.depth, nan=hole))
+        # In the voxel itself, a missing reading counts as occupied: thin and dark objects often
+        # give none. Around it, a missing reading is ignored.
+        for half, missing in ((inner, 0.0), (outer, np.inf)):
+            readings = NearestReadings(np.nan_to_num(self.depth, nan=missing))
             nearest = readings.within(row - half, column - half, 2 * half + 1)
             behind = np.where(nearest > behind, behind, np.inf)
         return _marked(len(points), rows[behind < np.inf])
@@ -104,35 +104,38 @@ class DepthView:
 class ScanView:
     """The points of a scan, as seen from where the sensor was.
 
-    Attributes
-    ----------
-    points: (N, 3) float32, metres, in the sensor's frame; may hold values that are not finite.
-    least: metres; what is nearer than this is no reading.
-    rotation, translation: (3, 3) and (3,) float64, the sensor's frame to that of the map.
+    Attributes:
+        points: (N, 3) float32, metres, in the sensor's frame; may hold values that are not finite.
+        min_range: Metres; nearer points are ignored.
+        rotation: (3, 3) float64, from the sensor's frame to that of the map.
+        translation: (3,) float64, metres, likewise.
     """
 
     points: np.ndarray
-    least: float = 0.0
+    min_range: float = 0.0
     rotation: np.ndarray = field(default_factory=lambda: np.eye(3))
     translation: np.ndarray = field(default_factory=lambda: np.zeros(3))
 
     def moved(self, rotation: np.ndarray, translation: np.ndarray) -> ScanView:
-        """The same scan in another frame: ``p -> rotation @ p + translation``."""
-        return replace(self, **_chained(self, rotation, translation))
+        """Return the scan in another frame: ``p -> rotation @ p + translation``."""
+        rotation, translation = _chained(self, rotation, translation)
+        return replace(self, rotation=rotation, translation=translation)
 
     def sees_through(self, points: np.ndarray, voxel_size: float) -> np.ndarray:
-        """(V,) bool: see :class:`~concerto_ros.sensors.frame.View`."""
+        """Implement :meth:`concerto_ros.sensors.frame.View.sees_through`."""
         image, lowest = self._cells()
         row, column, distance = _directions(*_into_view(self, points))
         row -= lowest
-        rows = np.flatnonzero((row >= 0) & (row < len(image)) & (distance > NEAREST))
+        rows = np.flatnonzero((row >= 0) & (row < len(image)) & (distance > MIN_DISTANCE))
         row, column, distance = row[rows], column[rows], distance[rows]
         behind = distance + BALL * voxel_size + SCAN_OFFSET + SCAN_NOISE * distance
 
-        # A ray has to go where the readings were, and none around it may end before or there.
+        # A ray has to pass through the voxel, and none around it may end in or before it.
         inner = np.ceil(voxel_size / 4 / distance / CELL).astype(np.int64)
         narrow = np.cos((row + lowest) * CELL - math.pi / 2)
-        outer = np.ceil((BALL * voxel_size / distance + TURN) / narrow / CELL).astype(np.int64)
+        outer = np.ceil((BALL * voxel_size / distance + ANGLE_ERROR) / narrow / CELL).astype(
+            np.int64
+        )
         outer = np.maximum(outer, _to_next_rings(image, row, inner))
         whole = (outer <= MARGIN) & (row >= outer) & (row + outer < len(image))
         rows, row, column, behind, inner, outer = (
@@ -140,9 +143,10 @@ class ScanView:
         )
         readings = NearestReadings(image)
 
-        def nearest(among: np.ndarray, half: np.ndarray) -> np.ndarray:
-            left = (column[among] - half[among]) % COLUMNS
-            return readings.within(row[among] - half[among], left, 2 * half[among] + 1)
+        def nearest(selected: np.ndarray, half_widths: np.ndarray) -> np.ndarray:
+            half = half_widths[selected]
+            left = (column[selected] - half) % COLUMNS
+            return readings.within(row[selected] - half, left, 2 * half + 1)
 
         through = nearest(np.arange(len(rows)), inner)
         clear = np.flatnonzero((through > behind) & (through < np.inf))
@@ -150,14 +154,15 @@ class ScanView:
         return _marked(len(points), rows[clear])
 
     def _cells(self) -> tuple[np.ndarray, int]:
-        """The nearest reading of each direction, infinite where there is none, and the first row.
+        """Return the range image of the scan, and the number of its first row.
 
-        (H, COLUMNS + 2 * MARGIN) float32: rows go up from the lowest reading; empty ones below and
-        above, and columns that come again behind the last, leave no square cut.
+        (H, COLUMNS + 2 * MARGIN) float32: distance of the nearest reading, infinite without one.
+        Rows go up from the lowest reading. Empty rows below and above, and the first columns
+        repeated after the last, keep every square inside the image.
         """
         with np.errstate(over="ignore", invalid="ignore"):
             squared = np.einsum("ij,ij->i", self.points, self.points)
-        finite = np.isfinite(squared) & (squared > max(self.least, NEAREST) ** 2)
+        finite = np.isfinite(squared) & (squared > max(self.min_range, MIN_DISTANCE) ** 2)
         row, column, distance = _directions(*self.points[finite].T)
         sideways = np.flatnonzero(np.abs(row * CELL - math.pi / 2) < math.pi / 2 - POLE)
         row, column, distance = row[sideways], column[sideways], distance[sideways]
@@ -170,10 +175,10 @@ class ScanView:
 
 
 def _to_next_rings(image: np.ndarray, row: np.ndarray, inner: np.ndarray) -> np.ndarray:
-    """Rows from ``row`` (N,) to the next reading below and above those within ``inner`` (N,).
+    """Return (N,) rows from ``row`` (N,) to the next ring below or above those within ``inner``.
 
-    The farther of the two; where there is none, it is 0. Rings are far apart: over a floor at a
-    grazing angle one passes, and the next below ends on it.
+    The farther of the two; 0 where no ring follows. Rings are far apart: over a floor at a grazing
+    angle one passes, and the next below ends on it.
     """
     rings = np.flatnonzero(np.isfinite(image).any(axis=1))
     below = np.append(-1, rings)[np.searchsorted(rings, row - inner)]
@@ -182,23 +187,21 @@ def _to_next_rings(image: np.ndarray, row: np.ndarray, inner: np.ndarray) -> np.
 
 
 def _into_view(view: DepthView | ScanView, points: np.ndarray) -> np.ndarray:
-    """(3, V) float32: points (V, 3) of the map's frame in the sensor's."""
+    """Transform points (V, 3) from the map's frame to the sensor's: (3, V) float32."""
     return (view.rotation.T @ (points - view.translation).T).astype(np.float32)
 
 
 def _chained(
     view: DepthView | ScanView, rotation: np.ndarray, translation: np.ndarray
-) -> dict[str, np.ndarray]:
-    return {
-        "rotation": rotation @ view.rotation,
-        "translation": rotation @ view.translation + translation,
-    }
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rotation and translation of ``view`` followed by another transform."""
+    return rotation @ view.rotation, rotation @ view.translation + translation
 
 
 def _directions(
     x: np.ndarray, y: np.ndarray, z: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Row and column of the cells, and distances, of points in a scanner's frame."""
+    """Return rows and columns of the cells, and distances, of points in a scanner's frame."""
     flat = np.hypot(x, y)
     column = ((np.arctan2(y, x) + np.float32(math.pi)) / np.float32(CELL)).astype(np.int64)
     row = ((np.arctan2(z, flat) + np.float32(math.pi / 2)) / np.float32(CELL)).astype(np.int64)

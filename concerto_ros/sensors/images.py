@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""sensor_msgs/Image and CompressedImage to colour and depth arrays."""
+"""Decoding of sensor_msgs/Image and CompressedImage to colour and depth arrays."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import numpy as np
 from concerto_ros.sensors.input_error import InputError
 from concerto_ros.sensors.message_fields import attribute, data_bytes, text, unsigned
 
-#: Channels of each colour encoding and their places in RGB order. What OpenCV's own type names
-#: hold is not said; blue first is OpenCV's order and RViz's reading of them.
+#: Channels of each colour encoding, and the indices of red, green and blue. OpenCV's own type
+#: names do not define the order; blue first is OpenCV's, and how RViz reads them.
 COLOR_ENCODINGS = {
     "rgb8": (3, (0, 1, 2)),
     "rgba8": (4, (0, 1, 2)),
@@ -26,7 +26,7 @@ COLOR_ENCODINGS = {
     "8uc1": (1, (0, 0, 0)),
 }
 
-#: Depth encodings of REP-118 and their numpy types. Some OpenNI drivers call millimetres mono16.
+#: Depth encodings of REP-118 and their NumPy types. Some OpenNI drivers call millimetres mono16.
 DEPTH_ENCODINGS = {"16uc1": "u2", "mono16": "u2", "32fc1": "f4"}
 
 #: Larger than any camera's image; refuses a small file that declares a huge one.
@@ -37,21 +37,24 @@ JPEG_MAGIC = b"\xff\xd8"
 
 
 def decode_color(message: Any) -> np.ndarray:
-    """(H, W, 3) uint8 RGB of an Image or of a jpeg or png CompressedImage.
+    """Decode a colour image.
 
-    May be a view into the message. Image encodings: rgb8, bgr8, rgba8, bgra8, mono8, 8UC1, 8UC3,
-    8UC4; rows may be padded.
+    Args:
+        message: An Image of the encodings rgb8, bgr8, rgba8, bgra8, mono8, 8UC1, 8UC3 or 8UC4,
+            with or without padded rows, or a CompressedImage of a jpeg or png.
 
-    Raises
-    ------
-    InputError: ``unsupported`` encoding, ``malformed``, ``empty`` or ``too_large`` image.
+    Returns:
+        (H, W, 3) uint8 RGB; may be a view into the message.
+
+    Raises:
+        InputError: ``unsupported`` encoding, ``malformed``, ``empty`` or ``too_large`` image.
     """
     if not hasattr(message, "encoding"):
         return _decompress_color(message)
     encoding = text(message, "encoding")
     if encoding.lower() not in COLOR_ENCODINGS:
         known = ", ".join(COLOR_ENCODINGS)
-        raise InputError("unsupported", f"colour encoding is '{encoding}'; known are {known}")
+        raise InputError("unsupported", f"encoding: got '{encoding}', expected one of {known}")
     channels, order = COLOR_ENCODINGS[encoding.lower()]
     pixels = _raster(message, np.dtype(np.uint8), channels)
     if order == (0, 1, 2):
@@ -60,52 +63,56 @@ def decode_color(message: Any) -> np.ndarray:
 
 
 def decode_depth(message: Any) -> np.ndarray:
-    """(H, W) float32 metres of an Image or CompressedImage, NaN where no reading (REP-118).
+    """Decode a depth image (REP-118).
 
-    Image encodings: 16UC1 and mono16 (millimetres), 32FC1 (metres), either byte order.
-    CompressedImage: png inside compressed_depth_image_transport's header, 16UC1 or 32FC1, and
-    plain 16-bit png in millimetres. Zero, negative and not finite values are no reading.
+    Args:
+        message: An Image of the encodings 16UC1 or mono16 (millimetres) or 32FC1 (metres), in
+            either byte order; or a CompressedImage of compressed_depth_image_transport (a png
+            behind its header, 16UC1 or 32FC1) or a plain 16-bit png in millimetres.
 
-    Raises
-    ------
-    InputError: ``unsupported`` encoding, ``malformed``, ``empty`` or ``too_large`` image.
+    Returns:
+        (H, W) float32 metres; NaN where the value is zero, negative or not finite: no reading.
+
+    Raises:
+        InputError: ``unsupported`` encoding, ``malformed``, ``empty`` or ``too_large`` image.
     """
     if not hasattr(message, "encoding"):
         return _decompress_depth(message)
     encoding = text(message, "encoding")
     if encoding.lower() not in DEPTH_ENCODINGS:
         raise InputError(
-            "unsupported", f"depth encoding is '{encoding}'; 16UC1 or 32FC1 is wanted"
+            "unsupported", f"encoding: got '{encoding}', expected 16UC1 or 32FC1 for depth"
         )
     dtype = np.dtype(DEPTH_ENCODINGS[encoding.lower()])
-    order = ">" if attribute(message, "is_bigendian") else "<"
-    pixels = _raster(message, dtype.newbyteorder(order), 1)[..., 0]
+    big_endian = bool(attribute(message, "is_bigendian"))
+    pixels = _raster(message, dtype.newbyteorder(">" if big_endian else "<"), 1)[..., 0]
     return _millimetres(pixels) if dtype.kind == "u" else _metres(pixels)
 
 
 def _raster(message: Any, dtype: np.dtype, channels: int) -> np.ndarray:
-    """View (H, W, channels) of an Image's data."""
+    """Return a view (H, W, channels) of an Image's data."""
     height, width = unsigned(message, "height"), unsigned(message, "width")
     step = unsigned(message, "step")
     _check_size(width, height)
     data = data_bytes(message)
     pixel = channels * dtype.itemsize
     if step < width * pixel:
-        least = f"width x {pixel} = {width * pixel}"
-        raise InputError("malformed", f"step is {step}, at least {least} is wanted")
+        minimum = f"width x {pixel} = {width * pixel}"
+        raise InputError("malformed", f"step: got {step}, expected at least {minimum}")
     if len(data) < height * step:
-        least = f"height x step = {height * step}"
-        raise InputError("malformed", f"data holds {len(data)} bytes, {least} are wanted")
+        minimum = f"height x step = {height * step}"
+        raise InputError("malformed", f"data: got {len(data)} bytes, expected at least {minimum}")
     strides = (step, pixel, dtype.itemsize)
     return np.ndarray((height, width, channels), dtype, data, 0, strides)
 
 
 def _check_size(width: int, height: int) -> None:
     if width * height == 0:
-        raise InputError("empty", f"the image is {width}x{height}, no pixel")
+        raise InputError("empty", f"image size: got {width}x{height}, expected at least one pixel")
     if width * height > MAX_PIXELS:
-        got = f"the image declares {width}x{height} pixels"
-        raise InputError("too_large", f"{got}, at most {MAX_PIXELS} are taken")
+        raise InputError(
+            "too_large", f"image size: got {width}x{height}, expected at most {MAX_PIXELS} pixels"
+        )
 
 
 def _millimetres(pixels: np.ndarray) -> np.ndarray:
@@ -125,38 +132,43 @@ def _decompress_color(message: Any) -> np.ndarray:
 
     declared = text(message, "format")
     if "compresseddepth" in declared.lower():
-        raise InputError("unsupported", f"format is '{declared}', a colour image is wanted")
-    # The file turned by an EXIF tag would no longer fit the depth image.
+        raise InputError("unsupported", f"format: got '{declared}', expected a colour image")
+    # An image rotated by its EXIF tag would no longer match the depth image.
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
     blue_first = _decode_file(data_bytes(message), flags)
     return cv2.cvtColor(blue_first, cv2.COLOR_BGR2RGB)
 
 
 def _decompress_depth(message: Any) -> np.ndarray:
-    """compressed_depth_image_transport: ``format`` is "16UC1; compressedDepth png"; the data are a
-    header of int32 format and two float32 parameters, little endian, and then a png."""
+    """Decode the CompressedImage of compressed_depth_image_transport.
+
+    ``format`` is "16UC1; compressedDepth png"; the data are a header of an int32 format and two
+    float32 parameters, little endian, and then a png.
+    """
     import cv2
 
     declared = text(message, "format")
     encoding = declared.split(";")[0].strip().lower()
     data = data_bytes(message)
     if "rvl" in declared.lower():
-        raise InputError("unsupported", f"depth format is '{declared}'; set the transport to png")
+        raise InputError(
+            "unsupported", f"format: got '{declared}', expected png; set the transport to png"
+        )
     if data[:8].tobytes() == PNG_MAGIC:
         file, parameters = data, None
         encoding = "16uc1" if encoding == "png" else encoding
     elif data[12:20].tobytes() == PNG_MAGIC:
         file, parameters = data[12:], struct.unpack("<2f", data[4:12].tobytes())
     else:
-        raise InputError("malformed", f"depth of format '{declared}' holds no png; png is wanted")
+        raise InputError("malformed", f"data: got no png in the format '{declared}', expected one")
     if encoding not in DEPTH_ENCODINGS or (encoding == "32fc1" and parameters is None):
-        wanted = "'16UC1; compressedDepth png' or '32FC1; compressedDepth png' is wanted"
-        raise InputError("unsupported", f"depth format is '{declared}'; {wanted}")
+        expected = "'16UC1; compressedDepth png' or '32FC1; compressedDepth png'"
+        raise InputError("unsupported", f"format: got '{declared}', expected {expected}")
     pixels = _decode_file(file, cv2.IMREAD_UNCHANGED)
     if pixels.dtype != np.uint16 or pixels.ndim != 2:
         got = f"{pixels.dtype.name} of shape {pixels.shape}"
-        raise InputError("malformed", f"the depth png is {got}; one channel of 16 bit is wanted")
-    if encoding != "32fc1":
+        raise InputError("malformed", f"depth png: got {got}, expected one channel of 16 bit")
+    if encoding != "32fc1" or parameters is None:
         return _millimetres(pixels)
     # Depth is quantised as its inverse: pixel = a / depth + b; zero is no reading.
     a, b = parameters
@@ -167,7 +179,7 @@ def _decompress_depth(message: Any) -> np.ndarray:
 
 
 def _decode_file(data: np.ndarray, flags: int) -> np.ndarray:
-    """A jpeg or png by OpenCV, after checks it does not make itself."""
+    """Decode a jpeg or png with OpenCV, after checks that it does not make itself."""
     import cv2
 
     content = data.tobytes()
@@ -176,7 +188,7 @@ def _decode_file(data: np.ndarray, flags: int) -> np.ndarray:
     elif content.startswith(JPEG_MAGIC):
         width, height = _jpeg_size(content)
     else:
-        raise InputError("malformed", "the compressed image is neither jpeg nor png")
+        raise InputError("malformed", "data: got neither a jpeg nor a png, expected one of them")
     _check_size(width, height)
     try:
         image = cv2.imdecode(data, flags)
@@ -188,30 +200,30 @@ def _decode_file(data: np.ndarray, flags: int) -> np.ndarray:
 
 
 def _png_size(content: bytes) -> tuple[int, int]:
-    """Width and height of a png whose chunks are all there and intact."""
+    """Return width and height of a png after checking that its chunks are complete and intact."""
     at, first = len(PNG_MAGIC), True
     size = (0, 0)
     while at + 12 <= len(content):
         (length,) = struct.unpack_from(">I", content, at)
-        kind = content[at + 4 : at + 8]
+        chunk_type = content[at + 4 : at + 8]
         end = at + 8 + length
         if end + 4 > len(content):
             break
         (checksum,) = struct.unpack_from(">I", content, end)
         if zlib.crc32(memoryview(content)[at + 4 : end]) != checksum:
-            raise InputError("malformed", f"the png is corrupt in its chunk {kind!r}")
+            raise InputError("malformed", f"the png is corrupt in its chunk {chunk_type!r}")
         if first:
-            if kind != b"IHDR" or length != 13:
+            if chunk_type != b"IHDR" or length != 13:
                 break
             size, first = struct.unpack_from(">2I", content, at + 8), False
-        if kind == b"IEND":
+        if chunk_type == b"IEND":
             return size
         at = end + 4
-    raise InputError("malformed", f"the png of {len(content)} bytes is cut short")
+    raise InputError("malformed", f"the png of {len(content)} bytes is truncated")
 
 
 def _jpeg_size(content: bytes) -> tuple[int, int]:
-    """Width and height of a jpeg that is not cut short."""
+    """Return width and height of a jpeg after checking that it is complete."""
     at = 2
     size = None
     while at + 4 <= len(content) and content[at] == 0xFF:
@@ -229,4 +241,4 @@ def _jpeg_size(content: bytes) -> tuple[int, int]:
             if size is not None and content.find(b"\xff\xd9", at) >= 0:
                 return size
             break
-    raise InputError("malformed", f"the jpeg of {len(content)} bytes is cut short or corrupt")
+    raise InputError("malformed", f"the jpeg of {len(content)} bytes is truncated or corrupt")

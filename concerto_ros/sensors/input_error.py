@@ -1,11 +1,11 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Why a message is not used, and the error every decoder raises."""
+"""The reasons for which messages are dropped, and the error that every decoder raises."""
 
 from __future__ import annotations
 
-#: Why a message is not used, and what a person can do about it. The keys are the ones counted in
-#: ``~/status`` and named in ``/diagnostics``.
+#: Why a message is dropped and what to do about it. The keys are counted in ``~/status`` and named
+#: in ``/diagnostics``.
 REASONS = {
     "malformed": "the message contradicts its own layout; check the driver that publishes it",
     "unsupported": "the encoding or data type is not one this package decodes",
@@ -33,12 +33,14 @@ REASONS = {
 class InputError(ValueError):
     """A message that cannot become a :class:`~concerto_ros.sensors.frame.Frame`.
 
-    ``reason`` is a key of :data:`REASONS`; the text names the field, the value got and what is
-    wanted.
+    The text names the field, the value got and what is expected.
+
+    Attributes:
+        reason: A key of :data:`REASONS`.
     """
 
     def __init__(self, reason: str, message: str):
         if reason not in REASONS:
-            raise KeyError(f"reason {reason!r} is not one of {sorted(REASONS)}")
+            raise KeyError(f"reason: got {reason!r}, expected one of {sorted(REASONS)}")
         super().__init__(message)
         self.reason = reason

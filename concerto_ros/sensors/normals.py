@@ -28,11 +28,11 @@ def organised_normals(points: np.ndarray) -> np.ndarray:
     the neighbours on the same surface. Made for depth cameras; for the few rows of a LiDAR use
     :func:`neighbourhood_normals`.
 
-    Parameters
-    ----------
-    points: (H, W, 3) float32, metres, NaN where there is no reading.
+    Args:
+        points: (H, W, 3) float32, metres, NaN where there is no reading.
 
-    Returns (H, W, 3) float32; zeros where there is no reading or no neighbour on the surface.
+    Returns:
+        (H, W, 3) float32; zeros where there is no reading or no neighbour on the surface.
     """
     import cv2
 
@@ -65,20 +65,20 @@ def organised_normals(points: np.ndarray) -> np.ndarray:
 
 
 def _same_surface(distance: np.ndarray, axis: int) -> np.ndarray:
-    """Whether each pixel and the next one along the axis lie on one surface."""
+    """Return whether each pixel and the next one along the axis lie on one surface."""
     near = distance[:, :-1] if axis else distance[:-1]
     far = distance[:, 1:] if axis else distance[1:]
     with np.errstate(invalid="ignore"):
-        least = np.minimum(near, far)
-        return np.abs(far - near) <= least * (JUMP_SQUARED * least + np.float32(JUMP))
+        nearer = np.minimum(near, far)
+        return np.abs(far - near) <= nearer * (JUMP_SQUARED * nearer + np.float32(JUMP))
 
 
 def _put_window_normals(
     normals: np.ndarray, points: np.ndarray, half: int, factor: int, use: np.ndarray
 ) -> None:
-    """Where ``use`` says so, the cross product of least-squares tangents, not normalised.
+    """Set ``normals`` where ``use`` is true to the cross product of least-squares tangents.
 
-    The window is (2 half + 1)^2 pixels of the image reduced by ``factor``.
+    The window is (2 half + 1)^2 pixels of the image reduced by ``factor``. Not normalised.
     """
     import cv2
 
@@ -102,27 +102,29 @@ def _put_window_normals(
 def _put_edge_normals(
     normals: np.ndarray, points: np.ndarray, right: np.ndarray, down: np.ndarray, use: np.ndarray
 ) -> None:
-    """Where ``use`` says so, the cross product of mean differences to the neighbours on the same
-    surface, not normalised."""
+    """Set ``normals`` where ``use`` is true to the cross product of mean differences.
+
+    The differences are those to the neighbours on the same surface. Not normalised.
+    """
     height, width = use.shape
     rows, columns = np.nonzero(use)
     flat = points.reshape(-1, 3)
-    place = rows * width + columns
-    here = flat[place]
+    pixels = rows * width + columns
+    centre = flat[pixels]
     right, down = np.pad(right, ((0, 0), (1, 1))), np.pad(down, ((1, 1), (0, 0)))
 
-    def difference(joined_before, joined_after, step):
-        before = here - flat.take(place - step, axis=0, mode="clip")
-        after = flat.take(place + step, axis=0, mode="clip") - here
+    def difference(joined_before: np.ndarray, joined_after: np.ndarray, step: int) -> np.ndarray:
+        before = centre - flat.take(pixels - step, axis=0, mode="clip")
+        after = flat.take(pixels + step, axis=0, mode="clip") - centre
         return before * joined_before[:, None] + after * joined_after[:, None]
 
     along_row = difference(right[rows, columns], right[rows, columns + 1], 1)
     along_column = difference(down[rows, columns], down[rows + 1, columns], width)
-    normals.reshape(-1, 3)[place] = _cross(along_row, along_column)
+    normals.reshape(-1, 3)[pixels] = _cross(along_row, along_column)
 
 
 def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """np.cross along the last axis, several times faster."""
+    """Compute ``np.cross`` along the last axis, several times faster."""
     out = np.empty_like(a)
     for i, (j, k) in enumerate(((1, 2), (2, 0), (0, 1))):
         np.multiply(a[..., j], b[..., k], out=out[..., i])
@@ -130,17 +132,17 @@ def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return out
 
 
-def _oriented(normals: np.ndarray, toward: np.ndarray) -> np.ndarray:
-    """Unit normals turned to the side of ``toward``; zeros where there is no direction."""
+def _oriented(normals: np.ndarray, sensor_direction: np.ndarray) -> np.ndarray:
+    """Normalise and flip normals to face the sensor; zeros where they have no direction."""
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         scale = 1 / np.sqrt(_dot(normals, normals))
         scale[~np.isfinite(scale)] = 0
-        np.negative(scale, out=scale, where=_dot(normals, toward) < 0)
+        np.negative(scale, out=scale, where=_dot(normals, sensor_direction) < 0)
         return np.nan_to_num(normals, copy=False) * scale[..., None]
 
 
 def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Scalar products along the last axis."""
+    """Compute scalar products along the last axis."""
     total = a[..., 0] * b[..., 0]
     total += a[..., 1] * b[..., 1]
     total += a[..., 2] * b[..., 2]
@@ -152,26 +154,26 @@ def neighbourhood_normals(
 ) -> np.ndarray:
     """Unit normals of an unorganised cloud from each point's ``k`` nearest neighbours.
 
-    Parameters
-    ----------
-    points: (N, 3), metres, finite.
-    toward: (N, 3) or (3,), directions from the points to the sensor, of any length; the normals
-        face that way.
-    k: neighbours of the plane fit, the point itself among them.
-    rows: (M,) numbers of the points whose normals are wanted, all if None. The neighbours are
-        sought among all points.
+    Args:
+        points: (N, 3), metres, finite.
+        toward: (N, 3) or (3,), directions from the points to the sensor, of any length; the
+            normals face that way.
+        k: Neighbours of the plane fit, the point itself among them.
+        rows: (M,) indices of the points whose normals are computed; None: all. Neighbours are
+            searched among all points.
 
-    Returns (N, 3) or (M, 3) float32; zeros where the neighbours span no plane (fewer than three
-    points, or all on one spot or line).
+    Returns:
+        (N, 3) or (M, 3) float32; zeros where the neighbours span no plane (fewer than three
+        points, or all at one position or on one line).
     """
     import open3d as o3d
 
     points = np.ascontiguousarray(points, np.float64).reshape(-1, 3)
-    toward = np.broadcast_to(np.asarray(toward, np.float32), points.shape)
+    sensor_direction = np.broadcast_to(np.asarray(toward, np.float32), points.shape)
     if rows is not None:
-        toward = toward[rows]
-    if len(points) < 3 or len(toward) == 0:
-        return np.zeros((len(toward), 3), np.float32)
+        sensor_direction = sensor_direction[rows]
+    if len(points) < 3 or len(sensor_direction) == 0:
+        return np.zeros((len(sensor_direction), 3), np.float32)
     cloud = o3d.geometry.PointCloud(
         o3d.utility.Vector3dVector(points if rows is None else points[rows])
     )
@@ -182,35 +184,40 @@ def neighbourhood_normals(
         covariances = _covariances(points, rows, max(3, k))
         cloud.covariances = o3d.utility.Matrix3dVector(covariances)
     covariances = np.asarray(cloud.covariances)
-    # Open3D takes the covariances that are there instead of a second search.
+    # Open3D uses existing covariances instead of a second search.
     cloud.estimate_normals(search, fast_normal_computation=True)
     normals = np.array(cloud.normals, dtype=np.float32)
-    # On a line or a spot any direction fits: the sum of the principal minors is the product of the
-    # two larger eigenvalues (plus small terms), zero against the square of the trace.
+    # On a line or at one position any direction fits: the sum of the principal minors is the
+    # product of the two larger eigenvalues (plus small terms), zero against the squared trace.
     trace = np.trace(covariances, axis1=1, axis2=2)
     minors = 0.5 * (trace**2 - np.einsum("nij,nji->n", covariances, covariances))
     normals[~(minors > 1e-9 * trace**2)] = 0
-    return _oriented(normals, toward)
+    return _oriented(normals, sensor_direction)
 
 
 def _covariances(points: np.ndarray, rows: np.ndarray, k: int) -> np.ndarray:
-    """(M, 3, 3) covariances of the neighbourhoods of some of the points."""
+    """Return (M, 3, 3) covariances of the ``k`` neighbours of the points ``rows`` (M,)."""
     import open3d as o3d
 
-    # Around their middle, where float32 holds the differences between neighbours.
+    # Relative to their mean, where float32 resolves the differences between neighbours.
     local = (points - points.mean(axis=0)).astype(np.float32)
-    search = o3d.core.nns.NearestNeighborSearch(o3d.core.Tensor(local))
+    search = o3d.core.nns.NearestNeighborSearch(o3d.core.Tensor.from_numpy(local))
     search.knn_index()
-    index, _ = search.knn_search(o3d.core.Tensor(np.ascontiguousarray(local[rows])), k)
+    index, _ = search.knn_search(o3d.core.Tensor.from_numpy(np.ascontiguousarray(local[rows])), k)
     around = local[index.numpy()].astype(np.float64)
     around -= around.mean(axis=1, keepdims=True)
     return np.einsum("nki,nkj->nij", around, around) / around.shape[1]
 
 
 def unit_vectors(vectors: np.ndarray, shortest: float = 1e-3) -> np.ndarray:
-    """``vectors`` (V, 3), of any float type, as vectors of length one.
+    """Normalise vectors to length one.
 
-    Those that are not longer than ``shortest`` have no direction and become zeros.
+    Args:
+        vectors: (V, 3) of any float type.
+        shortest: Vectors not longer than this have no direction and become zeros.
+
+    Returns:
+        (V, 3) in the type of ``vectors``.
     """
     length = np.sqrt(np.einsum("vi,vi->v", vectors, vectors))[:, None]
     long = length > shortest

@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Colour and depth messages to pairs by their stamps."""
+"""Pairing of colour and depth messages by their stamps."""
 
 from __future__ import annotations
 
@@ -11,13 +11,19 @@ from typing import Any
 
 from concerto_ros.sensors.message_fields import stamp_ns
 
-#: Gaps between stamps by which the next message of a stream is foreseen.
+#: Number of past gaps between stamps from which the next message of a stream is predicted.
 GAPS = 8
 
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """Messages of one moment: ``color`` is None for a depth camera alone."""
+    """Messages of one moment.
+
+    Attributes:
+        color: Image or CompressedImage; None for a depth camera alone.
+        depth: Image or CompressedImage.
+        info: The newest CameraInfo of the colour image, or of the depth image without colour.
+    """
 
     color: Any | None
     depth: Any
@@ -33,48 +39,58 @@ class StampPairer:
     """Pairs each depth image with the colour image nearest in time, and the newest camera_info.
 
     A message is used at most once and a pair is never farther apart than the tolerance. A partner
-    within the tolerance is taken at once, unless a nearer one is there or due by the rhythm of its
-    stream; as a change of partner costs a frame, "nearer" means by a quarter of that stream's
-    period. What arrives out of order is put in its place. camera_info need not match in time,
-    since drivers may send it once.
+    within the tolerance is taken at once, unless a nearer one is waiting or due by the period of
+    its stream; as a change of partner costs a frame, "nearer" means by a quarter of that stream's
+    period. Messages that arrive out of order are sorted by stamp. camera_info need not match in
+    time, since drivers may send it once. Not thread-safe.
 
-    Not safe for use by several threads at once.
-
-    Parameters
-    ----------
-    tolerance: nanoseconds.
-    with_color: False for a depth camera alone: every depth image then makes a pair by itself.
-    depth: messages that wait per stream; the one that arrived first leaves first.
+    Attributes:
+        info: The newest camera_info, None before the first.
+        dropped: Number of images that found no partner.
     """
 
     def __init__(self, tolerance: int, *, with_color: bool = True, depth: int = 10):
+        """Start without messages.
+
+        Args:
+            tolerance: Nanoseconds, largest stamp difference of a pair.
+            with_color: False for a depth camera alone: every depth image is a pair of its own.
+            depth: Maximum messages that wait per stream; the one that arrived first is dropped
+                first.
+        """
         self._tolerance = tolerance
         self._with_color = with_color
         self._length = depth
         self.dropped = 0
-        #: The newest camera_info.
         self.info: Any = None
         self.clear()
 
     def clear(self) -> None:
-        """Forget every waiting message. The camera_info stays, as does the count of dropped ones:
-        drivers may send it once."""
+        """Forget every waiting message.
+
+        The camera_info stays, as drivers may send it once, and so does the count of dropped ones.
+        """
         self._color, self._depth = _Stream(), _Stream()
 
     @property
     def waiting(self) -> int:
-        """Images that wait for a partner."""
+        """Number of images that wait for a partner."""
         return len(self._color) + len(self._depth)
 
     def add(self, kind: str, message: Any) -> Pair | None:
-        """Take a message of the kind ``color``, ``depth`` or ``info``; the oldest pair now ready.
+        """Add a message.
 
-        At most one pair comes out per message. More are ready only after a burst; they follow with
-        the next messages. Images that never find a partner are counted in ``dropped``.
+        Args:
+            kind: ``color``, ``depth`` or ``info``.
+            message: The message.
 
-        Raises
-        ------
-        InputError("malformed"): the stamp is not one.
+        Returns:
+            The oldest pair that is ready, if any. More than one is ready only after a burst; the
+            others follow with the next messages.
+
+        Raises:
+            InputError: ``malformed``: the message has no valid stamp.
+            ValueError: ``kind`` is something else.
         """
         if kind == "info":
             self.info = message
@@ -86,7 +102,7 @@ class StampPairer:
                 self.dropped += 1
         else:
             kinds = "color, depth or info" if self._with_color else "depth or info"
-            raise ValueError(f"kind is {kind!r}, {kinds} is wanted")
+            raise ValueError(f"kind: got {kind!r}, expected {kinds}")
         if self.info is None:
             return None
         return self._next_pair() if self._with_color else self._next_depth()
@@ -95,7 +111,7 @@ class StampPairer:
         return Pair(None, self._depth.pop(), self.info) if len(self._depth) else None
 
     def _next_pair(self) -> Pair | None:
-        """The pair of the two oldest messages, once nothing better can come for either.
+        """Return the pair of the two oldest messages, once nothing better can come for either.
 
         With everything in the order of stamps, the later of the two oldest is the nearest partner
         the earlier one can still get. Only the earlier stream's second message can be better.
@@ -160,7 +176,7 @@ class _Stream:
         if self._latest is not None and stamp > self._latest:
             self._gaps.append(stamp - self._latest)
         self._latest = stamp
-        # The number of arrival keeps messages themselves from being compared.
+        # The order of arrival breaks ties, as messages cannot be compared.
         insort(self._waiting, (stamp, self._arrived, message))
         self._arrived += 1
 
@@ -168,4 +184,4 @@ class _Stream:
         return self._waiting.pop(0)[2]
 
     def drop_first_arrived(self) -> None:
-        self._waiting.remove(min(self._waiting, key=lambda entry: entry[1]))
+        self._waiting.remove(min(self._waiting, key=lambda waiting: waiting[1]))

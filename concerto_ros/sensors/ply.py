@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The .ply format: the vertices of any file, and labelled clouds."""
+"""The .ply format: reading vertices, and writing labelled clouds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from concerto_ros.sensors.input_error import InputError
 
-#: Names of number types in a header and what they are in numpy.
+#: Names of number types in a header, and their NumPy types.
 TYPES = {
     "char": "i1",
     "uchar": "u1",
@@ -35,33 +35,40 @@ TYPES = {
 
 FORMATS = {"ascii": "", "binary_little_endian": "<", "binary_big_endian": ">"}
 
-#: A header of more lines is not one.
+#: A file with a longer header is refused.
 MAX_HEADER_LINES = 1000
 
 
 def read_ply(path: Path) -> np.ndarray:
-    """The vertices as a structured array with the file's property names.
+    """Read the vertices of a .ply file.
 
-    Raises
-    ------
-    InputError("malformed"): not a .ply, a list among the vertex properties, or cut short.
+    Returns:
+        A structured array (N,) with the file's property names.
+
+    Raises:
+        InputError: ``malformed``: not a .ply, a list among the vertex properties, or truncated.
+        OSError: The file cannot be read.
     """
     with path.open("rb") as file:
         order, count, properties = _read_header(path, file)
         if not properties or len(dict(properties)) < len(properties):
-            raise _malformed(path, "vertex properties are missing or double")
-        dtype = np.dtype([(name, (order or "=") + kind) for name, kind in properties])
+            raise _malformed(
+                path, "got missing or duplicate vertex properties, expected unique ones"
+            )
+        dtype = np.dtype([(name, (order or "=") + number) for name, number in properties])
         content = file.read()
     if order:
         if len(content) < count * dtype.itemsize:
-            wanted = f"{count} vertices of {dtype.itemsize} bytes are wanted"
-            raise _malformed(path, f"cut short: {len(content)} bytes follow the header, {wanted}")
+            expected = f"{count} vertices of {dtype.itemsize} bytes"
+            raise _malformed(
+                path, f"truncated: got {len(content)} bytes after the header, expected {expected}"
+            )
         return np.frombuffer(content, dtype, count)
     if count == 0:
         return np.empty(0, dtype)
     lines = content.splitlines()[:count]
     if len(lines) < count:
-        raise _malformed(path, f"cut short: {len(lines)} of {count} vertices")
+        raise _malformed(path, f"truncated: got {len(lines)} vertices, expected {count}")
     try:
         text = io.StringIO(b"\n".join(lines).decode("ascii"))
         columns = range(len(properties))
@@ -69,7 +76,7 @@ def read_ply(path: Path) -> np.ndarray:
     except (ValueError, IndexError) as error:
         raise _malformed(path, f"a vertex cannot be read ({error})") from None
     if len(values) != count:
-        raise _malformed(path, f"{len(values)} of {count} vertices are readable")
+        raise _malformed(path, f"got {len(values)} readable vertices, expected {count}")
     vertices = np.empty(count, dtype)
     for i, (name, _) in enumerate(properties):
         with np.errstate(invalid="ignore", over="ignore"):
@@ -82,10 +89,11 @@ def _malformed(path: Path, why: str) -> InputError:
 
 
 def _read_header(path: Path, file: BinaryIO) -> tuple[str, int, list[tuple[str, str]]]:
-    """Byte order ("" for ascii), number of vertices, and their (name, type)."""
-    order, count, properties = None, None, []
+    """Read byte order ("" for ascii), number of vertices, and (name, type) of their properties."""
+    order, count = None, None
+    properties: list[tuple[str, str]] = []
     if file.readline(100).split() != [b"ply"]:
-        raise _malformed(path, "it does not begin with 'ply'")
+        raise _malformed(path, "the first line is not 'ply'")
     in_vertices = False
     for _ in range(MAX_HEADER_LINES):
         line = file.readline(1000)
@@ -104,11 +112,13 @@ def _read_header(path: Path, file: BinaryIO) -> tuple[str, int, list[tuple[str, 
                 raise _malformed(path, f"element {words[1]} comes before the vertices")
         elif words[:1] == ["property"] and in_vertices:
             if len(words) != 3 or words[1] not in TYPES:
-                raise _malformed(path, f"vertex property '{' '.join(words[1:])}' is not a number")
+                raise _malformed(
+                    path, f"vertex property: got '{' '.join(words[1:])}', expected a number"
+                )
             properties.append((words[2], TYPES[words[1]]))
         elif words[:1] not in (["property"], ["comment"], ["obj_info"], []) or not line:
-            raise _malformed(path, f"header line '{' '.join(words)[:80]}'")
-    raise _malformed(path, "its header does not end")
+            raise _malformed(path, f"unexpected header line '{' '.join(words)[:80]}'")
+    raise _malformed(path, f"got no end_header within {MAX_HEADER_LINES} lines")
 
 
 def write_labelled_ply(
@@ -121,13 +131,17 @@ def write_labelled_ply(
 ) -> None:
     """Write a binary .ply that CloudCompare, MeshLab, PCL and open3d read.
 
-    Parameters
-    ----------
-    points: (N, 3) metres; float64 is kept as double, anything else becomes float.
-    rgb: (N, 3) uint8.
-    label: (N,) integers, written as int ``label`` (open3d skips unsigned ones).
-    confidence: (N,) in [0, 1], written as float ``confidence``.
-    comment: lines for the header, e.g. which model labelled it.
+    Args:
+        path: The file to write.
+        points: (N, 3) metres; float64 is written as double, anything else as float.
+        rgb: (N, 3) uint8.
+        label: (N,) integers, written as int ``label`` (open3d skips unsigned ones).
+        confidence: (N,) in [0, 1], written as float ``confidence``.
+        comment: Lines for the header, e.g. which model labelled it.
+
+    Raises:
+        ValueError: An array has another number of rows than ``points``.
+        OSError: The file cannot be written.
     """
     count = len(points)
     real, real_name = ("<f8", "double") if points.dtype == np.float64 else ("<f4", "float")
@@ -141,9 +155,9 @@ def write_labelled_ply(
         columns.append(("confidence", "<f4", "float", confidence))
     for name, _, _, values in columns:
         if len(values) != count:
-            raise ValueError(f"{name} has {len(values)} rows, {count} are wanted as in points")
+            raise ValueError(f"{name}: got {len(values)} rows, expected {count} as in points")
 
-    vertices = np.empty(count, [(name, kind) for name, kind, _, _ in columns])
+    vertices = np.empty(count, [(name, number) for name, number, _, _ in columns])
     for name, _, _, values in columns:
         vertices[name] = values
     lines = comment.splitlines() if isinstance(comment, str) else list(comment)

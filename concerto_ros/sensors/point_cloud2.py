@@ -1,10 +1,10 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""sensor_msgs/PointCloud2 to :class:`Frame`: any field order, type, byte order and padding."""
+"""Decoding of sensor_msgs/PointCloud2 with any field order, type, byte order and padding."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from concerto_ros.sensors.free_space import ScanView
 from concerto_ros.sensors.input_error import InputError
 from concerto_ros.sensors.message_fields import attribute, data_bytes, stamp_ns, text, unsigned
 
-#: sensor_msgs/PointField datatype constants and the numpy types they stand for.
+#: sensor_msgs/PointField datatype constants and their NumPy types.
 DATATYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 8: "f8"}
 
 XYZ = ("x", "y", "z")
@@ -23,7 +23,7 @@ PACKED_COLOR = ("rgb", "rgba")
 SEPARATE_COLOR = (("r", "g", "b"), ("red", "green", "blue"))
 INTENSITY = ("intensity", "reflectivity", "i")
 
-#: Points that are looked at together where a cloud has more than it may.
+#: Points processed at a time where a cloud has more than ``max_points``.
 CHUNK = 1_000_000
 
 
@@ -36,108 +36,119 @@ def decode_point_cloud(
     max_points: int = 4_000_000,
     original: bool = False,
 ) -> Frame:
-    """The finite points of a PointCloud2 between ``min_range`` and ``max_range``.
+    """Decode the finite points of a PointCloud2 between ``min_range`` and ``max_range``.
 
-    Parameters
-    ----------
-    message: any object with PointCloud2's attributes; x, y, z in metres.
-    source: name of the input, kept in the frame.
-    min_range, max_range: metres from the origin of the message's frame, both inclusive. Drivers
-        that mark a missing return by (0, 0, 0) are served by any ``min_range`` above zero.
-    max_points: of a cloud with more, the nearest that are finite and within range are taken, and
-        the frame's ``clipped`` says how many points were left out.
-    original: whether the frame carries all points of the message, in its order, as well.
+    Coordinates beyond 1e19 m count as infinite.
 
-    Returns a frame in the message's own ``frame_id``, with colours (from ``rgb``/``rgba`` or from
-    separate fields), intensity (``intensity``, ``reflectivity`` or ``i``) and normals
-    (``normal_x``...) where the cloud has them. Coordinates beyond 1e19 m count as infinite.
+    Args:
+        message: Any object with PointCloud2's attributes; x, y, z in metres.
+        source: Name of the input, stored in the frame.
+        min_range: Metres from the origin of the message's frame, inclusive. For drivers that mark
+            a missing return by (0, 0, 0), any value above zero.
+        max_range: Metres from the origin of the message's frame, inclusive.
+        max_points: Maximum points used; of more, the nearest that are finite and within range are
+            used, and the frame's ``clipped`` counts those left out.
+        original: Whether the frame also holds all points of the message in its order.
 
-    Raises
-    ------
-    InputError: ``empty``, ``malformed``, ``unsupported`` or ``no_xyz``.
+    Returns:
+        A frame in the message's own ``frame_id``, with colours (from ``rgb``/``rgba`` or from
+        separate fields), intensity (``intensity``, ``reflectivity`` or ``i``) and normals
+        (``normal_x``...) where the cloud has them.
+
+    Raises:
+        InputError: ``empty``, ``malformed``, ``unsupported`` or ``no_xyz``.
     """
     stamp = stamp_ns(message)
     frame_id = text(message, "header.frame_id")
     width, height = unsigned(message, "width"), unsigned(message, "height")
     size = width * height
     if size == 0:
-        raise InputError("empty", "the cloud declares no points (width x height is 0)")
-    wanted = {*XYZ, *NORMAL, *PACKED_COLOR, *INTENSITY, *(n for c in SEPARATE_COLOR for n in c)}
-    fields = _views(message, wanted)
+        raise InputError("empty", "width x height: got 0 points, expected at least one")
+    used = {*XYZ, *NORMAL, *PACKED_COLOR, *INTENSITY, *(n for c in SEPARATE_COLOR for n in c)}
+    fields = _views(message, used)
     missing = [name for name in XYZ if name not in fields]
     if missing:
-        got = ", ".join(fields) or "none of use"
-        raise InputError("no_xyz", f"the cloud has no field {', '.join(missing)}; it has {got}")
+        got = ", ".join(fields) or "none of a known type"
+        raise InputError("no_xyz", f"fields: got {got}, expected {', '.join(missing)} among them")
 
-    clipped, own_points = 0, None
+    clipped = 0
+    own_points: np.ndarray | None = None
     if size > max_points:
         own_points = _columns(fields, XYZ) if original else None
         rows, clipped = _nearest(fields, max_points, min_range, max_range)
         fields = {name: _taken(view, rows) for name, view in fields.items()}
         size = len(rows)
-    points = measured = _columns(fields, XYZ)
+    measured = _columns(fields, XYZ)
     if original and own_points is None:
         own_points = measured
-    keep = _within(_squared(points), min_range, max_range)
+    keep = _within(_squared(measured), min_range, max_range)
     kept = int(np.count_nonzero(keep))
     if kept == 0:
-        wanted_range = f"within {min_range} to {max_range} m"
-        raise InputError("empty", f"none of the points is finite and {wanted_range}")
+        raise InputError(
+            "empty",
+            f"none of the points is finite and within {min_range} to {max_range} m:"
+            f" got {len(measured)}, expected at least one",
+        )
 
-    def select(array: np.ndarray | None) -> np.ndarray | None:
-        if array is None or kept == size:
-            return array
-        return array.compress(keep, axis=0)
+    def select(array: np.ndarray) -> np.ndarray:
+        return array if kept == size else array.compress(keep, axis=0)
 
-    points = select(points)
+    points = select(measured)
+    colors, intensity = _colors(fields), _intensity(fields)
     return Frame(
         points=points,
         stamp=stamp,
         frame_id=frame_id,
         source=source,
-        colors=select(_colors(fields)),
+        colors=None if colors is None else select(colors),
         normals=_normals(fields, points, select),
-        intensity=select(_intensity(fields)),
+        intensity=None if intensity is None else select(intensity),
         view=ScanView(measured, min_range),
         clipped=clipped,
         original=(
-            OriginalPoints(own_points, (height, width), stamp, frame_id) if original else None
+            None
+            if own_points is None
+            else OriginalPoints(own_points, (height, width), stamp, frame_id)
         ),
     )
 
 
 def point_cloud_fields(message: Any) -> dict[str, np.ndarray]:
-    """Views of every field, by name, without a copy.
+    """Return views of every field by name, without a copy.
 
-    Each is (height, width), or (height, width, count) for a field of several elements, in the
-    message's own type and byte order. Of two fields of one name the first counts; a field of a
-    datatype that PointField does not define is left out.
+    Of two fields of one name the first counts; a field of a datatype that PointField does not
+    define is left out.
 
-    Raises
-    ------
-    InputError("malformed"): the layout contradicts itself or the data is too short for it.
+    Returns:
+        Arrays (height, width), or (height, width, count) for a field of several elements, in the
+        message's own type and byte order.
+
+    Raises:
+        InputError: ``malformed``: the layout contradicts itself or the data is too short for it.
     """
     return _views(message, ())
 
 
-def _views(message: Any, wanted: Iterable[str]) -> dict[str, np.ndarray]:
-    """Views of the fields; an unknown datatype is refused in the ``wanted`` ones."""
+def _views(message: Any, used: Collection[str]) -> dict[str, np.ndarray]:
+    """Return views of the fields; an unknown datatype is refused in the ``used`` ones."""
     height, width = unsigned(message, "height"), unsigned(message, "width")
     point_step, row_step = unsigned(message, "point_step"), unsigned(message, "row_step")
     data = data_bytes(message)
     if height == 1 and row_step == 0:
         row_step = width * point_step  # Some drivers leave it unset in clouds of one row.
     if row_step < width * point_step:
-        least = f"width x point_step = {width * point_step}"
-        raise InputError("malformed", f"row_step is {row_step}, at least {least} is wanted")
+        minimum = f"width x point_step = {width * point_step}"
+        raise InputError("malformed", f"row_step: got {row_step}, expected at least {minimum}")
     if len(data) < height * row_step:
-        least = f"height x row_step = {height * row_step}"
-        raise InputError("malformed", f"data holds {len(data)} bytes, {least} are wanted")
+        minimum = f"height x row_step = {height * row_step}"
+        raise InputError("malformed", f"data: got {len(data)} bytes, expected at least {minimum}")
     order = ">" if attribute(message, "is_bigendian") else "<"
     try:
         declared = list(attribute(message, "fields"))
     except TypeError:
-        raise InputError("malformed", "fields is not a sequence of PointField") from None
+        raise InputError(
+            "malformed", "fields: got no sequence, expected one of PointField"
+        ) from None
 
     views: dict[str, np.ndarray] = {}
     for field in declared:
@@ -146,18 +157,22 @@ def _views(message: Any, wanted: Iterable[str]) -> dict[str, np.ndarray]:
             continue
         datatype = unsigned(field, "datatype")
         if datatype not in DATATYPES:
-            if name in wanted:
+            if name in used:
                 raise InputError(
-                    "unsupported", f"field '{name}' has datatype {datatype}, not 1..8"
+                    "unsupported", f"datatype of field '{name}': got {datatype}, expected 1..8"
                 )
             continue
         dtype = np.dtype(order + DATATYPES[datatype])
         offset = unsigned(field, "offset")
         count = unsigned(field, "count") or 1  # Zero is written by old drivers; PCL reads it as 1.
         if offset + count * dtype.itemsize > point_step:
-            end = f"ends at byte {offset + count * dtype.itemsize}"
-            raise InputError("malformed", f"field '{name}' {end} of a point of {point_step} bytes")
-        shape, strides = (height, width), (row_step, point_step)
+            end = offset + count * dtype.itemsize
+            raise InputError(
+                "malformed",
+                f"end of field '{name}': got byte {end}, expected at most {point_step} (point_step)",
+            )
+        shape: tuple[int, ...] = (height, width)
+        strides: tuple[int, ...] = (row_step, point_step)
         if count > 1:
             shape, strides = (*shape, count), (*strides, dtype.itemsize)
         if height * width == 0:
@@ -168,15 +183,15 @@ def _views(message: Any, wanted: Iterable[str]) -> dict[str, np.ndarray]:
 
 
 def _scalar(fields: dict[str, np.ndarray], name: str) -> np.ndarray:
-    """The field as one number per point."""
+    """Return the field as one number per point."""
     view = fields[name]
     if view.ndim != 2:
-        raise InputError("malformed", f"field '{name}' has count {view.shape[2]}, 1 is wanted")
+        raise InputError("malformed", f"count of field '{name}': got {view.shape[2]}, expected 1")
     return view
 
 
 def _columns(fields: dict[str, np.ndarray], names: tuple[str, str, str]) -> np.ndarray:
-    """Three fields side by side: (N, 3) float32."""
+    """Stack three fields to (N, 3) float32."""
     columns = [_scalar(fields, name) for name in names]
     out = np.empty((*columns[0].shape, 3), np.float32)
     with np.errstate(over="ignore", invalid="ignore"):
@@ -186,40 +201,43 @@ def _columns(fields: dict[str, np.ndarray], names: tuple[str, str, str]) -> np.n
 
 
 def _squared(points: np.ndarray) -> np.ndarray:
-    """(N,) squared distance from the origin; inf or NaN where a coordinate is not finite."""
+    """Return squared distances (N,) from the origin; inf or NaN where a point is not finite."""
     with np.errstate(over="ignore", invalid="ignore"):
         return np.einsum("ij,ij->i", points, points)
 
 
 def _within(squared: np.ndarray, min_range: float, max_range: float) -> np.ndarray:
-    """(N,) whether the points of these squared distances are finite and within range."""
+    """Return (N,) bool: whether points of these squared distances are finite and within range."""
     farthest = min(float(max_range) ** 2, float(np.finfo(np.float32).max))
     return (squared >= float(min_range) ** 2) & (squared <= farthest)
 
 
 def _nearest(
-    fields: dict[str, np.ndarray], most: int, min_range: float, max_range: float
+    fields: dict[str, np.ndarray], max_points: int, min_range: float, max_range: float
 ) -> tuple[np.ndarray, int]:
-    """Rows of the ``most`` nearest points within range, in their order, and how many there are
-    beyond these. Needs memory for ``most`` points, however many the cloud has."""
+    """Return the rows of the nearest points within range, in their order, and how many more exist.
+
+    Needs memory for ``max_points`` points, however many the cloud has.
+    """
     size = fields["x"].size
     best, best_squared = np.empty(0, np.int64), np.empty(0, np.float32)
     found = 0
-    for first in range(0, size, max(most, CHUNK)):
-        rows = np.arange(first, min(first + max(most, CHUNK), size))
+    chunk = max(max_points, CHUNK)
+    for first in range(0, size, chunk):
+        rows = np.arange(first, min(first + chunk, size))
         squared = _squared(_columns({name: _taken(fields[name], rows) for name in XYZ}, XYZ))
         inside = np.flatnonzero(_within(squared, min_range, max_range))
         found += len(inside)
         best = np.concatenate([best, rows[inside]])
         best_squared = np.concatenate([best_squared, squared[inside]])
-        if len(best) > most:
-            nearest = np.argsort(best_squared, kind="stable")[:most]
+        if len(best) > max_points:
+            nearest = np.argsort(best_squared, kind="stable")[:max_points]
             best, best_squared = best[nearest], best_squared[nearest]
     return np.sort(best), found - len(best)
 
 
 def _taken(view: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """The points ``rows`` (N,) of a field's view as a cloud of one row."""
+    """Return the points ``rows`` (N,) of a field's view as a cloud of one row."""
     return view[np.divmod(rows, view.shape[1])][None]
 
 
@@ -231,8 +249,10 @@ def _intensity(fields: dict[str, np.ndarray]) -> np.ndarray | None:
     return None
 
 
-def _normals(fields: dict[str, np.ndarray], points: np.ndarray, select: Any) -> np.ndarray | None:
-    """Unit normals facing the origin; zeros where the message holds none."""
+def _normals(
+    fields: dict[str, np.ndarray], points: np.ndarray, select: Callable
+) -> np.ndarray | None:
+    """Return unit normals facing the origin; zeros where the message has invalid ones."""
     if not all(name in fields for name in NORMAL):
         return None
     normals = select(_columns(fields, NORMAL))
@@ -245,7 +265,7 @@ def _normals(fields: dict[str, np.ndarray], points: np.ndarray, select: Any) -> 
 
 
 def _colors(fields: dict[str, np.ndarray]) -> np.ndarray | None:
-    """(N, 3) uint8 RGB from a packed field or from three separate ones."""
+    """Return (N, 3) uint8 RGB from a packed field or from three separate ones."""
     for name in PACKED_COLOR:
         if name in fields:
             return _packed_colors(name, fields[name])
@@ -256,13 +276,13 @@ def _colors(fields: dict[str, np.ndarray]) -> np.ndarray | None:
 
 
 def _packed_colors(name: str, view: np.ndarray) -> np.ndarray:
-    """0xAARRGGBB in four bytes, whatever number type they are declared as (PCL's convention)."""
+    """Unpack 0xAARRGGBB in four bytes, whatever number type is declared (PCL's convention)."""
     if view.dtype == np.uint8 and view.ndim == 3 and view.shape[2] >= 3:
         return view[..., :3].reshape(-1, 3)  # rgb declared as three bytes in reading order
     if view.dtype.itemsize != 4 or view.ndim != 2:
         got = f"{view.dtype.name} x {view.shape[2] if view.ndim == 3 else 1}"
         raise InputError(
-            "unsupported", f"field '{name}' is {got}; one float32 or uint32 is wanted"
+            "unsupported", f"field '{name}': got {got}, expected one float32 or uint32"
         )
     octets = view[..., None].view(np.uint8)
     first = (1, 2, 3) if view.dtype.str[0] == ">" else (2, 1, 0)
@@ -273,7 +293,7 @@ def _packed_colors(name: str, view: np.ndarray) -> np.ndarray:
 
 
 def _channel(values: np.ndarray) -> np.ndarray:
-    """One colour channel as uint8. Floats up to 1 are fractions; uint16 above 255 is 16-bit."""
+    """Convert a colour channel to uint8: floats up to 1 are fractions, uint16 above 255 16-bit."""
     if values.dtype == np.uint8:
         return values
     with np.errstate(invalid="ignore", over="ignore"):

@@ -1,14 +1,14 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Where one frame is in another at a given time: a transform buffer that answers as tf2 does.
+"""A transform buffer with the behaviour of tf2: where one frame is in another at a given time.
 
-``tf2_ros`` is not on the Python package index; where it is missing, this takes its place. A
+``tf2_ros`` is not on the Python package index; where it is missing, this module replaces it. A
 moving transform is interpolated between its two neighbours in time, never extrapolated; a static
 one holds at all times; a chain is followed through the tree (REP-105).
 
-Two answers differ from tf2's on purpose. A stamp of 0 means the time 0, not "the latest": a frame
+Two results differ from tf2's on purpose. A stamp of 0 means the time 0, not "the latest": a frame
 without a stamp must not be placed by whatever came last. And a loop is refused wherever a walk
-runs into one, also where tf2 would still return the half of it that leads from one frame to the
+enters one, also where tf2 would still return the half of it that leads from one frame to the
 other.
 """
 
@@ -18,26 +18,31 @@ import math
 import threading
 from bisect import bisect_right
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from concerto_ros.sensors.message_fields import join_stamp
 
-#: tf2 refuses quaternions whose squared length is off by this much: they are mistakes, not noise.
+#: tf2 refuses quaternions whose squared length differs from 1 by this much.
 QUATERNION_TOLERANCE = 0.01
 
-FUTURE = "future"  # newer than anything known: it may still come
-PAST = "past"  # older than anything known: it will not come any more
+FUTURE = "future"  # newer than all known transforms: it may still arrive
+PAST = "past"  # older than all known transforms: it will not arrive any more
 TOP = "top"  # the frame has no parent
-UNKNOWN = "unknown"  # nobody has mentioned the frame yet
+UNKNOWN = "unknown"  # no transform has named the frame yet
+
+
+_Quaternion = tuple[float, float, float, float]  # x, y, z, w
 
 
 class TransformUnavailable(Exception):
-    """There is no transform for this question.
+    """There is no transform between two frames at a stamp.
 
-    ``reason`` is ``no_transform`` or ``transform_loop`` (keys of ``cloud.frame.REASONS``);
-    ``retry`` says whether it may still come, so that waiting for it makes sense.
+    Attributes:
+        reason: ``no_transform`` or ``transform_loop``, keys of
+            :data:`~concerto_ros.sensors.input_error.REASONS`.
+        retry: Whether the transform may still arrive, so that waiting for it makes sense.
     """
 
     def __init__(self, message: str, *, retry: bool, reason: str = "no_transform"):
@@ -48,7 +53,12 @@ class TransformUnavailable(Exception):
 
 @dataclass(frozen=True, eq=False)
 class Transform:
-    """``p_target = rotation @ p_source + translation``; (3, 3) and (3,) float64, metres."""
+    """``p_target = rotation @ p_source + translation``.
+
+    Attributes:
+        rotation: (3, 3) float64.
+        translation: (3,) float64, metres.
+    """
 
     rotation: np.ndarray
     translation: np.ndarray
@@ -58,12 +68,12 @@ class _Pose(NamedTuple):
     """Pose of a child in its parent: unit quaternion (x, y, z, w) and translation in metres."""
 
     parent: str
-    rotation: tuple[float, float, float, float]
+    rotation: _Quaternion
     translation: tuple[float, float, float]
 
 
 class _Walk(NamedTuple):
-    """Poses from a frame upwards as far as known, where that ended, and why there."""
+    """Poses from a frame upwards, the last frame reached, and why the walk ended there."""
 
     poses: list[_Pose]
     last: str
@@ -71,47 +81,61 @@ class _Walk(NamedTuple):
 
 
 class TransformTree:
-    """The transforms of ``/tf`` (kept for ``cache_seconds``) and ``/tf_static`` (kept for good).
+    """The transforms of ``/tf``, kept for ``cache_seconds``, and ``/tf_static``, kept forever.
 
-    Inserting is O(log n) in the transforms held of that child, a lookup O(depth log n). Insertion
-    and lookup may come from different threads.
+    Inserting is O(log n) in the transforms stored of that child, a lookup O(depth log n).
+    Thread-safe.
     """
 
     def __init__(self, cache_seconds: float = 10.0):
+        """Start empty; moving transforms are kept for ``cache_seconds`` before the newest."""
         if not cache_seconds > 0.0:
-            raise ValueError(f"cache_seconds is {cache_seconds}, expected a time above 0 s")
+            raise ValueError(f"cache_seconds: got {cache_seconds}, expected more than 0 s")
         self._cache_ns = round(cache_seconds * 1e9)
         self._children: dict[str, _Fixed | _Moving] = {}
         self._parents: set[str] = set()
         self._lock = threading.Lock()
 
-    def insert(self, transform_stamped, static: bool = False) -> bool:
-        """Take a ``geometry_msgs/TransformStamped`` (rclpy's, rosbags' or alike).
+    def insert(self, transform_stamped: Any, static: bool = False) -> bool:
+        """Insert a transform.
 
-        Returns False, and keeps nothing, if it is older than the newest of its child by more than
-        the cache. A child may get another parent; the newest transform before a time decides.
+        A child may get another parent; the newest transform before a stamp decides.
 
-        Raises
-        ------
-        ValueError: no frame names, a frame that is its own parent, a value that is not finite, a
-            quaternion that is not of length 1 (tf2 refuses the same ones).
+        Args:
+            transform_stamped: A ``geometry_msgs/TransformStamped`` of rclpy, rosbags or another
+                library.
+            static: Whether it holds at all times.
+
+        Returns:
+            False if it was not inserted, as it is older than the newest transform of its child by
+            more than the cache.
+
+        Raises:
+            ValueError: No frame names, a frame that is its own parent, a value that is not finite,
+                or a quaternion that is not of length 1 (tf2 refuses the same ones).
         """
         child = _bare(transform_stamped.child_frame_id)
         pose = _pose_of(transform_stamped)
         stamp = transform_stamped.header.stamp
         with self._lock:
-            kind = _Fixed if static else _Moving
+            buffer_type = _Fixed if static else _Moving
             known = self._children.get(child)
-            # As in tf2, a child that turns from moving to static (or back) starts afresh.
-            if not isinstance(known, kind):
-                known = self._children[child] = kind()
+            # As in tf2, a child that changes from moving to static (or back) starts from scratch.
+            if not isinstance(known, buffer_type):
+                known = self._children[child] = buffer_type()
             self._parents.add(pose.parent)
             return known.insert(join_stamp(stamp.sec, stamp.nanosec), pose, self._cache_ns)
 
     def lookup(self, target: str, source: str, stamp_ns: int) -> Transform:
-        """The transform that takes points from ``source`` into ``target`` at ``stamp_ns``.
+        """Return the transform of points from ``source`` into ``target`` at a stamp.
 
-        Raises :class:`TransformUnavailable`. A frame in itself is the identity, known or not.
+        Args:
+            target: Frame to transform into.
+            source: Frame to transform from; the identity where it is ``target``, known or not.
+            stamp_ns: Nanoseconds.
+
+        Raises:
+            TransformUnavailable: There is none; ``retry`` says whether it may still arrive.
         """
         target, source = _bare(target), _bare(source)
         if target == source:
@@ -128,7 +152,13 @@ class TransformTree:
         return Transform(back @ source_rotation, back @ (source_translation - target_translation))
 
     def root_of(self, frame: str) -> str:
-        """The top of the tree above ``frame``, by the newest transforms; itself if unknown."""
+        """Return the root of the tree above ``frame`` by the newest transforms.
+
+        An unknown frame is its own root.
+
+        Raises:
+            TransformUnavailable: The tree contains a loop.
+        """
         frame = _bare(frame)
         seen = {frame}
         with self._lock:
@@ -140,7 +170,7 @@ class TransformTree:
         return frame
 
     def clear(self) -> None:
-        """Forget what moves. Static transforms stay, as in tf2: they are sent only once."""
+        """Forget moving transforms. Static ones stay, as in tf2: they are sent only once."""
         with self._lock:
             self._children = {
                 child: poses
@@ -166,8 +196,8 @@ class TransformTree:
     def _unconnected(
         self, target: str, source: str, stamp: int, from_target: _Walk, from_source: _Walk
     ) -> TransformUnavailable:
-        # A top may still get a parent and an unknown frame may still appear; what is older than
-        # everything known will not come, unless the other side is what we are waiting for.
+        # A root may still get a parent and an unknown frame may still appear; a transform older
+        # than all known ones will not arrive, unless the other side is the one that is missing.
         ends = {from_source.end, from_target.end}
         return TransformUnavailable(
             f"no transform from {source!r} to {target!r} at {_seconds(stamp)}: "
@@ -176,12 +206,11 @@ class TransformTree:
         )
 
     def _explain(self, walk: _Walk) -> str:
-        if walk.end == FUTURE:
-            newest = self._children[walk.last].stamps[-1]
-            return f"the newest transform of {walk.last!r} is at {_seconds(newest)}"
-        if walk.end == PAST:
-            oldest = self._children[walk.last].stamps[0]
-            return f"the oldest transform kept of {walk.last!r} is at {_seconds(oldest)}"
+        known = self._children.get(walk.last)
+        if isinstance(known, _Moving) and walk.end == FUTURE:
+            return f"the newest transform of {walk.last!r} is at {_seconds(known.stamps[-1])}"
+        if isinstance(known, _Moving) and walk.end == PAST:
+            return f"the oldest transform kept of {walk.last!r} is at {_seconds(known.stamps[0])}"
         if walk.end == TOP:
             return f"{walk.last!r} has no parent"
         return f"frame {walk.last!r} is not in the tree"
@@ -204,14 +233,14 @@ class _Fixed:
 class _Moving:
     """The transforms of one child, oldest first; among equal stamps in order of arrival."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.stamps: list[int] = []
         self.poses: list[_Pose] = []
 
     def insert(self, stamp: int, pose: _Pose, cache_ns: int) -> bool:
         if self.stamps:
-            # tf2 makes room before it inserts, so that of a transform published more rarely than
-            # the cache is long, the last two are still there to interpolate between.
+            # tf2 removes old ones before it inserts, so that of a transform published more rarely
+            # than the cache is long, the last two are still there to interpolate between.
             expired = 0
             while self.stamps[expired] + cache_ns < self.stamps[-1]:
                 expired += 1
@@ -219,14 +248,14 @@ class _Moving:
                 del self.stamps[:expired], self.poses[:expired]
             if stamp < self.stamps[-1] - cache_ns:
                 return False
-        place = bisect_right(self.stamps, stamp)
-        same = place - 1
+        index = bisect_right(self.stamps, stamp)
+        same = index - 1
         while same >= 0 and self.stamps[same] == stamp:
             if self.poses[same] == pose:
                 return True
             same -= 1
-        self.stamps.insert(place, stamp)
-        self.poses.insert(place, pose)
+        self.stamps.insert(index, stamp)
+        self.poses.insert(index, pose)
         return True
 
     def at(self, stamp: int) -> _Pose | str:
@@ -242,29 +271,31 @@ class _Moving:
         after = bisect_right(stamps, stamp)
         older, newer = poses[after - 1], poses[after]
         if older.parent != newer.parent:
-            return older  # the new parent counts from its own stamp on
-        share = (stamp - stamps[after - 1]) / (stamps[after] - stamps[after - 1])
+            return older  # the new parent is valid from its own stamp on
+        fraction = (stamp - stamps[after - 1]) / (stamps[after] - stamps[after - 1])
+        (ax, ay, az), (bx, by, bz) = older.translation, newer.translation
         return _Pose(
             older.parent,
-            _slerp(older.rotation, newer.rotation, share),
-            tuple(
-                a + (b - a) * share
-                for a, b in zip(older.translation, newer.translation, strict=True)
-            ),
+            _slerp(older.rotation, newer.rotation, fraction),
+            (ax + (bx - ax) * fraction, ay + (by - ay) * fraction, az + (bz - az) * fraction),
         )
 
     def newest(self) -> _Pose:
         return self.poses[-1]
 
 
-def transform_of(transform_stamped) -> Transform:
-    """The transform of a ``geometry_msgs/TransformStamped``; ``ValueError`` as in ``insert``."""
+def transform_of(transform_stamped: Any) -> Transform:
+    """Convert a ``geometry_msgs/TransformStamped``.
+
+    Raises:
+        ValueError: As :meth:`TransformTree.insert`.
+    """
     pose = _pose_of(transform_stamped)
     return Transform(*_compose([pose]))
 
 
 def _bare(frame: str) -> str:
-    """A frame name without the leading slash of old ROS drivers."""
+    """Remove the leading slash of old ROS drivers from a frame name."""
     return frame.removeprefix("/")
 
 
@@ -280,34 +311,40 @@ def _loop(frame: str) -> TransformUnavailable:
     )
 
 
-def _pose_of(transform_stamped) -> _Pose:
+def _pose_of(transform_stamped: Any) -> _Pose:
     parent = _bare(transform_stamped.header.frame_id)
     child = _bare(transform_stamped.child_frame_id)
     if not parent or not child:
-        raise ValueError(f"transform from {child!r} to {parent!r}: both need a frame name")
+        raise ValueError(
+            f"transform from {child!r} to {parent!r}: got no frame name, expected two"
+        )
     if parent == child:
-        raise ValueError(f"transform of {child!r}: a frame cannot be its own parent")
-    turn, move = transform_stamped.transform.rotation, transform_stamped.transform.translation
-    rotation = (float(turn.x), float(turn.y), float(turn.z), float(turn.w))
-    translation = (float(move.x), float(move.y), float(move.z))
+        raise ValueError(
+            f"transform of {child!r}: got the frame itself as parent, expected another"
+        )
+    transform = transform_stamped.transform
+    q, t = transform.rotation, transform.translation
+    rotation = (float(q.x), float(q.y), float(q.z), float(q.w))
+    translation = (float(t.x), float(t.y), float(t.z))
     if not all(map(math.isfinite, rotation + translation)):
         raise ValueError(
-            f"transform from {child!r} to {parent!r}: translation {translation} and rotation "
-            f"{rotation} must be finite"
+            f"transform from {child!r} to {parent!r}: got translation {translation} and rotation "
+            f"{rotation}, expected finite values"
         )
     length = math.hypot(*rotation)
     if abs(length * length - 1.0) >= QUATERNION_TOLERANCE:
         raise ValueError(
-            f"transform from {child!r} to {parent!r}: quaternion {rotation} has length "
+            f"transform from {child!r} to {parent!r}: got quaternion {rotation} of length "
             f"{length:.6g}, expected 1"
         )
-    return _Pose(parent, tuple(value / length for value in rotation), translation)
+    x, y, z, w = rotation
+    return _Pose(parent, (x / length, y / length, z / length, w / length), translation)
 
 
 def _steps_to_common_frame(
     source: str, from_source: _Walk, target: str, from_target: _Walk
 ) -> tuple[int, int] | None:
-    """How many steps up from source and from target lead to their first common frame."""
+    """Return how many steps up from source and from target lead to their first common frame."""
     steps = {source: 0}
     for step, pose in enumerate(from_source.poses, 1):
         steps[pose.parent] = step
@@ -320,16 +357,16 @@ def _steps_to_common_frame(
 
 
 def _compose(poses: list[_Pose]) -> tuple[np.ndarray, np.ndarray]:
-    """Rotation (3, 3) and translation (3,) from below the first pose to above the last."""
+    """Chain poses: rotation (3, 3) and translation (3,) from first child to last parent."""
     rotation, translation = np.eye(3), np.zeros(3)
     for pose in poses:
-        turn = _matrix(pose.rotation)
-        rotation = turn @ rotation
-        translation = turn @ translation + pose.translation
+        step = _matrix(pose.rotation)
+        rotation = step @ rotation
+        translation = step @ translation + pose.translation
     return rotation, translation
 
 
-def _matrix(quaternion: tuple[float, float, float, float]) -> np.ndarray:
+def _matrix(quaternion: _Quaternion) -> np.ndarray:
     x, y, z, w = quaternion
     return np.array(
         [
@@ -340,8 +377,8 @@ def _matrix(quaternion: tuple[float, float, float, float]) -> np.ndarray:
     )
 
 
-def _slerp(a, b, share: float) -> tuple[float, float, float, float]:
-    """The rotation ``share`` of the way from a to b at constant speed, the short way round."""
+def _slerp(a: _Quaternion, b: _Quaternion, fraction: float) -> _Quaternion:
+    """Interpolate from a (0) to b (1) at constant angular speed, the short way round."""
     cosine = sum(p * q for p, q in zip(a, b, strict=True))
     sign = -1.0 if cosine < 0.0 else 1.0
     # atan2 of the two chords stays exact where arccos of a cosine near 1 loses all digits.
@@ -352,8 +389,8 @@ def _slerp(a, b, share: float) -> tuple[float, float, float, float]:
     sine = math.sin(angle)
     if sine == 0.0:
         return a
-    toward_a = math.sin((1.0 - share) * angle) / sine
-    toward_b = sign * math.sin(share * angle) / sine
-    mixed = tuple(toward_a * p + toward_b * q for p, q in zip(a, b, strict=True))
-    length = math.hypot(*mixed)
-    return tuple(value / length for value in mixed)
+    weight_a = math.sin((1.0 - fraction) * angle) / sine
+    weight_b = sign * math.sin(fraction * angle) / sine
+    x, y, z, w = (weight_a * p + weight_b * q for p, q in zip(a, b, strict=True))
+    length = math.hypot(x, y, z, w)
+    return x / length, y / length, z / length, w / length

@@ -51,7 +51,7 @@ def test_label_and_confidence_are_ply_properties(tmp_path):
 
 
 def test_rows_of_a_ply_must_agree(tmp_path):
-    with pytest.raises(ValueError, match="label has 3 rows, 50"):
+    with pytest.raises(ValueError, match="label: got 3 rows, expected 50"):
         write_labelled_ply(tmp_path / "x.ply", POINTS, RGB, np.zeros(3, int))
 
 

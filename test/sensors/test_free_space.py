@@ -319,7 +319,7 @@ def test_a_cloud_has_to_be_in_the_frame_of_its_sensor(frame_id, robot_frame, cle
     frame = source.decode(Pending(message, NoTally()), settings, None)
     assert (frame.view is not None) == known and len(frame) == 1
     if known:  # what is out of range is no point of the map, and is seen through to all the same
-        assert np.nanmax(frame.view.points) == 90 and frame.view.least == 0.5
+        assert np.nanmax(frame.view.points) == 90 and frame.view.min_range == 0.5
 
 
 @given(

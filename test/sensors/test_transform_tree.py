@@ -257,7 +257,7 @@ def test_a_loop_elsewhere_does_no_harm():
         (dict(quaternion=(0, 0, 0, 2)), "length 2"),
         (dict(quaternion=(0, 0, float("nan"), 1)), "finite"),
         (dict(translation=(0, float("inf"), 0)), "finite"),
-        (dict(parent="base"), "own parent"),
+        (dict(parent="base"), "itself as parent"),
         (dict(parent=""), "frame name"),
         (dict(child="/"), "frame name"),
     ],
