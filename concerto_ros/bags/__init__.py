@@ -1,3 +1,3 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Rosbag2 and MCAP recordings without ROS: reader, writer, messages, topics to perceive."""
+"""rosbag2 and MCAP recordings without ROS: reader, writer, messages, discovery of inputs."""

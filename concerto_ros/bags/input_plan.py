@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Which topics of a bag to perceive, and how: found in the bag, or as a parameter file says."""
+"""Which topics of a bag are inputs: detected in the bag, or set by a parameter file."""
 
 from __future__ import annotations
 
@@ -16,13 +16,19 @@ from concerto_ros.settings.inputs import INPUTS, InputSettings
 from concerto_ros.settings.parameter_file import read_parameters
 from concerto_ros.settings.settings import Settings, named
 
-#: Of inputs that are found by themselves every frame is wanted, unless there are more than this.
+#: Hz, ``input_rate`` of detected inputs: practically every frame.
 FOUND_INPUT_RATE = 30.0
 
 
 @dataclass(frozen=True)
 class InputPlan:
-    """What to perceive; ``settings`` with presets filled in, ``why``: sentences for a person."""
+    """The inputs and settings for a bag.
+
+    Attributes:
+        settings: The settings, presets filled in.
+        inputs: The parameters of each input.
+        why: Sentences that explain detected inputs.
+    """
 
     settings: Settings
     inputs: tuple[InputSettings, ...]
@@ -31,7 +37,13 @@ class InputPlan:
 
 @dataclass(frozen=True)
 class Found:
-    """The inputs of a bag, and the settings that go with them."""
+    """The inputs detected in a bag.
+
+    Attributes:
+        inputs: The parameters of each input.
+        settings: The settings that follow from them, by parameter name.
+        why: Sentences that explain the choice.
+    """
 
     inputs: tuple[InputSettings, ...]
     settings: dict[str, Any]
@@ -39,20 +51,26 @@ class Found:
 
 
 def plan_for(bag: Bag, config: Path | None, overrides: Mapping[str, Any]) -> InputPlan:
-    """The inputs of ``bag``: those of a ROS parameter file, or without one those found in it.
+    """Choose inputs and settings for a bag.
 
-    ``overrides``: settings that have precedence over both. Raises ``SettingsError``, and BagError
-    where the bag lacks a topic or has nothing to perceive.
+    Args:
+        bag: The bag.
+        config: A ROS parameter file that names the inputs; None: they are detected in the bag.
+        overrides: Settings by parameter name that have precedence over both.
+
+    Raises:
+        SettingsError: A parameter is unknown or not accepted, or the file names no inputs.
+        BagError: The bag lacks a topic of the file, or no input was detected.
     """
     if config is None:
         found = found_inputs(bag)
-        settings = Settings.from_mapping(found.settings | overrides)
+        settings = Settings.from_mapping({**found.settings, **overrides})
         return InputPlan(settings.with_preset(), found.inputs, found.why)
     settings = Settings.from_config(config).changed(overrides)
     if settings.labels.points != "voxels":
         raise SettingsError(
-            f"labels.points: got {settings.labels.points!r} in {config}, expected voxels: a bag"
-            " gets the labels of the map"
+            f"labels.points: got {settings.labels.points!r} in {config}, expected voxels:"
+            " only the labels of the map are written to a bag"
         )
     values = dict(read_parameters(config))
     inputs = tuple(
@@ -61,24 +79,28 @@ def plan_for(bag: Bag, config: Path | None, overrides: Mapping[str, Any]) -> Inp
     if not inputs:
         raise SettingsError(
             f"{config} names no {' and no '.join(INPUTS)}; name some, or leave --config out to"
-            " have the inputs found in the bag"
+            " detect the inputs in the bag"
         )
-    for about in inputs:
-        for parameter, topic in about.topics.items():
+    for source in inputs:
+        for parameter, topic in source.topics.items():
             if topic not in bag.topics:
                 raise BagError(
-                    f"{bag.path} has no topic {topic} ({parameter} of {about.name} in {config});"
+                    f"{bag.path} has no topic {topic} ({parameter} of {source.name} in {config});"
                     f" its topics are: {', '.join(bag.topics)}"
                 )
     return InputPlan(settings.with_preset(), inputs)
 
 
 def found_inputs(bag: Bag) -> Found:
-    """The inputs that the messages and the TF of ``bag`` show; BagError where there are none."""
+    """Detect the inputs from the messages and the TF of a bag.
+
+    Raises:
+        BagError: There are none.
+    """
     inputs = find_inputs(bag)
     near = sees_near(bag, inputs)
     preset = "indoor" if near else "outdoor"
-    kind = "a depth camera" if near else "a LiDAR"
+    sensor = "a depth camera" if near else "a LiDAR"
     return Found(
         inputs.inputs,
         {
@@ -86,5 +108,5 @@ def found_inputs(bag: Bag) -> Found:
             "preset": preset,
             "input_rate": FOUND_INPUT_RATE,
         },
-        (*inputs.why, f"preset {preset}, as the input is {kind}"),
+        (*inputs.why, f"preset {preset}, as the input is {sensor}"),
     )

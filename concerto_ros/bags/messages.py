@@ -1,10 +1,11 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The node's outputs as the messages of a bag, by the types of rosbags."""
+"""The node's outputs as messages of a bag, with the types of rosbags."""
 
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 from rosbags.interfaces import (
     Qos,
@@ -21,7 +22,7 @@ from concerto_ros.labels.label_set import LabelSet
 from concerto_ros.labels.packed_cloud import PackedCloud, fill_classes
 from concerto_ros.sensors.message_fields import split_stamp
 
-#: The messages of this package that are recorded, which no ROS distribution brings.
+#: The messages of this package that are recorded, which no ROS distribution contains.
 OWN_MESSAGES = ("SemanticClass", "SemanticClasses", "PerceptionStatus")
 
 POINT_CLOUD = "sensor_msgs/msg/PointCloud2"
@@ -32,8 +33,8 @@ _FOREVER = QosTime(9223372036, 854775807)
 
 
 @cache
-def type_store():
-    """The message types of Jazzy and of this package."""
+def type_store() -> Any:
+    """Return the message types of Jazzy and of this package."""
     store = get_typestore(Stores.ROS2_JAZZY)
     types: dict = {}
     for name in OWN_MESSAGES:
@@ -44,7 +45,7 @@ def type_store():
 
 
 def cloud_message(cloud: PackedCloud, frame: str, stamp: int) -> bytes:
-    """A PointCloud2 as CDR bytes; its points are in ``frame``, ``stamp`` in nanoseconds."""
+    """Serialise a cloud as a PointCloud2 in CDR bytes; ``stamp`` in nanoseconds."""
     types = type_store().types
     field_type = types["sensor_msgs/msg/PointField"]
     message = types[POINT_CLOUD](
@@ -62,7 +63,7 @@ def cloud_message(cloud: PackedCloud, frame: str, stamp: int) -> bytes:
 
 
 def classes_message(labels: LabelSet, model: str, frame: str, stamp: int) -> bytes:
-    """``~/classes`` as CDR bytes; ``stamp`` in nanoseconds."""
+    """Serialise ``~/classes`` as a SemanticClasses in CDR bytes; ``stamp`` in nanoseconds."""
     types = type_store().types
     message = fill_classes(
         labels,
@@ -76,7 +77,7 @@ def classes_message(labels: LabelSet, model: str, frame: str, stamp: int) -> byt
 
 
 def quality(*, latched: bool) -> Qos:
-    """The QoS of the node's outputs: reliable, the last message; ``latched`` for late comers."""
+    """Return the QoS of the node's outputs: reliable, depth 1; ``latched``: transient local."""
     return Qos(
         history=QosHistory.KEEP_LAST,
         depth=1,
@@ -90,7 +91,7 @@ def quality(*, latched: bool) -> Qos:
     )
 
 
-def _header(frame: str, stamp: int):
+def _header(frame: str, stamp: int) -> Any:
     types = type_store().types
     time = types["builtin_interfaces/msg/Time"](*split_stamp(stamp))
     return types["std_msgs/msg/Header"](time, frame)

@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Reading recordings (rosbag2 in sqlite3 or MCAP files) without ROS, by the rosbags package."""
+"""Reading recordings (rosbag2 in sqlite3 or MCAP files) without ROS, with the rosbags package."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import heapq
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from concerto_ros.files.error_text import one_line
 
@@ -16,21 +16,33 @@ SUFFIXES = (".db3", ".mcap")
 
 
 class BagError(ValueError):
-    """A recording that cannot be used; one line that says why and what would help."""
+    """A recording that cannot be used; the text is one line with the reason and the remedy."""
 
 
 class Topic(NamedTuple):
-    """``type`` as in ``sensor_msgs/msg/PointCloud2``, and the number of messages."""
+    """A topic of a recording.
+
+    Attributes:
+        type: Message type, such as ``sensor_msgs/msg/PointCloud2``.
+        count: Number of messages.
+    """
 
     type: str
-    count: int
+    count: int  # type: ignore[assignment]  # hides tuple.count, which nobody needs here
 
 
 @contextmanager
 def open_bag(path: str | Path) -> Iterator[Bag]:
-    """Open a bag: a folder, with or without ``metadata.yaml``, or one .db3 or .mcap file.
+    """Open a bag for reading.
 
-    Raises BagError if there is no such path, if it is not a bag, or if it holds no messages.
+    Args:
+        path: A folder, with or without ``metadata.yaml``, or one .db3 or .mcap file.
+
+    Yields:
+        The open bag.
+
+    Raises:
+        BagError: The path does not exist, is not a bag, or the bag has no messages.
     """
     path = Path(path)
     try:
@@ -41,26 +53,32 @@ def open_bag(path: str | Path) -> Iterator[Bag]:
         ) from error
     with ExitStack() as stack:
         readers = []
-        for part in _parts(path):
+        for file in _files(path):
             try:
-                readers.append(stack.enter_context(Reader(part)))
-            except Exception as error:  # rosbags passes on what sqlite, YAML and MCAP raise
-                raise BagError(f"{part} cannot be read as a bag: {one_line(error)}") from error
+                readers.append(stack.enter_context(Reader(file)))
+            except Exception as error:  # rosbags passes on errors of sqlite, YAML and MCAP
+                raise BagError(f"{file} cannot be read as a bag: {one_line(error)}") from error
         bag = Bag(path, readers)
         if not bag.message_count:
-            raise BagError(f"{path} is a bag without messages")
+            raise BagError(f"{path} is a bag without messages, expected at least one")
         yield bag
 
 
 class Bag:
     """An open recording; made by :func:`open_bag`.
 
-    ``topics`` maps each name to its :class:`Topic`. ``start_ns`` and ``end_ns`` are the times of
-    the first and the last message in the log, nanoseconds since the epoch. ``connections`` are
-    those of rosbags, one for each publisher's QoS and file; ``storage`` is sqlite3 or mcap.
+    Attributes:
+        path: The folder or file.
+        topics: Name to :class:`Topic`, in alphabetical order.
+        message_count: Number of messages.
+        start_ns: Log time of the first message, nanoseconds since the epoch.
+        end_ns: Log time of the last message.
+        connections: Those of rosbags, one for each publisher's QoS and file.
+        storage: sqlite3 or mcap.
     """
 
     def __init__(self, path: Path, readers: list):
+        """Read the topics of rosbags ``readers``, one for each file of the bag at ``path``."""
         self.path = path
         self._readers = readers
         connections = [each for reader in readers for each in reader.connections]
@@ -80,7 +98,7 @@ class Bag:
         self.message_count = sum(reader.message_count for reader in readers)
         filled = [reader for reader in readers if reader.message_count]
         self.start_ns = min((reader.start_time for reader in filled), default=0)
-        # rosbags names the first nanosecond after the last message
+        # the end time of rosbags is the first nanosecond after the last message
         self.end_ns = max((reader.end_time for reader in filled), default=1) - 1
         self._types = _type_store(connections)
 
@@ -91,11 +109,18 @@ class Bag:
         start_ns: int | None = None,
         stop_ns: int | None = None,
     ) -> Iterator[tuple[str, str, int, bytes]]:
-        """Yield (topic, type, log time in nanoseconds, message as CDR bytes) in order of time.
+        """Read messages in the order of log time.
 
-        ``topics``: names to read, all by default; of log times from ``start_ns`` up to but
-        without ``stop_ns``. Raises BagError for a topic that is not there, and where the file is
-        damaged.
+        Args:
+            topics: Names to read; None: all.
+            start_ns: Log time to start at, inclusive; None: the first message.
+            stop_ns: Log time to stop at, exclusive; None: after the last message.
+
+        Yields:
+            (topic, type, log time in nanoseconds, message as CDR bytes).
+
+        Raises:
+            BagError: A topic does not exist, or a file is damaged.
         """
         for connection, time, raw in self.records(topics, start_ns=start_ns, stop_ns=stop_ns):
             yield connection.topic, connection.msgtype, time, raw
@@ -107,16 +132,24 @@ class Bag:
         start_ns: int | None = None,
         stop_ns: int | None = None,
     ) -> Iterator[tuple]:
-        """Yield (one of ``connections``, log time, message) as :meth:`messages` does."""
-        wanted = set(self.topics if topics is None else topics)
-        if missing := sorted(wanted - set(self.topics)):
+        """Read as :meth:`messages` does.
+
+        Yields:
+            (one of ``connections``, log time, message as CDR bytes).
+        """
+        names = set(self.topics if topics is None else topics)
+        if missing := sorted(names - set(self.topics)):
             raise BagError(f"{self.path} has no topic {', '.join(missing)}")
         streams = []
         for reader in self._readers:
-            connections = [each for each in reader.connections if each.topic in wanted]
-            if connections:  # none would mean all
+            connections = [each for each in reader.connections if each.topic in names]
+            if connections:  # rosbags reads all if there are none
                 streams.append(reader.messages(connections, start_ns, stop_ns))
-        merged = streams[0] if len(streams) == 1 else heapq.merge(*streams, key=lambda got: got[1])
+        merged = (
+            streams[0]
+            if len(streams) == 1
+            else heapq.merge(*streams, key=lambda record: record[1])
+        )
         while True:
             try:
                 connection, time, raw = next(merged)
@@ -126,11 +159,18 @@ class Bag:
                 raise BagError(f"{self.path} is damaged: {one_line(error)}") from error
             yield connection, time, bytes(raw)
 
-    def deserialize(self, raw: bytes, message_type: str):
-        """The message as an object with its ROS attributes; arrays are numpy arrays.
+    def deserialize(self, raw: bytes, message_type: str) -> Any:
+        """Deserialise a message.
 
-        Raises BagError for a type that neither Jazzy nor the bag defines, and for bytes that are
-        not such a message.
+        Args:
+            raw: CDR bytes.
+            message_type: Such as ``sensor_msgs/msg/PointCloud2``.
+
+        Returns:
+            An object with the message's attributes; arrays are NumPy arrays.
+
+        Raises:
+            BagError: Neither Jazzy nor the bag defines the type, or ``raw`` is not such a message.
         """
         if message_type not in self._types.fielddefs:
             raise BagError(
@@ -146,10 +186,10 @@ class Bag:
             ) from error
 
 
-def _parts(path: Path) -> list[Path]:
-    """What to open: the folder or file itself, or the files of a folder without metadata."""
+def _files(path: Path) -> list[Path]:
+    """Return what to open: ``path`` itself, or the files of a folder without metadata."""
     if not path.exists():
-        raise BagError(f"there is no bag at {path}")
+        raise BagError(f"{path} does not exist, expected a bag")
     if path.is_file():
         if path.suffix == ".bag":
             raise BagError(
@@ -161,14 +201,14 @@ def _parts(path: Path) -> list[Path]:
         return [path]
     if (path / "metadata.yaml").exists():
         return [path]
-    parts = sorted(each for each in path.iterdir() if each.suffix in SUFFIXES)
-    if not parts:
+    files = sorted(each for each in path.iterdir() if each.suffix in SUFFIXES)
+    if not files:
         raise BagError(f"{path} is not a bag: no metadata.yaml, no .db3 and no .mcap file in it")
-    return parts
+    return files
 
 
 def _storage(readers: list) -> str:
-    """Whether the files are of MCAP or of sqlite3."""
+    """Return the storage of the files, mcap or sqlite3."""
     from rosbags.rosbag2.storage_mcap import McapReader
 
     files = [
@@ -179,8 +219,8 @@ def _storage(readers: list) -> str:
     return "mcap" if any(isinstance(file, McapReader) for file in files) else "sqlite3"
 
 
-def _type_store(connections):
-    """The message types of Jazzy, and those that only the bag defines."""
+def _type_store(connections: list) -> Any:
+    """Return the message types of Jazzy, and those that only the bag defines."""
     from rosbags.interfaces import MessageDefinitionFormat
     from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_typestore
 
@@ -193,7 +233,8 @@ def _type_store(connections):
                 found = get_types_from_msg(connection.msgdef.data, connection.msgtype)
             else:
                 found = get_types_from_idl(connection.msgdef.data)
-            store.register({name: of for name, of in found.items() if name not in store.fielddefs})
-        except Exception:  # the type stays unknown, and deserialize() says so when asked for it
+            new = {name: fields for name, fields in found.items() if name not in store.fielddefs}
+            store.register(new)
+        except Exception:  # the type stays unknown, which deserialize() reports
             continue
     return store

@@ -1,10 +1,9 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Which topics of a recording to perceive, told from what they hold rather than from their names.
+"""Detection of the inputs of a recording from its messages rather than from topic names.
 
-First RGB-D cameras (colour, depth and camera_info that belong together, depth registered to
-colour where there is such), else point clouds; and the root of the TF tree above them as fixed
-frame.
+RGB-D cameras first (colour, depth and camera_info that belong together, preferably with depth
+registered to colour), else point clouds; the fixed frame is the root of the TF tree above them.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from __future__ import annotations
 import os.path
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from concerto_ros.bags.reader import Bag, BagError
 from concerto_ros.bags.transforms import fill_tree
@@ -26,11 +25,19 @@ POINT_CLOUD = "sensor_msgs/msg/PointCloud2"
 
 COLOR_ENCODINGS = ("rgb8", "bgr8", "rgba8", "bgra8", "mono8")
 DEPTH_ENCODINGS = ("16UC1", "32FC1")  # REP-118
-TRANSFORM_MESSAGES = 5000  # enough to know the tree without reading hours of it
+TRANSFORM_MESSAGES = 5000  # enough for the structure of the tree
 
 
 class CameraTopics(NamedTuple):
-    """``depth_info`` only where depth is not registered to colour and has to be reprojected."""
+    """The topics of an RGB-D camera.
+
+    Attributes:
+        color: The colour image.
+        depth: The depth image.
+        info: The camera_info of the colour image.
+        depth_info: The camera_info of a depth image that is not registered to colour and has to
+            be reprojected; else None.
+    """
 
     color: str
     depth: str
@@ -40,7 +47,14 @@ class CameraTopics(NamedTuple):
 
 @dataclass
 class BagInputs:
-    """What to perceive: cameras or clouds, the fixed frame, and sentences that say why."""
+    """The inputs detected in a bag.
+
+    Attributes:
+        cameras: RGB-D cameras, the best first.
+        clouds: Topics of point clouds, the largest first; only without cameras.
+        fixed_frame: Root of the TF tree above the inputs.
+        why: Sentences that explain the choice.
+    """
 
     cameras: list[CameraTopics] = field(default_factory=list)
     clouds: list[str] = field(default_factory=list)
@@ -49,7 +63,7 @@ class BagInputs:
 
     @property
     def inputs(self) -> tuple[InputSettings, ...]:
-        """The same as parameters, numbered by kind."""
+        """The parameters of the inputs, named camera0, ... or cloud0, ..."""
         cameras = (
             CameraInput(
                 f"camera{i}",
@@ -65,7 +79,7 @@ class BagInputs:
 
 
 class _Stream(NamedTuple):
-    """A topic by its first message. ``size`` is (width, height), None where not known."""
+    """A topic by its first message; ``size`` is (width, height), None where unknown."""
 
     topic: str
     frame: str
@@ -76,28 +90,32 @@ class _Stream(NamedTuple):
 
     @property
     def folder(self) -> str:
-        """The namespace a camera's topics share: without the name and the transport's suffix."""
+        """The namespace that a camera's topics share, without the transport's suffix."""
         name = self.topic
         return os.path.dirname(os.path.dirname(name) if self.compressed else name)
 
 
 def find_inputs(bag: Bag) -> BagInputs:
-    """Choose the inputs of a bag; raises BagError, listing the topics, where there are none."""
+    """Detect the inputs of a bag.
+
+    Raises:
+        BagError: There are none; the text lists the topics.
+    """
     found = BagInputs()
     streams = [stream for name in bag.topics if (stream := _first(bag, name, found.why))]
     tree = TransformTree()
     if broken := fill_tree(tree, bag, TRANSFORM_MESSAGES):
-        found.why.append(f"Left out {broken} transforms that make no sense.")
+        found.why.append(f"Leaves out {broken} transforms: they are invalid.")
     roots = {stream.frame: _root(tree, stream.frame, found.why) for stream in streams}
     pairs = _cameras(streams, roots, found.why)
     clouds = [] if pairs else _clouds(streams, roots, found.why)
     if not pairs and not clouds:
         topics = ", ".join(f"{name} ({topic.type})" for name, topic in bag.topics.items())
         raise BagError(
-            f"{bag.path} has neither colour, depth and camera_info that belong together nor a "
-            f"PointCloud2 with x, y and z; its topics are: {topics}"
+            f"{bag.path}: got topics {topics}; expected colour, depth and camera_info that belong"
+            " together, or a PointCloud2 with x, y and z"
         )
-    # one map has one fixed frame: that of the first input, and of all that hang on the same tree
+    # one map has one fixed frame: inputs in another TF tree than the first are left out
     first = pairs[0][1] if pairs else clouds[0]
     found.fixed_frame = roots[first.frame]
     for camera, depth in pairs:
@@ -124,12 +142,12 @@ def find_inputs(bag: Bag) -> BagInputs:
 
 
 def sees_near(bag: Bag, inputs: BagInputs) -> bool:
-    """Whether an input is a depth camera, by its own messages or by the clouds made of them."""
+    """Return whether an input is a depth camera, or a cloud of one."""
     return bool(inputs.cameras) or any(_is_of_camera(bag, topic) for topic in inputs.clouds)
 
 
 def _is_of_camera(bag: Bag, topic: str) -> bool:
-    """Whether the first cloud of ``topic`` has a camera's colours or optical axes (REP-103)."""
+    """Return whether the first cloud of ``topic`` has colours or an optical frame (REP-103)."""
     for _, kind, _, raw in bag.messages([topic]):
         try:
             cloud = bag.deserialize(raw, kind)
@@ -141,37 +159,37 @@ def _is_of_camera(bag: Bag, topic: str) -> bool:
 
 
 def _first(bag: Bag, name: str, why: list[str]) -> _Stream | None:
-    """What a topic holds, by the first of its messages that can be read."""
-    kind = bag.topics[name].type
-    if kind not in (IMAGE, COMPRESSED_IMAGE, CAMERA_INFO, POINT_CLOUD):
+    """Describe a topic by its first readable message; None if it is no input."""
+    message_type = bag.topics[name].type
+    if message_type not in (IMAGE, COMPRESSED_IMAGE, CAMERA_INFO, POINT_CLOUD):
         return None
-    fault = "it cannot be read"
-    for _, message_type, _, raw in islice(bag.messages([name]), 5):
+    error_text = "it cannot be read"
+    for _, _, _, raw in islice(bag.messages([name]), 5):
         try:
-            return _stream(name, kind, bag.deserialize(raw, message_type), why)
+            return _stream(name, message_type, bag.deserialize(raw, message_type), why)
         except BagError as error:
-            fault = str(error)
+            error_text = str(error)
     if bag.topics[name].count:
-        why.append(f"Leaves out {name}: {fault}.")
+        why.append(f"Leaves out {name}: {error_text}.")
     return None
 
 
-def _stream(name: str, kind: str, message, why: list[str]) -> _Stream | None:
+def _stream(name: str, message_type: str, message: Any, why: list[str]) -> _Stream | None:
     frame = message.header.frame_id.removeprefix("/")
     if not frame:
         why.append(f"Leaves out {name}: its messages name no frame.")
         return None
-    if kind == POINT_CLOUD:
+    if message_type == POINT_CLOUD:
         points = message.width * message.height
-        if {"x", "y", "z"} <= {entry.name for entry in message.fields} and points:
+        if {"x", "y", "z"} <= {field.name for field in message.fields} and points:
             return _Stream(name, frame, None, "cloud", points=points)
         why.append(f"Leaves out {name}: its first cloud has no points or no x, y and z.")
         return None
-    if kind == COMPRESSED_IMAGE:
-        what = "depth" if "compresseddepth" in message.format.lower() else "color"
-        return _Stream(name, frame, None, what, compressed=True)
+    if message_type == COMPRESSED_IMAGE:
+        depth = "compresseddepth" in message.format.lower()
+        return _Stream(name, frame, None, "depth" if depth else "color", compressed=True)
     size = (message.width, message.height)
-    if kind == CAMERA_INFO:
+    if message_type == CAMERA_INFO:
         return _Stream(name, frame, size, "info")
     if message.encoding in DEPTH_ENCODINGS:
         return _Stream(name, frame, size, "depth")
@@ -185,12 +203,14 @@ def _root(tree: TransformTree, frame: str, why: list[str]) -> str:
     try:
         return tree.root_of(frame)
     except TransformUnavailable as error:
-        why.append(f"Frame {frame} is used as it is: {error}.")
+        why.append(f"Frame {frame} is used as the fixed frame: {error}.")
         return frame
 
 
-def _cameras(streams, roots, why) -> list[tuple[CameraTopics, _Stream]]:
-    """Colour, depth and camera_info that belong together, with the depth stream; best first."""
+def _cameras(
+    streams: list[_Stream], roots: dict[str, str], why: list[str]
+) -> list[tuple[CameraTopics, _Stream]]:
+    """Return colour, depth and camera_info that belong together, each with its depth stream."""
     infos = [stream for stream in streams if stream.kind == "info"]
     depths = [stream for stream in streams if stream.kind == "depth"]
     colors = [stream for stream in streams if stream.kind == "color"]
@@ -199,40 +219,45 @@ def _cameras(streams, roots, why) -> list[tuple[CameraTopics, _Stream]]:
     candidates = []
     for color in colors:
         info = _info_of(color, infos)
-        for depth in depths if info else ():
+        if info is None:
+            continue
+        for depth in depths:
             depth_info = _info_of(depth, infos)
             registered = color.frame == depth.frame and _same(
                 color.size or info.size, depth.size or (depth_info and depth_info.size)
             )
-            if not registered and (depth_info is None or roots[color.frame] != roots[depth.frame]):
-                continue
+            reprojected = None
+            if not registered:
+                if depth_info is None or roots[color.frame] != roots[depth.frame]:
+                    continue
+                reprojected = depth_info.topic
             near = len(os.path.commonprefix([color.folder, depth.folder]))
             score = (registered, near, -color.compressed - depth.compressed)
-            camera = CameraTopics(
-                color.topic, depth.topic, info.topic, None if registered else depth_info.topic
-            )
+            camera = CameraTopics(color.topic, depth.topic, info.topic, reprojected)
             candidates.append((score, camera, color, depth))
-    candidates.sort(key=lambda entry: (*(-value for value in entry[0]), entry[1][:2]))
-    chosen, taken = [], set()
+    candidates.sort(key=lambda item: (*(-value for value in item[0]), item[1][:2]))
+    chosen: list[tuple[CameraTopics, _Stream]] = []
+    used_frames: set[tuple[str, str]] = set()
     for _, camera, color, depth in candidates:
-        # one camera per optical frame: raw and compressed topics, or depth raw and aligned, are
-        # the same readings twice
-        if ("color", color.frame) in taken or ("depth", depth.frame) in taken:
+        # one camera per optical frame: raw and compressed topics, or depth raw and aligned, hold
+        # the same images twice
+        if ("color", color.frame) in used_frames or ("depth", depth.frame) in used_frames:
             continue
-        taken |= {("color", color.frame), ("depth", depth.frame)}
+        used_frames |= {("color", color.frame), ("depth", depth.frame)}
         chosen.append((camera, depth))
         how = "registered to it" if camera.depth_info is None else "reprojected into it through TF"
         why.append(f"Uses the camera {camera.color} with the depth {camera.depth}, {how}.")
     for color in colors:
-        if ("color", color.frame) not in taken:
-            lack = "depth registered to it; turn on aligned depth"
-            lack = lack if _info_of(color, infos) else "camera_info in its namespace or frame"
-            why.append(f"Leaves out {color.topic}: there is no {lack}.")
+        if ("color", color.frame) not in used_frames:
+            missing = "depth registered to it; turn on aligned depth"
+            if _info_of(color, infos) is None:
+                missing = "camera_info in its namespace or frame"
+            why.append(f"Leaves out {color.topic}: there is no {missing}.")
     return chosen
 
 
 def _info_of(image: _Stream, infos: list[_Stream]) -> _Stream | None:
-    """The camera_info beside an image, or else one of the same frame and size."""
+    """Return the camera_info in the namespace of an image, else one of the same frame and size."""
     for info in infos:
         if info.folder == image.folder and _same(info.size, image.size):
             return info
@@ -242,17 +267,17 @@ def _info_of(image: _Stream, infos: list[_Stream]) -> _Stream | None:
     return None
 
 
-def _same(one, other) -> bool:
-    return one is None or other is None or one == other
+def _same(first: tuple[int, int] | None, second: tuple[int, int] | None) -> bool:
+    return first is None or second is None or first == second
 
 
-def _clouds(streams, roots, why) -> list[_Stream]:
-    """The clouds of the sensors: one per frame, the one with most points; biggest first."""
+def _clouds(streams: list[_Stream], roots: dict[str, str], why: list[str]) -> list[_Stream]:
+    """Return the clouds of the sensors: per frame the one with most points; largest first."""
     clouds = [stream for stream in streams if stream.kind == "cloud"]
     clouds.sort(key=lambda stream: (-stream.points, stream.topic))
-    # a cloud in the root of the tree is a map that somebody built from the others
+    # a cloud in the root of the tree is a map that was built from the others
     sensed = [stream for stream in clouds if roots[stream.frame] != stream.frame]
-    chosen = {}
+    chosen: dict[str, _Stream] = {}
     for cloud in clouds:
         if sensed and cloud not in sensed:
             why.append(f"Leaves out {cloud.topic}: it is a cloud in the fixed frame itself.")

@@ -14,13 +14,13 @@ TRANSFORMS = "tf2_msgs/msg/TFMessage"
 
 
 def transform_topics(bag: Bag) -> dict[str, bool]:
-    """The topics with transforms, and whether those of a topic are static."""
+    """Return the topics with transforms, and whether they are static."""
     names = (name for name, topic in bag.topics.items() if topic.type == TRANSFORMS)
     return {name: name.endswith("tf_static") for name in names}
 
 
 def insert_all(tree: TransformTree, message: Any, *, static: bool) -> int:
-    """Take the transforms of a TFMessage; how many of them make no sense."""
+    """Insert the transforms of a TFMessage; return how many of them are invalid."""
     refused = 0
     for transform in message.transforms:
         try:
@@ -31,15 +31,21 @@ def insert_all(tree: TransformTree, message: Any, *, static: bool) -> int:
 
 
 def fill_tree(tree: TransformTree, bag: Bag, limit: int | None = None) -> int:
-    """Take the transforms of a bag, of each topic at most ``limit`` messages.
+    """Insert the transforms of a bag.
 
-    How many transforms, or whole messages of them, make no sense: one is no reason to stop.
+    Args:
+        tree: Where to insert them.
+        bag: The bag.
+        limit: Maximum messages of each topic; None: all.
+
+    Returns:
+        The number of invalid transforms and unreadable messages, which are skipped.
     """
     refused = 0
     for name, static in transform_topics(bag).items():
-        for _, kind, _, raw in islice(bag.messages([name]), limit):
+        for _, message_type, _, raw in islice(bag.messages([name]), limit):
             try:
-                message = bag.deserialize(raw, kind)
+                message = bag.deserialize(raw, message_type)
             except BagError:
                 refused += 1
             else:

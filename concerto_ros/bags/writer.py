@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Writes bags: the outputs of a part, and the copy of a bag with all outputs in it."""
+"""Writing bags: the outputs of a segment, and a copy of a bag with all outputs added."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import heapq
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, Literal
 
 from rosbags.rosbag2 import StoragePlugin, Writer
 
@@ -19,31 +20,45 @@ from concerto_ros.labels.output_clouds import RECORDED_CLOUDS
 CLASSES = "classes"
 TYPES = {cloud.topic: POINT_CLOUD for cloud in RECORDED_CLOUDS} | {CLASSES: SEMANTIC_CLASSES}
 
-#: Takes the name of an output, its log time in nanoseconds and its CDR bytes.
+#: Called with the name of an output, its log time in nanoseconds and its CDR bytes.
 Write = Callable[[str, int, bytes], None]
 
 #: Version of rosbag2's metadata, that of Jazzy.
-VERSION = 9
+VERSION: Literal[9] = 9
 
-#: Stands in for the hash of a type whose definition is neither in the bag nor known.
+#: The hash of a type whose definition is neither in the bag nor known.
 _NO_HASH = "RIHS01_" + "0" * 64
 
 
 @contextmanager
 def writing_outputs(path: Path) -> Iterator[Write]:
-    """A new bag at ``path`` with the outputs by their bare names."""
+    """Create a bag at ``path`` for the outputs, without a prefix.
+
+    Yields:
+        A function that writes a message.
+    """
     with Writer(path, version=VERSION, storage_plugin=StoragePlugin.MCAP) as writer:
         connections = _add_outputs(writer, "")
         yield lambda name, time, raw: writer.write(connections[name], time, raw)
 
 
 def write_copy(
-    bag: Bag, outputs: Sequence[Path], path: Path, prefix: str, on_message: Callable[[], None]
+    bag: Bag, outputs: Sequence[Path], path: Path, prefix: str, on_message: Callable[[], object]
 ) -> None:
-    """A new bag at ``path``: all messages of ``bag``, and ``outputs`` under ``prefix``.
+    """Write a copy of a bag with outputs added.
 
-    Messages, their log times, types and QoS are those of ``bag``, in its storage; of compressed
-    bags the copy is not compressed. ``on_message`` is called for each message of ``bag``.
+    Messages, log times, types, QoS and storage are kept; the copy of a compressed bag is not
+    compressed.
+
+    Args:
+        bag: The bag to copy.
+        outputs: Bags of :func:`writing_outputs`.
+        path: The new bag.
+        prefix: Prefix of the topics that are added.
+        on_message: Called for each message of ``bag``.
+
+    Raises:
+        BagError: A bag is damaged.
     """
     storage = StoragePlugin[bag.storage.upper()]
     with Writer(path, version=VERSION, storage_plugin=storage) as writer:
@@ -52,14 +67,14 @@ def write_copy(
         for connection in bag.connections:
             copies.add(connection)  # topics without messages are kept as well
 
-        def of_bag():
+        def of_bag() -> Iterator[tuple]:
             for connection, time, raw in bag.records():
                 on_message()
                 yield time, copies.add(connection), raw
 
-        def of_outputs():
-            for part in outputs:
-                with open_bag(part) as labelled:
+        def of_outputs() -> Iterator[tuple]:
+            for output in outputs:
+                with open_bag(output) as labelled:
                     for name, _, time, raw in labelled.messages():
                         yield time, added[name], raw
 
@@ -68,13 +83,13 @@ def write_copy(
 
 
 class _Copies:
-    """The connections of a bag in its copy: one per topic and QoS, over all files."""
+    """The connections of a bag's copy: one per topic and QoS, over all files."""
 
     def __init__(self, writer: Writer):
         self._writer = writer
         self._copies: dict = {}
 
-    def add(self, connection):
+    def add(self, connection: Any) -> Any:
         qos = tuple(connection.ext.offered_qos_profiles)
         key = (connection.topic, connection.ext.serialization_format, qos)
         if key not in self._copies:
@@ -88,8 +103,8 @@ class _Copies:
         return self._copies[key]
 
 
-def _definition(connection) -> dict:
-    """The definition of a topic's type as the bag has it, else as ROS 2 does."""
+def _definition(connection: Any) -> dict:
+    """Return the definition of a topic's type as stored in the bag, else that of ROS 2."""
     known = connection.msgtype in type_store().fielddefs
     if known and not connection.msgdef.data:
         return {"typestore": type_store()}
@@ -103,9 +118,9 @@ def _add_outputs(writer: Writer, prefix: str) -> dict:
     return {
         name: writer.add_connection(
             prefix + name,
-            kind,
+            message_type,
             typestore=type_store(),
             offered_qos_profiles=[quality(latched=name == CLASSES)],
         )
-        for name, kind in TYPES.items()
+        for name, message_type in TYPES.items()
     }

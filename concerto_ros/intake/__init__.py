@@ -1,3 +1,3 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""From a message to a frame in the map."""
+"""From messages to frames in the map, for the node and for bags."""

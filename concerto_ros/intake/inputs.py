@@ -1,9 +1,9 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The inputs: what becomes of messages until they are a frame in the sensor's own coordinates.
+"""The inputs: from messages to a frame in the sensor's own coordinates.
 
-Messages are any objects with the attributes of their type, rclpy's or those of a bag. A new type
-of message needs a class here and a row in :data:`INPUTS`.
+Messages are any objects with the attributes of their type, those of rclpy or of a bag. A new type
+of input needs a class here and a row in :data:`INPUTS`.
 """
 
 from __future__ import annotations
@@ -29,16 +29,20 @@ from concerto_ros.settings.inputs import CameraInput, CloudInput, InputSettings
 from concerto_ros.settings.settings import Settings
 from concerto_ros.stopwatch import Stopwatch
 
-#: Makes what is entered while the messages of an input are handed over.
+#: Makes the context in which the messages of an input are accessed, e.g. a lock.
 Guard = Callable[[], AbstractContextManager]
 
 
 @dataclass
 class Pending:
-    """A message on its way into the map.
+    """A message that is not in the map yet.
 
-    ``tally`` is where its fate is counted, ``deadline`` until when it may wait for its transform,
-    nanoseconds; ``frame`` is there once it is decoded.
+    Attributes:
+        message: The message; a :class:`~concerto_ros.sensors.pairing.Pair` for an RGB-D camera.
+        tally: Where it is counted as fused or dropped.
+        deadline: Nanoseconds until which it may wait for its transform.
+        frame: The decoded frame; None before decoding.
+        watch: Times the stages that the message passes.
     """
 
     message: Any
@@ -49,7 +53,14 @@ class Pending:
 
 
 class InputTopic(NamedTuple):
-    """A topic of an input: ``kind`` tells :meth:`Input.receive` what its messages are to it."""
+    """A topic of an input.
+
+    Attributes:
+        name: Name of the topic.
+        kind: Role of its messages, for :meth:`Input.receive`: cloud, color, depth, info or
+            depth_info.
+        message_type: Such as ``sensor_msgs/msg/PointCloud2``.
+    """
 
     name: str
     kind: str
@@ -57,19 +68,33 @@ class InputTopic(NamedTuple):
 
 
 class Input(ABC):
-    """One input: a mailbox of one, and the messages that were taken out of it.
+    """One input: a mailbox of one message, and the messages that were taken out of it.
 
-    ``held`` has by kind the newest message of those that hold until the next, None before the
-    first. Messages may be received by another thread than that which takes them, with a ``guard``
-    that is a lock.
+    Messages may be received and taken by different threads if the ``guard`` is a lock.
+
+    Attributes:
+        topics: The topics it listens to.
+        name: Name of the input in the parameters.
+        config: The parameters of the input.
+        held: By kind, the newest of the messages that stay valid until the next (camera_info);
+            None before the first.
+        gate: Admits frames in the order of stamps.
+        waiting: Messages that were taken and wait for their transform.
     """
 
     topics: tuple[InputTopic, ...]
 
     def __init__(self, config: InputSettings, settings: Settings, guard: Guard = nullcontext):
+        """Start without messages.
+
+        Args:
+            config: The parameters of the input.
+            settings: All other parameters.
+            guard: Makes the lock of the input.
+        """
         self.name = config.name
         self.config = config
-        self.held: dict[str, Any] = {}
+        self.held: dict[str, Any | None] = {}
         self.gate = StampGate(int(settings.window_seconds * 1e9))
         self.waiting: deque[Pending] = deque()
         self._mailbox: Pending | None = None
@@ -77,21 +102,27 @@ class Input(ABC):
 
     @property
     def latched(self) -> list[str]:
-        """The topics whose newest message holds until the next."""
+        """The topics whose newest message stays valid until the next."""
         return [topic.name for topic in self.topics if topic.kind in self.held]
 
     @property
     def undecided(self) -> list[Pending]:
-        """The messages whose fate is open."""
+        """The messages that are neither fused nor dropped yet."""
         return [*self.waiting, *([self._mailbox] if self._mailbox else [])]
 
     @property
     def has_mail(self) -> bool:
-        """Whether a message is there to be taken."""
+        """Whether a message waits in the mailbox."""
         return self._mailbox is not None
 
     def receive(self, kind: str, message: Any, tally: Tally) -> None:
-        """Count a message and keep it until it is taken or a newer one supersedes it."""
+        """Count a message and keep it until it is taken or superseded by a newer one.
+
+        Args:
+            kind: Role of the message, the ``kind`` of its :class:`InputTopic`.
+            message: The message.
+            tally: Where it is counted.
+        """
         with self._guard:
             try:
                 complete = self._complete(kind, message, tally)
@@ -108,68 +139,75 @@ class Input(ABC):
                 superseded.tally.dropped(self.name, "superseded")
 
     def hold(self, kind: str, message: Any) -> None:
-        """Keep a message that holds until the next, while no others are received."""
+        """Keep a message that stays valid until the next, without counting it."""
         with self._guard:
             self.held[kind] = message
 
     def take(self) -> Pending | None:
-        """The message that waits in the mailbox."""
+        """Take the message out of the mailbox; None if it is empty."""
         with self._guard:
             pending, self._mailbox = self._mailbox, None
         return pending
 
     def restart(self, why: str, tally: Tally) -> None:
-        """Drop every message, as time began again."""
+        """Drop every message because time went back; ``why`` is the reason to report."""
         with self._guard:
-            self._drop_alone("restart", why, tally)
-            lost = self.undecided
+            self._drop_unpaired("restart", why, tally)
+            dropped = self.undecided
             self._clear()
-        for pending in lost:
+        for pending in dropped:
             pending.tally.dropped(self.name, "restart", why)
 
     def end(self, tally: Tally) -> None:
-        """Drop what waits for a partner: nothing comes any more."""
+        """Drop the messages that wait for a partner, at the end of a log."""
         with self._guard:
-            self._drop_alone("unpaired", "", tally)
+            self._drop_unpaired("unpaired", "", tally)
 
     def clear(self) -> None:
-        """Forget every message and stamp. What is sent only once (camera_info) stays."""
+        """Forget every message and stamp, except camera_info, which may be sent only once."""
         with self._guard:
             self._clear()
 
     @abstractmethod
     def decode(self, pending: Pending, settings: Settings, transforms: Lookup) -> Frame:
-        """The frame of a message, in the sensor's own coordinates.
+        """Decode a message to a frame in the sensor's own coordinates.
 
-        Raises ``InputError``, or ``TransformUnavailable`` where decoding itself needs a transform.
+        Args:
+            pending: The message; its ``watch`` times the stages.
+            settings: The parameters in force.
+            transforms: For depth that is reprojected into the colour image.
+
+        Raises:
+            InputError: The message cannot be used.
+            TransformUnavailable: Decoding itself needs a transform that is not available.
         """
 
     def parts(self, message: Any) -> dict[str, Any]:
-        """The single messages, by kind, of which a complete one is made."""
+        """Return the single messages, by kind, of a complete one (an RGB-D pair has two)."""
         return {self.topics[0].kind: message}
 
     def _complete(self, kind: str, message: Any, tally: Tally) -> Any | None:
-        """The message to decode that is complete with this one, if any."""
+        """Return the message to decode that this one completes, if any."""
         return message
 
-    def _forget_alone(self) -> int:
-        """Forget the messages that wait for a partner: how many."""
+    def _forget_unpaired(self) -> int:
+        """Forget the messages that wait for a partner; return their number."""
         return 0
 
-    def _drop_alone(self, reason: str, text: str, tally: Tally) -> None:
-        if alone := self._forget_alone():
-            tally.received(self.name, alone)
-            tally.dropped(self.name, reason, text, alone)
+    def _drop_unpaired(self, reason: str, text: str, tally: Tally) -> None:
+        if count := self._forget_unpaired():
+            tally.received(self.name, count)
+            tally.dropped(self.name, reason, text, count)
 
     def _clear(self) -> None:
-        self._forget_alone()
+        self._forget_unpaired()
         self.waiting.clear()
         self._mailbox = None
         self.gate.reset()
 
 
 class PointCloudInput(Input):
-    """A PointCloud2 topic."""
+    """The input of a PointCloud2 topic."""
 
     config: CloudInput
 
@@ -178,6 +216,7 @@ class PointCloudInput(Input):
         self.topics = (InputTopic(config.topic, "cloud", "sensor_msgs/msg/PointCloud2"),)
 
     def decode(self, pending: Pending, settings: Settings, transforms: Lookup) -> Frame:
+        """Implement :meth:`Input.decode`; only a cloud in its sensor's frame keeps its view."""
         with pending.watch("decode"):
             frame = decode_point_cloud(
                 pending.message,
@@ -187,15 +226,15 @@ class PointCloudInput(Input):
                 max_points=settings.max_points,
                 original=settings.labels.points == "input",
             )
-        # Rays begin at the sensor, and these frames do not say where that is.
-        elsewhere = {name.lstrip("/") for name in (settings.fixed_frame, settings.robot_frame)}
-        if self.config.clears and frame.frame_id.lstrip("/") not in elsewhere:
+        # Rays begin at the sensor, whose position is unknown in clouds of these frames.
+        not_sensor = {name.lstrip("/") for name in (settings.fixed_frame, settings.robot_frame)}
+        if self.config.clears and frame.frame_id.lstrip("/") not in not_sensor:
             return frame
         return replace(frame, view=None)
 
 
 class RgbdInput(Input):
-    """Colour, depth and camera_info topics, paired by stamp."""
+    """The input of an RGB-D camera: colour, depth and camera_info topics, paired by stamp."""
 
     config: CameraInput
 
@@ -215,11 +254,13 @@ class RgbdInput(Input):
         self._cameras = CameraCache()
 
     def hold(self, kind: str, message: Any) -> None:
+        """Implement :meth:`Input.hold`; the pairer needs camera_info as well."""
         super().hold(kind, message)
         if kind == "info":
             self._pairer.info = message
 
     def decode(self, pending: Pending, settings: Settings, transforms: Lookup) -> Frame:
+        """Implement :meth:`Input.decode`, reprojecting depth that is not registered to colour."""
         pair, depth_info = pending.message, self.held.get("depth_info")
         depth_to_color = None
         if depth_info is not None and pair.color is not None:
@@ -243,6 +284,7 @@ class RgbdInput(Input):
         return frame if self.config.clears else replace(frame, view=None)
 
     def parts(self, message: Pair) -> dict[str, Any]:
+        """Return the depth image of a pair and, if there is one, its colour image."""
         color = {} if message.color is None else {"color": message.color}
         return {**color, "depth": message.depth}
 
@@ -258,21 +300,21 @@ class RgbdInput(Input):
             tally.dropped(self.name, "unpaired", count=lost)
         return pair
 
-    def _forget_alone(self) -> int:
-        alone = self._pairer.waiting
+    def _forget_unpaired(self) -> int:
+        count = self._pairer.waiting
         self._pairer.clear()
-        return alone
+        return count
 
 
 def _image_or_info(topic: str, kind: str) -> str:
-    """The message type; image_transport's convention: the transport's name ends the topic."""
+    """Return the message type by image_transport's convention: a topic ends in its transport."""
     if kind.endswith("info"):
         return "sensor_msgs/msg/CameraInfo"
     compressed = topic.endswith(("/compressed", "/compressedDepth"))
     return f"sensor_msgs/msg/{'CompressedImage' if compressed else 'Image'}"
 
 
-#: What receives and decodes the messages of each kind of input.
+#: The input class of each class of parameters.
 INPUTS: dict[type[InputSettings], type[Input]] = {
     CloudInput: PointCloudInput,
     CameraInput: RgbdInput,
@@ -280,5 +322,5 @@ INPUTS: dict[type[InputSettings], type[Input]] = {
 
 
 def open_input(config: InputSettings, settings: Settings, guard: Guard = nullcontext) -> Input:
-    """The input of these parameters, nothing received yet."""
+    """Make the input of these parameters; see :class:`Input`."""
     return INPUTS[type(config)](config, settings, guard)

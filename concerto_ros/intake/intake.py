@@ -1,9 +1,9 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The way of a message into the map, the same for the node and for bags.
+"""From a message to the map, the same for the node and for bags.
 
-Take, decode, put in the order of stamps, place, insert; what fails on the way is dropped for a
-reason and counted. There is no thread and no clock here: who calls says what time it is.
+Take, decode, check the order of stamps, transform, insert; a message that fails on the way is
+dropped for a reason and counted. There is no thread and no clock here: the caller passes the time.
 """
 
 from __future__ import annotations
@@ -24,20 +24,23 @@ from concerto_ros.sensors.transform_tree import TransformUnavailable
 
 
 class FrameMap(Protocol):
-    """What frames go into: the pipeline, or whatever else accumulates them."""
+    """Accumulates frames: the pipeline, or another map."""
 
     def insert(self, frame: Frame, robot: np.ndarray) -> Insertion:
-        """Fuse ``frame``, whose points are in the fixed frame."""
+        """Fuse ``frame``, given in the fixed frame, seen while the robot was at ``robot`` (3,)."""
 
     def clear(self) -> None:
         """Forget every frame."""
 
 
 class Intake:
-    """Takes the messages of all inputs into the map.
+    """Fuses the messages of all inputs into the map.
 
-    ``pace`` decides when a message is taken, ``tally`` counts what happens to it: that which is
-    in force when the message comes. Times are nanoseconds of any clock that does not go back.
+    Times are nanoseconds of any clock that does not go back.
+
+    Attributes:
+        inputs: The inputs.
+        tally: Counts the messages that are received from now on.
     """
 
     def __init__(
@@ -49,6 +52,16 @@ class Intake:
         pace: Pace,
         tally: Tally,
     ):
+        """Connect the inputs with the map.
+
+        Args:
+            inputs: The inputs.
+            frames: The map.
+            transforms: Transforms of frames at stamps.
+            parameters: Holds the settings in force.
+            pace: Decides when a message is taken out of its mailbox.
+            tally: Counts messages as received, fused or dropped.
+        """
         self.inputs = inputs
         self.tally = tally
         self._map = frames
@@ -57,9 +70,15 @@ class Intake:
         self._pace = pace
 
     def advance(self, source: Input, now: int, *, last: bool = False) -> int:
-        """Move the messages of one input as far as they can go; how many went into the map.
+        """Process the messages of one input as far as possible.
 
-        ``last``: nothing comes any more that would be worth waiting for.
+        Args:
+            source: The input.
+            now: The time.
+            last: Whether nothing follows, so that no message waits any longer.
+
+        Returns:
+            The number of frames that were fused.
         """
         if source.has_mail and (last or self._pace.may_take(source, now)):
             self._take(source, now)
@@ -82,7 +101,12 @@ class Intake:
         return fused
 
     def restart(self, why: str, current: Input | None = None) -> None:
-        """Start from scratch after time went back, with the message of ``current`` if given."""
+        """Clear map, transforms and messages after time went back.
+
+        Args:
+            why: The reason to report.
+            current: Input whose messages stay, as one of them is being fused.
+        """
         self._map.clear()
         self._transforms.clear()
         self.tally.restarted(why)
@@ -93,6 +117,8 @@ class Intake:
     def _take(self, source: Input, now: int) -> None:
         self._pace.took(source, now)
         pending = source.take()
+        if pending is None:
+            return
         pending.deadline = now + int(self._parameters.settings.transform_timeout * 1e9)
         source.waiting.append(pending)
 
@@ -106,11 +132,11 @@ class Intake:
         pending.tally.fused(source.name, frame, insertion, pending.watch.milliseconds)
 
     def _decoded(self, source: Input, pending: Pending) -> Frame:
-        """The frame of a message, once; admitted in the order of stamps."""
+        """Decode a message once, and check that it is in the order of stamps."""
         if pending.frame is None:
             settings = self._parameters.settings
             frame = source.decode(pending, settings, self._transforms)
-            # A message without a stamp says nothing about time: the gate must not see it.
+            # A message without a stamp must not reach the gate, which would take 0 for a time.
             needs_transform(settings.fixed_frame, frame.frame_id, frame.stamp)
             if source.gate.admit(frame.stamp):
                 self.restart(

@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Where a frame lies in the fixed frame."""
+"""Transforming frames into the fixed frame."""
 
 from __future__ import annotations
 
@@ -17,20 +17,27 @@ IDENTITY = Transform(np.eye(3), np.zeros(3))
 
 
 class Lookup(ABC):
-    """Where one coordinate frame lies in another at a time."""
+    """Looks up transforms between coordinate frames at stamps."""
 
     def lookup(self, target: str, source: str, stamp: int) -> Transform:
-        """The transform that takes points of ``source`` to ``target`` at ``stamp`` nanoseconds.
+        """Return the transform of points from ``source`` to ``target``.
 
-        Raises ``TransformUnavailable``, and ``InputError`` for a stamp of zero: the newest
-        transform would be a guess. A frame in itself needs no transform, whatever the stamp.
+        Args:
+            target: Frame to transform into.
+            source: Frame to transform from; the identity where it is ``target``.
+            stamp: Nanoseconds.
+
+        Raises:
+            TransformUnavailable: There is no such transform, or not yet.
+            InputError: ``no_stamp``: the stamp is zero and the frames differ; the newest transform
+                would be a guess.
         """
         if not needs_transform(target, source, stamp):
             return IDENTITY
         return self._find(target, source, stamp)
 
     def clear(self) -> None:  # noqa: B027
-        """Forget every moving transform."""
+        """Forget every moving transform; without effect by default."""
 
     @abstractmethod
     def _find(self, target: str, source: str, stamp: int) -> Transform:
@@ -38,20 +45,37 @@ class Lookup(ABC):
 
 
 def needs_transform(target: str, source: str, stamp: int) -> bool:
-    """Whether the frames differ; ``InputError`` where they do and ``stamp`` is zero."""
+    """Return whether the frames differ.
+
+    Raises:
+        InputError: ``no_stamp``: they differ and ``stamp`` is zero.
+    """
     if target.lstrip("/") == source.lstrip("/"):
         return False
     if stamp == 0:
         raise InputError(
             "no_stamp",
-            "header.stamp: got 0, expected the time of the reading, to place"
-            f" {source} in {target}",
+            "header.stamp: got 0, expected the time of the measurement, to"
+            f" transform {source} into {target}",
         )
     return True
 
 
 def place(frame: Frame, settings: Settings, transforms: Lookup) -> tuple[Frame, np.ndarray]:
-    """The frame in the fixed frame, and the position (3,) of the robot there."""
+    """Transform a frame into the fixed frame.
+
+    Args:
+        frame: The frame, in its own coordinates.
+        settings: With ``fixed_frame`` and ``robot_frame``.
+        transforms: Looks up both at the stamp of the frame.
+
+    Returns:
+        The frame in the fixed frame, and the position (3,) of the robot there, metres.
+
+    Raises:
+        TransformUnavailable: A transform is not available.
+        InputError: ``no_stamp``: a transform is needed and the stamp is zero.
+    """
     transform = transforms.lookup(settings.fixed_frame, frame.frame_id, frame.stamp)
     placed = frame.transformed(transform.rotation, transform.translation, settings.fixed_frame)
     if not settings.robot_frame:

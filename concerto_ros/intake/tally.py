@@ -14,42 +14,71 @@ from concerto_ros.sensors.input_error import REASONS
 
 
 class Tally(Protocol):
-    """Is told what happens to the messages of each input.
+    """Counts the messages of each input as received, fused or dropped.
 
     An RGB-D pair is one message, and so is an image that finds no partner.
     """
 
     def received(self, name: str, count: int = 1, stamp: int = 0) -> None:
-        """Messages of an input came in; ``stamp`` is theirs, nanoseconds, 0 where unknown."""
+        """Count received messages of an input; ``stamp`` in nanoseconds, 0 where unknown."""
 
     def dropped(self, name: str, reason: str, text: str = "", count: int = 1) -> None:
-        """Messages of an input are not used; ``reason`` is a key of ``REASONS``."""
+        """Count dropped messages of an input; ``reason`` is a key of ``REASONS``."""
 
     def fused(
         self, name: str, frame: Frame, insertion: Insertion, stage_ms: dict[str, float]
     ) -> None:
-        """A frame is in the map."""
+        """Count a fused frame; ``stage_ms`` has the milliseconds of each stage."""
 
     def restarted(self, why: str) -> None:
-        """Time began again and the map was cleared."""
+        """Count that time went back and the map was cleared."""
 
 
 class NoTally(Tally):
-    """Counts nothing."""
+    """Ignores everything."""
+
+    def received(self, name: str, count: int = 1, stamp: int = 0) -> None:
+        """Ignore it."""
+
+    def dropped(self, name: str, reason: str, text: str = "", count: int = 1) -> None:
+        """Ignore it."""
+
+    def fused(
+        self, name: str, frame: Frame, insertion: Insertion, stage_ms: dict[str, float]
+    ) -> None:
+        """Ignore it."""
+
+    def restarted(self, why: str) -> None:
+        """Ignore it."""
 
 
 @dataclass
 class InputCounts:
-    """Messages of one input; ``drops`` by reason."""
+    """Message counts of one input.
+
+    Attributes:
+        received: All messages.
+        fused: Those in the map.
+        drops: Dropped ones by reason, a key of ``REASONS``.
+    """
 
     received: int = 0
     fused: int = 0
     drops: Counter[str] = field(default_factory=Counter)
 
     def drop(self, reason: str, text: str, count: int = 1) -> str:
-        """Count messages that are not used; ``text``, or what the reason means, to be printed."""
+        """Count dropped messages.
+
+        Args:
+            reason: A key of ``REASONS``.
+            text: What was wrong; empty: the meaning of the reason.
+            count: Number of messages.
+
+        Returns:
+            The text to print, as valid UTF-8.
+        """
         if reason not in REASONS:
-            raise KeyError(f"reason {reason!r} is not one of {sorted(REASONS)}")
+            raise KeyError(f"reason: got {reason!r}, expected one of {sorted(REASONS)}")
         self.drops[reason] += count
-        # Names in messages may hold bytes that are not text; files, logs and diagnostics cannot.
+        # Names in messages may contain invalid UTF-8, which files, logs and diagnostics cannot.
         return (text or REASONS[reason]).encode("utf-8", "backslashreplace").decode()

@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A map with its labels as a safetensors file, written so that a crash leaves the old file."""
+"""A labelled map as a safetensors file, written atomically."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ from concerto_ros.mapping.voxel_grid import LATTICE_LIMIT, pack
 SUFFIX = ".safetensors"
 FORMAT = "concerto_ros map 1"
 
-#: More than a voxel, and the header, take in a file.
-_BYTES_PER_VOXEL, _HEADER_BYTES = 128, 1 << 20
+#: Upper bounds of the size of a voxel and of the header in a file.
+_MAX_BYTES_PER_VOXEL, _MAX_HEADER_BYTES = 128, 1 << 20
 
 
 class MapFileError(ValueError):
-    """A map that cannot be read or written; the text names the file and what is wrong."""
+    """A map file that cannot be read or written; the text names the file and what is wrong."""
 
 
 @dataclass(frozen=True, eq=False)
 class StoredMap:
     """A map and the labels of its V voxels.
 
-    Attributes
-    ----------
-    snapshot: the voxels. A file keeps the newest stamp alone and not where the robot was: read
-        back, every voxel was seen and came then, and there are no frames.
-    label: (V,) uint8, position in ``classes``; 255 where unlabelled.
-    confidence, entropy: (V,) float32 in [0, 1].
-    fixed_frame: the frame of everything.
-    classes: names in label order.
+    Attributes:
+        snapshot: The voxels. A file stores only the newest stamp and no robot position: read back,
+            every voxel was first and last seen then, and there are no frames.
+        label: (V,) uint8, index into ``classes``; 255 where unlabelled.
+        confidence: (V,) float32 in [0, 1].
+        entropy: (V,) float32 in [0, 1].
+        fixed_frame: The frame of the map.
+        classes: Names in label order.
     """
 
     snapshot: MapSnapshot
@@ -55,7 +55,7 @@ class StoredMap:
         return len(self.snapshot)
 
 
-#: Name of an array in a file: its type and what follows V in its shape.
+#: Arrays in a file by name: type, and the shape of a voxel.
 _OF_SNAPSHOT = {
     "index": (np.int32, (3,)),
     "points": (np.float32, (3,)),
@@ -72,21 +72,23 @@ _OF_LABELS = {
 
 
 def stored_map(snapshot: MapSnapshot, prediction: Prediction, fixed_frame: str) -> StoredMap:
-    """The map of ``snapshot`` with the labels that ``prediction`` gave it."""
+    """Combine a snapshot with its predicted labels."""
     return StoredMap(
         snapshot=snapshot,
         label=prediction.label,
         confidence=prediction.confidence,
         entropy=prediction.entropy,
         fixed_frame=fixed_frame,
-        classes=tuple(entry.name for entry in prediction.classes),
+        classes=tuple(label_class.name for label_class in prediction.classes),
     )
 
 
 def map_path(directory: str, name: str) -> Path:
-    """The file ``name`` below ``directory``.
+    """Resolve the name of a map file below ``directory``, the parameter ``map_directory``.
 
-    Raises MapFileError for a name that leads elsewhere, by links as well, or is none of a map.
+    Raises:
+        MapFileError: ``name`` leads out of the directory, by links as well, or is not the name of
+            a map file.
     """
     try:
         return file_below(directory, name, "map_directory", SUFFIX)
@@ -95,7 +97,11 @@ def map_path(directory: str, name: str) -> Path:
 
 
 def write_map(path: Path, stored: StoredMap) -> None:
-    """Write and flush beside ``path``, then rename: whatever happens, one whole file is there."""
+    """Write a map atomically.
+
+    Raises:
+        MapFileError: The file cannot be written.
+    """
     snapshot = stored.snapshot
     arrays = {name: getattr(snapshot, name) for name in _OF_SNAPSHOT}
     arrays |= {name: getattr(stored, name) for name in _OF_LABELS}
@@ -112,46 +118,59 @@ def write_map(path: Path, stored: StoredMap) -> None:
         with replacing(path) as partial:
             write_tensors(partial, tensors, metadata)
     except OSError as error:
-        raise MapFileError(f"{path}: cannot be written: {error.strerror}") from error
+        raise MapFileError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def read_map(path: Path, max_voxels: int) -> StoredMap:
-    """A map of at most ``max_voxels``; MapFileError where the file is none, or damaged."""
+    """Read a map of at most ``max_voxels`` voxels.
+
+    Raises:
+        MapFileError: The file cannot be read, is damaged or not a map, or has more voxels.
+    """
     try:
         size = path.stat().st_size
-        if size > max_voxels * _BYTES_PER_VOXEL + _HEADER_BYTES:
-            raise MapFileError(f"{path}: {size} bytes, too many for {max_voxels} voxels")
+        if size > max_voxels * _MAX_BYTES_PER_VOXEL + _MAX_HEADER_BYTES:
+            raise MapFileError(
+                f"{path}: got {size} bytes, expected at most those of {max_voxels} voxels"
+            )
         tensors, metadata = read_tensors(path)
         return _checked(path, tensors, metadata, max_voxels)
     except OSError as error:
-        raise MapFileError(f"{path}: cannot be read: {error.strerror}") from error
+        raise MapFileError(f"{path} cannot be read: {error.strerror}") from error
     except MapFileError:
         raise
     except (KeyError, OverflowError, TypeError, ValueError) as error:
-        raise MapFileError(f"{path}: is not a map: {error}") from error
+        raise MapFileError(f"{path} is not a map: {error}") from error
 
 
 def _checked(path: Path, tensors: dict, metadata: dict, max_voxels: int) -> StoredMap:
-    kinds = _OF_SNAPSHOT | _OF_LABELS
-    if metadata.get("format") != FORMAT or set(tensors) != set(kinds):
-        raise MapFileError(f"{path}: is not a map; its format is {metadata.get('format')!r}")
+    expected = _OF_SNAPSHOT | _OF_LABELS
+    if metadata.get("format") != FORMAT or set(tensors) != set(expected):
+        raise MapFileError(f"{path} is not a map: got the format {metadata.get('format')!r}")
     arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
     count = len(arrays["index"])
-    for name, (kind, shape) in kinds.items():
+    for name, (dtype, shape) in expected.items():
         array = arrays[name]
-        if array.dtype != kind or array.shape != (count, *shape):
-            raise MapFileError(f"{path}: {name} is {array.dtype} {array.shape}")
+        if array.dtype != dtype or array.shape != (count, *shape):
+            raise MapFileError(
+                f"{path}: {name}: got {array.dtype} {array.shape}, expected"
+                f" {np.dtype(dtype)} {(count, *shape)}"
+            )
         if not np.isfinite(array).all():
-            raise MapFileError(f"{path}: {name} holds values that are not finite")
+            raise MapFileError(f"{path}: {name}: got NaN or infinity, expected finite values")
     index = arrays["index"]
     inside = (index >= -LATTICE_LIMIT) & (index < LATTICE_LIMIT)
     keys = pack(index)
-    order = np.argsort(keys)  # ours are sorted, but the format does not ask for it
+    order = np.argsort(keys)  # sorted as written here, but the format does not require it
     keys = keys[order]
     if not inside.all() or (keys[1:] == keys[:-1]).any():
-        raise MapFileError(f"{path}: index leaves the lattice or repeats itself")
+        raise MapFileError(
+            f"{path}: index: got duplicates or values off the lattice, expected none"
+        )
     if count > max_voxels:
-        raise MapFileError(f"{path}: {count} voxels, expected at most max_voxels, {max_voxels}")
+        raise MapFileError(
+            f"{path}: got {count} voxels, expected at most max_voxels, {max_voxels}"
+        )
     arrays = {name: array[order] for name, array in arrays.items()}
     return StoredMap(
         _snapshot(keys, arrays, float(metadata["voxel_size"]), int(metadata["stamp"])),
@@ -164,12 +183,15 @@ def _checked(path: Path, tensors: dict, metadata: dict, max_voxels: int) -> Stor
 def _snapshot(
     keys: np.ndarray, arrays: dict[str, np.ndarray], voxel_size: float, stamp: int
 ) -> MapSnapshot:
-    arrays = {name: arrays[name] for name in _OF_SNAPSHOT}
-    arrays["has_color"] = arrays["has_color"].astype(bool)
     stamps = np.full(len(keys), stamp, np.int64)
     return MapSnapshot(
         keys=keys,
-        **arrays,
+        index=arrays["index"],
+        points=arrays["points"],
+        colors=arrays["colors"],
+        has_color=arrays["has_color"].astype(bool),
+        normals=arrays["normals"],
+        toward=arrays["toward"],
         stamps=stamps,
         since=stamps,
         stamp=stamp,
@@ -181,5 +203,5 @@ def _snapshot(
 
 def _names(value: Sequence) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
-        raise ValueError("classes is not a list of names")
+        raise ValueError(f"classes: got {value!r}, expected a list of names")
     return tuple(value)

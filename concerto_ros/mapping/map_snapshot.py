@@ -17,22 +17,21 @@ from concerto_ros.sensors.normals import neighbourhood_normals
 class MapSnapshot:
     """The map at one moment, in the fixed frame. Arrays are read-only, rows sorted by (x, y, z).
 
-    Attributes
-    ----------
-    keys: (V,) int64, ascending: ``pack(index)``, which names the same voxel in every map.
-    index: (V, 3) int32 lattice index, ``floor(point / voxel_size)``.
-    points: (V, 3) float32, metres, mean of the points seen in the voxel.
-    colors: (V, 3) float32, 0..255, mean colour; zeros where ``has_color`` is False.
-    has_color: (V,) bool.
-    normals: (V, 3) float32 unit vectors, zeros where unknown.
-    toward: (V, 3) float32 unit vectors from the voxel to the sensors that saw it.
-    stamps: (V,) int64, nanoseconds, when the voxel was last seen.
-    since: (V,) int64, nanoseconds, the frame with which the voxel came into the map.
-    stamp: nanoseconds, newest frame in the map; 0 before the first.
-    robot: (3,) float64, metres, where the robot was at ``stamp``.
-    voxel_size: metres.
-    frames: frames in the window.
-    newest: the points of the newest message in the map, where its frame carries them.
+    Attributes:
+        keys: (V,) int64, ascending: ``pack(index)``, which identifies the same voxel in every map.
+        index: (V, 3) int32 lattice index, ``floor(point / voxel_size)``.
+        points: (V, 3) float32, metres, mean of the points seen in the voxel.
+        colors: (V, 3) float32, 0..255, mean colour; zeros where ``has_color`` is False.
+        has_color: (V,) bool.
+        normals: (V, 3) float32 unit vectors, zeros where unknown.
+        toward: (V, 3) float32 unit vectors from the voxel to the sensors that saw it.
+        stamps: (V,) int64, nanoseconds, when the voxel was last seen.
+        since: (V,) int64, nanoseconds, when the voxel was first seen.
+        stamp: Nanoseconds, newest frame in the map; 0 before the first.
+        robot: (3,) float64, metres, where the robot was at ``stamp``.
+        voxel_size: Metres.
+        frames: Frames in the window.
+        newest: The points of the newest message in the map, where its frame holds them.
     """
 
     keys: np.ndarray
@@ -50,7 +49,7 @@ class MapSnapshot:
     frames: int
     newest: OriginalPoints | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for value in vars(self).values():
             if isinstance(value, np.ndarray):
                 value.flags.writeable = False
@@ -59,17 +58,18 @@ class MapSnapshot:
         return len(self.index)
 
     def rows_of(self, points: np.ndarray) -> np.ndarray:
-        """(N,) the row of the voxel that each of ``points`` (N, 3), metres, lies in.
+        """Return the row of the voxel that each of ``points`` (N, 3), metres, lies in.
 
-        -1 where the map has none, and for points that are not finite.
+        Returns:
+            (N,) int64; -1 where the map has no voxel, and for points that are not finite.
         """
         index = np.floor(points.astype(np.float64) / self.voxel_size)
-        inside = ((index >= -LATTICE_LIMIT) & (index < LATTICE_LIMIT)).all(axis=1)
+        inside = np.all((index >= -LATTICE_LIMIT) & (index < LATTICE_LIMIT), axis=1)
         keys = pack(np.where(inside[:, None], index, 0))
         return np.where(inside, find_keys(self.keys, keys), -1)
 
     def with_normals(self) -> MapSnapshot:
-        """The same map with missing normals filled from the neighbourhood of their voxels.
+        """Return the map with missing normals estimated from neighbouring voxels.
 
         They face the sensors that saw the voxel. Fitting on voxels instead of raw points costs a
         fraction, because neighbouring readings are already averaged.
@@ -78,7 +78,7 @@ class MapSnapshot:
         if not len(missing):
             return self
         normals = self.normals.copy()
-        # A depth image leaves few without: then only those are worth a search.
+        # Depth images leave few voxels without normals: then it is cheaper to fit only those.
         few = len(missing) < 0.5 * len(self)
         rows = missing if few else None
         fitted = neighbourhood_normals(self.points, self.toward, rows=rows)

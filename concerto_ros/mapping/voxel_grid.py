@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Grid sampling: the points of one frame summed up by the voxel they lie in."""
+"""Grid sampling: the points of one frame summed by voxel."""
 
 from __future__ import annotations
 
@@ -18,24 +18,32 @@ _AXIS_MASK = (1 << _BITS) - 1
 
 
 def pack(index: np.ndarray) -> np.ndarray:
-    """(V, 3) lattice indices to (V,) int64 keys >= 0 that sort like (x, y, z)."""
+    """Pack (V, 3) lattice indices to (V,) int64 keys >= 0 that sort like (x, y, z)."""
     x, y, z = (index.astype(np.int64, copy=False) + LATTICE_LIMIT).T
     return (x << 2 * _BITS) | (y << _BITS) | z
 
 
 def unpack(key: np.ndarray) -> np.ndarray:
-    """(V,) int64 keys back to (V, 3) int32 lattice indices."""
+    """Unpack (V,) int64 keys to (V, 3) int32 lattice indices."""
     axes = (key >> 2 * _BITS, (key >> _BITS) & _AXIS_MASK, key & _AXIS_MASK)
     return (np.stack(axes, axis=1) - LATTICE_LIMIT).astype(np.int32)
 
 
 def voxel_keys(points: np.ndarray, voxel_size: float) -> np.ndarray:
-    """(N,) int64 keys of the voxels that ``points`` (N, 3), all on the lattice, lie in."""
+    """Return keys (N,) int64 of the voxels of ``points`` (N, 3), metres, all on the lattice."""
     return pack(np.floor(points.astype(np.float64) / voxel_size))
 
 
 def find_keys(held: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """(N,) where each of ``wanted`` (N,) is in ``held``, ascending; -1 where it is not."""
+    """Find keys in a sorted array.
+
+    Args:
+        held: (V,) int64, ascending.
+        wanted: (N,) int64.
+
+    Returns:
+        (N,) int64, row of each of ``wanted`` in ``held``; -1 where it is absent.
+    """
     if not len(held):
         return np.full(len(wanted), -1)
     row = np.minimum(np.searchsorted(held, wanted), len(held) - 1)
@@ -46,17 +54,16 @@ def find_keys(held: np.ndarray, wanted: np.ndarray) -> np.ndarray:
 class FrameVoxels:
     """Sums over the points of one frame, one row per occupied voxel, rows sorted by (x, y, z).
 
-    Attributes
-    ----------
-    keys: (V,) int64, ``pack(index)``, ascending.
-    index: (V, 3) int32 lattice index, ``floor(point / voxel_size)``.
-    count: (V,) float32, points in the voxel.
-    fraction: (V, 3) float32, sum of ``point / voxel_size - index``, so each term is in [0, 1).
-    color: (V, 3) float32 sum of 0..255, or None.
-    normal: (V, 3) float32 sum, or None.
-    outside: points that lie off the lattice (or are not finite) and were left out.
-    inverse: (N,) int64, the row of each point's voxel, -1 for points left out; None unless it was
-        asked for.
+    Attributes:
+        keys: (V,) int64, ``pack(index)``, ascending.
+        index: (V, 3) int32 lattice index, ``floor(point / voxel_size)``.
+        count: (V,) float32, points in the voxel.
+        fraction: (V, 3) float32, sum of ``point / voxel_size - index``, so each term is in [0, 1).
+        color: (V, 3) float32 sum of 0..255, or None.
+        normal: (V, 3) float32 sum, or None.
+        outside: Points that lie off the lattice (or are not finite) and were left out.
+        inverse: (N,) int64, the row of each point's voxel, -1 for points left out; None unless
+            requested.
     """
 
     keys: np.ndarray
@@ -72,7 +79,7 @@ class FrameVoxels:
         return len(self.index)
 
     def where(self, keep: np.ndarray) -> FrameVoxels:
-        """Only the rows that ``keep`` (V,) names, a mask or row numbers; without ``inverse``."""
+        """Return only the rows ``keep``, a mask (V,) or row numbers; without ``inverse``."""
         return replace(
             self,
             keys=self.keys[keep],
@@ -85,7 +92,7 @@ class FrameVoxels:
         )
 
     def means(self, voxel_size: float) -> np.ndarray:
-        """(V, 3) float32, metres, mean of the points in each voxel."""
+        """Return the mean of the points in each voxel: (V, 3) float32, metres."""
         fraction = (self.fraction / self.count[:, None]).astype(np.float64)
         return ((self.index + fraction) * voxel_size).astype(np.float32)
 
@@ -98,20 +105,27 @@ def grid_sample(
     normals: np.ndarray | None = None,
     inverse: bool = False,
 ) -> FrameVoxels:
-    """Sum ``points`` (N, 3) float32, ``colors`` (N, 3) uint8 and ``normals`` (N, 3) by voxel.
-
-    ``inverse``: whether to tell the voxel of each point as well.
+    """Sum points, colours and normals by voxel.
 
     Sums run in the order of the points, so equal inputs give equal sums, bit for bit. One radix
     sort and one segmented sum per array: faster here than any hash table.
+
+    Args:
+        points: (N, 3) float32, metres.
+        voxel_size: Metres, edge of a voxel.
+        colors: (N, 3) uint8, or None.
+        normals: (N, 3), or None.
+        inverse: Whether to return the voxel of each point as well.
     """
     values = [_tensor(points)] + [_tensor(v) for v in (colors, normals) if v is not None]
-    total, inside = len(points), None
+    total = len(points)
+    inside: np.ndarray | None = None
     low, high = _lattice_bounds(values[0], voxel_size)
     if total and not _on_lattice(low, high):
-        index = values[0].double().div_(voxel_size).floor_()
-        inside = ((index >= -LATTICE_LIMIT) & (index < LATTICE_LIMIT)).all(dim=1)
-        values = [value[inside] for value in values]
+        lattice = values[0].double().div_(voxel_size).floor_()
+        on_lattice = ((lattice >= -LATTICE_LIMIT) & (lattice < LATTICE_LIMIT)).all(dim=1)
+        values = [value[on_lattice] for value in values]
+        inside = on_lattice.numpy()
         low, high = _lattice_bounds(values[0], voxel_size)
     if len(values[0]):
         keys, index, count, sums, order = _segment_sums(values, voxel_size, low, high)
@@ -136,9 +150,11 @@ def grid_sample(
 def _segment_sums(
     values: list[torch.Tensor], voxel_size: float, low: torch.Tensor, high: torch.Tensor
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[np.ndarray], np.ndarray]:
-    """Voxel key, index, count, and the sum of each of ``values``, the first of them positions.
+    """Sum ``values``, the first of which are points, by voxel.
 
-    And the order of the points in which those of a voxel stand together.
+    Returns:
+        Per voxel its key, index, count, and the sum of each of ``values``; and the order of the
+        points that groups them by voxel.
     """
     # In float64, so that the voxel of a point does not depend on how far from the origin it is.
     scaled = values[0].double().div_(voxel_size)
@@ -148,10 +164,10 @@ def _segment_sums(
     if compact:
         # 32 bits, counted from the frame's own corner: the radix sort needs half the passes.
         weight = index.new_tensor([span[1] * span[2], span[2], 1])
-        key = torch.mv(index, weight).sub_(torch.dot(low, weight)).int()
+        point_keys = torch.mv(index, weight).sub_(torch.dot(low, weight)).int()
     else:
-        key = torch.from_numpy(pack(index.long().numpy()))
-    ordered, order = torch.sort(key, stable=True)
+        point_keys = torch.from_numpy(pack(index.long().numpy()))
+    ordered, order = torch.sort(point_keys, stable=True)
     keys = ordered.numpy()
     first = np.concatenate([[0], np.flatnonzero(keys[1:] != keys[:-1]) + 1])
     start = torch.from_numpy(first)
@@ -171,22 +187,22 @@ def _segment_sums(
 
 
 def _inverse(
-    order: np.ndarray, count: np.ndarray, inside: torch.Tensor | None, total: int
+    order: np.ndarray, count: np.ndarray, inside: np.ndarray | None, total: int
 ) -> np.ndarray:
-    """(total,) the voxel of each point; ``order`` counts those ``inside``, None for all."""
-    place = order if inside is None else np.flatnonzero(inside)[order]
+    """Return the voxel of each point (total,); ``order`` indexes those ``inside`` (None: all)."""
+    point = order if inside is None else np.flatnonzero(inside)[order]
     rows = np.full(total, -1)
-    rows[place] = np.repeat(np.arange(len(count)), count)
+    rows[point] = np.repeat(np.arange(len(count)), count)
     return rows
 
 
 def _tensor(array: np.ndarray) -> torch.Tensor:
-    """The array's memory as a tensor; copied only where torch cannot share it."""
+    """Convert an array to a tensor that shares its memory where torch can."""
     return torch.from_numpy(np.require(array, requirements=["C", "W"]))
 
 
 def _lattice_bounds(points: torch.Tensor, voxel_size: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """Least and greatest lattice index per axis, (3,) float64 each; NaN where a point has one."""
+    """Return the lowest and highest lattice index per axis, (3,) float64; NaN where a point is."""
     if not len(points):
         return torch.zeros(3), torch.zeros(3)
     # Rows of 64 points: torch reduces wide rows ten times faster than rows of three values.
@@ -201,5 +217,5 @@ def _lattice_bounds(points: torch.Tensor, voxel_size: float) -> tuple[torch.Tens
 
 
 def _on_lattice(low: torch.Tensor, high: torch.Tensor) -> bool:
-    """False where a bound is off the lattice or NaN."""
+    """Return whether both bounds are on the lattice; false for NaN."""
     return bool((low >= -LATTICE_LIMIT).all()) and bool((high < LATTICE_LIMIT).all())

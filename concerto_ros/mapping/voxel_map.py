@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The rolling map: what the sensors saw lately, one running mean per voxel of a fixed lattice."""
+"""The rolling map: a running mean per voxel of a fixed lattice, over a window of time."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ import torch
 from concerto_ros.mapping.key_table import KeyTable
 from concerto_ros.mapping.map_snapshot import MapSnapshot
 from concerto_ros.mapping.voxel_grid import FrameVoxels, grid_sample, unpack
-from concerto_ros.sensors.frame import Frame, OriginalPoints
+from concerto_ros.sensors.frame import Frame, OriginalPoints, View
 from concerto_ros.sensors.input_error import InputError
 from concerto_ros.sensors.normals import unit_vectors
 
 #: Once a voxel has this many observations its sums are halved, so that the mean keeps following
-#: the sensor (and float32 keeps counting) however long a place stays in view.
+#: the sensor (and float32 keeps counting) however long a voxel stays in view.
 OBSERVATION_LIMIT = 4096.0
 
 # Columns of the sums.
@@ -35,14 +35,13 @@ _BEFORE = _NEVER + 1
 class Insertion:
     """What one :meth:`VoxelMap.insert` did.
 
-    Attributes
-    ----------
-    points: points that went into the map.
-    outside: points left out because they lie more than 2**20 voxels from the origin.
-    voxels: voxels those points lie in.
-    evicted: voxels that left because of ``max_voxels``.
-    cleared: voxels that left because the sensors see through them.
-    outdated: the frame is older than the window; nothing of it was used.
+    Attributes:
+        points: Points that were fused.
+        outside: Points left out because they lie more than 2**20 voxels from the origin.
+        voxels: Voxels of the fused points.
+        evicted: Voxels removed because of ``max_voxels``.
+        cleared: Voxels removed because the sensor observed them as free.
+        outdated: Whether the frame is older than the window; nothing of it was fused.
     """
 
     points: int = 0
@@ -54,13 +53,17 @@ class Insertion:
 
     @property
     def reason(self) -> str:
-        """Why nothing of the frame went into the map; empty where something did."""
+        """Why nothing of the frame was fused, a key of ``REASONS``; empty where something was."""
         if self.outdated:
             return "outdated"
         return "" if self.points else "off_map"
 
     def check(self, frame: Frame) -> None:
-        """``InputError`` where nothing of ``frame`` went into the map."""
+        """Raise an error if nothing of ``frame`` was fused.
+
+        Raises:
+            InputError: ``outdated`` or ``off_map``.
+        """
         if self.reason == "outdated":
             raise InputError(
                 "outdated",
@@ -71,18 +74,25 @@ class Insertion:
             raise InputError(
                 "off_map",
                 f"got {len(frame)} points, {self.outside} of them more than 2^20 voxels from the"
-                " origin of fixed_frame, the others farther than window_radius from the robot",
+                " origin of fixed_frame, the others farther than window_radius from the robot;"
+                " expected at least one point nearer",
             )
 
 
 class VoxelMap:
     """Running sums per voxel of a lattice that is anchored at the fixed frame's origin.
 
-    A voxel leaves when its newest stamp leaves the window; seen again after that, it starts
-    afresh. All memory that outlives a call is taken at construction; inserting costs time in
-    proportion to the frame, not to the map, except at the ceiling, where choosing the farthest
-    voxels looks at all of them. Results depend on the frames only. Not safe to share between
-    threads without a lock.
+    A voxel is removed when its newest stamp leaves the window; seen again after that, it starts
+    from scratch. All memory that outlives a call is allocated at construction. Inserting takes
+    time in proportion to the frame, not to the map, except with ``max_voxels`` in the map, where
+    finding the farthest voxels examines all of them. Results depend on the frames only. Not
+    thread-safe.
+
+    Attributes:
+        voxel_size: Metres, edge of a voxel.
+        radius: Metres from the robot that the map keeps; 0: no limit.
+        max_voxels: Maximum number of voxels.
+        clear_after: Frames that observe a voxel as free before it is removed; 0: never.
     """
 
     def __init__(
@@ -95,13 +105,19 @@ class VoxelMap:
         max_voxels: int,
         clear_after: int = 0,
     ):
-        """Set up an empty map.
+        """Make an empty map.
 
-        ``voxel_size`` and ``radius`` are metres (``radius`` 0: no limit); a voxel stays for
-        ``window_seconds`` and, unless ``window_frames`` is 0, for that many frames, both against
-        the newest stamp. At most ``max_voxels`` are held: the farthest from the robot leave first.
-        A voxel also leaves once ``clear_after`` frames saw through it since it was last seen; 0:
-        it does not.
+        Args:
+            voxel_size: Metres, edge of a voxel.
+            window_seconds: Seconds before the newest stamp that a voxel is kept.
+            window_frames: Frames before the newest that a voxel is kept; 0: no limit.
+            radius: Metres from the robot that a voxel is kept; 0: no limit.
+            max_voxels: Maximum number of voxels; the farthest from the robot are removed first.
+            clear_after: A voxel is removed once this many frames observed it as free since it was
+                last seen; 0: never.
+
+        Raises:
+            ValueError: A value is out of range.
         """
         _require(0 < voxel_size < math.inf, "voxel_size", voxel_size, "metres > 0")
         _require(0 < window_seconds < math.inf, "window_seconds", window_seconds, "seconds > 0")
@@ -120,23 +136,23 @@ class VoxelMap:
         self._sums = torch.zeros(self.max_voxels, _COLUMNS)
         self._stamps = np.empty(self.max_voxels, dtype=np.int64)
         self._since = np.zeros(self.max_voxels, dtype=np.int64)
-        self._seen_through = np.zeros(self.max_voxels, dtype=np.uint8)  # frames since last seen
+        self._free_observations = np.zeros(self.max_voxels, dtype=np.uint8)  # since last seen
         self._free = np.empty(self.max_voxels, dtype=np.int64)
         self.clear()
 
     def clear(self) -> None:
-        """Forget everything, time included."""
+        """Remove all voxels, and forget all stamps."""
         self._table.clear()
         self._stamps.fill(_NEVER)
         self._free[:] = np.arange(self.max_voxels)[::-1]  # a stack: low rows are used first
         self._free_count = self.max_voxels
-        self._frame_stamps: list[int] = []  # sorted, those in the window
+        self._frame_stamps: list[int] = []  # of the window, sorted
         self._oldest = _NEVER
         self._robot = np.zeros(3)
         self._newest: OriginalPoints | None = None
 
     def __len__(self) -> int:
-        """Voxels in the window."""
+        """Return the number of voxels in the window."""
         return int(np.count_nonzero(self._stamps >= max(self._oldest, _NEVER + 1)))
 
     @property
@@ -145,7 +161,12 @@ class VoxelMap:
         return self._frame_stamps[-1] if self._frame_stamps else None
 
     def insert(self, frame: Frame, robot: np.ndarray) -> Insertion:
-        """Add a ``frame`` given in the fixed frame, seen while the robot was at ``robot`` (3,)."""
+        """Fuse a frame.
+
+        Args:
+            frame: In the coordinates of the fixed frame.
+            robot: (3,), metres, where the robot was.
+        """
         if not self._advance(frame.stamp, robot):
             return Insertion(outdated=True)
         seen = grid_sample(
@@ -170,7 +191,9 @@ class VoxelMap:
         if not stays.all():
             rows, sums = rows[stays], sums[torch.from_numpy(stays)]
         self._accumulate(torch.from_numpy(rows), sums)
-        cleared = self._clear(frame) if self.clear_after and frame.view is not None else 0
+        cleared = 0
+        if self.clear_after and frame.view is not None:
+            cleared = self._clear(frame.view, frame.stamp)
         newest = self._newest
         if len(seen) and (newest is None or frame.stamp >= newest.stamp):
             self._newest = frame.original
@@ -183,11 +206,13 @@ class VoxelMap:
         )
 
     def put(self, snapshot: MapSnapshot) -> None:
-        """Hold the voxels of ``snapshot`` and no others.
+        """Replace the map content with the voxels of ``snapshot``; the stamps of frames stay.
 
-        Each counts as one reading, made with the newest frame; in a map without frames, with the
-        first that comes. Time goes on as before. Raises ``ValueError`` for more than
-        ``max_voxels``.
+        Each voxel counts as one observation by the newest frame; in a map without frames, by the
+        first that follows.
+
+        Raises:
+            ValueError: It has more than ``max_voxels`` voxels.
         """
         size = len(snapshot)
         _require(size <= self.max_voxels, "index", size, f"<= {self.max_voxels} rows")
@@ -196,31 +221,31 @@ class VoxelMap:
         newest = self.newest_stamp
         rows = self._admit(snapshot.keys, _BEFORE if newest is None else newest)
         sums = np.zeros((size, _COLUMNS), np.float32)
-        fraction = snapshot.points.astype(np.float64) / self.voxel_size - snapshot.index
-        sums[:, _FRACTION] = np.clip(fraction, 0.0, 1.0)
+        cell_offset = snapshot.points.astype(np.float64) / self.voxel_size - snapshot.index
+        sums[:, _FRACTION] = np.clip(cell_offset, 0.0, 1.0)
         sums[:, _COLOR], sums[:, _COLOR_COUNT] = snapshot.colors, snapshot.has_color
         sums[:, _NORMAL], sums[:, _TOWARD] = snapshot.normals, snapshot.toward
         sums[:, _COUNT] = 1.0
         self._sums[torch.from_numpy(rows)] = torch.from_numpy(sums)
 
     def snapshot(self) -> MapSnapshot:
-        """What is in the window and the radius now, as arrays of their own.
+        """Copy the voxels in the window and the radius.
 
-        Before the first frame nothing is known of the robot, and voxels are in the map wherever
-        :meth:`put` put them.
+        Before the first frame the position of the robot is unknown, and the radius does not
+        apply to voxels of :meth:`put`.
         """
         used = np.flatnonzero(self._stamps > _NEVER)
-        gone = self._stamps[used] < self._oldest
+        outside = self._stamps[used] < self._oldest
         if self.radius and self._frame_stamps:
-            gone |= self._squared_distance(unpack(self._keys[used])) > self.radius**2
-        self._release(used[gone])
-        used = used[~gone]
+            outside |= self._squared_distance(unpack(self._keys[used])) > self.radius**2
+        self._release(used[outside])
+        used = used[~outside]
         ordered, order = torch.sort(torch.from_numpy(self._keys[used]))
         keys, rows = ordered.numpy(), used[order.numpy()]
         index = unpack(keys)
         sums = self._sums[torch.from_numpy(rows)].numpy()
         count, color_count = sums[:, _COUNT, None], sums[:, _COLOR_COUNT, None]
-        has_color = color_count >= 0.5  # halving leaves traces of a colour seen long ago
+        has_color = color_count >= 0.5  # halving leaves less than one old colour
         points = (index + (sums[:, _FRACTION] / count).astype(np.float64)) * self.voxel_size
         return MapSnapshot(
             keys=keys,
@@ -240,13 +265,13 @@ class VoxelMap:
         )
 
     def _means(self, rows: np.ndarray) -> np.ndarray:
-        """(V, 3) float64, metres, mean of the points seen in the voxels of ``rows``."""
-        taken = torch.from_numpy(rows)
-        fraction = self._sums[taken, _FRACTION] / self._sums[taken, _COUNT, None]
+        """Return the mean points of the voxels in ``rows`` (V,): (V, 3) float64, metres."""
+        indices = torch.from_numpy(rows)
+        fraction = self._sums[indices, _FRACTION] / self._sums[indices, _COUNT, None]
         return (unpack(self._keys[rows]) + fraction.double().numpy()) * self.voxel_size
 
     def _advance(self, stamp: int, robot: np.ndarray) -> bool:
-        """Move the window on to ``stamp``; False if ``stamp`` is too old for it already."""
+        """Advance the window to ``stamp``; return whether ``stamp`` is in the window."""
         if stamp < self._oldest:
             return False
         if not self._frame_stamps or stamp >= self._frame_stamps[-1]:
@@ -262,13 +287,16 @@ class VoxelMap:
         return stamp >= self._oldest
 
     def _observations(self, seen: FrameVoxels, origin: np.ndarray) -> torch.Tensor:
-        """(V, columns) sums of one frame. The direction to the sensor is that of the mean point:
-        a voxel is small beside its distance to the sensor."""
+        """Return the sums (V, columns) of one frame.
+
+        The direction to the sensor is that of the mean point, as a voxel is small compared with
+        its distance to the sensor.
+        """
         sums = torch.zeros(len(seen), _COLUMNS)
         count = torch.from_numpy(seen.count)[:, None]
         fraction = torch.from_numpy(seen.fraction)
         sums[:, _FRACTION] = fraction
-        # The whole part in float64, so that it is as good far from the fixed frame's origin.
+        # The lattice index in float64, for the same precision far from the origin.
         corner = torch.from_numpy(seen.index).double().mul_(self.voxel_size)
         toward = torch.from_numpy(np.asarray(origin, dtype=np.float64)).sub(corner).float()
         toward.sub_(fraction / count, alpha=self.voxel_size)
@@ -283,54 +311,60 @@ class VoxelMap:
         return sums
 
     def _touch(self, rows: np.ndarray, stamp: int) -> None:
-        """Note that ``rows`` were seen; those that had left the window start at zero."""
+        """Note that ``rows`` were seen; those that had left the window restart at zero."""
         stamps = self._stamps[rows]
         expired = stamps < self._oldest
         self._stamps[rows] = np.maximum(stamps, stamp)
-        self._seen_through[rows] = 0
+        self._free_observations[rows] = 0
         restarted = rows[expired]
         self._since[restarted] = stamp
         self._sums[torch.from_numpy(restarted)] = 0.0
 
     def _admit(self, keys: np.ndarray, stamp: int) -> np.ndarray:
-        """Give new voxels a row each, with sums of zero."""
+        """Give new voxels a row each, with sums of zero; return the rows."""
         self._free_count -= len(keys)
         rows = self._free[self._free_count : self._free_count + len(keys)]
         self._table.insert(keys, rows.astype(np.int32))
         self._keys[rows] = keys
         self._stamps[rows] = self._since[rows] = stamp
-        self._seen_through[rows] = 0
+        self._free_observations[rows] = 0
         self._sums[torch.from_numpy(rows)] = 0.0
         return rows
 
     def _accumulate(self, rows: torch.Tensor, sums: torch.Tensor) -> None:
-        """Add ``sums`` to distinct ``rows``."""
+        """Add ``sums`` to ``rows``, which are distinct."""
         self._sums.index_add_(0, rows, sums)
         crowded = rows[self._sums[rows, _COUNT] > OBSERVATION_LIMIT]
         self._sums[crowded] *= 0.5
 
-    def _clear(self, frame: Frame) -> int:
-        """Take out the voxels that ``frame`` is not the first to see through: how many."""
-        older = (self._stamps >= max(self._oldest, _BEFORE)) & (self._stamps < frame.stamp)
+    def _clear(self, view: View, stamp: int) -> int:
+        """Remove the voxels that ``clear_after`` frames observed as free; return how many."""
+        older = (self._stamps >= max(self._oldest, _BEFORE)) & (self._stamps < stamp)
         rows = np.flatnonzero(older)
-        rows = rows[frame.view.sees_through(self._means(rows), self.voxel_size)]
-        self._seen_through[rows] += 1
-        cleared = rows[self._seen_through[rows] >= self.clear_after]
+        rows = rows[view.sees_through(self._means(rows), self.voxel_size)]
+        self._free_observations[rows] += 1
+        cleared = rows[self._free_observations[rows] >= self.clear_after]
         self._release(cleared)
         return len(cleared)
 
     def _release(self, rows: np.ndarray) -> None:
-        """Take the voxels of ``rows`` out of the map."""
+        """Remove the voxels of ``rows``."""
         self._table.remove(self._keys[rows])
         self._stamps[rows] = _NEVER
         self._free[self._free_count : self._free_count + len(rows)] = rows
         self._free_count += len(rows)
 
     def _evict(self, absent: np.ndarray, keys: np.ndarray) -> tuple[np.ndarray, int]:
-        """Make room at the ceiling: of old and new voxels together the nearest stay.
+        """Keep the nearest ``max_voxels`` of the map's voxels and new ones.
 
-        Returns those of ``absent`` that stay, and how many voxels had to go although they are
-        within the radius. Of equally far voxels the one later in (x, y, z) goes.
+        Of equally distant voxels the later one in (x, y, z) is removed.
+
+        Args:
+            absent: Rows of ``keys`` that are not in the map.
+            keys: Keys of the voxels of the frame.
+
+        Returns:
+            Those of ``absent`` that stay, and how many voxels within the radius were removed.
         """
         held = np.flatnonzero(self._stamps > _NEVER)
         candidates = np.concatenate([self._keys[held], keys[absent]])
@@ -345,11 +379,11 @@ class VoxelMap:
         return absent[stays[len(held) :]], int(np.count_nonzero(~stays & within))
 
     def _squared_distance(self, index: np.ndarray) -> np.ndarray:
-        """(V,) float64, square metres from the newest robot position to the voxel's centre."""
+        """Return squared distances (V,) float64, m^2, from the newest robot position to voxels."""
         offset = (index + 0.5) * self.voxel_size - self._robot
         return offset[:, 0] ** 2 + offset[:, 1] ** 2 + offset[:, 2] ** 2
 
 
-def _require(good: bool, name: str, value: object, wanted: str) -> None:
-    if not good:
-        raise ValueError(f"{name} is {value}; expected: {wanted}")
+def _require(valid: bool, name: str, value: object, expected: str) -> None:
+    if not valid:
+        raise ValueError(f"{name}: got {value}, expected {expected}")

@@ -1,3 +1,3 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Labels recordings at full speed, without ROS."""
+"""Labelling of recordings at full speed, without ROS."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
@@ -22,13 +22,20 @@ from concerto_ros.offline.bag_intake import BagIntake
 from concerto_ros.offline.counts import Counts
 from concerto_ros.pipeline import SemanticPipeline
 
-#: Seconds of a bag that are labelled in one piece, and how many windows of the map at least: what
-#: the map holds at the beginning of a part is read a second time.
+#: Default length of a segment: seconds, and at least this many windows of the map, as the window
+#: before a segment has to be read twice.
 PART_SECONDS, PART_WINDOWS = 60.0, 10.0
 
 
 class Part(NamedTuple):
-    """A stretch of log time, ``begin`` up to but without ``end``, nanoseconds."""
+    """A segment of the bag.
+
+    Attributes:
+        number: Counted from the beginning of the bag.
+        begin: Log time, nanoseconds, inclusive.
+        end: Log time, nanoseconds, exclusive.
+        last: Whether it is the last.
+    """
 
     number: int
     begin: int
@@ -37,15 +44,11 @@ class Part(NamedTuple):
 
 
 class BagLabeller:
-    """Labels the parts of ``bag`` one after the other.
+    """Labels a bag segment by segment.
 
-    Every part begins with a map of the frames of the window before it, and with the origin and
-    colours in which the part before it ended. What comes out therefore depends on the bag, the
-    plan and the cut into parts alone.
-
-    ``every``: seconds of log time for each of which the map is labelled once, after the first
-    frame in it; 0: after every frame. ``part_seconds``: 0 for a minute, or ten windows of the map
-    where that is longer.
+    Every segment starts with a map of the frames of the window before it, and with the state in
+    which the pipeline ended the previous segment. The outputs therefore depend only on the bag,
+    the plan and the segments.
     """
 
     def __init__(
@@ -57,6 +60,16 @@ class BagLabeller:
         every: float,
         part_seconds: float = 0.0,
     ):
+        """Divide a bag into segments.
+
+        Args:
+            bag: The bag.
+            plan: Its inputs and settings.
+            pipeline: Fuses and labels.
+            every: Label the map once per this many seconds of log time, after the first frame in
+                them; 0: after every frame.
+            part_seconds: Length of a segment; 0: a minute, or ten windows of the map if longer.
+        """
         self._bag = bag
         self._plan = plan
         self._pipeline = pipeline
@@ -65,21 +78,21 @@ class BagLabeller:
         self._part = round(1e9 * part_seconds) or round(
             max(1e9 * PART_SECONDS, PART_WINDOWS * self._window)
         )
-        if self._every:  # no map is labelled twice at a cut
+        if self._every:  # no map is labelled twice where segments meet
             self._part = math.ceil(self._part / self._every) * self._every
         self._style = CloudStyle(pipeline.labels.palette, plan.settings.labels.layout)
         self._topics = set(BagIntake(bag, plan, pipeline).topics)
 
     @property
     def message_count(self) -> int:
-        """Messages of the topics that are listened to."""
+        """Number of messages of the inputs and transforms."""
         return sum(self._bag.topics[name].count for name in self._topics)
 
     def parts(self) -> Iterator[Part]:
-        """The cut of the bag, at multiples of the length of a part from its beginning.
+        """Divide the bag at multiples of the length of a segment from its beginning.
 
-        Where nothing of what is listened to was logged there is no part, but for the first: a
-        log whose clock was set jumps by years.
+        Segments without messages of the inputs are skipped, except the first: the log time of a
+        recording whose clock was set jumps by years.
         """
         start = begin = self._bag.start_ns
         number = 0
@@ -98,52 +111,61 @@ class BagLabeller:
         part: Part,
         memory: Mapping[str, torch.Tensor],
         write: Write,
-        on_message: Callable[[], None] = lambda: None,
+        on_message: Callable[[], object] = lambda: None,
     ) -> tuple[Counts, dict[str, torch.Tensor]]:
-        """Label one part, which goes on from the ``memory`` in which the part before it ended.
+        """Label one segment.
 
-        ``write`` takes each message that comes out; ``on_message`` is called for each message of
-        the part. Returns the counts of the part and the memory at its end.
+        Args:
+            part: The segment.
+            memory: State of the pipeline at the end of the previous segment; empty for the first.
+            write: Called with each output message.
+            on_message: Called for each message of the segment.
+
+        Returns:
+            The counts of the segment, and the state of the pipeline at its end.
+
+        Raises:
+            BagError: The bag is damaged.
         """
         self._pipeline.clear()
-        with _OneAhead() as inference:
+        with _InferenceThread() as inference:
             intake = BagIntake(self._bag, self._plan, self._pipeline, inference)
             self._fill_map(intake, part.begin)
             self._pipeline.load_state_dict(memory)
 
             counts = intake.no_counts()
             intake.count_in(counts)
-            answered, new, time = None, False, part.begin
-            for topic, kind, time, raw in self._messages(intake, part.begin, part.end):
-                used = intake.take(topic, kind, time, raw)
+            labelled, new, time = None, False, part.begin
+            for topic, message_type, time, raw in self._messages(intake, part.begin, part.end):
+                fused = intake.take(topic, message_type, time, raw)
                 on_message()
-                new |= used
-                if used and self._slot(time) != answered:
+                new |= fused
+                if fused and self._slot(time) != labelled:
                     inference.run(self._infer, self._pipeline.snapshot(), time, write)
-                    answered, new = self._slot(time), False
+                    labelled, new = self._slot(time), False
                     counts.labelled += 1
             if part.last and (intake.finish() or new):
                 inference.run(self._infer, self._pipeline.snapshot(), time, write)
                 counts.labelled += 1
             inference.wait()
-            memory = self._pipeline.state_dict()
-            self._decide_the_rest(intake, counts, part.end)
-        return counts, memory
+            state = self._pipeline.state_dict()
+            self._read_until_decided(intake, counts, part.end)
+        return counts, state
 
     def _fill_map(self, intake: BagIntake, begin: int) -> None:
-        """Take what a map at ``begin`` holds."""
+        """Fuse the frames that are in the map at ``begin``."""
         start = max(begin - self._window, self._bag.start_ns)
         intake.catch_up(start)
-        for topic, kind, time, raw in self._messages(intake, start, begin):
-            intake.take(topic, kind, time, raw)
+        for topic, message_type, time, raw in self._messages(intake, start, begin):
+            intake.take(topic, message_type, time, raw)
 
-    def _decide_the_rest(self, intake: BagIntake, counts: Counts, end: int) -> None:
-        """Read on until it is known what becomes of the messages of a part."""
+    def _read_until_decided(self, intake: BagIntake, counts: Counts, end: int) -> None:
+        """Read on until every message of a segment is fused or dropped."""
         intake.count_in(intake.no_counts())
-        for topic, kind, time, raw in self._messages(intake, end, None):
+        for topic, message_type, time, raw in self._messages(intake, end, None):
             if not intake.is_undecided(counts):
                 return
-            intake.take(topic, kind, time, raw)
+            intake.take(topic, message_type, time, raw)
         intake.finish()
 
     def _infer(self, snapshot: MapSnapshot, time: int, write: Write) -> None:
@@ -153,34 +175,36 @@ class BagLabeller:
             packed = cloud.pack(prediction, self._style)
             write(cloud.topic, time, cloud_message(packed, frame, prediction.stamp))
 
-    def _messages(self, intake: BagIntake, start: int, stop: int | None):
+    def _messages(
+        self, intake: BagIntake, start: int, stop: int | None
+    ) -> Iterator[tuple[str, str, int, bytes]]:
         return self._bag.messages(intake.topics, start_ns=start, stop_ns=stop)
 
     def _slot(self, time: int) -> int:
-        """The number of the stretch of ``every`` seconds; nanoseconds where that is 0."""
-        since = time - self._bag.start_ns
-        return since // self._every if self._every else since
+        """Return the number of the interval of ``every`` seconds; a nanosecond each if it is 0."""
+        elapsed = time - self._bag.start_ns
+        return elapsed // self._every if self._every else elapsed
 
 
-class _OneAhead:
-    """Runs one call in a thread of its own, so that the next map is filled meanwhile."""
+class _InferenceThread:
+    """Runs one call at a time in a thread, while the next map is filled."""
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, "inference")
         self._running: Future | None = None
 
-    def run(self, call: Callable, *arguments) -> None:
-        """Begin a call as soon as the one before has ended; raises what that raised."""
+    def run(self, call: Callable, *arguments: Any) -> None:
+        """Wait for the previous call, raising its error if it failed, and start a call."""
         self.wait()
         self._running = self._thread.submit(call, *arguments)
 
     def wait(self) -> None:
-        """Wait for the call that runs; raises what it raised."""
+        """Wait for the running call, raising its error if it failed."""
         running, self._running = self._running, None
         if running is not None:
             running.result()
 
-    def __enter__(self) -> _OneAhead:
+    def __enter__(self) -> _InferenceThread:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What became of a bag's messages: received = used + dropped, by input and by reason."""
+"""Message accounting of a bag: received = used + dropped, by input and by reason."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ from concerto_ros.sensors.frame import Frame
 
 @dataclass
 class BagInputCounts(tally.InputCounts):
-    """Messages of one input; an RGB-D pair is one, and so is an image without a partner.
+    """Message counts of one input; an RGB-D pair is one message, as is an unpaired image.
 
-    ``examples``: by reason, what was wrong with the first message that was dropped for it.
+    Attributes:
+        examples: By reason, what was wrong with the first message that was dropped for it.
     """
 
     examples: dict[str, str] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values, reasons in alphabetical order."""
+        """Return plain values for JSON, reasons in alphabetical order."""
         return {
             "received": self.received,
             "used": self.fused,
@@ -37,17 +38,16 @@ class BagInputCounts(tally.InputCounts):
 
 @dataclass
 class Counts(tally.Tally):
-    """Of one part of a bag or of the whole.
+    """Counts of a segment of a bag or of the whole bag.
 
-    Attributes
-    ----------
-    inputs: by name.
-    seen: messages of the topics that are listened to.
-    labelled: maps that were labelled, each a message on every output.
-    restarts: times at which the stamps went back and the map was cleared.
-    evicted: voxels that left because of ``max_voxels``.
-    clipped: points that went unused because their cloud has more than ``max_points``.
-    refused_transforms: transforms, or whole messages of them, that make no sense.
+    Attributes:
+        inputs: Message counts of each input by name.
+        seen: Messages of the inputs and transforms.
+        labelled: Maps that were labelled, each a message on every output.
+        restarts: How often the stamps went back and the map was cleared.
+        evicted: Voxels removed because of ``max_voxels``.
+        clipped: Points left out because their cloud has more than ``max_points``.
+        refused_transforms: Invalid transforms and unreadable messages of transforms.
     """
 
     inputs: dict[str, BagInputCounts]
@@ -60,28 +60,32 @@ class Counts(tally.Tally):
 
     @classmethod
     def of(cls, names: Iterable[str]) -> Counts:
-        """Nothing yet, for inputs of these names."""
+        """Make counts of zero for inputs of these names."""
         return cls({name: BagInputCounts() for name in names})
 
     def received(self, name: str, count: int = 1, stamp: int = 0) -> None:
+        """Count received messages of an input."""
         self.inputs[name].received += count
 
     def dropped(self, name: str, reason: str, text: str = "", count: int = 1) -> None:
+        """Count dropped messages of an input, and keep the first ``text`` for each reason."""
         counts = self.inputs[name]
         counts.examples.setdefault(reason, counts.drop(reason, text, count))
 
     def fused(
         self, name: str, frame: Frame, insertion: Insertion, stage_ms: dict[str, float]
     ) -> None:
+        """Count a fused frame of an input."""
         self.inputs[name].fused += 1
         self.evicted += insertion.evicted
         self.clipped += frame.clipped
 
     def restarted(self, why: str) -> None:
+        """Count that time went back."""
         self.restarts += 1
 
     def add(self, other: Counts) -> None:
-        """Count what another part counted."""
+        """Add the counts of another segment."""
         for name, counts in other.inputs.items():
             own = self.inputs[name]
             own.received += counts.received
@@ -92,8 +96,8 @@ class Counts(tally.Tally):
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values; ``received``, ``used`` and ``dropped`` also over all inputs."""
-        dropped = sum((counts.drops for counts in self.inputs.values()), Counter())
+        """Return plain values for JSON, with sums over all inputs."""
+        dropped: Counter[str] = sum((counts.drops for counts in self.inputs.values()), Counter())
         return {
             "received": sum(counts.received for counts in self.inputs.values()),
             "used": sum(counts.fused for counts in self.inputs.values()),
@@ -103,18 +107,18 @@ class Counts(tally.Tally):
         }
 
     def write(self, path: Path) -> None:
-        """Write :meth:`as_json` to a file."""
+        """Write :meth:`as_json` to a JSON file."""
         path.write_text(json.dumps(self.as_json(), indent=2) + "\n", encoding="utf-8")
 
     @classmethod
     def read(cls, path: Path) -> Counts:
-        """What :meth:`write` wrote."""
+        """Read what :meth:`write` wrote."""
         content = json.loads(path.read_text(encoding="utf-8"))
         inputs = {
             name: BagInputCounts(
-                entry["received"], entry["used"], Counter(entry["dropped"]), entry["examples"]
+                counts["received"], counts["used"], Counter(counts["dropped"]), counts["examples"]
             )
-            for name, entry in content["inputs"].items()
+            for name, counts in content["inputs"].items()
         }
         return cls(inputs, **{name: content[name] for name in _NUMBERS})
 

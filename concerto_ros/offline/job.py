@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""One bag, from the file that is there to the file that is wanted."""
+"""Labelling of one bag into a new bag, resumable."""
 
 from __future__ import annotations
 
@@ -32,14 +32,16 @@ from concerto_ros.settings.settings import Settings
 class Job:
     """Label the bag ``source`` into the new bag ``out``.
 
-    Attributes
-    ----------
-    config: a ROS parameter file that names the inputs; None: they are found in the bag.
-    overrides: settings that have precedence.
-    every: seconds of the bag for each of which the map is labelled once; 0: after every frame;
-        None: as often as the parameter ``rate`` says.
-    part_seconds: see :class:`~concerto_ros.offline.bag_labeller.BagLabeller`.
-    prefix: what the names of the outputs begin with, up to the last slash.
+    Attributes:
+        source: The bag to label.
+        out: The new bag.
+        config: A ROS parameter file that names the inputs; None: they are detected in the bag.
+        overrides: Settings by parameter name that have precedence.
+        every: Label the map once per this many seconds of the bag; 0: after every frame; None: at
+            the parameter ``rate``.
+        part_seconds: Length of a resumable segment, seconds; 0: the default of
+            :class:`~concerto_ros.offline.bag_labeller.BagLabeller`.
+        prefix: Prefix of the added topics, with its last slash.
     """
 
     source: Path
@@ -52,14 +54,26 @@ class Job:
 
 
 def run_job(job: Job, *, show: bool = False) -> dict[str, Any]:
-    """Label one bag; the summary that is written beside it.
+    """Label one bag.
 
-    Goes on where an earlier run was killed; a bag that is there already, made by the same job, is
-    left as it is. ``show``: progress bars. Raises ``ValueError`` (BagError, ``SettingsError``).
+    Resumes where an earlier run was killed. A bag that exists already, made by the same job, is
+    left as it is.
+
+    Args:
+        job: What to label, and how.
+        show: Whether to show progress bars.
+
+    Returns:
+        The summary that is written beside the bag.
+
+    Raises:
+        BagError: A bag cannot be used, or ``out`` belongs to another run.
+        SettingsError: A setting is not accepted.
+        ValueError: A model cannot be loaded.
     """
     with open_bag(job.source) as bag:
         plan = plan_for(bag, job.config, job.overrides)
-        pipeline = _pipeline(_of_the_model(plan.settings))
+        pipeline = _pipeline(_without_inputs(plan.settings))
         every = 1 / plan.settings.rate if job.every is None else job.every
         run = _description(job, bag, plan, pipeline, every)
         work = Work(job.out, run)
@@ -87,9 +101,9 @@ def _label(
     work: Work,
     show: bool,
 ) -> Counts:
-    """Make the parts that are not there yet; the counts of all."""
-    total = Counts.of(about.name for about in plan.inputs)
-    memory: dict = {}
+    """Label the segments that do not exist yet; return the counts of all."""
+    total = Counts.of(source.name for source in plan.inputs)
+    memory: dict[str, torch.Tensor] = {}
     with _bar(labeller.message_count, job.source.name, show) as bar:
         for part in labeller.parts():
             if work.has(part.number):
@@ -113,21 +127,21 @@ def _label(
 
 @lru_cache(maxsize=1)
 def _pipeline(settings: Settings) -> SemanticPipeline:
-    """The pipeline of the last settings: a directory of bags loads its model once."""
+    """Make the pipeline, cached so that a folder of bags loads its model once."""
     return SemanticPipeline.from_settings(settings)
 
 
-def _of_the_model(settings: Settings) -> Settings:
-    """The settings without what is the bag's own and no business of the pipeline."""
-    return replace(settings, **dict.fromkeys(INPUTS, ()), fixed_frame=Settings.fixed_frame)
+def _without_inputs(settings: Settings) -> Settings:
+    """Reset the settings that differ between bags and do not matter to the pipeline."""
+    return replace(settings, clouds=(), cameras=(), fixed_frame=Settings.fixed_frame)
 
 
 def _description(
     job: Job, bag: Bag, plan: InputPlan, pipeline: SemanticPipeline, every: float
 ) -> dict[str, Any]:
-    """What the outcome depends on; a run goes on only with parts of the same."""
+    """Describe what the result depends on; only segments of the same description are resumed."""
     settings = asdict(plan.settings)
-    del settings["device"]  # another one goes on as well
+    del settings["device"]  # a run may be resumed on another one
     files = [job.source] if job.source.is_file() else sorted(job.source.iterdir())
     description = {
         "bag": {
@@ -141,8 +155,8 @@ def _description(
         **_identity(pipeline),
         "settings": settings,
         **{
-            group: [asdict(about) for about in plan.inputs if type(about) is kind]
-            for group, kind in INPUTS.items()
+            group: [asdict(source) for source in plan.inputs if type(source) is input_type]
+            for group, input_type in INPUTS.items()
         },
         "every": every,
         "part_seconds": job.part_seconds,
@@ -153,9 +167,9 @@ def _description(
 
 @lru_cache(maxsize=1)
 def _identity(pipeline: SemanticPipeline) -> dict[str, str | None]:
-    """What tells models of the same name apart, e.g. one that was trained again."""
+    """Hash the model, which may differ under the same name, e.g. after another training."""
     encoder, head = pipeline.encoder, pipeline.head
-    # `auto` is another precision on another device: rounded alike, the weights are the same.
+    # precision=auto differs between devices; rounded to bfloat16 the weights are the same.
     return {
         "encoder": weights_digest(
             encoder, (encoder.config, encoder.grid_size, pipeline.convention), torch.bfloat16
@@ -166,18 +180,21 @@ def _identity(pipeline: SemanticPipeline) -> dict[str, str | None]:
 
 
 def _check_topics(job: Job, bag: Bag) -> None:
-    taken = [job.prefix + name for name in TYPES if job.prefix + name in bag.topics]
-    if taken:
+    existing = [job.prefix + name for name in TYPES if job.prefix + name in bag.topics]
+    if existing:
         raise BagError(
-            f"{job.source} has the topics {', '.join(taken)} already; choose another --prefix"
+            f"{job.source} has the topics {', '.join(existing)} already; choose another --prefix"
         )
 
 
 def _finished(job: Job, work: Work) -> dict[str, Any]:
-    """The summary of a bag that is there already."""
+    """Return the summary of a bag that exists already."""
     summary = read_summary(job.out)
     if summary is None or not work.is_of(summary.get("run")):
-        raise BagError(f"{job.out} exists already, and is not the outcome of this run")
+        raise BagError(
+            f"{job.out} exists already, and is not the result of this run; choose another path, or"
+            " remove it"
+        )
     work.remove()
     return summary
 

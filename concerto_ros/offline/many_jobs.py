@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Many bags: in this process, spread over processes and GPUs, or over machines with Ray."""
+"""Many bags: in this process, on several processes and GPUs, or on a Ray cluster."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import signal
 import sys
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from pathlib import Path
@@ -22,44 +22,60 @@ import torch
 from concerto_ros.bags.reader import SUFFIXES, BagError
 from concerto_ros.offline.job import Job, run_job
 
-#: What became of a job: its summary, or what went wrong.
+#: The result of a job: its summary, or the error.
 Outcome = dict[str, Any] | Exception
 
-#: The number of this process among those of a pool.
-_place = 0
+#: Index of this process in its pool.
+_process_index = 0
 
 _PR_SET_PDEATHSIG = 1
 
 
 def find_bags(folder: Path) -> list[Path]:
-    """The bags at and below ``folder``, in the order of their names.
+    """Find the bags at and below ``folder``, sorted by name.
 
     A folder with a metadata.yaml, or with .db3 or .mcap files, is one bag, as is a single such
-    file. Folders whose names begin with a dot are not looked into. Raises BagError where there is
-    no bag.
+    file. Folders whose names begin with a dot are not searched.
+
+    Raises:
+        BagError: There is no bag.
     """
     bags = list(_bags(folder)) if folder.is_dir() else [folder]
     if not bags:
-        raise BagError(f"there is no bag in {folder}: no metadata.yaml, no .db3 and no .mcap file")
+        raise BagError(
+            f"there is no bag in {folder}: expected a metadata.yaml, .db3 or .mcap file"
+        )
     return bags
 
 
 def plan_jobs(job: Job) -> list[Job]:
-    """``job`` itself where its source is a bag; for a folder of bags, one for each.
+    """Split a job for a folder of bags into one job per bag.
 
-    The outputs then lie in ``job.out`` as the bags lie in the folder; bags that are there already
-    are not labelled again. Raises BagError where there is no bag, where the source is ``job.out``
-    or lies in it, and where ``job.out`` lies in a bag.
+    The outputs then have the same layout in ``job.out`` as the bags in the folder; bags in
+    ``job.out`` are not labelled again.
+
+    Args:
+        job: A job whose source is a bag or a folder of bags.
+
+    Returns:
+        ``job`` itself if its source is a bag.
+
+    Raises:
+        BagError: There is no bag, the source is ``job.out`` or inside it, or ``job.out`` is inside
+            a bag.
     """
     if job.source.resolve().is_relative_to(job.out.resolve()):
         raise BagError(
-            f"OUT is {job.out}, which is IN ({job.source}) or holds it; expected a new bag or"
+            f"OUT: got {job.out}, which is IN ({job.source}) or contains it, expected a new bag or"
             " folder beside IN"
         )
     bags = find_bags(job.source)
     if bags == [job.source]:
         if job.out.resolve().is_relative_to(job.source.resolve()):
-            raise BagError(f"OUT ({job.out}) lies in the bag {job.source}, expected it beside IN")
+            raise BagError(
+                f"OUT: got {job.out}, which is inside the bag {job.source}, expected a path beside"
+                " IN"
+            )
         return [job]
     return [
         replace(job, source=bag, out=job.out / bag.relative_to(job.source))
@@ -69,12 +85,16 @@ def plan_jobs(job: Job) -> list[Job]:
 
 
 def default_processes() -> int:
-    """One for each GPU that PyTorch sees, or one."""
+    """Return the number of GPUs that PyTorch sees, at least one."""
     return max(1, torch.cuda.device_count())
 
 
 def run_here(jobs: Sequence[Job]) -> Iterator[tuple[Job, Outcome]]:
-    """One after the other, in this process."""
+    """Run jobs one after the other, in this process.
+
+    Yields:
+        Each job and its result.
+    """
     for job in jobs:
         try:
             yield job, run_job(job, show=True)
@@ -83,58 +103,75 @@ def run_here(jobs: Sequence[Job]) -> Iterator[tuple[Job, Outcome]]:
 
 
 def run_in_processes(jobs: Sequence[Job], processes: int) -> Iterator[tuple[Job, Outcome]]:
-    """In so many processes, each with a share of the cores and with a GPU where there are some.
+    """Run jobs in processes, each with an equal number of cores and with a GPU if available.
 
-    Jobs come out in the order in which they end. Where a process is killed, those beside it end
-    with it; what they were at is then run again, one job at a time, so that the job whose process
-    is killed once more is the one that fails.
+    If a process is killed, the others end with it. Their jobs are then run again, one at a time,
+    so that only the job whose process is killed again fails.
+
+    Args:
+        jobs: The jobs.
+        processes: Number of processes.
+
+    Yields:
+        Each job and its result, in the order in which they end.
     """
     threads = max(1, (os.cpu_count() or 1) // processes)
     left = deque(jobs)
     while left:
         for job in (yield from _run_in_pool(left, processes, threads)):
             if (yield from _run_in_pool(deque([job]), 1, threads)):
-                text = "its process was killed, as where memory runs out; finished parts are kept"
+                text = "its process was killed, perhaps out of memory; finished segments are kept"
                 yield job, RuntimeError(text)
 
 
 def _run_in_pool(
     left: deque[Job], processes: int, threads: int
 ) -> Generator[tuple[Job, Outcome], None, list[Job]]:
-    """Take jobs from ``left`` until none is left or a process was killed.
+    """Run jobs from ``left`` until none is left or a process was killed.
 
-    Returns the jobs that ended because of that.
+    Returns:
+        The jobs that ended because a process was killed.
     """
     context = multiprocessing.get_context("spawn")  # CUDA cannot be used after a fork
-    places = context.Queue()
-    for place in range(processes):
-        places.put(place)
-    begin = (places, threads, os.getpid())
-    running, broken, whole = {}, [], True
-    with ProcessPoolExecutor(processes, context, _begin_process, begin) as pool:
-        while running or (left and whole):
-            # No more than run: what waits in the pool would be taken for what was running.
-            while whole and left and len(running) < processes:
+    indices = context.Queue()
+    for index in range(processes):
+        indices.put(index)
+    arguments = (indices, threads, os.getpid())
+    running: dict[Future, Job] = {}
+    broken: list[Job] = []
+    intact = True
+    with ProcessPoolExecutor(processes, context, _begin_process, arguments) as pool:
+        while running or (left and intact):
+            # Submit no more than can run: a waiting job would count as broken as well.
+            while intact and left and len(running) < processes:
                 try:
-                    running[pool.submit(_run_in_place, left[0])] = left[0]
+                    running[pool.submit(_run_in_process, left[0])] = left[0]
                     left.popleft()
                 except BrokenProcessPool:
-                    whole = False
+                    intact = False
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 job, error = running.pop(future), future.exception()
                 if isinstance(error, BrokenProcessPool):
-                    whole = False
+                    intact = False
                     broken.append(job)
                 else:
-                    yield job, future.result() if error is None else error
+                    yield job, error if isinstance(error, Exception) else future.result()
     return broken
 
 
 def run_on_ray(jobs: Sequence[Job], address: str) -> Iterator[tuple[Job, Outcome]]:
-    """On the machines of a Ray cluster, which see the same files under the same paths.
+    """Run jobs on a Ray cluster, whose machines share the files under the same paths.
 
-    ``address`` as ``ray.init`` takes it: ``auto``, ``ray://host:10001``, or ``local`` for this
-    machine alone. Raises ImportError where Ray is not installed.
+    Args:
+        jobs: The jobs.
+        address: As for ``ray.init``: ``auto``, ``ray://host:10001``, or ``local`` for this machine
+            alone.
+
+    Yields:
+        Each job and its result, in the order in which they end.
+
+    Raises:
+        ImportError: Ray is not installed.
     """
     try:
         import ray
@@ -159,14 +196,14 @@ def run_on_ray(jobs: Sequence[Job], address: str) -> Iterator[tuple[Job, Outcome
 
 
 def _bags(folder: Path) -> Iterator[Path]:
-    names = {entry.name for entry in folder.iterdir()}
+    names = {path.name for path in folder.iterdir()}
     if "metadata.yaml" in names or any(name.endswith(SUFFIXES) for name in names):
         yield folder
         return
     for name in sorted(names):
-        entry = folder / name
-        if entry.is_dir() and not name.startswith("."):
-            yield from _bags(entry)
+        path = folder / name
+        if path.is_dir() and not name.startswith("."):
+            yield from _bags(path)
 
 
 def _absolute(job: Job) -> Job:
@@ -174,20 +211,20 @@ def _absolute(job: Job) -> Job:
     return replace(job, source=job.source.resolve(), out=job.out.resolve(), config=config)
 
 
-def _begin_process(places: Any, threads: int, parent: int) -> None:
-    """Take a place among the processes, and end with the one that started this one."""
-    global _place
+def _begin_process(indices: Any, threads: int, parent: int) -> None:
+    """Set the index and threads of this process, which ends when its parent does."""
+    global _process_index
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # killed before it could be asked for
+        if os.getppid() != parent:  # the parent was killed before the request
             os._exit(1)
-    _place = places.get()
+    _process_index = indices.get()
     torch.set_num_threads(threads)
 
 
-def _run_in_place(job: Job) -> dict[str, Any]:
+def _run_in_process(job: Job) -> dict[str, Any]:
     """Run a job on the GPU of this process, unless the job names a device."""
     gpus = torch.cuda.device_count()
     if gpus and job.overrides.get("device", "auto") == "auto":
-        job = replace(job, overrides={**job.overrides, "device": f"cuda:{_place % gpus}"})
+        job = replace(job, overrides={**job.overrides, "device": f"cuda:{_process_index % gpus}"})
     return run_job(job)

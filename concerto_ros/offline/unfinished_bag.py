@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The folder of an unfinished bag: whole parts, so that a killed run goes on where it was."""
+"""The folder of an unfinished bag: finished segments, so that a killed run can be resumed."""
 
 from __future__ import annotations
 
@@ -20,47 +20,56 @@ from concerto_ros.files.atomic_write import replacing
 from concerto_ros.files.torch_file import read_tensors
 from concerto_ros.offline.counts import Counts
 
-#: What a part holds beside the bag of its outputs.
+#: The files of a segment: its counts, the state of the pipeline at its end, a bag of outputs.
 COUNTS, MEMORY, OUTPUTS = "counts.json", "memory.pt", "outputs"
 
 
 class Work:
-    """``.NAME.parts`` beside the bag NAME that is to be written.
+    """The folder ``.NAME.parts`` beside the bag NAME that is being written.
 
-    Everything in it appears by a rename after it was written and synchronised: a kill at any
-    moment leaves a part whole or not there. ``run`` describes the run that the parts belong to,
-    in plain values as JSON gives them back.
+    Everything in it is written, synchronised and then renamed: after a kill at any moment a
+    segment is complete or does not exist.
     """
 
     def __init__(self, out: Path, run: dict[str, Any]):
+        """Describe a run without touching the disk.
+
+        Args:
+            out: The bag to write.
+            run: Description of the run that the segments belong to, in plain values as JSON reads
+                them back.
+        """
         self._out = out
         self._run = run
         self._folder = out.with_name(f".{out.name}.parts")
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Make the folder, or go on with it, while no other process does.
+        """Create or resume the folder, and lock it against other processes.
 
-        Raises BagError where one does, or where the parts are those of another run.
+        Raises:
+            BagError: Another process has locked it, or its segments belong to another run.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         with open(self._folder / "lock", "w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise BagError(f"another process is at work on {self._out}") from None
+                raise BagError(
+                    f"another process is writing {self._out}; wait for it, or choose another path"
+                ) from None
             self._check_run()
             for leftover in self._folder.glob(".*"):
                 shutil.rmtree(leftover, ignore_errors=True)
             yield
 
     def has(self, number: int) -> bool:
-        """Whether a part is there."""
+        """Return whether a segment is finished."""
         return self._part(number).is_dir()
 
     @contextmanager
     def adding(self, number: int) -> Iterator[Path]:
-        """A folder that becomes the part ``number`` when the body ends without an error."""
+        """Provide a folder that becomes the segment ``number`` if the body raises no error."""
         unfinished = self._folder / f".part_{number:05d}"
         unfinished.mkdir()
         try:
@@ -71,22 +80,22 @@ class Work:
             shutil.rmtree(unfinished, ignore_errors=True)
 
     def counts(self, number: int) -> Counts:
-        """What the run counted in a part."""
+        """Return the counts of a finished segment."""
         return Counts.read(self._part(number) / COUNTS)
 
     def memory(self, number: int) -> dict[str, torch.Tensor]:
-        """What the pipeline remembered at the end of a part."""
+        """Return the state of the pipeline at the end of a finished segment."""
         return read_tensors(self._part(number) / MEMORY)
 
     def outputs(self, number: int) -> Path:
-        """The bag of a part's outputs."""
+        """Return the path of the bag of a finished segment's outputs."""
         return self._part(number) / OUTPUTS
 
     @contextmanager
     def publishing(self, summary: dict[str, Any]) -> Iterator[Path]:
-        """A path for the whole bag, which appears under its name at the end, its summary beside.
+        """Provide a path for the finished bag, which is renamed to its name at the end.
 
-        The parts are removed then.
+        Its summary is written beside it, and the segments are removed.
         """
         whole = self._folder / ".whole"
         whole.mkdir()
@@ -98,11 +107,11 @@ class Work:
         shutil.rmtree(self._folder)
 
     def is_of(self, run: Any) -> bool:
-        """Whether ``run``, as read from a file, is this run."""
+        """Return whether ``run``, as read from a file, describes this run."""
         return run == self._run
 
     def remove(self) -> None:
-        """Remove what a run left that was killed after its bag had appeared."""
+        """Remove the segments of a run that was killed after its bag was finished."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _part(self, number: int) -> Path:
@@ -115,21 +124,21 @@ class Work:
                 partial.write_text(json.dumps(self._run, indent=2), encoding="utf-8")
             return
         found = json.loads(path.read_text(encoding="utf-8"))
-        unlike = [name for name in self._run if found.get(name) != self._run[name]]
-        if unlike:
+        different = [name for name in self._run if found.get(name) != self._run[name]]
+        if different:
             raise BagError(
-                f"{self._folder} holds parts of a run with other {', '.join(unlike)}; use the same"
-                " bag and options to go on with it, or remove it to start afresh"
+                f"{self._folder} holds segments of a run with other {', '.join(different)}; use"
+                " the same bag and options to resume it, or remove it to start from scratch"
             )
 
 
 def summary_path(out: Path) -> Path:
-    """The JSON file beside a finished bag."""
+    """Return the path of the JSON file beside a finished bag."""
     return out.with_name(f"{out.name}.json")
 
 
 def read_summary(out: Path) -> dict[str, Any] | None:
-    """The summary of a finished bag, None where it is not there or not one."""
+    """Read the summary of a finished bag; None where it does not exist or is invalid."""
     try:
         content = json.loads(summary_path(out).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -138,7 +147,7 @@ def read_summary(out: Path) -> dict[str, Any] | None:
 
 
 def _synchronise(folder: Path) -> None:
-    """Wait until everything in ``folder`` is on the disk."""
+    """Flush everything in ``folder`` to the disk."""
     for path in (*folder.rglob("*"), folder):
         descriptor = os.open(path, os.O_RDONLY)
         try:

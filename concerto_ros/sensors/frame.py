@@ -59,7 +59,8 @@ class OriginalPoints:
     def placed(self) -> np.ndarray:
         """Return the points (N, 3) float32 in the frame they were moved to.
 
-        By the arithmetic of :meth:`~concerto_ros.sensors.frame.Frame.transformed`, so that both round alike.
+        By the arithmetic of :meth:`~concerto_ros.sensors.frame.Frame.transformed`, so that both
+        round alike.
         """
         transposed = np.ascontiguousarray(self.rotation.T, dtype=np.float32)
         with np.errstate(invalid="ignore", over="ignore"):

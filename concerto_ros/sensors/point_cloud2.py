@@ -169,7 +169,8 @@ def _views(message: Any, used: Collection[str]) -> dict[str, np.ndarray]:
             end = offset + count * dtype.itemsize
             raise InputError(
                 "malformed",
-                f"end of field '{name}': got byte {end}, expected at most {point_step} (point_step)",
+                f"end of field '{name}': got byte {end}, expected at most point_step,"
+                f" {point_step}",
             )
         shape: tuple[int, ...] = (height, width)
         strides: tuple[int, ...] = (row_step, point_step)

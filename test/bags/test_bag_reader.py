@@ -141,7 +141,7 @@ def test_a_topic_that_is_not_there_is_refused_by_name(tmp_path):
 @pytest.mark.parametrize(
     "make, fault",
     [
-        (lambda path: None, "there is no bag at"),
+        (lambda path: None, "does not exist, expected a bag"),
         (lambda path: path.mkdir(), "is not a bag: no metadata.yaml"),
         (lambda path: path.write_text("points"), "is not a bag: expected a folder"),
         (lambda path: write(path, []), "is a bag without messages"),

@@ -431,5 +431,5 @@ def test_missing_normals_are_filled_and_known_ones_kept():
 )
 def test_wrong_parameters_are_named(parameter, value):
     good = dict(voxel_size=0.1, window_seconds=1.0, max_voxels=10)
-    with pytest.raises(ValueError, match=f"{parameter} is {value}; expected: "):
+    with pytest.raises(ValueError, match=f"{parameter}: got {value}, expected "):
         VoxelMap(**{**good, parameter: value})

@@ -55,7 +55,7 @@ class Deadly(dict):
     def kill(self, *_):
         os.kill(os.getpid(), signal.SIGKILL)
 
-    get = __ror__ = kill
+    get = keys = __iter__ = kill
 
 
 def test_a_process_that_is_killed_costs_its_own_bag_alone(tmp_path):
@@ -74,7 +74,7 @@ def test_bags_are_not_written_over_their_sources(tmp_path, capsys, name, out):
     write(tmp_path / "all" / "two", drive(1))
     assert main(["bag", str(tmp_path / name), str(tmp_path / out)]) == 1
     said = capsys.readouterr().err
-    assert f"OUT is {tmp_path / out}, which is IN ({tmp_path / name}) or holds it" in said
+    assert f"OUT: got {tmp_path / out}, which is IN ({tmp_path / name}) or contains it" in said
     assert sorted(entry.name for entry in (tmp_path / "all").iterdir()) == ["one", "two"]
 
 
@@ -82,7 +82,7 @@ def test_what_comes_of_a_bag_does_not_lie_in_it(tmp_path, capsys):
     source = write(tmp_path / "one", drive(1))
     before = sorted(entry.name for entry in source.iterdir())
     assert main(["bag", str(source), str(source / "labelled")]) == 1
-    assert f"lies in the bag {source}, expected it beside IN" in capsys.readouterr().err
+    assert f"is inside the bag {source}, expected a path beside IN" in capsys.readouterr().err
     assert sorted(entry.name for entry in source.iterdir()) == before
 
 

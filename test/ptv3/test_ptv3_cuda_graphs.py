@@ -195,7 +195,9 @@ def test_a_capture_without_memory_ends_the_graphs_there_are_but_not_for_good(
     with monkeypatch.context() as patch:
         tried = []
         patch.setattr(
-            graphs.GraphRecorder, "record", lambda self, compute: tried.append(1) or runs_out(compute)
+            graphs.GraphRecorder,
+            "record",
+            lambda self, compute: tried.append(1) or runs_out(compute),
         )
         for size in (700, 700):
             assert_right(features, size)

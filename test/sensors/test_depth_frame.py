@@ -184,7 +184,7 @@ def test_points_beyond_the_view_of_the_lens_have_no_pixel():
         ("1 to", info(width=2**32 - 1, height=2**32 - 1)),
         ("height", info(height=None)),
         ("roi: got", info(roi=SimpleNamespace(x_offset=60, y_offset=0, width=10, height=5))),
-        ("roi: got", info(roi=SimpleNamespace(x_offset=99, y_offset=0, width=0, height=0))),
+        ("after ROI", info(roi=SimpleNamespace(x_offset=99, y_offset=0, width=0, height=0))),
         ("roi", info(roi=None)),
         ("1 to", info(binning_x=1000)),
         ("'omnidirectional'", info(model="omnidirectional", d=BROWN)),

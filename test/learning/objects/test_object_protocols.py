@@ -244,7 +244,7 @@ def test_the_commands_train_and_judge(place, capsys):
         status = command(place, "evaluate", *protocol)
         found = capsys.readouterr()
         if protocol[0] == "few-shot":  # 20 queries of each class are not there
-            assert status == 1 and "expected 2" in found.err
+            assert status == 1 and "expected at least 2" in found.err
         else:
             assert status == 0 and shown in found.out and "| rod |" in found.out
 
