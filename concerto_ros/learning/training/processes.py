@@ -40,7 +40,8 @@ def run_in_processes(trainer: Trainer, processes: int) -> TrainingResult:
         processes: Number of processes, a divisor of the trainer's ``accumulate``.
 
     Raises:
-        ValueError: ``accumulate`` is not a multiple of ``processes``.
+        ValueError: ``accumulate`` is not a multiple of ``processes``, or the trainer cannot
+            resume from its folder.
         ChildProcessError: A process was killed (an OSError).
         ProcessRaisedException: A process raised an exception; all of them are ended.
     """
@@ -49,6 +50,7 @@ def run_in_processes(trainer: Trainer, processes: int) -> TrainingResult:
             f"processes is {processes}, expected a divisor of the {trainer.accumulate} batches of "
             "a step (accumulate)"
         )
+    trainer.saved_state()  # raises here what would be a traceback in a process
     with (
         tempfile.TemporaryDirectory() as folder,
         _environment(openblas.environment() | _LOOPBACK),  # the new processes inherit it

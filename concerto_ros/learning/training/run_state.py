@@ -26,6 +26,16 @@ def load_training(path: Path, run: dict[str, Any]) -> dict[str, Any]:
         ValueError: The file belongs to another run, or to a version with another optimizer.
     """
     state = read_tensors(path)
+    if any(
+        "momentum" in values
+        for optimizer in state.get("optimizers", ())
+        for values in optimizer["state"].values()
+    ):  # first: no options make it possible to resume
+        raise ValueError(
+            f"{path} was written by concerto_ros 0.1, which had a Muon of its own; finish the "
+            "run with that version, or remove this file or use another folder to start from "
+            "scratch"
+        )
     saved = state.get("run", {})
     for name, value in run.items():
         if saved.get(name) != value:
@@ -34,13 +44,4 @@ def load_training(path: Path, run: dict[str, Any]) -> dict[str, Any]:
                 f"{path} belongs to a run with other {name}{values}; use the same options to "
                 "resume it, or another folder to start from scratch"
             )
-    if any(
-        "momentum" in values
-        for optimizer in state.get("optimizers", ())
-        for values in optimizer["state"].values()
-    ):
-        raise ValueError(
-            f"{path} was written by concerto_ros 0.1, which had a Muon of its own; finish "
-            "the run with that version, or use another folder to start from scratch"
-        )
     return state

@@ -262,6 +262,17 @@ class Trainer:
         self._set_weights(state["weights"])
         return TrainingResult(**state["outcome"])
 
+    def saved_state(self) -> dict[str, Any] | None:
+        """Read the state that :meth:`run` resumes from; None where there is none.
+
+        Raises:
+            ValueError: It belongs to another run, or to a version with another optimizer.
+        """
+        path = None if self.folder is None else self.folder / "training.pt"
+        if path is None or not path.is_file():
+            return None
+        return load_training(path, self._identity())
+
     def save(self) -> None:
         """Write the state from which :meth:`run` resumes; does nothing without a folder."""
         if self.folder is None:
@@ -417,16 +428,15 @@ class Trainer:
         }
 
     def _resume(self) -> None:
-        path = None if self.folder is None else self.folder / "training.pt"
-        if path is None or not path.is_file() or self.step:
+        state = None if self.step else self.saved_state()
+        if state is None:
             return
-        state = load_training(path, self._identity())
         self._set_weights(state["weights"])
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
         self.step, self.seconds = state["step"], state["seconds"]
         self.best, self.since_best = state["best"], state["since_best"]
-        log.info("resuming from step %d of %s", self.step, path)
+        log.info("resuming from step %d of %s", self.step, self.folder / "training.pt")
 
     def _board(self) -> SummaryWriter | None:
         """TensorBoard's writer, if it is installed and there is a folder."""
