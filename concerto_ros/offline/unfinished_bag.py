@@ -123,8 +123,15 @@ class Work:
             with replacing(path) as partial:
                 partial.write_text(json.dumps(self._run, indent=2), encoding="utf-8")
             return
-        found = json.loads(path.read_text(encoding="utf-8"))
-        different = [name for name in self._run if found.get(name) != self._run[name]]
+        found, own = _flat(json.loads(path.read_text(encoding="utf-8"))), _flat(self._run)
+        unshared = sorted(found.keys() ^ own.keys())
+        if unshared:
+            raise BagError(
+                f"{self._folder} holds segments of a run by another version of concerto_ros: only"
+                f" one of the two has {', '.join(unshared)}; finish it with that version, or remove"
+                " it to start from scratch"
+            )
+        different = [name for name in own if found[name] != own[name]]
         if different:
             raise BagError(
                 f"{self._folder} holds segments of a run with other {', '.join(different)}; use"
@@ -144,6 +151,17 @@ def read_summary(out: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return content if out.is_dir() and isinstance(content, dict) else None
+
+
+def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Values by dotted names."""
+    values: dict[str, Any] = {}
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            values |= _flat(value, f"{prefix}{name}.")
+        else:
+            values[prefix + name] = value
+    return values
 
 
 def _synchronise(folder: Path) -> None:
