@@ -12,7 +12,8 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 #: What the tests share, for the import path of processes that they start.
 HELPERS = REPOSITORY / "test" / "helpers"
 
-#: What the reference implementations computed, one folder for each family of models.
+#: What the reference implementations computed, one folder for each family of models; and what an
+#: older version of this package wrote.
 GOLDEN = REPOSITORY / "test" / "golden"
 
 #: Real recordings and clouds beside the checkout; tests that need one skip where it is not there.
