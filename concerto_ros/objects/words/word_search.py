@@ -76,7 +76,7 @@ class WordSearch:
         """
         words = [word.strip() for word in words]
         if not words or not all(words):
-            raise ValueError(f"words: got {words}, expected at least one word, none of them empty")
+            raise ValueError(f"words: got {words}, expected at least one word, and none empty")
         vocabulary = self._vocabulary_of(words)
         if not len(embedded):
             return np.zeros(0, np.float32)
