@@ -71,6 +71,7 @@ python_maximum_signature_line_length = 120  # one parameter a line where it is l
 # Google's sections, and NumPy's until every docstring has Google's.
 napoleon_google_docstring = True
 napoleon_numpy_docstring = True
+napoleon_use_ivar = True  # autodoc documents the attributes of dataclasses
 napoleon_use_rtype = False
 napoleon_attr_annotations = False  # the signature has the types
 
