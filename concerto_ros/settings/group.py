@@ -11,7 +11,8 @@ from typing import ClassVar
 class SettingsGroup:
     """Base of the dataclasses of settings.
 
-    A value that is not accepted raises :class:`~concerto_ros.settings.field.SettingsError` with the parameter's full name.
+    A value that is not accepted raises :class:`~concerto_ros.settings.field.SettingsError` with
+    the parameter's full name.
     """
 
     #: Prefix of the names of its parameters, with the dot.
