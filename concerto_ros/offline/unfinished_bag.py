@@ -128,8 +128,8 @@ class Work:
         if unshared:
             raise BagError(
                 f"{self._folder} holds segments of a run by another version of concerto_ros: only"
-                f" one of the two has {', '.join(unshared)}; finish it with that version, or remove"
-                " it to start from scratch"
+                f" one of the two has {', '.join(unshared)}; finish it with that version, or"
+                " remove it to start from scratch"
             )
         different = [name for name in own if found[name] != own[name]]
         if different:
