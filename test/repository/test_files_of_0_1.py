@@ -28,10 +28,10 @@ from concerto_ros.learning.data import augment
 from concerto_ros.learning.data.collate import ScanCollate
 from concerto_ros.learning.data.labelled_scan import Scan
 from concerto_ros.learning.demo_model.rooms import DemoRooms
-from concerto_ros.learning.methods.train import Recipe, train
+from concerto_ros.learning.methods.train import TrainingConfig, train
 from concerto_ros.learning.objects.data.object_set import ObjectSet
 from concerto_ros.learning.objects.training.fine_tune import fine_tune
-from concerto_ros.learning.objects.training.recipes import Recipe as ObjectRecipe
+from concerto_ros.learning.objects.training.recipes import ObjectTrainingConfig
 from concerto_ros.learning.objects.training.training_run import RunOptions
 from concerto_ros.learning.training.processes import run_in_processes
 from concerto_ros.learning.training.trainer import Trainer
@@ -131,8 +131,10 @@ def test_a_killed_training_resumes(tmp_path, method):
     def trained(folder: Path):
         scans = [Scan(f"scan{i}", **plain_inputs.scan_arrays(i)) for i in range(2)]
         collate = ScanCollate(convention_for("indoor", False), 0.1, augment.indoor(0.1))
-        recipe = Recipe(folder, steps=4, views=2, rank=1, checkpoint_every=1, progress=False)
-        return train(method, tiny_encoder(), scans, scans[:1], 2, collate, recipe)
+        recipe = TrainingConfig(
+            folder, steps=4, views=2, rank=1, checkpoint_every=1, progress=False
+        )
+        return train(method, tiny_encoder(), scans, scans[:1], 2, collate, config)
 
     killed = tmp_path / "killed"
     (killed / "features").mkdir(parents=True)
@@ -165,7 +167,7 @@ def test_a_killed_training_by_the_muon_of_0_1_is_refused(tmp_path, processes):
         steps=2 + processes,
         accumulate=max(processes, 1),
         folder=tmp_path,
-        orthogonal=_is_matrix,
+        use_muon=_is_matrix,
         progress=False,
     )
     with pytest.raises(ValueError, match=r"training\.pt was written by .* 0\.1.*remove"):
@@ -191,7 +193,7 @@ def test_a_killed_training_of_an_object_encoder_resumes(tmp_path):
         recon = plain_inputs.fill(tiny_recon())
         clouds = plain_inputs.object_clouds(8, 16)
         objects = ObjectSet("plain", clouds, np.arange(8) % 2, ("chair", "table"))
-        recipe = ObjectRecipe(1e-3, "turn", batch_size=4, epochs=3, warm_up=1)
+        recipe = ObjectTrainingConfig(1e-3, "turn", batch_size=4, epochs=3, warm_up=1)
         outcome = fine_tune(recon, objects, recipe, RunOptions(folder=folder), method="linear")
         return recon, outcome
 
@@ -241,6 +243,6 @@ def test_a_bag_job_of_other_settings_is_refused_by_their_names(job, tmp_path):
     run = json.loads(path.read_text())
     run["settings"]["teach"]["colour"] = run["settings"].pop("rate")
     path.write_text(json.dumps(run))
-    unshared = r"another version .*knows settings\.rate, settings\.teach\.colour; finish it with"
+    unshared = r"another version .*has settings\.rate, settings\.teach\.colour; finish it with"
     with pytest.raises(BagError, match=unshared):
         run_job(job)

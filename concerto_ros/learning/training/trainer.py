@@ -436,7 +436,7 @@ class Trainer:
             optimizer.load_state_dict(saved)
         self.step, self.seconds = state["step"], state["seconds"]
         self.best, self.since_best = state["best"], state["since_best"]
-        log.info("resuming from step %d of %s", self.step, self.folder / "training.pt")
+        log.info("resuming from step %d of %s", self.step, self.folder)
 
     def _board(self) -> SummaryWriter | None:
         """TensorBoard's writer, if it is installed and there is a folder."""
