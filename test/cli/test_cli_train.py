@@ -138,7 +138,7 @@ def test_the_pipeline_labels_as_the_training_did(
         assert labelled("indoor") == learned
         assert evaluated("indoor") == 0 and confusion(place, "indoor") == learned
         return
-    with pytest.raises(SettingsError, match="head: .* preset outdoor .* that of indoor here"):
+    with pytest.raises(SettingsError, match="head: .* preset outdoor, .* preset indoor here"):
         labelled("indoor")
     capsys.readouterr()
     assert evaluated("indoor") == 1

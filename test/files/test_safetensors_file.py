@@ -113,7 +113,7 @@ def test_a_file_cut_short_is_refused(path):
 
 def test_a_damaged_model_in_the_box_says_what_to_do(path, monkeypatch):
     monkeypatch.setattr(checkpoint, "demo_file", lambda: path)
-    with pytest.raises(CheckpointError, match="model in the box.*install the package again"):
+    with pytest.raises(CheckpointError, match="bundled demo model.*reinstall the package"):
         load_encoder("demo")
 
 
