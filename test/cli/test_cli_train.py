@@ -142,7 +142,7 @@ def test_the_pipeline_labels_as_the_training_did(
         labelled("indoor")
     capsys.readouterr()
     assert evaluated("indoor") == 1
-    assert "expected both of one preset" in capsys.readouterr().err
+    assert "expected the same preset for both" in capsys.readouterr().err
 
 
 def test_scans_to_test_on_leave_all_others_to_learn_from(place, capsys):
