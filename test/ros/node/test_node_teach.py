@@ -234,7 +234,7 @@ REFUSED = (
     ("plant", {}, "no point of the map was clicked since the last call"),
     ("", WALL, "the name of a class is ''"),
     (" \t", WALL, "the name of a class is"),
-    ("two\nlines", WALL, "that can be printed"),
+    ("two\nlines", WALL, "printable characters"),
     ("x" * (LONGEST_NAME + 1), WALL, f"expected 1 to {LONGEST_NAME}"),
     ("plant", WALL | {"frame_id": "nowhere"}, "nowhere"),
     ("plant", WALL | {"radius": 0.0}, "radius: got [0.0], expected metres above 0"),
