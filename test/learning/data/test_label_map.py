@@ -150,8 +150,8 @@ def test_a_set_by_name_or_by_file_is_a_map_too(tmp_path):
         ("classes: [a, a]", "different names"),
         ("classes: [a, 3]", "classes"),
         ("classes: [a, ignore]", "no class named ignore"),
-        ("classes: nowhere", "'nowhere' is not one of"),
-        ("classes: other.yaml", "no such file"),
+        ("classes: nowhere", "label set 'nowhere' does not exist, expected one of"),
+        ("classes: other.yaml", "the file does not exist"),
         ("classes: [a]\nmap: {}", "map"),
         ("classes: [a]\nmap: {x: a}", "a key of map"),
         (
