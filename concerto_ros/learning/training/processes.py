@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -88,7 +89,12 @@ def _worker_main(rank: int, size: int, folder: Path, pickled: bytes) -> None:
     if rank == 0:
         trainer.export_state(_result(folder), outcome)
     if size > 1:
+        distributed.barrier()  # no process closes while another one still talks to it
         distributed.destroy_process_group()
+        # Threads of gloo can outlive the group; at the interpreter's end they abort the process.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
 
 
 def _result(folder: Path) -> Path:
