@@ -31,14 +31,14 @@ def add_former_name(parser: HasArguments, former: str, option: argparse.Action) 
         type=option.type,
         default=argparse.SUPPRESS,
         help=argparse.SUPPRESS,
-        present=option.option_strings[0],
+        present=option,
     )
 
 
 class _FormerName(argparse.Action):
-    """Stores the value like the present option does, and prints a notice on stderr."""
+    """Hands its value to the present option, and prints a notice on stderr."""
 
-    def __init__(self, *, present: str, **options: Any) -> None:
+    def __init__(self, *, present: argparse.Action, **options: Any) -> None:
         super().__init__(**options)
         self._present = present
 
@@ -49,5 +49,6 @@ class _FormerName(argparse.Action):
         values: Any,
         option_string: str | None = None,
     ) -> None:
-        print(f"{option_string} is now called {self._present}", file=sys.stderr)
-        setattr(namespace, self.dest, values)
+        present = self._present.option_strings[0]
+        print(f"{option_string} is now called {present}", file=sys.stderr)
+        self._present(parser, namespace, values, present)

@@ -103,9 +103,15 @@ def write_map(path: Path, stored: StoredMap) -> None:
         MapFileError: The file cannot be written.
     """
     snapshot = stored.snapshot
-    arrays = {name: getattr(snapshot, name) for name in _OF_SNAPSHOT}
+    arrays = {
+        "index": snapshot.index,
+        "points": snapshot.points,
+        "colors": snapshot.colors,
+        "has_color": snapshot.has_color.astype(np.uint8),
+        "normals": snapshot.normals,
+        "toward": snapshot.sensor_directions,
+    }
     arrays |= {name: getattr(stored, name) for name in _OF_LABELS}
-    arrays["has_color"] = snapshot.has_color.astype(np.uint8)
     tensors = {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
     metadata = {
         "format": FORMAT,
@@ -191,9 +197,9 @@ def _snapshot(
         colors=arrays["colors"],
         has_color=arrays["has_color"].astype(bool),
         normals=arrays["normals"],
-        toward=arrays["toward"],
+        sensor_directions=arrays["toward"],
         stamps=stamps,
-        since=stamps,
+        first_seen=stamps,
         stamp=stamp,
         robot=np.zeros(3),
         voxel_size=voxel_size,

@@ -24,9 +24,9 @@ class MapSnapshot:
         colors: (V, 3) float32, 0..255, mean colour; zeros where ``has_color`` is False.
         has_color: (V,) bool.
         normals: (V, 3) float32 unit vectors, zeros where unknown.
-        toward: (V, 3) float32 unit vectors from the voxel to the sensors that saw it.
+        sensor_directions: (V, 3) float32 unit vectors from the voxel to the sensors that saw it.
         stamps: (V,) int64, nanoseconds, when the voxel was last seen.
-        since: (V,) int64, nanoseconds, when the voxel was first seen.
+        first_seen: (V,) int64, nanoseconds, when the voxel was first seen.
         stamp: Nanoseconds, newest frame in the map; 0 before the first.
         robot: (3,) float64, metres, where the robot was at ``stamp``.
         voxel_size: Metres.
@@ -40,9 +40,9 @@ class MapSnapshot:
     colors: np.ndarray
     has_color: np.ndarray
     normals: np.ndarray
-    toward: np.ndarray
+    sensor_directions: np.ndarray
     stamps: np.ndarray
-    since: np.ndarray
+    first_seen: np.ndarray
     stamp: int
     robot: np.ndarray
     voxel_size: float
@@ -81,6 +81,6 @@ class MapSnapshot:
         # Depth images leave few voxels without normals: then it is cheaper to fit only those.
         few = len(missing) < 0.5 * len(self)
         rows = missing if few else None
-        fitted = neighbourhood_normals(self.points, self.toward, rows=rows)
+        fitted = neighbourhood_normals(self.points, self.sensor_directions, rows=rows)
         normals[missing] = fitted if few else fitted[missing]
         return replace(self, normals=normals)

@@ -135,7 +135,7 @@ class VoxelMap:
         self._keys = np.zeros(self.max_voxels, dtype=np.int64)
         self._sums = torch.zeros(self.max_voxels, _COLUMNS)
         self._stamps = np.empty(self.max_voxels, dtype=np.int64)
-        self._since = np.zeros(self.max_voxels, dtype=np.int64)
+        self._first_seen = np.zeros(self.max_voxels, dtype=np.int64)
         self._free_observations = np.zeros(self.max_voxels, dtype=np.uint8)  # since last seen
         self._free = np.empty(self.max_voxels, dtype=np.int64)
         self.clear()
@@ -224,7 +224,7 @@ class VoxelMap:
         cell_offset = snapshot.points.astype(np.float64) / self.voxel_size - snapshot.index
         sums[:, _FRACTION] = np.clip(cell_offset, 0.0, 1.0)
         sums[:, _COLOR], sums[:, _COLOR_COUNT] = snapshot.colors, snapshot.has_color
-        sums[:, _NORMAL], sums[:, _TOWARD] = snapshot.normals, snapshot.toward
+        sums[:, _NORMAL], sums[:, _TOWARD] = snapshot.normals, snapshot.sensor_directions
         sums[:, _COUNT] = 1.0
         self._sums[torch.from_numpy(rows)] = torch.from_numpy(sums)
 
@@ -254,9 +254,9 @@ class VoxelMap:
             colors=np.where(has_color, sums[:, _COLOR] / np.maximum(color_count, 0.5), 0),
             has_color=has_color[:, 0],
             normals=unit_vectors(sums[:, _NORMAL]),
-            toward=unit_vectors(sums[:, _TOWARD]),
+            sensor_directions=unit_vectors(sums[:, _TOWARD]),
             stamps=self._stamps[rows],
-            since=self._since[rows],
+            first_seen=self._first_seen[rows],
             stamp=self.newest_stamp or 0,
             robot=self._robot.copy(),
             voxel_size=self.voxel_size,
@@ -317,7 +317,7 @@ class VoxelMap:
         self._stamps[rows] = np.maximum(stamps, stamp)
         self._free_observations[rows] = 0
         restarted = rows[expired]
-        self._since[restarted] = stamp
+        self._first_seen[restarted] = stamp
         self._sums[torch.from_numpy(restarted)] = 0.0
 
     def _admit(self, keys: np.ndarray, stamp: int) -> np.ndarray:
@@ -326,7 +326,7 @@ class VoxelMap:
         rows = self._free[self._free_count : self._free_count + len(keys)]
         self._table.insert(keys, rows.astype(np.int32))
         self._keys[rows] = keys
-        self._stamps[rows] = self._since[rows] = stamp
+        self._stamps[rows] = self._first_seen[rows] = stamp
         self._free_observations[rows] = 0
         self._sums[torch.from_numpy(rows)] = 0.0
         return rows

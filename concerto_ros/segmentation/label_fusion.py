@@ -56,7 +56,7 @@ class LabelFusion:
         if self._mean is not None and snapshot.stamp >= self._stamp:
             before = find_keys(self._keys, snapshot.keys)
             # A voxel that entered the map later is another surface, even with the same key.
-            known = np.flatnonzero((before >= 0) & (snapshot.since <= self._stamp))
+            known = np.flatnonzero((before >= 0) & (snapshot.first_seen <= self._stamp))
             self._blend(self._mean, latest, weight, before[known], known, snapshot.stamp)
         self._keys, self._stamp = snapshot.keys, snapshot.stamp
         self._mean, self._weight = latest, weight

@@ -230,7 +230,9 @@ def test_a_map_that_is_put_back_is_the_map_that_was(stored):
     np.testing.assert_array_equal(snapshot.index, stored.snapshot.index)
     np.testing.assert_allclose(snapshot.points, stored.snapshot.points, atol=1e-6)
     np.testing.assert_allclose(snapshot.colors, stored.snapshot.colors, atol=1e-4)
-    np.testing.assert_allclose(snapshot.toward, stored.snapshot.toward, atol=1e-6)
+    np.testing.assert_allclose(
+        snapshot.sensor_directions, stored.snapshot.sensor_directions, atol=1e-6
+    )
     assert snapshot.has_color.all() and voxels.newest_stamp is None
 
 

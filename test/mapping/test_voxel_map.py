@@ -96,7 +96,7 @@ def assert_same(snapshot, slow):
         normal /= max(np.linalg.norm(normal), 1e-9)
         np.testing.assert_allclose(snapshot.normals[row], normal, atol=1e-4)
         toward = voxel["t"] / np.linalg.norm(voxel["t"])
-        np.testing.assert_allclose(snapshot.toward[row], toward, atol=1e-4)
+        np.testing.assert_allclose(snapshot.sensor_directions[row], toward, atol=1e-4)
         assert snapshot.stamps[row] == voxel["stamp"]
     np.testing.assert_array_equal(snapshot.robot, slow.robot)
     if slow.stamps:
@@ -172,7 +172,7 @@ def test_one_point_and_negative_coordinates():
     assert not snapshot.has_color.any()
     assert not snapshot.colors.any()
     assert not snapshot.normals.any()
-    np.testing.assert_allclose(np.linalg.norm(snapshot.toward, axis=1), 1, atol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(snapshot.sensor_directions, axis=1), 1, atol=1e-6)
 
 
 def test_an_empty_map_gives_an_empty_snapshot():
@@ -322,7 +322,7 @@ def test_far_from_the_origin_a_voxel_knows_its_point_as_well_as_the_sensor_does(
     np.testing.assert_array_equal(snapshot.index, np.unique(index, axis=0))
     offset = np.array([2e4, -1.5e4, 10]) - snapshot.points
     offset /= np.linalg.norm(offset, axis=1, keepdims=True)
-    np.testing.assert_allclose(snapshot.toward, offset, atol=1e-3)
+    np.testing.assert_allclose(snapshot.sensor_directions, offset, atol=1e-3)
 
 
 def test_snapshots_are_read_only_and_do_not_change_afterwards():

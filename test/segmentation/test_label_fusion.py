@@ -32,9 +32,9 @@ def snapshot(columns, seconds: float = 1.0, since=None) -> MapSnapshot:
         colors=zeros,
         has_color=np.zeros(count, bool),
         normals=zeros,
-        toward=zeros,
+        sensor_directions=zeros,
         stamps=np.full(count, round(seconds * SECOND)),
-        since=np.array([0] * count if since is None else since, np.int64),
+        first_seen=np.array([0] * count if since is None else since, np.int64),
         stamp=round(seconds * SECOND),
         robot=np.zeros(3),
         voxel_size=0.1,
@@ -152,7 +152,7 @@ def test_the_map_says_since_when_a_voxel_is_in_it():
     def see(points, seconds):
         points = np.array(points, np.float32).reshape(-1, 3)
         voxels.insert(Frame(points, seconds * SECOND, "odom"), np.zeros(3))
-        return (voxels.snapshot().since // SECOND).tolist()
+        return (voxels.snapshot().first_seen // SECOND).tolist()
 
     assert see([[0, 0, 0]], 1) == [1]
     assert see([[0, 0, 0], [1, 0, 0]], 2) == [1, 2]

@@ -266,7 +266,7 @@ def test_a_cleared_voxel_that_is_seen_again_starts_afresh():
     snapshot = voxels.snapshot()
     body = only_of(PERSON, depth_frame, pose)
     body = body[(body[:, 2] > 0.3) & (body[:, 2] < 1.5)]
-    assert (snapshot.since[snapshot.rows_of(body)] == 2 * SECOND).all()
+    assert (snapshot.first_seen[snapshot.rows_of(body)] == 2 * SECOND).all()
 
 
 def test_a_scan_of_one_ring_clears_its_own_height():

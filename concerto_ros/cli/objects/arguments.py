@@ -5,10 +5,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from concerto_ros.cli.former_names import add_former_name
 
 
 def add_data_arguments(parser: argparse.ArgumentParser, more: Sequence[str] = ()) -> None:
@@ -33,24 +34,10 @@ def add_encoder_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the encoder's file and of its options."""
     parser.add_argument("--checkpoint", default="demo",
                         help="file of the encoder (default: the bundled encoder)")  # fmt: skip
-    parser.add_argument("--option", action="append", default=[], metavar="NAME=VALUE",
-                        dest="options", help="encoder option not stored in the file, see"
-                        " docs/objects.md; may be repeated")  # fmt: skip
-    parser.add_argument("--keyword", action=_OldName, dest="options", help=argparse.SUPPRESS)
-
-
-class _OldName(argparse.Action):
-    """Append to the renamed option, with a notice."""
-
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: Any,
-        option_string: str | None = None,
-    ) -> None:
-        print(f"{option_string} is now --{self.dest.removesuffix('s')}", file=sys.stderr)
-        setattr(namespace, self.dest, [*getattr(namespace, self.dest), values])
+    option = parser.add_argument("--option", action="append", default=[], metavar="NAME=VALUE",
+                                 dest="options", help="encoder option not stored in the file, see"
+                                 " docs/objects.md; may be repeated")  # fmt: skip
+    add_former_name(parser, "--keyword", option)
 
 
 def options_of(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -214,7 +214,7 @@ def _fused_scan(name: str, captures: list[_Capture], rng: np.random.Generator) -
     labels = majority(snapshot.rows_of(points), ground_truth, len(snapshot)).astype(np.uint8)
     normals = snapshot.normals
     if not normals.any():
-        normals = _fitted_normals(snapshot.points, snapshot.toward)
+        normals = _fitted_normals(snapshot.points, snapshot.sensor_directions)
     degrees = rng.choice([0.4, 2.0, 7.0], p=[0.6, 0.3, 0.1])
     tilt = _small_motion(rng, 0.0, np.radians(degrees))[:3, :3].astype(np.float32)
     return Scan(

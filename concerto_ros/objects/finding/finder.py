@@ -46,15 +46,15 @@ class FoundObjects:
         objects: In the order of their first voxels.
         stamp: Of the cloud, nanoseconds.
         not_encoded: How many objects are named by their labels because the encoder rejected them.
-        trouble: The error that the encoder raised, empty without one; with one, all objects are
-            named by their labels.
+        encoder_error: The error that the encoder raised, empty without one; with one, all objects
+            are named by their labels.
         stage_ms: Milliseconds of each stage.
     """
 
     objects: list[FoundObject]
     stamp: int
     not_encoded: int
-    trouble: str
+    encoder_error: str
     stage_ms: dict[str, float]
 
 
@@ -99,21 +99,21 @@ class ObjectFinder:
             instances = find_instances(cloud, self._roles, min_voxels)
             tracks = self._tracker.update(instances, cloud.index, cloud.stamp)
         answers: list[Classification | None] = [None] * len(instances)
-        trouble = ""
+        encoder_error = ""
         if self._namer is not None and instances:
             with watch("object_encoder"):
                 try:
                     answers = _classify(self._namer, cloud, instances, embeddings)
                 except Exception as error:
                     # Whatever the model raises, the objects' places are known: report them.
-                    trouble = f"{type(error).__name__}: {error}"
+                    encoder_error = f"{type(error).__name__}: {error}"
         return FoundObjects(
             objects=[
                 self._named(track, answer) for track, answer in zip(tracks, answers, strict=True)
             ],
             stamp=cloud.stamp,
             not_encoded=0 if self._namer is None else answers.count(None),
-            trouble=trouble,
+            encoder_error=encoder_error,
             stage_ms=watch.milliseconds,
         )
 

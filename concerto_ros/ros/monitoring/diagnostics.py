@@ -254,7 +254,7 @@ def _inference(report: Report) -> Task:
         "failed": report.failures,
         "voxels": report.voxels,
         "voxels evicted": report.evicted,
-        "voxels seen through": report.cleared,
+        "voxels observed free": report.cleared,
     }
     if report.time - report.last_failure < RECENT:
         return DiagnosticStatus.ERROR, f"inference failed: {report.failure}", values

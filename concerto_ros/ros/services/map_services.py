@@ -84,8 +84,8 @@ class MapServices(ServiceBase):
                 "objects have not been looked for yet; subscribe to ~/objects or set"
                 " objects.enabled"
             )
-        if findings.trouble:
-            raise ServiceError(f"the object encoder failed: {findings.trouble}")
+        if findings.encoder_error:
+            raise ServiceError(f"the object encoder failed: {findings.encoder_error}")
         encoded = [found for found in findings.objects if found.word_embedding is not None]
         # In a thread: a text encoder needs some time for new words.
         embeddings = [found.word_embedding for found in encoded]

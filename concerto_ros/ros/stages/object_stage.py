@@ -113,10 +113,10 @@ class ObjectStage(StageThread):
             self._statistics.objects_found(
                 len(findings.objects), findings.not_encoded, findings.stage_ms
             )
-            if findings.trouble and self._statistics.objects_failed(findings.trouble):
+            if findings.encoder_error and self._statistics.objects_failed(findings.encoder_error):
                 self._log.error(
                     "the object encoder failed, so objects are named by their labels:"
-                    f" {findings.trouble}"
+                    f" {findings.encoder_error}"
                 )
             with self._lock:
                 self._findings = findings

@@ -342,7 +342,7 @@ def test_a_wrong_keyword_is_refused(place, capsys, keyword, message):
 def test_the_old_name_of_an_option_works_with_a_notice(place, capsys):
     assert command(place, "evaluate", "classify", "--keyword", "heads=two") == 1
     error = capsys.readouterr().err
-    assert "--keyword is now --option" in error and "heads is 'two', expected int" in error
+    assert "--keyword is now called --option" in error and "heads is 'two', expected int" in error
 
 
 def test_answers_are_only_compared_with_labels_of_the_same_classes(place, capsys):

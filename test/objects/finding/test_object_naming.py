@@ -145,7 +145,7 @@ def test_an_encoder_without_head_gives_features_and_leaves_the_names_to_the_labe
     findings = finder.find(cloud, 20, embeddings=True)
     assert [found.hypotheses for found in findings.objects] == [(("chair", 0.5),)] * 2
     assert findings.objects[0].embedding.shape == (encoder.feature_channels,)
-    assert findings.not_encoded == 0 and not findings.trouble
+    assert findings.not_encoded == 0 and not findings.encoder_error
 
 
 def test_a_file_that_is_not_there_is_named_with_its_parameter():

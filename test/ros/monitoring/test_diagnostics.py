@@ -203,7 +203,7 @@ def test_a_full_map_is_a_warning(bench):
     level, message, _ = bench.says("memory")
     assert level == WARN and "max_voxels" in message
     values = bench.says("inference")[2]
-    assert values["voxels evicted"] == "4" and values["voxels seen through"] == "3"
+    assert values["voxels evicted"] == "4" and values["voxels observed free"] == "3"
 
 
 def test_a_node_that_is_not_active_tells_its_state_alone():

@@ -33,7 +33,7 @@ RELIABLE = QoSProfile(depth=10)
 STEP = SECOND // 1000
 
 DID = "each message is fused or dropped by a named reason, none of them an error inside the node"
-LOST = "the messages that make no sense"
+LOST = "invalid messages"
 
 
 def reliable(*topics: str) -> dict[str, str]:

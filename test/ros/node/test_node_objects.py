@@ -154,17 +154,17 @@ class Sizes(ObjectEncoder):
 
     name, form, feature_channels, classes = "sizes", InputForm(points=512), 2, 2
 
-    def __init__(self, trouble: str = ""):
+    def __init__(self, error: str = ""):
         super().__init__()
-        self.trouble = trouble
+        self.error = error
         self.weight = torch.nn.Parameter(torch.ones(()))
 
     def embed(self, batch):
         return torch.stack([batch[:, :, 0].amax(1), batch[:, :, 1].amax(1)], 1)
 
     def classify(self, batch):
-        if self.trouble:
-            raise RuntimeError(self.trouble)
+        if self.error:
+            raise RuntimeError(self.error)
         different = torch.tensor([len(cloud.unique(dim=0)) for cloud in batch])
         return torch.stack([100.0 * (different < 150), 100.0 * (different >= 150)], 1)
 
@@ -202,7 +202,7 @@ def test_an_object_that_the_encoder_refuses_is_named_by_its_labels(planner, enco
 
 
 def test_an_encoder_that_raises_stops_neither_boxes_nor_labels(planner, encoder):
-    encoder.trouble = "out of memory"
+    encoder.error = "out of memory"
     one = planner(**WITH_ENCODER)
     one.listen_to_labels()
     assert [found.hypotheses[0].class_name for found in objects_of(one).objects] == ["other"] * 2
@@ -212,7 +212,7 @@ def test_an_encoder_that_raises_stops_neither_boxes_nor_labels(planner, encoder)
     )
     assert diagnosis.level == DiagnosticStatus.ERROR
     one.wait(lambda: one.status.object_passes_failed, "the count")
-    encoder.trouble = ""
+    encoder.error = ""
     named = objects_of(one, START + SECOND).objects
     assert {found.hypotheses[0].class_name for found in named} <= {"mug", "crate"}
     one.labels(START + SECOND)

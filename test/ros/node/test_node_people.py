@@ -34,4 +34,4 @@ def test_what_newer_scans_see_through_is_not_in_the_labels(harness, clears):
     diagnosis = one.diagnosis("inference")
     said = one.wait(lambda: (d := diagnosis()) and d.message.startswith("3 ") and d, "the counts")
     values = {entry.key: entry.value for entry in said.values}
-    assert (int(values["voxels seen through"]) > 100) == clears
+    assert (int(values["voxels observed free"]) > 100) == clears

@@ -45,7 +45,9 @@ class Slow(threading.Event):
 def make_stage(publish, parameters=PARAMETERS) -> ObjectStage:
     """A stage that looks as often as it can and finds nothing."""
     finder = Mock(ObjectFinder)
-    finder.find.return_value = SimpleNamespace(objects=(), not_encoded=0, stage_ms={}, trouble="")
+    finder.find.return_value = SimpleNamespace(
+        objects=(), not_encoded=0, stage_ms={}, encoder_error=""
+    )
     outputs = SimpleNamespace(publish=publish)
     return ObjectStage(finder, parameters, Mock(), outputs, Mock())
 
