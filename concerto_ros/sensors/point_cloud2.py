@@ -63,7 +63,7 @@ def decode_point_cloud(
     width, height = unsigned(message, "width"), unsigned(message, "height")
     size = width * height
     if size == 0:
-        raise InputError("empty", "width x height: got 0 points, expected at least one")
+        _refuse_empty(message, width, height)
     used = {*XYZ, *NORMAL, *PACKED_COLOR, *INTENSITY, *(n for c in SEPARATE_COLOR for n in c)}
     fields = _views(message, used)
     missing = [name for name in XYZ if name not in fields]
@@ -129,19 +129,47 @@ def point_cloud_fields(message: Any) -> dict[str, np.ndarray]:
     return _views(message, ())
 
 
+def _refuse_empty(message: Any, width: int, height: int) -> None:
+    """Raise the error of a cloud of no points: ``empty``, or ``malformed`` where it has data."""
+    size = len(data_bytes(message))
+    if size:
+        got = f"{width} x {height} with {size} bytes of data"
+        raise InputError("malformed", f"width x height: got {got}, expected both at least 1")
+    raise InputError("empty", "width x height: got 0 points, expected at least one")
+
+
+def _row_step(message: Any, width: int, height: int, point_step: int, size: int) -> int:
+    """Return the bytes from one row to the next, which many drivers send wrong.
+
+    ``row_step`` counts where the ``size`` bytes of data can hold rows of it. Else rows follow each
+    other without a gap, if there is one row only or if the data ends with the last point:
+    drivers send 0, the width, or the size of the whole data.
+
+    Raises:
+        InputError: ``malformed``: the data is too short, or it does not tell where rows begin.
+    """
+    row_step = unsigned(message, "row_step")
+    row = width * point_step
+    if size < height * row:
+        minimum = f"height x width x point_step = {height} x {width} x {point_step}"
+        raise InputError("malformed", f"data: got {size} bytes, expected at least {minimum}")
+    if row_step >= row and size >= (height - 1) * row_step + row:
+        return row_step
+    if height == 1 or size == height * row:
+        return row
+    raise InputError(
+        "malformed",
+        f"row_step: got {row_step} in a cloud of {height} rows with {size} bytes of data, expected"
+        f" width x point_step = {row}, or more and data for rows of that length",
+    )
+
+
 def _views(message: Any, used: Collection[str]) -> dict[str, np.ndarray]:
     """Return views of the fields; an unknown datatype is refused in the ``used`` ones."""
     height, width = unsigned(message, "height"), unsigned(message, "width")
-    point_step, row_step = unsigned(message, "point_step"), unsigned(message, "row_step")
+    point_step = unsigned(message, "point_step")
     data = data_bytes(message)
-    if height == 1 and row_step == 0:
-        row_step = width * point_step  # Some drivers leave it unset in clouds of one row.
-    if row_step < width * point_step:
-        minimum = f"width x point_step = {width * point_step}"
-        raise InputError("malformed", f"row_step: got {row_step}, expected at least {minimum}")
-    if len(data) < height * row_step:
-        minimum = f"height x row_step = {height * row_step}"
-        raise InputError("malformed", f"data: got {len(data)} bytes, expected at least {minimum}")
+    row_step = _row_step(message, width, height, point_step, len(data))
     order = ">" if attribute(message, "is_bigendian") else "<"
     try:
         declared = list(attribute(message, "fields"))

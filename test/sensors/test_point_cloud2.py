@@ -214,6 +214,72 @@ def test_counts_and_row_steps_that_drivers_leave_at_zero():
     np.testing.assert_array_equal(decode_point_cloud(message).points, POINTS)
 
 
+@pytest.mark.parametrize("big", [False, True])
+@pytest.mark.parametrize(
+    ("lines", "width", "row_step"),
+    [
+        (1, 24, 24),  # the width, as pcl::concatenatePointCloud wrote it
+        (1, 24, 100),  # of one of the clouds that were joined
+        (1, 24, 10**6),
+        (4, 6, 0),  # velodyne, organised
+        (4, 6, 6),
+        (4, 6, 24 * 19),  # the whole data: sensor_msgs::PointCloud2Modifier::resize(w, h)
+        (4, 6, 2**32 - 1),
+        (24, 1, 0),  # height and width exchanged
+        (24, 1, 24),
+        (24, 1, 24 * 19),
+    ],
+)
+def test_row_steps_that_are_wrong_where_the_data_tells_the_layout(lines, width, row_step, big):
+    columns = [
+        ("ring", "u2", np.arange(24)),
+        *xyz(),
+        ("t", "f4", POINTS[:, 0]),
+        ("a", "u1", RGB[:, 0]),
+    ]
+    message = cloud(columns, big=big, lines=lines, row_step=row_step)
+    assert (message.point_step, message.width) == (19, width)
+    np.testing.assert_array_equal(decode_point_cloud(message).points, POINTS)
+
+
+def test_rows_with_a_gap_stay_where_row_step_says():
+    whole = cloud(xyz(), lines=4, row_gap=7)
+    for data in (whole.data, whole.data[:-7], whole.data + bytes(50)):
+        whole.data = data  # the last row may lack its gap; more data than needed is left alone
+        np.testing.assert_array_equal(decode_point_cloud(whole).points, POINTS)
+
+
+@pytest.mark.parametrize("row_step", [0, 24, 24 * 12, 300])
+def test_one_row_may_be_followed_by_unused_data(row_step):
+    message = cloud(xyz(), data=cloud(xyz()).data + bytes(40), row_step=row_step)
+    np.testing.assert_array_equal(decode_point_cloud(message).points, POINTS)
+
+
+@pytest.mark.parametrize("row_step", [0, 6, 24 * 12, 10**6])
+def test_where_rows_begin_is_not_guessed(row_step):
+    message = cloud(xyz(), lines=4, row_gap=7, row_step=row_step)
+    with pytest.raises(
+        InputError, match=f"row_step: got {row_step} in a cloud of 4 rows with 316"
+    ):
+        decode_point_cloud(message)
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"height": 0}, r"width x height: got 24 x 0 with 288 bytes of data"),
+        ({"width": 0}, r"width x height: got 0 x 1 with 288 bytes of data"),
+        ({"point_step": 0}, r"end of field 'x': got byte 4, expected at most point_step, 0"),
+        ({"width": 25}, r"data: got 288 bytes, expected at least .* = 1 x 25 x 12"),
+        ({"point_step": 24}, r"data: got 288 bytes, expected at least .* = 1 x 24 x 24"),
+    ],
+)
+def test_a_layout_that_contradicts_the_data_is_malformed(changes, text):
+    with pytest.raises(InputError, match=text) as error:
+        decode_point_cloud(cloud(xyz(), **changes))
+    assert error.value.reason == "malformed"
+
+
 def field(**changes):
     base = {"name": "x", "offset": 0, "datatype": 7, "count": 1}
     return SimpleNamespace(**(base | changes))
@@ -227,7 +293,6 @@ def field(**changes):
         ("malformed", cloud(xyz(), data=None)),
         ("malformed", cloud(xyz(), data=[1, 2, 3])),
         ("malformed", cloud(xyz(), data=np.zeros(24, np.float64))),
-        ("malformed", cloud(xyz(), row_step=17)),
         ("malformed", cloud(xyz(), point_step=8)),
         ("malformed", cloud(xyz(), fields=None)),
         ("malformed", cloud(xyz(), fields=[field(offset=10)])),
@@ -244,8 +309,10 @@ def field(**changes):
         ("unsupported", cloud([*xyz(), ("rgb", "f8", np.zeros(24))])),
         ("no_xyz", cloud(xyz()[:2])),
         ("no_xyz", cloud(xyz(), fields=[])),
-        ("empty", cloud(xyz(), width=0)),
-        ("empty", cloud(xyz(), height=0, width=2**32 - 1)),
+        ("malformed", cloud(xyz(), width=0)),
+        ("malformed", cloud(xyz(), height=0, width=2**32 - 1)),
+        ("empty", cloud(xyz(), width=0, data=b"")),
+        ("empty", cloud(xyz(), height=0, width=2**32 - 1, data=b"")),
         ("empty", cloud(xyz(np.full((4, 3), np.nan)))),
         ("malformed", cloud(xyz(), width=10_000_000)),
         ("malformed", cloud(xyz(), width=2**32 - 1, height=2**32 - 1)),
