@@ -47,7 +47,7 @@ help:
 	@echo "make reliability      docs/reliability.md from what the last two found"
 	@echo "make docs             the documentation as a site, in out/docs"
 	@echo "make reference        the tables in docs/ that are written from the code"
-	@echo "make lint             ruff, types, what may import what, dead code, ROS and CMake files, workflows"
+	@echo "make lint             ruff, types, docstrings, what may import what, dead code, ROS and CMake files, workflows"
 	@echo "make bench            times and memory of encoder and node, table and plot in out/bench"
 	@echo "make setup            only set up .venv: ROS 2, torch, open3d, the messages, this package"
 	@echo "make clean            remove .venv and everything that was built"
@@ -133,6 +133,7 @@ lint: setup
 	$(BIN)/mypy --no-error-summary
 	$(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/vulture
+	$(BIN)/interrogate concerto_ros
 	$(BIN)/python tools/check_ros_files.py
 	$(BIN)/zizmor --offline --quiet .github/workflows
 
