@@ -165,9 +165,9 @@ def _summary(statuses: list, before: float, after: float) -> dict[str, object]:
 
 def _parameters(feed: str) -> list[str]:
     inputs = {
-        "cloud": {"clouds": "[front]", "clouds.front.topic": "/feed/points"},
+        "cloud": {"cloud_names": "[front]", "clouds.front.topic": "/feed/points"},
         "rgbd": {
-            "cameras": "[front]",
+            "camera_names": "[front]",
             "cameras.front.color_topic": "/feed/color",
             "cameras.front.depth_topic": "/feed/depth",
             "cameras.front.info_topic": "/feed/info",

@@ -37,9 +37,9 @@ from benchmarks.time_plot import plot_over_time
 FEEDS = {"cloud": "lidar", "rgbd": "camera"}
 
 PARAMETERS = {
-    "clouds": "[lidar]",
+    "cloud_names": "[lidar]",
     "clouds.lidar.topic": "/feed/points",
-    "cameras": "[camera]",
+    "camera_names": "[camera]",
     "cameras.camera.color_topic": "/feed/color",
     "cameras.camera.depth_topic": "/feed/depth",
     "cameras.camera.info_topic": "/feed/info",

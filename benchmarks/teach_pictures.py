@@ -36,7 +36,7 @@ from concerto_ros.viz.cloud_picture import render_cloud
 ROOM, KIND, CLICKS = 0, "plant", 5
 DEADLINE = 600.0
 NODE = {
-    "cameras": ["head"],
+    "camera_names": ["head"],
     "cameras.head.color_topic": "/camera/color/image_raw",
     "cameras.head.depth_topic": "/camera/aligned_depth_to_color/image_raw",
     "cameras.head.info_topic": "/camera/color/camera_info",

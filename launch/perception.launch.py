@@ -145,7 +145,7 @@ def camera_parameters(camera: str) -> dict[str, object]:
     path = camera.strip("/")
     name = re.sub(r"\W", "_", path)
     return {
-        "cameras": [name],
+        "camera_names": [name],
         f"cameras.{name}.color_topic": f"/{path}/color/image_raw",
         f"cameras.{name}.depth_topic": f"/{path}/aligned_depth_to_color/image_raw",
         f"cameras.{name}.info_topic": f"/{path}/color/camera_info",
@@ -172,7 +172,7 @@ def start(context: LaunchContext) -> list[Action]:
     if values["voxel_size"]:
         overrides["voxel_size"] = float(values["voxel_size"])
     if values["cloud_topic"]:
-        overrides |= {"clouds": ["cloud"], "clouds.cloud.topic": values["cloud_topic"]}
+        overrides |= {"cloud_names": ["cloud"], "clouds.cloud.topic": values["cloud_topic"]}
     if values["camera"]:
         overrides |= camera_parameters(values["camera"])
     if values["autostart"]:

@@ -74,12 +74,12 @@ def plan_for(bag: Bag, config: Path | None, overrides: Mapping[str, Any]) -> Inp
         )
     values = dict(read_parameters(config))
     inputs = tuple(
-        named(group, name, values) for group in INPUTS for name in getattr(settings, group)
+        named(names, name, values) for names in INPUTS for name in getattr(settings, names)
     )
     if not inputs:
         raise SettingsError(
-            f"{config} names no {' and no '.join(INPUTS)}; name some, or leave --config out to"
-            " detect the inputs in the bag"
+            f"{config} has no {' and no '.join(INPUTS)}, expected at least one input; name one, or"
+            " leave --config out to detect the inputs in the bag"
         )
     for source in inputs:
         for parameter, topic in source.topics.items():

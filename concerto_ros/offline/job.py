@@ -133,7 +133,7 @@ def _pipeline(settings: Settings) -> SemanticPipeline:
 
 def _without_inputs(settings: Settings) -> Settings:
     """Reset the settings that differ between bags and do not matter to the pipeline."""
-    return replace(settings, clouds=(), cameras=(), fixed_frame=Settings.fixed_frame)
+    return replace(settings, cloud_names=(), camera_names=(), fixed_frame=Settings.fixed_frame)
 
 
 def _description(
@@ -155,8 +155,10 @@ def _description(
         **_identity(pipeline),
         "settings": settings,
         **{
-            group: [asdict(source) for source in plan.inputs if type(source) is input_type]
-            for group, input_type in INPUTS.items()
+            input_type.GROUP: [
+                asdict(source) for source in plan.inputs if type(source) is input_type
+            ]
+            for input_type in INPUTS.values()
         },
         "every": every,
         "part_seconds": job.part_seconds,

@@ -22,6 +22,7 @@ from concerto_ros.pipeline import SemanticPipeline
 from concerto_ros.settings.field import Setting, SettingsError
 from concerto_ros.settings.inputs import INPUTS, InputSettings
 from concerto_ros.settings.outputs import FilterSettings
+from concerto_ros.settings.renamed import RENAMED, with_new_names
 from concerto_ros.settings.settings import DEFAULTS, NAMED, Settings, about, named, settings_of
 
 AUTOSTART = "autostart"
@@ -47,10 +48,11 @@ class Parameters:
                 read_only=True,
             ),
         )
+        replaced = self._values_under_old_names()
         for name, default in DEFAULTS.items():
-            self._declare(name, default, about(name))
-        for group in NAMED:
-            self._declare_named(group, self._value(group))
+            self._declare(name, replaced.get(name, default), about(name), name in replaced)
+        for names in NAMED:
+            self._declare_named(names, self._value(names))
         node.add_on_set_parameters_callback(self._on_set)
         node.add_post_set_parameters_callback(self._on_changed)
 
@@ -87,21 +89,38 @@ class Parameters:
         """
         settings = Settings.from_mapping({name: self._value(name) for name in DEFAULTS})
         named_groups = {}
-        for group in NAMED:
-            names = getattr(settings, group)
-            self._declare_named(group, names)
-            values = self._values_of(group)
-            named_groups[group] = [named(group, name, values) for name in names]
+        for names, kind in NAMED.items():
+            listed = getattr(settings, names)
+            self._declare_named(names, listed)
+            values = self._values_of(kind.GROUP)
+            named_groups[names] = [named(names, name, values) for name in listed]
         self._settings = settings.with_preset()
-        self._filters = tuple(named_groups["filters"])
-        return [config for group in INPUTS for config in named_groups[group]]
+        self._filters = tuple(named_groups["filter_names"])
+        return [config for names in INPUTS for config in named_groups[names]]
 
     def _value(self, name: str) -> Any:
-        value = self._node.get_parameter(name).value
-        # An empty list in a parameter file arrives as a parameter that is not set.
-        return DEFAULTS[name] if value is None else value
+        return self._node.get_parameter(name).value
 
-    def _declare(self, name: str, default: Any, setting: Setting) -> None:
+    def _values_under_old_names(self) -> dict[str, Any]:
+        """The overrides under names of 0.1, by their present names, each with a notice.
+
+        No parameter of an old name stays declared.
+        """
+        overrides = {}
+        for name in (*RENAMED, *RENAMED.values()):
+            any_type = ParameterDescriptor(dynamic_typing=True)
+            overrides[name] = self._node.declare_parameter(name, None, any_type).value
+            self._node.undeclare_parameter(name)
+        present, notices = with_new_names(
+            {name: value for name, value in overrides.items() if value is not None}
+        )
+        for notice in notices:
+            self._node.get_logger().warning(notice)
+        return {name: value for name, value in present.items() if value != overrides[name]}
+
+    def _declare(
+        self, name: str, default: Any, setting: Setting, ignore_override: bool = False
+    ) -> None:
         value = list(default) or [""] if isinstance(default, tuple) else default
         descriptor = ParameterDescriptor(
             description=setting.description,
@@ -118,32 +137,32 @@ class Parameters:
                 integer_range = IntegerRange(from_value=int(low), to_value=int(high), step=1)
                 descriptor.integer_range = [integer_range]
         try:
-            self._node.declare_parameter(name, value, descriptor)
+            declared = self._node.declare_parameter(name, value, descriptor, ignore_override)
         except InvalidParameterValueException:
             # An override is out of range: keep the value, so that read() can name it.
             descriptor.floating_point_range = []
             descriptor.integer_range = []
-            self._node.declare_parameter(name, value, descriptor)
+            declared = self._node.declare_parameter(name, value, descriptor, ignore_override)
+        if declared.value is None:
+            # An empty list in a parameter file arrives as an override without a value.
+            self._node.undeclare_parameter(name)
+            self._node.declare_parameter(name, value, descriptor, ignore_override=True)
 
-    def _declare_named(self, group: str, names: Any) -> None:
-        if not isinstance(names, (list, tuple)):
+    def _declare_named(self, names: str, listed: Any) -> None:
+        if not isinstance(listed, (list, tuple)):
             return  # read() refuses it by name
-        for name in names:
+        for name in listed:
             if not isinstance(name, str) or not name.isidentifier():
                 continue
-            for field in settings_of(group):
-                full_name = f"{group}.{name}.{field.name}"
+            for pattern, field in settings_of(names).items():
+                full_name = pattern.replace("<name>", name)
                 if not self._node.has_parameter(full_name):
                     self._declare(full_name, field.default, field.metadata["setting"])
 
     def _values_of(self, group: str) -> dict[str, Any]:
         """The parameters ``<group>.<name>.<key>`` that are set, by their full names."""
         parameters: dict[str, Any] = self._node.get_parameters_by_prefix(group)
-        return {
-            parameter.name: parameter.value
-            for parameter in parameters.values()
-            if parameter.value is not None
-        }
+        return {parameter.name: parameter.value for parameter in parameters.values()}
 
     def _on_set(self, parameters: list[Parameter]) -> SetParametersResult:
         # A parameter that is being declared keeps its override; read() refuses a wrong one.
@@ -178,7 +197,7 @@ class Parameters:
         """The filters after the changes; the same tuple if no change is about a filter."""
         filters = []
         for settings in self._filters:
-            prefix = f"filters.{settings.name}."
+            prefix = settings.parameter("")
             changes = {
                 name.removeprefix(prefix): value
                 for name, value in changed.items()
@@ -208,8 +227,9 @@ class Parameters:
     def _setting(name: str) -> tuple[Setting | None, Any]:
         if name in DEFAULTS:
             return about(name), DEFAULTS[name]
-        group, _, key = name.partition(".")
-        for field in settings_of(group):
-            if field.name == key.rpartition(".")[2]:
+        group, _, rest = name.partition(".")
+        pattern = f"{group}.<name>.{rest.rpartition('.')[2]}"
+        for names in NAMED:
+            if field := settings_of(names).get(pattern):
                 return field.metadata["setting"], field.default
         return None, None

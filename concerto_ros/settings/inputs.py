@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass, fields
-from typing import Any
+from typing import Any, ClassVar
 
 from concerto_ros.settings.field import setting
 from concerto_ros.settings.group import SettingsGroup
@@ -20,8 +20,11 @@ class InputSettings:
     """What every input has.
 
     Attributes:
-        name: Name of the input, one of those in ``clouds`` or ``cameras``.
+        name: Name of the input, one of those in ``cloud_names`` or ``camera_names``.
     """
+
+    #: Its parameters are ``<GROUP>.<name>.<key>``.
+    GROUP: ClassVar[str]
 
     name: str
     _: KW_ONLY
@@ -46,6 +49,8 @@ class InputSettings:
 class CloudInput(InputSettings):
     """A PointCloud2 topic."""
 
+    GROUP = "clouds"
+
     topic: str = setting("", "PointCloud2 topic", required=True)
     clears: bool = setting(
         True,
@@ -60,6 +65,8 @@ class CameraInput(InputSettings):
 
     Those that end in ``/compressed`` or ``/compressedDepth`` carry CompressedImage messages.
     """
+
+    GROUP = "cameras"
 
     color_topic: str = setting("", "colour image topic; empty: depth only")
     depth_topic: str = setting(
@@ -80,11 +87,18 @@ class CameraInput(InputSettings):
 
 @dataclass(frozen=True)
 class InputNames(SettingsGroup):
-    """The parameters that name the inputs; each has ``<parameter>.<name>.<key>``."""
+    """The parameters that name the inputs.
 
-    clouds: tuple[str, ...] = setting((), "names of the PointCloud2 inputs; [''] means none")
-    cameras: tuple[str, ...] = setting((), "names of the RGB-D inputs; [''] means none")
+    None is the prefix of others: ``ros2 param dump`` fails on a parameter that is both a value and
+    a prefix.
+    """
+
+    cloud_names: tuple[str, ...] = setting((), "names of the PointCloud2 inputs; [''] means none")
+    camera_names: tuple[str, ...] = setting((), "names of the RGB-D inputs; [''] means none")
 
 
 #: The parameters that name inputs, and the class of the parameters of each.
-INPUTS: dict[str, type[InputSettings]] = {"clouds": CloudInput, "cameras": CameraInput}
+INPUTS: dict[str, type[InputSettings]] = {
+    "cloud_names": CloudInput,
+    "camera_names": CameraInput,
+}

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from concerto_ros.settings.field import SettingsError, setting
 from concerto_ros.settings.group import SettingsGroup
@@ -15,8 +16,11 @@ class FilterSettings(SettingsGroup):
     """Which points pass into a cloud under ``~/filtered``; ``filters.<name>.<key>`` in ROS.
 
     Attributes:
-        name: Name of the filter, one of those in ``filters``.
+        name: Name of the filter, one of those in ``filter_names``.
     """
+
+    #: Its parameters are ``<GROUP>.<name>.<key>``.
+    GROUP: ClassVar[str] = "filters"
 
     name: str
     include: tuple[str, ...] = setting(
@@ -46,7 +50,7 @@ class FilterSettings(SettingsGroup):
 
     def parameter(self, key: str) -> str:
         """Return the full parameter name, which contains the filter's name."""
-        return f"filters.{self.name}.{key}"
+        return f"{self.GROUP}.{self.name}.{key}"
 
 
 @dataclass(frozen=True)

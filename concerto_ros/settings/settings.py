@@ -9,6 +9,7 @@ against them, ``docs/parameters.md`` is written from them, and
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, replace
 from pathlib import Path
@@ -18,11 +19,14 @@ from concerto_ros.settings.clicks import SimilaritySettings, TeachSettings
 from concerto_ros.settings.diagnostics import DiagnosticSettings
 from concerto_ros.settings.field import Setting, SettingsError, setting
 from concerto_ros.settings.group import settings_in
-from concerto_ros.settings.inputs import INPUTS, InputNames
+from concerto_ros.settings.inputs import INPUTS, InputNames, InputSettings
 from concerto_ros.settings.objects import ObjectSettings
 from concerto_ros.settings.outputs import FilterSettings, FusionSettings, LabelSettings
 from concerto_ros.settings.parameter_file import read_parameters
 from concerto_ros.settings.presets import PRESETS
+from concerto_ros.settings.renamed import with_new_names
+
+_log = logging.getLogger(__name__)
 
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 
@@ -175,7 +179,7 @@ class Settings(InputNames):
 
     # Outputs
     labels: LabelSettings = field(default_factory=LabelSettings)
-    filters: tuple[str, ...] = setting(
+    filter_names: tuple[str, ...] = setting(
         (), "names of the clouds under ~/filtered, one for each filter of classes; [''] means none"
     )
 
@@ -194,8 +198,8 @@ class Settings(InputNames):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_names(", ".join(INPUTS), sum((getattr(self, group) for group in INPUTS), ()))
-        _check_names("filters", self.filters)
+        _check_names(" or ".join(INPUTS), sum((getattr(self, names) for names in INPUTS), ()))
+        _check_names("filter_names", self.filter_names)
         if self.max_range and self.max_range <= self.min_range:
             raise SettingsError(
                 f"max_range: got {self.max_range:g} m, expected more than min_range,"
@@ -240,11 +244,16 @@ class Settings(InputNames):
     def changed(self, values: Mapping[str, Any]) -> Settings:
         """Return the settings with the values of ``{full name: value}`` replaced.
 
+        Names of :data:`~concerto_ros.settings.renamed.RENAMED` are read with a notice.
+
         Raises:
             SettingsError: A name is unknown or a value is not accepted.
         """
         own: dict[str, Any] = {}
         grouped: dict[str, dict[str, Any]] = {}
+        values, notices = with_new_names(values)
+        for notice in notices:
+            _log.warning(notice)
         for name, value in values.items():
             if name not in DEFAULTS:
                 raise SettingsError(
@@ -304,35 +313,49 @@ def about(name: str) -> Setting:
     return _FIELDS[name].metadata["setting"]
 
 
-#: Parameters that list names, and the class of each name's own ``<parameter>.<name>.<key>``.
-NAMED: dict[str, type] = {**INPUTS, "filters": FilterSettings}
+#: Parameters that list names, and the class of each name's own ``<GROUP>.<name>.<key>``.
+NAMED: dict[str, type[InputSettings] | type[FilterSettings]] = {
+    **INPUTS,
+    "filter_names": FilterSettings,
+}
 
 
-def settings_of(group: str) -> list[Field]:
-    """Return the parameters of each input or filter in the list ``group``; [] for other lists."""
-    return settings_in(NAMED[group]) if group in NAMED else []
+def settings_of(names: str) -> dict[str, Field]:
+    """Return the parameters of each input or filter that the parameter ``names`` lists.
+
+    Args:
+        names: A key of :data:`NAMED`; other parameters list nothing.
+
+    Returns:
+        Each parameter by its full name, in which the input or filter is ``<name>``.
+    """
+    if names not in NAMED:
+        return {}
+    return {
+        f"{NAMED[names].GROUP}.<name>.{field.name}": field for field in settings_in(NAMED[names])
+    }
 
 
-def named(group: str, name: str, values: Mapping[str, Any]) -> Any:
+def named(names: str, name: str, values: Mapping[str, Any]) -> Any:
     """Return the settings of one input or filter.
 
     Args:
-        group: Parameter that lists its name, a key of :data:`NAMED`.
+        names: Parameter that lists its name, a key of :data:`NAMED`.
         name: Its name.
         values: Parameters by full name; those that are missing have their defaults.
 
     Returns:
-        An instance of ``NAMED[group]``.
+        An instance of ``NAMED[names]``.
 
     Raises:
         SettingsError: A value is not accepted.
     """
     own = {}
-    for parameter in settings_of(group):
-        full = f"{group}.{name}.{parameter.name}"
+    for pattern, parameter in settings_of(names).items():
+        full = pattern.replace("<name>", name)
         value = values.get(full, parameter.default)
         own[parameter.name] = parameter.metadata["setting"].checked(full, value, parameter.default)
-    return NAMED[group](name, **own)
+    return NAMED[names](name, **own)
 
 
 def _check_names(parameter: str, names: tuple[str, ...]) -> None:

@@ -133,7 +133,9 @@ def test_planner_node_stops_for_what_is_near_and_only_for_that(harness):
 
     from concerto_ros.ros.outputs.messages import make_header
 
-    one = harness(**ONE_CLOUD, filters=["obstacles"], **{"filters.obstacles.exclude": ["floor"]})
+    one = harness(
+        **ONE_CLOUD, filter_names=["obstacles"], **{"filters.obstacles.exclude": ["floor"]}
+    )
     one.start()
     one.listen("/stop", Bool, 100)
     command = [sys.executable, REPOSITORY / "examples" / "planner_node.py"]

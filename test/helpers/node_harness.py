@@ -50,7 +50,7 @@ SECOND = 1_000_000_000
 
 #: One RGB-D camera named head whose points are in the fixed frame already.
 CAMERA = {
-    "cameras": ["head"],
+    "camera_names": ["head"],
     "cameras.head.color_topic": "/color",
     "cameras.head.depth_topic": "/depth",
     "cameras.head.info_topic": "/info",
@@ -61,7 +61,7 @@ CAMERA = {
 
 #: One LiDAR named front whose points are in the fixed frame already.
 ONE_CLOUD = {
-    "clouds": ["front"],
+    "cloud_names": ["front"],
     "clouds.front.topic": "/points",
     "voxel_size": 0.1,
     "input_rate": 100.0,

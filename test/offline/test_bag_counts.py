@@ -94,7 +94,7 @@ def test_input_rate_takes_the_newest_of_each_turn(tmp_path):
     source = write(tmp_path / "in", drive())
     config = config_file(
         tmp_path / "config.yaml",
-        clouds=["front"],
+        cloud_names=["front"],
         input_rate=5.0,
         **{"clouds.front.topic": "/points"},
     )

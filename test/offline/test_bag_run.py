@@ -338,18 +338,18 @@ def test_what_inference_remembers_is_enough_to_go_on():
 
 def test_a_parameter_file_must_fit_the_bag(driven, tmp_path):
     source, _ = driven
-    wrong = config_file(tmp_path / "a.yaml", clouds=["a"], **{"clouds.a.topic": "/scan"})
+    wrong = config_file(tmp_path / "a.yaml", cloud_names=["a"], **{"clouds.a.topic": "/scan"})
     with pytest.raises(BagError, match="no topic /scan"):
         label(source, tmp_path / "out", config=wrong)
     none = config_file(tmp_path / "b.yaml", voxel_size=0.1)
-    with pytest.raises(SettingsError, match="names no clouds"):
+    with pytest.raises(SettingsError, match="no cloud_names and no camera_names"):
         label(source, tmp_path / "out", config=none)
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["a.yaml", "b.yaml"]
 
 
 def test_the_layout_of_labels_is_that_of_the_parameters(driven, tmp_path):
     source, _ = driven
-    inputs = {"clouds": ["a"], "clouds.a.topic": "/points"}
+    inputs = {"cloud_names": ["a"], "clouds.a.topic": "/points"}
     config = config_file(tmp_path / "a.yaml", **inputs, **{"labels.layout": "autoware"})
     label(source, tmp_path / "out", config=config, every=10.0)
     for cloud_message in messages(tmp_path / "out", "/concerto/labels"):

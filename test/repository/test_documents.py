@@ -91,7 +91,7 @@ def test_topics_and_services_are_those_of_a_node(harness):
     from node_harness import ONE_CLOUD
     from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
 
-    one = harness(**ONE_CLOUD, filters=["name"])
+    one = harness(**ONE_CLOUD, filter_names=["name"])
     one.start()
 
     def graph(of: str) -> dict[str, str]:

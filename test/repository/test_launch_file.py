@@ -60,7 +60,7 @@ def test_every_argument_has_a_description_and_a_default(launch_module):
 @pytest.mark.parametrize("camera", ["camera/camera", "/camera/camera/"])
 def test_a_camera_is_named_by_its_path(launch_module, camera: str):
     assert launch_module.camera_parameters(camera) == {
-        "cameras": ["camera_camera"],
+        "camera_names": ["camera_camera"],
         "cameras.camera_camera.color_topic": "/camera/camera/color/image_raw",
         "cameras.camera_camera.depth_topic": "/camera/camera/aligned_depth_to_color/image_raw",
         "cameras.camera_camera.info_topic": "/camera/camera/color/camera_info",

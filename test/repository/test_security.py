@@ -19,9 +19,9 @@ VISION_MSGS = {"/concerto/detections", "/concerto/label_info"}
 
 #: The sensors of the policy, as the parameters of a node name them.
 SENSORS = {
-    "clouds": ["front"],
+    "cloud_names": ["front"],
     "clouds.front.topic": "/velodyne_points",
-    "cameras": ["head"],
+    "camera_names": ["head"],
     "cameras.head.color_topic": "/camera/camera/color/image_raw",
     "cameras.head.depth_topic": "/camera/camera/aligned_depth_to_color/image_raw",
     "cameras.head.info_topic": "/camera/camera/color/camera_info",
@@ -70,7 +70,7 @@ def test_the_policy_allows_what_a_node_uses_and_nothing_else(harness, profile):
     one = harness(
         **(ONE_CLOUD | CAMERA | SENSORS),
         use_sim_time=True,
-        filters=["obstacles", "ground"],
+        filter_names=["obstacles", "ground"],
         **{"filters.ground.include": ["floor"]},
     )
     one.start()

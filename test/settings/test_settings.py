@@ -50,7 +50,7 @@ def test_the_shipped_file_says_live_where_it_is():
 
 def test_the_page_of_parameters_documents_every_one():
     text = (REPOSITORY / "docs" / "parameters.md").read_text()
-    keys = [f"{group}.<name>.{entry.name}" for group in NAMED for entry in settings_of(group)]
+    keys = [name for names in NAMED for name in settings_of(names)]
     missing = [name for name in [*DEFAULTS, *keys] if f"`{name}`" not in text]
     assert not missing
 
@@ -62,14 +62,47 @@ def test_a_parameter_file_becomes_settings(tmp_path):
         "  ros__parameters:\n"
         "    autostart: false\n"
         "    rate: 2\n"
-        "    clouds: [front, rear]\n"
+        "    cloud_names: [front, rear]\n"
         "    clouds.front.topic: /a\n"
         "    qos_overrides: {/a: {subscription: {depth: 3}}}\n"
     )
     settings = Settings.from_config(path)
     assert settings.rate == 2.0 and isinstance(settings.rate, float)
-    assert settings.clouds == ("front", "rear")
-    assert settings == replace(Settings(), rate=2.0, clouds=("front", "rear"))
+    assert settings.cloud_names == ("front", "rear")
+    assert settings == replace(Settings(), rate=2.0, cloud_names=("front", "rear"))
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("clouds: [front]", {"cloud_names": ("front",)}),
+        ("cameras: [head]", {"camera_names": ("head",)}),
+        ("filters: [obstacles]", {"filter_names": ("obstacles",)}),
+        ("cameras: [head]\n    camera_names: ['']", {"camera_names": ("head",)}),
+        ("cameras: ['']\n    camera_names: [head]", {"camera_names": ("head",)}),
+        ("clouds: [old]\n    cloud_names: [new]", {"cloud_names": ("new",)}),
+    ],
+)
+def test_a_file_of_0_1_is_read_with_a_notice(tmp_path, caplog, text, wanted):
+    path = tmp_path / "parameters.yaml"
+    path.write_text(f"/**:\n  ros__parameters:\n    {text}\n    clouds.front.topic: /a\n")
+    assert Settings.from_config(path) == replace(Settings(), **wanted)
+    old = text.partition(":")[0]
+    if "['']\n" not in text:  # nothing is lost with an old name that lists nothing
+        (notice,) = caplog.messages
+        assert notice.startswith(f"{old}: got ") and next(iter(wanted)) in notice
+
+
+def test_names_of_0_1_are_read_from_python_too(caplog):
+    assert Settings.from_mapping({"cameras": ["head"]}).camera_names == ("head",)
+    assert "camera_names" in caplog.text
+
+
+def test_no_parameter_is_also_the_prefix_of_another():
+    # ros2 param dump nests the names by their dots.
+    names = {*DEFAULTS, *NODE_ONLY, *(name for listed in NAMED for name in settings_of(listed))}
+    for name in names:
+        assert not any(other.startswith(f"{name}.") for other in names), name
 
 
 @pytest.mark.parametrize(
@@ -101,10 +134,10 @@ def numbers():
     for name, default in DEFAULTS.items():
         if type(default) in (int, float):
             yield name, about(name), default
-    for group in NAMED:
-        for entry in settings_of(group):
+    for names in NAMED:
+        for full_name, entry in settings_of(names).items():
             if type(entry.default) in (int, float):
-                yield f"{group}.<name>.{entry.name}", entry.metadata["setting"], entry.default
+                yield full_name, entry.metadata["setting"], entry.default
 
 
 @pytest.mark.parametrize(("name", "setting", "default"), numbers(), ids=str)

@@ -45,8 +45,8 @@ def rows_of(name: str) -> Iterator[tuple[str, str, str, str]]:
         yield code(name), code("true"), "true or false", text
         return
     yield row(name, DEFAULTS[name], about(name))
-    for entry in settings_of(name):
-        yield row(f"{name}.<name>.{entry.name}", entry.default, entry.metadata["setting"])
+    for full, entry in settings_of(name).items():
+        yield row(full, entry.default, entry.metadata["setting"])
 
 
 def row(name: str, default: Any, setting: Any) -> tuple[str, str, str, str]:

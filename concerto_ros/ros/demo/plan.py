@@ -41,12 +41,12 @@ class DemoPlan:
     def node_arguments(self) -> list[str]:
         """The ``--ros-args`` of the perception node."""
         values = dict(self.settings)
-        for group, config_class in INPUTS.items():
+        for names, config_class in INPUTS.items():
             configs = [config for config in self.inputs if type(config) is config_class]
             for config in configs:
                 for key, topic in config.topics.items():
-                    values[f"{group}.{config.name}.{key}"] = topic
-            values[group] = [config.name for config in configs] or [""]
+                    values[f"{config.GROUP}.{config.name}.{key}"] = topic
+            values[names] = [config.name for config in configs] or [""]
         values["use_sim_time"] = self.sim_time
         return _ros_arguments(**values)
 

@@ -21,10 +21,10 @@ TOPICS = ("/points", "/rear", "/color", "/depth", "/info")
 
 #: Two LiDARs and a camera, and a map small enough to lie outside of.
 PARAMETERS = {
-    "clouds": ["front", "rear"],
+    "cloud_names": ["front", "rear"],
     "clouds.front.topic": "/points",
     "clouds.rear.topic": "/rear",
-    "cameras": ["head"],
+    "camera_names": ["head"],
     "cameras.head.color_topic": "/color",
     "cameras.head.depth_topic": "/depth",
     "cameras.head.info_topic": "/info",

@@ -211,7 +211,7 @@ def test_a_late_message_is_dropped(active):
 
 
 def test_an_input_whose_clock_is_behind_the_window_is_counted(harness):
-    both = {"clouds": ["front", "back"], "clouds.back.topic": "/back", "window_seconds": 1.0}
+    both = {"cloud_names": ["front", "back"], "clouds.back.topic": "/back", "window_seconds": 1.0}
     one = harness(**(ONE_CLOUD | both))
     one.start()
     one.send_room(START)
@@ -282,7 +282,7 @@ def received_at_least(one, count):
 
 
 def test_a_fast_input_does_not_starve_a_slow_one(harness):
-    parameters = ONE_CLOUD | {"clouds": ["front", "rear"], "clouds.rear.topic": "/rear"}
+    parameters = ONE_CLOUD | {"cloud_names": ["front", "rear"], "clouds.rear.topic": "/rear"}
     one = harness(**parameters)
     one.start()
     one.publisher("/rear", PointCloud2)

@@ -89,7 +89,7 @@ def test_a_filter_that_does_not_fit_the_classes_of_a_prediction_is_never_used():
 # Through the node --------------------------------------------------------------------------------
 
 OBSTACLES = "/concerto/filtered/obstacles"
-FILTERED = ONE_CLOUD | {"filters": ["obstacles"], "filters.obstacles.exclude": ["floor"]}
+FILTERED = ONE_CLOUD | {"filter_names": ["obstacles"], "filters.obstacles.exclude": ["floor"]}
 
 
 def start(harness, **parameters) -> Harness:
@@ -149,7 +149,7 @@ def test_a_filter_comes_in_the_frame_of_choice(harness):
 
 
 def test_without_its_transform_a_filter_is_not_sent_and_the_others_are(harness):
-    frames = {"filters": ["lost", "obstacles"], "filters.lost.frame": "nowhere"}
+    frames = {"filter_names": ["lost", "obstacles"], "filters.lost.frame": "nowhere"}
     one = start(harness, **frames)
     one.listen("/concerto/filtered/lost", PointCloud2)
     one.wait(
@@ -183,7 +183,7 @@ def test_filters_offer_the_qos_of_the_other_clouds(harness):
         ({"filters.obstacles.include": ["wall"]}, "only one of the two"),
         ({"filters.obstacles.min_confidence": 1.5}, "filters.obstacles.min_confidence: got 1.5"),
         ({"filters.obstacles.exclude": "floor"}, "expected a list of names"),
-        ({"filters": ["a-b"]}, "filters: got the name 'a-b'"),
+        ({"filter_names": ["a-b"]}, "filter_names: got the name 'a-b'"),
     ],
 )
 def test_a_wrong_filter_refuses_to_configure_and_is_named(harness, parameters, wanted):

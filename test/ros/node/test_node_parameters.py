@@ -17,9 +17,9 @@ from node_harness import (
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, ReliabilityPolicy, qos_profile_sensor_data
 
-from concerto_ros.settings.settings import DEFAULTS, about, settings_of
+from concerto_ros.settings.settings import DEFAULTS, NAMED, about, settings_of
 
-CAMERA_TOPICS = {name: value for name, value in CAMERA.items() if name.startswith("cameras")}
+CAMERA_TOPICS = {name: value for name, value in CAMERA.items() if name.startswith("camera")}
 
 # Parameters --------------------------------------------------------------------------------------
 
@@ -36,7 +36,7 @@ CAMERA_TOPICS = {name: value for name, value in CAMERA.items() if name.startswit
         ("device", "toaster", "auto, cpu, cuda or cuda:N"),
         ("checkpoint", "no/such/file.pth", "a path"),
         ("label_set", "no_such_set", "scannet20"),
-        ("clouds", ["a b"], "letters, digits and _"),
+        ("cloud_names", ["a b"], "letters, digits and _"),
         ("clouds.front.topic", "", "a name"),
         ("max_range", 0.1, "more than min_range"),
     ],
@@ -68,16 +68,16 @@ def test_inputs_can_be_named_while_the_node_runs(harness):
     def change(name, value):
         return one.node.set_parameters([Parameter(name, value=value)])[0].successful
 
-    assert change("clouds", ["front"]) and change("clouds.front.topic", "/points")
+    assert change("cloud_names", ["front"]) and change("clouds.front.topic", "/points")
     assert not one.configure()  # what came from outside is wrong, and can be mended
     state = one.diagnosis("state")
     one.wait(lambda: (d := state()) and "clouds.front.min_rate" in d.message, "the reason")
     assert not change("clouds.front.min_rate", -2.0)
     assert change("clouds.front.min_rate", 0.0)
-    assert change("filters", ["obstacles"]) and change("filters.obstacles.exclude", ["floor"])
+    assert change("filter_names", ["obstacles"]) and change("filters.obstacles.exclude", ["floor"])
     one.listen_to_labels()
     one.start()
-    assert not change("clouds", ["front", "rear"])
+    assert not change("cloud_names", ["front", "rear"])
     assert not one.node.has_parameter("clouds.rear.topic")
     one.send_room()
     one.labels(START)
@@ -97,12 +97,12 @@ def test_a_parameter_cannot_be_deleted(full):
 
 
 def test_an_empty_list_in_a_parameter_file_means_no_input(harness):
-    one = harness(clouds=None, cameras=None)
+    one = harness(cloud_names=None, camera_names=None)
     assert one.configure()
 
 
 def test_an_empty_name_means_no_input(harness):
-    one = harness(clouds=[""], cameras=[""])
+    one = harness(cloud_names=[""], camera_names=[""])
     assert one.configure()
 
 
@@ -140,7 +140,7 @@ FOREIGN = ("use_sim_time", "start_type_description_service")
 @pytest.fixture
 def full(harness):
     """A node with an input of each kind and a filter; not configured."""
-    return harness(**ONE_CLOUD, **CAMERA_TOPICS, filters=["obstacles"])
+    return harness(**ONE_CLOUD, **CAMERA_TOPICS, filter_names=["obstacles"])
 
 
 def declared(one) -> dict:
@@ -177,10 +177,10 @@ def bad_values(value) -> list:
 def is_live(name: str) -> bool:
     if name in DEFAULTS:
         return about(name).live
-    group, _, key = name.partition(".")
-    known = {entry.name: entry.metadata["setting"] for entry in settings_of(group)}
-    setting = known.get(key.rpartition(".")[2])
-    return setting is not None and setting.live
+    group, _, rest = name.partition(".")
+    pattern = f"{group}.<name>.{rest.rpartition('.')[2]}"
+    known = {full: entry for names in NAMED for full, entry in settings_of(names).items()}
+    return pattern in known and known[pattern].metadata["setting"].live
 
 
 def in_force(one, name: str):
@@ -253,7 +253,7 @@ def test_the_qos_of_one_topic_is_that_of_no_other(harness):
         "qos_overrides./concerto/labels.publisher.depth": 7,
         "qos_overrides./concerto/classes.publisher.depth": 7,
     }
-    rear = {"clouds": ["front", "rear"], "clouds.rear.topic": "/behind"}
+    rear = {"cloud_names": ["front", "rear"], "clouds.rear.topic": "/behind"}
     one = harness(**(ONE_CLOUD | rear), **overrides)
     assert one.configure()
 
@@ -311,7 +311,7 @@ def test_a_whole_life_twice(harness):
     ],
 )
 def test_a_node_that_cannot_be_configured_listens_to_nothing_and_offers_nothing(harness, wrong):
-    one = harness(**(ONE_CLOUD | CAMERA_TOPICS | {"cameras": ["head"]} | wrong))
+    one = harness(**(ONE_CLOUD | CAMERA_TOPICS | wrong))
 
     def topics():
         node = one.node

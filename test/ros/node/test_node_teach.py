@@ -161,7 +161,7 @@ def test_likeness_alone_ends_when_it_is_cleared(harness):
 
 
 def test_clicks_teach_a_class_that_is_everywhere_from_then_on(start):
-    filters = {"filters": ["obstacles"], "filters.obstacles.exclude": ["floor"]}
+    filters = {"filter_names": ["obstacles"], "filters.obstacles.exclude": ["floor"]}
     one = start(**filters, **{"objects.enabled": True, "teach.radius": 0.4})
     one.listen(OBSTACLES, PointCloud2, QOS)
     for point in one.points[[200, 210]]:
@@ -314,7 +314,7 @@ def test_without_a_directory_no_head_is_written(start):
 
 
 def test_a_filter_can_name_a_class_once_it_is_taught(start):
-    one = start(**{"filters": ["obstacles"], "filters.obstacles.exclude": ["floor"]})
+    one = start(**{"filter_names": ["obstacles"], "filters.obstacles.exclude": ["floor"]})
     one.listen(OBSTACLES, PointCloud2, QOS)
     chosen = [
         Parameter("filters.obstacles.include", value=["plant"]),
@@ -336,7 +336,7 @@ def test_a_filter_can_name_a_class_once_it_is_taught(start):
 
 
 def test_a_filter_that_comes_to_name_a_class_while_it_is_forgotten_keeps_it(start, monkeypatch):
-    one = start(**{"filters": ["obstacles"], "filters.obstacles.exclude": ["floor"]})
+    one = start(**{"filter_names": ["obstacles"], "filters.obstacles.exclude": ["floor"]})
     assert teach(one, "plant", **WALL).success
     without = TaughtClasses.without
 

@@ -177,7 +177,7 @@ def test_a_bag_without_clock_begins_again_while_the_node_is_inactive(harness):
 
 
 def test_one_stamp_from_the_future_does_not_outdate_the_others_for_good(harness, fault):
-    both = {"clouds": ["front", "back"], "clouds.back.topic": "/back", "window_seconds": 0.5}
+    both = {"cloud_names": ["front", "back"], "clouds.back.topic": "/back", "window_seconds": 0.5}
     one = harness(**(ONE_CLOUD | both))
     one.listen_to_labels()
     one.start()
