@@ -4,13 +4,32 @@
 
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from concerto_ros.files.atomic_write import replacing
+from concerto_ros.files.numpy_scalars import numpy_scalars_allowed
+
+
+def read_plain(path: Path) -> Any:
+    """Read tensors, plain values and NumPy scalars; no code of the file runs.
+
+    Raises:
+        ValueError: The file cannot be read or holds anything else.
+    """
+    try:
+        with numpy_scalars_allowed():
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror or error}") from error
+    except Exception as error:  # a file of something else raises almost anything
+        # Not PyTorch's own text: it advises to load without the safety of weights_only.
+        raise ValueError(
+            f"{path} cannot be read as a file of PyTorch: it is damaged, cut short, or holds more"
+            f" than tensors and plain values ({type(error).__name__})"
+        ) from error
 
 
 def read_tensors(path: Path) -> dict[str, Any]:
@@ -19,10 +38,7 @@ def read_tensors(path: Path) -> dict[str, Any]:
     Raises:
         ValueError: The file cannot be read or is not such a file.
     """
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
-        raise ValueError(f"{path} cannot be read: {error}") from error
+    content = read_plain(path)
     if not isinstance(content, dict):
         raise ValueError(f"{path} holds a {type(content).__name__}, expected a dict")
     return content

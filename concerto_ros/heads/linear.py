@@ -25,6 +25,7 @@ from concerto_ros.ptv3.checkpoint import (
     read_checkpoint,
 )
 from concerto_ros.ptv3.encoder import Encoder, Pyramid
+from concerto_ros.ptv3.state_dict import HEAD_PARAMETER, StateDict, part_with
 
 
 class LinearHead(nn.Module):
@@ -62,7 +63,8 @@ class LinearHead(nn.Module):
 
         Official files hold a config ``backbone_out_channels`` and ``num_classes`` and a state dict
         ``seg_head.weight`` and ``seg_head.bias``. Files of this package may add ``label_set``, the
-        classes, and ``preset``, whose input convention the head was trained with.
+        classes, and ``preset``, whose input convention the head was trained with. A checkpoint of
+        a training, without a config or with that of the encoder, holds them beside the encoder.
 
         Args:
             name_or_path: path of a file, an official name (:data:`OFFICIAL_HEADS`), or ``demo``
@@ -82,8 +84,14 @@ class LinearHead(nn.Module):
             load_strictly(head, state, path)
         else:
             content, path = read_checkpoint(name_or_path, OFFICIAL_HEADS, download=download)
-            head = cls(*_shape(content["config"], path), name=os.fspath(name_or_path))
-            load_strictly(head, content["state_dict"], path)
+            state = part_with(content["state_dict"], HEAD_PARAMETER, path)
+            if _of_training(content.get("config")):
+                state = {name: state[name] for name in state if name.startswith("seg_head.")}
+                width, classes = _shape_of(state, path)
+            else:
+                width, classes = _shape(content["config"], path)
+            head = cls(width, classes, name=os.fspath(name_or_path))
+            load_strictly(head, state, path)
             head.labels = _labels(content, head.num_classes, path)
             head.preset = preset_in(content, path)
             log_licence(content, path)
@@ -168,6 +176,23 @@ def _labels(content: dict[str, Any], num_classes: int, path: Path) -> LabelSet |
             " config"
         )
     return labels
+
+
+def _of_training(config: object) -> bool:
+    """Return whether a file with this ``config`` holds a segmenter of a training, not a head."""
+    return config is None or (isinstance(config, dict) and "enc_channels" in config)
+
+
+def _shape_of(state: StateDict, path: Path) -> tuple[int, int]:
+    """Return feature width and number of classes by the weights."""
+    weight = state.get(HEAD_PARAMETER)
+    if weight is None or weight.ndim != 2:
+        got = "no such tensor" if weight is None else f"one of shape {tuple(weight.shape)}"
+        raise CheckpointError(
+            f"{path} has {got} under {HEAD_PARAMETER!r} in its state_dict, expected (classes,"
+            " feature width) as in a linear head"
+        )
+    return weight.shape[1], weight.shape[0]
 
 
 def _shape(config: dict[str, Any], path: Path) -> tuple[int, int]:

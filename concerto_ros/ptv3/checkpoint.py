@@ -8,7 +8,7 @@ import json
 import logging
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
@@ -19,9 +19,16 @@ from torch import nn
 
 from concerto_ros.files.safetensors_file import read_metadata, read_tensors, write_tensors
 from concerto_ros.files.shared_files import asset_path
-from concerto_ros.files.torch_file import on_cpu, write_file
+from concerto_ros.files.torch_file import on_cpu, read_plain, write_file
 from concerto_ros.ptv3.config import PTv3Config
 from concerto_ros.ptv3.encoder import Encoder
+from concerto_ros.ptv3.state_dict import (
+    ENCODER_PARAMETER,
+    CheckpointError,
+    for_all_channels,
+    part_with,
+    state_dict_in,
+)
 
 log = logging.getLogger(__name__)
 
@@ -52,10 +59,6 @@ DEMO, DEMO_PRESET = "demo", "indoor"
 
 #: Parameters that only training reads. No other parameter may be missing or unexpected.
 TRAINING_PARAMETERS = frozenset({"embedding.mask_token"})
-
-
-class CheckpointError(ValueError):
-    """A file that is missing or is not the expected checkpoint; one line that says what to do."""
 
 
 def load_encoder(
@@ -90,9 +93,12 @@ def load_encoder(
         encoder.licence = content["license"]
     else:
         content, path = read_checkpoint(name_or_path, OFFICIAL_ENCODERS, download=download)
-        state = content["state_dict"]
+        state = part_with(content["state_dict"], ENCODER_PARAMETER, path)
+        state, fields_in_file = for_all_channels(
+            state, config_in(content, path), content.get("channels"), path
+        )
         rotary = any(key.endswith("attn.rope.inv_freq") for key in state)
-        config = PTv3Config.from_official(content["config"], rotary=rotary)
+        config = PTv3Config.from_official(fields_in_file, rotary=rotary)
         encoder = Encoder(
             config,
             name=os.fspath(name_or_path),
@@ -213,34 +219,44 @@ def read_checkpoint(
         download: whether a file that is not on this machine may be downloaded.
 
     Returns:
-        The content ``{"config", "state_dict", ...}``, whose state dict holds tensors by name, and
-            the path of the file.
+        The content ``{"config", "state_dict", ...}`` and the path of the file. The state dict
+            holds tensors by name, whatever its entry in the file, without the parts of names that
+            wrappers add; a checkpoint of a training has no config.
 
     Raises:
         CheckpointError: the file is missing, or has another content.
     """
     path = find_file(os.fspath(name_or_path), official, download)
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a file that is not a checkpoint raises almost anything
-        # Not PyTorch's own message: it advises to load without the safety of weights_only.
+        content = read_plain(path)
+    except ValueError as error:
+        raise CheckpointError(str(error)) from error
+    if not isinstance(content, dict):
         raise CheckpointError(
-            f"{path} cannot be read as a checkpoint: it is damaged, cut short, or holds more than"
-            f" tensors and plain values ({type(error).__name__})"
-        ) from error
-    for part in ("config", "state_dict"):
-        if not isinstance(content, dict) or not isinstance(content.get(part), dict):
-            got = sorted(map(str, content)) if isinstance(content, dict) else type(content)
-            raise CheckpointError(
-                f"{path} has no dict {part!r}; got {got}, expected 'config' and 'state_dict'"
-            )
-    for name, value in content["state_dict"].items():
-        if not (isinstance(name, str) and isinstance(value, torch.Tensor)):
-            raise CheckpointError(
-                f"{path} has {type(value).__name__} under {name!r} in its state_dict; expected"
-                " tensors by name"
-            )
+            f"{path} has no dict 'config'; got a {type(content).__name__}, expected a dict of"
+            " 'config' and 'state_dict'"
+        )
+    if not isinstance(content.get("config", {}), dict):
+        got = type(content["config"]).__name__
+        raise CheckpointError(f"{path} has no dict 'config'; got a {got}, expected a dict")
+    content["state_dict"] = state_dict_in(content, path)
     return content, path
+
+
+def config_in(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """Return the official config of an encoder in a file's content.
+
+    Raises:
+        CheckpointError: there is none, as in the checkpoints of a training.
+    """
+    config = content.get("config")
+    if not isinstance(config, dict):
+        raise CheckpointError(
+            f"{path} has no dict 'config'; got {sorted(map(str, content))}, expected 'config' and"
+            " 'state_dict'. A training of Pointcept keeps it in its config.py under"
+            " model.backbone: docs/training.md says how to add it"
+        )
+    return config
 
 
 def load_strictly(

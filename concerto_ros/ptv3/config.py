@@ -31,6 +31,10 @@ WITHOUT_EFFECT = frozenset(
 )
 
 
+#: Pointcept's names of the model, its field ``type``: those that this encoder is.
+TYPES = ("PT-v3m2", "PT-v3m3")
+
+
 class ConfigError(ValueError):
     """A config field that is not supported; the text names the field and the value got."""
 
@@ -86,12 +90,17 @@ class PTv3Config:
                 f"config field enable_rpe={config['enable_rpe']!r} (learned relative position "
                 "bias) is not implemented; expected False, as in every official checkpoint"
             )
+        if config.get("type", TYPES[0]) not in TYPES:
+            raise ConfigError(
+                f"config field type={config['type']!r}: expected {' or '.join(TYPES)}, as in"
+                " model.backbone of a config of Pointcept"
+            )
         known = {field.name for field in fields(cls)} - {"rotary"}
         chosen = {}
         for name, value in config.items():
             if name in known:
                 chosen[name] = value
-            elif name not in WITHOUT_EFFECT and name != "enable_rpe":
+            elif name not in WITHOUT_EFFECT and name not in ("enable_rpe", "type"):
                 raise ConfigError(f"config field {name}={value!r} is not known to this encoder")
         return cls(rotary=rotary, **chosen)
 

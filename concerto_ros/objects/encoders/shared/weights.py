@@ -13,8 +13,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from concerto_ros.files.numpy_scalars import numpy_scalars_allowed
+from concerto_ros.files.torch_file import read_plain
 from concerto_ros.ptv3.checkpoint import CheckpointError, load_strictly
+from concerto_ros.ptv3.state_dict import without_wrappers
 
 #: Entries of a published file that may hold the state dict; the first that exists is taken.
 WRAPPERS = ("base_model", "model", "model_state_dict", "state_dict")
@@ -34,14 +35,9 @@ def read_content(path: str | os.PathLike) -> dict[str, Any]:
             f"checkpoint {os.fspath(path)!r} is not a file, expected a file of weights"
         )
     try:
-        with numpy_scalars_allowed():
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged pickle raises almost anything
-        # Not PyTorch's own text: it advises to load without the safety of weights_only.
-        raise CheckpointError(
-            f"{path} cannot be read as a checkpoint: it is damaged, cut short, or holds more than"
-            f" tensors and plain values ({type(error).__name__})"
-        ) from error
+        content = read_plain(path)
+    except ValueError as error:
+        raise CheckpointError(str(error)) from error
     if not isinstance(content, dict):
         raise CheckpointError(f"{path} holds a {type(content).__name__}, expected a dict")
     return content
@@ -52,8 +48,8 @@ def find_state(
 ) -> State:
     """Find the state dict in the content of a file, under one of ``wrappers`` or at the top.
 
-    ``module.`` (of data-parallel training) anywhere and a leading ``base_model.`` are dropped from
-    the names.
+    What wrappers add to names (``module.``, ``_orig_mod.``) and a leading ``base_model.`` are
+    dropped.
 
     Args:
         content: As :func:`read_content` returns it.
@@ -66,9 +62,9 @@ def find_state(
     inner = next((content[name] for name in wrappers if isinstance(content.get(name), dict)), None)
     state = content if inner is None else inner
     tensors = {
-        re.sub(r"(^|(?<=\.))module\.", "", name).removeprefix("base_model."): value
+        without_wrappers(name).removeprefix("base_model."): value
         for name, value in state.items()
-        if isinstance(value, torch.Tensor)
+        if isinstance(name, str) and isinstance(value, torch.Tensor)
     }
     if not tensors:
         raise CheckpointError(
