@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from concerto_ros.files.error_text import one_line
+from concerto_ros.files.listing import visible
 
 SUFFIXES = (".db3", ".mcap")
 
@@ -201,7 +202,7 @@ def _files(path: Path) -> list[Path]:
         return [path]
     if (path / "metadata.yaml").exists():
         return [path]
-    files = sorted(each for each in path.iterdir() if each.suffix in SUFFIXES)
+    files = visible((each for each in path.iterdir() if each.suffix in SUFFIXES), path)
     if not files:
         raise BagError(f"{path} is not a bag: no metadata.yaml, no .db3 and no .mcap file in it")
     return files

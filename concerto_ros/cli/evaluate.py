@@ -67,6 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Label every scan, print the scores and write the report."""
     from concerto_ros.heads import LinearHead
+    from concerto_ros.learning.data.scan_identity import require_labels
     from concerto_ros.learning.evaluation.evaluate import evaluate
     from concerto_ros.learning.evaluation.report import class_table, summary, write_report
     from concerto_ros.learning.methods.segmenter import Segmenter
@@ -83,6 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
     data = ScanOpener(arguments, voxel_size).open(arguments.split)
     if not len(data):
         raise ValueError(f"{arguments.data}: no scans in split {arguments.split}; use --split all")
+    require_labels(data, "to measure on")
     if len(data.classes) != head.num_classes:
         raise ValueError(
             f"--head: got {head.name!r} with {head.num_classes} classes, expected the "

@@ -184,6 +184,7 @@ def run(arguments: argparse.Namespace) -> int:
     from concerto_ros.heads.linear import save_head
     from concerto_ros.learning.data.collate import ScanCollate
     from concerto_ros.learning.data.label_map import write_label_set
+    from concerto_ros.learning.data.scan_identity import require_labels
     from concerto_ros.learning.evaluation.evaluate import evaluate
     from concerto_ros.learning.evaluation.report import class_table, summary, write_report
     from concerto_ros.learning.methods.segmenter import Segmenter
@@ -199,6 +200,9 @@ def run(arguments: argparse.Namespace) -> int:
     scans = ScanOpener(arguments, voxel_size)
     data = scans.open("train")
     validation = scans.open("val", arguments.validation)
+    require_labels(data, "to learn from")
+    if len(validation):
+        require_labels(validation, "to validate on")
     print(
         f"{len(data)} scans to learn {len(data.classes)} classes from, {len(validation)} to test "
         f"on; {METHODS[arguments.method][0]}, voxels of {voxel_size} m, encoder {encoder.name}, "

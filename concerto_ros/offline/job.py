@@ -19,6 +19,7 @@ from concerto_ros.bags.messages import classes_message
 from concerto_ros.bags.reader import Bag, BagError, open_bag
 from concerto_ros.bags.writer import CLASSES, TYPES, write_copy, writing_outputs
 from concerto_ros.files.digest import digest, weights_digest
+from concerto_ros.files.listing import visible
 from concerto_ros.files.torch_file import write_file
 from concerto_ros.offline.bag_labeller import BagLabeller
 from concerto_ros.offline.counts import Counts
@@ -142,7 +143,7 @@ def _description(
     """Describe what the result depends on; only segments of the same description are resumed."""
     settings = asdict(plan.settings)
     del settings["device"]  # a run may be resumed on another one
-    files = [job.source] if job.source.is_file() else sorted(job.source.iterdir())
+    files = [job.source] if job.source.is_file() else visible(job.source.iterdir(), job.source)
     description = {
         "bag": {
             "name": job.source.name,

@@ -20,6 +20,7 @@ from typing import Any
 import torch
 
 from concerto_ros.bags.reader import SUFFIXES, BagError
+from concerto_ros.files.listing import visible
 from concerto_ros.offline.job import Job, run_job
 
 #: The result of a job: its summary, or the error.
@@ -196,13 +197,13 @@ def run_on_ray(jobs: Sequence[Job], address: str) -> Iterator[tuple[Job, Outcome
 
 
 def _bags(folder: Path) -> Iterator[Path]:
-    names = {path.name for path in folder.iterdir()}
+    names = {path.name for path in visible(folder.iterdir(), folder)}
     if "metadata.yaml" in names or any(name.endswith(SUFFIXES) for name in names):
         yield folder
         return
     for name in sorted(names):
         path = folder / name
-        if path.is_dir() and not name.startswith("."):
+        if path.is_dir():
             yield from _bags(path)
 
 

@@ -18,7 +18,7 @@ from concerto_ros.learning.data.augment import mix
 from concerto_ros.learning.data.batch import Batch, make_batch, with_normals
 from concerto_ros.learning.data.labelled_scan import LabelledScans, Scan
 from concerto_ros.learning.data.lazy_sequence import LazySequence
-from concerto_ros.learning.data.scan_identity import scan_identity
+from concerto_ros.learning.data.scan_identity import scan_identity, values_found
 from concerto_ros.segmentation.convention import Convention
 
 #: Changes a scan at random, e.g. rotates it; its only source of randomness is the generator.
@@ -76,6 +76,10 @@ class FittedNormals(LazySequence[Scan]):
         """By name, what must be equal for a training run to resume with these scans."""
         fitted = f"fitted to voxels of {self.voxel_size} m where there are none"
         return scan_identity(self.data) | {"normals": fitted}
+
+    def values_found(self) -> dict[int, int]:
+        """Number of points of each label value in the files of these scans."""
+        return values_found(self.data)
 
     def read_item(self, index: int) -> Scan:
         """The scan at ``index`` with normals."""

@@ -16,6 +16,9 @@ from concerto_ros.labels.label_set import UNLABELLED, LabelSet, SemanticClass
 #: Values that mean "no label" by default: Pointcept's and ScanNet's.
 IGNORED = (-1, UNLABELLED)
 
+#: What a value that is no whole number becomes where others are ignored; means "no label".
+NO_VALUE = np.iinfo(np.int64).min
+
 #: In a label map file, the class name of a value that is not learned.
 IGNORE = "ignore"
 
@@ -116,7 +119,7 @@ class LabelMap:
         Raises:
             DataError: A value is not an integer, or unknown.
         """
-        values = integer_labels(values, where)
+        values = integer_labels(values, where, others_ignored=self.ignore_others)
         distinct, inverse = np.unique(values, return_inverse=True)
         labels = np.full(len(distinct), UNLABELLED, np.uint8)
         unknown = []
@@ -132,7 +135,7 @@ class LabelMap:
 
     def _label(self, value: int) -> int | None:
         """The label of a value; None if it is unknown."""
-        if value in self.ignored:
+        if value == NO_VALUE or value in self.ignored:
             return UNLABELLED
         if self.values is None and 0 <= value < len(self.classes):
             return value
@@ -180,24 +183,40 @@ def named_classes(names: list[str], name: str = "own") -> LabelSet:
     return LabelSet(name, name, classes)
 
 
-def integer_labels(values: np.ndarray, where: str) -> np.ndarray:
-    """The label values of a file as (N,) int64; floats are accepted if all are integers.
+def integer_labels(values: np.ndarray, where: str, *, others_ignored: bool = False) -> np.ndarray:
+    """The label values of a file as (N,) int64; floats are accepted if they are whole numbers.
+
+    Args:
+        values: As they are in the file.
+        where: Name of the file, for error messages.
+        others_ignored: Whether other numbers than whole ones become :data:`NO_VALUE`, as NaN,
+            CloudCompare's mark of a point without a value; else they are refused.
 
     Raises:
-        DataError: A value is not an integer; names the file ``where``.
+        DataError: A value is not a whole number; names the file ``where``.
     """
     values = np.asarray(values)
-    if values.dtype.kind == "f":
-        whole = np.isfinite(values) & (values == np.rint(values)) & (np.abs(values) < 2**53)
-        if not whole.all():
-            wrong = values[~whole]
+    if values.dtype.kind in "US":
+        first = values.flat[0] if values.size else ""
+        raise DataError(
+            f"{where}: labels are {values.dtype} (the first: {str(first)!r}), expected whole"
+            " numbers; np.unique(labels, return_inverse=True) numbers texts, and a label map"
+            " (--label-map) names the numbers"
+        )
+    if values.dtype.kind not in "fiub":
+        raise DataError(f"{where}: labels are {values.dtype}, expected whole numbers")
+    if values.dtype.kind != "f":
+        return values.astype(np.int64)
+    whole = np.isfinite(values) & (values == np.rint(values)) & (np.abs(values) < 2**53)
+    if not whole.all():
+        wrong = values[~whole]
+        if not others_ignored:
             raise DataError(
-                f"{where}: {len(wrong)} labels are not integers (the first: {wrong[0]}), "
-                "expected integers"
+                f"{where}: {len(wrong)} labels are not integers (the first: {wrong[0]}), expected"
+                " whole numbers; --label-field names another field, and 'others: ignore' in a"
+                " label map (--label-map) leaves such points out"
             )
-    elif values.dtype.kind not in "iub":
-        raise DataError(f"{where}: labels are {values.dtype}, expected integers")
-    return values.astype(np.int64)
+    return np.where(whole, values, 0).astype(np.int64) + np.where(whole, 0, NO_VALUE)
 
 
 def _classes(path: Path, value: object) -> LabelSet:

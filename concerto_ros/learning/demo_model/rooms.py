@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from concerto_ros.files.atomic_write import replacing
+from concerto_ros.files.numpy_file import read_npz
 from concerto_ros.labels.label_set import UNLABELLED, LabelSet
 from concerto_ros.learning.data.batch import Batch, make_batch
 from concerto_ros.learning.data.labelled_scan import Scan
@@ -75,11 +76,9 @@ class DemoRooms(LazySequence[Scan]):
     def read_item(self, index: int) -> Scan:
         """Read a scan; all have normals, those of LiDARs no colours."""
         room, number = divmod(index, SCANS)
-        with np.load(self._path(self.seeds[room])) as file:
-            value = {
-                name: file[f"{name}{number}"]
-                for name in ("name", "points", "labels", "colors", "normals")
-            }
+        names = ("name", "points", "labels", "colors", "normals")
+        file = read_npz(self._path(self.seeds[room]), [f"{name}{number}" for name in names])
+        value = {name: file[f"{name}{number}"] for name in names}
         return Scan(
             str(value["name"]),
             value["points"].astype(np.float32) / 1000,

@@ -21,7 +21,7 @@ from concerto_ros.heads.linear import LinearHead
 from concerto_ros.labels.label_set import UNLABELLED
 from concerto_ros.learning.data.collate import ScanCollate
 from concerto_ros.learning.data.labelled_scan import Scan
-from concerto_ros.learning.data.scan_identity import scan_identity
+from concerto_ros.learning.data.scan_identity import require_labels, scan_identity
 from concerto_ros.learning.methods.decoder import with_decoder
 from concerto_ros.learning.methods.feature_cache import (
     FeatureCache,
@@ -129,9 +129,11 @@ def train(
     Raises:
         ValueError: ``method`` is unknown, the convention is that of no preset, or the folder has
             the state of another run.
+        DataError: (a ValueError) no point of the scans has a label.
     """
     if method not in METHODS:
         raise ValueError(f"method is {method!r}, expected one of {', '.join(METHODS)}")
+    require_labels(data, "to learn from")
     preset = preset_with(collate.convention, encoder.rotary)
     device = next(encoder.parameters()).device
     encoder = encoder.eval().requires_grad_(False)

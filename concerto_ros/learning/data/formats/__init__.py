@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
+from concerto_ros.files.listing import visible
 from concerto_ros.learning.data.formats.bag_frames import BagScans
 from concerto_ros.learning.data.formats.base import Cached, ScanDataset
 from concerto_ros.learning.data.formats.pointcept import PointceptScans, scene_folders
@@ -116,7 +117,7 @@ def layout_of(path: Path) -> str:
         return "bag" if path.suffix in suffixes else "files"
     bags = [*path.glob("metadata.yaml"), *path.glob("*/metadata.yaml")]
     bags += [file for suffix in suffixes for file in path.glob(f"*{suffix}")]
-    if bags:
+    if visible(bags, path):
         return "bag"
     if sequence_folders(path):
         return "semantickitti"

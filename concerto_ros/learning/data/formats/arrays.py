@@ -81,6 +81,10 @@ def rows_of(where: str, what: str, array: np.ndarray, count: int | None) -> np.n
     return array[:, :3]
 
 
+def _is_one_hot(rows: np.ndarray) -> bool:
+    return bool(((rows == 0) | (rows == 1)).all() and (rows.sum(axis=1) == 1).all())
+
+
 def column_of(where: str, what: str, array: np.ndarray) -> np.ndarray:
     """An array of shape (N,) or (N, 1) as (N,).
 
@@ -90,5 +94,7 @@ def column_of(where: str, what: str, array: np.ndarray) -> np.ndarray:
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 1:
-        raise DataError(f"{where}: {what} is of shape {array.shape}, expected (N,)")
+        one_hot = array.ndim == 2 and array.dtype.kind in "fiub" and _is_one_hot(array)
+        hint = f"; take {what}.argmax(axis=1) of one-hot rows" if one_hot else ""
+        raise DataError(f"{where}: {what} is of shape {array.shape}, expected (N,){hint}")
     return array

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from concerto_ros.bags.reader import BagError
+from concerto_ros.files.listing import visible
 from concerto_ros.labels.label_set import UNLABELLED
 from concerto_ros.learning.data.formats.arrays import make_scan, rows_of
 from concerto_ros.learning.data.formats.base import ScanDataset
@@ -230,7 +231,7 @@ def find_bag(root: Path) -> Path:
     """
     if _is_bag(root) or not root.is_dir():
         return root
-    bags = sorted(path for path in root.iterdir() if _is_bag(path))
+    bags = [path for path in visible(root.iterdir(), root) if _is_bag(path)]
     return _only(bags, f"{root}: expected a bag or a folder with one bag in it")
 
 
@@ -241,7 +242,8 @@ def find_map(root: Path) -> Path:
         DataError: There is none, or several.
     """
     folder = root if root.is_dir() else root.parent
-    maps = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".ply")
+    entries = visible(folder.iterdir(), folder)
+    maps = [path for path in entries if path.suffix.lower() == ".ply"]
     return _only(
         maps, f"{folder}: expected one labelled .ply beside the bag (or its path as --map)"
     )
@@ -258,7 +260,7 @@ def _only(paths: list[Path], expected: str) -> Path:
 def _is_bag(path: Path) -> bool:
     if path.is_dir():
         return (path / "metadata.yaml").is_file() or any(
-            entry.suffix in BAG_SUFFIXES for entry in path.iterdir()
+            entry.suffix in BAG_SUFFIXES for entry in visible(path.iterdir(), path)
         )
     return path.suffix in BAG_SUFFIXES
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import copy
 from abc import abstractmethod
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
@@ -15,10 +16,10 @@ import numpy as np
 
 from concerto_ros.files.digest import digest
 from concerto_ros.labels.label_set import UNLABELLED, LabelSet
-from concerto_ros.learning.data.label_map import DataError, LabelMap, integer_labels
+from concerto_ros.learning.data.label_map import NO_VALUE, DataError, LabelMap, integer_labels
 from concerto_ros.learning.data.labelled_scan import LabelledScans, Scan
 from concerto_ros.learning.data.lazy_sequence import LazySequence
-from concerto_ros.learning.data.scan_identity import scan_identity
+from concerto_ros.learning.data.scan_identity import scan_identity, values_found
 
 
 class ScanDataset(LazySequence[Scan]):
@@ -50,6 +51,7 @@ class ScanDataset(LazySequence[Scan]):
         self._ignore_index = ignore_index
         self._label_map = None if label_map is None else self._ignoring(label_map)
         self._counted_entries = self.entries
+        self._test_entries = frozenset(self.entries[row] for row in self.parts.get("test", ()))
 
     @property
     def label_map(self) -> LabelMap:
@@ -109,6 +111,25 @@ class ScanDataset(LazySequence[Scan]):
     def label_values(self, entry: Any) -> tuple[np.ndarray, str]:
         """The label values of an entry as they are in its file, and the name of the file."""
 
+    def has_labels(self, entry: Any) -> bool:
+        """Whether there are labels for an entry; test scans of benchmarks have none."""
+        return True
+
+    def values_found(self) -> dict[int, int]:
+        """Number of points of each label value in the files of these scans, most frequent first.
+
+        For messages: values that are not whole numbers are left out.
+        """
+        found: Counter[int] = Counter()
+        for entry in self._label_entries():
+            values, where = self.label_values(entry)
+            distinct, counts = np.unique(
+                integer_labels(values, where, others_ignored=True), return_counts=True
+            )
+            found.update(dict(zip(distinct.tolist(), counts.tolist(), strict=True)))
+        del found[NO_VALUE]
+        return dict(found.most_common())
+
     def identity(self) -> dict[str, Any]:
         """By name, what must be equal for a training run to resume with these scans.
 
@@ -133,9 +154,11 @@ class ScanDataset(LazySequence[Scan]):
     def _generic_classes(self) -> LabelSet:
         """Unnamed classes, as many as the largest label value in the files needs."""
         known = self._ignoring(LabelMap.of(LabelSet.from_generic(1)))
-        ignored = list(known.ignored | known.ignored_unless_listed)
+        ignored = [NO_VALUE, *known.ignored, *known.ignored_unless_listed]
         highest = 0
         for entry in self._counted_entries:
+            if entry in self._test_entries and not self.has_labels(entry):
+                continue
             values, where = self.label_values(entry)
             values = np.unique(integer_labels(values, where))
             values = values[~np.isin(values, ignored)]
@@ -171,6 +194,10 @@ class Cached(LazySequence[Scan]):
     def identity(self) -> dict[str, Any]:
         """By name, what must be equal for a training run to resume with these scans."""
         return scan_identity(self._data)
+
+    def values_found(self) -> dict[int, int]:
+        """Number of points of each label value in the files of these scans."""
+        return values_found(self._data)
 
     def read_item(self, index: int) -> Scan:
         """The scan at ``index``, from memory if it is there."""

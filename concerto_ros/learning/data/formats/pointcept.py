@@ -14,6 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
+from concerto_ros.files.listing import visible
+from concerto_ros.files.numpy_file import read_npy
 from concerto_ros.learning.data.formats.arrays import column_of, make_scan
 from concerto_ros.learning.data.formats.base import ScanDataset
 from concerto_ros.learning.data.formats.splits import FOLDERS
@@ -87,6 +89,10 @@ class PointceptScans(ScanDataset):
         labels = self.label_map.apply(values, where)
         return make_scan(self.name_of(entry), str(entry), points, labels, **optional)
 
+    def has_labels(self, entry: Path) -> bool:
+        """Whether a scene's folder has the array of labels."""
+        return (entry / f"{self.label_field}.npy").is_file()
+
     def label_values(self, entry: Path) -> tuple[np.ndarray, str]:
         """The array of labels of a scene's folder, and its path."""
         path = entry / f"{self.label_field}.npy"
@@ -95,14 +101,8 @@ class PointceptScans(ScanDataset):
 
 def scene_folders(root: Path) -> list[Path]:
     """The folders with arrays of a scene: ``root`` and at most two levels below it."""
-    return sorted(
-        {
-            path.parent
-            for above in ("", "*/", "*/*/")
-            for path in root.glob(f"{above}*.npy")
-            if path.stem in ASSETS
-        }
-    )
+    arrays = (path for above in ("", "*/", "*/*/") for path in root.glob(f"{above}*.npy"))
+    return sorted({path.parent for path in visible(arrays, root) if path.stem in ASSETS})
 
 
 def _segment_of(entries: Sequence[Path], label_map: LabelMap | None) -> str:
@@ -131,9 +131,10 @@ def _parts(root: Path, entries: Sequence[Path]) -> dict[str, list[int]]:
 
 def _load(path: Path) -> np.ndarray:
     if not path.is_file():
-        present = ", ".join(sorted(p.name for p in path.parent.glob("*.npy"))) or "no .npy file"
+        arrays = visible(path.parent.glob("*.npy"), path.parent)
+        present = ", ".join(array.name for array in arrays) or "no .npy file"
         raise DataError(f"{path}: the file does not exist; the folder holds {present}")
     try:
-        return np.load(path, allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise DataError(f"{path}: not a readable .npy ({error})") from None
+        return read_npy(path)
+    except ValueError as error:
+        raise DataError(str(error)) from None

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from concerto_ros.files.listing import visible
+from concerto_ros.files.numpy_file import read_npz
 from concerto_ros.learning.data.formats.arrays import column_of, make_scan
 from concerto_ros.learning.data.formats.base import ScanDataset
 from concerto_ros.learning.data.formats.splits import folder_parts
@@ -41,6 +43,10 @@ PLY_COLUMNS = {
     "colors": [("red", "green", "blue"), ("r", "g", "b")],
     "normals": [("nx", "ny", "nz"), ("normal_x", "normal_y", "normal_z")],
 }
+
+
+class NoLabels(DataError):
+    """A scan file without labels."""
 
 
 class FileScans(ScanDataset):
@@ -93,6 +99,14 @@ class FileScans(ScanDataset):
         labels = self.label_map.apply(arrays.pop("labels"), str(entry))
         return make_scan(self.name_of(entry), str(entry), labels=labels, **arrays)
 
+    def has_labels(self, entry: Path) -> bool:
+        """Whether a file has labels. Raises DataError if it cannot be read."""
+        try:
+            self.label_values(entry)
+        except NoLabels:
+            return False
+        return True
+
     def label_values(self, entry: Path) -> tuple[np.ndarray, str]:
         """The label values of a file, and its path."""
         return read_labelled(entry, self.label_field)["labels"], str(entry)
@@ -102,7 +116,8 @@ def scan_files(folder: Path) -> list[Path]:
     """The .npz and .ply files of a folder and its subfolders, sorted; of a file, the file."""
     if folder.is_file():
         return [folder]
-    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+    files = (p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+    return visible(files, folder)
 
 
 def read_labelled(path: Path, label_field: str | None = None) -> dict[str, np.ndarray]:
@@ -126,7 +141,7 @@ def read_labelled(path: Path, label_field: str | None = None) -> dict[str, np.nd
     label_keys = LABEL_KEYS if label_field is None else (label_field,)
     key = next((key for key in label_keys if key in arrays), None)
     if key is None:
-        raise DataError(
+        raise NoLabels(
             f"{path}: has no labels: got {', '.join(sorted(arrays)) or 'nothing'}, expected "
             f"{' or '.join(label_keys[:4])} (--label-field names another)"
         )
@@ -140,12 +155,9 @@ def read_labelled(path: Path, label_field: str | None = None) -> dict[str, np.nd
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {key: archive[key] for key in archive.files}
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error}") from None
-    except Exception as error:  # zipfile, zlib and numpy raise different ones for a broken archive
-        raise DataError(f"{path}: not a readable .npz ({error})") from None
+        return read_npz(path)
+    except ValueError as error:
+        raise DataError(str(error)) from None
 
 
 def _read_ply(path: Path) -> dict[str, np.ndarray]:

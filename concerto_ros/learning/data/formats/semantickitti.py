@@ -9,6 +9,7 @@ needed only to fuse scans.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Collection
 from functools import cache
@@ -17,11 +18,14 @@ from typing import Any
 
 import numpy as np
 
+from concerto_ros.files.listing import visible
 from concerto_ros.labels.label_set import UNLABELLED, LabelSet
 from concerto_ros.learning.data.formats.arrays import make_scan
 from concerto_ros.learning.data.formats.base import ScanDataset
 from concerto_ros.learning.data.label_map import DataError, LabelMap
 from concerto_ros.learning.data.labelled_scan import Scan
+
+log = logging.getLogger(__name__)
 
 LABEL_SET = "semantickitti"
 
@@ -52,7 +56,7 @@ class SemanticKittiScans(ScanDataset):
             those before it, transformed to its frame by the poses.
 
     Raises:
-        DataError: There is no labelled scan, or a sequence has no labels.
+        DataError: There is no labelled scan.
         ValueError: ``accumulate`` is less than 1.
     """
 
@@ -71,16 +75,22 @@ class SemanticKittiScans(ScanDataset):
         self.accumulate = accumulate
         entries: list[Path] = []
         parts: dict[str, list[int]] = {}
+        unlabelled: list[Path] = []
         for sequence in sequence_folders(root):
             number = sequence.name
             if not (sequence / "labels").is_dir():
                 if number.isdecimal() and int(number) in UNLABELLED_SEQUENCES:
                     continue
-                raise DataError(f"{sequence}: has no folder labels, expected it beside velodyne")
-            scans = sorted((sequence / "velodyne").glob("*.bin"))
+                unlabelled.append(sequence)
+                continue
+            scans = _scans(sequence)
             part = "val" if number == VALIDATION_SEQUENCE else "train"
             parts.setdefault(part, []).extend(range(len(entries), len(entries) + len(scans)))
             entries += scans
+        if unlabelled and not entries:
+            raise DataError(f"{unlabelled[0]}: has no folder labels, expected it beside velodyne")
+        for sequence in unlabelled:
+            log.warning("%s has no folder labels beside velodyne; it is left out", sequence)
         if not entries:
             raise DataError(
                 f"{root}: has no labelled scan, expected sequences/<number>/velodyne/*.bin and "
@@ -101,7 +111,7 @@ class SemanticKittiScans(ScanDataset):
         """Read a scan, fused with those before it where ``accumulate`` asks for it."""
         scans = [entry]
         if self.accumulate > 1:
-            every = sorted(entry.parent.glob("*.bin"))
+            every = _scans(entry.parent.parent)
             row = every.index(entry)
             scans = every[max(0, row + 1 - self.accumulate) : row + 1]
         points: list[np.ndarray] = []
@@ -166,10 +176,15 @@ def sequence_folders(root: Path) -> list[Path]:
     if (root / "velodyne").is_dir():
         return [root]
     for folder in (root / "dataset" / "sequences", root / "sequences", root):
-        scans = [path for path in folder.glob("*/velodyne") if path.is_dir()]
+        scans = [path for path in visible(folder.glob("*/velodyne"), folder) if path.is_dir()]
         if scans:
-            return sorted(path.parent for path in scans)
+            return [path.parent for path in scans]
     return []
+
+
+def _scans(sequence: Path) -> list[Path]:
+    folder = sequence / "velodyne"
+    return visible(folder.glob("*.bin"), folder)
 
 
 @cache

@@ -16,6 +16,7 @@ from typing import TypeVar
 import numpy as np
 
 from concerto_ros.files.atomic_write import replacing
+from concerto_ros.files.numpy_file import read_npy
 from concerto_ros.learning.data.spawn_map import spawn_map
 from concerto_ros.learning.objects.data.object_set import ObjectSet
 from concerto_ros.learning.objects.data.shapes import BUILDERS, build
@@ -90,7 +91,7 @@ def made_once(
         processes: None for one per core.
     """
     if path.is_file():
-        return np.load(path)
+        return read_npy(path)
     log.info("making %d synthetic objects (%s)", len(jobs), path.stem)
     few = len(jobs) < 500  # faster than other processes start
     made = np.stack(spawn_map(make, jobs, 1 if few else processes, chunk=32, unit="object"))
