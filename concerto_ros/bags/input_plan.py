@@ -14,7 +14,7 @@ from concerto_ros.bags.topic_discovery import find_inputs, sees_near
 from concerto_ros.settings.field import SettingsError
 from concerto_ros.settings.inputs import INPUTS, InputSettings
 from concerto_ros.settings.parameter_file import read_parameters
-from concerto_ros.settings.settings import Settings, named
+from concerto_ros.settings.settings import Settings, listed
 
 #: Hz, ``input_rate`` of detected inputs: practically every frame.
 FOUND_INPUT_RATE = 30.0
@@ -73,9 +73,7 @@ def plan_for(bag: Bag, config: Path | None, overrides: Mapping[str, Any]) -> Inp
             " only the labels of the map are written to a bag"
         )
     values = dict(read_parameters(config))
-    inputs = tuple(
-        named(names, name, values) for names in INPUTS for name in getattr(settings, names)
-    )
+    inputs = tuple(source for names in INPUTS for source in listed(names, settings, values))
     if not inputs:
         raise SettingsError(
             f"{config} has no {' and no '.join(INPUTS)}, expected at least one input; name one, or"

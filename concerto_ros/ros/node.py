@@ -14,7 +14,9 @@ from rclpy.clock import Clock, ClockType, JumpThreshold
 from rclpy.duration import Duration
 from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.logging import get_logger
 
+from concerto_ros.ros.bringup.command_line import accepts, command_line_sections, refused
 from concerto_ros.ros.configured_node import ConfiguredNode
 from concerto_ros.ros.middleware.fastdds_profile import use_transport_profile
 from concerto_ros.ros.middleware.spinning import spin
@@ -31,9 +33,13 @@ from concerto_ros.ros.stages.inference_stage import InferenceStage
 from concerto_ros.ros.stages.intake_stage import IntakeStage
 from concerto_ros.ros.stages.object_stage import ObjectStage
 from concerto_ros.ros.stages.stage import stop_stages
+from concerto_ros.settings.field import SettingsError
 
 #: Seconds between two messages on ``/diagnostics``, and on ``~/status`` without predictions.
 STATUS_PERIOD = 1.0
+
+#: Exit status for a command line that cannot be used, as of argparse.
+UNUSABLE = 2
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
@@ -210,13 +216,21 @@ def main(args: Sequence[str] | None = None) -> int:
         args: Command line with ROS arguments; None takes that of this process.
 
     Returns:
-        The exit status, 0.
+        The exit status: 0, or 2 where the command line or a parameter file cannot be used.
     """
     use_transport_profile()
-    rclpy.init(args=list(sys.argv if args is None else args))
+    arguments = list(sys.argv if args is None else args)
+    try:
+        sections = command_line_sections(arguments)
+        rclpy.init(args=arguments)
+    except (SettingsError, OSError, RuntimeError) as error:
+        get_logger("concerto").fatal(refused(error))
+        return UNUSABLE
     node = None
     try:
         node = PerceptionNode()
+        if not accepts(node, sections):
+            return UNUSABLE
         if node.autostart and node.trigger_configure() == SUCCESS:
             node.trigger_activate()
         spin(node)

@@ -23,7 +23,7 @@ from concerto_ros.settings.field import Setting, SettingsError
 from concerto_ros.settings.inputs import INPUTS, InputSettings
 from concerto_ros.settings.outputs import FilterSettings
 from concerto_ros.settings.renamed import RENAMED, with_new_names
-from concerto_ros.settings.settings import DEFAULTS, NAMED, Settings, about, named, settings_of
+from concerto_ros.settings.settings import DEFAULTS, NAMED, Settings, about, listed, settings_of
 
 AUTOSTART = "autostart"
 
@@ -90,12 +90,10 @@ class Parameters:
         settings = Settings.from_mapping({name: self._value(name) for name in DEFAULTS})
         named_groups = {}
         for names, kind in NAMED.items():
-            listed = getattr(settings, names)
-            self._declare_named(names, listed)
-            values = self._values_of(kind.GROUP)
-            named_groups[names] = [named(names, name, values) for name in listed]
+            self._declare_named(names, getattr(settings, names))
+            named_groups[names] = listed(names, settings, self._values_of(kind.GROUP))
         self._settings = settings.with_preset()
-        self._filters = tuple(named_groups["filter_names"])
+        self._filters = named_groups["filter_names"]
         return [config for names in INPUTS for config in named_groups[names]]
 
     def _value(self, name: str) -> Any:
@@ -148,10 +146,10 @@ class Parameters:
             self._node.undeclare_parameter(name)
             self._node.declare_parameter(name, value, descriptor, ignore_override=True)
 
-    def _declare_named(self, names: str, listed: Any) -> None:
-        if not isinstance(listed, (list, tuple)):
+    def _declare_named(self, names: str, values: Any) -> None:
+        if not isinstance(values, (list, tuple)):
             return  # read() refuses it by name
-        for name in listed:
+        for name in values:
             if not isinstance(name, str) or not name.isidentifier():
                 continue
             for pattern, field in settings_of(names).items():

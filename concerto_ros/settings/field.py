@@ -4,8 +4,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
+
+#: ``{node}`` in the name of a topic stands for the node's own, ``{ns}`` for its namespace.
+_PART = r"(?:[A-Za-z_]|\{(?:node|ns|namespace)\})(?:[A-Za-z0-9_]|\{(?:node|ns|namespace)\})*"
+#: Relative, absolute or private (``~/``), as ROS accepts them.
+TOPIC_NAME = re.compile(rf"(?:/|~/)?{_PART}(?:/{_PART})*")
 
 
 class SettingsError(ValueError):
@@ -22,6 +28,7 @@ def setting(
     choices: tuple[str, ...] = (),
     live: bool = False,
     required: bool = False,
+    topic: bool = False,
 ) -> Any:
     """Declare a dataclass field that is a parameter.
 
@@ -34,11 +41,12 @@ def setting(
         choices: The accepted texts; empty: any.
         live: Whether it may change while the node runs, and not only while it is unconfigured.
         required: Whether a text may not be empty.
+        topic: Whether a text is the name of a topic.
 
     Returns:
         A ``dataclasses.field`` with the :class:`Setting` in its metadata.
     """
-    about = Setting(text, unit, low, high, choices, live, required)
+    about = Setting(text, unit, low, high, choices, live, required, topic)
     return field(default=default, metadata={"setting": about})
 
 
@@ -54,6 +62,7 @@ class Setting:
         choices: The accepted texts; empty: any.
         live: Whether it may change while the node runs.
         required: Whether a text may not be empty.
+        topic: Whether a text is the name of a topic.
     """
 
     text: str
@@ -63,6 +72,7 @@ class Setting:
     choices: tuple[str, ...]
     live: bool
     required: bool
+    topic: bool
 
     @property
     def wanted(self) -> str:
@@ -71,6 +81,8 @@ class Setting:
             return "one of " + ", ".join(self.choices)
         if self.low is not None:
             return f"{self.low:g} to {self.high:g}" + (f" {self.unit}" if self.unit else "")
+        if self.topic:
+            return "a name such as /points (letters, digits, _ and /, no part begins with a digit)"
         return "a name" if self.required else "text"
 
     @property
@@ -112,6 +124,7 @@ class Setting:
         )
         if outside or (self.choices and value not in self.choices):
             raise SettingsError(f"{name}: got {value!r}, expected {self.wanted}")
-        if self.required and not value:
+        no_topic = self.topic and value and not TOPIC_NAME.fullmatch(value)
+        if no_topic or (self.required and not value):
             raise SettingsError(f"{name}: got {value!r}, expected {self.wanted}")
         return value

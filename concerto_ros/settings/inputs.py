@@ -51,7 +51,7 @@ class CloudInput(InputSettings):
 
     GROUP = "clouds"
 
-    topic: str = setting("", "PointCloud2 topic", required=True)
+    topic: str = setting("", "PointCloud2 topic", required=True, topic=True)
     clears: bool = setting(
         True,
         "remove voxels that this input observes as free (see clear_after); false where the cloud"
@@ -68,17 +68,20 @@ class CameraInput(InputSettings):
 
     GROUP = "cameras"
 
-    color_topic: str = setting("", "colour image topic; empty: depth only")
+    color_topic: str = setting("", "colour image topic; empty: depth only", topic=True)
     depth_topic: str = setting(
-        "", "depth image topic (REP-118), best aligned to colour", required=True
+        "", "depth image topic (REP-118), best aligned to colour", required=True, topic=True
     )
     info_topic: str = setting(
         "",
         "camera_info of the colour image (of the depth image where there is no colour)",
         required=True,
+        topic=True,
     )
     depth_info_topic: str = setting(
-        "", "camera_info of the depth image, needed only where depth is not aligned to colour"
+        "",
+        "camera_info of the depth image, needed only where depth is not aligned to colour",
+        topic=True,
     )
     clears: bool = setting(
         True, "remove voxels that this input observes as free (see clear_after)"

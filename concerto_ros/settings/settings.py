@@ -358,6 +358,20 @@ def named(names: str, name: str, values: Mapping[str, Any]) -> Any:
     return NAMED[names](name, **own)
 
 
+def listed(names: str, settings: Settings, values: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return the settings of every input or filter that the parameter ``names`` lists.
+
+    Args:
+        names: A key of :data:`NAMED`.
+        settings: Their ``names`` are read.
+        values: Parameters by full name; those that are missing have their defaults.
+
+    Raises:
+        SettingsError: A value is not accepted.
+    """
+    return tuple(named(names, name, values) for name in getattr(settings, names))
+
+
 def _check_names(parameter: str, names: tuple[str, ...]) -> None:
     for name in names:
         if not (name.isidentifier() and name.isascii()):
