@@ -15,6 +15,9 @@ from typing import Any, NamedTuple
 
 from concerto_ros.bags.reader import Bag, BagError
 from concerto_ros.bags.transforms import fill_tree
+from concerto_ros.sensors.images.encodings import image_role
+from concerto_ros.sensors.images.topics import base_topic
+from concerto_ros.sensors.input_error import InputError
 from concerto_ros.sensors.transform_tree import TransformTree, TransformUnavailable
 from concerto_ros.settings.inputs import CameraInput, CloudInput, InputSettings
 
@@ -23,8 +26,6 @@ COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
 CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
 POINT_CLOUD = "sensor_msgs/msg/PointCloud2"
 
-COLOR_ENCODINGS = ("rgb8", "bgr8", "rgba8", "bgra8", "mono8")
-DEPTH_ENCODINGS = ("16UC1", "32FC1")  # REP-118
 TRANSFORM_MESSAGES = 5000  # enough for the structure of the tree
 
 
@@ -84,15 +85,14 @@ class _Stream(NamedTuple):
     topic: str
     frame: str
     size: tuple[int, int] | None
-    kind: str  # color, grey, depth, info or cloud
+    kind: str  # color, grey, undecoded, depth, info or cloud
     compressed: bool = False
     points: int = 0
 
     @property
     def folder(self) -> str:
         """The namespace that a camera's topics share, without the transport's suffix."""
-        name = self.topic
-        return os.path.dirname(os.path.dirname(name) if self.compressed else name)
+        return os.path.dirname(base_topic(self.topic))
 
 
 def find_inputs(bag: Bag) -> BagInputs:
@@ -185,18 +185,21 @@ def _stream(name: str, message_type: str, message: Any, why: list[str]) -> _Stre
             return _Stream(name, frame, None, "cloud", points=points)
         why.append(f"Leaves out {name}: its first cloud has no points or no x, y and z.")
         return None
-    if message_type == COMPRESSED_IMAGE:
-        depth = "compresseddepth" in message.format.lower()
-        return _Stream(name, frame, None, "depth" if depth else "color", compressed=True)
-    size = (message.width, message.height)
     if message_type == CAMERA_INFO:
-        return _Stream(name, frame, size, "info")
-    if message.encoding in DEPTH_ENCODINGS:
-        return _Stream(name, frame, size, "depth")
-    if message.encoding in COLOR_ENCODINGS:
-        return _Stream(name, frame, size, "grey" if message.encoding == "mono8" else "color")
-    why.append(f"Leaves out {name}: its encoding {message.encoding} is not decoded.")
-    return None
+        return _Stream(name, frame, (message.width, message.height), "info")
+    try:
+        role, encoding = image_role(name, message)
+    except InputError as error:
+        why.append(f"Leaves out {name}: {error}.")
+        return None
+    if role == "other":
+        why.append(f"Leaves out {name}: its numbers ({encoding}) are no distances, by its name.")
+        return None
+    compressed = message_type == COMPRESSED_IMAGE
+    size = None if compressed else (message.width, message.height)
+    if role == "undecoded":
+        why.append(f"The encoding {encoding} of {name} is not decoded.")
+    return _Stream(name, frame, size, role, compressed)
 
 
 def _root(tree: TransformTree, frame: str, why: list[str]) -> str:
@@ -216,6 +219,8 @@ def _cameras(
     colors = [stream for stream in streams if stream.kind == "color"]
     # grey images beside colour ones are the infrared view of the same camera
     colors = colors or [stream for stream in streams if stream.kind == "grey"]
+    # a camera whose colours are not decoded still gives its depth
+    colors += [stream for stream in streams if stream.kind == "undecoded"]
     candidates = []
     for color in colors:
         info = _info_of(color, infos)
@@ -232,7 +237,8 @@ def _cameras(
                     continue
                 reprojected = depth_info.topic
             near = len(os.path.commonprefix([color.folder, depth.folder]))
-            score = (registered, near, -color.compressed - depth.compressed)
+            decoded = color.kind != "undecoded"
+            score = (decoded, registered, near, -color.compressed - depth.compressed)
             camera = CameraTopics(color.topic, depth.topic, info.topic, reprojected)
             candidates.append((score, camera, color, depth))
     candidates.sort(key=lambda item: (*(-value for value in item[0]), item[1][:2]))

@@ -21,6 +21,7 @@ from concerto_ros.intake.tally import Tally
 from concerto_ros.sensors.camera_model import CameraCache
 from concerto_ros.sensors.depth_frame import depth_frame
 from concerto_ros.sensors.frame import Frame
+from concerto_ros.sensors.images.topics import is_compressed, is_rectified
 from concerto_ros.sensors.input_error import InputError
 from concerto_ros.sensors.message_fields import stamp_ns
 from concerto_ros.sensors.pairing import Pair, StampPairer
@@ -249,8 +250,8 @@ class RgbdInput(Input):
         self._pairer = StampPairer(
             tolerance=int(settings.sync_tolerance * 1e9), with_color=bool(config.color_topic)
         )
-        # image_proc's convention for the topics of rectified images.
-        self._rectified = "rect" in config.depth_topic.rpartition("/")[2]
+        self._color_rectified = is_rectified(config.color_topic)
+        self._depth_rectified = is_rectified(config.depth_topic)
         self._cameras = CameraCache()
 
     def hold(self, kind: str, message: Any) -> None:
@@ -276,7 +277,8 @@ class RgbdInput(Input):
             source=self.name,
             min_range=settings.min_range,
             max_range=settings.max_range,
-            rectified=self._rectified,
+            color_rectified=self._color_rectified,
+            depth_rectified=self._depth_rectified,
             original=settings.labels.points == "input",
             cameras=self._cameras,
             watch=pending.watch,
@@ -310,8 +312,7 @@ def _image_or_info(topic: str, kind: str) -> str:
     """Return the message type by image_transport's convention: a topic ends in its transport."""
     if kind.endswith("info"):
         return "sensor_msgs/msg/CameraInfo"
-    compressed = topic.endswith(("/compressed", "/compressedDepth"))
-    return f"sensor_msgs/msg/{'CompressedImage' if compressed else 'Image'}"
+    return f"sensor_msgs/msg/{'CompressedImage' if is_compressed(topic) else 'Image'}"
 
 
 #: The input class of each class of parameters.

@@ -47,6 +47,7 @@ class Counts(tally.Tally):
         restarts: How often the stamps went back and the map was cleared.
         evicted: Voxels removed because of ``max_voxels``.
         clipped: Points left out because their cloud has more than ``max_points``.
+        uncolored: Frames without colours because their colour image is not decoded.
         refused_transforms: Invalid transforms and unreadable messages of transforms.
     """
 
@@ -56,6 +57,7 @@ class Counts(tally.Tally):
     restarts: int = 0
     evicted: int = 0
     clipped: int = 0
+    uncolored: int = 0
     refused_transforms: int = 0
 
     @classmethod
@@ -79,6 +81,7 @@ class Counts(tally.Tally):
         self.inputs[name].fused += 1
         self.evicted += insertion.evicted
         self.clipped += frame.clipped
+        self.uncolored += bool(frame.uncolored)
 
     def restarted(self, why: str) -> None:
         """Count that time went back."""
@@ -120,7 +123,15 @@ class Counts(tally.Tally):
             )
             for name, counts in content["inputs"].items()
         }
-        return cls(inputs, **{name: content[name] for name in _NUMBERS})
+        return cls(inputs, **{name: content.get(name, 0) for name in _NUMBERS})
 
 
-_NUMBERS = ("seen", "labelled", "restarts", "evicted", "clipped", "refused_transforms")
+_NUMBERS = (
+    "seen",
+    "labelled",
+    "restarts",
+    "evicted",
+    "clipped",
+    "uncolored",
+    "refused_transforms",
+)

@@ -54,29 +54,32 @@ class CameraModel:
     distortion: tuple[float, ...] = ()
 
     @classmethod
-    def from_info(cls, info: Any, *, rectified: bool = False) -> CameraModel:
+    def from_info(cls, info: Any, *, rectified: bool | None = False) -> CameraModel:
         """Make the camera model of a CameraInfo message.
 
         ROI and binning apply as in image_geometry: first the offset, in pixels of the full
-        resolution, then the division. Where the driver leaves K or P empty, the other is not used
-        instead.
+        resolution, then the division. Where the driver leaves K or P empty, the other is used
+        instead only if there is no distortion, so that both mean the same.
 
         Args:
             info: A CameraInfo of ROS 2 (``k, d, p``) or of ROS 1 (``K, D, P``).
             rectified: Whether the image is rectified: then P alone is used, else K and the
-                distortion. The message does not say it; by convention ``image_rect*`` topics are.
+                distortion. The message does not say it, the name of the topic may (see
+                :func:`~concerto_ros.sensors.images.topics.is_rectified`). None: it is where the
+                camera_info has no distortion, and has a P.
 
         Raises:
             InputError: ``bad_camera_info``: no usable focal length, size, ROI or distortion.
         """
         bad = "bad_camera_info"
-        if rectified:
-            p = _numbers(info, "p", 12)
-            fx, fy, cx, cy = p[0], p[5], p[2], p[6]
-        else:
-            k = _numbers(info, "k", 9)
-            fx, fy, cx, cy = k[0], k[4], k[2], k[5]
+        distorted = any(_numbers(info, "d", None))
+        if rectified is None:
+            rectified = not distorted
         matrix = "P" if rectified else "K"
+        fx, fy, cx, cy = _projection(info, matrix)
+        if not distorted and not (fx or fy):
+            matrix = "K" if rectified else "P"
+            fx, fy, cx, cy = _projection(info, matrix)
         if not (np.isfinite([fx, fy, cx, cy]).all() and fx > 0 and fy > 0):
             got = f"fx {fx}, fy {fy}, cx {cx}, cy {cy}"
             raise InputError(bad, f"{matrix}: got {got}, expected finite, fx > 0, fy > 0")
@@ -172,7 +175,7 @@ class CameraCache:
     def __init__(self) -> None:
         self._cameras: dict[tuple, CameraModel] = {}
 
-    def from_info(self, info: Any, *, rectified: bool = False) -> CameraModel:
+    def from_info(self, info: Any, *, rectified: bool | None = False) -> CameraModel:
         """Return :meth:`CameraModel.from_info`, cached by the content of the message."""
         content = _content(info)
         if content is None:
@@ -198,6 +201,15 @@ def _content(info: Any) -> tuple | None:
     except (AttributeError, TypeError):
         return None
     return content
+
+
+def _projection(info: Any, matrix: str) -> tuple[float, float, float, float]:
+    """Return fx, fy, cx and cy of the matrix K or P."""
+    if matrix == "P":
+        p = _numbers(info, "p", 12)
+        return p[0], p[5], p[2], p[6]
+    k = _numbers(info, "k", 9)
+    return k[0], k[4], k[2], k[5]
 
 
 def _numbers(info: Any, name: str, count: int | None) -> list[float]:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -16,6 +16,7 @@ from concerto_ros.sensors.free_space import DepthView
 from concerto_ros.sensors.images import decode_color, decode_depth
 from concerto_ros.sensors.input_error import InputError
 from concerto_ros.sensors.message_fields import stamp_ns, text
+from concerto_ros.sensors.no_reading import CAMERA_NO_READING, clearing_range
 from concerto_ros.sensors.normals import organised_normals
 
 #: A point this much behind the nearest one in its cell of the colour image is occluded: a
@@ -36,7 +37,9 @@ def depth_frame(
     source: str = "",
     min_range: float = 0.0,
     max_range: float = np.inf,
-    rectified: bool = False,
+    no_reading: Sequence[float] = CAMERA_NO_READING,
+    color_rectified: bool | None = None,
+    depth_rectified: bool | None = None,
     normals: bool = True,
     original: bool = False,
     cameras: CameraCache | None = None,
@@ -46,6 +49,7 @@ def depth_frame(
 
     Depth that is not registered to colour keeps the points that the colour camera sees, as a
     driver's aligned depth would: points outside the colour image or occluded in it are left out.
+    Colours of an encoding that is not decoded cost the frame only its colours.
 
     Args:
         color: Image or CompressedImage, or None for a depth camera alone.
@@ -57,8 +61,13 @@ def depth_frame(
             both images have the same frame.
         source: Name of the input, stored in the frame.
         min_range: Metres from the camera, inclusive.
-        max_range: Metres from the camera, inclusive.
-        rectified: Whether both images are rectified (see :meth:`CameraModel.from_info`).
+        max_range: Metres from the camera, inclusive. A reading clearly beyond it is not part of
+            the view: it clears nothing.
+        no_reading: Depths in metres that mean "no reading" (see :func:`decode_depth`).
+        color_rectified: Whether the colour image is rectified; None: its camera_info tells (see
+            :meth:`CameraModel.from_info`).
+        depth_rectified: Whether the depth image is rectified; None: its camera_info tells, or it
+            is registered to the colour image and is as that one.
         normals: Whether to estimate normals from the depth image.
         original: Whether the frame also holds its points in :attr:`Frame.original`.
         cameras: Caches the camera models between calls.
@@ -76,20 +85,22 @@ def depth_frame(
     with watch("decode"):
         stamp = stamp_ns(depth)
         frame_id = text(depth, "header.frame_id")
-        metres = decode_depth(depth)
-        rgb = None if color is None else decode_color(color)
+        metres = decode_depth(depth, no_reading)
+        rgb, uncolored = _colors(color)
         cameras = CameraCache() if cameras is None else cameras
-        camera = cameras.from_info(info, rectified=rectified)
-        depth_camera = camera
-        if depth_info is not None:
-            depth_camera = cameras.from_info(depth_info, rectified=rectified)
-        registered = True
-        if rgb is not None:
+        if depth_info is None and depth_rectified is None:
+            depth_rectified = color_rectified
+        depth_camera = cameras.from_info(depth_info or info, rectified=depth_rectified)
+        camera, registered = depth_camera, True
+        if color is not None:
             color_frame = text(color, "header.frame_id")
             same_frame = _same_frame(color_frame, frame_id)
-            registered = same_frame and rgb.shape[:2] == metres.shape and camera == depth_camera
-            if not registered and depth_info is None:
+            same_size = rgb is None or rgb.shape[:2] == metres.shape
+            if depth_info is None and not (same_frame and same_size):
                 raise _not_registered(color_frame, frame_id, rgb, metres)
+        if rgb is not None:
+            camera = cameras.from_info(info, rectified=color_rectified)
+            registered = same_frame and same_size and camera == depth_camera
             if not registered and depth_to_color is None:
                 if not same_frame:
                     raise _not_registered(color_frame, frame_id, rgb, metres)
@@ -97,7 +108,8 @@ def depth_frame(
         _check_size("depth", metres, depth_camera)
 
         points = depth_camera.rays() * metres[..., None]
-        rows = np.flatnonzero(_within(points, min_range, max_range))
+        squared = _squared(points)
+        rows = np.flatnonzero(_within(squared, min_range, max_range))
         colors = None
         if rgb is not None and registered:
             colors = rgb.reshape(-1, 3).take(rows, axis=0)
@@ -125,9 +137,22 @@ def depth_frame(
         source=source,
         colors=colors,
         normals=directions,
-        view=DepthView(depth_camera, metres),
+        view=DepthView(depth_camera, _up_to(clearing_range(max_range), metres, squared)),
         original=OriginalPoints(kept, (1, len(kept)), stamp, frame_id) if original else None,
+        uncolored=uncolored,
     )
+
+
+def _colors(image: Any | None) -> tuple[np.ndarray | None, str]:
+    """Return the colours of an image, and why there are none if its encoding is not decoded."""
+    if image is None:
+        return None, ""
+    try:
+        return decode_color(image), ""
+    except InputError as error:
+        if error.reason != "unsupported":
+            raise
+        return None, str(error)
 
 
 class _Identity:
@@ -142,9 +167,9 @@ def _same_frame(first: str, second: str) -> bool:
 
 
 def _not_registered(
-    color_frame: str, frame_id: str, rgb: np.ndarray, metres: np.ndarray
+    color_frame: str, frame_id: str, rgb: np.ndarray | None, metres: np.ndarray
 ) -> InputError:
-    if not _same_frame(color_frame, frame_id):
+    if rgb is None or not _same_frame(color_frame, frame_id):
         return InputError(
             "not_registered",
             f"got depth in frame '{frame_id}' and colour in '{color_frame}', expected one frame:"
@@ -169,15 +194,26 @@ def _check_size(what: str, image: np.ndarray, camera: CameraModel) -> None:
         )
 
 
-def _within(points: np.ndarray, min_range: float, max_range: float) -> np.ndarray:
-    """Return (H, W) bool: whether a point is finite and within range of the camera."""
+def _squared(points: np.ndarray) -> np.ndarray:
+    """Return squared distances (H, W) from the camera; NaN or inf where a point is not finite."""
     x, y, z = points[..., 0], points[..., 1], points[..., 2]
     with np.errstate(over="ignore", invalid="ignore"):
         squared = x * x
         squared += y * y
         squared += z * z
-        farthest = min(float(max_range) ** 2, float(np.finfo(np.float32).max))
-        return (squared >= float(min_range) ** 2) & (squared <= farthest)
+        return squared
+
+
+def _within(squared: np.ndarray, min_range: float, max_range: float) -> np.ndarray:
+    """Return whether a point at these squared distances is finite and within range."""
+    farthest = min(float(max_range) ** 2, float(np.finfo(np.float32).max))
+    return (squared >= float(min_range) ** 2) & (squared <= farthest)
+
+
+def _up_to(distance: float, metres: np.ndarray, squared: np.ndarray) -> np.ndarray:
+    """Return the depth image with NaN beyond a distance."""
+    beyond = squared > distance**2
+    return np.where(beyond, np.float32(np.nan), metres) if beyond.any() else metres
 
 
 def _sample(

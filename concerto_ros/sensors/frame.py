@@ -83,6 +83,8 @@ class Frame:
         view: The measurement for free-space clearing, or None if the sensor's origin is unknown.
         clipped: Points of the message left out because it holds more than ``max_points``.
         original: All points of the message in its own order, where they were asked for.
+        uncolored: Why the colour image beside the depth was not used; empty where nothing is
+            wrong.
     """
 
     points: np.ndarray
@@ -96,6 +98,7 @@ class Frame:
     view: View | None = None
     clipped: int = 0
     original: OriginalPoints | None = None
+    uncolored: str = ""
 
     def __len__(self) -> int:
         return len(self.points)

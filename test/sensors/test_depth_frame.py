@@ -399,7 +399,7 @@ def test_any_camera_info_gives_a_frame_or_an_input_error(changes, rectified, reg
     more = {} if registered else {"depth_info": camera, "depth_to_color": transform()}
     depth = depth_image(FLAT, "camera" if registered else "depth")
     try:
-        frame = depth_frame(color_image(RGB), depth, camera, rectified=rectified, **more)
+        frame = depth_frame(color_image(RGB), depth, camera, depth_rectified=rectified, **more)
     except InputError:
         return
     assert np.isfinite(frame.points).all() and np.isfinite(frame.normals).all()

@@ -125,6 +125,9 @@ def _input(counts: InputStatistics, config: InputSettings, report: Report) -> Ta
         values["last error"] = counts.last_error
     if counts.clipped:
         values["points clipped"] = counts.clipped
+    if counts.uncolored:
+        values["frames without colour"] = counts.uncolored
+        values["colour image"] = counts.why_uncolored
     values |= frequency(counts.ages, counts.received, config.min_rate, config.max_rate)
     ages = counts.ages.not_nan
     if ages:
@@ -142,6 +145,8 @@ def _input(counts: InputStatistics, config: InputSettings, report: Report) -> Ta
     if not fusing:
         return *_silence(counts, report), values
     wrong = _out_of_bounds(counts, config)
+    if now - counts.last_uncolored < RECENT:
+        wrong.append(f"depth is used without colour: {counts.why_uncolored}")
     if wrong:
         return DiagnosticStatus.WARN, "; ".join(wrong), values
     return DiagnosticStatus.OK, "frames are fused into the map", values

@@ -34,6 +34,9 @@ class InputStatistics(tally.InputCounts):
         last_error: The newest error text.
         clipped: Points that were not used because their cloud has more than ``max_points``.
         last_clipped: When that happened last.
+        uncolored: Frames without colours because their colour image is not decoded.
+        last_uncolored: When that happened last.
+        why_uncolored: What is wrong with the newest of these images.
     """
 
     last_received: float = -math.inf
@@ -44,6 +47,9 @@ class InputStatistics(tally.InputCounts):
     last_error: str = ""
     clipped: int = 0
     last_clipped: float = -math.inf
+    uncolored: int = 0
+    last_uncolored: float = -math.inf
+    why_uncolored: str = ""
 
 
 @dataclass
@@ -196,6 +202,18 @@ class Statistics:
             due = now - self._logged.get((source, "clipped"), -math.inf) >= LOG_PERIOD
             if due:
                 self._logged[source, "clipped"] = now
+            return due
+
+    def uncolored(self, source: str, why: str) -> bool:
+        """Count a frame whose colour image is not decoded; whether to log it."""
+        with self._lock:
+            counts = self._inputs[source]
+            counts.uncolored += 1
+            counts.why_uncolored = why
+            counts.last_uncolored = now = time.monotonic()
+            due = now - self._logged.get((source, "uncolored"), -math.inf) >= LOG_PERIOD
+            if due:
+                self._logged[source, "uncolored"] = now
             return due
 
     def inferred(

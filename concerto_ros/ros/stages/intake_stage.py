@@ -199,6 +199,8 @@ class LoggedTally(Tally):
                 f"{name}: a cloud has more points than max_points: the nearest {len(frame)} points"
                 f" are used, {frame.clipped} are not"
             )
+        if frame.uncolored and self._statistics.uncolored(name, frame.uncolored):
+            self._log.warning(f"{name}: depth is used without colour: {frame.uncolored}")
         self.forget_outdated()
 
     def restarted(self, why: str) -> None:

@@ -272,3 +272,12 @@ def test_the_message_is_the_real_one_where_it_is_installed():
     labels = LabelSet.load("s3dis")
     info = class_outputs.label_info_message(labels, Header())
     assert isinstance(info, messages.LabelInfo) and len(info.class_map) == len(labels)
+
+
+def test_frames_without_colour_are_counted_and_warned_of(bench):
+    bench.work()
+    assert bench.statistics.uncolored("front", "encoding: got 'h264', expected rgb8")
+    assert not bench.statistics.uncolored("front", "encoding: got 'h264', expected rgb8")
+    level, message, values = bench.says("input front")
+    assert (level, values["frames without colour"]) == (WARN, "2")
+    assert message == "depth is used without colour: encoding: got 'h264', expected rgb8"
