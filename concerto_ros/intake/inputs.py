@@ -224,6 +224,7 @@ class PointCloudInput(Input):
                 source=self.name,
                 min_range=settings.min_range,
                 max_range=settings.max_range,
+                no_reading=self.config.no_reading,
                 max_points=settings.max_points,
                 original=settings.labels.points == "input",
             )
@@ -277,6 +278,7 @@ class RgbdInput(Input):
             source=self.name,
             min_range=settings.min_range,
             max_range=settings.max_range,
+            no_reading=self.config.no_reading,
             color_rectified=self._color_rectified,
             depth_rectified=self._depth_rectified,
             original=settings.labels.points == "input",

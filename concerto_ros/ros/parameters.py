@@ -131,7 +131,7 @@ class Parameters:
             if isinstance(default, float):
                 float_range = FloatingPointRange(from_value=low, to_value=high)
                 descriptor.floating_point_range = [float_range]
-            else:
+            elif isinstance(default, int):
                 integer_range = IntegerRange(from_value=int(low), to_value=int(high), step=1)
                 descriptor.integer_range = [integer_range]
         try:

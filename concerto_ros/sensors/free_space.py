@@ -107,12 +107,14 @@ class ScanView:
     Attributes:
         points: (N, 3) float32, metres, in the sensor's frame; may hold values that are not finite.
         min_range: Metres; nearer points are ignored.
+        max_range: Metres; farther points are ignored.
         rotation: (3, 3) float64, from the sensor's frame to that of the map.
         translation: (3,) float64, metres, likewise.
     """
 
     points: np.ndarray
     min_range: float = 0.0
+    max_range: float = np.inf
     rotation: np.ndarray = field(default_factory=lambda: np.eye(3))
     translation: np.ndarray = field(default_factory=lambda: np.zeros(3))
 
@@ -163,6 +165,7 @@ class ScanView:
         with np.errstate(over="ignore", invalid="ignore"):
             squared = np.einsum("ij,ij->i", self.points, self.points)
         finite = np.isfinite(squared) & (squared > max(self.min_range, MIN_DISTANCE) ** 2)
+        finite &= squared <= self.max_range**2
         row, column, distance = _directions(*self.points[finite].T)
         sideways = np.flatnonzero(np.abs(row * CELL - math.pi / 2) < math.pi / 2 - POLE)
         row, column, distance = row[sideways], column[sideways], distance[sideways]

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,11 @@ from concerto_ros.sensors.frame import Frame, OriginalPoints
 from concerto_ros.sensors.free_space import ScanView
 from concerto_ros.sensors.input_error import InputError
 from concerto_ros.sensors.message_fields import attribute, data_bytes, stamp_ns, text, unsigned
+from concerto_ros.sensors.no_reading import (
+    CLOUD_NO_READING,
+    clearing_range,
+    is_no_reading,
+)
 
 #: sensor_msgs/PointField datatype constants and their NumPy types.
 DATATYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 8: "f8"}
@@ -33,6 +38,7 @@ def decode_point_cloud(
     source: str = "",
     min_range: float = 0.0,
     max_range: float = np.inf,
+    no_reading: Sequence[float] = CLOUD_NO_READING,
     max_points: int = 4_000_000,
     original: bool = False,
 ) -> Frame:
@@ -45,7 +51,9 @@ def decode_point_cloud(
         source: Name of the input, stored in the frame.
         min_range: Metres from the origin of the message's frame, inclusive. For drivers that mark
             a missing return by (0, 0, 0), any value above zero.
-        max_range: Metres from the origin of the message's frame, inclusive.
+        max_range: Metres from the origin of the message's frame, inclusive. A point clearly
+            beyond it is not part of the view: it clears nothing.
+        no_reading: Metres from the origin at which points stand for rays without a return.
         max_points: Maximum points used; of more, the nearest that are finite and within range are
             used, and the frame's ``clipped`` counts those left out.
         original: Whether the frame also holds all points of the message in its order.
@@ -81,7 +89,9 @@ def decode_point_cloud(
     measured = _columns(fields, XYZ)
     if original and own_points is None:
         own_points = measured
-    keep = _within(_squared(measured), min_range, max_range)
+    squared = _squared(measured)
+    returned = _returned(squared, [d for d in no_reading if d <= clearing_range(max_range)])
+    keep = _within(squared, min_range, max_range) & returned
     kept = int(np.count_nonzero(keep))
     if kept == 0:
         raise InputError(
@@ -103,7 +113,11 @@ def decode_point_cloud(
         colors=None if colors is None else select(colors),
         normals=_normals(fields, points, select),
         intensity=None if intensity is None else select(intensity),
-        view=ScanView(measured, min_range),
+        view=ScanView(
+            measured if returned.all() else measured.compress(returned, axis=0),
+            min_range,
+            clearing_range(max_range),
+        ),
         clipped=clipped,
         original=(
             None
@@ -239,6 +253,13 @@ def _within(squared: np.ndarray, min_range: float, max_range: float) -> np.ndarr
     """Return (N,) bool: whether points of these squared distances are finite and within range."""
     farthest = min(float(max_range) ** 2, float(np.finfo(np.float32).max))
     return (squared >= float(min_range) ** 2) & (squared <= farthest)
+
+
+def _returned(squared: np.ndarray, no_reading: Sequence[float]) -> np.ndarray:
+    """Return (N,) bool: whether points of these squared distances are no missing returns."""
+    if not no_reading:
+        return np.ones(squared.shape, bool)
+    return ~is_no_reading(np.sqrt(squared), no_reading)
 
 
 def _nearest(

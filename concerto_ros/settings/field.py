@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+from array import array
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,7 +38,7 @@ def setting(
         default: Its value where none is set; its type is the parameter's.
         text: What the value means, as ``ros2 param describe`` prints it.
         unit: Unit of a number, empty for a pure number.
-        low: Smallest accepted number; None: the value is no number, or has no range.
+        low: Smallest accepted number, of a list too; None: it is no number, or has no range.
         high: Largest accepted number.
         choices: The accepted texts; empty: any.
         live: Whether it may change while the node runs, and not only while it is unconfigured.
@@ -110,6 +112,8 @@ class Setting:
         expected_type = type(default)
         if expected_type is float and type(value) is int:
             value = float(value)
+        if expected_type is tuple and default and type(default[0]) is float:
+            return self._numbers(name, value)
         if expected_type is tuple:
             if not isinstance(value, (list, tuple)) or any(type(v) is not str for v in value):
                 raise SettingsError(f"{name}: got {value!r}, expected a list of names")
@@ -128,3 +132,14 @@ class Setting:
         if no_topic or (self.required and not value):
             raise SettingsError(f"{name}: got {value!r}, expected {self.wanted}")
         return value
+
+    def _numbers(self, name: str, value: Any) -> tuple[float, ...]:
+        """Check a list of numbers, each within the range."""
+        low = -math.inf if self.low is None else self.low
+        high = math.inf if self.high is None else self.high
+        listed = isinstance(value, (list, tuple, array)) and all(
+            type(number) in (int, float) and low <= number <= high for number in value
+        )
+        if not listed:
+            raise SettingsError(f"{name}: got {value!r}, expected a list of numbers {self.wanted}")
+        return tuple(float(number) for number in value)

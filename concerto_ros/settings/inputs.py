@@ -10,9 +10,17 @@ from typing import Any, ClassVar
 from concerto_ros.settings.field import setting
 from concerto_ros.settings.group import SettingsGroup
 
+#: Those of :mod:`concerto_ros.sensors.no_reading`, which this package does not import.
+CAMERA_NO_READING = (6.5535, 10.0, 16.38375, 32.7675, 65.535)
+CLOUD_NO_READING = (1000.0,)
+
 
 def _bound(text: str, unit: str) -> Any:
     return setting(0.0, text, unit=unit, low=0.0, high=10_000.0)
+
+
+def _no_reading(default: tuple[float, ...], text: str) -> Any:
+    return setting(default, f"{text}; [0.0]: none", unit="m", low=0.0, high=1000.0)
 
 
 @dataclass(frozen=True)
@@ -57,13 +65,17 @@ class CloudInput(InputSettings):
         "remove voxels that this input observes as free (see clear_after); false where the cloud"
         " is not in the frame of its sensor",
     )
+    no_reading: tuple[float, ...] = _no_reading(
+        CLOUD_NO_READING, "distances from the sensor of the points of rays without a return"
+    )
 
 
 @dataclass(frozen=True)
 class CameraInput(InputSettings):
     """The topics of an RGB-D camera.
 
-    Those that end in ``/compressed`` or ``/compressedDepth`` carry CompressedImage messages.
+    Those that end in ``/compressed``, ``/compressedDepth`` or ``/zstd`` carry CompressedImage
+    messages.
     """
 
     GROUP = "cameras"
@@ -85,6 +97,9 @@ class CameraInput(InputSettings):
     )
     clears: bool = setting(
         True, "remove voxels that this input observes as free (see clear_after)"
+    )
+    no_reading: tuple[float, ...] = _no_reading(
+        CAMERA_NO_READING, "depths that mean no reading, as do 0, NaN and 1000 m and more"
     )
 
 

@@ -61,7 +61,7 @@ def written(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, tuple):
-        return f"[{', '.join(value)}]" if value else "['']"
+        return f"[{', '.join(str(item) for item in value)}]" if value else "['']"
     return repr(value) if value == "" else str(value)
 
 

@@ -16,13 +16,15 @@ from node_harness import (
     ONE_CLOUD,
     SECOND,
     START,
+    camera_info,
     cloud_message,
+    color_image,
     depth_image,
     room,
     send_pair,
 )
 from rclpy.qos import QoSProfile
-from sensor_msgs.msg import Image, PointCloud2
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 
 from concerto_ros.msg import PerceptionStatus
 from concerto_ros.ros.monitoring import diagnostics
@@ -270,3 +272,28 @@ def test_a_hundred_readers_come_and_go(active, fault):
         did="every one of them gets its topic; descriptors and threads are given back",
         lost="nothing",
     )
+
+
+def test_a_camera_whose_colours_are_not_decoded_gives_its_depth(harness):
+    one = harness(**CAMERA)
+    one.listen_to_labels()
+    one.start()
+    color = color_image(80, 60, START)
+    color.encoding = "h264"
+    one.publisher("/info", CameraInfo).publish(camera_info(80, 60))
+    one.publisher("/color", Image).publish(color)
+    one.publisher("/depth", Image).publish(depth_image(80, 60, START))
+    one.labels(START)
+    diagnosis = one.diagnosis("input head")
+    said = one.wait(
+        lambda: (d := diagnosis()) and d.level == DiagnosticStatus.WARN and d, "the warning"
+    )
+    assert said.message.startswith("depth is used without colour: encoding: got 'h264'")
+    assert {value.key: value.value for value in said.values}["frames without colour"] == "1"
+
+
+def test_a_number_for_no_reading_of_a_camera_is_a_parameter(harness):
+    one = harness(**CAMERA, **{"cameras.head.no_reading": [1.5]})
+    one.start()
+    send_pair(one, START)
+    one.wait(lambda: one.drops().get("empty"), "an image of nothing but no readings")
