@@ -22,6 +22,7 @@ from concerto_ros.settings.settings import (
     NODE_ONLY,
     Settings,
     about,
+    named,
     settings_of,
 )
 
@@ -198,3 +199,19 @@ def test_parameters_of_objects_have_a_group_of_their_own(tmp_path):
 
 def test_node_parameters_are_no_settings():
     assert not NODE_ONLY & DEFAULTS.keys()
+
+
+#: The required parameters of a camera.
+CAMERA = {"cameras.head.depth_topic": "/depth", "cameras.head.info_topic": "/info"}
+
+
+@pytest.mark.parametrize("value", [[10], [1.5, 40.0], (65.535,), [0.0], []])
+def test_a_list_of_numbers_is_one(value):
+    camera = named("camera_names", "head", CAMERA | {"cameras.head.no_reading": value})
+    assert camera.no_reading == tuple(float(number) for number in value)
+
+
+@pytest.mark.parametrize("value", [10.0, "10", ["10"], [True], [-1.0], [1e4], [float("nan")]])
+def test_a_list_of_numbers_outside_of_the_range_is_refused(value):
+    with pytest.raises(SettingsError, match=r"cameras.head.no_reading: got .*numbers 0 to 1000 m"):
+        named("camera_names", "head", CAMERA | {"cameras.head.no_reading": value})
