@@ -1,23 +1,38 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Reading recordings (rosbag2 in sqlite3 or MCAP files) without ROS, with the rosbags package."""
+"""Reading recordings (rosbag2 in sqlite3 or MCAP files) without ROS.
+
+The files are read by :mod:`concerto_ros.bags.storage`, also what is whole of those whose recorder
+was killed, which the reader of rosbags refuses or cuts short; types and messages are by rosbags.
+"""
 
 from __future__ import annotations
 
-import heapq
+import logging
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
+from functools import cache, partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
+from rosbags.interfaces import MessageDefinitionFormat
+from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_typestore
+
+from concerto_ros.bags.storage.compression import message_bytes
+from concerto_ros.bags.storage.damage import BagError, Damage
+from concerto_ros.bags.storage.metadata import NAME, Metadata, read_metadata
+from concerto_ros.bags.storage.recording_files import (
+    SUFFIXES,
+    Files,
+    RecordingFile,
+    files_of,
+    open_file,
+)
+from concerto_ros.bags.storage.time_order import Stream, by_time
 from concerto_ros.files.error_text import one_line
-from concerto_ros.files.listing import visible
 
-SUFFIXES = (".db3", ".mcap")
-
-
-class BagError(ValueError):
-    """A recording that cannot be used; the text is one line with the reason and the remedy."""
+log = logging.getLogger(__name__)
 
 
 class Topic(NamedTuple):
@@ -36,33 +51,45 @@ class Topic(NamedTuple):
 def open_bag(path: str | Path) -> Iterator[Bag]:
     """Open a bag for reading.
 
+    What is damaged is left out and said in :attr:`Bag.damage`, and once as a warning.
+
     Args:
-        path: A folder, with or without ``metadata.yaml``, or one .db3 or .mcap file.
+        path: A folder, with or without ``metadata.yaml``, or one file: .db3, .mcap, or either
+            compressed as .zstd.
 
     Yields:
         The open bag.
 
     Raises:
-        BagError: The path does not exist, is not a bag, or the bag has no messages.
+        BagError: The path does not exist, is not a bag, or no message of it can be read.
     """
     path = Path(path)
-    try:
-        from rosbags.rosbag2 import Reader
-    except ImportError as error:
-        raise BagError(
-            "reading bags needs the Python package 'rosbags': pip install rosbags"
-        ) from error
+    metadata = read_metadata(path) if path.is_dir() else Metadata()
+    paths, missing, left_out = _files(path, metadata)
+    damage = metadata.damage + left_out
     with ExitStack() as stack:
-        readers = []
-        for file in _files(path):
+        scratch = Path(stack.enter_context(TemporaryDirectory(prefix="concerto_ros_bag_")))
+        files: list[RecordingFile] = []
+        for each in paths:
             try:
-                readers.append(stack.enter_context(Reader(file)))
-            except Exception as error:  # rosbags passes on errors of sqlite, YAML and MCAP
-                raise BagError(f"{file} cannot be read as a bag: {one_line(error)}") from error
-        bag = Bag(path, readers)
+                file, found = open_file(each, metadata, scratch)
+            except BagError as error:
+                damage.append(Damage(each.name, str(error), metadata.file_counts.get(each.name)))
+            except OSError as error:
+                raise BagError(f"{each} cannot be read: {one_line(error)}") from error
+            else:
+                damage += found
+                files.append(stack.enter_context(closing(file)))
+        bag = Bag(path, files, damage)
+        damage += _by_counts(metadata, missing, bag)
         if not bag.message_count:
+            if bag.damage:
+                why = "; ".join(map(str, bag.damage))
+                raise BagError(f"{path} has no message that can be read: {why}")
             raise BagError(f"{path} is a bag without messages, expected at least one")
+        bag.warn()
         yield bag
+        bag.warn()
 
 
 class Bag:
@@ -74,19 +101,19 @@ class Bag:
         message_count: Number of messages.
         start_ns: Log time of the first message, nanoseconds since the epoch.
         end_ns: Log time of the last message.
-        connections: Those of rosbags, one for each publisher's QoS and file.
+        connections: As rosbags describes them, one for each publisher's QoS and file.
         storage: sqlite3 or mcap.
     """
 
-    def __init__(self, path: Path, readers: list):
-        """Read the topics of rosbags ``readers``, one for each file of the bag at ``path``."""
+    def __init__(self, path: Path, files: list[RecordingFile], damage: list[Damage]):
+        """Read the topics of the open files of the bag at ``path``."""
         self.path = path
-        self._readers = readers
-        connections = [each for reader in readers for each in reader.connections]
-        self.connections = connections
-        self.storage = _storage(readers)
+        self._files = files
+        self._damage = damage
+        self.connections = [each for file in files for each in file.connections]
+        self.storage = "mcap" if any(file.storage == "mcap" for file in files) else "sqlite3"
         self.topics: dict[str, Topic] = {}
-        for connection in sorted(connections, key=lambda each: each.topic):
+        for connection in sorted(self.connections, key=lambda each: each.topic):
             before = self.topics.get(connection.topic, Topic(connection.msgtype, 0))
             if before.type != connection.msgtype:
                 raise BagError(
@@ -96,12 +123,21 @@ class Bag:
             self.topics[connection.topic] = before._replace(
                 count=before.count + connection.msgcount
             )
-        self.message_count = sum(reader.message_count for reader in readers)
-        filled = [reader for reader in readers if reader.message_count]
-        self.start_ns = min((reader.start_time for reader in filled), default=0)
-        # the end time of rosbags is the first nanosecond after the last message
-        self.end_ns = max((reader.end_time for reader in filled), default=1) - 1
-        self._types = _type_store(connections)
+        self.message_count = sum(file.message_count for file in files)
+        filled = [file for file in files if file.message_count]
+        self.start_ns = min((file.start_ns for file in filled), default=0)
+        self.end_ns = max((file.end_ns for file in filled), default=0)
+        self._types = _type_store(self.connections)
+
+    @property
+    def damage(self) -> list[Damage]:
+        """What is wrong with the recording and lost by it, as far as it was read."""
+        return [*self._damage, *(each for file in self._files for each in file.damage)]
+
+    def warn(self) -> None:
+        """Log what is wrong with the recording, each only once."""
+        for each in self.damage:
+            _warn_once(str(self.path), str(each))
 
     def messages(
         self,
@@ -141,24 +177,13 @@ class Bag:
         names = set(self.topics if topics is None else topics)
         if missing := sorted(names - set(self.topics)):
             raise BagError(f"{self.path} has no topic {', '.join(missing)}")
-        streams = []
-        for reader in self._readers:
-            connections = [each for each in reader.connections if each.topic in names]
-            if connections:  # rosbags reads all if there are none
-                streams.append(reader.messages(connections, start_ns, stop_ns))
-        merged = (
-            streams[0]
-            if len(streams) == 1
-            else heapq.merge(*streams, key=lambda record: record[1])
-        )
-        while True:
-            try:
-                connection, time, raw = next(merged)
-            except StopIteration:
-                return
-            except Exception as error:
-                raise BagError(f"{self.path} is damaged: {one_line(error)}") from error
-            yield connection, time, bytes(raw)
+        streams = [
+            Stream(file.start_ns, partial(file.records, names, start_ns, stop_ns))
+            for file in self._files
+            if names and (stop_ns is None or file.start_ns < stop_ns)
+        ]
+        for time, connection, data in by_time(streams):
+            yield connection, time, message_bytes(bytes(data))
 
     def deserialize(self, raw: bytes, message_type: str) -> Any:
         """Deserialise a message.
@@ -187,8 +212,8 @@ class Bag:
             ) from error
 
 
-def _files(path: Path) -> list[Path]:
-    """Return what to open: ``path`` itself, or the files of a folder without metadata."""
+def _files(path: Path, metadata: Metadata) -> Files:
+    """Return the files to open."""
     if not path.exists():
         raise BagError(f"{path} does not exist, expected a bag")
     if path.is_file():
@@ -197,34 +222,43 @@ def _files(path: Path) -> list[Path]:
                 f"{path} is a bag of ROS 1; convert it: rosbags-convert --src {path} "
                 f"--dst {path.stem}"
             )
-        if path.suffix not in SUFFIXES:
+        if not path.name.endswith(SUFFIXES):
             raise BagError(f"{path} is not a bag: expected a folder, a .db3 file or an .mcap file")
-        return [path]
-    if (path / "metadata.yaml").exists():
-        return [path]
-    files = visible((each for each in path.iterdir() if each.suffix in SUFFIXES), path)
-    if not files:
-        raise BagError(f"{path} is not a bag: no metadata.yaml, no .db3 and no .mcap file in it")
+        return Files([path], [], [])
+    if metadata.compression_mode and metadata.compression_format not in ("zstd", ""):
+        raise BagError(
+            f"{path / NAME}: compression_format: got {metadata.compression_format}, expected zstd;"
+            " decompress the bag with ros2 bag convert where its plugin is installed"
+        )
+    files = files_of(path, metadata)
+    if not files.paths:
+        why = "".join(f"; {each}" for each in [*metadata.damage, *files.missing])
+        nor = "" if (path / NAME).exists() else f"no {NAME}, "
+        raise BagError(f"{path} is not a bag: {nor}no .db3 and no .mcap file in it{why}")
     return files
 
 
-def _storage(readers: list) -> str:
-    """Return the storage of the files, mcap or sqlite3."""
-    from rosbags.rosbag2.storage_mcap import McapReader
+def _by_counts(metadata: Metadata, missing: list[Damage], bag: Bag) -> list[Damage]:
+    """Return what is missing, by the number of messages that metadata counts."""
+    expected, found = metadata.message_count, bag.message_count
+    if expected is None:
+        return missing
+    if found >= expected:  # all are there: files that are missing were renamed
+        return []
+    lost = expected - found - sum(each.messages or 0 for each in [*bag.damage, *missing])
+    if lost <= 0:
+        return missing
+    text = f"counts {expected} messages, of which the files hold {found}"
+    return [*missing, Damage(NAME, text, lost)]
 
-    files = [
-        file
-        for reader in readers
-        for file in getattr(reader.storage, "storages", [reader.storage])
-    ]
-    return "mcap" if any(isinstance(file, McapReader) for file in files) else "sqlite3"
+
+@cache
+def _warn_once(path: str, text: str) -> None:
+    log.warning("%s: %s", path, text)
 
 
 def _type_store(connections: list) -> Any:
     """Return the message types of Jazzy, and those that only the bag defines."""
-    from rosbags.interfaces import MessageDefinitionFormat
-    from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_typestore
-
     store = get_typestore(Stores.ROS2_JAZZY)
     for connection in connections:
         if connection.msgtype in store.fielddefs or not connection.msgdef.data:

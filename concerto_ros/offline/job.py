@@ -90,6 +90,7 @@ def run_job(job: Job, *, show: bool = False) -> dict[str, Any]:
             with work.publishing(summary) as path, _bar(bag.message_count, "copy", show) as bar:
                 outputs = [work.outputs(number) for number in filled]
                 write_copy(bag, outputs, path, job.prefix, bar.update)
+                summary["damage"] = [each._asdict() for each in bag.damage]
     return summary
 
 
@@ -164,6 +165,7 @@ def _description(
         "every": every,
         "part_seconds": job.part_seconds,
         "prefix": job.prefix,
+        "outputs": sorted(TYPES),
     }
     return json.loads(json.dumps(description))  # as it is read back from a file
 

@@ -19,7 +19,9 @@ from typing import Any
 
 import torch
 
-from concerto_ros.bags.reader import SUFFIXES, BagError
+from concerto_ros.bags.reader import BagError
+from concerto_ros.bags.storage.metadata import NAME as METADATA
+from concerto_ros.bags.storage.recording_files import is_recording
 from concerto_ros.files.listing import visible
 from concerto_ros.offline.job import Job, run_job
 
@@ -197,12 +199,11 @@ def run_on_ray(jobs: Sequence[Job], address: str) -> Iterator[tuple[Job, Outcome
 
 
 def _bags(folder: Path) -> Iterator[Path]:
-    names = {path.name for path in visible(folder.iterdir(), folder)}
-    if "metadata.yaml" in names or any(name.endswith(SUFFIXES) for name in names):
+    paths = visible(folder.iterdir(), folder)
+    if (folder / METADATA).exists() or any(map(is_recording, paths)):
         yield folder
         return
-    for name in sorted(names):
-        path = folder / name
+    for path in paths:
         if path.is_dir():
             yield from _bags(path)
 

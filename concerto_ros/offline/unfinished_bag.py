@@ -23,6 +23,9 @@ from concerto_ros.offline.counts import Counts
 #: The files of a segment: its counts, the state of the pipeline at its end, a bag of outputs.
 COUNTS, MEMORY, OUTPUTS = "counts.json", "memory.pt", "outputs"
 
+#: Entries that the runs of 0.1 did not have, with what is true of them.
+ENTRIES_OF_0_1 = {"outputs": ["classes", "labels", "pca"]}
+
 
 class Work:
     """The folder ``.NAME.parts`` beside the bag NAME that is being written.
@@ -108,7 +111,7 @@ class Work:
 
     def is_of(self, run: Any) -> bool:
         """Return whether ``run``, as read from a file, describes this run."""
-        return run == self._run
+        return isinstance(run, dict) and ENTRIES_OF_0_1 | run == self._run
 
     def remove(self) -> None:
         """Remove the segments of a run that was killed after its bag was finished."""
@@ -123,7 +126,8 @@ class Work:
             with replacing(path) as partial:
                 partial.write_text(json.dumps(self._run, indent=2), encoding="utf-8")
             return
-        found, own = _flat(json.loads(path.read_text(encoding="utf-8"))), _flat(self._run)
+        found = _flat(ENTRIES_OF_0_1 | json.loads(path.read_text(encoding="utf-8")))
+        own = _flat(self._run)
         unshared = sorted(found.keys() ^ own.keys())
         if unshared:
             raise BagError(

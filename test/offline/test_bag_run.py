@@ -38,6 +38,8 @@ from paths import DATA
 from rosbags.rosbag2 import StoragePlugin
 
 from concerto_ros.bags.reader import BagError, open_bag
+from concerto_ros.bags.writer import TYPES
+from concerto_ros.cli import main
 from concerto_ros.heads import LinearHead
 from concerto_ros.heads.linear import save_head
 from concerto_ros.labels.label_set import LabelSet
@@ -311,6 +313,37 @@ def test_a_bag_that_is_there_is_left_alone(driven, tmp_path):
     (tmp_path / "mine").mkdir()
     with pytest.raises(BagError, match="exists already"):
         label(source, tmp_path / "mine")
+
+
+def test_a_bag_without_an_output_of_this_version_is_not_finished(driven, tmp_path, monkeypatch):
+    source, _ = driven
+    label(source, tmp_path / "out", every=10.0)
+    summary = tmp_path / "out.json"
+    content = json.loads(summary.read_text())
+    assert content["run"]["outputs"] == ["classes", "labels", "pca"]
+    del content["run"]["outputs"]  # as 0.1 wrote it, with the same outputs
+    summary.write_text(json.dumps(content))
+    assert label(source, tmp_path / "out", every=10.0)["labelled"] == content["labelled"]
+    more = {**TYPES, "objects": "vision_msgs/msg/Detection3DArray"}
+    monkeypatch.setattr("concerto_ros.offline.job.TYPES", more)
+    with pytest.raises(BagError, match="exists already, and is not the result of this run"):
+        label(source, tmp_path / "out", every=10.0)
+
+
+@pytest.mark.parametrize("storage", StoragePlugin)
+def test_a_recording_that_was_cut_short_is_labelled_and_its_damage_said(tmp_path, storage, capsys):
+    source = write(tmp_path / "in", drive(), storage)
+    (file,) = (path for path in source.iterdir() if path.suffix != ".yaml")
+    file.write_bytes(file.read_bytes()[: int(file.stat().st_size * 0.6)])
+    assert main(["bag", str(source), str(tmp_path / "out"), "--every", "10"]) == 0
+    said = capsys.readouterr()
+    assert (
+        f"{file.name} {'was not closed' if file.suffix == '.mcap' else 'is damaged'}" in said.out
+    )
+    summary = json.loads((tmp_path / "out.json").read_text())
+    lost = 30 - summary["run"]["bag"]["messages"]
+    assert 0 < lost < 30 and sum(each["messages"] or 0 for each in summary["damage"]) == lost
+    assert len(read(tmp_path / "out")) == 30 - lost + len(added(tmp_path / "out"))
 
 
 def test_what_inference_remembers_is_enough_to_go_on():

@@ -26,7 +26,12 @@ PROJECT = PYPROJECT["project"]
 VERSION = MANIFEST.findtext("version")
 
 #: Module name -> name of the pip distribution, where they differ.
-DISTRIBUTIONS = {"PIL": "pillow", "cv2": "opencv-python-headless", "yaml": "pyyaml"}
+DISTRIBUTIONS = {
+    "PIL": "pillow",
+    "backports": "backports.zstd",
+    "cv2": "opencv-python-headless",
+    "yaml": "pyyaml",
+}
 
 #: Module name -> rosdep key of the pip distribution, where there is no Debian package.
 ROSDEP_KEYS = {
@@ -42,12 +47,12 @@ ROSDEP_KEYS = {
 }
 
 #: Modules that rosdep has no key for; requirements.txt alone brings them.
-WITHOUT_ROSDEP_KEY = {"safetensors"}
+WITHOUT_ROSDEP_KEY = {"backports", "lz4", "safetensors"}
 
-#: Used where they are installed, and never missed.
+#: Used where they are installed, and never missed; compression is part of Python 3.14.
 OPTIONAL = {
-    "flash_attn", "h5py", "laspy", "open_clip", "ray", "sklearn", "spconv", "torch_scatter",
-    "triton",
+    "compression", "flash_attn", "h5py", "laspy", "open_clip", "ray", "sklearn", "spconv",
+    "torch_scatter", "triton",
 }  # fmt: skip
 
 
@@ -164,7 +169,8 @@ def test_requirements_for_a_ros_machine_are_those_that_ubuntu_does_not_package()
     by_pip = {module for module, key in ROSDEP_KEYS.items() if key in pip_keys}
     assert by_pip == {"huggingface_hub", "open3d", "rosbags", "torch"}
     names = {distribution(requirement) for requirement in wanted}
-    assert {name.replace("_", "-") for name in by_pip | WITHOUT_ROSDEP_KEY} <= names
+    needed = by_pip | WITHOUT_ROSDEP_KEY
+    assert {distribution(DISTRIBUTIONS.get(name, name)) for name in needed} <= names
 
 
 @pytest.fixture(scope="module")
