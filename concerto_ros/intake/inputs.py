@@ -34,6 +34,16 @@ from concerto_ros.stopwatch import Stopwatch
 Guard = Callable[[], AbstractContextManager]
 
 
+#: What the messages of each kind of topic are called.
+ROLES = {
+    "cloud": "cloud",
+    "color": "colour image",
+    "depth": "depth image",
+    "info": "camera_info",
+    "depth_info": "camera_info of the depth image",
+}
+
+
 @dataclass
 class Pending:
     """A message that is not in the map yet.
@@ -66,6 +76,16 @@ class InputTopic(NamedTuple):
     name: str
     kind: str
     message_type: str
+
+    @property
+    def role(self) -> str:
+        """What its messages are called."""
+        return ROLES[self.kind]
+
+    @property
+    def parameter(self) -> str:
+        """The key of the parameter that names it."""
+        return "topic" if self.kind == "cloud" else f"{self.kind}_topic"
 
 
 class Input(ABC):
@@ -248,6 +268,7 @@ class RgbdInput(Input):
             InputTopic(name, kind, _image_or_info(name, kind)) for name, kind in topics if name
         )
         self.held = {topic.kind: None for topic in self.topics if topic.kind.endswith("info")}
+        self._tolerance = settings.sync_tolerance
         self._pairer = StampPairer(
             tolerance=int(settings.sync_tolerance * 1e9), with_color=bool(config.color_topic)
         )
@@ -301,8 +322,19 @@ class RgbdInput(Input):
         pair = self._pairer.add(kind, message)
         if lost := self._pairer.dropped - before:
             tally.received(self.name, lost)
-            tally.dropped(self.name, "unpaired", count=lost)
+            tally.dropped(self.name, "unpaired", self._why_unpaired(), lost)
         return pair
+
+    def _why_unpaired(self) -> str:
+        """Which topics sent nothing yet, or how far apart the stamps are."""
+        missing = [topic for topic in self.topics if topic.kind in self._pairer.missing]
+        if missing:
+            return "; ".join(f"no {topic.role} on {topic.name} yet" for topic in missing)
+        return (
+            f"the nearest stamps on {self.config.color_topic} and {self.config.depth_topic} are"
+            f" {self._pairer.apart * 1e-9:.3f} s apart, expected at most sync_tolerance,"
+            f" {self._tolerance:g} s"
+        )
 
     def _forget_unpaired(self) -> int:
         count = self._pairer.waiting

@@ -14,13 +14,13 @@ from concerto_ros.pipeline import SemanticPipeline
 from concerto_ros.ros.inputs.clicks import Clicks
 from concerto_ros.ros.inputs.subscriptions import Subscriptions
 from concerto_ros.ros.inputs.transforms import TransformListener, listen
+from concerto_ros.ros.monitoring.diagnostics import NO_INPUT
 from concerto_ros.ros.monitoring.status import ModelInfo
 from concerto_ros.ros.outputs.publisher import Outputs
 from concerto_ros.ros.parameters import Parameters
 from concerto_ros.ros.services.active_node import Activation
 from concerto_ros.ros.services.click_listener import ClickListener
 from concerto_ros.ros.stages.object_stage import make_finder
-from concerto_ros.settings.inputs import INPUTS
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class ConfiguredNode:
         inputs, log = parameters.read(), node.get_logger()
         settings = parameters.settings
         if not inputs:
-            log.warning(f"no input is configured: set the parameter {' or '.join(INPUTS)}")
+            log.warning(NO_INPUT)
         pipeline = SemanticPipeline.from_settings(settings, download=False)
         pipeline.warm_up()
         log.info(ModelInfo.of(pipeline).text)

@@ -199,11 +199,14 @@ class PerceptionNode(LifecycleNode):
 
     def _on_timer(self) -> None:
         settings, activity = self._ros_parameters.settings, None
+        if self._configured is not None:
+            self._configured.inputs.look()
         active = self._activation.node
         if active is not None:
             active.outputs.publish_status()
+            inputs = active.inputs
             activity = Activity.now(
-                active.pipeline, active.statistics, settings, active.inputs.configs
+                active.pipeline, active.statistics, settings, inputs.configs, inputs.topics
             )
         hardware_id = settings.diagnostics.hardware_id
         self._diagnostics_output.publish(self._state, hardware_id, activity)

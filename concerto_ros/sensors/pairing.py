@@ -47,6 +47,7 @@ class StampPairer:
     Attributes:
         info: The newest camera_info, None before the first.
         dropped: Number of images that found no partner.
+        apart: Nanoseconds between the newest of them and the other stream's image nearest to it.
     """
 
     def __init__(self, tolerance: int, *, with_color: bool = True, depth: int = 10):
@@ -62,7 +63,9 @@ class StampPairer:
         self._with_color = with_color
         self._length = depth
         self.dropped = 0
+        self.apart = 0
         self.info: Any = None
+        self._came: set[str] = set()
         self.clear()
 
     def clear(self) -> None:
@@ -76,6 +79,12 @@ class StampPairer:
     def waiting(self) -> int:
         """Number of images that wait for a partner."""
         return len(self._color) + len(self._depth)
+
+    @property
+    def missing(self) -> list[str]:
+        """The kinds of which no message came yet."""
+        kinds = ("color", "depth", "info") if self._with_color else ("depth", "info")
+        return [kind for kind in kinds if kind not in self._came]
 
     def add(self, kind: str, message: Any) -> Pair | None:
         """Add a message.
@@ -103,6 +112,7 @@ class StampPairer:
         else:
             kinds = "color, depth or info" if self._with_color else "depth or info"
             raise ValueError(f"kind: got {kind!r}, expected {kinds}")
+        self._came.add(kind)
         if self.info is None:
             return None
         return self._next_pair() if self._with_color else self._next_depth()
@@ -124,10 +134,10 @@ class StampPairer:
             nearest = apart - earlier.gap / 4
             if len(earlier) > 1:
                 if apart > self._tolerance or abs(earlier.second - later.first) < nearest:
-                    self._drop(earlier)
+                    self._drop(earlier, apart)
                     continue
             elif apart > self._tolerance:
-                self._drop(earlier)
+                self._drop(earlier, apart)
                 continue
             else:
                 due = earlier.first + earlier.gap
@@ -138,9 +148,10 @@ class StampPairer:
             return Pair(color, depth, self.info)
         return None
 
-    def _drop(self, stream: _Stream) -> None:
+    def _drop(self, stream: _Stream, apart: int) -> None:
         stream.pop()
         self.dropped += 1
+        self.apart = apart
 
 
 class _Stream:

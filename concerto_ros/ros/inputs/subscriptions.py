@@ -6,17 +6,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
-from functools import partial
 from typing import Any
 
 from rclpy.node import Node
-from rclpy.qos import qos_profile_sensor_data
 
-from concerto_ros.intake.inputs import Input, InputTopic, open_input
+from concerto_ros.intake.inputs import open_input
 from concerto_ros.intake.tally import Tally
+from concerto_ros.ros.inputs.topic_watch import TopicWatch
 from concerto_ros.ros.inputs.transforms import TransformListener
-from concerto_ros.ros.middleware.message_classes import message_class
-from concerto_ros.ros.middleware.qos import overridable
+from concerto_ros.ros.monitoring.topic_state import TopicState
 from concerto_ros.settings.inputs import InputSettings
 from concerto_ros.settings.settings import Settings
 
@@ -42,16 +40,10 @@ class Subscriptions:
         self.inputs = [open_input(config, settings, threading.Lock) for config in configs]
         self.transforms = transforms
         self.clock = node.get_clock()
-        self._node = node
         self._tally: Tally | None = None
         self._wake = threading.Event()
-        self._subscriptions = [
-            node.create_subscription(
-                _class_of(topic),
-                topic.name,
-                partial(self._on_message, source, topic.kind),
-                **overridable(qos_profile_sensor_data),
-            )
+        self._watches = [
+            TopicWatch(node, source, topic, self._on_message)
             for source in self.inputs
             for topic in source.topics
         ]
@@ -60,6 +52,19 @@ class Subscriptions:
     def configs(self) -> dict[str, InputSettings]:
         """The parameters of each input by its name."""
         return {source.name: source.config for source in self.inputs}
+
+    @property
+    def topics(self) -> dict[str, list[TopicState]]:
+        """What is known about the topics of each input, by the input's name."""
+        states: dict[str, list[TopicState]] = {source.name: [] for source in self.inputs}
+        for watch in self._watches:
+            states[watch.source.name].append(watch.state())
+        return states
+
+    def look(self) -> None:
+        """Look up who publishes the topics; latched messages arrive from the first time on."""
+        for watch in self._watches:
+            watch.look()
 
     def open(self, tally: Tally, wake: threading.Event) -> None:
         """Accept messages from now on, and forget older ones.
@@ -78,25 +83,15 @@ class Subscriptions:
 
     def unsubscribe(self) -> None:
         """Destroy the subscriptions."""
-        for subscription in self._subscriptions:
-            self._node.destroy_subscription(subscription)
-        self._subscriptions.clear()
+        for watch in self._watches:
+            watch.close()
+        self._watches.clear()
 
-    def _on_message(self, source: Input, kind: str, message: Any) -> None:
-        tally = self._tally
+    def _on_message(self, watch: TopicWatch, message: Any) -> None:
+        source, kind, tally = watch.source, watch.topic.kind, self._tally
         if tally is not None:
             source.receive(kind, message, tally)
             self._wake.set()
         elif kind in source.held:
             # A driver may send camera_info only once, before the node is activated.
             source.hold(kind, message)
-
-
-def _class_of(topic: InputTopic) -> type:
-    cls = message_class(topic.message_type)
-    if cls is None:
-        raise ValueError(
-            f"topic {topic.name} has type {topic.message_type}, whose package is not installed;"
-            " install it and source its setup file"
-        )
-    return cls

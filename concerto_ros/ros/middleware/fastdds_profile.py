@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import rclpy
 
@@ -23,7 +24,12 @@ def use_transport_profile() -> None:
     Every process that sends or receives large messages needs the profile.
     """
     if not any(os.environ.get(name) for name in PROFILE_VARIABLES):
-        os.environ[PROFILE_VARIABLES[0]] = str(share_path("config/fastdds.xml"))
+        os.environ[PROFILE_VARIABLES[0]] = str(profile_path())
+
+
+def profile_path() -> Path:
+    """Return the path of the profile."""
+    return share_path("config/fastdds.xml")
 
 
 @contextmanager

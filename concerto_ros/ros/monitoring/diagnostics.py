@@ -4,8 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from statistics import median
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
@@ -15,8 +15,9 @@ from concerto_ros.ros.monitoring.memory_use import MemoryUse
 from concerto_ros.ros.monitoring.recent_values import Window
 from concerto_ros.ros.monitoring.statistics import HARMLESS, InputStatistics, Report, Statistics
 from concerto_ros.ros.monitoring.status import ModelInfo
+from concerto_ros.ros.monitoring.topic_state import TopicState, loss
 from concerto_ros.sensors.input_error import REASONS
-from concerto_ros.settings.inputs import InputSettings
+from concerto_ros.settings.inputs import INPUTS, InputSettings
 from concerto_ros.settings.settings import Settings
 
 #: Events of the last seconds that decide about the level of a status.
@@ -34,6 +35,8 @@ FAILED = "unconfigured: "
 #: Level, message and values of a DiagnosticStatus.
 Task = tuple[bytes, str, dict[str, object]]
 
+NO_INPUT = f"no input is configured: set the parameter {' or '.join(INPUTS)}"
+
 CLIPPED = "a cloud has more points than max_points: only the nearest points are used"
 
 
@@ -47,6 +50,7 @@ class Activity:
         settings: The current settings.
         inputs: The parameters of each input by its name, with the bounds of its rate and age.
         memory: The memory in use.
+        topics: What is known about the topics of each input by its name.
     """
 
     report: Report
@@ -54,6 +58,7 @@ class Activity:
     settings: Settings
     inputs: Mapping[str, InputSettings]
     memory: MemoryUse
+    topics: Mapping[str, Sequence[TopicState]] = field(default_factory=dict)
 
     @classmethod
     def now(
@@ -62,6 +67,7 @@ class Activity:
         statistics: Statistics,
         settings: Settings,
         inputs: Mapping[str, InputSettings],
+        topics: Mapping[str, Sequence[TopicState]],
     ) -> Activity:
         """The activity up to now."""
         return cls(
@@ -70,6 +76,7 @@ class Activity:
             settings,
             inputs,
             MemoryUse.now(pipeline.device),
+            topics,
         )
 
 
@@ -91,7 +98,10 @@ def diagnostics(
     if activity is not None:
         report, model, settings = activity.report, activity.model, activity.settings
         for name, counts in report.inputs.items():
-            tasks[f"input {name}"] = _input(counts, activity.inputs[name], report)
+            topics = activity.topics.get(name, ())
+            tasks[f"input {name}"] = _input(counts, activity.inputs[name], report, topics)
+        if not report.inputs:
+            tasks["input"] = DiagnosticStatus.WARN, NO_INPUT, {}
         tasks["TF"] = _transforms(report, settings)
         tasks["model"] = _model(model)
         tasks["inference"] = _inference(report)
@@ -116,10 +126,16 @@ def _state(state: str) -> Task:
     return DiagnosticStatus.ERROR if failed else DiagnosticStatus.OK, state, {}
 
 
-def _input(counts: InputStatistics, config: InputSettings, report: Report) -> Task:
+def _input(
+    counts: InputStatistics,
+    config: InputSettings,
+    report: Report,
+    topics: Sequence[TopicState],
+) -> Task:
     """Rate and age have the keys of diagnostic_updater's FrequencyStatus and TimeStampStatus."""
     now = report.time
-    values: dict[str, object] = {"received": counts.received, "fused": counts.fused}
+    values: dict[str, object] = {topic.topic.parameter: topic.text for topic in topics}
+    values |= {"received": counts.received, "fused": counts.fused}
     values |= {f"dropped: {reason}": count for reason, count in counts.drops.items()}
     if counts.last_error:
         values["last error"] = counts.last_error
@@ -137,14 +153,22 @@ def _input(counts: InputStatistics, config: InputSettings, report: Report) -> Ta
         values["Latest acceptable timestamp delay (s)"] = f"{config.max_age:g}"
     reasons = _recent_drops(counts, now)
     fusing = now - counts.last_fused < RECENT
+    silent = [topic.silence for topic in topics if topic.silence]
+    lost = [text] if (text := loss(topics)) else []
     if reasons:
         level = DiagnosticStatus.WARN if fusing else DiagnosticStatus.ERROR
-        return level, "; ".join(f"{reason}: {REASONS[reason]}" for reason in reasons), values
+        texts = {reason: REASONS[reason] for reason in reasons}
+        if "unpaired" in texts:
+            texts["unpaired"] = "; ".join(silent) or counts.errors["unpaired"]
+        wrong = [f"{reason}: {text}" for reason, text in texts.items()]
+        return level, "; ".join(wrong + lost), values
     if now - counts.last_clipped < RECENT:
         return DiagnosticStatus.ERROR, CLIPPED, values
     if not fusing:
-        return *_silence(counts, report), values
-    wrong = _out_of_bounds(counts, config)
+        level, text = _silence(counts, report)
+        return level, "; ".join(silent + lost) or text, values
+    refused = [text for topic in topics if not topic.silence for text in topic.refusals]
+    wrong = _out_of_bounds(counts, config) + silent + refused + lost
     if now - counts.last_uncolored < RECENT:
         wrong.append(f"depth is used without colour: {counts.why_uncolored}")
     if wrong:

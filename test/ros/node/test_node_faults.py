@@ -157,8 +157,8 @@ def test_images_without_a_partner_are_logged_once(harness, monkeypatch):
 
     one.wait(counted_twice, "depth images counted as unpaired")
     assert [text for text in said if "unpaired" in text] == [
-        "head: message dropped, unpaired: no colour, depth and camera_info within sync_tolerance"
-        " of each other"
+        "head: message dropped, unpaired: no camera_info on /info yet; no colour image on /color"
+        " yet"
     ]
 
 
