@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from concerto_ros.sensors.colors import rgb_bytes, unpack_rgb
 from concerto_ros.sensors.frame import Frame, OriginalPoints
 from concerto_ros.sensors.free_space import ScanView
 from concerto_ros.sensors.input_error import InputError
@@ -321,7 +322,8 @@ def _colors(fields: dict[str, np.ndarray]) -> np.ndarray | None:
             return _packed_colors(name, fields[name])
     for names in SEPARATE_COLOR:
         if all(name in fields for name in names):
-            return np.stack([_channel(_scalar(fields, n)).reshape(-1) for n in names], axis=1)
+            channels = [_scalar(fields, name).reshape(-1) for name in names]
+            return rgb_bytes(channels, strict=False)
     return None
 
 
@@ -334,23 +336,4 @@ def _packed_colors(name: str, view: np.ndarray) -> np.ndarray:
         raise InputError(
             "unsupported", f"field '{name}': got {got}, expected one float32 or uint32"
         )
-    octets = view[..., None].view(np.uint8)
-    first = (1, 2, 3) if view.dtype.str[0] == ">" else (2, 1, 0)
-    out = np.empty((*view.shape, 3), np.uint8)
-    for i, byte in enumerate(first):
-        out[..., i] = octets[..., byte]
-    return out.reshape(-1, 3)
-
-
-def _channel(values: np.ndarray) -> np.ndarray:
-    """Convert a colour channel to uint8: floats up to 1 are fractions, uint16 above 255 16-bit."""
-    if values.dtype == np.uint8:
-        return values
-    with np.errstate(invalid="ignore", over="ignore"):
-        numbers = np.nan_to_num(values.astype(np.float32), copy=False, posinf=0, neginf=0)
-        highest = numbers.max(initial=0.0)
-        if values.dtype.kind == "f" and highest <= 1.0:
-            numbers *= 255.0
-        elif values.dtype.kind == "u" and values.dtype.itemsize == 2 and highest > 255:
-            numbers /= 257.0
-    return np.clip(np.rint(numbers), 0, 255).astype(np.uint8)
+    return unpack_rgb(view).reshape(-1, 3)

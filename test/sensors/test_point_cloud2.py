@@ -147,6 +147,24 @@ def test_separate_colours(kind, values, names):
     np.testing.assert_array_equal(colors, expected)
 
 
+@pytest.mark.parametrize(
+    ("kind", "scale"), [("f4", 1), ("f8", 1), ("u2", 257), ("f4", 1 / 255), ("u2", 1), ("i2", 1)]
+)
+def test_the_unit_of_colours_is_told_over_all_channels_together(kind, scale):
+    red_scene = RGB // [1, 2, 200] + [0, 0, 1]
+    red_scene[0, 0] = 255
+    columns = [(name, kind, red_scene[:, i] * scale) for i, name in enumerate("rgb")]
+    colors = decode_point_cloud(cloud([*columns, *xyz()])).colors
+    np.testing.assert_array_equal(colors, red_scene)
+
+
+def test_fractions_with_a_value_above_one_are_not_black():
+    values = np.full(24, 0.8)
+    values[3] = 1.0000002
+    columns = [(name, "f4", values) for name in ("red", "green", "blue")]
+    assert decode_point_cloud(cloud([*columns, *xyz()])).colors.min() == 204
+
+
 def test_colours_that_are_no_numbers_are_black():
     values = np.array([np.nan, np.inf, -np.inf, -5, 0.5, 1.0])
     columns = [(name, "f4", values) for name in "rgb"]
