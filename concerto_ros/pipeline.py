@@ -10,21 +10,24 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from concerto_ros.heads.linear import LinearHead
 from concerto_ros.heads.pca import PcaColors
 from concerto_ros.heads.similarity import FeatureQuery
 from concerto_ros.heads.taught_classes import TaughtClasses
-from concerto_ros.labels.label_set import LabelSet
+from concerto_ros.labels.label_set import UNLABELLED, LabelSet
 from concerto_ros.labels.prediction import Prediction
 from concerto_ros.mapping.map_file import StoredMap
 from concerto_ros.mapping.map_snapshot import MapSnapshot
 from concerto_ros.mapping.voxel_map import Insertion, VoxelMap
 from concerto_ros.ptv3 import Encoder
+from concerto_ros.ptv3.hierarchy import LARGEST_INDEX
 from concerto_ros.segmentation.carried_state import CarriedState
 from concerto_ros.segmentation.feature_encoder import FeatureEncoder
 from concerto_ros.segmentation.fixed_origin import FixedOrigin
@@ -32,7 +35,7 @@ from concerto_ros.segmentation.labeller import Labeller, labelling, unlabelled
 from concerto_ros.segmentation.loading import load_models
 from concerto_ros.segmentation.model_input import build_model_input
 from concerto_ros.segmentation.model_options import convention_of
-from concerto_ros.sensors.array_frame import single_frame
+from concerto_ros.sensors.array_frame import checked_points, single_frame
 from concerto_ros.sensors.frame import Frame
 from concerto_ros.settings.field import SettingsError
 from concerto_ros.settings.settings import Settings
@@ -138,39 +141,52 @@ class SemanticPipeline:
 
     def segment(
         self,
-        points: np.ndarray,
-        colors: np.ndarray | None = None,
-        normals: np.ndarray | None = None,
+        points: npt.ArrayLike,
+        colors: npt.ArrayLike | None = None,
+        normals: npt.ArrayLike | None = None,
         *,
-        origin: np.ndarray | None = None,
+        origin: npt.ArrayLike | None = None,
     ) -> Prediction:
         """Label a single cloud, independent of the map; each point gets the label of its voxel.
 
-        The vehicle is at the origin of the points, as for training.
+        The vehicle is at the origin of the points, as for training; georeferenced points are
+        moved to it first.
 
         Args:
-            points: (N, 3) metres, z up. Points that are not finite stay unlabelled.
-            colors: (N, 3) in 0..255; None: the model sees none.
-            normals: (N, 3) unit; None: normals are fitted and turned towards the sensor or, where
-                its position is not known, towards the middle of the cloud.
+            points: (N, 3) metres, z up. Points that are not finite, and those far from the others
+                (:func:`~concerto_ros.sensors.strays.near_others`), stay unlabelled.
+            colors: (N, 3) RGB as fractions, 8 or 16 bits, see
+                :func:`~concerto_ros.sensors.colors.rgb_bytes`; None: the model sees none.
+            normals: (N, 3) of any length; None: normals are fitted and turned towards the sensor
+                or, where its position is not known, towards the middle of the cloud.
             origin: (3,) position of the sensor, metres; None: not known.
 
         Returns:
-            The prediction for the N points, row by row.
+            The prediction for the N points, row by row, with ``unlabelled`` by reason.
 
         Raises:
-            ValueError: no point is finite, or an array has the wrong shape.
+            ValueError: no point is finite, or an array has the wrong shape, type or unit.
         """
-        frame, finite = single_frame(points, colors, normals, origin)
+        largest = (LARGEST_INDEX - 1) * self.settings.voxel_size
+        frame, kept, strays, offset = single_frame(points, colors, normals, origin, largest)
         voxels = self._new_map(len(frame), radius=0.0)
         voxels.insert(frame, np.zeros(3) if origin is None else frame.origin)
         snapshot = voxels.snapshot()
         alone = CarriedState(held=None, colors=PcaColors(), fusion=None)
         by_voxel = self._predict(snapshot, alone, self._labeller)
 
-        row = np.full(len(points), -1)
-        row[finite] = snapshot.rows_of(frame.points)
-        return by_voxel.at(np.asarray(points, np.float32), row)
+        given = checked_points(points)
+        row = np.full(len(given), -1)
+        row[kept] = snapshot.rows_of(frame.points)
+        with np.errstate(over="ignore"):
+            own = given if offset.any() else given.astype(np.float32)
+        prediction = by_voxel.at(own, row)
+        reasons = {
+            "not_finite": len(given) - len(kept) - strays,
+            "stray": strays,
+            "no_score": int(np.count_nonzero(prediction.label[kept] == UNLABELLED)),
+        }
+        return replace(prediction, unlabelled={r: n for r, n in reasons.items() if n})
 
     @torch.inference_mode()
     def _predict(

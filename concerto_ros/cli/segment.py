@@ -2,6 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Label one point cloud file without ROS: writes FILE_labels.ply, FILE_labels.png, FILE_pca.png.
 
+Reads .ply, .pcd, .las, .laz, .e57, .npz, .npy, .bin (KITTI), .xyz, .txt, .csv, .pts, .asc and the
+vertices of .obj, .glb, .gltf, .stl and .off. Points that are not finite are left out.
+
 The cloud is expected in metres with z up; use --up for other axes, e.g. --up=-y for the optical
 frame of a camera (x right, y down, z forward).
 """
@@ -10,10 +13,14 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-HELP = "label a .ply, .pcd, .npz or .las file, no ROS needed"
+if TYPE_CHECKING:
+    from concerto_ros.labels.prediction import Prediction
+
+HELP = "label a point cloud file (.ply, .pcd, .las, .e57, .csv and others), no ROS needed"
 
 AXES = {"x": 0, "y": 1, "z": 2}
 
@@ -34,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the cloud, the model and where to write."""
     from concerto_ros.settings.settings import DEFAULTS, about
 
-    parser.add_argument("file", type=Path, help="point cloud in metres: .ply, .pcd, .npz or .las")
+    parser.add_argument("file", type=Path, help="point cloud in metres")
     parser.add_argument(
         "--out", type=Path, help="folder for the results (default: that of the file)"
     )
@@ -50,7 +57,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         metavar=("X", "Y", "Z"),
         help="position of the sensor in the file's coordinates; estimated normals point towards it"
-        " (default: the viewpoint of a .pcd file, else the middle of the cloud)",
+        " (default: the viewpoint of a .pcd file or the pose of an .e57 scan, else the middle of"
+        " the cloud)",
     )
     for name in SETTINGS:
         parser.add_argument(
@@ -74,7 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
     file = read_cloud_file(arguments.file)
     rotation = upright(arguments.up)
     cloud = file.frame.transformed(rotation, np.zeros(3), file.frame.frame_id)
-    origin = cloud.origin if arguments.file.suffix.lower() == ".pcd" else None
+    origin = None if file.sensor is None else cloud.origin
     if arguments.sensor:
         origin = rotation @ (np.array(arguments.sensor) - file.offset)
     settings = Settings(**{name: getattr(arguments, name) for name in SETTINGS})
@@ -88,7 +96,7 @@ def run(arguments: argparse.Namespace) -> int:
     written = [Path(f"{stem}_labels.ply"), Path(f"{stem}_labels.png"), Path(f"{stem}_pca.png")]
     write_labelled_ply(
         written[0],
-        file.frame.points + file.offset if file.offset.any() else file.frame.points,
+        file.points,
         rgb,
         label=prediction.label,
         confidence=prediction.confidence,
@@ -106,6 +114,7 @@ def run(arguments: argparse.Namespace) -> int:
         Image.fromarray(picture).save(path)
     total = len(prediction.label)
     print(f"{arguments.file.name}: {total} points, model {prediction.model}")
+    print(unlabelled_text(prediction, file.not_finite))
     for semantic_class in prediction.classes:
         share = np.count_nonzero(prediction.label == semantic_class.id) / total
         if share:
@@ -113,6 +122,27 @@ def run(arguments: argparse.Namespace) -> int:
     print("  ".join(f"{stage} {spent:.0f} ms" for stage, spent in prediction.stage_ms.items()))
     print("wrote " + ", ".join(str(path) for path in written))
     return 0
+
+
+def unlabelled_text(prediction: Prediction, left_out: int) -> str:
+    """Say how many points have no label, and why.
+
+    Args:
+        prediction: The prediction of the cloud.
+        left_out: Points of the file that are not finite, and not in the prediction.
+    """
+    meanings = {
+        "not_finite": "not finite",
+        "stray": "far from the others",
+        "no_score": "without a score of the model",
+    }
+    counts = prediction.unlabelled
+    reasons = [f"{counts[reason]} {text}" for reason, text in meanings.items() if reason in counts]
+    if left_out:
+        reasons.append(f"{left_out} more not finite and left out of the results")
+    without = sum(counts.values())
+    shown = f"no label: {without} of {len(prediction.label)} points"
+    return f"{shown} ({', '.join(reasons)})" if reasons else shown
 
 
 def upright(up: str) -> np.ndarray:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,7 +20,7 @@ class Prediction:
     """Labels, colours and features of N points.
 
     Attributes:
-        points: (N, 3) float32, metres.
+        points: (N, 3) metres, float32; float64 of a single cloud far from the origin.
         label: (N,) uint8, position in ``classes``; 255 where unlabelled.
         confidence: (N,) float32 in [0, 1], probability of ``label``; 0 where unlabelled.
         entropy: (N,) float32 in [0, 1], entropy of the classes' probabilities as a share of the
@@ -35,6 +35,8 @@ class Prediction:
             the query; None without one.
         features: (n, C) float32 on the CPU, of the rows that the query names; None if it names
             none.
+        unlabelled: of a single cloud, how many points have no label, by reason: ``not_finite``,
+            ``stray`` (far from the others) and ``no_score`` (the model gives them none).
     """
 
     points: np.ndarray
@@ -48,6 +50,7 @@ class Prediction:
     stage_ms: dict[str, float]
     similarity: np.ndarray | None = None
     features: torch.Tensor | None = None
+    unlabelled: dict[str, int] = field(default_factory=dict)
 
     def at(self, points: np.ndarray, rows: np.ndarray) -> Prediction:
         """Transfer labels and colours to other points.

@@ -22,6 +22,9 @@ from concerto_ros.ptv3.kernels.neighbours import Neighbours, voxel_keys
 from concerto_ros.ptv3.level_sizes import LevelSizes, measure_levels
 from concerto_ros.ptv3.patches import Patches, cut_patches
 
+#: Largest voxel index along an axis that a code holds.
+LARGEST_INDEX = (1 << MAX_DEPTH) - 2
+
 #: Most clouds of a batch, limited by the bits that the three axes leave of a 64-bit code.
 MAX_CLOUDS = (1 << 63 - 3 * MAX_DEPTH) - 1
 
@@ -256,7 +259,7 @@ def _check_extent(sizes: LevelSizes, coord: torch.Tensor) -> None:
             "subtract the lowest corner first"
         )
     axis = high.index(max(high))
-    limit = (1 << MAX_DEPTH) - 2
+    limit = LARGEST_INDEX
     if high[axis] > limit:
         raise ValueError(
             f"the cloud is too large for its grid: grid_coord reaches {high[axis]} on "

@@ -9,6 +9,9 @@ from typing import Protocol
 
 import numpy as np
 
+#: Metres; coordinates beyond count as infinite, because float32 does not hold their squares.
+FARTHEST = 1e19
+
 
 class View(Protocol):
     """What a sensor measured in each direction, and from where: for free-space clearing."""

@@ -222,3 +222,14 @@ def unit_vectors(vectors: np.ndarray, shortest: float = 1e-3) -> np.ndarray:
     length = np.sqrt(np.einsum("vi,vi->v", vectors, vectors))[:, None]
     long = length > shortest
     return vectors * long / np.where(long, length, 1)
+
+
+def unit_rows(normals: np.ndarray) -> np.ndarray:
+    """Normalise normals (N, 3) of any number type to float32 of length one.
+
+    Rows of zeros, and rows with NaN or infinity, become zeros: unknown.
+    """
+    normals = normals.astype(np.float64)
+    normals[~np.isfinite(normals).all(axis=1)] = 0
+    longest = np.abs(normals).max(initial=1)
+    return unit_vectors(normals / longest, shortest=0).astype(np.float32)

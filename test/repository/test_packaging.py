@@ -30,6 +30,7 @@ DISTRIBUTIONS = {
     "PIL": "pillow",
     "backports": "backports.zstd",
     "cv2": "opencv-python-headless",
+    "lzf": "python-neo-lzf",
     "yaml": "pyyaml",
 }
 
@@ -47,12 +48,12 @@ ROSDEP_KEYS = {
 }
 
 #: Modules that rosdep has no key for; requirements.txt alone brings them.
-WITHOUT_ROSDEP_KEY = {"backports", "lz4", "safetensors"}
+WITHOUT_ROSDEP_KEY = {"backports", "lz4", "lzf", "safetensors"}
 
 #: Used where they are installed, and never missed; compression is part of Python 3.14.
 OPTIONAL = {
-    "compression", "flash_attn", "h5py", "laspy", "open_clip", "ray", "sklearn", "spconv",
-    "torch_scatter", "triton",
+    "compression", "flash_attn", "h5py", "laspy", "open_clip", "pye57", "ray", "sklearn",
+    "spconv", "torch_scatter", "trimesh", "triton",
 }  # fmt: skip
 
 

@@ -4,9 +4,6 @@
 
 from __future__ import annotations
 
-import sys
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -161,7 +158,7 @@ def test_a_ply_cut_short_is_malformed(tmp_path):
 
 
 def test_other_formats_and_missing_files_are_named(tmp_path):
-    assert reason(tmp_path / "mesh.stl") == "unsupported"
+    assert reason(tmp_path / "picture.tif") == "unsupported"
     with pytest.raises(FileNotFoundError, match=r"gone\.ply"):
         read_cloud(tmp_path / "gone.ply")
 
@@ -182,30 +179,6 @@ def test_npz_that_holds_no_cloud(tmp_path, arrays, expected):
     path = tmp_path / "bad.npz"
     np.savez(path, **arrays)
     assert reason(path) == expected
-
-
-def test_las_without_laspy_says_what_to_install(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "laspy", None)
-    path = tmp_path / "field.las"
-    path.write_bytes(b"LASF")
-    assert reason(path) == "unsupported"
-
-
-def test_las_dimensions(tmp_path, monkeypatch):
-    """laspy itself is optional; this stands in for what it returns."""
-    las = SimpleNamespace(
-        x=POINTS[:, 0] + 400_000.0, y=POINTS[:, 1], z=POINTS[:, 2],
-        red=RGB[:, 0] * np.uint16(257), green=RGB[:, 1] * np.uint16(257),
-        blue=RGB[:, 2] * np.uint16(257), intensity=np.arange(50, dtype=np.uint16),
-        point_format=SimpleNamespace(dimension_names=["X", "red", "green", "blue", "intensity"]),
-    )  # fmt: skip
-    monkeypatch.setitem(sys.modules, "laspy", SimpleNamespace(read=lambda path: las))
-    path = tmp_path / "field.laz"
-    path.touch()
-    cloud = read_cloud_file(path)
-    assert 399_990 < cloud.offset[0] <= 400_000
-    np.testing.assert_array_equal(cloud.frame.colors, RGB)
-    np.testing.assert_array_equal(cloud.frame.intensity, np.arange(50))
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="needs the recordings in ../shared/data")

@@ -89,7 +89,9 @@ class ObjectClassifier:
         rows = instance.rows
         colors = None
         if cloud.colors is not None and cloud.has_color is not None:
-            colors = cloud.colors[rows] if cloud.has_color[rows].all() else None
+            # Bytes, whose unit need not be told by their values.
+            means = np.rint(cloud.colors[rows]).astype(np.uint8)
+            colors = means if cloud.has_color[rows].all() else None
         return self.encoder.prepare(cloud.points[rows], colors)
 
     @torch.inference_mode()

@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Point clouds from .ply, .pcd, .npz, .las and .laz files."""
+"""The one reader of point cloud files, whatever their format."""
 
 from __future__ import annotations
 
@@ -10,18 +10,40 @@ from pathlib import Path
 
 import numpy as np
 
-from concerto_ros.sensors.frame import Frame
+from concerto_ros.sensors.cloud_files.arrays import read_bin, read_npy, read_npz
+from concerto_ros.sensors.cloud_files.columns import ARRAYS, Columns, known_arrays, structured
+from concerto_ros.sensors.cloud_files.meshes import read_mesh
+from concerto_ros.sensors.cloud_files.pcd import read_pcd
+from concerto_ros.sensors.cloud_files.ply import read_ply
+from concerto_ros.sensors.cloud_files.surveys import read_e57, read_las
+from concerto_ros.sensors.cloud_files.text import read_text
+from concerto_ros.sensors.colors import rgb_bytes
+from concerto_ros.sensors.frame import FARTHEST, Frame
 from concerto_ros.sensors.input_error import InputError
-from concerto_ros.sensors.normals import unit_vectors
-from concerto_ros.sensors.ply import read_ply
+from concerto_ros.sensors.normals import unit_rows
+from concerto_ros.sensors.strays import local_offset
 
-#: float32 resolves 1 mm up to about this many metres; files farther out are moved to the origin.
-FLOAT32_LIMIT = 8_000.0
+#: What each reader returns: the columns, and where the sensor was, if the file says so.
+Contents = tuple[Columns, np.ndarray | None]
 
-XYZ_KEYS = ("points", "xyz", "coord", "coords", "positions")
-COLOR_KEYS = ("colors", "color", "rgb")
-NORMAL_KEYS = ("normals", "normal")
-INTENSITY_KEYS = ("intensity", "reflectivity", "i", "scalar_Intensity", "scalar_intensity")
+_READERS: dict[str, Callable[[Path], Contents]] = {
+    ".ply": lambda path: (structured(read_ply(path)), None),
+    ".pcd": read_pcd,
+    ".npz": lambda path: (read_npz(path), None),
+    ".npy": lambda path: (read_npy(path), None),
+    ".bin": lambda path: (read_bin(path), None),
+    **dict.fromkeys((".las", ".laz"), lambda path: (read_las(path), None)),
+    ".e57": read_e57,
+    **dict.fromkeys(
+        (".xyz", ".txt", ".csv", ".pts", ".asc"), lambda path: (read_text(path), None)
+    ),
+    **dict.fromkeys(
+        (".obj", ".glb", ".gltf", ".stl", ".off"), lambda path: (read_mesh(path), None)
+    ),
+}
+
+#: Suffixes of the files that :func:`read_cloud_file` reads.
+FORMATS = tuple(_READERS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,10 +54,18 @@ class CloudFile:
         frame: The finite points, relative to ``offset``; stamp 0, ``frame_id`` the file's stem.
         offset: (3,) float64, metres, whole numbers; add it to get the file's own coordinates.
             Zeros except for georeferenced files, whose coordinates exceed float32.
+        points: (N, 3) the same points in the file's own coordinates; float64 where float32 does
+            not hold them.
+        sensor: (3,) float64, metres, where the sensor was, in the file's own coordinates; None:
+            the file does not say.
+        not_finite: How many more points the file has, which are NaN or infinite (beyond 1e19 m).
     """
 
     frame: Frame
     offset: np.ndarray
+    points: np.ndarray
+    sensor: np.ndarray | None = None
+    not_finite: int = 0
 
 
 def read_cloud(path: str | Path) -> Frame:
@@ -43,12 +73,33 @@ def read_cloud(path: str | Path) -> Frame:
     return read_cloud_file(path).frame
 
 
-def read_cloud_file(path: str | Path) -> CloudFile:
-    """Read a .ply, .pcd, .npz, .las or .laz file.
+def read_columns(path: str | Path) -> Contents:
+    """Read what a file of one of :data:`FORMATS` holds, under the file's own names.
 
-    An .npz holds points under one of ``points, xyz, coord, coords, positions`` and may hold
-    ``colors, color, rgb``, ``normals, normal`` and ``intensity, reflectivity``, each with one row
-    per point. Colours may be 0..255 or fractions up to 1. A .pcd's VIEWPOINT becomes ``origin``.
+    Returns:
+        The columns, and (3,) where the sensor was; None: the file does not say.
+
+    Raises:
+        FileNotFoundError: The file does not exist.
+        InputError: ``unsupported`` format, or ``malformed``; the text names the file.
+    """
+    path = Path(path)
+    reader = _READERS.get(path.suffix.lower())
+    if reader is None:
+        raise InputError(
+            "unsupported",
+            f"{path}: got the format '{path.suffix}', expected one of {', '.join(FORMATS)}",
+        )
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} does not exist")
+    return reader(path)
+
+
+def read_cloud_file(path: str | Path) -> CloudFile:
+    """Read the point cloud of a file of one of :data:`FORMATS`.
+
+    Colours may be fractions, 8 or 16 bits. A .pcd's VIEWPOINT and the pose of a single scan in an
+    .e57 become ``sensor``.
 
     Raises:
         FileNotFoundError: The file does not exist.
@@ -56,188 +107,65 @@ def read_cloud_file(path: str | Path) -> CloudFile:
             the file.
     """
     path = Path(path)
-    readers: dict[str, Callable[[Path], dict[str, np.ndarray]]] = {
-        ".ply": _read_ply,
-        ".pcd": _read_pcd,
-        ".npz": _read_npz,
-        ".las": _read_las,
-        ".laz": _read_las,
-    }
-    reader = readers.get(path.suffix.lower())
-    if reader is None:
-        known = ", ".join(readers)
-        raise InputError(
-            "unsupported", f"{path}: got the format '{path.suffix}', expected one of {known}"
-        )
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} does not exist")
-    arrays = reader(path)
-    return _cloud_file(path, arrays)
+    columns, sensor = read_columns(path)
+    try:
+        return _cloud_file(path, columns, sensor)
+    except InputError as error:
+        raise InputError(error.reason, f"{path}: {error}") from None
 
 
-def _cloud_file(path: Path, arrays: dict[str, np.ndarray]) -> CloudFile:
+def _cloud_file(path: Path, columns: Columns, sensor: np.ndarray | None) -> CloudFile:
+    arrays = known_arrays(columns)
     points = arrays.get("points")
     if points is None:
-        raise InputError("no_xyz", f"{path}: got no x, y and z, expected points")
-    points = _rows(path, "points", points, None, 3).astype(np.float64)
-    finite = np.flatnonzero(np.isfinite(points).all(axis=1))
+        raise InputError(
+            "no_xyz",
+            f"got {', '.join(columns) or 'nothing'}, expected x, y and z, or an array named"
+            f" {' or '.join(ARRAYS['points'][:4])}",
+        )
+    points = _rows("points", points, None, 3).astype(np.float64)
+    finite = np.flatnonzero((np.abs(points) <= FARTHEST).all(axis=1))
     if len(finite) == 0:
         raise InputError(
-            "empty",
-            f"{path}: got {len(points)} points, none of them finite, expected at least one",
+            "empty", f"got {len(points)} points, none of them finite, expected at least one"
         )
-    offset = np.zeros(3)
-    if np.abs(points[finite]).max() > FLOAT32_LIMIT:
-        offset = np.floor(points[finite].min(axis=0))
 
-    def take(name: str, columns: int) -> np.ndarray | None:
+    def take(name: str, width: int) -> np.ndarray | None:
         if name not in arrays:
             return None
-        return _rows(path, name, arrays[name], len(points), columns)[finite]
+        return _rows(name, arrays[name], len(points), width)[finite]
 
     colors, normals, intensity = take("colors", 3), take("normals", 3), take("intensity", 1)
+    own = points[finite]
+    offset = local_offset(own)
+    single = own.astype(np.float32)
     frame = Frame(
-        points=(points[finite] - offset).astype(np.float32),
+        points=(own - offset).astype(np.float32),
         stamp=0,
         frame_id=path.stem,
         source=path.name,
         colors=None if colors is None else rgb_bytes(colors),
         normals=None if normals is None else unit_rows(normals),
         intensity=None if intensity is None else intensity[:, 0].astype(np.float32),
-        origin=arrays.get("origin", np.zeros(3)) - offset,
+        origin=(np.zeros(3) if sensor is None else sensor) - offset,
     )
-    return CloudFile(frame, offset)
+    kept = single if (single == own).all() else own
+    return CloudFile(frame, offset, kept, sensor, len(points) - len(finite))
 
 
-def _rows(path: Path, name: str, array: np.ndarray, count: int | None, columns: int) -> np.ndarray:
-    """Return the array as (count, columns) after checking its shape and type."""
-    if columns == 1 and array.ndim == 1:
+def _rows(name: str, array: np.ndarray, count: int | None, width: int) -> np.ndarray:
+    """Return the array as (count, width) after checking its shape and type."""
+    if width == 1 and array.ndim == 1:
         array = array[:, None]
-    expected = f"numbers of shape ({'N' if count is None else count}, {columns})"
-    right = array.ndim == 2 and array.shape[1] >= columns and array.dtype.kind in "fiub"
+    expected = f"numbers of shape ({'N' if count is None else count}, {width})"
+    right = array.ndim == 2 and array.shape[1] >= width and array.dtype.kind in "fiub"
     if not right or (count is not None and len(array) != count):
-        got = f"{array.dtype} of shape {array.shape}"
-        raise InputError("malformed", f"{path}: {name}: got {got}, expected {expected}")
-    return array[:, :columns]
-
-
-def rgb_bytes(colors: np.ndarray) -> np.ndarray:
-    """Convert RGB colours (N, 3) of any number type to uint8.
-
-    Floats up to 1 are scaled by 255, integers above 255 are 16-bit and divided by 257.
-    """
-    if colors.dtype == np.uint8:
-        return colors
-    numbers = np.nan_to_num(colors.astype(np.float64), posinf=0, neginf=0)
-    highest = numbers.max(initial=0)
-    if colors.dtype.kind == "f" and highest <= 1:
-        numbers *= 255
-    elif colors.dtype.kind in "ui" and highest > 255:
-        numbers /= 257
-    return np.clip(np.rint(numbers), 0, 255).astype(np.uint8)
-
-
-def unit_rows(normals: np.ndarray) -> np.ndarray:
-    """Normalise vectors (N, 3) to float32 of length one; rows of zeros or NaN become zeros."""
-    normals = np.nan_to_num(normals.astype(np.float64), posinf=0, neginf=0)
-    return unit_vectors(normals, shortest=0).astype(np.float32)
-
-
-def _read_ply(path: Path) -> dict[str, np.ndarray]:
-    vertices = read_ply(path)
-    names: dict[str, list[tuple[str, ...]]] = {
-        "points": [("x", "y", "z")],
-        "colors": [("red", "green", "blue"), ("r", "g", "b")],
-        "normals": [("nx", "ny", "nz"), ("normal_x", "normal_y", "normal_z")],
-        "intensity": [(key,) for key in INTENSITY_KEYS],
-    }
-    arrays = {}
-    for name, choices in names.items():
-        for properties in choices:
-            if set(properties) <= set(vertices.dtype.names or ()):
-                arrays[name] = np.stack([vertices[p] for p in properties], axis=1)
-                break
-    return arrays
-
-
-def _read_pcd(path: Path) -> dict[str, np.ndarray]:
-    import open3d as o3d
-
-    try:
-        with o3d.utility.VerbosityContextManager(o3d.utility.VerbosityLevel.Error):
-            cloud = o3d.t.io.read_point_cloud(path)
-    except RuntimeError as error:
-        raise InputError("malformed", f"{path}: {error}") from None
-    if "positions" not in cloud.point or len(cloud.point["positions"]) == 0:
-        raise InputError("malformed", f"{path}: got no readable points, expected a .pcd")
-    arrays = {"origin": _pcd_viewpoint(path)}
-    for name in cloud.point:
-        values = cloud.point[name].numpy()
-        if name in INTENSITY_KEYS:
-            arrays.setdefault("intensity", values)
-        elif name in ("positions", "colors", "normals"):
-            arrays["points" if name == "positions" else name] = values
-    return arrays
-
-
-def _pcd_viewpoint(path: Path) -> np.ndarray:
-    """Read where the sensor was: tx ty tz of the header line VIEWPOINT tx ty tz qw qx qy qz."""
-    with path.open("rb") as file:
-        for line in file:
-            words = line.split()
-            if words[:1] == [b"VIEWPOINT"] and len(words) >= 4:
-                try:
-                    origin = np.array([float(w) for w in words[1:4]])
-                except ValueError:
-                    break
-                return origin if np.isfinite(origin).all() else np.zeros(3)
-            if words[:1] == [b"DATA"]:
-                break
-    return np.zeros(3)
-
-
-def _read_npz(path: Path) -> dict[str, np.ndarray]:
-    names = {
-        "points": XYZ_KEYS,
-        "colors": COLOR_KEYS,
-        "normals": NORMAL_KEYS,
-        "intensity": INTENSITY_KEYS,
-    }
-    arrays = {}
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            for name, keys in names.items():
-                key = next((k for k in keys if k in archive.files), None)
-                if key is not None:
-                    arrays[name] = archive[key]
-            if "points" not in arrays:
-                raise InputError(
-                    "no_xyz",
-                    f"{path}: got arrays {', '.join(archive.files)}, expected one of"
-                    f" {', '.join(XYZ_KEYS)} among them",
-                )
-    except InputError:
-        raise
-    except Exception as error:  # zipfile, zlib and NumPy each raise their own types
-        raise InputError("malformed", f"{path}: not a readable .npz ({error})") from None
-    return arrays
-
-
-def _read_las(path: Path) -> dict[str, np.ndarray]:
-    try:
-        import laspy
-    except ImportError:
         raise InputError(
-            "unsupported", f"{path}: reading .las and .laz files needs: pip install 'laspy[lazrs]'"
-        ) from None
-    try:
-        las = laspy.read(path)
-        dimensions = set(las.point_format.dimension_names)
-        arrays = {"points": np.stack([las.x, las.y, las.z], axis=1)}
-        if {"red", "green", "blue"} <= dimensions:
-            arrays["colors"] = np.stack([las.red, las.green, las.blue], axis=1)
-        if "intensity" in dimensions:
-            arrays["intensity"] = np.asarray(las.intensity)
-    except Exception as error:  # laspy, its decompressors and struct each raise their own
-        raise InputError("malformed", f"{path}: not a readable .las or .laz ({error})") from None
-    return arrays
+            "malformed", f"{name}: got {array.dtype} of shape {array.shape}, expected {expected}"
+        )
+    if name == "points" and array.shape[0] == width < array.shape[1]:
+        raise InputError(
+            "malformed",
+            f"{name}: got shape {array.shape}, which looks transposed, expected {expected}",
+        )
+    return array[:, :width]

@@ -294,7 +294,9 @@ def test_a_folder_without_scans_says_what_is_wanted(tmp_path):
     assert all(
         word in text for word in ("files", "pointcept", "semantickitti", "bag", "coord.npy")
     )
-    assert "expected .npz or .ply files" in refused(lambda: open_dataset(tmp_path, "files"))
+    assert "expected .npz, .ply, .pcd, .las, .laz files" in refused(
+        lambda: open_dataset(tmp_path, "files")
+    )
     assert "coord.npy" in refused(lambda: open_dataset(tmp_path, "pointcept"))
     assert "velodyne" in refused(lambda: open_dataset(tmp_path, "semantickitti"))
     assert "does not exist" in refused(lambda: open_dataset(tmp_path / "none"))

@@ -20,7 +20,7 @@ __all__ = ["LAYOUTS", "SPLITS", "Cached", "DataError", "ScanDataset", "open_data
 
 #: Layouts of data sets with a description; ``auto`` detects the layout from the files.
 LAYOUTS = {
-    "files": "a folder of .npz or .ply files, one scan each, with a label per point",
+    "files": "a folder of .npz, .ply, .pcd or .las files, one scan each, with a label per point",
     "pointcept": "Pointcept's: a folder per scene with coord.npy, color.npy, normal.npy, segment*",
     "semantickitti": "sequences/<number>/velodyne/*.bin and labels/*.label",
     "bag": "a bag with a labelled .ply map of the place beside it",

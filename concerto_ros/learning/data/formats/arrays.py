@@ -4,14 +4,18 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 
 from concerto_ros.learning.data.label_map import DataError
 from concerto_ros.learning.data.labelled_scan import Scan
-from concerto_ros.sensors.cloud_files import rgb_bytes, unit_rows
+from concerto_ros.sensors.colors import rgb_bytes
+from concerto_ros.sensors.input_error import InputError
+from concerto_ros.sensors.normals import unit_rows
+from concerto_ros.sensors.strays import local_offset, near_others
 
-#: Metres up to which float32 resolves 1 mm; scans beyond it are moved to the origin.
-FLOAT32_REACH = 8_000.0
+log = logging.getLogger(__name__)
 
 
 def make_scan(
@@ -22,15 +26,15 @@ def make_scan(
     colors: np.ndarray | None = None,
     normals: np.ndarray | None = None,
 ) -> Scan:
-    """Make a scan of the arrays of a file.
+    """Make a scan of the arrays of a file, without strays, which are logged.
 
     Args:
         name: Name of the scan.
         where: Name of the file, for error messages.
         points: (N, 3) finite coordinates, metres; if too large for float32, they are moved to the
-            origin by whole metres.
+            origin by whole metres. Those far from the others are left out.
         labels: (N,) uint8.
-        colors: (N, 3) RGB as 0..255, fractions up to 1, or 16-bit; NaN becomes zero.
+        colors: (N, 3) RGB as fractions, 8 or 16 bits; NaN becomes zero.
         normals: (N, 3), are normalised; NaN becomes zero.
 
     Raises:
@@ -50,20 +54,31 @@ def make_scan(
             f"{where}: {np.count_nonzero(broken)} of {len(points)} points have a coordinate that "
             f"is NaN or infinite (the first: point {first}), expected finite ones; remove them"
         )
-    if np.abs(points).max() > FLOAT32_REACH:
-        points = points.astype(np.float64)
-        points = points - np.floor(points.min(axis=0))
+    near = near_others(points)
+    strays = len(points) - int(np.count_nonzero(near))
+    if strays:
+        log.warning(
+            f"{where}: {strays} of {len(points)} points lie far from the others and are left out"
+        )
+    points = points[near] - local_offset(points[near])
+    if colors is not None:
+        colors = _rgb(where, rows_of(where, "colors", colors, len(near)))[near]
+    if normals is not None:
+        normals = unit_rows(rows_of(where, "normals", normals, len(near)))[near]
     return Scan(
         name=name,
         points=np.ascontiguousarray(points, np.float32),
-        labels=labels,
-        colors=None
-        if colors is None
-        else rgb_bytes(rows_of(where, "colors", colors, len(points))),
-        normals=None
-        if normals is None
-        else unit_rows(rows_of(where, "normals", normals, len(points))),
+        labels=labels[near],
+        colors=colors,
+        normals=normals,
     )
+
+
+def _rgb(where: str, colors: np.ndarray) -> np.ndarray:
+    try:
+        return rgb_bytes(colors)
+    except InputError as error:
+        raise DataError(f"{where}: {error}") from None
 
 
 def rows_of(where: str, what: str, array: np.ndarray, count: int | None) -> np.ndarray:

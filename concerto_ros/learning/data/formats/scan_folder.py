@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Folders of .npz and .ply files, one scan each, with a label per point."""
+"""Folders of .npz, .ply, .pcd, .las and .laz files, one scan each, with a label per point."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from pathlib import Path
 import numpy as np
 
 from concerto_ros.files.listing import visible
-from concerto_ros.files.numpy_file import read_npz
 from concerto_ros.learning.data.formats.arrays import column_of, make_scan
 from concerto_ros.learning.data.formats.base import ScanDataset
 from concerto_ros.learning.data.formats.splits import folder_parts
 from concerto_ros.learning.data.label_map import DataError, LabelMap
 from concerto_ros.learning.data.labelled_scan import Scan
-from concerto_ros.sensors.cloud_files import COLOR_KEYS, NORMAL_KEYS, XYZ_KEYS
+from concerto_ros.sensors.cloud_files import read_columns
+from concerto_ros.sensors.cloud_files.columns import ARRAYS, find_column, known_arrays
 from concerto_ros.sensors.input_error import InputError
-from concerto_ros.sensors.ply import read_ply
 
-SUFFIXES = (".npz", ".ply")
+#: Files of a folder that may be scans; a single file may have any format that ``segment`` reads.
+SUFFIXES = (".npz", ".ply", ".pcd", ".las", ".laz")
 
-#: Names of the array of labels; CloudCompare prefixes its fields by ``scalar_``.
+#: Names of the array of labels, in lower case.
 LABEL_KEYS = (
     "label",
     "labels",
@@ -32,17 +32,7 @@ LABEL_KEYS = (
     "sem_label",
     "class",
     "classification",
-    "scalar_label",
-    "scalar_Label",
-    "scalar_class",
-    "scalar_Classification",
 )
-
-PLY_COLUMNS = {
-    "points": [("x", "y", "z")],
-    "colors": [("red", "green", "blue"), ("r", "g", "b")],
-    "normals": [("nx", "ny", "nz"), ("normal_x", "normal_y", "normal_z")],
-}
 
 
 class NoLabels(DataError):
@@ -80,7 +70,7 @@ class FileScans(ScanDataset):
                 parts[part] = range(len(entries), len(entries) + len(files))
             entries += files
         if not entries:
-            raise DataError(f"{root}: has no scans, expected {' or '.join(SUFFIXES)} files")
+            raise DataError(f"{root}: has no scans, expected {', '.join(SUFFIXES)} files")
         super().__init__(
             root if root.is_dir() else root.parent,
             entries,
@@ -93,9 +83,8 @@ class FileScans(ScanDataset):
         """Read the scan of a file. Raises DataError naming the file."""
         arrays = read_labelled(entry, self.label_field)
         if "points" not in arrays:
-            raise DataError(
-                f"{entry}: has no points, expected an array named {' or '.join(XYZ_KEYS)}"
-            )
+            known = " or ".join(ARRAYS["points"][:4])
+            raise DataError(f"{entry}: has no points, expected x, y and z or an array {known}")
         labels = self.label_map.apply(arrays.pop("labels"), str(entry))
         return make_scan(self.name_of(entry), str(entry), labels=labels, **arrays)
 
@@ -113,7 +102,7 @@ class FileScans(ScanDataset):
 
 
 def scan_files(folder: Path) -> list[Path]:
-    """The .npz and .ply files of a folder and its subfolders, sorted; of a file, the file."""
+    """The scan files of a folder and its subfolders, sorted; of a file, the file."""
     if folder.is_file():
         return [folder]
     files = (p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
@@ -124,7 +113,7 @@ def read_labelled(path: Path, label_field: str | None = None) -> dict[str, np.nd
     """Read the arrays of a scan file as they are, under this package's names.
 
     Args:
-        path: A .npz or .ply file.
+        path: A file of a format that :func:`read_columns` reads.
         label_field: Name of the array or property of labels; None: the first of
             :data:`LABEL_KEYS` that exists.
 
@@ -135,37 +124,20 @@ def read_labelled(path: Path, label_field: str | None = None) -> dict[str, np.nd
         DataError: The file cannot be read or has no labels; names the file.
     """
     try:
-        arrays = _read_npz(path) if path.suffix.lower() == ".npz" else _read_ply(path)
+        columns, _ = read_columns(path)
+        arrays = known_arrays(columns)
     except InputError as error:
         raise DataError(str(error)) from None
-    label_keys = LABEL_KEYS if label_field is None else (label_field,)
-    key = next((key for key in label_keys if key in arrays), None)
+    if label_field is None:
+        key = find_column(columns, LABEL_KEYS)
+    else:
+        key = label_field if label_field in columns else None
     if key is None:
+        expected = LABEL_KEYS[:4] if label_field is None else (label_field,)
         raise NoLabels(
-            f"{path}: has no labels: got {', '.join(sorted(arrays)) or 'nothing'}, expected "
-            f"{' or '.join(label_keys[:4])} (--label-field names another)"
+            f"{path}: has no labels: got {', '.join(sorted(columns)) or 'nothing'}, expected "
+            f"{' or '.join(expected)} (--label-field names another)"
         )
-    labels = column_of(str(path), key, arrays[key])
-    keys = {"points": XYZ_KEYS, "colors": COLOR_KEYS, "normals": NORMAL_KEYS}
-    present = {
-        name: next((k for k in choices if k in arrays), None) for name, choices in keys.items()
-    }
-    return {"labels": labels} | {name: arrays[k] for name, k in present.items() if k is not None}
-
-
-def _read_npz(path: Path) -> dict[str, np.ndarray]:
-    try:
-        return read_npz(path)
-    except ValueError as error:
-        raise DataError(str(error)) from None
-
-
-def _read_ply(path: Path) -> dict[str, np.ndarray]:
-    vertices = read_ply(path)
-    arrays = {name: vertices[name] for name in vertices.dtype.names or ()}
-    for name, choices in PLY_COLUMNS.items():
-        for columns in choices:
-            if set(columns) <= set(arrays):
-                arrays[name] = np.stack([arrays[column] for column in columns], axis=1)
-                break
-    return arrays
+    labels = column_of(str(path), key, columns[key])
+    known = {name: arrays[name] for name in ("points", "colors", "normals") if name in arrays}
+    return {"labels": labels} | known

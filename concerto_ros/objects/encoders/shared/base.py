@@ -9,13 +9,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
-import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
 from concerto_ros.objects.encoders.shared.benchmarks import Benchmark
 from concerto_ros.objects.encoders.shared.preprocess import InputForm, prepare_object
 from concerto_ros.objects.encoders.shared.weights import State
+from concerto_ros.sensors.array_frame import checked_colors, checked_points
 
 #: Entry of a file of this package with the names of its classes, beside the state dict.
 NAMES = "class_names"
@@ -59,17 +60,20 @@ class ObjectEncoder(nn.Module, ABC):
         """How many points of an object the encoder takes."""
         return self.form.points
 
-    def prepare(self, points: np.ndarray, colors: np.ndarray | None = None) -> torch.Tensor:
+    def prepare(self, points: npt.ArrayLike, colors: npt.ArrayLike | None = None) -> torch.Tensor:
         """Prepare one object to be stacked into a batch: (n, 3) or (n, 6) float32.
 
         Args:
             points: (N, 3) metres, z up, in any frame of the robot.
-            colors: (N, 3) 0..255.
+            colors: (N, 3) RGB or (N, 4) RGBA as fractions, 8 or 16 bits, see
+                :func:`~concerto_ros.sensors.colors.rgb_bytes`; None for no colour.
 
         Raises:
-            ValueError: As :func:`~concerto_ros.objects.encoders.shared.preprocess.prepare_object`.
+            ValueError: An array has another shape, type or unit, or as of
+                :func:`~concerto_ros.objects.encoders.shared.preprocess.prepare_object`.
         """
-        return prepare_object(points, colors, self.form)
+        points = checked_points(points)
+        return prepare_object(points, checked_colors(colors, len(points)), self.form)
 
     @abstractmethod
     def embed(self, batch: torch.Tensor) -> torch.Tensor:
