@@ -366,6 +366,15 @@ def test_npy_npz_and_laser_scans(tmp_path):
         assert (frame.colors is not None) == (name == "b.npy")
 
 
+def test_numpy_files_under_each_others_names_and_with_metadata(tmp_path):
+    np.savez(tmp_path / "a.npz", points=POINTS, meta=np.array({"sensor": "OS-0"}, object))
+    (tmp_path / "b.npy").write_bytes((tmp_path / "a.npz").read_bytes())
+    np.save(tmp_path / "c.npy", POINTS)
+    (tmp_path / "d.npz").write_bytes((tmp_path / "c.npy").read_bytes())
+    for name in ("a.npz", "b.npy", "d.npz"):
+        np.testing.assert_array_equal(read_cloud_file(tmp_path / name).points, POINTS)
+
+
 def test_structured_arrays_have_the_names_of_their_fields(tmp_path):
     array = np.zeros(2, [("X", "f8"), ("Y", "f8"), ("Z", "f8"), ("rgb", "u4")])
     array["X"], array["rgb"] = [5, 6], 0x0A141E
@@ -386,6 +395,8 @@ def test_arrays_that_are_no_cloud_are_refused_in_words(tmp_path):
     refused(tmp_path / "objects.npy", "holds Python objects")
     saved(tmp_path, "cut.npy", (tmp_path / "image.npy").read_bytes()[:-5])
     refused(tmp_path / "cut.npy", "not a readable .npy")
+    np.savez(tmp_path / "objects.npz", points=np.array([{}], object), colors=RGB)
+    refused(tmp_path / "objects.npz", "got Python objects in points")
     POINTS.tofile(tmp_path / "double.bin")
     refused(tmp_path / "double.bin", "no scan of a laser")
     refused(saved(tmp_path, "odd.bin", b"\0" * 35), "got 35 bytes, expected 16 or 20")

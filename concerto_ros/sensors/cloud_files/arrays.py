@@ -22,33 +22,42 @@ from concerto_ros.sensors.input_error import InputError
 FARTHEST_RETURN = 5_000.0
 
 
-def read_npz(path: Path) -> Columns:
-    """Read the arrays of an .npz file by their names; of one without names, see :func:`read_npy`.
+def read_numpy(path: Path) -> Columns:
+    """Read the arrays of an .npz by their names, or an .npy (N, 3 or more) as columns.
+
+    The columns of an array without names are told as in a text file; a structured array names
+    them. Of an .npz, arrays of Python objects are left out.
 
     Raises:
-        InputError: ``malformed``: it is no .npz, or holds Python objects.
+        InputError: ``malformed``: it is neither, or holds Python objects instead of points.
     """
+    objects: list[str] = []
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            columns = {key: archive[key] for key in archive.files}
+        loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return _of_array(path, loaded)
+        columns: Columns = {}
+        with loaded as archive:
+            for name in archive.files:
+                try:
+                    columns[name] = archive[name]
+                except ValueError as error:
+                    if "Object arrays" not in str(error):
+                        raise
+                    objects.append(name)
+    except InputError:
+        raise
     except Exception as error:  # zipfile, zlib and NumPy each raise their own types
-        raise InputError("malformed", f"{path}: not a readable .npz: {_advice(error)}") from None
-    if list(columns) == ["arr_0"] and find_column(columns, ARRAYS["points"]) is None:
+        why = _fault(error)
+        raise InputError("malformed", f"{path}: not a readable {path.suffix}: {why}") from None
+    if objects and find_column(columns, ARRAYS["points"]) is None:
+        raise InputError(
+            "malformed",
+            f"{path}: got Python objects in {', '.join(objects)}, expected arrays of numbers",
+        )
+    if list(columns) == ["arr_0"]:
         return _of_array(path, columns["arr_0"])
     return columns
-
-
-def read_npy(path: Path) -> Columns:
-    """Read an array (N, 3 or more), its columns as in a text file, or a structured array.
-
-    Raises:
-        InputError: ``malformed``: it is no .npy, holds Python objects, or has another shape.
-    """
-    try:
-        array = np.load(path, allow_pickle=False)
-    except Exception as error:
-        raise InputError("malformed", f"{path}: not a readable .npy: {_advice(error)}") from None
-    return _of_array(path, array)
 
 
 def _of_array(path: Path, array: np.ndarray) -> Columns:
@@ -68,10 +77,12 @@ def _of_array(path: Path, array: np.ndarray) -> Columns:
         ) from None
 
 
-def _advice(error: Exception) -> str:
+def _fault(error: Exception) -> str:
     """Say what is wrong without NumPy's advice to load objects, which runs code of the file."""
-    if "allow_pickle" in str(error) or "pickle" in str(error):
+    if "Object arrays" in str(error):
         return "it holds Python objects, expected arrays of numbers"
+    if "pickle" in str(error):
+        return "it is damaged or of another format"
     return str(error)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from concerto_ros.sensors.cloud_files.arrays import read_bin, read_npy, read_npz
+from concerto_ros.sensors.cloud_files.arrays import read_bin, read_numpy
 from concerto_ros.sensors.cloud_files.columns import ARRAYS, Columns, known_arrays, structured
 from concerto_ros.sensors.cloud_files.meshes import read_mesh
 from concerto_ros.sensors.cloud_files.pcd import read_pcd
@@ -29,8 +29,7 @@ Contents = tuple[Columns, np.ndarray | None]
 _READERS: dict[str, Callable[[Path], Contents]] = {
     ".ply": lambda path: (structured(read_ply(path)), None),
     ".pcd": read_pcd,
-    ".npz": lambda path: (read_npz(path), None),
-    ".npy": lambda path: (read_npy(path), None),
+    **dict.fromkeys((".npz", ".npy"), lambda path: (read_numpy(path), None)),
     ".bin": lambda path: (read_bin(path), None),
     **dict.fromkeys((".las", ".laz"), lambda path: (read_las(path), None)),
     ".e57": read_e57,
