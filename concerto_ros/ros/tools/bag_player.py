@@ -5,32 +5,30 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
 from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.publisher import Publisher
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
 
 from concerto_ros.bags.reader import open_bag
+from concerto_ros.bags.transforms import transform_topics
 from concerto_ros.ros.middleware.message_classes import message_class
+from concerto_ros.ros.middleware.recorded_qos import recorded_qos
 from concerto_ros.ros.outputs.messages import make_time
 
 #: How often ``/clock`` is published between messages, in Hz of wall time.
 CLOCK_RATE = 100.0
 
-RELIABLE = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
-LATCHED = QoSProfile(
-    depth=100,
-    reliability=ReliabilityPolicy.RELIABLE,
-    durability=DurabilityPolicy.TRANSIENT_LOCAL,
-)
-
 
 class Player(Node):
     """Publishes the messages of a bag as they were recorded, without decoding them.
+
+    Each topic has the quality of service that its publishers offered, so that whoever subscribed
+    to them can subscribe to the player; static transforms are always latched.
 
     Topics whose message type is not installed are skipped with a warning.
 
@@ -57,6 +55,10 @@ class Player(Node):
         with open_bag(path) as bag:
             self.topics = dict(bag.topics)
             self.message_count = sum(topic.count for topic in self.topics.values())
+            static = {name for name, is_static in transform_topics(bag).items() if is_static}
+            offered = defaultdict(list)
+            for connection in bag.connections:
+                offered[connection.topic] += connection.ext.offered_qos_profiles
         self._outputs: dict[str, Publisher] = {}
         for name, topic in self.topics.items():
             cls = message_class(topic.type)
@@ -65,7 +67,7 @@ class Player(Node):
                     f"{name} is skipped: its type {topic.type} is not installed"
                 )
                 continue
-            qos = LATCHED if name == "/tf_static" else RELIABLE
+            qos = recorded_qos(offered[name], count=topic.count, static_transforms=name in static)
             self._outputs[name] = self.create_publisher(cls, name, qos)
         if not self._outputs:
             raise ValueError(

@@ -13,7 +13,7 @@ from rclpy.node import Node
 from rclpy.serialization import deserialize_message
 from rosbags.rosbag2 import StoragePlugin, Writer
 
-from concerto_ros.bags.messages import type_store
+from concerto_ros.bags.messages import quality, type_store
 from concerto_ros.ros.middleware.qos import CLOUD_QOS, LATCHED_QOS
 
 
@@ -39,7 +39,12 @@ class BagRecorder:
         self._writer = Writer(path, version=9, storage_plugin=StoragePlugin.MCAP)
         self._writer.open()
         self._connections = {
-            topic: self._writer.add_connection(topic, _type_name(cls), typestore=type_store())
+            topic: self._writer.add_connection(
+                topic,
+                _type_name(cls),
+                typestore=type_store(),
+                offered_qos_profiles=[quality(latched=topic in latched)],
+            )
             for topic, cls in topics.items()
         }
         self._subscriptions = [
