@@ -33,7 +33,7 @@ def header(frame, time=0):
 
 
 def cloud(time, frame="lidar", size=300):
-    """A floor and a wall, seen anew at every ``time``."""
+    """A floor and a wall, seen again at every ``time``."""
     points = np.random.default_rng(time % 2**32).uniform((1, -2, 0), (4, 2, 2), (size, 3))
     points[: size // 2, 2] = 0
     points[size // 2 :, 0] = 4

@@ -64,7 +64,7 @@ def day():
     yield 0.00, "/tf_static", transform(0, "eye")
     yield 0.02, "/points", cloud(ns(0.0), frame="odom")
     yield 0.04, "/points", cloud(ns(0.0), frame="odom", size=0)
-    yield 0.06, "/points", replace(cloud(ns(0.0), frame="odom"), row_step=8)
+    yield 0.06, "/points", replace(cloud(ns(0.0), frame="odom"), point_step=16)
     yield 0.08, "/points", cloud(ns(-0.1), frame="odom")
     yield 0.10, "/points", cloud(-START)
     yield 0.12, "/points", cloud(ns(0.12))
