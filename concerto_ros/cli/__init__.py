@@ -10,6 +10,8 @@ import logging
 import sys
 from collections.abc import Sequence
 
+from concerto_ros.files.error_text import in_words
+
 #: Subcommands in the order in which ``--help`` lists them. Each module has ``HELP`` (one line for
 #: the list), ``add_arguments(parser)`` and ``run(arguments) -> exit status``.
 COMMANDS = (
@@ -63,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except (ValueError, OSError, ImportError) as error:
-        print(f"concerto-ros {arguments.command}: {error}", file=sys.stderr)
+        print(f"concerto-ros {arguments.command}: {in_words(error)}", file=sys.stderr)
         return 1
 
 

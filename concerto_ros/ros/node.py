@@ -16,6 +16,7 @@ from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.logging import get_logger
 
+from concerto_ros.files.error_text import in_words
 from concerto_ros.ros.bringup.command_line import accepts, command_line_sections, refused
 from concerto_ros.ros.configured_node import ConfiguredNode
 from concerto_ros.ros.middleware.fastdds_profile import use_transport_profile
@@ -94,8 +95,8 @@ class PerceptionNode(LifecycleNode):
             with roll_back_on_error(self):
                 self._configured = ConfiguredNode.of(self, self._ros_parameters, self._activation)
         except Exception as error:
-            expected = isinstance(error, (ValueError, OSError))
-            why = str(error) if expected else f"{type(error).__name__}: {error}"
+            expected = isinstance(error, (ValueError, OSError, ImportError))
+            why = in_words(error) if expected else f"{type(error).__name__}: {error}"
             text = f" {why}" if expected else f"\n{traceback.format_exc()}"
             self.get_logger().error(f"cannot configure:{text}")
             self._discard()

@@ -42,6 +42,7 @@ ROSDEP_KEYS = {
     "numpy": "python3-numpy",
     "open3d": "python3-open3d-pip",
     "rosbags": "python3-rosbags-pip",
+    "scipy": "python3-scipy",
     "torch": "python3-pytorch-pip",
     "tqdm": "python3-tqdm",
     "yaml": "python3-yaml",

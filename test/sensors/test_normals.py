@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from paths import DATA
 
+from concerto_ros.sensors import normals
 from concerto_ros.sensors.camera_model import CameraModel
 from concerto_ros.sensors.normals import neighbourhood_normals, organised_normals, unit_vectors
 
@@ -135,6 +138,17 @@ def test_any_grid_gives_unit_vectors_or_zeros(points):
     assert (np.isclose(length, 1, atol=1e-3) | (length == 0)).all()
 
 
+@pytest.fixture(params=["open3d", "scipy"])
+def neighbours(request, monkeypatch):
+    """Fit by each of the libraries that find neighbours."""
+    if request.param == "scipy":
+        monkeypatch.setitem(sys.modules, "open3d", None)  # importing it fails
+    normals._open3d.cache_clear()
+    yield
+    normals._open3d.cache_clear()
+
+
+@pytest.mark.usefixtures("neighbours")
 def test_neighbourhood_of_a_plane_faces_the_sensor():
     rng = np.random.default_rng(0)
     points = np.c_[rng.uniform(-1, 1, (2000, 2)), np.zeros(2000)].astype(np.float32)
@@ -144,6 +158,7 @@ def test_neighbourhood_of_a_plane_faces_the_sensor():
         assert degrees_between(normals, (0, 0, side)).max() < 0.01
 
 
+@pytest.mark.usefixtures("neighbours")
 def test_neighbourhood_of_a_sphere_seen_from_inside():
     points = np.random.default_rng(0).normal(size=(8000, 3))
     points /= np.linalg.norm(points, axis=1, keepdims=True)
@@ -152,6 +167,7 @@ def test_neighbourhood_of_a_sphere_seen_from_inside():
     assert np.median(wrong) < 1.5 and wrong.max() < 12
 
 
+@pytest.mark.usefixtures("neighbours")
 @pytest.mark.parametrize(
     "points",
     [
@@ -168,12 +184,14 @@ def test_where_no_plane_is_spanned_the_normal_is_zero(points):
     np.testing.assert_array_equal(normals, np.zeros_like(points))
 
 
+@pytest.mark.usefixtures("neighbours")
 def test_three_points_span_a_plane():
     points = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0]], np.float32)
     normals = neighbourhood_normals(points, np.array([0, 0, 2.0]))
     np.testing.assert_allclose(normals, np.tile([0, 0, 1], (3, 1)), atol=1e-6)
 
 
+@pytest.mark.usefixtures("neighbours")
 def test_points_far_from_the_origin_keep_their_normals():
     rng = np.random.default_rng(0)
     points = np.c_[rng.uniform(-1, 1, (500, 2)), np.zeros(500)] + (3000, -2000, 50)
@@ -191,6 +209,7 @@ def test_any_cloud_gives_unit_vectors_or_zeros(points):
     assert (np.isclose(length, 1, atol=1e-3) | (length == 0)).all()
 
 
+@pytest.mark.usefixtures("neighbours")
 @pytest.mark.skipif(not DATA.is_dir(), reason="needs the recordings in ../shared/data")
 def test_the_ground_of_a_recorded_lidar_scan_points_up():
     scan = np.load(DATA / "lidar_ouster" / "OS-1-128_v2.3.0_1024x10_lb_n3_0.npz")["xyz"]
@@ -218,6 +237,7 @@ def test_the_far_wall_of_a_recorded_office_has_one_normal():
     assert np.median(wrong) < 10
 
 
+@pytest.mark.usefixtures("neighbours")
 def test_some_rows_get_what_all_rows_get():
     random = np.random.default_rng(3)
     points = random.uniform(0, 2, (2000, 3)) + [50.0, -20.0, 3.0]
@@ -241,3 +261,28 @@ def test_what_is_too_short_has_no_direction(kind):
     np.testing.assert_allclose(of_length_one, wanted, atol=1e-6)
     wanted[1] = [0, 1, 0]
     np.testing.assert_allclose(unit_vectors(vectors, shortest=0), wanted, atol=1e-6)
+
+
+def test_without_open3d_the_normals_are_the_same_and_it_is_said(monkeypatch, caplog):
+    points = np.random.default_rng(0).uniform(0, 2, (3000, 3))
+    points[np.arange(3000), np.arange(3000) % 3] = 0
+    toward, rows = np.ones(3) - points, np.arange(0, 3000, 7)
+
+    class Broken:
+        def find_spec(self, name, path=None, target=None):
+            if name == "open3d":
+                raise OSError("libGL.so.1: cannot open shared object file")
+
+    def fitted():
+        normals._open3d.cache_clear()
+        every = neighbourhood_normals(points, toward)
+        return every, neighbourhood_normals(points, toward, rows=rows)
+
+    expected = fitted()
+    monkeypatch.delitem(sys.modules, "open3d")
+    monkeypatch.setattr(sys, "meta_path", [Broken(), *sys.meta_path])
+    for got, wanted in zip(fitted(), expected, strict=True):
+        assert (np.abs(got - wanted).max(axis=1) < 1e-3).mean() > 0.99
+    assert caplog.text.count("Open3D cannot be loaded (libGL.so.1") == 1
+    assert "apt install libgl1" in caplog.text
+    normals._open3d.cache_clear()

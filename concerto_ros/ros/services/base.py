@@ -13,6 +13,7 @@ from rclpy.callback_groups import CallbackGroup, MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
 from rclpy.task import Future as RosFuture
 
+from concerto_ros.files.error_text import in_words
 from concerto_ros.ros.outputs.labelled_map import LabelledMap
 from concerto_ros.ros.services.active_node import Activation, ActiveNode
 
@@ -97,8 +98,9 @@ def _answering(answer: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
             response.success = True
         except Exception as error:
             response.success = False
-            prefix = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
-            response.message = f"{prefix}{error}"
+            expected = isinstance(error, (ValueError, OSError, ImportError))
+            prefix = "" if expected else f"{type(error).__name__}: "
+            response.message = f"{prefix}{in_words(error)}"
         return response
 
     return respond

@@ -189,16 +189,14 @@ class LabelledPoints:
     """
 
     def __init__(self, points: np.ndarray, labels: np.ndarray, where: str):
-        import open3d as o3d
+        from scipy.spatial import KDTree
 
         if not len(points) or not np.isfinite(points).all():
             raise DataError(f"{where}: expected at least one point and finite coordinates only")
         self._labels = labels
         # Relative to the corner, so that float32 resolves millimetres in a georeferenced map.
         self.corner = np.floor(points.min(axis=0).astype(np.float64))
-        local = np.ascontiguousarray(points - self.corner, np.float32)
-        self._search = o3d.core.nns.NearestNeighborSearch(_tensor(local))
-        self._search.knn_index()
+        self._tree = KDTree((points - self.corner).astype(np.float32), balanced_tree=False)
 
     def labels_at(self, points: np.ndarray, tolerance: float) -> np.ndarray:
         """Labels of the nearest map points.
@@ -210,17 +208,9 @@ class LabelledPoints:
         Returns:
             (N,) uint8 labels, 255 where no map point is near enough.
         """
-        queries = np.ascontiguousarray(points, np.float32)
-        rows, squared = self._search.knn_search(_tensor(queries), 1)
-        near = squared.numpy()[:, 0] <= tolerance**2
-        return np.where(near, self._labels[rows.numpy()[:, 0]], UNLABELLED).astype(np.uint8)
-
-
-def _tensor(points: np.ndarray) -> Any:
-    """(N, 3) float32 as a tensor of Open3D on the CPU."""
-    import open3d as o3d
-
-    return o3d.core.Tensor(points, o3d.core.Dtype.Float32, o3d.core.Device("CPU:0"))
+        distance, rows = self._tree.query(np.asarray(points, np.float32), workers=-1)
+        near = distance <= tolerance
+        return np.where(near, self._labels[rows], UNLABELLED).astype(np.uint8)
 
 
 def find_bag(root: Path) -> Path:
