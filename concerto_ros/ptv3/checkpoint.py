@@ -356,10 +356,17 @@ def find_file(wanted: str, official: dict[str, str], download: bool = True) -> P
     try:
         return _fetch(repository, file, download)
     except Exception as error:  # whatever a network, proxy, cache or missing package raises
-        reason = type(error).__name__ if download else "download is off"
+        place = f"put {file} of huggingface.co/{repository} at {placed}"
+        if download:
+            raise CheckpointError(
+                f"cannot fetch {file} of huggingface.co/{repository} ({type(error).__name__}):"
+                f" run `concerto-ros download {wanted}` where there is a network, or {place}, or"
+                " give the path of the file instead of the name"
+            ) from error
         raise CheckpointError(
-            f"cannot fetch {file} of huggingface.co/{repository} ({reason}): download that file, "
-            f"then put it at {placed} or give its path instead of the name"
+            f"{wanted} is not on this computer, and is not downloaded here: run `concerto-ros"
+            f" download {wanted}` once, with a network, or {place}, or give the path of the file"
+            " instead of the name"
         ) from error
 
 

@@ -192,6 +192,7 @@ def test_offline_says_which_file_to_put_where(name, download, offline):
     assert "\n" not in message
     assert f"{name}.pth" in message and OFFICIAL_ENCODERS[name] in message
     assert str(offline / f"{name}.pth") in message
+    assert f"`concerto-ros download {name}`" in message
 
 
 def test_a_file_put_there_is_found_by_its_name(offline, official_file, caplog):

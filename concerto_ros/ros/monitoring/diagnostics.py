@@ -122,8 +122,10 @@ def diagnostics(
 
 
 def _state(state: str) -> Task:
-    failed = state.startswith(FAILED)
-    return DiagnosticStatus.ERROR if failed else DiagnosticStatus.OK, state, {}
+    if not state.startswith(FAILED):
+        return DiagnosticStatus.OK, state, {}
+    # As a value too: tools show one line of a message, and all of a value.
+    return DiagnosticStatus.ERROR, state, {"reason": state.removeprefix(FAILED)}
 
 
 def _input(

@@ -7,7 +7,9 @@ from __future__ import annotations
 import math
 import threading
 
+import huggingface_hub
 import pytest
+from diagnostic_msgs.msg import DiagnosticStatus
 from node_harness import (
     CAMERA,
     ONE_CLOUD,
@@ -48,6 +50,25 @@ def test_a_wrong_value_refuses_to_configure_and_is_named(harness, name, value, w
         lambda: (d := one.diagnosis("state")()) and name in d.message and d, "the reason"
     )
     assert wanted in said.message and str(value).strip("[]'") in said.message
+
+
+@pytest.mark.parametrize("name", ["checkpoint", "head"])
+def test_a_model_that_was_not_fetched_is_told_with_the_command_that_fetches_it(
+    harness, monkeypatch, tmp_path, name
+):
+    for variable in ("XDG_CACHE_HOME", "HF_HOME", "HF_HUB_CACHE"):
+        monkeypatch.setenv(variable, str(tmp_path))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    official = {"checkpoint": "concerto_large", "head": "concerto_large_linear_prob_head_sc"}
+    one = harness(**ONE_CLOUD, **{name: official[name]})
+    assert not one.configure()
+    state = one.diagnosis("state")
+    said = one.wait(lambda: (d := state()) and d.level == DiagnosticStatus.ERROR and d, "an error")
+    assert said.message.startswith(f"unconfigured: {name}: {official[name]} is not on this")
+    assert f"run `concerto-ros download {official[name]}` once, with a network" in said.message
+    assert [(entry.key, entry.value) for entry in said.values] == [
+        ("reason", said.message.removeprefix("unconfigured: "))
+    ]
 
 
 def test_a_wrong_value_can_be_mended(harness):
