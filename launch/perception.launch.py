@@ -8,31 +8,36 @@ is left empty keeps the value of ``params_file``.
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
+import yaml
 from launch import LaunchContext, LaunchDescription
 from launch.action import Action
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.logging import get_logger, launch_config
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
-from launch_ros.parameter_descriptions import ParameterValue
+from launch_ros.utilities import make_namespace_absolute, prefix_namespace
+
+from concerto_ros.ros.bringup.launch_arguments import (
+    argument_sections,
+    check_namespace,
+    file_sections,
+    flag,
+    log_level,
+    misspelt,
+)
+from concerto_ros.ros.bringup.rviz_config import NodeName, rviz_config, rviz_remappings
+from concerto_ros.settings.checked_parameters import checked_parameters, ineffective_parameters
+from concerto_ros.settings.parameter_file import write_parameters
 
 # <prefix>/share/concerto_ros, or the source tree when launched by path from there.
 SHARE = Path(__file__).resolve().parents[1]
 
 NODE_NAME = "concerto"
 
-#: Arguments that set the parameter of the node with the same name.
-PARAMETERS = (
-    "preset",
-    "checkpoint",
-    "head",
-    "label_set",
-    "device",
-    "fixed_frame",
-    "robot_frame",
-)
+#: Seconds until a node that ended by itself is started again.
+RESPAWN_DELAY = 2.0
 
 #: Environment variables with the path of Fast DDS's profile; older releases read the first only.
 PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
@@ -41,13 +46,14 @@ ARGUMENTS = (
     DeclareLaunchArgument(
         "params_file",
         default_value=str(SHARE / "config" / "perception.yaml"),
-        description="ROS parameter file of the node (YAML); the other arguments override it.",
+        description="ROS parameter file (YAML), for /** or for the node's full name; the other "
+        "arguments override it.",
     ),
     DeclareLaunchArgument(
         "cloud_topic",
         default_value="",
         description="PointCloud2 topic to use instead of the clouds in params_file, "
-        "e.g. /velodyne_points.",
+        "e.g. /velodyne_points; without the first slash it is one in the namespace.",
     ),
     DeclareLaunchArgument(
         "camera",
@@ -60,9 +66,8 @@ ARGUMENTS = (
     DeclareLaunchArgument(
         "preset",
         default_value="",
-        choices=["", "indoor", "outdoor"],
-        description="Parameter preset: voxel size, ranges, and the input convention of encoders "
-        "whose file does not store theirs.",
+        description="Parameter preset, indoor or outdoor: voxel size, ranges, and the input "
+        "convention of encoders whose file does not store theirs.",
     ),
     DeclareLaunchArgument(
         "checkpoint",
@@ -109,22 +114,25 @@ ARGUMENTS = (
     DeclareLaunchArgument(
         "autostart",
         default_value="",
-        choices=["", "true", "false"],
         description="true: the node configures and activates itself at start. "
         "false: wait for a lifecycle manager or `ros2 lifecycle set`.",
     ),
     DeclareLaunchArgument(
         "rviz",
         default_value="false",
-        choices=["true", "false"],
-        description="Also start RViz, showing labels, PCA colours, input and TF.",
+        description="true: also start RViz, showing the inputs, outputs and filters, and TF.",
+    ),
+    DeclareLaunchArgument(
+        "rviz_config",
+        default_value="",
+        description="Configuration of RViz, e.g. one that was saved; empty: made for the inputs, "
+        "filters, fixed frame and namespace of this launch.",
     ),
     DeclareLaunchArgument(
         "use_sim_time",
         default_value="",
-        choices=["", "true", "false"],
-        description="Take the time from /clock, for simulators and for bags played with --clock. "
-        "Empty: as in params_file, and the system time for RViz.",
+        description="true: take the time from /clock, for simulators and for bags played with "
+        "--clock. Empty: as in params_file.",
     ),
     DeclareLaunchArgument(
         "enclave",
@@ -134,22 +142,15 @@ ARGUMENTS = (
     DeclareLaunchArgument(
         "log_level",
         default_value="info",
-        choices=["debug", "info", "warn", "error", "fatal"],
-        description="Least severity of the node's log messages.",
+        description="Least severity of the node's messages: debug, info, warn, error or fatal.",
+    ),
+    DeclareLaunchArgument(
+        "respawn",
+        default_value="true",
+        description="true: start the node again, 2 s later, when its process has ended by itself, "
+        "as it does after an error of the GPU that only a new process gets rid of.",
     ),
 )
-
-
-def camera_parameters(camera: str) -> dict[str, object]:
-    """The node's parameters for one camera; its name may be a path such as ``front/camera``."""
-    path = camera.strip("/")
-    name = re.sub(r"\W", "_", path)
-    return {
-        "camera_names": [name],
-        f"cameras.{name}.color_topic": f"/{path}/color/image_raw",
-        f"cameras.{name}.depth_topic": f"/{path}/aligned_depth_to_color/image_raw",
-        f"cameras.{name}.info_topic": f"/{path}/color/camera_info",
-    }
 
 
 def start(context: LaunchContext) -> list[Action]:
@@ -158,26 +159,27 @@ def start(context: LaunchContext) -> list[Action]:
         argument.name: LaunchConfiguration(argument.name).perform(context)
         for argument in ARGUMENTS
     }
-    if not Path(values["params_file"]).is_file():
-        # launch itself would only warn, and start the node without it.
-        raise RuntimeError(
-            f"params_file: got {values['params_file']!r}, expected a file that exists"
-        )
-    namespace = values["namespace"].strip("/")
+    log = get_logger("perception.launch")
+    surrounding = context.launch_configurations
+    namespace = make_namespace_absolute(
+        prefix_namespace(surrounding.get("ros_namespace"), values["namespace"])
+    )
+    check_namespace(values["namespace"], namespace)
+    node = NodeName(namespace, NODE_NAME)
 
-    # Always as a string: launch would turn a frame named 1 into a number.
-    overrides: dict[str, object] = {
-        name: ParameterValue(values[name], value_type=str) for name in PARAMETERS if values[name]
-    }
-    if values["voxel_size"]:
-        overrides["voxel_size"] = float(values["voxel_size"])
-    if values["cloud_topic"]:
-        overrides |= {"cloud_names": ["cloud"], "clouds.cloud.topic": values["cloud_topic"]}
-    if values["camera"]:
-        overrides |= camera_parameters(values["camera"])
-    if values["autostart"]:
-        overrides["autostart"] = values["autostart"] == "true"
-    clock = {"use_sim_time": values["use_sim_time"] == "true"} if values["use_sim_time"] else {}
+    sections = file_sections(values, surrounding.get("global_params", ()))
+    overrides = argument_sections(values, node.full)
+    without_effect = ineffective_parameters(node.full, sections, overrides)
+    for sentence in (*misspelt(context.argv, values), *without_effect):
+        log.warning(sentence)
+    given = checked_parameters(node.full, sections, overrides)
+    for sentence in given.notices:
+        log.warning(sentence)
+
+    # In the folder of this launch's logs, for whoever wants to see what the node really got.
+    file = Path(launch_config.log_dir) / node.full.strip("/").replace("/", "_")
+    parameters = file.with_suffix(".yaml")
+    write_parameters(parameters, node.full, given.values)
 
     # By default Fast DDS loses large clouds; a profile that the user chose has precedence.
     environment = {}
@@ -192,22 +194,22 @@ def start(context: LaunchContext) -> list[Action]:
             executable="perception_node",
             name=NODE_NAME,
             namespace=namespace,
-            parameters=[values["params_file"], overrides | clock],
-            ros_arguments=["--log-level", f"{logger}:={values['log_level']}", *enclave],
+            parameters=[str(parameters)],
+            ros_arguments=["--log-level", f"{logger}:={log_level(values)}", *enclave],
             additional_env=environment,
             output="screen",
             emulate_tty=True,
+            respawn=flag(values, "respawn"),
+            respawn_delay=RESPAWN_DELAY,
         )
     ]
-    if values["rviz"] == "true":
-        # The RViz config has the topics of a node without namespace, and a cloud on /points.
-        outputs = ("labels", "pca", "legend") if namespace else ()
-        remappings = [
-            (f"/{NODE_NAME}/{name}", f"/{namespace}/{NODE_NAME}/{name}") for name in outputs
-        ]
-        if values["cloud_topic"]:
-            remappings.append(("/points", values["cloud_topic"]))
-        frame = ["--fixed-frame", values["fixed_frame"]] if values["fixed_frame"] else []
+    if flag(values, "rviz"):
+        view = Path(values["rviz_config"]).expanduser()
+        if not values["rviz_config"]:
+            layout = yaml.safe_load((SHARE / "rviz" / "perception.rviz").read_text("utf-8"))
+            view = file.with_suffix(".rviz")
+            view.write_text(yaml.safe_dump(rviz_config(layout, node, given)), "utf-8")
+        clock = {"use_sim_time": given.values.get("use_sim_time", False)}
         # First: if RViz is not installed, launch aborts before it has started the node,
         # and does not leave it running.
         actions.insert(
@@ -215,9 +217,10 @@ def start(context: LaunchContext) -> list[Action]:
             Node(
                 package="rviz2",
                 executable="rviz2",
-                arguments=["-d", str(SHARE / "rviz" / "perception.rviz"), *frame],
+                namespace=namespace,
+                arguments=["-d", str(view)],
                 parameters=[clock],
-                remappings=remappings,
+                remappings=rviz_remappings(node, given),
                 additional_env=environment,
                 output="log",
             ),

@@ -36,22 +36,27 @@ class CheckedParameters:
         settings: The settings, with the preset's values filled in.
         inputs: The parameters of each input.
         filters: The parameters of each filter.
+        notices: A sentence on each name of version 0.1; the values have the present names.
     """
 
     values: Mapping[str, Any]
     settings: Settings
     inputs: tuple[InputSettings, ...]
     filters: tuple[FilterSettings, ...]
+    notices: tuple[str, ...]
 
 
-def ineffective_parameters(node: str, sections: Sequence[Section]) -> list[str]:
+def ineffective_parameters(
+    node: str, sections: Sequence[Section], overrides: Sequence[Section] = ()
+) -> list[str]:
     """Describe what has no effect: misspelt names, and files without a section for the node.
 
     Args:
         node: Full name of the node.
         sections: What was given, in the order of the command line.
+        overrides: What has precedence over all of it.
     """
-    own = sections_for(node, sections)
+    own = [*sections_for(node, sections), *overrides]
     used = {section.where for section in own}
     others: dict[str, list[str]] = {}
     for section in sections:
@@ -62,24 +67,27 @@ def ineffective_parameters(node: str, sections: Sequence[Section]) -> list[str]:
         f" {node}; expected {node} or /** above them"
         for where, names in others.items()
     ]
-    names_by_list = _listed_names(_merged(own))
+    names_by_list = _listed_names(_merged(own)[0])
     for section in own:
         sentences += _unknown(section, names_by_list)
     return sentences
 
 
-def checked_parameters(node: str, sections: Sequence[Section]) -> CheckedParameters:
+def checked_parameters(
+    node: str, sections: Sequence[Section], overrides: Sequence[Section] = ()
+) -> CheckedParameters:
     """Check what was given to a node.
 
     Args:
         node: Full name of the node.
         sections: In the order of the command line: the last value counts.
+        overrides: What has precedence over all of it, whatever names of nodes stand in files.
 
     Raises:
         SettingsError: A value is not accepted; the text names the parameter and where it is set.
     """
-    own = sections_for(node, sections)
-    values = _merged(own)
+    own = [*sections_for(node, sections), *overrides]
+    values, notices = _merged(own)
     try:
         settings = Settings.from_mapping({k: v for k, v in values.items() if k in DEFAULTS})
         groups = {names: listed(names, settings, values) for names in NAMED}
@@ -90,15 +98,18 @@ def checked_parameters(node: str, sections: Sequence[Section]) -> CheckedParamet
         settings=settings.with_preset(),
         inputs=tuple(source for names in INPUTS for source in groups[names]),
         filters=groups["filter_names"],
+        notices=tuple(notices),
     )
 
 
-def _merged(sections: Sequence[Section]) -> dict[str, Any]:
-    """The parameters by their present names; an empty list means the default, as for rclpy."""
+def _merged(sections: Sequence[Section]) -> tuple[dict[str, Any], list[str]]:
+    """The parameters by their present names, and notices of those of version 0.1.
+
+    An empty list means the default, as for rclpy.
+    """
     values = {name: value for each in sections for name, value in each.values.items()}
-    return {
-        name: value for name, value in with_new_names(values)[0].items() if value not in ([], ())
-    }
+    present, notices = with_new_names(values)
+    return {name: value for name, value in present.items() if value != []}, notices
 
 
 def _listed_names(values: Mapping[str, Any]) -> dict[str, list[str]]:

@@ -85,6 +85,26 @@ def read_sections(path: str | Path) -> list[Section]:
     return list(_sections(tree, "", path))
 
 
+def write_parameters(path: Path, node: str, values: Mapping[str, Any]) -> None:
+    """Write a ROS parameter file for one node.
+
+    Args:
+        path: Is replaced.
+        node: Full name of the node.
+        values: Parameters by dotted name.
+    """
+    import yaml
+
+    class Quoting(yaml.SafeDumper):
+        """Quotes every text: ROS would take a frame named 1 for a number."""
+
+    Quoting.add_representer(
+        str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"')
+    )
+    tree = {node: {PARAMETERS: dict(values)}}
+    path.write_text(yaml.dump(tree, Dumper=Quoting, width=1000), encoding="utf-8")
+
+
 def sections_for(node: str, sections: Iterable[Section]) -> list[Section]:
     """Choose what a node gets, in the order in which rclpy applies it: the last value counts.
 

@@ -19,7 +19,8 @@ from concerto_ros.ros.outputs.labelled_map import RowFeatures
 from concerto_ros.ros.services.active_node import Activation, ActiveNode
 from concerto_ros.ros.services.base import ServiceError
 
-TOPIC = "/clicked_point"
+#: Relative: in a namespace, each of several robots hears the clicks that are meant for it.
+TOPIC = "clicked_point"
 
 #: Largest distance of a click to the nearest voxel, in voxels.
 REACH = 2.0
@@ -29,7 +30,7 @@ MAX_ROWS = 512
 
 
 class ClickListener:
-    """Listens to ``/clicked_point`` and adds each point with its features to ``clicks``.
+    """Listens to ``clicked_point`` and adds each point with its features to ``clicks``.
 
     The features are taken from the map at once, so that a place can be taught after it left the
     map. Clicks are ignored while the node is not active.
