@@ -23,6 +23,7 @@ from concerto_ros.mapping.map_snapshot import MapSnapshot
 from concerto_ros.ros.inputs.clicks import Clicks
 from concerto_ros.ros.services.active_node import Activation, ActiveNode
 from concerto_ros.ros.services.base import DEACTIVATED, ServiceBase, ServiceError, in_thread
+from concerto_ros.ros.services.click_listener import TOPIC
 from concerto_ros.segmentation.convention import preset_with
 from concerto_ros.srv import Forget, SaveHead, Teach
 
@@ -115,9 +116,10 @@ class TeachServices(ServiceBase):
         await self._result(in_thread(wait, source.waiting()))
         clicks = source.take()
         if not clicks:
+            topic = self._node.resolve_topic_name(TOPIC)
             raise ServiceError(
                 "no point of the map was clicked since the last call; publish points on"
-                " /clicked_point, or request a sphere or a box"
+                f" {topic}, or request a sphere or a box"
             )
         try:
             samples = [click.sample for click in clicks]
