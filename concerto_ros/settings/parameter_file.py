@@ -101,8 +101,15 @@ def write_parameters(path: Path, node: str, values: Mapping[str, Any]) -> None:
     Quoting.add_representer(
         str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"')
     )
-    tree = {node: {PARAMETERS: dict(values)}}
+    tree = {node: {PARAMETERS: {name: _of_one_type(value) for name, value in values.items()}}}
     path.write_text(yaml.dump(tree, Dumper=Quoting, width=1000), encoding="utf-8")
+
+
+def _of_one_type(value: Any) -> Any:
+    """ROS refuses lists of integers and floats together."""
+    if isinstance(value, list) and {type(item) for item in value} == {int, float}:
+        return [float(item) for item in value]
+    return value
 
 
 def sections_for(node: str, sections: Iterable[Section]) -> list[Section]:

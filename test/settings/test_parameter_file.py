@@ -10,7 +10,12 @@ from pathlib import Path
 import pytest
 
 from concerto_ros.settings.field import SettingsError
-from concerto_ros.settings.parameter_file import read_parameters, read_sections, sections_for
+from concerto_ros.settings.parameter_file import (
+    read_parameters,
+    read_sections,
+    sections_for,
+    write_parameters,
+)
 
 #: Plain scalars, and what ROS makes of them; YAML has other rules for most of these.
 SCALARS = {
@@ -173,3 +178,35 @@ def test_the_value_that_counts_is_the_one_that_rclpy_takes(tmp_path, ros_context
     theirs = node.get_parameter("a").value
     node.destroy_node()
     assert theirs == ours == value
+
+
+def test_what_is_written_reaches_a_node_as_it_was(tmp_path, ros_context):
+    rclpy = pytest.importorskip("rclpy")
+    values = {
+        "text": "1",
+        "word": "yes",
+        "empty": "",
+        "quote": 'a "b" \\ c: # d',
+        "flag": True,
+        "count": 3,
+        "small": 1e-7,
+        "far": math.inf,
+        "names": ["a", "1"],
+        "mixed": [0, 65535.5],
+        "clouds.front.topic": "/points",
+        "qos_overrides./a/labels.publisher.depth": 2,
+    }
+    path = tmp_path / "written.yaml"
+    write_parameters(path, "/robot1/concerto", values)
+    assert dict(read_parameters(path)) == values
+    node = rclpy.create_node(
+        "concerto",
+        namespace="/robot1",
+        context=ros_context,
+        cli_args=["--ros-args", "--params-file", str(path)],
+        automatically_declare_parameters_from_overrides=True,
+    )
+    got = {name: node.get_parameter(name).value for name in values}
+    node.destroy_node()
+    got["mixed"] = list(got["mixed"])  # an array of floats
+    assert got == values
