@@ -34,11 +34,11 @@ ROS_PROGRAMS = ("node", "simulate")
 DESCRIPTION = """\
 3D semantic perception for ROS 2 robots: labels and feature colours for point clouds and RGB-D.
 
-  concerto-ros demo                  a simulated robot in a furnished room, start to finish
+  concerto-ros demo                  run a simulated robot through the node
   concerto-ros demo --bag my_bag     the same with your own recording
   concerto-ros segment scan.ply      label one file, no ROS needed
   concerto-ros bag my_bag labelled   add labels to a recording, no ROS needed
-  concerto-ros train head my_scans   learn your own classes from labelled scans
+  concerto-ros train head my_scans   train a head for your own classes
 """
 
 

@@ -127,7 +127,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _report(out: Path, summary: dict[str, Any]) -> str:
     """The summary of one bag as text."""
-    lines = [f"{out}: {summary['labelled']} times labelled, model {summary['run']['model']}"]
+    lines = [f"{out}: map labelled {summary['labelled']} times, model {summary['run']['model']}"]
     lines += [f"  {sentence}" for sentence in summary["inputs_found"]]
     lines += [f"  {each['file']} {each['text']}" for each in summary.get("damage", ())]
     for name, counts in summary["inputs"].items():

@@ -6,7 +6,7 @@ All arguments are passed on to ROS, for example
 
   concerto-ros node --ros-args --params-file config/perception.yaml -p fixed_frame:=map
 
-The parameters are listed in README.md and in config/perception.yaml.
+docs/parameters.md and config/perception.yaml list all parameters.
 """
 
 from __future__ import annotations

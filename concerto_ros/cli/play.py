@@ -14,7 +14,7 @@ HELP = "publish a bag with its recorded timing"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the bag and how it is played."""
-    parser.add_argument("bag", type=Path, help="folder of a rosbag2, or a .db3 or .mcap file")
+    parser.add_argument("bag", type=Path, help="rosbag2 folder, or a .db3 or .mcap file")
     parser.add_argument(
         "--rate", type=float, default=1.0, help="multiple of the recorded speed (default 1)"
     )

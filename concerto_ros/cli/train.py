@@ -204,8 +204,8 @@ def run(arguments: argparse.Namespace) -> int:
     if len(validation):
         require_labels(validation, "to validate on")
     print(
-        f"{len(data)} scans to learn {len(data.classes)} classes from, {len(validation)} to test "
-        f"on; {METHODS[arguments.method][0]}, voxels of {voxel_size} m, encoder {encoder.name}, "
+        f"{len(data)} training and {len(validation)} validation scans, {len(data.classes)} classes; "
+        f"{METHODS[arguments.method][0]}, voxels of {voxel_size} m, encoder {encoder.name}, "
         f"input convention of the preset {preset_with(convention, encoder.rotary)}"
     )
     collate = ScanCollate(
@@ -244,7 +244,7 @@ def run(arguments: argparse.Namespace) -> int:
             "trained": METHODS[arguments.method][0],
             "encoder": encoder.name,
             "voxel size": f"{voxel_size} m",
-            "scans": f"{len(data)} to learn from, {len(validation)} held out and tested here",
+            "scans": f"{len(data)} for training, {len(validation)} for validation, evaluated here",
             "steps": f"{outcome.steps} ({outcome.stopped}), best at {outcome.best_step}",
             "time": f"{outcome.seconds / 60:.1f} minutes",
             "seed": arguments.seed,

@@ -61,7 +61,7 @@ def test_a_head_is_trained_reported_and_used(place, capsys):
     assert trained(place, "head", "--steps", "150", "--learning-rate", "0.02") == 0
     out = place / "out"
     said = capsys.readouterr().out
-    assert "3 scans to learn 3 classes from, 1 to test on" in said and "| box |" in said
+    assert "3 training and 1 validation scans, 3 classes" in said and "| box |" in said
 
     report = json.loads((out / "report.json").read_text())
     assert [entry["name"] for entry in report["classes"]] == NAMES
@@ -151,7 +151,7 @@ def test_scans_to_test_on_leave_all_others_to_learn_from(place, capsys):
         (place / "held" / name).write_bytes((place / "scans" / name).read_bytes())
     assert trained(place, "head", "--validation", str(place / "held"), "--holdout", "0.5") == 0
     said = capsys.readouterr().out
-    assert "4 scans to learn 3 classes from, 2 to test on" in said
+    assert "4 training and 2 validation scans, 3 classes" in said
 
 
 @pytest.mark.parametrize("method", ["decoder", "lora", "full"])

@@ -124,7 +124,7 @@ def test_label_bag_reads_the_labels_of_every_prediction(tmp_path: Path):
     said = run("label_bag.py", "drive", "labelled", folder=tmp_path)
     rows = re.findall(r"^(\d+)\.\d{9}: (\w+ \d+(?:, \w+ \d+)*)$", said, re.MULTILINE)
     assert rows and {int(second) for second, _ in rows} == {BAG_START // 1_000_000_000}
-    assert f"{len(rows)} times labelled" in said
+    assert f"map labelled {len(rows)} times" in said
 
 
 def test_planner_node_stops_for_what_is_near_and_only_for_that(harness):

@@ -13,11 +13,11 @@ HELP = "compare protocols and encoders on the synthetic benchmark"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add where the objects and the table are written."""
     parser.add_argument("--out", type=Path, default=Path("out/objects_demo"),
-                        help="folder that caches objects and weights"
+                        help="folder for cached objects and weights"
                         " (default out/objects_demo)")  # fmt: skip
     parser.add_argument("--document", type=Path, help="also write the table into this Markdown"
                         " file, between its benchmark marks")  # fmt: skip
-    parser.add_argument("--small", action="store_true", help="few steps, to check that it runs")
+    parser.add_argument("--small", action="store_true", help="only a few steps, to check that it runs")
 
 
 def run(arguments: argparse.Namespace) -> int:

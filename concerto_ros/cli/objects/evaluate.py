@@ -29,13 +29,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     protocols = parser.add_subparsers(dest="protocol", required=True, metavar="PROTOCOL")
     for name, text in PROTOCOLS.items():
-        protocol = protocols.add_parser(name, help=text, description=f"Score {text}.")
+        protocol = protocols.add_parser(name, help=text, description=f"Evaluate {text}.")
         add_data_arguments(protocol, (FEW_SHOT_LAYOUT,) if name == "few-shot" else ())
         if name == "few-shot":
             protocol.add_argument("--way", type=int, default=5,
-                                  help="classes of a fold (default 5)")  # fmt: skip
+                                  help="classes per fold (default 5)")  # fmt: skip
             protocol.add_argument("--shot", type=int, default=10,
-                                  help="examples of each class (default 10)")  # fmt: skip
+                                  help="labelled examples per class (default 10)")  # fmt: skip
             protocol.add_argument(
                 "--method",
                 default="svm",
@@ -43,12 +43,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                 help="a linear SVM, or fine-tuning as published (default svm)",
             )
             protocol.add_argument("--epochs", type=int,
-                                  help="epochs of training (default: as published)")  # fmt: skip
+                                  help="number of epochs (default: as published)")  # fmt: skip
         if name == "zero-shot":
             protocol.add_argument(
                 "--words",
                 type=Path,
-                help="file with vectors of the class names (default: encode them with open_clip)",
+                help="file with text embeddings of the class names (default: encode them with open_clip)",
             )
 
 
@@ -93,7 +93,7 @@ def _few_shot(arguments: argparse.Namespace) -> int:
             test_every=1, on_fold=_print_fold, device=device,
         )  # fmt: skip
         right = (
-            f"{tuned.best} after the best epoch of each (as published numbers are chosen),"
+            f"{tuned.best} after the best epoch of each fold (the published protocol),"
             f" {tuned.last} after the last"
         )
     print(f"{arguments.way}-way {arguments.shot}-shot, {few_shot.FOLDS} folds: {right}")
@@ -137,7 +137,7 @@ def _whole_set(arguments: argparse.Namespace) -> int:
         score = Accuracy.of(guesses, test.labels, len(test.classes))
     print(class_table(score, test.classes))
     print(
-        f"{arguments.protocol}, {encoder.name} on {test.name}: {100 * score.accuracy:.2f} % of"
+        f"{arguments.protocol}, {encoder.name} on {test.name}: {100 * score.accuracy:.2f} % right of"
         f" {len(test)} objects, {100 * score.class_mean:.2f} % as the mean of classes"
     )
     return 0

@@ -41,27 +41,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     text = "the bundled encoder, from the synthetic benchmark alone"
     demo = methods.add_parser("demo", help=text, description=f"Train {text}.")
     demo.add_argument("--out", type=Path, default=Path("out/objects_demo"),
-                      help="folder that caches the objects and the state of the training"
+                      help="folder for the synthetic objects and the training state"
                       " (default out/objects_demo)")  # fmt: skip
     demo.add_argument("--write", type=Path,
-                      help="encoder file to write (default: the package's own)")  # fmt: skip
-    demo.add_argument("--per-class", type=int, help="training objects of each class")
-    demo.add_argument("--epochs", type=int, help="epochs of the training")
+                      help="encoder file to write (default: replace the bundled one)")  # fmt: skip
+    demo.add_argument("--per-class", type=int, help="training objects per class")
+    demo.add_argument("--epochs", type=int, help="number of epochs")
 
 
 def _add_training_arguments(parser: argparse.ArgumentParser) -> None:
     add_data_arguments(parser)
     parser.add_argument("--out", type=Path, default=Path("out/objects"),
-                        help="folder of the encoder and the state of the training, which resumes"
-                        " from there (default out/objects)")  # fmt: skip
+                        help="folder for the encoder and the training state, from which training"
+                        " resumes (default out/objects)")  # fmt: skip
     parser.add_argument("--epochs", type=int,
-                        help="epochs of the training (default: as published)")  # fmt: skip
+                        help="number of epochs (default: as published)")  # fmt: skip
     parser.add_argument("--learning-rate", type=float,
                         help="peak learning rate (default: as published)")  # fmt: skip
     parser.add_argument("--batch-size", type=int,
-                        help="objects of a step (default: as published)")  # fmt: skip
+                        help="objects per batch (default: as published)")  # fmt: skip
     parser.add_argument("--test-every", type=int, default=1,
-                        help="epochs between scores on the test split (default 1)")  # fmt: skip
+                        help="evaluate on the test split every this many epochs (default 1)")  # fmt: skip
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -97,7 +97,7 @@ def _fine_tune(arguments: argparse.Namespace) -> int:
     )
     recipe = recipe_for(encoder, arguments.method, arguments.layout, points=encoder.points)
     recipe = _changed(recipe, arguments)
-    print(f"{len(train)} training objects of {len(train.classes)} classes, {len(test)} to test on")
+    print(f"{len(train)} training and {len(test)} test objects of {len(train.classes)} classes")
     print(f"{encoder.name}, {arguments.method}: {count_trained(encoder, arguments.method)}")
     identity = {"variant": variant, "keywords": options}
     how = _run_options(arguments, device, test, identity)
@@ -106,9 +106,9 @@ def _fine_tune(arguments: argparse.Namespace) -> int:
     save_object_encoder(path, encoder, train.classes)
     scores = tested(outcome)
     print(
-        f"{outcome.epochs} epochs in {outcome.seconds / 60:.1f} minutes; right of the test set:"
+        f"{outcome.epochs} epochs in {outcome.seconds / 60:.1f} minutes; accuracy on the test set:"
         f" {100 * scores.last:.2f} % after the last epoch, {100 * scores.best:.2f} % after epoch"
-        f" {scores.best_epoch}, the best (as published numbers are chosen)"
+        f" {scores.best_epoch}, the best one (published results are those of the best epoch)"
     )
     print(f"wrote {path}, the weights of the last epoch")
     return 0
