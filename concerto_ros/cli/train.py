@@ -204,8 +204,9 @@ def run(arguments: argparse.Namespace) -> int:
     if len(validation):
         require_labels(validation, "to validate on")
     print(
-        f"{len(data)} training and {len(validation)} validation scans, {len(data.classes)} classes; "
-        f"{METHODS[arguments.method][0]}, voxels of {voxel_size} m, encoder {encoder.name}, "
+        f"{len(data)} training and {len(validation)} validation scans,"
+        f" {len(data.classes)} classes; {METHODS[arguments.method][0]}, "
+        f"voxels of {voxel_size} m, encoder {encoder.name}, "
         f"input convention of the preset {preset_with(convention, encoder.rotary)}"
     )
     collate = ScanCollate(

@@ -18,7 +18,7 @@ class SimilaritySettings(SettingsGroup):
 
     seconds: float = setting(
         0.0,
-        "how long ~/similarity follows a click, by sensor stamps; 0: until the next click",
+        "how long ~/similarity is published after a click, by sensor stamps; 0: until the next",
         unit="s",
         low=0.0,
         high=86400.0,

@@ -18,7 +18,7 @@ class DiagnosticSettings(SettingsGroup):
 
     deadline: float = setting(
         1.0,
-        "WARN where labels come later than this after the newest reading in them; 0: never",
+        "WARN if labels are published later than this after the newest sensor stamp; 0: never",
         unit="s",
         low=0.0,
         high=3600.0,
@@ -26,10 +26,10 @@ class DiagnosticSettings(SettingsGroup):
     )
     free_memory: float = setting(
         0.05,
-        "WARN where less than this share of the computer's memory is free",
+        "WARN if less than this share of the computer's memory is free",
         unit="(share)",
         low=0.0,
         high=1.0,
         live=True,
     )
-    hardware_id: str = setting("", "hardware_id of every status; empty: the name of the computer")
+    hardware_id: str = setting("", "hardware_id of every status; empty: the host name")

@@ -37,13 +37,13 @@ class InputSettings:
     name: str
     _: KW_ONLY
     min_rate: float = _bound(
-        "WARN in /diagnostics at fewer messages per second than this; 0: no limit", "Hz"
+        "WARN in /diagnostics if fewer messages per second arrive; 0: no limit", "Hz"
     )
     max_rate: float = _bound(
-        "WARN in /diagnostics at more messages per second than this; 0: no limit", "Hz"
+        "WARN in /diagnostics if more messages per second arrive; 0: no limit", "Hz"
     )
     max_age: float = _bound(
-        "WARN in /diagnostics where messages arrive older than this; 0: no limit", "s"
+        "WARN in /diagnostics if messages are older than this on arrival; 0: no limit", "s"
     )
 
     @property
@@ -62,11 +62,11 @@ class CloudInput(InputSettings):
     topic: str = setting("", "PointCloud2 topic", required=True, topic=True)
     clears: bool = setting(
         True,
-        "remove voxels that this input observes as free (see clear_after); false where the cloud"
+        "remove voxels that this input observes as free (see clear_after); false if the cloud"
         " is not in the frame of its sensor",
     )
     no_reading: tuple[float, ...] = _no_reading(
-        CLOUD_NO_READING, "distances from the sensor of the points of rays without a return"
+        CLOUD_NO_READING, "distances at which the driver places points of rays without a return"
     )
 
 
@@ -82,24 +82,25 @@ class CameraInput(InputSettings):
 
     color_topic: str = setting("", "colour image topic; empty: depth only", topic=True)
     depth_topic: str = setting(
-        "", "depth image topic (REP-118), best aligned to colour", required=True, topic=True
+        "", "depth image topic (REP-118), preferably aligned to colour", required=True, topic=True
     )
     info_topic: str = setting(
         "",
-        "camera_info of the colour image (of the depth image where there is no colour)",
+        "camera_info of the colour image (of the depth image if there is no colour topic)",
         required=True,
         topic=True,
     )
     depth_info_topic: str = setting(
         "",
-        "camera_info of the depth image, needed only where depth is not aligned to colour",
+        "camera_info of the depth image; only needed if depth is not aligned to colour",
         topic=True,
     )
     clears: bool = setting(
         True, "remove voxels that this input observes as free (see clear_after)"
     )
     no_reading: tuple[float, ...] = _no_reading(
-        CAMERA_NO_READING, "depths that mean no reading, as do 0, NaN and 1000 m and more"
+        CAMERA_NO_READING,
+        "depths that mean 'no reading', besides 0, NaN, infinity and all from 1000 m",
     )
 
 

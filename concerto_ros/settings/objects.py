@@ -55,11 +55,11 @@ class ObjectSettings(SettingsGroup):
     encoder_classes: tuple[str, ...] = setting(
         (),
         "names of the encoder's classes in order; ['']: those stored in its file, else those of"
-        " ScanObjectNN where it has 15, else class_0, class_1, ...",
+        " ScanObjectNN if it has 15 classes, else class_0, class_1, ...",
     )
     words: str = setting(
         "",
-        "text embeddings for ~/find_objects: a file, or open_clip; empty: the service refuses",
+        "text embeddings for ~/find_objects: a file, or open_clip; empty: the service is disabled",
     )
     embeddings: bool = setting(
         False, "send the encoder's feature vector with each object", live=True

@@ -62,7 +62,7 @@ class LabelSettings(SettingsGroup):
     layout: str = setting(
         "pcl",
         "fields of ~/labels and ~/filtered; pcl: x y z rgb label confidence;"
-        " autoware: x y z class_id probability entropy, as autoware_ptv3",
+        " autoware: x y z class_id probability entropy, like autoware_ptv3",
         choices=("pcl", "autoware"),
     )
     points: str = setting(
@@ -81,7 +81,7 @@ class FusionSettings(SettingsGroup):
 
     seconds: float = setting(
         2.0,
-        "time over which labels are fused; 0: each prediction is independent",
+        "time constant of label fusion; 0: each prediction is independent",
         unit="s",
         low=0.0,
         high=3600.0,

@@ -40,10 +40,10 @@ class Settings(InputNames):
 
     # Inputs
     fixed_frame: str = setting(
-        "odom", "frame the map is kept in; continuous, as odom in REP-105", required=True
+        "odom", "TF frame of the map; it must be continuous, like odom in REP-105", required=True
     )
     robot_frame: str = setting(
-        "", "frame of the robot, the centre of the map; empty: the sensor's own origin"
+        "", "TF frame of the robot, the centre of the map; empty: the frame of the sensor"
     )
     sync_tolerance: float = setting(
         0.02, "largest stamp difference of colour and depth", unit="s", low=0.0, high=1.0
@@ -61,7 +61,7 @@ class Settings(InputNames):
     )
     max_points: int = setting(
         2_000_000,
-        "maximum points used of one cloud; of more, the nearest are used",
+        "maximum points per cloud; of a larger cloud only the nearest points are used",
         low=1,
         high=100_000_000,
         live=True,
@@ -86,8 +86,8 @@ class Settings(InputNames):
     # Map
     preset: str = setting(
         "indoor",
-        "defaults of voxel size, ranges and map window, and the input convention of models whose"
-        " file stores none",
+        "defaults of voxel size, ranges and map window, and the input convention (scale and origin"
+        " of coordinates) of encoders whose file does not store it",
         choices=tuple(PRESETS),
     )
     voxel_size: float = setting(
@@ -133,25 +133,26 @@ class Settings(InputNames):
     )
 
     map_directory: str = setting(
-        "", "directory of the maps of ~/save_map and ~/load_map; empty: both services refuse"
+        "",
+        "directory for the maps of ~/save_map and ~/load_map; empty: both services are disabled",
     )
 
     # Model
     checkpoint: str = setting("demo", "encoder: demo, an official name or a file", required=True)
     head: str = setting(
-        "", "linear head: an official name or a file; empty: no labels (demo brings its own head)"
+        "", "linear head: an official name or a file; empty: no labels (demo includes a head)"
     )
     label_set: str = setting(
         "",
-        "names and colours: scannet20, scannet200, s3dis, semantickitti, nuscenes or a file;"
-        " empty: the set with as many classes as the head",
+        "label set (names and colours): scannet20, scannet200, s3dis, semantickitti, nuscenes or"
+        " a file; empty: the bundled one with as many classes as the head",
     )
     device: str = setting(
         "auto", "auto, cpu, cuda or cuda:N; auto: cuda where available", required=True
     )
     precision: str = setting(
         "auto",
-        "auto: bfloat16 on a GPU or CPU with instructions for it, else float32",
+        "auto: bfloat16 on a GPU or CPU that has instructions for it, else float32",
         choices=PRECISIONS,
     )
     backend: str = setting(
@@ -162,8 +163,8 @@ class Settings(InputNames):
     )
     cpu_fallback: bool = setting(
         False,
-        "compute on the CPU once the device runs out of memory even for small chunks of a cloud;"
-        " false: such a map stays without labels",
+        "move to the CPU when the device runs out of memory even for small chunks of the map;"
+        " false: such a map gets no labels",
     )
     estimate_normals: bool = setting(
         True, "estimate the normals of voxels whose sensor provides none"
@@ -187,7 +188,7 @@ class Settings(InputNames):
     similarity: SimilaritySettings = field(default_factory=SimilaritySettings)
     teach: TeachSettings = field(default_factory=TeachSettings)
     head_directory: str = setting(
-        "", "directory of the heads of ~/save_head; empty: the service refuses"
+        "", "directory for the heads of ~/save_head; empty: the service is disabled"
     )
 
     # Objects

@@ -17,7 +17,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         " (default out/objects_demo)")  # fmt: skip
     parser.add_argument("--document", type=Path, help="also write the table into this Markdown"
                         " file, between its benchmark marks")  # fmt: skip
-    parser.add_argument("--small", action="store_true", help="only a few steps, to check that it runs")
+    parser.add_argument(
+        "--small", action="store_true", help="only a few steps, to check that it runs"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -23,7 +23,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Classify and embed object point clouds. Each file holds one object, in metres with z up."
     )
-    parser.add_argument("clouds", nargs="+", type=Path, help="point cloud files of single objects, in the formats of concerto-ros segment")
+    parser.add_argument(
+        "clouds",
+        nargs="+",
+        type=Path,
+        help="point cloud files of single objects, in the formats of concerto-ros segment",
+    )
     add_encoder_arguments(parser)
     parser.add_argument("--out", type=Path, help="write the features to this .npz")
 

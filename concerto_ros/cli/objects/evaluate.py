@@ -48,7 +48,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             protocol.add_argument(
                 "--words",
                 type=Path,
-                help="file with text embeddings of the class names (default: encode them with open_clip)",
+                help="file with text embeddings of the class names (default: encoded with"
+                " open_clip)",
             )
 
 
@@ -137,7 +138,7 @@ def _whole_set(arguments: argparse.Namespace) -> int:
         score = Accuracy.of(guesses, test.labels, len(test.classes))
     print(class_table(score, test.classes))
     print(
-        f"{arguments.protocol}, {encoder.name} on {test.name}: {100 * score.accuracy:.2f} % right of"
-        f" {len(test)} objects, {100 * score.class_mean:.2f} % as the mean of classes"
+        f"{arguments.protocol}, {encoder.name} on {test.name}: {100 * score.accuracy:.2f} %"
+        f" right of {len(test)} objects, {100 * score.class_mean:.2f} % as the mean of classes"
     )
     return 0

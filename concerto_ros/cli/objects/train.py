@@ -61,7 +61,7 @@ def _add_training_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch-size", type=int,
                         help="objects per batch (default: as published)")  # fmt: skip
     parser.add_argument("--test-every", type=int, default=1,
-                        help="evaluate on the test split every this many epochs (default 1)")  # fmt: skip
+                        help="epochs between evaluations on the test set (default 1)")  # fmt: skip
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -17,7 +17,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "Run the reference cases of a folder and print for each array the worst"
         " deviation as a multiple of its tolerance. Exit status 1 on any miss or unknown case."
     )
-    parser.add_argument("folder", type=Path, help="folder with the reference cases of one model, or a folder of such folders")
+    parser.add_argument(
+        "folder",
+        type=Path,
+        help="folder with the reference cases of one model, or a folder of such folders",
+    )
     parser.add_argument("--device", default="cpu", help="auto, cpu or cuda (default cpu)")
 
 
