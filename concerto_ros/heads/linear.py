@@ -112,7 +112,16 @@ class LinearHead(nn.Module):
         return self.seg_head.out_features
 
     def forward(self, feat: torch.Tensor) -> torch.Tensor:
-        """Return (N, num_classes) logits of (N, in_channels) features."""
+        """Return (N, num_classes) logits of (N, in_channels) features.
+
+        Raises:
+            ValueError: The features have another shape.
+        """
+        if feat.ndim < 1 or feat.shape[-1] != self.in_channels:
+            raise ValueError(
+                f"feat: got shape {tuple(feat.shape)}, expected (N, {self.in_channels}) features,"
+                " as the head was trained on"
+            )
         return self.seg_head(feat.to(self.seg_head.weight.dtype))
 
     def scores(self, pyramid: Pyramid, concat_levels: int) -> torch.Tensor:

@@ -18,6 +18,7 @@ from PIL import Image
 from concerto_ros.cli import COMMANDS, main
 from concerto_ros.cli.segment import upright
 from concerto_ros.sensors.cloud_files import read_cloud
+from concerto_ros.sensors.ply import read_ply
 
 COMMAND = [sys.executable, "-m", "concerto_ros.cli"]
 DEADLINE = 90.0
@@ -111,7 +112,24 @@ def test_segment_labels_a_file(tmp_path, capsys):
     assert b"label" in header and b"confidence" in header and b"demo" in header
     for name in ("scan_labels.png", "scan_pca.png"):
         assert Image.open(tmp_path / "out" / name).size == (1280, 720)
-    assert "model demo\n" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "model demo\n" in said and f"no label: 0 of {len(points)} points\n" in said
+
+
+def test_segment_of_a_georeferenced_file_says_what_has_no_label_and_why(tmp_path, capsys):
+    points = write_npz(tmp_path / "near.npz").astype(np.float64)
+    far = points + [500_000.123, 4_649_776.5, 300]
+    odd = [[0, 0, 0], [np.nan, 0, 0]]
+    np.savez(tmp_path / "utm.npz", points=np.vstack([far, odd]))
+    assert main(["segment", str(tmp_path / "utm.npz")]) == 0
+    labelled = read_ply(tmp_path / "utm_labels.ply")
+    written = np.stack([labelled[axis] for axis in "xyz"], axis=1)
+    np.testing.assert_array_equal(written, np.vstack([far, odd[:1]]))
+    assert np.flatnonzero(labelled["label"] == 255).tolist() == [len(far)]
+    assert (
+        f"no label: 1 of {len(far) + 1} points (1 far from the others,"
+        " 1 more not finite and left out of the results)\n" in capsys.readouterr().out
+    )
 
 
 @pytest.mark.parametrize(

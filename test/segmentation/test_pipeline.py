@@ -11,6 +11,7 @@ import torch
 
 from concerto_ros import SemanticPipeline
 from concerto_ros.files.shared_files import share_path
+from concerto_ros.labels.label_set import UNLABELLED
 from concerto_ros.ptv3.checkpoint import grid_size_of
 from concerto_ros.sensors.frame import Frame
 from concerto_ros.settings.field import SettingsError
@@ -95,6 +96,43 @@ def test_points_that_are_not_finite_are_unlabelled(pipeline):
 def test_a_cloud_that_is_none_is_refused(pipeline, arguments, wanted):
     with pytest.raises(ValueError, match=wanted):
         pipeline.segment(*arguments)
+
+
+@pytest.mark.parametrize("stray", [[0, 0, -50], [5000, 5000, 0], [-60_000, 0, 0], [1e7, 0, 0]])
+@pytest.mark.parametrize("place", [[0, 0, 0], [500_000.125, 4_649_776.5, 300.25]])
+def test_a_stray_does_not_cost_the_others_their_labels(pipeline, stray, place):
+    points, colors, _ = scan()
+    far = np.vstack([[stray], points.astype(np.float64)]) + place
+    alone = pipeline.segment(far[1:], colors)
+    prediction = pipeline.segment(far, np.vstack([colors[:1], colors]))
+    assert prediction.unlabelled == {"stray": 1} and prediction.label[0] == UNLABELLED
+    np.testing.assert_allclose(prediction.points, far, rtol=0 if any(place) else 1e-6)
+    np.testing.assert_array_equal(prediction.label[1:], alone.label)
+    assert alone.unlabelled == {} and np.unique(alone.label).max() < UNLABELLED
+
+
+def test_georeferenced_arrays_keep_their_sensor(pipeline):
+    points, colors, _ = scan()
+    place = np.array([512_000.0, 4_096_000.0, 256.0])
+    here = pipeline.segment(points, colors, origin=[1, 1, 2])
+    there = pipeline.segment(points.astype(np.float64) + place, colors, origin=place + [1, 1, 2])
+    assert np.mean(here.label == there.label) > 0.98
+    assert there.unlabelled == {}
+
+
+def test_the_unit_of_colours_does_not_change_the_answer(pipeline):
+    points, colors, _ = scan()
+    label = pipeline.segment(points, colors).label
+    for other in (colors / 255, colors.astype(np.uint16) * 257, torch.from_numpy(colors)):
+        np.testing.assert_array_equal(pipeline.segment(points, other).label, label)
+
+
+def test_why_points_have_no_label_is_counted(pipeline):
+    points, colors, _ = scan()
+    points = np.vstack([points, [[np.nan, 0, 0], [0, 0, np.inf], [9000, 0, 0]]])
+    prediction = pipeline.segment(points)
+    assert prediction.unlabelled == {"not_finite": 2, "stray": 1}
+    assert np.count_nonzero(prediction.label == UNLABELLED) == 3
 
 
 def test_frames_accumulate_and_a_snapshot_stays_as_it_is(pipeline):

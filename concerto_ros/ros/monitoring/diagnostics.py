@@ -143,6 +143,8 @@ def _input(
         values["last error"] = counts.last_error
     if counts.clipped:
         values["points clipped"] = counts.clipped
+    if counts.off_lattice:
+        values["points off the map"] = counts.off_lattice
     if counts.uncolored:
         values["frames without colour"] = counts.uncolored
         values["colour image"] = counts.why_uncolored

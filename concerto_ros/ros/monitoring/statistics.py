@@ -34,6 +34,8 @@ class InputStatistics(tally.InputCounts):
         last_error: The newest error text.
         clipped: Points that were not used because their cloud has more than ``max_points``.
         last_clipped: When that happened last.
+        off_lattice: Points of fused clouds that lie more than 2^20 voxels from the origin of
+            ``fixed_frame``, or are not finite there.
         uncolored: Frames without colours because their colour image is not decoded.
         last_uncolored: When that happened last.
         why_uncolored: What is wrong with the newest of these images.
@@ -47,6 +49,7 @@ class InputStatistics(tally.InputCounts):
     last_error: str = ""
     clipped: int = 0
     last_clipped: float = -math.inf
+    off_lattice: int = 0
     uncolored: int = 0
     last_uncolored: float = -math.inf
     why_uncolored: str = ""
@@ -163,10 +166,7 @@ class Statistics:
             if reason in HARMLESS:
                 return ""
             counts.last_error = counts.errors[reason] = text
-            due = now - self._logged.get((source, reason), -math.inf) >= LOG_PERIOD
-            if due:
-                self._logged[source, reason] = now
-            return text if due else ""
+            return text if self._due(source, reason, now) else ""
 
     def fused(
         self,
@@ -199,10 +199,13 @@ class Statistics:
             counts = self._inputs[source]
             counts.clipped += points
             counts.last_clipped = now = time.monotonic()
-            due = now - self._logged.get((source, "clipped"), -math.inf) >= LOG_PERIOD
-            if due:
-                self._logged[source, "clipped"] = now
-            return due
+            return self._due(source, "clipped", now)
+
+    def off_lattice(self, source: str, points: int) -> bool:
+        """Count points of fused clouds beyond the lattice of the map; whether to log it."""
+        with self._lock:
+            self._inputs[source].off_lattice += points
+            return self._due(source, "off_lattice", time.monotonic())
 
     def uncolored(self, source: str, why: str) -> bool:
         """Count a frame whose colour image is not decoded; whether to log it."""
@@ -211,10 +214,7 @@ class Statistics:
             counts.uncolored += 1
             counts.why_uncolored = why
             counts.last_uncolored = now = time.monotonic()
-            due = now - self._logged.get((source, "uncolored"), -math.inf) >= LOG_PERIOD
-            if due:
-                self._logged[source, "uncolored"] = now
-            return due
+            return self._due(source, "uncolored", now)
 
     def inferred(
         self, voxels: int, latency_ms: float, stage_ms: dict[str, float], deadline: float = 0.0
@@ -269,9 +269,7 @@ class Statistics:
         """Count a cloud that could not be sent on ``topic``; whether to log it."""
         with self._lock:
             now = time.monotonic()
-            due = now - self._logged.get((topic, "skipped"), -math.inf) >= LOG_PERIOD
-            if due:
-                self._logged[topic, "skipped"] = now
+            due = self._due(topic, "skipped", now)
             self._totals.skipped_outputs[topic] += 1
             self._totals.last_skipped = now
             self._totals.skip_reason = f"~/{topic} is not sent: {why}"
@@ -302,3 +300,10 @@ class Statistics:
                 skipped_outputs=Counter(self._totals.skipped_outputs),
                 time=time.monotonic(),
             )
+
+    def _due(self, source: str, what: str, now: float) -> bool:
+        """Whether to log this: not if it was in the last :data:`LOG_PERIOD` seconds."""
+        due = now - self._logged.get((source, what), -math.inf) >= LOG_PERIOD
+        if due:
+            self._logged[source, what] = now
+        return due

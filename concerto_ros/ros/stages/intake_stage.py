@@ -199,6 +199,11 @@ class LoggedTally(Tally):
                 f"{name}: a cloud has more points than max_points: the nearest {len(frame)} points"
                 f" are used, {frame.clipped} are not"
             )
+        if insertion.outside and self._statistics.off_lattice(name, insertion.outside):
+            self._log.warning(
+                f"{name}: {insertion.outside} of {len(frame)} points lie more than 2^20 voxels"
+                " from the origin of fixed_frame and are not used"
+            )
         if frame.uncolored and self._statistics.uncolored(name, frame.uncolored):
             self._log.warning(f"{name}: depth is used without colour: {frame.uncolored}")
         self.forget_outdated()

@@ -63,6 +63,69 @@ def test_a_file_is_a_scan(tmp_path, form):
     assert (scan.normals is None) == (form == "ply")
 
 
+def pcd(path):
+    header = (
+        "FIELDS x y z red green blue label\nSIZE 4 4 4 1 1 1 4\nTYPE F F F U U U U\n"
+        f"COUNT 1 1 1 1 1 1 1\nWIDTH {len(POINTS)}\nHEIGHT 1\nDATA ascii\n"
+    )
+    rows = zip(POINTS.tolist(), COLORS.tolist(), LABELS.tolist(), strict=True)
+    lines = (" ".join(repr(value) for value in [*p, *c, label]) for p, c, label in rows)
+    path.write_text(header + "\n".join(lines) + "\n")
+
+
+def las(path):
+    laspy = pytest.importorskip("laspy")
+    header = laspy.LasHeader(point_format=7, version="1.4")
+    header.scales = [1e-6] * 3
+    data = laspy.LasData(header)
+    data.x, data.y, data.z = POINTS.astype(np.float64).T
+    data.red, data.green, data.blue = COLORS.astype(np.uint16).T * 257
+    data.classification = LABELS
+    data.write(path)
+
+
+def csv(path):
+    columns = np.c_[POINTS, COLORS, LABELS]
+    np.savetxt(path, columns, "%.9g", ",", header="X,Y,Z,R,G,B,Label", comments="//")
+
+
+@pytest.mark.parametrize(
+    ("name", "write"), [("a.pcd", pcd), ("a.las", las), ("a.laz", las), ("a.csv", csv)]
+)
+def test_a_scan_is_read_by_the_reader_of_point_cloud_files(tmp_path, name, write):
+    write(tmp_path / name)
+    scan = open_dataset(tmp_path / name, "files", split="all")[0]
+    np.testing.assert_allclose(scan.points, POINTS, atol=1e-5)
+    np.testing.assert_array_equal(scan.colors, COLORS)
+    np.testing.assert_array_equal(scan.labels, LABELS)
+
+
+def test_a_folder_of_pcd_and_las_files_is_a_data_set(tmp_path):
+    pcd(tmp_path / "a.pcd")
+    las(tmp_path / "b.las")
+    assert open_dataset(tmp_path, split="all").names == ("a.pcd", "b.las")
+
+
+@pytest.mark.parametrize("stray", [[0.0, 0, 0], [-60_000, 0, 0]])
+def test_a_stray_is_left_out_of_a_georeferenced_scan_and_logged(tmp_path, caplog, stray):
+    far = np.repeat(POINTS, 8, axis=0) + [500_000.0, 4_600_000.0, 300.0]
+    points, labels = np.vstack([[stray], far]), np.r_[LABELS[0], np.repeat(LABELS, 8)]
+    path = npz(tmp_path / "a.npz", points=points, labels=labels, colors=None, normals=None)
+    scan = open_dataset(path, split="all")[0]
+    np.testing.assert_allclose(
+        scan.points - scan.points[0], far - far[0], atol=2e-6, rtol=0, err_msg="precision"
+    )
+    np.testing.assert_array_equal(scan.labels, labels[1:])
+    assert f"{path}: 1 of {len(points)} points lie far from the others" in caplog.text
+
+
+@pytest.mark.parametrize("colors", [COLORS / 127.5 - 1, COLORS.astype(np.int64) * 10**6])
+def test_colours_in_an_unknown_unit_are_refused(tmp_path, colors):
+    data = open_dataset(npz(tmp_path / "a.npz", colors=colors), split="all")
+    with pytest.raises(DataError, match=r"a\.npz: colors: got values from .* expected fractions"):
+        data[0]
+
+
 def test_one_file_is_a_data_set_of_one_scan(tmp_path):
     data = open_dataset(npz(tmp_path / "a.npz"))
     assert [scan.name for scan in data] == ["a.npz"]

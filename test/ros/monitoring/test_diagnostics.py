@@ -281,3 +281,11 @@ def test_frames_without_colour_are_counted_and_warned_of(bench):
     level, message, values = bench.says("input front")
     assert (level, values["frames without colour"]) == (WARN, "2")
     assert message == "depth is used without colour: encoding: got 'h264', expected rgb8"
+
+
+def test_points_beyond_the_lattice_are_counted_and_logged_once_a_while(bench):
+    bench.work()
+    assert bench.statistics.off_lattice("front", 3)
+    assert not bench.statistics.off_lattice("front", 2)
+    level, _, values = bench.says("input front")
+    assert (level, values["points off the map"]) == (OK, "5")
