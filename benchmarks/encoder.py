@@ -144,7 +144,7 @@ def floating_point_operations(encoder: Encoder, *where: torch.Tensor) -> float:
     for level, stage in zip(hierarchy.levels, encoder.enc.values(), strict=True):
         for block in (module for name, module in stage.items() if name != "down"):
             width, hidden = block.cpe[1].in_features, block.mlp[0].fc1.out_features
-            total += 2 * (len(level) + len(level.neighbours.sources)) * width**2
+            total += 2 * (len(level) + len(level.neighbours.pairs)) * width**2
             total += 2 * len(level) * (5 * width**2 + 2 * width * hidden)
             total += 4 * len(level) * min(block.patching[1], len(level)) * width
     return total

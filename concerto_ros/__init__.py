@@ -9,6 +9,12 @@ import os
 # times slower. A choice of the user has precedence.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
+# oneDNN and PyTorch keep up to 1024 kernels each, by the sizes of their arrays: 0.6 MB a kernel,
+# more than half a gigabyte. A pass of an encoder takes about 70; with fewer than it takes, every
+# pass would compile all of them again. Read once, before the first product.
+for _capacity in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
+    os.environ.setdefault(_capacity, "256")
+
 # The generated ``concerto_ros.msg`` may be installed elsewhere than this source tree.
 __path__ = __import__("pkgutil").extend_path(__path__, __name__)
 

@@ -24,6 +24,7 @@ from concerto_ros.ptv3.checkpoint import (
     preset_in,
     read_checkpoint,
 )
+from concerto_ros.ptv3.cpu.onednn import linear
 from concerto_ros.ptv3.encoder import Encoder, Pyramid
 from concerto_ros.ptv3.state_dict import HEAD_PARAMETER, StateDict, part_with
 
@@ -147,7 +148,7 @@ class LinearHead(nn.Module):
 
         def scores_of(level: int) -> torch.Tensor:
             part = parts[level - finest]
-            return nn.functional.linear(feats[level].to(part.dtype), part)
+            return linear(feats[level], part)
 
         scores = scores_of(len(feats) - 1)
         for level in range(len(feats) - 2, -1, -1):

@@ -9,7 +9,7 @@ from torch import nn
 
 from concerto_ros.ptv3.attention import PatchAttention
 from concerto_ros.ptv3.config import PTv3Config
-from concerto_ros.ptv3.cpu.onednn import Linear
+from concerto_ros.ptv3.cpu.onednn import GELU, Linear, in_recurring_rows, usable
 from concerto_ros.ptv3.hierarchy import Level
 from concerto_ros.ptv3.kernels.sparse_conv import SubmanifoldConv
 
@@ -80,10 +80,11 @@ class GridPooling(nn.Module):
         super().__init__()
         self.proj = Linear(in_channels, out_channels)
         self.norm = nn.Sequential(Norm(out_channels))
+        self.act = GELU()
 
     def forward(self, feat: torch.Tensor, level: Level) -> torch.Tensor:
         """Pool (N_fine, in_channels) features to (N, out_channels) of the pooled ``level``."""
-        return nn.functional.gelu(self.norm(level.pooled_from.reduce(self.proj(feat), "max")))
+        return self.act(self.norm(level.pooled_from.reduce(self.proj(feat), "max")))
 
 
 class GridUnpooling(nn.Module):
@@ -120,11 +121,14 @@ class Mlp(nn.Module):
 
     def forward(self, feat: torch.Tensor) -> torch.Tensor:
         """Transform (N, C) features."""
-        return self.fc2(self.fc1(feat, gelu=True))
+        rows = feat
+        if usable(feat, self.fc1.weight.dtype):
+            rows = in_recurring_rows(feat, self.fc1.weight.dtype)  # once for both
+        return self.fc2(self.fc1(rows, gelu=True))[: len(feat)]
 
 
 def _projection(in_channels: int, out_channels: int) -> nn.Sequential:
-    return nn.Sequential(Linear(in_channels, out_channels), Norm(out_channels), nn.GELU())
+    return nn.Sequential(Linear(in_channels, out_channels), Norm(out_channels), GELU())
 
 
 def _layer_scale(config: PTv3Config, channels: int) -> nn.Sequential:

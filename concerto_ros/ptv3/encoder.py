@@ -13,6 +13,7 @@ from torch import nn
 
 from concerto_ros.ptv3.blocks import Block, GridPooling, GridUnpooling, Norm
 from concerto_ros.ptv3.config import PTv3Config
+from concerto_ros.ptv3.cpu.onednn import GELU, Linear
 from concerto_ros.ptv3.hierarchy import Hierarchy, Level, build_hierarchy
 from concerto_ros.ptv3.kernels.backends import choose_backend
 from concerto_ros.ptv3.kernels.sparse_conv import SubmanifoldConv
@@ -156,7 +157,11 @@ class Encoder(nn.Module):
         self.embedding = nn.ModuleDict(
             {
                 "stem": nn.ModuleDict(
-                    {"linear": nn.Linear(config.in_channels, width), "norm": Norm(width)}
+                    {
+                        "linear": Linear(config.in_channels, width),
+                        "norm": Norm(width),
+                        "act": GELU(),
+                    }
                 )
             }
         )
@@ -238,8 +243,7 @@ class Encoder(nn.Module):
         if not feat.is_floating_point():
             raise ValueError(f"feat is {feat.dtype}, expected a floating-point type")
         stem = cast(nn.ModuleDict, self.embedding["stem"])
-        linear = cast(nn.Linear, stem["linear"])
-        feat = nn.functional.gelu(stem["norm"](linear(feat.to(linear.weight.dtype))))
+        feat = stem["act"](stem["norm"](stem["linear"](feat)))
         levels = []
         for stage, level in zip(_stages(self.enc), hierarchy.levels, strict=True):
             if "down" in stage:

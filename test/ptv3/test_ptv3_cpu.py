@@ -5,6 +5,9 @@
 from __future__ import annotations
 
 import copy
+import os
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -16,6 +19,7 @@ from concerto_ros.ptv3.cpu import attention as cpu_attention
 from concerto_ros.ptv3.cpu import onednn
 from concerto_ros.ptv3.cpu.threads import for_each
 from concerto_ros.ptv3.precision import automatic_precision
+from concerto_ros.ptv3.recurring_sizes import recurring_size
 
 CPU = torch.device("cpu")
 KINDS = [torch.float32, torch.bfloat16]
@@ -265,3 +269,79 @@ def test_training_takes_the_products_of_pytorch(monkeypatch):
     pyramid = encoder(numbers(len(grid), 9), grid.int(), grid * 0.02, torch.tensor([len(grid)]))
     pyramid.upcast(None).sum().backward()
     assert all(parameter.grad is not None for parameter in encoder.parameters())
+
+
+@pytest.mark.parametrize("count", [1, 15, 16, 17, 100, 127, 129, 1931, 200_000])
+def test_recurring_sizes_are_few_and_little_larger(count):
+    size = recurring_size(count, 16, 4)
+    assert count <= size < max(1.25 * count, count + 16) and size % 16 == 0
+    assert recurring_size(size, 16, 4) == size
+    octave = {recurring_size(n, 16, 4) for n in range(1 << 10, 1 << 11)}
+    assert len(octave) == 5  # both ends
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("rows", [1, 37, 640, 1931])
+def test_what_is_added_to_the_rows_changes_no_row(dtype, rows):
+    feat, weight = numbers(rows, 24).to(dtype), numbers(40, 24).to(dtype)
+    wanted = functional.linear(feat.double(), weight.double())
+    assert distance(onednn.product(feat, weight), wanted) < ROUNDING[dtype]
+    assert torch.equal(onednn.product(feat, weight), onednn.product(feat, weight))
+    gelu = onednn.GELU()(feat.float())
+    torch.testing.assert_close(gelu, functional.gelu(feat.float()))
+    assert gelu.shape == feat.shape
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("queries, keys", [(301, 301), (131, 517)])
+def test_keys_that_are_added_get_no_weight(dtype, queries, keys):
+    query, key = (numbers(1, 2, n, 16, seed=n).to(dtype) for n in (queries, keys))
+    ones = torch.ones(1, 2, keys, 16, dtype=dtype)
+    mixed = cpu_attention.attend(query, key, ones, 0.25)
+    torch.testing.assert_close(mixed, torch.ones_like(mixed), rtol=1e-2, atol=0)
+
+
+#: Prints how many primitives oneDNN made for clouds of 12 sizes, and then for 12 others.
+MADE = """
+import torch
+from concerto_ros.heads import LinearHead
+from concerto_ros.ptv3 import load_encoder
+
+dtype = getattr(torch, "{dtype}")
+encoder = load_encoder("demo", dtype=dtype)
+head = LinearHead.load("demo", encoder)
+side = 40
+every = torch.cartesian_prod(torch.arange(side), torch.arange(side), torch.arange(3))
+numbers = torch.Generator().manual_seed(0)
+for count in (*range(2048, 2560, 43), None, *range(2061, 2560, 43)):
+    if count is None:
+        print("others", flush=True)
+        continue
+    voxels = every[torch.randperm(len(every), generator=numbers)[:count]]
+    with torch.inference_mode():
+        feat = torch.randn(count, 9, generator=numbers)
+        pyramid = encoder(feat, voxels, voxels * 0.02, torch.tensor([count]))
+        head.scores(pyramid, head.concat_levels(encoder))
+"""
+
+
+def test_a_cloud_of_another_size_takes_kernels_that_are_there(dtype):
+    environment = {**os.environ, "ONEDNN_VERBOSE": "profile_create"}
+    script = MADE.format(dtype=str(dtype).removeprefix("torch."))
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
+    )
+    first, others = (part.count("create:cache_miss") for part in done.stdout.split("others"))
+    assert first > 50 and others <= first // 10
+
+
+@pytest.mark.parametrize("chosen", [None, "77"])
+def test_the_caches_of_kernels_are_limited_unless_the_user_chose(chosen):
+    names = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY")
+    environment = {name: value for name, value in os.environ.items() if name not in names}
+    environment |= dict.fromkeys(names, chosen) if chosen else {}
+    script = f"import os, concerto_ros; print(*(os.environ[name] for name in {names}))"
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == [chosen or "256"] * 2

@@ -81,8 +81,12 @@ def features(monkeypatch):
     class Features(GraphedFeatures):
         captured = 0
 
+        @staticmethod
+        def on_cuda(feat):
+            return feat.as_subclass(OnCuda)
+
         def __call__(self, feat, hierarchy):
-            return super().__call__(feat.as_subclass(OnCuda), hierarchy)
+            return super().__call__(self.on_cuda(feat), hierarchy)
 
     class OnCuda(torch.Tensor):
         """Says that it is on CUDA."""
@@ -317,7 +321,8 @@ def test_what_cannot_be_padded_is_computed_as_it_is(features, monkeypatch, given
     hierarchy = build_hierarchy(*batch_of(*sizes), CONFIG, backend)
     runner = GraphedFeatures(features._encoder) if given == "cpu" else features
     feat = torch.randn(100, 9, generator=torch.Generator().manual_seed(0))
-    expected = features._encoder.forward_features(feat, hierarchy)
+    same = feat if given == "cpu" else features.on_cuda(feat)
+    expected = features._encoder.forward_features(same, hierarchy)
     result = runner(feat, hierarchy)
     for ours, theirs in zip(result.feats, expected.feats, strict=True):
         assert torch.equal(ours, theirs)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import torch
+from torch.nn import functional
 
 from concerto_ros.ptv3.cpu import onednn
 from concerto_ros.ptv3.cpu.allocation import keep_freed_memory
@@ -50,7 +51,7 @@ def attend(
             to be used.
     """
     keep_freed_memory()
-    patches, heads, _, width = query.shape
+    patches, heads, count, width = query.shape
     longest = _lengths(key).amax(-1, keepdim=True)
     # A little more than the bound, because rounding may increase a score.
     shift = _lengths(query) * longest * (1.02 * abs(scale)) + _FAR_LEFT[query.dtype]
@@ -59,9 +60,13 @@ def attend(
     shifted = torch.cat([query * scale, shift.to(query.dtype)[..., None]], -1).flatten(0, 1)
     keys = torch.cat([key, minus], -1).flatten(0, 1)
     values = torch.cat([value.transpose(2, 3), ones], 2)
+    # Keys that are added have no value and add nothing to a sum; queries are cut off below.
+    shifted = onednn.in_recurring_rows(shifted, query.dtype)
+    keys = onednn.in_recurring_rows(keys, query.dtype)
+    values = functional.pad(values, (0, keys.shape[1] - values.shape[3]))
     by_head = zip(shifted, keys, values.flatten(0, 1), strict=True)
     summed = torch.stack(for_each(_weighted_sums, list(by_head)))
-    summed = summed.view(patches, heads, width + 1, -1)
+    summed = summed.view(patches, heads, width + 1, -1)[..., :count]
     mixed, total = summed.split([width, 1], 2)
     if not total.amin() > _MIN_SUM:
         return None

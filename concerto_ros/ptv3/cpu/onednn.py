@@ -17,6 +17,10 @@ from torch import nn
 from torch.nn import functional
 
 from concerto_ros.ptv3.cpu.matmul import LinearFunction, replaced
+from concerto_ros.ptv3.recurring_sizes import recurring_size
+
+#: Numbers of rows: multiples of this, so many between one power of two and the next.
+_STEP, _PER_OCTAVE = 16, 4
 
 #: Functions of a product: the operator's name for each, and the variant where it has several.
 _FUNCTIONS = {None: ("none", ""), "gelu": ("gelu", "none"), "sigmoid": ("sigmoid", "")}
@@ -42,11 +46,33 @@ def product(
         (N, C).
     """
     attribute, variant = _FUNCTIONS[function]
-    return torch.ops.mkldnn._linear_pointwise(feat, weight, bias, attribute, [], variant)
+    rows = in_recurring_rows(feat, feat.dtype)
+    result = torch.ops.mkldnn._linear_pointwise(rows, weight, bias, attribute, [], variant)
+    return result[: len(feat)]
 
 
-def usable(feat: torch.Tensor) -> bool:
-    """Return whether :func:`product` accepts these rows and is faster on this machine.
+def recurring_rows(count: int) -> int:
+    """Return the number of rows to multiply instead of ``count``; a few serve all clouds.
+
+    oneDNN compiles and keeps kernels for each number of rows.
+    """
+    return recurring_size(count, _STEP, _PER_OCTAVE) if count else 0
+
+
+def in_recurring_rows(values: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """Convert (..., N, C) to ``dtype`` and a recurring number of rows; those added are zeros."""
+    *batch, count, width = values.shape
+    rows = recurring_rows(count)
+    if rows == count:
+        return values.to(dtype)
+    padded = values.new_empty(*batch, rows, width, dtype=dtype)
+    padded[..., :count, :] = values
+    padded[..., count:, :] = 0
+    return padded
+
+
+def usable(feat: torch.Tensor, dtype: torch.dtype | None = None) -> bool:
+    """Return whether :func:`product` takes these rows, in ``dtype``, and is faster here.
 
     That is on a CPU with AVX-512, and without gradients. False for tensors without values, like
     those of ``FakeTensorMode``.
@@ -57,7 +83,7 @@ def usable(feat: torch.Tensor) -> bool:
         and feat.ndim == 2
         and feat.numel() > 0
         and not torch.is_grad_enabled()
-        and has_kernels(feat.dtype)
+        and has_kernels(dtype or feat.dtype)
     )
 
 
@@ -95,16 +121,49 @@ def _agrees(dtype: torch.dtype) -> bool:
     return bool(torch.allclose(ours.double(), theirs, rtol=1e-2, atol=1e-6))
 
 
+def linear(
+    feat: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None = None,
+    *,
+    gelu: bool = False,
+) -> torch.Tensor:
+    """Compute ``feat @ weight.t() + bias``, by oneDNN where that is faster.
+
+    Args:
+        feat: (N, K) of any floating-point type; computed in that of ``weight``.
+        weight: (C, K).
+        bias: (C,); None: no bias.
+        gelu: whether a GELU (Hendrycks and Gimpel, 2016) follows.
+
+    Returns:
+        (N, C).
+    """
+    if usable(feat, weight.dtype):
+        rows = in_recurring_rows(feat, weight.dtype)
+        return product(rows, weight, bias, "gelu" if gelu else None)[: len(feat)]
+    feat = feat.to(weight.dtype)
+    if feat.ndim == 2 and replaced(feat):
+        result = LinearFunction.apply(feat, weight, bias)
+    else:
+        result = functional.linear(feat, weight, bias)
+    return functional.gelu(result) if gelu else result
+
+
 class Linear(nn.Linear):
-    """A linear layer in the precision of its weights, by oneDNN where that is faster."""
+    """A linear layer in the precision of its weights, by :func:`linear`."""
 
     def forward(self, feat: torch.Tensor, *, gelu: bool = False) -> torch.Tensor:
-        """Map (N, C_in) to (N, C_out), optionally through a GELU (Hendrycks and Gimpel, 2016)."""
-        feat = feat.to(self.weight.dtype)
-        if usable(feat):
-            return product(feat, self.weight, self.bias, "gelu" if gelu else None)
-        if feat.ndim == 2 and replaced(feat):
-            result = LinearFunction.apply(feat, self.weight, self.bias)
-        else:
-            result = functional.linear(feat, self.weight, self.bias)
-        return functional.gelu(result) if gelu else result
+        """Map (N, C_in) to (N, C_out), optionally through a GELU."""
+        return linear(feat, self.weight, self.bias, gelu=gelu)
+
+
+class GELU(nn.GELU):
+    """The exact GELU of rows whose number varies: PyTorch computes it by oneDNN on a CPU."""
+
+    def forward(self, feat: torch.Tensor) -> torch.Tensor:
+        """Map (N, C) to (N, C)."""
+        varies = type(feat) is torch.Tensor and feat.device.type == "cpu"
+        if not varies or torch.is_grad_enabled():
+            return super().forward(feat)
+        return super().forward(in_recurring_rows(feat, feat.dtype))[: len(feat)]

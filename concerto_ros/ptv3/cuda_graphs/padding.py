@@ -18,6 +18,7 @@ from torch.nn.functional import pad
 from concerto_ros.ptv3.hierarchy import Hierarchy, Level, Pooling
 from concerto_ros.ptv3.kernels.neighbour_table import NeighbourTable
 from concerto_ros.ptv3.patches import Patches, PatchGroup
+from concerto_ros.ptv3.recurring_sizes import recurring_size
 
 #: A level that is shorter than a patch is padded to a multiple of this.
 _STEP = 64
@@ -179,6 +180,4 @@ def _rows_above(count: int, patch_sizes: list[int]) -> int:
     whole = math.lcm(*patch_sizes)
     within_one = not patch_sizes or count < patch_sizes[0]
     step = math.gcd(_STEP, whole) if within_one else whole
-    octave = 1 << max(1, count // step).bit_length() - 1
-    step *= max(1, octave // _PER_OCTAVE)
-    return (count // step + 1) * step
+    return recurring_size(count + 1, step, _PER_OCTAVE)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import torch
 
+from concerto_ros.ptv3.cpu.onednn import recurring_rows
+
 #: The 13 kernel offsets of which the other 13 are the mirror images, as (dx, dy, dz).
 _COLUMNS = ((0, 1), (1, -1), (1, 0), (1, 1))
 HALF_OFFSETS = ((0, 0, 1),) + tuple((dx, dy, dz) for dx, dy in _COLUMNS for dz in (-1, 0, 1))
@@ -29,14 +31,17 @@ class Neighbours:
     """All pairs (target, source) of touching voxels of a cloud, except each voxel with itself.
 
     Attributes:
-        sources: (P,) int64 rows, grouped by kernel offset in the order of ``KERNEL_ORDER``.
-        counts: 26 run lengths of ``sources``.
+        sources: (S,) int64 rows, grouped by kernel offset in the order of ``KERNEL_ORDER``. Each
+            run ends with zeros that belong to no pair, so that its length recurs.
+        counts: 26 numbers of pairs.
+        lengths: 26 run lengths of ``sources``.
         pairs: (P,) int64, positions in ``sources`` sorted by target row, then by kernel offset.
         starts: (N + 1,) int64, where each target's run begins in ``pairs``.
     """
 
     sources: torch.Tensor
     counts: tuple[int, ...]
+    lengths: tuple[int, ...]
     pairs: torch.Tensor
     starts: torch.Tensor
 
@@ -92,17 +97,22 @@ def find_neighbours(
     half_counts = found.sum(1).tolist()
 
     # A pair found in one direction is a pair of the mirrored offset in the other.
-    pair_count = len(left)
-    position = torch.arange(2 * pair_count, device=keys.device)
+    lengths = [recurring_rows(count) for count in half_counts]
+    added = torch.tensor(lengths) - torch.tensor(half_counts)
+    before = (torch.cumsum(added, 0) - added).to(keys.device)
+    position = torch.arange(len(left), device=keys.device) + before[half]
+    mirrored = position + sum(lengths)
+    sources = keys.new_zeros(2 * sum(lengths))
+    sources[position], sources[mirrored] = right, left
     table = keys.new_full((count, 26), -1)
-    table[left, half] = position[:pair_count]
-    table[right, half + 13] = position[pair_count:]
+    table[left, half], table[right, half + 13] = position, mirrored
     present = table >= 0
     starts = torch.zeros(count + 1, dtype=torch.int64, device=keys.device)
     torch.cumsum(present.sum(1), 0, out=starts[1:])
     return Neighbours(
-        sources=torch.cat([right, left]),
+        sources=sources,
         counts=tuple(half_counts) * 2,
+        lengths=tuple(lengths) * 2,
         pairs=table[present],
         starts=starts,
     )

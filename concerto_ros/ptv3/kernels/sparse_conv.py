@@ -46,6 +46,8 @@ class SubmanifoldConv(nn.Module):
             return neighbours.convolve(feat, matrices, self.bias)
         # Checked here: inside an autograd function gradients are off in training, too.
         fast = onednn.usable(feat)
+        if fast:
+            feat = onednn.in_recurring_rows(feat, feat.dtype)
         return _Convolve.apply(feat, matrices, self.bias, neighbours, fast)
 
 
@@ -69,6 +71,7 @@ class _Convolve(torch.autograd.Function):
         ctx.neighbours = neighbours
         if fast:
             result = onednn.product(feat, matrices[_CENTRE].t(), bias)
+            result = result[: len(neighbours.starts) - 1]
         else:
             result = multiply(feat, matrices[_CENTRE], bias)
         if not len(neighbours.sources):
@@ -82,7 +85,7 @@ class _Convolve(torch.autograd.Function):
         neighbours = ctx.neighbours
         grad = grad.contiguous()
         for_feat, for_matrices, for_bias, *_ = ctx.needs_input_grad
-        sources = neighbours.sources.split(neighbours.counts)
+        sources = _runs(neighbours.sources, neighbours)
         targets = sources[13:] + sources[:13]  # those of the mirrored run, in the same order
         grad_feat: torch.Tensor | None = None
         grad_matrices: torch.Tensor | None = None
@@ -90,7 +93,7 @@ class _Convolve(torch.autograd.Function):
             mirrored = matrices.flip(0).transpose(1, 2).contiguous()
             grad_feat = multiply(grad, mirrored[_CENTRE])
             products = grad.new_empty(len(neighbours.sources), feat.shape[1])
-            runs = products.split(neighbours.counts)
+            runs = _runs(products, neighbours)
         if for_matrices:
             grad_matrices = torch.zeros_like(matrices)
             multiply(feat.t(), grad, out=grad_matrices[_CENTRE])
@@ -106,6 +109,16 @@ class _Convolve(torch.autograd.Function):
         if grad_feat is not None and len(neighbours.sources):
             grad_feat += _summed(products, neighbours)
         return grad_feat, grad_matrices, grad.sum(0) if for_bias else None, None, None
+
+
+def _runs(
+    rows: torch.Tensor, neighbours: Neighbours, *, whole: bool = False
+) -> tuple[torch.Tensor, ...]:
+    """Split (S, ...) rows into the runs of the kernel offsets: their pairs, or ``whole``."""
+    runs = rows.split(neighbours.lengths)
+    if whole:
+        return runs
+    return tuple(run[:count] for run, count in zip(runs, neighbours.counts, strict=True))
 
 
 def _summed(products: torch.Tensor, neighbours: Neighbours) -> torch.Tensor:
@@ -134,8 +147,10 @@ def _products(
         else:
             multiply(gathered, matrices[k], out=out)
 
-    counts = neighbours.counts
-    runs = zip(products.split(counts), neighbours.sources.split(counts), KERNEL_ORDER, strict=True)
+    outputs, sources = (
+        _runs(rows, neighbours, whole=fast) for rows in (products, neighbours.sources)
+    )
+    runs = zip(outputs, sources, KERNEL_ORDER, strict=True)
     if feat.device.type == "cpu" and type(feat) is torch.Tensor:  # not a tensor without values
         for_each(multiply_run, list(runs))
         return products
