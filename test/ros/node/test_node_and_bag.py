@@ -76,7 +76,7 @@ def day():
     yield from pair(1.10, stamp=1.1)
     yield next(pair(1.20, stamp=1.2))
     yield from pair(1.30, stamp=1.3)
-    yield 1.34, "/info", replace(camera_info(0), k=np.zeros(9))
+    yield 1.34, "/info", replace(camera_info(0), k=np.zeros(9), p=np.zeros(12))
     yield from pair(1.40, stamp=1.4)
     yield 1.44, "/info", camera_info(0, width=16)
     yield from pair(1.50, stamp=1.5)
