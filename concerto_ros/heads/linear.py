@@ -18,6 +18,7 @@ from concerto_ros.ptv3.checkpoint import (
     DEMO,
     OFFICIAL_HEADS,
     CheckpointError,
+    check_finite,
     demo_head_state,
     load_strictly,
     log_licence,
@@ -75,7 +76,8 @@ class LinearHead(nn.Module):
             download: whether a file that is not on this machine may be downloaded.
 
         Raises:
-            CheckpointError: (a ValueError) the file does not exist or is not a valid head.
+            CheckpointError: (a ValueError) the file does not exist, is not a valid head, or holds
+                weights that are not finite.
             ValueError: the head does not fit the encoder.
         """
         if os.fspath(name_or_path) == DEMO:
@@ -100,6 +102,7 @@ class LinearHead(nn.Module):
             head.concat_levels(encoder)
             weight = next(encoder.parameters())
             head = head.to(device=weight.device, dtype=weight.dtype)
+            check_finite(head, path)
         return head.eval().requires_grad_(False)
 
     @property

@@ -50,6 +50,19 @@ class Confusion:
         flat = np.bincount(true * (self.num_classes + 1) + predicted, minlength=size)
         self.matrix += flat.reshape(self.matrix.shape)
 
+    def add_scores(self, scores: np.ndarray, true: np.ndarray) -> None:
+        """Count the points of a cloud by the class with the highest score.
+
+        Args:
+            scores: (N, K) of any unit. Points whose scores are not finite got no label.
+            true: (N,) integer labels, 255 for none.
+
+        Raises:
+            ValueError: as :meth:`add`.
+        """
+        finite = np.isfinite(scores).all(axis=1)
+        self.add(np.where(finite, scores.argmax(axis=1), UNLABELLED), true)
+
     def __add__(self, other: Confusion) -> Confusion:
         result = Confusion(self.num_classes)
         result.matrix = self.matrix + other.matrix

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from concerto_ros.files.finite_tensors import not_finite
 from concerto_ros.files.safetensors_file import read_metadata, read_tensors, write_tensors
 from concerto_ros.files.shared_files import asset_path
 from concerto_ros.files.torch_file import on_cpu, read_plain, write_file
@@ -81,8 +82,8 @@ def load_encoder(
         download: whether a file that is not on this machine may be downloaded.
 
     Raises:
-        CheckpointError: (a ValueError) the file is missing, is not a checkpoint, or does not fit
-            its config.
+        CheckpointError: (a ValueError) the file is missing, is not a checkpoint, does not fit its
+            config, or holds weights that are not finite, in the file or in ``dtype``.
         ConfigError: (a ValueError) a config field is not supported.
     """
     if os.fspath(name_or_path) == DEMO:
@@ -108,7 +109,9 @@ def load_encoder(
         load_strictly(encoder, state, path, ignored=TRAINING_PARAMETERS)
         encoder.licence = licence_of(content, path)
         log_licence(content, path)
-    return encoder.to(device=device, dtype=dtype).eval().requires_grad_(False)
+    encoder = encoder.to(device=device, dtype=dtype)
+    check_finite(encoder, path)
+    return encoder.eval().requires_grad_(False)
 
 
 def demo_file() -> Path:
@@ -266,7 +269,7 @@ def load_strictly(
     *,
     ignored: frozenset[str] = frozenset(),
 ) -> None:
-    """Copy a state dict into a module; every name and shape must match.
+    """Copy a state dict into a module; every name and shape must match, every value be finite.
 
     Args:
         module: is changed in place.
@@ -275,7 +278,8 @@ def load_strictly(
         ignored: names in ``state`` that are skipped.
 
     Raises:
-        CheckpointError: a name is missing or unexpected, or a shape differs.
+        CheckpointError: a name is missing or unexpected, a shape differs, or a value is not
+            finite.
     """
     state = {name: value for name, value in state.items() if name not in ignored}
     own = module.state_dict()
@@ -300,6 +304,32 @@ def load_strictly(
             f"the state_dict of {path} does not fit its config; {'; '.join(faults)}"
         )
     module.load_state_dict(state)
+    check_finite(module, path)
+
+
+def check_finite(module: nn.Module, path: Path) -> None:
+    """Check the weights of a module: one NaN makes every output NaN.
+
+    Args:
+        module: with the weights in the floating-point type in which they will be used.
+        path: the file that they come from.
+
+    Raises:
+        CheckpointError: a value is NaN or infinite; the text names the tensors.
+    """
+    faults = not_finite(module.state_dict())
+    if not faults:
+        return
+    if any(parameter.dtype == torch.float16 for parameter in module.parameters()):
+        raise CheckpointError(
+            f"{path} has weights that are not finite in float16: {faults}; expected weights below"
+            " 65504, or the precision float32 or bfloat16"
+        )
+    raise CheckpointError(
+        f"{path} has weights that are not finite (NaN or infinity): {faults}; expected finite"
+        " weights: the training diverged or overflowed, so take an earlier checkpoint or train"
+        " again with a lower learning rate"
+    )
 
 
 def licence_of(content: dict[str, Any], path: Path) -> str:

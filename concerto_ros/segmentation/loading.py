@@ -4,9 +4,12 @@
 
 from __future__ import annotations
 
+import copy
+from pathlib import Path
+
 from concerto_ros.heads.linear import LinearHead
 from concerto_ros.labels.label_set import LabelSet
-from concerto_ros.ptv3.checkpoint import DEMO, load_encoder
+from concerto_ros.ptv3.checkpoint import DEMO, check_finite, load_encoder
 from concerto_ros.ptv3.encoder import Encoder
 from concerto_ros.ptv3.kernels.backends import BackendError, choose_backend
 from concerto_ros.segmentation.model_options import (
@@ -47,6 +50,7 @@ def load_models(
         with naming("head"):
             head = LinearHead.load(name, download=download)
             head.concat_levels(encoder)
+            check_finite(copy.deepcopy(head).to(dtype=dtype), Path(name))
     with naming("label_set"):
         labels = label_set_for(settings.label_set, head)
     return encoder, head, labels

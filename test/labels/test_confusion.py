@@ -78,3 +78,14 @@ def test_nothing_counted_is_no_error():
 def test_labels_that_are_none_are_refused(predicted, true, message):
     with pytest.raises(ValueError, match=message):
         Confusion(CLASSES).add(np.array(predicted, int), np.array(true, int))
+
+
+def test_scores_that_are_not_finite_are_no_prediction():
+    scores = np.array(
+        [[1, 3, 2, 0], [np.nan] * 4, [0, np.inf, 0, 0], [0, 1, np.nan, 0]], np.float32
+    )
+    score = Confusion(CLASSES)
+    score.add_scores(scores, np.array([1, 0, 1, 1]))
+    assert score.matrix[1].tolist() == [0, 1, 0, 0, 2] and score.matrix[0].tolist() == [0] * 4 + [
+        1
+    ]

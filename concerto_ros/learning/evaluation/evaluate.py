@@ -47,5 +47,5 @@ def evaluate(
     for index in indices:
         scan = scans[index]
         probability = vote_over_grids(model, scan, convention, voxel_size, phases, device)
-        score.add(probability.argmax(axis=1), scan.labels)
+        score.add_scores(probability, scan.labels)
     return score

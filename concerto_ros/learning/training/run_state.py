@@ -7,6 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from concerto_ros.files.finite_tensors import not_finite
 from concerto_ros.files.torch_file import read_tensors, write_file
 
 
@@ -23,7 +24,8 @@ def load_training(path: Path, run: dict[str, Any]) -> dict[str, Any]:
         run: Identity of the run that is to resume, by name; compared with the file's ``run``.
 
     Raises:
-        ValueError: The file belongs to another run, or to a version with another optimizer.
+        ValueError: The file belongs to another run or to a version with another optimizer, or its
+            weights are not finite.
     """
     state = read_tensors(path)
     if any(
@@ -44,4 +46,12 @@ def load_training(path: Path, run: dict[str, Any]) -> dict[str, Any]:
                 f"{path} belongs to a run with other {name}{values}; use the same options to "
                 "resume it, or another folder to start from scratch"
             )
+    best = state.get("best") or {}
+    faults = not_finite(state.get("weights", {})) or not_finite(best.get("weights", {}))
+    if faults:
+        raise ValueError(
+            f"{path} holds weights that are not finite (NaN or infinity): {faults}; expected the "
+            "state of a run that has not diverged; remove this file or use another folder to "
+            "start from scratch, with a lower learning rate"
+        )
     return state

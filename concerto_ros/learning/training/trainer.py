@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from concerto_ros.files.finite_tensors import not_finite
 from concerto_ros.labels.confusion import Confusion
 from concerto_ros.learning.training.distributed import (
     own_share,
@@ -182,7 +183,8 @@ class Trainer:
             The result; the model has the best weights by validation, else the last.
 
         Raises:
-            ValueError: The state belongs to another run, or the loss is no longer finite.
+            ValueError: The state belongs to another run, or the loss or the weights are no longer
+                finite.
         """
         from tqdm import tqdm
 
@@ -230,6 +232,7 @@ class Trainer:
                     duration = time.monotonic() - start
                     self._save_at = start + max(SAVE_SECONDS, 50 * duration)
         self.seconds = time.monotonic() - self._started
+        self._check_weights()
         self.save()
         if board:
             board.close()
@@ -247,7 +250,7 @@ class Trainer:
         score = Confusion(self.num_classes)
         for index in own_share(len(self.validation)):
             batch = self.collate([self.validation[index]], None).to(self.device)
-            score.add(self.model(batch).argmax(1).cpu().numpy(), batch.labels.cpu().numpy())
+            score.add_scores(self.model(batch).cpu().numpy(), batch.labels.cpu().numpy())
         sum_over_processes(torch.from_numpy(score.matrix))
         self.model.train(was_training)
         return score
@@ -408,7 +411,17 @@ class Trainer:
         return f"loss {float(loss):.3f}{best}"
 
     def _weights(self) -> dict[str, torch.Tensor]:
+        self._check_weights()
         return {name: p.detach().cpu().clone() for name, p in self.parameters.items()}
+
+    def _check_weights(self) -> None:
+        """Check that the last step did not ruin the weights, before they are kept or saved."""
+        if faults := not_finite(self.parameters):
+            raise ValueError(
+                f"step {self.step}: the weights are not finite (NaN or infinity): {faults}; "
+                "expected finite numbers; lower the learning rate "
+                f"(now {self.schedule.learning_rate:.2g})"
+            )
 
     @torch.no_grad()
     def _set_weights(self, weights: dict[str, torch.Tensor]) -> None:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from training_data import COLLATE, INDOOR, SCANS, small_encoder, small_model, trainer_of
 
-from concerto_ros.files.torch_file import read_tensors
+from concerto_ros.files.torch_file import read_tensors, write_file
 from concerto_ros.heads import LinearHead
 from concerto_ros.learning.data.collate import ScanCollate
 from concerto_ros.learning.data.labelled_scan import Scan
@@ -251,3 +251,40 @@ def test_a_room_is_learnt_by_heart_in_seconds():
     trainer.run()
     score = trainer.validate()
     assert score.present.sum() >= 4 and score.present_mean_iou > 0.95
+
+
+def test_weights_that_the_last_step_ruined_are_neither_returned_nor_saved(tmp_path):
+    """The loss that would show it is only computed by the next step."""
+    model = small_model()
+    trainer = trainer_of(model, tmp_path)
+    step = trainer._train_step
+
+    def ruined():
+        result = step()
+        if trainer.step == trainer.steps - 1:
+            with torch.no_grad():
+                model.head.seg_head.bias[0] = float("inf")
+        return result
+
+    trainer._train_step = ruined
+    with pytest.raises(ValueError, match=r"step 12: the weights are not finite .*bias \(1 of"):
+        trainer.run()
+
+
+def test_a_run_does_not_resume_from_weights_that_are_not_finite(tmp_path):
+    trainer_of(small_model(), tmp_path).run()
+    state = read_tensors(tmp_path / "training.pt")
+    state["weights"]["head.seg_head.weight"][0, 2] = float("nan")
+    write_file(tmp_path / "training.pt", state)
+    wanted = r"training.pt holds weights that are not finite .*head.seg_head.weight \(1 of"
+    with pytest.raises(ValueError, match=wanted):
+        trainer_of(small_model(), tmp_path).run()
+
+
+def test_a_model_whose_scores_are_not_finite_scores_nothing():
+    model = small_model()
+    trainer = trainer_of(model, validation=SCANS[:1])
+    with torch.no_grad():
+        model.head.seg_head.bias[:] = float("nan")
+    score = trainer.validate()
+    assert score.mean_iou == 0 and score.matrix[:, -1].sum() == score.matrix.sum() > 0

@@ -19,6 +19,7 @@ import torch
 from torch import nn
 
 from concerto_ros.files.digest import digest, weights_digest
+from concerto_ros.files.finite_tensors import not_finite
 from concerto_ros.learning.objects.data.object_set import ObjectSet
 from concerto_ros.learning.objects.training.recipes import ObjectTrainingConfig
 from concerto_ros.learning.training.run_state import load_training, save_training
@@ -228,6 +229,12 @@ class TrainingRun(ABC, Generic[Model]):
             torch.manual_seed(1_000_003 * self.seed + self.epoch)
             for rows in order[: total // size * size].split(size):
                 losses.append(self._train_step(rows, generator))
+        if faults := not_finite(self.parameters):  # before they are tested or saved
+            raise ValueError(
+                f"epoch {self.epoch}: the weights are not finite (NaN or infinity): {faults};"
+                " expected finite numbers; lower the learning rate"
+                f" (now {recipe.learning_rate:.2g})"
+            )
         return float(torch.stack(losses).mean())
 
     def _train_step(self, rows: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
