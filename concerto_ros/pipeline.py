@@ -8,6 +8,7 @@ inference stage; two threads may run them concurrently.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Collection, Mapping
 from dataclasses import replace
@@ -22,7 +23,7 @@ from concerto_ros.heads.pca import PcaColors
 from concerto_ros.heads.similarity import FeatureQuery
 from concerto_ros.heads.taught_classes import TaughtClasses
 from concerto_ros.labels.label_set import UNLABELLED, LabelSet
-from concerto_ros.labels.prediction import Prediction
+from concerto_ros.labels.prediction import NOT_FINITE, Prediction
 from concerto_ros.mapping.map_file import StoredMap
 from concerto_ros.mapping.map_snapshot import MapSnapshot
 from concerto_ros.mapping.voxel_map import Insertion, VoxelMap
@@ -40,6 +41,8 @@ from concerto_ros.sensors.frame import Frame
 from concerto_ros.settings.field import SettingsError
 from concerto_ros.settings.settings import Settings
 from concerto_ros.stopwatch import Stopwatch
+
+_log = logging.getLogger(__name__)
 
 #: What :meth:`SemanticPipeline.infer` can compute, beside the answer to a feature query.
 OUTPUTS = ("labels", "pca")
@@ -123,7 +126,8 @@ class SemanticPipeline:
     ) -> Prediction:
         """Label the voxels of a snapshot.
 
-        Labels are fused with those of earlier snapshots (parameter ``fusion.seconds``).
+        Labels are fused with those of earlier snapshots (parameter ``fusion.seconds``). A snapshot
+        whose generation has ended is labelled by itself, and later ones learn nothing from it.
 
         Args:
             snapshot: a snapshot of the map with at least one voxel.
@@ -137,7 +141,9 @@ class SemanticPipeline:
             ValueError: the snapshot has no voxel.
         """
         labeller = self._labeller
-        return self._predict(snapshot, self._carried(labeller), labeller, outputs, question)
+        with self._map_lock:  # clear() replaces what is carried together with the map
+            carried = self._carried(labeller) if snapshot.generation.current else _nothing()
+        return self._predict(snapshot, carried, labeller, outputs, question)
 
     def segment(
         self,
@@ -154,7 +160,8 @@ class SemanticPipeline:
 
         Args:
             points: (N, 3) metres, z up. Points that are not finite, and those far from the others
-                (:func:`~concerto_ros.sensors.strays.near_others`), stay unlabelled.
+                (:func:`~concerto_ros.sensors.strays.near_others`), stay unlabelled, as do those
+                for which the model's output is not finite, which is logged.
             colors: (N, 3) RGB as fractions, 8 or 16 bits, see
                 :func:`~concerto_ros.sensors.colors.rgb_bytes`; None: the model sees none.
             normals: (N, 3) of any length; None: normals are fitted and turned towards the sensor
@@ -172,8 +179,7 @@ class SemanticPipeline:
         voxels = self._new_map(len(frame), radius=0.0)
         voxels.insert(frame, np.zeros(3) if origin is None else frame.origin)
         snapshot = voxels.snapshot()
-        alone = CarriedState(held=None, colors=PcaColors(), fusion=None)
-        by_voxel = self._predict(snapshot, alone, self._labeller)
+        by_voxel = self._predict(snapshot, _nothing(), self._labeller)
 
         given = checked_points(points)
         row = np.full(len(given), -1)
@@ -181,10 +187,14 @@ class SemanticPipeline:
         with np.errstate(over="ignore"):
             own = given if offset.any() else given.astype(np.float32)
         prediction = by_voxel.at(own, row)
+        bad = prediction.not_finite
+        if bad:
+            _log.warning("%d of %d points are unlabelled: %s", bad, len(given), NOT_FINITE)
         reasons = {
             "not_finite": len(given) - len(kept) - strays,
             "stray": strays,
-            "no_score": int(np.count_nonzero(prediction.label[kept] == UNLABELLED)),
+            "output_not_finite": bad,
+            "no_score": int(np.count_nonzero(prediction.label[kept] == UNLABELLED)) - bad,
         }
         return replace(prediction, unlabelled={r: n for r, n in reasons.items() if n})
 
@@ -207,9 +217,11 @@ class SemanticPipeline:
 
         size = len(snapshot)
         labelled, pca_rgb = unlabelled(size), np.zeros((size, 3), np.uint8)
+        unusable = ~encoded.finite.cpu().numpy()
         if encoded.scores is not None:
             with stopwatch("labels"):
                 labelled = labelling(snapshot, encoded.scores, carried.fusion)
+            unusable |= labelled.label == UNLABELLED
         if encoded.coarse is not None:
             with stopwatch("pca"):
                 pca_rgb = carried.colors.colors(encoded.coarse, snapshot.keys, encoded.coarse_rows)
@@ -223,6 +235,7 @@ class SemanticPipeline:
             stage_ms=stopwatch.milliseconds,
             similarity=encoded.similarity,
             features=encoded.features,
+            unusable=unusable,
         )
 
     # The models --------------------------------------------------------------------------------
@@ -285,15 +298,22 @@ class SemanticPipeline:
     # The map and the carried state -------------------------------------------------------------
 
     def clear(self) -> None:
-        """Remove every frame from the map, and forget the fixed origin, colours and labels."""
+        """Remove every frame from the map, and forget the fixed origin, colours and labels.
+
+        The generation of the map ends: this waits for the results of it that are being published.
+        """
         with self._map_lock:
             self._map.clear()
-            self._origin = FixedOrigin()
-            self._pca = PcaColors()
-            self._labeller.forget()
+            self._forget()
+
+    def expire(self) -> None:
+        """Declare the results of the map out of date until it is cleared; this does not wait."""
+        self._map.generation.expire()
 
     def replace_map(self, stored: StoredMap) -> None:
-        """Replace the content of the map by that of ``stored``; its labels start from scratch.
+        """Replace the content of the map by that of ``stored``, as a new generation.
+
+        Labels and colours start from scratch.
 
         Raises:
             SettingsError: the stored map has another voxel size or fixed frame than the settings.
@@ -307,8 +327,7 @@ class SemanticPipeline:
                 )
         with self._map_lock:
             self._map.put(stored.snapshot)
-            self._origin = FixedOrigin()
-            self._labeller.forget()
+            self._forget()
 
     def state_dict(self) -> dict[str, torch.Tensor]:
         """Return what :meth:`infer` carries from one snapshot to the next, without the map itself.
@@ -325,6 +344,11 @@ class SemanticPipeline:
     def _carried(self, labeller: Labeller) -> CarriedState:
         return CarriedState(self._origin, self._pca, labeller.fusion)
 
+    def _forget(self) -> None:
+        self._origin = FixedOrigin()
+        self._pca = PcaColors()
+        self._labeller.forget()
+
     def _new_map(self, max_voxels: int, radius: float | None = None) -> VoxelMap:
         settings = self.settings
         return VoxelMap(
@@ -335,3 +359,8 @@ class SemanticPipeline:
             max_voxels=max_voxels,
             clear_after=settings.clear_after,
         )
+
+
+def _nothing() -> CarriedState:
+    """Return the state of a snapshot that is labelled by itself."""
+    return CarriedState(held=None, colors=PcaColors(), fusion=None)

@@ -127,6 +127,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _report(out: Path, summary: dict[str, Any]) -> str:
     """The summary of one bag as text."""
+    from concerto_ros.labels.prediction import NOT_FINITE
+
     lines = [f"{out}: map labelled {summary['labelled']} times, model {summary['run']['model']}"]
     lines += [f"  {sentence}" for sentence in summary["inputs_found"]]
     lines += [f"  {each['file']} {each['text']}" for each in summary.get("damage", ())]
@@ -144,8 +146,9 @@ def _report(out: Path, summary: dict[str, Any]) -> str:
         ("off_lattice", "points were more than 2^20 voxels from the origin of fixed_frame"),
         ("uncolored", "frames have no colours, as their colour images are of no known encoding"),
         ("refused_transforms", "transforms were invalid and ignored"),
+        ("not_finite", f"voxels of all maps together stayed unlabelled: {NOT_FINITE}"),
     ):
-        if summary[key]:
+        if summary.get(key):
             lines.append(f"  {summary[key]} {text}")
     return "\n".join(lines)
 

@@ -70,9 +70,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Label the cloud, write the results and print the share of each class."""
+    """Label the cloud, write the results and print the share of each class.
+
+    Returns:
+        The exit status: 1 where no point got a label because the model's output is not finite.
+    """
     from PIL import Image
 
+    from concerto_ros.labels.label_set import UNLABELLED
+    from concerto_ros.labels.prediction import NOT_FINITE
     from concerto_ros.pipeline import SemanticPipeline
     from concerto_ros.sensors.cloud_files import read_cloud_file
     from concerto_ros.sensors.ply import write_labelled_ply
@@ -112,16 +118,19 @@ def run(arguments: argparse.Namespace) -> int:
             prediction.points, colors, view_from=view, title=f"{content}: {prediction.model}"
         )
         Image.fromarray(picture).save(path)
-    total = len(prediction.label)
+    total, has_label = len(prediction.label), prediction.label != UNLABELLED
     print(f"{arguments.file.name}: {total} points, model {prediction.model}")
     print(unlabelled_text(prediction, file.not_finite))
     for semantic_class in prediction.classes:
         share = np.count_nonzero(prediction.label == semantic_class.id) / total
         if share:
             print(f"  {semantic_class.name:<20} {share:6.1%}")
+    if prediction.not_finite:
+        print(f"  {prediction.not_finite} points have no label: {NOT_FINITE}")
     print("  ".join(f"{stage} {spent:.0f} ms" for stage, spent in prediction.stage_ms.items()))
     print("wrote " + ", ".join(str(path) for path in written))
-    return 0
+    # A file without a single label is no result.
+    return 1 if prediction.not_finite and not has_label.any() else 0
 
 
 def unlabelled_text(prediction: Prediction, left_out: int) -> str:
@@ -134,6 +143,7 @@ def unlabelled_text(prediction: Prediction, left_out: int) -> str:
     meanings = {
         "not_finite": "not finite",
         "stray": "far from the others",
+        "output_not_finite": "for which the output of the model is not finite",
         "no_score": "without a score of the model",
     }
     counts = prediction.unlabelled

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import torch
 
+from concerto_ros.files.finite_tensors import not_finite
 from concerto_ros.heads.linear import LinearHead
 
 #: Weight of the ridge penalty beside a mean loss of 1, for channels of unit variance.
@@ -64,8 +65,15 @@ def taught_head(base: LinearHead, examples_by_label: Mapping[int, Examples]) -> 
             starting from their row; labels from ``base.num_classes`` on, without a gap, are new.
 
     Raises:
-        ValueError: the labels have a gap or are negative.
+        ValueError: the labels have a gap or are negative, or features or the rows fitted to them
+            are not finite.
     """
+    for label, examples in examples_by_label.items():
+        if faults := not_finite(vars(examples)):
+            raise ValueError(
+                f"features of the examples of label {label} are not finite (NaN or infinity):"
+                f" {faults}; expected finite features"
+            )
     first = base.num_classes
     count = first + sum(label >= first for label in examples_by_label)
     if any(not 0 <= label < count for label in examples_by_label):
@@ -98,7 +106,13 @@ def taught_head(base: LinearHead, examples_by_label: Mapping[int, Examples]) -> 
             )
     head = LinearHead(base.in_channels, count, name=base.name, trained=base.trained)
     head.preset = base.preset
-    head.load_state_dict({"seg_head.weight": weight, "seg_head.bias": bias})
+    rows = {"seg_head.weight": weight, "seg_head.bias": bias}
+    if faults := not_finite(rows):
+        raise ValueError(
+            f"the head with the taught rows is not finite (NaN or infinity): {faults}; expected"
+            " a head and features of moderate size"
+        )
+    head.load_state_dict(rows)
     return head.eval().requires_grad_(False)
 
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,7 +69,7 @@ class FeatureAnswers:
     def similarity(self, values: dict[str, torch.Tensor]) -> np.ndarray | None:
         """Return the similarity in the joined ``values`` of all parts, (N,) float32.
 
-        None if the query has no reference feature.
+        None if the query has no reference feature; NaN where a feature is not finite.
         """
         cosine = values.get("similarity")
         return None if cosine is None else cosine.cpu().numpy()
@@ -101,7 +102,7 @@ def cosine_similarity(pyramid: Pyramid, like: torch.Tensor, concat_levels: int) 
         concat_levels: how many finer levels a feature joins to the coarsest.
 
     Returns:
-        (N,) float32 in [-1, 1]; 0 for features of length zero.
+        (N,) float32 in [-1, 1]; 0 for features of length zero, NaN for those that are not finite.
     """
     feats, clusters = pyramid.feats, pyramid.clusters
     finest = len(feats) - 1 - concat_levels
@@ -118,4 +119,5 @@ def cosine_similarity(pyramid: Pyramid, like: torch.Tensor, concat_levels: int) 
         if level >= finest:
             sums = sums + sums_of(level)
     length = sums[:, 1].sqrt() * like.norm()
-    return (sums[:, 0] / length.clamp_min(1e-20)).clamp(-1, 1)
+    cosine = (sums[:, 0] / length.clamp_min(1e-20)).clamp(-1, 1)
+    return cosine.masked_fill(~length.isfinite(), math.nan)  # x / infinity would be 0

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from concerto_ros.heads.added_rows import Examples
+from concerto_ros.heads.finite_rows import finite_rows
 
 #: Points outside a region but nearer than this, metres, are neither examples nor counterexamples:
 #: an object may extend beyond the region that was pointed at.
@@ -111,20 +112,36 @@ def sample_rows(points: np.ndarray, region: Region, max_rows: int) -> np.ndarray
 def examples_of(samples: Sequence[Sample], regions: Sequence[Region]) -> Examples:
     """Split samples into examples, inside any region, and counterexamples, well outside all.
 
+    Voxels whose features are not finite are neither.
+
     Args:
         samples: voxels with their features.
         regions: all show the class.
 
     Raises:
-        TeachingError: no voxel is well outside all regions.
+        TeachingError: no voxel is inside a region, or none is well outside all regions.
     """
     points = np.concatenate([sample.points for sample in samples])
     features = torch.cat([sample.features for sample in samples])
+    finite = finite_rows(features)
+    if not finite.all():
+        points, features = points[finite.numpy()], features[finite]
+    left_out = len(finite) - len(points)
+    because = (
+        f" ({left_out} voxels are left out because their features are not finite)"
+        if left_out
+        else ""
+    )
     distance = np.min([region.distance(points) for region in regions], axis=0)
     inside, outside = (torch.from_numpy(mask) for mask in (distance == 0, distance > MARGIN))
+    if not inside.any():
+        raise TeachingError(
+            "no voxel that was sampled is inside the regions that show the class; expected voxels"
+            f" inside and outside{because}"
+        )
     if not outside.any():
         raise TeachingError(
             f"no voxel that was sampled is farther than {MARGIN:g} m from all regions that show"
-            " the class; expected voxels inside and outside"
+            f" the class; expected voxels inside and outside{because}"
         )
     return Examples(features[inside], features[outside])

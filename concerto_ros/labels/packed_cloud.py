@@ -107,11 +107,15 @@ def pack_pca(prediction: Prediction, _style: CloudStyle) -> PackedCloud:
 def pack_similarity(prediction: Prediction, _style: CloudStyle) -> PackedCloud:
     """Pack ``x y z rgb intensity``, the cosine as colour and as intensity.
 
-    The cloud is empty for a prediction without a similarity.
+    Points whose feature is not finite are left out. The cloud is empty for a prediction without a
+    similarity.
     """
     cosine = prediction.similarity
     if cosine is None:
         prediction, cosine = prediction.where(slice(0)), np.zeros(0, np.float32)
+    elif np.isnan(cosine).any():
+        known = ~np.isnan(cosine)
+        prediction, cosine = prediction.where(known), cosine[known]
     return pack_cloud(prediction.points, rgb=packed_rgb(heat_colors(cosine)), intensity=cosine)
 
 

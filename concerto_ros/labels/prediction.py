@@ -15,6 +15,13 @@ if TYPE_CHECKING:  # what only handles labels does not wait for PyTorch
     import torch
 
 
+#: Why points are unlabelled that have a voxel and a head, for logs and reports.
+NOT_FINITE = (
+    "the model's features or scores are not finite there (NaN or infinity); try precision float32,"
+    " and if it stays, another checkpoint"
+)
+
+
 @dataclass(frozen=True, eq=False)
 class Prediction:
     """Labels, colours and features of N points.
@@ -32,11 +39,14 @@ class Prediction:
         stamp: nanoseconds, of the newest frame among the points.
         stage_ms: milliseconds of each stage, in the order in which they ran.
         similarity: (N,) float32 in [-1, 1], cosine of each feature with the reference feature of
-            the query; None without one.
+            the query, NaN where the feature is not finite; None without one.
         features: (n, C) float32 on the CPU, of the rows that the query names; None if it names
             none.
         unlabelled: of a single cloud, how many points have no label, by reason: ``not_finite``,
-            ``stray`` (far from the others) and ``no_score`` (the model gives them none).
+            ``stray`` (far from the others), ``output_not_finite`` (see ``unusable``) and
+            ``no_score`` (the model has no head).
+        unusable: (N,) bool, where the model's features or scores are not finite, so that the point
+            is unlabelled; None: nowhere.
     """
 
     points: np.ndarray
@@ -51,6 +61,12 @@ class Prediction:
     similarity: np.ndarray | None = None
     features: torch.Tensor | None = None
     unlabelled: dict[str, int] = field(default_factory=dict)
+    unusable: np.ndarray | None = None
+
+    @property
+    def not_finite(self) -> int:
+        """How many points are unlabelled because of :data:`NOT_FINITE`."""
+        return 0 if self.unusable is None else int(np.count_nonzero(self.unusable))
 
     def at(self, points: np.ndarray, rows: np.ndarray) -> Prediction:
         """Transfer labels and colours to other points.
@@ -70,6 +86,7 @@ class Prediction:
             pca_rgb=np.where(unseen[:, None], 0, self.pca_rgb[rows]).astype(np.uint8),
             similarity=None,
             features=None,
+            unusable=None if self.unusable is None else self.unusable[rows] & ~unseen,
         )
 
     def where(self, keep: np.ndarray | slice) -> Prediction:
@@ -87,4 +104,5 @@ class Prediction:
             pca_rgb=self.pca_rgb[keep],
             similarity=None if self.similarity is None else self.similarity[keep],
             features=None,
+            unusable=None if self.unusable is None else self.unusable[keep],
         )

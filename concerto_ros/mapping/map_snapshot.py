@@ -4,10 +4,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from concerto_ros.mapping.generation import Generation
 from concerto_ros.mapping.voxel_grid import LATTICE_LIMIT, find_keys, pack
 from concerto_ros.sensors.frame import OriginalPoints
 from concerto_ros.sensors.normals import neighbourhood_normals
@@ -32,6 +33,9 @@ class MapSnapshot:
         voxel_size: Metres.
         frames: Frames in the window.
         newest: The points of the newest message in the map, where its frame holds them.
+        generation: Ends when the map is cleared or replaced.
+        revision: Changes of the map until then, in this generation: snapshots with the same
+            generation and revision are equal.
     """
 
     keys: np.ndarray
@@ -48,6 +52,8 @@ class MapSnapshot:
     voxel_size: float
     frames: int
     newest: OriginalPoints | None = None
+    generation: Generation = field(default_factory=Generation)
+    revision: int = 0
 
     def __post_init__(self) -> None:
         for value in vars(self).values():

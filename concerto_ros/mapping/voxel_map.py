@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from concerto_ros.mapping.generation import Generation
 from concerto_ros.mapping.key_table import KeyTable
 from concerto_ros.mapping.map_snapshot import MapSnapshot
 from concerto_ros.mapping.voxel_grid import FrameVoxels, grid_sample, unpack
@@ -93,6 +94,7 @@ class VoxelMap:
         radius: Metres from the robot that the map keeps; 0: no limit.
         max_voxels: Maximum number of voxels.
         clear_after: Frames that observe a voxel as free before it is removed; 0: never.
+        generation: Ends when the map is cleared or its content is replaced.
     """
 
     def __init__(
@@ -138,10 +140,12 @@ class VoxelMap:
         self._first_seen = np.zeros(self.max_voxels, dtype=np.int64)
         self._free_observations = np.zeros(self.max_voxels, dtype=np.uint8)  # since last seen
         self._free = np.empty(self.max_voxels, dtype=np.int64)
+        self.generation = Generation()
         self.clear()
 
     def clear(self) -> None:
         """Remove all voxels, and forget all stamps."""
+        self._begin_generation()
         self._table.clear()
         self._stamps.fill(_NEVER)
         self._free[:] = np.arange(self.max_voxels)[::-1]  # a stack: low rows are used first
@@ -150,6 +154,10 @@ class VoxelMap:
         self._oldest = _NEVER
         self._robot = np.zeros(3)
         self._newest: OriginalPoints | None = None
+
+    def _begin_generation(self) -> None:
+        self.generation.end()
+        self.generation, self._revision = Generation(), 0
 
     def __len__(self) -> int:
         """Return the number of voxels in the window."""
@@ -169,6 +177,7 @@ class VoxelMap:
         """
         if not self._advance(frame.stamp, robot):
             return Insertion(outdated=True)
+        self._revision += 1
         seen = grid_sample(
             frame.points, self.voxel_size, colors=frame.colors, normals=frame.normals
         )
@@ -216,6 +225,7 @@ class VoxelMap:
         """
         size = len(snapshot)
         _require(size <= self.max_voxels, "index", size, f"<= {self.max_voxels} rows")
+        self._begin_generation()
         self._release(np.flatnonzero(self._stamps > _NEVER))
         self._newest = None
         newest = self.newest_stamp
@@ -262,6 +272,8 @@ class VoxelMap:
             voxel_size=self.voxel_size,
             frames=len(self._frame_stamps),
             newest=self._newest,
+            generation=self.generation,
+            revision=self._revision,
         )
 
     def _means(self, rows: np.ndarray) -> np.ndarray:

@@ -141,11 +141,11 @@ class BagLabeller:
                 on_message()
                 new |= fused
                 if fused and self._slot(time) != labelled:
-                    inference.run(self._infer, self._pipeline.snapshot(), time, write)
+                    inference.run(self._infer, self._pipeline.snapshot(), time, write, counts)
                     labelled, new = self._slot(time), False
                     counts.labelled += 1
             if part.last and (intake.finish() or new):
-                inference.run(self._infer, self._pipeline.snapshot(), time, write)
+                inference.run(self._infer, self._pipeline.snapshot(), time, write, counts)
                 counts.labelled += 1
             inference.wait()
             state = self._pipeline.state_dict()
@@ -168,8 +168,9 @@ class BagLabeller:
             intake.take(topic, message_type, time, raw)
         intake.finish()
 
-    def _infer(self, snapshot: MapSnapshot, time: int, write: Write) -> None:
+    def _infer(self, snapshot: MapSnapshot, time: int, write: Write, counts: Counts) -> None:
         prediction = self._pipeline.infer(snapshot, {cloud.needs for cloud in RECORDED_CLOUDS})
+        counts.not_finite += prediction.not_finite
         frame = self._plan.settings.fixed_frame
         for cloud in RECORDED_CLOUDS:
             packed = cloud.pack(prediction, self._style)

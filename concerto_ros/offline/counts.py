@@ -50,6 +50,8 @@ class Counts(tally.Tally):
         off_lattice: Points of used clouds more than 2^20 voxels from the origin of fixed_frame.
         uncolored: Frames without colours because their colour image is not decoded.
         refused_transforms: Invalid transforms and unreadable messages of transforms.
+        not_finite: Times that a voxel stayed unlabelled because its features or scores were not
+            finite.
     """
 
     inputs: dict[str, BagInputCounts]
@@ -61,6 +63,7 @@ class Counts(tally.Tally):
     off_lattice: int = 0
     uncolored: int = 0
     refused_transforms: int = 0
+    not_finite: int = 0
 
     @classmethod
     def of(cls, names: Iterable[str]) -> Counts:
@@ -138,4 +141,5 @@ _NUMBERS = (
     "off_lattice",
     "uncolored",
     "refused_transforms",
+    "not_finite",
 )

@@ -194,6 +194,7 @@ class PerceptionNode(LifecycleNode):
 
     def _on_clock_jump(self, _jump: Any) -> None:
         if self._activation.node is not None:
+            self._activation.node.pipeline.expire()  # at once: the intake may be busy for a while
             self._activation.node.intake.on_time_jump()
         elif self._configured is not None:  # transforms are received while inactive, too
             self._configured.transforms.clear()

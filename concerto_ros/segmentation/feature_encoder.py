@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Collection
 from functools import partial
 from typing import NamedTuple
@@ -12,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from concerto_ros.heads.finite_rows import finite_voxels
 from concerto_ros.heads.pca import CoarseFeatures
 from concerto_ros.heads.similarity import FeatureAnswers, FeatureQuery
 from concerto_ros.ptv3.cuda_graphs.graphs import GraphedFeatures
@@ -36,6 +38,8 @@ class Encoded(NamedTuple):
         coarse_rows: (V,) int64, the row of ``coarse`` that each voxel has.
         similarity: (V,) float32 cosine, see :class:`FeatureQuery`.
         features: (n, C) float32 on the CPU, of the rows that the query names.
+        finite: (V,) bool, whether the features of each voxel are finite; never None. Scores and
+            similarity are NaN where they are not.
     """
 
     scores: torch.Tensor | None
@@ -43,6 +47,7 @@ class Encoded(NamedTuple):
     coarse_rows: torch.Tensor | None
     similarity: np.ndarray | None
     features: torch.Tensor | None
+    finite: torch.Tensor
 
 
 class FeatureEncoder:
@@ -132,10 +137,13 @@ class FeatureEncoder:
         coarse, answers = CoarseFeatures(), FeatureAnswers(question, labeller.concat_levels)
 
         def compute(rows: torch.Tensor | None) -> Values:
-            pyramid, values = self._pyramid(model_input.part(rows), stopwatch), {}
+            pyramid = self._pyramid(model_input.part(rows), stopwatch)
+            finite = finite_voxels(pyramid)
+            values = {"finite": finite}
             if labeller.head is not None and "labels" in outputs:
                 with stopwatch("labels"):
-                    values["scores"] = labeller.scores(pyramid, self.dtype)
+                    scores = labeller.scores(pyramid, self.dtype)
+                    values["scores"] = scores.masked_fill(~finite[:, None], math.nan)
             values |= answers.of(pyramid, rows)
             if "pca" in outputs:
                 with stopwatch("pca"):  # last, so that a pass that fails keeps nothing
@@ -149,6 +157,7 @@ class FeatureEncoder:
             coarse_rows=values.get("pca"),
             similarity=answers.similarity(values),
             features=answers.features,
+            finite=values["finite"],
         )
 
     def _pyramid(self, model_input: ModelInput, stopwatch: Stopwatch) -> Pyramid:

@@ -9,6 +9,7 @@ import math
 import numpy as np
 import torch
 
+from concerto_ros.heads.finite_rows import finite_rows
 from concerto_ros.mapping.map_snapshot import MapSnapshot
 from concerto_ros.mapping.voxel_grid import find_keys
 
@@ -22,7 +23,8 @@ class LabelFusion:
     independent evidence by Bayes' rule, they would make a wrong label certain within a second.
 
     Only the voxels of the newest snapshot are kept: a voxel that leaves the map and comes back
-    later starts from scratch.
+    later starts from scratch. Scores that are not finite are no prediction: the mean of such a
+    voxel stays as it was.
 
     Raises:
         ValueError: ``seconds`` is not a finite number above zero.
@@ -49,10 +51,13 @@ class LabelFusion:
             scores: (V, K) logits, one row for each voxel.
 
         Returns:
-            (V, K) float32 log-probabilities on the device of ``scores``.
+            (V, K) float32 log-probabilities on the device of ``scores``; NaN in the rows whose
+                scores are not finite.
         """
         latest = log_probabilities(scores).contiguous()  # its rows are gathered below
-        weight = latest.new_ones(len(latest))
+        finite = finite_rows(latest)
+        latest.masked_fill_(~finite[:, None], 0.0)
+        weight = finite.float()  # 0: without a prediction
         if self._mean is not None and snapshot.stamp >= self._stamp:
             before = find_keys(self._keys, snapshot.keys)
             # A voxel that entered the map later is another surface, even with the same key.
@@ -60,7 +65,7 @@ class LabelFusion:
             self._blend(self._mean, latest, weight, before[known], known, snapshot.stamp)
         self._keys, self._stamp = snapshot.keys, snapshot.stamp
         self._mean, self._weight = latest, weight
-        return log_probabilities(latest)
+        return log_probabilities(latest).masked_fill_(~finite[:, None], math.nan)
 
     def state(self) -> dict[str, torch.Tensor]:
         """Return everything :meth:`restore` needs; empty before the first call."""
@@ -77,7 +82,9 @@ class LabelFusion:
         """Continue from a :meth:`state`."""
         if state:
             self._keys = state["keys"].numpy().copy()
-            self._mean, self._weight = state["mean"].clone(), state["weight"].clone()
+            finite = finite_rows(state["mean"])  # those of earlier versions may not be
+            self._mean = state["mean"].masked_fill(~finite[:, None], 0.0)
+            self._weight = state["weight"].masked_fill(~finite, 0.0)
             self._stamp = int(state["stamp"])
 
     def _blend(
@@ -96,10 +103,12 @@ class LabelFusion:
         elapsed = (stamp - self._stamp) * 1e-9
         old = self._weight.to(device).index_select(0, previous_rows)
         old *= math.exp(-elapsed / self._seconds)
-        new = 1.0 if elapsed > 0 else 0.0
+        # A voxel without a prediction takes one even where no time has passed.
+        new = weight.index_select(0, rows) * ((old == 0) | (elapsed > 0))
         total = old + new
         mean = previous.to(device).index_select(0, previous_rows)
-        mean += (latest.index_select(0, rows) - mean) * (new / total)[:, None]
+        share = new / total.clamp_min(torch.finfo(total.dtype).tiny)
+        mean += (latest.index_select(0, rows) - mean) * share[:, None]
         latest.index_copy_(0, rows, mean)
         weight.index_copy_(0, rows, total)
 

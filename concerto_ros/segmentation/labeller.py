@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from concerto_ros.heads.finite_rows import finite_rows
 from concerto_ros.heads.linear import LinearHead
 from concerto_ros.labels.label_set import UNLABELLED, LabelSet
 from concerto_ros.mapping.map_snapshot import MapSnapshot
@@ -25,9 +26,9 @@ class Labelling(NamedTuple):
     """Labels of V voxels.
 
     Attributes:
-        label: (V,) uint8.
-        confidence: (V,) float32 in [0, 1], the probability of the label.
-        entropy: (V,) float32 in [0, 1].
+        label: (V,) uint8; 255 where unlabelled.
+        confidence: (V,) float32 in [0, 1], the probability of the label; 0 where unlabelled.
+        entropy: (V,) float32 in [0, 1]; 1 where unlabelled.
     """
 
     label: np.ndarray
@@ -90,14 +91,16 @@ def labelling(
 ) -> Labelling:
     """Turn ``scores`` (V, K) of the voxels of ``snapshot`` into labels, fused with earlier ones.
 
+    Voxels whose scores are not finite are unlabelled: the highest of NaNs is the first class.
     ``fusion`` is None where each prediction is independent.
     """
     log_probability = fusion(snapshot, scores) if fusion else log_probabilities(scores)
+    unknown = ~finite_rows(log_probability)
     best = log_probability.max(dim=1)
     return Labelling(
-        best.indices.to(torch.uint8).cpu().numpy(),
-        best.values.exp().cpu().numpy(),
-        normalised_entropy(log_probability).cpu().numpy(),
+        best.indices.to(torch.uint8).masked_fill_(unknown, UNLABELLED).cpu().numpy(),
+        best.values.exp().masked_fill_(unknown, 0.0).cpu().numpy(),
+        normalised_entropy(log_probability).masked_fill_(unknown, 1.0).cpu().numpy(),
     )
 
 

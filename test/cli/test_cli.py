@@ -13,6 +13,7 @@ import time
 
 import numpy as np
 import pytest
+from not_finite import overflowing_head
 from PIL import Image
 
 from concerto_ros.cli import COMMANDS, main
@@ -130,6 +131,16 @@ def test_segment_of_a_georeferenced_file_says_what_has_no_label_and_why(tmp_path
         f"no label: 1 of {len(far) + 1} points (1 far from the others,"
         " 1 more not finite and left out of the results)\n" in capsys.readouterr().out
     )
+
+
+def test_segment_says_how_many_points_have_no_label_because_of_the_model(tmp_path, capsys):
+    write_npz(tmp_path / "scan.npz", 300)
+    some = str(overflowing_head(tmp_path / "some.pth", 1e38, label=5))
+    arguments = ["segment", str(tmp_path / "scan.npz"), "--precision", "float32", "--head"]
+    assert main([*arguments, some]) in (0, 1)
+    assert re.search(r"\d+ points have no label: .*not finite", capsys.readouterr().out)
+    assert main([*arguments, str(overflowing_head(tmp_path / "all.pth", 3e38))]) == 1
+    assert "300 points have no label" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -109,3 +109,13 @@ def test_labels_of_taught_classes_have_no_gap(scene):
     base, samples = scene
     with pytest.raises(ValueError, match=r"labels are \[5\], expected 0 to 4"):
         taught_head(base, {5: lesson(samples, 4)})
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("part", ["showing", "other"])
+def test_examples_that_are_not_finite_are_refused(scene, part, value):
+    base, samples = scene
+    examples = lesson(samples.clone(), 4)
+    getattr(examples, part)[0, 0] = value
+    with pytest.raises(ValueError, match=f"label {base.num_classes} are not finite .*{part}"):
+        taught_head(base, {base.num_classes: examples})

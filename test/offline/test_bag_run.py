@@ -34,6 +34,7 @@ from bag_recordings import (
     transform,
     write,
 )
+from not_finite import overflowing_head
 from paths import DATA
 from rosbags.rosbag2 import StoragePlugin
 
@@ -64,6 +65,17 @@ def driven(tmp_path_factory):
     source = write(folder / "source", drive())
     label(source, folder / "parts", part_seconds=0.4)
     return source, folder / "parts"
+
+
+def test_voxels_whose_output_is_not_finite_are_unlabelled_and_counted(tmp_path, capsys):
+    source = write(tmp_path / "source", drive())
+    head = overflowing_head(tmp_path / "head.pth", 3e38)
+    out = tmp_path / "out"
+    assert main(["bag", str(source), str(out), "--head", str(head)]) == 0
+    assert "voxels of all maps together stayed unlabelled: " in capsys.readouterr().out
+    labels = [point_cloud_fields(message) for message in messages(out, "/concerto/labels")]
+    assert all((fields["label"] == 255).all() for fields in labels)
+    assert all((fields["confidence"] == 0).all() for fields in labels)
 
 
 # --- what comes out -----------------------------------------------------------------------------

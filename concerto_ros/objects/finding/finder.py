@@ -46,8 +46,8 @@ class FoundObjects:
         objects: In the order of their first voxels.
         stamp: Of the cloud, nanoseconds.
         not_encoded: How many objects are named by their labels because the encoder rejected them.
-        encoder_error: The error that the encoder raised, empty without one; with one, all objects
-            are named by their labels.
+        encoder_error: The error that the encoder raised, with which all objects are named by their
+            labels, or that some of its answers were not finite; empty without either.
         stage_ms: Milliseconds of each stage.
     """
 
@@ -84,6 +84,10 @@ class ObjectFinder:
         """Replace the label set and the roles for later clouds."""
         self._labels, self._roles = labels, roles
 
+    def forget(self) -> None:
+        """Forget the tracks: the next cloud is of another map."""
+        self._tracker.forget()
+
     def find(
         self, cloud: LabelledCloud, min_voxels: int, *, embeddings: bool = False
     ) -> FoundObjects:
@@ -103,7 +107,7 @@ class ObjectFinder:
         if self._namer is not None and instances:
             with watch("object_encoder"):
                 try:
-                    answers = _classify(self._namer, cloud, instances, embeddings)
+                    answers, encoder_error = _classify(self._namer, cloud, instances, embeddings)
                 except Exception as error:
                     # Whatever the model raises, the objects' places are known: report them.
                     encoder_error = f"{type(error).__name__}: {error}"
@@ -133,8 +137,8 @@ def _classify(
     cloud: LabelledCloud,
     instances: Sequence[Instance],
     embeddings: bool,
-) -> list[Classification | None]:
-    """Classify the instances; None for those with too few points for the encoder."""
+) -> tuple[list[Classification | None], str]:
+    """Classify the instances; None for those with too few points, or an answer not finite."""
     prepared: dict[int, torch.Tensor] = {}
     for number, instance in enumerate(instances):
         try:
@@ -142,7 +146,14 @@ def _classify(
         except ValueError:
             continue
     answers = dict(zip(prepared, namer.answer(list(prepared.values()), embeddings), strict=True))
-    return [answers.get(number) for number in range(len(instances))]
+    bad = sum(answer is None for answer in answers.values())
+    encoder_error = (
+        f"its scores or embeddings of {bad} of {len(answers)} objects are not finite (NaN or"
+        " infinity)"
+        if bad
+        else ""
+    )
+    return [answers.get(number) for number in range(len(instances))], encoder_error
 
 
 def _ranked(

@@ -95,23 +95,31 @@ class ObjectClassifier:
         return self.encoder.prepare(cloud.points[rows], colors)
 
     @torch.inference_mode()
-    def answer(self, objects: Sequence[torch.Tensor], embeddings: bool) -> list[Classification]:
-        """Classify prepared objects, each independently of the others."""
+    def answer(
+        self, objects: Sequence[torch.Tensor], embeddings: bool
+    ) -> list[Classification | None]:
+        """Classify prepared objects, each independently of the others.
+
+        Returns:
+            One for each object; None where scores or embeddings are not finite.
+        """
         # An encoder whose results depend on the rest of the batch gets a batch of one.
         size = BATCH if self.encoder.per_object else 1
-        answers = []
+        answers: list[Classification | None] = []
         for start in range(0, len(objects), size):
             batch = torch.stack(list(objects[start : start + size])).to(self._device)
             answers += self._answer_batch(batch, embeddings)
         return answers
 
-    def _answer_batch(self, batch: torch.Tensor, embeddings: bool) -> list[Classification]:
+    def _answer_batch(self, batch: torch.Tensor, embeddings: bool) -> list[Classification | None]:
         hypotheses: list = [()] * len(batch)
         embedded: list = [None] * len(batch)
         worded: list = [None] * len(batch)
+        finite = np.ones(len(batch), bool)
         if self.names:
-            scores = self.encoder.classify(batch).float().softmax(dim=1).cpu()
-            best = scores.sort(dim=1, descending=True, stable=True)
+            scores = self.encoder.classify(batch).float().cpu()
+            finite &= scores.isfinite().all(dim=1).numpy()
+            best = scores.softmax(dim=1).sort(dim=1, descending=True, stable=True)
             hypotheses = [
                 self._hypotheses(*pair)
                 for pair in zip(
@@ -122,9 +130,14 @@ class ObjectClassifier:
             ]
         if embeddings:
             embedded = list(self.encoder.embed(batch).float().cpu().numpy())
+            finite &= [np.isfinite(vector).all() for vector in embedded]
         if self.words:
             worded = list(self.encoder.embed_words(batch).float().cpu().numpy())
-        return [Classification(*parts) for parts in zip(hypotheses, embedded, worded, strict=True)]
+            finite &= [np.isfinite(vector).all() for vector in worded]
+        return [
+            Classification(*parts) if known else None
+            for known, *parts in zip(finite, hypotheses, embedded, worded, strict=True)
+        ]
 
     def _hypotheses(
         self, labels: Sequence[int], scores: Sequence[float]

@@ -49,6 +49,10 @@ class Tracker:
         self._tracks: list[Track] = []
         self._stamp = 0
 
+    def forget(self) -> None:
+        """Forget all objects; their ids are not used again."""
+        self._tracks = []
+
     def update(self, instances: Sequence[Instance], index: np.ndarray, stamp: int) -> list[Track]:
         """Return the track of each instance, in their order.
 

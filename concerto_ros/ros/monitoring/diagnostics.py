@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
+from concerto_ros.labels.prediction import NOT_FINITE
 from concerto_ros.pipeline import SemanticPipeline
 from concerto_ros.ros.monitoring.memory_use import MemoryUse
 from concerto_ros.ros.monitoring.recent_values import Window
@@ -286,11 +288,17 @@ def _inference(report: Report) -> Task:
         "inferences": report.inferences,
         "failed": report.failures,
         "voxels": report.voxels,
+        "voxels not finite": report.not_finite,
+        "results outdated": report.outdated,
         "voxels evicted": report.evicted,
         "voxels observed free": report.cleared,
     }
     if report.time - report.last_failure < RECENT:
         return DiagnosticStatus.ERROR, f"inference failed: {report.failure}", values
+    if report.time - report.last_not_finite < RECENT:
+        bad, size = report.not_finite_share
+        text = f"{bad} of {size} voxels are unlabelled: {NOT_FINITE}"
+        return DiagnosticStatus.ERROR, text, values
     return DiagnosticStatus.OK, f"{report.inferences} predictions were published", values
 
 
@@ -311,6 +319,8 @@ def _compute(report: Report, settings: Settings) -> Task:
             "no labels yet: they are computed once an output has a subscriber",
             values,
         )
+    if math.isnan(report.latency_ms):
+        return DiagnosticStatus.OK, "no labels since the map was cleared by a restart", values
     if deadline and not 0 <= report.latency_ms < OTHER_CLOCK:
         text = "the sensors' stamps are not from the node's clock; set use_sim_time to play a bag"
         return DiagnosticStatus.WARN, text, values

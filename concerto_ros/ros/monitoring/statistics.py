@@ -75,6 +75,11 @@ class Report:
         failures: Inferences that raised an exception.
         last_failure: When that happened last.
         failure: Text of the newest exception.
+        not_finite: Times that a voxel stayed unlabelled because the output of the model for it
+            was not finite.
+        last_not_finite: When that happened last.
+        not_finite_share: Such voxels, and all voxels, of the newest prediction that has some.
+        outdated: Predictions and searches that were dropped because the map was cleared meanwhile.
         objects: Objects found by the newest search.
         object_passes: Searches for objects.
         object_failures: Searches, or runs of the object encoder, that raised an exception.
@@ -104,6 +109,10 @@ class Report:
     failures: int = 0
     last_failure: float = -math.inf
     failure: str = ""
+    not_finite: int = 0
+    last_not_finite: float = -math.inf
+    not_finite_share: tuple[int, int] = (0, 0)
+    outdated: int = 0
     objects: int = 0
     object_passes: int = 0
     object_failures: int = 0
@@ -247,6 +256,27 @@ class Statistics:
             self._totals.failure = text
             return due
 
+    def not_finite(self, voxels: int, size: int) -> bool:
+        """Count voxels of a prediction, of ``size``, for which the output was not finite.
+
+        Returns:
+            Whether to log it.
+        """
+        with self._lock:
+            now = time.monotonic()
+            due = now - self._logged.get(("inference", "not finite"), -math.inf) >= LOG_PERIOD
+            if due:
+                self._logged["inference", "not finite"] = now
+            self._totals.not_finite += voxels
+            self._totals.last_not_finite = now
+            self._totals.not_finite_share = voxels, size
+            return due
+
+    def outdated(self) -> None:
+        """Count a prediction or a search for objects of a map that was cleared meanwhile."""
+        with self._lock:
+            self._totals.outdated += 1
+
     def objects_found(self, objects: int, not_encoded: int, stage_ms: dict[str, float]) -> None:
         """Count a search for objects; ``not_encoded`` of them were named by their labels."""
         with self._lock:
@@ -276,9 +306,10 @@ class Statistics:
             return due
 
     def restarted(self) -> None:
-        """Forget the newest stamp after time went back; the counts stay."""
+        """Forget the newest stamp and the latencies after time went back; the counts stay."""
         with self._lock:
-            self._totals.stamp = 0
+            self._totals.stamp, self._totals.latency_ms = 0, math.nan
+            self._latencies = Recent()
 
     def report(self) -> Report:
         """A copy of everything counted so far."""

@@ -82,6 +82,8 @@ def status_message(report: Report, model: ModelInfo, header: Header) -> Percepti
         voxels_evicted=report.evicted,
         inferences=report.inferences,
         inferences_failed=report.failures,
+        voxels_not_finite=report.not_finite,
+        results_outdated=report.outdated,
         objects=report.objects,
         object_passes=report.object_passes,
         object_passes_failed=report.object_failures,

@@ -105,7 +105,8 @@ class CloudOutputs:
                 message = self._message(cloud, labelled, style)
                 if message is not None:
                     self._send(cloud.topic, message)
-        self._similarity_shown = prediction.similarity is not None
+                if cloud.needs == SIMILARITY:
+                    self._similarity_shown = prediction.similarity is not None
         skipped = {}
         for topic, class_filter in self._filters.items():
             if topic in wanted:

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from rclpy.lifecycle import LifecycleNode
 
-from concerto_ros.labels.prediction import Prediction
+from concerto_ros.labels.prediction import NOT_FINITE, Prediction
 from concerto_ros.mapping.map_snapshot import MapSnapshot
 from concerto_ros.msg import PerceptionStatus
 from concerto_ros.pipeline import SemanticPipeline
@@ -118,6 +118,9 @@ class Outputs:
         latency_ms = (self._node.get_clock().now().nanoseconds - prediction.stamp) / 1e6
         deadline = self._parameters.settings.diagnostics.deadline
         statistics.inferred(len(prediction.points), latency_ms, watch.milliseconds, deadline)
+        size, bad = len(prediction.points), prediction.not_finite
+        if bad and statistics.not_finite(bad, size):
+            self._node.get_logger().error(f"{bad} of {size} voxels are unlabelled: {NOT_FINITE}")
         self.publish_status()
 
     def publish_classes(self) -> None:

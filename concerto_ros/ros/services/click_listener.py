@@ -12,6 +12,7 @@ from geometry_msgs.msg import PointStamped
 from rclpy.node import Node
 
 from concerto_ros.heads.taught_regions import Ball, Sample, sample_rows
+from concerto_ros.labels.output_clouds import SIMILARITY
 from concerto_ros.mapping.map_snapshot import MapSnapshot
 from concerto_ros.ros.inputs.clicks import Click, Clicks
 from concerto_ros.ros.middleware.qos import overridable
@@ -65,7 +66,8 @@ class ClickListener:
             self._node.get_logger().warning(f"click ignored: {error}")
             click = None
         self._clicks.add(done, click)
-        active.inference.notify()  # compare the map with the click, even if no new frame comes
+        # Compare the map with the click, even if no new frame comes.
+        active.inference.refresh(SIMILARITY)
 
 
 def _placed(active: ActiveNode, message: PointStamped, snapshot: MapSnapshot) -> np.ndarray:
@@ -98,6 +100,8 @@ def _click_of(features: RowFeatures | None, radius: float) -> Click:
     if features is None:
         raise ServiceError("the map is empty")
     snapshot = features.labelled.snapshot
+    if not features.features[0].isfinite().all():
+        raise ServiceError("the feature of the clicked voxel is not finite (NaN or infinity)")
     points = snapshot.points[features.rows]
     return Click(
         region=Ball(points[0], radius),

@@ -11,6 +11,7 @@ from rclpy.node import Node
 from std_srvs.srv import Trigger
 
 from concerto_ros.labels.label_set import UNLABELLED
+from concerto_ros.labels.prediction import NOT_FINITE
 from concerto_ros.mapping.map_file import map_path, read_map, stored_map, write_map
 from concerto_ros.ros.outputs.messages import make_header, make_time
 from concerto_ros.ros.outputs.object_messages import object_message
@@ -59,6 +60,8 @@ class MapServices(ServiceBase):
             where = ", ".join(f"{value:.3f}" for value in point)
             raise ServiceError(f"the map has no voxel at ({where}) in {fixed_frame}")
         label = int(prediction.label[row])
+        if label == UNLABELLED and active.pipeline.head is not None:
+            raise ServiceError(f"the voxel has no label: {NOT_FINITE}")
         if label == UNLABELLED:
             raise ServiceError(
                 "the voxel has no label; set the parameter head to a linear head for this encoder"
@@ -81,12 +84,12 @@ class MapServices(ServiceBase):
             )
         if findings is None:
             raise ServiceError(
-                "objects have not been looked for yet; subscribe to ~/objects or set"
+                "objects have not been looked for yet in this map; subscribe to ~/objects or set"
                 " objects.enabled"
             )
-        if findings.encoder_error:
-            raise ServiceError(f"the object encoder failed: {findings.encoder_error}")
         encoded = [found for found in findings.objects if found.word_embedding is not None]
+        if findings.encoder_error and not encoded:
+            raise ServiceError(f"the object encoder failed: {findings.encoder_error}")
         # In a thread: a text encoder needs some time for new words.
         embeddings = [found.word_embedding for found in encoded]
         similarities = await self._result(

@@ -19,8 +19,11 @@ from concerto_ros.heads.linear import save_head
 from concerto_ros.heads.taught_classes import TaughtClasses
 from concerto_ros.heads.taught_regions import Ball, Box, Region, Sample, examples_of, sample_rows
 from concerto_ros.labels.class_filter import check_filters
+from concerto_ros.labels.output_clouds import LABELS, SIMILARITY
 from concerto_ros.mapping.map_snapshot import MapSnapshot
+from concerto_ros.mapping.voxel_grid import find_keys
 from concerto_ros.ros.inputs.clicks import Clicks
+from concerto_ros.ros.outputs.labelled_map import LabelledMap
 from concerto_ros.ros.services.active_node import Activation, ActiveNode
 from concerto_ros.ros.services.base import DEACTIVATED, ServiceBase, ServiceError, in_thread
 from concerto_ros.ros.services.click_listener import TOPIC
@@ -59,9 +62,9 @@ class TeachServices(ServiceBase):
         after = await self._labels(active)
         response.label = taught.label_of(request.class_name)
         response.examples = taught.newest_examples
-        response.voxels = int(np.count_nonzero(after == response.label))
-        if len(before) == len(after):
-            response.changed = int(np.count_nonzero(before != after))
+        if after is not None:
+            response.voxels = int(np.count_nonzero(after.prediction.label == response.label))
+            response.changed = 0 if before is None else _changed(before, after)
         self._node.get_logger().info(
             f"class {request.class_name!r} learned from {response.examples} voxels:"
             f" {response.voxels} of the map have its label now"
@@ -89,7 +92,7 @@ class TeachServices(ServiceBase):
         """Forget the clicked points, and end ``~/similarity``."""
         active = self._active()
         response.message = f"{active.clicks.clear()} clicked points are forgotten"
-        active.inference.notify()
+        active.inference.refresh(SIMILARITY)
 
     def _use(self, active: ActiveNode, taught: TaughtClasses) -> None:
         """Use the classes ``taught`` for labels from now on, and publish them."""
@@ -99,13 +102,12 @@ class TeachServices(ServiceBase):
         # The filters may have changed during the call; none may name a class that is forgotten.
         check_filters(active.parameters.filters, taught.labels)
         active.pipeline.use(taught)
-        active.inference.notify()  # label the map again, even if no new frame comes
+        active.inference.refresh(LABELS)  # label the map again, even if no new frame comes
         active.outputs.publish_classes()
 
-    async def _labels(self, active: ActiveNode) -> np.ndarray:
-        """(V,) the labels of the current map."""
-        labelled = await self._result(active.inference.next_labels())
-        return np.zeros(0, np.uint8) if labelled is None else labelled.prediction.label
+    async def _labels(self, active: ActiveNode) -> LabelledMap | None:
+        """The current map with labels; None if it is empty."""
+        return await self._result(active.inference.next_labels())
 
     async def _learned(self, known: TaughtClasses, name: str, examples: Examples) -> TaughtClasses:
         return await self._result(in_thread(known.taught, name, examples))
@@ -135,7 +137,7 @@ class TeachServices(ServiceBase):
         regions: list[Region] = []
 
         def choose(snapshot: MapSnapshot) -> np.ndarray:
-            regions.append(make(snapshot.stamp))
+            regions[:] = [make(snapshot.stamp)]  # called again where the map was cleared meanwhile
             return sample_rows(snapshot.points, regions[0], MAX_ROWS)
 
         result = await self._result(active.inference.next_features(choose))
@@ -143,6 +145,17 @@ class TeachServices(ServiceBase):
             raise self._no_map()
         points = result.labelled.snapshot.points[result.rows]
         return examples_of([Sample(points, result.features)], regions)
+
+
+def _changed(before: LabelledMap, after: LabelledMap) -> int:
+    """How many voxels that are in both maps have another label; 0 where the map was cleared."""
+    if before.snapshot.generation is not after.snapshot.generation:
+        return 0
+    rows = find_keys(before.snapshot.keys, after.snapshot.keys)
+    # A voxel that left the map and came back is another surface.
+    same = (rows >= 0) & (after.snapshot.first_seen <= before.snapshot.stamp)
+    label = before.prediction.label[rows[same]]
+    return int(np.count_nonzero(label != after.prediction.label[same]))
 
 
 def _region_maker(active: ActiveNode, request: Teach.Request) -> Callable[[int], Region]:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 import traceback
 from collections.abc import Callable, Collection
@@ -15,6 +16,7 @@ from rclpy.impl.rcutils_logger import RcutilsLogger
 
 from concerto_ros.heads.similarity import FeatureQuery
 from concerto_ros.labels.output_clouds import SIMILARITY, needs_of
+from concerto_ros.mapping.generation import Generation
 from concerto_ros.mapping.map_snapshot import MapSnapshot
 from concerto_ros.pipeline import SemanticPipeline
 from concerto_ros.ros.inputs.clicks import Clicks
@@ -39,6 +41,25 @@ RELEASE_PERIOD = 2.0
 Choice = Callable[[MapSnapshot], np.ndarray]
 
 
+class Needs:
+    """What outputs need, collected by several threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._names: set[str] = set()
+
+    def add(self, name: str) -> None:
+        """Add LABELS, PCA or SIMILARITY."""
+        with self._lock:
+            self._names.add(name)
+
+    def take(self) -> set[str]:
+        """Remove and return what was added."""
+        with self._lock:
+            names, self._names = self._names, set()
+        return names
+
+
 class InferenceStage(StageThread):
     """Turns the newest map into a prediction, at most ``rate`` times per second.
 
@@ -61,9 +82,22 @@ class InferenceStage(StageThread):
         self._outputs = outputs
         self._clicks = clicks
         self._log = logger
+        #: The state of the map that was published last.
+        self._published: tuple[Generation, int] | None = None
+        #: What has to be computed again although the map may not have changed.
+        self._stale = Needs()
 
     def notify(self) -> None:
-        """Wake the thread after the map or the classes have changed."""
+        """Wake the thread after the map has changed."""
+        self._wake.set()
+
+    def refresh(self, need: str) -> None:
+        """Compute the outputs with this need again, even for the same map.
+
+        Args:
+            need: LABELS after the classes have changed, SIMILARITY after the clicks have.
+        """
+        self._stale.add(need)
         self._wake.set()
 
     def next_labels(self) -> Future:
@@ -93,8 +127,8 @@ class InferenceStage(StageThread):
         while not self._stop.is_set():
             fresh = self._wake.wait(SUBSCRIBER_POLL)
             wanted = self._wanted_now()
+            answered &= wanted
             if not wanted:
-                answered = wanted
                 self._stop.wait(SUBSCRIBER_POLL if fresh else 0.0)
                 continue
             # A new subscriber gets the current map, even if no new frame comes.
@@ -105,7 +139,13 @@ class InferenceStage(StageThread):
                 continue
             start = time.monotonic()
             self._wake.clear()
-            if self._infer(wanted):
+            watch = Stopwatch()
+            with watch("snapshot"):
+                snapshot = self._snapshot()
+            due = self._due(snapshot, wanted, answered)
+            if snapshot is None or not due:
+                continue
+            if self._infer(snapshot, due, watch):
                 answered = wanted - {REQUEST}
             if start - released >= RELEASE_PERIOD:
                 release_unused_memory()
@@ -120,18 +160,39 @@ class InferenceStage(StageThread):
             self._log.debug(f"subscribers cannot be counted: {error}")
             return frozenset()
 
-    def _infer(self, wanted: frozenset[str]) -> bool:
-        """Label the newest map, publish it and answer requests; False if the map is empty."""
-        watch = Stopwatch()
+    def _snapshot(self) -> MapSnapshot | None:
+        """The newest map; None if it has no voxel, or is about to be cleared."""
+        try:
+            snapshot = self._pipeline.snapshot()
+        except Exception as error:
+            self._failed(error)
+            return None
+        if len(snapshot):
+            return snapshot if snapshot.generation.current else None
+        for request, _ in self._requests.take():
+            request.set_result(None)
+        return None
+
+    def _due(
+        self, snapshot: MapSnapshot | None, wanted: frozenset[str], answered: frozenset[str]
+    ) -> frozenset[str]:
+        """The outputs in ``wanted`` that have not been published for the map of ``snapshot``.
+
+        A frame that came while the last snapshot was taken wakes the thread once more for it.
+        """
+        stale = self._stale.take()
+        if snapshot is None or _state(snapshot) != self._published:
+            return wanted
+        return frozenset(
+            name for name in wanted if name not in answered or needs_of([name]) & stale
+        )
+
+    def _infer(self, snapshot: MapSnapshot, wanted: frozenset[str], watch: Stopwatch) -> bool:
+        """Label a map, publish it and answer requests; False if it was cleared meanwhile."""
         requests = self._requests.take() if REQUEST in wanted else []
         answer: LabelledMap | Exception | None = None
-        chosen: list[np.ndarray | Exception | None] = [None] * len(requests)
+        chosen = [_chosen(choose, snapshot) for _, choose in requests]
         try:
-            with watch("snapshot"):
-                snapshot = self._pipeline.snapshot()
-            if len(snapshot.points) == 0:
-                return False
-            chosen = [_chosen(choose, snapshot) for _, choose in requests]
             needs, reference = needs_of(wanted), None
             if SIMILARITY in needs:
                 needs.remove(SIMILARITY)
@@ -140,16 +201,31 @@ class InferenceStage(StageThread):
             if self._stop.is_set():
                 return False
             watch.milliseconds.update(prediction.stage_ms)
-            answer = LabelledMap(snapshot, prediction)
-            self._outputs.publish(answer, wanted, watch)
+            with snapshot.generation.held() as current:
+                if current:
+                    answer = LabelledMap(snapshot, prediction)
+                    self._outputs.publish(answer, wanted, watch)
+                    self._published = _state(snapshot)
         except Exception as error:
             answer = error if answer is None else answer
-            text = f"{type(error).__name__}: {error}"
-            if self._statistics.failed(text):
-                self._log.error(f"inference failed: {text}\n{traceback.format_exc()}")
+            self._failed(error)
         finally:
-            _answer([request for request, _ in requests], chosen, answer)
-        return True
+            if answer is None and not self._stop.is_set():  # of a map that is forgotten
+                self._statistics.outdated()
+                self._requests.put_back(requests)
+            else:
+                _answer([request for request, _ in requests], chosen, answer)
+        return answer is not None
+
+    def _failed(self, error: Exception) -> None:
+        text = f"{type(error).__name__}: {error}"
+        if self._statistics.failed(text):
+            self._log.error(f"inference failed: {text}\n{traceback.format_exc()}")
+
+
+def _state(snapshot: MapSnapshot) -> tuple[Generation, int]:
+    """What is equal for equal maps."""
+    return snapshot.generation, snapshot.revision
 
 
 def _chosen(choose: Choice | None, snapshot: MapSnapshot) -> np.ndarray | Exception | None:

@@ -7,11 +7,13 @@ from __future__ import annotations
 import threading
 import time
 import traceback
+from typing import NamedTuple
 
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
 from concerto_ros.labels.label_set import LabelSet, SemanticClass
 from concerto_ros.labels.prediction import Prediction
+from concerto_ros.mapping.generation import Generation
 from concerto_ros.mapping.map_snapshot import MapSnapshot
 from concerto_ros.objects.finding.class_roles import ClassRoles
 from concerto_ros.objects.finding.finder import FoundObjects, ObjectFinder
@@ -24,6 +26,20 @@ from concerto_ros.ros.outputs.objects import ObjectOutputs
 from concerto_ros.ros.parameters import Parameters
 from concerto_ros.ros.stages.stage import StageThread
 from concerto_ros.settings.objects import ObjectSettings
+
+
+class _Search(NamedTuple):
+    """A labelled map to be searched.
+
+    Attributes:
+        cloud: Its voxels.
+        classes: What their labels mean.
+        generation: Of the map.
+    """
+
+    cloud: LabelledCloud
+    classes: tuple[SemanticClass, ...]
+    generation: Generation
 
 
 class ObjectStage(StageThread):
@@ -47,8 +63,9 @@ class ObjectStage(StageThread):
         self._outputs = outputs
         self._log = logger
         self._lock = threading.Lock()
-        self._newest: tuple[LabelledCloud, tuple[SemanticClass, ...]] | None = None
+        self._newest: _Search | None = None
         self._classes: tuple[SemanticClass, ...] | None = None
+        self._generation: Generation | None = None
         self._findings: FoundObjects | None = None
         self._next = 0.0
 
@@ -60,24 +77,27 @@ class ObjectStage(StageThread):
 
     @property
     def findings(self) -> FoundObjects | None:
-        """The objects of the newest search; None before the first."""
+        """The objects of the newest search; None before the first in this map."""
         with self._lock:
-            return self._findings
+            of_map = self._generation is not None and self._generation.current
+            return self._findings if of_map else None
 
     def offer(self, snapshot: MapSnapshot, prediction: Prediction) -> None:
         """Pass a newly labelled map; it replaces one that was not searched yet."""
+        # Voxels for which the output of the model is not finite are part of no object.
+        keep = slice(None) if prediction.unusable is None else ~prediction.unusable
         cloud = LabelledCloud(
-            index=snapshot.index,
-            points=snapshot.points,
-            label=prediction.label,
-            confidence=prediction.confidence,
+            index=snapshot.index[keep],
+            points=snapshot.points[keep],
+            label=prediction.label[keep],
+            confidence=prediction.confidence[keep],
             voxel_size=snapshot.voxel_size,
             stamp=snapshot.stamp,
-            colors=snapshot.colors,
-            has_color=snapshot.has_color,
+            colors=snapshot.colors[keep],
+            has_color=snapshot.has_color[keep],
         )
         with self._lock:
-            self._newest = (cloud, prediction.classes)
+            self._newest = _Search(cloud, prediction.classes, snapshot.generation)
             self._wake.set()
 
     def _run(self) -> None:
@@ -94,37 +114,51 @@ class ObjectStage(StageThread):
                 return
             if newest is None:
                 continue
-            self._find(*newest)
+            self._find(newest)
             self._stop.wait(self._next - time.monotonic())
 
-    def _find(self, cloud: LabelledCloud, classes: tuple[SemanticClass, ...]) -> None:
+    def _find(self, search: _Search) -> None:
         settings = self._parameters.settings.objects
         try:
-            if classes is not self._classes:  # at first, and after one was taught or forgotten
-                labels = LabelSet("", "", classes)
+            if not search.generation.current:
+                self._statistics.outdated()
+                return
+            if search.generation is not self._generation:
+                self._finder.forget()
+                with self._lock:
+                    self._generation, self._findings = search.generation, None
+            if search.classes is not self._classes:  # at first, and after one was taught
+                labels = LabelSet("", "", search.classes)
                 roles = ClassRoles.of(labels, settings.classes, settings.supports)
                 self._finder.use(labels, roles)
-                self._classes = classes
+                self._classes = search.classes
             findings = self._finder.find(
-                cloud, settings.min_voxels, embeddings=settings.embeddings
+                search.cloud, settings.min_voxels, embeddings=settings.embeddings
             )
             if self._stop.is_set():
                 return
-            self._statistics.objects_found(
-                len(findings.objects), findings.not_encoded, findings.stage_ms
-            )
-            if findings.encoder_error and self._statistics.objects_failed(findings.encoder_error):
-                self._log.error(
-                    "the object encoder failed, so objects are named by their labels:"
-                    f" {findings.encoder_error}"
-                )
-            with self._lock:
-                self._findings = findings
-            self._outputs.publish(findings)
+            with search.generation.held() as current:
+                if current:
+                    self._publish(findings)
+                else:
+                    self._statistics.outdated()
         except Exception as error:
             text = f"{type(error).__name__}: {error}"
             if self._statistics.objects_failed(text):
                 self._log.error(f"the search for objects failed: {text}\n{traceback.format_exc()}")
+
+    def _publish(self, findings: FoundObjects) -> None:
+        self._statistics.objects_found(
+            len(findings.objects), findings.not_encoded, findings.stage_ms
+        )
+        if findings.encoder_error and self._statistics.objects_failed(findings.encoder_error):
+            self._log.error(
+                "the object encoder failed, so objects are named by their labels:"
+                f" {findings.encoder_error}"
+            )
+        with self._lock:
+            self._findings = findings
+        self._outputs.publish(findings)
 
 
 def make_finder(

@@ -117,6 +117,15 @@ class Requests:
             waiting, self._waiting = self._waiting, []
         return waiting
 
+    def put_back(self, requests: Sequence[tuple[Future, Any]]) -> None:
+        """Let requests that were taken wait for the next result again, as the oldest ones."""
+        with self._lock:
+            if not self._closed:
+                self._waiting = [*requests, *self._waiting]
+                return
+        for future, _ in requests:
+            future.set_result(None)
+
     def close(self) -> None:
         """Answer None to all requests, waiting and future ones."""
         with self._lock:

@@ -189,3 +189,20 @@ def test_a_majority_of_labels_comes_first_then_the_surest(label, confidence, gue
     finder = ObjectFinder(LABELS, ClassRoles.of(LABELS), Guess(*guess))
     (found,) = finder.find(cloud, 1).objects
     assert [name for name, _ in found.hypotheses] == wanted
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_an_answer_that_is_not_finite_is_none(value):
+    """Of that object alone; it is named by its labels, and the reason is said."""
+    encoder = Sure(0.2, 0.2, 0.2, 0.2, 0.2)
+    classify = encoder.classify
+
+    def spoilt(batch):
+        scores = classify(batch).clone()
+        scores[1, 3] = value
+        return scores
+
+    encoder.classify = spoilt
+    namer = ObjectClassifier(encoder, ["mug", "bowl", "bin", "shoe", "lamp"])
+    first, second, third = namer.answer([torch.zeros(8, 3)] * 3, False)
+    assert second is None and first is not None and third is not None

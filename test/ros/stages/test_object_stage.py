@@ -11,15 +11,17 @@ from unittest.mock import Mock
 
 import numpy as np
 
+from concerto_ros.mapping.generation import Generation
 from concerto_ros.objects.finding.finder import ObjectFinder
 from concerto_ros.ros.stages.object_stage import ObjectStage
 
 SNAPSHOT = SimpleNamespace(
     index=np.zeros((1, 3), np.int64), points=np.zeros((1, 3), np.float32), voxel_size=0.04,
-    stamp=1, colors=None, has_color=None,
+    stamp=1, colors=np.zeros((1, 3), np.float32), has_color=np.zeros(1, bool),
+    generation=Generation(),
 )  # fmt: skip
 PREDICTION = SimpleNamespace(
-    label=np.zeros(1, np.uint8), confidence=np.ones(1, np.float32), classes=()
+    label=np.zeros(1, np.uint8), confidence=np.ones(1, np.float32), classes=(), unusable=None
 )
 
 
@@ -79,3 +81,51 @@ def test_the_thread_ends_if_it_is_told_to_while_it_takes_an_offer():
     stage.start()
     stage.offer(SNAPSHOT, PREDICTION)
     assert stage.join(10.0)
+
+
+def test_voxels_without_a_finite_output_are_part_of_no_object():
+    stage = make_stage(Mock())
+    stage.start()
+    snapshot = SimpleNamespace(**{**vars(SNAPSHOT), "generation": Generation()})
+    stage.offer(snapshot, SimpleNamespace(**{**vars(PREDICTION), "unusable": np.ones(1, bool)}))
+    wait_for(lambda: stage._finder.find.call_count)
+    stage.stop()
+    cloud = stage._finder.find.call_args.args[0]
+    assert len(cloud.points) == len(cloud.label) == len(cloud.colors) == 0
+
+
+def test_objects_of_a_map_that_was_cleared_meanwhile_are_not_published():
+    published, statistics = [], Mock()
+    stage = make_stage(published.append)
+    stage._statistics = statistics
+    generation, found = Generation(), stage._finder.find.return_value
+
+    def clears_the_map(*_, **__):
+        generation.end()
+        return found
+
+    stage._finder.find.side_effect = clears_the_map
+    stage.start()
+    stage.offer(SimpleNamespace(**{**vars(SNAPSHOT), "generation": generation}), PREDICTION)
+    wait_for(lambda: statistics.outdated.call_count == 1)
+    assert not published and stage.findings is None
+
+    stage.offer(SimpleNamespace(**{**vars(SNAPSHOT), "generation": generation}), PREDICTION)
+    wait_for(lambda: statistics.outdated.call_count == 2)  # not even searched
+    assert stage._finder.find.call_count == 1
+
+    stage._finder.find.side_effect = None
+    current = Generation()
+    stage.offer(SimpleNamespace(**{**vars(SNAPSHOT), "generation": current}), PREDICTION)
+    wait_for(lambda: published)
+    assert stage.findings is found and stage._finder.forget.call_count == 2
+    current.end()
+    assert stage.findings is None, "~/find_objects would answer with the forgotten map"
+    stage.stop()
+
+
+def wait_for(condition, seconds=10.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
