@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import threading
+import traceback
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
@@ -16,6 +17,13 @@ from rclpy.task import Future as RosFuture
 from concerto_ros.files.error_text import in_words
 from concerto_ros.ros.outputs.labelled_map import LabelledMap
 from concerto_ros.ros.services.active_node import Activation, ActiveNode
+from concerto_ros.sensors.transform_tree import TransformUnavailable
+
+#: Answers a request by filling in the response.
+Answer = Callable[[Any, Any], Any]
+
+#: Errors whose text is meant for the caller; any other is a fault of the node.
+EXPECTED = (ValueError, OSError, ImportError, TransformUnavailable)
 
 DEACTIVATED = "the node was deactivated during the call"
 
@@ -35,15 +43,38 @@ class ServiceBase:
         self,
         name: str,
         service_type: type,
-        answer: Callable[[Any, Any], Any],
+        answer: Answer,
         group: CallbackGroup | None = None,
     ) -> None:
         """Offer ``~/name``. Calls of one ``group`` are answered one after the other."""
         # A call that waits blocks its group: in the node's default group also inputs and timers.
         group = group or MutuallyExclusiveCallbackGroup()
         self._node.create_service(
-            service_type, f"~/{name}", _answering(answer), callback_group=group
+            service_type, f"~/{name}", self._answering(name, answer), callback_group=group
         )
+
+    def _answering(
+        self, name: str, answer: Callable[[Any, Any], Any]
+    ) -> Callable[[Any, Any], Any]:
+        """A callback that reports exceptions in the response, and never raises."""
+
+        async def respond(request: Any, response: Any) -> Any:
+            try:
+                await answer(request, response)
+                response.success = True
+            except Exception as error:
+                response.success = False
+                response.message = in_words(error)
+                if not isinstance(error, EXPECTED):
+                    kind = type(error).__name__
+                    response.message = (
+                        f"an error inside the node, see its log: {response.message} ({kind})"
+                    )
+                    trace = "".join(traceback.format_exception(error))
+                    self._node.get_logger().error(f"~/{name} failed:\n{trace}")
+            return response
+
+        return respond
 
     def _active(self) -> ActiveNode:
         if self._activation.node is None:
@@ -87,20 +118,3 @@ def in_thread(work: Callable[..., Any], *arguments: Any) -> Future:
 
     threading.Thread(target=run, name="service", daemon=True).start()
     return future
-
-
-def _answering(answer: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """A callback that reports exceptions in the response, and never raises."""
-
-    async def respond(request: Any, response: Any) -> Any:
-        try:
-            await answer(request, response)
-            response.success = True
-        except Exception as error:
-            response.success = False
-            expected = isinstance(error, (ValueError, OSError, ImportError))
-            prefix = "" if expected else f"{type(error).__name__}: "
-            response.message = f"{prefix}{in_words(error)}"
-        return response
-
-    return respond

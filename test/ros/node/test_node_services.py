@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -15,8 +16,17 @@ from std_srvs.srv import Trigger
 
 from concerto_ros.labels.label_set import UNLABELLED
 from concerto_ros.ros.outputs.messages import make_header
+from concerto_ros.ros.services.base import ServiceBase
 from concerto_ros.ros.stages.stage import Requests
-from concerto_ros.srv import GetLabelAt, LoadMap, SaveMap
+from concerto_ros.srv import (
+    FindObjects,
+    Forget,
+    GetLabelAt,
+    LoadMap,
+    SaveHead,
+    SaveMap,
+    Teach,
+)
 
 
 def label_at(one, x: float, y: float, z: float, frame: str = "odom"):
@@ -94,7 +104,7 @@ def test_an_empty_map_and_an_inactive_node_say_so(harness):
     assert label_at(one, 0.0, 0.0, 0.0).message == "the map is empty"
 
 
-def test_a_failing_inference_is_an_answer(quiet):
+def test_a_failing_inference_is_an_answer(quiet, capfd):
     quiet.send_room()
     quiet.wait_for_fused(1)
 
@@ -103,7 +113,63 @@ def test_a_failing_inference_is_an_answer(quiet):
 
     quiet.node._configured.pipeline.infer = fail
     answer = label_at(quiet, 0.0, 0.0, 0.0)
-    assert not answer.success and answer.message == "RuntimeError: out of order"
+    assert not answer.success and answer.message == (
+        "an error inside the node, see its log: out of order (RuntimeError)"
+    )
+    assert "~/get_label_at failed:\nTraceback" in capfd.readouterr().err
+
+
+def test_a_missing_transform_is_said_in_words(quiet):
+    quiet.send_room()
+    quiet.wait_for_fused(1)
+    answer = label_at(quiet, 0.0, 0.0, 0.0, "nowhere")
+    assert not answer.success and "nowhere" in answer.message
+    assert "TransformUnavailable" not in answer.message
+
+
+#: Type and request of each service.
+REQUESTS = {
+    "reset": (Trigger, {}),
+    "get_label_at": (GetLabelAt, {}),
+    "find_objects": (FindObjects, {"words": ["chair"]}),
+    "save_map": (SaveMap, {"path": "map.safetensors"}),
+    "load_map": (LoadMap, {"path": "map.safetensors"}),
+    "teach": (Teach, {"class_name": "lamp", "shape": Teach.Request.SPHERE, "radius": 1.0}),
+    "forget": (Forget, {"class_name": "lamp"}),
+    "save_head": (SaveHead, {"path": "head.pth"}),
+    "clear_clicks": (Trigger, {}),
+}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("wrong value"),
+        FileNotFoundError(2, "No such file or directory", "/no/map"),
+        PermissionError(13, "Permission denied", "/root/map"),
+        ImportError("no module"),
+        RuntimeError("wrong value"),
+        KeyError("lamp"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_the_message_of_no_service_begins_with_the_name_of_a_class(quiet, monkeypatch, error):
+    own = quiet.robot.get_service_names_and_types_by_node("concerto", "/")
+    names = {
+        name.rpartition("/")[2]
+        for name, types in own
+        if types[0].startswith(("concerto_ros/", "std_srvs/"))
+    }
+    assert names == set(REQUESTS)
+
+    def fail(_self):
+        raise error
+
+    monkeypatch.setattr(ServiceBase, "_active", fail)
+    for name, (kind, request) in REQUESTS.items():
+        answer = call(quiet, kind, name, kind.Request(**request))
+        assert not answer.success and answer.message
+        assert not re.match(r"\w*(Error|Exception|Unavailable)\b|\[Errno", answer.message)
 
 
 def test_reset_forgets_the_map(active):
