@@ -112,8 +112,8 @@ def find_inputs(bag: Bag) -> BagInputs:
     if not pairs and not clouds:
         topics = ", ".join(f"{name} ({topic.type})" for name, topic in bag.topics.items())
         raise BagError(
-            f"{bag.path}: got topics {topics}; expected colour, depth and camera_info that belong"
-            " together, or a PointCloud2 with x, y and z"
+            f"{bag.path}: got topics {topics}; expected matching colour, depth and camera_info"
+            " topics, or a PointCloud2 with x, y and z"
         )
     # one map has one fixed frame: inputs in another TF tree than the first are left out
     first = pairs[0][1] if pairs else clouds[0]

@@ -77,7 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.head and arguments.checkpoint != "demo":
         raise ValueError(
             f"--head: got none, expected a linear head for {arguments.checkpoint}: only the demo"
-            " model has one of its own"
+            " model includes a head"
         )
     head = LinearHead.load(arguments.head or "demo", encoder)
     convention = convention_of(encoder, arguments.preset, head)

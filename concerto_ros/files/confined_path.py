@@ -35,6 +35,6 @@ def file_below(directory: str, name: str, parameter: str, suffix: str) -> Path:
     path = root / name
     if not path.resolve().is_relative_to(root):
         raise ValueError(
-            f"path: got {name!r}, which leads out of {parameter} by a link, expected one inside"
+            f"path: got {name!r}, a link that leads out of {parameter}, expected a path inside it"
         )
     return path

@@ -41,7 +41,9 @@ def read_npz(path: Path, names: Collection[str] | None = None) -> dict[str, np.n
     try:
         archive = np.load(path, allow_pickle=False)
         if isinstance(archive, np.ndarray):
-            raise TypeError("it holds one array (.npy), expected an archive of named ones")
+            raise TypeError(
+                "it holds one array (.npy), expected an archive of named arrays (.npz)"
+            )
         with archive:
             return {name: archive[name] for name in (names or archive.files)}
     except Exception as error:

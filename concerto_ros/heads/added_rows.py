@@ -78,7 +78,7 @@ def taught_head(base: LinearHead, examples_by_label: Mapping[int, Examples]) -> 
     count = first + sum(label >= first for label in examples_by_label)
     if any(not 0 <= label < count for label in examples_by_label):
         labels = sorted(examples_by_label)
-        raise ValueError(f"labels are {labels}, expected 0 to {count - 1} without a gap")
+        raise ValueError(f"labels are {labels}, expected all of 0 to {count - 1}")
     weight = torch.zeros(count, base.in_channels)
     bias = torch.zeros(count)
     weight[:first] = base.seg_head.weight.detach().float().cpu()

@@ -96,7 +96,7 @@ class TaughtClasses:
         """Return a copy with more examples of the class ``name``, which is new or refined by them.
 
         Raises:
-            TeachingError: nothing shows what the class is not. Any row would fit then, even one
+            TeachingError: there are no counterexamples. Any row would fit then, even one
                 that gives the whole map this label.
         """
         base = self._checked_base(name)
@@ -108,9 +108,9 @@ class TaughtClasses:
         against = counterexamples(base, taught.label_of(name), by_class[name])
         if len(by_class) == 1 and not len(against):
             raise TeachingError(
-                f"class_name: nothing shows what {name!r} is not, because all points that were"
-                " sampled elsewhere in the map have this label already; teach it where objects of"
-                " other classes are in view, too"
+                f"class_name: there are no counterexamples for {name!r}: all voxels sampled"
+                " elsewhere in the map have this label already; teach it where objects of other"
+                " classes are in view, too"
             )
         return taught
 

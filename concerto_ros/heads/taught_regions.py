@@ -102,7 +102,9 @@ def sample_rows(points: np.ndarray, region: Region, max_rows: int) -> np.ndarray
     ):
         rows = np.flatnonzero(mask)
         if len(rows) == 0:
-            raise TeachingError(f"the map has no voxel {what}; expected voxels inside and outside")
+            raise TeachingError(
+                f"the map has no voxel {what}; expected voxels both inside and outside"
+            )
         if len(rows) > max_rows:
             rows = np.sort(random.choice(rows, max_rows, replace=False))
         chosen.append(rows)
@@ -136,12 +138,12 @@ def examples_of(samples: Sequence[Sample], regions: Sequence[Region]) -> Example
     inside, outside = (torch.from_numpy(mask) for mask in (distance == 0, distance > MARGIN))
     if not inside.any():
         raise TeachingError(
-            "no voxel that was sampled is inside the regions that show the class; expected voxels"
-            f" inside and outside{because}"
+            "no sampled voxel is inside the regions of the examples; expected at least one"
+            f"{because}"
         )
     if not outside.any():
         raise TeachingError(
-            f"no voxel that was sampled is farther than {MARGIN:g} m from all regions that show"
-            f" the class; expected voxels inside and outside{because}"
+            f"no sampled voxel is farther than {MARGIN:g} m from the examples; expected voxels"
+            f" outside as counterexamples{because}"
         )
     return Examples(features[inside], features[outside])

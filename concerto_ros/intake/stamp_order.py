@@ -56,8 +56,8 @@ class StampGate:
             return True
         raise InputError(
             "out_of_order",
-            f"header.stamp: got one {age / 1e9:.3f} s older than the newest of its input, expected"
-            " ascending stamps",
+            f"header.stamp: got a stamp {age / 1e9:.3f} s older than the newest of its input,"
+            " expected ascending stamps",
         )
 
     def reset(self) -> None:

@@ -171,7 +171,7 @@ def _checked(path: Path, tensors: dict, metadata: dict, max_voxels: int) -> Stor
     keys = keys[order]
     if not inside.all() or (keys[1:] == keys[:-1]).any():
         raise MapFileError(
-            f"{path}: index: got duplicates or values off the lattice, expected none"
+            f"{path}: index: got duplicate or out-of-range voxels, expected each once"
         )
     if count > max_voxels:
         raise MapFileError(

@@ -138,7 +138,8 @@ class Work:
         different = [name for name in own if found[name] != own[name]]
         if different:
             raise BagError(
-                f"{self._folder} holds segments of a run with other {', '.join(different)}; use"
+                f"{self._folder} holds segments of a run with different {', '.join(different)};"
+                " use"
                 " the same bag and options to resume it, or remove it to start from scratch"
             )
 

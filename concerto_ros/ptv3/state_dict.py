@@ -57,7 +57,9 @@ def state_dict_in(content: Mapping[str, Any], path: Path) -> StateDict:
             " and 'state_dict'"
         )
     if entries[1:]:
-        log.info("weights of %s: %r, not %s", path.name, entries[0], ", ".join(entries[1:]))
+        log.info(
+            "weights of %s: using %r, ignoring %s", path.name, entries[0], ", ".join(entries[1:])
+        )
     state: StateDict = {}
     for name, value in content[entries[0]].items():
         if not (isinstance(name, str) and isinstance(value, torch.Tensor)):
@@ -100,7 +102,8 @@ def part_with(state: StateDict, parameter: str, path: Path) -> StateDict:
     prefixes = [prefix for prefix in prefixes if not prefix or prefix[-1] in "._"]
     if not prefixes and any(name.endswith(OLDER_STEM) for name in state):
         raise CheckpointError(
-            f"{path} is a Point Transformer V3 of the first kind (PT-v3m1, with {OLDER_STEM!r}),"
+            f"{path} is a Point Transformer V3 of the first version (PT-v3m1, with"
+            f" {OLDER_STEM!r}),"
             f" expected PT-v3m2 or later, as Sonata, Concerto and Utonia are, with {parameter!r}"
         )
     if prefixes in ([], [""]):
@@ -109,7 +112,7 @@ def part_with(state: StateDict, parameter: str, path: Path) -> StateDict:
     if len(models) > 1:
         raise CheckpointError(
             f"{path} holds several models, under {', '.join(map(repr, sorted(models)))}; expected"
-            " one: store its part of the state_dict alone"
+            " one: store only its entries of the state_dict"
         )
     prefix = models[0]
     copies = tuple(other for other in prefixes if other != prefix)
@@ -119,7 +122,13 @@ def part_with(state: StateDict, parameter: str, path: Path) -> StateDict:
         if name.startswith(prefix) and not (copies and name.startswith(copies))
     }
     left = len(state) - len(part)
-    log.info("weights of %s: %d under %r, %d others left out", path.name, len(part), prefix, left)
+    log.info(
+        "weights of %s: using %d entries under %r, ignoring %d others",
+        path.name,
+        len(part),
+        prefix,
+        left,
+    )
     return part
 
 

@@ -87,10 +87,10 @@ class FeatureEncoder:
     def degraded_reason(self) -> str:
         """Why the models run degraded because memory ran out; empty while they do not."""
         if self._moved:
-            return "the device has not enough memory: the CPU computes; configure again to go back"
+            return "the device ran out of memory: the models run on the CPU until configured again"
         if self._chunked.max_rows is not None:
             return (
-                f"the device has not enough memory: clouds are divided into parts of at most"
+                f"the device ran out of memory: the map is divided into chunks of at most"
                 f" {self._chunked.max_rows} voxels, which costs accuracy where they meet"
             )
         return ""
@@ -181,7 +181,7 @@ class FeatureEncoder:
 
     def _move_to_cpu(self) -> None:
         """Compute on the CPU from now on: a device that is too small will be so again."""
-        _log.error("%s has not enough memory: the models move to the CPU", self.device)
+        _log.error("out of memory on %s: the models are moved to the CPU", self.device)
         self.device = torch.device("cpu")
         auto = self._precision == "auto"
         self.dtype = automatic_precision(self.device) if auto else torch.float32

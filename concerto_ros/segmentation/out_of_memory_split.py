@@ -100,9 +100,9 @@ class ChunkedInference:
             return None
         self._logged_max_rows = self.max_rows
         _log.warning(
-            "the device has not enough memory for %d voxels at once; clouds are now divided into "
-            "parts of at most %d, which costs accuracy where they meet; a smaller window or "
-            "max_voxels, or larger voxels, keep them whole",
+            "the device ran out of memory at %d voxels; maps are now divided into chunks of at"
+            " most %d, which reduces accuracy at the cuts; a smaller window or max_voxels, or"
+            " larger voxels, avoid this",
             size,
             self.max_rows,
         )

@@ -92,13 +92,15 @@ def test_clicks_that_leave_no_counterexample_are_refused():
     features = torch.arange(20.0)[:, None]
     near, far = Ball(LINE[2], 0.3), Ball(LINE[14], 0.3)
     samples = [Sample(LINE[[2, 14]], features[[2, 14]])] * 2
-    with pytest.raises(TeachingError, match="no voxel that was sampled is farther than 0.2 m"):
+    with pytest.raises(TeachingError, match="no sampled voxel is farther than 0.2 m"):
         examples_of(samples, [near, far])
 
 
 def test_a_class_that_nothing_is_told_from_is_refused(base):
     first = DEMO.classes[0].name  # what the base takes everything for
-    with pytest.raises(TeachingError, match=f"nothing shows what {first!r} is not, .* teach it"):
+    with pytest.raises(
+        TeachingError, match=f"there are no counterexamples for {first!r}: .* teach it"
+    ):
         base.taught(first, showing(2))
     # what shows another class will do, until that is forgotten
     both = base.taught("plant", showing(1)).taught(first, showing(2))

@@ -278,7 +278,7 @@ def test_parts_of_another_run_are_refused_by_name(driven, tmp_path, monkeypatch)
     monkeypatch.setattr(BagLabeller, "label", lambda *_: (_ for _ in ()).throw(Killed))
     with pytest.raises(Killed):
         label(source, tmp_path / "out")
-    with pytest.raises(BagError, match="segments of a run with other every, prefix"):
+    with pytest.raises(BagError, match="segments of a run with different every, prefix"):
         label(source, tmp_path / "out", every=1.0, prefix="/other/")
 
 
@@ -312,7 +312,7 @@ def test_a_model_that_was_trained_anew_is_another_run(driven, tmp_path, monkeypa
     outcomes = run_in_processes([finished, killed], 1)
     outcomes = {job.out.name: str(outcome) for job, outcome in outcomes}
     assert "exists already, and is not the result of this run" in outcomes["finished"]
-    assert "segments of a run with other encoder, head, classes;" in outcomes["killed"]
+    assert "segments of a run with different encoder, head, classes;" in outcomes["killed"]
 
 
 def test_a_bag_that_is_there_is_left_alone(driven, tmp_path):

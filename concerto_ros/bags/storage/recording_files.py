@@ -127,7 +127,7 @@ def open_file(path: Path, metadata: Metadata, scratch: Path) -> tuple[RecordingF
         return SqliteFile(path, name, metadata), damage
     if not magic:
         raise BagError("is empty (0 bytes)")
-    raise BagError("is neither a sqlite3 database nor an MCAP file: its first bytes are others")
+    raise BagError("is neither a sqlite3 database nor an MCAP file (unknown first bytes)")
 
 
 def _magic(path: Path) -> bytes:

@@ -34,7 +34,8 @@ def load_training(path: Path, run: dict[str, Any]) -> dict[str, Any]:
         for values in optimizer["state"].values()
     ):  # first: no options make it possible to resume
         raise ValueError(
-            f"{path} was written by concerto_ros 0.1, which had a Muon of its own; finish the "
+            f"{path} was written by concerto_ros 0.1, which used another implementation of Muon;"
+            " finish the "
             "run with that version, or remove this file or use another folder to start from "
             "scratch"
         )
@@ -43,7 +44,7 @@ def load_training(path: Path, run: dict[str, Any]) -> dict[str, Any]:
         if saved.get(name) != value:
             values = f": {saved.get(name)} there, {value} here" if name != "parameters" else ""
             raise ValueError(
-                f"{path} belongs to a run with other {name}{values}; use the same options to "
+                f"{path} belongs to a run with different {name}{values}; use the same options to "
                 "resume it, or another folder to start from scratch"
             )
     best = state.get("best") or {}

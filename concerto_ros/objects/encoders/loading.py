@@ -45,7 +45,7 @@ def load_object_encoder(
     if os.fspath(path) == DEMO:
         if model not in (None, "recon") or options:
             raise ValueError(
-                f"{DEMO} is of recon and takes no options, got model {model!r} and options"
+                f"{DEMO} is a model of recon and takes no options, got model {model!r} and options"
                 f" {options}"
             )
         from concerto_ros.objects.encoders.demo_encoder import load_demo
@@ -57,7 +57,7 @@ def load_object_encoder(
     if found is None:
         raise CheckpointError(
             f"{path} is a checkpoint of an unknown model, expected one of {', '.join(MODELS)};"
-            f" its first names are {', '.join(list(state)[:3])}"
+            f" its first parameters are {', '.join(list(state)[:3])}"
         )
     if model not in (None, found):
         raise CheckpointError(f"{path} is a checkpoint of {found}, expected one of {model}")

@@ -117,8 +117,8 @@ def _open_clip(encoder: str) -> ModuleType:
         import open_clip
     except ImportError as error:
         raise ImportError(
-            "words need the package open_clip: pip install open_clip_torch, or make a file of"
-            f" vectors with {Vocabulary.__name__}.save on another machine and read that"
+            "text embeddings need the package open_clip: pip install open_clip_torch, or save"
+            f" them with {Vocabulary.__name__}.save on another machine and read that"
         ) from error
     return open_clip
 
@@ -142,6 +142,6 @@ def _cached(open_clip: ModuleType, encoder: str) -> str:
     elif (Path(URL_CACHE).expanduser() / Path(known.get("url", "")).name).is_file():
         return published  # a TorchScript archive, which open_clip loads by this name only
     raise ValueError(
-        f"the weights of {model_name} ({published}) are in no cache of open_clip, and this call"
-        f" does not download; fetch them beforehand: concerto-ros download {encoder}_words"
+        f"the weights of {model_name} ({published}) are not in the cache of open_clip, and this"
+        f" call does not download them; run first: concerto-ros download {encoder}_words"
     )

@@ -141,8 +141,8 @@ def read_vocabulary(path: str | os.PathLike, names: Sequence[str] | None = None)
         content = _READERS[path.suffix](path)
     except _DAMAGE as error:
         raise ValueError(
-            f"{path} cannot be read as vectors of words: it is damaged, or holds more than"
-            f" arrays by name ({type(error).__name__})"
+            f"{path} cannot be read as text embeddings: it is damaged, or holds more than named"
+            f" arrays ({type(error).__name__})"
         ) from error
     try:
         return _vocabulary(content, names)

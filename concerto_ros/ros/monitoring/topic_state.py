@@ -41,7 +41,7 @@ class TopicState:
         topic: The topic as the parameters name it.
         parameter: Full name of the parameter that names it.
         name: The topic after remapping, fully qualified.
-        qos: What the node asks for.
+        qos: What the node requests.
         publishers: Who publishes it.
         kept: Whether its newest message stays valid until the next.
         received: Number of messages since the node was configured.
@@ -71,9 +71,9 @@ class TopicState:
     @property
     def text(self) -> str:
         """Everything in one line, the value of its parameter in ``/diagnostics``."""
-        lost = f" ({self.lost} lost on the way)" if self.lost else ""
+        lost = f" ({self.lost} lost before the node)" if self.lost else ""
         return (
-            f"{self.name}: {self.received} messages{lost}, {self._publishers}; the node asks for"
+            f"{self.name}: {self.received} messages{lost}, {self._publishers}; the node requests"
             f" {in_words(self.qos)}"
         )
 
@@ -89,9 +89,9 @@ class TopicState:
             elif qos_check_compatible(info.qos_profile, self.qos)[0] == QoSCompatibility.ERROR:
                 yield (
                     f"{self.name} ({self.parameter}): {_node(info)} offers"
-                    f" {in_words(info.qos_profile)}, but the node asks for {in_words(self.qos)}:"
+                    f" {in_words(info.qos_profile)}, but the node requests {in_words(self.qos)}:"
                     f" no message arrives; remove qos_overrides.{self.name}.subscription from the"
-                    " parameters, or set it to what is offered"
+                    " parameters, or set it to the offered QoS"
                 )
 
     @property
@@ -106,7 +106,7 @@ class TopicState:
         if self.publishers:
             return (
                 f"no {role} {when} on {self.name} ({self.parameter}), {self._publishers}; the node"
-                f" asks for {in_words(self.qos)}{self._hint}"
+                f" requests {in_words(self.qos)}{self._hint}"
             )
         others = ", ".join(self.alternatives) or "none"
         return (
@@ -116,7 +116,7 @@ class TopicState:
 
     @property
     def loses(self) -> bool:
-        """Whether many of the messages that matter are lost on the way."""
+        """Whether many of the messages that matter are lost before the node."""
         total = self.received_lately + self.lost_lately
         tolerated = max(TOLERATED_LOST, TOLERATED_LOSS * total)
         return not self.kept and self.lost_lately > tolerated
@@ -137,15 +137,15 @@ class TopicState:
         latched = any(offers_latched(info.qos_profile) for info in self.publishers)
         if latched and self.qos.durability != DurabilityPolicy.TRANSIENT_LOCAL:
             return (
-                "; where it was sent before the node started, set"
+                "; if it was sent before the node started, set"
                 f" qos_overrides.{self.name}.subscription.durability to transient_local and"
                 " .reliability to reliable"
             )
-        return f"; where messages are large, {large_messages()}"
+        return f"; if its messages are large, {large_messages()}"
 
 
 def loss(topics: Sequence[TopicState]) -> str:
-    """Return a sentence on messages that are lost on the way; empty where few are."""
+    """Return a sentence on messages that are lost before the node; empty where few are."""
     losing = [topic for topic in topics if topic.loses]
     if not losing:
         return ""
@@ -156,7 +156,7 @@ def loss(topics: Sequence[TopicState]) -> str:
     )
     large = any(topic.size > DATAGRAM for topic in losing)
     remedy = large_messages() if large else "the computer or the network is too busy"
-    return f"messages lost on the way in the last {WINDOW:g} s: {counts}; {remedy}"
+    return f"messages lost between publisher and node in the last {WINDOW:g} s: {counts}; {remedy}"
 
 
 def offers_latched(qos: QoSProfile) -> bool:

@@ -84,7 +84,7 @@ class MapServices(ServiceBase):
             )
         if findings is None:
             raise ServiceError(
-                "objects have not been looked for yet in this map; subscribe to ~/objects or set"
+                "no search for objects has finished in this map yet; subscribe to ~/objects or set"
                 " objects.enabled"
             )
         encoded = [found for found in findings.objects if found.word_embedding is not None]

@@ -229,5 +229,5 @@ class LoggedTally(Tally):
         if missing:
             self._log.info(
                 f"{frame.source}: no {' and no '.join(missing)}, the model gets zeros instead;"
-                " docs/inputs.md says what that costs"
+                " docs/inputs.md describes the effect"
             )

@@ -86,7 +86,7 @@ def stop_stages(stages: Sequence[StageThread], logger: RcutilsLogger) -> None:
         if not stage.join(deadline - time.monotonic()):
             logger.error(
                 f"{type(stage).__name__} is still computing after {JOIN_TIMEOUT:g} s; its thread"
-                " ends after that"
+                " ends when it is done"
             )
 
 

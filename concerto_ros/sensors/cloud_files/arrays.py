@@ -113,7 +113,7 @@ def read_bin(path: Path) -> Columns:
         return named(names, table)
     raise InputError(
         "malformed",
-        f"{path}: got {len(content)} bytes that are no scan of a laser, expected four float32"
+        f"{path}: got {len(content)} bytes that are not a LiDAR scan, expected four float32"
         " (x, y, z, intensity) or five (and the number of the laser) for each point",
     )
 

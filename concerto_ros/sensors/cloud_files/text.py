@@ -48,7 +48,7 @@ def _columns(content: bytes, is_pts: bool) -> Columns:
     else:
         text = content.decode("utf-8-sig", "replace")
     if "\0" in text:
-        raise ValueError("got bytes that are no text")
+        raise ValueError("got binary data, expected text")
     names, lines = _names_and_rows([line for line in text.splitlines() if line.strip()])
     if not lines:
         raise ValueError("got no row of numbers, expected one for each point")

@@ -135,7 +135,7 @@ def test_a_wrong_text_file_is_named(tmp_path, content, message):
 def test_a_listed_object_of_no_class_is_named(tmp_path):
     write_modelnet(tmp_path)
     (tmp_path / "modelnet40_test.txt").write_text("chair_0001\n")
-    with pytest.raises(ValueError, match="modelnet40_test.txt: chair_0001 is of no class"):
+    with pytest.raises(ValueError, match="modelnet40_test.txt: chair_0001 has no class"):
         read_objects("modelnet40_txt", tmp_path, "test")
 
 

@@ -97,10 +97,10 @@ def test_data_without_parts_and_other_files_are_refused(trunk, tmp_path):
     model = start_parts(trunk, **SMALL)
     with pytest.raises(ValueError, match="toys 0 has no labels of points, expected shapenetpart"):
         train_parts(model, toys(2), FAST)
-    with pytest.raises(ValueError, match="'rod' is no category of ShapeNetPart"):
+    with pytest.raises(ValueError, match="'rod' is not a category of ShapeNetPart"):
         train_parts(model, replace(halves(2), classes=NAMES[:2]), FAST)
     torch.save({"state_dict": {"weight": torch.zeros(3)}}, tmp_path / "other.pth")
-    with pytest.raises(CheckpointError, match="other.pth is no checkpoint of ReCon"):
+    with pytest.raises(CheckpointError, match="other.pth is not a checkpoint of ReCon"):
         start_parts(tmp_path / "other.pth")
 
 

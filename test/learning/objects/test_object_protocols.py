@@ -319,7 +319,7 @@ def test_a_file_that_holds_no_object_is_named(place, capsys):
     np.savez(clouds[1], points=toys(1).points[0, :3])
     checkpoint = ["--checkpoint", str(place / "encoder.pth"), *KEYWORDS]
     assert main(["objects", "embed", *clouds, *checkpoint]) == 1
-    assert f"{clouds[1]}: points: 3 distinct ones" in capsys.readouterr().err
+    assert f"{clouds[1]}: points: got 3 distinct points" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -248,7 +248,7 @@ def test_a_run_that_was_killed_goes_on_as_if_it_had_not_been(tmp_path, monkeypat
     assert (found.last, found.best, found.epochs) == (expected.last, expected.best, 4)
     for name, value in whole.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[name]), name
-    with pytest.raises(ValueError, match="belongs to a run with other seed"):
+    with pytest.raises(ValueError, match="belongs to a run with different seed"):
         tuning.fine_tune(tiny_recon(), toys(8), recipe, RunOptions(seed=1, folder=tmp_path))
 
 
@@ -408,5 +408,5 @@ def test_a_damaged_encoder_in_the_box_is_refused(tmp_path):
     path.write_bytes(b"\x05")
     with pytest.raises(CheckpointError, match="demo.safetensors cannot be read"):
         load_demo(path)
-    with pytest.raises(ValueError, match="demo is of recon and takes no options"):
+    with pytest.raises(ValueError, match="demo is a model of recon and takes no options"):
         load_object_encoder("demo", heads=3)

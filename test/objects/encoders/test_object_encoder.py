@@ -153,9 +153,9 @@ def test_colours_follow_their_points():
 @pytest.mark.parametrize(
     ("points", "words"),
     [
-        (MUG[:3], "3 distinct ones, expected at least 16"),
-        (np.zeros((0, 3)), "0 distinct ones"),
-        (np.repeat(MUG[:5], 40, 0), "5 distinct ones"),
+        (MUG[:3], "3 distinct points, expected at least 16"),
+        (np.zeros((0, 3)), "0 distinct points"),
+        (np.repeat(MUG[:5], 40, 0), "5 distinct points"),
         (np.full((200, 3), 1.5), "all 200 coincide"),
         (np.vstack([MUG, [[np.nan, 0, 0]]]), "1 of 501 are not finite"),
         (np.vstack([MUG, [[0, 0, np.inf]]]), "1 of 501 are not finite"),

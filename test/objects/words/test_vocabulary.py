@@ -269,7 +269,7 @@ def test_without_a_network_the_weights_come_from_the_cache(caches, monkeypatch, 
 def test_without_a_network_openai_s_file_is_asked_for_by_name(caches, monkeypatch):
     package = OpenClip(url="https://example.org/0123/ViT-B-32.pt")
     monkeypatch.setitem(sys.modules, "open_clip", package)
-    with pytest.raises(ValueError, match="ViT-B-32-quickgelu .openai. are in no cache"):
+    with pytest.raises(ValueError, match="ViT-B-32-quickgelu .openai. are not in the cache"):
         load_text_encoder("recon", download=False)
     cached = caches / ".cache" / "clip" / "ViT-B-32.pt"
     cached.parent.mkdir(parents=True)

@@ -24,11 +24,12 @@ def test_lost_messages_are_told_with_their_size_and_the_remedy(monkeypatch):
     topic = state(received_lately=50, lost_lately=100, lost=300, size=614_400, received=90)
     text = loss([topic, state(received_lately=150)])
     assert text.startswith(
-        "messages lost on the way in the last 5 s: 100 of 150 on /depth of 0.614 MB each;"
+        "messages lost between publisher and node in the last 5 s: 100 of 150 on /depth of 0.614"
+        " MB each;"
         " start the publisher with FASTRTPS_DEFAULT_PROFILES_FILE=/"
     )
     assert "fastdds.xml" in text and "net.core.rmem_max" in text
-    assert topic.text.startswith("/depth: 90 messages (300 lost on the way), 0 publishers")
+    assert topic.text.startswith("/depth: 90 messages (300 lost before the node), 0 publishers")
 
 
 def test_other_middleware_is_not_told_of_fast_dds(monkeypatch):

@@ -101,7 +101,7 @@ def test_a_missing_camera_info_is_named_with_its_topic_and_publishers(harness, c
         one,
         "head",
         "no camera_info yet on /info (cameras.head.info_topic), 1 publisher (/robot: reliable,"
-        " volatile); the node asks for best_effort, volatile",
+        " volatile); the node requests best_effort, volatile",
         lambda number: send_images(one, number, color=color),
     )
     values = values_of(said)
@@ -207,9 +207,9 @@ def test_a_topic_of_another_type_is_named(harness, compressed):
         (
             "reliability",
             "reliable",
-            "best_effort, volatile, but the node asks for reliable",
+            "best_effort, volatile, but the node requests reliable",
         ),
-        ("durability", "transient_local", "best_effort, volatile, but the node asks for best"),
+        ("durability", "transient_local", "best_effort, volatile, but the node requests best"),
     ],
 )
 def test_a_publisher_that_offers_less_than_is_asked_for_is_named(harness, policy, asked, both):
@@ -225,7 +225,7 @@ def test_every_topic_is_named_when_all_is_well(active):
     said = said_of_input(active, "front", "frames are fused")
     assert said.level == OK
     assert values_of(said)["topic"] == (
-        "/points: 1 messages, 1 publisher (/robot: best_effort, volatile); the node asks for"
+        "/points: 1 messages, 1 publisher (/robot: best_effort, volatile); the node requests"
         " best_effort, volatile"
     )
 

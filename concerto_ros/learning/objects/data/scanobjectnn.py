@@ -78,11 +78,11 @@ def read_lines(path: Path) -> list[str]:
         ValueError: If the file does not exist or has no such lines.
     """
     if not path.is_file():
-        raise ValueError(f"{path} is not a file, expected one of the published layout")
+        raise ValueError(f"{path} is not a file, expected it as in the published data set")
     lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
     lines = [line for line in lines if line]
     if not lines:
-        raise ValueError(f"{path} is empty, expected one of the published layout")
+        raise ValueError(f"{path} is empty, expected the file of the published data set")
     return lines
 
 
@@ -100,7 +100,7 @@ def read_arrays(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
             f"{path}: .h5 files need h5py: pip install 'concerto_ros[objects]'"
         ) from error
     if not path.is_file():
-        raise ValueError(f"{path} is not a file, expected one of the published layout")
+        raise ValueError(f"{path} is not a file, expected it as in the published data set")
     try:
         with h5py.File(path, "r") as file:
             return {

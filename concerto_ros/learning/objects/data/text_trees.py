@@ -38,7 +38,8 @@ def read_modelnet_txt(folder: Path, split: str) -> ObjectSet:
         label = name.rpartition("_")[0]
         if label not in classes:
             raise ValueError(
-                f"{listing}: {name} is of no class, expected one of modelnet40_shape_names.txt"
+                f"{listing}: {name} has no class, expected a name that begins with one of"
+                " modelnet40_shape_names.txt"
             )
         path = folder / label / f"{name}.txt"
         cloud = _read_rows(path, ",", 3)[:, :3]
@@ -113,7 +114,7 @@ def _listed(folder: Path, part: str) -> list[tuple[Path, str]]:
 def _read_rows(path: Path, delimiter: str | None, columns: int) -> np.ndarray:
     """Read (N, columns or more) float32 numbers of a text file."""
     if not path.is_file():
-        raise ValueError(f"{path} is not a file, expected one of the published layout")
+        raise ValueError(f"{path} is not a file, expected it as in the published data set")
     try:
         rows = np.loadtxt(path, np.float32, delimiter=delimiter, ndmin=2)
     except ValueError as error:

@@ -51,7 +51,7 @@ def published_folds(folder: Path, way: int, shot: int, count: int = FOLDS) -> It
 
 def _read(path: Path) -> dict[str, Any]:
     if not path.is_file():
-        raise ValueError(f"{path} is not a file, expected one of the published layout")
+        raise ValueError(f"{path} is not a file, expected it as in the published data set")
     try:
         with path.open("rb") as file:
             content = read_arrays(file)

@@ -56,8 +56,8 @@ def from_state(
     """
     if "convs3.weight" not in state or "cls_token" not in state:
         raise CheckpointError(
-            f"{path} is no part segmentation of ReCon: expected cls_token and convs3.weight among"
-            " its names"
+            f"{path} is not a part segmentation of ReCon: expected parameters cls_token and"
+            " convs3.weight"
         )
     first, second = (state[f"propagation_0.mlp_convs.{i}.weight"].shape[0] for i in (0, 1))
     shape = ReConShape.of_state(state, groups=groups, group_size=group_size, heads=heads)

@@ -71,7 +71,7 @@ def start_parts(
         return from_state(state, Path(path), heads=heads, groups=groups, group_size=group_size)
     if not recon.matches(state):
         raise CheckpointError(
-            f"{path} is no checkpoint of ReCon, expected one to start part segmentation from"
+            f"{path} is not a checkpoint of ReCon, expected one to start part segmentation from"
         )
     state = {
         name: value
@@ -142,7 +142,7 @@ def categories(objects: ObjectSet) -> torch.Tensor:
     unknown = [name for name in objects.classes if name not in names]
     if unknown:
         raise ValueError(
-            f"{objects.name}: {unknown[0]!r} is no category of ShapeNetPart, expected one of"
+            f"{objects.name}: {unknown[0]!r} is not a category of ShapeNetPart, expected one of"
             f" {', '.join(names)}"
         )
     order = np.array([names.index(name) for name in objects.classes])

@@ -126,4 +126,4 @@ def _check(points: np.ndarray, colors: np.ndarray | None) -> None:
         raise ValueError(f"points: all {len(points)} coincide, expected an object with a size")
     distinct = len(np.unique(points, axis=0))
     if distinct < MIN_POINTS:
-        raise ValueError(f"points: {distinct} distinct ones, expected at least {MIN_POINTS}")
+        raise ValueError(f"points: got {distinct} distinct points, expected at least {MIN_POINTS}")

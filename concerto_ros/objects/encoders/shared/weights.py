@@ -32,7 +32,7 @@ def read_content(path: str | os.PathLike) -> dict[str, Any]:
     path = Path(path).expanduser()
     if not path.is_file():
         raise CheckpointError(
-            f"checkpoint {os.fspath(path)!r} is not a file, expected a file of weights"
+            f"checkpoint {os.fspath(path)!r} is not a file, expected a weight file"
         )
     try:
         content = read_plain(path)
@@ -68,7 +68,7 @@ def find_state(
     }
     if not tensors:
         raise CheckpointError(
-            f"{path} holds no weights: expected tensors at the top or under one of"
+            f"{path} holds no weights: expected tensors at the top level or under one of"
             f" {', '.join(wrappers)}, found {', '.join(sorted(map(str, content))) or 'nothing'}"
         )
     return tensors
