@@ -107,7 +107,7 @@ def test_examples_are_joined_and_kept_within_bounds():
 
 def test_labels_of_taught_classes_have_no_gap(scene):
     base, samples = scene
-    with pytest.raises(ValueError, match=r"labels are \[5\], expected 0 to 4"):
+    with pytest.raises(ValueError, match=r"labels are \[5\], expected all of 0 to 4"):
         taught_head(base, {5: lesson(samples, 4)})
 
 
