@@ -130,7 +130,7 @@ def test_the_least_similarity_and_the_limit_leave_objects_out(searching):
 
 def test_what_cannot_be_asked_is_named(searching):
     early = find(searching, "mug")
-    assert not early.success and "no search for objects has finished in this map yet" in early.message
+    assert not early.success and "no search for objects has finished" in early.message
     objects_of(searching)
     for names, least, wanted in (
         ([], -1.0, "words: got [], expected at least one"),
