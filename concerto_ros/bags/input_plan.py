@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from concerto_ros.bags.reader import Bag, BagError
-from concerto_ros.bags.topic_discovery import find_inputs, sees_near
+from concerto_ros.bags.topic_discovery import find_inputs
 from concerto_ros.settings.field import SettingsError
 from concerto_ros.settings.inputs import INPUTS, InputSettings
 from concerto_ros.settings.parameter_file import read_parameters
@@ -96,9 +96,8 @@ def found_inputs(bag: Bag) -> Found:
         BagError: There are none.
     """
     inputs = find_inputs(bag)
-    near = sees_near(bag, inputs)
-    preset = "indoor" if near else "outdoor"
-    sensor = "a depth camera" if near else "a LiDAR"
+    preset = "indoor" if inputs.near else "outdoor"
+    sensor = "a depth camera" if inputs.near else "a LiDAR"
     return Found(
         inputs.inputs,
         {

@@ -10,23 +10,16 @@ from __future__ import annotations
 
 import os.path
 from dataclasses import dataclass, field
-from itertools import islice
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from concerto_ros.bags.reader import Bag, BagError
+from concerto_ros.bags.recognition import Stream, recognise
 from concerto_ros.bags.transforms import fill_tree
-from concerto_ros.sensors.images.encodings import image_role
-from concerto_ros.sensors.images.topics import base_topic
-from concerto_ros.sensors.input_error import InputError
 from concerto_ros.sensors.transform_tree import TransformTree, TransformUnavailable
 from concerto_ros.settings.inputs import CameraInput, CloudInput, InputSettings
 
-IMAGE = "sensor_msgs/msg/Image"
-COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
-CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
-POINT_CLOUD = "sensor_msgs/msg/PointCloud2"
-
-TRANSFORM_MESSAGES = 5000  # enough for the structure of the tree
+#: Enough for the structure of the tree.
+TRANSFORM_MESSAGES = 5000
 
 
 class CameraTopics(NamedTuple):
@@ -54,12 +47,14 @@ class BagInputs:
         cameras: RGB-D cameras, the best first.
         clouds: Topics of point clouds, the largest first; only without cameras.
         fixed_frame: Root of the TF tree above the inputs.
+        near: Whether an input is a depth camera, or a cloud of one.
         why: Sentences that explain the choice.
     """
 
     cameras: list[CameraTopics] = field(default_factory=list)
     clouds: list[str] = field(default_factory=list)
     fixed_frame: str = ""
+    near: bool = False
     why: list[str] = field(default_factory=list)
 
     @property
@@ -79,22 +74,6 @@ class BagInputs:
         return (*clouds, *cameras)
 
 
-class _Stream(NamedTuple):
-    """A topic by its first message; ``size`` is (width, height), None where unknown."""
-
-    topic: str
-    frame: str
-    size: tuple[int, int] | None
-    kind: str  # color, grey, undecoded, depth, info or cloud
-    compressed: bool = False
-    points: int = 0
-
-    @property
-    def folder(self) -> str:
-        """The namespace that a camera's topics share, without the transport's suffix."""
-        return os.path.dirname(base_topic(self.topic))
-
-
 def find_inputs(bag: Bag) -> BagInputs:
     """Detect the inputs of a bag.
 
@@ -102,7 +81,13 @@ def find_inputs(bag: Bag) -> BagInputs:
         BagError: There are none; the text lists the topics.
     """
     found = BagInputs()
-    streams = [stream for name in bag.topics if (stream := _first(bag, name, found.why))]
+    streams = []
+    for name in bag.topics:
+        stream, sentence = recognise(bag, name)
+        if stream is not None:
+            streams.append(stream)
+        if sentence:
+            found.why.append(sentence)
     tree = TransformTree()
     if broken := fill_tree(tree, bag, TRANSFORM_MESSAGES):
         found.why.append(f"Leaves out {broken} transforms: they are invalid.")
@@ -113,7 +98,7 @@ def find_inputs(bag: Bag) -> BagInputs:
         topics = ", ".join(f"{name} ({topic.type})" for name, topic in bag.topics.items())
         raise BagError(
             f"{bag.path}: got topics {topics}; expected matching colour, depth and camera_info"
-            " topics, or a PointCloud2 with x, y and z"
+            f" topics, or a PointCloud2 with x, y and z. {' '.join(found.why)}".rstrip()
         )
     # one map has one fixed frame: inputs in another TF tree than the first are left out
     first = pairs[0][1] if pairs else clouds[0]
@@ -121,11 +106,13 @@ def find_inputs(bag: Bag) -> BagInputs:
     for camera, depth in pairs:
         if roots[depth.frame] == found.fixed_frame:
             found.cameras.append(camera)
+            found.near = True
         else:
             found.why.append(_elsewhere(camera.depth, depth.frame, found.fixed_frame))
     for cloud in clouds:
         if roots[cloud.frame] == found.fixed_frame:
             found.clouds.append(cloud.topic)
+            found.near |= cloud.of_camera
             found.why.append(f"Uses the cloud {cloud.topic} (frame {cloud.frame}).")
         else:
             found.why.append(_elsewhere(cloud.topic, cloud.frame, found.fixed_frame))
@@ -141,67 +128,6 @@ def find_inputs(bag: Bag) -> BagInputs:
     return found
 
 
-def sees_near(bag: Bag, inputs: BagInputs) -> bool:
-    """Return whether an input is a depth camera, or a cloud of one."""
-    return bool(inputs.cameras) or any(_is_of_camera(bag, topic) for topic in inputs.clouds)
-
-
-def _is_of_camera(bag: Bag, topic: str) -> bool:
-    """Return whether the first cloud of ``topic`` has colours or an optical frame (REP-103)."""
-    for _, kind, _, raw in bag.messages([topic]):
-        try:
-            cloud = bag.deserialize(raw, kind)
-        except BagError:
-            continue
-        names = {field.name for field in cloud.fields}
-        return bool(names & {"rgb", "rgba"}) or "optical" in cloud.header.frame_id
-    return False
-
-
-def _first(bag: Bag, name: str, why: list[str]) -> _Stream | None:
-    """Describe a topic by its first readable message; None if it is no input."""
-    message_type = bag.topics[name].type
-    if message_type not in (IMAGE, COMPRESSED_IMAGE, CAMERA_INFO, POINT_CLOUD):
-        return None
-    error_text = "it cannot be read"
-    for _, _, _, raw in islice(bag.messages([name]), 5):
-        try:
-            return _stream(name, message_type, bag.deserialize(raw, message_type), why)
-        except BagError as error:
-            error_text = str(error)
-    if bag.topics[name].count:
-        why.append(f"Leaves out {name}: {error_text}.")
-    return None
-
-
-def _stream(name: str, message_type: str, message: Any, why: list[str]) -> _Stream | None:
-    frame = message.header.frame_id.removeprefix("/")
-    if not frame:
-        why.append(f"Leaves out {name}: its messages name no frame.")
-        return None
-    if message_type == POINT_CLOUD:
-        points = message.width * message.height
-        if {"x", "y", "z"} <= {field.name for field in message.fields} and points:
-            return _Stream(name, frame, None, "cloud", points=points)
-        why.append(f"Leaves out {name}: its first cloud has no points or no x, y and z.")
-        return None
-    if message_type == CAMERA_INFO:
-        return _Stream(name, frame, (message.width, message.height), "info")
-    try:
-        role, encoding = image_role(name, message)
-    except InputError as error:
-        why.append(f"Leaves out {name}: {error}.")
-        return None
-    if role == "other":
-        why.append(f"Leaves out {name}: its numbers ({encoding}) are no distances, by its name.")
-        return None
-    compressed = message_type == COMPRESSED_IMAGE
-    size = None if compressed else (message.width, message.height)
-    if role == "undecoded":
-        why.append(f"The encoding {encoding} of {name} is not decoded.")
-    return _Stream(name, frame, size, role, compressed)
-
-
 def _root(tree: TransformTree, frame: str, why: list[str]) -> str:
     try:
         return tree.root_of(frame)
@@ -211,8 +137,8 @@ def _root(tree: TransformTree, frame: str, why: list[str]) -> str:
 
 
 def _cameras(
-    streams: list[_Stream], roots: dict[str, str], why: list[str]
-) -> list[tuple[CameraTopics, _Stream]]:
+    streams: list[Stream], roots: dict[str, str], why: list[str]
+) -> list[tuple[CameraTopics, Stream]]:
     """Return colour, depth and camera_info that belong together, each with its depth stream."""
     infos = [stream for stream in streams if stream.kind == "info"]
     depths = [stream for stream in streams if stream.kind == "depth"]
@@ -242,7 +168,7 @@ def _cameras(
             camera = CameraTopics(color.topic, depth.topic, info.topic, reprojected)
             candidates.append((score, camera, color, depth))
     candidates.sort(key=lambda item: (*(-value for value in item[0]), item[1][:2]))
-    chosen: list[tuple[CameraTopics, _Stream]] = []
+    chosen: list[tuple[CameraTopics, Stream]] = []
     used_frames: set[tuple[str, str]] = set()
     for _, camera, color, depth in candidates:
         # one camera per optical frame: raw and compressed topics, or depth raw and aligned, hold
@@ -262,7 +188,7 @@ def _cameras(
     return chosen
 
 
-def _info_of(image: _Stream, infos: list[_Stream]) -> _Stream | None:
+def _info_of(image: Stream, infos: list[Stream]) -> Stream | None:
     """Return the camera_info in the namespace of an image, else one of the same frame and size."""
     for info in infos:
         if info.folder == image.folder and _same(info.size, image.size):
@@ -277,13 +203,13 @@ def _same(first: tuple[int, int] | None, second: tuple[int, int] | None) -> bool
     return first is None or second is None or first == second
 
 
-def _clouds(streams: list[_Stream], roots: dict[str, str], why: list[str]) -> list[_Stream]:
+def _clouds(streams: list[Stream], roots: dict[str, str], why: list[str]) -> list[Stream]:
     """Return the clouds of the sensors: per frame the one with most points; largest first."""
     clouds = [stream for stream in streams if stream.kind == "cloud"]
     clouds.sort(key=lambda stream: (-stream.points, stream.topic))
     # a cloud in the root of the tree is a map that was built from the others
     sensed = [stream for stream in clouds if roots[stream.frame] != stream.frame]
-    chosen: dict[str, _Stream] = {}
+    chosen: dict[str, Stream] = {}
     for cloud in clouds:
         if sensed and cloud not in sensed:
             why.append(f"Leaves out {cloud.topic}: it is a cloud in the fixed frame itself.")

@@ -5,7 +5,9 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 from bag_recordings import CLOUD, IMAGE, INFO, START, STORE, TF, TYPES
@@ -29,8 +31,14 @@ def image(frame, encoding, width=8, height=6):
     return TYPES[IMAGE](header(frame), height, width, encoding, 0, width * 4, data)
 
 
-def compressed(frame, form):
-    return TYPES[COMPRESSED](header(frame), form, np.zeros(4, np.uint8))
+def compressed(frame, form, width=8, height=6):
+    depth = "compressedDepth" in form
+    pixels = np.ones(
+        (height, width) if depth else (height, width, 3), np.uint16 if depth else "u1"
+    )
+    content = cv2.imencode(".png" if depth else ".jpg", pixels)[1].tobytes()
+    content = bytes(12) + content if depth else content
+    return TYPES[COMPRESSED](header(frame), form, np.frombuffer(content, np.uint8))
 
 
 def info(frame, width=8, height=6):
@@ -340,6 +348,69 @@ def test_no_usable_input_is_an_error_that_lists_what_there_is(tmp_path):
         inputs(tmp_path, *UNREGISTERED, ("/scan", cloud("lidar", names="xy")))
     assert "/scan (sensor_msgs/msg/PointCloud2)" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+# --- bad messages before good ones --------------------------------------------------------------
+
+
+def broken_image(encoding):
+    message = image("color_frame", encoding)
+    return replace(message, data=message.data[:-1])
+
+
+UNUSABLE = {
+    "/eye/color/image_raw": [broken_image("rgb8"), image("", "rgb8"), image("x", "rgb8", 0, 0)],
+    "/eye/color/camera_info": [replace(info("color_frame"), k=np.zeros(9), p=np.zeros(12))],
+    "/eye/aligned/image_raw": [broken_image("16UC1"), image("color_frame", "")],
+}
+
+
+@pytest.mark.parametrize("times", [1, 30])
+def test_messages_that_the_node_drops_do_not_decide(tmp_path, times):
+    bad = [(topic, each) for topic, messages in UNUSABLE.items() for each in messages * times]
+    found = inputs(tmp_path, *bad, *CAMERA, *REGISTERED)
+    expected = ("/eye/color/image_raw", "/eye/aligned/image_raw", "/eye/color/camera_info", None)
+    assert found.cameras == [expected]
+
+
+@pytest.mark.parametrize(
+    "unusable",
+    [
+        cloud("lidar", 0),
+        cloud("lidar", names="xy"),
+        cloud("lidar", names=""),
+        cloud(""),
+        replace(cloud("lidar"), data=np.zeros(3, np.uint8)),
+        replace(cloud("lidar"), data=np.full(15, np.nan, np.float32).view(np.uint8)),
+    ],
+    ids=["empty", "without z", "without fields", "without frame", "cut", "not finite"],
+)
+def test_clouds_that_the_node_drops_do_not_decide(tmp_path, unusable):
+    found = inputs(tmp_path, *[("/points", unusable)] * 50, ("/points", cloud("lidar", 9)))
+    assert (found.clouds, found.fixed_frame) == (["/points"], "lidar")
+
+
+def test_garbage_does_not_decide(tmp_path):
+    path = tmp_path / "bag"
+    with Writer(path, version=9) as writer:
+        connection = writer.add_connection("/points", CLOUD, typestore=STORE)
+        for number in range(20):
+            writer.write(connection, START + number, b"\0\1\0\0 garbage")
+        writer.write(connection, START + 20, STORE.serialize_cdr(cloud("lidar"), CLOUD))
+    with open_bag(path) as bag:
+        assert find_inputs(bag).clouds == ["/points"]
+
+
+def test_a_topic_without_any_usable_message_is_left_out_with_the_first_reason(tmp_path):
+    bad = [("/eye/depth", broken_image("16UC1"))] * 7 + [("/scan", cloud("lidar", 0))]
+    found = inputs(tmp_path, *bad, ("/points", cloud("lidar")))
+    told = " ".join(found.why)
+    assert (
+        "Leaves out /eye/depth: none of its first 7 messages can be used; of the first, " in told
+    )
+    assert "Leaves out /scan: " in told
+    with pytest.raises(BagError, match=r"/scan \(sensor_msgs/msg/PointCloud2\).*Leaves out /scan"):
+        inputs(tmp_path / "none", ("/scan", cloud("lidar", 0)))
 
 
 # --- real recordings ----------------------------------------------------------------------------
