@@ -159,7 +159,8 @@ class LabelSet:
     def palette(self) -> np.ndarray:
         """Colour of every label, (256, 3) uint8; grey for 255 and for labels without a class."""
         palette = np.tile(np.array(UNLABELLED_COLOR, np.uint8), (256, 1))
-        palette[: len(self.classes)] = [entry.color for entry in self.classes]
+        for label, entry in enumerate(self.classes):
+            palette[label] = entry.color
         palette.setflags(write=False)
         return palette
 

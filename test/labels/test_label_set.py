@@ -174,3 +174,10 @@ def test_a_name_that_is_not_shipped_is_refused_with_those_that_are():
 def test_a_path_that_is_not_there_is_refused():
     with pytest.raises(ValueError, match="the file does not exist"):
         LabelSet.load("nowhere/labels.yaml")
+
+
+def test_a_label_set_without_classes_has_a_palette():
+    """That of an encoder without a head: the node shows its features."""
+    palette = LabelSet("none", "no head", ()).palette
+    assert palette.shape == (256, 3)
+    assert (palette == UNLABELLED_COLOR).all()

@@ -9,7 +9,9 @@ import rclpy
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from node_harness import ONE_CLOUD, START, Harness
+from paths import REPOSITORY
 from rclpy.lifecycle import TransitionCallbackReturn
+from sensor_msgs.msg import PointCloud2
 
 from concerto_ros.ros import node as node_module
 
@@ -82,3 +84,13 @@ def test_an_interrupt_while_starting_is_no_error(monkeypatch, ros_domain, interr
         with pytest.raises(RuntimeError, match="context"):
             node_module.main(["node"])
     assert not rclpy.ok()
+
+
+def test_an_encoder_without_a_head_becomes_active(harness):
+    """Whoever wants features alone names a checkpoint and no head."""
+    encoder = REPOSITORY / "test" / "golden" / "ptv3" / "single_room" / "encoder.pth"
+    one = harness(**ONE_CLOUD, checkpoint=str(encoder))
+    one.start()
+    one.listen("/concerto/pca", PointCloud2)
+    one.send_room()
+    one.wait(lambda: one.received["/concerto/pca"], "features as colours")
