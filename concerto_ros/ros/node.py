@@ -20,7 +20,7 @@ from concerto_ros.files.error_text import in_words
 from concerto_ros.ros.bringup.command_line import accepts, command_line_sections, refused
 from concerto_ros.ros.configured_node import ConfiguredNode
 from concerto_ros.ros.middleware.fastdds_profile import use_transport_profile
-from concerto_ros.ros.middleware.spinning import spin
+from concerto_ros.ros.middleware.spinning import spin, uninterrupted
 from concerto_ros.ros.middleware.transitions import answer_every_transition, roll_back_on_error
 from concerto_ros.ros.monitoring.diagnostics import FAILED, Activity
 from concerto_ros.ros.monitoring.diagnostics_output import DiagnosticsOutput
@@ -246,9 +246,10 @@ def main(args: Sequence[str] | None = None) -> int:
             raise
         # Interrupted while starting: rclpy raises this when its context was shut down.
     finally:
-        if node is not None:
-            node.close()
-        rclpy.try_shutdown()
+        with uninterrupted():
+            if node is not None:
+                node.close()
+            rclpy.try_shutdown()
     return 0
 
 

@@ -4,7 +4,13 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
+import time
+
 import pytest
+from paths import REPOSITORY
 
 pytest.importorskip("rclpy")
 
@@ -109,3 +115,28 @@ def test_every_parameter_of_the_node_is_known(harness):
     names = dict.fromkeys(one.node._parameters, 0) | {"cloud_names": ["front"]}
     assert set(NODE_ONLY) < set(names)
     assert ineffective_parameters("/concerto", [Section("/**", names, "here")]) == []
+
+
+@pytest.mark.parametrize("seconds", [0.02, 0.2])
+def test_ctrl_c_in_a_terminal_ends_the_node_cleanly(ros_domain, tmp_path, seconds: float):
+    """The terminal interrupts the node and `ros2 launch`, which interrupts the node once more."""
+    command = [
+        sys.executable,
+        "-m",
+        "concerto_ros.cli",
+        "node",
+        "--ros-args",
+        "-p",
+        "head:=nosuch",
+    ]
+    output = tmp_path / "output.txt"
+    with output.open("w") as stream:
+        process = subprocess.Popen(command, stderr=stream, cwd=REPOSITORY)
+    end = time.monotonic() + 30.0
+    while "cannot configure" not in output.read_text() and time.monotonic() < end:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    time.sleep(seconds)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=20.0) == 0
+    assert "Traceback" not in output.read_text()
