@@ -103,6 +103,23 @@ class Frame:
     original: OriginalPoints | None = None
     uncolored: str = ""
 
+    def __post_init__(self) -> None:
+        count = len(self.points)
+        for name, kinds, shape in (
+            ("points", "f", (count, 3)),
+            ("colors", "u", (count, 3)),
+            ("normals", "f", (count, 3)),
+            ("intensity", "f", (count,)),
+        ):
+            value = getattr(self, name)
+            if value is None and name != "points":
+                continue
+            if value.shape != shape or value.dtype.kind != kinds or value.dtype == np.uint16:
+                expected = f"{'uint8' if kinds == 'u' else 'float32'} of shape {shape}"
+                raise ValueError(
+                    f"{name}: got {value.dtype} of shape {value.shape}, expected {expected}"
+                )
+
     def __len__(self) -> int:
         return len(self.points)
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from concerto_ros.sensors.array_frame import single_frame
+from concerto_ros.sensors.frame import Frame
 
 POINTS = np.random.default_rng(0).uniform(-2, 2, (60, 3))
 RGB = np.random.default_rng(1).integers(0, 256, (60, 3), dtype=np.uint8)
@@ -121,6 +122,21 @@ def test_points_of_another_shape_or_type_are_refused_in_words(points, why):
 def test_colours_of_another_shape_or_unit_are_refused_in_words(colors, why):
     with pytest.raises(ValueError, match=why):
         single_frame(POINTS, colors, None, None)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"points": POINTS.astype(np.float32).T}, r"points: got float32 of shape \(3, 60\)"),
+        ({"colors": (RGB / 255).astype(np.float32)}, "colors: got float32 .*, expected uint8"),
+        ({"normals": POINTS[:9]}, r"normals: got float64 of shape \(9, 3\)"),
+        ({"intensity": POINTS}, r"intensity: got float64 of shape \(60, 3\)"),
+    ],
+)
+def test_a_frame_made_by_hand_is_checked(change, why):
+    arrays = {"points": POINTS.astype(np.float32)} | change
+    with pytest.raises(ValueError, match=why):
+        Frame(stamp=0, frame_id="map", **arrays)
 
 
 def test_normals_and_origin_of_another_shape_are_refused_in_words():

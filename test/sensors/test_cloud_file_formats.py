@@ -13,6 +13,7 @@ from concerto_ros.sensors.cloud_files import read_cloud_file
 from concerto_ros.sensors.input_error import InputError
 from concerto_ros.sensors.ply import read_ply
 
+UTM = np.array([500_000.0, 4_600_000.0, 300.0])
 POINTS = np.random.default_rng(0).uniform(-2, 2, (60, 3))
 RGB = np.random.default_rng(1).integers(0, 256, (60, 3), dtype=np.uint8)
 THREE = "1 2 3\n4 5 6\n7 8 9\n"
@@ -245,6 +246,23 @@ def test_a_viewpoint_is_where_the_sensor_was(tmp_path):
     np.testing.assert_array_equal(cloud.sensor, [1, 2, 3.5])
 
 
+def test_the_default_viewpoint_is_nowhere_near_a_georeferenced_cloud(tmp_path):
+    """python-pcl#319: PDAL writes doubles under its own names."""
+    names = "X Y Z Intensity Classification Red Green Blue"
+    header = pcd_header(names, 60, "binary", " ".join("8" * 8), extra="VIEWPOINT 0 0 0 1 0 0 0\n")
+    rows = np.c_[POINTS + UTM, np.ones((60, 2)), 257.0 * RGB].astype("<f8")
+    cloud = read_cloud_file(saved(tmp_path, "pdal.pcd", header.encode() + rows.tobytes()))
+    assert cloud.sensor is None
+    np.testing.assert_array_equal(cloud.points, POINTS + UTM)
+    np.testing.assert_array_equal(cloud.frame.colors, RGB)
+
+
+def test_packed_colours_that_ascii_lost_are_said(tmp_path, caplog):
+    header = pcd_header("x y z rgb", 2)
+    assert len(read(tmp_path, "nan.pcd", header + "1 2 3 nan\n4 5 6 nan\n")) == 2
+    assert "rgb: every packed colour is NaN" in caplog.text
+
+
 BINARY = pcd_header("x y z", 400, "binary")
 
 
@@ -403,8 +421,6 @@ def test_arrays_that_are_no_cloud_are_refused_in_words(tmp_path):
 
 
 # Surveys and meshes ----------------------------------------------------------------------------
-
-UTM = np.array([500_000.0, 4_600_000.0, 300.0])
 
 
 def las(path, colors: np.ndarray | None, point_format=7, **dimensions):

@@ -9,6 +9,7 @@ pypcd4 reads half of such files without a word, and shifts columns where a name 
 
 from __future__ import annotations
 
+import logging
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ import numpy as np
 from concerto_ros.sensors.cloud_files.columns import PACKED_COLOR, Columns
 from concerto_ros.sensors.cloud_files.number_text import TableError, parse_table
 from concerto_ros.sensors.input_error import InputError
+
+log = logging.getLogger(__name__)
 
 #: NumPy types of TYPE.
 KINDS = {"F": "f", "U": "u", "I": "i"}
@@ -162,6 +165,11 @@ def _ascii(header: _Header, body: memoryview) -> list[np.ndarray]:
     for name, dtype, count in zip(header.names, header.dtypes, header.counts, strict=True):
         values = table[:, first : first + count]
         first += count
+        if name.lower() in PACKED_COLOR and np.isnan(values).all():
+            log.warning(
+                f"{name}: every packed colour is NaN, as ascii files lose those with alpha 255;"
+                " the colours are black; save the cloud as binary to keep them"
+            )
         if dtype.kind == "f" and name.lower() not in PACKED_COLOR:
             columns.append(values)  # with all digits of the text, whatever size is declared
             continue

@@ -21,7 +21,7 @@ from concerto_ros.sensors.colors import rgb_bytes
 from concerto_ros.sensors.frame import FARTHEST, Frame
 from concerto_ros.sensors.input_error import InputError
 from concerto_ros.sensors.normals import unit_rows
-from concerto_ros.sensors.strays import local_offset
+from concerto_ros.sensors.strays import FLOAT32_REACH, local_offset
 
 #: What each reader returns: the columns, and where the sensor was, if the file says so.
 Contents = tuple[Columns, np.ndarray | None]
@@ -137,6 +137,8 @@ def _cloud_file(path: Path, columns: Columns, sensor: np.ndarray | None) -> Clou
     colors, normals, intensity = take("colors", 3), take("normals", 3), take("intensity", 1)
     own = points[finite]
     offset = local_offset(own)
+    if sensor is not None and np.abs(sensor - offset).max() > FLOAT32_REACH:
+        sensor = None  # the default of a header, zeros, and not near a georeferenced cloud
     single = own.astype(np.float32)
     frame = Frame(
         points=(own - offset).astype(np.float32),

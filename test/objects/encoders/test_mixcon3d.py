@@ -196,3 +196,18 @@ def test_a_robots_object_gets_a_vector(coloured):
     assert batch.shape == (1, model.points, 6)
     assert coloured == bool((batch[..., 3:] != 0.4).any())
     assert model.embed(batch).shape == (1, 32)
+
+
+def test_a_robots_object_is_the_same_in_every_unit_of_colours():
+    model, _ = small("encoder_small")
+    rng = np.random.default_rng(0)
+    mug = rng.normal(size=(90, 3)) * [0.04, 0.04, 0.06]
+    colors = rng.integers(0, 256, (90, 3), dtype=np.uint8)
+    colors[0] = 255
+    wanted = model.prepare(mug, colors)
+    for other in (colors / 255, colors.astype(np.uint16) * 257, np.c_[colors, colors[:, 0]]):
+        assert torch.equal(model.prepare(torch.from_numpy(mug), other), wanted)
+    with pytest.raises(ValueError, match=r"points: got shape \(3, 90\).*transposed"):
+        model.prepare(mug.T, colors)
+    with pytest.raises(ValueError, match=r"colors: got shape \(9, 3\), expected \(90, 3\)"):
+        model.prepare(mug, colors[:9])
