@@ -188,7 +188,7 @@ def test_files_that_are_no_maps_are_refused(tmp_path, stored):
             lambda s: {"points": s.snapshot.points * np.float32(np.nan)},
             "points: got NaN or infinity",
         ),
-        (lambda s: {"index": s.snapshot.index * 0}, "index: got duplicates"),
+        (lambda s: {"index": s.snapshot.index * 0}, "index: got duplicate"),
         (lambda s: {"index": s.snapshot.index + 2**21}, "index: got .* out-of-range voxels"),
         (lambda s: {"label": s.label.astype(np.int32)}, "label: got int32"),
         (lambda s: {"confidence": s.confidence[1:]}, "confidence: got float32 .199,."),

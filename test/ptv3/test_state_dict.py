@@ -76,7 +76,7 @@ def test_entries_that_hold_the_weights_are_found(entry, tmp_path):
 def test_the_model_is_taken_before_its_moving_average_and_said(tmp_path, caplog):
     with caplog.at_level(logging.INFO):
         assert_same(load_encoder(saved(tmp_path, state_dict_ema=OTHER)))
-    assert "'state_dict', not state_dict_ema" in caplog.text
+    assert "'state_dict', ignoring state_dict_ema" in caplog.text
 
 
 @pytest.mark.parametrize(

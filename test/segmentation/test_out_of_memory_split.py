@@ -127,7 +127,7 @@ def test_the_pipeline_labels_a_cloud_in_parts(monkeypatch):
     assert np.array_equal(parts.points, whole.points)
     assert (parts.label == whole.label).mean() > 0.8
     assert list(parts.stage_ms) == list(whole.stage_ms)
-    assert "parts of at most" in pipeline.degraded_reason
+    assert "chunks of at most" in pipeline.degraded_reason
 
 
 @pytest.mark.parametrize("part", ["hierarchy", "forward_features", "scores"])
@@ -179,4 +179,6 @@ def test_where_nothing_fits_the_cpu_goes_on_if_it_may(monkeypatch, allowed):
         assert (pipeline.device.type, pipeline.degraded_reason) == ("cuda", "")
         return
     assert np.array_equal(pipeline.segment(points).label, whole.label)
-    assert pipeline.device.type == "cpu" and "the CPU computes" in pipeline.degraded_reason
+    assert (
+        pipeline.device.type == "cpu" and "the models run on the CPU" in pipeline.degraded_reason
+    )

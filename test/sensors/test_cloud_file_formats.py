@@ -354,7 +354,7 @@ def test_columns_without_names_are_told_by_their_number_and_values(tmp_path):
         ("d.txt", "1 2\n3 4\n", "got 2 columns"),
         ("e.txt", "", "no row of numbers"),
         ("f.csv", "x,y,z\n1,2,3\n4,5\n", "row 2 of 2: got 2 numbers, expected 3"),
-        ("g.txt", b"\0\1\2\3" * 9, "no text"),
+        ("g.txt", b"\0\1\2\3" * 9, "binary data"),
         ("h.txt", "1 2 3 -7 12 900\n4 5 6 3 2 1\n", "got 6 columns whose meaning"),
     ],
 )
@@ -416,7 +416,7 @@ def test_arrays_that_are_no_cloud_are_refused_in_words(tmp_path):
     np.savez(tmp_path / "objects.npz", points=np.array([{}], object), colors=RGB)
     refused(tmp_path / "objects.npz", "got Python objects in points")
     POINTS.tofile(tmp_path / "double.bin")
-    refused(tmp_path / "double.bin", "no scan of a laser")
+    refused(tmp_path / "double.bin", "not a LiDAR scan")
     refused(saved(tmp_path, "odd.bin", b"\0" * 35), "got 35 bytes, expected 16 or 20")
 
 

@@ -126,7 +126,7 @@ def test_a_killed_head_goes_on_with_its_kept_features(tmp_path, monkeypatch):
 def test_a_head_does_not_go_on_with_other_features(tmp_path):
     train("head", small_encoder(), SCANS, (), 3, PLAIN, recipe(tmp_path))
     moved = [replace(scan, points=scan.points * np.float32(1.01)) for scan in SCANS]
-    with pytest.raises(ValueError, match="run with other scans or labels"):
+    with pytest.raises(ValueError, match="run with different scans or labels"):
         train("head", small_encoder(), moved, (), 3, PLAIN, recipe(tmp_path))
 
 
@@ -140,7 +140,7 @@ class Named(list):
 def test_a_head_does_not_go_on_where_only_points_changed(tmp_path):
     train("head", small_encoder(), Named(SCANS), (), 3, PLAIN, recipe(tmp_path))
     moved = Named(replace(scan, points=scan.points * np.float32(1.01)) for scan in SCANS)
-    with pytest.raises(ValueError, match="run with other features"):
+    with pytest.raises(ValueError, match="run with different features"):
         train("head", small_encoder(), moved, (), 3, PLAIN, recipe(tmp_path))
 
 

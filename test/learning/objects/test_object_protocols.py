@@ -232,7 +232,7 @@ def test_the_commands_train_and_judge(place, capsys):
     arguments = ("--epochs", "5", "--learning-rate", "2e-3", "--batch-size", "16")
     assert command(place, "train", "full", "--out", str(out), *arguments) == 0
     said = capsys.readouterr().out
-    assert "40 training objects of 4 classes, 16 to test on" in said
+    assert "40 training and 16 test objects of 4 classes" in said
     assert "beside the head and" in said and "after the last epoch" in said
     trained = load_object_encoder(out / "encoder.pth", heads=2, groups=8, group_size=8, points=48)
     assert trained.class_names == NAMES and not trained.knows_words
@@ -268,7 +268,7 @@ def test_a_training_does_not_go_on_from_another_checkpoint(place, capsys):
     capsys.readouterr()
     save_object_encoder(place / "encoder.pth", tiny_recon(seed=1), NAMES)
     assert command(place, *arguments) == 1
-    assert "run with other weights to start from" in capsys.readouterr().err
+    assert "run with different weights to start from" in capsys.readouterr().err
 
 
 def test_zero_shot_takes_vectors_from_a_file(place, capsys):

@@ -45,7 +45,7 @@ def test_a_device_without_memory_for_the_whole_map_computes_parts(active, monkey
     )
     send_many(active, START)
     assert len(active.labels(START)["x"]) > 1500
-    assert model_says(active, "parts of at most").level == DiagnosticStatus.WARN
+    assert model_says(active, "chunks of at most").level == DiagnosticStatus.WARN
     assert active.status.inferences_failed == 0
     fault(
         "the device has not enough memory for the map",
@@ -65,7 +65,7 @@ def test_a_device_without_memory_gives_way_to_the_cpu_where_that_is_allowed(
     encode = encoder._pyramid
 
     def encode_on_a_full_device(*given, **named):
-        if "the CPU computes" in encoder.degraded_reason:
+        if "the models run on the CPU" in encoder.degraded_reason:
             return encode(*given, **named)
         encoder.device = torch.device("cuda")
         return out_of_memory()
@@ -73,7 +73,7 @@ def test_a_device_without_memory_gives_way_to_the_cpu_where_that_is_allowed(
     monkeypatch.setattr(encoder, "_pyramid", encode_on_a_full_device)
     send_many(one, START)
     one.labels(START)
-    assert model_says(one, "the CPU computes").level == DiagnosticStatus.WARN
+    assert model_says(one, "the models run on the CPU").level == DiagnosticStatus.WARN
     one.wait(lambda: one.status.inferences, "the status")
     assert (one.status.device, one.status.inferences_failed) == ("cpu", 0)
     fault(
