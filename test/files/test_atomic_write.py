@@ -85,9 +85,10 @@ def test_a_writer_that_is_killed_at_any_step_leaves_a_whole_file(tmp_path, step,
     write_map(path, numbered_map(3))
     assert number_in(path) == 3 and list(tmp_path.iterdir()) == [path]
     fault(
-        "kill -9 while a map is written, at each step of writing",
+        "kill -9 while a map is written, at each step",
         cases=1,
-        did="the file is the old one or the new one, whole; what is left over goes with the next",
+        did="the file is either the old or the new one, complete; the next write removes"
+        " leftovers",
         lost="the map that was being written",
     )
 
@@ -107,7 +108,7 @@ def test_a_writer_that_is_killed_at_any_time_leaves_a_whole_file(tmp_path, night
     fault(
         "kill -9 while maps are written, at a random time",
         cases=cases,
-        did="the file is whole",
+        did="the file is complete",
         lost="the map that was being written",
     )
 
@@ -121,10 +122,10 @@ def test_without_room_on_the_disk_the_old_file_stays(tmp_path, room, fault):
     assert writer.exitcode == 3
     assert number_in(path) == 1 and list(tmp_path.iterdir()) == [path]
     fault(
-        "no room for a map on the disk",
+        "disk full while a map is saved",
         cases=1,
-        did="an error that says so; the old file stays, nothing is left over",
-        lost="the map that was to be written",
+        did="an error with the reason; the old file stays, without leftovers",
+        lost="the map that was to be saved",
     )
 
 
@@ -143,8 +144,8 @@ def test_a_full_disk_leaves_the_old_file(tmp_path, fault):
     finally:
         subprocess.run(["umount", str(tmp_path)], check=True)
     fault(
-        "no room for a map on the disk",
+        "disk full while a map is saved",
         cases=1,
-        did="an error that says so; the old file stays, nothing is left over",
-        lost="the map that was to be written",
+        did="an error with the reason; the old file stays, without leftovers",
+        lost="the map that was to be saved",
     )

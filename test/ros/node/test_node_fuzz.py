@@ -32,7 +32,7 @@ RELIABLE = QoSProfile(depth=10)
 
 STEP = SECOND // 1000
 
-DID = "each message is fused or dropped by a named reason, none of them an error inside the node"
+DID = "each message is fused, or dropped with a reason; none causes an internal error"
 LOST = "invalid messages"
 
 
@@ -95,7 +95,7 @@ def test_clouds_with_anything_in_them(cloud_node, nightly, fault):
     one.listen_to_labels()
     one.send_room(last := next(stamps))
     one.labels(last)
-    fault("PointCloud2 with anything in it", cases=lockstep.sent, did=DID, lost=LOST)
+    fault("PointCloud2 with arbitrary contents", cases=lockstep.sent, did=DID, lost=LOST)
 
 
 def test_images_and_camera_infos_with_anything_in_them(harness, nightly, fault):
@@ -129,7 +129,7 @@ def test_images_and_camera_infos_with_anything_in_them(harness, nightly, fault):
     for _ in range(2):  # the camera_info of the first may come after its images
         send(good(last := next(stamps)))
     one.labels(last)
-    fault("Image and CameraInfo with anything in them", cases=lockstep.sent, did=DID, lost=LOST)
+    fault("Image and CameraInfo with arbitrary contents", cases=lockstep.sent, did=DID, lost=LOST)
 
 
 def test_damaged_bytes_on_the_wire(cloud_node, nightly, fault):
@@ -156,10 +156,10 @@ def test_damaged_bytes_on_the_wire(cloud_node, nightly, fault):
     one.wait(lambda: stamp_fused(one, later), "good messages to be fused again")
     assert "internal" not in Lockstep(one, "front").counts.drops
     fault(
-        "bytes on the wire that are damaged",
+        "damaged serialized messages",
         cases=sent,
-        did="refused by the middleware, or fused or dropped by a named reason",
-        lost="the damaged messages; the node works on with the next good ones",
+        did="refused by the middleware, or fused, or dropped with a reason",
+        lost="the damaged messages; the next valid ones are used normally",
     )
 
 

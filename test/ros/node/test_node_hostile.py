@@ -64,8 +64,8 @@ def test_a_hostile_checkpoint_is_refused(harness, tmp_path, parameter, nightly, 
     fault(
         "a hostile or damaged file as checkpoint, head or object encoder",
         cases=len(tried),
-        did="refuses to configure and names the parameter; nothing in a file runs; with a good"
-        " file it works",
+        did="configuring fails with an error that names the parameter; no code in a file is"
+        " executed; with a valid file it succeeds",
         lost="nothing",
     )
 
@@ -113,7 +113,7 @@ def test_hostile_paths_are_refused(keeper, tmp_path, kind, name, suffix, fault):
     fault(
         "hostile paths in a service call",
         cases=len(PATHS),
-        did="refused with the reason; nothing is read or written outside of the directory for it",
+        did="refused with the reason; nothing outside the configured directory is read or written",
         lost="nothing",
     )
 
@@ -141,8 +141,8 @@ def test_a_disk_that_fails_is_an_answer(keeper, monkeypatch, fault):
     fault(
         "the disk fails while the node saves a map",
         cases=len(errors),
-        did="the service answers with the system's reason; the next call works",
-        lost="the map that was to be written",
+        did="the response contains the system's error; the next call succeeds",
+        lost="the map that was to be saved",
     )
 
 
@@ -165,7 +165,8 @@ def test_values_that_are_no_numbers_are_refused(harness, fault):
     fault(
         "NaN or infinite parameters, set while the node runs",
         cases=cases,
-        did="refused with name, value and what is wanted; the value stays as it was",
+        did="refused with an error that names the parameter, the value and the accepted"
+        " range; the old value stays",
         lost="nothing",
     )
 
@@ -183,6 +184,7 @@ def test_values_that_are_no_numbers_refuse_to_configure(harness, name, value, fa
     fault(
         "NaN or infinite parameters, given at the start",
         cases=1,
-        did="refuses to configure and names the parameter; mended, it configures",
+        did="configuring fails with an error that names the parameter; with a valid value it"
+        " succeeds",
         lost="nothing",
     )

@@ -70,8 +70,8 @@ def test_many_lives_leave_nothing_behind(harness, nightly, fault):
         )
     )
     fault(
-        "configure, activate, label, deactivate, clean up, again and again",
+        "repeated configure, activate, label, deactivate, clean up",
         cases=lives,
-        did=f"labels in every life; between the third life and the last: {grown}",
-        lost="the map, as it should",
+        did=f"labels in every cycle; growth from the third cycle to the last: {grown}",
+        lost="the map, as intended",
     )

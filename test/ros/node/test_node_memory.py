@@ -48,10 +48,11 @@ def test_a_device_without_memory_for_the_whole_map_computes_parts(active, monkey
     assert model_says(active, "chunks of at most").level == DiagnosticStatus.WARN
     assert active.status.inferences_failed == 0
     fault(
-        "the device has not enough memory for the map",
+        "the device's memory is too small for the map",
         cases=1,
-        did="the map is computed in parts, as large as the memory; a WARN says so",
-        lost="accuracy where the parts meet",
+        did="the map is computed in chunks that fit into the memory; the diagnostics report"
+        " a WARN",
+        lost="accuracy at the cuts between chunks",
     )
 
 
@@ -77,9 +78,10 @@ def test_a_device_without_memory_gives_way_to_the_cpu_where_that_is_allowed(
     one.wait(lambda: one.status.inferences, "the status")
     assert (one.status.device, one.status.inferences_failed) == ("cpu", 0)
     fault(
-        "the device has no memory for small parts either, cpu_fallback is true",
+        "the device's memory is too small even for small chunks, cpu_fallback is true",
         cases=1,
-        did="the models move to the CPU; the same map is labelled there; a WARN says so",
+        did="the models are moved to the CPU and label the same map there; the diagnostics"
+        " report a WARN",
         lost="speed",
     )
 
@@ -104,10 +106,10 @@ def test_a_device_without_memory_fails_with_an_error_and_works_once_there_is_som
     active.labels(last)
     assert active.node._configured.pipeline.degraded_reason == ""
     fault(
-        "the device has no memory for small parts either, cpu_fallback is false",
+        "the device's memory is too small even for small chunks, cpu_fallback is false",
         cases=failures,
-        did="an ERROR in the diagnostics; the map is tried again with the next frame, whole, and"
-        " labelled as soon as there is memory",
+        did="the diagnostics report an ERROR; the whole map is tried again with the next"
+        " frame, and labelled as soon as there is enough memory",
         lost="the labels of those maps; their frames are in the map",
     )
 
@@ -134,10 +136,10 @@ def test_an_error_in_any_stage_is_said_and_the_next_frame_works(active, monkeypa
         active.send_room(last := next(stamps))
         active.labels(last)
     fault(
-        "intake or inference raises an error of any kind",
+        "intake or inference raises any error",
         cases=len(ERRORS),
-        did="the frame is dropped as internal, or the inference counted as failed, an ERROR in"
-        " the diagnostics; the next frame is labelled",
+        did="the frame is dropped as internal, or the inference is counted as failed; the"
+        " diagnostics report an ERROR; the next frame is labelled",
         lost="that frame, or the labels of that map",
     )
 
@@ -164,8 +166,8 @@ def test_an_error_outside_every_stage_does_not_end_a_worker(active, monkeypatch,
         active.send_room(START + i * SECOND)
         active.labels(START + i * SECOND)
     fault(
-        "an error in a worker thread outside of what it computes",
+        "an error in a thread outside of intake and inference",
         cases=len(places),
-        did="the thread goes on after a second",
+        did="the thread continues after a second",
         lost="nothing",
     )

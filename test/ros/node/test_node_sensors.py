@@ -76,7 +76,8 @@ def test_a_lidar_that_is_unplugged_is_missed_and_works_when_it_is_back(active, s
     fault(
         "a LiDAR is unplugged and plugged in again",
         cases=cycles,
-        did="the diagnostics name the input; once it sends again it is labelled, and all is well",
+        did="the diagnostics name the input; once it sends again, its frames are labelled"
+        " and the diagnostics return to OK",
         lost="nothing that was sent",
     )
 
@@ -105,8 +106,8 @@ def test_a_camera_whose_colour_is_unplugged_works_when_it_is_back(harness, soon,
     fault(
         "the colour stream of a camera is unplugged and plugged in again",
         cases=cycles,
-        did="depth without colour is counted as unpaired, said in the diagnostics; the first pair"
-        " after it is labelled",
+        did="depth images without colour are counted as unpaired and reported in the"
+        " diagnostics; the next pair is labelled",
         lost="the depth images without a colour image",
     )
 
@@ -135,7 +136,8 @@ def test_of_a_cloud_over_capacity_the_nearest_points_are_used(harness, most, fau
     fault(
         "a cloud over max_points",
         cases=1,
-        did="its nearest points are used; an ERROR says so and counts the others",
+        did="its nearest points are used; the diagnostics report an ERROR with the number of"
+        " the others",
         lost="the farthest points",
     )
 
@@ -154,10 +156,10 @@ def test_transforms_that_stop_are_missed_and_frames_work_when_they_are_back(acti
             active.send_room(stamp + i * SECOND, frame="lidar")
             active.wait_for_drop("no_transform", 3 * cycle + i)
     fault(
-        "transforms stop and come back",
+        "transforms stop and resume",
         cases=cycles,
-        did="frames wait for transform_timeout, then are dropped as no_transform; the first one"
-        " with a transform is labelled; none is placed by an old one",
+        did="frames wait for transform_timeout and are then dropped as no_transform; the"
+        " first one with a transform is labelled; old transforms are not used",
         lost="frames without a transform",
     )
 
@@ -187,8 +189,8 @@ def test_a_loop_of_transforms_is_named_and_ends_when_it_is_mended(active, fault)
     fault(
         "a loop in the transform tree",
         cases=cycles,
-        did="frames are dropped as transform_loop at once, without waiting; once the tree is"
-        " mended the next one is labelled",
+        did="frames are dropped as transform_loop without waiting; once the loop is gone,"
+        " the next frame is labelled",
         lost="frames during the loop",
     )
 
@@ -206,8 +208,7 @@ def test_frames_follow_a_transform_that_jumps(active, fault):
     fault(
         "a transform jumps by hundreds of metres",
         cases=len(jumps),
-        did="each frame is placed by the transform of its own stamp; what is out of window_radius"
-        " leaves the map",
+        did="each frame is transformed at its own stamp; voxels beyond window_radius are removed",
         lost="nothing",
     )
 
@@ -267,9 +268,9 @@ def test_a_hundred_readers_come_and_go(active, fault):
         assert now <= then + 2
     active.labels_of_room(next(stamps))
     fault(
-        "readers come and go",
+        "subscribers come and go",
         cases=READERS,
-        did="every one of them gets its topic; descriptors and threads are given back",
+        did="each of them gets its topic; file descriptors and threads are released",
         lost="nothing",
     )
 

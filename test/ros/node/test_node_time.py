@@ -69,10 +69,10 @@ def test_any_order_of_stamps_is_fused_or_dropped_by_name(exact, nightly, fault):
     assert set(counts().drops) <= {"out_of_order", "outdated", "restart"}
     assert counts().received == sent
     fault(
-        "stamps late, twice, from the past and from the future",
+        "late, repeated, past and future stamps",
         cases=sent,
-        did="each is fused, or dropped as out_of_order, outdated or restart; whatever came before,"
-        " the first message of a later time is fused",
+        did="each message is fused, or dropped as out_of_order, outdated or restart; the"
+        " first message with a later stamp is always fused",
         lost="late messages, and the first two after a jump back",
     )
 
@@ -91,10 +91,10 @@ def test_the_same_message_twice_changes_nothing(exact, fault):
     for axis in "xyz":
         np.testing.assert_allclose(again[axis], first[axis], atol=1e-5)
     fault(
-        "a message arrives again",
+        "a message arrives twice",
         cases=3,
-        did="it is fused again, which leaves the map as it was: sensors that send one scan in"
-        " parts use one stamp for all of them",
+        did="it is fused again, which does not change the map (sensors that send one scan in"
+        " parts use one stamp for all parts)",
         lost="nothing",
     )
 
@@ -117,10 +117,10 @@ def test_the_ros_clock_jumps_both_ways(harness, fault):
             assert len(labels["x"]) == len(voxels)
     assert set(one.drops()) <= {"restart", "superseded"}
     fault(
-        "/clock jumps, by seconds to years, both ways",
+        "/clock jumps by seconds to years, forwards and backwards",
         cases=len(jumps) - 1,
-        did="a jump back clears map and transforms once; after a jump ahead old voxels leave; the"
-        " first frame of the new time is labelled",
+        did="a jump back clears map and transforms once; after a jump forwards old voxels"
+        " are removed; the first frame with the new time is labelled",
         lost="the map before a jump back",
     )
 
@@ -194,9 +194,9 @@ def test_one_stamp_from_the_future_does_not_outdate_the_others_for_good(harness,
     one.labels(last)
     assert one.drops()["outdated"] >= 2
     fault(
-        "a sensor sends one stamp from the future and dies",
+        "a sensor sends one future stamp and stops",
         cases=1,
-        did="the others are dropped as outdated; after a window without any other frame the map"
-        " is cleared and they go on",
+        did="frames of the other sensors are dropped as outdated; after a window with only"
+        " such frames the map is cleared and they are used again",
         lost="frames of one window, and the map",
     )
