@@ -48,7 +48,7 @@ def main() -> None:
             ImportError,
             ValueError,
         ) as error:  # ROS is not installed, or the node does not answer
-            print(f"left out: {error}")
+            print(f"skipped: {error}")
             results[part] = f"left out: {error}"
         print(f"({time.perf_counter() - start:.0f} s)")
     text = json.dumps(_rounded(results), indent=1)
@@ -126,7 +126,7 @@ def _load(results: dict, device: torch.device, options: argparse.Namespace) -> N
     results["load"] = {"quiet_milliseconds": 1e3 * quiet, "loaded_milliseconds": 1e3 * loaded}
     print(
         f"base 108M, dense: {1e3 * quiet:.0f} ms; beside {len(busy)} busy processes "
-        f"{1e3 * loaded:.0f} ms, {loaded / quiet:.2f} times as long (2 would be a fair share)"
+        f"{1e3 * loaded:.0f} ms, {loaded / quiet:.2f} times as long (2 is a fair share)"
     )
 
 
@@ -135,7 +135,7 @@ def _profile(results: dict, device: torch.device, options: argparse.Namespace) -
     for scene in encoder.SCENES:
         case = encoder.Case("base 108M", precision, "auto", scene)
         parts = results.setdefault("profile", {})[str(case)] = encoder.profile(case, device)
-        print(f"{case}, milliseconds of one pass over features")
+        print(f"{case}, milliseconds of one forward pass without geometry")
         for name, spent in parts.items():
             print(f"    {name:<45}{spent:8.1f}")
 
@@ -144,12 +144,12 @@ def _node(results: dict, device: torch.device, options: argparse.Namespace) -> N
     rows: dict[str, tuple[dict, str]] = {}
     for source, spent in tqdm(intake.measure().items(), unit="input"):
         rows |= _stages(f"intake of {source}", spent)
-    rows |= _stages("inference, model in the box", node.inference_stages())
+    rows |= _stages("inference, bundled demo model", node.inference_stages())
     rows["perception_node --help"] = percentiles(node.help_seconds()), "s"
     try:
         rows[f"publish {node.POINTS:,} labelled points"] = percentiles(node.publishing()), "ms"
     except ImportError as error:
-        print(f"publishing left out: {error}")
+        print(f"publishing skipped: {error}")
     results["node"] = {name: numbers | {"unit": unit} for name, (numbers, unit) in rows.items()}
     print(report.node_table(rows))
 
@@ -176,9 +176,9 @@ def _latency(results: dict, device: torch.device, options: argparse.Namespace) -
         print(
             f"{numbers['feed']}: ready in {numbers['start_seconds']:.1f} s, "
             f"{numbers['inferences']} inferences of {numbers['voxels']} voxels, "
-            f"{numbers['frames_fused']} frames fused, {numbers['frames_dropped']} passed over, "
-            f"{numbers['memory_megabytes']:.0f} MB, "
-            f"{numbers['memory_growth_megabytes']:+.0f} MB in the time"
+            f"{numbers['frames_fused']} frames fused, {numbers['frames_dropped']} dropped,"
+            f" {numbers['memory_megabytes']:.0f} MB, "
+            f"{numbers['memory_growth_megabytes']:+.0f} MB during the run"
         )
 
 

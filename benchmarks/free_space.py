@@ -3,7 +3,7 @@
 """Free-space clearing: voxels left of a person who walked away, and voxels lost of the room.
 
 ``python -m benchmarks.free_space [rooms]`` prints a table for a camera and for a LiDAR that drive
-through simulated rooms. A person stands two metres before the robot for the first two seconds.
+through simulated rooms. A person stands two metres in front of the robot for two seconds.
 """
 
 from __future__ import annotations
@@ -199,7 +199,10 @@ def main(rooms: int = 3) -> None:
             frames = list(drive(kind, room, seed))
             for trial in trials:
                 trial.run(frames, surfaces(room))
-        print(f"{kind}, {rooms} rooms; voxels of the person left, voxels of the room lost")
+        print(
+            f"{kind}, {rooms} rooms; voxels of the person that remain, voxels of the room that"
+            " were lost"
+        )
         print(" clear_after   after 1 s      at end    lost      most of it            insert")
         for trial in trials:
             print(trial.row(), flush=True)

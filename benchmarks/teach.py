@@ -4,7 +4,7 @@
 
 ``python -m benchmarks.teach [rooms]`` prints a table. Each object that the bundled demo model
 labels as "other" is taught in one simulated room that is not in its training set, by random points
-on its surface, and then looked for in this room and in others.
+on its surface, and then evaluated in this room and in others.
 """
 
 from __future__ import annotations
@@ -153,9 +153,9 @@ def main() -> None:
     pipeline = SemanticPipeline.from_settings(Settings.from_mapping(settings))
     rooms = {seed: see(pipeline, seed) for seed in range(1, 1 + count)}
     print(
-        "clicks radius | taught and looked for in one room | looked for in other rooms | CPU time"
+        "clicks radius | evaluated in the room of the clicks | evaluated in other rooms | CPU time"
     )
-    print("              | n, IoU of it, mIoU of the others before -> after, worst change of that")
+    print("              | n, IoU of the class, mIoU of the others before -> after, worst change")
     for clicks, radius in ((1, 0.1), (3, 0.1), (8, 0.1), (3, 0.2)):
         print(run(rooms, pipeline.taught, clicks, radius), flush=True)
 

@@ -149,8 +149,13 @@ def main() -> None:
     wait_for(lambda: (point_cloud_fields(person.newest["labels"])["label"] == answer.label).any())
     after = person.newest["labels"]
     taught = point_cloud_fields(after)["label"].ravel() == answer.label
-    print(f"voxels near the plant {len(near_plant)}, of them taught {taught[near_plant].sum()},")
-    print(f"taught elsewhere {taught.sum() - taught[near_plant].sum()}, voxels {len(points)}")
+    print(
+        f"{len(near_plant)} voxels near the plant, {taught[near_plant].sum()} of them labelled"
+        " as plant;"
+    )
+    print(
+        f"{taught.sum() - taught[near_plant].sum()} of {len(points)} labelled as plant elsewhere"
+    )
 
     snapshot = node._configured.pipeline.snapshot()
     middle = plant.mean(axis=0)

@@ -66,7 +66,7 @@ def hostile_files(touched: Path) -> dict[str, Callable[[Path], None]]:
     files["a config with no end"] = torch_file(good | {"config": {"enc_channels": [10**9] * 5}})
     files["nothing"] = lambda path: path.write_bytes(b"")
     files["rubbish"] = lambda path: path.write_bytes(np.random.default_rng(0).bytes(5000))
-    files["the model in the box, cut off"] = lambda path: path.write_bytes(
+    files["the bundled demo model, cut off"] = lambda path: path.write_bytes(
         demo_file().read_bytes()[:50_000]
     )
     files["a zip of a pickle"] = lambda path: _zipped(

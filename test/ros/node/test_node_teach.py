@@ -26,7 +26,7 @@ from concerto_ros.srv import Forget, SaveHead, Teach
 SIMILARITY, CLASSES = "/concerto/similarity", "/concerto/classes"
 OBSTACLES = "/concerto/filtered/obstacles"
 QOS = QoSProfile(depth=20)
-BASE = 12  # classes of the model in the box
+BASE = 12  # classes of the bundled demo model
 
 #: A part of the wall of ``send_room``.
 WALL = {"shape": Teach.Request.SPHERE, "center": Point(x=4.0, y=0.0, z=1.0), "radius": 0.7}
