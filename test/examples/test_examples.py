@@ -166,6 +166,32 @@ def test_planner_node_stops_for_what_is_near_and_only_for_that(harness):
     assert "Traceback" not in said
 
 
+def test_decode_labels_names_what_is_near(harness):
+    from node_harness import ONE_CLOUD, START, cloud_message
+
+    from concerto_ros.ros.outputs.messages import make_header
+
+    one = harness(**ONE_CLOUD)
+    one.start()
+    command = [sys.executable, REPOSITORY / "examples" / "decode_labels.py"]
+    listener = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ
+    )
+    try:
+        for topic in ("/concerto/labels", "/concerto/classes"):
+            one.wait(lambda topic=topic: one.robot.count_subscribers(topic), "the listener")
+        points = np.random.default_rng(0).uniform((3, -1, 0), (3.1, 1, 2), (400, 3))
+        one.send(cloud_message(make_header("odom", START), points.astype(np.float32)))
+        line = listener.stdout.readline()
+    finally:
+        listener.send_signal(signal.SIGINT)
+        rest, _ = listener.communicate(timeout=20)
+    assert listener.returncode == 0 and re.fullmatch(r"[a-z]\w*( \d+)?: 3\.\d\d m\n", line), (
+        line + rest
+    )
+    assert "Traceback" not in rest
+
+
 # What all of them keep to ------------------------------------------------------------------------
 
 
@@ -194,4 +220,4 @@ def test_an_example_is_short_and_imports_faces_alone(path: Path):
     own = {name for name in imported if name.split(".")[0] == "concerto_ros"}
     assert own <= FACES
     ros = {name.split(".")[0] for name in imported} & {"rclpy", "sensor_msgs", "std_msgs"}
-    assert not ros or path.name == "planner_node.py"
+    assert not ros or path.name in ("decode_labels.py", "planner_node.py")

@@ -88,10 +88,9 @@ def rows_of(page: str, heading: str) -> list[list[str]]:
 
 
 def test_topics_and_services_are_those_of_a_node(harness):
-    from node_harness import ONE_CLOUD
-    from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
+    from node_harness import CAMERA, ONE_CLOUD
 
-    one = harness(**ONE_CLOUD, filter_names=["name"])
+    one = harness(**{**CAMERA, **ONE_CLOUD, "filter_names": ["name"]})
     one.start()
 
     def graph(of: str) -> dict[str, str]:
@@ -102,6 +101,29 @@ def test_topics_and_services_are_those_of_a_node(harness):
         return name.replace("~", "/concerto", 1).replace("<name>", "name")
 
     one.wait(lambda: "/concerto/filtered/name" in graph("publisher"), "the graph")
+
+    def quality_of(topic: str, end: str) -> str:
+        about = f"qos_overrides.{topic}.{end}"
+        policies = ("reliability", "durability", "depth")
+        return ", ".join(
+            str(one.node.get_parameter(f"{about}.{policy}").value) for policy in policies
+        )
+
+    inputs = {
+        "clouds.<name>.topic": ["/points"],
+        "cameras.<name>.color_topic": ["/color"],
+        "cameras.<name>.depth_topic": ["/depth"],
+        "cameras.<name>.info_topic, .depth_info_topic": ["/info"],
+    }
+    heard = set()
+    for name, _, quality, _ in rows_of("topics.md", "## Subscribed"):
+        if name == "/clock":  # subscribed by rclpy, whose QoS of it has no parameters
+            continue
+        for topic in inputs.get(name, [f"/{name.removeprefix('/')}"]):
+            assert quality == quality_of(topic, "subscription"), name
+            heard.add(topic)
+    assert heard == set(graph("subscriber")) - {"/clock"}
+
     published, optional = graph("publisher"), set()
     for name, kind, quality, text in rows_of("topics.md", "## Published"):
         topic = named(name)
@@ -111,15 +133,7 @@ def test_topics_and_services_are_those_of_a_node(harness):
             continue
         package, _, message = kind.partition("/")
         assert published[topic] == f"{package}/msg/{message}"
-        (endpoint,) = (
-            info
-            for info in one.robot.get_publishers_info_by_topic(topic)
-            if info.node_name == "concerto"
-        )
-        profile = endpoint.qos_profile
-        assert profile.reliability == ReliabilityPolicy.RELIABLE
-        latched = profile.durability == DurabilityPolicy.TRANSIENT_LOCAL
-        assert latched == (quality == "latched"), name
+        assert quality == quality_of(topic, "publisher"), name
     documented = {named(row[0]) for row in rows_of("topics.md", "## Published")}
     assert documented - optional == set(published)
 

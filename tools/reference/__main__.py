@@ -21,6 +21,7 @@ sys.path.insert(0, str(ROOT))
 
 from cloud_layouts import layout_blocks  # noqa: E402
 from command_options import command_blocks  # noqa: E402
+from example_code import example_blocks  # noqa: E402
 from message_fields import message_blocks, service_blocks  # noqa: E402
 from parameter_tables import parameter_blocks, preset_blocks  # noqa: E402
 from reason_table import reason_blocks  # noqa: E402
@@ -33,6 +34,7 @@ PAGES = {
     "commands.md": (command_blocks,),
     "inputs.md": (reason_blocks,),
     "messages.md": (message_blocks,),
+    "planners.md": (example_blocks,),
     "parameters.md": (parameter_blocks, preset_blocks),
     "services.md": (service_blocks,),
     "topics.md": (layout_blocks,),
