@@ -230,6 +230,17 @@ def test_a_chunk_that_an_index_knows_is_counted_where_it_is_damaged(tmp_path):
     assert damage[0].messages == 400 - len(numbers) > 0
 
 
+@pytest.mark.parametrize("indexed", [(), ("/notes",), ("/notes", "/more")])
+def test_indices_that_are_missing_cost_no_messages(tmp_path, indexed):
+    messages = [(number, ("/notes", "/more")[number % 2], each) for number, _, each in NOTES]
+    path = tmp_path / "bag.mcap"
+    path.write_bytes(mcap(messages, chunk=7, compression="zstd", indexed=indexed))
+    assert read(path) == (list(range(60)), [])
+    with open_bag(path) as bag:
+        assert [bag.topics[topic].count for topic in ("/notes", "/more")] == [30, 30]
+        assert len(list(bag.messages(["/more"]))) == 30
+
+
 def test_messages_outside_chunks_are_read_in_the_order_of_time(tmp_path):
     messages = [(number ^ 1, "/notes", long_note(number ^ 1)) for number in range(40)]
     (tmp_path / "fast.mcap").write_bytes(mcap(messages))

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import lz4.frame
@@ -36,12 +37,20 @@ def decompress(data: bytes, compression: str) -> bytes:
         return b""
     try:
         if compression == "zstd":
-            return bytes(zstd.ZstdDecompressor().decompress(data))
+            return b"".join(_frames(data))
         if compression == "lz4":
             return bytes(lz4.frame.LZ4FrameDecompressor().decompress(data))
     except (zstd.ZstdError, RuntimeError, EOFError) as error:
         raise ValueError(f"its {compression} data is damaged: {error}") from error
     raise ValueError(f"compression: got {compression}, expected zstd, lz4 or none")
+
+
+def _frames(data: bytes) -> Iterator[bytes]:
+    """Decompress the zstd frames that follow each other, the last of which may be cut short."""
+    while data:
+        decompressor = zstd.ZstdDecompressor()
+        yield decompressor.decompress(data)
+        data = decompressor.unused_data if decompressor.eof else b""
 
 
 def message_bytes(raw: bytes) -> bytes:

@@ -84,7 +84,9 @@ def read_index(file: BinaryIO, size: int, name: str) -> McapIndex:
     except (ValueError, struct.error):
         index = None
     if index is None:
-        index = _Scan(file, size, name).index
+        # an index is believed where it is all there is: that of a closed file was just refused
+        closed = read(file, size - len(mcap.MAGIC), len(mcap.MAGIC)) == mcap.MAGIC
+        index = _Scan(file, size, name, by_contents=closed).index
     start = read(file, len(mcap.MAGIC), min(size, 4096))
     for opcode, content in mcap.records(start):
         if opcode == mcap.HEADER:
@@ -145,11 +147,13 @@ def _from_summary(file: BinaryIO, size: int) -> McapIndex | None:
             index.counts = Counter(dict(fields.pairs("HQ")))
         else:
             index.define(opcode, content)
+    counted = [block.count for block in index.blocks]
     used = [channel for channel, count in index.counts.items() if count]
     complete = (
         len(index.blocks) == chunks
         and sum(index.counts.values()) == total
         and (chunks > 0 or total == 0)
+        and (None in counted or sum(filter(None, counted)) == total)
         and all(channel in index.channels for channel in used)
         and all(index.channels[each].schema in (0, *index.schemas) for each in used)
         and all(block.at + block.size <= start for block in index.blocks)
@@ -170,8 +174,9 @@ def _indexed_chunk(fields: Fields) -> Block:
 class _Scan:
     """Walks over the records of a file from the beginning, until it ends or makes no sense."""
 
-    def __init__(self, file: BinaryIO, size: int, name: str):
+    def __init__(self, file: BinaryIO, size: int, name: str, *, by_contents: bool):
         self._name = name
+        self._by_contents = by_contents
         self.index = McapIndex()
         self._file, self._size = file, size
         #: The chunk or the messages being read, with the number of messages by channel.
@@ -238,7 +243,8 @@ class _Scan:
         if complete and counts:
             block = block._replace(count=counts.total())
         try:
-            if complete and counts and counts.keys() <= self.index.channels.keys():
+            told = complete and counts and counts.keys() <= self.index.channels.keys()
+            if told and not self._by_contents:
                 head = read(self._file, block.at, mcap.CHUNK_HEAD.size)
                 first, last, _, _ = mcap.CHUNK_HEAD.unpack(head)
                 self._add(block._replace(first=first, last=last), counts)
