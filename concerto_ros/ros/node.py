@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import rclpy
-from rclpy.clock import Clock, ClockType, JumpThreshold
+from rclpy.clock import Clock, ClockType, JumpThreshold, TimeJump
 from rclpy.duration import Duration
 from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
@@ -192,11 +192,14 @@ class PerceptionNode(LifecycleNode):
 
     # While it runs -----------------------------------------------------------------------------
 
-    def _on_clock_jump(self, _jump: Any) -> None:
+    def _on_clock_jump(self, jump: TimeJump) -> None:
+        if self._configured is None:
+            return
+        self._configured.transforms.late.clock_went_back(-jump.delta.nanoseconds)
         if self._activation.node is not None:
             self._activation.node.pipeline.expire()  # at once: the intake may be busy for a while
             self._activation.node.intake.on_time_jump()
-        elif self._configured is not None:  # transforms are received while inactive, too
+        else:  # transforms are received while inactive, too
             self._configured.transforms.clear()
 
     def _on_timer(self) -> None:

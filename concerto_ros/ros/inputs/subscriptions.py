@@ -89,7 +89,10 @@ class Subscriptions:
 
     def _on_message(self, watch: TopicWatch, message: Any) -> None:
         source, kind, tally = watch.source, watch.topic.kind, self._tally
-        if tally is not None:
+        if tally is not None and kind not in source.held and self.transforms.late.has(message):
+            tally.received(source.name)
+            tally.dropped(source.name, "restart", "its stamp is of before the clock went back")
+        elif tally is not None:
             source.receive(kind, message, tally)
             self._wake.set()
         elif kind in source.held:

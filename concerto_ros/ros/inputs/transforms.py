@@ -15,6 +15,7 @@ from rclpy.time import Time
 
 from concerto_ros.intake.placing import Lookup
 from concerto_ros.intake.stamp_order import StampGate
+from concerto_ros.ros.inputs.late_messages import LateMessages
 from concerto_ros.ros.middleware.qos import overridable
 from concerto_ros.sensors.input_error import InputError
 from concerto_ros.sensors.message_fields import stamp_ns
@@ -50,6 +51,10 @@ class TransformListener(Lookup):
     Transforms that are older than the newest by more than the cache are refused. If a child frame
     gets only such transforms for ``RESTART_SECONDS``, e.g. from a bag that is played again without
     ``/clock``, all transforms of /tf are forgotten.
+
+    Attributes:
+        late: Recognises messages that are late after the clock went back. A transform of before
+            would be interpolated with those of the new time.
     """
 
     def __init__(self, node: Node):
@@ -58,6 +63,7 @@ class TransformListener(Lookup):
         self._node = node
         self._log = node.get_logger()
         self._gates: dict[str, StampGate] = {}
+        self.late = LateMessages(node.get_clock())
         reliable = {"history": HistoryPolicy.KEEP_LAST, "reliability": ReliabilityPolicy.RELIABLE}
         latched = {"durability": DurabilityPolicy.TRANSIENT_LOCAL}
         self._subscriptions = [
@@ -83,6 +89,8 @@ class TransformListener(Lookup):
 
     def _on_message(self, message: Any, static: bool) -> None:
         for transform in message.transforms:
+            if not static and self.late.has(transform):
+                continue
             try:
                 self._insert(transform, static)
                 if not static and self._time_went_back(transform):

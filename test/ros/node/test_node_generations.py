@@ -247,6 +247,57 @@ def test_no_cloud_is_ahead_of_a_clock_that_went_back(harness):
     assert one.status.latency_ms >= 0
 
 
+def test_a_message_that_is_late_after_the_clock_went_back_is_dropped(harness):
+    """In the map it would be the newest frame, and all of the new time would be out of order."""
+    one = harness(**ONE_CLOUD, use_sim_time=True)
+    one.listen_to_labels()
+    clock = one.publisher("/clock", Clock, QoSProfile(depth=10))
+
+    def set_clock(now: int):
+        clock.publish(Clock(clock=make_header("", now).stamp))
+        one.wait(lambda: one.node.get_clock().now().nanoseconds == now, "the clock")
+
+    set_clock(START + 3 * SECOND)
+    one.start()
+    one.send_room(START + 3 * SECOND)
+    one.labels(START + 3 * SECOND)
+    set_clock(START)
+    one.wait(lambda: len(one.node._configured.pipeline.snapshot()) == 0, "the map to be cleared")
+    one.send_room(START + 3 * SECOND - SECOND // 10)
+    one.wait_for_drop("restart")
+    for number in range(3):
+        one.send_room(START + number * SECOND // 10)
+        one.labels(START + number * SECOND // 10)
+    assert one.drops() == {"restart": 1}
+    assert stamps(one) == [START + 3 * SECOND, *(START + n * SECOND // 10 for n in range(3))]
+
+
+def test_a_transform_that_is_late_after_the_clock_went_back_places_nothing(harness):
+    """Interpolated with the first transform of the new time, it would misplace every frame."""
+    one = harness(**ONE_CLOUD, use_sim_time=True)
+    one.listen_to_labels()
+    clock = one.publisher("/clock", Clock, QoSProfile(depth=10))
+
+    def set_clock(now: int):
+        clock.publish(Clock(clock=make_header("", now).stamp))
+        one.wait(lambda: one.node.get_clock().now().nanoseconds == now, "the clock")
+
+    set_clock(START + 8 * SECOND)
+    one.start()
+    one.send_transform("odom", "lidar", START + 8 * SECOND, x=80.0)
+    one.send_room(START + 8 * SECOND, frame="lidar")
+    one.labels(START + 8 * SECOND)
+    set_clock(START)
+    one.wait(lambda: len(one.node._configured.pipeline.snapshot()) == 0, "the map to be cleared")
+    one.send_transform("odom", "lidar", START, x=0.0)
+    one.send_transform("odom", "lidar", START + 8 * SECOND, x=80.0)  # late
+    points = one.send_room(START + SECOND // 10, frame="lidar")
+    time.sleep(0.1)  # the frame waits for its transform
+    one.send_transform("odom", "lidar", START + SECOND // 10, x=0.0)
+    labels = one.labels(START + SECOND // 10)
+    assert labels["x"].max() <= points[:, 0].max() + 0.05
+
+
 def test_one_frame_is_published_once_however_often_the_thread_wakes(one):
     inference = one.node._activation.node.inference
     for number in range(4):
