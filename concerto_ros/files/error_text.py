@@ -5,8 +5,11 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
+import struct
 import traceback
+import zipfile
 from pathlib import PurePath
 
 #: Python modules that need libraries of the system: name, and Ubuntu's packages of them.
@@ -32,8 +35,22 @@ MEANINGS = {
 
 
 def one_line(error: BaseException) -> str:
-    """Return the text of ``error`` without line breaks; the name of its type if it is empty."""
-    return " ".join(str(error).split()) or type(error).__name__
+    """Return the text of ``error`` without line breaks; the name of its type if it is empty.
+
+    What Python itself raises while a damaged file is read becomes a sentence about the file.
+    """
+    text = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, UnicodeDecodeError):
+        return f"it is no text in UTF-8 (byte {error.start})"
+    if isinstance(error, json.JSONDecodeError):
+        return f"it is no JSON (line {error.lineno}, column {error.colno})"
+    if isinstance(error, zipfile.BadZipFile):
+        return "it is cut short or damaged, or no archive"
+    if isinstance(error, KeyError):
+        return f"the entry {text} is missing"
+    if isinstance(error, (AttributeError, EOFError, IndexError, TypeError, struct.error)):
+        return "it is cut short, or holds something else than expected"
+    return text
 
 
 def in_words(error: BaseException) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from concerto_ros.files.atomic_write import replacing
+from concerto_ros.files.error_text import in_words
 from concerto_ros.files.numpy_scalars import numpy_scalars_allowed
 
 
@@ -20,15 +21,17 @@ def read_plain(path: Path) -> Any:
         ValueError: The file cannot be read or holds anything else.
     """
     try:
+        path.open("rb").close()  # PyTorch raises OSError for bad content as well
+    except OSError as error:
+        raise ValueError(in_words(error)) from error
+    try:
         with numpy_scalars_allowed():
             return torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise ValueError(f"{path} cannot be read: {error.strerror or error}") from error
     except Exception as error:  # a file of something else raises almost anything
         # Not PyTorch's own text: it advises to load without the safety of weights_only.
         raise ValueError(
             f"{path} cannot be read as a file of PyTorch: it is damaged, cut short, or holds more"
-            f" than tensors and plain values ({type(error).__name__})"
+            " than tensors and plain values"
         ) from error
 
 

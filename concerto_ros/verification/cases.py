@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from concerto_ros.files.error_text import one_line
 from concerto_ros.objects.encoders.loading import MODELS
 from concerto_ros.objects.encoders.shared.weights import State, find_state, read_content
 from concerto_ros.verification.generated_weights import recipe_state
@@ -85,7 +86,7 @@ class Case:
 
     def shapes(self) -> dict[str, Any]:
         """Read names and shapes of generated weights."""
-        return json.loads((self.folder / self.meta["keys_file"]).read_text())
+        return _json(self.folder / self.meta["keys_file"])
 
     def content(self) -> dict[str, Any]:
         """Read everything in the file of weights, wrapping included."""
@@ -150,7 +151,7 @@ def verify(folder: Path, device: str | torch.device = "cpu") -> Iterator[Compari
         ValueError: If no ``meta.json`` is found, or one lacks its list of cases.
     """
     for path in _model_folders(Path(folder)):
-        meta = json.loads((path / "meta.json").read_text())
+        meta = _json(path / "meta.json")
         for part in ("model", "cases"):
             if part not in meta:
                 raise ValueError(
@@ -254,3 +255,10 @@ def _model_folders(folder: Path) -> list[Path]:
             f"{folder} holds no reference cases, expected meta.json in it or in its subfolders"
         )
     return found
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} cannot be read: {one_line(error)}") from error

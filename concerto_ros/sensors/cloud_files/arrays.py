@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -79,6 +80,8 @@ def _of_array(path: Path, array: np.ndarray) -> Columns:
 
 def _fault(error: Exception) -> str:
     """Say what is wrong without NumPy's advice to load objects, which runs code of the file."""
+    if isinstance(error, zipfile.BadZipFile):
+        return "it is cut short or damaged"
     if "Object arrays" in str(error):
         return "it holds Python objects, expected arrays of numbers"
     if "pickle" in str(error):

@@ -36,7 +36,9 @@ def read_mesh(path: Path) -> Columns:
         colors = [found for part in parts if (found := _vertex_colors(part)) is not None]
     except Exception as error:  # each of its loaders raises its own
         raise InputError(
-            "malformed", f"{path}: not a readable {path.suffix}: {type(error).__name__}: {error}"
+            "malformed",
+            f"{path}: not a readable {path.suffix}: it is damaged, cut short, or of another format"
+            f" ({type(error).__name__})",
         ) from None
     if not parts:
         raise InputError("empty", f"{path}: got no vertices, expected at least one")

@@ -16,7 +16,7 @@ import numpy as np
 
 from concerto_ros.files.listing import visible
 from concerto_ros.files.numpy_file import read_npy
-from concerto_ros.learning.data.formats.arrays import column_of, make_scan
+from concerto_ros.learning.data.formats.arrays import column_of, make_scan, rows_of
 from concerto_ros.learning.data.formats.base import ScanDataset
 from concerto_ros.learning.data.formats.splits import FOLDERS
 from concerto_ros.learning.data.label_map import DataError, LabelMap
@@ -76,7 +76,7 @@ class PointceptScans(ScanDataset):
     def read(self, entry: Path) -> Scan:
         """Read the scene of a folder. Raises DataError naming the file."""
         values, where = self.label_values(entry)
-        points = _load(entry / "coord.npy")
+        points = rows_of(str(entry / "coord.npy"), "points", _load(entry / "coord.npy"), None)
         if len(values) != len(points):
             raise DataError(
                 f"{where}: {len(values)} labels for {len(points)} points of coord.npy, expected "

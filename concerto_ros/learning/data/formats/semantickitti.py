@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from concerto_ros.files.error_text import one_line
 from concerto_ros.files.listing import visible
 from concerto_ros.labels.label_set import UNLABELLED, LabelSet
 from concerto_ros.learning.data.formats.arrays import make_scan
@@ -201,6 +202,8 @@ def sensor_poses(sequence: Path) -> np.ndarray:
         DataError: A file cannot be read or has a malformed line.
     """
     poses = [_matrix(sequence / "poses.txt", line) for line in _lines(sequence / "poses.txt")]
+    if not poses:
+        raise DataError(f"{sequence / 'poses.txt'}: is empty, expected a pose for each scan")
     path = sequence / "calib.txt"
     calibration = [line for line in _lines(path) if re.match(r"Tr\s*:", line)]
     if not calibration:
@@ -213,7 +216,9 @@ def _lines(path: Path) -> list[str]:
     try:
         return [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read, but is needed to fuse scans: {error}") from None
+        raise DataError(
+            f"{path}: cannot be read, but is needed to fuse scans: {one_line(error)}"
+        ) from None
 
 
 def _matrix(path: Path, line: str) -> np.ndarray:
