@@ -220,6 +220,21 @@ def test_a_publisher_that_offers_less_than_is_asked_for_is_named(harness, policy
     assert "qos_overrides./points.subscription" in said.message
 
 
+def test_one_publisher_of_two_that_is_not_heard_is_named_while_the_other_is_used(harness):
+    one = harness(**ONE_CLOUD, **{"qos_overrides./points.subscription.reliability": "reliable"})
+    one.start()
+    one.publisher("/points", PointCloud2, RELIABLE)
+    one.robot.create_publisher(PointCloud2, "/points", qos_profile_sensor_data)
+    said = said_of_input(
+        one,
+        "front",
+        "/robot offers best_effort, volatile",
+        lambda number: one.send_room(START + number * SECOND // 10),
+        without=("no cloud",),
+    )
+    assert said.level == WARN and "2 publishers" in values_of(said)["topic"]
+
+
 def test_every_topic_is_named_when_all_is_well(active):
     active.send_room()
     said = said_of_input(active, "front", "frames are fused")
