@@ -53,7 +53,7 @@ ARGUMENTS = (
         "cloud_topic",
         default_value="",
         description="PointCloud2 topic to use instead of the clouds in params_file, "
-        "e.g. /velodyne_points; without the first slash it is one in the namespace.",
+        "e.g. /velodyne_points; a name without a leading slash is relative to the namespace.",
     ),
     DeclareLaunchArgument(
         "camera",
@@ -89,7 +89,8 @@ ARGUMENTS = (
     DeclareLaunchArgument(
         "voxel_size",
         default_value="",
-        description="Edge length of a voxel in metres, e.g. the one of the head's training.",
+        description="Edge length of a voxel in metres, e.g. the one that the head was"
+        " trained with.",
     ),
     DeclareLaunchArgument(
         "device",
@@ -104,7 +105,7 @@ ARGUMENTS = (
     DeclareLaunchArgument(
         "robot_frame",
         default_value="",
-        description="TF frame of the robot, around which the map is kept, e.g. base_link.",
+        description="TF frame of the robot, the centre of the map, e.g. base_link.",
     ),
     DeclareLaunchArgument(
         "namespace",
@@ -125,8 +126,8 @@ ARGUMENTS = (
     DeclareLaunchArgument(
         "rviz_config",
         default_value="",
-        description="Configuration of RViz, e.g. one that was saved; empty: made for the inputs, "
-        "filters, fixed frame and namespace of this launch.",
+        description="RViz configuration file; empty: one is generated for the inputs,"
+        " filters, fixed frame and namespace of this launch.",
     ),
     DeclareLaunchArgument(
         "use_sim_time",
@@ -142,13 +143,13 @@ ARGUMENTS = (
     DeclareLaunchArgument(
         "log_level",
         default_value="info",
-        description="Least severity of the node's messages: debug, info, warn, error or fatal.",
+        description="Lowest severity that the node logs: debug, info, warn, error or fatal.",
     ),
     DeclareLaunchArgument(
         "respawn",
         default_value="true",
-        description="true: start the node again, 2 s later, when its process has ended by itself, "
-        "as it does after an error of the GPU that only a new process gets rid of.",
+        description="true: restart the node 2 s after its process has ended unexpectedly,"
+        " for example after a GPU error that only a new process can clear.",
     ),
 )
 
