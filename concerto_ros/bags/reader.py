@@ -248,7 +248,7 @@ def _by_counts(metadata: Metadata, missing: list[Damage], bag: Bag) -> list[Dama
     lost = expected - found - sum(each.messages or 0 for each in [*bag.damage, *missing])
     if lost <= 0:
         return missing
-    text = f"counts {expected} messages, of which the files hold {found}"
+    text = f"names {expected} messages, but the files contain {found}"
     return [*missing, Damage(NAME, text, lost)]
 
 

@@ -27,7 +27,7 @@ class Damage(NamedTuple):
     @classmethod
     def without_topic(cls, file: str, messages: int) -> Damage:
         """Make that of messages whose topic is not in the file."""
-        text = f"does not say of which topics {messages} of its messages are: they are lost"
+        text = f"has {messages} messages of unknown topics, which are lost"
         return cls(file, text, messages)
 
     def __str__(self) -> str:

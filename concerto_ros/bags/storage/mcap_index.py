@@ -290,10 +290,10 @@ class _Scan:
         if end < self._size and read(self._file, end, 1) == b"\0":
             why = f"it holds no records from byte {end} on"
         lost = self._lost or self._size - end
-        rest = f"{lost} bytes hold no whole message and are lost" if lost else "the rest is lost"
+        rest = f"{lost} bytes without a complete message are lost" if lost else "the rest is lost"
         index.damage.append(
             Damage(
                 self._name,
-                f"was not closed ({why}): {index.counts.total()} messages are read, {rest}",
+                f"was not closed ({why}): {index.counts.total()} messages were read, {rest}",
             )
         )

@@ -73,7 +73,7 @@ def read_metadata(folder: Path) -> Metadata:
         if not isinstance(content, Mapping):
             raise TypeError("rosbag2_bagfile_information has no entries")
     except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
-        text = f"cannot be read, the files are read without it: {one_line(error)}"
+        text = f"cannot be read; the files were read without it: {one_line(error)}"
         metadata.damage.append(Damage(NAME, text, 0))
         return metadata
     names = _list(content.get("relative_file_paths"))

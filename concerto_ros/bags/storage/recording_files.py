@@ -91,7 +91,7 @@ def files_of(folder: Path, metadata: Metadata) -> Files:
     if not metadata.files or missing:
         return Files([*chosen, *others], missing, [])
     following = [path for path in others if _continues(path, chosen[-1])]
-    text = f"is left out, as {NAME} does not name it"
+    text = f"is ignored, because {NAME} does not name it"
     left_out = [Damage(path.name, text) for path in others if path not in following]
     return Files([*chosen, *following], [], left_out)
 
@@ -118,7 +118,7 @@ def open_file(path: Path, metadata: Metadata, scratch: Path) -> tuple[RecordingF
             size = unpacked.stat().st_size
             if not size:
                 raise BagError(f"{fault}, and nothing of it can be decompressed")
-            damage.append(Damage(name, f"{fault}: {size} bytes of it are decompressed"))
+            damage.append(Damage(name, f"{fault}: {size} bytes of it were decompressed"))
         path = unpacked
     magic = _magic(path)
     if magic.startswith(mcap_records.MAGIC):

@@ -112,7 +112,7 @@ class SqliteFile:
         if self._rows is not None:
             lost = self._gaps + len(self._unreadable)
             read = len(self._rows) - len(self._unreadable)
-            text = f"is damaged ({self._why}): {read} messages are read, "
+            text = f"is damaged ({self._why}): {read} messages were read, "
             text += f"at least {lost} are lost" if lost else "those after them are lost"
             found.append(Damage(self._name, text, lost or None))
         return found

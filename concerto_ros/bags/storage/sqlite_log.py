@@ -43,7 +43,7 @@ def unfinished(path: Path, log: Path | None, pages: int) -> list[tuple[str, str]
         found.append(("-wal", text))
     journal = path.with_name(f"{path.name}-journal")
     if journal.exists() and journal.stat().st_size:
-        text = "holds how to undo a transaction that was not finished: it is not undone"
+        text = "belongs to an unfinished transaction, which was not rolled back"
         found.append(("-journal", text))
     return found
 
@@ -53,7 +53,7 @@ def _lost_of(log: Path, pages: int) -> str:
     with log.open("rb") as file:
         head = file.read(_HEADER.size)
         if len(head) < _HEADER.size or _HEADER.unpack(head)[0] not in MAGICS:
-            return f"is no write-ahead log: its {size} bytes are not read"
+            return f"is not a write-ahead log: its {size} bytes were not read"
         _, _, page_size, _, *salts, _, _ = _HEADER.unpack(head)
         whole = at = _HEADER.size  # end of the last commit that SQLite reads, and of the frames
         while len(frame := file.read(_FRAME.size)) == _FRAME.size:
@@ -69,4 +69,4 @@ def _lost_of(log: Path, pages: int) -> str:
             lost = size - whole
     if lost <= 0:
         return ""
-    return f"ends in a transaction that is not whole: its last {lost} bytes are lost"
+    return f"ends in an incomplete transaction: its last {lost} bytes are lost"
