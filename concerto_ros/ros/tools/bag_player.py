@@ -8,10 +8,12 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.publisher import Publisher
+from rosbags.interfaces import ConnectionExtRosbag2, Qos
 from rosgraph_msgs.msg import Clock
 
 from concerto_ros.bags.reader import open_bag
@@ -56,9 +58,10 @@ class Player(Node):
             self.topics = dict(bag.topics)
             self.message_count = sum(topic.count for topic in self.topics.values())
             static = {name for name, is_static in transform_topics(bag).items() if is_static}
-            offered = defaultdict(list)
+            offered: defaultdict[str, list[Qos]] = defaultdict(list)
             for connection in bag.connections:
-                offered[connection.topic] += connection.ext.offered_qos_profiles
+                extension = cast(ConnectionExtRosbag2, connection.ext)
+                offered[connection.topic] += extension.offered_qos_profiles
         self._outputs: dict[str, Publisher] = {}
         for name, topic in self.topics.items():
             cls = message_class(topic.type)

@@ -108,16 +108,16 @@ def test_a_bad_pair_is_counted_and_the_next_one_works(harness, index, bad, reaso
     one.labels(START + SECOND)
 
 
-def test_an_unknown_encoding_is_counted_and_the_next_pair_works(harness):
+def test_a_depth_of_an_unknown_encoding_is_counted_and_the_next_pair_works(harness):
     one = harness(**CAMERA)
     one.listen_to_labels()
     one.start()
-    bayer = color_image(80, 60)
-    bayer.encoding = "yuv422"
+    depth = depth_image(80, 60)
+    depth.encoding = "8UC1"
     for topic, message in (
         ("/info", camera_info(80, 60)),
-        ("/color", bayer),
-        ("/depth", depth_image(80, 60)),
+        ("/color", color_image(80, 60)),
+        ("/depth", depth),
     ):
         one.publisher(topic, type(message)).publish(message)
     one.wait_for_drop("unsupported")
