@@ -331,7 +331,7 @@ def test_without_tf_the_cloud_is_its_own_fixed_frame(tmp_path):
     assert (found.clouds, found.fixed_frame) == (["/points"], "lidar")
 
 
-def test_a_loop_in_tf_is_said_and_survived(tmp_path):
+def test_a_loop_in_tf_is_reported_and_survived(tmp_path):
     loop = ("/tf", transforms(("lidar", "a"), ("a", "lidar")))
     found = inputs(tmp_path, ("/points", cloud("lidar")), loop)
     assert found.fixed_frame == "lidar" and any("loop" in sentence for sentence in found.why)

@@ -111,7 +111,7 @@ def test_messages_in_the_log_of_a_database_are_read_and_no_file_is_touched(tmp_p
 
 
 @pytest.mark.parametrize("lost", [1, 300, 5000, 40_000])
-def test_what_a_log_holds_of_a_transaction_that_is_not_whole_is_said(tmp_path, lost):
+def test_what_a_log_holds_of_a_transaction_that_is_not_whole_is_reported(tmp_path, lost):
     log = killed(tmp_path) / "live.db3-wal"
     log.write_bytes(log.read_bytes()[:-lost])
     numbers, (damage,) = read(log.parent)
@@ -298,7 +298,7 @@ def test_the_files_are_believed_rather_than_metadata(tmp_path, storage, changes)
     assert read(folder) == (list(range(60)), [])
 
 
-def test_broken_metadata_is_said(tmp_path):
+def test_broken_metadata_is_reported(tmp_path):
     folder = splits(tmp_path / "bag", StoragePlugin.MCAP)
     (folder / "metadata.yaml").write_text("rosbag2_bagfile_information: [")
     numbers, (damage,) = read(folder)
@@ -306,14 +306,14 @@ def test_broken_metadata_is_said(tmp_path):
     assert "metadata.yaml cannot be read" in str(damage)
 
 
-def test_more_messages_in_metadata_than_in_the_files_are_said(tmp_path):
+def test_more_messages_in_metadata_than_in_the_files_are_reported(tmp_path):
     folder = splits(tmp_path / "bag", StoragePlugin.MCAP)
     edit_metadata(folder, message_count=70)
     numbers, (damage,) = read(folder)
     assert len(numbers) == 60 and damage.messages == 10
 
 
-def test_a_file_that_is_missing_is_said_with_its_messages(tmp_path):
+def test_a_file_that_is_missing_is_reported_with_its_messages(tmp_path):
     folder = splits(tmp_path / "bag", StoragePlugin.MCAP)
     (folder / "bag_1.mcap").unlink()
     numbers, damage = read(folder)
@@ -400,7 +400,7 @@ def test_messages_compressed_by_the_recorder_are_read(tmp_path, storage, metadat
     assert read(folder) == (list(range(60)), [])
 
 
-def test_another_compression_is_refused_in_words(tmp_path):
+def test_another_compression_is_refused_with_a_reason(tmp_path):
     folder = splits(tmp_path / "bag", StoragePlugin.MCAP)
     edit_metadata(folder, compression_format="bz2", compression_mode="message")
     with (

@@ -172,7 +172,7 @@ def test_other_methods_write_an_encoder_beside_the_head(place, capsys, method):
     assert set(pipeline.segment(scan.points).label) <= {0, 1, 2}
 
 
-def test_the_same_command_goes_on_and_another_is_refused(place, capsys):
+def test_the_same_command_continues_and_another_is_refused(place, capsys):
     assert trained(place, "head") == 0
     first = (place / "out" / "report.json").read_text()
     assert trained(place, "head") == 0
@@ -214,7 +214,7 @@ def as_it_is(place):
         (as_it_is, ("--ignore-index", "2", "255"), "other label map"),
     ],
 )
-def test_a_run_does_not_go_on_with_other_data(place, capsys, method, change, option, message):
+def test_a_run_does_not_resume_with_other_data(place, capsys, method, change, option, message):
     assert trained(place, method, "--steps", "1", "--holdout", "0") == 0
     assert trained(place, method, "--steps", "1", "--holdout", "0") == 0
     capsys.readouterr()
@@ -223,7 +223,7 @@ def test_a_run_does_not_go_on_with_other_data(place, capsys, method, change, opt
     assert message in capsys.readouterr().err
 
 
-def test_a_run_does_not_go_on_with_other_scans_to_test_on(place, capsys):
+def test_a_run_does_not_resume_with_other_scans_to_test_on(place, capsys):
     for name, seed in (("one", 8), ("two", 9)):
         scan = box_scan(seed, 600)
         (place / name).mkdir()
@@ -235,7 +235,7 @@ def test_a_run_does_not_go_on_with_other_scans_to_test_on(place, capsys):
 
 
 @pytest.mark.parametrize(("option", "value"), [("alpha", "32.0"), ("dropout", "0.5")])
-def test_adapters_do_not_go_on_in_another_shape(place, capsys, option, value):
+def test_adapters_do_not_resume_in_another_shape(place, capsys, option, value):
     assert trained(place, "lora", "--steps", "1") == 0
     capsys.readouterr()
     assert trained(place, "lora", "--steps", "1", f"--{option}", value) == 1

@@ -111,13 +111,13 @@ def test_a_file_cut_short_is_refused(path):
             read_tensors(path)
 
 
-def test_a_damaged_model_in_the_box_says_what_to_do(path, monkeypatch):
+def test_a_damaged_bundled_model_says_what_to_do(path, monkeypatch):
     monkeypatch.setattr(checkpoint, "demo_file", lambda: path)
     with pytest.raises(CheckpointError, match="bundled demo model.*reinstall the package"):
         load_encoder("demo")
 
 
-def test_the_model_in_the_box_is_small():
+def test_the_bundled_model_is_small():
     assert checkpoint.demo_file().stat().st_size < 12e6
 
 

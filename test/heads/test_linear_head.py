@@ -38,13 +38,13 @@ def test_an_official_file_loads(tmp_path):
 
 
 @pytest.mark.parametrize("shape", [(2, 13), (256, 2), (5,)])
-def test_features_of_another_width_are_refused_in_words(tmp_path, shape):
+def test_features_of_another_width_are_refused_with_a_reason(tmp_path, shape):
     head = LinearHead.load(head_file(tmp_path))
     with pytest.raises(ValueError, match=r"feat: got shape .*, expected \(N, 256\) features"):
         head(torch.zeros(shape))
 
 
-def test_the_head_in_the_box_reads_all_levels(encoder):
+def test_the_bundled_head_reads_all_levels(encoder):
     head = LinearHead.load("demo", encoder)
     assert head.trained and head.name == "demo"
     assert head.num_classes == len(LabelSet.load("demo"))

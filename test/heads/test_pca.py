@@ -127,7 +127,7 @@ def test_reset_forgets():
     np.testing.assert_array_equal(pca.colors(feat, voxels), PcaColors().colors(feat, voxels))
 
 
-def test_another_number_of_channels_starts_anew():
+def test_another_number_of_channels_starts_from_scratch():
     pca = PcaColors()
     pca.colors(noisy(scene(channels=48), 0, 0))
     feat = noisy(scene(channels=20), 0, 0)

@@ -96,7 +96,7 @@ def test_clicks_that_leave_no_counterexample_are_refused():
         examples_of(samples, [near, far])
 
 
-def test_a_class_that_nothing_is_told_from_is_refused(base):
+def test_a_class_without_counterexamples_is_refused(base):
     first = DEMO.classes[0].name  # what the base takes everything for
     with pytest.raises(
         TeachingError, match=f"there are no counterexamples for {first!r}: .* teach it"

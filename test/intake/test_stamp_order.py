@@ -44,7 +44,7 @@ def test_examples(stamps, wanted):
 
 
 @given(st.lists(st.integers(0, 10**6), max_size=60).map(sorted))
-def test_nothing_is_dropped_while_time_goes_on(stamps):
+def test_nothing_is_dropped_while_time_advances(stamps):
     assert set(outcomes(stamps)) <= {"taken"}
 
 

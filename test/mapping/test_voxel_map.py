@@ -193,7 +193,7 @@ def test_an_empty_frame_still_moves_the_window_on():
     assert voxels.newest_stamp == 4 * SECOND
 
 
-def test_seen_again_after_the_window_a_voxel_starts_afresh():
+def test_seen_again_after_the_window_a_voxel_starts_from_scratch():
     voxels = new_map(window_seconds=2.0)
     voxels.insert(frame([[0.01, 0, 0]], 1, colors=np.uint8([[200, 0, 0]])), HOME)
     voxels.insert(frame([[0.03, 0, 0]], 3), HOME)

@@ -167,7 +167,7 @@ def test_a_cut_changes_neither_times_nor_counts(driven, tmp_path):
         assert whole[key] == cut[key]
 
 
-def test_a_killed_run_goes_on_to_the_same_end(driven, tmp_path):
+def test_a_killed_run_resumes_to_the_same_end(driven, tmp_path):
     source, out = driven
     resumed = tmp_path / "resumed"
     command = [sys.executable, "-m", "concerto_ros.cli", "bag", str(source), str(resumed)]
@@ -296,7 +296,7 @@ def model_files(folder, seed):
     return dict(zip(("checkpoint", "head", "label_set"), map(str, paths), strict=True))
 
 
-def test_a_model_that_was_trained_anew_is_another_run(driven, tmp_path, monkeypatch):
+def test_a_model_that_was_trained_again_is_another_run(driven, tmp_path, monkeypatch):
     source, _ = driven
     overrides = model_files(tmp_path, seed=1)
     finished, killed = (
@@ -343,7 +343,9 @@ def test_a_bag_without_an_output_of_this_version_is_not_finished(driven, tmp_pat
 
 
 @pytest.mark.parametrize("storage", StoragePlugin)
-def test_a_recording_that_was_cut_short_is_labelled_and_its_damage_said(tmp_path, storage, capsys):
+def test_a_recording_that_was_cut_short_is_labelled_and_its_damage_reported(
+    tmp_path, storage, capsys
+):
     source = write(tmp_path / "in", drive(), storage)
     (file,) = (path for path in source.iterdir() if path.suffix != ".yaml")
     file.write_bytes(file.read_bytes()[: int(file.stat().st_size * 0.6)])

@@ -197,7 +197,7 @@ def test_nothing_depends_on_the_global_random_state():
 
 
 @torch.no_grad()
-def test_the_model_in_the_box_loads():
+def test_the_bundled_model_loads():
     encoder = load_encoder("demo")
     assert encoder.trained and encoder.name == "demo" and encoder.grid_size == 0.04
     assert not encoder.training and not encoder.rotary

@@ -45,7 +45,7 @@ def test_pooled_levels_equal_grouping_by_hand():
         assert torch.equal(coarse.offset, sizes.cumsum(0))
 
 
-def test_depth_is_taken_anew_at_each_level_over_the_whole_batch():
+def test_depth_is_recomputed_at_each_level_over_the_whole_batch():
     grid_coord = torch.tensor([[6, 0, 0], [0, 0, 0], [1, 2, 3]])
     hierarchy = build_hierarchy(grid_coord, grid_coord.float(), torch.tensor([1, 3]), CONFIG)
     # Largest coordinates 6, 3 and 1: bit lengths of 7, 4 and 2.

@@ -317,7 +317,7 @@ def test_an_argument_that_cannot_be_used_starts_nothing(
         assert "did you mean voxel_size?" in text
 
 
-def test_a_misspelt_argument_is_said(ros2_launch):
+def test_a_misspelt_argument_is_reported(ros2_launch):
     process, output = ros2_launch("cloud_topc:=/points", "rviz:=no")
     assert process.wait(timeout=30.0) == 1
     assert "did you mean cloud_topic?" in output.read_text(encoding="utf-8")

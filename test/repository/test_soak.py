@@ -49,7 +49,7 @@ def missed(samples, sent=None, drops=DROPS, alive=True) -> list[str]:
     return [check.name for check in checks if not check.held]
 
 
-def test_a_run_without_trouble_holds():
+def test_a_run_without_faults_passes():
     assert missed(run()) == []
 
 

@@ -101,7 +101,7 @@ def test_the_same_map_again_changes_nothing():
     assert again[2].argmax() == 1
 
 
-def test_a_voxel_that_left_the_map_starts_afresh():
+def test_a_voxel_that_left_the_map_starts_from_scratch():
     old, new = torch.tensor([[9.0, 0.0]]), torch.tensor([[0.0, 0.5]])
     fusion = LabelFusion(100.0)
     fusion(snapshot([7], 1.0), old)
@@ -113,7 +113,7 @@ def test_a_voxel_that_left_the_map_starts_afresh():
     assert fusion(snapshot([7], 4.0, since=[2 * SECOND]), old).argmax() == 0
 
 
-def test_a_map_of_an_earlier_time_begins_anew():
+def test_a_map_of_an_earlier_time_starts_from_scratch():
     fusion = LabelFusion(100.0)
     fusion(snapshot([0], 50.0), torch.tensor([[9.0, 0.0]]))
     assert fusion(snapshot([0], 1.0), torch.tensor([[0.0, 0.5]])).argmax() == 1
@@ -132,7 +132,7 @@ def test_it_holds_no_more_than_the_newest_map():
     assert {len(value) for value in fusion.state().values() if value.ndim} == {3}
 
 
-def test_it_goes_on_from_a_state_as_if_nothing_had_been():
+def test_it_continues_from_a_state_as_if_nothing_had_been():
     random = np.random.default_rng(1)
     given = [torch.tensor(random.normal(size=(4, 3)), dtype=torch.float32) for _ in range(4)]
     whole, first, second = LabelFusion(1.0), LabelFusion(1.0), LabelFusion(1.0)

@@ -243,7 +243,7 @@ def test_a_robot_driving_away_does_not_let_the_grid_grow():
     assert 10 < len(corners) < 300
 
 
-def test_reset_and_a_new_voxel_size_place_the_origin_anew():
+def test_reset_and_a_new_voxel_size_place_the_origin_again():
     held = FixedOrigin()
     index = np.array([[0, 0, 0], [100, 100, 100]])
     held.update(index, np.zeros(3), 0.02)

@@ -157,7 +157,7 @@ def test_graphs_give_their_memory_before_a_cloud_is_divided(monkeypatch, part, h
 
 
 @pytest.mark.parametrize("allowed", [True, False])
-def test_where_nothing_fits_the_cpu_goes_on_if_it_may(monkeypatch, allowed):
+def test_where_nothing_fits_the_cpu_continues_if_it_may(monkeypatch, allowed):
     pipeline = SemanticPipeline.from_settings(
         Settings(device="cpu", precision="float32", cpu_fallback=allowed)
     )

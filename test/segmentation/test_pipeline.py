@@ -93,7 +93,7 @@ def test_points_that_are_not_finite_are_unlabelled(pipeline):
         ((np.zeros((5, 3)), None, np.zeros((5, 2))), "normals"),
     ],
 )
-def test_a_cloud_that_is_none_is_refused(pipeline, arguments, wanted):
+def test_a_cloud_that_is_invalid_is_refused(pipeline, arguments, wanted):
     with pytest.raises(ValueError, match=wanted):
         pipeline.segment(*arguments)
 
@@ -184,7 +184,7 @@ def test_voxels_are_the_presets_where_no_checkpoint_says_more():
     assert SemanticPipeline.from_settings(settings).snapshot().voxel_size == 0.05
 
 
-def test_the_model_in_the_box_brings_its_own_voxel_size(pipeline):
+def test_the_bundled_model_brings_its_own_voxel_size(pipeline):
     assert pipeline.snapshot().voxel_size == grid_size_of("demo") == 0.04
 
 

@@ -104,7 +104,7 @@ def test_points_far_from_the_origin_keep_their_millimetres():
         (np.full((5, 3), np.nan), "none of them finite"),
     ],
 )
-def test_points_of_another_shape_or_type_are_refused_in_words(points, why):
+def test_points_of_another_shape_or_type_are_refused_with_a_reason(points, why):
     with pytest.raises(ValueError, match=why):
         single_frame(points, None, None, None)
 
@@ -119,7 +119,7 @@ def test_points_of_another_shape_or_type_are_refused_in_words(points, why):
         (RGB.astype("U3"), "expected an array of numbers"),
     ],
 )
-def test_colours_of_another_shape_or_unit_are_refused_in_words(colors, why):
+def test_colours_of_another_shape_or_unit_are_refused_with_a_reason(colors, why):
     with pytest.raises(ValueError, match=why):
         single_frame(POINTS, colors, None, None)
 
@@ -139,7 +139,7 @@ def test_a_frame_made_by_hand_is_checked(change, why):
         Frame(stamp=0, frame_id="map", **arrays)
 
 
-def test_normals_and_origin_of_another_shape_are_refused_in_words():
+def test_normals_and_origin_of_another_shape_are_refused_with_a_reason():
     with pytest.raises(ValueError, match=r"normals: got shape \(10, 3\), expected \(60, 3\)"):
         single_frame(POINTS, None, POINTS[:10], None)
     with pytest.raises(ValueError, match="origin: got .*, expected three finite coordinates"):

@@ -257,7 +257,7 @@ def test_the_default_viewpoint_is_nowhere_near_a_georeferenced_cloud(tmp_path):
     np.testing.assert_array_equal(cloud.frame.colors, RGB)
 
 
-def test_packed_colours_that_ascii_lost_are_said(tmp_path, caplog):
+def test_packed_colours_that_ascii_lost_are_reported(tmp_path, caplog):
     header = pcd_header("x y z rgb", 2)
     assert len(read(tmp_path, "nan.pcd", header + "1 2 3 nan\n4 5 6 nan\n")) == 2
     assert "rgb: every packed colour is NaN" in caplog.text
@@ -358,7 +358,7 @@ def test_columns_without_names_are_told_by_their_number_and_values(tmp_path):
         ("h.txt", "1 2 3 -7 12 900\n4 5 6 3 2 1\n", "got 6 columns whose meaning"),
     ],
 )
-def test_text_that_is_no_cloud_is_refused_in_words(tmp_path, name, text, why):
+def test_text_that_is_no_cloud_is_refused_with_a_reason(tmp_path, name, text, why):
     refused(saved(tmp_path, name, text), why)
 
 
@@ -402,7 +402,7 @@ def test_structured_arrays_have_the_names_of_their_fields(tmp_path):
     np.testing.assert_array_equal(frame.colors, [[10, 20, 30]] * 2)
 
 
-def test_arrays_that_are_no_cloud_are_refused_in_words(tmp_path):
+def test_arrays_that_are_no_cloud_are_refused_with_a_reason(tmp_path):
     np.save(tmp_path / "t.npy", POINTS.T)
     refused(tmp_path / "t.npy", "look transposed")
     np.savez(tmp_path / "t.npz", points=POINTS.T)

@@ -259,7 +259,7 @@ def test_an_older_frame_says_nothing_about_newer_voxels(see):
     assert voxels.insert(see(pose, 6 * SECOND), pose[1]).cleared > 0
 
 
-def test_a_cleared_voxel_that_is_seen_again_starts_afresh():
+def test_a_cleared_voxel_that_is_seen_again_starts_from_scratch():
     pose, voxels = level([0, 0, 0.8]), new_map(clear_after=1)
     for number, things in enumerate([(PERSON,), (), (PERSON,)]):
         voxels.insert(depth_frame(pose, number * SECOND, *things), pose[1])

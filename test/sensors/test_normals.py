@@ -263,7 +263,7 @@ def test_what_is_too_short_has_no_direction(kind):
     np.testing.assert_allclose(unit_vectors(vectors, shortest=0), wanted, atol=1e-6)
 
 
-def test_without_open3d_the_normals_are_the_same_and_it_is_said(monkeypatch, caplog):
+def test_without_open3d_the_normals_are_the_same_and_it_is_logged(monkeypatch, caplog):
     points = np.random.default_rng(0).uniform(0, 2, (3000, 3))
     points[np.arange(3000), np.arange(3000) % 3] = 0
     toward, rows = np.ones(3) - points, np.arange(0, 3000, 7)

@@ -184,7 +184,7 @@ def test_time_that_goes_back_pairs_again():
 
 
 @pytest.mark.parametrize("stamp", [SimpleNamespace(sec="1", nanosec=0), None])
-def test_a_stamp_that_is_none_is_malformed(stamp):
+def test_a_stamp_that_is_invalid_is_malformed(stamp):
     message = SimpleNamespace(header=SimpleNamespace(stamp=stamp))
     with pytest.raises(InputError) as error:
         pairer().add("depth", message)

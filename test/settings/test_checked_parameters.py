@@ -90,7 +90,7 @@ def test_names_of_version_0_1_are_read():
 
 
 @pytest.mark.parametrize(("name", "text"), INEFFECTIVE)
-def test_a_name_that_the_node_does_not_have_is_said_with_the_nearest(name: str, text: str):
+def test_a_name_that_the_node_does_not_have_is_reported_with_the_nearest(name: str, text: str):
     (sentence,) = ineffective_parameters("/concerto", [given(FRONT | {name: "x"})])
     assert sentence.startswith(f"{name} in robot.yaml has no effect")
     assert text in sentence
@@ -111,7 +111,7 @@ def test_names_that_the_node_has_are_not_said():
 @pytest.mark.parametrize(
     ("key", "node"), [("/concerto", "/robot1/concerto"), ("/perception_node", "/concerto")]
 )
-def test_a_file_about_other_nodes_only_is_said(key: str, node: str):
+def test_a_file_about_other_nodes_only_is_reported(key: str, node: str):
     (sentence,) = ineffective_parameters(node, [given({"rate": 1.0}, key)])
     assert f"got parameters of {key} in robot.yaml" in sentence
     assert f"expected {node} or /**" in sentence

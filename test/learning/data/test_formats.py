@@ -196,7 +196,7 @@ def test_kept_scans_are_read_once_up_to_the_limit(tmp_path):
         ({"normals": NORMALS[:, 0]}, "normals are float32 of shape"),
     ],
 )
-def test_what_is_wrong_is_said_with_the_file(tmp_path, changes, fault):
+def test_what_is_wrong_is_reported_with_the_file(tmp_path, changes, fault):
     path = npz(tmp_path / "bad.npz", **changes)
     text = refused(lambda: open_dataset(tmp_path)[0])
     assert str(path) in text and fault in text
@@ -423,7 +423,7 @@ def test_one_scene_and_a_folder_of_scenes_are_data_sets(tmp_path):
         ({"coord": np.array([{}])}, "coord.npy", "not a readable .npy"),
     ],
 )
-def test_what_is_wrong_in_a_scene_is_said_with_the_file(tmp_path, changes, file, fault):
+def test_what_is_wrong_in_a_scene_is_reported_with_the_file(tmp_path, changes, file, fault):
     folder = scene(tmp_path / "bad", **({"segment": LABELS} | changes))
     text = refused(lambda: open_dataset(tmp_path)[0])
     assert str(folder / file) in text and fault in text
@@ -544,7 +544,7 @@ def spoil(folder, what):
         ("no Tr", "calib.txt", "has no line Tr"),
     ],
 )
-def test_what_is_wrong_in_a_sequence_is_said_with_the_file(tmp_path, what, file, fault):
+def test_what_is_wrong_in_a_sequence_is_reported_with_the_file(tmp_path, what, file, fault):
     folder = sequence(tmp_path, "00")
     spoil(folder, what)
     text = refused(lambda: open_dataset(tmp_path, split="all", accumulate=2)[1])

@@ -106,7 +106,7 @@ def test_cuts_hold_the_voxels_asked_for_round_a_point(rooms):
     assert all(len(crop(one, 100, 0.04, np.random.default_rng(s))) == 1 for s in range(12))
 
 
-def test_classes_are_cut_round_as_often_as_is_said(monkeypatch):
+def test_classes_are_cropped_as_often_as_configured(monkeypatch):
     # Points ever further apart: the last one of the smallest cut is the one it was made round.
     labels = np.repeat([UNLABELLED, CLASSES.index("wall"), CLASSES.index("door")], [1, 90, 9])
     points = np.arange(100, dtype=np.float32)[:, None] ** 2 * np.eye(3, dtype=np.float32)[:1]

@@ -96,7 +96,7 @@ def test_a_linear_head_learns_what_the_features_show(tmp_path):
     assert score.support.sum() == SCANS[2].labelled.sum()  # at the original points
 
 
-def test_a_killed_head_goes_on_with_its_kept_features(tmp_path, monkeypatch):
+def test_a_killed_head_resumes_with_its_kept_features(tmp_path, monkeypatch):
     def trained(folder):
         return train("head", small_encoder(), SCANS, (), 3, PLAIN, recipe(folder))[1]
 
@@ -123,7 +123,7 @@ def test_a_killed_head_goes_on_with_its_kept_features(tmp_path, monkeypatch):
     assert torch.equal(parts.seg_head.weight, whole.seg_head.weight)
 
 
-def test_a_head_does_not_go_on_with_other_features(tmp_path):
+def test_a_head_does_not_resume_with_other_features(tmp_path):
     train("head", small_encoder(), SCANS, (), 3, PLAIN, recipe(tmp_path))
     moved = [replace(scan, points=scan.points * np.float32(1.01)) for scan in SCANS]
     with pytest.raises(ValueError, match="run with different scans or labels"):
@@ -137,7 +137,7 @@ class Named(list):
         return {"labels": [scan.labels.tolist() for scan in self]}
 
 
-def test_a_head_does_not_go_on_where_only_points_changed(tmp_path):
+def test_a_head_does_not_resume_where_only_points_changed(tmp_path):
     train("head", small_encoder(), Named(SCANS), (), 3, PLAIN, recipe(tmp_path))
     moved = Named(replace(scan, points=scan.points * np.float32(1.01)) for scan in SCANS)
     with pytest.raises(ValueError, match="run with different features"):
@@ -224,7 +224,7 @@ def nudged():
     return nudge
 
 
-def test_features_are_computed_once_and_anew_where_anything_changed(tmp_path):
+def test_features_are_computed_once_and_again_where_anything_changed(tmp_path):
     def files():
         return len(list(tmp_path.iterdir()))
 
@@ -337,7 +337,7 @@ def test_dropout_acts_in_training_alone():
     assert not torch.equal(calm, logits_of(encoder, head))
 
 
-def test_a_method_that_is_none_is_refused(tmp_path):
+def test_a_method_that_is_invalid_is_refused(tmp_path):
     with pytest.raises(ValueError, match="'heads', expected one of head"):
         train("heads", small_encoder(), SCANS, (), 3, PLAIN, recipe(tmp_path))
     with pytest.raises(ValueError, match="rank is 0"):
@@ -357,7 +357,7 @@ def test_scalars_are_written_where_tensorboard_is_installed(tmp_path):
     assert [event.step for event in events.Scalars("validation/mIoU")] == [15, 30]
 
 
-def test_without_tensorboard_training_says_so_and_goes_on(tmp_path, monkeypatch, caplog):
+def test_without_tensorboard_training_says_so_and_continues(tmp_path, monkeypatch, caplog):
     monkeypatch.setitem(__import__("sys").modules, "torch.utils.tensorboard", None)
     with caplog.at_level(logging.INFO):
         train("head", small_encoder(), SCANS, (), 3, PLAIN, recipe(tmp_path, steps=1))

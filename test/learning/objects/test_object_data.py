@@ -76,7 +76,7 @@ def test_missing_and_damaged_files_are_named(tmp_path):
         read_objects("scanobjectnn_pb_t50_rs", tmp_path, "train")
 
 
-def test_without_h5py_it_is_said_how_to_get_it(tmp_path, monkeypatch):
+def test_without_h5py_the_error_says_how_to_get_it(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "h5py", None)
     with pytest.raises(ImportError, match=r"pip install 'concerto_ros\[objects\]'"):
         read_objects("scanobjectnn_pb_t50_rs", tmp_path, "train")

@@ -117,7 +117,7 @@ def test_an_encoder_may_see_sizes():
     assert torch.linalg.vector_norm(unit, dim=1).max() == pytest.approx(1, abs=1e-5)
 
 
-def test_training_the_encoder_in_the_box_twice_gives_the_same_bytes(tmp_path):
+def test_training_the_bundled_encoder_twice_gives_the_same_bytes(tmp_path):
     written = []
     for run in ("first", "second"):
         output = tmp_path / f"{run}.safetensors"

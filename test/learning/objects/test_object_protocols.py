@@ -137,7 +137,7 @@ def test_a_linear_svm_tells_toys_apart_by_features():
         fit_svm(np.eye(3), np.zeros(3), SvmRecipe(False, 1.0))
 
 
-def test_without_scikit_learn_it_is_said_how_to_get_it(monkeypatch):
+def test_without_scikit_learn_the_error_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn.svm", None)
     with pytest.raises(ImportError, match=r"pip install 'concerto_ros\[objects\]'"):
         fit_svm(np.eye(3), np.arange(3), SvmRecipe(False, 1.0))
@@ -226,7 +226,7 @@ def command(place, *arguments):
     )  # fmt: skip
 
 
-def test_the_commands_train_and_judge(place, capsys):
+def test_the_commands_train_and_evaluate(place, capsys):
     pytest.importorskip("sklearn")
     out = place / "out"
     arguments = ("--epochs", "5", "--learning-rate", "2e-3", "--batch-size", "16")
@@ -262,7 +262,7 @@ def test_options_that_make_no_training_are_named(place, capsys, options, message
     assert message in capsys.readouterr().err
 
 
-def test_a_training_does_not_go_on_from_another_checkpoint(place, capsys):
+def test_a_training_does_not_resume_from_another_checkpoint(place, capsys):
     arguments = ("train", "full", "--out", str(place / "out"), "--epochs", "1")
     assert command(place, *arguments) == 0
     capsys.readouterr()

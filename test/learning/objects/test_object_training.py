@@ -225,7 +225,7 @@ def test_adapters_leave_the_borrowed_transformer_as_it_is():
     assert "head.0.weight" in moved and moved <= model.trainable_parameters().keys()
 
 
-def test_a_run_that_was_killed_goes_on_as_if_it_had_not_been(tmp_path, monkeypatch):
+def test_a_run_that_was_killed_resumes_as_if_it_had_not_been(tmp_path, monkeypatch):
     recipe = RECIPE.shortened(3)
     whole = tiny_recon()
     expected = tuning.fine_tune(whole, toys(8), recipe, RunOptions(test=toys(4, seed=1)))
@@ -263,7 +263,7 @@ def test_a_run_that_was_killed_goes_on_as_if_it_had_not_been(tmp_path, monkeypat
         ({"about": {"keywords": {"groups": 4}}}, "other keywords"),
     ],
 )
-def test_a_run_does_not_go_on_as_another(tmp_path, change, message):
+def test_a_run_does_not_resume_as_another(tmp_path, change, message):
     recipe, data = replace(RECIPE.shortened(1), batch_size=8), toys(2)
 
     def tuned(start=0, train=data, method="full", about=None):
@@ -327,7 +327,7 @@ def test_any2point_centres_whole_clouds_before_it_draws(monkeypatch):
     torch.testing.assert_close(share, torch.full_like(share, 248 / 2048), atol=1e-4, rtol=0)
 
 
-def test_a_broken_gradient_is_said():
+def test_a_broken_gradient_is_reported():
     recipe = ObjectTrainingConfig(1e30, "turn", epochs=4, warm_up=0, batch_size=16)
     with pytest.raises(ValueError, match=r"the gradient's norm is .*; lower the learning rate"):
         tuning.fine_tune(tiny_recon(), toys(8), recipe)
@@ -375,7 +375,7 @@ def test_what_was_trained_is_read_back_with_the_names_of_its_classes(tmp_path):
     torch.testing.assert_close(found.classify(points), model.classify(points))
 
 
-def test_the_encoder_in_the_box_survives_its_file(tmp_path):
+def test_the_bundled_encoder_survives_its_file(tmp_path):
     model = new_recon(SHAPE, 512).eval()
     model.add_head(4)
     model.class_names = NAMES
@@ -388,7 +388,7 @@ def test_the_encoder_in_the_box_survives_its_file(tmp_path):
     torch.testing.assert_close(found.classify(points), model.classify(points), atol=5e-3, rtol=0)
 
 
-def test_the_encoder_in_the_box_knows_objects_that_it_has_not_seen():
+def test_the_bundled_encoder_knows_objects_that_it_has_not_seen():
     encoder = load_object_encoder("demo")
     assert encoder.class_names == (*CLASSES, NONE_OF_THESE) and demo_file().stat().st_size < 8e6
     labels = [label for label in range(len(CLASSES)) for _ in range(2)]
@@ -401,7 +401,7 @@ def test_the_encoder_in_the_box_knows_objects_that_it_has_not_seen():
     assert (guesses == torch.tensor(labels)).float().mean() > 0.6
 
 
-def test_a_damaged_encoder_in_the_box_is_refused(tmp_path):
+def test_a_damaged_bundled_encoder_is_refused(tmp_path):
     path = tmp_path / "demo.safetensors"
     with pytest.raises(CheckpointError, match="demo.safetensors cannot be read"):
         load_demo(path)

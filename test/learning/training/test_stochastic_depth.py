@@ -57,7 +57,7 @@ def test_nothing_is_left_out_in_evaluation_or_afterwards():
 
 
 @pytest.mark.parametrize("rate", [-0.1, 1.0])
-def test_a_rate_that_is_none_is_refused(rate):
+def test_a_rate_that_is_invalid_is_refused(rate):
     with (
         pytest.raises(ValueError, match=f"is {rate}, expected 0 to less than 1"),
         stochastic_depth(blocks(2), rate),

@@ -43,7 +43,7 @@ def killed_after(trainer, steps):
 
 @pytest.mark.parametrize("kind", ["plain", "lora", "muon"])
 @pytest.mark.parametrize("kill_at", [4, 8])
-def test_a_killed_run_goes_on_to_the_same_weights_bit_for_bit(tmp_path, kind, kill_at):
+def test_a_killed_run_resumes_to_the_same_weights_bit_for_bit(tmp_path, kind, kill_at):
     lora = kind == "lora"
     options = {"validation": SCANS[:1], "validate_every": 4, "accumulate": 2}
     if kind == "muon":

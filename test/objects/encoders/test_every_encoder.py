@@ -93,7 +93,7 @@ def test_coincident_and_flat_clouds_have_a_finite_answer(case):
 
 
 @pytest.mark.parametrize("case", EMBEDDING)
-def test_a_robots_object_is_taken_and_hopeless_ones_are_refused_in_words(case):
+def test_a_robots_object_is_taken_and_hopeless_ones_are_refused_with_a_reason(case):
     model, _ = loaded(case)
     rng = np.random.default_rng(0)
     mug = rng.normal(size=(90, 3)) * [0.04, 0.04, 0.06] + [12.0, -3.0, 0.8]

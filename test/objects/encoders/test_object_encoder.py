@@ -99,7 +99,7 @@ def test_a_file_that_would_run_code_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("points", [20, 128, 500])
-def test_an_object_becomes_so_many_points_of_unit_size(points):
+def test_an_object_becomes_a_fixed_number_of_points_of_unit_size(points):
     cloud = prepare_object(MUG[:points], None, FORM)
     assert cloud.shape == (128, 3) and cloud.dtype == torch.float32
     assert cloud.norm(dim=1).amax() == pytest.approx(1, abs=0.05)

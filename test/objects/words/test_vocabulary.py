@@ -129,7 +129,7 @@ def test_a_file_can_run_nothing(tmp_path):
         ({"mug": torch.ones(2), "box": torch.zeros(2)}, "vectors of box are zero"),
     ],
 )
-def test_other_content_is_refused_in_words(tmp_path, content, message):
+def test_other_content_is_refused_with_a_reason(tmp_path, content, message):
     with pytest.raises(ValueError, match=message):
         read_vocabulary(write(tmp_path / "words.pt", content))
 

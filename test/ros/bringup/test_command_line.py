@@ -70,7 +70,7 @@ def test_a_file_that_cannot_be_used_is_named(ros_domain, capfd, tmp_path, text: 
     assert str(path) in line
 
 
-def test_misspelt_names_are_said_wherever_they_stand(ros_domain, capfd, tmp_path):
+def test_misspelt_names_are_reported_wherever_they_stand(ros_domain, capfd, tmp_path):
     path = tmp_path / "robot.yaml"
     text = "cloud_names: [front]\n    clouds.front.topci: /points\n    voxle_size: 0.1"
     path.write_text(f"/**:\n  ros__parameters:\n    {text}\n", encoding="utf-8")
@@ -85,7 +85,7 @@ def test_misspelt_names_are_said_wherever_they_stand(ros_domain, capfd, tmp_path
         assert f"did you mean {nearest}?" in line
 
 
-def test_a_file_for_another_name_of_the_node_is_said(ros_domain, capfd, tmp_path):
+def test_a_file_for_another_name_of_the_node_is_reported(ros_domain, capfd, tmp_path):
     path = tmp_path / "robot.yaml"
     path.write_text("/concerto:\n  ros__parameters:\n    rate: 1.0\n", encoding="utf-8")
     wrong = ["-p", "voxel_size:=abc"]  # so that the node ends

@@ -48,7 +48,7 @@ def test_each_taker_gets_another_domain_until_none_is_left(three_domains):
         assert again in three_domains
 
 
-def test_an_error_inside_gives_the_domain_back_and_goes_on(three_domains):
+def test_an_error_inside_gives_the_domain_back_and_continues(three_domains):
     for _ in range(4):
         with pytest.raises(OSError, match="mine"), free_domain():
             raise OSError("mine")

@@ -115,7 +115,9 @@ def test_a_device_without_memory_fails_with_an_error_and_works_once_there_is_som
 
 
 @pytest.mark.parametrize("stage", ["insert", "snapshot", "infer"])
-def test_an_error_in_any_stage_is_said_and_the_next_frame_works(active, monkeypatch, fault, stage):
+def test_an_error_in_any_stage_is_reported_and_the_next_frame_works(
+    active, monkeypatch, fault, stage
+):
     stamps = itertools.count(START, SECOND)
     for count, error in enumerate(ERRORS, start=1):
 

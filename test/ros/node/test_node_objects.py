@@ -71,7 +71,7 @@ def test_two_boxes_on_a_table_are_two_objects_that_keep_their_ids(planner):
     assert second.centroid.x == pytest.approx(SECOND_BOX[:, 0].mean(), abs=1e-3)
 
 
-def test_the_encoder_in_the_box_names_what_the_labels_call_other(planner):
+def test_the_bundled_encoder_names_what_the_labels_call_other(planner):
     found = objects_of(planner(**BOXES)).objects
     assert [one.hypotheses[0].class_name for one in found] == ["box", "box"]
     assert all(hypothesis.class_name != "other" for one in found for hypothesis in one.hypotheses)

@@ -87,7 +87,7 @@ def test_a_point_in_another_frame_is_placed_by_tf(quiet):
         ((1.0, 0.0, 0.0), "nowhere", "nowhere"),
     ],
 )
-def test_what_has_no_label_is_said(quiet, point, frame, wanted):
+def test_what_has_no_label_is_reported(quiet, point, frame, wanted):
     quiet.send_room()
     quiet.wait_for_fused(1)
     answer = label_at(quiet, *point, frame)
@@ -119,7 +119,7 @@ def test_a_failing_inference_is_an_answer(quiet, capfd):
     assert "~/get_label_at failed:\nTraceback" in capfd.readouterr().err
 
 
-def test_a_missing_transform_is_said_in_words(quiet):
+def test_a_missing_transform_is_reported(quiet):
     quiet.send_room()
     quiet.wait_for_fused(1)
     answer = label_at(quiet, 0.0, 0.0, 0.0, "nowhere")

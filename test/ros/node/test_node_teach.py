@@ -93,7 +93,7 @@ def of_voxel(one, fields, point) -> int:
     return int(np.flatnonzero(same.all(axis=1))[0])
 
 
-def test_a_click_shows_the_like_until_the_next_one(start):
+def test_a_click_shows_similar_voxels_until_the_next_one(start):
     one = start()
     click(one, one.points[200])
     message, fields = similarity(one, one.points[200])
@@ -247,7 +247,7 @@ REFUSED = (
 )
 
 
-def test_what_cannot_be_taught_is_said_and_changes_nothing(start):
+def test_what_cannot_be_taught_is_reported_and_changes_nothing(start):
     one = start()
     for name, fields, wanted in REFUSED:
         answer = teach(one, name, **fields)

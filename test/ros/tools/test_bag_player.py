@@ -44,7 +44,7 @@ def test_a_bag_of_which_nothing_can_be_played_is_refused(tmp_path, ros):
 
 
 @pytest.mark.parametrize("rate", [0.0, -1.0, float("nan")])
-def test_a_rate_that_is_none_is_refused(tmp_path, ros, rate):
+def test_a_rate_that_is_invalid_is_refused(tmp_path, ros, rate):
     with pytest.raises(ValueError, match="rate"):
         Player(tmp_path / "bag", rate=rate)
 
