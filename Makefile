@@ -40,17 +40,17 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help
 help:
-	@echo "make demo [BAG=path]  the main job: a simulated robot (or your bag) through the node, pictures in out/demo"
+	@echo "make demo [BAG=path]  run a simulated robot (or your bag) through the node, pictures in out/demo"
 	@echo "make test             the whole test suite"
-	@echo "make nightly          the tests of faults with many more cases, to out/reliability"
-	@echo "make soak [MINUTES=]  the node under load for ten minutes, and a verdict, in out/soak"
-	@echo "make reliability      docs/reliability.md from what the last two found"
-	@echo "make docs             the documentation as a site, in out/docs"
-	@echo "make reference        the tables in docs/ that are written from the code"
-	@echo "make lint             ruff, types, docstrings, what may import what, dead code, ROS and CMake files, workflows"
-	@echo "make bench            times and memory of encoder and node, table and plot in out/bench"
-	@echo "make setup            only set up .venv: ROS 2, torch, open3d, the messages, this package"
-	@echo "make clean            remove .venv and everything that was built"
+	@echo "make nightly          the fault tests with many more cases, results in out/reliability"
+	@echo "make soak [MINUTES=]  the node under load for ten minutes, results in out/soak"
+	@echo "make reliability      write these results into docs/reliability.md"
+	@echo "make docs             the documentation as a website, in out/docs"
+	@echo "make reference        write the tables in docs/ that come from the code"
+	@echo "make lint             ruff, types, docstrings, import rules, dead code, ROS and CMake files, workflows"
+	@echo "make bench            times and memory of encoder and node, results in out/bench"
+	@echo "make setup            only set up .venv: ROS 2, PyTorch, Open3D, the messages and this package"
+	@echo "make clean            remove .venv and all build results"
 
 # --- set-up -----------------------------------------------------------------------------------
 
