@@ -449,6 +449,15 @@ def test_las_with_8_and_16_bit_colours(tmp_path, suffix, factor):
     refused(saved(tmp_path, f"cut{suffix}", content[: len(content) - 300]), "expected 60")
 
 
+def test_a_laz_with_a_damaged_table_of_chunks_does_not_end_the_process(tmp_path):
+    path = las(tmp_path / "f.laz", RGB.astype(np.uint16))
+    content = bytearray(path.read_bytes())
+    first = int.from_bytes(content[96:100], "little")
+    table = int.from_bytes(content[first : first + 8], "little")
+    content[table + 4 : table + 8] = b"\xff\xff\xff\x7f"
+    refused(saved(tmp_path, "chunks.laz", bytes(content)), "2147483647 chunks")
+
+
 def test_las_whose_colours_were_never_set_has_none(tmp_path):
     assert read_cloud_file(las(tmp_path / "f.las", None)).frame.colors is None
 

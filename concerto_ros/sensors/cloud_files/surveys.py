@@ -32,15 +32,17 @@ def read_las(path: Path) -> Columns:
         with laspy.open(path) as file:
             expected = file.header.point_count
             degrees = _in_degrees(file.header)
-            if not file.header.are_points_compressed:
+            if file.header.are_points_compressed:
+                _check_chunks(path, file.header)
+            else:
                 _check_size(path, file.header)
             las = file.read()
         dimensions = list(las.point_format.dimension_names)
         columns = {axis: np.asarray(las[axis], np.float64) for axis in "xyz"}
         columns |= {name: np.asarray(las[name]) for name in dimensions if name not in "XYZ"}
-    except InputError:
+    except (InputError, KeyboardInterrupt, SystemExit):
         raise
-    except Exception as error:  # laspy, its decompressors and struct each raise their own
+    except BaseException as error:  # laspy, struct; and panics of lazrs, which are no Exception
         counted = "" if expected is None else f", expected {expected} points"
         raise InputError(
             "malformed", f"{path}: not a readable .las or .laz: got '{error}'{counted}"
@@ -65,6 +67,25 @@ def _check_size(path: Path, header: Any) -> None:
     if got < header.point_count:
         raise InputError(
             "malformed", f"{path}: cut short: got {got} points, expected {header.point_count}"
+        )
+
+
+def _check_chunks(path: Path, header: Any) -> None:
+    """Check the number of chunks of a .laz file; lazrs ends the process where memory is short."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        file.seek(min(header.offset_to_point_data, size))
+        table = int.from_bytes(file.read(8), "little", signed=True)
+        if table == -1:  # written as a stream: the position is in the last bytes
+            file.seek(max(0, size - 8))
+            table = int.from_bytes(file.read(8), "little", signed=True)
+        file.seek(min(max(0, table), size))
+        chunks = int.from_bytes(file.read(8)[4:], "little")
+    if not 0 < table <= size - 8 or chunks > size:
+        raise InputError(
+            "malformed",
+            f"{path}: cut short or damaged: got {size} bytes and {chunks} chunks from byte"
+            f" {table}, expected {header.point_count} points",
         )
 
 
