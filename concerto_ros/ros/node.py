@@ -12,6 +12,7 @@ from typing import Any
 import rclpy
 from rclpy.clock import Clock, ClockType, JumpThreshold, TimeJump
 from rclpy.duration import Duration
+from rclpy.exceptions import InvalidParameterTypeException
 from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.logging import get_logger
@@ -34,6 +35,7 @@ from concerto_ros.ros.stages.inference_stage import InferenceStage
 from concerto_ros.ros.stages.intake_stage import IntakeStage
 from concerto_ros.ros.stages.object_stage import ObjectStage
 from concerto_ros.ros.stages.stage import stop_stages
+from concerto_ros.settings.checked_parameters import wrong_switch
 from concerto_ros.settings.field import SettingsError
 
 #: Seconds between two messages on ``/diagnostics``, and on ``~/status`` without predictions.
@@ -244,6 +246,9 @@ def main(args: Sequence[str] | None = None) -> int:
         spin(node)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
+    except InvalidParameterTypeException as error:
+        get_logger("concerto").fatal(wrong_switch(sections) or refused(error))
+        return UNUSABLE
     except RuntimeError:
         if rclpy.ok():
             raise

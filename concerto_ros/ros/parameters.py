@@ -46,6 +46,7 @@ class Parameters:
             ParameterDescriptor(
                 description="configure and activate at start, without a lifecycle manager",
                 read_only=True,
+                dynamic_typing=True,  # another value is refused with the command line
             ),
         )
         replaced = self._values_under_old_names()

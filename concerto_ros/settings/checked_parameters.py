@@ -13,6 +13,7 @@ from concerto_ros.settings.field import SettingsError
 from concerto_ros.settings.inputs import INPUTS, InputSettings
 from concerto_ros.settings.outputs import FilterSettings
 from concerto_ros.settings.parameter_file import Section, sections_for
+from concerto_ros.settings.qos_overrides import PREFIX, check_overrides, ineffective_override
 from concerto_ros.settings.renamed import RENAMED, with_new_names
 from concerto_ros.settings.settings import (
     DEFAULTS,
@@ -23,8 +24,8 @@ from concerto_ros.settings.settings import (
     settings_of,
 )
 
-#: Names of parameters that rclpy declares by itself, and their prefixes.
-OF_RCLPY = ("start_type_description_service", "qos_overrides.")
+#: Parameters that are true or false; rclpy raises an exception for anything else.
+SWITCHES = (*sorted(NODE_ONLY), "start_type_description_service")
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,8 @@ def checked_parameters(
     own = [*sections_for(node, sections), *overrides]
     values, notices = _merged(own)
     try:
+        _check_switches(values)
+        check_overrides(values)
         settings = Settings.from_mapping({k: v for k, v in values.items() if k in DEFAULTS})
         groups = {names: listed(names, settings, values) for names in NAMED}
     except SettingsError as error:
@@ -100,6 +103,21 @@ def checked_parameters(
         filters=groups["filter_names"],
         notices=tuple(notices),
     )
+
+
+def wrong_switch(sections: Sequence[Section]) -> str:
+    """Say which of :data:`SWITCHES` is neither true nor false; empty where none is."""
+    try:
+        _check_switches(_merged(sections)[0])
+    except SettingsError as error:
+        return f"{error}{_origin(str(error), sections)}"
+    return ""
+
+
+def _check_switches(values: Mapping[str, Any]) -> None:
+    for name in SWITCHES:
+        if type(values.get(name, False)) is not bool:
+            raise SettingsError(f"{name}: got {values[name]!r}, expected true or false")
 
 
 def _merged(sections: Sequence[Section]) -> tuple[dict[str, Any], list[str]]:
@@ -129,16 +147,17 @@ def _unknown(section: Section, names_by_list: Mapping[str, list[str]]) -> Iterat
         for pattern in settings_of(names)
         for name in values
     }
-    known = {*DEFAULTS, *NODE_ONLY, *RENAMED, *single}
+    known = {*DEFAULTS, *SWITCHES, *RENAMED, *single}
     for name in section.values:
-        if name in known or name.startswith(OF_RCLPY):
+        if name in known:
             continue
-        if unlisted := _unlisted(name, names_by_list):
-            yield f"{name} {section.where} has no effect: {unlisted}"
-            continue
-        yield f"{name} {section.where} has no effect: this node has no such parameter" + _nearest(
-            name, known
-        )
+        if name.startswith(PREFIX):
+            why = ineffective_override(name)
+        else:
+            why = _unlisted(name, names_by_list)
+            why = why or f"this node has no such parameter{_nearest(name, known)}"
+        if why:
+            yield f"{name} {section.where} has no effect: {why}"
 
 
 def _unlisted(name: str, names_by_list: Mapping[str, list[str]]) -> str:

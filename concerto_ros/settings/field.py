@@ -16,6 +16,15 @@ _PART = r"(?:[A-Za-z_]|\{(?:node|ns|namespace)\})(?:[A-Za-z0-9_]|\{(?:node|ns|na
 TOPIC_NAME = re.compile(rf"(?:/|~/)?{_PART}(?:/{_PART})*")
 
 
+#: What the values of each type are called in messages.
+TYPES = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    tuple: "a list of names",
+}
+
+
 class SettingsError(ValueError):
     """A setting that cannot be used; the text names it, the value got and what is expected."""
 
@@ -48,7 +57,7 @@ def setting(
     Returns:
         A ``dataclasses.field`` with the :class:`Setting` in its metadata.
     """
-    about = Setting(text, unit, low, high, choices, live, required, topic)
+    about = Setting(type(default), text, unit, low, high, choices, live, required, topic)
     return field(default=default, metadata={"setting": about})
 
 
@@ -57,6 +66,7 @@ class Setting:
     """What the value of a parameter means and which values are accepted.
 
     Attributes:
+        kind: Type of the value.
         text: What the value means.
         unit: Unit of a number, empty for a pure number.
         low: Smallest accepted number, or None without a range.
@@ -67,6 +77,7 @@ class Setting:
         topic: Whether a text is the name of a topic.
     """
 
+    kind: type[Any]
     text: str
     unit: str
     low: float | None
@@ -83,6 +94,8 @@ class Setting:
             return "one of " + ", ".join(self.choices)
         if self.low is not None:
             return f"{self.low:g} to {self.high:g}" + (f" {self.unit}" if self.unit else "")
+        if self.kind in TYPES:
+            return TYPES[self.kind]
         if self.topic:
             return "a name such as /points (letters, digits, _ and /, no part begins with a digit)"
         return "a name" if self.required else "text"
@@ -109,20 +122,19 @@ class Setting:
         Raises:
             SettingsError: The value has another type or is not accepted.
         """
-        expected_type = type(default)
-        if expected_type is float and type(value) is int:
+        if self.kind is float and type(value) is int:
             value = float(value)
-        if expected_type is tuple and default and type(default[0]) is float:
+        if self.kind is tuple and default and type(default[0]) is float:
             return self._numbers(name, value)
-        if expected_type is tuple:
+        if self.kind is tuple:
             if not isinstance(value, (list, tuple)) or any(type(v) is not str for v in value):
-                raise SettingsError(f"{name}: got {value!r}, expected a list of names")
+                raise SettingsError(f"{name}: got {_shown(value)}, expected {self.wanted}")
             return tuple(text for text in value if text)
-        if type(value) is not expected_type:
-            raise SettingsError(
-                f"{name}: got {value!r} of type {type(value).__name__}, expected"
-                f" {expected_type.__name__} ({self.wanted})"
-            )
+        if type(value) is not self.kind:
+            wanted = self.wanted
+            if self.low is not None:
+                wanted = f"{TYPES[self.kind]}, {wanted}"
+            raise SettingsError(f"{name}: got {_shown(value)}, expected {wanted}")
         outside = (self.low is not None and not value >= self.low) or (
             self.high is not None and not value <= self.high
         )
@@ -141,5 +153,14 @@ class Setting:
             type(number) in (int, float) and low <= number <= high for number in value
         )
         if not listed:
-            raise SettingsError(f"{name}: got {value!r}, expected a list of numbers {self.wanted}")
+            raise SettingsError(
+                f"{name}: got {_shown(value)}, expected a list of numbers {self.wanted}"
+            )
         return tuple(float(number) for number in value)
+
+
+def _shown(value: Any) -> str:
+    """A value as messages show it; rclpy has arrays for lists of numbers."""
+    if value is None:
+        return "no value"
+    return repr(value.tolist() if isinstance(value, array) else value)

@@ -30,6 +30,14 @@ WRONG = [
     (FRONT | {"clouds.front.topic": "//points"}, "clouds.front.topic: got '//points'"),
     (FRONT | {"clouds.front.topic": "/a/~b"}, "clouds.front.topic: got '/a/~b'"),
     (FRONT | {"clouds.front.min_rate": "fast"}, "clouds.front.min_rate: got 'fast'"),
+    ({"max_voxels": 0.5}, "max_voxels: got 0.5, expected a whole number, 1 to"),
+    ({"cpu_fallback": "yes"}, "cpu_fallback: got 'yes', expected true or false"),
+    ({"checkpoint": None}, "checkpoint: got no value, expected a name"),
+    ({"qos_overrides./points.subscription.durability": "latched"}, "got 'latched', expected one"),
+    ({"qos_overrides./points.subscription.depth": "5"}, "depth: got '5', expected a whole number"),
+    ({"qos_overrides./points.subscription.depth": -1}, "depth: got -1, expected a whole number"),
+    ({"use_sim_time": "true"}, "use_sim_time: got 'true', expected true or false"),
+    ({"autostart": 1}, "autostart: got 1, expected true or false"),
 ]
 
 INEFFECTIVE = [
@@ -41,6 +49,9 @@ INEFFECTIVE = [
     ("cameras.front.color_topic", "camera_names is [], expected 'front' in it"),
     ("filters.obstacles.include", "filter_names is [], expected 'obstacles' in it"),
     ("fusion_seconds", "did you mean fusion.seconds?"),
+    ("qos_overrides./points.subscription.reliabilty", "did you mean reliability?"),
+    ("qos_overrides./points.subscripton.depth", "did you mean subscription?"),
+    ("qos_overrides.points.subscription.depth", "expected qos_overrides.</topic>."),
     ("use_sim_tme", "did you mean use_sim_time?"),
     ("xyz", "this node has no such parameter"),
 ]
@@ -69,7 +80,7 @@ def test_names_of_topics_that_ros_accepts_are_accepted(topic: str):
 
 def test_the_place_is_the_one_whose_value_counts():
     sections = [given({"voxel_size": "abc"}), given({"voxel_size": "x"}, where="in -p x")]
-    with pytest.raises(SettingsError, match=r"got 'x' .*\(in -p x\)"):
+    with pytest.raises(SettingsError, match=r"got 'x', .*\(in -p x\)"):
         checked_parameters("/concerto", sections)
     fixed = [given({"voxel_size": "abc"}), given({"voxel_size": 0.1}, where="in -p x")]
     assert checked_parameters("/concerto", fixed).settings.voxel_size == 0.1

@@ -126,7 +126,8 @@ def test_a_wrong_file_is_refused(tmp_path, text, wanted):
 def test_a_value_out_of_range_names_parameter_value_and_range(value):
     with pytest.raises(SettingsError) as error:
         Settings(rate=value)
-    assert str(error.value).startswith(f"rate: got {value!r}")
+    shown = "no value" if value is None else repr(value)
+    assert str(error.value).startswith(f"rate: got {shown}, expected")
     assert "0.01 to 100 Hz" in str(error.value)
 
 

@@ -39,6 +39,11 @@ def _parameter(option: str, rule: str) -> Section:
     node, _, name = target.rpartition(":")
     if not assigned or not name:
         raise SettingsError(f"{option}: got {rule!r}, expected {option} name:=value")
+    if not text.strip():
+        raise SettingsError(
+            f"{option}: got {rule!r} without a value, expected {option} name:=value; an empty text"
+            f" is {name}:=''"
+        )
     try:
         value = parse(text)
     except SettingsError as error:

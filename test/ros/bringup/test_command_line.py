@@ -16,6 +16,8 @@ pytest.importorskip("rclpy")
 
 from concerto_ros.ros import node as node_module
 from concerto_ros.ros.bringup.command_line import command_line_sections
+from concerto_ros.ros.middleware.qos import OVERRIDABLE
+from concerto_ros.settings.qos_overrides import POLICIES
 from concerto_ros.settings.settings import NODE_ONLY
 
 BAD_TOPIC = ["-p", "cloud_names:=[front]", "-p", "clouds.front.topic:=/velo-dyne"]
@@ -25,6 +27,9 @@ REFUSED = [
     (["-p", "voxel_size:=50"], "voxel_size: got 50.0, expected 0 to 10 m", "-p voxel_size:=50"),
     (["--param", "rate:=[1]"], "rate: got [1]", "--param rate:=[1]"),
     (["-p", "voxel_size"], "-p: got 'voxel_size', expected -p name:=value", ""),
+    (["-p", "checkpoint:="], "-p: got 'checkpoint:=' without a value", "checkpoint:=''"),
+    (["-p", "use_sim_time:='true'"], "use_sim_time: got 'true', expected true", "in -p use_sim_"),
+    (["-p", "autostart:=1"], "autostart: got 1, expected true or false", "in -p autostart:=1"),
     (["-p", "a:=[1,"], "-p a:=[1,: got no YAML value", ""),
     (BAD_TOPIC, "clouds.front.topic: got '/velo-dyne'", "-p clouds.front.topic:=/velo-dyne"),
     (["--params-file", "/nowhere.yaml"], "--params-file: got '/nowhere.yaml'", "No such file"),
@@ -91,6 +96,10 @@ def test_a_file_for_another_name_of_the_node_is_reported(ros_domain, capfd, tmp_
     wrong = ["-p", "voxel_size:=abc"]  # so that the node ends
     assert run("-r", "__ns:=/robot1", "--params-file", str(path), *wrong) == 2
     assert "this node is /robot1/concerto" in capfd.readouterr().err
+
+
+def test_the_overrides_that_are_checked_are_those_of_the_topics():
+    assert set(POLICIES) == {policy.name.lower() for policy in OVERRIDABLE.policy_kinds}
 
 
 def test_only_the_arguments_of_ros_are_read():

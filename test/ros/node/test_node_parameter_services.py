@@ -67,6 +67,11 @@ def test_every_parameter_has_a_value_and_a_description(full):
     assert all(value is not None for value in got(full, names).values())
     request = DescribeParameters.Request(names=names)
     for told in call(full, DescribeParameters, "describe_parameters", request).descriptors:
+        kind = type(DEFAULTS.get(told.name))
+        if kind is bool:
+            assert told.additional_constraints == "true or false", told.name
+        if kind is tuple:
+            assert "list" in told.additional_constraints, told.name
         if told.name != "start_type_description_service":
             assert told.description, told.name
 
