@@ -8,15 +8,16 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
-from typing import cast
 
 from rclpy.duration import Duration
+from rclpy.exceptions import InvalidTopicNameException
 from rclpy.node import Node
 from rclpy.publisher import Publisher
+from rclpy.qos import QoSProfile
 from rosbags.interfaces import ConnectionExtRosbag2, Qos
 from rosgraph_msgs.msg import Clock
 
-from concerto_ros.bags.reader import open_bag
+from concerto_ros.bags.reader import Topic, open_bag
 from concerto_ros.bags.transforms import transform_topics
 from concerto_ros.ros.middleware.message_classes import message_class
 from concerto_ros.ros.middleware.recorded_qos import recorded_qos
@@ -32,7 +33,8 @@ class Player(Node):
     Each topic has the quality of service that its publishers offered, so that whoever subscribed
     to them can subscribe to the player; static transforms are always latched.
 
-    Topics whose message type is not installed are skipped with a warning.
+    Topics whose message type is not installed, whose messages are not CDR, as of the JSON channels
+    of MCAP files, and whose name ROS does not accept are skipped with a warning.
 
     Args:
         path: Folder of a rosbag2, or a .db3 or .mcap file.
@@ -58,25 +60,39 @@ class Player(Node):
             self.topics = dict(bag.topics)
             self.message_count = sum(topic.count for topic in self.topics.values())
             static = {name for name, is_static in transform_topics(bag).items() if is_static}
-            offered: defaultdict[str, list[Qos]] = defaultdict(list)
+            offered: dict[str, list[Qos]] = defaultdict(list)
+            encodings: dict[str, set[str]] = defaultdict(set)
             for connection in bag.connections:
-                extension = cast(ConnectionExtRosbag2, connection.ext)
-                offered[connection.topic] += extension.offered_qos_profiles
+                assert isinstance(connection.ext, ConnectionExtRosbag2)
+                offered[connection.topic] += connection.ext.offered_qos_profiles
+                encodings[connection.topic].add(connection.ext.serialization_format)
         self._outputs: dict[str, Publisher] = {}
         for name, topic in self.topics.items():
-            cls = message_class(topic.type)
-            if cls is None:
-                self.get_logger().warning(
-                    f"{name} is skipped: its type {topic.type} is not installed"
-                )
-                continue
             qos = recorded_qos(offered[name], count=topic.count, static_transforms=name in static)
-            self._outputs[name] = self.create_publisher(cls, name, qos)
+            try:
+                self._outputs[name] = self._publisher(name, topic, encodings[name], qos)
+            except ValueError as error:
+                self.get_logger().warning(f"{name!r} is skipped: {error}")
         if not self._outputs:
             raise ValueError(
-                f"{path}: no topic of it has a type that is installed; install its messages"
+                f"{path}: no topic of it can be published, for the reasons above; expected one"
+                " whose messages are installed"
             )
         self._clock_output = self.create_publisher(Clock, "/clock", 10) if clock else None
+
+    def _publisher(
+        self, name: str, topic: Topic, encodings: set[str], qos: QoSProfile
+    ) -> Publisher:
+        """Make the publisher of a topic; ValueError, without its name, where it cannot be one."""
+        cls = message_class(topic.type)
+        if cls is None:
+            raise ValueError(f"its type {topic.type!r} is not installed")
+        if others := sorted(encodings - {"cdr"}):
+            raise ValueError(f"its messages are encoded as {', '.join(others)}, expected cdr")
+        try:
+            return self.create_publisher(cls, name, qos)
+        except InvalidTopicNameException:
+            raise ValueError("ROS accepts no such name of a topic") from None
 
     def play(self, on_message: Callable[[], object] | None = None) -> None:
         """Publish every message once, in the order and with the timing of the bag.

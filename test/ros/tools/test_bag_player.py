@@ -4,10 +4,11 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 
 import pytest
-from bag_recordings import START, STORE, note, transform
+from bag_recordings import START, STORE, note, transform, write
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rosbags.interfaces import (
     Qos,
@@ -39,8 +40,34 @@ def write_bag_of_unknown_type(path):
 
 def test_a_bag_of_which_nothing_can_be_played_is_refused(tmp_path, ros):
     write_bag_of_unknown_type(tmp_path / "bag")
-    with pytest.raises(ValueError, match="no topic of it has a type that is installed"):
+    with pytest.raises(ValueError, match="no topic of it can be published"):
         Player(tmp_path / "bag")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "serialization_format = 'json'",
+        "name = '/my notes'",
+        "name = ''",
+        "type = 'nowhere_msgs/msg/Nothing'",
+        "type = ''",
+    ],
+)
+def test_topics_that_ros_cannot_have_are_skipped_and_said(tmp_path, ros, capfd, change):
+    path = write(tmp_path / "bag", [(0, "/a", note("a")), (1, "/b", note("b"))])
+    (file,) = path.glob("*.db3")
+    (path / "metadata.yaml").unlink()
+    with sqlite3.connect(file) as database:
+        database.execute(f"UPDATE topics SET {change} WHERE name = '/b'")
+    player = Player(path)
+    try:
+        sent = []
+        player.play(on_message=lambda: sent.append(1))
+        assert len(sent) == 1
+    finally:
+        player.destroy_node()
+    assert "is skipped: " in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("rate", [0.0, -1.0, float("nan")])
