@@ -23,14 +23,15 @@ from concerto_ros.bags.storage.compression import message_bytes
 from concerto_ros.bags.storage.damage import BagError, Damage
 from concerto_ros.bags.storage.metadata import NAME, Metadata, read_metadata
 from concerto_ros.bags.storage.recording_files import (
-    SUFFIXES,
     Files,
     RecordingFile,
     files_of,
+    is_recording,
+    is_ros1,
     open_file,
 )
 from concerto_ros.bags.storage.time_order import Stream, by_time
-from concerto_ros.files.error_text import one_line
+from concerto_ros.files.error_text import in_words, one_line
 
 log = logging.getLogger(__name__)
 
@@ -64,8 +65,11 @@ def open_bag(path: str | Path) -> Iterator[Bag]:
         BagError: The path does not exist, is not a bag, or no message of it can be read.
     """
     path = Path(path)
-    metadata = read_metadata(path) if path.is_dir() else Metadata()
-    paths, missing, left_out = _files(path, metadata)
+    try:
+        metadata = read_metadata(path) if path.is_dir() else Metadata()
+        paths, missing, left_out = _files(path, metadata)
+    except OSError as error:
+        raise BagError(f"{path} cannot be read: {in_words(error)}") from error
     damage = metadata.damage + left_out
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(TemporaryDirectory(prefix="concerto_ros_bag_")))
@@ -76,7 +80,7 @@ def open_bag(path: str | Path) -> Iterator[Bag]:
             except BagError as error:
                 damage.append(Damage(each.name, str(error), metadata.file_counts.get(each.name)))
             except OSError as error:
-                raise BagError(f"{each} cannot be read: {one_line(error)}") from error
+                raise BagError(f"{path} cannot be read: {in_words(error)}") from error
             else:
                 damage += found
                 files.append(stack.enter_context(closing(file)))
@@ -217,12 +221,9 @@ def _files(path: Path, metadata: Metadata) -> Files:
     if not path.exists():
         raise BagError(f"{path} does not exist, expected a bag")
     if path.is_file():
-        if path.suffix == ".bag":
-            raise BagError(
-                f"{path} is a bag of ROS 1; convert it: rosbags-convert --src {path} "
-                f"--dst {path.stem}"
-            )
-        if not path.name.endswith(SUFFIXES):
+        if path.suffix.lower() == ".bag" or is_ros1(path):
+            raise _of_ros1(path)
+        if not is_recording(path):
             raise BagError(f"{path} is not a bag: expected a folder, a .db3 file or an .mcap file")
         return Files([path], [], [])
     if metadata.compression_mode and metadata.compression_format not in ("zstd", ""):
@@ -232,10 +233,19 @@ def _files(path: Path, metadata: Metadata) -> Files:
         )
     files = files_of(path, metadata)
     if not files.paths:
+        for each in path.iterdir():
+            if each.is_file() and is_ros1(each):
+                raise _of_ros1(each)
         why = "".join(f"; {each}" for each in [*metadata.damage, *files.missing])
         nor = "" if (path / NAME).exists() else f"no {NAME}, "
         raise BagError(f"{path} is not a bag: {nor}no .db3 and no .mcap file in it{why}")
     return files
+
+
+def _of_ros1(path: Path) -> BagError:
+    return BagError(
+        f"{path} is a bag of ROS 1; convert it: rosbags-convert --src {path} --dst {path.stem}"
+    )
 
 
 def _by_counts(metadata: Metadata, missing: list[Damage], bag: Bag) -> list[Damage]:

@@ -34,6 +34,10 @@ MEANINGS = {
 }
 
 
+#: What Python raises where the content of a file is not what was expected.
+MISREAD = (AttributeError, EOFError, IndexError, RecursionError, TypeError, struct.error)
+
+
 def one_line(error: BaseException) -> str:
     """Return the text of ``error`` without line breaks; the name of its type if it is empty.
 
@@ -48,7 +52,7 @@ def one_line(error: BaseException) -> str:
         return "it is cut short or damaged, or no archive"
     if isinstance(error, KeyError):
         return f"the entry {text} is missing"
-    if isinstance(error, (AttributeError, EOFError, IndexError, TypeError, struct.error)):
+    if isinstance(error, MISREAD):
         return "it is cut short, or holds something else than expected"
     return text
 

@@ -20,8 +20,7 @@ from typing import Any
 import torch
 
 from concerto_ros.bags.reader import BagError
-from concerto_ros.bags.storage.metadata import NAME as METADATA
-from concerto_ros.bags.storage.recording_files import is_recording
+from concerto_ros.bags.storage.recording_files import is_bag
 from concerto_ros.files.listing import visible
 from concerto_ros.offline.job import Job, run_job
 
@@ -199,11 +198,10 @@ def run_on_ray(jobs: Sequence[Job], address: str) -> Iterator[tuple[Job, Outcome
 
 
 def _bags(folder: Path) -> Iterator[Path]:
-    paths = visible(folder.iterdir(), folder)
-    if (folder / METADATA).exists() or any(map(is_recording, paths)):
+    if is_bag(folder):
         yield folder
         return
-    for path in paths:
+    for path in visible(folder.iterdir(), folder):
         if path.is_dir():
             yield from _bags(path)
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import replace
 
@@ -186,10 +187,33 @@ def test_a_bag_cut_short_ends_in_an_error_or_in_what_is_left(tmp_path, storage):
         assert "\n" not in str(error)
 
 
-def test_a_bag_of_ros_1_is_refused_with_the_way_out(tmp_path):
-    (tmp_path / "old.bag").write_text("#ROSBAG V2.0")
-    with pytest.raises(BagError, match="rosbags-convert"), open_bag(tmp_path / "old.bag"):
+@pytest.mark.parametrize("name", ["old.bag", "OLD.BAG", "old.bag.active", "old.db3", "old.mcap"])
+@pytest.mark.parametrize("opened", ["file", "folder"])
+def test_a_bag_of_ros_1_is_refused_with_the_way_out(tmp_path, name, opened):
+    file = tmp_path / "run" / name
+    file.parent.mkdir()
+    file.write_text("#ROSBAG V2.0")
+    with (
+        pytest.raises(BagError, match="ROS 1; convert it.* rosbags-convert"),
+        open_bag(file if opened == "file" else file.parent),
+    ):
         pass
+
+
+@pytest.mark.parametrize("storage", StoragePlugin)
+def test_names_in_capitals_are_read(tmp_path, storage):
+    path = write(tmp_path / "bag", [("/a", cloud("x", 4))] * 3, storage)
+    for file in list(path.iterdir()):
+        file.rename(path / file.name.upper())
+    with open_bag(path) as bag:
+        assert bag.message_count == 3
+
+
+def test_what_cannot_be_opened_is_refused_in_words(tmp_path):
+    os.mkfifo(tmp_path / "pipe.mcap")
+    with pytest.raises(BagError) as caught, open_bag(tmp_path / "pipe.mcap"):
+        pass
+    assert "cannot be read" in str(caught.value) and "Errno" not in str(caught.value)
 
 
 # --- finding inputs -----------------------------------------------------------------------------

@@ -298,12 +298,25 @@ def test_the_files_are_believed_rather_than_metadata(tmp_path, storage, changes)
     assert read(folder) == (list(range(60)), [])
 
 
-def test_broken_metadata_is_reported(tmp_path):
+@pytest.mark.parametrize("text", ["rosbag2_bagfile_information: [", "a: " + "[" * 5000, None])
+def test_broken_metadata_is_reported(tmp_path, text):
     folder = splits(tmp_path / "bag", StoragePlugin.MCAP)
-    (folder / "metadata.yaml").write_text("rosbag2_bagfile_information: [")
+    if text is None:
+        (folder / "metadata.yaml").unlink()
+        (folder / "metadata.yaml").mkdir()
+    else:
+        (folder / "metadata.yaml").write_text(text)
     numbers, (damage,) = read(folder)
     assert numbers == list(range(60)) and damage.messages == 0
     assert "metadata.yaml cannot be read" in str(damage)
+
+
+def test_topics_whose_page_is_damaged_cost_their_own_messages(tmp_path):
+    folder = write(tmp_path / "bag", [*NOTES[:5], (9, "/other", long_note(9))])
+    with sqlite3.connect(file_of(folder)) as database:
+        database.execute("UPDATE topics SET name = x'ff00' WHERE name = '/other'")
+    numbers, damage = read(folder)
+    assert numbers == list(range(5)) and damage[0].messages == 1
 
 
 def test_more_messages_in_metadata_than_in_the_files_are_reported(tmp_path):

@@ -18,7 +18,7 @@ from rosbags.interfaces import Connection, ConnectionExtRosbag2, Qos
 from rosbags.rosbag2.metadata import parse_qos
 
 from concerto_ros.bags.storage.damage import Damage
-from concerto_ros.files.error_text import one_line
+from concerto_ros.files.error_text import in_words
 
 NAME = "metadata.yaml"
 
@@ -72,8 +72,8 @@ def read_metadata(folder: Path) -> Metadata:
         content = content["rosbag2_bagfile_information"]
         if not isinstance(content, Mapping):
             raise TypeError("rosbag2_bagfile_information has no entries")
-    except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
-        text = f"cannot be read; the files were read without it: {one_line(error)}"
+    except (yaml.YAMLError, KeyError, OSError, RecursionError, TypeError, ValueError) as error:
+        text = f"cannot be read; the files were read without it: {in_words(error)}"
         metadata.damage.append(Damage(NAME, text, 0))
         return metadata
     names = _list(content.get("relative_file_paths"))

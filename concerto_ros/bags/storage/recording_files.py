@@ -20,6 +20,9 @@ from concerto_ros.bags.storage.sqlite_file import SqliteFile
 from concerto_ros.bags.storage.time_order import Record
 from concerto_ros.files.listing import visible
 
+#: First bytes of a bag of ROS 1, which rosbags converts.
+ROS1_MAGIC = b"#ROSBAG V"
+
 PACKED = ".zstd"
 SUFFIXES = (".db3", ".mcap", f".db3{PACKED}", f".mcap{PACKED}")
 
@@ -48,7 +51,19 @@ class RecordingFile(Protocol):
 
 def is_recording(path: Path) -> bool:
     """Return whether a path looks like a file of a recording, by its name."""
-    return path.name.endswith(SUFFIXES) and path.is_file()
+    return path.name.lower().endswith(SUFFIXES) and path.is_file()
+
+
+def is_bag(path: Path) -> bool:
+    """Return whether a path looks like a recording: a file of one, or a folder with such files."""
+    if not path.is_dir():
+        return is_recording(path)
+    return (path / NAME).exists() or any(map(is_recording, visible(path.iterdir(), path)))
+
+
+def is_ros1(path: Path) -> bool:
+    """Return whether a file is a bag of ROS 1, by its first bytes."""
+    return _magic(path).startswith(ROS1_MAGIC)
 
 
 class Files(NamedTuple):
@@ -127,6 +142,8 @@ def open_file(path: Path, metadata: Metadata, scratch: Path) -> tuple[RecordingF
         return SqliteFile(path, name, metadata), damage
     if not magic:
         raise BagError("is empty (0 bytes)")
+    if is_ros1(path):
+        raise BagError("is a bag of ROS 1; convert it with rosbags-convert")
     raise BagError("is neither a sqlite3 database nor an MCAP file (unknown first bytes)")
 
 

@@ -179,6 +179,7 @@ class SqliteFile:
                 owner=None,
             )
             for number, topic, kind, form, profiles, digest in self._database.execute(query)
+            if isinstance(topic, str) and isinstance(kind, str)  # else its page is damaged
         }
 
     def _count(self, missing: int) -> Counter[int]:

@@ -11,6 +11,7 @@ from dataclasses import replace
 import bag_recordings
 import numpy as np
 import pytest
+from backports import zstd
 from paths import DATA
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
@@ -168,6 +169,21 @@ def test_frames_that_cannot_be_used_are_left_out_and_counted(tmp_path, caplog, f
     np.testing.assert_array_equal(fused[3].points, scans[2].points)
     held_out = open_dataset(tmp_path, split="val", every=0.0, preset="outdoor", holdout=0.4)
     assert [scan.name for scan in held_out] == [whole.names[4]] * 2
+
+
+@pytest.mark.parametrize("form", ["folder", "file", "in a folder"])
+def test_recordings_are_found_whatever_their_form(tmp_path, form):
+    recorded(tmp_path, drive(), StoragePlugin.MCAP)
+    (file,) = (tmp_path / "bag").glob("*.mcap")
+    packed = tmp_path / ("run.mcap.zstd" if form == "file" else "bag/run.MCAP.zstd")
+    packed.write_bytes(zstd.compress(file.read_bytes()))
+    file.unlink()
+    (tmp_path / "bag" / "metadata.yaml").unlink()
+    path = {"folder": tmp_path / "bag", "file": packed, "in a folder": tmp_path}[form]
+    data = open_all(
+        path, map_file=tmp_path / "map.ply", layout="auto" if path != tmp_path else "bag"
+    )
+    assert len(data) == 5
 
 
 def test_a_message_that_is_cut_off_is_left_out(tmp_path):

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
+from concerto_ros.bags.storage.recording_files import is_bag
 from concerto_ros.files.listing import visible
 from concerto_ros.learning.data.formats.bag_frames import BagScans
 from concerto_ros.learning.data.formats.base import Cached, ScanDataset
@@ -112,12 +113,9 @@ def layout_of(path: Path) -> str:
     Raises:
         DataError: The files are of no known layout.
     """
-    suffixes = (".db3", ".mcap")
     if path.is_file():
-        return "bag" if path.suffix in suffixes else "files"
-    bags = [*path.glob("metadata.yaml"), *path.glob("*/metadata.yaml")]
-    bags += [file for suffix in suffixes for file in path.glob(f"*{suffix}")]
-    if visible(bags, path):
+        return "bag" if is_bag(path) else "files"
+    if is_bag(path) or visible(path.glob("*/metadata.yaml"), path):
         return "bag"
     if sequence_folders(path):
         return "semantickitti"

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from concerto_ros.bags.reader import BagError
+from concerto_ros.bags.storage.recording_files import is_bag
 from concerto_ros.files.listing import visible
 from concerto_ros.labels.label_set import UNLABELLED
 from concerto_ros.learning.data.formats.arrays import make_scan, rows_of
@@ -27,8 +28,6 @@ from concerto_ros.learning.data.labelled_scan import Scan
 from concerto_ros.sensors.frame import Frame
 from concerto_ros.sensors.input_error import InputError
 from concerto_ros.settings.presets import PRESETS
-
-BAG_SUFFIXES = (".db3", ".mcap")
 
 
 class BagScans(ScanDataset):
@@ -219,9 +218,9 @@ def find_bag(root: Path) -> Path:
     Raises:
         DataError: The folder has no bag, or several.
     """
-    if _is_bag(root) or not root.is_dir():
+    if is_bag(root) or not root.is_dir():
         return root
-    bags = [path for path in visible(root.iterdir(), root) if _is_bag(path)]
+    bags = [path for path in visible(root.iterdir(), root) if is_bag(path)]
     return _only(bags, f"{root}: expected a bag or a folder with one bag in it")
 
 
@@ -245,14 +244,6 @@ def _only(paths: list[Path], expected: str) -> Path:
         names = ", ".join(path.name for path in paths) or "none"
         raise DataError(f"{expected}, found {names}")
     return paths[0]
-
-
-def _is_bag(path: Path) -> bool:
-    if path.is_dir():
-        return (path / "metadata.yaml").is_file() or any(
-            entry.suffix in BAG_SUFFIXES for entry in visible(path.iterdir(), path)
-        )
-    return path.suffix in BAG_SUFFIXES
 
 
 def _all(frames: list[Frame], name: str) -> np.ndarray | None:
