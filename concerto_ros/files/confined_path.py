@@ -7,6 +7,10 @@ from __future__ import annotations
 import re
 from pathlib import Path, PurePosixPath
 
+#: Characters of a file's or folder's name. File systems take 255 bytes, of which a file that is
+#: being written needs some for the suffix of its partial copy.
+MAX_NAME = 200
+
 
 def file_below(directory: str, name: str, parameter: str, suffix: str) -> Path:
     """Resolve a file name below a directory that callers may not leave.
@@ -19,8 +23,8 @@ def file_below(directory: str, name: str, parameter: str, suffix: str) -> Path:
 
     Raises:
         ValueError: ``directory`` is empty, or ``name`` leads out of it, by links as well, has
-            other characters than letters, digits, spaces, ``.``, ``_`` and ``-``, or does not end
-            in ``suffix``.
+            other characters than letters, digits, spaces, ``.``, ``_`` and ``-``, a name of more
+            than 200 characters, or does not end in ``suffix``.
     """
     if not directory:
         raise ValueError(f"{parameter}: got '', expected a directory; set the parameter")
@@ -30,6 +34,12 @@ def file_below(directory: str, name: str, parameter: str, suffix: str) -> Path:
         raise ValueError(
             f"path: got {name!r}, expected a relative path of letters, digits, spaces, '.', '_'"
             f" and '-' that ends in {suffix}"
+        )
+    longest = max(parts, key=len)
+    if len(longest) > MAX_NAME:
+        raise ValueError(
+            f"path: got a name of {len(longest)} characters, {longest[:20]}..., expected at most"
+            f" {MAX_NAME}"
         )
     root = Path(directory).resolve()
     path = root / name

@@ -125,8 +125,9 @@ def test_an_rgbd_pair_comes_out_labelled(harness):
     labels = one.labels(START)
     assert len(labels["x"]) > 100
     assert labels["z"] == pytest.approx(1.5, abs=0.01)
-    assert {"normals", "decode"} <= set(one.status.stage_names)
-    assert one.status.frames_received == 1
+    status = one.wait(lambda: one.status, "a status")
+    assert {"normals", "decode"} <= set(status.stage_names)
+    assert status.frames_received == 1
 
 
 def test_depth_alone_works(harness):

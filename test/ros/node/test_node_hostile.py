@@ -106,7 +106,7 @@ def test_hostile_paths_are_refused(keeper, tmp_path, kind, name, suffix, fault):
         keeper.wait(future.done, f"an answer to {path!r}")
         answer = future.result()
         assert not answer.success, path
-        assert "path: got" in answer.message or "File name too long" in answer.message, path
+        assert "path: got" in answer.message, path
     assert sorted(path.name for path in tmp_path.rglob("*")) == before
     keeper.send_room(START + SECOND)
     keeper.wait_for_fused(2)
