@@ -180,7 +180,7 @@ def test_the_same_command_continues_and_another_is_refused(place, capsys):
     assert second["confusion"] == json.loads(first)["confusion"]
     assert trained(place, "head", "--steps", "40") == 1
     said = capsys.readouterr().err
-    assert "other steps: 20 there, 40 here" in said
+    assert "different steps: 20 there, 40 here" in said
     save_encoder(place / "encoder.pth", small_encoder(seed=1))
     assert trained(place, "head") == 1
     assert "other encoder" in capsys.readouterr().err
@@ -208,10 +208,14 @@ def as_it_is(place):
 @pytest.mark.parametrize(
     ("change", "option", "message"),
     [
-        (renamed, (), "other classes: ['floor', 'wall', 'box'] there, ['wall', 'floor', 'box']"),
-        (relabelled, (), "other scans or labels"),
-        (as_it_is, ("--no-fitted-normals",), "other normals: fitted to voxels of 0.1 m where"),
-        (as_it_is, ("--ignore-index", "2", "255"), "other label map"),
+        (
+            renamed,
+            (),
+            "different classes: ['floor', 'wall', 'box'] there, ['wall', 'floor', 'box']",
+        ),
+        (relabelled, (), "different scans or labels"),
+        (as_it_is, ("--no-fitted-normals",), "different normals: fitted to voxels of 0.1 m where"),
+        (as_it_is, ("--ignore-index", "2", "255"), "different label map"),
     ],
 )
 def test_a_run_does_not_resume_with_other_data(place, capsys, method, change, option, message):
@@ -231,7 +235,7 @@ def test_a_run_does_not_resume_with_other_scans_to_test_on(place, capsys):
     assert trained(place, "head", "--steps", "1", "--validation", str(place / "one")) == 0
     capsys.readouterr()
     assert trained(place, "head", "--steps", "1", "--validation", str(place / "two")) == 1
-    assert "other validation" in capsys.readouterr().err
+    assert "different validation" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("option", "value"), [("alpha", "32.0"), ("dropout", "0.5")])
@@ -240,7 +244,7 @@ def test_adapters_do_not_resume_in_another_shape(place, capsys, option, value):
     capsys.readouterr()
     assert trained(place, "lora", "--steps", "1", f"--{option}", value) == 1
     said = capsys.readouterr().err
-    assert "other adapters: rank 8, alpha 16.0, dropout 0.1 there" in said
+    assert "different adapters: rank 8, alpha 16.0, dropout 0.1 there" in said
     assert f"{option} {value}" in said
 
 

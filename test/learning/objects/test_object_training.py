@@ -255,12 +255,12 @@ def test_a_run_that_was_killed_resumes_as_if_it_had_not_been(tmp_path, monkeypat
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"start": 5}, "other weights to start from"),
-        ({"method": "mlp3"}, "other method: full there, mlp3 here"),
-        ({"train": replace(toys(2), labels=np.roll(toys(2).labels, 1))}, "other labels"),
-        ({"train": replace(toys(2), classes=NAMES[::-1])}, "other classes"),
-        ({"train": replace(toys(2), points=toys(2).points * np.float32(2))}, "other points"),
-        ({"about": {"keywords": {"groups": 4}}}, "other keywords"),
+        ({"start": 5}, "different weights to start from"),
+        ({"method": "mlp3"}, "different method: full there, mlp3 here"),
+        ({"train": replace(toys(2), labels=np.roll(toys(2).labels, 1))}, "different labels"),
+        ({"train": replace(toys(2), classes=NAMES[::-1])}, "different classes"),
+        ({"train": replace(toys(2), points=toys(2).points * np.float32(2))}, "different points"),
+        ({"about": {"keywords": {"groups": 4}}}, "different keywords"),
     ],
 )
 def test_a_run_does_not_resume_as_another(tmp_path, change, message):

@@ -129,6 +129,6 @@ def test_the_command_fine_tunes_and_tells_the_best_epoch_and_the_last(
     said = capsys.readouterr().out.splitlines()
     assert said[0] == "fold: 81.0 % after epoch 2, 51.0 % after the last"
     assert said[-1] == (
-        "2-way 3-shot, 10 folds: 85.5 ± 2.9 % after the best epoch of each (as published numbers"
-        " are chosen), 55.5 ± 2.9 % after the last"
+        "2-way 3-shot, 10 folds: 85.5 ± 2.9 % after the best epoch of each fold"
+        " (the published protocol), 55.5 ± 2.9 % after the last"
     )

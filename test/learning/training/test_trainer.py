@@ -93,7 +93,7 @@ def test_training_neither_sees_nor_moves_the_dice_of_others():
 
 def test_another_run_in_the_same_folder_is_refused(tmp_path):
     trainer_of(small_model(), tmp_path, steps=1).run()
-    with pytest.raises(ValueError, match="other steps: 1 there, 2 here"):
+    with pytest.raises(ValueError, match="different steps: 1 there, 2 here"):
         trainer_of(small_model(), tmp_path, steps=2).run()
     with pytest.raises(ValueError, match="other parameters"):
         trainer_of(small_model(lora=True), tmp_path, steps=1).run()
