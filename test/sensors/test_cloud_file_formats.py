@@ -458,6 +458,13 @@ def test_a_laz_with_a_damaged_table_of_chunks_does_not_end_the_process(tmp_path)
     refused(saved(tmp_path, "chunks.laz", bytes(content)), "2147483647 chunks")
 
 
+def test_a_las_that_declares_billions_of_records_is_refused_at_once(tmp_path):
+    content = bytearray(las(tmp_path / "f.las", None).read_bytes())
+    for first in (100, 243):
+        damaged = content[:first] + b"\xff\xff\xff\xff" + content[first + 4 :]
+        refused(saved(tmp_path, "records.las", bytes(damaged)), "room for 42949672")
+
+
 def test_las_whose_colours_were_never_set_has_none(tmp_path):
     assert read_cloud_file(las(tmp_path / "f.las", None)).frame.colors is None
 

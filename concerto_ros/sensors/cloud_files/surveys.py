@@ -27,6 +27,7 @@ def read_las(path: Path) -> Columns:
     laspy = _imported(
         "laspy", path, "reading .las and .laz files needs: pip install 'laspy[lazrs]'"
     )
+    _check_records(path)
     expected: int | None = None
     try:
         with laspy.open(path) as file:
@@ -58,6 +59,21 @@ def read_las(path: Path) -> Columns:
         for name in COLORS:
             del columns[name]
     return columns
+
+
+def _check_records(path: Path) -> None:
+    """Check how many records the header declares; laspy reads on, however short the file is."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        header = file.read(247)
+    extended = int.from_bytes(header[243:247], "little") if header[24:26] == b"\1\4" else 0
+    records = int.from_bytes(header[100:104], "little")
+    if 54 * records + 60 * extended > size:  # bytes of the head of each
+        raise InputError(
+            "malformed",
+            f"{path}: cut short or damaged: got {size} bytes, expected room for"
+            f" {records + extended} records of the header",
+        )
 
 
 def _check_size(path: Path, header: Any) -> None:
