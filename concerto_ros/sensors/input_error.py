@@ -12,7 +12,8 @@ REASONS = {
     "no_xyz": "the cloud has no x, y and z fields",
     "empty": "no point is finite and within range",
     "too_large": "the image declares more than 64 million pixels",
-    "bad_camera_info": "the camera_info has no usable focal length or size; calibrate the camera",
+    "bad_camera_info": "the camera_info has no usable focal length, or not the size of its image;"
+    " calibrate the camera, or use the camera_info of this very image",
     "size_mismatch": "colour and depth differ in size; turn on aligned depth",
     "not_registered": "depth is not registered to colour; turn on aligned depth",
     "unpaired": "no colour, depth and camera_info within sync_tolerance of each other",
@@ -20,7 +21,7 @@ REASONS = {
     "out_of_order": "the stamp is older than the newest one of the same input",
     "outdated": "the stamp is older than the window, counted from the newest of all inputs;"
     " synchronise the clocks of the sensors",
-    "restart": "time went back by more than the window; the map was cleared",
+    "restart": "time went back; the map was cleared",
     "no_transform": "no transform into the fixed frame within transform_timeout",
     "transform_loop": "the transform tree contains a loop",
     "off_map": "no point is within window_radius of the robot and within 2^20 voxels of the origin"

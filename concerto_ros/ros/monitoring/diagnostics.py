@@ -163,7 +163,7 @@ def _input(
     lost = [text] if (text := loss(topics)) else []
     if reasons:
         level = DiagnosticStatus.WARN if fusing else DiagnosticStatus.ERROR
-        texts = {reason: REASONS[reason] for reason in reasons}
+        texts = {reason: _explained(counts, reason) for reason in reasons}
         if "unpaired" in texts:
             texts["unpaired"] = "; ".join(silent) or counts.errors["unpaired"]
         wrong = [f"{reason}: {text}" for reason, text in texts.items()]
@@ -188,6 +188,12 @@ def _recent_drops(counts: InputStatistics, now: float) -> list[str]:
         for reason, last in counts.last_drop.items()
         if reason not in HARMLESS and now - last < RECENT
     ]
+
+
+def _explained(counts: InputStatistics, reason: str) -> str:
+    """The newest error of a reason with its values, and what the reason means."""
+    newest, meaning = counts.errors[reason], REASONS[reason]
+    return meaning if newest == meaning else f"{newest} ({meaning})"
 
 
 def _silence(counts: InputStatistics, report: Report) -> tuple[bytes, str]:
@@ -258,7 +264,10 @@ def _transforms(report: Report, settings: Settings) -> Task:
     if missing:
         fusing = any(report.time - counts.last_fused < RECENT for counts in inputs)
         level = DiagnosticStatus.WARN if fusing else DiagnosticStatus.ERROR
-        text = "; ".join(f"{name}: {REASONS[reason]}" for name, reason in missing.items())
+        text = "; ".join(
+            f"{name}: {_explained(report.inputs[name], reason)}"
+            for name, reason in missing.items()
+        )
         return level, text, values
     if report.stamp:
         return DiagnosticStatus.OK, "all frames are transformed into the fixed frame", values
