@@ -183,7 +183,7 @@ def test_the_same_command_continues_and_another_is_refused(place, capsys):
     assert "different steps: 20 there, 40 here" in said
     save_encoder(place / "encoder.pth", small_encoder(seed=1))
     assert trained(place, "head") == 1
-    assert "other encoder" in capsys.readouterr().err
+    assert "different encoder" in capsys.readouterr().err
 
 
 def renamed(place):

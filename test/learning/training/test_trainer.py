@@ -95,7 +95,7 @@ def test_another_run_in_the_same_folder_is_refused(tmp_path):
     trainer_of(small_model(), tmp_path, steps=1).run()
     with pytest.raises(ValueError, match="different steps: 1 there, 2 here"):
         trainer_of(small_model(), tmp_path, steps=2).run()
-    with pytest.raises(ValueError, match="other parameters"):
+    with pytest.raises(ValueError, match="different parameters"):
         trainer_of(small_model(lora=True), tmp_path, steps=1).run()
 
 
