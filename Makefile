@@ -20,9 +20,9 @@ PIP_ARGS ?=
 PYTEST_ARGS ?=
 # More options for the benchmarks, e.g. --full.
 BENCH_ARGS ?=
-# How long `make soak` runs.
+# How long each part of `make soak` runs.
 MINUTES ?= 10
-# A rosbag2 folder or .mcap file for `make demo`; a simulated robot where empty.
+# A rosbag2 folder or .mcap file for `make demo` and `make soak`; a simulated robot where empty.
 BAG ?=
 
 VENV := $(CURDIR)/.venv
@@ -43,7 +43,7 @@ help:
 	@echo "make demo [BAG=path]  run a simulated robot (or your bag) through the node, pictures in out/demo"
 	@echo "make test             the whole test suite"
 	@echo "make nightly          the fault tests with many more cases, results in out/reliability"
-	@echo "make soak [MINUTES=]  the node under load for ten minutes, results in out/soak"
+	@echo "make soak [MINUTES=] [BAG=path]  the node beside sensors, then with a recording, ten minutes each, results in out/soak"
 	@echo "make reliability      write these results into docs/reliability.md"
 	@echo "make docs             the documentation as a website, in out/docs"
 	@echo "make reference        write the tables in docs/ that come from the code"
@@ -119,9 +119,9 @@ nightly: setup
 
 .PHONY: soak
 soak: setup
-	$(BIN)/python -m benchmarks.soak --minutes $(MINUTES)
+	$(BIN)/python -m benchmarks.soak --minutes $(MINUTES) $(if $(BAG),--bag "$(BAG)")
 
-RELIABILITY = $(foreach part,faults soak,$(addprefix --$(part) ,$(wildcard out/*/$(part).json)))
+RELIABILITY = $(foreach part,faults soak recording,$(addprefix --$(part) ,$(wildcard out/*/$(part).json)))
 .PHONY: reliability
 reliability: setup
 	$(BIN)/python tools/reliability.py $(RELIABILITY)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ class Sample:
     megabytes: float
     descriptors: int
     threads: int
-    latency_ms: float
+    latency_ms: float  # NaN after a restart, until the first labels
     received: int
     fused: int
     dropped: int
@@ -52,7 +53,14 @@ def judge(
     drops: Mapping[str, int],
     alive: bool,
 ) -> list[Check]:
-    """Check all conditions. The last sample is taken after the sensors have stopped."""
+    """Check all conditions. The last sample is taken after the sensors have stopped.
+
+    Args:
+        samples: of the node, over the run.
+        sent: messages by input; empty where it is not known.
+        drops: dropped frames by reason, at the end.
+        alive: whether the node lived to the end.
+    """
     if not alive or len(samples) < 12:
         return [Check("the node lives", f"{len(samples)} samples of it", False)]
     running, last = samples[:-1], samples[-1]
@@ -62,7 +70,7 @@ def judge(
     counted = last.fused + sum(drops.values())
     unnamed = set(drops) - set(REASONS)
     by_reason = ", ".join(f"{count:,} {reason}" for reason, count in drops.items()) or "none"
-    latencies = percentiles([sample.latency_ms for sample in warm])
+    latencies = percentiles([s.latency_ms for s in warm if not math.isnan(s.latency_ms)])
     return [
         Check("the node lives", "to the end", True),
         Check(
@@ -75,12 +83,7 @@ def judge(
             f"{drops.get('internal', 0)} internal, {last.failures} inferences failed",
             not drops.get("internal") and not last.failures,
         ),
-        Check(
-            "sent by the sensors",
-            f"{sum(sent.values()):,}, of which {sum(sent.values()) - last.received:,} did not"
-            " reach the node (best effort)",
-            0 < last.received <= sum(sent.values()) + len(sent),
-        ),
+        _sent(sent, last),
         _flat("memory", "MB", early, late, "megabytes", MEMORY_SHARE, MEMORY_LEAST),
         _flat("descriptors", "", early, late, "descriptors", 0.0, 2.0),
         _flat("threads", "", early, late, "threads", 0.0, 2.0),
@@ -94,6 +97,17 @@ def judge(
     ]
 
 
+def _sent(sent: Mapping[str, int], last: Sample) -> Check:
+    if not sent:
+        return Check("the node receives", f"{last.received:,} frames", last.received > 0)
+    total = sum(sent.values())
+    return Check(
+        "sent by the sensors",
+        f"{total:,}, of which {total - last.received:,} did not reach the node (best effort)",
+        0 < last.received <= total + len(sent),
+    )
+
+
 def _flat(
     name: str,
     unit: str,
@@ -103,9 +117,13 @@ def _flat(
     share: float,
     least: float,
 ) -> Check:
-    """Whether a number did not grow, by the medians of two times."""
-    first = statistics.median(getattr(sample, attribute) for sample in early)
-    then = statistics.median(getattr(sample, attribute) for sample in late)
+    """Whether a number did not grow, by the medians of two times; NaN is no number."""
+
+    def middle(samples: Sequence[Sample]) -> float:
+        values = [getattr(sample, attribute) for sample in samples]
+        return statistics.median([value for value in values if not math.isnan(value)])
+
+    first, then = middle(early), middle(late)
     return Check(
         f"{name} is flat",
         f"{first:.0f} to {then:.0f} {unit}".strip(),

@@ -30,14 +30,16 @@ def main() -> int:
             for path in options.faults:
                 tests |= json.loads(path.read_text(encoding="utf-8"))["tests"]
             text = replaced(text, "faults", table(HEADINGS, fault_rows(tests)))
-        if options.soak is not None:
-            soak = json.loads(options.soak.read_text(encoding="utf-8"))
-            text = replaced(text, "soak", soak_table(soak))
-            picture = options.soak.with_suffix(".png")
+        for part, path in (("soak", options.soak), ("recording", options.recording)):
+            if path is None:
+                continue
+            soak = json.loads(path.read_text(encoding="utf-8"))
+            text = replaced(text, part, soak_table(soak))
+            picture = path.with_suffix(".png")
             if picture.is_file():
                 images = options.page.parent / "images"
                 images.mkdir(exist_ok=True)
-                shutil.copy(picture, images / "soak.png")
+                shutil.copy(picture, images / f"{part}.png")
     except ValueError as error:
         print(error, file=sys.stderr)
         return 1
@@ -101,7 +103,8 @@ def _options() -> argparse.Namespace:
         nargs="+",
         help="faults.json of `make nightly`; if a test is in several files, the last one counts",
     )
-    parser.add_argument("--soak", type=Path, help="soak.json of `make soak`")
+    parser.add_argument("--soak", type=Path, help="soak.json of `make soak`: sensors")
+    parser.add_argument("--recording", type=Path, help="recording.json of `make soak`")
     parser.add_argument(
         "--page",
         type=Path,

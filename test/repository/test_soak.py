@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 
@@ -51,6 +52,18 @@ def missed(samples, sent=None, drops=DROPS, alive=True) -> list[str]:
 
 def test_a_run_without_faults_passes():
     assert missed(run()) == []
+
+
+def test_a_recording_may_not_say_how_much_it_sent():
+    assert missed(run(), sent={"unknown": 0}) == ["sent by the sensors"]
+    checks = judge(run(), {}, DROPS, True)
+    assert all(check.held for check in checks)
+    assert "the node receives" in {check.name for check in checks}
+
+
+def test_seconds_after_a_restart_have_no_latency():
+    checks = judge(run(latency_ms=lambda s: math.nan if s % 3 else 300.0), {}, DROPS, True)
+    assert all(check.held for check in checks) and "nan" not in table(checks)
 
 
 @pytest.mark.parametrize(
@@ -101,6 +114,8 @@ old
 between
 <!-- soak: begin -->
 <!-- soak: end -->
+<!-- recording: begin -->
+<!-- recording: end -->
 """
 
 
@@ -137,10 +152,12 @@ def test_no_page_is_written_of_tests_that_failed(tmp_path):
     assert status == 1 and page == PAGE and "these tests failed:\n  a" in said
 
 
-def test_the_page_has_the_verdict_of_the_soak(tmp_path):
-    soak = tmp_path / "soak.json"
+@pytest.mark.parametrize("part", ["soak", "recording"])
+def test_the_page_has_the_verdict_of_each_part_of_the_soak(tmp_path, part):
+    soak = tmp_path / f"{part}.json"
     soak.write_text(
         json.dumps({"about": "Ten minutes.", "numbers": {"memory": "5 MB"}, "verdict": "Held."})
     )
-    _, page, _ = write_page(tmp_path, {}, "--soak", str(soak))
-    assert "Ten minutes." in page and "| memory | 5 MB |" in page and "Held." in page
+    _, page, _ = write_page(tmp_path, {}, f"--{part}", str(soak))
+    written = page.split(f"<!-- {part}: begin -->")[1].split(f"<!-- {part}: end -->")[0]
+    assert "Ten minutes." in written and "| memory | 5 MB |" in written and "Held." in written

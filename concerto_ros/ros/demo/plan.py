@@ -38,8 +38,8 @@ class DemoPlan:
     ground_truth: bool = False
     why: list[str] = field(default_factory=list)
 
-    def node_arguments(self) -> list[str]:
-        """The ``--ros-args`` of the perception node."""
+    def parameters(self) -> dict[str, Any]:
+        """The parameters of the perception node."""
         values = dict(self.settings)
         for names, config_class in INPUTS.items():
             configs = [config for config in self.inputs if type(config) is config_class]
@@ -48,7 +48,11 @@ class DemoPlan:
                     values[f"{config.GROUP}.{config.name}.{key}"] = topic
             values[names] = [config.name for config in configs] or [""]
         values["use_sim_time"] = self.sim_time
-        return _ros_arguments(**values)
+        return values
+
+    def node_arguments(self) -> list[str]:
+        """The ``--ros-args`` of the perception node."""
+        return _ros_arguments(**self.parameters())
 
 
 def _ros_arguments(**parameters: Any) -> list[str]:
