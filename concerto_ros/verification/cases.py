@@ -15,7 +15,6 @@ import json
 import math
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +26,7 @@ import torch
 from concerto_ros.files.error_text import one_line
 from concerto_ros.objects.encoders.loading import MODELS
 from concerto_ros.objects.encoders.shared.weights import State, find_state, read_content
+from concerto_ros.ptv3.kernels.tf32 import whole_float32
 from concerto_ros.verification.generated_weights import recipe_state
 
 #: Families of cases: operations that encoders share, and each encoder. The module of this name in
@@ -192,21 +192,6 @@ def verify_case(case: Case) -> list[Comparison]:
             f"{case.model} {case.name} holds only inputs, expected at least one output to compare"
         )
     return comparisons
-
-
-@contextmanager
-def whole_float32() -> Iterator[None]:
-    """Let CUDA multiply float32 in full precision inside; convolutions use TF32 by default."""
-    # PyTorch's annotations lack these settings.
-    backends: list[Any] = [torch.backends.cudnn, torch.backends.cuda.matmul]
-    before = [backend.allow_tf32 for backend in backends]
-    try:
-        for backend in backends:
-            backend.allow_tf32 = False
-        yield
-    finally:
-        for backend, allowed in zip(backends, before, strict=True):
-            backend.allow_tf32 = allowed
 
 
 def compare(

@@ -16,6 +16,7 @@ import triton.language as tl
 
 from concerto_ros.ptv3.kernels import neighbour_table
 from concerto_ros.ptv3.kernels.neighbour_table import NeighbourTable
+from concerto_ros.ptv3.kernels.tf32 import may_use_tf32
 
 #: (minimum rows of a level, rows of its blocks): the first entry that a level reaches is used.
 _BLOCK_ROWS = ((4096, 64), (1024, 32), (1, 16))
@@ -76,14 +77,14 @@ def multiply(
 ) -> torch.Tensor:
     """Compute the same as :func:`concerto_ros.ptv3.kernels.neighbour_table.multiply`.
 
-    All tensors have the same type. Sums are float32; products of float32 are TF32 only if
-    ``torch.backends.cuda.matmul.allow_tf32`` is set. float64 is left to PyTorch.
+    All tensors have the same type. Sums are float32; products of float32 are TF32 only where those
+    of PyTorch are. float64 is left to PyTorch.
     """
     if feat.dtype == torch.float64:
         return neighbour_table.multiply(feat, matrices, bias, table)
     count, (_, width_in, width_out) = len(feat), matrices.shape
     out = feat.new_empty(count, width_out)
-    exact = feat.dtype == torch.float32 and not torch.backends.cuda.matmul.allow_tf32
+    exact = feat.dtype == torch.float32 and not may_use_tf32()
     block_rows, block_in, block_out = block_sizes(count, width_in, width_out, exact)
     grid = (triton.cdiv(count, block_rows), triton.cdiv(width_out, block_out))
     with torch.cuda.device_of(feat):
