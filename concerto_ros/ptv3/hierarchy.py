@@ -18,7 +18,7 @@ from concerto_ros.ptv3.config import PTv3Config
 from concerto_ros.ptv3.kernels.backends import Backend, choose_backend
 from concerto_ros.ptv3.kernels.curves import MAX_DEPTH
 from concerto_ros.ptv3.kernels.neighbour_table import NeighbourTable
-from concerto_ros.ptv3.kernels.neighbours import Neighbours, voxel_keys
+from concerto_ros.ptv3.kernels.neighbours import Neighbours, OtherNeighbours, voxel_keys
 from concerto_ros.ptv3.level_sizes import LevelSizes, measure_levels
 from concerto_ros.ptv3.patches import Patches, cut_patches
 
@@ -83,7 +83,7 @@ class Level:
     offset: torch.Tensor
     depth: int
     patches: dict[tuple[str, int], Patches]
-    neighbours: Neighbours | NeighbourTable
+    neighbours: Neighbours | NeighbourTable | OtherNeighbours
     pooling: LevelPooling | None
 
     def __len__(self) -> int:

@@ -18,6 +18,7 @@ import pytest
 import torch
 from paths import HELPERS
 from ptv3_inputs import CONFIG, batch_of, convolution, voxels
+from spconv_build import spconv_device
 
 from concerto_ros import SemanticPipeline
 from concerto_ros.ptv3 import build_hierarchy, load_encoder
@@ -209,38 +210,67 @@ def test_the_pipeline_warms_its_encoder_up(monkeypatch):
 SPCONV = """
 import pytest, torch
 from dataclasses import replace
+from types import SimpleNamespace
 from ptv3_inputs import CONFIG, batch_of, convolution
 from concerto_ros.ptv3 import build_hierarchy
 from concerto_ros.ptv3.kernels.backends import PAIRS
+from concerto_ros.ptv3.kernels import spconv_conv
 from concerto_ros.ptv3.kernels.spconv_conv import find_neighbours
 
+device = torch.device("{device}")
 for sizes in ((200,), (1,), (40, 1, 120)):
     given = batch_of(*sizes, side=9)
-    spconv = build_hierarchy(*given, CONFIG, replace(PAIRS, find_neighbours=find_neighbours))
+    there = [values.to(device) for values in given]
+    spconv = build_hierarchy(*there, CONFIG, replace(PAIRS, find_neighbours=find_neighbours))
     for pairs, other in zip(build_hierarchy(*given, CONFIG).levels, spconv.levels, strict=True):
         for dtype, tolerance in ((torch.float32, 1e-6), (torch.bfloat16, 1e-2)):
-            conv, feat = convolution(6, 0).to(dtype), torch.randn(len(pairs), 6).to(dtype)
+            conv = convolution(6, 0).to(device, dtype)
+            feat = torch.randn(len(pairs), 6).to(device, dtype)
             with torch.no_grad():
                 result = conv(feat, other.neighbours)
                 assert result.dtype == dtype
                 assert torch.equal(result, conv(feat, other.neighbours))
-                expected = conv.float()(feat.float(), pairs.neighbours)
-                off = torch.linalg.norm(result.float() - expected)
+                expected = conv.cpu().float()(feat.cpu().float(), pairs.neighbours)
+                off = torch.linalg.norm(result.cpu().float() - expected)
                 assert off <= tolerance * torch.linalg.norm(expected)
+conv = conv.to(device)
 with pytest.raises(RuntimeError, match="spconv is for inference"):
     conv(feat.float(), other.neighbours)
+
+# The weights are converted once, until they change.
+with torch.no_grad():
+    half = spconv_conv._converted(conv.weight, torch.float16)
+    assert half is spconv_conv._converted(conv.weight, torch.float16)
+    conv.weight += 1
+    changed = spconv_conv._converted(conv.weight, torch.float16)
+    assert changed is not half and torch.equal(changed, conv.weight.half())
+    conv.double()
+    assert spconv_conv._converted(conv.weight, torch.float64).dtype == torch.float64
+
+# Launched on the device of the features, whichever is the current one.
+entered = []
+device_of = torch.cuda.device_of
+torch.cuda.device_of = lambda feat: entered.append(feat.device) or device_of(feat)
+with torch.no_grad():
+    conv.float()(feat.float(), other.neighbours)
+assert entered == [feat.device]
+
+# bfloat16 on CUDA: float16, summed in float32.
+on_cuda = SimpleNamespace(dtype=torch.bfloat16, device=torch.device("cuda", 1))
+assert spconv_conv._computed_in(on_cuda) == torch.float16
+assert spconv_conv._convolution(6, 6).fp32_accum is True
 """
 
 
-@pytest.mark.skipif(importlib.util.find_spec("spconv") is None, reason="spconv is not installed")
 def test_spconv_agrees():
+    device = spconv_device()
     # With more than one thread spconv 2.3.8 races with itself on the CPU.
     environment = {
         **os.environ,
         "OMP_NUM_THREADS": "1",
         "PYTHONPATH": str(HELPERS),
     }
-    command = [sys.executable, "-c", SPCONV]
+    command = [sys.executable, "-c", SPCONV.replace("{device}", device)]
     result = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout + result.stderr
 

@@ -8,11 +8,11 @@ import os
 import subprocess
 import sys
 
-import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ptv3_inputs import convolution, voxels
+from spconv_build import spconv_device
 
 from concerto_ros.ptv3 import PTv3Config, build_hierarchy
 from concerto_ros.ptv3.kernels.sparse_conv import SubmanifoldConv
@@ -93,18 +93,18 @@ def test_weight_keeps_the_official_shape_and_survives_a_state_dict():
 WITNESS = """
 import sys, torch
 import spconv.pytorch as spconv
-case = torch.load(sys.argv[1], weights_only=True)
-conv = spconv.SubMConv3d(6, 6, 3, bias=True)
+case = torch.load(sys.argv[1], weights_only=True, map_location=sys.argv[2])
+conv = spconv.SubMConv3d(6, 6, 3, bias=True).to(sys.argv[2])
 conv.load_state_dict({"weight": case["weight"], "bias": case["bias"]})
 indices = torch.cat([case["batch"][:, None], case["grid_coord"]], 1).int().contiguous()
 sparse = spconv.SparseConvTensor(case["feat"], indices, [12, 12, 12], 2)
-torch.save(conv(sparse).features.detach(), sys.argv[1])
+torch.save(conv(sparse).features.detach().cpu(), sys.argv[1])
 """
 
 
 @torch.no_grad()
 def test_equals_spconv(tmp_path):
-    pytest.importorskip("spconv.pytorch", reason="spconv, an optional witness, is not installed")
+    device = spconv_device()
     grid_coord = torch.cat([voxels(300, 10, 0), voxels(200, 10, 1)])
     conv, feat = convolution(6, 2), torch.randn(500, 6)
     case = {
@@ -118,6 +118,6 @@ def test_equals_spconv(tmp_path):
     torch.save(case, path)
     # With more than one thread spconv 2.3.8 races with itself on the CPU.
     alone = {**os.environ, "OMP_NUM_THREADS": "1"}
-    subprocess.run([sys.executable, "-c", WITNESS, str(path)], check=True, env=alone)
+    subprocess.run([sys.executable, "-c", WITNESS, str(path), device], check=True, env=alone)
     ours = conv(feat, neighbours_of(grid_coord, torch.tensor([300, 500])))
     torch.testing.assert_close(ours, torch.load(path, weights_only=True), rtol=1e-4, atol=1e-5)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 
@@ -44,6 +45,15 @@ class Neighbours:
     lengths: tuple[int, ...]
     pairs: torch.Tensor
     starts: torch.Tensor
+
+
+class OtherNeighbours(Protocol):
+    """The neighbours of a library with a convolution of its own."""
+
+    def convolve(
+        self, feat: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor
+    ) -> torch.Tensor:
+        """Convolve (N, C_in) features by the weight in its official shape, (N, C_out)."""
 
 
 def voxel_keys(grid_coord: torch.Tensor, batch: torch.Tensor, largest: list[int]) -> torch.Tensor:

@@ -15,7 +15,7 @@ from concerto_ros.ptv3.cpu import onednn
 from concerto_ros.ptv3.cpu.matmul import multiply
 from concerto_ros.ptv3.cpu.threads import for_each
 from concerto_ros.ptv3.kernels.neighbour_table import NeighbourTable
-from concerto_ros.ptv3.kernels.neighbours import KERNEL_ORDER, Neighbours
+from concerto_ros.ptv3.kernels.neighbours import KERNEL_ORDER, Neighbours, OtherNeighbours
 
 _CENTRE = 13
 
@@ -34,7 +34,9 @@ class SubmanifoldConv(nn.Module):
         self.weight = nn.Parameter(matrices.permute(4, 0, 1, 2, 3))
         self.bias = nn.Parameter(torch.zeros(channels))
 
-    def forward(self, feat: torch.Tensor, neighbours: Neighbours | NeighbourTable) -> torch.Tensor:
+    def forward(
+        self, feat: torch.Tensor, neighbours: Neighbours | NeighbourTable | OtherNeighbours
+    ) -> torch.Tensor:
         """Convolve (N, C_in) features to (N, C_out).
 
         The products of each kernel offset are computed one after the other; then every row sums
@@ -42,8 +44,10 @@ class SubmanifoldConv(nn.Module):
         """
         feat = feat.to(self.weight.dtype)
         matrices = self.weight.permute(1, 2, 3, 4, 0).flatten(0, 2)
-        if not isinstance(neighbours, Neighbours):  # of another backend
+        if isinstance(neighbours, NeighbourTable):
             return neighbours.convolve(feat, matrices, self.bias)
+        if not isinstance(neighbours, Neighbours):
+            return neighbours.convolve(feat, self.weight, self.bias)
         # Checked here: inside an autograd function gradients are off in training, too.
         fast = onednn.usable(feat)
         if fast:

@@ -10,6 +10,7 @@ from functools import cache
 import torch
 from spconv.pytorch import SparseConvTensor, SubMConv3d
 from torch.func import functional_call
+from torch.utils.weak import WeakTensorKeyDictionary
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,13 +24,16 @@ class SpconvNeighbours:
     voxels: SparseConvTensor
 
     def convolve(
-        self, feat: torch.Tensor, matrices: torch.Tensor, bias: torch.Tensor
+        self, feat: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor
     ) -> torch.Tensor:
-        """Convolve features; bfloat16, which spconv does not have, is computed in float32.
+        """Convolve features.
+
+        On CUDA bfloat16, which spconv does not have, is computed in float16 with sums in float32,
+        elsewhere in float32.
 
         Args:
             feat: (N, C_in).
-            matrices: (27, C_in, C_out), one for each kernel offset.
+            weight: (C_out, 3, 3, 3, C_in), the official shape, which is also spconv's.
             bias: (C_out,).
 
         Returns:
@@ -38,17 +42,39 @@ class SpconvNeighbours:
         Raises:
             RuntimeError: gradients are required.
         """
-        if torch.is_grad_enabled() and (feat.requires_grad or matrices.requires_grad):
+        if torch.is_grad_enabled() and (feat.requires_grad or weight.requires_grad):
             raise RuntimeError(
                 "backend spconv is for inference only; train with auto, torch or triton"
             )
-        dtype = torch.float32 if feat.dtype == torch.bfloat16 else feat.dtype
-        weight = matrices.unflatten(0, (3, 3, 3)).permute(4, 0, 1, 2, 3)
+        dtype = _computed_in(feat)
         voxels = self.voxels.replace_feature(feat.to(dtype))
-        conv = _convolution(matrices.shape[1], matrices.shape[2])
-        out = functional_call(conv, {"weight": weight.to(dtype).contiguous()}, (voxels,))
+        conv = _convolution(weight.shape[4], weight.shape[0])
+        # spconv launches on the current device, whichever its arguments are on (its issue 544).
+        with torch.cuda.device_of(feat):
+            out = functional_call(conv, {"weight": _converted(weight, dtype)}, (voxels,))
         self.voxels.indice_dict.update(out.indice_dict)
         return (out.features + bias).to(feat.dtype)
+
+
+def _computed_in(feat: torch.Tensor) -> torch.dtype:
+    if feat.dtype == torch.bfloat16:
+        return torch.float16 if feat.device.type == "cuda" else torch.float32
+    return feat.dtype
+
+
+#: What weights were converted to, and the state of the weights that it was made from.
+_conversions = WeakTensorKeyDictionary()
+
+
+def _converted(weight: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """Return the weight in a type and in spconv's layout, converted once until it changes."""
+    if weight.is_inference():  # nothing tells when it changes
+        return weight.to(dtype).contiguous()
+    state = (weight._version, weight.data_ptr(), weight.device, dtype)
+    kept = _conversions.get(weight)
+    if kept is None or kept[0] != state:
+        kept = _conversions[weight] = state, weight.detach().to(dtype).contiguous()
+    return kept[1]
 
 
 def find_neighbours(
@@ -82,5 +108,8 @@ def _voxels(keys: torch.Tensor, largest: list[int]) -> torch.Tensor:
 def _convolution(width_in: int, width_out: int) -> SubMConv3d:
     """Create a layer without weights of its own."""
     with torch.device("meta"):
-        conv = SubMConv3d(width_in, width_out, 3, bias=False, indice_key="neighbours")
+        # Left to itself, spconv sums float16 in float16 where few channels are added.
+        conv = SubMConv3d(
+            width_in, width_out, 3, bias=False, indice_key="neighbours", fp32_accum=True
+        )
     return conv.eval()
