@@ -29,6 +29,7 @@ from concerto_ros.mapping.map_snapshot import MapSnapshot
 from concerto_ros.mapping.voxel_map import Insertion, VoxelMap
 from concerto_ros.ptv3 import Encoder
 from concerto_ros.ptv3.hierarchy import LARGEST_INDEX
+from concerto_ros.ptv3.kernels.usable_device import why_unusable
 from concerto_ros.segmentation.carried_state import CarriedState
 from concerto_ros.segmentation.feature_encoder import FeatureEncoder
 from concerto_ros.segmentation.fixed_origin import FixedOrigin
@@ -68,6 +69,8 @@ class SemanticPipeline:
         self._feature_encoder = FeatureEncoder(
             encoder, precision=settings.precision, cpu_fallback=settings.cpu_fallback
         )
+        automatic = settings.device == "auto" and self.device.type == "cpu"
+        self._why_cpu = why_unusable(torch.device("cuda")) if automatic else ""
         self._map = self._new_map(self.settings.max_voxels)
         self._map_lock = threading.Lock()
         self._origin = FixedOrigin()
@@ -279,6 +282,11 @@ class SemanticPipeline:
     def device(self) -> torch.device:
         """The device that computes; the CPU after another device's memory was not enough."""
         return self._feature_encoder.device
+
+    @property
+    def why_cpu(self) -> str:
+        """Why ``device: auto`` is no GPU, in PyTorch's words; empty where it is one or not set."""
+        return self._why_cpu
 
     @property
     def dtype(self) -> torch.dtype:

@@ -13,6 +13,7 @@ import torch
 from concerto_ros.heads.linear import LinearHead
 from concerto_ros.labels.label_set import LabelSet
 from concerto_ros.ptv3.encoder import Encoder
+from concerto_ros.ptv3.kernels.usable_device import is_expected, why_unusable
 from concerto_ros.ptv3.precision import automatic_precision
 from concerto_ros.segmentation.convention import Convention, convention_for
 from concerto_ros.settings.field import SettingsError
@@ -32,21 +33,34 @@ def naming(name: str) -> Iterator[None]:
 def device_named(name: str) -> torch.device:
     """Return the device of the parameter ``device``.
 
+    For ``auto`` that is the CPU where no GPU can be used; the log then has the reason.
+
     Raises:
-        SettingsError: PyTorch has no such device on this machine.
+        SettingsError: PyTorch has no such device on this machine, or cannot compute on it.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        why = why_unusable(torch.device("cuda"))
+        if why:
+            level = logging.INFO if is_expected(why) else logging.WARNING
+            _log.log(level, "device auto is the CPU: %s", why)
+        return torch.device("cpu" if why else "cuda")
     try:
         device = torch.device(name)
     except RuntimeError:
         device = torch.device("meta")
     if device.type not in ("cpu", "cuda"):
         raise SettingsError(f"device: got {name!r}, expected auto, cpu, cuda or cuda:N")
+    if device.type == "cpu":
+        return device
     count = torch.cuda.device_count()
-    if device.type == "cuda" and (device.index or 0) >= count:
+    if (device.index or 0) < count:
+        why = why_unusable(device)
+    else:
+        why = (not count and why_unusable(device)) or f"PyTorch sees {count} CUDA devices"
+    if why:
         raise SettingsError(
-            f"device: got {name!r}, but PyTorch sees {count} CUDA devices; use cpu or auto"
+            f"device: got {name!r}, which cannot be used: {why}; expected cpu, auto or a device"
+            " that PyTorch can use"
         )
     return device
 

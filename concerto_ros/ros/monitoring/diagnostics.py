@@ -13,6 +13,7 @@ from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
 from concerto_ros.labels.prediction import NOT_FINITE
 from concerto_ros.pipeline import SemanticPipeline
+from concerto_ros.ptv3.kernels.usable_device import is_expected
 from concerto_ros.ros.monitoring.memory_use import MemoryUse
 from concerto_ros.ros.monitoring.recent_values import Window
 from concerto_ros.ros.monitoring.statistics import HARMLESS, InputStatistics, Report, Statistics
@@ -284,8 +285,13 @@ def _model(model: ModelInfo) -> Task:
         "precision": model.precision,
         "backend": model.backend,
     }
+    if model.why_cpu:
+        values["device auto"] = f"the CPU: {model.why_cpu}"
     if model.degraded_reason:
         return DiagnosticStatus.WARN, f"{model.name}: {model.degraded_reason}", values
+    if model.trained and model.why_cpu and not is_expected(model.why_cpu):
+        text = f"{model.name} runs on the CPU, as the GPU cannot be used: {model.why_cpu}"
+        return DiagnosticStatus.WARN, text, values
     if model.trained:
         return DiagnosticStatus.OK, f"{model.name} is in use", values
     text = f"{model.name}: random weights, so the labels mean nothing; set checkpoint and head"

@@ -28,6 +28,7 @@ class ModelInfo:
         checkpoint: The parameter ``checkpoint``.
         head: The parameter ``head``.
         licence: Licence of the weights; empty if the checkpoint names none.
+        why_cpu: Why ``device: auto`` was no GPU; empty where it was one or not set.
     """
 
     name: str
@@ -39,6 +40,7 @@ class ModelInfo:
     checkpoint: str = ""
     head: str = ""
     licence: str = ""
+    why_cpu: str = ""
 
     @classmethod
     def of(cls, pipeline: SemanticPipeline) -> ModelInfo:
@@ -53,6 +55,7 @@ class ModelInfo:
             pipeline.settings.checkpoint,
             pipeline.settings.head,
             pipeline.encoder.licence,
+            pipeline.why_cpu,
         )
 
     @property

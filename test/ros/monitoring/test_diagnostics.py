@@ -160,6 +160,16 @@ def test_the_model_tells_what_it_is_and_its_licence(bench):
     assert values["licence"] == "none is named in the file"
 
 
+def test_a_gpu_that_cannot_be_used_is_said_and_a_machine_without_one_is_well(bench):
+    too_old = "The NVIDIA driver on your system is too old (found version 12020)."
+    bench.model = replace(MODEL, why_cpu=too_old)
+    level, message, values = bench.says("model")
+    assert level == WARN and too_old in message and too_old in values["device auto"]
+    bench.model = replace(MODEL, why_cpu="Found no NVIDIA driver on your system.")
+    level, message, values = bench.says("model")
+    assert level == OK and "Found no NVIDIA driver" in values["device auto"]
+
+
 def test_labels_after_the_deadline_are_a_warning(bench):
     bench.work(latency_ms=900.0)
     assert bench.says("compute")[0] == OK
