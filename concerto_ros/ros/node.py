@@ -18,10 +18,11 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.logging import get_logger
 
 from concerto_ros.files.error_text import in_words
+from concerto_ros.ptv3.kernels.lost_device import why_lost
 from concerto_ros.ros.bringup.command_line import accepts, command_line_sections, refused
 from concerto_ros.ros.configured_node import ConfiguredNode
 from concerto_ros.ros.middleware.fastdds_profile import use_transport_profile
-from concerto_ros.ros.middleware.spinning import spin, uninterrupted
+from concerto_ros.ros.middleware.spinning import FatalError, end_process, spin, uninterrupted
 from concerto_ros.ros.middleware.transitions import answer_every_transition, roll_back_on_error
 from concerto_ros.ros.monitoring.diagnostics import FAILED, Activity
 from concerto_ros.ros.monitoring.diagnostics_output import DiagnosticsOutput
@@ -34,7 +35,8 @@ from concerto_ros.ros.services.teach_services import TeachServices
 from concerto_ros.ros.stages.inference_stage import InferenceStage
 from concerto_ros.ros.stages.intake_stage import IntakeStage
 from concerto_ros.ros.stages.object_stage import ObjectStage
-from concerto_ros.ros.stages.stage import stop_stages
+from concerto_ros.ros.stages.stage import JOIN_TIMEOUT, stop_stages
+from concerto_ros.segmentation.model_options import device_named
 from concerto_ros.settings.checked_parameters import wrong_switch
 from concerto_ros.settings.field import SettingsError
 
@@ -43,6 +45,15 @@ STATUS_PERIOD = 1.0
 
 #: Exit status for a command line that cannot be used, as of argparse.
 UNUSABLE = 2
+
+#: Exit status after a :class:`FatalError`.
+FAILED_STATUS = 1
+
+#: Why the node ends where its GPU is lost; the error of the driver follows.
+DEVICE_LOST = (
+    "the GPU computes nothing any more in this process, so the node ends with exit status 1 and"
+    " has to be started again"
+)
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
@@ -65,6 +76,7 @@ class PerceptionNode(LifecycleNode):
         self._ros_parameters = Parameters(self)
         self._configured: ConfiguredNode | None = None
         self._activation = Activation()
+        self._device_lost = ""
 
         self._map_services = MapServices(self, self._activation)
         self._teach_services = TeachServices(self, self._activation)
@@ -103,6 +115,7 @@ class PerceptionNode(LifecycleNode):
             self.get_logger().error(f"cannot configure:{text}")
             self._discard()
             self._state = f"{FAILED}{why}"
+            self._device_lost = _why_lost(self._ros_parameters.settings.device)
             return FAILURE
         self._state = "inactive"
         return super().on_configure(state)
@@ -210,13 +223,27 @@ class PerceptionNode(LifecycleNode):
             self._configured.inputs.look()
         active = self._activation.node
         if active is not None:
+            self._device_lost = active.statistics.device_lost
             active.outputs.publish_status()
             inputs = active.inputs
             activity = Activity.now(
                 active.pipeline, active.statistics, settings, inputs.configs, inputs.topics
             )
+        lost = f"{DEVICE_LOST} ({self._device_lost})" if self._device_lost else ""
+        if lost:
+            self._state = f"{FAILED}{lost}"
         hardware_id = settings.diagnostics.hardware_id
         self._diagnostics_output.publish(self._state, hardware_id, activity)
+        if lost:
+            raise FatalError(lost)
+
+
+def _why_lost(device: str) -> str:
+    """Why the device of this parameter is lost; empty where it is not, or does not exist."""
+    try:
+        return why_lost(device_named(device))
+    except SettingsError:
+        return ""
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -226,7 +253,8 @@ def main(args: Sequence[str] | None = None) -> int:
         args: Command line with ROS arguments; None takes that of this process.
 
     Returns:
-        The exit status: 0, or 2 where the command line or a parameter file cannot be used.
+        The exit status: 0, or 2 where the command line or a parameter file cannot be used. Where
+        the GPU is lost the process ends with 1, and whoever started it may start it again.
     """
     use_transport_profile()
     arguments = list(sys.argv if args is None else args)
@@ -236,7 +264,7 @@ def main(args: Sequence[str] | None = None) -> int:
     except (SettingsError, OSError, RuntimeError) as error:
         get_logger("concerto").fatal(refused(error))
         return UNUSABLE
-    node = None
+    node, fatal = None, False
     try:
         node = PerceptionNode()
         if not accepts(node, sections):
@@ -249,6 +277,10 @@ def main(args: Sequence[str] | None = None) -> int:
     except InvalidParameterTypeException as error:
         get_logger("concerto").fatal(wrong_switch(sections) or refused(error))
         return UNUSABLE
+    except FatalError as error:
+        fatal = True
+        get_logger("concerto").fatal(str(error))
+        end_process(FAILED_STATUS, within=JOIN_TIMEOUT + 1.0)  # closing may wait for the GPU
     except RuntimeError:
         if rclpy.ok():
             raise
@@ -258,6 +290,8 @@ def main(args: Sequence[str] | None = None) -> int:
             if node is not None:
                 node.close()
             rclpy.try_shutdown()
+            if fatal:
+                end_process(FAILED_STATUS)
     return 0
 
 

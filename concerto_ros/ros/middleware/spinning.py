@@ -1,11 +1,13 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Spinning that survives exceptions in callbacks, and an end that survives a second Ctrl-C."""
+"""Spinning that survives exceptions in callbacks, and ends that nothing holds up."""
 
 from __future__ import annotations
 
 import atexit
+import os
 import signal
+import sys
 import threading
 import traceback
 from collections.abc import Iterator
@@ -15,14 +17,22 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 
 
+class FatalError(Exception):
+    """Raised by a callback after which only a new process can go on."""
+
+
 def spin(node: Node) -> None:
-    """Serve callbacks until the context is shut down; exceptions of callbacks are logged."""
+    """Serve callbacks until the context is shut down; exceptions of callbacks are logged.
+
+    Raises:
+        FatalError: A callback raised it.
+    """
     executor = SingleThreadedExecutor(context=node.context)
     executor.add_node(node)
     while node.context.ok():
         try:
             executor.spin()
-        except (KeyboardInterrupt, ExternalShutdownException):
+        except (KeyboardInterrupt, ExternalShutdownException, FatalError):
             raise
         except Exception:
             node.get_logger().error(f"a callback failed:\n{traceback.format_exc()}")
@@ -43,3 +53,20 @@ def uninterrupted() -> Iterator[None]:
     finally:
         signal.signal(signal.SIGINT, before)
         atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
+
+
+def end_process(status: int, *, within: float = 0.0) -> None:
+    """End this process without Python's own end, in which a device that is lost may hang.
+
+    Args:
+        status: Exit status.
+        within: Seconds to go on; 0: end now.
+    """
+    if within > 0:
+        timer = threading.Timer(within, end_process, [status])
+        timer.daemon = True
+        timer.start()
+        return
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)

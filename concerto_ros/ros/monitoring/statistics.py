@@ -137,9 +137,13 @@ class Statistics:
 
     Args:
         inputs: Names of the inputs.
+
+    Attributes:
+        device_lost: Why the device computes nothing any more in this process; empty while it does.
     """
 
     def __init__(self, inputs: list[str]):
+        self.device_lost = ""
         self._lock = threading.Lock()
         self._inputs = {name: InputStatistics() for name in inputs}
         self._arrivals = {name: Recent() for name in inputs}

@@ -19,6 +19,7 @@ from concerto_ros.labels.output_clouds import SIMILARITY, needs_of
 from concerto_ros.mapping.generation import Generation
 from concerto_ros.mapping.map_snapshot import MapSnapshot
 from concerto_ros.pipeline import SemanticPipeline
+from concerto_ros.ptv3.kernels.lost_device import why_lost
 from concerto_ros.ros.inputs.clicks import Clicks
 from concerto_ros.ros.monitoring.memory_use import release_unused_memory
 from concerto_ros.ros.monitoring.statistics import Statistics
@@ -221,6 +222,7 @@ class InferenceStage(StageThread):
         text = f"{type(error).__name__}: {error}"
         if self._statistics.failed(text):
             self._log.error(f"inference failed: {text}\n{traceback.format_exc()}")
+        self._statistics.device_lost = why_lost(self._pipeline.device)
 
 
 def _state(snapshot: MapSnapshot) -> tuple[Generation, int]:

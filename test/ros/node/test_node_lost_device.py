@@ -1,0 +1,118 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""A node whose GPU is lost ends, so that it is started again; one with another error lives.
+
+A stand-in for CUDA in a process of its own: no GPU is needed.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from node_harness import ONE_CLOUD, START, cloud_message, room
+from paths import REPOSITORY
+from sensor_msgs.msg import PointCloud2
+
+from concerto_ros.ros.outputs.messages import make_header
+
+#: The node with an inference, or a configuration, that fails; ``{probe}``: what the GPU does then.
+NODE = """
+import sys, torch
+from concerto_ros.pipeline import SemanticPipeline
+from concerto_ros.ptv3.kernels import lost_device
+from concerto_ros.ros import node
+from concerto_ros.ros.stages import inference_stage
+
+def fails(*_, **__):
+    raise {error}
+
+def probe(device):
+    {probe}
+
+torch.cuda.is_initialized = lambda: True
+lost_device.compute = probe
+cuda = lambda _: lost_device.why_lost(torch.device("cuda"))
+inference_stage.why_lost = node.why_lost = cuda
+SemanticPipeline.{method} = fails
+sys.exit(node.main(sys.argv))
+"""
+ILLEGAL = "CUDA error: an illegal memory access was encountered"
+LOST = f'RuntimeError("{ILLEGAL}")'
+
+
+@pytest.fixture
+def world():
+    rclpy.init()
+    one = rclpy.create_node("world")
+    yield one
+    one.destroy_node()
+    rclpy.shutdown()
+
+
+def started(method, error=LOST, probe=f"raise {LOST}"):
+    script = NODE.format(method=method, error=error, probe=probe)
+    arguments = [
+        part
+        for name, value in ONE_CLOUD.items()
+        for part in ("-p", f"{name}:={str(value)}".replace("'", '"'))
+    ]
+    return subprocess.Popen(
+        [sys.executable, "-c", script, "--ros-args", *arguments],
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def run(world, process, until, seconds=60.0):
+    """Send clouds and read labels and diagnostics until ``until(errors)``; the ERRORs."""
+    errors: set[str] = set()
+
+    def on_diagnostics(array):
+        errors.update(s.message for s in array.status if s.level == DiagnosticStatus.ERROR)
+
+    topic = ONE_CLOUD["clouds.front.topic"]
+    clouds = world.create_publisher(PointCloud2, topic, 1)
+    world.create_subscription(PointCloud2, "/concerto/labels", lambda _: None, 1)
+    world.create_subscription(DiagnosticArray, "/diagnostics", on_diagnostics, 10)
+    end, stamp = time.monotonic() + seconds, START
+    while not until(errors):
+        assert time.monotonic() < end, errors
+        stamp += 100_000_000
+        clouds.publish(cloud_message(make_header("odom", stamp), room(size=300)))
+        rclpy.spin_once(world, timeout_sec=0.1)
+    return errors
+
+
+@pytest.mark.parametrize("method", ["infer", "warm_up"])
+def test_a_node_whose_gpu_is_lost_says_so_and_ends(world, method):
+    with started(method) as process:
+        errors = run(world, process, lambda _: process.poll() is not None)
+        log = process.stderr.read()
+    assert process.returncode == 1
+    assert any("the GPU computes nothing any more" in text and ILLEGAL in text for text in errors)
+    assert "[FATAL]" in log and ILLEGAL in log
+
+
+@pytest.mark.parametrize(
+    "error, probe",
+    [
+        ('RuntimeError("shapes cannot be multiplied")', "pass"),
+        ('torch.cuda.OutOfMemoryError("CUDA")', 'raise RuntimeError("out of memory")'),
+    ],
+    ids=["ordinary error", "full"],
+)
+def test_a_node_with_any_other_error_lives(world, error, probe):
+    with started("infer", error, probe) as process:
+        errors = run(world, process, lambda errors: any("inference failed" in e for e in errors))
+        time.sleep(2.5)
+        alive = process.poll() is None
+        process.terminate()
+        process.communicate()
+    assert alive and not any("GPU" in text for text in errors)
