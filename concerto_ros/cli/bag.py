@@ -144,7 +144,7 @@ def _report(out: Path, summary: dict[str, Any]) -> str:
         ("evicted", "voxels left the map because of max_voxels"),
         ("clipped", "points were not used because their cloud has more than max_points points"),
         ("off_lattice", "points were more than 2^20 voxels from the origin of fixed_frame"),
-        ("uncolored", "frames have no colours, as their colour images are of no known encoding"),
+        ("uncolored", "frames are without colour, as theirs are of no known encoding"),
         ("refused_transforms", "transforms were invalid and ignored"),
         ("not_finite", f"voxels of all maps together stayed unlabelled: {NOT_FINITE}"),
     ):

@@ -48,7 +48,7 @@ class Counts(tally.Tally):
         evicted: Voxels removed because of ``max_voxels``.
         clipped: Points left out because their cloud has more than ``max_points``.
         off_lattice: Points of used clouds more than 2^20 voxels from the origin of fixed_frame.
-        uncolored: Frames without colours because their colour image is not decoded.
+        uncolored: Frames without colours because theirs are not decoded.
         refused_transforms: Invalid transforms and unreadable messages of transforms.
         not_finite: Times that a voxel stayed unlabelled because its features or scores were not
             finite.

@@ -86,8 +86,8 @@ class Frame:
         view: The measurement for free-space clearing, or None if the sensor's origin is unknown.
         clipped: Points of the message left out because it holds more than ``max_points``.
         original: All points of the message in its own order, where they were asked for.
-        uncolored: Why the colour image beside the depth was not used; empty where nothing is
-            wrong.
+        uncolored: Why the colours, which the cloud has or the image beside the depth, were not
+            used; empty where nothing is wrong.
     """
 
     points: np.ndarray

@@ -89,6 +89,27 @@ def data_bytes(message: Any) -> np.ndarray:
         raise InputError("malformed", f"data: got a {got}, expected contiguous bytes") from None
 
 
+def row_distance(declared: int, row: int, rows: int, size: int) -> int | None:
+    """Return the bytes from one row of an image or a cloud to the next, which drivers send wrong.
+
+    The declared number counts where the data can hold rows of it. Else rows follow each other
+    without a gap, if there is one row only or if the data ends with the last row: drivers send 0,
+    the width, or the size of the whole data.
+
+    Args:
+        declared: ``step`` of an Image, ``row_step`` of a PointCloud2.
+        row: Bytes of a row without padding.
+        rows: Number of rows.
+        size: Bytes of the data, at least ``rows`` times ``row``.
+
+    Returns:
+        None where the data does not tell where rows begin.
+    """
+    if declared >= row and size >= (rows - 1) * declared + row:
+        return declared
+    return row if rows == 1 or size == rows * row else None
+
+
 def stamp_ns(message: Any) -> int:
     """Return ``header.stamp`` (builtin_interfaces/Time) in nanoseconds; zero stays zero.
 

@@ -13,7 +13,14 @@ from concerto_ros.sensors.colors import rgb_bytes, unpack_rgb
 from concerto_ros.sensors.frame import Frame, OriginalPoints
 from concerto_ros.sensors.free_space import ScanView
 from concerto_ros.sensors.input_error import InputError
-from concerto_ros.sensors.message_fields import attribute, data_bytes, stamp_ns, text, unsigned
+from concerto_ros.sensors.message_fields import (
+    attribute,
+    data_bytes,
+    row_distance,
+    stamp_ns,
+    text,
+    unsigned,
+)
 from concerto_ros.sensors.no_reading import (
     CLOUD_NO_READING,
     clearing_range,
@@ -62,7 +69,8 @@ def decode_point_cloud(
     Returns:
         A frame in the message's own ``frame_id``, with colours (from ``rgb``/``rgba`` or from
         separate fields), intensity (``intensity``, ``reflectivity`` or ``i``) and normals
-        (``normal_x``...) where the cloud has them.
+        (``normal_x``...) where the cloud has them. A packed colour of another layout than PCL's
+        costs the frame only its colours: ``uncolored`` says why.
 
     Raises:
         InputError: ``empty``, ``malformed``, ``unsupported`` or ``no_xyz``.
@@ -105,7 +113,8 @@ def decode_point_cloud(
         return array if kept == size else array.compress(keep, axis=0)
 
     points = select(measured)
-    colors, intensity = _colors(fields), _intensity(fields)
+    intensity = _intensity(fields)
+    colors, uncolored = _colors(fields)
     return Frame(
         points=points,
         stamp=stamp,
@@ -125,6 +134,7 @@ def decode_point_cloud(
             if own_points is None
             else OriginalPoints(own_points, (height, width), stamp, frame_id)
         ),
+        uncolored=uncolored,
     )
 
 
@@ -154,29 +164,23 @@ def _refuse_empty(message: Any, width: int, height: int) -> None:
 
 
 def _row_step(message: Any, width: int, height: int, point_step: int, size: int) -> int:
-    """Return the bytes from one row to the next, which many drivers send wrong.
-
-    ``row_step`` counts where the ``size`` bytes of data can hold rows of it. Else rows follow each
-    other without a gap, if there is one row only or if the data ends with the last point:
-    drivers send 0, the width, or the size of the whole data.
+    """Return the bytes from one row to the next (see :func:`row_distance`).
 
     Raises:
         InputError: ``malformed``: the data is too short, or it does not tell where rows begin.
     """
-    row_step = unsigned(message, "row_step")
-    row = width * point_step
+    declared, row = unsigned(message, "row_step"), width * point_step
     if size < height * row:
         minimum = f"height x width x point_step = {height} x {width} x {point_step}"
         raise InputError("malformed", f"data: got {size} bytes, expected at least {minimum}")
-    if row_step >= row and size >= (height - 1) * row_step + row:
-        return row_step
-    if height == 1 or size == height * row:
-        return row
-    raise InputError(
-        "malformed",
-        f"row_step: got {row_step} in a cloud of {height} rows with {size} bytes of data, expected"
-        f" width x point_step = {row}, or more and data for rows of that length",
-    )
+    row_step = row_distance(declared, row, height, size)
+    if row_step is None:
+        raise InputError(
+            "malformed",
+            f"row_step: got {declared} in a cloud of {height} rows with {size} bytes of data,"
+            f" expected width x point_step = {row}, or more and data for rows of that length",
+        )
+    return row_step
 
 
 def _views(message: Any, used: Collection[str]) -> dict[str, np.ndarray]:
@@ -315,25 +319,31 @@ def _normals(
     return np.nan_to_num(normals, copy=False, posinf=0, neginf=0)
 
 
-def _colors(fields: dict[str, np.ndarray]) -> np.ndarray | None:
-    """Return (N, 3) uint8 RGB from a packed field or from three separate ones."""
+def _colors(fields: dict[str, np.ndarray]) -> tuple[np.ndarray | None, str]:
+    """Return (N, 3) uint8 RGB from a packed field or from three separate ones.
+
+    Second, why there are none although the cloud has such a field; else empty.
+    """
+    why = ""
     for name in PACKED_COLOR:
         if name in fields:
-            return _packed_colors(name, fields[name])
+            colors = _packed_colors(fields[name])
+            if colors is not None:
+                return colors, ""
+            view = fields[name]
+            got = f"{view.dtype.name} x {view.shape[2] if view.ndim == 3 else 1}"
+            why = f"field '{name}': got {got}, expected one float32 or uint32"
     for names in SEPARATE_COLOR:
         if all(name in fields for name in names):
             channels = [_scalar(fields, name).reshape(-1) for name in names]
-            return rgb_bytes(channels, strict=False)
-    return None
+            return rgb_bytes(channels, strict=False), ""
+    return None, why
 
 
-def _packed_colors(name: str, view: np.ndarray) -> np.ndarray:
+def _packed_colors(view: np.ndarray) -> np.ndarray | None:
     """Unpack 0xAARRGGBB in four bytes, whatever number type is declared (PCL's convention)."""
     if view.dtype == np.uint8 and view.ndim == 3 and view.shape[2] >= 3:
         return view[..., :3].reshape(-1, 3)  # rgb declared as three bytes in reading order
     if view.dtype.itemsize != 4 or view.ndim != 2:
-        got = f"{view.dtype.name} x {view.shape[2] if view.ndim == 3 else 1}"
-        raise InputError(
-            "unsupported", f"field '{name}': got {got}, expected one float32 or uint32"
-        )
+        return None
     return unpack_rgb(view).reshape(-1, 3)

@@ -214,7 +214,9 @@ def test_zstd_image_transport():
         ("unsupported", image(PATCHES, "h264")),
         ("unsupported", compressed(b"\0\0\0\1gB\0\x1f" * 9, "h264")),
         ("unsupported", compressed(b"\0\0\0\1gB\0\x1f" * 9, "bgr8; hevc")),
-        ("malformed", image(PATCHES[:, :31, :2], "yuv422", width=31)),
+        ("unsupported", image(PATCHES[:, :31, :2], "yuv422", width=31)),
+        ("unsupported", image(np.zeros((36, 31), np.uint8), "nv12", width=31)),
+        ("unsupported", image(np.zeros((35, 32), np.uint8), "nv21", height=23)),
         ("malformed", image(PATCHES[..., 0], "nv12")),
         ("malformed", image(PATCHES[:1, :, 0], "bayer_rggb8", height=1)),
         ("malformed", compressed(file("webp", PATCHES)[:40], "webp")),
@@ -354,6 +356,12 @@ def test_every_depth_encoding_has_the_role_of_depth(encoding):
             "depth",
         ),
         ("/c/d/compressed", compressed(file("png", MILLIMETRES), "png"), "depth"),
+        ("/c/d/compressed", compressed(file("png", MILLIMETRES), ""), "depth"),
+        (
+            "/c/d/compressedDepth",
+            compressed(bytes(12) + file("png", MILLIMETRES), "compressedDepth png"),
+            "depth",
+        ),
         ("/c/d/compressedDepth", compressed(b"", "16UC1; compressedDepth"), "depth"),
         ("/c/d/compressedDepth", compressed(b"", "32FC1; compressedDepth rvl"), "depth"),
         ("/c/depth/compressed", compressed(b"", "mono16; png compressed "), "depth"),
@@ -374,6 +382,42 @@ def test_every_depth_encoding_has_the_role_of_depth(encoding):
 )
 def test_what_a_topic_shows(topic, message, role):
     assert image_role(topic, message)[0] == role
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        compressed(file("png", MILLIMETRES), ""),
+        compressed(file("png", MILLIMETRES), "png"),
+        compressed(bytes(12) + file("png", MILLIMETRES), "compressedDepth png"),
+    ],
+)
+def test_depth_that_names_no_encoding_is_told_by_its_png(message):
+    np.testing.assert_allclose(decode_depth(message), METRES, atol=1e-6)
+
+
+@pytest.mark.parametrize("step", [0, 1, WIDTH, 2 * WIDTH + 2, 2 * WIDTH * HEIGHT, 2**32 - 1])
+def test_steps_that_are_wrong_where_the_data_tells_the_layout(step):
+    np.testing.assert_allclose(
+        decode_depth(image(MILLIMETRES, "16UC1", step=step)), METRES, atol=1e-6
+    )
+    colored = decode_color(image(PATCHES, "rgb8", step=step if step < 3 * WIDTH else 2**31))
+    np.testing.assert_array_equal(colored, PATCHES)
+
+
+def test_the_last_row_may_lack_its_padding():
+    padded = np.zeros((HEIGHT, WIDTH + 4), np.uint16)
+    padded[:, :WIDTH] = MILLIMETRES
+    data = padded.tobytes()[:-8]
+    message = image(padded, "16UC1", data=data)
+    np.testing.assert_allclose(decode_depth(message), METRES, atol=1e-6)
+
+
+@pytest.mark.parametrize("step", [0, WIDTH, 2**31])
+def test_where_rows_of_pixels_begin_is_not_guessed(step):
+    message = image(MILLIMETRES, "16UC1", step=step, data=MILLIMETRES.tobytes() + bytes(6))
+    with pytest.raises(InputError, match=f"step: got {step} in an image of {HEIGHT} rows"):
+        decode_depth(message)
 
 
 def test_the_transport_at_the_end_of_a_topic():

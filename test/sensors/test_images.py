@@ -195,7 +195,7 @@ def huge_jpeg() -> bytes:
         ("unsupported", image(RGB, "")),
         ("unsupported", image(MILLIMETRES, "16UC1")),
         ("malformed", image(RGB, None)),
-        ("malformed", image(RGB, "rgb8", step=23)),
+        ("malformed", image(RGB, "rgb8", step=23, data=RGB.tobytes() + b"1234")),
         ("malformed", image(RGB, "rgb8", data=RGB.tobytes()[:-1])),
         ("malformed", image(RGB, "rgb8", data=None)),
         ("malformed", image(RGB, "rgb8", width=-8)),

@@ -172,6 +172,21 @@ def test_colours_that_are_no_numbers_are_black():
     np.testing.assert_array_equal(colors, np.repeat([[0, 0, 0, 0, 128, 255]], 3, axis=0).T)
 
 
+@pytest.mark.parametrize("kind", ["f8", "u2", "u1"])
+def test_a_packed_colour_of_another_layout_costs_only_the_colours(kind):
+    frame = decode_point_cloud(cloud([*xyz(), ("rgb", kind, np.ones(24))]))
+    assert len(frame) == 24 and frame.colors is None
+    assert frame.uncolored.startswith("field 'rgb': got ")
+
+
+def test_separate_colours_replace_a_packed_one_that_cannot_be_read():
+    channels = [
+        (name, "u1", np.full(24, value)) for name, value in zip("rgb", (9, 8, 7), strict=True)
+    ]
+    frame = decode_point_cloud(cloud([*xyz(), ("rgb", "f8", np.ones(24)), *channels]))
+    assert frame.colors[0].tolist() == [9, 8, 7] and not frame.uncolored
+
+
 @pytest.mark.parametrize("name", ["intensity", "reflectivity", "i"])
 def test_names_of_intensity(name):
     frame = decode_point_cloud(cloud([*xyz(), (name, "u2", np.arange(24) + 60_000)]))
@@ -324,7 +339,6 @@ def field(**changes):
         ("malformed", SimpleNamespace()),
         ("unsupported", cloud(xyz(), fields=[field(datatype=0)])),
         ("unsupported", cloud(xyz(), fields=[field(datatype=9)])),
-        ("unsupported", cloud([*xyz(), ("rgb", "f8", np.zeros(24))])),
         ("no_xyz", cloud(xyz()[:2])),
         ("no_xyz", cloud(xyz(), fields=[])),
         ("malformed", cloud(xyz(), width=0)),

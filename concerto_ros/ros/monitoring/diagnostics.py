@@ -150,7 +150,7 @@ def _input(
         values["points off the map"] = counts.off_lattice
     if counts.uncolored:
         values["frames without colour"] = counts.uncolored
-        values["colour image"] = counts.why_uncolored
+        values["why without colour"] = counts.why_uncolored
     values |= frequency(counts.ages, counts.received, config.min_rate, config.max_rate)
     ages = counts.ages.not_nan
     if ages:
@@ -177,7 +177,7 @@ def _input(
     refused = [text for topic in topics if not topic.silence for text in topic.refusals]
     wrong = _out_of_bounds(counts, config) + silent + refused + lost
     if now - counts.last_uncolored < RECENT:
-        wrong.append(f"depth is used without colour: {counts.why_uncolored}")
+        wrong.append(f"used without colour: {counts.why_uncolored}")
     if wrong:
         return DiagnosticStatus.WARN, "; ".join(wrong), values
     return DiagnosticStatus.OK, "frames are fused into the map", values

@@ -36,9 +36,9 @@ class InputStatistics(tally.InputCounts):
         last_clipped: When that happened last.
         off_lattice: Points of fused clouds that lie more than 2^20 voxels from the origin of
             ``fixed_frame``, or are not finite there.
-        uncolored: Frames without colours because their colour image is not decoded.
+        uncolored: Frames without colours because theirs are not decoded.
         last_uncolored: When that happened last.
-        why_uncolored: What is wrong with the newest of these images.
+        why_uncolored: What is wrong with the newest of these images or clouds.
     """
 
     last_received: float = -math.inf

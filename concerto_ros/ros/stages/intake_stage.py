@@ -205,7 +205,7 @@ class LoggedTally(Tally):
                 " from the origin of fixed_frame and are not used"
             )
         if frame.uncolored and self._statistics.uncolored(name, frame.uncolored):
-            self._log.warning(f"{name}: depth is used without colour: {frame.uncolored}")
+            self._log.warning(f"{name}: used without colour: {frame.uncolored}")
         self.forget_outdated()
 
     def restarted(self, why: str) -> None:

@@ -102,7 +102,7 @@ def _yuv_422(pixels: np.ndarray, order: str) -> np.ndarray:
     import cv2
 
     if pixels.shape[1] % 2:
-        raise InputError("malformed", f"width: got {pixels.shape[1]}, expected an even number")
+        raise InputError("unsupported", f"width: got {pixels.shape[1]}, expected an even number")
     code = cv2.COLOR_YUV2RGB_UYVY if order == "uyvy" else cv2.COLOR_YUV2RGB_YUY2
     return cv2.cvtColor(np.ascontiguousarray(pixels), code)
 
@@ -118,7 +118,7 @@ def _yuv_planes(message: Any, encoding: str) -> np.ndarray:
         twice = np.stack([chroma[:, 0::2], luma, chroma[:, 1::2], luma], axis=2)
         return _yuv_422(twice.reshape(height, 2 * width, 2), "uyvy")[:, ::2]
     if height % 2 or width % 2:
-        raise InputError("malformed", f"image size: got {width}x{height}, expected even numbers")
+        raise InputError("unsupported", f"image size: got {width}x{height}, expected even numbers")
     luma, chroma = planes(message, height * 3 // 2, (height, 1), (height // 2, 1))
     code = cv2.COLOR_YUV2RGB_NV12 if encoding == "nv12" else cv2.COLOR_YUV2RGB_NV21
     pairs = np.ascontiguousarray(chroma).reshape(height // 2, width // 2, 2)

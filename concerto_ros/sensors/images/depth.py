@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
@@ -15,7 +14,7 @@ from concerto_ros.sensors.images.encodings import DEPTH
 from concerto_ros.sensors.images.files import is_file, read_file
 from concerto_ros.sensors.images.raster import raster
 from concerto_ros.sensors.images.rvl import decode_rvl
-from concerto_ros.sensors.images.transports import FILE_FORMATS, is_zstd, unpacked
+from concerto_ros.sensors.images.transports import DEPTH_HEADER, FILE_FORMATS, is_zstd, unpacked
 from concerto_ros.sensors.input_error import InputError
 from concerto_ros.sensors.message_fields import data_bytes, text
 from concerto_ros.sensors.no_reading import (
@@ -24,10 +23,6 @@ from concerto_ros.sensors.no_reading import (
     TOLERANCE,
     is_no_reading,
 )
-
-#: The header of compressed_depth_image_transport: a number of the format, and the parameters of
-#: quantised depth, little endian.
-HEADER = struct.Struct("<i2f")
 
 
 def decode_depth(message: Any, no_reading: Sequence[float] = CAMERA_NO_READING) -> np.ndarray:
@@ -92,9 +87,9 @@ def _decompressed(message: Any, no_reading: Sequence[float]) -> np.ndarray:
         return decode_depth(unpacked(message), no_reading)
     data = data_bytes(message)
     parameters: tuple[float, ...] = ()
-    if not is_file(data[:12].tobytes()) and len(data) >= HEADER.size:
-        parameters = HEADER.unpack(data[: HEADER.size].tobytes())[1:]
-        data = data[HEADER.size :]
+    if not is_file(data[:12].tobytes()) and len(data) >= DEPTH_HEADER.size:
+        parameters = DEPTH_HEADER.unpack(data[: DEPTH_HEADER.size].tobytes())[1:]
+        data = data[DEPTH_HEADER.size :]
     encoding, _, form = (part.strip().lower() for part in declared.partition(";"))
     is_rvl = "rvl" in form
     pixels = decode_rvl(data) if is_rvl else read_file(data, declared, unchanged=True)
@@ -103,7 +98,7 @@ def _decompressed(message: Any, no_reading: Sequence[float]) -> np.ndarray:
         raise InputError(
             "malformed", f"depth file: got {got}, expected one channel of 16 bit or of floats"
         )
-    if any(name in encoding for name in FILE_FORMATS):
+    if not declared.strip() or any(name in encoding for name in FILE_FORMATS):
         encoding = "16uc1" if pixels.dtype == np.uint16 else "32fc1"
     quantised = pixels.dtype == np.uint16 and DEPTH.get(encoding) != "u2"
     if encoding not in DEPTH or (quantised and not parameters):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from concerto_ros.sensors.input_error import InputError
-from concerto_ros.sensors.message_fields import attribute, data_bytes, unsigned
+from concerto_ros.sensors.message_fields import attribute, data_bytes, row_distance, unsigned
 
 #: Larger than any camera's image; refuses a small file that declares a huge one.
 MAX_PIXELS = 64_000_000
@@ -19,7 +19,8 @@ def raster(message: Any, dtype: str, channels: int) -> np.ndarray:
     """Return a view of the pixels of an Image.
 
     Args:
-        message: The Image; its ``is_bigendian`` counts where a channel has more than one byte.
+        message: The Image; its ``is_bigendian`` counts where a channel has more than one byte, its
+            ``step`` where the data can hold rows of that length.
         dtype: NumPy type of a channel, without byte order.
         channels: Channels of a pixel.
 
@@ -30,17 +31,22 @@ def raster(message: Any, dtype: str, channels: int) -> np.ndarray:
         InputError: ``malformed``, ``empty`` or ``too_large``.
     """
     height, width = unsigned(message, "height"), unsigned(message, "width")
-    step = unsigned(message, "step")
+    declared = unsigned(message, "step")
     checked_size(width, height)
     order = np.dtype(dtype).newbyteorder(">" if attribute(message, "is_bigendian") else "<")
     data = data_bytes(message)
     pixel = channels * order.itemsize
-    if step < width * pixel:
-        minimum = f"width x {pixel} = {width * pixel}"
-        raise InputError("malformed", f"step: got {step}, expected at least {minimum}")
-    if len(data) < height * step:
-        minimum = f"height x step = {height * step}"
+    row = width * pixel
+    if len(data) < height * row:
+        minimum = f"height x width x {pixel} = {height * row}"
         raise InputError("malformed", f"data: got {len(data)} bytes, expected at least {minimum}")
+    step = row_distance(declared, row, height, len(data))
+    if step is None:
+        raise InputError(
+            "malformed",
+            f"step: got {declared} in an image of {height} rows with {len(data)} bytes of data,"
+            f" expected width x {pixel} = {row}, or more and data for rows of that length",
+        )
     return np.ndarray((height, width, channels), order, data, 0, (step, pixel, order.itemsize))
 
 

@@ -16,6 +16,10 @@ from concerto_ros.sensors.message_fields import data_bytes, text
 #: Height, width, is_bigendian, step and the length of the encoding's name.
 ZSTD_HEADER = struct.Struct("<IIBII")
 
+#: The header of compressed_depth_image_transport: a number of the format, and the parameters of
+#: quantised depth, little endian.
+DEPTH_HEADER = struct.Struct("<i2f")
+
 #: Bytes of a pixel of the largest encoding, 64FC4.
 LARGEST_PIXEL = 32
 
@@ -46,7 +50,9 @@ def source_encoding(message: Any) -> str:
         return encoding if known or not form else declared
     if not any(name in declared.lower() for name in FILE_FORMATS) and declared:
         return declared
-    return "16UC1" if _is_16_bit_grey(data_bytes(message)[:26].tobytes()) else "bgr8"
+    head = data_bytes(message)[: DEPTH_HEADER.size + 26].tobytes()
+    grey = _is_16_bit_grey(head) or _is_16_bit_grey(head[DEPTH_HEADER.size :])
+    return "16UC1" if grey else "bgr8"
 
 
 #: Parts of the ``format`` of a CompressedImage that holds a file.

@@ -290,7 +290,7 @@ def test_frames_without_colour_are_counted_and_warned_of(bench):
     assert not bench.statistics.uncolored("front", "encoding: got 'h264', expected rgb8")
     level, message, values = bench.says("input front")
     assert (level, values["frames without colour"]) == (WARN, "2")
-    assert message == "depth is used without colour: encoding: got 'h264', expected rgb8"
+    assert message == "used without colour: encoding: got 'h264', expected rgb8"
 
 
 def test_points_beyond_the_lattice_are_counted_and_logged_once_a_while(bench):

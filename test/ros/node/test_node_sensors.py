@@ -289,7 +289,7 @@ def test_a_camera_whose_colours_are_not_decoded_gives_its_depth(harness):
     said = one.wait(
         lambda: (d := diagnosis()) and d.level == DiagnosticStatus.WARN and d, "the warning"
     )
-    assert said.message.startswith("depth is used without colour: encoding: got 'h264'")
+    assert said.message.startswith("used without colour: encoding: got 'h264'")
     assert {value.key: value.value for value in said.values}["frames without colour"] == "1"
 
 
