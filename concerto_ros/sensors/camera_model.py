@@ -23,6 +23,10 @@ MAX_RADIUS = 20.0
 #: Larger than the image of any depth camera; keeps a wrong camera_info from filling the memory.
 MAX_PIXELS = 64_000_000
 
+#: Smallest and largest focal length, as a fraction of the longer edge of the image: fields of view
+#: of 179 and 0.06 degrees. Beyond them are matrices in other units than pixels.
+FOCAL_LENGTHS = (0.005, 1000.0)
+
 BROWN_CONRADY = ("plumb_bob", "rational_polynomial", "thin_prism")
 FISHEYE = ("equidistant", "fisheye", "kannala_brandt4")
 
@@ -86,6 +90,7 @@ class CameraModel:
         model, distortion = ("pinhole", ()) if rectified else _distortion(info)
 
         width, height = unsigned(info, "width", bad), unsigned(info, "height", bad)
+        longer = max(width, height)
         bin_x = unsigned(info, "binning_x", bad) or 1
         bin_y = unsigned(info, "binning_y", bad) or 1
         left, top = unsigned(info, "roi.x_offset", bad), unsigned(info, "roi.y_offset", bad)
@@ -101,6 +106,10 @@ class CameraModel:
         if width <= 0 or height <= 0 or width * height > MAX_PIXELS:
             binned = f"{width}x{height} after ROI and binning"
             raise InputError(bad, f"image size: got {binned}, expected 1 to {MAX_PIXELS} pixels")
+        low, high = (fraction * longer for fraction in FOCAL_LENGTHS)
+        if not all(low <= focal <= high for focal in (fx, fy)):
+            expected = f"{low:g} to {high:g} pixels, as the longer edge of the image has {longer}"
+            raise InputError(bad, f"{matrix}: got fx {fx:g}, fy {fy:g}, expected {expected}")
         return cls(
             fx=fx / bin_x,
             fy=fy / bin_y,

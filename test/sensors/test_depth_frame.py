@@ -176,6 +176,8 @@ def test_points_beyond_the_view_of_the_lens_have_no_pixel():
         ("fx 0", info(f=(0, 60))),
         ("fy -1", info(f=(60, -1))),
         ("fx nan", info(f=(np.nan, 60))),
+        ("fx 0.1, fy 60, expected .* pixels, as the longer edge", info(f=(0.1, 60))),
+        ("fy 1e.300, expected", info(f=(60, 1e300))),
         ("cx inf", info(c=(np.inf, 20))),
         ("k: got 4 numbers", info(k=[1, 2, 3, 4])),
         ("k: got .abc.", info(k="abc")),
