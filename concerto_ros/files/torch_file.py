@@ -13,6 +13,13 @@ from concerto_ros.files.atomic_write import replacing
 from concerto_ros.files.error_text import in_words
 from concerto_ros.files.numpy_scalars import numpy_scalars_allowed
 
+#: How files begin that were downloaded in place of the real ones, and what they are.
+DOWNLOADS_GONE_WRONG = {
+    b"version https://git-lfs": "is a pointer of Git LFS (run `git lfs pull` in its folder)",
+    b"<!doctype html": "is a web page (download the file itself)",
+    b"<html": "is a web page (download the file itself)",
+}
+
 
 def read_plain(path: Path) -> Any:
     """Read tensors, plain values and NumPy scalars; no code of the file runs.
@@ -20,10 +27,14 @@ def read_plain(path: Path) -> Any:
     Raises:
         ValueError: The file cannot be read or holds anything else.
     """
-    try:
-        path.open("rb").close()  # PyTorch raises OSError for bad content as well
+    try:  # PyTorch raises OSError for bad content as well
+        with path.open("rb") as file:
+            head = file.read(64)
     except OSError as error:
         raise ValueError(in_words(error)) from error
+    for beginning, what in DOWNLOADS_GONE_WRONG.items():
+        if head.lstrip().lower().startswith(beginning):
+            raise ValueError(f"{path} {what}, expected a file of PyTorch")
     try:
         with numpy_scalars_allowed():
             return torch.load(path, map_location="cpu", weights_only=True)

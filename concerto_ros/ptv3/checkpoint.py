@@ -27,6 +27,7 @@ from concerto_ros.ptv3.state_dict import (
     ENCODER_PARAMETER,
     CheckpointError,
     for_all_channels,
+    names_in,
     part_with,
     state_dict_in,
 )
@@ -255,7 +256,7 @@ def config_in(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
     config = content.get("config")
     if not isinstance(config, dict):
         raise CheckpointError(
-            f"{path} has no dict 'config'; got {sorted(map(str, content))}, expected 'config' and"
+            f"{path} has no dict 'config'; got {names_in(content)}, expected 'config' and"
             " 'state_dict'. A training of Pointcept keeps it in its config.py under"
             " model.backbone: docs/training.md says how to add it"
         )

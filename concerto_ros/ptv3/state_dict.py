@@ -17,9 +17,9 @@ log = logging.getLogger(__name__)
 StateDict = dict[str, torch.Tensor]
 
 #: Entries of a file that may hold the weights, the first that exists is taken: those of the model
-#: itself, then its moving average (EMA).
+#: itself (``module`` is DeepSpeed's), then its moving average (EMA).
 ENTRIES = (
-    *("state_dict", "model_state_dict", "model_state", "model"),
+    *("state_dict", "model_state_dict", "model_state", "model", "module", "net", "network"),
     *("state_dict_ema", "ema_state_dict", "model_ema", "ema"),
 )
 
@@ -27,11 +27,17 @@ ENTRIES = (
 #: activation checkpointing.
 WRAPPERS = frozenset({"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"})
 
+#: What PyTorch's AveragedModel stores beside the weights: how many models it is the mean of.
+AVERAGED = "n_averaged"
+
 #: A parameter that every encoder has, and every linear head.
 ENCODER_PARAMETER, HEAD_PARAMETER = "embedding.stem.linear.weight", "seg_head.weight"
 
 #: Prefixes of a second copy of the model: its moving average, the teacher of a distillation.
 COPY = re.compile(r"(^|[._])(ema|teacher|averaged|shadow)([._]|$)")
+
+#: Names that a message lists; a bare state dict has hundreds.
+MOST_NAMED = 8
 
 #: The stem of PT-v3m1, a sparse convolution; Sonata, Concerto and Utonia are PT-v3m2 and later.
 OLDER_STEM = "embedding.stem.conv.weight"
@@ -53,15 +59,20 @@ def state_dict_in(content: Mapping[str, Any], path: Path) -> StateDict:
     entries = [entry for entry in ENTRIES if isinstance(content.get(entry), dict)]
     if not entries:
         raise CheckpointError(
-            f"{path} has no dict 'state_dict'; got {sorted(map(str, content))}, expected 'config'"
-            " and 'state_dict'"
+            f"{path} has no dict 'state_dict'; got {names_in(content)}, expected 'config' and"
+            " 'state_dict'"
         )
     if entries[1:]:
         log.info(
             "weights of %s: using %r, ignoring %s", path.name, entries[0], ", ".join(entries[1:])
         )
+    stored = content[entries[0]]
+    if isinstance(stored.get("state_dict"), dict):
+        stored = stored["state_dict"]
     state: StateDict = {}
-    for name, value in content[entries[0]].items():
+    for name, value in stored.items():
+        if name == AVERAGED:
+            continue
         if not (isinstance(name, str) and isinstance(value, torch.Tensor)):
             raise CheckpointError(
                 f"{path} has {type(value).__name__} under {name!r} in its {entries[0]}; expected"
@@ -75,6 +86,13 @@ def state_dict_in(content: Mapping[str, Any], path: Path) -> StateDict:
             )
         state[bare] = value
     return state
+
+
+def names_in(content: Mapping[str, Any]) -> str:
+    """Return the names of a file's entries, for messages; of many the first few."""
+    names = sorted(map(str, content))
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return f"{names[:MOST_NAMED]}{more}"
 
 
 def without_wrappers(name: str) -> str:
@@ -142,7 +160,7 @@ def for_all_channels(
 
     Args:
         state: the encoder's state dict; :data:`ENCODER_PARAMETER` is (width, in_channels).
-        config: its official config.
+        config: its official config; without ``in_channels``, the weights say how many they are.
         channels: the file's entry ``channels``: names of :data:`CHANNELS` in the order in which
             the encoder takes them (``feat_keys`` of Pointcept); None: all, if there are nine.
         path: the file, for messages.
@@ -151,15 +169,16 @@ def for_all_channels(
         CheckpointError: the channels are not known, or not as many as ``in_channels``.
     """
     everything = 3 * len(CHANNELS)
-    count = config.get("in_channels")
     weight = state.get(ENCODER_PARAMETER)
-    if channels is None and count in (None, everything):
-        return state, config
+    count = config.get("in_channels", weight.shape[-1] if weight is not None else None)
+    if channels is None and count == everything:
+        return state, {**config, "in_channels": everything}
     known = isinstance(channels, (list, tuple)) and len(set(map(str, channels))) == len(channels)
     if not known or not all(channel in CHANNELS for channel in channels):
         got = "no entry 'channels'" if channels is None else f"channels={channels!r}"
+        where = "config" if "in_channels" in config else "weights"
         raise CheckpointError(
-            f"{path} has in_channels={count!r} in its config and {got}, expected in_channels="
+            f"{path} has in_channels={count!r} in its {where} and {got}, expected in_channels="
             f"{everything} ({', '.join(CHANNELS)}), or an entry 'channels' beside 'config' that"
             " lists those of them it was trained with, in their order (feat_keys of Pointcept); an"
             " encoder of other channels, such as strength, cannot be used"

@@ -50,7 +50,7 @@ def assert_same(encoder, weights=WEIGHTS):
     "prefix",
     ["module.", "_orig_mod.", "backbone.", "module.backbone.", "module._orig_mod.backbone.",
      "_orig_mod.module.", "student.backbone.", "module.student.backbone.", "backbone.module.",
-     "model.", "ema_model.module.", "ema_", "net.encoder."],
+     "model.", "ema_model.module.", "ema_", "net.encoder.", "_forward_module."],
 )  # fmt: skip
 def test_prefixes_are_understood(prefix, tmp_path):
     assert_same(load_encoder(saved(tmp_path, under(prefix))))
@@ -67,10 +67,51 @@ def test_wrappers_inside_of_names_are_understood(tmp_path):
 
 @pytest.mark.parametrize(
     "entry",
-    ["state_dict", "model", "model_state_dict", "state_dict_ema", "model_ema", "ema_state_dict"],
+    [
+        "state_dict",
+        "model",
+        "model_state_dict",
+        "state_dict_ema",
+        "model_ema",
+        "ema_state_dict",
+        "module",
+        "net",
+    ],
 )
 def test_entries_that_hold_the_weights_are_found(entry, tmp_path):
     assert_same(load_encoder(saved(tmp_path, under("module."), entry)))
+
+
+def test_a_state_dict_inside_of_an_entry_is_found(tmp_path):
+    assert_same(load_encoder(saved(tmp_path, {"state_dict": under("module.")}, "model")))
+
+
+@pytest.mark.parametrize("prefix", ["module.", "module.backbone."])
+def test_the_averaged_model_of_pytorch_is_understood(prefix, tmp_path):
+    state = {"n_averaged": torch.tensor(7), **under(prefix)}
+    assert_same(load_encoder(saved(tmp_path, state)))
+
+
+def test_of_a_bare_state_dict_the_error_lists_a_few_names(tmp_path):
+    torch.save(WEIGHTS, tmp_path / "model.pth")
+    with pytest.raises(
+        CheckpointError, match=r"got \['embedding.* and \d+ more, expected 'con"
+    ) as error:
+        load_encoder(tmp_path / "model.pth")
+    assert len(str(error.value)) < 600
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "git lfs pull"),
+        (b"\n<!DOCTYPE html>\n<html>", "is a web page"),
+    ],
+)
+def test_downloads_of_something_else_are_named(content, words, tmp_path):
+    (tmp_path / "model.pth").write_bytes(content)
+    with pytest.raises(CheckpointError, match=words):
+        load_encoder(tmp_path / "model.pth")
 
 
 def test_the_model_is_taken_before_its_moving_average_and_said(tmp_path, caplog):
@@ -205,3 +246,10 @@ def test_channels_that_are_not_known_are_refused_when_loaded(count, channels, wo
     with pytest.raises(CheckpointError, match=words) as error:
         load_encoder(saved(tmp_path, state, config=config, **more))
     assert str(tmp_path / "model.pth") in str(error.value)
+
+
+def test_channels_that_the_config_does_not_count_are_counted_in_the_weights(tmp_path):
+    config = {name: value for name, value in CONFIG.items() if name != "in_channels"}
+    assert_same(load_encoder(saved(tmp_path, config=config)))
+    with pytest.raises(CheckpointError, match="in_channels=6 in its weights and no entry"):
+        load_encoder(saved(tmp_path, WEIGHTS | {STEM: torch.ones(6, 6)}, config=config))
