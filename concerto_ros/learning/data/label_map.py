@@ -207,6 +207,7 @@ def integer_labels(values: np.ndarray, where: str, *, others_ignored: bool = Fal
         raise DataError(f"{where}: labels are {values.dtype}, expected whole numbers")
     if values.dtype.kind != "f":
         return values.astype(np.int64)
+    values = values.astype(np.float64)
     whole = np.isfinite(values) & (values == np.rint(values)) & (np.abs(values) < 2**53)
     if not whole.all():
         wrong = values[~whole]

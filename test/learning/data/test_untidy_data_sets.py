@@ -136,7 +136,7 @@ def test_a_data_set_below_a_hidden_folder_is_read(tmp_path):
 # --- labels -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["u1", "i1", "i8", "u8", "f4", "f8", "?", ">i4"])
+@pytest.mark.parametrize("kind", ["u1", "i1", "i8", "u8", "f2", "f4", "f8", "?", ">i4"])
 def test_whole_numbers_of_any_type_are_labels(tmp_path, kind):
     labels = (LABELS % 2).astype(kind)
     scene(tmp_path / "a", labels[:, None])
