@@ -22,6 +22,8 @@ from launch_ros.utilities import make_namespace_absolute, prefix_namespace
 from concerto_ros.ros.bringup.launch_arguments import (
     argument_sections,
     check_namespace,
+    enclave_arguments,
+    existing_file,
     file_sections,
     flag,
     log_level,
@@ -188,7 +190,6 @@ def start(context: LaunchContext) -> list[Action]:
         environment[PROFILE_VARIABLES[0]] = str(SHARE / "config" / "fastdds.xml")
 
     logger = ".".join([*filter(None, namespace.split("/")), NODE_NAME])
-    enclave = ["--enclave", values["enclave"]] if values["enclave"] else []
     actions = [
         Node(
             package="concerto_ros",
@@ -196,7 +197,11 @@ def start(context: LaunchContext) -> list[Action]:
             name=NODE_NAME,
             namespace=namespace,
             parameters=[str(parameters)],
-            ros_arguments=["--log-level", f"{logger}:={log_level(values)}", *enclave],
+            ros_arguments=[
+                "--log-level",
+                f"{logger}:={log_level(values)}",
+                *enclave_arguments(values),
+            ],
             additional_env=environment,
             output="screen",
             emulate_tty=True,
@@ -205,8 +210,9 @@ def start(context: LaunchContext) -> list[Action]:
         )
     ]
     if flag(values, "rviz"):
-        view = Path(values["rviz_config"]).expanduser()
-        if not values["rviz_config"]:
+        if values["rviz_config"]:
+            view = existing_file(values, "rviz_config")
+        else:
             layout = yaml.safe_load((SHARE / "rviz" / "perception.rviz").read_text("utf-8"))
             view = file.with_suffix(".rviz")
             view.write_text(yaml.safe_dump(rviz_config(layout, node, given)), "utf-8")

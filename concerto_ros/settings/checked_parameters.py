@@ -178,9 +178,9 @@ def _nearest(name: str, known: Collection[str]) -> str:
 
 def _origin(text: str, sections: Sequence[Section]) -> str:
     """Where the parameter is set that the text of an error begins with."""
-    former = {new: old for old, new in RENAMED.items()}
-    for name in text.partition(":")[0].split(" or "):
-        for section in reversed(sections):
-            if name in section.values or former.get(name) in section.values:
-                return f" ({section.where})"
+    names = set(text.partition(":")[0].split(" or "))
+    names |= {old for old, new in RENAMED.items() if new in names}
+    for section in reversed(sections):
+        if names & section.values.keys():
+            return f" ({section.where})"
     return f" ({sections[0].where})" if sections else ""

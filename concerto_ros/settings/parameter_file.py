@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -183,6 +184,11 @@ def _value(node: Any) -> Any:
 
 def _sections(tree: Mapping[str, Any], prefix: str, path: str | Path) -> Iterator[Section]:
     for name, body in tree.items():
+        if isinstance(body, Mapping) and get_close_matches(str(name), [PARAMETERS], cutoff=0.8):
+            raise SettingsError(
+                f"{path}: got the key {name!r} below {prefix or 'no name of a node'}, expected"
+                f" {PARAMETERS!r} below the name of one, such as /**"
+            )
         node = "/".join([prefix, str(name).strip("/")])
         if not isinstance(body, Mapping) or not body:
             raise SettingsError(

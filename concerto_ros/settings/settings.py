@@ -199,8 +199,13 @@ class Settings(InputNames):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_names(" or ".join(INPUTS), sum((getattr(self, names) for names in INPUTS), ()))
-        _check_names("filter_names", self.filter_names)
+        for names in NAMED:
+            _check_names(names, getattr(self, names))
+        inputs = [name for names in INPUTS for name in getattr(self, names)]
+        if len(set(inputs)) < len(inputs):
+            raise SettingsError(
+                f"{' or '.join(INPUTS)}: got {inputs}, expected each name only once in both"
+            )
         if self.max_range and self.max_range <= self.min_range:
             raise SettingsError(
                 f"max_range: got {self.max_range:g} m, expected more than min_range,"

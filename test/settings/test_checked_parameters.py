@@ -18,6 +18,8 @@ WRONG = [
     ({"voxel_size": "abc"}, "voxel_size: got 'abc'"),
     ({"voxel_size": -1.0}, "voxel_size: got -1.0, expected 0 to 10 m"),
     ({"rate": float("nan")}, "rate: got nan"),
+    ({"autostart": "abc"}, "autostart: got 'abc', expected true or false"),
+    ({"use_sim_time": 1}, "use_sim_time: got 1, expected true or false"),
     ({"preset": "outdor"}, "preset: got 'outdor', expected one of indoor, outdoor"),
     ({"cloud_names": [["front"]]}, "cloud_names: got .*expected a list of names"),
     ({"cloud_names": ["a-b"]}, "got the name 'a-b'"),
@@ -76,6 +78,23 @@ def test_a_wrong_value_is_refused_with_parameter_value_and_place(values, text: s
 def test_names_of_topics_that_ros_accepts_are_accepted(topic: str):
     checked = checked_parameters("/concerto", [given(FRONT | {"clouds.front.topic": topic})])
     assert checked.inputs[0].topic == topic
+
+
+@pytest.mark.parametrize("values", [{"camera_names": ["1cam"]}, {"camera_names": ["a", "a"]}])
+def test_of_the_lists_of_inputs_the_wrong_one_is_named_and_placed(values):
+    sections = [given({"cloud_names": [""]}, where="in base.yaml"), given(values)]
+    with pytest.raises(SettingsError, match="^camera_names: got ") as error:
+        checked_parameters("/concerto", sections)
+    assert "(in robot.yaml)" in str(error.value)
+
+
+def test_a_name_in_both_lists_of_inputs_is_placed_where_it_was_given_last():
+    sections = [
+        given(FRONT, where="in base.yaml"),
+        given({"camera_names": ["front"]}, where="in robot.yaml"),
+    ]
+    with pytest.raises(SettingsError, match="^cloud_names or camera_names: .*in robot.yaml"):
+        checked_parameters("/concerto", sections)
 
 
 def test_the_place_is_the_one_whose_value_counts():

@@ -55,6 +55,8 @@ BROKEN = {
     "/**:\n  ros__parameters: 3\n": r"ros__parameters of /\*\*: got '?3'?, expected a mapping",
     "/concerto:\n  voxel_size: 0.1\n": "/concerto/voxel_size has no ros__parameters",
     "voxel_size: 0.1\n": "/voxel_size has no ros__parameters",
+    "/**:\n  ros_parameters:\n    rate: 1.0\n": r"got the key 'ros_parameters' below /\*\*",
+    "ros__parameters:\n  rate: 1.0\n": "got the key 'ros__parameters' below no name of a node",
     "just text": "got no mapping",
     "": "got no mapping",
     "\x00": "special characters are not allowed",

@@ -10,13 +10,17 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from concerto_ros.settings.field import TOPIC_NAME, SettingsError
+from concerto_ros.settings.field import SettingsError
 from concerto_ros.settings.parameter_file import Section, parse, read_sections
 
 #: Arguments that set the text parameter of the node with the same name.
 TEXTS = ("preset", "checkpoint", "head", "label_set", "device", "fixed_frame", "robot_frame")
 
 FLAGS = ("autostart", "use_sim_time")
+
+#: A name in ROS's graph without its first slash, and what it is made of.
+GRAPH_NAME = re.compile(r"[A-Za-z_]\w*(/[A-Za-z_]\w*)*", re.ASCII)
+OF_GRAPH_NAMES = "letters, digits, _ and /, no part begins with a digit"
 
 LOG_LEVELS = ("debug", "info", "warn", "error", "fatal")
 
@@ -33,10 +37,8 @@ def file_sections(arguments: Mapping[str, str], inherited: Iterable[Any] = ()) -
         SettingsError: A file is not there, or not a ROS parameter file.
         OSError: A file cannot be read.
     """
-    path = Path(arguments["params_file"]).expanduser()
-    if not path.is_file():
-        # launch itself would only warn, and start the node without it.
-        raise SettingsError(f"params_file: got {str(path)!r}, expected a file that exists")
+    # launch itself would only warn of a file that does not exist, and start the node without it.
+    path = existing_file(arguments, "params_file")
     sections = []
     for item in inherited:
         if isinstance(item, tuple):
@@ -46,6 +48,19 @@ def file_sections(arguments: Mapping[str, str], inherited: Iterable[Any] = ()) -
         else:
             sections += read_sections(item)
     return [*sections, *read_sections(path)]
+
+
+def existing_file(arguments: Mapping[str, str], name: str) -> Path:
+    """Return the path that an argument names.
+
+    Raises:
+        SettingsError: There is no such file.
+    """
+    path = Path(arguments[name]).expanduser()
+    if not path.is_file():
+        got = str(path) if arguments[name] else ""
+        raise SettingsError(f"{name}: got {got!r}, expected a file that exists")
+    return path
 
 
 def argument_sections(arguments: Mapping[str, str], node: str) -> list[Section]:
@@ -100,11 +115,27 @@ def check_namespace(argument: str, namespace: str) -> None:
     Raises:
         SettingsError: ROS does not accept it.
     """
-    if namespace != "/" and not TOPIC_NAME.fullmatch(namespace):
+    if namespace != "/" and not GRAPH_NAME.fullmatch(namespace.removeprefix("/")):
         raise SettingsError(
-            f"namespace: got {argument!r}, expected a name such as robot1 (letters, digits, _ and"
-            " /, no part begins with a digit)"
+            f"namespace: got {argument!r}, expected a name such as robot1 ({OF_GRAPH_NAMES})"
         )
+
+
+def enclave_arguments(arguments: Mapping[str, str]) -> list[str]:
+    """Return what gives the node its SROS 2 enclave on its command line.
+
+    Raises:
+        SettingsError: ROS does not accept the name.
+    """
+    enclave = arguments["enclave"]
+    if not enclave:
+        return []
+    if enclave != "/" and not (enclave[0] == "/" and GRAPH_NAME.fullmatch(enclave[1:])):
+        raise SettingsError(
+            f"enclave: got {enclave!r}, expected a name such as /concerto (a slash first;"
+            f" {OF_GRAPH_NAMES})"
+        )
+    return ["--enclave", enclave]
 
 
 def misspelt(assignments: Collection[str], names: Collection[str]) -> list[str]:
@@ -127,8 +158,20 @@ def misspelt(assignments: Collection[str], names: Collection[str]) -> list[str]:
 
 
 def camera_parameters(camera: str) -> dict[str, Any]:
-    """The node's parameters for one camera; its name may be a path such as ``front/camera``."""
+    """Return the node's parameters for one camera.
+
+    Args:
+        camera: Its name, or a path such as ``front/camera``.
+
+    Raises:
+        SettingsError: No topic can begin with it.
+    """
     path = camera.strip("/")
+    if not GRAPH_NAME.fullmatch(path):
+        raise SettingsError(
+            f"camera: got {camera!r}, expected a name such as camera or front/camera"
+            f" ({OF_GRAPH_NAMES})"
+        )
     name = re.sub(r"\W", "_", path)
     return {
         "camera_names": [name],
