@@ -15,6 +15,7 @@ from typing import Any
 
 from rclpy.expand_topic_name import expand_topic_name
 
+from concerto_ros.sensors.images.topics import base_topic
 from concerto_ros.settings.checked_parameters import CheckedParameters
 from concerto_ros.settings.inputs import CameraInput, CloudInput
 
@@ -23,9 +24,6 @@ INPUT, LABELS = "Input", "Labels"
 
 #: Colours of filters, one after the other; the labels beneath have their palette's.
 FILTER_COLORS = ("255; 255; 255", "255; 0; 255", "0; 255; 255", "255; 255; 0")
-
-#: Topics of image_transport end with these; RViz wants the name before it, and this as a hint.
-TRANSPORTS = ("compressed", "compressedDepth")
 
 #: What RViz calls the policies that may be overridden for a publisher of the node.
 POLICIES = {
@@ -179,9 +177,9 @@ def _filter(pattern: Mapping[str, Any], topic: str, name: str, color: str) -> di
 
 
 def _transport(topic: str) -> tuple[str, str]:
-    """The image topic and its transport, of the topic that carries it."""
-    base, _, last = topic.rpartition("/")
-    return (base, last) if last in TRANSPORTS else (topic, "raw")
+    """What RViz wants of a topic of image_transport: the name of the image, and the transport."""
+    base = base_topic(topic)
+    return base, topic[len(base) + 1 :] or "raw"
 
 
 def _repeated(colors: Iterable[str]) -> Iterator[str]:

@@ -32,6 +32,7 @@ from concerto_ros.ros.bringup.launch_arguments import (
     file_sections,
 )
 from concerto_ros.ros.bringup.rviz_config import NodeName, rviz_config, rviz_remappings
+from concerto_ros.sensors.images.topics import is_compressed
 from concerto_ros.settings.checked_parameters import CheckedParameters, checked_parameters
 
 LAYOUT = yaml.safe_load((REPOSITORY / "rviz" / "perception.rviz").read_text(encoding="utf-8"))
@@ -56,7 +57,7 @@ EVERYTHING = """
     cameras.wrist.depth_topic: /wrist/depth/image/compressedDepth
     cameras.wrist.info_topic: /wrist/rgb/info
     cameras.wrist.depth_info_topic: /wrist/depth/info
-    cameras.bare.depth_topic: ~/bare/depth
+    cameras.bare.depth_topic: ~/bare/depth/zstd
     cameras.bare.info_topic: ~/bare/camera_info
     filter_names: [obstacles, ground]
     filters.obstacles.exclude: [floor]
@@ -108,7 +109,7 @@ def heard(config: dict, remappings: dict[str, str]) -> Iterator[Heard]:
             yield Heard(remappings.get(info, info), CameraInfo, qos)
         elif "Topic" in display:
             topic = display["Topic"]
-            compressed = topic["Value"].endswith("/compressed")
+            compressed = is_compressed(topic["Value"])
             yield Heard(
                 topic["Value"],
                 CompressedImage if compressed else MESSAGES[kind],
@@ -129,7 +130,7 @@ def publish_inputs(one: Any, given: CheckedParameters, node: NodeName) -> None:
     for source in given.inputs:
         for key, topic in source.topics.items():
             kind = CameraInfo if "info" in key else Image if "_topic" in key else PointCloud2
-            if topic.endswith(("compressed", "compressedDepth")):
+            if is_compressed(topic):
                 kind = CompressedImage
             one.robot.create_publisher(kind, node.topic(topic), qos_profile_sensor_data)
 
