@@ -104,7 +104,8 @@ def _header(content: bytes) -> tuple[str, list[_Element], memoryview]:
     """Return the byte order ("" for ascii), the elements, and what follows the header."""
     first = re.match(rb"ply[ \t]*(\r\n|\n|\r)", content)
     if first is None:
-        raise ValueError(f"got {content[:16]!r} in the first line, expected 'ply'")
+        got = content[:16].decode("latin-1")
+        raise ValueError(f"got {got!r} in the first line, expected 'ply'")
     # The end of lines as in the first: a binary body may begin with a byte that looks like one.
     last = re.search(rb"[\r\n]end_header[ \t]*" + re.escape(first[1]), content)
     if last is None:
