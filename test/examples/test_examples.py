@@ -129,13 +129,13 @@ def test_label_bag_reads_the_labels_of_every_prediction(tmp_path: Path):
 
 def test_planner_node_stops_for_what_is_near_and_only_for_that(harness):
     from node_harness import ONE_CLOUD, SECOND, START, cloud_message
+    from not_finite import spoil_rows
     from std_msgs.msg import Bool
 
     from concerto_ros.ros.outputs.messages import make_header
 
-    one = harness(
-        **ONE_CLOUD, filter_names=["obstacles"], **{"filters.obstacles.exclude": ["floor"]}
-    )
+    wanted = {"filters.obstacles.exclude": ["floor"], "filters.obstacles.unlabelled": True}
+    one = harness(**ONE_CLOUD, filter_names=["obstacles"], **wanted)
     one.start()
     one.listen("/stop", Bool, 100)
     command = [sys.executable, REPOSITORY / "examples" / "planner_node.py"]
@@ -159,10 +159,14 @@ def test_planner_node_stops_for_what_is_near_and_only_for_that(harness):
         one.wait(lambda: says(True), "a stop while nothing is known")
         one.wait(lambda: send_wall(4.0) or says(False), "a free way")
         one.wait(lambda: send_wall(1.0) or says(True), "a stop")
+        one.wait(lambda: send_wall(4.0) or says(False), "a free way again")
+        spoil_rows(one.node._configured.pipeline.encoder, slice(None), float("nan"))
+        one.wait(lambda: send_wall(1.0) or says(True), "a stop for what the model cannot tell")
     finally:
         planner.send_signal(signal.SIGINT)
         said, _ = planner.communicate(timeout=20)
     assert planner.returncode == 0 and re.search(r"\w+, 1\.0\d m ahead", said), said
+    assert re.search(r"something, 1\.0\d m ahead", said), said
     assert "Traceback" not in said
 
 

@@ -21,7 +21,7 @@ from concerto_ros.sensors.point_cloud2 import point_cloud_fields
 from concerto_ros.srv import GetLabelAt, Teach
 
 OBSTACLES = "/concerto/filtered/obstacles"
-FILTER = {"filters": ["obstacles"], "filters.obstacles.exclude": ["floor"]}
+FILTER = {"filter_names": ["obstacles"], "filters.obstacles.exclude": ["floor"]}
 
 
 def start(harness, **parameters):
