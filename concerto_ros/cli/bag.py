@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from concerto_ros.cli.former_names import add_former_name
 from concerto_ros.cli.segment import SETTINGS
+from concerto_ros.files.error_text import in_words
 
 HELP = "add labels and feature colours to a bag"
 
@@ -117,7 +118,9 @@ def run(arguments: argparse.Namespace) -> int:
     for job, outcome in tqdm(outcomes, total=len(jobs), unit="bag", disable=no_bar):
         if isinstance(outcome, Exception):
             failed += 1
-            tqdm.write(f"concerto-ros bag: {job.source}: {outcome}", file=sys.stderr)
+            text = in_words(outcome)
+            where = "" if text.startswith(str(job.source)) else f"{job.source}: "
+            tqdm.write(f"concerto-ros bag: {where}{text}", file=sys.stderr)
         else:
             tqdm.write(_report(job.out, outcome))
     if failed and len(jobs) > 1:

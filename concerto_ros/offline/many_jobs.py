@@ -43,6 +43,7 @@ def find_bags(folder: Path) -> list[Path]:
         BagError: There is no bag.
     """
     bags = list(_bags(folder)) if folder.is_dir() else [folder]
+    bags = bags or visible(folder.rglob("*.bag"), folder)  # of ROS 1, each refused with a remedy
     if not bags:
         raise BagError(
             f"there is no bag in {folder}: expected a metadata.yaml, .db3 or .mcap file"

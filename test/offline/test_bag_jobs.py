@@ -33,6 +33,16 @@ def test_bags_are_found_below_a_folder(tmp_path):
         find_bags(tmp_path / "empty")
 
 
+def test_bags_of_ros_1_in_a_folder_are_refused_with_the_way_out(tmp_path, capsys):
+    (tmp_path / "old" / "day").mkdir(parents=True)
+    for name in ("one.bag", "day/two.bag"):
+        (tmp_path / "old" / name).write_text("#ROSBAG V2.0")
+    assert main(["bag", str(tmp_path / "old"), str(tmp_path / "out"), "--jobs", "1"]) == 1
+    text = capsys.readouterr().err
+    assert text.count("ROS 1; convert it: rosbags-convert --src") == 2
+    assert text.count(str(tmp_path / "old" / "one.bag")) == 2  # once named, once in the command
+
+
 def test_a_folder_of_bags_is_spread_over_processes(tmp_path, capsys):
     folder, labelled = tmp_path / "all", tmp_path / "labelled"
     for name in ("one", "two"):

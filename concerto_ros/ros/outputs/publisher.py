@@ -117,10 +117,11 @@ class Outputs:
                 self._node.get_logger().warning(f"~/{topic} is not sent: {why}")
         latency_ms = (self._node.get_clock().now().nanoseconds - prediction.stamp) / 1e6
         deadline = self._parameters.settings.diagnostics.deadline
-        statistics.inferred(len(prediction.points), latency_ms, watch.milliseconds, deadline)
         size, bad = len(prediction.points), prediction.not_finite
+        # Before the prediction is counted: the timer may report in between.
         if bad and statistics.not_finite(bad, size):
             self._node.get_logger().error(f"{bad} of {size} voxels are unlabelled: {NOT_FINITE}")
+        statistics.inferred(size, latency_ms, watch.milliseconds, deadline)
         self.publish_status()
 
     def publish_classes(self) -> None:
