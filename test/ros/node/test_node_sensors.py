@@ -27,7 +27,7 @@ from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 
 from concerto_ros.msg import PerceptionStatus
-from concerto_ros.ros.monitoring import diagnostics
+from concerto_ros.ros.monitoring import input_diagnostics
 from concerto_ros.ros.outputs.messages import make_header
 
 #: The readers that come and go, and how many are there at once.
@@ -37,7 +37,7 @@ READERS, AT_ONCE = 100, 20
 @pytest.fixture
 def soon(monkeypatch):
     """What happened half a second ago is past."""
-    monkeypatch.setattr(diagnostics, "RECENT", 0.5)
+    monkeypatch.setattr(input_diagnostics, "RECENT", 0.5)
 
 
 def is_missed(one, name: str):
