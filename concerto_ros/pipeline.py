@@ -182,7 +182,7 @@ class SemanticPipeline:
         voxels = self._new_map(len(frame), radius=0.0)
         voxels.insert(frame, np.zeros(3) if origin is None else frame.origin)
         snapshot = voxels.snapshot()
-        by_voxel = self._predict(snapshot, _nothing(), self._labeller)
+        by_voxel = self._predict(snapshot, _nothing(), self._labeller, above=float(offset[2]))
 
         given = checked_points(points)
         row = np.full(len(given), -1)
@@ -190,14 +190,15 @@ class SemanticPipeline:
         with np.errstate(over="ignore"):
             own = given if offset.any() else given.astype(np.float32)
         prediction = by_voxel.at(own, row)
-        bad = prediction.not_finite
+        bad, below = prediction.not_finite, int(np.count_nonzero(prediction.below_floor))
         if bad:
             _log.warning("%d of %d points are unlabelled: %s", bad, len(given), NOT_FINITE)
         reasons = {
             "not_finite": len(given) - len(kept) - strays,
             "stray": strays,
+            "below_floor": below,
             "output_not_finite": bad,
-            "no_score": int(np.count_nonzero(prediction.label[kept] == UNLABELLED)) - bad,
+            "no_score": int(np.count_nonzero(prediction.label[kept] == UNLABELLED)) - bad - below,
         }
         return replace(prediction, unlabelled={r: n for r, n in reasons.items() if n})
 
@@ -209,18 +210,26 @@ class SemanticPipeline:
         labeller: Labeller,
         outputs: Collection[str] = OUTPUTS,
         question: FeatureQuery | None = None,
+        above: float = 0.0,
     ) -> Prediction:
+        """Label a snapshot whose heights count from ``above``, metres, where they were moved."""
         stopwatch = Stopwatch()
         if self.settings.estimate_normals:
             with stopwatch("voxel_normals"):
                 snapshot = snapshot.with_normals()
         with stopwatch("geometry"):
-            model_input = build_model_input(snapshot, self.convention, carried.held)
+            model_input = build_model_input(
+                snapshot,
+                self.convention,
+                carried.held,
+                floor_height=self.settings.floor_height - above,
+            )
         encoded = self._feature_encoder.encode(model_input, outputs, labeller, question, stopwatch)
 
         size = len(snapshot)
         labelled, pca_rgb = unlabelled(size), np.zeros((size, 3), np.uint8)
         unusable = ~encoded.finite.cpu().numpy()
+        strays = np.zeros(size, bool) if model_input.strays is None else model_input.strays.numpy()
         if encoded.scores is not None:
             with stopwatch("labels"):
                 labelled = labelling(snapshot, encoded.scores, carried.fusion)
@@ -238,7 +247,9 @@ class SemanticPipeline:
             stage_ms=stopwatch.milliseconds,
             similarity=encoded.similarity,
             features=encoded.features,
-            unusable=unusable,
+            floor_height=model_input.floor_height + above,
+            unusable=unusable & ~strays,
+            below_floor=strays,
         )
 
     # The models --------------------------------------------------------------------------------

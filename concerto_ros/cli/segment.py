@@ -28,6 +28,7 @@ AXES = {"x": 0, "y": 1, "z": 2}
 SETTINGS = (
     "preset",
     "voxel_size",
+    "floor_height",
     "checkpoint",
     "head",
     "label_set",
@@ -121,6 +122,8 @@ def run(arguments: argparse.Namespace) -> int:
     total, has_label = len(prediction.label), prediction.label != UNLABELLED
     print(f"{arguments.file.name}: {total} points, model {prediction.model}")
     print(unlabelled_text(prediction, file.not_finite))
+    if not np.isnan(prediction.floor_height):
+        print(f"floor at z = {prediction.floor_height:.2f} m")
     for semantic_class in prediction.classes:
         share = np.count_nonzero(prediction.label == semantic_class.id) / total
         if share:
@@ -143,6 +146,7 @@ def unlabelled_text(prediction: Prediction, left_out: int) -> str:
     meanings = {
         "not_finite": "not finite",
         "stray": "far from the others",
+        "below_floor": "alone below the floor",
         "output_not_finite": "for which the output of the model is not finite",
         "no_score": "without a score of the model",
     }

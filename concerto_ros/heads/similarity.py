@@ -60,7 +60,7 @@ class FeatureAnswers:
             device = pyramid.feats[0].device
             features = features_at(pyramid, row_of_part[in_part].to(device), self._levels).cpu()
             if self.features is None:
-                self.features = features.new_zeros(len(rows), features.shape[1])
+                self.features = features.new_full((len(rows), features.shape[1]), math.nan)
             self.features[in_part] = features
         if like is None:
             return {}

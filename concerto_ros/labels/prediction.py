@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -43,8 +44,13 @@ class Prediction:
         features: (n, C) float32 on the CPU, of the rows that the query names; None if it names
             none.
         unlabelled: of a single cloud, how many points have no label, by reason: ``not_finite``,
-            ``stray`` (far from the others), ``output_not_finite`` (see ``unusable``) and
-            ``no_score`` (the model has no head).
+            ``stray`` (far from the others), ``below_floor`` (see there), ``output_not_finite``
+            (see ``unusable``) and ``no_score`` (the model has no head).
+        floor_height: height in metres from which the model counted, in the frame of ``points``:
+            the estimate, or the parameter of this name; NaN where the model's height does not
+            count from the floor.
+        below_floor: (N,) bool, stray points that lie alone below the floor; they are unlabelled,
+            and the model does not see them; None: there are none.
         unusable: (N,) bool, where the model's features or scores are not finite, so that the point
             is unlabelled; None: nowhere.
     """
@@ -61,6 +67,8 @@ class Prediction:
     similarity: np.ndarray | None = None
     features: torch.Tensor | None = None
     unlabelled: dict[str, int] = field(default_factory=dict)
+    floor_height: float = math.nan
+    below_floor: np.ndarray | None = None
     unusable: np.ndarray | None = None
 
     @property
@@ -87,6 +95,7 @@ class Prediction:
             similarity=None,
             features=None,
             unusable=None if self.unusable is None else self.unusable[rows] & ~unseen,
+            below_floor=None if self.below_floor is None else self.below_floor[rows] & ~unseen,
         )
 
     def where(self, keep: np.ndarray | slice) -> Prediction:
@@ -105,4 +114,5 @@ class Prediction:
             similarity=None if self.similarity is None else self.similarity[keep],
             features=None,
             unusable=None if self.unusable is None else self.unusable[keep],
+            below_floor=None if self.below_floor is None else self.below_floor[keep],
         )

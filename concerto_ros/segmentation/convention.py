@@ -18,7 +18,7 @@ class Convention:
     Attributes:
         scale: ``coord`` is metres x ``scale``.
         centre: the point that becomes zero. ``"box"``: the middle of the bounding box in x and y
-            and its lowest z; ``"box_xy"``: the middle in x and y, z relative to the vehicle;
+            and the floor in z; ``"box_xy"``: the middle in x and y, z relative to the vehicle;
             ``"vehicle"``: the vehicle, on all axes.
 
     Raises:
@@ -34,11 +34,16 @@ class Convention:
         if self.centre not in ("box", "box_xy", "vehicle"):
             raise ValueError(f"centre is {self.centre!r}; expected box, box_xy or vehicle")
 
+    @property
+    def from_floor(self) -> bool:
+        """Whether height counts from the floor."""
+        return self.centre == "box"
+
     def zero(self, low: np.ndarray, high: np.ndarray, vehicle: np.ndarray) -> np.ndarray:
         """Return the point that becomes zero, (3,) metres.
 
         Args:
-            low: (3,) lowest corner of the cloud's bounding box, metres.
+            low: (3,) lowest corner of the cloud's bounding box, metres; its z is the floor's.
             high: (3,) its highest corner.
             vehicle: (3,) position of the vehicle.
         """

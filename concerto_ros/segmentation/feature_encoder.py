@@ -135,22 +135,26 @@ class FeatureEncoder:
     ) -> Encoded:
         """:meth:`encode` on one device, the cloud whole or in parts."""
         coarse, answers = CoarseFeatures(), FeatureAnswers(question, labeller.concat_levels)
+        kept = None if model_input.strays is None else torch.nonzero(~model_input.strays)[:, 0]
+        seen = model_input.part(kept)
 
         def compute(rows: torch.Tensor | None) -> Values:
-            pyramid = self._pyramid(model_input.part(rows), stopwatch)
+            pyramid = self._pyramid(seen.part(rows), stopwatch)
             finite = finite_voxels(pyramid)
             values = {"finite": finite}
             if labeller.head is not None and "labels" in outputs:
                 with stopwatch("labels"):
                     scores = labeller.scores(pyramid, self.dtype)
                     values["scores"] = scores.masked_fill(~finite[:, None], math.nan)
-            values |= answers.of(pyramid, rows)
+            values |= answers.of(pyramid, _of(kept, rows))
             if "pca" in outputs:
                 with stopwatch("pca"):  # last, so that a pass that fails keeps nothing
                     values["pca"] = coarse.of(pyramid)
             return values
 
-        values = self._chunked(partial(self._with_or_without_graphs, compute), model_input.coord)
+        values = self._chunked(partial(self._with_or_without_graphs, compute), seen.coord)
+        if kept is not None:
+            values = _spread(values, kept, len(model_input))
         return Encoded(
             scores=values.get("scores"),
             coarse=coarse.joined() if "pca" in outputs else None,
@@ -191,3 +195,18 @@ class FeatureEncoder:
         self._moved = True
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
+
+
+def _of(kept: torch.Tensor | None, rows: torch.Tensor | None) -> torch.Tensor | None:
+    """Return the ``rows`` of the ``kept`` rows of a cloud, as rows of the cloud; None: all."""
+    return rows if kept is None else kept if rows is None else kept[rows]
+
+
+def _spread(values: Values, kept: torch.Tensor, size: int) -> Values:
+    """Return the values of the ``kept`` rows as those of ``size`` rows; others: NaN or 0."""
+    spread: Values = {}
+    for name, value in values.items():
+        unknown = math.nan if value.is_floating_point() else 0
+        spread[name] = value.new_full((size, *value.shape[1:]), unknown)
+        spread[name].index_copy_(0, kept.to(value.device), value)
+    return spread

@@ -4,8 +4,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Self
+import math
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple, Self
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ import torch
 from concerto_ros.mapping.map_snapshot import MapSnapshot
 from concerto_ros.segmentation.convention import Convention
 from concerto_ros.segmentation.fixed_origin import FixedOrigin
+from concerto_ros.segmentation.floor import find_floor
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,12 +26,18 @@ class ModelInput:
         grid_coord: (N, 3) int32 >= 0, voxel indices.
         coord: (N, 3) float32, metres x scale of the convention, centred.
         offset: (B,) int64, cumulative sizes of the clouds.
+        floor_height: height in metres that became zero, in the frame of the snapshot; NaN where
+            the model's height does not count from the floor, and for several clouds.
+        strays: (N,) bool, voxels that lie alone below the floor: encoders do not see them, as they
+            change the features of all others. None: there are none.
     """
 
     feat: torch.Tensor
     grid_coord: torch.Tensor
     coord: torch.Tensor
     offset: torch.Tensor
+    floor_height: float = field(default=math.nan, kw_only=True)
+    strays: torch.Tensor | None = field(default=None, kw_only=True)
 
     def __len__(self) -> int:
         return len(self.feat)
@@ -44,7 +52,7 @@ class ModelInput:
         return replace(self, **tensors)
 
     def part(self, rows: torch.Tensor | None) -> ModelInput:
-        """Return some rows of a single cloud as a cloud.
+        """Return some rows of a single cloud as a cloud, whose strays are not told apart.
 
         Args:
             rows: (n,) int64 row numbers; None: all rows.
@@ -54,7 +62,8 @@ class ModelInput:
         feat, grid_coord, coord = (
             value.index_select(0, rows) for value in (self.feat, self.grid_coord, self.coord)
         )
-        return ModelInput(feat, grid_coord, coord, torch.tensor([len(rows)]))
+        offset = torch.tensor([len(rows)])
+        return ModelInput(feat, grid_coord, coord, offset, floor_height=self.floor_height)
 
 
 def normalise_points(
@@ -89,8 +98,58 @@ def normalise_points(
     return coord, feat
 
 
+class Zero(NamedTuple):
+    """The point that becomes zero.
+
+    Attributes:
+        point: (3,) float64, metres.
+        strays: (V,) bool, the voxels that lie alone below the floor.
+    """
+
+    point: np.ndarray
+    strays: np.ndarray
+
+
+def zero_of(
+    points: np.ndarray,
+    index: np.ndarray,
+    voxel_size: float,
+    convention: Convention,
+    vehicle: np.ndarray,
+    *,
+    floor_height: float = math.nan,
+    trimmed: bool = False,
+) -> Zero:
+    """Return the point that becomes zero for the voxels of a cloud.
+
+    Args:
+        points: (V, 3) mean of the points of each voxel, metres; V > 0.
+        index: (V, 3) lattice indices of the voxels.
+        voxel_size: metres.
+        convention: scale and centre that the model was trained with.
+        vehicle: (3,) position of the vehicle.
+        floor_height: metres, where it is known; NaN: the floor is estimated.
+        trimmed: whether the bounding box leaves out the outermost half percent of the points on
+            each side (flying pixels).
+    """
+    strays, floor = np.zeros(len(points), bool), math.nan
+    if convention.from_floor:
+        floor, strays = find_floor(points, index, voxel_size, floor_height)
+        points = points[~strays]
+    outer = len(points) // 200 if trimmed else 0
+    ordered = np.partition(points, (outer, len(points) - 1 - outer), axis=0)
+    low, high = ordered[outer].astype(np.float64), ordered[-1 - outer].astype(np.float64)
+    if convention.from_floor:
+        low[2] = floor
+    return Zero(convention.zero(low, high, vehicle), strays)
+
+
 def build_model_input(
-    snapshot: MapSnapshot, convention: Convention, held: FixedOrigin | None = None
+    snapshot: MapSnapshot,
+    convention: Convention,
+    held: FixedOrigin | None = None,
+    *,
+    floor_height: float = math.nan,
 ) -> ModelInput:
     """Build the input of an encoder from a ``snapshot``.
 
@@ -100,26 +159,41 @@ def build_model_input(
         held: the origin that is kept from call to call while the window stays in place, so that a
             still scene gives a still output; None: corner and centre are those of this snapshot
             alone.
+        floor_height: metres, in the frame of the snapshot, where it is known; NaN: the floor is
+            estimated, and held like the rest of the origin. Without effect where ``convention``
+            does not count height from the floor.
 
     Raises:
         ValueError: the snapshot has no voxel.
     """
     if not len(snapshot):
         raise ValueError("the snapshot holds no voxel; expected at least one")
-    if held is None:
-        corner = snapshot.index.min(axis=0)
-        centre = convention.zero(*_box(snapshot.points), snapshot.robot)
-    else:
-        exact = convention.zero(*_robust_box(snapshot.points), snapshot.robot)
-        corner, centre = held.update(snapshot.index, exact, snapshot.voxel_size)
+    centre, strays = zero_of(
+        snapshot.points,
+        snapshot.index,
+        snapshot.voxel_size,
+        convention,
+        snapshot.robot,
+        floor_height=floor_height,
+        trimmed=held is not None,
+    )
+    seen = snapshot.index[~strays]
+    corner = seen.min(axis=0)
+    if held is not None:
+        known = centre[2]
+        corner, centre = held.update(seen, centre, snapshot.voxel_size)
+        if convention.from_floor and not math.isnan(floor_height):
+            centre = np.array([*centre[:2], known])
     coord, feat = normalise_points(
         snapshot.points, snapshot.colors, snapshot.normals, convention, centre
     )
     return ModelInput(
         feat=torch.from_numpy(feat),
-        grid_coord=torch.from_numpy((snapshot.index - corner).astype(np.int32)),
+        grid_coord=torch.from_numpy(np.maximum(snapshot.index - corner, 0).astype(np.int32)),
         coord=torch.from_numpy(coord),
         offset=torch.tensor([len(snapshot)]),
+        floor_height=float(centre[2]) if convention.from_floor else math.nan,
+        strays=torch.from_numpy(strays) if strays.any() else None,
     )
 
 
@@ -127,10 +201,3 @@ def _box(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if not len(points):
         return np.zeros(3), np.zeros(3)
     return points.min(axis=0).astype(np.float64), points.max(axis=0).astype(np.float64)
-
-
-def _robust_box(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the bounding box without the outermost half percent on each side (flying pixels)."""
-    outer = len(points) // 200
-    ordered = np.partition(points, (outer, len(points) - 1 - outer), axis=0)
-    return ordered[outer].astype(np.float64), ordered[-1 - outer].astype(np.float64)

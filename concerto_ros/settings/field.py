@@ -94,6 +94,8 @@ class Setting:
             return "one of " + ", ".join(self.choices)
         if self.low is not None:
             return f"{self.low:g} to {self.high:g}" + (f" {self.unit}" if self.unit else "")
+        if self.kind is float:  # without a range
+            return f"a number, {self.unit}, or .nan"
         if self.kind in TYPES:
             return TYPES[self.kind]
         if self.topic:
@@ -122,6 +124,8 @@ class Setting:
         Raises:
             SettingsError: The value has another type or is not accepted.
         """
+        if value != value and default != default:
+            return default  # the same NaN, so that settings that are alike are equal
         if self.kind is float and type(value) is int:
             value = float(value)
         if self.kind is tuple and default and type(default[0]) is float:
@@ -138,6 +142,7 @@ class Setting:
         outside = (self.low is not None and not value >= self.low) or (
             self.high is not None and not value <= self.high
         )
+        outside |= value in (math.inf, -math.inf)
         if outside or (self.choices and value not in self.choices):
             raise SettingsError(f"{name}: got {value!r}, expected {self.wanted}")
         no_topic = self.topic and value and not TOPIC_NAME.fullmatch(value)

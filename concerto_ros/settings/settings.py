@@ -10,6 +10,7 @@ against them, ``docs/parameters.md`` is written from them, and
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, replace
 from pathlib import Path
@@ -165,6 +166,11 @@ class Settings(InputNames):
         False,
         "move to the CPU when the device runs out of memory even for small chunks of the map;"
         " false: such a map gets no labels",
+    )
+    floor_height: float = setting(
+        math.nan,
+        "height of the floor in fixed_frame; .nan: that of the lowest surface is estimated",
+        unit="m",
     )
     estimate_normals: bool = setting(
         True, "estimate the normals of voxels whose sensor provides none"

@@ -242,3 +242,34 @@ def test_what_cannot_be_loaded_is_named(changes, wanted):
 def test_an_official_name_that_is_not_here_fails_at_once_without_download():
     with pytest.raises(SettingsError, match="concerto_base.pth"):
         SemanticPipeline.from_settings(Settings(checkpoint="concerto_base"), download=False)
+
+
+def test_strays_below_the_floor_are_unlabelled_and_change_no_other_label(pipeline):
+    points, colors, normals = scan(size=6000)
+    clean = pipeline.segment(points, colors, normals, origin=[1, 1, 1])
+    assert clean.floor_height == pytest.approx(0, abs=1e-6)
+    below = np.float32([[1, 1, -0.6], [0.5, 0.4, -1.3], [1.5, 1, -1.9]])
+    noisy = pipeline.segment(
+        np.vstack([points, below]),
+        np.vstack([colors, colors[:3]]),
+        np.vstack([normals, normals[:3]]),
+        origin=[1, 1, 1],
+    )
+    assert noisy.floor_height == clean.floor_height
+    assert (noisy.label[:6000] == clean.label).all()
+    assert (noisy.confidence[:6000] == clean.confidence).all()
+    assert (noisy.label[6000:] == UNLABELLED).all() and (noisy.confidence[6000:] == 0).all()
+    assert noisy.unlabelled == {"below_floor": 3} and noisy.not_finite == 0
+
+
+def test_the_floor_of_a_georeferenced_cloud_is_told_in_its_coordinates(pipeline):
+    points = scan(size=3000)[0].astype(np.float64) + [500_000, 4_000_000, 812.5]
+    assert pipeline.segment(points).floor_height == pytest.approx(812.5, abs=0.01)
+
+
+def test_a_known_floor_is_used_and_told():
+    settings = Settings(floor_height=-0.7)
+    pipeline = SemanticPipeline.from_settings(settings)
+    assert pipeline.segment(scan()[0]).floor_height == pytest.approx(-0.7)
+    pipeline.insert(frame())
+    assert pipeline.infer(pipeline.snapshot()).floor_height == pytest.approx(-0.7)

@@ -31,6 +31,8 @@ SHIPPED = share_path("config/perception.yaml")
 
 def test_the_shipped_file_lists_every_parameter_with_its_default():
     listed = dict(read_parameters(SHIPPED))
+    assert math.isnan(listed["floor_height"]) and math.isnan(DEFAULTS["floor_height"])
+    listed["floor_height"] = DEFAULTS["floor_height"]  # a NaN equals itself only
     defaults = {
         name: list(value) or [""] if isinstance(value, tuple) else value
         for name, value in DEFAULTS.items()
@@ -134,7 +136,7 @@ def test_a_value_out_of_range_names_parameter_value_and_range(value):
 def numbers():
     """Every parameter that is a number, those of named inputs and filters included."""
     for name, default in DEFAULTS.items():
-        if type(default) in (int, float):
+        if type(default) in (int, float) and default == default:  # not those that NaN turns off
             yield name, about(name), default
     for names in NAMED:
         for full_name, entry in settings_of(names).items():
@@ -216,3 +218,11 @@ def test_a_list_of_numbers_is_one(value):
 def test_a_list_of_numbers_outside_of_the_range_is_refused(value):
     with pytest.raises(SettingsError, match=r"cameras.head.no_reading: got .*numbers 0 to 1000 m"):
         named("camera_names", "head", CAMERA | {"cameras.head.no_reading": value})
+
+
+def test_a_floor_height_is_a_number_or_nan():
+    assert Settings.from_mapping({"floor_height": float("nan")}) == Settings()
+    assert Settings.from_mapping({"floor_height": -1}).floor_height == -1.0
+    for wrong in (math.inf, -math.inf, "low", None):
+        with pytest.raises(SettingsError, match=r"floor_height: got .*a number, m, or .nan"):
+            Settings.from_mapping({"floor_height": wrong})

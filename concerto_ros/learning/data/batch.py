@@ -14,7 +14,7 @@ from concerto_ros.labels.label_set import UNLABELLED
 from concerto_ros.learning.data.labelled_scan import Scan
 from concerto_ros.mapping.voxel_grid import FrameVoxels, grid_sample
 from concerto_ros.segmentation.convention import Convention
-from concerto_ros.segmentation.model_input import ModelInput, normalise_points
+from concerto_ros.segmentation.model_input import ModelInput, normalise_points, zero_of
 from concerto_ros.sensors.normals import neighbourhood_normals, unit_vectors
 
 
@@ -88,7 +88,9 @@ def _voxels(scan: Scan, convention: Convention, voxel_size: float) -> tuple[np.n
     voxels, inverse = _grid_sampled(scan, voxel_size, colors=scan.colors, normals=scan.normals)
     colors = None if voxels.color is None else voxels.color / voxels.count[:, None]
     normals = None if voxels.normal is None else unit_vectors(voxels.normal)
-    coord, feat = normalise_points(voxels.means(voxel_size), colors, normals, convention)
+    points = voxels.means(voxel_size)
+    centre = zero_of(points, voxels.index, voxel_size, convention, np.zeros(3)).point
+    coord, feat = normalise_points(points, colors, normals, convention, centre)
     grid_coord = voxels.index - voxels.index.min(axis=0)
     labels = majority(inverse, scan.labels, len(voxels))
     return feat, grid_coord, coord, labels, inverse

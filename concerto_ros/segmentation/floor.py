@@ -1,0 +1,84 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The height of the floor: that of the lowest surface of a cloud, not of its lowest point.
+
+Returns below the ground are normal in the sweeps of LiDARs, wherever light is reflected twice.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from concerto_ros.mapping.voxel_grid import pack
+
+#: Edge of the blocks in which voxels are counted, voxels.
+BLOCK = 4
+#: A block belongs to a surface if it holds at least this many voxels, and at least this share of
+#: the voxels above and below it: copies of a surface that are thin have few of both.
+FEWEST, PART = 3, 0.3
+#: Height of the layer in which the floor lies, voxels; it is sloped, and noisy.
+LAYER = 8
+#: The floor has at least this share of the voxels of all surfaces.
+SHARE = 0.01
+#: A floor that lies at most this many voxels above the lowest point is at the lowest point.
+SAME = 2
+#: Fewer voxels than this are not told apart.
+FEW = 100
+
+
+class Floor(NamedTuple):
+    """The lowest surface of a cloud.
+
+    Attributes:
+        height: metres, in the frame of the points.
+        strays: (V,) bool, the voxels below it that lie on no surface.
+    """
+
+    height: float
+    strays: np.ndarray
+
+
+def find_floor(
+    points: np.ndarray, index: np.ndarray, voxel_size: float, known: float = math.nan
+) -> Floor:
+    """Find the lowest surface of any size, and the voxels that lie below it alone.
+
+    It is the bottom of the lowest layer that holds a hundredth of all voxels with others around
+    them. Stray points lie alone. A cloud without them has its floor at its lowest point, exactly,
+    as the published models were trained.
+
+    Args:
+        points: (V, 3) mean of the points of each voxel, metres, z up; V > 0.
+        index: (V, 3) lattice indices of the voxels.
+        voxel_size: Metres.
+        known: Metres, the height of the floor where it is known; NaN: it is estimated.
+    """
+    height = points[:, 2].astype(np.float64)
+    lowest = float(height.min())
+    tolerance = SAME * voxel_size
+    on_surface = np.ones(len(points), bool)
+    if len(points) >= FEW:
+        cell = index // BLOCK
+        in_block = _size_of_group(cell)
+        in_column = _size_of_group(cell * [1, 1, 0])
+        on_surface = (in_block >= FEWEST) & (in_block >= PART * in_column)
+    floor = known
+    if math.isnan(known):
+        # Where too few are on surfaces, the cloud is too sparse to tell.
+        surface = np.sort(height[on_surface] if on_surface.sum() >= FEW else height)
+        top = np.searchsorted(surface, surface + LAYER * voxel_size)
+        large = top - np.arange(len(surface)) >= SHARE * len(surface)
+        floor = float(surface[int(large.argmax())])
+        if len(points) < FEW or floor - lowest <= tolerance:
+            floor = lowest
+    strays = (height < floor - tolerance) & ~on_surface
+    return Floor(floor, strays & ~strays.all())
+
+
+def _size_of_group(cell: np.ndarray) -> np.ndarray:
+    """Return how many of the (V, 3) cells equal each of them, (V,)."""
+    _, group, size = np.unique(pack(cell), return_inverse=True, return_counts=True)
+    return size[group]
