@@ -36,7 +36,7 @@ from concerto_ros.segmentation.fixed_origin import FixedOrigin
 from concerto_ros.segmentation.labeller import Labeller, labelling, unlabelled
 from concerto_ros.segmentation.loading import load_models
 from concerto_ros.segmentation.model_input import build_model_input
-from concerto_ros.segmentation.model_options import convention_of
+from concerto_ros.segmentation.model_options import convention_of, grid_size_for
 from concerto_ros.sensors.array_frame import checked_points, single_frame
 from concerto_ros.sensors.frame import Frame
 from concerto_ros.settings.field import SettingsError
@@ -62,7 +62,8 @@ class SemanticPipeline:
     def __init__(
         self, settings: Settings, encoder: Encoder, head: LinearHead | None, labels: LabelSet
     ):
-        self.settings = settings.with_preset().with_voxel_size(encoder.grid_size)
+        grid_size = grid_size_for(encoder, settings.preset)
+        self.settings = settings.with_preset().with_voxel_size(grid_size)
         self.encoder = encoder
         self.use(TaughtClasses(head, labels))
         self.convention = convention_of(encoder, self.settings.preset, head)

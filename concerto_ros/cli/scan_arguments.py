@@ -26,12 +26,12 @@ def load_encoder_for(arguments: argparse.Namespace) -> tuple[Encoder, float]:
         ValueError: For a voxel size out of range, or a checkpoint that cannot be used.
     """
     from concerto_ros.ptv3 import load_encoder
-    from concerto_ros.segmentation.model_options import device_named
+    from concerto_ros.segmentation.model_options import device_named, grid_size_for
     from concerto_ros.settings.presets import PRESETS
 
     encoder = load_encoder(arguments.checkpoint, device=device_named(arguments.device))
     preset = PRESETS[arguments.preset].voxel_size
-    voxel_size = arguments.voxel_size or encoder.grid_size or preset
+    voxel_size = arguments.voxel_size or grid_size_for(encoder, arguments.preset) or preset
     if not 0 < voxel_size < 10:
         raise ValueError(f"--voxel-size: got {voxel_size}, expected metres above 0 and below 10")
     return encoder, voxel_size
@@ -82,7 +82,7 @@ def add_input_arguments(parser: argparse.ArgumentParser) -> None:
         choices=list(PRESETS),
         default="indoor",
         help="parameter preset: the voxel size and the input convention (scale and origin"
-        " of coordinates) of encoders whose file does not store theirs"
+        " of coordinates) of the demo model and of encoders whose file does not store theirs"
         " (default indoor)",
     )
     parser.add_argument(

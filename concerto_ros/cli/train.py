@@ -203,11 +203,12 @@ def run(arguments: argparse.Namespace) -> int:
     require_labels(data, "to learn from")
     if len(validation):
         require_labels(validation, "to validate on")
+    preset = preset_with(convention, encoder.rotary, encoder.conventions)
     print(
         f"{len(data)} training and {len(validation)} validation scans,"
         f" {len(data.classes)} classes; {METHODS[arguments.method][0]}, "
         f"voxels of {voxel_size} m, encoder {encoder.name}, "
-        f"input convention of the preset {preset_with(convention, encoder.rotary)}"
+        f"input convention of the preset {preset}"
     )
     collate = ScanCollate(
         convention,

@@ -59,6 +59,9 @@ OFFICIAL_LICENCE = "CC-BY-NC 4.0 (not for commercial use)"
 #: The name of the bundled demo model, and the preset whose input convention it was trained with.
 DEMO, DEMO_PRESET = "demo", "indoor"
 
+#: Streets shrunk to a quarter look like rooms to it: scale and centre of its input outdoors.
+DEMO_CONVENTIONS = {"outdoor": (0.25, "box")}
+
 #: Parameters that only training reads. No other parameter may be missing or unexpected.
 TRAINING_PARAMETERS = frozenset({"embedding.mask_token"})
 
@@ -90,7 +93,13 @@ def load_encoder(
     if os.fspath(name_or_path) == DEMO:
         content, path = read_demo()
         config = PTv3Config.from_official(content["config"])
-        encoder = Encoder(config, name=DEMO, grid_size=content["grid_size"], preset=DEMO_PRESET)
+        encoder = Encoder(
+            config,
+            name=DEMO,
+            grid_size=content["grid_size"],
+            preset=DEMO_PRESET,
+            conventions=DEMO_CONVENTIONS,
+        )
         load_strictly(encoder, _under_prefix(content["state_dict"], "encoder."), path)
         encoder.licence = content["license"]
     else:
@@ -106,6 +115,7 @@ def load_encoder(
             name=os.fspath(name_or_path),
             grid_size=content.get("grid_size"),
             preset=preset_in(content, path),
+            conventions=_conventions_in(content, path),
         )
         load_strictly(encoder, state, path, ignored=TRAINING_PARAMETERS)
         encoder.licence = licence_of(content, path)
@@ -351,6 +361,23 @@ def preset_in(content: dict[str, Any], path: Path) -> str | None:
     return preset
 
 
+def _conventions_in(content: dict[str, Any], path: Path) -> dict[str, tuple[float, str]]:
+    """Return the conventions by preset stored in a file of this package; none in official files.
+
+    Raises:
+        CheckpointError: they are not numbers and texts by preset.
+    """
+    stored = content.get("conventions", {})
+    try:
+        return {
+            str(preset): (float(scale), str(centre)) for preset, (scale, centre) in stored.items()
+        }
+    except (AttributeError, TypeError, ValueError):
+        raise CheckpointError(
+            f"{path} has conventions {stored!r}, expected a scale and a centre for each preset"
+        ) from None
+
+
 def log_licence(content: dict[str, Any], path: Path) -> None:
     """Log the licence under which the weights may be used."""
     licence = licence_of(content, path)
@@ -420,7 +447,7 @@ def save_encoder(path: Path, encoder: Encoder) -> None:
     """Write an encoder, with its decoder if it has one, in the official layout.
 
     The file holds ``{"config", "state_dict"}`` and, where the encoder has them, ``grid_size`` in
-    metres and ``preset``; :func:`~concerto_ros.ptv3.load_encoder` reads it back.
+    metres, ``preset`` and ``conventions``; :func:`~concerto_ros.ptv3.load_encoder` reads it back.
     """
     # Rotary embedding is detected from the state dict; only models with it have a base.
     left_out = {"rotary"} if encoder.rotary else {"rotary", "rope_base"}
@@ -431,6 +458,10 @@ def save_encoder(path: Path, encoder: Encoder) -> None:
         content["grid_size"] = float(encoder.grid_size)
     if encoder.preset is not None:
         content["preset"] = encoder.preset
+    if encoder.conventions:
+        content["conventions"] = {
+            preset: list(convention) for preset, convention in encoder.conventions.items()
+        }
     write_file(path, content)
 
 

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import cast
 
@@ -132,6 +132,8 @@ class Encoder(nn.Module):
             it.
         preset: the preset whose input convention it was trained with; None where the file does not
             store it.
+        conventions: scale and centre of the input by preset, where they differ from those of the
+            published models; see :class:`~concerto_ros.segmentation.convention.Convention`.
         backend: the kernels to use, one of :data:`~concerto_ros.ptv3.kernels.backends.BACKENDS`.
         licence: of the weights; empty where none is known.
     """
@@ -144,6 +146,7 @@ class Encoder(nn.Module):
         trained: bool = True,
         grid_size: float | None = None,
         preset: str | None = None,
+        conventions: Mapping[str, tuple[float, str]] | None = None,
     ):
         super().__init__()
         self.config = config
@@ -151,6 +154,7 @@ class Encoder(nn.Module):
         self.trained = trained
         self.grid_size = grid_size
         self.preset = preset
+        self.conventions = dict(conventions or {})
         self.backend = "auto"
         self.licence = ""
         width = config.enc_channels[0]

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,12 +82,22 @@ def convention_for(preset: str, rotary: bool) -> Convention:
         raise ValueError(f"preset is {preset!r}; expected {' or '.join(PRESETS)}") from None
 
 
-def preset_with(convention: Convention, rotary: bool) -> str:
+def preset_with(
+    convention: Convention, rotary: bool, own: Mapping[str, tuple[float, str]] | None = None
+) -> str:
     """Return the preset that has this ``convention``, the inverse of :func:`convention_for`.
+
+    Args:
+        convention: scale and centre.
+        rotary: as for :func:`convention_for`.
+        own: the encoder's own conventions, which precede those of the published models.
 
     Raises:
         ValueError: no preset has it.
     """
+    for preset, values in (own or {}).items():
+        if Convention(*values) == convention:
+            return preset
     for (preset, of_rotary), known in _CONVENTIONS.items():
         if of_rotary == bool(rotary) and known == convention:
             return preset

@@ -75,9 +75,10 @@ def dtype_named(precision: str, device: torch.device) -> torch.dtype:
 def convention_of(encoder: Encoder, preset: str, head: LinearHead | None = None) -> Convention:
     """Return the input convention of ``encoder``.
 
-    It is that of the preset in the encoder's file. A file that stores the training voxel size but
-    no preset was trained indoors. Only for other encoders, the published ones, the parameter
-    ``preset`` decides.
+    It is that of the preset in the encoder's file, unless the file has a convention of its own for
+    the parameter ``preset``, as that of the bundled model has for ``outdoor``. A file that stores
+    the training voxel size but no preset was trained indoors. Only for other encoders, the
+    published ones, the parameter ``preset`` decides.
 
     Args:
         encoder: the backbone.
@@ -88,23 +89,53 @@ def convention_of(encoder: Encoder, preset: str, head: LinearHead | None = None)
         SettingsError: ``head`` was trained with another convention, or the preset in a file does
             not exist.
     """
-    trained_preset = encoder.preset or ("indoor" if encoder.grid_size else preset)
-    if trained_preset != preset and not encoder.preset:
+    trained_preset = _trained_preset(encoder) or preset
+    used = preset if preset in encoder.conventions else trained_preset
+    if used != preset and not encoder.preset:
         _log.warning(
             "the file of %s does not store the preset it was trained with; its input is scaled and"
             " centred as for the preset %s, not for %s",
             encoder.name,
-            trained_preset,
+            used,
             preset,
         )
-    if head is not None and head.preset not in (None, trained_preset):
+    if head is not None and head.preset not in (None, used):
         raise SettingsError(
             f"head: {head.name} was trained with the preset {head.preset}, but the encoder"
-            f" {encoder.name} uses the preset {trained_preset} here; expected the same"
+            f" {encoder.name} uses the preset {used} here; expected the same"
             " preset for both"
         )
     with naming("checkpoint"):
-        return convention_for(trained_preset, rotary=encoder.rotary)
+        return _convention(encoder, used)
+
+
+def grid_size_for(encoder: Encoder, preset: str) -> float | None:
+    """Return the voxel size in metres that suits the coordinates of ``encoder``.
+
+    That of its training, at the scale that :func:`convention_of` returns for the parameter
+    ``preset``: at a quarter of the scale, voxels are four times as large.
+
+    Returns:
+        Metres; None where the file of the encoder does not store one.
+
+    Raises:
+        SettingsError: the preset in the file does not exist.
+    """
+    if encoder.grid_size is None or preset not in encoder.conventions:
+        return encoder.grid_size
+    with naming("checkpoint"):
+        trained = _convention(encoder, _trained_preset(encoder) or preset)
+        return encoder.grid_size * trained.scale / _convention(encoder, preset).scale
+
+
+def _trained_preset(encoder: Encoder) -> str | None:
+    return encoder.preset or ("indoor" if encoder.grid_size else None)
+
+
+def _convention(encoder: Encoder, preset: str) -> Convention:
+    if preset in encoder.conventions:
+        return Convention(*encoder.conventions[preset])
+    return convention_for(preset, rotary=encoder.rotary)
 
 
 def label_set_for(name: str, head: LinearHead | None) -> LabelSet:

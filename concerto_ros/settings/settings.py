@@ -88,12 +88,13 @@ class Settings(InputNames):
     preset: str = setting(
         "indoor",
         "defaults of voxel size, ranges and map window, and the input convention (scale and origin"
-        " of coordinates) of encoders whose file does not store it",
+        " of coordinates) of the demo model and of encoders whose file does not store it",
         choices=tuple(PRESETS),
     )
     voxel_size: float = setting(
         0.0,
-        "voxel size; 0: the checkpoint's training value (demo: 0.04), else the preset's",
+        "voxel size; 0: the checkpoint's training value (demo: 0.04, outdoor 0.16), else the"
+        " preset's",
         unit="m",
         low=0.0,
         high=10.0,

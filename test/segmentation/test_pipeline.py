@@ -11,8 +11,12 @@ import torch
 
 from concerto_ros import SemanticPipeline
 from concerto_ros.files.shared_files import share_path
+from concerto_ros.heads.linear import LinearHead
 from concerto_ros.labels.label_set import UNLABELLED
-from concerto_ros.ptv3.checkpoint import grid_size_of
+from concerto_ros.ptv3 import load_encoder
+from concerto_ros.ptv3.checkpoint import grid_size_of, save_encoder
+from concerto_ros.segmentation.convention import Convention, preset_with
+from concerto_ros.segmentation.model_options import convention_of, grid_size_for
 from concerto_ros.sensors.frame import Frame
 from concerto_ros.settings.field import SettingsError
 from concerto_ros.settings.settings import Settings
@@ -273,3 +277,48 @@ def test_a_known_floor_is_used_and_told():
     assert pipeline.segment(scan()[0]).floor_height == pytest.approx(-0.7)
     pipeline.insert(frame())
     assert pipeline.infer(pipeline.snapshot()).floor_height == pytest.approx(-0.7)
+
+
+def test_the_bundled_model_sees_the_outdoors_at_a_quarter_of_its_size():
+    outdoor = SemanticPipeline.from_settings(Settings(preset="outdoor"))
+    assert outdoor.settings.voxel_size == pytest.approx(0.16)
+    assert outdoor.settings.max_range == 60.0
+    points, colors, normals = scan(size=20_000)
+    expected = SemanticPipeline.from_settings(Settings()).segment(points, colors, normals)
+    got = outdoor.segment(points * 4, colors, normals)
+    assert np.mean(got.label == expected.label) > 0.999
+    assert got.floor_height == pytest.approx(4 * expected.floor_height, abs=1e-5)
+
+
+def test_a_voxel_size_that_is_set_precedes_that_of_the_bundled_model_outdoors():
+    settings = Settings(preset="outdoor", voxel_size=0.2)
+    assert SemanticPipeline.from_settings(settings).settings.voxel_size == 0.2
+
+
+def test_an_encoder_keeps_its_conventions_in_its_file(tmp_path):
+    encoder = load_encoder("demo")
+    encoder.preset, encoder.grid_size = "outdoor", 0.12  # as after training outdoors
+    save_encoder(tmp_path / "encoder.pth", encoder)
+    loaded = load_encoder(tmp_path / "encoder.pth")
+    assert loaded.conventions == encoder.conventions
+    for preset in ("indoor", "outdoor"):
+        assert convention_of(loaded, preset) == Convention(0.25, "box")
+        assert grid_size_for(loaded, preset) == pytest.approx(0.12)
+    assert preset_with(Convention(0.25, "box"), loaded.rotary, loaded.conventions) == "outdoor"
+
+
+@pytest.mark.parametrize("wrong", [[1], {"outdoor": 2}, {"outdoor": ["big", "box"]}])
+def test_conventions_that_cannot_be_read_are_refused_by_name(tmp_path, wrong):
+    save_encoder(tmp_path / "encoder.pth", load_encoder("demo"))
+    content = torch.load(tmp_path / "encoder.pth", weights_only=True)
+    torch.save(content | {"conventions": wrong}, tmp_path / "encoder.pth")
+    with pytest.raises(ValueError, match="encoder.pth has conventions .*expected a scale and"):
+        load_encoder(tmp_path / "encoder.pth")
+
+
+def test_a_head_for_the_bundled_model_outdoors_is_refused_indoors():
+    encoder, head = load_encoder("demo"), LinearHead.load("demo")
+    head.preset = "outdoor"
+    assert convention_of(encoder, "outdoor", head).scale == 0.25
+    with pytest.raises(SettingsError, match="trained with the preset outdoor"):
+        convention_of(encoder, "indoor", head)

@@ -48,6 +48,7 @@ def with_decoder(encoder: Encoder, seed: int = 0) -> Encoder:
         trained=encoder.trained,
         grid_size=encoder.grid_size,
         preset=encoder.preset,
+        conventions=encoder.conventions,
     )
     randomise(result.dec, seed)
     reference = next(encoder.parameters())

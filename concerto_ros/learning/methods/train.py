@@ -134,7 +134,7 @@ def train(
     if method not in METHODS:
         raise ValueError(f"method is {method!r}, expected one of {', '.join(METHODS)}")
     require_labels(data, "to learn from")
-    preset = preset_with(collate.convention, encoder.rotary)
+    preset = preset_with(collate.convention, encoder.rotary, encoder.conventions)
     device = next(encoder.parameters()).device
     encoder = encoder.eval().requires_grad_(False)
     identity = {

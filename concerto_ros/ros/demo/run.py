@@ -20,11 +20,12 @@ from pathlib import Path
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 
-from concerto_ros.ptv3.checkpoint import grid_size_of
+from concerto_ros.ptv3 import load_encoder
 from concerto_ros.ros.demo.plan import recorded, simulated
 from concerto_ros.ros.demo.viewer import CLASSES, LABELS, PCA, STATUS, Viewer
 from concerto_ros.ros.middleware.domain_id import free_domain
 from concerto_ros.ros.middleware.fastdds_profile import use_transport_profile
+from concerto_ros.segmentation.model_options import grid_size_for
 from concerto_ros.settings.settings import Settings
 
 #: Seconds to wait for the node to activate, and for its last labels after the input has ended.
@@ -74,7 +75,8 @@ class Demo:
         rclpy.init()
         settings = Settings.from_mapping(self._plan.settings | {"input_rate": 2.0}).with_preset()
         # The viewer needs the node's voxel size, for the picture of the input and the score.
-        settings = settings.with_voxel_size(grid_size_of(settings.checkpoint, download=False))
+        encoder = load_encoder(settings.checkpoint, download=False)
+        settings = settings.with_voxel_size(grid_size_for(encoder, settings.preset))
         viewer = Viewer(self._plan, settings, bag)
         executor = SingleThreadedExecutor()
         executor.add_node(viewer)

@@ -83,7 +83,8 @@ class TeachServices(ServiceBase):
         path = file_below(directory, request.path, "head_directory", SUFFIX)
         pipeline = active.pipeline
         head = pipeline.taught.named_head()
-        head.preset = preset_with(pipeline.convention, pipeline.encoder.rotary)
+        encoder = pipeline.encoder
+        head.preset = preset_with(pipeline.convention, encoder.rotary, encoder.conventions)
         await self._result(in_thread(save_head, path, head))
         response.classes = head.num_classes
         self._node.get_logger().info(f"head of {response.classes} classes written to {path}")
