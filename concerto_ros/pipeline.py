@@ -191,7 +191,7 @@ class SemanticPipeline:
         with np.errstate(over="ignore"):
             own = given if offset.any() else given.astype(np.float32)
         prediction = by_voxel.at(own, row)
-        bad, below = prediction.not_finite, int(np.count_nonzero(prediction.below_floor))
+        bad, below = prediction.not_finite, prediction.count_below_floor
         if bad:
             _log.warning("%d of %d points are unlabelled: %s", bad, len(given), NOT_FINITE)
         reasons = {

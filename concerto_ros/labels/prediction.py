@@ -76,6 +76,11 @@ class Prediction:
         """How many points are unlabelled because of :data:`NOT_FINITE`."""
         return 0 if self.unusable is None else int(np.count_nonzero(self.unusable))
 
+    @property
+    def count_below_floor(self) -> int:
+        """How many points are unlabelled because they lie alone below the floor."""
+        return 0 if self.below_floor is None else int(np.count_nonzero(self.below_floor))
+
     def at(self, points: np.ndarray, rows: np.ndarray) -> Prediction:
         """Transfer labels and colours to other points.
 

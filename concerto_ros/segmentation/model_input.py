@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -44,7 +44,7 @@ class ModelInput:
 
     def to(self, device: torch.device | str) -> Self:
         """Return a copy with its tensors on ``device``."""
-        tensors = {
+        tensors: dict[str, Any] = {
             name: value.to(device)
             for name, value in vars(self).items()
             if isinstance(value, torch.Tensor)
