@@ -146,6 +146,7 @@ def _report(out: Path, summary: dict[str, Any]) -> str:
         ("restarts", "restarts, at which the map was cleared"),
         ("evicted", "voxels left the map because of max_voxels"),
         ("clipped", "points were not used because their cloud has more than max_points points"),
+        ("ignored", "points were on the robot's own body (ignore_box, ignore_radius)"),
         ("off_lattice", "points were more than 2^20 voxels from the origin of fixed_frame"),
         ("uncolored", "frames are without colour, as theirs are of no known encoding"),
         ("refused_transforms", "transforms were invalid and ignored"),

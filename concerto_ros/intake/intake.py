@@ -14,6 +14,7 @@ from typing import Protocol
 import numpy as np
 
 from concerto_ros.intake.inputs import Input, Pending
+from concerto_ros.intake.own_body import without_body
 from concerto_ros.intake.pace import HasSettings, Pace
 from concerto_ros.intake.placing import Lookup, needs_transform, place
 from concerto_ros.intake.tally import Tally
@@ -124,8 +125,10 @@ class Intake:
 
     def _fuse(self, source: Input, pending: Pending) -> None:
         frame = self._decoded(source, pending)
+        settings = self._parameters.settings
         with pending.watch("transform"):
-            placed, robot = place(frame, self._parameters.settings, self._transforms)
+            frame = without_body(frame, source.config, settings.robot_frame, self._transforms)
+            placed, robot = place(frame, settings, self._transforms)
         with pending.watch("insert"):
             insertion = self._map.insert(placed, robot)
         insertion.check(frame)

@@ -47,6 +47,7 @@ class Counts(tally.Tally):
         restarts: How often the stamps went back and the map was cleared.
         evicted: Voxels removed because of ``max_voxels``.
         clipped: Points left out because their cloud has more than ``max_points``.
+        ignored: Points in ``ignore_box`` or within ``ignore_radius`` of their input.
         off_lattice: Points of used clouds more than 2^20 voxels from the origin of fixed_frame.
         uncolored: Frames without colours because theirs are not decoded.
         refused_transforms: Invalid transforms and unreadable messages of transforms.
@@ -60,6 +61,7 @@ class Counts(tally.Tally):
     restarts: int = 0
     evicted: int = 0
     clipped: int = 0
+    ignored: int = 0
     off_lattice: int = 0
     uncolored: int = 0
     refused_transforms: int = 0
@@ -86,6 +88,7 @@ class Counts(tally.Tally):
         self.inputs[name].fused += 1
         self.evicted += insertion.evicted
         self.clipped += frame.clipped
+        self.ignored += frame.ignored
         self.off_lattice += insertion.outside
         self.uncolored += bool(frame.uncolored)
 
@@ -138,6 +141,7 @@ _NUMBERS = (
     "restarts",
     "evicted",
     "clipped",
+    "ignored",
     "off_lattice",
     "uncolored",
     "refused_transforms",

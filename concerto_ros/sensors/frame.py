@@ -85,6 +85,7 @@ class Frame:
         origin: (3,) float64, metres, where the sensor was.
         view: The measurement for free-space clearing, or None if the sensor's origin is unknown.
         clipped: Points of the message left out because it holds more than ``max_points``.
+        ignored: Points left out because they are on the robot's own body.
         original: All points of the message in its own order, where they were asked for.
         uncolored: Why the colours, which the cloud has or the image beside the depth, were not
             used; empty where nothing is wrong.
@@ -100,6 +101,7 @@ class Frame:
     origin: np.ndarray = field(default_factory=lambda: np.zeros(3))
     view: View | None = None
     clipped: int = 0
+    ignored: int = 0
     original: OriginalPoints | None = None
     uncolored: str = ""
 
@@ -142,4 +144,18 @@ class Frame:
                 None if self.original is None else self.original.moved(rotation, translation)
             ),
             frame_id=frame_id,
+        )
+
+    def where(self, keep: np.ndarray) -> Frame:
+        """Return the measurement of some of the points, with the whole view.
+
+        Args:
+            keep: (N,) bool.
+        """
+        return replace(
+            self,
+            points=self.points[keep],
+            colors=None if self.colors is None else self.colors[keep],
+            normals=None if self.normals is None else self.normals[keep],
+            intensity=None if self.intensity is None else self.intensity[keep],
         )

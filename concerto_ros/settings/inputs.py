@@ -7,12 +7,15 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass, fields
 from typing import Any, ClassVar
 
-from concerto_ros.settings.field import setting
+from concerto_ros.settings.field import SettingsError, setting
 from concerto_ros.settings.group import SettingsGroup
 
 #: Those of :mod:`concerto_ros.sensors.no_reading`, which this package does not import.
 CAMERA_NO_READING = (6.5535, 10.0, 16.38375, 32.7675, 65.535)
 CLOUD_NO_READING = (1000.0,)
+
+#: A list in a parameter file cannot be empty: this one means that there is no box.
+NO_BOX = (0.0,)
 
 
 def _bound(text: str, unit: str) -> Any:
@@ -45,6 +48,39 @@ class InputSettings:
     max_age: float = _bound(
         "WARN in /diagnostics if messages are older than this on arrival; 0: no limit", "s"
     )
+    ignore_box: tuple[float, ...] = setting(
+        NO_BOX,
+        "the robot's own body, whose points are ignored: smallest x, y, z and largest x, y, z in"
+        " robot_frame, or in the frame of the points where that is empty; [0.0]: none",
+        unit="m",
+        low=-1000.0,
+        high=1000.0,
+    )
+    ignore_radius: float = setting(
+        0.0,
+        "points nearer to the origin of robot_frame than this are ignored, or of the frame of the"
+        " points where that is empty; 0: none",
+        unit="m",
+        low=0.0,
+        high=1000.0,
+    )
+
+    def __post_init__(self) -> None:
+        box = self.ignore_box
+        if box in (NO_BOX, ()):
+            return
+        if len(box) != 6 or not all(
+            low < high for low, high in zip(box[:3], box[3:], strict=True)
+        ):
+            raise SettingsError(
+                f"{self.GROUP}.{self.name}.ignore_box: got {list(box)}, expected six numbers, the"
+                " smallest x, y, z and then the largest x, y, z of the box, or [0.0] for none"
+            )
+
+    @property
+    def box(self) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+        """Lowest and highest corner of ``ignore_box``, metres; None: there is no box."""
+        return (self.ignore_box[:3], self.ignore_box[3:]) if len(self.ignore_box) == 6 else None
 
     @property
     def topics(self) -> dict[str, str]:

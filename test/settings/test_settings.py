@@ -226,3 +226,32 @@ def test_a_floor_height_is_a_number_or_nan():
     for wrong in (math.inf, -math.inf, "low", None):
         with pytest.raises(SettingsError, match=r"floor_height: got .*a number, m, or .nan"):
             Settings.from_mapping({"floor_height": wrong})
+
+
+@pytest.mark.parametrize(
+    "value", [[0.0], [], [-1, -1, 0, 1, 1, 2], (-0.4, -0.3, -0.1, 0.4, 0.3, 0.9)]
+)
+def test_a_box_of_the_robots_body_is_six_numbers_or_none(value):
+    camera = named("camera_names", "head", CAMERA | {"cameras.head.ignore_box": value})
+    assert camera.box == ((tuple(value[:3]), tuple(value[3:])) if len(value) == 6 else None)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        [1.0],
+        [0.0, 0.0],
+        [0, 0, 0, 1, 1],
+        [0, 0, 0, 0, 0, 0],
+        [1, 1, 1, -1, -1, -1],
+        [-1, -1, 0, 1, 1, 0],
+        [-1, 1, -1, 1, -1, 1],
+        [math.nan, 0, 0, 1, 1, 1],
+        [-math.inf, 0, 0, 1, 1, 1],
+        ["a"],
+        3.0,
+    ],
+)
+def test_what_is_no_box_of_the_robots_body_is_refused_by_name(value):
+    with pytest.raises(SettingsError, match=r"^cameras.head.ignore_box: got .*expected "):
+        named("camera_names", "head", CAMERA | {"cameras.head.ignore_box": value})

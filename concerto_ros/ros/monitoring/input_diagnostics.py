@@ -45,6 +45,8 @@ def of_input(
         values["last error"] = counts.last_error
     if counts.clipped:
         values["points clipped"] = counts.clipped
+    if counts.ignored:
+        values["points ignored"] = counts.ignored
     if counts.off_lattice:
         values["points off the map"] = counts.off_lattice
     if counts.uncolored:

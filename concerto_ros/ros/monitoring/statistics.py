@@ -34,6 +34,7 @@ class InputStatistics(tally.InputCounts):
         last_error: The newest error text.
         clipped: Points that were not used because their cloud has more than ``max_points``.
         last_clipped: When that happened last.
+        ignored: Points in ``ignore_box`` or within ``ignore_radius``.
         off_lattice: Points of fused clouds that lie more than 2^20 voxels from the origin of
             ``fixed_frame``, or are not finite there.
         uncolored: Frames without colours because theirs are not decoded.
@@ -49,6 +50,7 @@ class InputStatistics(tally.InputCounts):
     last_error: str = ""
     clipped: int = 0
     last_clipped: float = -math.inf
+    ignored: int = 0
     off_lattice: int = 0
     uncolored: int = 0
     last_uncolored: float = -math.inf
@@ -213,6 +215,11 @@ class Statistics:
             counts.clipped += points
             counts.last_clipped = now = time.monotonic()
             return self._due(source, "clipped", now)
+
+    def ignored(self, source: str, points: int) -> None:
+        """Count points on the robot's own body."""
+        with self._lock:
+            self._inputs[source].ignored += points
 
     def off_lattice(self, source: str, points: int) -> bool:
         """Count points of fused clouds beyond the lattice of the map; whether to log it."""
