@@ -19,6 +19,8 @@ BLOCK = 4
 #: A block belongs to a surface if it holds at least this many voxels, and at least this share of
 #: the voxels above and below it: copies of a surface that are thin have few of both.
 FEWEST, PART = 3, 0.3
+#: Strays are alone in blocks that are so many times as wide, too: distant ground is sparse.
+WIDE = 4
 #: Height of the layer in which the floor lies, voxels; it is sloped, and noisy.
 LAYER = 8
 #: The floor has at least this share of the voxels of all surfaces.
@@ -54,28 +56,34 @@ def find_floor(
         points: (V, 3) mean of the points of each voxel, metres, z up; V > 0.
         index: (V, 3) lattice indices of the voxels.
         voxel_size: Metres.
-        known: Metres, the height of the floor where it is known; NaN: it is estimated.
+        known: Metres, the height of the floor where it is known; NaN: it is estimated. Strays are
+            those below the estimate: distant ground may be lower than what is known of the floor.
     """
     height = points[:, 2].astype(np.float64)
     lowest = float(height.min())
+    if len(points) < FEW:
+        return Floor(lowest if math.isnan(known) else known, np.zeros(len(points), bool))
     tolerance = SAME * voxel_size
-    on_surface = np.ones(len(points), bool)
-    if len(points) >= FEW:
-        cell = index // BLOCK
-        in_block = _size_of_group(cell)
-        in_column = _size_of_group(cell * [1, 1, 0])
-        on_surface = (in_block >= FEWEST) & (in_block >= PART * in_column)
-    floor = known
-    if math.isnan(known):
-        # Where too few are on surfaces, the cloud is too sparse to tell.
-        surface = np.sort(height[on_surface] if on_surface.sum() >= FEW else height)
-        top = np.searchsorted(surface, surface + LAYER * voxel_size)
-        large = top - np.arange(len(surface)) >= SHARE * len(surface)
-        floor = float(surface[int(large.argmax())])
-        if len(points) < FEW or floor - lowest <= tolerance:
-            floor = lowest
+    on_surface = _on_surface(index, BLOCK)
+    # Where too few are on surfaces, the cloud is too sparse to tell.
+    surface = np.sort(height[on_surface] if on_surface.sum() >= FEW else height)
+    top = np.searchsorted(surface, surface + LAYER * voxel_size)
+    large = top - np.arange(len(surface)) >= SHARE * len(surface)
+    floor = float(surface[int(large.argmax())])
+    if floor - lowest <= tolerance:
+        floor = lowest
     strays = (height < floor - tolerance) & ~on_surface
-    return Floor(floor, strays & ~strays.all())
+    if strays.any():
+        strays &= ~_on_surface(index, WIDE * BLOCK)
+    return Floor(floor if math.isnan(known) else known, strays)
+
+
+def _on_surface(index: np.ndarray, block: int) -> np.ndarray:
+    """Return which voxels are on surfaces, by blocks of so many voxels, (V,) bool."""
+    cell = index // block
+    in_block = _size_of_group(cell)
+    in_column = _size_of_group(cell * [1, 1, 0])
+    return (in_block >= FEWEST) & (in_block >= PART * in_column)
 
 
 def _size_of_group(cell: np.ndarray) -> np.ndarray:

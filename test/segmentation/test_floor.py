@@ -177,3 +177,23 @@ def test_training_and_inference_count_from_the_same_height():
     cloud = np.float32(strays(sweep(), 0.02, 10.0))
     batch = make_batch([Scan("sweep", cloud, np.zeros(len(cloud), np.uint8))], INDOOR, 0.16)
     assert torch.equal(batch.coord, build_model_input(snapshot_of(cloud, 0.16), INDOOR).coord)
+
+
+@pytest.mark.parametrize("voxel_size", [0.04, 0.16])
+@pytest.mark.parametrize("known", [math.nan, -1.8])
+def test_sparse_ground_that_falls_away_is_no_stray(voxel_size, known):
+    snapshot = snapshot_of(sweep(slope=0.08), voxel_size)
+    strays = build_model_input(snapshot, INDOOR, floor_height=known).strays
+    assert strays is None or strays.sum() < 0.005 * len(snapshot)
+
+
+@pytest.mark.parametrize("name", CLOUDS)
+@pytest.mark.parametrize("share", [0.006, 0.026])
+@pytest.mark.parametrize("at_one_height", [False, True])
+def test_nearly_all_strays_are_hidden_and_nothing_else(name, share, at_one_height):
+    cloud, voxel_size, _ = CLOUDS[name]
+    snapshot = snapshot_of(strays(cloud, share, 10.0, at_one_height), voxel_size)
+    hidden = build_model_input(snapshot, INDOOR).strays.numpy()
+    below = snapshot.points[:, 2] < cloud[:, 2].min() - 0.45
+    assert hidden[below].mean() > 0.9
+    assert hidden[~below].mean() < 0.002
