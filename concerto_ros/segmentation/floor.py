@@ -20,7 +20,7 @@ BLOCK = 4
 #: the voxels above and below it: copies of a surface that are thin have few of both.
 FEWEST, PART = 3, 0.3
 #: Strays are alone in blocks that are so many times as wide, too: distant ground is sparse.
-WIDE = 4
+WIDE = 2
 #: Height of the layer in which the floor lies, voxels; it is sloped, and noisy.
 LAYER = 8
 #: The floor has at least this share of the voxels of all surfaces.

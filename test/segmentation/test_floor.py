@@ -179,12 +179,12 @@ def test_training_and_inference_count_from_the_same_height():
     assert torch.equal(batch.coord, build_model_input(snapshot_of(cloud, 0.16), INDOOR).coord)
 
 
-@pytest.mark.parametrize("voxel_size", [0.04, 0.16])
+@pytest.mark.parametrize(("voxel_size", "share"), [(0.04, 0.02), (0.16, 0.001)])
 @pytest.mark.parametrize("known", [math.nan, -1.8])
-def test_sparse_ground_that_falls_away_is_no_stray(voxel_size, known):
+def test_sparse_ground_that_falls_away_is_no_stray(voxel_size, share, known):
     snapshot = snapshot_of(sweep(slope=0.08), voxel_size)
     strays = build_model_input(snapshot, INDOOR, floor_height=known).strays
-    assert strays is None or strays.sum() < 0.005 * len(snapshot)
+    assert strays is None or strays.sum() < share * len(snapshot)
 
 
 @pytest.mark.parametrize("name", CLOUDS)
