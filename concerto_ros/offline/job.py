@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
@@ -144,6 +145,8 @@ def _description(
     """Describe what the result depends on; only segments of the same description are resumed."""
     settings = asdict(plan.settings)
     del settings["device"]  # a run may be resumed on another one
+    if math.isnan(settings["floor_height"]):  # JSON has no NaN, and NaN equals nothing
+        settings["floor_height"] = None
     files = [job.source] if job.source.is_file() else visible(job.source.iterdir(), job.source)
     description = {
         "bag": {
