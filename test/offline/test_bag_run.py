@@ -429,7 +429,7 @@ def test_real_recordings(tmp_path, name, frames, frame):
     summary = label(DATA / name, tmp_path / "out", every=10.0)
     assert received(summary) == frames and summary["used"] >= frames - 1
     clouds = messages(tmp_path / "out", "/concerto/labels")
-    assert len(clouds) == 2 and clouds[-1].width > 2000
+    assert len(clouds) == 2 and clouds[-1].width > 1500
     assert {message.header.frame_id for message in clouds} == {frame}
 
 
