@@ -165,7 +165,7 @@ def test_another_variant_is_refused_by_name(tmp_path):
 def test_a_file_of_another_model_is_refused_by_its_names(tmp_path):
     torch.save({"model": {"stem.weight": torch.zeros(2, 2)}}, tmp_path / "other.pth")
     with pytest.raises(
-        CheckpointError, match=r"of an unknown model.*first names are stem\.weight"
+        CheckpointError, match=r"of an unknown model.*first parameters are stem\.weight"
     ):
         load_object_encoder(tmp_path / "other.pth", "any2point")
 

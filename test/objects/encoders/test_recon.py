@@ -203,7 +203,7 @@ def test_parts_are_read_from_a_published_file(tmp_path):
 
 def test_a_file_without_parts_is_refused(tmp_path):
     torch.save(golden("cls_small").state(), tmp_path / "classes.pth")
-    with pytest.raises(CheckpointError, match="no part segmentation"):
+    with pytest.raises(CheckpointError, match="not a part segmentation"):
         load_recon_parts(tmp_path / "classes.pth")
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 import threading
 
-import huggingface_hub
+import huggingface_hub.constants
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 from node_harness import (
@@ -31,7 +31,7 @@ CAMERA_TOPICS = {name: value for name, value in CAMERA.items() if name.startswit
     [
         ("preset", "underwater", "one of indoor, outdoor"),
         ("rate", -3.0, "0.01 to 100 Hz"),
-        ("rate", "fast", "float"),
+        ("rate", "fast", "a number"),
         ("max_voxels", 0, "1 to 2e+07"),
         ("fixed_frame", "", "a name"),
         ("precision", "int4", "one of auto, float32, bfloat16, float16"),
