@@ -15,7 +15,10 @@ from concerto_ros.mapping import map_file
 from concerto_ros.settings.settings import DEFAULTS
 from concerto_ros.srv import LoadMap, SaveHead, SaveMap
 
-FLOATS = sorted(name for name, default in DEFAULTS.items() if type(default) is float)
+#: NaN turns those off whose default it is.
+FLOATS = sorted(
+    name for name, value in DEFAULTS.items() if type(value) is float and value == value
+)
 NO_NUMBERS = (math.nan, math.inf, -math.inf)
 
 PATHS = [

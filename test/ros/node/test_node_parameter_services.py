@@ -97,7 +97,8 @@ def test_what_is_dumped_starts_the_same_node(full, tmp_path):
     try:
         for name, value in got(full, listed(full)).items():
             if not name.startswith("qos_overrides."):  # declared with their topics
-                assert again.get_parameter(name).value == value, name
+                told = again.get_parameter(name).value
+                assert told == value or (told != told and value != value), name
     finally:
         again.close()
 
