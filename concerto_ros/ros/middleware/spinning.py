@@ -15,6 +15,7 @@ from contextlib import contextmanager
 
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.signals import uninstall_signal_handlers
 
 
 class FatalError(Exception):
@@ -42,12 +43,16 @@ def spin(node: Node) -> None:
 def uninterrupted() -> Iterator[None]:
     """Ignore SIGINT, and also while Python itself ends.
 
-    Ctrl-C in a terminal reaches a node twice, once through ``ros2 launch``.
+    Ctrl-C in a terminal reaches a node twice, once through ``ros2 launch``. rclpy shuts contexts
+    down in a thread of its own after the first; that thread has ended before the block begins,
+    since a DDS participant that is destroyed meanwhile takes the process along.
     """
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread may set how signals are handled, and only it gets them
         return
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    uninstall_signal_handlers()  # waits for rclpy's thread, and brings back the handler before it
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield
     finally:
