@@ -47,6 +47,8 @@ def product(
     """
     attribute, variant = _FUNCTIONS[function]
     rows = in_recurring_rows(feat, feat.dtype)
+    # oneDNN has no fast kernel for some of the columns of a matrix where they lie.
+    weight = weight.contiguous()
     result = torch.ops.mkldnn._linear_pointwise(rows, weight, bias, attribute, [], variant)
     return result[: len(feat)]
 
