@@ -537,3 +537,10 @@ def test_strays_do_not_cost_the_others_their_precision(tmp_path, strays):
     back = cloud.frame.points.astype(np.float64) + cloud.offset
     np.testing.assert_allclose(back[len(strays) :], far, atol=1e-5)
     np.testing.assert_array_equal(cloud.offset, np.rint(cloud.offset))
+
+
+@pytest.mark.parametrize("name", ["scans", "scan.ply"])
+def test_a_folder_is_refused_as_one(tmp_path, name):
+    (tmp_path / name).mkdir()
+    with pytest.raises(InputError, match=f"{name}: got a folder, expected a file in it"):
+        read_cloud_file(tmp_path / name)

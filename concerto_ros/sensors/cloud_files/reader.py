@@ -83,6 +83,8 @@ def read_columns(path: str | Path) -> Contents:
         InputError: ``unsupported`` format, or ``malformed``; the text names the file.
     """
     path = Path(path)
+    if path.is_dir():
+        raise InputError("unsupported", f"{path}: got a folder, expected a file in it")
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
         raise InputError(
