@@ -230,11 +230,12 @@ class PerceptionNode(LifecycleNode):
                 active.pipeline, active.statistics, settings, inputs.configs, inputs.topics
             )
         lost = f"{DEVICE_LOST} ({self._device_lost})" if self._device_lost else ""
+        said = bool(lost) and self._state == f"{FAILED}{lost}"
         if lost:
             self._state = f"{FAILED}{lost}"
         hardware_id = settings.diagnostics.hardware_id
         self._diagnostics_output.publish(self._state, hardware_id, activity)
-        if lost:
+        if said:  # a second before: a node that just started is not yet known to who listens
             raise FatalError(lost)
 
 

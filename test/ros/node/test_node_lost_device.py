@@ -87,6 +87,8 @@ def run(world, process, until, seconds=60.0):
         stamp += 100_000_000
         clouds.publish(cloud_message(make_header("odom", stamp), room(size=300)))
         rclpy.spin_once(world, timeout_sec=0.1)
+    for _ in range(20):  # what arrived before the end
+        rclpy.spin_once(world, timeout_sec=0.02)
     return errors
 
 
