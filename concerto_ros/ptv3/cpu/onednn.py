@@ -37,7 +37,7 @@ def product(
     Only where :func:`usable` is true.
 
     Args:
-        feat: (N, K).
+        feat: (N, K) of any floating-point type; computed in that of ``weight``.
         weight: (C, K).
         bias: (C,); None: no bias.
         function: ``gelu``, ``sigmoid`` or None for none.
@@ -46,7 +46,7 @@ def product(
         (N, C).
     """
     attribute, variant = _FUNCTIONS[function]
-    rows = in_recurring_rows(feat, feat.dtype)
+    rows = in_recurring_rows(feat, weight.dtype)
     # oneDNN has no fast kernel for some of the columns of a matrix where they lie.
     weight = weight.contiguous()
     result = torch.ops.mkldnn._linear_pointwise(rows, weight, bias, attribute, [], variant)
@@ -142,8 +142,7 @@ def linear(
         (N, C).
     """
     if usable(feat, weight.dtype):
-        rows = in_recurring_rows(feat, weight.dtype)
-        return product(rows, weight, bias, "gelu" if gelu else None)[: len(feat)]
+        return product(feat, weight, bias, "gelu" if gelu else None)
     feat = feat.to(weight.dtype)
     if feat.ndim == 2 and replaced(feat):
         result = LinearFunction.apply(feat, weight, bias)
