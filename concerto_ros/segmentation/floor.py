@@ -81,12 +81,10 @@ def find_floor(
 def _on_surface(index: np.ndarray, block: int) -> np.ndarray:
     """Return which voxels are on surfaces, by blocks of so many voxels, (V,) bool."""
     cell = index // block
-    in_block = _size_of_group(cell)
-    in_column = _size_of_group(cell * [1, 1, 0])
-    return (in_block >= FEWEST) & (in_block >= PART * in_column)
-
-
-def _size_of_group(cell: np.ndarray) -> np.ndarray:
-    """Return how many of the (V, 3) cells equal each of them, (V,)."""
-    _, group, size = np.unique(pack(cell), return_inverse=True, return_counts=True)
-    return size[group]
+    _, first, block_of, in_block = np.unique(
+        pack(cell), return_index=True, return_inverse=True, return_counts=True
+    )
+    _, column_of = np.unique(pack(cell[first] * [1, 1, 0]), return_inverse=True)
+    in_column = np.bincount(column_of, weights=in_block)[column_of]
+    surface = (in_block >= FEWEST) & (in_block >= PART * in_column)
+    return surface[block_of]
