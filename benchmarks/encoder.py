@@ -89,7 +89,7 @@ def cases(device: torch.device, *, full: bool) -> list[Case]:
 
 
 def measure(rows: list[Case], device: torch.device) -> Iterator[dict[str, object]]:
-    """Measure each case: yields it with its numbers, or with the reason why there are none."""
+    """Measure each case: yields it with its numbers, or with why it was not measured."""
     encoders: dict[str, Encoder] = {}
     for case in rows:
         if case.size not in encoders:  # one size in memory at a time

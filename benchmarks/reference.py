@@ -25,7 +25,7 @@ _OUR_FIELDS = {"rotary", "rope_base", "layer_scale"}
 
 
 def package() -> str | None:
-    """The first reference package that is installed; None if there is none."""
+    """The first reference package that is installed; None: none is."""
     return next((name for name in PACKAGES if importlib.util.find_spec(name)), None)
 
 

@@ -53,7 +53,7 @@ def lives(pid: int) -> bool:
 
 
 def _node_below(pid: int) -> int:
-    """The process of the node among the children of ``pid``; 0 while there is none."""
+    """The process of the node among the children of ``pid``; 0 while it does not run."""
     children = Path(f"/proc/{pid}/task/{pid}/children")
     for child in map(int, children.read_text().split()):
         with contextlib.suppress(OSError):

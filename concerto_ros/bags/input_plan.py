@@ -93,7 +93,7 @@ def found_inputs(bag: Bag) -> Found:
     """Detect the inputs from the messages and the TF of a bag.
 
     Raises:
-        BagError: There are none.
+        BagError: The bag has no input that can be used.
     """
     inputs = find_inputs(bag)
     preset = "indoor" if inputs.near else "outdoor"

@@ -230,7 +230,7 @@ class SqliteFile:
         return self._rows
 
     def _next_readable(self, last: int) -> int | None:
-        """Return the smallest number after which rows can be read again; None if there is none."""
+        """Return the smallest number after which rows can be read again; None: no more can."""
         step = 1
         while not self._can_read_after(last + step):
             step *= 2

@@ -32,7 +32,7 @@ def unfinished(path: Path, log: Path | None, pages: int) -> list[tuple[str, str]
 
     Args:
         path: The database.
-        log: Its write-ahead log; None if there is none.
+        log: Its write-ahead log; None if it does not exist.
         pages: Number of pages of the database as SQLite reads it, log included.
 
     Returns:

@@ -206,7 +206,8 @@ def test_objects_of_the_map_before_a_reset_are_not_published(one):
     assert stamps(one, "/concerto/objects")[0] == START + SECOND
 
 
-def test_no_cloud_is_ahead_of_a_clock_that_went_back(harness):
+def simulated_time(harness):
+    """A node on ``/clock`` that is listened to, and a function that sets the clock and waits."""
     one = harness(**ONE_CLOUD, use_sim_time=True)
     one.listen_to_labels()
     clock = one.publisher("/clock", Clock, QoSProfile(depth=10))
@@ -215,6 +216,11 @@ def test_no_cloud_is_ahead_of_a_clock_that_went_back(harness):
         clock.publish(Clock(clock=make_header("", now).stamp))
         one.wait(lambda: one.node.get_clock().now().nanoseconds == now, "the clock")
 
+    return one, set_clock
+
+
+def test_no_cloud_is_ahead_of_a_clock_that_went_back(harness):
+    one, set_clock = simulated_time(harness)
     set_clock(START)
     one.start()
     gate = Gate(one)
@@ -249,14 +255,7 @@ def test_no_cloud_is_ahead_of_a_clock_that_went_back(harness):
 
 def test_a_message_that_is_late_after_the_clock_went_back_is_dropped(harness):
     """In the map it would be the newest frame, and all of the new time would be out of order."""
-    one = harness(**ONE_CLOUD, use_sim_time=True)
-    one.listen_to_labels()
-    clock = one.publisher("/clock", Clock, QoSProfile(depth=10))
-
-    def set_clock(now: int):
-        clock.publish(Clock(clock=make_header("", now).stamp))
-        one.wait(lambda: one.node.get_clock().now().nanoseconds == now, "the clock")
-
+    one, set_clock = simulated_time(harness)
     set_clock(START + 3 * SECOND)
     one.start()
     one.send_room(START + 3 * SECOND)
@@ -274,14 +273,7 @@ def test_a_message_that_is_late_after_the_clock_went_back_is_dropped(harness):
 
 def test_a_transform_that_is_late_after_the_clock_went_back_places_nothing(harness):
     """Interpolated with the first transform of the new time, it would misplace every frame."""
-    one = harness(**ONE_CLOUD, use_sim_time=True)
-    one.listen_to_labels()
-    clock = one.publisher("/clock", Clock, QoSProfile(depth=10))
-
-    def set_clock(now: int):
-        clock.publish(Clock(clock=make_header("", now).stamp))
-        one.wait(lambda: one.node.get_clock().now().nanoseconds == now, "the clock")
-
+    one, set_clock = simulated_time(harness)
     set_clock(START + 8 * SECOND)
     one.start()
     one.send_transform("odom", "lidar", START + 8 * SECOND, x=80.0)

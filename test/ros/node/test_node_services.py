@@ -146,7 +146,7 @@ REQUESTS = {
     [
         ValueError("wrong value"),
         FileNotFoundError(2, "No such file or directory", "/no/map"),
-        PermissionError(13, "Permission denied", "/root/map"),
+        PermissionError(13, "Permission denied", "/no/map"),
         ImportError("no module"),
         RuntimeError("wrong value"),
         KeyError("lamp"),
