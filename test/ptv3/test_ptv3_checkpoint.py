@@ -12,21 +12,11 @@ import pytest
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from official_config import SMALL
 
 from concerto_ros.heads import LinearHead
 from concerto_ros.ptv3 import CheckpointError, ConfigError, PTv3Config, load_encoder
 from concerto_ros.ptv3.checkpoint import OFFICIAL_ENCODERS, OFFICIAL_HEADS, untrained_encoder
-
-SMALL = {
-    "in_channels": 9,
-    "order": ["z", "hilbert"],
-    "stride": [2],
-    "enc_depths": [1, 1],
-    "enc_channels": [6, 12],
-    "enc_num_head": [1, 2],
-    "enc_patch_size": [16, 16],
-    "enc_mode": True,
-}
 
 
 @pytest.fixture

@@ -9,22 +9,13 @@ import logging
 import numpy as np
 import pytest
 import torch
+from official_config import SMALL
 
 from concerto_ros.heads import LinearHead
 from concerto_ros.ptv3 import CheckpointError, ConfigError, PTv3Config, load_encoder
 from concerto_ros.ptv3.checkpoint import untrained_encoder
 
-CONFIG = {
-    "in_channels": 9,
-    "order": ["z", "hilbert"],
-    "stride": [2],
-    "enc_depths": [1, 1],
-    "enc_channels": [6, 12],
-    "enc_num_head": [1, 2],
-    "enc_patch_size": [16, 16],
-    "enc_mode": True,
-}
-WEIGHTS = untrained_encoder(PTv3Config.from_official(CONFIG), name="", seed=3).state_dict()
+WEIGHTS = untrained_encoder(PTv3Config.from_official(SMALL), name="", seed=3).state_dict()
 HEAD = {"seg_head.weight": torch.rand(5, 18), "seg_head.bias": torch.rand(5)}
 STEM = "embedding.stem.linear.weight"
 OTHER = {name: value + 1 for name, value in WEIGHTS.items()}
@@ -34,7 +25,7 @@ def under(prefix, weights=WEIGHTS):
     return {f"{prefix}{name}": value for name, value in weights.items()}
 
 
-def saved(tmp_path, state=WEIGHTS, entry="state_dict", config=CONFIG, **more):
+def saved(tmp_path, state=WEIGHTS, entry="state_dict", config=SMALL, **more):
     path = tmp_path / "model.pth"
     content = {entry: state, **more} | ({} if config is None else {"config": config})
     torch.save(content, path)
@@ -169,7 +160,7 @@ def training_state(**config):
 
 
 def test_a_training_of_pointcept_with_its_config_is_encoder_and_head_in_one_file(tmp_path):
-    path = saved(tmp_path, config={"type": "PT-v3m2", **CONFIG}, **training_state())
+    path = saved(tmp_path, config={"type": "PT-v3m2", **SMALL}, **training_state())
     encoder = load_encoder(path)
     assert_same(encoder)
     head = LinearHead.load(path, encoder)
@@ -201,7 +192,7 @@ def test_the_first_point_transformer_v3_is_named(tmp_path):
     with pytest.raises(CheckpointError, match="PT-v3m1.*expected PT-v3m2"):
         load_encoder(saved(tmp_path, state))
     with pytest.raises(ConfigError, match="type='PT-v3m1': expected PT-v3m2"):
-        PTv3Config.from_official({"type": "PT-v3m1", **CONFIG})
+        PTv3Config.from_official({"type": "PT-v3m1", **SMALL})
 
 
 @pytest.mark.parametrize(
@@ -210,7 +201,7 @@ def test_the_first_point_transformer_v3_is_named(tmp_path):
      ["color", "normal", "coord"]],
 )  # fmt: skip
 def test_an_encoder_of_some_channels_gives_the_same_features(channels, tmp_path):
-    config = {**CONFIG, "in_channels": 3 * len(channels)}
+    config = {**SMALL, "in_channels": 3 * len(channels)}
     few = untrained_encoder(PTv3Config.from_official(config), name="", seed=5)
     path = saved(tmp_path, few.state_dict(), config=config, channels=channels)
     random = torch.Generator().manual_seed(0)
@@ -240,7 +231,7 @@ def test_an_encoder_of_some_channels_gives_the_same_features(channels, tmp_path)
     ],
 )
 def test_channels_that_are_not_known_are_refused_when_loaded(count, channels, words, tmp_path):
-    config = {**CONFIG, "in_channels": count}
+    config = {**SMALL, "in_channels": count}
     state = WEIGHTS | {STEM: torch.ones(6, count)}
     more = {} if channels is None else {"channels": channels}
     with pytest.raises(CheckpointError, match=words) as error:
@@ -249,7 +240,7 @@ def test_channels_that_are_not_known_are_refused_when_loaded(count, channels, wo
 
 
 def test_channels_that_the_config_does_not_count_are_counted_in_the_weights(tmp_path):
-    config = {name: value for name, value in CONFIG.items() if name != "in_channels"}
+    config = {name: value for name, value in SMALL.items() if name != "in_channels"}
     assert_same(load_encoder(saved(tmp_path, config=config)))
     with pytest.raises(CheckpointError, match="in_channels=6 in its weights and no entry"):
         load_encoder(saved(tmp_path, WEIGHTS | {STEM: torch.ones(6, 6)}, config=config))
