@@ -43,6 +43,11 @@ from concerto_ros.settings.field import SettingsError
 #: Seconds between two messages on ``/diagnostics``, and on ``~/status`` without predictions.
 STATUS_PERIOD = 1.0
 
+#: Messages on ``/diagnostics`` that say why the node ends: at least, and at most where nobody
+#: listens. A node that just started is not yet known to whoever listens; over a slow network that
+#: takes more than the three seconds between two announcements of DDS.
+LAST_MESSAGES = 2, 6
+
 #: Exit status for a command line that cannot be used, as of argparse.
 UNUSABLE = 2
 
@@ -77,6 +82,7 @@ class PerceptionNode(LifecycleNode):
         self._configured: ConfiguredNode | None = None
         self._activation = Activation()
         self._device_lost = ""
+        self._said_lost = 0
 
         self._map_services = MapServices(self, self._activation)
         self._teach_services = TeachServices(self, self._activation)
@@ -230,13 +236,20 @@ class PerceptionNode(LifecycleNode):
                 active.pipeline, active.statistics, settings, inputs.configs, inputs.topics
             )
         lost = f"{DEVICE_LOST} ({self._device_lost})" if self._device_lost else ""
-        said = bool(lost) and self._state == f"{FAILED}{lost}"
         if lost:
             self._state = f"{FAILED}{lost}"
         hardware_id = settings.diagnostics.hardware_id
         self._diagnostics_output.publish(self._state, hardware_id, activity)
-        if said:  # a second before: a node that just started is not yet known to who listens
-            raise FatalError(lost)
+        if lost:
+            self._end_when_heard(lost)
+
+    def _end_when_heard(self, why: str) -> None:
+        """End the process, once who listens to ``/diagnostics`` had the time to know why."""
+        self._said_lost += 1
+        at_least, at_most = LAST_MESSAGES
+        heard = self._said_lost >= at_least and self._diagnostics_output.is_heard()
+        if heard or self._said_lost >= at_most:
+            raise FatalError(why)
 
 
 def _why_lost(device: str) -> str:

@@ -7,10 +7,14 @@ from __future__ import annotations
 import socket
 
 from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.duration import Duration
 from rclpy.node import Node
 
 from concerto_ros.ros.middleware.qos import overridable
 from concerto_ros.ros.monitoring.diagnostics import Activity, diagnostics
+
+#: Within which somebody who listens acknowledges a message.
+_ACKNOWLEDGED_WITHIN = Duration(seconds=0.5)
 
 
 class DiagnosticsOutput:
@@ -34,3 +38,8 @@ class DiagnosticsOutput:
         array = DiagnosticArray(status=status)
         array.header.stamp = self._node.get_clock().now().to_msg()
         self._publisher.publish(array)
+
+    def is_heard(self) -> bool:
+        """Whether somebody listens and has what was published; always so if best effort."""
+        listeners = self._publisher.get_subscription_count()
+        return listeners > 0 and self._publisher.wait_for_all_acked(_ACKNOWLEDGED_WITHIN)

@@ -47,12 +47,10 @@ LOST = f'RuntimeError("{ILLEGAL}")'
 
 
 @pytest.fixture
-def world():
-    rclpy.init()
-    one = rclpy.create_node("world")
+def world(ros):
+    one = ros.create_node("world")
     yield one
     one.destroy_node()
-    rclpy.shutdown()
 
 
 def started(method, error=LOST, probe=f"raise {LOST}"):
