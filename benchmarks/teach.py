@@ -28,7 +28,7 @@ from concerto_ros.ros.services.click_listener import MAX_ROWS
 from concerto_ros.sensors.frame import Frame
 from concerto_ros.settings.settings import Settings
 from concerto_ros.sim import CLASSES, RgbdCamera, Room, camera_pose, drive
-from concerto_ros.sim import small_objects as things
+from concerto_ros.sim.pieces import small_objects as things
 
 KINDS = ("plant", "floor_lamp", "carton", "waste_bin", "backpack", "ball")
 OTHER, NEW = CLASSES.index("other"), len(CLASSES)

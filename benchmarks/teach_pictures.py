@@ -29,7 +29,7 @@ from concerto_ros.ros.middleware.fastdds_profile import use_transport_profile
 from concerto_ros.ros.node import PerceptionNode
 from concerto_ros.ros.tools.simulated_robot import SimulatedRobot
 from concerto_ros.sensors.point_cloud2 import decode_point_cloud, point_cloud_fields
-from concerto_ros.sim import small_objects as things
+from concerto_ros.sim.pieces import small_objects as things
 from concerto_ros.srv import Teach
 from concerto_ros.viz.cloud_picture import render_cloud
 

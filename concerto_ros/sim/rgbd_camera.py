@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from concerto_ros.sim.depth_noise import SensorNoise
-from concerto_ros.sim.room import NOTHING, Room
+from concerto_ros.sim.scene import NOTHING, Scene
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,13 +77,13 @@ class RgbdCamera:
         return self._rays.reshape(self.height, self.width, 3)
 
     def render(
-        self, room: Room, pose: np.ndarray, rng: np.random.Generator | None = None
+        self, scene: Scene, pose: np.ndarray, rng: np.random.Generator | None = None
     ) -> RgbdImage:
         """Render what the camera sees.
 
         Args:
-            room: the room.
-            pose: (4, 4), optical frame (z forward, x right, y down; REP-103) to the room's frame.
+            scene: what the camera sees.
+            pose: (4, 4), optical frame (z forward, x right, y down; REP-103) to the scene's frame.
             rng: draws the noise; None: the camera's own generator.
 
         Raises:
@@ -93,13 +93,13 @@ class RgbdCamera:
         if pose.shape != (4, 4) or not np.isfinite(pose).all():
             raise ValueError(f"pose has shape {pose.shape}, expected a finite (4, 4) matrix")
         rays = self._rays @ pose[:3, :3].T.astype(np.float32)
-        hits = room.cast(pose[:3, 3].astype(np.float32), rays)
-        color = room.colors(hits)
+        hits = scene.cast(pose[:3, 3].astype(np.float32), rays)
+        color = scene.colors(hits)
         depth = np.where(hits.hit, hits.distance, np.float32(0.0))
-        shape, label = (self.height, self.width), room.labels(hits)
+        shape, label = (self.height, self.width), scene.labels(hits)
         if self.noise is not None:
             rng = self._rng if rng is None else rng
-            slant = np.abs(np.einsum("ij,ij->i", room.normals(hits), rays))
+            slant = np.abs(np.einsum("ij,ij->i", scene.normals(hits), rays))
             slant /= np.sqrt(np.einsum("ij,ij->i", self._rays, self._rays))
             depth, source = self.noise.measure(
                 depth.reshape(shape), slant.reshape(shape), self.focal, rng

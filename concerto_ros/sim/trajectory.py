@@ -10,8 +10,8 @@ from itertools import islice
 
 import numpy as np
 
-from concerto_ros.sim.layout import lamp_place
 from concerto_ros.sim.room import Room
+from concerto_ros.sim.rooms.layout import lamp_place
 
 #: Pose of camera_link in base_link, (4, 4): 1 m up, looking down by 0.3 rad (REP-103 axes).
 CAMERA_MOUNT = np.array(

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from concerto_ros.sim import CLASSES
-from concerto_ros.sim.doors import door
 from concerto_ros.sim.mesh import Mesh
-from concerto_ros.sim.openings import Opening
-from concerto_ros.sim.room_shells import draw_varied_plan
+from concerto_ros.sim.rooms.doors import door
+from concerto_ros.sim.rooms.openings import Opening
+from concerto_ros.sim.rooms.room_shells import draw_varied_plan
 
 DOOR, FLOOR = CLASSES.index("door"), CLASSES.index("floor")
 HOLE = Opening(0, 1.0, 1.9, 0.0, 2.05, "door")

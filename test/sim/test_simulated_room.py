@@ -20,7 +20,7 @@ from concerto_ros.sim import (
 )
 from concerto_ros.sim import drive as robot_drive
 from concerto_ros.sim.mesh import Finish, blob, box, cushion, lathe, rod
-from concerto_ros.sim.room_types import KINDS
+from concerto_ros.sim.rooms.room_types import KINDS
 from concerto_ros.sim.textures import NEUTRAL, TEXTURES, tiles
 
 FLOOR, CEILING = CLASSES.index("floor"), CLASSES.index("ceiling")

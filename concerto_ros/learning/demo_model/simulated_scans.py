@@ -20,7 +20,7 @@ from concerto_ros.sensors.frame import Frame
 from concerto_ros.sensors.normals import neighbourhood_normals, organised_normals
 from concerto_ros.sim import CLASSES, RgbdCamera, Room, SensorNoise, look_at
 from concerto_ros.sim.mesh import rotation_about
-from concerto_ros.sim.room_types import KINDS
+from concerto_ros.sim.rooms.room_types import KINDS
 
 #: Voxel size of the scans, metres: finer than the model's grid, so that a rotated or translated
 #: scan occupies other voxels.

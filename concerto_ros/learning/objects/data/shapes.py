@@ -13,9 +13,6 @@ from collections.abc import Callable
 
 import numpy as np
 
-from concerto_ros.sim import furniture
-from concerto_ros.sim import small_objects as clutter
-from concerto_ros.sim.furniture import Rng, pick
 from concerto_ros.sim.mesh import (
     Finish,
     Mesh,
@@ -27,6 +24,9 @@ from concerto_ros.sim.mesh import (
     rod,
     rotation_about,
 )
+from concerto_ros.sim.pieces import furniture
+from concerto_ros.sim.pieces import small_objects as clutter
+from concerto_ros.sim.pieces.furniture import Rng, pick
 
 FINISH, LABEL = Finish((0.6, 0.6, 0.6)), "other"
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 import numpy as np
 
 from concerto_ros.sim.depth_noise import SensorNoise
-from concerto_ros.sim.furniture import Rng
 from concerto_ros.sim.mesh import Mesh
+from concerto_ros.sim.pieces.furniture import Rng
 from concerto_ros.sim.rgbd_camera import look_at
 
 #: How an object is observed: its whole surface without noise; from one place by a Kinect-like

@@ -19,10 +19,10 @@ from concerto_ros.learning.objects.demo_encoder.map_crops import (
     crop_from_map,
     voxel_means_of,
 )
-from concerto_ros.sim import furniture
-from concerto_ros.sim import small_objects as clutter
-from concerto_ros.sim.furniture import Rng, pick
 from concerto_ros.sim.mesh import Mesh, rotation_about
+from concerto_ros.sim.pieces import furniture
+from concerto_ros.sim.pieces import small_objects as clutter
+from concerto_ros.sim.pieces.furniture import Rng, pick
 
 #: Of several objects in one crop, none has a larger share.
 NO_OWNER = 0.7

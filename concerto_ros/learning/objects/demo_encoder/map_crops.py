@@ -17,8 +17,8 @@ import numpy as np
 from concerto_ros.learning.objects.data.views import picture, scene_of
 from concerto_ros.objects.finding.class_roles import ClassRoles
 from concerto_ros.objects.finding.instances import LabelledCloud, find_instances
-from concerto_ros.sim.furniture import Rng
 from concerto_ros.sim.mesh import Mesh, join
+from concerto_ros.sim.pieces.furniture import Rng
 
 #: Labels of the floor (also of other background), of a table's top, and of objects.
 FLOOR, TABLE, THING = 0, 1, 2

@@ -28,7 +28,7 @@ from concerto_ros.learning.objects.demo_encoder.background_crops import (
 from concerto_ros.learning.objects.demo_encoder.map_crops import MIN_VOXELS, crop_from_map
 from concerto_ros.objects.encoders.shared.base import NONE_OF_THESE
 from concerto_ros.objects.encoders.shared.preprocess import InputForm, prepare_object
-from concerto_ros.sim.furniture import Rng
+from concerto_ros.sim.pieces.furniture import Rng
 
 #: The encoder's classes; the last is that of background crops.
 ANSWERS = (*CLASSES, NONE_OF_THESE)

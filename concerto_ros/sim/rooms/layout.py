@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from concerto_ros.sim import furniture, small_objects
-from concerto_ros.sim.floor_plan import FloorPlan
-from concerto_ros.sim.furniture import Rng, pick
 from concerto_ros.sim.mesh import Finish, Mesh, box, join, lathe, patch, rotation_about
+from concerto_ros.sim.pieces import furniture, small_objects
+from concerto_ros.sim.pieces.furniture import Rng, pick
+from concerto_ros.sim.rooms.floor_plan import FloorPlan
 
 #: Free width kept between pieces so that a robot can pass, metres.
 PASSAGE = 0.75

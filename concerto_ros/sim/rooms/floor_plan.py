@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from concerto_ros.sim.doors import door
-from concerto_ros.sim.furniture import Rng, pick
 from concerto_ros.sim.mesh import Finish, Mesh, box, join, patch
-from concerto_ros.sim.openings import FRAME, Opening, window
+from concerto_ros.sim.pieces.furniture import Rng, pick
+from concerto_ros.sim.rooms.doors import door
+from concerto_ros.sim.rooms.openings import FRAME, Opening, window
 
 WALL_COLORS = (
     (0.90, 0.88, 0.83),

@@ -2,14 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Furniture and fittings of offices, meeting rooms and kitchens.
 
-Builders follow the convention of :mod:`concerto_ros.sim.furniture`.
+Builders follow the convention of :mod:`concerto_ros.sim.pieces.furniture`.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from concerto_ros.sim.furniture import BLACK, METAL, PAINTS, Rng, cloth, pick, wooden
 from concerto_ros.sim.mesh import (
     Finish,
     Mesh,
@@ -22,7 +21,8 @@ from concerto_ros.sim.mesh import (
     rod,
     rotation_about,
 )
-from concerto_ros.sim.small_objects import SKINS, worn
+from concerto_ros.sim.pieces.furniture import BLACK, METAL, PAINTS, Rng, cloth, pick, wooden
+from concerto_ros.sim.pieces.small_objects import SKINS, worn
 
 WHITE = Finish((0.90, 0.90, 0.89))
 

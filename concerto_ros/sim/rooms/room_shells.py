@@ -8,17 +8,17 @@ from dataclasses import replace
 
 import numpy as np
 
-from concerto_ros.sim.doors import door
-from concerto_ros.sim.floor_plan import (
+from concerto_ros.sim.mesh import Finish, Mesh, box, join, patch
+from concerto_ros.sim.pieces.furniture import Rng, pick, wooden
+from concerto_ros.sim.rooms.doors import door
+from concerto_ros.sim.rooms.floor_plan import (
     FLOORS,
     FloorPlan,
     floor_rectangles,
     on_wall,
     wall_with_holes,
 )
-from concerto_ros.sim.furniture import Rng, pick, wooden
-from concerto_ros.sim.mesh import Finish, Mesh, box, join, patch
-from concerto_ros.sim.openings import Opening, window
+from concerto_ros.sim.rooms.openings import Opening, window
 
 #: Minimum and maximum width and depth of each room type, metres; 2.3 to 3.4 m high.
 SIZES = {

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from concerto_ros.sim.furniture import BLACK, METAL, Rng, pick, wooden
 from concerto_ros.sim.mesh import Finish, Mesh, box, join, patch, rod
-from concerto_ros.sim.openings import FRAME, Opening, casing
+from concerto_ros.sim.pieces.furniture import BLACK, METAL, Rng, pick, wooden
+from concerto_ros.sim.rooms.openings import FRAME, Opening, casing
 
 #: Leaf thickness, and the gap between a leaf and its frame, metres.
 THICK, GAP = 0.04, 0.005

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from concerto_ros.sim.furniture import METAL, Rng, cloth
 from concerto_ros.sim.mesh import Finish, Mesh, box, join, patch
+from concerto_ros.sim.pieces.furniture import METAL, Rng, cloth
 
 FRAME = Finish((0.93, 0.93, 0.91))
 

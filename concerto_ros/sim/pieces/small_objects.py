@@ -2,16 +2,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """People, screens and the many small objects of an inhabited room.
 
-Builders follow the convention of :mod:`concerto_ros.sim.furniture`; objects for tables stand on z
-= 0 of their own frame.
+Builders follow the convention of :mod:`concerto_ros.sim.pieces.furniture`; objects for tables
+stand on z = 0 of their own frame.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from concerto_ros.sim.furniture import BLACK, METAL, PAINTS, Rng, cloth, pick, wooden
 from concerto_ros.sim.mesh import Finish, Mesh, blob, box, join, lathe, patch, rod, rotation_about
+from concerto_ros.sim.pieces.furniture import BLACK, METAL, PAINTS, Rng, cloth, pick, wooden
 
 SKINS = ((0.87, 0.68, 0.56), (0.70, 0.50, 0.38), (0.45, 0.31, 0.24))
 GREEN = (0.22, 0.42, 0.18)

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Room types: which furniture belongs to an office, a meeting room, a kitchen, a corridor.
 
-The ``home`` of :func:`concerto_ros.sim.layout.furnish` always holds every class, for the
+The ``home`` of :func:`concerto_ros.sim.rooms.layout.furnish` always holds every class, for the
 demonstration; these differ more from room to room, for training: every piece comes in stretched
 proportions and often in other colours than its builder's.
 """
@@ -13,11 +13,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from concerto_ros.sim import furniture, small_objects
-from concerto_ros.sim import office_furniture as office
-from concerto_ros.sim.floor_plan import FloorPlan
-from concerto_ros.sim.furniture import Rng, pick
-from concerto_ros.sim.layout import (
+from concerto_ros.sim.mesh import CLASSES, Mesh, join
+from concerto_ros.sim.pieces import furniture, small_objects
+from concerto_ros.sim.pieces import office_furniture as office
+from concerto_ros.sim.pieces.furniture import Rng, pick
+from concerto_ros.sim.rooms.floor_plan import FloorPlan
+from concerto_ros.sim.rooms.layout import (
     Layout,
     Placement,
     add_ceiling_lamp,
@@ -26,7 +27,6 @@ from concerto_ros.sim.layout import (
     seats_round,
     things_on,
 )
-from concerto_ros.sim.mesh import CLASSES, Mesh, join
 
 #: Classes that are recoloured. Screens, plants, cardboard and people keep their typical colours.
 _ANY_COLOR = tuple(CLASSES.index(c) for c in ("table", "chair", "sofa", "bed", "cabinet"))
@@ -312,7 +312,8 @@ def _hall(layout: Layout) -> None:
     _many(layout, small_objects.person, 0, 3, free=1.0)
 
 
-#: Furnishing of each room type; its size has the same key in :mod:`concerto_ros.sim.room_shells`.
+#: Furnishing of each room type; its size has the same key in
+#: :mod:`concerto_ros.sim.rooms.room_shells`.
 KINDS = {
     "office": _office,
     "meeting": _meeting,
