@@ -37,13 +37,13 @@ from concerto_ros.segmentation.convention import Convention, convention_for
 #: Voxel size, metres: twice that of the papers, so a quarter of the voxels, for CPUs.
 GRID_SIZE = 0.04
 
-#: Narrow in fine levels with many voxels, deep in coarse levels with few.
+#: Narrow in fine levels with many voxels; wide and deep from 16 cm on, where few are left.
 CONFIG = PTv3Config(
     in_channels=9,
     order=("z", "z-trans", "hilbert", "hilbert-trans"),
-    enc_depths=(1, 1, 2, 3, 1),
-    enc_channels=(32, 64, 96, 128, 192),
-    enc_num_head=(2, 4, 6, 8, 12),
+    enc_depths=(1, 1, 3, 3, 1),
+    enc_channels=(32, 64, 128, 160, 192),
+    enc_num_head=(2, 4, 8, 10, 12),
     enc_patch_size=(128, 128, 128, 128, 128),
     enc_mode=True,
 )
