@@ -173,10 +173,14 @@ def test_outdoor_conventions_of_published_models_have_no_floor(rotary):
     assert torch.equal(result.coord, build_model_input(snapshot, convention).coord)
 
 
-def test_training_and_inference_count_from_the_same_height():
+def test_training_sees_the_voxels_and_heights_of_inference():
     cloud = np.float32(strays(sweep(), 0.02, 10.0))
     batch = make_batch([Scan("sweep", cloud, np.zeros(len(cloud), np.uint8))], INDOOR, 0.16)
-    assert torch.equal(batch.coord, build_model_input(snapshot_of(cloud, 0.16), INDOOR).coord)
+    at_inference = build_model_input(snapshot_of(cloud, 0.16), INDOOR)
+    seen = ~at_inference.strays
+    assert 0 < len(batch) == seen.sum() < len(at_inference)
+    for name in ("feat", "coord", "grid_coord"):
+        assert torch.equal(getattr(batch, name), getattr(at_inference, name)[seen])
 
 
 @pytest.mark.parametrize(("voxel_size", "share"), [(0.04, 0.02), (0.16, 0.001)])

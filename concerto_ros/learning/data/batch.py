@@ -22,16 +22,40 @@ from concerto_ros.sensors.normals import neighbourhood_normals, unit_vectors
 class Batch(ModelInput):
     """Voxels of several scans with labels; each scan is centred separately, rows by (x, y, z).
 
+    Voxels that lie alone below the floor are left out, as encoders do not see them in the node.
+
     Attributes:
         labels: (V,) int64 majority label of each voxel's points; 255 if none has a label.
-        inverse: Per scan (N,) int64: for each of its points the row of its voxel in the batch.
+        inverse: Per scan (N,) int64: for each of its points the row of its voxel in the batch, -1
+            for one that lies alone below the floor.
     """
 
     labels: torch.Tensor
     inverse: tuple[np.ndarray, ...]
 
+    def at_points(self, values: np.ndarray, fill: float, scan: int = 0) -> np.ndarray:
+        """The value of each point's voxel.
 
-def make_batch(scans: Sequence[Scan], convention: Convention, voxel_size: float) -> Batch:
+        Args:
+            values: (V, ...) of the voxels of the batch.
+            fill: Value of a point whose voxel was left out.
+            scan: Position of the scan in the batch.
+
+        Returns:
+            (N, ...) in the type of ``values``.
+        """
+        rows = self.inverse[scan]
+        result = values[rows]
+        result[rows < 0] = fill
+        return result
+
+
+def make_batch(
+    scans: Sequence[Scan],
+    convention: Convention,
+    voxel_size: float,
+    lifts: Sequence[float] | None = None,
+) -> Batch:
     """Grid-sample, scale and centre each scan separately.
 
     The result is bit for bit what the pipeline passes to the encoder for the same points, with
@@ -41,6 +65,9 @@ def make_batch(scans: Sequence[Scan], convention: Convention, voxel_size: float)
         scans: At least one scan.
         convention: Scale and centre of the coordinates.
         voxel_size: Metres.
+        lifts: Per scan, metres by which its floor is taken to be higher than it is, for training
+            with errors of that estimate; None: no errors. Without effect where ``convention`` does
+            not count height from the floor.
 
     Raises:
         ValueError: There is no scan, or one (named in the message) has no points or leaves the
@@ -48,13 +75,17 @@ def make_batch(scans: Sequence[Scan], convention: Convention, voxel_size: float)
     """
     if not scans:
         raise ValueError("scans is empty, expected at least one")
-    parts = [_voxels(scan, convention, voxel_size) for scan in scans]
+    parts = [
+        _voxels(scan, convention, voxel_size, lift)
+        for scan, lift in zip(scans, lifts or [0.0] * len(scans), strict=True)
+    ]
     ends = np.cumsum([len(part[0]) for part in parts])
     feat, grid_coord, coord, labels = (
         torch.from_numpy(np.concatenate([part[i] for part in parts])) for i in range(4)
     )
     inverse = tuple(
-        part[4] + start for part, start in zip(parts, [0, *ends[:-1].tolist()], strict=True)
+        np.where(part[4] < 0, -1, part[4] + start)
+        for part, start in zip(parts, [0, *ends[:-1].tolist()], strict=True)
     )
     return Batch(feat, grid_coord, coord, torch.from_numpy(ends), labels, inverse)
 
@@ -81,19 +112,27 @@ def with_normals(scan: Scan, voxel_size: float, sensor: np.ndarray | None = None
     return replace(scan, normals=neighbourhood_normals(points, sensor_direction)[inverse])
 
 
-def _voxels(scan: Scan, convention: Convention, voxel_size: float) -> tuple[np.ndarray, ...]:
+def _voxels(
+    scan: Scan, convention: Convention, voxel_size: float, lift: float
+) -> tuple[np.ndarray, ...]:
     """Feat, grid_coord, coord, labels of one scan, and the voxel of each of its points."""
     if not len(scan):
         raise ValueError(f"{scan.name}: has no points, expected at least one")
     voxels, inverse = _grid_sampled(scan, voxel_size, colors=scan.colors, normals=scan.normals)
     colors = None if voxels.color is None else voxels.color / voxels.count[:, None]
     normals = None if voxels.normal is None else unit_vectors(voxels.normal)
-    points = voxels.means(voxel_size)
-    centre = zero_of(points, voxels.index, voxel_size, convention, np.zeros(3)).point
-    coord, feat = normalise_points(points, colors, normals, convention, centre)
-    grid_coord = voxels.index - voxels.index.min(axis=0)
+    points, index = voxels.means(voxel_size), voxels.index
     labels = majority(inverse, scan.labels, len(voxels))
-    return feat, grid_coord, coord, labels, inverse
+    centre, strays = zero_of(points, index, voxel_size, convention, np.zeros(3))
+    if convention.from_floor:
+        centre = centre + [0.0, 0.0, lift]
+    coord, feat = normalise_points(points, colors, normals, convention, centre)
+    if strays.any():
+        seen = ~strays
+        row = np.where(seen, np.cumsum(seen) - 1, -1)
+        feat, coord, index, labels = feat[seen], coord[seen], index[seen], labels[seen]
+        inverse = row[inverse]
+    return feat, index - index.min(axis=0), coord, labels, inverse
 
 
 def _grid_sampled(

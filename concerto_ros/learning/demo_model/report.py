@@ -12,6 +12,7 @@ import torch
 
 from concerto_ros.heads.linear import LinearHead
 from concerto_ros.labels.confusion import Confusion
+from concerto_ros.labels.label_set import UNLABELLED
 from concerto_ros.learning.data.batch import make_batch
 from concerto_ros.learning.data.labelled_scan import Scan
 from concerto_ros.learning.demo_model.rooms import TEST_SEEDS, DemoRooms, thinned
@@ -55,9 +56,10 @@ def load_demo_model() -> Segmenter:
 
 @torch.inference_mode()
 def label(model: Segmenter, scan: Scan) -> np.ndarray:
-    """The predicted label of each point, (N,) uint8: that of its voxel."""
+    """The predicted label of each point, (N,) uint8: that of its voxel; 255: below the floor."""
     batch = make_batch([scan], convention(), GRID_SIZE)
-    return model(batch).argmax(1).numpy()[batch.inverse[0]].astype(np.uint8)
+    labels = model(batch).argmax(1).numpy().astype(np.uint8)
+    return batch.at_points(labels, fill=UNLABELLED)
 
 
 def measure(folder: Path, rooms: int = len(TEST_SEEDS)) -> dict[str, Confusion]:

@@ -19,12 +19,8 @@ from concerto_ros.labels.confusion import Confusion
 from concerto_ros.labels.label_set import UNLABELLED
 from concerto_ros.learning.data.batch import make_batch
 from concerto_ros.learning.data.labelled_scan import Scan
-from concerto_ros.learning.demo_model.rooms import (
-    TRAINING_SEEDS,
-    VALIDATION_SEEDS,
-    DemoRooms,
-    RoomCollate,
-)
+from concerto_ros.learning.demo_model.collate import RoomCollate
+from concerto_ros.learning.demo_model.rooms import TRAINING_SEEDS, VALIDATION_SEEDS, DemoRooms
 from concerto_ros.learning.methods.segmenter import Segmenter
 from concerto_ros.learning.training.processes import run_in_processes
 from concerto_ros.learning.training.schedule import Schedule

@@ -58,7 +58,8 @@ def vote_over_grids(
         device: Where the model is.
 
     Returns:
-        (N, classes) float32 probabilities.
+        (N, classes) float32 probabilities; NaN for a point that lies alone below the floor
+        in every grid.
     """
     total: np.ndarray | float = 0.0
     for phase in grid_phases(phases):
@@ -66,5 +67,7 @@ def vote_over_grids(
         shifted = replace(scan, points=scan.points + shift)
         batch = make_batch([shifted], convention, voxel_size)
         probabilities = model(batch.to(device)).float().softmax(dim=1).cpu().numpy()
-        total = total + probabilities[batch.inverse[0]]
-    return np.asarray(total / np.float32(phases)).astype(np.float32)
+        total = total + batch.at_points(probabilities, fill=0.0)
+    mean = np.asarray(total / np.float32(phases)).astype(np.float32)
+    mean[~mean.any(axis=1)] = np.nan
+    return mean

@@ -83,6 +83,38 @@ def test_every_point_finds_its_voxel():
     assert np.array_equal(batch.grid_coord[batch.inverse[0]], cell - cell.min(axis=0))
 
 
+def test_points_alone_below_the_floor_are_left_out_and_keep_their_place():
+    scan = box_scan(4)
+    below = np.float32([[0.1, 0.2, -9.0], [0.9, 0.4, -6.0]])
+    joined = Scan(
+        "with strays",
+        np.concatenate([below[:1], scan.points, below[1:]]),
+        np.concatenate([[7], scan.labels, [7]]).astype(np.uint8),
+    )
+    plain = replace(scan, colors=None, normals=None)
+    clean, batch = make_batch([plain], INDOOR, VOXEL), make_batch([plain, joined], INDOOR, VOXEL)
+    assert torch.equal(batch.coord[len(clean) :], clean.coord)
+    assert torch.equal(batch.labels[len(clean) :], clean.labels)
+    heights = batch.at_points(batch.coord[:, 2].numpy(), fill=-1.0, scan=1)
+    assert heights[0] == heights[-1] == -1.0
+    assert np.array_equal(heights[1:-1], clean.at_points(clean.coord[:, 2].numpy(), fill=-1.0))
+
+
+def test_the_floor_may_be_taken_to_be_higher_than_it_is_for_training():
+    scans = [box_scan(1), box_scan(2)]
+    plain, lifted = (make_batch(scans, INDOOR, VOXEL, lifts) for lifts in (None, [0.0, -0.5]))
+    first = int(plain.offset[0])
+    assert torch.equal(lifted.coord[:first], plain.coord[:first])
+    moved = (lifted.coord - plain.coord)[first:]
+    assert torch.allclose(moved, torch.tensor([0.0, 0.0, 0.5]), atol=1e-6)
+    assert torch.equal(lifted.feat[:, :3], lifted.coord)
+    assert torch.equal(lifted.grid_coord, plain.grid_coord)
+    assert torch.equal(
+        make_batch(scans, VEHICLE, VOXEL, [0.0, -0.5]).coord,
+        make_batch(scans, VEHICLE, VOXEL).coord,
+    )
+
+
 def majority_by_hand(rows, labels, size):
     result = []
     for row in range(size):
