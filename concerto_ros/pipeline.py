@@ -233,7 +233,8 @@ class SemanticPipeline:
         strays = np.zeros(size, bool) if model_input.strays is None else model_input.strays.numpy()
         if encoded.scores is not None:
             with stopwatch("labels"):
-                labelled = labelling(snapshot, encoded.scores, carried.fusion)
+                temperature = labeller.temperature
+                labelled = labelling(snapshot, encoded.scores, carried.fusion, temperature)
             unusable |= labelled.label == UNLABELLED
         if encoded.coarse is not None:
             with stopwatch("pca"):

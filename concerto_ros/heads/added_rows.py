@@ -105,14 +105,14 @@ def taught_head(base: LinearHead, examples_by_label: Mapping[int, Examples]) -> 
                 initial[label],
             )
     head = LinearHead(base.in_channels, count, name=base.name, trained=base.trained)
-    head.preset = base.preset
+    head.preset, head.temperature = base.preset, base.temperature
     rows = {"seg_head.weight": weight, "seg_head.bias": bias}
     if faults := not_finite(rows):
         raise ValueError(
             f"the head with the taught rows is not finite (NaN or infinity): {faults}; expected"
             " a head and features of moderate size"
         )
-    head.load_state_dict(rows)
+    head.load_state_dict(head.state_dict() | rows)
     return head.eval().requires_grad_(False)
 
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,6 +30,9 @@ from concerto_ros.ptv3.cpu.onednn import linear
 from concerto_ros.ptv3.encoder import Encoder, Pyramid
 from concerto_ros.ptv3.state_dict import HEAD_PARAMETER, StateDict, part_with
 
+#: The entry of :attr:`LinearHead.temperature` in a head's state dict.
+TEMPERATURE = "softmax_temperature"
+
 
 class LinearHead(nn.Module):
     """Linear class scores of each point from its feature.
@@ -39,6 +43,9 @@ class LinearHead(nn.Module):
         labels: its classes, where its file stores them; None: use a label set of its size.
         preset: the preset whose input convention it was trained with; None where its file does not
             store one.
+        temperature: number by which scores are divided before the softmax that turns them into
+            confidences (Guo et al., "On Calibration of Modern Neural Networks", ICML 2017); labels
+            do not depend on it. 1 where the file does not store one, as in official files.
         in_channels: feature width, that of ``Pyramid.upcast``.
         num_classes: scores for each point, in label order.
     """
@@ -52,6 +59,20 @@ class LinearHead(nn.Module):
         self.labels: LabelSet | None = None
         self.preset: str | None = None
         self.seg_head = nn.Linear(in_channels, num_classes)
+        # In the state dict, and so in the bundled file and in digests, once there is one.
+        self.register_buffer(TEMPERATURE, None)
+
+    @property
+    def temperature(self) -> float:
+        """See the class; setting it raises ValueError where it is not finite and above 0."""
+        stored = self.softmax_temperature
+        return 1.0 if stored is None else float(stored)
+
+    @temperature.setter
+    def temperature(self, value: float) -> None:
+        if not (isinstance(value, (int, float)) and 0 < value < math.inf):
+            raise ValueError(f"temperature is {value!r}; expected a finite number above 0")
+        self.softmax_temperature = None if value == 1 else torch.tensor(float(value))
 
     @classmethod
     def load(
@@ -65,8 +86,9 @@ class LinearHead(nn.Module):
 
         Official files hold a config ``backbone_out_channels`` and ``num_classes`` and a state dict
         ``seg_head.weight`` and ``seg_head.bias``. Files of this package may add ``label_set``, the
-        classes, and ``preset``, whose input convention the head was trained with. A checkpoint of
-        a training, without a config or with that of the encoder, holds them beside the encoder.
+        classes, ``preset``, whose input convention the head was trained with, and
+        ``temperature``. A checkpoint of a training, without a config or with that of the encoder,
+        holds them beside the encoder.
 
         Args:
             name_or_path: path of a file, an official name (:data:`OFFICIAL_HEADS`), or ``demo``
@@ -77,14 +99,15 @@ class LinearHead(nn.Module):
 
         Raises:
             CheckpointError: (a ValueError) the file does not exist, is not a valid head, or holds
-                weights that are not finite.
+                weights that are not finite or a temperature that is not a finite number above 0.
             ValueError: the head does not fit the encoder.
         """
         if os.fspath(name_or_path) == DEMO:
             state, path = demo_head_state()
             classes, width = state["seg_head.weight"].shape
             head = cls(width, classes, name=DEMO)
-            load_strictly(head, state, path)
+            _set_temperature(head, state.pop(TEMPERATURE, None), path)
+            load_strictly(head, state, path, ignored=frozenset({TEMPERATURE}))
         else:
             content, path = read_checkpoint(name_or_path, OFFICIAL_HEADS, download=download)
             state = part_with(content["state_dict"], HEAD_PARAMETER, path)
@@ -95,6 +118,7 @@ class LinearHead(nn.Module):
                 width, classes = _shape(content["config"], path)
             head = cls(width, classes, name=os.fspath(name_or_path))
             load_strictly(head, state, path)
+            _set_temperature(head, content.get("temperature"), path)
             head.labels = _labels(content, head.num_classes, path)
             head.preset = preset_in(content, path)
             log_licence(content, path)
@@ -191,6 +215,18 @@ def _labels(content: dict[str, Any], num_classes: int, path: Path) -> LabelSet |
     return labels
 
 
+def _set_temperature(head: LinearHead, stored: Any, path: Path) -> None:
+    """Give ``head`` the temperature stored in a file, a number or a tensor of one; None: no."""
+    if stored is None:
+        return
+    try:
+        head.temperature = stored.item() if isinstance(stored, torch.Tensor) else stored
+    except (RuntimeError, ValueError):
+        raise CheckpointError(
+            f"{path} has temperature {stored!r}, expected a finite number above 0"
+        ) from None
+
+
 def _of_training(config: object) -> bool:
     """Return whether a file with this ``config`` holds a segmenter of a training, not a head."""
     return config is None or (isinstance(config, dict) and "enc_channels" in config)
@@ -223,10 +259,13 @@ def _shape(config: dict[str, Any], path: Path) -> tuple[int, int]:
 def save_head(path: Path, head: LinearHead) -> None:
     """Write a linear head in the official layout; :meth:`LinearHead.load` reads it back.
 
-    Its classes and its preset are added where they are known.
+    Its classes, its preset and its temperature are added where they are known.
     """
     config = {"backbone_out_channels": head.in_channels, "num_classes": head.num_classes}
-    content: dict[str, Any] = {"config": config, "state_dict": on_cpu(head.state_dict())}
+    state = on_cpu(head.state_dict())
+    content: dict[str, Any] = {"config": config, "state_dict": state}
+    if state.pop(TEMPERATURE, None) is not None:
+        content["temperature"] = head.temperature
     if head.labels is not None:
         content["label_set"] = head.labels.content
     if head.preset is not None:

@@ -85,21 +85,38 @@ class Labeller:
             self._working = copy.deepcopy(self.head).to(device, dtype)
         return self._working.scores(pyramid, self.concat_levels)
 
+    @property
+    def temperature(self) -> float:
+        """That of the head; 1 without a head."""
+        return 1.0 if self.head is None else self.head.temperature
+
 
 def labelling(
-    snapshot: MapSnapshot, scores: torch.Tensor, fusion: LabelFusion | None
+    snapshot: MapSnapshot,
+    scores: torch.Tensor,
+    fusion: LabelFusion | None,
+    temperature: float = 1.0,
 ) -> Labelling:
     """Turn ``scores`` (V, K) of the voxels of ``snapshot`` into labels, fused with earlier ones.
 
     Voxels whose scores are not finite are unlabelled: the highest of NaNs is the first class.
-    ``fusion`` is None where each prediction is independent.
+
+    Args:
+        snapshot: the V voxels.
+        scores: (V, K) logits.
+        fusion: None where each prediction is independent.
+        temperature: that of the head; labels do not depend on it.
     """
     log_probability = fusion(snapshot, scores) if fusion else log_probabilities(scores)
     unknown = ~finite_rows(log_probability)
-    best = log_probability.max(dim=1)
+    label = log_probability.max(dim=1).indices
+    if temperature != 1:
+        # After the fusion: the mean of log-probabilities differs from that of scores by the same
+        # number for all classes of a voxel. So labels and carried state are as without it.
+        log_probability = log_probabilities(log_probability / temperature)
     return Labelling(
-        best.indices.to(torch.uint8).masked_fill_(unknown, UNLABELLED).cpu().numpy(),
-        best.values.exp().masked_fill_(unknown, 0.0).cpu().numpy(),
+        label.to(torch.uint8).masked_fill_(unknown, UNLABELLED).cpu().numpy(),
+        log_probability.amax(dim=1).exp().masked_fill_(unknown, 0.0).cpu().numpy(),
         normalised_entropy(log_probability).masked_fill_(unknown, 1.0).cpu().numpy(),
     )
 

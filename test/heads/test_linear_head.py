@@ -8,6 +8,8 @@ import pytest
 import torch
 
 from concerto_ros.heads import LinearHead
+from concerto_ros.heads.added_rows import Examples, taught_head
+from concerto_ros.heads.linear import save_head
 from concerto_ros.labels.label_set import LabelSet
 from concerto_ros.ptv3 import CheckpointError, load_encoder
 
@@ -108,3 +110,24 @@ def test_scores_by_level_are_those_of_the_joined_features(encoder, joined):
     )
     wanted = head(pyramid.upcast(joined))
     assert torch.allclose(head.scores(pyramid, joined), wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_a_temperature_is_kept_in_the_file_and_by_teaching(tmp_path):
+    head = LinearHead.load(head_file(tmp_path))
+    assert head.temperature == 1
+    head.temperature = 1.75
+    save_head(tmp_path / "own.pth", head)
+    content = torch.load(tmp_path / "own.pth", weights_only=True)
+    assert sorted(content["state_dict"]) == ["seg_head.bias", "seg_head.weight"]  # as official
+    again = LinearHead.load(tmp_path / "own.pth")
+    assert again.temperature == 1.75
+    examples = Examples(torch.ones(2, 256), torch.zeros(2, 256))
+    assert taught_head(again, {13: examples}).temperature == 1.75
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf"), "2", [1.0]])
+def test_a_temperature_that_is_no_positive_number_is_refused(value, tmp_path):
+    with pytest.raises(CheckpointError, match="temperature .*, expected a finite number above 0"):
+        LinearHead.load(head_file(tmp_path, temperature=value))
+    with pytest.raises(ValueError, match="temperature is .*; expected a finite number above 0"):
+        LinearHead.load(head_file(tmp_path)).temperature = value

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
 
 from concerto_ros.files.digest import digest, shown
@@ -34,6 +35,7 @@ from concerto_ros.learning.methods.segmenter import Segmenter
 from concerto_ros.learning.training.losses import balanced_weights
 from concerto_ros.learning.training.schedule import Schedule
 from concerto_ros.learning.training.stochastic_depth import stochastic_depth
+from concerto_ros.learning.training.temperature import MAX_VOXELS, fit_temperature, scored
 from concerto_ros.learning.training.trainer import Collate, Trainer, TrainingResult
 from concerto_ros.ptv3 import Encoder
 from concerto_ros.ptv3.blocks import Block
@@ -116,7 +118,8 @@ def train(
         method: One of :data:`METHODS`.
         encoder: Pretrained encoder; ``lora`` and ``full`` change it in place.
         data: Scans to train on.
-        validation: Scans to validate on; may be empty.
+        validation: Scans to validate on, to which the temperature of the head is fitted; may be
+            empty.
         num_classes: Number of classes.
         collate: Augments and grid-samples scans; its convention has to be that of a preset, which
             is stored with the trained weights.
@@ -280,7 +283,24 @@ def _run(
         device=next(model.parameters()).device,
         progress=config.progress,
     )
-    return trainer.run()
+    result = trainer.run()
+    if len(validation):
+        head.temperature = _temperature(model, validation, collate)
+    return result
+
+
+@torch.inference_mode()
+def _temperature(
+    model: Segmenter | FeatureHead, validation: Sequence[Any], collate: Collate
+) -> float:
+    """Fit the temperature of a head to the voxels of validation items; 1 if none has a label."""
+    model.eval()
+    device = next(model.parameters()).device
+    batches = (collate([validation[index]], None).to(device) for index in range(len(validation)))
+    voxels = scored(
+        ((model(batch), batch.labels) for batch in batches), MAX_VOXELS // len(validation)
+    )
+    return fit_temperature(*voxels) if len(voxels.labels) else 1.0
 
 
 def _count(data: Sequence[Scan], num_classes: int) -> np.ndarray:

@@ -22,6 +22,7 @@ from concerto_ros.learning.methods.feature_cache import FeatureCache, FeatureHea
 from concerto_ros.learning.methods.lora import LoraLinear, add_lora, merge_lora
 from concerto_ros.learning.methods.segmenter import Segmenter
 from concerto_ros.learning.methods.train import METHODS, TrainingConfig, train
+from concerto_ros.learning.training.temperature import fit_temperature, scored
 from concerto_ros.ptv3 import PTv3Config, load_encoder
 from concerto_ros.ptv3.checkpoint import save_encoder
 from concerto_ros.segmentation.model_options import convention_of
@@ -71,6 +72,9 @@ def test_what_was_trained_is_saved_in_the_official_layout_and_loads_like_any_oth
     loaded = load_encoder(tmp_path / "encoder.pth")
     loaded_head = LinearHead.load(tmp_path / "head.pth", loaded)
     assert torch.equal(logits_of(loaded, loaded_head), logits_of(trained, head))
+    batch = PLAIN(SCANS[2:], None)
+    validation = scored([(logits_of(trained, head, batch), batch.labels)])
+    assert loaded_head.temperature == pytest.approx(fit_temperature(*validation), rel=1e-3)
     if method in ("head", "decoder"):
         state = trained.state_dict()
         assert all(torch.equal(state[name], value) for name, value in frozen.items())
