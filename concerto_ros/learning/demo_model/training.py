@@ -47,6 +47,8 @@ CONFIG = PTv3Config(
 #: A step has two batches of two scans, one batch per process.
 STEPS, BATCH_SIZE, BATCHES = 9500, 2, 2
 SCHEDULE = Schedule(learning_rate=2e-3, weight_decay=0.05, fall="linear")
+#: Decay of the moving average of the weights.
+AVERAGE = 0.999
 SEED = 0
 
 #: The page with the measured accuracy; it exists in a source tree only.
@@ -165,6 +167,7 @@ def train(
         schedule=SCHEDULE,
         use_muon=_is_hidden,
         class_weights=class_weights(data),
+        average=AVERAGE,
         validation=held_out,
         validate_every=2000,
         folder=folder,

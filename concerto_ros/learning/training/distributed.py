@@ -4,13 +4,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
-from torch import distributed
+from torch import distributed, nn
 
 #: Elements that are summed in one operation, some 2 MB.
 _CHUNK = 1 << 19
 
-__all__ = ["own_share", "rank", "sum_over_processes", "world_size"]
+__all__ = ["SharedGradients", "own_share", "rank", "sum_over_processes", "world_size"]
 
 
 def rank() -> int:
@@ -40,6 +42,31 @@ def sum_over_processes(*tensors: torch.Tensor) -> None:
     chunks = [chunk for tensor in tensors for chunk in tensor.view(-1).split(_CHUNK)]
     for work in [distributed.all_reduce(chunk, async_op=True) for chunk in chunks]:
         work.wait()
+
+
+class SharedGradients:
+    """The gradients of all parameters in one vector, which the processes sum at once.
+
+    Args:
+        parameters: Each one's ``grad`` becomes a view of the vector.
+    """
+
+    def __init__(self, parameters: Iterable[nn.Parameter]):
+        parameters = list(parameters)
+        sizes = [parameter.numel() for parameter in parameters]
+        self._vector = torch.zeros(sum(sizes))
+        for parameter, values in zip(parameters, self._vector.split(sizes), strict=True):
+            parameter.grad = values.as_strided(
+                parameter.shape, parameter.stride(), values.storage_offset()
+            )
+
+    def zero(self) -> None:
+        """Begin a step."""
+        self._vector.zero_()
+
+    def sum(self, numbers: torch.Tensor) -> None:
+        """Replace the gradients, and the contiguous ``numbers``, by their sums."""
+        sum_over_processes(self._vector, numbers)
 
 
 def _grouped() -> bool:

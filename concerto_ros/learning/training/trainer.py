@@ -9,12 +9,12 @@ was killed and resumed gives the same weights as one that was not, bit for bit (
 from __future__ import annotations
 
 import logging
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from torch import nn
 from concerto_ros.files.finite_tensors import not_finite
 from concerto_ros.labels.confusion import Confusion
 from concerto_ros.learning.training.distributed import (
+    SharedGradients,
     own_share,
     rank,
     sum_over_processes,
@@ -30,16 +31,12 @@ from concerto_ros.learning.training.distributed import (
 )
 from concerto_ros.learning.training.losses import segmentation_loss
 from concerto_ros.learning.training.optimizers import build_optimizers, require_muon, whole_state
-from concerto_ros.learning.training.run_state import load_training, save_training
+from concerto_ros.learning.training.run_state import StateFile, load_training, save_training
+from concerto_ros.learning.training.scalars import Scalars
 from concerto_ros.learning.training.schedule import Schedule
-
-if TYPE_CHECKING:
-    from torch.utils.tensorboard import SummaryWriter
+from concerto_ros.learning.training.weight_average import WeightAverage, copy_weights
 
 log = logging.getLogger(__name__)
-
-#: Seconds between two saves of a run's state, longer if saving takes long.
-SAVE_SECONDS = 60.0
 
 #: From items of the data set (and a generator, if they are to be augmented) to the input of the
 #: model: any object with ``labels`` (V,) and ``to(device)``.
@@ -84,6 +81,8 @@ class Trainer:
         class_weights: (K,), see
             :func:`~concerto_ros.learning.training.losses.segmentation_loss`.
         lovasz: Weight of the Lovász-softmax loss.
+        average: Decay of the moving average of the weights that is validated and kept, e.g. 0.999;
+            None: the weights themselves are.
         validation: Items to validate on; the weights with the best mIoU are kept.
         validate_every: Steps between validations; 0: no validation.
         patience: Validations without a better mIoU after which the run ends; 0: never.
@@ -119,6 +118,7 @@ class Trainer:
         use_muon: Callable[[str, nn.Parameter], bool] | None = None,
         class_weights: torch.Tensor | None = None,
         lovasz: float = 1.0,
+        average: float | None = None,
         validation: Sequence[Any] = (),
         validate_every: int = 0,
         patience: int = 0,
@@ -153,14 +153,14 @@ class Trainer:
         self.validation, self.validate_every = validation, validate_every
         self.patience = patience
         self.folder = None if folder is None else Path(folder)
-        self.checkpoint_every = checkpoint_every
+        self.state_file, self.checkpoint_every = StateFile(folder), checkpoint_every
         self.minutes, self.seed = minutes, seed
         self.identity = dict(identity or {})
         self.device = torch.device(device)
         self.progress = progress
         self.step = 0
         self.seconds = 0.0
-        self._started, self._save_at = time.monotonic(), math.inf
+        self._started = time.monotonic()
         self.best: dict[str, Any] | None = None
         self.since_best = 0
         named = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
@@ -174,13 +174,15 @@ class Trainer:
             require_muon()
         self._rate_factor, self._use_muon = rate_factor, use_muon
         self.optimizers: list[torch.optim.Optimizer] = []
-        self._gradients: torch.Tensor | None = None
+        self._gradients: SharedGradients | None = None
+        self._average = None if average is None else WeightAverage(self.parameters, average)
 
     def run(self) -> TrainingResult:
         """Train to the end, from the state in the folder if there is one.
 
         Returns:
-            The result; the model has the best weights by validation, else the last.
+            The result; the model has the best weights by validation, else the last ones, or their
+                average.
 
         Raises:
             ValueError: The state belongs to another run, or the loss or the weights are no longer
@@ -188,15 +190,12 @@ class Trainer:
         """
         from tqdm import tqdm
 
-        if not self.optimizers:  # built in the training process: they hold views of the weights
-            self.optimizers = build_optimizers(
-                self.parameters, self.schedule, self._rate_factor, self._use_muon
-            )
-            self._gradients = self._one_vector() if world_size() > 1 else None
+        if not self.optimizers:
+            self._build()
         self._resume()
-        board = self._board()
+        board = Scalars(self.folder, self.step)
         self._started = time.monotonic() - self.seconds
-        self._save_at = time.monotonic() + SAVE_SECONDS
+        self.state_file.wait()
         was_training = self.model.training
         with tqdm(
             total=self.steps,
@@ -207,38 +206,28 @@ class Trainer:
             while not (stopped := self._stop_reason()):
                 loss, norm, rate, save_now = self._train_step()
                 self.step += 1
+                if self._average:
+                    self._average.update(self.step)
                 bar.update()
-                due = self.step % 10 == 0 or self.step == self.steps
-                if due:
+                if self.step % 10 == 0 or self.step == self.steps:
                     bar.set_postfix_str(self._summary(loss))
-                if board and due:
-                    for name, value in (
-                        ("train/loss", loss),
-                        ("train/gradient_norm", norm),
-                        ("train/learning_rate", rate),
-                    ):
-                        board.add_scalar(name, float(value), self.step)
+                    values = {"loss": float(loss), "gradient_norm": float(norm)}
+                    board.add("train", self.step, values | {"learning_rate": rate})
                 if self._validation_due():
-                    score = self.validate()
+                    with self._average.in_use() if self._average else nullcontext():
+                        score = self.validate()
                     self._keep_if_best(score.mean_iou)
-                    if board:
-                        board.add_scalar("validation/mIoU", score.mean_iou, self.step)
-                        board.add_scalar("validation/allAcc", score.all_accuracy, self.step)
+                    values = {"mIoU": score.mean_iou, "allAcc": score.all_accuracy}
+                    board.add("validation", self.step, values)
                     bar.set_postfix_str(self._summary(loss))
                 if self.step % self.checkpoint_every == 0 or save_now:
-                    start = time.monotonic()
                     self.save()
-                    # A kill costs minutes at most, and saving a fiftieth of the time.
-                    duration = time.monotonic() - start
-                    self._save_at = start + max(SAVE_SECONDS, 50 * duration)
         self.seconds = time.monotonic() - self._started
         self._check_weights()
         self.save()
-        if board:
-            board.close()
-        best = self.best or {"step": None, "miou": None}
-        if self.best:
-            self._set_weights(self.best["weights"])
+        board.close()
+        best = self.best or {"step": None, "miou": None, "weights": self._weights_to_keep()}
+        copy_weights(self.parameters, best["weights"])
         self.model.train(was_training)
         return TrainingResult(self.step, self.seconds, best["step"], best["miou"], stopped)
 
@@ -262,7 +251,7 @@ class Trainer:
     def import_state(self, path: Path) -> TrainingResult:
         """Load the weights that :meth:`export_state` wrote; returns the result."""
         state = load_training(path, {})
-        self._set_weights(state["weights"])
+        copy_weights(self.parameters, state["weights"])
         return TrainingResult(**state["outcome"])
 
     def saved_state(self) -> dict[str, Any] | None:
@@ -271,37 +260,42 @@ class Trainer:
         Raises:
             ValueError: It belongs to another run, or to a version with another optimizer.
         """
-        path = None if self.folder is None else self.folder / "training.pt"
-        if path is None or not path.is_file():
-            return None
-        return load_training(path, self._identity())
+        return self.state_file.read(self._identity())
 
     def save(self) -> None:
         """Write the state from which :meth:`run` resumes; does nothing without a folder."""
-        if self.folder is None:
+        if not self.state_file:
             return
         optimizers = [whole_state(optimizer) for optimizer in self.optimizers]
         if rank():
             return
-        save_training(
-            self.folder / "training.pt",
+        self.state_file.write(
             {
                 "run": self._identity(),
                 "step": self.step,
                 "seconds": self.seconds,
                 "weights": self._weights(),
+                "average": self._average and self._average.weights,
                 "optimizers": optimizers,
                 "best": self.best,
                 "since_best": self.since_best,
-            },
+            }
         )
+
+    def _build(self) -> None:
+        """Build what holds views of the weights: in the training process."""
+        self.optimizers = build_optimizers(
+            self.parameters, self.schedule, self._rate_factor, self._use_muon
+        )
+        if world_size() > 1:
+            self._gradients = SharedGradients(self.parameters.values())
 
     def _train_step(self) -> tuple[torch.Tensor, torch.Tensor, float, bool]:
         """Take one step; its loss, gradient norm and learning rate, and whether to save now."""
         if self._gradients is None:
             self.model.zero_grad(set_to_none=True)
         else:
-            self._gradients.zero_()
+            self._gradients.zero()
         self.model.train()
         total = torch.zeros((), device=self.device)
         for index in own_share(self.accumulate):
@@ -342,26 +336,14 @@ class Trainer:
 
         The clock of rank 0 decides for all, as they have to stop and save at the same step.
         """
-        now = time.monotonic()
-        self.seconds, save_now = now - self._started, now > self._save_at
+        self.seconds, save_now = time.monotonic() - self._started, self.state_file.due
         if self._gradients is None:
             return total, save_now
         clock = [0.0, 0.0] if rank() else [self.seconds, float(save_now)]
         numbers = torch.tensor([total, *clock], dtype=torch.float64)
-        sum_over_processes(self._gradients, numbers)
+        self._gradients.sum(numbers)
         self.seconds = float(numbers[1])
         return numbers[0], bool(numbers[2])
-
-    def _one_vector(self) -> torch.Tensor:
-        """One vector of all gradients: each parameter's ``grad`` becomes a view of it."""
-        sizes = [parameter.numel() for parameter in self.parameters.values()]
-        vector = torch.zeros(sum(sizes))
-        slices = vector.split(sizes)
-        for parameter, values in zip(self.parameters.values(), slices, strict=True):
-            parameter.grad = values.as_strided(
-                parameter.shape, parameter.stride(), values.storage_offset()
-            )
-        return vector
 
     def _items(self, number: int) -> list[Any]:
         """The items of batch ``number``: every item once per epoch, in another order each time."""
@@ -403,12 +385,19 @@ class Trainer:
     def _keep_if_best(self, miou: float) -> None:
         self.since_best += 1
         if self.best is None or miou > self.best["miou"]:
-            self.best = {"step": self.step, "miou": miou, "weights": self._weights()}
+            self.best = {"step": self.step, "miou": miou, "weights": self._weights_to_keep()}
             self.since_best = 0
 
     def _summary(self, loss: torch.Tensor) -> str:
         best = f", best mIoU {self.best['miou']:.3f}" if self.best else ""
         return f"loss {float(loss):.3f}{best}"
+
+    def _weights_to_keep(self) -> dict[str, torch.Tensor]:
+        """A copy of the averaged weights; of the weights themselves where none are averaged."""
+        weights = self._weights()
+        if self._average:
+            weights = {name: w.cpu().clone() for name, w in self._average.weights.items()}
+        return weights
 
     def _weights(self) -> dict[str, torch.Tensor]:
         self._check_weights()
@@ -423,11 +412,6 @@ class Trainer:
                 f"(now {self.schedule.learning_rate:.2g})"
             )
 
-    @torch.no_grad()
-    def _set_weights(self, weights: dict[str, torch.Tensor]) -> None:
-        for name, parameter in self.parameters.items():
-            parameter.copy_(weights[name])
-
     def _identity(self) -> dict[str, Any]:
         """What has to be equal for a run to resume, by name; ``run`` in ``training.pt``."""
         return self.identity | {
@@ -437,6 +421,7 @@ class Trainer:
             "scans": len(self.data),
             "seed": self.seed,
             "schedule": vars(self.schedule),
+            "average": self._average and self._average.decay,
             "parameters": {name: list(p.shape) for name, p in self.parameters.items()},
         }
 
@@ -444,20 +429,11 @@ class Trainer:
         state = None if self.step else self.saved_state()
         if state is None:
             return
-        self._set_weights(state["weights"])
+        copy_weights(self.parameters, state["weights"])
+        if self._average:
+            self._average.load(state["average"])
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
         self.step, self.seconds = state["step"], state["seconds"]
         self.best, self.since_best = state["best"], state["since_best"]
         log.info("resuming from step %d of %s", self.step, self.folder)
-
-    def _board(self) -> SummaryWriter | None:
-        """TensorBoard's writer, if it is installed and there is a folder."""
-        if self.folder is None or rank():
-            return None
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ImportError:
-            log.info("TensorBoard is not installed: no scalars; pip install 'concerto_ros[train]'")
-            return None
-        return SummaryWriter(str(self.folder), purge_step=self.step or None)

@@ -36,7 +36,7 @@ def train(processes, folder=None, **options):
 
 
 def test_two_processes_give_the_weights_of_one_bit_for_bit(tmp_path):
-    options = {"validation": SCANS, "validate_every": 3}
+    options = {"validation": SCANS, "validate_every": 3, "average": 0.9}
     before = {name: value.clone() for name, value in small_model().state_dict().items()}
     alone, lone_weights, _ = train(1, **options)
     both, weights, trainer = train(2, tmp_path, **options)
@@ -48,6 +48,9 @@ def test_two_processes_give_the_weights_of_one_bit_for_bit(tmp_path):
     state = read_tensors(tmp_path / "training.pt")
     assert state["step"] == 5 and len(state["optimizers"]) == 2
     assert [path.name for path in tmp_path.iterdir() if path.suffix == ".pt"] == ["training.pt"]
+
+    assert all(torch.equal(state["best"]["weights"][name], weights[name]) for name in weights)
+    assert any(not torch.equal(state["weights"][name], weights[name]) for name in weights)
 
     longer, more, _ = train(2, tmp_path, **options)  # nothing is left to do
     assert longer.steps == 5 and all(torch.equal(more[name], weights[name]) for name in more)

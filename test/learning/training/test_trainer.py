@@ -41,13 +41,15 @@ def killed_after(trainer, steps):
     assert trainer.validate == validate
 
 
-@pytest.mark.parametrize("kind", ["plain", "lora", "muon"])
+@pytest.mark.parametrize("kind", ["plain", "lora", "muon", "averaged"])
 @pytest.mark.parametrize("kill_at", [4, 8])
 def test_a_killed_run_resumes_to_the_same_weights_bit_for_bit(tmp_path, kind, kill_at):
     lora = kind == "lora"
     options = {"validation": SCANS[:1], "validate_every": 4, "accumulate": 2}
     if kind == "muon":
         options["use_muon"] = lambda name, parameter: parameter.ndim > 1
+    if kind == "averaged":
+        options = {"accumulate": 2, "average": 0.9}
     whole = small_model(lora=lora)
     outcome = trainer_of(whole, tmp_path / "whole", **options).run()
 
@@ -71,12 +73,59 @@ def test_a_killed_run_resumes_to_the_same_weights_bit_for_bit(tmp_path, kind, ki
         assert all(torch.equal(ours[row][name], theirs[row][name]) for row in ours)
 
 
-def test_a_finished_run_stays_finished(tmp_path):
+@pytest.mark.parametrize("average", [None, 0.9])
+def test_a_finished_run_stays_finished(tmp_path, average):
     first = small_model()
-    trainer_of(first, tmp_path).run()
+    trainer_of(first, tmp_path, average=average).run()
     second = small_model()
-    assert trainer_of(second, tmp_path).run().steps == 12
+    assert trainer_of(second, tmp_path, average=average).run().steps == 12
     assert torch.equal(first.head.seg_head.weight, second.head.seg_head.weight)
+
+
+def test_averaged_weights_are_validated_and_kept_and_do_not_change_the_steps():
+    plain, averaged = small_model(), small_model()
+    trainer_of(plain, steps=1).run()
+    start = small_model().head.seg_head.weight
+    trainer = trainer_of(averaged, steps=1, average=0.9, validation=SCANS[:1], validate_every=1)
+    seen = []
+    validate = trainer.validate
+
+    def watched():
+        seen.append(averaged.head.seg_head.weight.detach().clone())
+        return validate()
+
+    trainer.validate = watched
+    trainer.run()
+    # After one step the decay is 2 / 11, far below 0.9.
+    expected = start.lerp(plain.head.seg_head.weight, 9 / 11)
+    assert torch.allclose(seen[0], expected, atol=1e-7)
+    assert torch.equal(averaged.head.seg_head.weight, seen[0])
+
+    ends = [small_model() for _ in range(2)]
+    kept = [trainer_of(end, steps=4, average=a) for end, a in zip(ends, (None, 0.9), strict=True)]
+    steps = [list(losses(trainer)) for trainer in kept]
+    assert steps[0] == steps[1]
+    assert not torch.equal(ends[0].head.seg_head.weight, ends[1].head.seg_head.weight)
+
+
+def losses(trainer):
+    """Run a training; the loss of each of its steps."""
+    seen, step = [], trainer._train_step
+
+    def watched():
+        result = step()
+        seen.append(float(result[0]))
+        return result
+
+    trainer._train_step = watched
+    trainer.run()
+    return seen
+
+
+def test_a_decay_that_averages_nothing_is_refused():
+    for decay in (0.0, 1.0):
+        with pytest.raises(ValueError, match=f"decay of the averaged weights is {decay}"):
+            trainer_of(small_model(), average=decay)
 
 
 def test_training_neither_sees_nor_moves_the_dice_of_others():
