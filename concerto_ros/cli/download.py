@@ -16,7 +16,7 @@ HELP = "download official checkpoints, heads and text encoders"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the names to download."""
     from concerto_ros.objects.words.text_encoder import DOWNLOADS
-    from concerto_ros.ptv3.checkpoint import OFFICIAL_ENCODERS, OFFICIAL_HEADS
+    from concerto_ros.ptv3.official_files import OFFICIAL_ENCODERS, OFFICIAL_HEADS
 
     names = [*OFFICIAL_ENCODERS, *OFFICIAL_HEADS, *DOWNLOADS]
     parser.add_argument("names", nargs="+", metavar="NAME", help=f"one of: {', '.join(names)}")
@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Download each file, unless it is in the cache, and print its path."""
     from concerto_ros.objects.words.text_encoder import DOWNLOADS, fetch_text_encoder
-    from concerto_ros.ptv3.checkpoint import OFFICIAL_ENCODERS, OFFICIAL_HEADS, find_file
+    from concerto_ros.ptv3.official_files import OFFICIAL_ENCODERS, OFFICIAL_HEADS, find_file
 
     for name in arguments.names:
         if name in DOWNLOADS:

@@ -79,7 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
             f"--head: got none, expected a linear head for {arguments.checkpoint}: only the demo"
             " model includes a head"
         )
-    head = LinearHead.load(arguments.head or "demo", encoder)
+    head = LinearHead.load(arguments.head or "demo", encoder, preset=arguments.preset)
     convention = convention_of(encoder, arguments.preset, head)
     data = ScanOpener(arguments, voxel_size).open(arguments.split)
     if not len(data):

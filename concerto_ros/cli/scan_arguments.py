@@ -29,7 +29,9 @@ def load_encoder_for(arguments: argparse.Namespace) -> tuple[Encoder, float]:
     from concerto_ros.segmentation.model_options import device_named, grid_size_for
     from concerto_ros.settings.presets import PRESETS
 
-    encoder = load_encoder(arguments.checkpoint, device=device_named(arguments.device))
+    encoder = load_encoder(
+        arguments.checkpoint, preset=arguments.preset, device=device_named(arguments.device)
+    )
     preset = PRESETS[arguments.preset].voxel_size
     voxel_size = arguments.voxel_size or grid_size_for(encoder, arguments.preset) or preset
     if not 0 < voxel_size < 10:

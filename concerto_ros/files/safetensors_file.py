@@ -5,8 +5,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -24,31 +22,14 @@ def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
         ValueError: The file is damaged or not a safetensors file; the text says what is wrong.
         OSError: The file cannot be read.
     """
-    with _opened(path) as file:
-        # The library maps the file into memory; a clone stays when the file changes.
-        return {name: file.get_tensor(name).clone() for name in file.offset_keys()}, _metadata(
-            file
-        )
-
-
-def read_metadata(path: Path) -> dict[str, str]:
-    """Read only the file's metadata; raises as :func:`read_tensors` does."""
-    with _opened(path) as file:
-        return _metadata(file)
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[safe_open]:
     path.open("rb").close()  # raises OSError with its reason, which the library leaves out
     try:
         with safe_open(path, framework="pt") as file:
-            yield file
+            # The library maps the file into memory; a clone stays when the file changes.
+            tensors = {name: file.get_tensor(name).clone() for name in file.offset_keys()}
+            return tensors, file.metadata() or {}
     except SafetensorError as error:
         raise ValueError(f"it is not a safetensors file: {error}") from error
-
-
-def _metadata(file: safe_open) -> dict[str, str]:
-    return file.metadata() or {}
 
 
 def write_tensors(path: Path, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> None:

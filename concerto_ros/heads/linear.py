@@ -15,12 +15,10 @@ from torch import nn
 
 from concerto_ros.files.torch_file import on_cpu, write_file
 from concerto_ros.labels.label_set import LabelSet
+from concerto_ros.ptv3.bundled import DEMO, read_demo
 from concerto_ros.ptv3.checkpoint import (
-    DEMO,
-    OFFICIAL_HEADS,
     CheckpointError,
     check_finite,
-    demo_head_state,
     load_strictly,
     log_licence,
     preset_in,
@@ -28,6 +26,7 @@ from concerto_ros.ptv3.checkpoint import (
 )
 from concerto_ros.ptv3.cpu.onednn import linear
 from concerto_ros.ptv3.encoder import Encoder, Pyramid
+from concerto_ros.ptv3.official_files import OFFICIAL_HEADS
 from concerto_ros.ptv3.state_dict import HEAD_PARAMETER, StateDict, part_with
 
 #: The entry of :attr:`LinearHead.temperature` in a head's state dict.
@@ -80,6 +79,7 @@ class LinearHead(nn.Module):
         name_or_path: str | os.PathLike,
         encoder: Encoder | None = None,
         *,
+        preset: str | None = None,
         download: bool = True,
     ) -> LinearHead:
         """Load a head in evaluation mode.
@@ -92,9 +92,11 @@ class LinearHead(nn.Module):
 
         Args:
             name_or_path: path of a file, an official name (:data:`OFFICIAL_HEADS`), or ``demo``
-                for the head of the bundled demo model.
+                for the head of the bundled model of ``preset``.
             encoder: the encoder whose device and weight type the head takes; None: float32 on the
                 CPU.
+            preset: which bundled model ``demo`` is: ``indoor`` or ``outdoor``; None: that of
+                ``encoder``, indoor without one. Files and official names do not depend on it.
             download: whether a file that is not on this machine may be downloaded.
 
         Raises:
@@ -103,11 +105,14 @@ class LinearHead(nn.Module):
             ValueError: the head does not fit the encoder.
         """
         if os.fspath(name_or_path) == DEMO:
-            state, path = demo_head_state()
-            classes, width = state["seg_head.weight"].shape
-            head = cls(width, classes, name=DEMO)
+            preset = preset or (encoder and encoder.preset) or "indoor"
+            content, path = read_demo("head", preset)
+            state = content["state_dict"]
+            head = cls(*_shape_of(state, path), name=content["name"])
             _set_temperature(head, state.pop(TEMPERATURE, None), path)
             load_strictly(head, state, path, ignored=frozenset({TEMPERATURE}))
+            head.labels = _as_many(LabelSet.load(content["name"]), head.num_classes, path)
+            head.preset = preset_in(content, path)
         else:
             content, path = read_checkpoint(name_or_path, OFFICIAL_HEADS, download=download)
             state = part_with(content["state_dict"], HEAD_PARAMETER, path)
@@ -207,6 +212,11 @@ def _labels(content: dict[str, Any], num_classes: int, path: Path) -> LabelSet |
         labels = LabelSet.from_content(content["label_set"], path)
     except ValueError as error:
         raise CheckpointError(str(error)) from error
+    return _as_many(labels, num_classes, path)
+
+
+def _as_many(labels: LabelSet, num_classes: int, path: Path) -> LabelSet:
+    """Return the classes of the head in a file; they have to be as many as it has scores."""
     if len(labels) != num_classes:
         raise CheckpointError(
             f"{path} has {len(labels)} classes in label_set, expected {num_classes} as in its"

@@ -1,15 +1,13 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Checkpoints: official files as they are, official names by download, the bundled demo model."""
+"""Checkpoints: official files as they are, official names by download, the bundled models."""
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -18,11 +16,11 @@ import torch
 from torch import nn
 
 from concerto_ros.files.finite_tensors import not_finite
-from concerto_ros.files.safetensors_file import read_metadata, read_tensors, write_tensors
-from concerto_ros.files.shared_files import asset_path
 from concerto_ros.files.torch_file import on_cpu, read_plain, write_file
+from concerto_ros.ptv3.bundled import DEMO, read_demo
 from concerto_ros.ptv3.config import PTv3Config
 from concerto_ros.ptv3.encoder import Encoder
+from concerto_ros.ptv3.official_files import OFFICIAL_ENCODERS, OFFICIAL_HEADS, find_file
 from concerto_ros.ptv3.state_dict import (
     ENCODER_PARAMETER,
     CheckpointError,
@@ -34,33 +32,8 @@ from concerto_ros.ptv3.state_dict import (
 
 log = logging.getLogger(__name__)
 
-#: Official encoders and the Hugging Face repository that holds ``<name>.pth``.
-OFFICIAL_ENCODERS = {
-    "concerto_small": "Pointcept/Concerto",
-    "concerto_base": "Pointcept/Concerto",
-    "concerto_large": "Pointcept/Concerto",
-    "concerto_large_outdoor": "Pointcept/Concerto",
-    "concerto_base_siglip": "Pointcept/Concerto",
-    "sonata": "facebook/sonata",
-    "sonata_small": "facebook/sonata",
-    "utonia": "Pointcept/Utonia",
-}
-
-#: Official linear heads (ScanNet, 20 classes), likewise.
-OFFICIAL_HEADS = {
-    "concerto_large_linear_prob_head_sc": "Pointcept/Concerto",
-    "sonata_linear_prob_head_sc": "facebook/sonata",
-    "utonia_linear_prob_head_sc": "Pointcept/Utonia",
-}
-
 #: The licence under which all three repositories release their weights.
 OFFICIAL_LICENCE = "CC-BY-NC 4.0 (not for commercial use)"
-
-#: The name of the bundled demo model, and the preset whose input convention it was trained with.
-DEMO, DEMO_PRESET = "demo", "indoor"
-
-#: Streets shrunk to a quarter look like rooms to it: scale and centre of its input outdoors.
-DEMO_CONVENTIONS = {"outdoor": (0.25, "box")}
 
 #: Parameters that only training reads. No other parameter may be missing or unexpected.
 TRAINING_PARAMETERS = frozenset({"embedding.mask_token"})
@@ -69,18 +42,23 @@ TRAINING_PARAMETERS = frozenset({"embedding.mask_token"})
 def load_encoder(
     name_or_path: str | os.PathLike,
     *,
+    preset: str = "indoor",
     device: str | torch.device = "cpu",
     dtype: torch.dtype = torch.float32,
     download: bool = True,
 ) -> Encoder:
     """Load an encoder in evaluation mode.
 
-    An official name is looked up in :func:`checkpoint_folder`, then in the cache of
+    An official name is looked up in
+    :func:`~concerto_ros.ptv3.official_files.checkpoint_folder`, then in the cache of
     ``huggingface_hub``, then downloaded.
 
     Args:
         name_or_path: an official file ``{"config", "state_dict"}``, an official name
-            (:data:`OFFICIAL_ENCODERS`), or ``demo`` for the bundled demo model.
+            (:data:`~concerto_ros.ptv3.official_files.OFFICIAL_ENCODERS`), or ``demo`` for the
+            bundled model of ``preset``.
+        preset: which bundled model ``demo`` is: ``indoor`` or ``outdoor``. Files and official
+            names do not depend on it.
         device: where the weights are put.
         dtype: their floating-point type.
         download: whether a file that is not on this machine may be downloaded.
@@ -90,109 +68,30 @@ def load_encoder(
             config, or holds weights that are not finite, in the file or in ``dtype``.
         ConfigError: (a ValueError) a config field is not supported.
     """
-    if os.fspath(name_or_path) == DEMO:
-        content, path = read_demo()
-        config = PTv3Config.from_official(content["config"])
-        encoder = Encoder(
-            config,
-            name=DEMO,
-            grid_size=content["grid_size"],
-            preset=DEMO_PRESET,
-            conventions=DEMO_CONVENTIONS,
-        )
-        load_strictly(encoder, _under_prefix(content["state_dict"], "encoder."), path)
-        encoder.licence = content["license"]
+    name = os.fspath(name_or_path)
+    if name == DEMO:
+        content, path = read_demo("encoder", preset)
+        name = content["name"]
     else:
-        content, path = read_checkpoint(name_or_path, OFFICIAL_ENCODERS, download=download)
-        state = part_with(content["state_dict"], ENCODER_PARAMETER, path)
-        state, fields_in_file = for_all_channels(
-            state, config_in(content, path), content.get("channels"), path
-        )
-        rotary = any(key.endswith("attn.rope.inv_freq") for key in state)
-        config = PTv3Config.from_official(fields_in_file, rotary=rotary)
-        encoder = Encoder(
-            config,
-            name=os.fspath(name_or_path),
-            grid_size=content.get("grid_size"),
-            preset=preset_in(content, path),
-            conventions=_conventions_in(content, path),
-        )
-        load_strictly(encoder, state, path, ignored=TRAINING_PARAMETERS)
-        encoder.licence = licence_of(content, path)
-        log_licence(content, path)
+        content, path = read_checkpoint(name, OFFICIAL_ENCODERS, download=download)
+    state = part_with(content["state_dict"], ENCODER_PARAMETER, path)
+    state, fields_in_file = for_all_channels(
+        state, config_in(content, path), content.get("channels"), path
+    )
+    rotary = any(key.endswith("attn.rope.inv_freq") for key in state)
+    encoder = Encoder(
+        PTv3Config.from_official(fields_in_file, rotary=rotary),
+        name=name,
+        grid_size=content.get("grid_size"),
+        preset=preset_in(content, path),
+        conventions=_conventions_in(content, path),
+    )
+    load_strictly(encoder, state, path, ignored=TRAINING_PARAMETERS)
+    encoder.licence = licence_of(content, path)
+    log_licence(content, path)
     encoder = encoder.to(device=device, dtype=dtype)
     check_finite(encoder, path)
     return encoder.eval().requires_grad_(False)
-
-
-def demo_file() -> Path:
-    """Return the path of the bundled demo model, one file with both encoder and head."""
-    return asset_path("demo.safetensors")
-
-
-def read_demo() -> tuple[dict[str, Any], Path]:
-    """Read the bundled demo model.
-
-    Returns:
-        ``{"config", "grid_size", "license", "state_dict"}`` and the path of the file. Names in the
-            state dict start with ``encoder.`` or ``head.``; values are float32.
-
-    Raises:
-        CheckpointError: the file is missing or damaged.
-    """
-    path = demo_file()
-    with _reading_demo(path):
-        tensors, metadata = read_tensors(path)
-        return {
-            "config": json.loads(metadata["config"]),
-            "grid_size": json.loads(metadata["grid_size"]),
-            "license": json.loads(metadata["license"]),
-            "state_dict": {name: value.float() for name, value in tensors.items()},
-        }, path
-
-
-def grid_size_of(name_or_path: str | os.PathLike, *, download: bool = True) -> float | None:
-    """Return the voxel size, metres, that an encoder was trained with.
-
-    None where its file does not store one. Arguments and errors are those of :func:`load_encoder`.
-    """
-    if os.fspath(name_or_path) == DEMO:
-        path = demo_file()
-        with _reading_demo(path):
-            return json.loads(read_metadata(path)["grid_size"])
-    return read_checkpoint(name_or_path, OFFICIAL_ENCODERS, download=download)[0].get("grid_size")
-
-
-@contextmanager
-def _reading_demo(path: Path) -> Iterator[None]:
-    """Turn whatever reading the bundled demo model raises into a CheckpointError."""
-    try:
-        yield
-    except (OSError, KeyError, ValueError) as error:
-        raise CheckpointError(
-            f"the bundled demo model, {path}, cannot be read ({error}); reinstall the package"
-        ) from error
-
-
-def save_demo(encoder: Encoder, head: nn.Module, path: Path) -> None:
-    """Write an encoder and its head as the bundled demo model, in half precision."""
-    state = {f"encoder.{name}": value for name, value in encoder.state_dict().items()}
-    state |= {f"head.{name}": value for name, value in head.state_dict().items()}
-    halves = {name: value.half() for name, value in state.items()}
-    config = {field.name: getattr(encoder.config, field.name) for field in fields(PTv3Config)}
-    del config["rotary"]
-    about = {"config": config, "grid_size": encoder.grid_size, "license": "Apache-2.0"}
-    write_tensors(path, halves, {name: json.dumps(value) for name, value in about.items()})
-
-
-def demo_head_state() -> tuple[dict[str, torch.Tensor], Path]:
-    """Return the state dict of the bundled demo head, and the path of its file."""
-    content, path = read_demo()
-    return _under_prefix(content["state_dict"], "head."), path
-
-
-def _under_prefix(state: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
-    return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
 
 
 def untrained_encoder(config: PTv3Config, *, name: str, seed: int = 0) -> Encoder:
@@ -215,11 +114,6 @@ def randomise(module: nn.Module, seed: int) -> None:
             parameter.copy_(torch.randn(parameter.shape, generator=generator) * gain)
         elif name.endswith("bias"):
             parameter.zero_()
-
-
-def checkpoint_folder() -> Path:
-    """Return the folder for files downloaded by hand: ``~/.cache/concerto_ros``."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "concerto_ros"
 
 
 def read_checkpoint(
@@ -385,62 +279,6 @@ def log_licence(content: dict[str, Any], path: Path) -> None:
         log.info("weights of %s: licence %s", path.name, licence)
     else:
         log.info("weights of %s: no licence is named in the file", path.name)
-
-
-def find_file(wanted: str, official: dict[str, str], download: bool = True) -> Path:
-    """Find the file of a path or official name, downloading it if necessary.
-
-    Args:
-        wanted: path or official name.
-        official: the Hugging Face repository of each official name.
-        download: whether the file may be downloaded.
-
-    Raises:
-        CheckpointError: the file does not exist or cannot be downloaded.
-    """
-    path = Path(wanted).expanduser()
-    if path.is_file():
-        return path
-    if wanted not in official:
-        hint = f" (the official name is {path.stem!r})" if path.stem in official else ""
-        raise CheckpointError(
-            f"checkpoint {wanted!r} is neither a file nor an official name{hint}; expected a path,"
-            f" {DEMO!r} or one of {', '.join(official)}"
-        )
-    file, repository = f"{wanted}.pth", official[wanted]
-    placed = checkpoint_folder() / file
-    if placed.is_file():
-        return placed
-    try:
-        return _fetch(repository, file, download)
-    except Exception as error:  # whatever a network, proxy, cache or missing package raises
-        place = f"put {file} of huggingface.co/{repository} at {placed}"
-        if download:
-            raise CheckpointError(
-                f"cannot fetch {file} of huggingface.co/{repository} ({type(error).__name__}):"
-                f" run `concerto-ros download {wanted}` where there is a network, or {place}, or"
-                " give the path of the file instead of the name"
-            ) from error
-        raise CheckpointError(
-            f"{wanted} is not on this computer, and is not downloaded here: run `concerto-ros"
-            f" download {wanted}` once, with a network, or {place}, or give the path of the file"
-            " instead of the name"
-        ) from error
-
-
-def _fetch(repository: str, file: str, download: bool) -> Path:
-    """Return the file from the cache of huggingface_hub, else from the network."""
-    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
-    from huggingface_hub.errors import LocalEntryNotFoundError
-
-    try:
-        return Path(hf_hub_download(repository, file, local_files_only=True))
-    except LocalEntryNotFoundError:
-        if not download:
-            raise
-    # One request: the download itself would retry for half a minute before it fails offline.
-    get_hf_file_metadata(hf_hub_url(repository, file), timeout=10)
-    return Path(hf_hub_download(repository, file))
 
 
 def save_encoder(path: Path, encoder: Encoder) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from concerto_ros.heads.linear import LinearHead
 from concerto_ros.labels.label_set import LabelSet
-from concerto_ros.ptv3.checkpoint import DEMO, check_finite, load_encoder
+from concerto_ros.ptv3.bundled import DEMO
+from concerto_ros.ptv3.checkpoint import check_finite, load_encoder
 from concerto_ros.ptv3.encoder import Encoder
 from concerto_ros.ptv3.kernels.backends import BackendError, choose_backend
 from concerto_ros.segmentation.model_options import (
@@ -42,13 +43,19 @@ def load_models(
     except BackendError as error:
         raise SettingsError(str(error)) from error
     with naming("checkpoint"):
-        encoder = load_encoder(settings.checkpoint, device=device, dtype=dtype, download=download)
+        encoder = load_encoder(
+            settings.checkpoint,
+            preset=settings.preset,
+            device=device,
+            dtype=dtype,
+            download=download,
+        )
     encoder.backend = settings.backend
     name = settings.head or (DEMO if settings.checkpoint == DEMO else "")
     head = None
     if name:
         with naming("head"):
-            head = LinearHead.load(name, download=download)
+            head = LinearHead.load(name, preset=settings.preset, download=download)
             head.concat_levels(encoder)
             check_finite(copy.deepcopy(head).to(dtype=dtype), Path(name))
     with naming("label_set"):

@@ -9,8 +9,7 @@ import json
 import pytest
 import torch
 
-from concerto_ros.files.safetensors_file import read_metadata, read_tensors, write_tensors
-from concerto_ros.ptv3 import CheckpointError, checkpoint, load_encoder
+from concerto_ros.files.safetensors_file import read_tensors, write_tensors
 
 TENSORS = {
     "weight": torch.arange(6.0).reshape(2, 3).half(),
@@ -109,22 +108,3 @@ def test_a_file_cut_short_is_refused(path):
         path.write_bytes(content[:length])
         with pytest.raises(ValueError):
             read_tensors(path)
-
-
-def test_a_damaged_bundled_model_says_what_to_do(path, monkeypatch):
-    monkeypatch.setattr(checkpoint, "demo_file", lambda: path)
-    with pytest.raises(CheckpointError, match="bundled demo model.*reinstall the package"):
-        load_encoder("demo")
-
-
-def test_the_bundled_model_is_small():
-    assert checkpoint.demo_file().stat().st_size < 12e6
-
-
-def test_metadata_are_read_without_the_tensors(tmp_path):
-    path = tmp_path / "file.safetensors"
-    write_tensors(path, {"a": torch.ones(5)}, {"about": "this"})
-    assert read_metadata(path) == read_tensors(path)[1] == {"about": "this"}
-    path.write_bytes(b"\xff" * 20)
-    with pytest.raises(ValueError, match="not a safetensors file"):
-        read_metadata(path)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import bundled_models
 import pytest
 import torch
 
@@ -12,6 +13,7 @@ from concerto_ros.heads.added_rows import Examples, taught_head
 from concerto_ros.heads.linear import save_head
 from concerto_ros.labels.label_set import LabelSet
 from concerto_ros.ptv3 import CheckpointError, load_encoder
+from concerto_ros.ptv3.bundled import save_demo
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +55,25 @@ def test_the_bundled_head_reads_all_levels(encoder):
     assert head.concat_levels(encoder) == len(encoder.channels) - 1
     assert torch.equal(head.seg_head.weight, LinearHead.load("demo", encoder).seg_head.weight)
     assert LinearHead.load("demo").in_channels == head.in_channels
+
+
+def test_the_bundled_head_is_that_of_the_preset_or_of_the_encoder(tmp_path, monkeypatch):
+    _, outdoor = bundled_models.bundle_outdoor_model(tmp_path, monkeypatch)
+    encoder = load_encoder("demo", preset="outdoor")
+    for head in (LinearHead.load("demo", encoder), LinearHead.load("demo", preset="outdoor")):
+        assert (head.name, head.preset) == ("demo_outdoor", "outdoor")
+        assert tuple(entry.name for entry in head.labels.classes) == bundled_models.CLASSES
+        weight = outdoor.seg_head.weight
+        torch.testing.assert_close(head.seg_head.weight, weight.half().float(), check_stride=False)
+    with pytest.raises(ValueError, match="head 'demo' takes .* channels, encoder 'demo_outdoor'"):
+        LinearHead.load("demo", encoder, preset="indoor")
+
+
+def test_a_bundled_head_with_other_classes_than_its_label_set_is_refused(tmp_path, monkeypatch):
+    encoder, _ = bundled_models.bundle_outdoor_model(tmp_path, monkeypatch)
+    save_demo(encoder, LinearHead(96, 7), tmp_path / "demo_outdoor.safetensors")
+    with pytest.raises(CheckpointError, match="8 classes in label_set, expected 7"):
+        LinearHead.load("demo", preset="outdoor")
 
 
 def test_the_width_tells_how_many_levels_to_join(encoder, tmp_path):

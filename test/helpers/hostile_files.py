@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from concerto_ros.ptv3.checkpoint import demo_file
+from concerto_ros.ptv3.bundled import demo_file
 
 
 class Payload:

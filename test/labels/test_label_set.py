@@ -12,6 +12,7 @@ from concerto_ros.labels.label_set import UNLABELLED, UNLABELLED_COLOR, LabelSet
 
 SIZES = {
     "demo": 12,
+    "demo_outdoor": 8,
     "nuscenes": 16,
     "s3dis": 13,
     "scannet20": 20,
@@ -34,6 +35,16 @@ def test_every_shipped_set_is_complete(name, size):
     for entry in labels.classes:
         assert tuple(labels.palette[entry.id]) == entry.color
     assert (labels.palette[size:] == UNLABELLED_COLOR).all()
+
+
+def test_the_outdoor_classes_are_in_the_order_of_its_head_and_their_colours_far_apart():
+    labels = LabelSet.load("demo_outdoor")
+    assert [entry.name for entry in labels.classes] == [
+        *("ground", "building", "fence", "vegetation", "vehicle", "person", "pole", "other"),
+    ]
+    colors = np.array([*(entry.color for entry in labels.classes), UNLABELLED_COLOR], float)
+    apart = np.linalg.norm(colors[:, None] - colors, axis=2)
+    assert apart[np.triu_indices(len(colors), 1)].min() > 60
 
 
 def test_scannet20_are_the_benchmarks_classes_by_nyu40_id():
@@ -166,7 +177,7 @@ def test_what_is_no_yaml_is_refused_in_one_line(tmp_path, content):
 def test_a_name_that_is_not_shipped_is_refused_with_those_that_are():
     with pytest.raises(
         ValueError,
-        match="'scannet21' does not exist, expected one of demo, nuscenes, s3dis, scannet20",
+        match="'scannet21' does not exist, expected one of demo, demo_outdoor, nuscenes",
     ):
         LabelSet.load("scannet21")
 

@@ -16,7 +16,8 @@ from official_config import SMALL
 
 from concerto_ros.heads import LinearHead
 from concerto_ros.ptv3 import CheckpointError, ConfigError, PTv3Config, load_encoder
-from concerto_ros.ptv3.checkpoint import OFFICIAL_ENCODERS, OFFICIAL_HEADS, untrained_encoder
+from concerto_ros.ptv3.checkpoint import untrained_encoder
+from concerto_ros.ptv3.official_files import OFFICIAL_ENCODERS, OFFICIAL_HEADS
 
 
 @pytest.fixture

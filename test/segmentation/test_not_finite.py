@@ -15,7 +15,7 @@ from concerto_ros.heads.similarity import FeatureQuery
 from concerto_ros.labels.label_set import UNLABELLED
 from concerto_ros.labels.packed_cloud import CloudStyle, pack_similarity
 from concerto_ros.pipeline import SemanticPipeline
-from concerto_ros.ptv3.checkpoint import read_demo
+from concerto_ros.ptv3.bundled import read_demo
 from concerto_ros.sensors.frame import Frame
 from concerto_ros.settings.field import SettingsError
 from concerto_ros.settings.outputs import FusionSettings
@@ -41,20 +41,15 @@ def frame(seconds: float) -> Frame:
 
 def demo_files(folder, change) -> tuple[str, str]:
     """Encoder and head of the bundled model as files; ``change`` edits their state dicts."""
-    content, _ = read_demo()
     paths = []
-    for part in ("encoder.", "head."):
-        state = {
-            name.removeprefix(part): value.clone()
-            for name, value in content["state_dict"].items()
-            if name.startswith(part)
-        }
+    for part in ("encoder", "head"):
+        content, _ = read_demo(part)
+        config, state = content["config"], content["state_dict"]
         change(part, state)
-        config = content["config"]
-        if part == "head.":
+        if part == "head":
             classes, width = state["seg_head.weight"].shape
             config = {"backbone_out_channels": width, "num_classes": classes}
-        paths.append(str(folder / f"{part}pth"))
+        paths.append(str(folder / f"{part}.pth"))
         torch.save({"config": config, "state_dict": state}, paths[-1])
     return paths[0], paths[1]
 
@@ -63,10 +58,10 @@ def demo_files(folder, change) -> tuple[str, str]:
 @pytest.mark.parametrize(
     ("part", "name", "place"),
     [
-        ("encoder.", "embedding.stem.norm.bias", 3),
-        ("encoder.", "embedding.stem.linear.weight", (2, 1)),
-        ("head.", "seg_head.bias", 11),
-        ("head.", "seg_head.weight", (4, slice(None))),
+        ("encoder", "embedding.stem.norm.bias", 3),
+        ("encoder", "embedding.stem.linear.weight", (2, 1)),
+        ("head", "seg_head.bias", 11),
+        ("head", "seg_head.weight", (4, slice(None))),
     ],
 )
 def test_weights_that_are_not_finite_are_refused_by_name(tmp_path, part, name, place, value):
@@ -75,14 +70,16 @@ def test_weights_that_are_not_finite_are_refused_by_name(tmp_path, part, name, p
             state[name][place] = value
 
     checkpoint, head = demo_files(tmp_path, change)
-    option = "checkpoint" if part == "encoder." else "head"
-    wanted = rf"^{option}: .*{part}pth has weights that are not finite .*: {name} \(\d+ of \d+ val"
+    option = "checkpoint" if part == "encoder" else "head"
+    wanted = (
+        rf"^{option}: .*{part}.pth has weights that are not finite .*: {name} \(\d+ of \d+ val"
+    )
     with pytest.raises(SettingsError, match=wanted):
         make(checkpoint=checkpoint, head=head)
 
 
 @pytest.mark.parametrize(
-    ("part", "name"), [("encoder.", "embedding.stem.norm.bias"), ("head.", "seg_head.bias")]
+    ("part", "name"), [("encoder", "embedding.stem.norm.bias"), ("head", "seg_head.bias")]
 )
 def test_weights_that_float16_cannot_hold_are_refused_in_float16_only(tmp_path, part, name):
     def change(of, state):
@@ -97,7 +94,7 @@ def test_weights_that_float16_cannot_hold_are_refused_in_float16_only(tmp_path, 
 
 def test_weights_in_double_precision_that_float32_cannot_hold_are_refused(tmp_path):
     def change(of, state):
-        if of == "head.":
+        if of == "head":
             state["seg_head.bias"] = state["seg_head.bias"].double() + 1e300
 
     checkpoint, head = demo_files(tmp_path, change)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import bundled_models
 import numpy as np
 import paths
 import pytest
@@ -11,10 +12,10 @@ import torch
 
 from concerto_ros import SemanticPipeline
 from concerto_ros.files.shared_files import share_path
-from concerto_ros.heads.linear import LinearHead
-from concerto_ros.labels.label_set import UNLABELLED
+from concerto_ros.heads.linear import LinearHead, save_head
+from concerto_ros.labels.label_set import UNLABELLED, LabelSet
 from concerto_ros.ptv3 import load_encoder
-from concerto_ros.ptv3.checkpoint import grid_size_of, save_encoder
+from concerto_ros.ptv3.checkpoint import save_encoder
 from concerto_ros.segmentation.convention import Convention, preset_with
 from concerto_ros.segmentation.model_options import convention_of, grid_size_for
 from concerto_ros.sensors.frame import Frame
@@ -179,17 +180,16 @@ def test_a_checkpoint_that_says_its_grid_is_given_voxels_of_that_size(
     pipeline = SemanticPipeline.from_settings(settings)
     pipeline.insert(frame())
     assert pipeline.snapshot().voxel_size == wanted
-    assert grid_size_of(tmp_path / "trained.pth") == 0.03
+    assert pipeline.encoder.grid_size == 0.03
 
 
 def test_voxels_are_the_presets_where_no_checkpoint_says_more():
-    assert grid_size_of(GOLDEN / "encoder.pth") is None
     settings = Settings(checkpoint=str(GOLDEN / "encoder.pth"), preset="outdoor")
     assert SemanticPipeline.from_settings(settings).snapshot().voxel_size == 0.05
 
 
 def test_the_bundled_model_brings_its_own_voxel_size(pipeline):
-    assert pipeline.snapshot().voxel_size == grid_size_of("demo") == 0.04
+    assert pipeline.snapshot().voxel_size == load_encoder("demo").grid_size == 0.04
 
 
 def test_without_a_head_there_are_colours_and_no_labels():
@@ -298,6 +298,7 @@ def test_a_voxel_size_that_is_set_precedes_that_of_the_bundled_model_outdoors():
 def test_an_encoder_keeps_its_conventions_in_its_file(tmp_path):
     encoder = load_encoder("demo")
     encoder.preset, encoder.grid_size = "outdoor", 0.12  # as after training outdoors
+    encoder.conventions = {"outdoor": (0.25, "box")}
     save_encoder(tmp_path / "encoder.pth", encoder)
     loaded = load_encoder(tmp_path / "encoder.pth")
     assert loaded.conventions == encoder.conventions
@@ -316,9 +317,31 @@ def test_conventions_that_cannot_be_read_are_refused_by_name(tmp_path, wrong):
         load_encoder(tmp_path / "encoder.pth")
 
 
+def test_outdoors_the_bundled_model_is_the_one_for_the_outdoors(tmp_path, monkeypatch):
+    bundled_models.bundle_outdoor_model(tmp_path, monkeypatch)
+    pipeline = SemanticPipeline.from_settings(Settings(preset="outdoor", precision="float32"))
+    assert pipeline.model == "demo_outdoor" and pipeline.trained
+    assert pipeline.labels == LabelSet.load("demo_outdoor")
+    assert pipeline.settings.voxel_size == bundled_models.VOXEL_SIZE
+    assert pipeline.convention == Convention(*bundled_models.CONVENTION)
+    prediction = pipeline.segment(*scan())
+    assert prediction.classes == pipeline.labels.classes
+    assert prediction.label.max() < len(bundled_models.CLASSES)
+    assert SemanticPipeline.from_settings(Settings()).labels.name == "demo"
+
+
+def test_a_head_of_the_other_preset_is_refused_with_both_presets(tmp_path, monkeypatch):
+    bundled_models.bundle_outdoor_model(tmp_path, monkeypatch)
+    head = LinearHead(sum(load_encoder("demo", preset="outdoor").channels), 3)
+    head.preset = "indoor"  # as it was trained indoors
+    save_head(tmp_path / "head.pth", head)
+    settings = Settings(preset="outdoor", head=str(tmp_path / "head.pth"))
+    with pytest.raises(SettingsError, match="preset indoor, but .* demo_outdoor uses .* outdoor"):
+        SemanticPipeline.from_settings(settings)
+
+
 def test_a_head_for_the_bundled_model_outdoors_is_refused_indoors():
     encoder, head = load_encoder("demo"), LinearHead.load("demo")
     head.preset = "outdoor"
-    assert convention_of(encoder, "outdoor", head).scale == 0.25
     with pytest.raises(SettingsError, match="trained with the preset outdoor"):
         convention_of(encoder, "indoor", head)

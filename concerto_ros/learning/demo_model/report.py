@@ -20,7 +20,7 @@ from concerto_ros.learning.demo_model.simulated_scans import SCANS
 from concerto_ros.learning.demo_model.training import GRID_SIZE, convention
 from concerto_ros.learning.methods.segmenter import Segmenter
 from concerto_ros.ptv3 import load_encoder
-from concerto_ros.ptv3.checkpoint import demo_file
+from concerto_ros.ptv3.bundled import demo_file
 
 #: The measured part is between these lines; the text around it is written by hand.
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"

@@ -25,7 +25,7 @@ from concerto_ros.learning.methods.segmenter import Segmenter
 from concerto_ros.learning.training.processes import run_in_processes
 from concerto_ros.learning.training.schedule import Schedule
 from concerto_ros.learning.training.trainer import Trainer, TrainingResult
-from concerto_ros.ptv3.checkpoint import demo_file, save_demo
+from concerto_ros.ptv3.bundled import demo_file, save_demo
 from concerto_ros.ptv3.config import PTv3Config
 from concerto_ros.ptv3.encoder import Encoder
 from concerto_ros.segmentation.convention import Convention, convention_for
@@ -64,7 +64,7 @@ def new_model(classes: int, seed: int = SEED) -> Segmenter:
     """Encoder and head before training; the weights depend only on ``seed``."""
     with torch.random.fork_rng([]):
         torch.manual_seed(seed)
-        encoder = Encoder(CONFIG, name="demo", grid_size=GRID_SIZE)
+        encoder = Encoder(CONFIG, name="demo", grid_size=GRID_SIZE, preset="indoor")
         head = LinearHead(sum(CONFIG.channels), classes, name="demo")
     return Segmenter(encoder, head)
 

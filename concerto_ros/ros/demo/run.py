@@ -75,7 +75,7 @@ class Demo:
         rclpy.init()
         settings = Settings.from_mapping(self._plan.settings | {"input_rate": 2.0}).with_preset()
         # The viewer needs the node's voxel size, for the picture of the input and the score.
-        encoder = load_encoder(settings.checkpoint, download=False)
+        encoder = load_encoder(settings.checkpoint, preset=settings.preset, download=False)
         settings = settings.with_voxel_size(grid_size_for(encoder, settings.preset))
         viewer = Viewer(self._plan, settings, bag)
         executor = SingleThreadedExecutor()

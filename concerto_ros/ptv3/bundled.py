@@ -1,0 +1,110 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The bundled models: for each preset one file with an encoder and its head."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from concerto_ros.files.safetensors_file import read_tensors, write_tensors
+from concerto_ros.files.shared_files import asset_path
+from concerto_ros.ptv3.config import PTv3Config
+from concerto_ros.ptv3.encoder import Encoder
+from concerto_ros.ptv3.state_dict import CheckpointError
+
+#: As a checkpoint or head: the bundled model of the preset.
+DEMO = "demo"
+
+#: The bundled models by preset: the name of each, of its file and of its label set.
+BUNDLED = {"indoor": "demo", "outdoor": "demo_outdoor"}
+
+#: The indoor model stands in outdoors until there is one: a street shrunk to a quarter looks like
+#: a room to it.
+_STAND_IN = {"preset": "outdoor", "grid_size": 0.16, "conventions": {"outdoor": (0.25, "box")}}
+
+
+def demo_file(preset: str = "indoor") -> Path:
+    """Return the path of the bundled model of a preset.
+
+    Raises:
+        CheckpointError: no model of this preset is bundled.
+    """
+    if preset not in BUNDLED:
+        raise CheckpointError(
+            f"preset is {preset!r}; expected {' or '.join(BUNDLED)}, for which a model is bundled"
+        )
+    return asset_path(f"{BUNDLED[preset]}.safetensors")
+
+
+def read_demo(part: str, preset: str = "indoor") -> tuple[dict[str, Any], Path]:
+    """Read one half of the bundled model of a preset.
+
+    Args:
+        part: ``encoder`` or ``head``.
+        preset: whose model it is.
+
+    Returns:
+        ``{"name", "config", "grid_size", "preset", "conventions", "license", "state_dict"}``, all
+            but the state dict of the encoder in either case, and the path of the file. The state
+            dict is that of the part, in float32.
+
+    Raises:
+        CheckpointError: no model of this preset is bundled, or its file is missing or damaged.
+    """
+    stand_in = {}
+    if preset == "outdoor" and not demo_file(preset).is_file():
+        preset, stand_in = "indoor", _STAND_IN
+    path = demo_file(preset)
+    try:
+        tensors, metadata = read_tensors(path)
+        # The first files, all of rooms, have neither of the two.
+        about = {"preset": '"indoor"', "conventions": "{}"} | metadata
+        content = {name: json.loads(about[name]) for name in _ABOUT}
+    except (OSError, KeyError, ValueError) as error:
+        raise CheckpointError(
+            f"the bundled demo model, {path}, cannot be read ({error}); reinstall the package"
+        ) from error
+    state = {
+        name.removeprefix(f"{part}."): value.float()
+        for name, value in tensors.items()
+        if name.startswith(f"{part}.")
+    }
+    return {"name": BUNDLED[preset], **content, "state_dict": state} | stand_in, path
+
+
+#: The metadata of a file, each as JSON.
+_ABOUT = ("config", "grid_size", "preset", "conventions", "license")
+
+
+def save_demo(encoder: Encoder, head: nn.Module, path: Path) -> None:
+    """Write an encoder and its head as the bundled model of the encoder's preset.
+
+    All tensors of both state dicts are stored, in half precision; with them the encoder's config,
+    ``grid_size``, ``preset`` and ``conventions``.
+
+    Args:
+        encoder: its preset is that of one of :data:`BUNDLED`.
+        head: takes the encoder's features.
+        path: the file; :func:`demo_file` is where it is read.
+
+    Raises:
+        ValueError: the encoder has another preset or none.
+    """
+    if encoder.preset not in BUNDLED:
+        raise ValueError(
+            f"encoder.preset is {encoder.preset!r}; expected {' or '.join(BUNDLED)}, the preset"
+            " whose bundled model it is"
+        )
+    state = {f"encoder.{name}": value for name, value in encoder.state_dict().items()}
+    state |= {f"head.{name}": value for name, value in head.state_dict().items()}
+    halves = {name: value.half() for name, value in state.items()}
+    config = {field.name: getattr(encoder.config, field.name) for field in fields(PTv3Config)}
+    del config["rotary"]
+    about = (config, encoder.grid_size, encoder.preset, encoder.conventions, "Apache-2.0")
+    metadata = {name: json.dumps(value) for name, value in zip(_ABOUT, about, strict=True)}
+    write_tensors(path, halves, metadata)

@@ -1,0 +1,91 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The published checkpoints: their names, where they are released, and where they are kept."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from concerto_ros.ptv3.bundled import DEMO
+from concerto_ros.ptv3.state_dict import CheckpointError
+
+#: Official encoders and the Hugging Face repository that holds ``<name>.pth``.
+OFFICIAL_ENCODERS = {
+    "concerto_small": "Pointcept/Concerto",
+    "concerto_base": "Pointcept/Concerto",
+    "concerto_large": "Pointcept/Concerto",
+    "concerto_large_outdoor": "Pointcept/Concerto",
+    "concerto_base_siglip": "Pointcept/Concerto",
+    "sonata": "facebook/sonata",
+    "sonata_small": "facebook/sonata",
+    "utonia": "Pointcept/Utonia",
+}
+
+#: Official linear heads (ScanNet, 20 classes), likewise.
+OFFICIAL_HEADS = {
+    "concerto_large_linear_prob_head_sc": "Pointcept/Concerto",
+    "sonata_linear_prob_head_sc": "facebook/sonata",
+    "utonia_linear_prob_head_sc": "Pointcept/Utonia",
+}
+
+
+def checkpoint_folder() -> Path:
+    """Return the folder for files downloaded by hand: ``~/.cache/concerto_ros``."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "concerto_ros"
+
+
+def find_file(wanted: str, official: dict[str, str], download: bool = True) -> Path:
+    """Find the file of a path or official name, downloading it if necessary.
+
+    Args:
+        wanted: path or official name.
+        official: the Hugging Face repository of each official name.
+        download: whether the file may be downloaded.
+
+    Raises:
+        CheckpointError: the file does not exist or cannot be downloaded.
+    """
+    path = Path(wanted).expanduser()
+    if path.is_file():
+        return path
+    if wanted not in official:
+        hint = f" (the official name is {path.stem!r})" if path.stem in official else ""
+        raise CheckpointError(
+            f"checkpoint {wanted!r} is neither a file nor an official name{hint}; expected a path,"
+            f" {DEMO!r} or one of {', '.join(official)}"
+        )
+    file, repository = f"{wanted}.pth", official[wanted]
+    placed = checkpoint_folder() / file
+    if placed.is_file():
+        return placed
+    try:
+        return _fetch(repository, file, download)
+    except Exception as error:  # whatever a network, proxy, cache or missing package raises
+        place = f"put {file} of huggingface.co/{repository} at {placed}"
+        if download:
+            raise CheckpointError(
+                f"cannot fetch {file} of huggingface.co/{repository} ({type(error).__name__}):"
+                f" run `concerto-ros download {wanted}` where there is a network, or {place}, or"
+                " give the path of the file instead of the name"
+            ) from error
+        raise CheckpointError(
+            f"{wanted} is not on this computer, and is not downloaded here: run `concerto-ros"
+            f" download {wanted}` once, with a network, or {place}, or give the path of the file"
+            " instead of the name"
+        ) from error
+
+
+def _fetch(repository: str, file: str, download: bool) -> Path:
+    """Return the file from the cache of huggingface_hub, else from the network."""
+    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        return Path(hf_hub_download(repository, file, local_files_only=True))
+    except LocalEntryNotFoundError:
+        if not download:
+            raise
+    # One request: the download itself would retry for half a minute before it fails offline.
+    get_hf_file_metadata(hf_hub_url(repository, file), timeout=10)
+    return Path(hf_hub_download(repository, file))
