@@ -232,6 +232,25 @@ def cushion(size, center, finish: Finish, label: str, radius: float = 0.06) -> M
     return join(*faces)
 
 
+def sheet(points, finish: Finish, label: str) -> Mesh:
+    """A surface through a grid of points (m, n, 3), both at least 2: curtains, covers, ceilings.
+
+    It faces ``along x across``: the first axis runs along it, the second across.
+    """
+    points = np.asarray(points, np.float64)
+    along, across = np.gradient(points, axis=0), np.gradient(points, axis=1)
+    normal = np.cross(along, across)
+    normal /= np.linalg.norm(normal, axis=-1, keepdims=True) + 1e-12
+    uv = np.stack(
+        [
+            np.cumsum(np.linalg.norm(along, axis=-1), axis=0),
+            np.cumsum(np.linalg.norm(across, axis=-1), axis=1),
+        ],
+        axis=-1,
+    )
+    return _grid(points, normal, uv, finish, label)
+
+
 def _grid(points, normals, uv, finish: Finish, label: str) -> Mesh:
     """Build two triangles for each cell of an (m, n) grid of points."""
     grid = np.empty((*points.shape[:2], 8), np.float32)

@@ -212,7 +212,8 @@ def seats_round(rng: Rng, table: Mesh, build, pitch: float) -> list[tuple[Mesh, 
     chairs, full = [], rng.uniform(0.3, 1.0)
     for x, y, yaw in seats:
         if rng.random() < full:
-            out = rng.uniform(0.2, 0.6)
+            # One in three is pushed under the table.
+            out = rng.uniform(0.05, 0.25) if rng.random() < 0.33 else rng.uniform(0.2, 0.6)
             turn = yaw + rng.normal(0.0, 0.2)
             place = (x + out * np.sin(yaw), y - out * np.cos(yaw), 0.0, turn)
             chairs.append((build(np.random.default_rng(model)).placed(*place), place))

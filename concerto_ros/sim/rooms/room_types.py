@@ -9,14 +9,15 @@ proportions and often in other colours than its builder's.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from concerto_ros.sim.mesh import CLASSES, Mesh, join
 from concerto_ros.sim.pieces import furniture, small_objects
 from concerto_ros.sim.pieces import office_furniture as office
+from concerto_ros.sim.pieces.clothes import ON_THE_FLOOR, hook_rail
+from concerto_ros.sim.pieces.finishes import recolored
 from concerto_ros.sim.pieces.furniture import Rng, pick
+from concerto_ros.sim.rooms import assortment
 from concerto_ros.sim.rooms.floor_plan import FloorPlan
 from concerto_ros.sim.rooms.layout import (
     Layout,
@@ -28,8 +29,7 @@ from concerto_ros.sim.rooms.layout import (
     things_on,
 )
 
-#: Classes that are recoloured. Screens, plants, cardboard and people keep their typical colours.
-_ANY_COLOR = tuple(CLASSES.index(c) for c in ("table", "chair", "sofa", "bed", "cabinet"))
+_ON_FLOOR = (*small_objects.ON_FLOOR, *ON_THE_FLOOR)
 
 
 def varied(mesh: Mesh, rng: Rng) -> Mesh:
@@ -39,19 +39,7 @@ def varied(mesh: Mesh, rng: Rng) -> Mesh:
         if rng.random() < 0.5:
             stretch[0, 0] *= -1  # the mirror image
         mesh = mesh.transformed(stretch, (0, 0, 0))
-    free = np.isin(mesh.label, _ANY_COLOR)
-    if not free.any():
-        return mesh
-    palette, row = np.unique(mesh.color[free], axis=0, return_inverse=True)
-    for i in range(len(palette)):
-        if rng.random() < 0.4:
-            grey = rng.uniform(0.05, 0.95)
-            palette[i] = grey + rng.uniform(0, 0.35) * rng.uniform(-1, 1, 3)
-        else:
-            palette[i] *= rng.uniform(0.6, 1.25)
-    color = mesh.color.copy()
-    color[free] = np.clip(palette, 0.02, 0.98)[row.ravel()]
-    return replace(mesh, color=color)
+    return recolored(mesh, rng)
 
 
 class VariedLayout(Layout):
@@ -75,9 +63,11 @@ def furnish_kind(plan: FloorPlan, rng: Rng, kind: str) -> Mesh:
     if rng.random() < 0.35:
         layout.freestanding(small_objects.person(rng), 0.2)
     for _ in range(int(rng.integers(1, 7))):
-        layout.against_wall(pick(rng, small_objects.ON_FLOOR)(rng), front=0.1)
+        layout.against_wall(pick(rng, _ON_FLOOR)(rng), front=0.1)
     if rng.random() < 0.5:
-        layout.freestanding(pick(rng, small_objects.ON_FLOOR)(rng), 0.2)
+        layout.freestanding(pick(rng, _ON_FLOOR)(rng), 0.2)
+    if rng.random() < 0.25:
+        _hang(layout, hook_rail, 1.5, 1.8)
     if rng.random() < 0.7:
         add_pictures(layout)
     if rng.random() < 0.4:
@@ -129,15 +119,14 @@ def _desk_with(rng: Rng) -> Mesh:
         if block.bounds()[1][2] < top - 0.03:
             parts.append(block.placed(-side * (x1 - 0.35), y0 + 0.05))
     if rng.random() < 0.75:
-        parts.append(_seat(rng, rng.uniform(-0.2, 0.2), y1 + rng.uniform(0.35, 0.75)))
+        out = rng.uniform(0.1, 0.3) if rng.random() < 0.35 else rng.uniform(0.3, 0.75)
+        parts.append(_seat(rng, rng.uniform(-0.2, 0.2), y1 + out))
     return join(*parts)
 
 
 def _seat(rng: Rng, x: float, y: float) -> Mesh:
     """A chair whose back edge is at (x, y), facing -y more or less, now and then with a sitter."""
-    build = pick(rng, (furniture.office_chair, furniture.office_chair, office.visitor_chair,
-                       furniture.chair))  # fmt: skip
-    seat = varied(build(rng), rng)
+    seat = varied(assortment.desk_chair(rng), rng)
     turn = rng.normal(0, 0.45) if rng.random() < 0.8 else rng.uniform(-np.pi, np.pi)
     if rng.random() < 0.15:
         seat = join(seat, office.seated_person(rng))
@@ -154,23 +143,12 @@ def _many(layout: Layout, build, low: int, high: int, free: float = 0.0, **optio
 
 
 def _storage(layout: Layout, low: int, high: int) -> None:
+    """Low cabinets with things on them, and high ones."""
     for _ in range(int(layout.rng.integers(low, high + 1))):
-        build = pick(layout.rng, (furniture.bookshelf, furniture.cupboard, furniture.cupboard,
-                                  office.open_rack, office.pedestal))  # fmt: skip
-        piece = build(layout.rng)
-        (x0, y0, _), (x1, y1, top) = piece.bounds()
-        if top < 1.3:
-            things = small_objects.ON_TABLE + (office.printer, carton_on_top)
-            count = int(layout.rng.integers(0, 4))
-            piece = join(
-                piece, *things_on(layout.rng, (x0, y0, x1, y1), float(top), count, things)
-            )
-        layout.against_wall(piece, front=0.35, tall=bool(top > 1.3))
-
-
-def carton_on_top(rng: Rng) -> Mesh:
-    """A small box."""
-    return small_objects.carton(rng).transformed(np.diag((0.6, 0.5, 0.5)), (0, 0, 0))
+        if layout.rng.random() < 0.5:
+            layout.against_wall(assortment.low_cabinet(layout.rng), front=0.35)
+        else:
+            layout.against_wall(assortment.high_cabinet(layout.rng), front=0.35, tall=True)
 
 
 def _hang(layout: Layout, build, low: float, high: float) -> None:
@@ -202,11 +180,11 @@ def _office(layout: Layout) -> None:
         _hang(layout, office.whiteboard, 1.4, 1.6)
     if rng.random() < 0.4:
         _hang(layout, office.wall_unit, 1.3, 1.7)
-    _many(layout, office.visitor_chair, 0, 2, free=0.5, front=0.2)
+    _many(layout, assortment.side_chair, 0, 2, free=0.5, front=0.2)
     if rng.random() < 0.2:
         layout.freestanding(office.screen_panel(rng), 0.3)
     if rng.random() < 0.2:
-        layout.against_wall(furniture.sofa(rng))
+        layout.against_wall(assortment.sofa(rng))
 
 
 def _double_desk(layout: Layout) -> None:
@@ -221,8 +199,8 @@ def _double_desk(layout: Layout) -> None:
 
 def _meeting(layout: Layout) -> None:
     rng, table = layout.rng, varied(office.meeting_table(layout.rng), layout.rng)
-    chairs = seats_round(rng, table, pick(rng, (office.visitor_chair, furniture.office_chair,
-                                                furniture.chair)), 0.75)  # fmt: skip
+    build = pick(rng, (assortment.side_chair, assortment.desk_chair))
+    chairs = seats_round(rng, table, build, 0.75)
     (x0, y0, _), (x1, y1, top) = table.bounds()
     things = things_on(rng, (x0, y0, x1, y1), top, int(rng.integers(0, 6)),
                        (*small_objects.ON_TABLE, small_objects.laptop))  # fmt: skip
@@ -237,7 +215,7 @@ def _meeting(layout: Layout) -> None:
         _hang(layout, office.whiteboard, 1.4, 1.6)
     if rng.random() < 0.5:
         _hang(layout, small_objects.television, 1.0, 1.5)
-    _many(layout, office.visitor_chair, 0, 3, front=0.2)
+    _many(layout, assortment.side_chair, 0, 3, front=0.2)
 
 
 def _kitchen(layout: Layout) -> None:
@@ -245,7 +223,7 @@ def _kitchen(layout: Layout) -> None:
     _many(layout, office.kitchen_row, 1, 2)
     for _ in range(int(rng.integers(1, 3))):
         table = varied(pick(rng, (furniture.dining_table, office.meeting_table))(rng), rng)
-        build = pick(rng, (furniture.chair, office.visitor_chair, office.stool))
+        build = pick(rng, (assortment.side_chair, assortment.side_chair, office.stool))
         chairs = [chair for chair, _ in seats_round(rng, table, build, 0.6)]
         (x0, y0, _), (x1, y1, top) = table.bounds()
         things = things_on(
@@ -258,21 +236,23 @@ def _kitchen(layout: Layout) -> None:
 
 def _bedroom(layout: Layout) -> None:
     rng = layout.rng
-    _many(layout, furniture.bed, 1, 2)
+    _many(layout, assortment.bed, 1, 2)
     _storage(layout, 1, 3)
-    _many(layout, office.pedestal, 0, 2, front=0.2)
+    _many(layout, assortment.low_cabinet, 0, 2, front=0.2)
     if rng.random() < 0.5:
         _many(layout, _desk_with, 1, 1, front=0.3)
     if rng.random() < 0.3:
-        layout.against_wall(furniture.sofa(rng))
+        layout.against_wall(assortment.sofa(rng))
     if rng.random() < 0.4:
         _hang(layout, office.wall_unit, 1.3, 1.7)
-    _many(layout, pick(rng, (furniture.chair, office.visitor_chair)), 0, 2, free=0.4, front=0.2)
+    build = pick(rng, (assortment.side_chair, assortment.easy_chair))
+    _many(layout, build, 0, 2, free=0.4, front=0.2)
 
 
 def _lounge(layout: Layout) -> None:
     rng = layout.rng
-    _many(layout, furniture.sofa, 1, 4, free=0.3)
+    _many(layout, assortment.sofa, 1, 3, free=0.3)
+    _many(layout, assortment.easy_chair, 0, 3, free=0.4)
     _many(layout, furniture.coffee_table, 1, 2, free=0.8)
     if rng.random() < 0.6:
         board = furniture.cupboard(rng)
@@ -295,7 +275,7 @@ def _flat(layout: Layout) -> None:
 
 def _corridor(layout: Layout) -> None:
     _storage(layout, 0, 2)
-    _many(layout, office.visitor_chair, 0, 3, front=0.1)
+    _many(layout, assortment.side_chair, 0, 3, front=0.1)
     _many(layout, small_objects.person, 0, 2, free=1.0)
 
 
@@ -308,7 +288,7 @@ def _hall(layout: Layout) -> None:
         layout.freestanding(office.column(rng, layout.plan.height), 0.3)
     _storage(layout, 1, 5)
     _hang(layout, office.whiteboard, 1.4, 1.6)
-    _many(layout, office.visitor_chair, 0, 4, free=0.6, front=0.1)
+    _many(layout, assortment.side_chair, 0, 4, free=0.6, front=0.1)
     _many(layout, small_objects.person, 0, 3, free=1.0)
 
 
