@@ -273,11 +273,14 @@ def _train_demo(arguments: argparse.Namespace) -> int:
     if arguments.report:
         print(write_report(arguments.out, source_path(DOCUMENT)))
         return 0
-    names = ("rooms", "steps", "minutes")
-    options = {name: getattr(arguments, name) for name in names}
-    options = {name: value for name, value in options.items() if value is not None}
-    device = str(device_named(arguments.device))
-    outcome = train(arguments.out, device=device, output=arguments.write, **options)
+    outcome = train(
+        arguments.out,
+        scenes=arguments.rooms,
+        steps=arguments.steps,
+        minutes=arguments.minutes,
+        device=str(device_named(arguments.device)),
+        output=arguments.write,
+    )
     print(f"{outcome.steps} steps in {outcome.seconds / 60:.1f} minutes: {outcome.stopped}")
     if arguments.write is None and source_tree() is not None:
         print(write_report(arguments.out, source_path(DOCUMENT)))

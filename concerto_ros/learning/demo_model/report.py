@@ -15,9 +15,9 @@ from concerto_ros.labels.confusion import Confusion
 from concerto_ros.labels.label_set import UNLABELLED
 from concerto_ros.learning.data.batch import make_batch
 from concerto_ros.learning.data.labelled_scan import Scan
+from concerto_ros.learning.demo_model.recipe import INDOOR
 from concerto_ros.learning.demo_model.rooms import TEST_SEEDS, DemoRooms, thinned
 from concerto_ros.learning.demo_model.simulated_scans import SCANS
-from concerto_ros.learning.demo_model.training import GRID_SIZE, convention
 from concerto_ros.learning.methods.segmenter import Segmenter
 from concerto_ros.ptv3 import load_encoder
 from concerto_ros.ptv3.bundled import demo_file
@@ -57,7 +57,7 @@ def load_demo_model() -> Segmenter:
 @torch.inference_mode()
 def label(model: Segmenter, scan: Scan) -> np.ndarray:
     """The predicted label of each point, (N,) uint8: that of its voxel; 255: below the floor."""
-    batch = make_batch([scan], convention(), GRID_SIZE)
+    batch = make_batch([scan], INDOOR.convention, INDOOR.voxel_size)
     labels = model(batch).argmax(1).numpy().astype(np.uint8)
     return batch.at_points(labels, fill=UNLABELLED)
 
@@ -91,7 +91,9 @@ def measure(folder: Path, rooms: int = len(TEST_SEEDS)) -> dict[str, Confusion]:
 def milliseconds(folder: Path) -> tuple[int, float]:
     """Number of voxels of a scan of about 20 000, and the shortest of five inference times."""
     data, model = DemoRooms(folder / "rooms", TEST_SEEDS[:12]), load_demo_model()
-    batches = [make_batch([data[i]], convention(), GRID_SIZE) for i in range(len(data))]
+    batches = [
+        make_batch([data[i]], INDOOR.convention, INDOOR.voxel_size) for i in range(len(data))
+    ]
     batch = min(batches, key=lambda candidate: abs(len(candidate) - 20_000))
     durations = []
     with torch.inference_mode():
@@ -190,7 +192,7 @@ def write_report(folder: Path, document: Path, rooms: int = len(TEST_SEEDS)) -> 
             BEGIN,
             "",
             f"{count / 1e6:.2f} million parameters, {demo_file().stat().st_size / 1e6:.1f} MB; "
-            f"{voxels} voxels of {100 * GRID_SIZE:g} cm are labelled in {duration:.0f} ms "
+            f"{voxels} voxels of {100 * INDOOR.voxel_size:g} cm are labelled in {duration:.0f} ms "
             f"({torch.get_num_threads()} threads, integers of the hierarchy included).",
             "",
             f"IoU in percent, point by point, over {rooms} rooms (seeds {TEST_SEEDS[0]} to "

@@ -1,0 +1,79 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The bundled models' training: one recipe says all, and a model file comes out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from training_data import CONFIG, box_scan
+
+from concerto_ros.files.safetensors_file import read_tensors
+from concerto_ros.learning.demo_model.calibration import LARGEST_SHIFT, calibrate
+from concerto_ros.learning.demo_model.recipe import INDOOR
+from concerto_ros.learning.demo_model.training import class_weights, new_model, train
+
+
+def boxes(folder, seeds):
+    """Boxes instead of rooms, made in no time."""
+    return [box_scan(seed, 800) for seed in seeds]
+
+
+TINY = replace(
+    INDOOR, open_scans=boxes, training_seeds=range(10, 14), validation_seeds=range(2),
+    config=replace(CONFIG, in_channels=9), voxel_size=0.1, steps=3,
+)  # fmt: skip
+
+
+def test_a_recipe_makes_a_model_file_again_bit_for_bit_and_goes_on_where_it_was(tmp_path):
+    first = train(tmp_path / "one", TINY, output=tmp_path / "one.safetensors")
+    assert (first.steps, first.stopped, first.best_step) == (3, "all steps done", 3)
+    again = train(tmp_path / "one", TINY, output=tmp_path / "again.safetensors")
+    assert again.steps == 3 and again.seconds == pytest.approx(first.seconds, abs=1)
+    files = [read_tensors(tmp_path / f"{name}.safetensors")[0] for name in ("one", "again")]
+    assert files[0].keys() == files[1].keys()
+    assert all(torch.equal(files[0][name], files[1][name]) for name in files[0])
+    start = new_model(TINY).state_dict()
+    moved = [name for name, value in files[0].items() if name in start]
+    assert any(not torch.equal(files[0][name], start[name].half()) for name in moved)
+
+
+def test_another_recipe_does_not_resume_the_run(tmp_path):
+    train(tmp_path, replace(TINY, steps=1), output=tmp_path / "model.safetensors")
+    with pytest.raises(ValueError, match="different preset: indoor there, outdoor here"):
+        train(tmp_path, replace(TINY, steps=1, preset="outdoor"))
+
+
+def test_a_seed_gives_the_same_weights_to_begin_with():
+    torch.manual_seed(1)
+    one = new_model(TINY).state_dict()
+    torch.manual_seed(2)
+    other = new_model(TINY).state_dict()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    third = new_model(replace(TINY, seed=1)).state_dict()
+    assert any(not torch.equal(one[name], third[name]) for name in one)
+
+
+def test_rare_classes_weigh_more_and_absent_ones_not_without_end():
+    scan = box_scan(0, 1000)
+    weights = class_weights([replace(scan, labels=np.repeat([0, 1], [990, 10]).astype("u1"))], 3)
+    assert weights.mean() == pytest.approx(1)
+    assert weights[0] < weights[1] < weights[2] < 100 * weights[0]
+
+
+def test_calibration_shifts_biases_a_little_and_fits_the_temperature():
+    scans, collate = boxes(None, range(4)), TINY.collate()
+    model = new_model(TINY)
+    with torch.no_grad():
+        # Sure of its scores, and class 1 is missed by a little everywhere.
+        model.head.seg_head.weight.zero_()
+        model.head.seg_head.bias.copy_(torch.arange(12.0) * -9)
+        model.head.seg_head.bias[1] = -0.1
+    before = model.head.seg_head.bias.detach().clone()
+    calibrate(model, scans, collate)
+    shift = model.head.seg_head.bias - before
+    assert shift.abs().max() <= LARGEST_SHIFT
+    assert model.head.temperature > 1.5
