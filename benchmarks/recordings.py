@@ -1,0 +1,160 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Pictures of public recordings as the bundled models label them, for docs/demo_model.md.
+
+``python -m benchmarks.recordings DATA IMAGES`` draws each recording of :data:`RECORDINGS` below
+the folder DATA into ``IMAGES/real_NAME.jpg``: the scan on the left, its labels on the right. Those
+that are not there are left out and named. The recordings themselves are not part of the
+repository; docs/demo_model.md says where they come from.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from concerto_ros.bags.input_plan import plan_for
+from concerto_ros.bags.reader import open_bag
+from concerto_ros.cli.segment import upright
+from concerto_ros.labels.label_set import LabelSet
+from concerto_ros.labels.prediction import Prediction
+from concerto_ros.offline.bag_intake import BagIntake
+from concerto_ros.pipeline import SemanticPipeline
+from concerto_ros.sensors.cloud_files import read_cloud_file
+from concerto_ros.settings.settings import Settings
+from concerto_ros.viz.cloud_picture import height_colors, render_cloud, sensor_view
+
+WIDTH, HEIGHT = 800, 520
+#: Outdoors what lies further from the sensor than this is not drawn, metres.
+REACH = 30.0
+
+
+class Recording(NamedTuple):
+    """A recording to draw.
+
+    Attributes:
+        name: Of the picture.
+        place: Below the folder of the recordings: a cloud file or a bag.
+        preset: Of the model.
+        title: What it is.
+        up: Axis of a file that points up.
+        eye: Where the picture is taken from, metres from the sensor; None: from the sensor's side.
+    """
+
+    name: str
+    place: str
+    preset: str
+    title: str
+    up: str = "z"
+    eye: tuple[float, float, float] | None = None
+
+
+RECORDINGS = (
+    Recording("office", "pcd/office1.pcd", "indoor", "Kinect, one view of an office", up="-y"),
+    Recording("desk", "rgbd_desk_bag", "indoor", "Kinect, nine fused views of a desk"),
+    Recording(
+        "ouster_os1",
+        "lidar_ouster/OS-1-128_v2.3.0_1024x10_lb_n3_0.npz",
+        "outdoor",
+        "Ouster OS-1-128, one sweep",
+        eye=(-16.0, -16.0, 18.0),
+    ),
+    Recording(
+        "ouster_os0",
+        "lidar_ouster/OS-0-32-U1_v2.2.0_1024x10_0.npz",
+        "outdoor",
+        "Ouster OS-0-32, one sweep",
+        eye=(-14.0, -14.0, 16.0),
+    ),
+    Recording(
+        "vlp16",
+        "lidar_vlp16_bag",
+        "outdoor",
+        "Velodyne VLP-16, four sweeps",
+        eye=(-16.0, -16.0, 18.0),
+    ),
+)
+
+
+def of_file(path: Path, up: str, pipeline: SemanticPipeline) -> tuple[Prediction, np.ndarray]:
+    """Label a cloud file; the prediction, and the colours (N, 3) of its points."""
+    rotation = upright(up)
+    cloud = read_cloud_file(path).frame
+    cloud = cloud.transformed(rotation, np.zeros(3), cloud.frame_id)
+    prediction = pipeline.segment(cloud.points, cloud.colors, cloud.normals, origin=cloud.origin)
+    return prediction, height_colors(cloud.points) if cloud.colors is None else cloud.colors
+
+
+def of_bag(path: Path, preset: str, pipeline: SemanticPipeline) -> tuple[Prediction, np.ndarray]:
+    """Fuse and label a bag; the prediction, and the colours (N, 3) of its voxels."""
+    with open_bag(path) as bag:
+        plan = plan_for(bag, None, {"preset": preset})
+        intake = BagIntake(bag, plan, pipeline)
+        for topic, message_type, time, raw in bag.messages(intake.topics):
+            intake.take(topic, message_type, time, raw)
+        intake.finish()
+    voxels = pipeline.snapshot()
+    has_color = voxels.has_color.any()
+    colors = voxels.colors.round().astype(np.uint8) if has_color else None
+    prediction = pipeline.segment(voxels.points, colors, origin=voxels.points.mean(axis=0))
+    return prediction, height_colors(voxels.points) if colors is None else colors
+
+
+def draw(recording: Recording, data: Path) -> tuple[np.ndarray, str]:
+    """The picture (H, W, 3) uint8 of a recording, and the share of each class in words."""
+    path = data / recording.place
+    pipeline = SemanticPipeline.from_settings(Settings(preset=recording.preset))
+    if path.is_dir():
+        prediction, colors = of_bag(path, recording.preset, pipeline)
+    else:
+        prediction, colors = of_file(path, recording.up, pipeline)
+    points, labels = prediction.points, prediction.label
+    near = np.linalg.norm(points[:, :2], axis=1) < REACH
+    if recording.preset == "indoor":
+        near[:] = True
+    view = sensor_view(points[near], np.zeros(3))
+    if recording.eye is not None:
+        view = (np.array(recording.eye), np.zeros(3))
+    present = [c for c in pipeline.labels.classes if (labels[near] == c.id).mean() > 0.002]
+    panels = [
+        render_cloud(
+            points[near],
+            rgb[near],
+            width=WIDTH,
+            height=HEIGHT,
+            view_from=view,
+            title=title,
+            legend=[(c.name, c.color) for c in present] if title == "labels" else (),
+        )
+        for rgb, title in ((colors, recording.title), (pipeline.labels.palette[labels], "labels"))
+    ]
+    return np.concatenate(panels, axis=1), shares(labels, pipeline.labels)
+
+
+def shares(labels: np.ndarray, classes: LabelSet) -> str:
+    """The share of each class among all points, the largest first."""
+    share = sorted((float((labels == c.id).mean()), c.name) for c in classes.classes)[::-1]
+    return ", ".join(f"{name} {value:.0%}" for value, name in share if value > 0.005)
+
+
+def main(arguments: list[str]) -> int:
+    """Draw all recordings that are there; the exit status."""
+    data, images = map(Path, arguments)
+    images.mkdir(parents=True, exist_ok=True)
+    for recording in RECORDINGS:
+        if not (data / recording.place).exists():
+            print(f"{recording.name}: {data / recording.place} does not exist, left out")
+            continue
+        picture, text = draw(recording, data)
+        path = images / f"real_{recording.name}.jpg"
+        Image.fromarray(picture).save(path, quality=85)
+        print(f"{path}: {text}", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
