@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from concerto_ros.sim.library import FurnitureLibrary
+from concerto_ros.sim.library.in_rooms import furnished_from
 from concerto_ros.sim.lighting import Light
 from concerto_ros.sim.mesh import CLASSES, join
 from concerto_ros.sim.rooms.floor_plan import FloorPlan, build_shell, draw_plan
@@ -20,7 +22,7 @@ class Room(Scene):
 
     ``kind`` is ``"home"``, a living room that holds every class, or one of
     :data:`~concerto_ros.sim.rooms.room_types.KINDS`, whose plans, openings, surfaces and furniture
-    vary much more.
+    vary much more. With a ``furniture`` library more than half of the pieces are its models.
 
     The frame is REP-103's: z up, the floor at z = 0, the origin in the middle of the floor plan's
     bounding rectangle; metres.
@@ -38,20 +40,24 @@ class Room(Scene):
 
     classes = CLASSES
 
-    def __init__(self, seed: int = 0, kind: str = "home"):
+    def __init__(
+        self, seed: int = 0, kind: str = "home", furniture: FurnitureLibrary | None = None
+    ):
         if kind != "home" and kind not in KINDS:
             raise ValueError(f"kind is {kind!r}, expected home or one of {', '.join(KINDS)}")
         # Two streams, so that a change to the furniture leaves the floor plans as they were.
         shell_rng, furniture_rng = np.random.default_rng(seed).spawn(2)
         self.seed = seed
         self.kind = kind
-        if kind == "home":
-            self.plan: FloorPlan = draw_plan(shell_rng)
-            shell, inside = build_shell(self.plan, shell_rng), furnish(self.plan, furniture_rng)
-        else:
-            self.plan = draw_varied_plan(shell_rng, kind)
-            shell = build_varied_shell(self.plan, shell_rng)
-            inside = furnish_kind(self.plan, furniture_rng, kind)
+        with furnished_from(furniture):
+            if kind == "home":
+                self.plan: FloorPlan = draw_plan(shell_rng)
+                shell = build_shell(self.plan, shell_rng)
+                inside = furnish(self.plan, furniture_rng)
+            else:
+                self.plan = draw_varied_plan(shell_rng, kind)
+                shell = build_varied_shell(self.plan, shell_rng)
+                inside = furnish_kind(self.plan, furniture_rng, kind)
         super().__init__(join(shell, inside), *_lights(self.plan, shell_rng))
 
 

@@ -20,6 +20,7 @@ TEXTURES = (
     "pattern",
     "text",
     "picture",
+    "photo",
 )
 
 #: Pixels along a tile's edge (a power of two, so that repeating is a bit mask).
@@ -122,6 +123,11 @@ def _picture(rng: np.random.Generator) -> np.ndarray:
     return 1 + 0.35 * np.tanh(2 * soft) + 0.2 * _noise(rng, 12, 12)
 
 
+def _photo(rng: np.random.Generator) -> np.ndarray:
+    """Nothing: the colours of the triangles are a picture's own."""
+    return np.ones((TILE, TILE))
+
+
 _PATTERNS = {
     "plain": _plain,
     "plaster": _plaster,
@@ -134,4 +140,5 @@ _PATTERNS = {
     "pattern": _pattern,
     "text": _text,
     "picture": _picture,
+    "photo": _photo,
 }

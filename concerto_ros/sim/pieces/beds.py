@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from concerto_ros.sim.library.in_rooms import or_from_library
 from concerto_ros.sim.mesh import Finish, Mesh, blob, box, cushion, join, rod, sheet
 from concerto_ros.sim.pieces.finishes import any_color, lacquer, linen, metal, upholstery
 from concerto_ros.sim.pieces.furniture import Rng, pick, wooden
 
 
+@or_from_library("bed")
 def framed_bed(rng: Rng) -> Mesh:
     """A bed of 0.8 to 2 m with a head board, a foot board three times in five, and a cover."""
     width, length = pick(rng, (0.85, 0.95, 1.2, 1.4, 1.6, 1.85)), rng.uniform(1.95, 2.15)
@@ -157,6 +159,7 @@ def heap(rng: Rng, size, tall: float, finish: Finish, label: str) -> Mesh:
     return sheet(skirt, finish, label)
 
 
+@or_from_library("high bed")
 def bunk_bed(rng: Rng) -> Mesh:
     """Two beds, one above the other, with rails and a ladder; or a loft with nothing below."""
     finish = pick(rng, (wooden(rng), lacquer(rng), metal(rng)))
@@ -233,6 +236,7 @@ def drape(rng: Rng, width: float, tall: float, finish: Finish, label: str) -> Me
     return sheet(np.stack(np.broadcast_arrays(x, y, up), axis=-1)[::-1], finish, label)
 
 
+@or_from_library("cot")
 def cot(rng: Rng) -> Mesh:
     """A child's bed between bars."""
     finish, width, length = lacquer(rng), rng.uniform(0.62, 0.75), rng.uniform(1.2, 1.45)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from concerto_ros.sim.library.in_rooms import or_from_library
 from concerto_ros.sim.mesh import Finish, Mesh, blob, box, join, patch, rod
 from concerto_ros.sim.pieces.finishes import lacquer
 from concerto_ros.sim.pieces.furniture import BLACK, METAL, Rng, pick, wooden
@@ -124,6 +125,7 @@ def case(
     return join(*parts, field.placed(0, depth))
 
 
+@or_from_library("sideboard")
 def dresser(rng: Rng) -> Mesh:
     """A chest of drawers, knee to breast high, one to three drawers wide."""
     columns, rows = int(rng.choice([1, 1, 2, 2, 3])), int(rng.integers(2, 7))
@@ -132,6 +134,7 @@ def dresser(rng: Rng) -> Mesh:
     return case(rng, width, rng.uniform(0.38, 0.56), tall, columns, rows, lacquer(rng))
 
 
+@or_from_library("sideboard")
 def sideboard(rng: Rng) -> Mesh:
     """A long low cabinet."""
     columns = int(rng.integers(2, 6))
@@ -141,12 +144,14 @@ def sideboard(rng: Rng) -> Mesh:
     )
 
 
+@or_from_library("nightstand")
 def nightstand(rng: Rng) -> Mesh:
     """A small cabinet for beside a bed."""
     width, tall = rng.uniform(0.32, 0.58), rng.uniform(0.38, 0.68)
     return case(rng, width, rng.uniform(0.3, 0.45), tall, 1, int(rng.integers(1, 4)), lacquer(rng))
 
 
+@or_from_library("wardrobe")
 def wardrobe(rng: Rng) -> Mesh:
     """A tall cabinet of one to five doors, sometimes with drawers below."""
     doors, tall, finish = int(rng.integers(1, 6)), rng.uniform(1.65, 2.25), lacquer(rng)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from concerto_ros.sim.library.in_rooms import or_from_library
 from concerto_ros.sim.mesh import Mesh, blob, box, join, rod, sheet
 from concerto_ros.sim.pieces.beds import heap
 from concerto_ros.sim.pieces.finishes import any_color, lacquer, metal
@@ -43,6 +44,7 @@ def garment(rng: Rng, along_wall: bool = True) -> Mesh:
     return whole if along_wall else whole.placed(0, 0, 0, np.pi / 2)
 
 
+@or_from_library("bag")
 def handbag(rng: Rng) -> Mesh:
     """A bag with a strap that hangs from the origin."""
     wide, tall = rng.uniform(0.2, 0.42), rng.uniform(0.2, 0.4)
@@ -124,6 +126,7 @@ def folded_clothes(rng: Rng) -> Mesh:
     return join(*parts)
 
 
+@or_from_library("bag")
 def bag(rng: Rng) -> Mesh:
     """A bag, sack or suitcase that stands or lies."""
     style, finish = rng.integers(4), worn(rng)
@@ -148,6 +151,7 @@ def bag(rng: Rng) -> Mesh:
     return blob((wide, wide * 0.85, tall), (0, wide / 2, tall / 2), sack, "other", 0.8)
 
 
+@or_from_library("floor thing")
 def shoes(rng: Rng) -> Mesh:
     """One to three pairs of shoes."""
     parts = []

@@ -15,6 +15,7 @@ import numpy as np
 
 from concerto_ros.sim.mesh import CLASSES, Finish, Mesh
 from concerto_ros.sim.pieces.furniture import BLACK, METAL, Rng, cloth, pick, wooden
+from concerto_ros.sim.textures import TEXTURES
 
 WHITE = Finish((0.92, 0.92, 0.91))
 LEATHERS = ((0.10, 0.09, 0.09), (0.30, 0.17, 0.10), (0.52, 0.33, 0.20), (0.82, 0.78, 0.70))
@@ -61,7 +62,8 @@ def metal(rng: Rng) -> Finish:
 
 def recolored(mesh: Mesh, rng: Rng) -> Mesh:
     """Return furniture a little lighter or darker, or one time in four of any colours."""
-    free = np.isin(mesh.label, _ANY_COLOR)
+    # A library's models bring their own colours, too many to change one by one.
+    free = np.isin(mesh.label, _ANY_COLOR) & (mesh.texture != TEXTURES.index("photo"))
     if not free.any():
         return mesh
     palette, row = np.unique(mesh.color[free], axis=0, return_inverse=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from concerto_ros.sim.library.in_rooms import or_from_library
 from concerto_ros.sim.mesh import (
     Finish,
     Mesh,
@@ -81,6 +82,7 @@ def _legs(rng: Rng, width, depth, height, inset, finish: Finish, label: str) -> 
     return join(*legs)
 
 
+@or_from_library("dining table")
 def dining_table(rng: Rng) -> Mesh:
     """A rectangular table, or a round one on a column."""
     top, height, thick = wooden(rng), rng.uniform(0.71, 0.77), rng.uniform(0.025, 0.045)
@@ -102,6 +104,7 @@ def dining_table(rng: Rng) -> Mesh:
     )
 
 
+@or_from_library("desk")
 def desk(rng: Rng) -> Mesh:
     """A desk with a panel at the back and often a block of drawers."""
     finish, height = wooden(rng), rng.uniform(0.71, 0.75)
@@ -120,6 +123,7 @@ def desk(rng: Rng) -> Mesh:
     return join(*parts)
 
 
+@or_from_library("coffee table")
 def coffee_table(rng: Rng) -> Mesh:
     """A low table, with a shelf below half of the time."""
     finish, height = wooden(rng), rng.uniform(0.36, 0.46)
@@ -133,6 +137,7 @@ def coffee_table(rng: Rng) -> Mesh:
     return join(*parts)
 
 
+@or_from_library("chair")
 def chair(rng: Rng) -> Mesh:
     """A chair with four legs; the back has slats, bars or a panel, some have arm rests."""
     finish, seat = wooden(rng), rng.uniform(0.43, 0.48)
@@ -169,6 +174,7 @@ def chair(rng: Rng) -> Mesh:
     return join(*parts)
 
 
+@or_from_library("office chair")
 def office_chair(rng: Rng) -> Mesh:
     """A swivel chair on a star of five feet."""
     pad, seat, middle = cloth(rng), rng.uniform(0.44, 0.52), (0.0, 0.32)
@@ -190,6 +196,7 @@ def office_chair(rng: Rng) -> Mesh:
     return join(*parts)
 
 
+@or_from_library("sofa", "armchair")
 def sofa(rng: Rng) -> Mesh:
     """An armchair or a sofa of two or three seats, with cushions."""
     finish, seats = cloth(rng), int(rng.choice([1, 2, 2, 3]))
@@ -223,6 +230,7 @@ def sofa(rng: Rng) -> Mesh:
     return join(*parts)
 
 
+@or_from_library("bed")
 def bed(rng: Rng) -> Mesh:
     """A single or double bed, its head board at the back."""
     width, length = pick(rng, (0.9, 1.4, 1.6)) + rng.uniform(-0.05, 0.05), rng.uniform(2.0, 2.1)
@@ -247,6 +255,7 @@ def bed(rng: Rng) -> Mesh:
     return join(*parts)
 
 
+@or_from_library("wardrobe", "sideboard")
 def cupboard(rng: Rng) -> Mesh:
     """A closed cabinet: wardrobe, sideboard or chest, of doors or drawers with handles."""
     finish, inside = wooden(rng), Finish((0.08, 0.08, 0.08))
@@ -275,6 +284,7 @@ def cupboard(rng: Rng) -> Mesh:
     return join(*parts)
 
 
+@or_from_library("shelf")
 def bookshelf(rng: Rng) -> Mesh:
     """An open shelf with rows of books and a few gaps."""
     finish, tall = wooden(rng), rng.uniform(1.1, 2.1)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from concerto_ros.sim.library.in_rooms import or_from_library
 from concerto_ros.sim.mesh import (
     Finish,
     Mesh,
@@ -27,6 +28,7 @@ from concerto_ros.sim.pieces.small_objects import SKINS, worn
 WHITE = Finish((0.90, 0.90, 0.89))
 
 
+@or_from_library("desk")
 def office_desk(rng: Rng) -> Mesh:
     """A plain top on steel legs, trestles or closed sides; one time in four with a return."""
     finish = pick(rng, (WHITE, Finish((0.75, 0.75, 0.74)), wooden(rng)))
@@ -62,6 +64,7 @@ def office_desk(rng: Rng) -> Mesh:
     return join(*parts)
 
 
+@or_from_library("dining table")
 def meeting_table(rng: Rng) -> Mesh:
     """A long or round table on panels or a column."""
     finish, height = wooden(rng), rng.uniform(0.70, 0.77)
@@ -81,6 +84,7 @@ def meeting_table(rng: Rng) -> Mesh:
     return join(*parts)
 
 
+@or_from_library("chair")
 def visitor_chair(rng: Rng) -> Mesh:
     """A chair of bent steel tube, or a moulded shell on four thin legs, some with arm rests."""
     pad, frame = cloth(rng), pick(rng, (METAL, BLACK))
@@ -114,6 +118,7 @@ def visitor_chair(rng: Rng) -> Mesh:
     return join(*parts)
 
 
+@or_from_library("stool")
 def stool(rng: Rng) -> Mesh:
     """A stool, of table or of bar height."""
     seat, radius = pick(rng, (0.45, 0.62, 0.74)), rng.uniform(0.15, 0.2)
@@ -128,6 +133,7 @@ def stool(rng: Rng) -> Mesh:
     return join(*parts)
 
 
+@or_from_library("nightstand")
 def pedestal(rng: Rng) -> Mesh:
     """A block of drawers, knee to breast high: beside a desk or a filing cabinet."""
     finish = pick(rng, (Finish(pick(rng, PAINTS)), wooden(rng)))
@@ -143,6 +149,7 @@ def pedestal(rng: Rng) -> Mesh:
     return join(*parts)
 
 
+@or_from_library("shelf")
 def open_rack(rng: Rng) -> Mesh:
     """A shelf without a back, with boxes and binders; the boxes belong to it."""
     finish = pick(rng, (METAL, WHITE, wooden(rng)))
@@ -292,6 +299,7 @@ def whiteboard(rng: Rng) -> Mesh:
     )
 
 
+@or_from_library("heater")
 def radiator(rng: Rng) -> Mesh:
     """A ribbed radiator that stands before a wall."""
     width, tall = rng.uniform(0.6, 1.6), rng.uniform(0.4, 0.65)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from concerto_ros.sim.library.in_rooms import or_from_library
 from concerto_ros.sim.mesh import (
     Finish,
     Mesh,
@@ -26,6 +27,7 @@ from concerto_ros.sim.pieces.finishes import any_color, metal, upholstery
 from concerto_ros.sim.pieces.furniture import BLACK, METAL, Rng, cloth, pick, wooden
 
 
+@or_from_library("chair")
 def slat_chair(rng: Rng) -> Mesh:
     """A wooden chair with upright or level slats, with arms one time in three."""
     wood, seat, rise = wooden(rng), rng.uniform(0.42, 0.48), rng.uniform(0.36, 0.62)
@@ -71,6 +73,7 @@ def _arms(rng: Rng, width: float, depth: float, seat: float, finish: Finish) -> 
     return join(*parts)
 
 
+@or_from_library("chair")
 def shell_chair(rng: Rng) -> Mesh:
     """A moulded seat in one piece on four legs, on runners or on a column."""
     skin = pick(rng, (any_color(rng), wooden(rng), cloth(rng), BLACK))
@@ -123,6 +126,7 @@ def _star(rng: Rng, middle, seat: float, finish: Finish) -> Mesh:
     return join(*parts)
 
 
+@or_from_library("office chair")
 def task_chair(rng: Rng) -> Mesh:
     """A swivel chair with a curved back, often with arm loops and a head rest."""
     pad = pick(rng, (BLACK, BLACK, upholstery(rng), upholstery(rng), any_color(rng, "fabric")))
@@ -190,6 +194,7 @@ def lounge_chair(rng: Rng) -> Mesh:
     return join(*parts)
 
 
+@or_from_library("bench")
 def bench(rng: Rng) -> Mesh:
     """A bench of wood or with a padded seat, with or without a back."""
     wood, seat = wooden(rng), rng.uniform(0.4, 0.48)
@@ -218,6 +223,7 @@ def bench(rng: Rng) -> Mesh:
     return join(*parts)
 
 
+@or_from_library("pouf")
 def footstool(rng: Rng) -> Mesh:
     """An upholstered block or drum for the feet."""
     pad, tall = upholstery(rng), rng.uniform(0.34, 0.48)

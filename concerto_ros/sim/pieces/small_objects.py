@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from concerto_ros.sim.library.in_rooms import or_from_library
 from concerto_ros.sim.mesh import Finish, Mesh, blob, box, join, lathe, patch, rod, rotation_about
 from concerto_ros.sim.pieces.furniture import BLACK, METAL, PAINTS, Rng, cloth, pick, wooden
 
@@ -22,6 +23,7 @@ def worn(rng: Rng) -> Finish:
     return pick(rng, (cloth(rng), Finish(tuple(rng.uniform(0.06, 0.92, 3)), "fabric")))
 
 
+@or_from_library("person")
 def person(rng: Rng) -> Mesh:
     """A standing adult, facing +y."""
     tall, label = rng.uniform(1.58, 1.88), "person"
@@ -48,18 +50,21 @@ def person(rng: Rng) -> Mesh:
     return join(*parts)
 
 
+@or_from_library("television")
 def television(rng: Rng) -> Mesh:
     """A flat screen on two feet, 0.8 to 1.3 m wide, dark or on."""
     width = rng.uniform(0.8, 1.3)
     return _display(rng, width, width * 9 / 16, 0.05, 0.06)
 
 
+@or_from_library("monitor", "television")
 def monitor(rng: Rng) -> Mesh:
     """A desktop monitor on a stand."""
     width = rng.uniform(0.45, 0.65)
     return _display(rng, width, width * 9 / 16, 0.04, rng.uniform(0.10, 0.18))
 
 
+@or_from_library("laptop")
 def laptop(rng: Rng) -> Mesh:
     """An open laptop computer."""
     width, depth, case = rng.uniform(0.31, 0.37), 0.24, Finish(pick(rng, ((0.7,) * 3, (0.2,) * 3)))
@@ -98,6 +103,7 @@ def _image(rng: Rng, width: float, tall: float, low) -> Mesh:
     return patch(corner, (-width, 0, 0), (0, 0, tall), finish, "screen")
 
 
+@or_from_library("plant")
 def plant(rng: Rng) -> Mesh:
     """A plant in a pot, knee to breast high."""
     pot, tall = Finish(pick(rng, ((0.62, 0.35, 0.24), (0.85, 0.84, 0.8)))), rng.uniform(0.5, 1.2)
@@ -114,6 +120,7 @@ def plant(rng: Rng) -> Mesh:
     return join(*parts)
 
 
+@or_from_library("floor lamp")
 def floor_lamp(rng: Rng) -> Mesh:
     """A lamp with a cloth shade on a thin column."""
     tall, shade = rng.uniform(1.4, 1.7), Finish((0.95, 0.90, 0.78), "fabric", glow=0.95)
@@ -124,6 +131,7 @@ def floor_lamp(rng: Rng) -> Mesh:
     )
 
 
+@or_from_library("floor thing", "large thing")
 def carton(rng: Rng) -> Mesh:
     """A cardboard box: taped shut, some with a second one on top, or open with its flaps out."""
     shade = rng.uniform(0.75, 1.15)
@@ -155,6 +163,7 @@ def _open_carton(rng: Rng, size, brown: Finish) -> Mesh:
     return join(*parts)
 
 
+@or_from_library("bin")
 def waste_bin(rng: Rng) -> Mesh:
     """A bin for paper."""
     finish = pick(rng, (Finish(pick(rng, PAINTS)), BLACK, Finish(tuple(rng.uniform(0.1, 0.8, 3)))))
@@ -162,6 +171,7 @@ def waste_bin(rng: Rng) -> Mesh:
     return lathe(profile, (0, 0.15, 0), finish, "other")
 
 
+@or_from_library("bag")
 def backpack(rng: Rng) -> Mesh:
     """A bag that leans against the wall."""
     finish = worn(rng)
@@ -178,6 +188,7 @@ def ball(rng: Rng) -> Mesh:
     return blob((across,) * 3, (0, across / 2, across / 2), finish, "other", 1.0)
 
 
+@or_from_library("table thing")
 def cup(rng: Rng) -> Mesh:
     """A mug."""
     finish = Finish(tuple(rng.uniform(0.3, 0.95, 3)))
@@ -185,6 +196,7 @@ def cup(rng: Rng) -> Mesh:
     return lathe(profile, (0, 0.05, 0), finish, "other", 12)
 
 
+@or_from_library("table thing")
 def bottle(rng: Rng) -> Mesh:
     """A bottle."""
     finish = Finish(pick(rng, ((0.15, 0.35, 0.2), (0.5, 0.6, 0.7), (0.35, 0.18, 0.1))))
@@ -192,6 +204,7 @@ def bottle(rng: Rng) -> Mesh:
     return lathe(profile, (0, 0.05, 0), finish, "other", 12)
 
 
+@or_from_library("table thing", "table plant")
 def bowl(rng: Rng) -> Mesh:
     """A bowl of fruit."""
     finish = Finish(tuple(rng.uniform(0.5, 0.95, 3)))
@@ -204,6 +217,7 @@ def bowl(rng: Rng) -> Mesh:
     return join(*parts)
 
 
+@or_from_library("machine", "kitchen machine")
 def books(rng: Rng) -> Mesh:
     """A stack of books."""
     parts, z = [], 0.0
@@ -238,6 +252,7 @@ def keyboard(rng: Rng) -> Mesh:
     )
 
 
+@or_from_library("table lamp")
 def desk_lamp(rng: Rng) -> Mesh:
     """A lamp with two arms."""
     elbow, tip = (-0.05, 0.1, 0.28), (0.12, 0.16, 0.4)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from concerto_ros.sim.library.in_rooms import or_from_library
 from concerto_ros.sim.mesh import (
     Finish,
     Mesh,
@@ -24,6 +25,7 @@ from concerto_ros.sim.pieces.finishes import any_color, upholstery
 from concerto_ros.sim.pieces.furniture import BLACK, METAL, Rng, pick, wooden
 
 
+@or_from_library("sofa")
 def couch(rng: Rng, seats: int | None = None) -> Mesh:
     """A sofa of one to four seats; its arms are slim, broad, rolled or missing."""
     cover = upholstery(rng)
@@ -116,6 +118,7 @@ def _throw(rng: Rng, width: float, depth: float, seat: float, back: float) -> Me
     return sheet(points, any_color(rng, pick(rng, ("fabric", "stripes", "pattern"))), "sofa")
 
 
+@or_from_library("sofa")
 def corner_sofa(rng: Rng) -> Mesh:
     """A sofa around a corner, or one with a long seat at one end."""
     cover, seats = upholstery(rng), int(rng.integers(2, 4))
@@ -152,6 +155,7 @@ def corner_sofa(rng: Rng) -> Mesh:
     return join(*parts)
 
 
+@or_from_library("armchair")
 def recliner(rng: Rng) -> Mesh:
     """A bulky seat for one; one time in three it is laid back with its foot rest out."""
     cover, width, depth = upholstery(rng), rng.uniform(0.5, 0.6), rng.uniform(0.8, 0.95)
