@@ -3,8 +3,8 @@
 """A ROS 2 node that publishes true on /stop while an obstacle is ahead, or nothing is known.
 
 The node of concerto_ros needs these parameters (docs/planners.md):
-filter_names: [obstacles], filters.obstacles.exclude: [floor], filters.obstacles.unlabelled: true,
-filters.obstacles.frame: base_link
+filter_names: [obstacles], filters.obstacles.exclude: [floor|ground],
+filters.obstacles.unlabelled: true, filters.obstacles.frame: base_link
 """
 
 import contextlib

@@ -34,6 +34,9 @@ class ClassFilter:
     def of(cls, settings: FilterSettings, labels: LabelSet) -> ClassFilter:
         """Build the filter that ``settings`` describe.
 
+        Names joined by ``|``, as in ``floor|ground``, are what several models call the same: those
+        of them that are in ``labels`` count, and one has to be.
+
         Raises:
             SettingsError: a class does not exist in ``labels``; the text names it.
         """
@@ -42,12 +45,13 @@ class ClassFilter:
         passing[: len(labels)] = not settings.include
         for key, names in (("include", settings.include), ("exclude", settings.exclude)):
             for name in names:
-                if name not in label_by_name:
+                known = label_by_name.keys() & {name, *name.split("|")}
+                if not known:
                     raise SettingsError(
                         f"filters.{settings.name}.{key}: got {name!r}, expected classes of the"
                         f" label set {labels.name}: {', '.join(label_by_name) or 'it has none'}"
                     )
-                passing[label_by_name[name]] = key == "include"
+                passing[[label_by_name[each] for each in known]] = key == "include"
         passing[UNLABELLED] = settings.unlabelled
         return cls(settings.name, passing, settings.min_confidence, settings.frame)
 

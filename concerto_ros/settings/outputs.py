@@ -24,10 +24,16 @@ class FilterSettings(SettingsGroup):
 
     name: str
     include: tuple[str, ...] = setting(
-        (), "classes of the label set that pass; ['']: all except those of exclude", live=True
+        (),
+        "classes of the label set that pass; a|b: those of a and b that it has;"
+        " ['']: all except those of exclude",
+        live=True,
     )
     exclude: tuple[str, ...] = setting(
-        (), "classes of the label set that do not pass; only where include is ['']", live=True
+        (),
+        "classes of the label set that do not pass; a|b: as for include; only where include is"
+        " ['']",
+        live=True,
     )
     min_confidence: float = setting(
         0.0,

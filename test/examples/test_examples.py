@@ -134,7 +134,7 @@ def test_planner_node_stops_for_what_is_near_and_only_for_that(harness):
 
     from concerto_ros.ros.outputs.messages import make_header
 
-    wanted = {"filters.obstacles.exclude": ["floor"], "filters.obstacles.unlabelled": True}
+    wanted = {"filters.obstacles.exclude": ["floor|ground"], "filters.obstacles.unlabelled": True}
     one = harness(**ONE_CLOUD, filter_names=["obstacles"], **wanted)
     one.start()
     one.listen("/stop", Bool, 100)

@@ -20,7 +20,7 @@ BACKGROUND = _names(
     " mirror, doorframe, windowsill, ledge, stairs, shower curtain, shower wall, shower floor,"
     " shower door, bathroom stall, bathroom stall door, closet wall, closet door, structure,"
     " divider, poster, whiteboard, blackboard, bulletin board, rail, stair rail, pipe, vent, mat,"
-    " road, parking, sidewalk, other-ground, building, fence, vegetation, trunk, terrain,"
+    " ground, road, parking, sidewalk, other-ground, building, fence, vegetation, trunk, terrain,"
     " driveable_surface, other_flat, manmade"
 )
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import replace
 from types import SimpleNamespace
 
+import bundled_models
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
@@ -17,6 +18,7 @@ from sensor_msgs.msg import PointCloud2
 from concerto_ros.labels.class_filter import ClassFilter
 from concerto_ros.labels.label_set import UNLABELLED, LabelSet
 from concerto_ros.labels.prediction import Prediction
+from concerto_ros.msg import SemanticClasses
 from concerto_ros.ros.outputs.clouds import CloudOutputs
 from concerto_ros.ros.outputs.labelled_map import LabelledMap
 from concerto_ros.sensors.point_cloud2 import point_cloud_fields
@@ -42,6 +44,28 @@ def test_included_classes_pass_or_all_but_the_excluded_ones():
     assert chosen(label) == [True, True, True, False]
     assert chosen(label, exclude=("floor",), unlabelled=True) == [False, True, True, True]
     assert chosen([]) == []
+
+
+def test_one_name_of_several_is_enough_so_that_a_filter_fits_indoors_and_outdoors():
+    settings = FilterSettings("obstacles", exclude=("floor|ground",))
+    outdoor = LabelSet.load("demo_outdoor")
+    for labels, lowest in ((DEMO, "floor"), (outdoor, "ground")):
+        stopped = ~ClassFilter.of(settings, labels).passing[: len(labels)]
+        assert [entry.name for entry in labels.classes if stopped[entry.id]] == [lowest]
+    assert chosen([ID["floor"], ID["bed"], ID["wall"]], include=("bed|wall",)) == [
+        False,
+        True,
+        True,
+    ]
+
+
+@pytest.mark.parametrize("name", ["floor", "flor|grund", "|"])
+def test_a_name_that_the_model_does_not_have_is_refused_with_those_that_it_has(name):
+    settings = FilterSettings("obstacles", exclude=(name,))
+    with pytest.raises(SettingsError) as refusal:
+        ClassFilter.of(settings, LabelSet.load("demo_outdoor"))
+    assert f"filters.obstacles.exclude: got {name!r}, expected" in str(refusal.value)
+    assert "label set demo_outdoor: ground, building, fence, vegetation" in str(refusal.value)
 
 
 def test_what_is_less_certain_does_not_pass():
@@ -167,6 +191,24 @@ def test_without_its_transform_a_filter_is_not_sent_and_the_others_are(harness):
     )
     assert "~/filtered/lost is not sent" in said.message and "nowhere" in said.message
     assert not one.received["/concerto/filtered/lost"]
+
+
+def test_outdoors_the_node_has_the_outdoor_model_and_the_same_filter_fits(
+    harness, tmp_path, monkeypatch
+):
+    bundled_models.bundle_outdoor_model(tmp_path, monkeypatch)
+    lowest = {"filters.obstacles.exclude": ["floor|ground"]}
+    one = harness(**(FILTERED | lowest | {"preset": "outdoor"}))
+    one.listen(OBSTACLES, PointCloud2, QoSProfile(depth=20))
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    one.listen("/concerto/classes", SemanticClasses, latched)
+    one.start()
+    (classes,) = one.wait(lambda: one.received["/concerto/classes"], "the classes")
+    assert tuple(entry.name for entry in classes.classes) == bundled_models.CLASSES
+    assert classes.model == "demo_outdoor"
+    one.send_room(START)
+    _, fields = filtered(one)
+    assert 0 not in fields["label"]  # the ground
 
 
 def test_filters_offer_the_qos_of_the_other_clouds(harness):
