@@ -68,14 +68,14 @@ ARGUMENTS = (
     DeclareLaunchArgument(
         "preset",
         default_value="",
-        description="Parameter preset, indoor or outdoor: voxel size, ranges, and the input "
-        "convention of encoders whose file does not store theirs.",
+        description="Parameter preset, indoor or outdoor: which bundled model demo is, voxel "
+        "size, ranges, and the input convention of encoders whose file does not store theirs.",
     ),
     DeclareLaunchArgument(
         "checkpoint",
         default_value="",
         description="Encoder: a file, an official name such as concerto_base, or demo for the "
-        "bundled model.",
+        "bundled model of the preset.",
     ),
     DeclareLaunchArgument(
         "head",

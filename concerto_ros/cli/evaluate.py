@@ -29,7 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--checkpoint",
         default="demo",
-        help="encoder: an official name or a file (default: the bundled demo model)",
+        help="encoder: an official name or a file (default: demo, the bundled model of the"
+        " preset)",
     )
     parser.add_argument(
         "--head",

@@ -83,8 +83,8 @@ def add_input_arguments(parser: argparse.ArgumentParser) -> None:
         "--preset",
         choices=list(PRESETS),
         default="indoor",
-        help="parameter preset: the voxel size and the input convention (scale and origin"
-        " of coordinates) of the demo model and of encoders whose file does not store theirs"
+        help="parameter preset: which bundled model demo is, and voxel size and input convention"
+        " (scale and origin of coordinates) of encoders whose file does not store theirs"
         " (default indoor)",
     )
     parser.add_argument(

@@ -96,7 +96,8 @@ def _add_model_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--checkpoint",
         default="demo",
-        help="encoder to start from: an official name or a file (default: the bundled demo model)",
+        help="encoder to start from: an official name or a file (default: demo, the bundled model"
+        " of the preset)",
     )
     parser.add_argument(
         "--out",

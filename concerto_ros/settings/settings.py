@@ -87,14 +87,13 @@ class Settings(InputNames):
     # Map
     preset: str = setting(
         "indoor",
-        "defaults of voxel size, ranges and map window, and the input convention (scale and origin"
-        " of coordinates) of the demo model and of encoders whose file does not store it",
+        "defaults of voxel size, ranges and map window; which bundled model demo is; and the input"
+        " convention (scale and origin of coordinates) of encoders whose file does not store it",
         choices=tuple(PRESETS),
     )
     voxel_size: float = setting(
         0.0,
-        "voxel size; 0: the checkpoint's training value (demo: 0.04, outdoor 0.16), else the"
-        " preset's",
+        "voxel size; 0: the checkpoint's training value (of demo indoors 0.04), else the preset's",
         unit="m",
         low=0.0,
         high=10.0,
@@ -140,7 +139,11 @@ class Settings(InputNames):
     )
 
     # Model
-    checkpoint: str = setting("demo", "encoder: demo, an official name or a file", required=True)
+    checkpoint: str = setting(
+        "demo",
+        "encoder: demo (the bundled model of the preset), an official name or a file",
+        required=True,
+    )
     head: str = setting(
         "", "linear head: an official name or a file; empty: no labels (demo includes a head)"
     )
