@@ -34,6 +34,7 @@ from concerto_ros.segmentation.carried_state import CarriedState
 from concerto_ros.segmentation.feature_encoder import FeatureEncoder
 from concerto_ros.segmentation.fixed_origin import FixedOrigin
 from concerto_ros.segmentation.labeller import Labeller, labelling, unlabelled
+from concerto_ros.segmentation.level import find_level
 from concerto_ros.segmentation.loading import load_models
 from concerto_ros.segmentation.model_input import build_model_input
 from concerto_ros.segmentation.model_options import convention_of, grid_size_for
@@ -156,6 +157,7 @@ class SemanticPipeline:
         normals: npt.ArrayLike | None = None,
         *,
         origin: npt.ArrayLike | None = None,
+        level: bool = True,
     ) -> Prediction:
         """Label a single cloud, independent of the map; each point gets the label of its voxel.
 
@@ -163,7 +165,8 @@ class SemanticPipeline:
         moved to it first.
 
         Args:
-            points: (N, 3) metres, z up. Points that are not finite, and those far from the others
+            points: (N, 3) metres, z up, at least roughly (see ``level``). Points that are not
+                finite, and those far from the others
                 (:func:`~concerto_ros.sensors.strays.near_others`), stay unlabelled, as do those
                 for which the model's output is not finite, which is logged.
             colors: (N, 3) RGB as fractions, 8 or 16 bits, see
@@ -171,6 +174,9 @@ class SemanticPipeline:
             normals: (N, 3) of any length; None: normals are fitted and turned towards the sensor
                 or, where its position is not known, towards the middle of the cloud.
             origin: (3,) position of the sensor, metres; None: not known.
+            level: whether the model sees a cloud that is tilted by 1 to 20 degrees turned level
+                by its ground (:func:`~concerto_ros.segmentation.level.find_level`); the
+                prediction says by how much, and stays in the coordinates of ``points``.
 
         Returns:
             The prediction for the N points, row by row, with ``unlabelled`` by reason.
@@ -180,8 +186,13 @@ class SemanticPipeline:
         """
         largest = (LARGEST_INDEX - 1) * self.settings.voxel_size
         frame, kept, strays, offset = single_frame(points, colors, normals, origin, largest)
+        vehicle, tilt = np.zeros(3) if origin is None else frame.origin, 0.0
+        turn = find_level(frame.points, self.settings.voxel_size) if level else None
+        if turn is not None:
+            frame, tilt = frame.transformed(turn.rotation, turn.translation, ""), turn.tilt
+            vehicle = turn.rotation @ vehicle + turn.translation
         voxels = self._new_map(len(frame), radius=0.0)
-        voxels.insert(frame, np.zeros(3) if origin is None else frame.origin)
+        voxels.insert(frame, vehicle)
         snapshot = voxels.snapshot()
         by_voxel = self._predict(snapshot, _nothing(), self._labeller, above=float(offset[2]))
 
@@ -201,7 +212,7 @@ class SemanticPipeline:
             "output_not_finite": bad,
             "no_score": int(np.count_nonzero(prediction.label[kept] == UNLABELLED)) - bad - below,
         }
-        return replace(prediction, unlabelled={r: n for r, n in reasons.items() if n})
+        return replace(prediction, tilt=tilt, unlabelled={r: n for r, n in reasons.items() if n})
 
     @torch.inference_mode()
     def _predict(

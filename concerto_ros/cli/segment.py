@@ -6,7 +6,8 @@ Reads .ply, .pcd, .las, .laz, .e57, .npz, .npy, .bin (KITTI), .xyz, .txt, .csv, 
 vertices of .obj, .glb, .gltf, .stl and .off. Points that are not finite are left out.
 
 The cloud is expected in metres with z up; use --up for other axes, e.g. --up=-y for the optical
-frame of a camera (x right, y down, z forward).
+frame of a camera (x right, y down, z forward). A scan that is tilted by 1 to 20 degrees is turned
+level for the model by the ground it stands on; the results stay in the coordinates of the file.
 """
 
 from __future__ import annotations
@@ -53,6 +54,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="axis of the file that points up (default z)",
     )
     parser.add_argument(
+        "--no-level",
+        action="store_true",
+        help="do not turn a tilted scan level: what looks like its ground is a slope",
+    )
+    parser.add_argument(
         "--sensor",
         nargs=3,
         type=float,
@@ -94,7 +100,9 @@ def run(arguments: argparse.Namespace) -> int:
         origin = rotation @ (np.array(arguments.sensor) - file.offset)
     settings = Settings(**{name: getattr(arguments, name) for name in SETTINGS})
     pipeline = SemanticPipeline.from_settings(settings)
-    prediction = pipeline.segment(cloud.points, cloud.colors, cloud.normals, origin=origin)
+    prediction = pipeline.segment(
+        cloud.points, cloud.colors, cloud.normals, origin=origin, level=not arguments.no_level
+    )
 
     folder = arguments.out or arguments.file.parent
     folder.mkdir(parents=True, exist_ok=True)
@@ -122,6 +130,9 @@ def run(arguments: argparse.Namespace) -> int:
     total, has_label = len(prediction.label), prediction.label != UNLABELLED
     print(f"{arguments.file.name}: {total} points, model {prediction.model}")
     print(unlabelled_text(prediction, file.not_finite))
+    if prediction.tilt:
+        degrees = np.degrees(prediction.tilt)
+        print(f"levelled by {degrees:.1f} degrees (--no-level takes the scan as it is)")
     if not np.isnan(prediction.floor_height):
         print(f"floor at z = {prediction.floor_height:.2f} m")
     for semantic_class in prediction.classes:

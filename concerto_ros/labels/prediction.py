@@ -48,7 +48,8 @@ class Prediction:
             (see ``unusable``) and ``no_score`` (the model has no head).
         floor_height: height in metres from which the model counted, in the frame of ``points``:
             the estimate, or the parameter of this name; NaN where the model's height does not
-            count from the floor.
+            count from the floor. In a cloud that was turned level: at the middle of its ground.
+        tilt: radians by which a single cloud was turned level for the model; 0: as it is.
         below_floor: (N,) bool, stray points that lie alone below the floor; they are unlabelled,
             and the model does not see them; None: there are none.
         unusable: (N,) bool, where the model's features or scores are not finite, so that the point
@@ -68,6 +69,7 @@ class Prediction:
     features: torch.Tensor | None = None
     unlabelled: dict[str, int] = field(default_factory=dict)
     floor_height: float = math.nan
+    tilt: float = 0.0
     below_floor: np.ndarray | None = None
     unusable: np.ndarray | None = None
 
