@@ -52,7 +52,7 @@ class RoomCollate:
         if generator is None:
             return make_batch(scans, self.convention, self.voxel_size)
         voxel_size = self._drawn_voxel_size(generator)
-        sizes = (LARGE_CROP_VOXELS,) if self.large else _two_sizes(generator)
+        sizes = (LARGE_CROP_VOXELS,) if self.large else two_sizes(generator)
         scans = [
             augment(crop(scan, size, voxel_size, generator), voxel_size, generator)
             for scan, size in zip(scans, sizes, strict=False)
@@ -69,7 +69,7 @@ class RoomCollate:
         return self.voxel_size * float(np.exp(rng.uniform(*np.log(OTHER_VOXELS))))
 
 
-def _two_sizes(rng: np.random.Generator) -> tuple[int, int]:
+def two_sizes(rng: np.random.Generator) -> tuple[int, int]:
     """Numbers of voxels of two crops, the smaller one log-uniform."""
     size = int(np.exp(rng.uniform(np.log(MIN_CROP_VOXELS), np.log(PAIR_VOXELS // 2))))
     return size, PAIR_VOXELS - size

@@ -1,0 +1,111 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Data sets of simulated scenes: their scans, made once and kept on disk."""
+
+from __future__ import annotations
+
+import logging
+from abc import abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from concerto_ros.files.atomic_write import replacing
+from concerto_ros.files.numpy_file import read_npz
+from concerto_ros.labels.label_set import LabelSet
+from concerto_ros.learning.data.labelled_scan import Scan
+from concerto_ros.learning.data.lazy_sequence import LazySequence
+from concerto_ros.learning.data.spawn_map import spawn_map
+from concerto_ros.sensors.normals import unit_vectors
+
+log = logging.getLogger(__name__)
+
+#: Largest coordinate of a kept scan in its unit: an int16 holds it.
+_LARGEST = 32_000
+
+
+class SceneScans(LazySequence[Scan]):
+    """The scans of simulated scenes, some of each, in a folder with one file per scene.
+
+    Files of scenes that do not exist yet are made first. They have coordinates as int16 and
+    normals as int8. A kind of scenes is a subclass that says what a scene is called and made of.
+
+    Args:
+        folder: Folder of the files; created if it does not exist.
+        seeds: Seeds of the scenes.
+        processes: Number of processes that simulate scenes; None: one per core.
+
+    Attributes:
+        scene: Name of a scene, with which its file begins.
+        label_set: Name of the label set.
+        scans_per_scene: Number of scans of each scene.
+        units_per_metre: Resolution of the coordinates on disk.
+    """
+
+    scene: ClassVar[str]
+    label_set: ClassVar[str]
+    scans_per_scene: ClassVar[int]
+    units_per_metre: ClassVar[int]
+
+    def __init__(self, folder: Path, seeds: Sequence[int], processes: int | None = None):
+        self.folder, self.seeds = Path(folder), list(seeds)
+        self.classes = LabelSet.load(self.label_set)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        missing = [seed for seed in self.seeds if not self._path(self.folder, seed).is_file()]
+        if missing:
+            log.info("simulating %d %ss into %s", len(missing), self.scene, self.folder)
+            jobs = [(type(self), self.folder, seed) for seed in missing]
+            spawn_map(_make, jobs, processes, unit=self.scene)
+
+    @staticmethod
+    @abstractmethod
+    def simulate(seed: int) -> list[Scan]:
+        """The scans of the scene of ``seed``, all with normals, bit for bit the same each time."""
+
+    def __len__(self) -> int:
+        return self.scans_per_scene * len(self.seeds)
+
+    def read_item(self, index: int) -> Scan:
+        """Read a scan; all have normals, those of LiDARs no colours."""
+        scene, number = divmod(index, self.scans_per_scene)
+        names = ("name", "points", "labels", "colors", "normals")
+        path = self._path(self.folder, self.seeds[scene])
+        file = read_npz(path, [f"{name}{number}" for name in names])
+        value = {name: file[f"{name}{number}"] for name in names}
+        return Scan(
+            str(value["name"]),
+            value["points"].astype(np.float32) / self.units_per_metre,
+            value["labels"],
+            value["colors"] if len(value["colors"]) else None,
+            unit_vectors(value["normals"].astype(np.float32)),
+        )
+
+    @classmethod
+    def write(cls, folder: Path, seed: int) -> None:
+        """Simulate a scene and write its file."""
+        content: dict[str, Any] = {}
+        for number, scan in enumerate(cls.simulate(seed)):
+            assert scan.normals is not None  # of simulated scans
+            colors = np.zeros((0, 3), np.uint8) if scan.colors is None else scan.colors
+            points = np.rint(scan.points * cls.units_per_metre).clip(-_LARGEST, _LARGEST)
+            content |= {
+                f"name{number}": np.array(scan.name),
+                f"points{number}": points.astype(np.int16),
+                f"labels{number}": scan.labels,
+                f"colors{number}": colors,
+                f"normals{number}": np.rint(scan.normals * 127).astype(np.int8),
+            }
+        with replacing(cls._path(folder, seed)) as partial, partial.open("wb") as file:
+            np.savez(file, **content)
+
+    @classmethod
+    def _path(cls, folder: Path, seed: int) -> Path:
+        return folder / f"{cls.scene}{seed:05d}.npz"
+
+
+def _make(job: tuple[type[SceneScans], Path, int]) -> None:
+    """Write the file of one scene."""
+    scenes, folder, seed = job
+    scenes.write(folder, seed)

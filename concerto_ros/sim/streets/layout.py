@@ -1,0 +1,311 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What stands where along a street: lots with buildings first, then all that is smaller."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from concerto_ros.sim.streets import buildings, plants, roadside
+from concerto_ros.sim.streets.kinds import Kind
+from concerto_ros.sim.streets.people import person
+from concerto_ros.sim.streets.site import Site
+from concerto_ros.sim.streets.terrain import Terrain
+from concerto_ros.sim.streets.traffic import add_parked, add_traffic
+
+#: Buildings and roads reach so far along x from the origin, metres.
+REACH = 92.0
+
+
+def draw_terrain(rng: np.random.Generator, kind: Kind) -> Terrain:
+    """The ground of a street of this kind."""
+    half_width = rng.uniform(*kind.half_width)
+    crosses = []
+    if rng.random() < kind.crossing:
+        place = rng.uniform(10, 60) * rng.choice([-1, 1])
+        crosses.append((place, rng.uniform(0.6, 1.0) * half_width))
+    return Terrain(
+        rng,
+        half_width=half_width,
+        kerb=rng.uniform(*kind.kerb),
+        pavement=max(0.0, rng.uniform(*kind.pavement)),
+        slope=kind.slope * rng.random() ** 2 * (1 if rng.random() < 0.8 else 0),
+        hills=kind.hills * rng.random(),
+        bend=kind.bend * rng.random() * rng.choice([-1, 1]),
+        crosses=tuple(crosses),
+        covers=tuple(str(rng.choice(names)) for names in kind.covers),  # type: ignore[arg-type]
+        bank=rng.uniform(*kind.bank),
+        ditch=rng.uniform(0.2, 0.7) if rng.random() < kind.ditch else 0.0,
+    )
+
+
+def furnish(site: Site, rng: np.random.Generator, name: str, kind: Kind) -> None:
+    """Place everything on the ground of a street."""
+    for side in (-1, 1):
+        _add_lots(site, rng, kind, side)
+    if name == "motorway":
+        _add_motorway(site, rng)
+    if name == "market":
+        _scatter(site, rng, roadside.stall, int(rng.integers(6, 25)), 3.2, reach=20, on_road=True)
+    if name in ("industrial", "yard") and rng.random() < 0.7:
+        _scatter(site, rng, roadside.container, int(rng.integers(2, 14)), 4.0, reach=45)
+    add_parked(site, rng, name, kind)
+    _add_poles(site, rng, kind)
+    _add_plants(site, rng, kind)
+    _scatter(site, rng, roadside.thing, int(rng.integers(*kind.things)), 1.4, reach=40)
+    _add_people(site, rng, kind)
+    add_traffic(site, rng, kind)
+
+
+def _add_lots(site: Site, rng: np.random.Generator, kind: Kind, side: int) -> None:
+    """Buildings, fences and sheds along one side of the road."""
+    terrain = site.terrain
+    edge = terrain.half_width + terrain.pavement
+    x = -REACH + rng.uniform(0, 10)
+    setback = rng.uniform(*kind.setback)
+    fence_kind = None
+    while x < REACH:
+        storeys = int(rng.integers(kind.storeys[0], kind.storeys[1] + 1))
+        length, depth, gap = _footprint(rng, kind.buildings)
+        middle = x + length / 2
+        offset = edge + setback * rng.uniform(0.8, 1.2) + depth / 2
+        yaw = terrain.direction(middle)
+        if kind.buildings == "scattered":
+            yaw += rng.normal(0, 0.6)
+        place = terrain.aside(middle, side * offset)
+        if rng.random() > kind.empty and site.claim(place, yaw, length, depth):
+            # The front faces the road.
+            turn = yaw + (np.pi if side < 0 else 0.0)
+            if kind.buildings == "hall":
+                made = buildings.hall(rng, length, depth, rng.uniform(4, 11))
+            else:
+                shop = kind.storeys[1] > 4 and rng.random() < 0.5
+                made = buildings.house(rng, length, depth, storeys, shop)
+            site.put(made, place, turn)
+        _add_garden(site, rng, kind, side, x, length + gap, edge, offset)
+        if rng.random() < kind.fences:
+            if fence_kind is None or rng.random() < 0.6:
+                fence_kind = str(rng.choice(["hedge", "fence", "fence"]))
+            _add_enclosure(site, rng, side, x, length + gap, edge, offset, fence_kind)
+        x += length + gap
+
+
+def _footprint(rng: np.random.Generator, mode: str) -> tuple[float, float, float]:
+    """Length along the road, depth and gap to the next building, metres."""
+    if mode == "row":
+        gap = rng.uniform(2, 12) if rng.random() < 0.25 else 0.15
+        return rng.uniform(7, 26), rng.uniform(8, 15), gap
+    if mode == "hall":
+        return rng.uniform(18, 50), rng.uniform(12, 30), rng.uniform(4, 20)
+    return rng.uniform(6, 15), rng.uniform(6, 12), rng.uniform(2.5, 12)
+
+
+def _add_garden(site, rng, kind: Kind, side: int, x: float, length: float, edge, offset) -> None:
+    """A shed or carport, and a car in the drive."""
+    if kind.buildings not in ("detached", "scattered") and rng.random() < 0.7:
+        return
+    for make, chance in ((buildings.shed, 0.4), (_carport, 0.15)):
+        if rng.random() < chance:
+            place = site.terrain.aside(
+                x + rng.uniform(0, length), side * rng.uniform(edge + 3, offset + 14)
+            )
+            yaw = site.terrain.direction(x) + (np.pi if side < 0 else 0)
+            if site.claim(place, yaw, 6.4, 6.4):
+                site.put(make(rng), place, yaw)
+
+
+def _carport(rng: np.random.Generator):
+    return buildings.canopy(rng, rng.uniform(3, 7), 5.5, rng.uniform(2.2, 2.8))
+
+
+def _add_enclosure(site, rng, side: int, x: float, length: float, edge, offset, kind: str) -> None:
+    """A fence or hedge along the pavement, with a gate, and one towards the neighbour."""
+    terrain = site.terrain
+    gate = rng.uniform(0.15, 0.85) * length
+    front = edge + rng.uniform(0.2, 0.6)
+    runs = [(x, x + gate - 1.6), (x + gate + 1.6, x + length)]
+    lines = [
+        np.array([terrain.aside(at, side * front) for at in np.arange(*run, 1.5)])
+        for run in runs
+        if run[1] - run[0] > 3
+    ]
+    if rng.random() < 0.6:
+        depths = np.arange(front, offset + 8, 1.5)
+        lines.append(np.array([terrain.aside(x, side * depth) for depth in depths]))
+    style = None if rng.random() < 0.5 else str(rng.choice(["mesh", "pickets", "wall", "boards"]))
+    height, width = rng.uniform(0.7, 2.4), rng.uniform(0.5, 1.2)
+    for line in lines:
+        path = _free_run(site, line)
+        if len(path) < 2:
+            continue
+        if kind == "fence":
+            site.solids.append(roadside.fence(rng, site.on_ground(path), style))
+            continue
+        for start, end in zip(path[:-1], path[1:], strict=True):
+            middle, along = (start + end) / 2, end - start
+            piece = plants.hedge(rng, float(np.hypot(*along)) + 0.2, height, width)
+            site.put(piece, middle, float(np.arctan2(along[1], along[0])))
+
+
+def _free_run(site: Site, line: np.ndarray) -> np.ndarray:
+    """The first run of points of a line that are free and on no road; they are taken."""
+    path: list[np.ndarray] = []
+    for start, end in zip(line[:-1], line[1:], strict=True):
+        along = end - start
+        yaw = float(np.arctan2(along[1], along[0]))
+        if not site.claim(((start + end) / 2), yaw, float(np.hypot(*along)) - 0.9, 0.1):
+            break
+        path += [end] if path else [start, end]
+    return np.array(path)
+
+
+def _add_motorway(site: Site, rng: np.random.Generator) -> None:
+    """Rails beside and between the carriageways, perhaps a gantry, a bridge, a noise barrier."""
+    terrain = site.terrain
+    x = np.arange(-REACH, REACH, 3.0)
+    kinds = {0.0: "barrier" if rng.random() < 0.4 else "rail"}
+    for side in (-1, 1):
+        if rng.random() < 0.6:
+            kinds[side * (terrain.half_width + 0.4)] = "rail"
+        if rng.random() < 0.25:
+            kinds[side * (terrain.half_width + 4)] = "boards"
+    for offset, kind in kinds.items():
+        path = np.array([terrain.aside(at, offset) for at in x])
+        tall = np.diag([1, 1, rng.uniform(1.4, 2.0)]) if kind == "boards" else np.eye(3)
+        ground = site.on_ground(path)
+        if kind == "boards":
+            level = ground * [1, 1, 0]
+            made = roadside.fence(rng, level, kind).turned(tall)
+            height = terrain.height(made.corners[..., 0], made.corners[..., 1])
+            made.corners[..., 2] += height.astype(np.float32)
+        else:
+            made = roadside.fence(rng, ground, kind)
+        site.solids.append(made)
+        for at, place in zip(x, path, strict=True):
+            site.claim(place, terrain.direction(at), 3.0, 0.3, on_road=True)
+    wide = 2 * terrain.half_width + 2
+    if rng.random() < 0.4:
+        at = rng.uniform(-50, 50)
+        site.put(roadside.gantry(rng, wide), terrain.aside(at, 0), terrain.direction(at))
+    if rng.random() < 0.3:
+        at = rng.uniform(-60, 60)
+        made = roadside.bridge(rng, wide + 30, rng.uniform(6, 14))
+        site.put(made, terrain.aside(at, 0), terrain.direction(at))
+
+
+def _add_poles(site: Site, rng: np.random.Generator, kind: Kind) -> None:
+    terrain = site.terrain
+    edge = terrain.half_width + 0.5
+    if kind.poles:
+        spacing = kind.poles * rng.uniform(0.7, 1.4)
+        for side in (-1, 1) if rng.random() < 0.5 else (rng.choice([-1, 1]),):
+            style = int(rng.integers(1 << 32))  # the lamps of a street are alike
+            for x in np.arange(-REACH + rng.uniform(0, spacing), REACH, spacing):
+                place = terrain.aside(x, side * edge)
+                if site.claim(place, 0, 0.3, 0.3):
+                    turn = terrain.direction(x) + (np.pi if side > 0 else 0)
+                    site.put(roadside.lamp(np.random.default_rng(style)), place, turn)
+    for make, count, away in (
+        (roadside.sign, int(rng.integers(2, 14)), 0.6),
+        (roadside.bollard, int(rng.integers(0, 14)), 0.4),
+        (roadside.traffic_light, int(rng.integers(0, 5)), 0.5),
+        (roadside.large_sign, int(rng.integers(0, 3)), 2.5),
+        (roadside.shelter, int(rng.integers(0, 2)), 1.2),
+    ):
+        for _ in range(count):
+            x, side = rng.uniform(-60, 60), rng.choice([-1, 1])
+            if make is roadside.traffic_light and terrain.crosses:
+                x = terrain.crosses[0][0] + rng.choice([-1, 1]) * (terrain.crosses[0][1] + 1)
+            place = terrain.aside(x, side * (terrain.half_width + away * rng.uniform(0.7, 2.0)))
+            if site.claim(place, 0, 0.4, 0.4):
+                turn = terrain.direction(x) + (np.pi if side > 0 else 0) + rng.normal(0, 0.1)
+                site.put(make(rng), place, turn)
+    if rng.random() < (0.5 if kind.buildings in ("scattered", "detached") else 0.1):
+        x = np.arange(-REACH, REACH, rng.uniform(28, 45))
+        aside = rng.choice([-1, 1]) * (terrain.half_width + terrain.pavement + rng.uniform(0.6, 6))
+        feet = site.on_ground(np.array([terrain.aside(at, aside) for at in x]))
+        tops = feet + [0, 0, rng.uniform(6, 9)]
+        site.solids.append(roadside.power_line(rng, tops, feet - [0, 0, 0.5]))
+
+
+def _add_plants(site: Site, rng: np.random.Generator, kind: Kind) -> None:
+    terrain = site.terrain
+    edge = terrain.half_width + terrain.pavement
+    templates = [plants.tree(rng) for _ in range(5)]
+    wooded = rng.random() < 0.25
+    count = int(rng.poisson(kind.trees * 2 * REACH / 100 * rng.uniform(0.3, 1.6)))
+    for number in range(2 * count):
+        x = rng.uniform(-REACH, REACH)
+        far = 12 if number < count else (25 if not wooded else 60)
+        place = terrain.aside(x, rng.choice([-1, 1]) * (edge + 0.4 + far * rng.random() ** 1.3))
+        if site.claim(place, 0, 0.9, 0.9):
+            scale = rng.uniform(0.7, 1.25, 3) * [1, 1, 1]
+            chosen = templates[rng.integers(len(templates))]
+            site.put(chosen.turned(np.diag(scale)), place, rng.uniform(0, 2 * np.pi))
+    makers = (plants.bush, plants.bush, plants.bush, plants.bush, plants.log_pile)
+    bushes = [
+        makers[rng.integers(5 if kind.buildings == "scattered" else 4)](rng) for _ in range(6)
+    ]
+    for _ in range(int(rng.poisson(kind.bushes * 4 * REACH / 100 * rng.uniform(0.3, 1.5)))):
+        x = rng.uniform(-REACH, REACH)
+        place = terrain.aside(x, rng.choice([-1, 1]) * (edge + 0.6 + 22 * rng.random() ** 1.5))
+        if site.claim(place, 0, 1.0, 1.0):
+            chosen = bushes[rng.integers(len(bushes))]
+            scale = np.diag(rng.uniform(0.7, 1.3, 3))
+            site.put(chosen.turned(scale), place, rng.uniform(0, 2 * np.pi))
+    tufts = int(1000 * rng.uniform(*kind.meadow))
+    if tufts:
+        patches = rng.uniform(-1, 1, (max(1, tufts // 250), 2)) * [60, 40]
+        spread = rng.uniform(0.8, 4.0, len(patches))
+        which = rng.integers(0, len(patches), 3 * tufts)
+        spots = patches[which] + rng.normal(0, 1, (3 * tufts, 2)) * spread[which, None]
+        spots = spots[terrain.zones(spots[:, 0], spots[:, 1]) == 2]
+        height = rng.uniform(0.25, 1.1)
+        if len(spots):
+            site.solids.append(plants.tall_grass(rng, site.on_ground(spots), height))
+
+
+def _add_people(site: Site, rng: np.random.Generator, kind: Kind) -> None:
+    """People on pavements and lawns, alone and in groups; some walk."""
+    terrain = site.terrain
+    count = int(rng.integers(kind.people[0], kind.people[1] + 1))
+    while count > 0:
+        size = min(count, int(rng.choice([1, 1, 1, 2, 2, 3, 5])))
+        count -= size
+        away = rng.uniform(-1, 1) * (terrain.half_width + terrain.pavement + 4)
+        x = float(rng.normal(0, 22))
+        middle = terrain.aside(x, away)
+        turn = terrain.direction(x) + rng.choice([0, np.pi]) + rng.normal(0, 0.3)
+        moving = rng.random() < 0.5
+        for _ in range(size):
+            spot = np.array(middle) + rng.normal(0, 0.7, 2) * (size > 1)
+            if not site.claim(spot, 0, 0.6, 0.6, on_road=True):
+                continue
+            if moving:
+                speed = rng.uniform(0.6, 1.8)
+                site.put_vehicle(person(rng, "walk"), spot, turn, speed)
+            else:
+                pose = "sit" if rng.random() < 0.12 else "stand"
+                facing = rng.uniform(0, 2 * np.pi)
+                site.put(person(rng, pose), spot, facing)
+                if pose == "sit":
+                    site.put(roadside.bench(rng), spot, facing + np.pi / 2)
+
+
+def _scatter(
+    site: Site, rng, make, count: int, size: float, *, reach: float, on_road=False
+) -> None:
+    """Place things at random beside the road, often side by side."""
+    terrain = site.terrain
+    edge = 0.0 if on_road else terrain.half_width + 0.4
+    x, away = 0.0, 0.0
+    for number in range(count):
+        if number % 3 == 0 or rng.random() < 0.5:
+            x = float(np.clip(rng.normal(0, reach), -80, 80))
+            away = rng.choice([-1, 1]) * (edge + 12 * rng.random() ** 1.6)
+        else:
+            x += size
+        place = terrain.aside(x, away)
+        turn = terrain.direction(x) + rng.choice([0, np.pi / 2, np.pi]) + rng.normal(0, 0.15)
+        if site.claim(place, turn, size, size, on_road=on_road):
+            site.put(make(rng), place, turn)
