@@ -75,6 +75,13 @@ def _add_demo_arguments(parser: argparse.ArgumentParser) -> None:
         "--device", default="auto", help="auto, cpu, cuda or cuda:N (default auto)"
     )
     parser.add_argument(
+        "--furniture",
+        metavar="DIR",
+        help="furniture library whose models stand in the rooms: a folder of .sh3f files, or one"
+        " with a table furniture.csv of OBJ or GLB files; none: built furniture only (default:"
+        " Debian's package sweethome3d-furniture where it is installed)",
+    )
+    parser.add_argument(
         "--report",
         action="store_true",
         help="do not train: only measure the bundled model and write docs/demo_model.md",
@@ -267,6 +274,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _train_demo(arguments: argparse.Namespace) -> int:
     from concerto_ros.files.shared_files import source_path, source_tree
+    from concerto_ros.learning.demo_model.furniture import furnished, furniture_folder
+    from concerto_ros.learning.demo_model.recipe import INDOOR
     from concerto_ros.learning.demo_model.report import write_report
     from concerto_ros.learning.demo_model.training import DOCUMENT, train
     from concerto_ros.segmentation.model_options import device_named
@@ -276,6 +285,7 @@ def _train_demo(arguments: argparse.Namespace) -> int:
         return 0
     outcome = train(
         arguments.out,
+        furnished(INDOOR, furniture_folder(arguments.furniture)),
         scenes=arguments.rooms,
         steps=arguments.steps,
         minutes=arguments.minutes,

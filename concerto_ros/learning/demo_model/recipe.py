@@ -32,7 +32,8 @@ class Recipe:
     Attributes:
         preset: Preset that the model is bundled for; with it its classes.
         scenes: Name of the scenes, and of the folder with their scans.
-        open_scans: Opens the scans of the scenes with these seeds in a folder.
+        open_scans: Opens the scans of scenes, called with a folder and the scenes' seeds; with
+            ``furniture=`` the scenes have models of the library in that folder.
         training_seeds: Scenes to train on.
         validation_seeds: Scenes by which the weights are chosen and the head is calibrated.
         test_seeds: Scenes that are only used for the report.
@@ -52,7 +53,7 @@ class Recipe:
 
     preset: str
     scenes: str
-    open_scans: Callable[[Path, Sequence[int]], Sequence[Scan]]
+    open_scans: Callable[..., Sequence[Scan]]
     training_seeds: range
     validation_seeds: range
     test_seeds: range

@@ -9,6 +9,7 @@ import numpy as np
 from concerto_ros.learning.data.labelled_scan import Scan
 from concerto_ros.learning.demo_model.scene_scans import SceneScans
 from concerto_ros.learning.demo_model.simulated_scans import SCANS, SPACING, scans_of
+from concerto_ros.sim.library import FurnitureLibrary
 
 #: Seeds of the rooms for training, validation and test; they are disjoint. The live demo uses
 #: room 0, a test room.
@@ -24,11 +25,12 @@ class DemoRooms(SceneScans):
     label_set = "demo"
     scans_per_scene = SCANS
     units_per_metre = 1000
+    training_seeds = TRAINING_SEEDS
 
     @staticmethod
-    def simulate(seed: int) -> list[Scan]:
+    def simulate(seed: int, furniture: FurnitureLibrary | None) -> list[Scan]:
         """The scans of the room of ``seed``."""
-        return scans_of(seed)
+        return scans_of(seed, furniture)
 
 
 def thinned(scan: Scan, seed: int = 0) -> Scan:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import logging
 from abc import abstractmethod
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,6 +20,7 @@ from concerto_ros.learning.data.labelled_scan import Scan
 from concerto_ros.learning.data.lazy_sequence import LazySequence
 from concerto_ros.learning.data.spawn_map import spawn_map
 from concerto_ros.sensors.normals import unit_vectors
+from concerto_ros.sim.library import FurnitureLibrary
 
 log = logging.getLogger(__name__)
 
@@ -36,32 +38,42 @@ class SceneScans(LazySequence[Scan]):
         folder: Folder of the files; created if it does not exist.
         seeds: Seeds of the scenes.
         processes: Number of processes that simulate scenes; None: one per core.
+        furniture: Folder of a furniture library; None: built pieces only. The models that it holds
+            out are in scenes for validation and test, the others in those for training.
 
     Attributes:
         scene: Name of a scene, with which its file begins.
         label_set: Name of the label set.
         scans_per_scene: Number of scans of each scene.
         units_per_metre: Resolution of the coordinates on disk.
+        training_seeds: Seeds of the scenes to train on.
     """
 
     scene: ClassVar[str]
     label_set: ClassVar[str]
     scans_per_scene: ClassVar[int]
     units_per_metre: ClassVar[int]
+    training_seeds: ClassVar[range]
 
-    def __init__(self, folder: Path, seeds: Sequence[int], processes: int | None = None):
-        self.folder, self.seeds = Path(folder), list(seeds)
+    def __init__(
+        self,
+        folder: Path,
+        seeds: Sequence[int],
+        processes: int | None = None,
+        furniture: Path | None = None,
+    ):
+        self.folder, self.seeds, self.furniture = Path(folder), list(seeds), furniture
         self.classes = LabelSet.load(self.label_set)
         self.folder.mkdir(parents=True, exist_ok=True)
-        missing = [seed for seed in self.seeds if not self._path(self.folder, seed).is_file()]
+        missing = [seed for seed in self.seeds if not self._path(seed).is_file()]
         if missing:
             log.info("simulating %d %ss into %s", len(missing), self.scene, self.folder)
-            jobs = [(type(self), self.folder, seed) for seed in missing]
+            jobs = [(type(self), self._path(seed), seed, furniture) for seed in missing]
             spawn_map(_make, jobs, processes, unit=self.scene)
 
     @staticmethod
     @abstractmethod
-    def simulate(seed: int) -> list[Scan]:
+    def simulate(seed: int, furniture: FurnitureLibrary | None) -> list[Scan]:
         """The scans of the scene of ``seed``, all with normals, bit for bit the same each time."""
 
     def __len__(self) -> int:
@@ -71,7 +83,7 @@ class SceneScans(LazySequence[Scan]):
         """Read a scan; all have normals, those of LiDARs no colours."""
         scene, number = divmod(index, self.scans_per_scene)
         names = ("name", "points", "labels", "colors", "normals")
-        path = self._path(self.folder, self.seeds[scene])
+        path = self._path(self.seeds[scene])
         file = read_npz(path, [f"{name}{number}" for name in names])
         value = {name: file[f"{name}{number}"] for name in names}
         return Scan(
@@ -83,10 +95,10 @@ class SceneScans(LazySequence[Scan]):
         )
 
     @classmethod
-    def write(cls, folder: Path, seed: int) -> None:
+    def write(cls, path: Path, seed: int, furniture: Path | None = None) -> None:
         """Simulate a scene and write its file."""
         content: dict[str, Any] = {}
-        for number, scan in enumerate(cls.simulate(seed)):
+        for number, scan in enumerate(cls.simulate(seed, cls._library(seed, furniture))):
             assert scan.normals is not None  # of simulated scans
             colors = np.zeros((0, 3), np.uint8) if scan.colors is None else scan.colors
             points = np.rint(scan.points * cls.units_per_metre).clip(-_LARGEST, _LARGEST)
@@ -97,15 +109,26 @@ class SceneScans(LazySequence[Scan]):
                 f"colors{number}": colors,
                 f"normals{number}": np.rint(scan.normals * 127).astype(np.int8),
             }
-        with replacing(cls._path(folder, seed)) as partial, partial.open("wb") as file:
+        with replacing(path) as partial, partial.open("wb") as file:
             np.savez(file, **content)
 
+    def _path(self, seed: int) -> Path:
+        """The file of a scene: that of another library has another, as it is another scene."""
+        library = self._library(seed, self.furniture)
+        suffix = "" if library is None else f"-{library.identity}"
+        return self.folder / f"{self.scene}{seed:05d}{suffix}.npz"
+
     @classmethod
-    def _path(cls, folder: Path, seed: int) -> Path:
-        return folder / f"{cls.scene}{seed:05d}.npz"
+    def _library(cls, seed: int, furniture: Path | None) -> FurnitureLibrary | None:
+        return None if furniture is None else _part_of(furniture, seed not in cls.training_seeds)
 
 
-def _make(job: tuple[type[SceneScans], Path, int]) -> None:
+@cache
+def _part_of(furniture: Path, held_out: bool) -> FurnitureLibrary:
+    return FurnitureLibrary.open(furniture).only(held_out)
+
+
+def _make(job: tuple[type[SceneScans], Path, int, Path | None]) -> None:
     """Write the file of one scene."""
-    scenes, folder, seed = job
-    scenes.write(folder, seed)
+    scenes, path, seed, furniture = job
+    scenes.write(path, seed, furniture)

@@ -19,6 +19,7 @@ from concerto_ros.mapping.voxel_map import VoxelMap
 from concerto_ros.sensors.frame import Frame
 from concerto_ros.sensors.normals import neighbourhood_normals, organised_normals
 from concerto_ros.sim import CLASSES, RgbdCamera, Room, SensorNoise, look_at
+from concerto_ros.sim.library import FurnitureLibrary
 from concerto_ros.sim.mesh import rotation_about
 from concerto_ros.sim.rooms.room_types import KINDS
 
@@ -33,19 +34,19 @@ _HOME_SHARE = 0.2
 _STRUCTURE = tuple(CLASSES.index(name) for name in ("floor", "wall", "ceiling", "other"))
 
 
-def room_of(seed: int) -> Room:
+def room_of(seed: int, furniture: FurnitureLibrary | None = None) -> Room:
     """The room of a seed: a home with a probability of 0.2, else of another room type."""
     rng = np.random.default_rng((seed, 1))
     # A flat and an office contain more classes than a corridor.
     type_weights = {"office": 3, "flat": 2, "meeting": 2, "kitchen": 2, "bedroom": 2, "lounge": 2}
     weights = np.array([type_weights.get(kind, 1) for kind in KINDS], float)
     kind = str(rng.choice(list(KINDS), p=weights / weights.sum()))
-    return Room(seed, "home" if rng.random() < _HOME_SHARE else kind)
+    return Room(seed, "home" if rng.random() < _HOME_SHARE else kind, furniture)
 
 
-def scans_of(seed: int) -> list[Scan]:
+def scans_of(seed: int, furniture: FurnitureLibrary | None = None) -> list[Scan]:
     """The scans of the room of ``seed``; equal seeds give equal scans, bit for bit."""
-    room, rng = room_of(seed), np.random.default_rng((seed, 2))
+    room, rng = room_of(seed, furniture), np.random.default_rng((seed, 2))
     scans = [
         _camera_scan(f"room{seed}-{room.kind}-view{i}", room, rng, frames=1) for i in range(VIEWS)
     ]

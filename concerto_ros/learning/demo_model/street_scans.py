@@ -19,6 +19,7 @@ from concerto_ros.learning.data.batch import majority
 from concerto_ros.learning.data.labelled_scan import Scan
 from concerto_ros.mapping.voxel_grid import grid_sample
 from concerto_ros.sensors.normals import neighbourhood_normals, unit_vectors
+from concerto_ros.sim.library import FurnitureLibrary
 from concerto_ros.sim.mesh import rotation_about
 from concerto_ros.sim.streets import KINDS, Street
 from concerto_ros.sim.streets.lidar import (
@@ -54,16 +55,17 @@ _FREQUENCY = {
 }
 
 
-def street_of(seed: int) -> Street:
+def street_of(seed: int, furniture: FurnitureLibrary | None = None) -> Street:
     """The street of a seed, of a random kind."""
     rng = np.random.default_rng((seed, 1))
     weights = np.array([_FREQUENCY.get(kind, 1.0) for kind in KINDS])
-    return Street(seed, str(rng.choice(list(KINDS), p=weights / weights.sum())))
+    kind = str(rng.choice(list(KINDS), p=weights / weights.sum()))
+    return Street(seed, kind, furniture)
 
 
-def street_scans_of(seed: int) -> list[Scan]:
+def street_scans_of(seed: int, furniture: FurnitureLibrary | None = None) -> list[Scan]:
     """The scans of the street of ``seed``; equal seeds give equal scans, bit for bit."""
-    street, rng = street_of(seed), np.random.default_rng((seed, 2))
+    street, rng = street_of(seed, furniture), np.random.default_rng((seed, 2))
     makers: list[Callable[[Street, np.random.Generator], tuple[str, _Cloud]]] = [
         _sweep_of_vehicle,
         _sweep_of_robot,

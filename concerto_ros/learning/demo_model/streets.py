@@ -21,6 +21,7 @@ from concerto_ros.learning.demo_model.scene_scans import SceneScans
 from concerto_ros.learning.demo_model.street_augmentation import augment_street, crop_street
 from concerto_ros.learning.demo_model.street_scans import SCANS, street_scans_of
 from concerto_ros.segmentation.convention import Convention
+from concerto_ros.sim.library import FurnitureLibrary
 
 #: Seeds of the streets for training, validation and test; they are disjoint.
 TRAINING_STREETS = range(30_000, 30_400)
@@ -39,11 +40,12 @@ class DemoStreets(SceneScans):
     label_set = "demo_outdoor"
     scans_per_scene = SCANS
     units_per_metre = 250
+    training_seeds = TRAINING_STREETS
 
     @staticmethod
-    def simulate(seed: int) -> list[Scan]:
+    def simulate(seed: int, furniture: FurnitureLibrary | None) -> list[Scan]:
         """The scans of the street of ``seed``."""
-        return street_scans_of(seed)
+        return street_scans_of(seed, furniture)
 
 
 @dataclass(frozen=True)

@@ -105,6 +105,11 @@ def mesh_of(shape: Shape, kind: Kind, classes: Sequence[str]) -> Mesh:
     )
 
 
+def find_folder() -> Path | None:
+    """The folder of Debian's package sweethome3d-furniture; None where it is not installed."""
+    return DEBIAN if any(DEBIAN.glob("*.sh3f")) else None
+
+
 class FurnitureLibrary:
     """The pieces of one or several catalogues.
 
@@ -122,7 +127,8 @@ class FurnitureLibrary:
         Args:
             cache: See :meth:`open`.
         """
-        return cls.open(DEBIAN, cache) if any(DEBIAN.glob("*.sh3f")) else None
+        folder = find_folder()
+        return None if folder is None else cls.open(folder, cache)
 
     @classmethod
     def open(

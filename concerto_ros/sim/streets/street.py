@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from concerto_ros.sim.library import FurnitureLibrary
+from concerto_ros.sim.library.in_rooms import furnished_from
 from concerto_ros.sim.streets.kinds import KINDS
 from concerto_ros.sim.streets.layout import draw_terrain, furnish
 from concerto_ros.sim.streets.shapes import CLASSES, Solid, join
@@ -42,6 +44,7 @@ class Hits:
 class Street:
     """A street or yard made from a seed: the same seed and kind give the same one, bit for bit.
 
+    With a ``furniture`` library many of its vehicles, people, plants and lamps are models of it.
     It reaches about 100 m along x and y from the origin; the road runs along x. The frame is
     REP-103's: z up, the ground round the origin near z = 0, metres.
 
@@ -58,13 +61,16 @@ class Street:
 
     classes = CLASSES
 
-    def __init__(self, seed: int = 0, kind: str = "residential"):
+    def __init__(
+        self, seed: int = 0, kind: str = "residential", furniture: FurnitureLibrary | None = None
+    ):
         if kind not in KINDS:
             raise ValueError(f"kind is {kind!r}, expected one of {', '.join(KINDS)}")
         ground, things = np.random.default_rng(seed).spawn(2)
         self.seed, self.kind = seed, kind
         self.site = Site(draw_terrain(ground, KINDS[kind]))
-        furnish(self.site, things, kind, KINDS[kind])
+        with furnished_from(furniture):
+            furnish(self.site, things, kind, KINDS[kind])
         self.solid = join([self.site.terrain.solid(), *self.site.solids])
         self._still = _Target(self.solid)
         self._moving: dict[float, _Target] = {}
