@@ -105,7 +105,7 @@ def taught_head(base: LinearHead, examples_by_label: Mapping[int, Examples]) -> 
                 initial[label],
             )
     head = LinearHead(base.in_channels, count, name=base.name, trained=base.trained)
-    head.preset, head.temperature = base.preset, base.temperature
+    head.preset, head.encoder, head.temperature = base.preset, base.encoder, base.temperature
     rows = {"seg_head.weight": weight, "seg_head.bias": bias}
     if faults := not_finite(rows):
         raise ValueError(

@@ -23,6 +23,7 @@ from concerto_ros.ptv3.checkpoint import (
     log_licence,
     preset_in,
     read_checkpoint,
+    text_in,
 )
 from concerto_ros.ptv3.cpu.onednn import linear
 from concerto_ros.ptv3.encoder import Encoder, Pyramid
@@ -42,6 +43,7 @@ class LinearHead(nn.Module):
         labels: its classes, where its file stores them; None: use a label set of its size.
         preset: the preset whose input convention it was trained with; None where its file does not
             store one.
+        encoder: digest of the encoder it was trained on; None where its file does not store one.
         temperature: number by which scores are divided before the softmax that turns them into
             confidences (Guo et al., "On Calibration of Modern Neural Networks", ICML 2017); labels
             do not depend on it. 1 where the file does not store one, as in official files.
@@ -57,6 +59,7 @@ class LinearHead(nn.Module):
         self.trained = trained
         self.labels: LabelSet | None = None
         self.preset: str | None = None
+        self.encoder: str | None = None
         self.seg_head = nn.Linear(in_channels, num_classes)
         # In the state dict, and so in the bundled file and in digests, once there is one.
         self.register_buffer(TEMPERATURE, None)
@@ -126,6 +129,7 @@ class LinearHead(nn.Module):
             _set_temperature(head, content.get("temperature"), path)
             head.labels = _labels(content, head.num_classes, path)
             head.preset = preset_in(content, path)
+            head.encoder = text_in(content, "encoder", "the digest of an encoder", path)
             log_licence(content, path)
         if encoder is not None:
             head.concat_levels(encoder)
@@ -280,4 +284,6 @@ def save_head(path: Path, head: LinearHead) -> None:
         content["label_set"] = head.labels.content
     if head.preset is not None:
         content["preset"] = head.preset
+    if head.encoder:
+        content["encoder"] = head.encoder
     write_file(path, content)

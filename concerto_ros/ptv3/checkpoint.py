@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from concerto_ros.files.digest import weights_digest
 from concerto_ros.files.finite_tensors import not_finite
 from concerto_ros.files.torch_file import on_cpu, read_plain, write_file
 from concerto_ros.ptv3.bundled import DEMO, read_demo
@@ -87,6 +88,7 @@ def load_encoder(
         conventions=_conventions_in(content, path),
     )
     load_strictly(encoder, state, path, ignored=TRAINING_PARAMETERS)
+    encoder.digest = weights_digest(encoder, "")  # before another type rounds them
     encoder.licence = licence_of(content, path)
     log_licence(content, path)
     encoder = encoder.to(device=device, dtype=dtype)
@@ -249,10 +251,19 @@ def preset_in(content: dict[str, Any], path: Path) -> str | None:
     Raises:
         CheckpointError: the preset is not a text.
     """
-    preset = content.get("preset")
-    if preset is not None and not isinstance(preset, str):
-        raise CheckpointError(f"{path} has preset {preset!r}, expected the name of a preset")
-    return preset
+    return text_in(content, "preset", "the name of a preset", path)
+
+
+def text_in(content: dict[str, Any], entry: str, expected: str, path: Path) -> str | None:
+    """Return an entry of a file that is a text; None where it does not exist.
+
+    Raises:
+        CheckpointError: it is not a text; the text says what was ``expected``.
+    """
+    value = content.get(entry)
+    if value is not None and not isinstance(value, str):
+        raise CheckpointError(f"{path} has {entry} {value!r}, expected {expected}")
+    return value
 
 
 def _conventions_in(content: dict[str, Any], path: Path) -> dict[str, tuple[float, str]]:

@@ -136,6 +136,8 @@ class Encoder(nn.Module):
             published models; see :class:`~concerto_ros.segmentation.convention.Convention`.
         backend: the kernels to use, one of :data:`~concerto_ros.ptv3.kernels.backends.BACKENDS`.
         licence: of the weights; empty where none is known.
+        digest: that of the weights as their file has them, by which the file of a head names the
+            encoder it was trained on; empty for an encoder of no file.
     """
 
     def __init__(
@@ -157,6 +159,7 @@ class Encoder(nn.Module):
         self.conventions = dict(conventions or {})
         self.backend = "auto"
         self.licence = ""
+        self.digest = ""
         width = config.enc_channels[0]
         self.embedding = nn.ModuleDict(
             {

@@ -12,6 +12,7 @@ import torch
 
 from concerto_ros.heads.linear import LinearHead
 from concerto_ros.labels.label_set import LabelSet
+from concerto_ros.ptv3.bundled import BUNDLED
 from concerto_ros.ptv3.encoder import Encoder
 from concerto_ros.ptv3.kernels.usable_device import is_expected, why_unusable
 from concerto_ros.ptv3.precision import automatic_precision
@@ -86,8 +87,8 @@ def convention_of(encoder: Encoder, preset: str, head: LinearHead | None = None)
         head: a head that is to work on the encoder's features; None: not checked.
 
     Raises:
-        SettingsError: ``head`` was trained with another convention, or the preset in a file does
-            not exist.
+        SettingsError: ``head`` was trained with another convention or on another encoder, or the
+            preset in a file does not exist.
     """
     trained_preset = _trained_preset(encoder) or preset
     used = preset if preset in encoder.conventions else trained_preset
@@ -104,6 +105,12 @@ def convention_of(encoder: Encoder, preset: str, head: LinearHead | None = None)
             f"head: {head.name} was trained with the preset {head.preset}, but the encoder"
             f" {encoder.name} uses the preset {used} here; expected the same"
             " preset for both"
+        )
+    if head is not None and head.encoder and encoder.digest not in ("", head.encoder):
+        raise SettingsError(
+            f"head: {head.name} was trained on another encoder than {encoder.name}, or on another"
+            " version of it: its scores would mean nothing; expected the checkpoint that it was"
+            " trained on, or a head that is trained again on this one"
         )
     with naming("checkpoint"):
         return _convention(encoder, used)
@@ -141,7 +148,7 @@ def _convention(encoder: Encoder, preset: str) -> Convention:
 def label_set_for(name: str, head: LinearHead | None) -> LabelSet:
     """Return the label set ``name``, or that of ``head`` where ``name`` is empty.
 
-    A head whose file stores no classes has the shipped set of its size.
+    A head whose file stores no classes has the shipped set of its size that is a data set's.
 
     Raises:
         ValueError: the label set does not have as many classes as ``head``.
@@ -162,9 +169,9 @@ def label_set_for(name: str, head: LinearHead | None) -> LabelSet:
 
 
 def _label_set_of_size(size: int) -> LabelSet:
-    """Return the shipped set of ``size`` classes, else one of numbered classes."""
+    """Return the data set's shipped one of ``size`` classes, else one of numbered classes."""
     for shipped in LabelSet.shipped():
         labels = LabelSet.load(shipped)
-        if len(labels) == size:
+        if len(labels) == size and shipped not in BUNDLED.values():  # whose heads say it
             return labels
     return LabelSet.from_generic(size)

@@ -150,7 +150,7 @@ class Settings(InputNames):
     label_set: str = setting(
         "",
         "label set (names and colours): scannet20, scannet200, s3dis, semantickitti, nuscenes or"
-        " a file; empty: the bundled one with as many classes as the head",
+        " a file; empty: the head's own, else the one of these with as many classes",
     )
     device: str = setting(
         "auto", "auto, cpu, cuda or cuda:N; auto: cuda where available", required=True

@@ -4,11 +4,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import bundled_models
 import numpy as np
 import paths
 import pytest
 import torch
+from training_data import small_encoder
 
 from concerto_ros import SemanticPipeline
 from concerto_ros.files.shared_files import share_path
@@ -17,7 +20,7 @@ from concerto_ros.labels.label_set import UNLABELLED, LabelSet
 from concerto_ros.ptv3 import load_encoder
 from concerto_ros.ptv3.checkpoint import save_encoder
 from concerto_ros.segmentation.convention import Convention, preset_with
-from concerto_ros.segmentation.model_options import convention_of, grid_size_for
+from concerto_ros.segmentation.model_options import convention_of, grid_size_for, label_set_for
 from concerto_ros.sensors.frame import Frame
 from concerto_ros.settings.field import SettingsError
 from concerto_ros.settings.settings import Settings
@@ -338,6 +341,29 @@ def test_a_head_of_the_other_preset_is_refused_with_both_presets(tmp_path, monke
     settings = Settings(preset="outdoor", head=str(tmp_path / "head.pth"))
     with pytest.raises(SettingsError, match="preset indoor, but .* demo_outdoor uses .* outdoor"):
         SemanticPipeline.from_settings(settings)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
+def test_a_head_is_used_with_the_encoder_it_was_trained_on_alone(tmp_path, precision):
+    encoder, other = small_encoder(seed=1), small_encoder(seed=2)
+    head = LinearHead(sum(encoder.channels), 3)
+    paths = [str(tmp_path / name) for name in ("encoder.pth", "other.pth", "head.pth")]
+    for path, each in zip(paths, (encoder, other), strict=False):
+        save_encoder(path, each)
+    head.encoder = load_encoder(paths[0]).digest
+    save_head(paths[2], head)
+    settings = Settings(checkpoint=paths[0], head=paths[2], precision=precision, device="cpu")
+    assert SemanticPipeline.from_settings(settings).head.encoder == head.encoder
+    with pytest.raises(
+        SettingsError, match="head.pth was trained on another encoder than .*other"
+    ):
+        SemanticPipeline.from_settings(replace(settings, checkpoint=paths[1]))
+
+
+@pytest.mark.parametrize(("classes", "name"), [(20, "scannet20"), (12, "generic12")])
+def test_classes_that_a_head_does_not_name_are_those_of_a_data_set_never_guessed(classes, name):
+    head = LinearHead(8, classes)
+    assert label_set_for("", head).name == name
 
 
 def test_a_head_for_the_bundled_model_outdoors_is_refused_indoors():

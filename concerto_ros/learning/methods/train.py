@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from concerto_ros.files.digest import digest, shown
+from concerto_ros.files.digest import digest, shown, weights_digest
 from concerto_ros.heads.linear import LinearHead
 from concerto_ros.labels.label_set import UNLABELLED
 from concerto_ros.learning.data.collate import ScanCollate
@@ -182,6 +182,7 @@ def train(
         encoder.grid_size, encoder.preset = collate.voxel_size, preset
         encoder.trained = True
     head.preset = preset
+    head.encoder = encoder.digest = weights_digest(encoder, "")
     return (
         encoder.eval().requires_grad_(False),
         head.eval().requires_grad_(False),

@@ -85,6 +85,7 @@ class TeachServices(ServiceBase):
         head = pipeline.taught.named_head()
         encoder = pipeline.encoder
         head.preset = preset_with(pipeline.convention, encoder.rotary, encoder.conventions)
+        head.encoder = encoder.digest
         await self._result(in_thread(save_head, path, head))
         response.classes = head.num_classes
         self._node.get_logger().info(f"head of {response.classes} classes written to {path}")

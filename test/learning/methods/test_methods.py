@@ -72,6 +72,7 @@ def test_what_was_trained_is_saved_in_the_official_layout_and_loads_like_any_oth
     loaded = load_encoder(tmp_path / "encoder.pth")
     loaded_head = LinearHead.load(tmp_path / "head.pth", loaded)
     assert torch.equal(logits_of(loaded, loaded_head), logits_of(trained, head))
+    assert loaded_head.encoder == loaded.digest
     batch = PLAIN(SCANS[2:], None)
     validation = scored([(logits_of(trained, head, batch), batch.labels)])
     assert loaded_head.temperature == pytest.approx(fit_temperature(*validation), rel=1e-3)

@@ -19,6 +19,7 @@ from concerto_ros.heads import LinearHead
 from concerto_ros.heads.taught_classes import TaughtClasses
 from concerto_ros.labels.label_set import LONGEST_NAME
 from concerto_ros.msg import SemanticClasses
+from concerto_ros.ptv3 import load_encoder
 from concerto_ros.ros.outputs.messages import make_header
 from concerto_ros.sensors.point_cloud2 import point_cloud_fields
 from concerto_ros.srv import Forget, SaveHead, Teach
@@ -284,7 +285,8 @@ def test_a_saved_head_is_loaded_with_its_classes(harness, start, tmp_path):
     assert BASE in before
     saved = call(one, SaveHead, "save_head", SaveHead.Request(path="room/plant.pth"))
     assert saved.success and saved.classes == BASE + 1, saved.message
-    assert LinearHead.load(tmp_path / "room" / "plant.pth").preset == "indoor"
+    head = LinearHead.load(tmp_path / "room" / "plant.pth")
+    assert (head.preset, head.encoder) == ("indoor", load_encoder("demo").digest)
     one.node.trigger_deactivate()
     one.node.trigger_cleanup()
 
