@@ -55,9 +55,9 @@ class Room(Scene):
                 shell = build_shell(self.plan, shell_rng)
                 inside = furnish(self.plan, furniture_rng)
             else:
-                self.plan = draw_varied_plan(shell_rng, kind)
-                shell = build_varied_shell(self.plan, shell_rng)
-                inside = furnish_kind(self.plan, furniture_rng, kind)
+                varied = draw_varied_plan(shell_rng, kind)
+                self.plan, shell = varied, build_varied_shell(varied, shell_rng)
+                inside = furnish_kind(varied, furniture_rng, kind)
         super().__init__(join(shell, inside), *_lights(self.plan, shell_rng))
 
 

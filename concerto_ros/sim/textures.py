@@ -21,6 +21,8 @@ TEXTURES = (
     "text",
     "picture",
     "photo",
+    "brick",
+    "boards",
 )
 
 #: Pixels along a tile's edge (a power of two, so that repeating is a bit mask).
@@ -128,6 +130,22 @@ def _photo(rng: np.random.Generator) -> np.ndarray:
     return np.ones((TILE, TILE))
 
 
+def _brick(rng: np.random.Generator) -> np.ndarray:
+    """Courses of bricks of 32 by 8 cm; along u they run, as the longer edge of a wall does."""
+    rows, columns = np.mgrid[0:TILE, 0:TILE]
+    course = rows // 32
+    at = columns + 64 * (course % 2)
+    shade = (1 + 0.16 * rng.standard_normal((TILE // 32, 5)))[course, at // 128]
+    joint = (rows % 32 < 4) | (at % 128 < 4)
+    return np.where(joint, 1.3, 0.96 * shade + 0.05 * _noise(rng, 2, 2))
+
+
+def _boards(rng: np.random.Generator) -> np.ndarray:
+    """Narrow boards side by side, with dark joints."""
+    rows = np.mgrid[0:TILE, 0:TILE][0]
+    return np.where(rows % 32 < 2, 0.6, 1.02 + 0.5 * (_wood(rng) - 1))
+
+
 _PATTERNS = {
     "plain": _plain,
     "plaster": _plaster,
@@ -141,4 +159,6 @@ _PATTERNS = {
     "text": _text,
     "picture": _picture,
     "photo": _photo,
+    "brick": _brick,
+    "boards": _boards,
 }

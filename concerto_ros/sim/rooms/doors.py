@@ -22,12 +22,12 @@ BRASS = Finish((0.62, 0.50, 0.27))
 DARK = Finish((0.05, 0.05, 0.05))
 
 
-def door(hole: Opening, rng: Rng) -> Mesh:
+def door(hole: Opening, rng: Rng, reach: tuple[float, float, float] = (1.5, 1.5, 3.0)) -> Mesh:
     """Build a door in a hole of a wall, in the wall's frame: x along it, y into the room.
 
     Leaf, handle and frame have the class door, the floor of the doorway floor. Seven in ten are
     shut, some are ajar or open, and one in twelve has no leaf; then a piece of corridor is visible
-    behind.
+    behind, of a size limited by ``reach`` as for :func:`corridor`.
     """
     leaf_finish, trim = _finishes(rng)
     deep, into_room = rng.uniform(0.10, 0.18), rng.random() < 0.5
@@ -37,7 +37,7 @@ def door(hole: Opening, rng: Rng) -> Mesh:
     width = rng.uniform(0.05, 0.09)
     parts = [
         casing(hole, "door", False, trim, width, rng.uniform(0.012, 0.03)),
-        _jambs(hole, deep, trim, Finish(tuple(rng.uniform(0.2, 0.7) * np.ones(3)))),
+        jambs(hole, deep, trim, Finish(tuple(rng.uniform(0.2, 0.7) * np.ones(3)))),
     ]
     turn = {"shut": 0.0, "ajar": rng.uniform(0.06, 0.6), "open": rng.uniform(1.1, 1.6)}
     # The hinges' line: the room's face of the wall, or the far end of the jambs.
@@ -47,7 +47,7 @@ def door(hole: Opening, rng: Rng) -> Mesh:
     sides = (right,) if wide < 1.15 else (right, not right)
     for number, on_right in enumerate(() if state == "no leaf" else sides):
         angle = turn[state] if number == 0 or rng.random() < 0.3 else 0.0
-        one = _leaf(np.random.default_rng(style), wide / len(sides), hole.high, leaf_finish)
+        one = leaf(np.random.default_rng(style), wide / len(sides), hole.high, leaf_finish)
         swing = angle if into_room else -angle
         if on_right:
             one = one.transformed(np.diag((-1.0, 1.0, 1.0)), (0, 0, 0))
@@ -57,7 +57,7 @@ def door(hole: Opening, rng: Rng) -> Mesh:
         back = (hole.end, -deep, 0)
         parts.append(patch(back, (-wide, 0, 0), (0, 0, hole.high), DARK, "door"))
     else:
-        parts.append(_corridor(hole, deep, rng))
+        parts.append(corridor(hole, deep, rng, reach))
     return join(*parts)
 
 
@@ -74,8 +74,8 @@ def _finishes(rng: Rng) -> tuple[Finish, Finish]:
     return leaf, pick(rng, (leaf, leaf, leaf, FRAME, FRAME, shades[2]))
 
 
-def _jambs(hole: Opening, deep: float, trim: Finish, ground: Finish) -> Mesh:
-    """The two sides and the head of the doorway, and its floor."""
+def jambs(hole: Opening, deep: float, trim: Finish, ground: Finish) -> Mesh:
+    """Build the two sides and the head of a doorway ``deep`` metres thick, and its floor."""
     wide, tall = hole.end - hole.start, hole.high
     left, right = (hole.start, -deep, 0), (hole.end, -deep, 0)
     return join(
@@ -86,8 +86,8 @@ def _jambs(hole: Opening, deep: float, trim: Finish, ground: Finish) -> Mesh:
     )
 
 
-def _leaf(rng: Rng, wide: float, tall: float, finish: Finish) -> Mesh:
-    """A leaf hinged at x = 0; its face towards the room is the plane y = 0."""
+def leaf(rng: Rng, wide: float, tall: float, finish: Finish) -> Mesh:
+    """Build a leaf hinged at x = 0; its face towards the room is the plane y = 0."""
     wide, tall = wide - 2 * GAP, tall - 2 * GAP
     mid, y = GAP + wide / 2, -THICK / 2
     parts = [box((wide, THICK, tall), (mid, y, GAP + tall / 2), finish, "door")]
@@ -105,7 +105,7 @@ def _leaf(rng: Rng, wide: float, tall: float, finish: Finish) -> Mesh:
     if rng.random() < 0.08:
         size = (wide - 0.04, THICK + 0.004, rng.uniform(0.15, 0.3))
         parts.append(box(size, (mid, y, 0.02 + size[2] / 2), METAL, "door"))
-    return join(*parts, _handles(rng, wide))
+    return join(*parts, handles(rng, wide))
 
 
 def _panels(rng: Rng, wide: float, tall: float, finish: Finish) -> list[Mesh]:
@@ -127,8 +127,8 @@ def _panels(rng: Rng, wide: float, tall: float, finish: Finish) -> list[Mesh]:
     ]
 
 
-def _handles(rng: Rng, wide: float) -> Mesh:
-    """On both faces a lever or a knob, on a long plate or a rose, at the edge away from hinges."""
+def handles(rng: Rng, wide: float) -> Mesh:
+    """Build levers or knobs on both faces of a leaf, at the edge away from the hinges."""
     metal, z = pick(rng, (METAL, METAL, BLACK, BRASS)), rng.uniform(0.95, 1.1)
     x, knob = wide - rng.uniform(0.05, 0.08), rng.random() < 0.25
     plate = pick(rng, ((0.045, 0.22), (0.05, 0.05)))
@@ -142,10 +142,22 @@ def _handles(rng: Rng, wide: float) -> Mesh:
     return join(*parts)
 
 
-def _corridor(hole: Opening, deep: float, rng: Rng) -> Mesh:
-    """A piece of corridor behind an open door."""
-    a, b = hole.start - rng.uniform(0.1, 1.5), hole.end + rng.uniform(0.1, 1.5)
-    far, high = -deep - rng.uniform(1.15, 3.0), max(hole.high, rng.uniform(2.3, 2.8))
+def corridor(
+    hole: Opening, deep: float, rng: Rng, reach: tuple[float, float, float] = (1.5, 1.5, 3.0)
+) -> Mesh:
+    """A piece of corridor behind an open door.
+
+    Args:
+        hole: the doorway.
+        deep: thickness of the wall, metres.
+        rng: draws its size and colours.
+        reach: how far it may go to the left, to the right and back, metres.
+    """
+    a, b = hole.start - rng.uniform(0.1, reach[0]), hole.end + rng.uniform(0.1, reach[1])
+    far, high = (
+        -deep - rng.uniform(1.15, max(1.2, reach[2])),
+        max(hole.high, rng.uniform(2.3, 2.8)),
+    )
     long, tone = -deep - far, rng.uniform(0.55, 0.95)
     paint = Finish(tuple(np.clip(tone + rng.uniform(-0.06, 0.06, 3), 0, 0.97)), "plaster")
     ground = Finish(

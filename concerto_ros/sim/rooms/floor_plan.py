@@ -88,6 +88,11 @@ class FloorPlan:
         corners = self.corners
         return [Wall(a, b) for a, b in zip(corners, np.roll(corners, -1, axis=0), strict=True)]
 
+    @property
+    def middle(self) -> tuple[float, float]:
+        """The middle of the larger part of the room, metres."""
+        return (-self.notch[0] / 2, 0.0)
+
     def contains(self, x0: float, y0: float, x1: float, y1: float) -> bool:
         """Return whether an axis-aligned rectangle lies inside; metres."""
         x, y, slack = self.width / 2, self.depth / 2, 1e-3

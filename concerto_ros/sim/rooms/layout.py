@@ -328,7 +328,7 @@ def add_ceiling_lamp(layout: Layout) -> None:
 
 def lamp_place(plan: FloorPlan) -> tuple[float, float]:
     """Return where the ceiling lamp hangs: the middle of the larger part of the room."""
-    return (-plan.notch[0] / 2, 0.0)
+    return plan.middle
 
 
 def add_rug(layout: Layout) -> None:

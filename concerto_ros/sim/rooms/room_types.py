@@ -18,7 +18,6 @@ from concerto_ros.sim.pieces.clothes import ON_THE_FLOOR, hook_rail
 from concerto_ros.sim.pieces.finishes import recolored
 from concerto_ros.sim.pieces.furniture import Rng, pick
 from concerto_ros.sim.rooms import assortment
-from concerto_ros.sim.rooms.floor_plan import FloorPlan
 from concerto_ros.sim.rooms.layout import (
     Layout,
     Placement,
@@ -28,6 +27,8 @@ from concerto_ros.sim.rooms.layout import (
     seats_round,
     things_on,
 )
+from concerto_ros.sim.rooms.polygon_layout import PolygonLayout
+from concerto_ros.sim.rooms.polygon_plan import PolygonPlan
 
 _ON_FLOOR = (*small_objects.ON_FLOOR, *ON_THE_FLOOR)
 
@@ -42,21 +43,21 @@ def varied(mesh: Mesh, rng: Rng) -> Mesh:
     return recolored(mesh, rng)
 
 
-class VariedLayout(Layout):
+class VariedLayout(PolygonLayout):
     """A layout whose pieces are all :func:`varied`, with less space than a robot needs to pass."""
 
     def against_wall(
         self, mesh: Mesh, front: float = 0.55, tall: bool = False
     ) -> Placement | None:
-        """Place a varied piece as :meth:`Layout.against_wall`, at most 0.55 m in front free."""
+        """Place a varied piece against a wall, at most 0.55 m in front of it free."""
         return super().against_wall(varied(mesh, self.rng), min(front, 0.55), tall)
 
     def freestanding(self, mesh: Mesh, margin: float = 0.5) -> Placement | None:
-        """Place a varied piece as :meth:`Layout.freestanding`, at most 0.5 m around it free."""
+        """Place a varied piece anywhere, at most 0.5 m around it free."""
         return super().freestanding(varied(mesh, self.rng), min(margin, 0.5))
 
 
-def furnish_kind(plan: FloorPlan, rng: Rng, kind: str) -> Mesh:
+def furnish_kind(plan: PolygonPlan, rng: Rng, kind: str) -> Mesh:
     """Build furniture and small objects of a room type, a key of :data:`KINDS`."""
     layout = VariedLayout(plan, rng)
     KINDS[kind](layout)
@@ -72,7 +73,8 @@ def furnish_kind(plan: FloorPlan, rng: Rng, kind: str) -> Mesh:
         add_pictures(layout)
     if rng.random() < 0.4:
         layout.against_wall(office.radiator(rng), 0.1)
-    add_ceiling_lamp(layout)
+    if not plan.open_above:
+        add_ceiling_lamp(layout)
     if kind in ("flat", "lounge", "bedroom"):
         add_rug(layout)
     return join(*layout.meshes)
