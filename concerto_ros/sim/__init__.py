@@ -8,6 +8,8 @@ from concerto_ros.sim.depth_noise import SensorNoise
 from concerto_ros.sim.mesh import CLASSES
 from concerto_ros.sim.rgbd_camera import RgbdCamera, RgbdImage, look_at
 from concerto_ros.sim.room import Room
+from concerto_ros.sim.stereo import StereoNoise
+from concerto_ros.sim.time_of_flight import TimeOfFlightNoise
 from concerto_ros.sim.trajectory import camera_pose, drive, trajectory
 
 __all__ = [
@@ -16,6 +18,8 @@ __all__ = [
     "RgbdImage",
     "Room",
     "SensorNoise",
+    "StereoNoise",
+    "TimeOfFlightNoise",
     "camera_pose",
     "drive",
     "look_at",

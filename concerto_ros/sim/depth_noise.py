@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The measurement errors of a structured-light depth camera.
+"""The measurement errors of depth cameras, first of all of structured light.
 
 After the measurements of the first Kinect by Khoshelham & Elberink (2012) and by Nguyen, Izadi &
 Lovell (2012).
@@ -10,8 +10,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Protocol
 
 import numpy as np
+
+
+class DepthNoise(Protocol):
+    """The errors of a depth camera of some kind."""
+
+    def measure(
+        self, depth: np.ndarray, slant: np.ndarray, focal: float, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Measure a true depth image, see :meth:`SensorNoise.measure`."""
+
+    def color(self, color: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Add noise to ``color`` (3, N) float32, in place; returns it."""
 
 
 @dataclass(frozen=True)
@@ -64,13 +77,13 @@ class SensorNoise:
                 air between two surfaces.
         """
         seen = depth > 0
-        lost = ~seen | self._shadowed(depth, seen, focal)
-        lost |= slant < self.grazing * (0.6 + 0.8 * _blotches(depth.shape, rng))
-        noisy, source = self._at_edges(depth, rng)
+        lost = ~seen | shadowed(depth, seen, focal * self.baseline)
+        lost |= slant < self.grazing * (0.6 + 0.8 * blotches(depth.shape, rng))
+        noisy, source = at_edges(depth, self.edge, rng)
         with np.errstate(divide="ignore"):
             steps = np.float32(1.0 / self.disparity_step) / noisy
         sigma = np.float32(self.disparity_sigma)
-        steps += sigma * _normal(depth.size, rng).reshape(depth.shape)
+        steps += sigma * normal_numbers(depth.size, rng).reshape(depth.shape)
         np.rint(steps, out=steps)
         with np.errstate(divide="ignore"):
             measured = np.float32(1.0 / self.disparity_step) / steps
@@ -80,60 +93,78 @@ class SensorNoise:
 
     def color(self, color: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Add noise to ``color`` (3, N) float32, in place; returns it."""
-        for channel in color:
-            channel += np.float32(self.color_sigma) * _normal(len(channel), rng)
-        return color
+        return noisy_color(color, self.color_sigma, rng)
 
-    def _shadowed(self, depth: np.ndarray, seen: np.ndarray, focal: float) -> np.ndarray:
-        """Return the pixels that the projector, right of the camera, cannot light.
 
-        Along a row, the column at which the projector sees a pixel must grow with the column; it
-        decreases where something nearer occludes.
-        """
-        columns = np.arange(depth.shape[1], dtype=np.float32)
-        with np.errstate(divide="ignore"):
-            shift = np.where(seen, np.float32(focal * self.baseline) / depth, np.float32(0.0))
-        position = columns - shift
-        # Seen from the right-hand side, rows are walked from their end.
-        reached = np.minimum.accumulate(position[:, ::-1], axis=1)[:, ::-1]
-        return position > reached + np.float32(0.75)
+def shadowed(depth: np.ndarray, seen: np.ndarray, reach: float) -> np.ndarray:
+    """Return the pixels that a projector or second camera, right of the camera, cannot see.
 
-    def _at_edges(
-        self, depth: np.ndarray, rng: np.random.Generator
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Give pixels beside a jump in depth a neighbour's depth, or one between the two sides.
+    Along a row, the column at which it sees a pixel must grow with the column; it decreases where
+    something nearer occludes.
 
-        Returns the depth and the source pixel, as :meth:`measure` does.
-        """
-        flat, source = depth.ravel(), np.arange(depth.size)
-        height, width = depth.shape
-        if width < 2 or height < 2:
-            return depth.copy(), source.reshape(depth.shape)
-        limit = np.float32(0.03) + np.float32(0.02) * depth
-        jump = np.zeros(depth.shape, bool)
-        across = np.abs(np.diff(depth, axis=1)) > limit[:, 1:]
-        down = np.abs(np.diff(depth, axis=0)) > limit[1:]
-        jump[:, 1:] |= across
-        jump[:, :-1] |= across
-        jump[1:] |= down
-        jump[:-1] |= down
-        place = np.flatnonzero(jump)
-        offset = rng.integers(-1, 2, (2, len(place)))
-        row = np.clip(place // width + offset[0], 0, height - 1)
-        column = np.clip(place % width + offset[1], 0, width - 1)
-        beside = row * width + column
-        own, neighbour = flat[place], flat[beside]
-        flying = rng.random(len(place), np.float32) < self.edge
-        share = np.where(flying, rng.random(len(place), np.float32), np.float32(1.0))
-        noisy = flat.copy()
-        both = (own > 0) & (neighbour > 0)
-        share[~both] = 0.0
-        gap = neighbour - own
-        noisy[place] = own + share * gap
-        source[place] = np.where(share > 0.5, beside, place)
-        off_surface = np.abs(gap) * np.minimum(share, 1 - share) > limit.ravel()[place]
-        source[place[off_surface]] = -1
-        return noisy.reshape(depth.shape), source.reshape(depth.shape)
+    Args:
+        depth: (H, W) float32 metres.
+        seen: (H, W) bool, where there is a depth.
+        reach: Focal length times distance of the two, pixels x metres.
+    """
+    columns = np.arange(depth.shape[1], dtype=np.float32)
+    with np.errstate(divide="ignore"):
+        shift = np.where(seen, np.float32(reach) / depth, np.float32(0.0))
+    position = columns - shift
+    # Seen from the right-hand side, rows are walked from their end.
+    reached = np.minimum.accumulate(position[:, ::-1], axis=1)[:, ::-1]
+    return position > reached + np.float32(0.75)
+
+
+def at_edges(
+    depth: np.ndarray, edge: float, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Give pixels beside a jump in depth a neighbour's depth, or one between the two sides.
+
+    ``edge`` is the share of the latter. Returns the depth and the source pixel, as
+    :meth:`SensorNoise.measure` does.
+    """
+    flat, source = depth.ravel(), np.arange(depth.size)
+    height, width = depth.shape
+    if width < 2 or height < 2:
+        return depth.copy(), source.reshape(depth.shape)
+    limit = edge_step(depth)
+    jump = np.zeros(depth.shape, bool)
+    across = np.abs(np.diff(depth, axis=1)) > limit[:, 1:]
+    down = np.abs(np.diff(depth, axis=0)) > limit[1:]
+    jump[:, 1:] |= across
+    jump[:, :-1] |= across
+    jump[1:] |= down
+    jump[:-1] |= down
+    place = np.flatnonzero(jump)
+    offset = rng.integers(-1, 2, (2, len(place)))
+    row = np.clip(place // width + offset[0], 0, height - 1)
+    column = np.clip(place % width + offset[1], 0, width - 1)
+    beside = row * width + column
+    own, neighbour = flat[place], flat[beside]
+    flying = rng.random(len(place), np.float32) < edge
+    share = np.where(flying, rng.random(len(place), np.float32), np.float32(1.0))
+    noisy = flat.copy()
+    both = (own > 0) & (neighbour > 0)
+    share[~both] = 0.0
+    gap = neighbour - own
+    noisy[place] = own + share * gap
+    source[place] = np.where(share > 0.5, beside, place)
+    off_surface = np.abs(gap) * np.minimum(share, 1 - share) > limit.ravel()[place]
+    source[place[off_surface]] = -1
+    return noisy.reshape(depth.shape), source.reshape(depth.shape)
+
+
+def edge_step(depth: np.ndarray) -> np.ndarray:
+    """The difference of depth between neighbouring pixels that counts as an edge, metres."""
+    return np.float32(0.03) + np.float32(0.02) * depth
+
+
+def noisy_color(color: np.ndarray, sigma: float, rng: np.random.Generator) -> np.ndarray:
+    """Add noise to ``color`` (3, N) float32, in place; returns it."""
+    for channel in color:
+        channel += np.float32(sigma) * normal_numbers(len(channel), rng)
+    return color
 
 
 @lru_cache(maxsize=2)
@@ -141,13 +172,13 @@ def _pool(size: int) -> np.ndarray:
     return np.random.default_rng(4).standard_normal(size, np.float32)
 
 
-def _normal(count: int, rng: np.random.Generator) -> np.ndarray:
+def normal_numbers(count: int, rng: np.random.Generator) -> np.ndarray:
     """Take ``count`` normal numbers from a pool at a random offset, ten times as fast."""
     start = int(rng.integers(count + 1))
     return _pool(2 * count)[start : start + count]
 
 
-def _blotches(shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
-    """Return uniform noise in blocks of 4 x 4 pixels, so that readings are lost in patches."""
-    small = rng.random(((shape[0] + 3) // 4, (shape[1] + 3) // 4), np.float32)
-    return small.repeat(4, axis=0).repeat(4, axis=1)[: shape[0], : shape[1]]
+def blotches(shape: tuple[int, ...], rng: np.random.Generator, size: int = 4) -> np.ndarray:
+    """Return uniform noise in blocks of ``size`` pixels each way, to lose readings in patches."""
+    small = rng.random((-(-shape[0] // size), -(-shape[1] // size)), np.float32)
+    return small.repeat(size, axis=0).repeat(size, axis=1)[: shape[0], : shape[1]]

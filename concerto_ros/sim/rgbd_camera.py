@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""An RGB-D camera with registered colour and depth, and the errors of a structured-light one."""
+"""An RGB-D camera with registered colour and depth, and the errors of a real one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from concerto_ros.sim.depth_noise import SensorNoise
+from concerto_ros.sim.depth_noise import DepthNoise, SensorNoise
 from concerto_ros.sim.scene import NOTHING, Scene
 
 
@@ -34,8 +34,8 @@ class RgbdCamera:
     """A pinhole camera without distortion; the principal point is the middle of the image.
 
     ``horizontal_fov`` is in radians (REP-103). ``noise`` is True for :class:`SensorNoise`'s
-    defaults, a SensorNoise, or False for perfect images. ``seed`` starts the noise of those calls
-    of :meth:`render` that pass no generator.
+    defaults, the errors of a camera of any kind, or False for perfect images. ``seed`` starts the
+    noise of those calls of :meth:`render` that pass no generator.
 
     Raises:
         ValueError: the size or the field of view is out of range.
@@ -46,7 +46,7 @@ class RgbdCamera:
         width: int = 640,
         height: int = 480,
         horizontal_fov: float = math.radians(66.0),
-        noise: bool | SensorNoise = True,
+        noise: bool | DepthNoise = True,
         seed: int = 0,
     ):
         if width < 1 or height < 1:
@@ -57,7 +57,9 @@ class RgbdCamera:
         self.height = height
         self.focal = width / 2 / math.tan(horizontal_fov / 2)
         self.center = ((width - 1) / 2, (height - 1) / 2)
-        self.noise = SensorNoise() if noise is True else (noise or None)
+        self.noise: DepthNoise | None = None
+        if noise is not False:
+            self.noise = SensorNoise() if noise is True else noise
         self._rng = np.random.default_rng(seed)
         x = (np.arange(width) - self.center[0]) / self.focal
         y = (np.arange(height) - self.center[1]) / self.focal

@@ -132,7 +132,7 @@ def _patchwise_signs(
     rows = rng.integers(len(points), size=count)
     place = np.concatenate([points, np.float32(1.5) * normals], axis=1)
     patch = np.stack([squared(place - place[row]) for row in rows]).argmin(axis=0)
-    return rng.choice(np.float32([-1, 1]), size=count)[patch][:, None]
+    return rng.choice(np.array([-1, 1], np.float32), size=count)[patch][:, None]
 
 
 def _without_holes(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:

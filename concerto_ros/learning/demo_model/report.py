@@ -17,7 +17,7 @@ from concerto_ros.learning.data.batch import make_batch
 from concerto_ros.learning.data.labelled_scan import Scan
 from concerto_ros.learning.demo_model.recipe import INDOOR
 from concerto_ros.learning.demo_model.rooms import TEST_SEEDS, DemoRooms, thinned
-from concerto_ros.learning.demo_model.simulated_scans import SCANS
+from concerto_ros.learning.demo_model.simulated_scans import SCANS, SORTS
 from concerto_ros.learning.methods.segmenter import Segmenter
 from concerto_ros.ptv3 import load_encoder
 from concerto_ros.ptv3.bundled import demo_file
@@ -28,7 +28,7 @@ BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 #: Test rooms shown in the document's picture, chosen because they show many objects.
 ROOMS_SHOWN = (7, 9, 10)
 
-#: Variants of the camera scans of each room that are evaluated.
+#: Variants of the camera views across each room, single and fused, that are evaluated.
 CONDITIONS = {
     "colour + normals": lambda scan: scan,
     "no colour": lambda scan: _without(scan, colors=True),
@@ -36,6 +36,10 @@ CONDITIONS = {
     "neither": lambda scan: _without(scan, colors=True, normals=True),
     "sparse": thinned,
 }
+
+
+#: The other sorts of scans, which are evaluated as they are, and the names of their columns.
+OTHER_SORTS = {"close": "close view", "mesh": "mesh", "lidar": "LiDAR"}
 
 
 def _without(scan: Scan, colors: bool = False, normals: bool = False) -> Scan:
@@ -70,17 +74,18 @@ def measure(folder: Path, rooms: int = len(TEST_SEEDS)) -> dict[str, Confusion]:
         rooms: Number of test rooms.
 
     Returns:
-        A confusion matrix per condition: those of :data:`CONDITIONS`, and ``LiDAR``.
+        A confusion matrix per column: those of :data:`CONDITIONS` and of :data:`OTHER_SORTS`.
     """
     from tqdm import tqdm
 
     data, model = DemoRooms(folder / "rooms", TEST_SEEDS[:rooms]), load_demo_model()
-    names = (*CONDITIONS, "LiDAR")
+    names = (*CONDITIONS, *OTHER_SORTS.values())
     scores = {name: Confusion(len(data.classes)) for name in names}
     for index in tqdm(range(len(data)), unit="scan"):
         scan = data[index]
-        if index % SCANS == SCANS - 1:
-            scores["LiDAR"].add(label(model, scan), scan.labels)
+        sort = SORTS[index % SCANS]
+        if sort in OTHER_SORTS:
+            scores[OTHER_SORTS[sort]].add(label(model, scan), scan.labels)
             continue
         for name, condition in CONDITIONS.items():
             variant = condition(scan)
@@ -142,7 +147,7 @@ def write_pictures(folder: Path, images: Path, rooms: tuple[int, ...] = ROOMS_SH
     data, model = DemoRooms(folder / "rooms", TEST_SEEDS[: max(rooms) + 1]), load_demo_model()
     palette, rows = data.classes.palette, []
     for room in rooms:
-        scan = data[room * SCANS + SCANS - 2]
+        scan = data[room * SCANS + SORTS.index("views")]
         assert scan.colors is not None and scan.normals is not None  # of camera scans
         colors = (scan.colors, palette[scan.labels], palette[label(model, scan)])
         # Surfaces that face away from the eye would hide the room.
@@ -196,8 +201,9 @@ def write_report(folder: Path, document: Path, rooms: int = len(TEST_SEEDS)) -> 
             f"({torch.get_num_threads()} threads, integers of the hierarchy included).",
             "",
             f"IoU in percent, point by point, over {rooms} rooms (seeds {TEST_SEEDS[0]} to "
-            f"{TEST_SEEDS[rooms - 1]}), {(SCANS - 1) * rooms} camera scans and {rooms} LiDAR "
-            "scans. `sparse`: a tenth of the points and no colour.",
+            f"{TEST_SEEDS[rooms - 1]}): {(SCANS - len(OTHER_SORTS)) * rooms} camera scans across "
+            f"the room, {rooms} from close by, {rooms} sampled meshes and {rooms} LiDAR scans. "
+            "`sparse`: a tenth of the points and no colour.",
             "",
             table(scores, [c.name for c in data.classes.classes]),
             "",

@@ -8,7 +8,8 @@ import numpy as np
 
 from concerto_ros.learning.data.labelled_scan import Scan
 from concerto_ros.learning.demo_model.scene_scans import SceneScans
-from concerto_ros.learning.demo_model.simulated_scans import SCANS, SPACING, scans_of
+from concerto_ros.learning.demo_model.sensing.capture import SPACING
+from concerto_ros.learning.demo_model.simulated_scans import SCANS, scans_of
 from concerto_ros.sim.library import FurnitureLibrary
 
 #: Seeds of the rooms for training, validation and test; they are disjoint. The live demo uses
@@ -19,7 +20,7 @@ TEST_SEEDS = range(0, 40)
 
 
 class DemoRooms(SceneScans):
-    """The scans of simulated rooms, five of each; a room takes about 2 MB."""
+    """The scans of simulated rooms, one of each sort; a room takes about 3 MB."""
 
     scene = "room"
     label_set = "demo"

@@ -32,7 +32,7 @@ class SceneScans(LazySequence[Scan]):
     """The scans of simulated scenes, some of each, in a folder with one file per scene.
 
     Files of scenes that do not exist yet are made first. They have coordinates as int16 and
-    normals as int8. A kind of scenes is a subclass that says what a scene is called and made of.
+    normals as int8, compressed. A kind of scenes is a subclass that says what a scene is called and made of.
 
     Args:
         folder: Folder of the files; created if it does not exist.
@@ -110,7 +110,7 @@ class SceneScans(LazySequence[Scan]):
                 f"normals{number}": np.rint(scan.normals * 127).astype(np.int8),
             }
         with replacing(path) as partial, partial.open("wb") as file:
-            np.savez(file, **content)
+            np.savez_compressed(file, **content)
 
     def _path(self, seed: int) -> Path:
         """The file of a scene: that of another library has another, as it is another scene."""

@@ -24,6 +24,7 @@ from concerto_ros.learning.demo_model.augmentation import (
 from concerto_ros.learning.demo_model.collate import LARGE_CROP_VOXELS, PAIR_VOXELS, RoomCollate
 from concerto_ros.learning.demo_model.crops import CROP_CLASS_WEIGHTS, crop
 from concerto_ros.learning.demo_model.rooms import DemoRooms
+from concerto_ros.learning.demo_model.simulated_scans import SORTS
 from concerto_ros.segmentation.convention import convention_for
 from concerto_ros.sim import CLASSES
 
@@ -57,7 +58,7 @@ def voxels(scan):
 def fitted(points):
     """The normal (3,) of the plane through points, and the distance of the worst from it."""
     middle = np.median(points, axis=0)
-    normal = np.linalg.svd(points - middle)[2][2]
+    normal = np.linalg.svd(points - middle, full_matrices=False)[2][2]
     return normal, np.abs((points - middle) @ normal).max()
 
 
@@ -117,7 +118,7 @@ def test_overlaid_scans_keep_their_heights_and_share_their_place():
 
 
 def test_some_crops_have_no_floor_some_no_ceiling_and_some_are_low(rooms):
-    scan = rooms[3]
+    scan = rooms[SORTS.index("views")]
     whole = set(np.unique(scan.labels))
     assert {CLASSES.index("floor"), CLASSES.index("wall")} <= whole
     crops = [crop(scan, 2500, VOXEL, np.random.default_rng(seed)) for seed in range(150)]
@@ -190,11 +191,11 @@ def test_batches_are_changed_for_training_alone_and_are_about_equally_large(room
     assert np.array_equal(plain.labels, collate(scans, None).labels)
     sizes = [len(collate(scans, np.random.default_rng(seed))) for seed in range(12)]
     assert len(set(sizes)) > 1 and max(sizes) < 1.6 * PAIR_VOXELS
-    assert np.median(sizes) > 0.6 * max(sizes)
+    assert np.median(sizes) > 0.45 * max(sizes)
     large = replace(collate, large=True)
     scans = sorted(rooms, key=len, reverse=True)
     sizes = [len(large(scans, np.random.default_rng(seed))) for seed in range(12)]
-    assert max(sizes) < 1.6 * LARGE_CROP_VOXELS and np.median(sizes) > 0.6 * max(sizes)
+    assert max(sizes) < 1.6 * LARGE_CROP_VOXELS and np.median(sizes) > 0.45 * max(sizes)
     one = large(scans[:1], np.random.default_rng(3))  # the second scan is left out
     assert np.array_equal(one.labels, large(scans, np.random.default_rng(3)).labels)
 

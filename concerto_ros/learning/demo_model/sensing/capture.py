@@ -1,0 +1,77 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""From labelled readings of a sensor to a scan, through the same map as on the robot."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from concerto_ros.learning.data.batch import majority
+from concerto_ros.learning.data.labelled_scan import Scan
+from concerto_ros.mapping.voxel_grid import grid_sample
+from concerto_ros.mapping.voxel_map import VoxelMap
+from concerto_ros.sensors.frame import Frame
+from concerto_ros.sensors.normals import neighbourhood_normals
+from concerto_ros.sim.mesh import rotation_about
+
+#: Voxel size of the scans, metres: finer than the model's grid, so that a rotated or translated
+#: scan occupies other voxels.
+SPACING = 0.02
+#: Voxel size for fitted normals, metres: the model's.
+FIT_SPACING = 0.04
+
+
+@dataclass(frozen=True)
+class Capture:
+    """One sensor reading in the room's frame, with the ground-truth label of each point."""
+
+    frame: Frame
+    labels: np.ndarray
+
+
+def fused_scan(name: str, captures: Sequence[Capture], rng: np.random.Generator) -> Scan:
+    """Fuse captures in a voxel map as on the robot, then tilt: real maps are not exactly level."""
+    voxels = VoxelMap(SPACING, window_seconds=60.0, max_voxels=1 << 19)
+    for capture in captures:
+        voxels.insert(capture.frame, capture.frame.origin)
+    snapshot = voxels.snapshot()
+    points = np.concatenate([capture.frame.points for capture in captures])
+    ground_truth = np.concatenate([capture.labels for capture in captures])
+    labels = majority(snapshot.rows_of(points), ground_truth, len(snapshot)).astype(np.uint8)
+    normals = snapshot.normals
+    if not normals.any():
+        normals = _fitted_normals(snapshot.points, snapshot.sensor_directions)
+    tilt = slight_tilt(rng)
+    return Scan(
+        name,
+        snapshot.points @ tilt.T,
+        labels,
+        snapshot.colors.round().astype(np.uint8) if snapshot.has_color.any() else None,
+        normals @ tilt.T,
+    )
+
+
+def slight_tilt(rng: np.random.Generator) -> np.ndarray:
+    """The rotation (3, 3) float32 by which a map is not level: mostly less than a degree."""
+    degrees = rng.choice([0.4, 2.0], p=[0.8, 0.2])
+    return small_motion(rng, 0.0, np.radians(degrees))[:3, :3].astype(np.float32)
+
+
+def small_motion(rng: np.random.Generator, metres: float, radians: float) -> np.ndarray:
+    """A rigid motion (4, 4) with normally distributed translation and rotation about all axes."""
+    motion = np.eye(4)
+    for axis in "xyz":
+        motion[:3, :3] = motion[:3, :3] @ rotation_about(axis, rng.normal(0, radians))
+    motion[:3, 3] = rng.normal(0, metres, 3)
+    return motion
+
+
+def _fitted_normals(points: np.ndarray, sensor_direction: np.ndarray) -> np.ndarray:
+    """Normals fitted as in the node: to the voxels of the model's grid, facing the sensors."""
+    coarse = grid_sample(points, FIT_SPACING, normals=sensor_direction, inverse=True)
+    assert coarse.normal is not None and coarse.inverse is not None  # both were asked for
+    means = coarse.means(FIT_SPACING)
+    return neighbourhood_normals(means, coarse.normal)[coarse.inverse]
