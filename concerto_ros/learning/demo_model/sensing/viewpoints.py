@@ -90,7 +90,7 @@ def above_a_top(room: Room, rng: np.random.Generator) -> Viewpoint:
     )
     flat = tops[np.isin(mesh.label[tops], _TOPS)]
     tops = flat if len(flat) and rng.random() < 0.8 else tops
-    views = [_towards(room, rng, centers[tops], (0.4, 1.2), (0.6, 1.3)) for _ in range(8)]
+    views = [_towards(room, rng, centers[tops], (0.4, 1.2), (0.6, 1.4)) for _ in range(12)]
     return min(views, key=lambda view: _floor_in_view(room, *view))
 
 
@@ -130,7 +130,7 @@ def _sees(room: Room, eye: np.ndarray, target: np.ndarray) -> bool:
 
 def _floor_in_view(room: Room, eye: np.ndarray, target: np.ndarray) -> float:
     """Share of the floor in a coarse image."""
-    x, y = np.meshgrid(np.linspace(-0.8, 0.8, 12), np.linspace(-0.6, 0.6, 9))
+    x, y = np.meshgrid(np.linspace(-0.9, 0.9, 12), np.linspace(-0.7, 0.7, 9))
     rays = np.stack([x, y, np.ones_like(x)], -1).reshape(-1, 3) @ look_at(eye, target)[:3, :3].T
     labels = room.labels(room.cast(eye.astype(np.float32), rays.astype(np.float32)))
     return float(np.mean(labels == _FLOOR))
