@@ -32,7 +32,8 @@ class SceneScans(LazySequence[Scan]):
     """The scans of simulated scenes, some of each, in a folder with one file per scene.
 
     Files of scenes that do not exist yet are made first. They have coordinates as int16 and
-    normals as int8, compressed. A kind of scenes is a subclass that says what a scene is called and made of.
+    normals as int8, compressed. A kind of scenes is a subclass that says what a scene is called
+    and made of.
 
     Args:
         folder: Folder of the files; created if it does not exist.

@@ -121,8 +121,9 @@ class _Device:
         side = (self.divergence * rng.normal(size=directions.shape)).astype(np.float32)
         hits = room.cast(origin, directions + side)
         beside, label_beside = hits.distance, room.labels(hits)
-        gap = np.abs(beside - distance)
-        split = np.isfinite(beside) & np.isfinite(distance) & (gap > 0.1)
+        both = np.isfinite(beside) & np.isfinite(distance)
+        gap = np.abs(np.where(both, beside, 0) - np.where(both, distance, 0))
+        split = gap > 0.1
         nearer = split & (beside < distance)
         first = np.where(nearer, beside, distance)
         far = np.where(nearer, distance, beside)
@@ -131,7 +132,7 @@ class _Device:
         # Close together, the two echoes cannot be told apart.
         mixed = split & (gap < 1.0) & (rng.random(len(directions)) < 0.25)
         share = rng.random(mixed.sum()).astype(np.float32)
-        first[mixed] += share * (far - first)[mixed]
+        first[mixed] += share * (far[mixed] - first[mixed])
         first_label[mixed] = UNLABELLED
         return first, first_label, (far, far_label), split & ~mixed & self.dual
 
