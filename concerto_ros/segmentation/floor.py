@@ -21,6 +21,11 @@ BLOCK = 4
 FEWEST, PART = 3, 0.3
 #: Strays are alone in blocks that are so many times as wide, too: distant ground is sparse.
 WIDE = 2
+#: A wall has at least this many voxels in a block and in a wide one, strays have fewer.
+DENSE, WIDE_DENSE = 8, 20
+#: Below a floor there is at most this share of the voxels on walls: with more, what was found is
+#: the top of something, seen without a floor.
+WALLS_BELOW = 0.02
 #: Height of the layer in which the floor lies, voxels; it is sloped, and noisy.
 LAYER = 8
 #: The floor has at least this share of the voxels of all surfaces.
@@ -49,8 +54,9 @@ def find_floor(
     """Find the lowest surface of any size, and the voxels that lie below it alone.
 
     It is the bottom of the lowest layer that holds a hundredth of all voxels with others around
-    them. Stray points lie alone. A cloud without them has its floor at its lowest point, exactly,
-    as the published models were trained.
+    them; where walls go on below it, no floor is in view, and their lower end counts. Stray points
+    lie alone. A cloud without them has its floor at its lowest point, exactly, as the published
+    models were trained.
 
     Args:
         points: (V, 3) mean of the points of each voxel, metres, z up; V > 0.
@@ -64,22 +70,35 @@ def find_floor(
     if len(points) < FEW:
         return Floor(lowest if math.isnan(known) else known, np.zeros(len(points), bool))
     tolerance = SAME * voxel_size
-    on_surface = _on_surface(index, BLOCK)
+    fine = _blocks(index, BLOCK)
     # Where too few are on surfaces, the cloud is too sparse to tell.
-    surface = np.sort(height[on_surface] if on_surface.sum() >= FEW else height)
+    surface = np.sort(height[fine.on_surface] if fine.on_surface.sum() >= FEW else height)
     top = np.searchsorted(surface, surface + LAYER * voxel_size)
     large = top - np.arange(len(surface)) >= SHARE * len(surface)
     floor = float(surface[int(large.argmax())])
+    strays = height < floor - tolerance
+    if strays.any():
+        wide = _blocks(index, WIDE * BLOCK)
+        dense = (fine.count >= DENSE) | (wide.count >= WIDE_DENSE)
+        walls = strays & dense
+        if walls.sum() > WALLS_BELOW * len(points):
+            floor = float(height[walls].min())
+        strays = height < floor - tolerance
+        strays &= ~(dense | fine.on_surface | wide.on_surface)
     if floor - lowest <= tolerance:
         floor = lowest
-    strays = (height < floor - tolerance) & ~on_surface
-    if strays.any():
-        strays &= ~_on_surface(index, WIDE * BLOCK)
     return Floor(floor if math.isnan(known) else known, strays)
 
 
-def _on_surface(index: np.ndarray, block: int) -> np.ndarray:
-    """Return which voxels are on surfaces, by blocks of so many voxels, (V,) bool."""
+class _Blocks(NamedTuple):
+    """For each voxel, the number of voxels in its block, and whether they are on a surface."""
+
+    count: np.ndarray
+    on_surface: np.ndarray
+
+
+def _blocks(index: np.ndarray, block: int) -> _Blocks:
+    """Divide voxels into blocks of so many voxels each way."""
     cell = index // block
     _, first, block_of, in_block = np.unique(
         pack(cell), return_index=True, return_inverse=True, return_counts=True
@@ -87,4 +106,4 @@ def _on_surface(index: np.ndarray, block: int) -> np.ndarray:
     _, column_of = np.unique(pack(cell[first] * [1, 1, 0]), return_inverse=True)
     in_column = np.bincount(column_of, weights=in_block)[column_of]
     surface = (in_block >= FEWEST) & (in_block >= PART * in_column)
-    return surface[block_of]
+    return _Blocks(in_block[block_of], surface[block_of])

@@ -134,6 +134,18 @@ def test_a_table_top_without_a_floor_in_view_counts_from_the_table():
     assert floor_of(np.vstack([table, cup]), 0.02) == pytest.approx(0.7, abs=0.02)
 
 
+def test_walls_without_a_floor_in_view_are_no_strays():
+    # A camera that looks at a wall with a shelf on it.
+    wall = plane([0, 2, 0.6], [3, 2.01, 2.4], 60_000)
+    shelf = plane([0.5, 1.7, 1.5], [2.5, 2, 1.51], 8000, 1)
+    view = np.vstack([wall, shelf])
+    for cloud, expected in ((view, 0), (strays(view, 0.01, 5.0), 100)):
+        result = build_model_input(snapshot_of(cloud, 0.04), INDOOR)
+        assert result.floor_height == pytest.approx(0.6, abs=0.08)
+        assert (0 if result.strays is None else result.strays.sum()) >= expected
+        assert result.strays is None or (result.coord[result.strays, 2] < 0).all()
+
+
 def test_the_floor_of_a_slope_is_within_it():
     cloud = sweep(slope=0.08)
     ground = cloud[: -2 * 15_000, 2]
