@@ -7,6 +7,7 @@
   concerto-ros train lora DATA       low-rank adapters (LoRA) in the encoder, and a head
   concerto-ros train full DATA       the whole encoder, a decoder and a head
   concerto-ros train demo            the bundled demo model, from simulated rooms
+  concerto-ros train demo --outdoor  the one for outdoors, from simulated streets
 
 The folder --out gets head.pth, classes.yaml, a report and, for every method but head, encoder.pth.
 A run that was interrupted resumes when the same command is started again.
@@ -42,16 +43,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         method = methods.add_parser(name, help=text, description=f"Train {text}.")
         _add_model_arguments(method)
         _add_training_arguments(method, name)
-    text = "the bundled demo model, from simulated rooms"
+    text = "the bundled demo model, from simulated rooms, or the one for outdoors from streets"
     _add_demo_arguments(methods.add_parser("demo", help=text, description=f"Train {text}."))
 
 
 def _add_demo_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
+        "--outdoor",
+        action="store_true",
+        help="the bundled model of the preset outdoor, from simulated streets",
+    )
+    parser.add_argument(
         "--out",
         type=Path,
-        default=Path("out/demo_model"),
-        help="folder for the simulated rooms and the training state (default out/demo_model)",
+        help="folder for the simulated scenes and the training state (default out/demo_model, "
+        "outdoors out/demo_outdoor_model)",
     )
     parser.add_argument(
         "--write",
@@ -60,7 +66,7 @@ def _add_demo_arguments(parser: argparse.ArgumentParser) -> None:
         help="file to write the model to (default: the bundled one is replaced)",
     )
     numbers: dict[str, tuple[type, str]] = {
-        "rooms": (int, "number of simulated rooms to train on"),
+        "rooms": (int, "number of simulated rooms, or streets, to train on"),
         "steps": (int, "number of optimiser steps"),
         "minutes": (float, "time limit of the training; the learning rate schedule adapts to it"),
     }
@@ -275,17 +281,22 @@ def run(arguments: argparse.Namespace) -> int:
 def _train_demo(arguments: argparse.Namespace) -> int:
     from concerto_ros.files.shared_files import source_path, source_tree
     from concerto_ros.learning.demo_model.furniture import furnished, furniture_folder
-    from concerto_ros.learning.demo_model.recipe import INDOOR
-    from concerto_ros.learning.demo_model.report import write_report
+    from concerto_ros.learning.demo_model.recipe import RECIPES
+    from concerto_ros.learning.demo_model.report.document import write_report
     from concerto_ros.learning.demo_model.training import DOCUMENT, train
     from concerto_ros.segmentation.model_options import device_named
 
+    recipe = RECIPES["outdoor" if arguments.outdoor else "indoor"]
+    folder = arguments.out or Path(
+        "out", "demo_outdoor_model" if arguments.outdoor else "demo_model"
+    )
+    furniture = furniture_folder(arguments.furniture)
     if arguments.report:
-        print(write_report(arguments.out, source_path(DOCUMENT)))
+        print(write_report(recipe, folder, source_path(DOCUMENT), furniture))
         return 0
     outcome = train(
-        arguments.out,
-        furnished(INDOOR, furniture_folder(arguments.furniture)),
+        folder,
+        furnished(recipe, furniture),
         scenes=arguments.rooms,
         steps=arguments.steps,
         minutes=arguments.minutes,
@@ -294,7 +305,7 @@ def _train_demo(arguments: argparse.Namespace) -> int:
     )
     print(f"{outcome.steps} steps in {outcome.seconds / 60:.1f} minutes: {outcome.stopped}")
     if arguments.write is None and source_tree() is not None:
-        print(write_report(arguments.out, source_path(DOCUMENT)))
+        print(write_report(recipe, folder, source_path(DOCUMENT), furniture))
     return 0
 
 

@@ -18,6 +18,13 @@ from concerto_ros.learning.demo_model.rooms import (
     VALIDATION_SEEDS,
     DemoRooms,
 )
+from concerto_ros.learning.demo_model.streets import (
+    TEST_STREETS,
+    TRAINING_STREETS,
+    VALIDATION_STREETS,
+    DemoStreets,
+    StreetCollate,
+)
 from concerto_ros.learning.training.schedule import Schedule
 from concerto_ros.learning.training.trainer import Collate
 from concerto_ros.ptv3.bundled import BUNDLED
@@ -90,6 +97,19 @@ class Recipe:
         return self.open_scans(folder / self.scenes, seeds)
 
 
+def _encoder(depths: tuple[int, ...], channels: tuple[int, ...]) -> PTv3Config:
+    """An encoder of five levels, with heads of 16 channels and patches of 128 voxels."""
+    return PTv3Config(
+        in_channels=9,
+        order=("z", "z-trans", "hilbert", "hilbert-trans"),
+        enc_depths=depths,
+        enc_channels=channels,
+        enc_num_head=tuple(width // 16 for width in channels),
+        enc_patch_size=(128,) * len(depths),
+        enc_mode=True,
+    )
+
+
 #: Narrow in fine levels with many voxels; wide and deep from 16 cm on, where few are left. Voxels
 #: are twice as large as in the papers, so a quarter in number, for CPUs.
 INDOOR = Recipe(
@@ -100,14 +120,24 @@ INDOOR = Recipe(
     validation_seeds=VALIDATION_SEEDS,
     test_seeds=TEST_SEEDS,
     collate_type=RoomCollate,
-    config=PTv3Config(
-        in_channels=9,
-        order=("z", "z-trans", "hilbert", "hilbert-trans"),
-        enc_depths=(1, 1, 3, 3, 1),
-        enc_channels=(32, 64, 128, 160, 192),
-        enc_num_head=(2, 4, 8, 10, 12),
-        enc_patch_size=(128, 128, 128, 128, 128),
-        enc_mode=True,
-    ),
+    config=_encoder((1, 1, 3, 3, 1), (32, 64, 128, 160, 192)),
     voxel_size=0.04,
 )
+
+#: Fewer classes, which differ more, and sweeps of few voxels: a smaller encoder. Coordinates are a
+#: quarter of metres, so that streets have the size of rooms; height counts from the ground.
+OUTDOOR = Recipe(
+    preset="outdoor",
+    scenes="streets",
+    open_scans=DemoStreets,
+    training_seeds=TRAINING_STREETS,
+    validation_seeds=VALIDATION_STREETS,
+    test_seeds=TEST_STREETS,
+    collate_type=StreetCollate,
+    config=_encoder((1, 1, 2, 3, 1), (32, 64, 96, 128, 192)),
+    voxel_size=0.16,
+    conventions={"outdoor": (0.25, "box")},
+)
+
+#: By preset.
+RECIPES = {recipe.preset: recipe for recipe in (INDOOR, OUTDOOR)}
