@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 HELP = "train a head, decoder or encoder on your own labelled scans"
 
+#: Of so few scans the points of each class are counted: a class may be missing.
+FEW_SCANS = 20
+
 METHODS = {
     "head": "a linear head on the frozen encoder",
     "decoder": "a decoder and a linear head on the frozen encoder",
@@ -198,7 +201,7 @@ def run(arguments: argparse.Namespace) -> int:
     from concerto_ros.heads.linear import save_head
     from concerto_ros.learning.data.collate import ScanCollate
     from concerto_ros.learning.data.label_map import write_label_set
-    from concerto_ros.learning.data.scan_identity import require_labels
+    from concerto_ros.learning.data.scan_identity import points_by_label, require_labels
     from concerto_ros.learning.evaluation.evaluate import evaluate
     from concerto_ros.learning.evaluation.report import class_table, summary, write_report
     from concerto_ros.learning.methods.segmenter import Segmenter
@@ -224,6 +227,9 @@ def run(arguments: argparse.Namespace) -> int:
         f"voxels of {voxel_size} m, encoder {encoder.name}, "
         f"input convention of the preset {preset}"
     )
+    if len(data) <= FEW_SCANS:
+        names = [each.name for each in data.classes.classes]
+        print(_learnt_from(dict(zip(names, points_by_label(data, len(names)), strict=True))))
     collate = ScanCollate(
         convention,
         voxel_size,
@@ -269,6 +275,8 @@ def run(arguments: argparse.Namespace) -> int:
         written += write_report(folder, score, data.classes, title=title, facts=facts)
         print(class_table(score, data.classes))
         print(summary(score))
+    else:
+        print("no score: there is no scan to validate on; --validation FILE names one")
     print("wrote " + ", ".join(str(path) for path in written))
     checkpoint = arguments.checkpoint if arguments.method == "head" else written[2]
     print(
@@ -276,6 +284,14 @@ def run(arguments: argparse.Namespace) -> int:
         f"preset:={arguments.preset} voxel_size:={voxel_size}"
     )
     return 0
+
+
+def _learnt_from(points: dict[str, int]) -> str:
+    """Say how many labelled points each class has, and which have none."""
+    seen = ", ".join(f"{name} {count}" for name, count in points.items() if count)
+    missing = ", ".join(name for name, count in points.items() if not count)
+    text = f"labelled points: {seen}"
+    return f"{text}; none, so never found: {missing}" if missing else text
 
 
 def _train_demo(arguments: argparse.Namespace) -> int:

@@ -288,3 +288,23 @@ def test_every_method_explains_itself(capsys, method):
     with pytest.raises(SystemExit) as stop:
         main(["train", method, "--help"])
     assert stop.value.code == 0 and "--minutes" in capsys.readouterr().out
+
+
+def test_a_head_from_one_scan_says_what_it_has_seen(tmp_path, capsys):
+    scan = box_scan(0, 600)
+    value = np.full(256, 255)  # not labelled
+    value[[0, 2]] = 0, 20
+    np.savez(tmp_path / "sweep.npz", points=scan.points, labels=value[scan.labels])
+    (tmp_path / "label_map.yaml").write_text(
+        "classes: [ground, kerb, box]\nmap: {0: ground, 10: kerb, 20: box}\n"
+    )
+    save_encoder(tmp_path / "encoder.pth", small_encoder())
+    arguments = ["--checkpoint", str(tmp_path / "encoder.pth"), "--voxel-size", "0.1"]
+    arguments += ["--device", "cpu", "--steps", "20", "--out", str(tmp_path / "out")]
+    assert main(["train", "head", str(tmp_path / "sweep.npz"), *arguments]) == 0
+    said = capsys.readouterr().out
+    ground, box = (np.count_nonzero(scan.labels == label) for label in (0, 2))
+    assert f"labelled points: ground {ground}, box {box}; none, so never found: kerb\n" in said
+    assert "no score: there is no scan to validate on" in said
+    classes = LabelSet.load(tmp_path / "out" / "classes.yaml").classes
+    assert [each.name for each in classes] == ["ground", "kerb", "box"]

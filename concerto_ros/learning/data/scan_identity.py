@@ -7,6 +7,8 @@ from __future__ import annotations
 from itertools import chain
 from typing import Any
 
+import numpy as np
+
 from concerto_ros.files.digest import digest
 from concerto_ros.learning.data.label_map import DataError
 from concerto_ros.learning.data.labelled_scan import Scans
@@ -28,6 +30,15 @@ def scan_identity(scans: Scans) -> dict[str, Any]:
 def values_found(scans: Scans) -> dict[int, int]:
     """Number of points of each label value in the files of ``scans``; empty for other scans."""
     return scans.values_found() if hasattr(scans, "values_found") else {}
+
+
+def points_by_label(scans: Scans, num_classes: int) -> np.ndarray:
+    """Number of points with each label, (num_classes,); reads all scans."""
+    counts = np.zeros(num_classes, dtype=np.int64)
+    for index in range(len(scans)):
+        scan = scans[index]
+        counts += np.bincount(scan.labels[scan.labelled], minlength=num_classes)
+    return counts
 
 
 def require_labels(scans: Scans, what: str) -> None:

@@ -22,7 +22,11 @@ from concerto_ros.heads.linear import LinearHead
 from concerto_ros.labels.label_set import UNLABELLED
 from concerto_ros.learning.data.collate import ScanCollate
 from concerto_ros.learning.data.labelled_scan import Scan
-from concerto_ros.learning.data.scan_identity import require_labels, scan_identity
+from concerto_ros.learning.data.scan_identity import (
+    points_by_label,
+    require_labels,
+    scan_identity,
+)
 from concerto_ros.learning.methods.decoder import with_decoder
 from concerto_ros.learning.methods.feature_cache import (
     FeatureCache,
@@ -260,7 +264,9 @@ def _run(
     head = model.head
     weights = None
     if config.balance:
-        weights = balanced_weights(_count(data, head.num_classes) if counts is None else counts)
+        weights = balanced_weights(
+            points_by_label(data, head.num_classes) if counts is None else counts
+        )
     trainer = Trainer(
         model,
         data,
@@ -302,12 +308,3 @@ def _temperature(
         ((model(batch), batch.labels) for batch in batches), MAX_VOXELS // len(validation)
     )
     return fit_temperature(*voxels) if len(voxels.labels) else 1.0
-
-
-def _count(data: Sequence[Scan], num_classes: int) -> np.ndarray:
-    """Labelled points of each class, (K,)."""
-    counts = np.zeros(num_classes, dtype=np.int64)
-    for index in range(len(data)):
-        scan = data[index]
-        counts += np.bincount(scan.labels[scan.labelled], minlength=num_classes)
-    return counts

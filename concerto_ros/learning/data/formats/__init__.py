@@ -51,8 +51,8 @@ def open_dataset(
         path: The data set, or a single scan of it.
         layout: One of :data:`LAYOUTS`, or ``auto``.
         label_map: Meaning of the values in the files (see :meth:`LabelMap.load`); None: the file
-            ``label_map.yaml`` in the folder if it exists, else the data set's published classes,
-            else the values are labels of unnamed classes.
+            ``label_map.yaml`` in the folder (of a single file: its folder) if it exists, else the
+            data set's published classes, else the values are labels of unnamed classes.
         ignore_index: Values in the files that are not learned; None: -1, 255 and those that the
             data set's publishers exclude.
         split: ``train``, ``val``, ``test`` or ``all``; see :func:`part_of`.
@@ -77,7 +77,7 @@ def open_dataset(
         layout = layout_of(path)
     if layout not in LAYOUTS:
         raise ValueError(f"layout is {layout!r}, expected auto, {', '.join(LAYOUTS)}")
-    beside = path / "label_map.yaml"
+    beside = (path.parent if path.is_file() else path) / "label_map.yaml"
     if label_map is None and beside.is_file():
         label_map = beside
     if label_map is not None and not isinstance(label_map, LabelMap):
