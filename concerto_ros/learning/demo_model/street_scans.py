@@ -147,16 +147,15 @@ def _accumulated(street: Street, rng: np.random.Generator) -> tuple[str, _Cloud]
     height = rng.uniform(1.5, 2.2) if vehicle else rng.uniform(0.35, 1.2)
     speed = rng.uniform(0, 14) if vehicle else rng.uniform(0, 1.6)
     period = min(rng.choice([0.1, 0.2, 0.5]), 60 / (count * max(speed, 1.0)))
-    lane = rng.uniform(-0.7, 0.7) * street.site.terrain.half_width
-    start, ahead = rng.uniform(-45, 45), rng.choice([-1, 1])
+    seconds = np.arange(count) * period
+    poses = _drive(street, rng, speed * seconds, height)
+    street = street.clear_of(poses[:, :3, 3], seconds)
     lean = _small_turn(rng, np.radians(1.0))
     parts = []
-    for number in range(count):
-        seconds = number * period
-        pose = _pose_at(street, start + ahead * speed * seconds, lane, height, ahead)
-        pose = _turned(pose, lean @ _small_turn(rng, np.radians(0.15)))
-        returns = sweep(street, sensor, pose, seconds, rng)
-        parts.append((pose, _with_strays(returns, rng)))
+    for pose, at in zip(poses, seconds, strict=True):
+        leaning = _turned(pose, lean @ _small_turn(rng, np.radians(0.15)))
+        returns = sweep(street, sensor, leaning, float(at), rng)
+        parts.append((leaning, _with_strays(returns, rng)))
     to_last = np.linalg.inv(parts[-1][0])
     drift = rng.choice([0.0, 0.01, 0.03])
     clouds = []
@@ -171,7 +170,7 @@ def _accumulated(street: Street, rng: np.random.Generator) -> tuple[str, _Cloud]
 
 def _aerial(street: Street, rng: np.random.Generator) -> tuple[str, _Cloud]:
     """An airborne survey, one to twelve points to the square metre, from one or two strips."""
-    half, density = rng.uniform(35, 85), np.exp(rng.uniform(np.log(1), np.log(12)))
+    half, density = rng.uniform(30, 75), np.exp(rng.uniform(np.log(1), np.log(12)))
     count = int(min(4 * half**2 * density, 150_000))
     sensor = Lidar(
         "air", np.zeros((1, 1, 3), np.float32), 9e3, 2e3, 0.0, rng.uniform(0.01, 0.05), echoes=True
@@ -332,6 +331,21 @@ def _on_road(street: Street, rng: np.random.Generator, height: float, tilt: floa
         if street.site.free(pose[:2, 3], 1.4):
             break
     return _turned(pose, _small_turn(rng, tilt))
+
+
+def _drive(street: Street, rng: np.random.Generator, way: np.ndarray, height: float) -> np.ndarray:
+    """Poses (N, 4, 4) along the road after ``way`` (N,) metres, where little stands in the way."""
+    best, fewest = np.empty(0), len(way) + 1
+    for _ in range(20):
+        start, ahead = rng.uniform(-45, 45), rng.choice([-1, 1])
+        lane = rng.uniform(-0.7, 0.7) * street.site.terrain.half_width
+        poses = np.array([_pose_at(street, start + ahead * w, lane, height, ahead) for w in way])
+        blocked = sum(not street.site.free(pose[:2, 3], 1.2) for pose in poses)
+        if blocked < fewest:
+            best, fewest = poses, blocked
+        if not blocked:
+            break
+    return best
 
 
 def _pose_at(street: Street, x: float, lane: float, height: float, ahead: int) -> np.ndarray:

@@ -14,7 +14,16 @@ import numpy as np
 
 from concerto_ros.sim.mesh import rotation_about
 from concerto_ros.sim.streets.plants import ivy
-from concerto_ros.sim.streets.shapes import Paint, Solid, boxes, join, quads, triangles, tubes
+from concerto_ros.sim.streets.shapes import (
+    Paint,
+    Solid,
+    boxes,
+    join,
+    prism,
+    quads,
+    triangles,
+    tubes,
+)
 
 _BELOW = 1.5
 _WALLS = (
@@ -82,6 +91,8 @@ def house(
     ]
     if storeys > 1 and rng.random() < 0.4:
         parts += _balconies(rng, facade, length, depth, storeys)
+    if rng.random() < 0.3:
+        parts.append(_bays(rng, facade, length, depth, height))
     if storeys < 4 and rng.random() < 0.35:  # a wing behind or beside
         wing = _shell(rng, facade, length * 0.5, depth * 0.7, facade.storey)
         flat = boxes((0, 0, facade.storey + 0.1), (length * 0.54, depth * 0.74, 0.2), facade.wall)
@@ -334,6 +345,31 @@ def _entrance(rng, facade: Facade, length: float, depth: float) -> list[Solid]:
         place = -np.sign(x or 1) * length * 0.28
         parts.append(boxes((place, y - 0.01, 1.1), (2.5, 0.06, 2.2), leaf))
     return parts
+
+
+def _bays(rng, facade: Facade, length: float, depth: float, height: float) -> Solid:
+    """Bay windows, or parts of the front that stand out, from the ground or first floor up."""
+    count = max(1, int(length / rng.uniform(3.5, 8)))
+    middles = (np.arange(count) - (count - 1) / 2) * length / count
+    half = 0.5 * length / count * rng.uniform(0.4, 0.75)
+    out, slant = rng.uniform(0.4, 1.3), rng.choice([0.0, 0.5, 0.9])
+    low = rng.choice([-_BELOW, facade.storey])
+    high = height * rng.uniform(0.75, 1.0)
+    y = -depth / 2
+    pane = Paint("building", (70, 84, 96), 0.1, gaps=rng.uniform(0.2, 0.7))
+    parts = []
+    for x in middles:
+        front = half - slant * out
+        if front < 0.2 or low > high - 1:
+            continue
+        outline = [(x - half, y), (x - front, y - out), (x + front, y - out), (x + half, y)]
+        parts.append(prism(np.array(outline), low, high, facade.wall))
+        sills = np.arange(max(low, 0) + facade.sill, high - 1.5, facade.storey)
+        places = np.column_stack(
+            [np.full((len(sills), 1), x), np.full(len(sills), y - out), sills + 0.7]
+        )
+        parts.append(boxes(places, (1.4 * front, 0.06, 1.4), pane))
+    return join(parts) if parts else boxes((0, y, 0.2), (length, 0.1, 0.8), facade.wall)
 
 
 def _balconies(rng, facade: Facade, length: float, depth: float, storeys: int) -> list[Solid]:

@@ -28,9 +28,13 @@ class Kind:
         setback: from the pavement to the buildings.
         storeys: least and most.
         empty: probability that a lot has no building.
+        back: probability of each of three buildings behind a lot.
         fences: probability of a fence or hedge round a lot.
+        rails: probability of a rail along a part of each side.
         trees: along 100 m of one side.
         bushes: likewise.
+        avenue: probability of trees in rows along the road.
+        woods: mean number of groups of many trees.
         parked: probability of each parking place along the road.
         traffic: vehicles that move.
         people: standing and walking.
@@ -53,9 +57,13 @@ class Kind:
     setback: Range = (2.0, 8.0)
     storeys: tuple[int, int] = (1, 3)
     empty: float = 0.15
-    fences: float = 0.6
-    trees: float = 7
-    bushes: float = 9
+    back: float = 0.4
+    fences: float = 0.7
+    rails: float = 0.1
+    trees: float = 10
+    bushes: float = 12
+    avenue: float = 0.25
+    woods: float = 1.0
     parked: float = 0.4
     traffic: tuple[int, int] = (0, 6)
     people: tuple[int, int] = (2, 14)
@@ -78,9 +86,13 @@ KINDS = {
         setback=(0.0, 0.6),
         storeys=(2, 7),
         empty=0.07,
+        back=0.6,
         fences=0.15,
+        rails=0.1,
         trees=5,
         bushes=2,
+        avenue=0.3,
+        woods=0.3,
         parked=0.6,
         traffic=(1, 10),
         people=(8, 40),
@@ -107,9 +119,13 @@ KINDS = {
         setback=(5.0, 20.0),
         storeys=(1, 2),
         empty=0.75,
+        back=0.1,
         fences=0.35,
+        rails=0.25,
         trees=12,
         bushes=16,
+        avenue=0.2,
+        woods=3.0,
         parked=0.02,
         traffic=(0, 4),
         people=(0, 4),
@@ -132,9 +148,13 @@ KINDS = {
         setback=(15.0, 30.0),
         storeys=(1, 6),
         empty=0.85,
+        back=0.2,
         fences=0.0,
+        rails=0.0,
         trees=9,
         bushes=12,
+        avenue=0.1,
+        woods=2.5,
         parked=0.0,
         traffic=(6, 24),
         people=(0, 1),
@@ -155,9 +175,13 @@ KINDS = {
         setback=(28.0, 40.0),
         storeys=(1, 2),
         empty=0.4,
+        back=0.3,
         fences=0.1,
+        rails=0.1,
         trees=3,
         bushes=4,
+        avenue=0.2,
+        woods=1.0,
         parked=0.0,
         traffic=(0, 4),
         people=(2, 14),
@@ -178,9 +202,13 @@ KINDS = {
         setback=(5.0, 18.0),
         storeys=(2, 6),
         empty=0.4,
+        back=0.5,
         fences=0.1,
+        rails=0.1,
         trees=9,
         bushes=10,
+        avenue=0.35,
+        woods=2.0,
         parked=0.06,
         traffic=(0, 3),
         people=(6, 40),
@@ -202,9 +230,13 @@ KINDS = {
         setback=(20.0, 40.0),
         storeys=(1, 3),
         empty=0.8,
+        back=0.15,
         fences=0.15,
+        rails=0.1,
         trees=22,
         bushes=22,
+        avenue=0.4,
+        woods=4.0,
         parked=0.0,
         traffic=(0, 0),
         people=(3, 24),
@@ -224,9 +256,13 @@ KINDS = {
         setback=(5.0, 20.0),
         storeys=(1, 3),
         empty=0.25,
+        back=0.4,
         fences=0.5,
+        rails=0.15,
         trees=2,
         bushes=5,
+        avenue=0.1,
+        woods=1.0,
         parked=0.3,
         traffic=(0, 5),
         people=(0, 8),
@@ -251,9 +287,13 @@ KINDS = {
         setback=(4.0, 12.0),
         storeys=(1, 5),
         empty=0.15,
+        back=0.5,
         fences=0.7,
+        rails=0.1,
         trees=4,
         bushes=10,
+        avenue=0.1,
+        woods=0.8,
         parked=0.05,
         traffic=(0, 0),
         people=(0, 8),
@@ -274,9 +314,13 @@ KINDS = {
         setback=(3.0, 18.0),
         storeys=(2, 5),
         empty=0.1,
+        back=0.6,
         fences=0.05,
+        rails=0.1,
         trees=3,
         bushes=2,
+        avenue=0.2,
+        woods=0.2,
         parked=0.05,
         traffic=(0, 2),
         people=(15, 60),

@@ -49,6 +49,7 @@ def furnish(site: Site, rng: np.random.Generator, name: str, kind: Kind) -> None
         _scatter(site, rng, roadside.stall, int(rng.integers(6, 25)), 3.2, reach=20, on_road=True)
     if name in ("industrial", "yard") and rng.random() < 0.7:
         _scatter(site, rng, roadside.container, int(rng.integers(2, 14)), 4.0, reach=45)
+    _add_rails(site, rng, kind)
     add_parked(site, rng, name, kind)
     _add_poles(site, rng, kind)
     _add_plants(site, rng, kind)
@@ -87,7 +88,20 @@ def _add_lots(site: Site, rng: np.random.Generator, kind: Kind, side: int) -> No
             if fence_kind is None or rng.random() < 0.6:
                 fence_kind = str(rng.choice(["hedge", "fence", "fence"]))
             _add_enclosure(site, rng, side, x, length + gap, edge, offset, fence_kind)
+        for _ in range(3):
+            if rng.random() < kind.back:
+                _add_behind(site, rng, kind, side, middle, offset + depth / 2)
         x += length + gap
+
+
+def _add_behind(site: Site, rng, kind: Kind, side: int, x: float, offset: float) -> None:
+    """A building in a row behind, seen over and between those in the first."""
+    length, depth, _ = _footprint(rng, kind.buildings)
+    place = site.terrain.aside(x, side * (offset + rng.uniform(8, 60) + depth / 2))
+    yaw = site.terrain.direction(x) + rng.choice([0, np.pi / 2, np.pi]) + rng.normal(0, 0.2)
+    if site.claim(place, yaw, length, depth):
+        storeys = int(rng.integers(kind.storeys[0], kind.storeys[1] + 1))
+        site.put(buildings.house(rng, length, depth, storeys), place, yaw)
 
 
 def _footprint(rng: np.random.Generator, mode: str) -> tuple[float, float, float]:
@@ -135,28 +149,42 @@ def _add_enclosure(site, rng, side: int, x: float, length: float, edge, offset, 
     style = None if rng.random() < 0.5 else str(rng.choice(["mesh", "pickets", "wall", "boards"]))
     height, width = rng.uniform(0.7, 2.4), rng.uniform(0.5, 1.2)
     for line in lines:
-        path = _free_run(site, line)
-        if len(path) < 2:
-            continue
-        if kind == "fence":
-            site.solids.append(roadside.fence(rng, site.on_ground(path), style))
-            continue
-        for start, end in zip(path[:-1], path[1:], strict=True):
-            middle, along = (start + end) / 2, end - start
-            piece = plants.hedge(rng, float(np.hypot(*along)) + 0.2, height, width)
-            site.put(piece, middle, float(np.arctan2(along[1], along[0])))
+        for path in _free_runs(site, line):
+            if kind == "fence":
+                site.solids.append(roadside.fence(rng, site.on_ground(path), style))
+                continue
+            for start, end in zip(path[:-1], path[1:], strict=True):
+                middle, along = (start + end) / 2, end - start
+                piece = plants.hedge(rng, float(np.hypot(*along)) + 0.2, height, width)
+                site.put(piece, middle, float(np.arctan2(along[1], along[0])))
 
 
-def _free_run(site: Site, line: np.ndarray) -> np.ndarray:
-    """The first run of points of a line that are free and on no road; they are taken."""
-    path: list[np.ndarray] = []
+def _free_runs(site: Site, line: np.ndarray) -> list[np.ndarray]:
+    """The runs of points of a line that are free and on no road; they are taken."""
+    runs: list[list[np.ndarray]] = [[]]
     for start, end in zip(line[:-1], line[1:], strict=True):
         along = end - start
         yaw = float(np.arctan2(along[1], along[0]))
-        if not site.claim(((start + end) / 2), yaw, float(np.hypot(*along)) - 0.9, 0.1):
-            break
-        path += [end] if path else [start, end]
-    return np.array(path)
+        if site.claim((start + end) / 2, yaw, float(np.hypot(*along)) - 0.9, 0.1):
+            runs[-1] += [end] if runs[-1] else [start, end]
+        elif runs[-1]:
+            runs.append([])
+    return [np.array(run) for run in runs if run]
+
+
+def _add_rails(site: Site, rng: np.random.Generator, kind: Kind) -> None:
+    """A guard rail or railing along some of the road, as above slopes and at crossings."""
+    terrain = site.terrain
+    style = (
+        "rail" if kind.buildings in ("scattered", "none") else str(rng.choice(["bars", "rail"]))
+    )
+    for side in (-1, 1):
+        if rng.random() < kind.rails:
+            start = rng.uniform(-80, 20)
+            x = np.arange(start, start + rng.uniform(15, 70), 1.5)
+            line = np.array([terrain.aside(at, side * (terrain.half_width + 0.35)) for at in x])
+            for path in _free_runs(site, line):
+                site.solids.append(roadside.fence(rng, site.on_ground(path), style))
 
 
 def _add_motorway(site: Site, rng: np.random.Generator) -> None:
@@ -231,22 +259,36 @@ def _add_poles(site: Site, rng: np.random.Generator, kind: Kind) -> None:
 def _add_plants(site: Site, rng: np.random.Generator, kind: Kind) -> None:
     terrain = site.terrain
     edge = terrain.half_width + terrain.pavement
-    templates = [plants.tree(rng) for _ in range(5)]
-    wooded = rng.random() < 0.25
-    count = int(rng.poisson(kind.trees * 2 * REACH / 100 * rng.uniform(0.3, 1.6)))
-    for number in range(2 * count):
-        x = rng.uniform(-REACH, REACH)
-        far = 12 if number < count else (25 if not wooded else 60)
-        place = terrain.aside(x, rng.choice([-1, 1]) * (edge + 0.4 + far * rng.random() ** 1.3))
-        if site.claim(place, 0, 0.9, 0.9):
-            scale = rng.uniform(0.7, 1.25, 3) * [1, 1, 1]
+    templates = [plants.tree(rng) for _ in range(6)]
+
+    def plant(place: tuple[float, float], room: float) -> None:
+        if site.claim(place, 0, room, room):
+            scale = np.diag(rng.uniform(0.7, 1.25, 3))
             chosen = templates[rng.integers(len(templates))]
-            site.put(chosen.turned(np.diag(scale)), place, rng.uniform(0, 2 * np.pi))
+            site.put(chosen.turned(scale), place, rng.uniform(0, 2 * np.pi))
+
+    along = 2 * REACH / 100
+    for _ in range(int(rng.poisson(2 * kind.trees * along * rng.uniform(0.3, 1.6)))):
+        x, side = rng.uniform(-REACH, REACH), rng.choice([-1, 1])
+        plant(terrain.aside(x, side * (edge + 0.4 + 22 * rng.random() ** 1.6)), 0.9)
+    if rng.random() < kind.avenue:  # a row of trees along the road
+        spacing, away = rng.uniform(6, 14), edge + rng.uniform(0.5, 2.5)
+        for side in (-1, 1) if rng.random() < 0.6 else (1,):
+            for x in np.arange(-REACH, REACH, spacing):
+                plant(terrain.aside(x, side * away), 0.9)
+    for _ in range(int(rng.poisson(kind.woods))):
+        middle, spread = (
+            rng.uniform([-80, 8], [80, 70]) * [1, rng.choice([-1, 1])],
+            rng.uniform(6, 22),
+        )
+        for spot in middle + rng.normal(0, 1, (int(2.2 * spread), 2)) * spread:
+            if np.abs(spot).max() < 100:
+                plant(terrain.aside(*spot), 1.6)
     makers = (plants.bush, plants.bush, plants.bush, plants.bush, plants.log_pile)
     bushes = [
         makers[rng.integers(5 if kind.buildings == "scattered" else 4)](rng) for _ in range(6)
     ]
-    for _ in range(int(rng.poisson(kind.bushes * 4 * REACH / 100 * rng.uniform(0.3, 1.5)))):
+    for _ in range(int(rng.poisson(2 * kind.bushes * along * rng.uniform(0.4, 2.0)))):
         x = rng.uniform(-REACH, REACH)
         place = terrain.aside(x, rng.choice([-1, 1]) * (edge + 0.6 + 22 * rng.random() ** 1.5))
         if site.claim(place, 0, 1.0, 1.0):
@@ -256,9 +298,9 @@ def _add_plants(site: Site, rng: np.random.Generator, kind: Kind) -> None:
     tufts = int(1000 * rng.uniform(*kind.meadow))
     if tufts:
         patches = rng.uniform(-1, 1, (max(1, tufts // 250), 2)) * [60, 40]
-        spread = rng.uniform(0.8, 4.0, len(patches))
+        width = rng.uniform(0.8, 4.0, len(patches))
         which = rng.integers(0, len(patches), 3 * tufts)
-        spots = patches[which] + rng.normal(0, 1, (3 * tufts, 2)) * spread[which, None]
+        spots = patches[which] + rng.normal(0, 1, (3 * tufts, 2)) * width[which, None]
         spots = spots[terrain.zones(spots[:, 0], spots[:, 1]) == 2]
         height = rng.uniform(0.25, 1.1)
         if len(spots):

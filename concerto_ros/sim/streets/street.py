@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ from concerto_ros.sim.library.in_rooms import furnished_from
 from concerto_ros.sim.streets.kinds import KINDS
 from concerto_ros.sim.streets.layout import draw_terrain, furnish
 from concerto_ros.sim.streets.shapes import CLASSES, Solid, join
-from concerto_ros.sim.streets.site import Site
+from concerto_ros.sim.streets.site import Mover, Site
 
 #: The label of a ray that hit nothing.
 NOTHING = 255
@@ -52,7 +53,8 @@ class Street:
         classes: names of the labels.
         seed: what it was made from.
         kind: a name in :data:`~concerto_ros.sim.streets.kinds.KINDS`.
-        site: its ground and what stands and moves on it.
+        site: its ground and what stands on it.
+        movers: what moves.
         solid: all triangles of what does not move.
 
     Raises:
@@ -71,9 +73,30 @@ class Street:
         self.site = Site(draw_terrain(ground, KINDS[kind]))
         with furnished_from(furniture):
             furnish(self.site, things, kind, KINDS[kind])
+        self.movers = tuple(self.site.movers)
         self.solid = join([self.site.terrain.solid(), *self.site.solids])
         self._still = _Target(self.solid)
         self._moving: dict[float, _Target] = {}
+
+    def clear_of(self, path: np.ndarray, seconds: np.ndarray) -> Street:
+        """The same street without what would run into something on a path, or is run into by it.
+
+        Args:
+            path: (N, 3) where it is, metres.
+            seconds: (N,) when it is there.
+        """
+
+        def apart(mover: Mover) -> bool:
+            corners = mover.solid.corners.reshape(-1, 3)
+            low, high = corners.min(0), corners.max(0)
+            reach = np.linalg.norm(high - low) / 2 + 1.5
+            middle = (low + high) / 2 + seconds[:, None] * mover.velocity
+            return bool((np.linalg.norm((middle - path)[:, :2], axis=1) > reach).all())
+
+        street = copy.copy(self)
+        street.movers = tuple(mover for mover in self.movers if apart(mover))
+        street._moving = {}
+        return street
 
     def cast(self, origins: np.ndarray, directions: np.ndarray, seconds: float = 0.0) -> Hits:
         """Cast rays to the first surface.
@@ -84,10 +107,10 @@ class Street:
             seconds: the time, which what moves depends on.
         """
         hits = self._still.cast(origins, directions)
-        if not self.site.movers:
+        if not self.movers:
             return hits
         if seconds not in self._moving:
-            placed = [m.solid.moved(m.velocity * seconds) for m in self.site.movers]
+            placed = [m.solid.moved(m.velocity * seconds) for m in self.movers]
             self._moving = {seconds: _Target(join(placed))}
         others = self._moving[seconds].cast(origins, directions)
         nearer = others.distance < hits.distance
