@@ -14,9 +14,11 @@ from concerto_ros.heads.linear import save_head
 from concerto_ros.ptv3.encoder import Encoder, Pyramid
 
 
-def overflowing_head(path: Path, factor: float, label: int | None = None) -> Path:
+def overflowing_head(
+    path: Path, factor: float, label: int | None = None, preset: str = "indoor"
+) -> Path:
     """The bundled head with finite weights that are too large, of one class or of all."""
-    head = LinearHead.load("demo")
+    head = LinearHead.load("demo", preset=preset)
     rows = slice(None) if label is None else label
     head.seg_head.weight[rows] *= factor
     save_head(path, head)

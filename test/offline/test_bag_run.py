@@ -69,7 +69,7 @@ def driven(tmp_path_factory):
 
 def test_voxels_whose_output_is_not_finite_are_unlabelled_and_counted(tmp_path, capsys):
     source = write(tmp_path / "source", drive())
-    head = overflowing_head(tmp_path / "head.pth", 3e38)
+    head = overflowing_head(tmp_path / "head.pth", 3e38, preset="outdoor")  # as of a LiDAR
     out = tmp_path / "out"
     assert main(["bag", str(source), str(out), "--head", str(head)]) == 0
     assert "voxels of all maps together stayed unlabelled: " in capsys.readouterr().out
@@ -104,7 +104,8 @@ def test_the_clouds_are_those_of_the_node(driven):
     _, out = driven
     (classes,) = messages(out, "/concerto/classes")
     assert [entry.id for entry in classes.classes] == list(range(len(classes.classes)))
-    assert classes.model == "demo" and classes.classes[0].color.a == 1
+    assert classes.model == load_encoder("demo", preset="outdoor").name  # as of a LiDAR
+    assert classes.classes[0].color.a == 1
     for cloud_message in messages(out, "/concerto/labels"):
         layout = [(field.name, field.offset, field.datatype) for field in cloud_message.fields]
         assert layout == [

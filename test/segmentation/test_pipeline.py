@@ -18,6 +18,7 @@ from concerto_ros.files.shared_files import share_path
 from concerto_ros.heads.linear import LinearHead, save_head
 from concerto_ros.labels.label_set import UNLABELLED, LabelSet
 from concerto_ros.ptv3 import load_encoder
+from concerto_ros.ptv3.bundled import BUNDLED
 from concerto_ros.ptv3.checkpoint import save_encoder
 from concerto_ros.segmentation.convention import Convention, preset_with
 from concerto_ros.segmentation.model_options import convention_of, grid_size_for, label_set_for
@@ -282,7 +283,8 @@ def test_a_known_floor_is_used_and_told():
     assert pipeline.infer(pipeline.snapshot()).floor_height == pytest.approx(-0.7)
 
 
-def test_the_bundled_model_sees_the_outdoors_at_a_quarter_of_its_size():
+def test_without_an_outdoor_model_the_indoor_one_sees_the_outdoors_at_a_quarter(monkeypatch):
+    monkeypatch.setitem(BUNDLED, "outdoor", "nowhere")
     outdoor = SemanticPipeline.from_settings(Settings(preset="outdoor"))
     assert outdoor.settings.voxel_size == pytest.approx(0.16)
     assert outdoor.settings.max_range == 60.0
