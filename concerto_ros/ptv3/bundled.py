@@ -23,6 +23,9 @@ DEMO = "demo"
 #: The bundled models by preset: the name of each, of its file and of its label set.
 BUNDLED = {"indoor": "demo", "outdoor": "demo_outdoor"}
 
+#: The metadata of a file, each as JSON.
+_ABOUT = ("config", "grid_size", "preset", "conventions", "license")
+
 #: The indoor model stands in outdoors until there is one: a street shrunk to a quarter looks like
 #: a room to it.
 _STAND_IN = {"preset": "outdoor", "grid_size": 0.16, "conventions": {"outdoor": (0.25, "box")}}
@@ -49,9 +52,9 @@ def read_demo(part: str, preset: str = "indoor") -> tuple[dict[str, Any], Path]:
         preset: whose model it is.
 
     Returns:
-        ``{"name", "config", "grid_size", "preset", "conventions", "license", "state_dict"}``, all
-            but the state dict of the encoder in either case, and the path of the file. The state
-            dict is that of the part, in float32.
+        ``{"name", "config", "grid_size", "preset", "conventions", "license", "state_dict"}`` and
+            the path of the file. The state dict is the part's, in float32; all else is the
+            encoder's, whichever the part.
 
     Raises:
         CheckpointError: no model of this preset is bundled, or its file is missing or damaged.
@@ -75,10 +78,6 @@ def read_demo(part: str, preset: str = "indoor") -> tuple[dict[str, Any], Path]:
         if name.startswith(f"{part}.")
     }
     return {"name": BUNDLED[preset], **content, "state_dict": state} | stand_in, path
-
-
-#: The metadata of a file, each as JSON.
-_ABOUT = ("config", "grid_size", "preset", "conventions", "license")
 
 
 def save_demo(encoder: Encoder, head: nn.Module, path: Path) -> None:
