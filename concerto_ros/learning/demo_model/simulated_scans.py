@@ -39,7 +39,9 @@ def room_of(seed: int, furniture: FurnitureLibrary | None = None) -> Room:
     """The room of a seed: a home with a probability of 0.2, else of another room type."""
     rng = np.random.default_rng((seed, 1))
     # A flat and an office contain more classes than a corridor.
-    type_weights = {"office": 3, "flat": 2, "meeting": 2, "kitchen": 2, "bedroom": 2, "lounge": 2}
+    type_weights = {
+        "office": 3, "flat": 3, "meeting": 2, "kitchen": 2, "bedroom": 3, "lounge": 3, "hotel": 2,
+    }  # fmt: skip
     weights = np.array([type_weights.get(kind, 1) for kind in KINDS], float)
     kind = str(rng.choice(list(KINDS), p=weights / weights.sum()))
     return Room(seed, "home" if rng.random() < _HOME_SHARE else kind, furniture)

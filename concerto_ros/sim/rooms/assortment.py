@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from concerto_ros.sim.mesh import Mesh, join
+from concerto_ros.sim.mesh import Finish, Mesh, join
 from concerto_ros.sim.pieces import (
     beds,
     cabinets,
@@ -15,10 +15,12 @@ from concerto_ros.sim.pieces import (
     seating,
     small_objects,
     sofas,
+    storage,
 )
 from concerto_ros.sim.pieces import office_furniture as office
 from concerto_ros.sim.pieces.furniture import Rng, pick
 from concerto_ros.sim.rooms.layout import things_on
+from concerto_ros.sim.rooms.wall_surfaces import paint
 
 
 def sofa(rng: Rng) -> Mesh:
@@ -61,8 +63,15 @@ def low_cabinet(rng: Rng) -> Mesh:
 
 def high_cabinet(rng: Rng) -> Mesh:
     """A wardrobe or a shelf."""
-    builds = (furniture.cupboard, furniture.bookshelf, furniture.bookshelf, office.open_rack)
+    builds = (furniture.cupboard, furniture.bookshelf, storage.full_shelf, storage.full_shelf,
+              office.open_rack)  # fmt: skip
     return pick(rng, (*builds, *cabinets.HIGH_CABINETS))(rng)
+
+
+def closet(rng: Rng, height: float, longest: float) -> Mesh:
+    """A closet up to a ceiling of that height, at most ``longest`` metres wide."""
+    width = rng.uniform(0.6, max(0.7, min(3.5, longest)))
+    return cabinets.closet(rng, width, height - 0.01, Finish(paint(rng)))
 
 
 def littered(rng: Rng, piece: Mesh, chance: float, things, reach: float) -> Mesh:

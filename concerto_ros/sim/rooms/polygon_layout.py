@@ -29,6 +29,8 @@ class PolygonLayout(Layout):
         super().__init__(plan, rng)
         self._origin = np.array([-plan.width, -plan.depth]) / 2 - 0.5
         shape = np.ceil(-2 * self._origin / CELL).astype(int) + 1
+        #: Stretches (wall, start, end) where something hangs or stands high.
+        self._covered: list[tuple[int, float, float]] = []
         #: What a piece may not stand on, and what the space in front of it may not reach.
         self._blocked = np.ones(shape[::-1], np.uint8)
         self._taken = np.zeros(shape[::-1], np.uint8)
@@ -54,12 +56,14 @@ class PolygonLayout(Layout):
                 continue
             along = self.rng.uniform(width / 2 + 0.02, wall.length - width / 2 - 0.02)
             gap = 0.16 if self._before_window(number, along, width) else 0.03
-            if tall and gap > 0.03:
+            if tall and (gap > 0.03 or self._is_covered(number, along, width / 2)):
                 continue
             start, end = along - width / 2, along + width / 2
             body = _strip(wall, start, end, gap + depth)
             zone = _strip(wall, start, end, gap + depth + front)
             if self._free(body, zone, top):
+                if top > 1.3:
+                    self._covered.append((number, start, end))
                 placement = Placement(
                     *wall.point(along - float(low[0] + high[0]) / 2, gap), wall.yaw
                 )
@@ -84,6 +88,46 @@ class PolygonLayout(Layout):
                 placement = Placement(float(at[0]), float(at[1]), float(yaw))
                 return self._put(mesh, placement, square @ turn + at, (square + aside) @ turn + at)
         return None
+
+    def hang(self, mesh: Mesh, low: float, high: float) -> None:
+        """Hang a piece on a wall between two heights, metres, where there is space for it.
+
+        Doors, windows, what hangs already and high furniture leave none.
+        """
+        walls, plan = self.plan.walls, self.plan
+        (x0, _, z0), (x1, _, z1) = mesh.bounds()
+        half = max(float(x1), -float(x0)) + 0.08
+        for number in self.rng.permutation(len(walls)):
+            wall, height = walls[number], self.rng.uniform(low, high)
+            if wall.length < 2 * half + 0.2:
+                continue
+            along = self.rng.uniform(half + 0.05, wall.length - half - 0.05)
+            ends = np.array([wall.point(along - half, 0.01), wall.point(along + half, 0.01)])
+            busy = any(
+                o.wall == number and o.start - half < along < o.end + half for o in plan.openings
+            )
+            above = min(plan.height, float(plan.headroom(ends).min()))
+            if busy or self._is_covered(number, along, half) or height + z1 > above:
+                continue
+            x, y = wall.point(along, 0.005)
+            self.add(mesh.placed(x, y, max(height, -float(z0)), wall.yaw))
+            self._covered.append((number, along - half, along + half))
+            return
+
+    def _is_covered(self, number: int, along: float, half: float) -> bool:
+        return any(
+            wall == number and start - half < along < end + half
+            for wall, start, end in self._covered
+        )
+
+    def stand(self, mesh: Mesh, x: float, y: float, yaw: float) -> Placement | None:
+        """Place a piece with its origin at (x, y), metres, where it fits there; else None."""
+        (x0, y0, _), (x1, y1, top) = mesh.bounds()
+        square = np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1)], np.float64)
+        body = square @ rotation_about("z", yaw)[:2, :2].T + (x, y)
+        if not self._free(body, body, float(top)):
+            return None
+        return self._put(mesh, Placement(x, y, yaw), body, body)
 
     def _free(self, body: np.ndarray, zone: np.ndarray, top: float) -> bool:
         """Whether a piece ``top`` metres high fits there; (4, 2) metres each."""

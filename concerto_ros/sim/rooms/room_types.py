@@ -12,20 +12,26 @@ from __future__ import annotations
 import numpy as np
 
 from concerto_ros.sim.mesh import CLASSES, Mesh, join
-from concerto_ros.sim.pieces import furniture, small_objects
+from concerto_ros.sim.pieces import cabinets, furniture, small_objects, storage
 from concerto_ros.sim.pieces import office_furniture as office
-from concerto_ros.sim.pieces.clothes import ON_THE_FLOOR, hook_rail
+from concerto_ros.sim.pieces.clothes import ON_THE_FLOOR, bag, hook_rail
 from concerto_ros.sim.pieces.finishes import recolored
 from concerto_ros.sim.pieces.furniture import Rng, pick
+from concerto_ros.sim.pieces.on_walls import ON_WALLS, pipes
 from concerto_ros.sim.rooms import assortment
 from concerto_ros.sim.rooms.layout import (
-    Layout,
     Placement,
     add_ceiling_lamp,
-    add_pictures,
     add_rug,
     seats_round,
     things_on,
+)
+from concerto_ros.sim.rooms.more_rooms import (
+    furnish_bathroom,
+    furnish_classroom,
+    furnish_storage,
+    furnish_workshop,
+    laden,
 )
 from concerto_ros.sim.rooms.polygon_layout import PolygonLayout
 from concerto_ros.sim.rooms.polygon_plan import PolygonPlan
@@ -52,6 +58,10 @@ class VariedLayout(PolygonLayout):
         """Place a varied piece against a wall, at most 0.55 m in front of it free."""
         return super().against_wall(varied(mesh, self.rng), min(front, 0.55), tall)
 
+    def fitted(self, mesh: Mesh, front: float = 0.4) -> Placement | None:
+        """Place a piece against a wall as it is: it was made to the measure of the room."""
+        return super().against_wall(mesh, front, tall=True)
+
     def freestanding(self, mesh: Mesh, margin: float = 0.5) -> Placement | None:
         """Place a varied piece anywhere, at most 0.5 m around it free."""
         return super().freestanding(varied(mesh, self.rng), min(margin, 0.5))
@@ -69,13 +79,15 @@ def furnish_kind(plan: PolygonPlan, rng: Rng, kind: str) -> Mesh:
         layout.freestanding(pick(rng, _ON_FLOOR)(rng), 0.2)
     if rng.random() < 0.25:
         _hang(layout, hook_rail, 1.5, 1.8)
-    if rng.random() < 0.7:
-        add_pictures(layout)
+    for _ in range(int(rng.integers(0, 5))):
+        _hang(layout, pick(rng, ON_WALLS), 1.4, 1.75)
     if rng.random() < 0.4:
         layout.against_wall(office.radiator(rng), 0.1)
+    if rng.random() < 0.15:
+        layout.fitted(pipes(rng, plan.height), 0.0)
     if not plan.open_above:
         add_ceiling_lamp(layout)
-    if kind in ("flat", "lounge", "bedroom"):
+    if kind in ("flat", "lounge", "bedroom", "hotel"):
         add_rug(layout)
     return join(*layout.meshes)
 
@@ -135,7 +147,7 @@ def _seat(rng: Rng, x: float, y: float) -> Mesh:
     return seat.placed(x, y, 0.0, np.pi + turn)
 
 
-def _many(layout: Layout, build, low: int, high: int, free: float = 0.0, **options) -> None:
+def _many(layout: VariedLayout, build, low: int, high: int, free: float = 0.0, **options) -> None:
     """Between ``low`` and ``high`` pieces against walls, or free-standing with this chance."""
     for _ in range(int(layout.rng.integers(low, high + 1))):
         if layout.rng.random() < free:
@@ -144,8 +156,12 @@ def _many(layout: Layout, build, low: int, high: int, free: float = 0.0, **optio
             layout.against_wall(build(layout.rng), **options)
 
 
-def _storage(layout: Layout, low: int, high: int) -> None:
-    """Low cabinets with things on them, and high ones."""
+def _storage(layout: VariedLayout, low: int, high: int) -> None:
+    """Low cabinets with things on them, and high ones; one room in five has a closet."""
+    rng, plan = layout.rng, layout.plan
+    if rng.random() < 0.2 and plan.height < 3.2:
+        longest = max(wall.length for wall in plan.walls) - 0.2
+        layout.fitted(assortment.closet(rng, plan.height, longest))
     for _ in range(int(layout.rng.integers(low, high + 1))):
         if layout.rng.random() < 0.5:
             layout.against_wall(assortment.low_cabinet(layout.rng), front=0.35)
@@ -153,30 +169,19 @@ def _storage(layout: Layout, low: int, high: int) -> None:
             layout.against_wall(assortment.high_cabinet(layout.rng), front=0.35, tall=True)
 
 
-def _hang(layout: Layout, build, low: float, high: float) -> None:
-    """Hang something on a wall between two heights, clear of doors and windows."""
-    rng, plan = layout.rng, layout.plan
-    piece = varied(build(rng), rng)
-    half = float(np.abs(piece.bounds()[1][0])) + 0.1
-    for number in rng.permutation(len(plan.walls)):
-        wall = plan.walls[number]
-        if wall.length < 2 * half + 0.2:
-            continue
-        along = rng.uniform(half + 0.05, wall.length - half - 0.05)
-        busy = any(
-            o.wall == number and o.start - half < along < o.end + half for o in plan.openings
-        )
-        if not busy:
-            x, y = wall.point(along, 0.005)
-            layout.add(piece.placed(x, y, rng.uniform(low, high), wall.yaw))
-            return
+def _hang(layout: VariedLayout, build, low: float, high: float) -> None:
+    """Hang something on a wall between two heights."""
+    layout.hang(varied(build(layout.rng), layout.rng), low, high)
 
 
-def _office(layout: Layout) -> None:
+def _office(layout: VariedLayout) -> None:
     rng = layout.rng
     _many(layout, _desk_with, 1, 4, free=0.3, front=0.3)
     if rng.random() < 0.3:
         _double_desk(layout)
+    if rng.random() < 0.3:
+        table = pick(rng, (storage.standing_desk, office.meeting_table))(rng)
+        layout.freestanding(laden(rng, table, 16), 0.3)
     _storage(layout, 1, 4)
     if rng.random() < 0.5:
         _hang(layout, office.whiteboard, 1.4, 1.6)
@@ -189,7 +194,7 @@ def _office(layout: Layout) -> None:
         layout.against_wall(assortment.sofa(rng))
 
 
-def _double_desk(layout: Layout) -> None:
+def _double_desk(layout: VariedLayout) -> None:
     """Two desks back to back, with or without a panel between."""
     rng = layout.rng
     one, other = _desk_with(rng), _desk_with(rng)
@@ -199,7 +204,7 @@ def _double_desk(layout: Layout) -> None:
     layout.freestanding(join(*parts), 0.4)
 
 
-def _meeting(layout: Layout) -> None:
+def _meeting(layout: VariedLayout) -> None:
     rng, table = layout.rng, varied(office.meeting_table(layout.rng), layout.rng)
     build = pick(rng, (assortment.side_chair, assortment.desk_chair))
     chairs = seats_round(rng, table, build, 0.75)
@@ -220,9 +225,15 @@ def _meeting(layout: Layout) -> None:
     _many(layout, assortment.side_chair, 0, 3, front=0.2)
 
 
-def _kitchen(layout: Layout) -> None:
+def _kitchen(layout: VariedLayout) -> None:
     rng = layout.rng
-    _many(layout, office.kitchen_row, 1, 2)
+    for _ in range(int(rng.integers(1, 3))):
+        if layout.against_wall(storage.kitchen_wall(rng), tall=True) is None:
+            layout.against_wall(office.kitchen_row(rng))
+    if rng.random() < 0.6:
+        layout.against_wall(storage.refrigerator(rng), 0.4, tall=True)
+    if rng.random() < 0.35:
+        layout.freestanding(laden(rng, storage.island(rng), 7), 0.4)
     for _ in range(int(rng.integers(1, 3))):
         table = varied(pick(rng, (furniture.dining_table, office.meeting_table))(rng), rng)
         build = pick(rng, (assortment.side_chair, assortment.side_chair, office.stool))
@@ -236,9 +247,9 @@ def _kitchen(layout: Layout) -> None:
     _storage(layout, 0, 2)
 
 
-def _bedroom(layout: Layout) -> None:
+def _bedroom(layout: VariedLayout) -> None:
     rng = layout.rng
-    _many(layout, assortment.bed, 1, 2)
+    _many(layout, assortment.bed, 1, 3, front=0.25)
     _storage(layout, 1, 3)
     _many(layout, assortment.low_cabinet, 0, 2, front=0.2)
     if rng.random() < 0.5:
@@ -251,7 +262,7 @@ def _bedroom(layout: Layout) -> None:
     _many(layout, build, 0, 2, free=0.4, front=0.2)
 
 
-def _lounge(layout: Layout) -> None:
+def _lounge(layout: VariedLayout) -> None:
     rng = layout.rng
     _many(layout, assortment.sofa, 1, 3, free=0.3)
     _many(layout, assortment.easy_chair, 0, 3, free=0.4)
@@ -267,7 +278,7 @@ def _lounge(layout: Layout) -> None:
     _storage(layout, 0, 3)
 
 
-def _flat(layout: Layout) -> None:
+def _flat(layout: VariedLayout) -> None:
     """Everything in one room."""
     rng = layout.rng
     parts = np.array([_bedroom, _lounge, _kitchen, _office], dtype=object)
@@ -275,13 +286,13 @@ def _flat(layout: Layout) -> None:
         part(layout)
 
 
-def _corridor(layout: Layout) -> None:
+def _corridor(layout: VariedLayout) -> None:
     _storage(layout, 0, 2)
     _many(layout, assortment.side_chair, 0, 3, front=0.1)
     _many(layout, small_objects.person, 0, 2, free=1.0)
 
 
-def _hall(layout: Layout) -> None:
+def _hall(layout: VariedLayout) -> None:
     """A class room or laboratory: rows of tables with chairs."""
     rng = layout.rng
     for _ in range(int(rng.integers(2, 7))):
@@ -292,6 +303,31 @@ def _hall(layout: Layout) -> None:
     _hang(layout, office.whiteboard, 1.4, 1.6)
     _many(layout, assortment.side_chair, 0, 4, free=0.6, front=0.1)
     _many(layout, small_objects.person, 0, 3, free=1.0)
+
+
+def _classroom(layout: VariedLayout) -> None:
+    _hang(layout, office.whiteboard, 1.3, 1.6)
+    furnish_classroom(layout)
+    if layout.rng.random() < 0.6:
+        layout.freestanding(_desk_with(layout.rng), 0.2)
+
+
+def _hotel(layout: VariedLayout) -> None:
+    """A bed between nightstands, a desk, a screen and a closet or coats on hooks."""
+    rng = layout.rng
+    bed = assortment.bed(rng)
+    (x0, _, _), (x1, _, _) = bed.bounds()
+    stand, group = int(rng.integers(2**31)), [bed]
+    for x in (float(x0) - 0.35, float(x1) + 0.35):
+        if rng.random() < 0.75:
+            group.append(cabinets.nightstand(np.random.default_rng(stand)).placed(x, 0.0))
+    if layout.against_wall(join(*group), front=0.4) is None:
+        layout.against_wall(bed, front=0.3)
+    _many(layout, _desk_with, 0, 1, front=0.3)
+    _hang(layout, small_objects.television, 0.9, 1.5)
+    _storage(layout, 1, 3)
+    _many(layout, assortment.easy_chair, 0, 2, free=0.4, front=0.2)
+    _many(layout, bag, 0, 2, free=0.3, front=0.1)
 
 
 #: Furnishing of each room type; its size has the same key in
@@ -305,4 +341,9 @@ KINDS = {
     "flat": _flat,
     "corridor": _corridor,
     "hall": _hall,
+    "bathroom": furnish_bathroom,
+    "storage": furnish_storage,
+    "workshop": furnish_workshop,
+    "classroom": _classroom,
+    "hotel": _hotel,
 }
