@@ -59,8 +59,8 @@ def test_furniture_stands_within_the_outline_and_below_the_slopes(kind):
         points = mesh.corners[np.isin(mesh.label, [CLASSES.index(n) for n in names])]
         points = points.reshape(-1, 3).astype(np.float64)
         middle = np.array(plan.middle)
-        # Two in a hundred at most, by the width of a cell, lie outside of an oblique wall.
-        assert plan.inside(middle + 0.98 * (points[:, :2] - middle)).mean() > 0.995
+        # Knobs and the like may reach into an oblique wall by the width of a cell.
+        assert plan.inside(middle + 0.98 * (points[:, :2] - middle)).mean() > 0.998
         assert (points[:, 2] < plan.headroom(points[:, :2]) + 0.02).all()
 
 

@@ -45,7 +45,9 @@ class PolygonLayout(Layout):
     ) -> Placement | None:
         """Place a piece as :meth:`Layout.against_wall`, also before an oblique wall."""
         low, high = mesh.bounds()
-        width, depth, top = float(high[0] - low[0]), float(high[1]), float(high[2])
+        # The backs of some chairs lean out behind the plane of their hind legs.
+        behind = max(0.0, -float(low[1]))
+        width, depth, top = float(high[0] - low[0]), float(high[1]) + behind, float(high[2])
         walls = self.plan.walls
         if width + 0.1 > max(wall.length for wall in walls):
             return None
@@ -64,9 +66,8 @@ class PolygonLayout(Layout):
             if self._free(body, zone, top):
                 if top > 1.3:
                     self._covered.append((number, start, end))
-                placement = Placement(
-                    *wall.point(along - float(low[0] + high[0]) / 2, gap), wall.yaw
-                )
+                middle = along - float(low[0] + high[0]) / 2
+                placement = Placement(*wall.point(middle, gap + behind), wall.yaw)
                 return self._put(mesh, placement, body, zone)
         return None
 
