@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from concerto_ros.learning.demo_model.recipe import Recipe
-from concerto_ros.sim.library import find_folder
+from concerto_ros.sim.library import FurnitureLibrary, find_folder
 
 
 def furniture_folder(name: str | None) -> Path | None:
@@ -27,3 +27,13 @@ def furniture_folder(name: str | None) -> Path | None:
 def furnished(recipe: Recipe, folder: Path | None) -> Recipe:
     """The recipe with scenes that are furnished from the library in ``folder``; None: without."""
     return replace(recipe, open_scans=partial(recipe.open_scans, furniture=folder))
+
+
+def credits_table(library: FurnitureLibrary) -> str:
+    """Whose models a library has, as a Markdown table: CC-BY asks to name all authors."""
+    lines = ["| library | licence | models | authors |", "| --- | --- | ---: | --- |"]
+    lines += [
+        f"| {name} | {licence} | {count} | {', '.join(authors)} |"
+        for name, licence, count, authors in library.credits()
+    ]
+    return "\n".join(lines)

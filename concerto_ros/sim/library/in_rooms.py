@@ -42,33 +42,11 @@ def furnished_from(library: FurnitureLibrary | None) -> Iterator[None]:
         _library.reset(token)
 
 
-def current_library() -> FurnitureLibrary | None:
-    """The library of the room that is being furnished."""
-    return _library.get()
+def models_of(*kinds: str) -> list[Piece]:
+    """The models of some kinds in the library of the room that is being furnished.
 
-
-def or_from_library(*kinds: str, share: float = SHARE) -> Callable[[Builder], Builder]:
-    """Let a library's models of some ``kinds`` stand in for what a builder makes.
-
-    Args:
-        kinds: The kinds, as in ``kinds.yaml``.
-        share: How often, where the room has a library with such a model.
+    Tables without a flat top are left out: things are put on them.
     """
-
-    def decorate(build: Builder) -> Builder:
-        @wraps(build)
-        def build_or_take(rng: np.random.Generator, *args, **options) -> Mesh:
-            choice = _choice(kinds)
-            if choice and rng.random() < share:
-                return taken(choice[int(rng.integers(len(choice)))], rng)
-            return build(rng, *args, **options)
-
-        return build_or_take
-
-    return decorate
-
-
-def _choice(kinds: tuple[str, ...]) -> list[Piece]:
     library = _library.get()
     if library is None:
         return []
@@ -78,6 +56,30 @@ def _choice(kinds: tuple[str, ...]) -> list[Piece]:
         for piece in library.of_kind(kind)
         if kind not in TOPS or piece.flat_top >= LEAST_TOP
     ]
+
+
+def or_from_library(
+    *kinds: str, then: Callable[[Mesh, np.random.Generator], Mesh] | None = None
+) -> Callable[[Builder], Builder]:
+    """Let a library's models of some ``kinds`` stand in for what a builder makes.
+
+    Args:
+        kinds: The kinds, as in ``kinds.yaml``.
+        then: What is done with a model before it is handed out.
+    """
+
+    def decorate(build: Builder) -> Builder:
+        @wraps(build)
+        def build_or_take(rng: np.random.Generator, *args, **options) -> Mesh:
+            models = models_of(*kinds)
+            if models and rng.random() < SHARE:
+                model = taken(models[int(rng.integers(len(models)))], rng)
+                return model if then is None else then(model, rng)
+            return build(rng, *args, **options)
+
+        return build_or_take
+
+    return decorate
 
 
 def taken(piece: Piece, rng: np.random.Generator) -> Mesh:

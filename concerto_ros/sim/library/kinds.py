@@ -17,7 +17,7 @@ from concerto_ros.sim.mesh import CLASSES
 
 RULES = Path(__file__).with_name("kinds.yaml")
 #: Where a piece stands. One whose place is ``none`` is left out.
-PLACES = ("wall", "free", "table", "hung", "ceiling", "outdoors", "none")
+PLACES = ("wall", "free", "table", "hung", "ceiling", "opening", "outdoors", "none")
 #: The classes of pieces that stand outdoors.
 OUTDOOR_CLASSES = (
     "ground",

@@ -22,8 +22,9 @@ from concerto_ros.sim.textures import TEXTURES
 
 #: Where Debian's package sweethome3d-furniture lies.
 DEBIAN = Path("/usr/share/sweethome3d/furniture")
-#: One model in this many is held out of training, for validation and test.
-HELD_OUT = 5
+#: One model in this many is held out of training, for validation and test. The salt was chosen
+#: so that of nearly every kind in Debian's package about a fifth is.
+HELD_OUT, SALT = 5, 3641
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +47,7 @@ class Piece:
     @property
     def held_out(self) -> bool:
         """Whether it is kept out of training; decided by a hash, the same on every machine."""
-        name = f"{self.entry.library}/{self.entry.identity}".encode()
+        name = f"{SALT}/{self.entry.library}/{self.entry.identity}".encode()
         return int.from_bytes(hashlib.sha256(name).digest()[:4], "big") % HELD_OUT == 0
 
     @property
@@ -152,7 +153,7 @@ class FurnitureLibrary:
             sources.append(folder)
         kinds, pieces = Kinds(), []
         for source in sources:
-            entries = [e for e in read_catalogue(source) if kinds.of(e) is not None]
+            entries = read_catalogue(source)
             store = ShapeStore(source, entries, cache or cache_folder(), processes)
             for number, (entry, about) in enumerate(zip(entries, store.about, strict=True)):
                 kind = kinds.of(entry)

@@ -24,7 +24,7 @@ from concerto_ros.sim.library.shaping import Shape, shape_of
 log = logging.getLogger(__name__)
 
 #: Part of a file's name: raised when shapes are made in another way.
-VERSION = 1
+VERSION = 2
 
 
 def cache_folder() -> Path:

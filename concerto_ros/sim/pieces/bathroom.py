@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from concerto_ros.sim.library.in_rooms import or_from_library
 from concerto_ros.sim.mesh import Finish, Mesh, blob, box, cushion, join, lathe, patch, rod
 from concerto_ros.sim.pieces.beds import drape
 from concerto_ros.sim.pieces.cabinets import fronts
@@ -19,6 +20,7 @@ from concerto_ros.sim.pieces.furniture import METAL, Rng, pick
 CERAMIC = Finish((0.94, 0.94, 0.93))
 
 
+@or_from_library("toilet")
 def toilet(rng: Rng) -> Mesh:
     """A toilet with a cistern, or hung from the wall; its lid is up or down."""
     seat, wide, deep = rng.uniform(0.38, 0.44), rng.uniform(0.34, 0.4), rng.uniform(0.5, 0.58)
@@ -45,6 +47,7 @@ def toilet(rng: Rng) -> Mesh:
     return join(*parts)
 
 
+@or_from_library("washbasin")
 def basin(rng: Rng) -> Mesh:
     """A basin on a column or on a cabinet, with a tap."""
     top, wide, deep = rng.uniform(0.8, 0.9), rng.uniform(0.42, 1.1), rng.uniform(0.38, 0.52)
@@ -76,6 +79,7 @@ def basin(rng: Rng) -> Mesh:
     return join(*parts)
 
 
+@or_from_library("bath")
 def bathtub(rng: Rng) -> Mesh:
     """A tub along the wall, one time in three with a shower curtain."""
     long, wide, tall = rng.uniform(1.5, 1.8), rng.uniform(0.68, 0.8), rng.uniform(0.45, 0.6)

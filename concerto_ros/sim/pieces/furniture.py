@@ -23,6 +23,7 @@ from concerto_ros.sim.mesh import (
     rod,
     rotation_about,
 )
+from concerto_ros.sim.pieces.books import row_of_books, stocked
 
 Rng = np.random.Generator
 
@@ -284,7 +285,7 @@ def cupboard(rng: Rng) -> Mesh:
     return join(*parts)
 
 
-@or_from_library("shelf")
+@or_from_library("shelf", then=stocked)
 def bookshelf(rng: Rng) -> Mesh:
     """An open shelf with rows of books and a few gaps."""
     finish, tall = wooden(rng), rng.uniform(1.1, 2.1)
@@ -304,24 +305,5 @@ def bookshelf(rng: Rng) -> Mesh:
     for level in range(levels):
         x, end = -width / 2 + board, width / 2 - board
         end -= rng.uniform(0.0, 0.6) * width
-        while x < end - 0.06:
-            thick, book = rng.uniform(0.015, 0.05), pitch * rng.uniform(0.55, 0.85)
-            deep = depth * rng.uniform(0.55, 0.8)
-            place = (x + thick / 2, 0.02 + deep / 2, level * pitch + board + book / 2)
-            cover = Finish(tuple(rng.uniform(0.15, 0.85, 3)))
-            # A book is a box in a row of boxes: its back, top and the rows' ends are what shows.
-            parts.append(_book(thick, deep, book, place, cover))
-            x += thick + 0.002
+        parts += row_of_books(rng, x, end, level * pitch + board, pitch, depth)
     return join(*parts)
-
-
-def _book(thick: float, deep: float, tall: float, center, cover: Finish) -> Mesh:
-    x, y, z = center
-    front = (x + thick / 2, y + deep / 2, z - tall / 2)
-    top = (x - thick / 2, y - deep / 2, z + tall / 2)
-    right = (x + thick / 2, y - deep / 2, z - tall / 2)
-    return join(
-        patch(front, (-thick, 0, 0), (0, 0, tall), cover, "cabinet", 1.0),
-        patch(top, (thick, 0, 0), (0, deep, 0), Finish((0.9, 0.88, 0.8)), "cabinet", 1.0),
-        patch(right, (0, deep, 0), (0, 0, tall), cover, "cabinet", 1.0),
-    )

@@ -22,7 +22,16 @@ from concerto_ros.sim.mesh import (
     rod,
     rotation_about,
 )
-from concerto_ros.sim.pieces.furniture import BLACK, METAL, PAINTS, Rng, cloth, pick, wooden
+from concerto_ros.sim.pieces.books import stocked
+from concerto_ros.sim.pieces.furniture import (
+    BLACK,
+    METAL,
+    PAINTS,
+    Rng,
+    cloth,
+    pick,
+    wooden,
+)
 from concerto_ros.sim.pieces.small_objects import SKINS, worn
 
 WHITE = Finish((0.90, 0.90, 0.89))
@@ -149,7 +158,7 @@ def pedestal(rng: Rng) -> Mesh:
     return join(*parts)
 
 
-@or_from_library("shelf")
+@or_from_library("shelf", then=stocked)
 def open_rack(rng: Rng) -> Mesh:
     """A shelf without a back, with boxes and binders; the boxes belong to it."""
     finish = pick(rng, (METAL, WHITE, wooden(rng)))
@@ -175,6 +184,7 @@ def open_rack(rng: Rng) -> Mesh:
     return join(*parts)
 
 
+@or_from_library("wall cabinet")
 def wall_unit(rng: Rng) -> Mesh:
     """A cupboard or a board with books, to be hung on a wall; its underside is at z = 0."""
     width, depth = rng.uniform(0.6, 1.6), rng.uniform(0.22, 0.38)
@@ -326,6 +336,7 @@ def screen_panel(rng: Rng) -> Mesh:
     return box((width, 0.05, tall), (0, 0.025, tall / 2), cloth(rng), "wall")
 
 
+@or_from_library("seated person", then=lambda model, rng: model.placed(0.0, 0.1))
 def seated_person(rng: Rng, seat: float = 0.47) -> Mesh:
     """An adult on a seat of height ``seat`` whose back edge is at y = 0, facing +y."""
     label, skin = "person", Finish(pick(rng, SKINS))

@@ -167,6 +167,7 @@ def task_chair(rng: Rng) -> Mesh:
     return join(*parts)
 
 
+@or_from_library("easy chair")
 def lounge_chair(rng: Rng) -> Mesh:
     """A low armchair on legs, with arms of wood or tube, or padded ones."""
     pad, wood = upholstery(rng), pick(rng, (wooden(rng), wooden(rng), METAL, BLACK))

@@ -26,6 +26,7 @@ from concerto_ros.sim.rooms.layout import (
     seats_round,
     things_on,
 )
+from concerto_ros.sim.rooms.models import add_models
 from concerto_ros.sim.rooms.more_rooms import (
     furnish_bathroom,
     furnish_classroom,
@@ -85,6 +86,7 @@ def furnish_kind(plan: PolygonPlan, rng: Rng, kind: str) -> Mesh:
         layout.against_wall(office.radiator(rng), 0.1)
     if rng.random() < 0.15:
         layout.fitted(pipes(rng, plan.height), 0.0)
+    add_models(layout, kind)
     if not plan.open_above:
         add_ceiling_lamp(layout)
     if kind in ("flat", "lounge", "bedroom", "hotel"):

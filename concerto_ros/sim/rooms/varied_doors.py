@@ -17,6 +17,7 @@ from concerto_ros.sim.pieces.cabinets import closet_front
 from concerto_ros.sim.pieces.finishes import any_color, lacquer
 from concerto_ros.sim.pieces.furniture import BLACK, METAL, Rng, pick, wooden
 from concerto_ros.sim.rooms.doors import DARK, THICK, corridor, door, handles, jambs, leaf
+from concerto_ros.sim.rooms.models import modelled_door
 from concerto_ros.sim.rooms.openings import Opening, casing, lining
 
 #: How far the space behind a hole goes to the left, to the right and back, metres.
@@ -27,7 +28,7 @@ SHARES = (0.42, 0.16, 0.11, 0.07, 0.13, 0.11)
 
 
 def varied_door(hole: Opening, rng: Rng, paint: Finish, span: float, reach: Reach) -> Mesh:
-    """Build a door of any kind.
+    """Build a door of any kind, or take one of a furniture library.
 
     Args:
         hole: the doorway.
@@ -36,6 +37,9 @@ def varied_door(hole: Opening, rng: Rng, paint: Finish, span: float, reach: Reac
         span: length of the wall, metres; a sliding door needs space beside the hole.
         reach: space behind the hole, see :func:`~concerto_ros.sim.rooms.doors.corridor`.
     """
+    model = modelled_door(hole, rng)
+    if model is not None:
+        return model
     kind = str(rng.choice(KINDS, p=SHARES))
     if hole.end - hole.start > 1.15 and kind in ("flush", "deep", "glazed"):
         kind = "classic"  # two leaves

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from concerto_ros.sim.streets.models import drawn_model
 from concerto_ros.sim.streets.shapes import Paint, Solid, boxes, join, rounds, tubes
 from concerto_ros.sim.streets.vehicles import two_wheeler
 
@@ -24,6 +25,9 @@ def person(rng: np.random.Generator, pose: str = "stand") -> Solid:
     """
     if pose not in ("stand", "walk", "sit", "ride"):
         raise ValueError(f"pose is {pose!r}, expected stand, walk, sit or ride")
+    model = drawn_model(rng, "person") if pose in ("stand", "walk") else None
+    if model is not None:
+        return model
     scale = rng.uniform(0.6, 0.85) if rng.random() < 0.12 else rng.normal(0.985, 0.055)
     stout = rng.uniform(0.85, 1.3)
     top = Paint("person", tuple(rng.uniform(15, 240, 3)), rng.uniform(0.08, 0.7))

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from concerto_ros.sim.streets.models import drawn_model
 from concerto_ros.sim.streets.shapes import Paint, Solid, blades, join, leaves, tubes
 
 _GREENS = (
@@ -20,6 +21,9 @@ _GREENS = (
 
 def tree(rng: np.random.Generator, kind: str | None = None) -> Solid:
     """A tree of 2.5 to 18 m: ``broad``, ``column``, ``conifer``, ``young`` or ``bare``."""
+    model = drawn_model(rng, "tree", share=0.15) if kind is None else None
+    if model is not None:
+        return model
     kinds = ["broad", "column", "conifer", "young", "bare"]
     kind = kind or str(rng.choice(kinds, p=[0.42, 0.1, 0.16, 0.16, 0.16]))
     bark = Paint("vegetation", tuple(rng.uniform([70, 56, 44], [120, 104, 90])), 0.3)
@@ -55,6 +59,9 @@ def tree(rng: np.random.Generator, kind: str | None = None) -> Solid:
 
 def bush(rng: np.random.Generator) -> Solid:
     """A bush of 0.4 to 3 m, down to the ground."""
+    model = drawn_model(rng, "bush", share=0.3)
+    if model is not None:
+        return model
     height = np.exp(rng.uniform(np.log(0.4), np.log(3)))
     count = int(rng.integers(1, 5))
     spread = height * rng.uniform(0.3, 0.9)

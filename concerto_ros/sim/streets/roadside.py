@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from concerto_ros.sim.streets.models import drawn_model
 from concerto_ros.sim.streets.shapes import Paint, Solid, boxes, join, prism, quads, rounds, tubes
 
 _STEEL = Paint("pole", (142, 144, 148), 0.4)
@@ -14,6 +15,9 @@ _WOOD = Paint("pole", (112, 92, 74), 0.3)
 
 def lamp(rng: np.random.Generator) -> Solid:
     """A street lamp of 3 to 11 m."""
+    model = drawn_model(rng, "street lamp")
+    if model is not None:
+        return model
     height = rng.uniform(3, 11)
     radius = rng.uniform(0.05, 0.1) + 0.004 * height
     parts = [tubes((0, 0, -0.3), (0, 0, height), radius, _STEEL, radius * 0.6, sides=8)]
@@ -160,6 +164,9 @@ def fence(rng: np.random.Generator, path: np.ndarray, kind: str | None = None) -
 
 def thing(rng: np.random.Generator) -> Solid:
     """A small thing of the class other: a bin, a bench, a box, a cone, a stone and so on."""
+    model = drawn_model(rng, "street furniture")
+    if model is not None:
+        return model
     makers = (
         _wheelie_bin,
         _wheelie_bin,
@@ -178,6 +185,9 @@ def thing(rng: np.random.Generator) -> Solid:
 
 def stall(rng: np.random.Generator) -> Solid:
     """A market stall."""
+    model = drawn_model(rng, "large outdoor thing")
+    if model is not None:
+        return model
     wide, deep, high = rng.uniform([2, 1.5, 2.1], [4, 2.5, 2.6])
     cloth = Paint("other", tuple(rng.uniform(60, 240, 3)), 0.5)
     posts = np.array([(x * wide / 2, y * deep / 2, 0) for x in (-1, 1) for y in (-1, 1)])

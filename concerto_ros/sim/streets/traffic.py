@@ -8,6 +8,7 @@ import numpy as np
 
 from concerto_ros.sim.streets import vehicles
 from concerto_ros.sim.streets.kinds import Kind
+from concerto_ros.sim.streets.models import drawn_model
 from concerto_ros.sim.streets.people import rider
 from concerto_ros.sim.streets.shapes import Solid
 from concerto_ros.sim.streets.site import Place, Site
@@ -93,8 +94,14 @@ def _park(site: Site, rng, place: Place, turn: float, large: bool = False) -> No
 
 
 def _bicycle(rng: np.random.Generator) -> Solid:
+    model = drawn_model(rng, "bicycle")
+    if model is not None:
+        return model
     return vehicles.leaning(vehicles.two_wheeler(rng), rng)
 
 
 def _motorcycle(rng: np.random.Generator) -> Solid:
+    model = drawn_model(rng, "motorcycle")
+    if model is not None:
+        return model
     return vehicles.leaning(vehicles.two_wheeler(rng, motor=True), rng)

@@ -7,6 +7,7 @@ from __future__ import annotations
 import numpy as np
 
 from concerto_ros.sim.mesh import rotation_about
+from concerto_ros.sim.streets.models import drawn_model
 from concerto_ros.sim.streets.shapes import Paint, Solid, boxes, join, quads, rounds, tubes
 
 _RUBBER = Paint("vehicle", (28, 28, 30), 0.05)
@@ -106,6 +107,9 @@ _SIZES = {
 
 def car(rng: np.random.Generator, kind: str | None = None) -> Solid:
     """A car of a random shape, or of a kind in ``sedan hatch estate suv van pickup``."""
+    model = drawn_model(rng, "car") if kind is None else None
+    if model is not None:
+        return model
     kinds = list(_SIDES)
     kind = kind or str(rng.choice(kinds, p=[0.22, 0.28, 0.14, 0.2, 0.11, 0.05]))
     length, width, height = np.array(_SIZES[kind]) * rng.uniform(0.9, 1.1, 3)
@@ -177,6 +181,9 @@ def car(rng: np.random.Generator, kind: str | None = None) -> Solid:
 
 def truck(rng: np.random.Generator) -> Solid:
     """A lorry with a box, a flat bed, a tank, a tipper or a container, some with a trailer."""
+    model = drawn_model(rng, "lorry")
+    if model is not None:
+        return model
     color, reflectance = _COLORS[rng.integers(len(_COLORS))]
     body = Paint("vehicle", color, max(reflectance, 0.1))
     cargo_color, cargo_reflectance = _COLORS[rng.integers(len(_COLORS))]
@@ -200,6 +207,9 @@ def truck(rng: np.random.Generator) -> Solid:
 
 def bus(rng: np.random.Generator) -> Solid:
     """A bus or a coach."""
+    model = drawn_model(rng, "bus")
+    if model is not None:
+        return model
     length, width, height = rng.uniform(9, 14), 2.5, rng.uniform(2.8, 3.5)
     color, reflectance = _COLORS[rng.integers(len(_COLORS))]
     body = Paint("vehicle", color, max(reflectance, 0.12))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from furniture_libraries import write_furniture_libraries
 
-from concerto_ros.learning.demo_model.furniture import furnished, furniture_folder
+from concerto_ros.learning.demo_model.furniture import credits_table, furnished, furniture_folder
 from concerto_ros.learning.demo_model.recipe import INDOOR
 from concerto_ros.learning.demo_model.rooms import TRAINING_SEEDS, VALIDATION_SEEDS
 from concerto_ros.sim.library import FurnitureLibrary
@@ -45,3 +45,8 @@ def test_rooms_of_another_library_are_not_taken_for_these(folder, tmp_path, monk
 def test_no_library_is_taken_when_none_is_asked_for(tmp_path):
     assert furniture_folder("none") is None
     assert furniture_folder(str(tmp_path)) == tmp_path
+
+
+def test_the_authors_of_a_library_are_named(folder):
+    table = credits_table(FurnitureLibrary.open(folder))
+    assert "| Test models | CC0 | 2 | Ann, José |" in table

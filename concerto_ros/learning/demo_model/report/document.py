@@ -15,13 +15,14 @@ from concerto_ros.heads.linear import LinearHead
 from concerto_ros.labels.confusion import Confusion
 from concerto_ros.labels.label_set import LabelSet
 from concerto_ros.learning.data.labelled_scan import Scan
-from concerto_ros.learning.demo_model.furniture import furnished
+from concerto_ros.learning.demo_model.furniture import credits_table, furnished
 from concerto_ros.learning.demo_model.recipe import Recipe
 from concerto_ros.learning.demo_model.report.conditions import COLUMNS, SHIFTS, measure
 from concerto_ros.learning.demo_model.report.pictures import write_pictures
 from concerto_ros.learning.methods.segmenter import Segmenter
 from concerto_ros.ptv3 import load_encoder
 from concerto_ros.ptv3.bundled import DEMO, demo_file
+from concerto_ros.sim.library import FurnitureLibrary
 
 #: Size of the scan whose time is measured, voxels.
 TIMED_VOXELS = 20_000
@@ -162,6 +163,8 @@ def write_report(
 ) -> str:
     """Evaluate the bundled model of a recipe and write its measured part and its picture.
 
+    With a furniture library the page names the authors of its models, too.
+
     Args:
         recipe: As for :func:`measured_part`, as are ``folder`` and ``furniture``.
         folder: Folder with the scans.
@@ -182,5 +185,8 @@ def write_report(
     picture = document.parent / "images" / f"{demo_file(recipe.preset).stem}_model.jpg"
     write_pictures(load_bundled(recipe), recipe, shown, picture)
     text = document.read_text(encoding="utf-8")  # it may have been edited meanwhile
-    document.write_text(replace_part(text, recipe.preset, measured), encoding="utf-8")
+    text = replace_part(text, recipe.preset, measured)
+    if furniture is not None:
+        text = replace_part(text, "furniture", credits_table(FurnitureLibrary.open(furniture)))
+    document.write_text(text, encoding="utf-8")
     return measured
