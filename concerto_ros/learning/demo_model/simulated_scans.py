@@ -32,7 +32,8 @@ SCANS = len(SORTS)
 #: Points of a scan, at most: it is cut off around a random place, for files of a few megabytes.
 MOST_POINTS = 70_000
 _HOME_SHARE = 0.2
-_CLOSE = (near_furniture, low_robot, above_a_top)
+#: Where the camera of a close view is and what it looks at, as likely each.
+CLOSE = (near_furniture, low_robot, above_a_top)
 
 
 def room_of(seed: int, furniture: FurnitureLibrary | None = None) -> Room:
@@ -75,5 +76,5 @@ def _scan(sort: str, name: str, room: Room, rng: np.random.Generator) -> Scan:
     if sort == "lidar":
         return lidar_scan(name, room, rng)
     if sort == "close":
-        return camera_scan(name, room, rng, viewpoint=_CLOSE[rng.integers(len(_CLOSE))])
+        return camera_scan(name, room, rng, viewpoint=CLOSE[rng.integers(len(CLOSE))])
     return camera_scan(name, room, rng, frames=int(rng.integers(3, 11)) if sort == "views" else 1)

@@ -26,13 +26,13 @@ class CameraAppearance:
         self.tint = rng.uniform(0.85, 1.15, 3)
         self.exposure: float | None = None
         self.gamma = rng.uniform(0.75, 1.3)
-        self.dark = rng.choice([0.0, 15.0, 30.0, 45.0])
+        self.dark = rng.choice([0.0, 15.0, 30.0, 45.0, 60.0])
         self.bright_lost = rng.random() < 0.5
         self.screens_lost = rng.random() < 0.35
         # Time of flight: brightness below which there is no reading at 1 m.
         self.weakest = rng.uniform(0.0, 4.0) if kind == "time of flight" else 0.0
         # Stereo without a projector: contrast below which there is no reading.
-        self.plainest = rng.choice([0.0, 1.5, 4.0]) if kind == "stereo" else 0.0
+        self.plainest = rng.choice([0.0, 2.0, 4.0, 6.0]) if kind == "stereo" else 0.0
 
     def expose(self, color: np.ndarray) -> np.ndarray:
         """Colours as this camera records them, (N, 3) uint8; the first image sets the exposure."""

@@ -24,6 +24,11 @@ MOST_RAYS = 400_000
 
 def lidar_scan(name: str, room: Room, rng: np.random.Generator) -> Scan:
     """One sweep from one place, two or three, or up to ten of a robot that drives on."""
+    return fused_scan(name, lidar_captures(room, rng), rng)
+
+
+def lidar_captures(room: Room, rng: np.random.Generator) -> list[Capture]:
+    """The sweeps of such a scan."""
     rings = int(rng.choice([16, 32, 64, 128]))
     columns = int(rng.choice([512, 1024, 1800]))
     sweeps = int(rng.choice([1, 2, 3, int(rng.integers(5, 11))], p=[0.5, 0.15, 0.15, 0.2]))
@@ -40,7 +45,7 @@ def lidar_scan(name: str, room: Room, rng: np.random.Generator) -> Scan:
             eye = eye + step
         directions = rays @ tilt.T.astype(np.float32)
         captures.append(device.sweep(room, eye + rng.normal(0, 0.02, 3), directions, i, rng))
-    return fused_scan(name, captures, rng)
+    return captures
 
 
 def _rays(rings: int, columns: int, rng: np.random.Generator) -> np.ndarray:
@@ -57,7 +62,7 @@ class _Device:
     """The errors of one LiDAR on one robot."""
 
     def __init__(self, rng: np.random.Generator):
-        self.sigma = rng.uniform(0.004, 0.03)
+        self.sigma = np.exp(rng.uniform(np.log(0.003), np.log(0.02)))
         self.dropped = rng.uniform(0.01, 0.08)
         # Radians between the two sides of a beam, and whether both echoes are kept.
         self.divergence = rng.choice([0.0, rng.uniform(0.002, 0.006)], p=[0.4, 0.6])
