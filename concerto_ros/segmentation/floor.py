@@ -79,7 +79,7 @@ def find_floor(
     strays = height < floor - tolerance
     if strays.any():
         wide = _blocks(index, WIDE * BLOCK)
-        dense = (fine.count >= DENSE) | (wide.count >= WIDE_DENSE)
+        dense = (fine.in_block >= DENSE) | (wide.in_block >= WIDE_DENSE)
         walls = strays & dense
         if walls.sum() > WALLS_BELOW * len(points):
             floor = float(height[walls].min())
@@ -93,7 +93,7 @@ def find_floor(
 class _Blocks(NamedTuple):
     """For each voxel, the number of voxels in its block, and whether they are on a surface."""
 
-    count: np.ndarray
+    in_block: np.ndarray
     on_surface: np.ndarray
 
 
