@@ -8,6 +8,7 @@ from furniture_libraries import write_furniture_libraries
 
 from concerto_ros.sim import CLASSES, Room
 from concerto_ros.sim.library import FurnitureError, FurnitureLibrary
+from concerto_ros.sim.library.in_rooms import ENOUGH, SHARE, drawn, furnished_from
 from concerto_ros.sim.textures import TEXTURES
 
 
@@ -101,7 +102,8 @@ def test_held_out_models_and_the_others_are_apart(library):
     assert library.pieces(held_out=True) == held.pieces()
 
 
-def test_a_room_with_a_library_has_its_models_and_is_the_same_each_time(library):
+def test_a_room_with_a_library_has_its_models_and_is_the_same_each_time(library, monkeypatch):
+    monkeypatch.setattr("concerto_ros.sim.library.in_rooms.ENOUGH", 1)
     one, other = (Room(4, "meeting", library) for _ in range(2))
     assert np.array_equal(one.mesh.corners, other.mesh.corners)
     assert np.array_equal(one.mesh.color, other.mesh.color)
@@ -116,3 +118,10 @@ def test_a_room_without_a_library_never_changes(library):
     after = Room(3, "lounge")
     assert np.array_equal(before.mesh.corners, after.mesh.corners)
     assert np.array_equal(before.mesh.color, after.mesh.color)
+
+
+def test_few_models_of_a_kind_do_not_crowd_out_what_a_builder_makes(library):
+    rng = np.random.default_rng(0)
+    with furnished_from(library):
+        taken = np.mean([drawn(rng, ["chair"]) is not None for _ in range(600)])
+    assert taken == pytest.approx(SHARE / ENOUGH, abs=0.05)

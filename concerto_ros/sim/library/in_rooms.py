@@ -9,7 +9,7 @@ nothing of libraries, and without one every builder does what it says, number fo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
@@ -20,8 +20,9 @@ import numpy as np
 from concerto_ros.sim.library.library import FurnitureLibrary, Piece, mesh_of
 from concerto_ros.sim.mesh import CLASSES, Mesh
 
-#: Share of the pieces that come from the library where it has some of the kind.
-SHARE = 0.6
+#: Share of the pieces that come from the library where it has models enough of the kind; of fewer
+#: a smaller share: two monitors must not crowd out the many that a builder makes.
+SHARE, ENOUGH = 0.6, 6
 #: Kinds that things are put on: a model needs a flat top for it, of this share of its outline.
 TOPS, LEAST_TOP = ("desk", "dining table", "coffee table"), 0.65
 #: Classes that come in all colours.
@@ -58,6 +59,23 @@ def models_of(*kinds: str) -> list[Piece]:
     ]
 
 
+def drawn(rng: np.random.Generator, kinds: Sequence[str], share: float = SHARE) -> Piece | None:
+    """A model of some kinds instead of a built piece.
+
+    Args:
+        rng: The random generator; it is used only where there is a choice.
+        kinds: The kinds, as in ``kinds.yaml``.
+        share: How often, where there are :data:`ENOUGH` models.
+
+    Returns:
+        The model; None in the other cases.
+    """
+    models = models_of(*kinds)
+    if not models or rng.random() > share * min(1.0, len(models) / ENOUGH):
+        return None
+    return models[int(rng.integers(len(models)))]
+
+
 def or_from_library(
     *kinds: str, then: Callable[[Mesh, np.random.Generator], Mesh] | None = None
 ) -> Callable[[Builder], Builder]:
@@ -71,11 +89,11 @@ def or_from_library(
     def decorate(build: Builder) -> Builder:
         @wraps(build)
         def build_or_take(rng: np.random.Generator, *args, **options) -> Mesh:
-            models = models_of(*kinds)
-            if models and rng.random() < SHARE:
-                model = taken(models[int(rng.integers(len(models)))], rng)
-                return model if then is None else then(model, rng)
-            return build(rng, *args, **options)
+            piece = drawn(rng, kinds)
+            if piece is None:
+                return build(rng, *args, **options)
+            model = taken(piece, rng)
+            return model if then is None else then(model, rng)
 
         return build_or_take
 

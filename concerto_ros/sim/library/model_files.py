@@ -46,7 +46,6 @@ def read_model(entry: Entry) -> list[Surface]:
 
     Raises:
         FurnitureError: The file is damaged or has no triangles.
-        ImportError: trimesh is not installed.
     """
     loaded = _load(entry)
     surfaces = []
@@ -78,9 +77,10 @@ def _load(entry: Entry) -> Any:
             )
             content = io.BytesIO(archive.read(entry.file))
             return trimesh.load_scene(content, file_type=kind, resolver=resolver, process=False)
-    except (OSError, KeyError, ValueError, IndexError, NotImplementedError) as error:
+    except Exception as error:  # each of its loaders raises its own
         raise FurnitureError(
-            f"{entry.source}: {entry.file} cannot be read ({error}); export it again as OBJ or GLB"
+            f"{entry.source}: {entry.file} cannot be read ({type(error).__name__}: {error});"
+            " export it again as OBJ or GLB"
         ) from error
 
 

@@ -11,6 +11,7 @@ import multiprocessing
 import os
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,9 @@ class ShapeStore:
         entries: Its catalogue.
         folder: Where the file is kept; it is made if it is not there yet.
         processes: Number of processes that make it; None: one per core.
+
+    Raises:
+        FurnitureError: trimesh is needed and not installed.
     """
 
     def __init__(
@@ -48,6 +52,10 @@ class ShapeStore:
     ):
         self.path = folder / f"{source.stem}-{_digest(source, entries)}.npz"
         if not self.path.is_file():
+            if find_spec("trimesh") is None:
+                raise FurnitureError(
+                    f"{source}: reading furniture models needs: pip install trimesh"
+                )
             log.info("reading %d models of %s, once, into %s", len(entries), source, self.path)
             _write(self.path, _shapes(entries, processes))
         #: For each model its materials and the share of its outline that its top covers; None

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from concerto_ros.sim.library.in_rooms import models_of, taken
+from concerto_ros.sim.library.in_rooms import drawn, models_of, taken
 from concerto_ros.sim.mesh import Mesh, join, patch
 from concerto_ros.sim.pieces.furniture import Rng, pick
 from concerto_ros.sim.rooms.doors import DARK
@@ -115,10 +115,9 @@ def modelled_door(hole: Opening, rng: Rng) -> Mesh | None:
         The door with its frame; None if the library has none that fits, and in the other cases.
     """
     wide, tall = hole.end - hole.start, hole.high - hole.low
-    models = models_of("door", "double door")
-    if not models or rng.random() > 0.25:
+    model = drawn(rng, ("door", "double door"), share=0.25)
+    if model is None:
         return None
-    model = pick(rng, models)
     size = model.size
     stretch = np.array([wide / size[0], rng.uniform(0.9, 1.1), tall / size[2]])
     if stretch.min() < LEAST_STRETCH or stretch.max() > MOST_STRETCH:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from concerto_ros.sim.library.in_rooms import SHARE, models_of
+from concerto_ros.sim.library.in_rooms import SHARE, drawn
 from concerto_ros.sim.mesh import rotation_about
 from concerto_ros.sim.streets.shapes import CLASSES, Solid
 
@@ -17,16 +17,16 @@ def drawn_model(rng: np.random.Generator, *kinds: str, share: float = SHARE) -> 
     Args:
         rng: for the choice, its size and how well it reflects; used only where there is a choice.
         kinds: kinds of models, as in ``kinds.yaml`` of :mod:`concerto_ros.sim.library`.
-        share: how often, where there is one.
+        share: how often, where there are models enough.
 
     Returns:
         The model round the origin, on z = 0, its front towards +x; None where the street has no
         library with such a model, and in the other cases.
     """
-    models = models_of(*kinds)
-    if not models or rng.random() > share:
+    piece = drawn(rng, kinds, share)
+    if piece is None:
         return None
-    mesh = models[int(rng.integers(len(models)))].mesh(CLASSES)
+    mesh = piece.mesh(CLASSES)
     size = rng.uniform(0.93, 1.07) * rng.uniform(0.97, 1.03, 3)
     size[1] *= rng.choice([-1, 1])  # the mirror image
     low, high = mesh.bounds()

@@ -24,7 +24,7 @@ def library(tmp_path):
 
 def test_a_van_of_a_library_faces_forward_round_the_origin(library):
     with furnished_from(library):
-        van = drawn_model(np.random.default_rng(0), "car", share=1.0)
+        van = drawn_model(np.random.default_rng(0), "car", share=6.0)
     low, high = van.corners.min((0, 1)), van.corners.max((0, 1))
     assert np.abs(low + high)[:2] == pytest.approx(0, abs=1e-3)
     assert high - low == pytest.approx((5.0, 2.0, 2.2), rel=0.12)
