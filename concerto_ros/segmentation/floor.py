@@ -81,13 +81,25 @@ def find_floor(
         wide = _blocks(index, WIDE * BLOCK)
         dense = (fine.in_block >= DENSE) | (wide.in_block >= WIDE_DENSE)
         walls = strays & dense
+        walls[walls] = _reaches_up(floor - height[walls], LAYER * voxel_size)
         if walls.sum() > WALLS_BELOW * len(points):
             floor = float(height[walls].min())
-        strays = height < floor - tolerance
-        strays &= ~(dense | fine.on_surface | wide.on_surface)
+            strays = height < floor - tolerance
+        strays &= ~(walls | fine.on_surface | wide.on_surface)
     if floor - lowest <= tolerance:
         floor = lowest
     return Floor(floor if math.isnan(known) else known, strays)
+
+
+def _reaches_up(depth: np.ndarray, layer: float) -> np.ndarray:
+    """Return which voxels (V,) have others in every layer up to depth 0; both in metres.
+
+    A wall goes on upwards. What a puddle or a pane reflects may be dense as well, but lies by
+    itself.
+    """
+    number = (depth / layer).astype(np.int64)
+    empty = np.flatnonzero(np.bincount(number, minlength=1) == 0)
+    return number < (empty[0] if len(empty) else np.inf)
 
 
 class _Blocks(NamedTuple):

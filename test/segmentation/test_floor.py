@@ -146,6 +146,16 @@ def test_walls_without_a_floor_in_view_are_no_strays():
         assert result.strays is None or (result.coord[result.strays, 2] < 0).all()
 
 
+def test_a_dense_reflection_far_below_the_ground_is_not_a_wall():
+    # A pane mirrors a wall: as dense as a real one, but nothing joins it with what is above.
+    mirrored = plane([3, 4, -7.0], [6, 4.02, -5.0], 12_000)
+    ground = plane([0, 0, 0.0], [12, 12, 0.01], 200_000, 1)
+    result = build_model_input(snapshot_of(np.vstack([ground, mirrored]), 0.04), INDOOR)
+    assert result.floor_height == pytest.approx(0.0, abs=0.05)
+    assert result.strays is not None
+    assert result.strays.sum() > 0.9 * (result.coord[:, 2] < -1).sum()
+
+
 def test_the_floor_of_a_slope_is_within_it():
     cloud = sweep(slope=0.08)
     ground = cloud[: -2 * 15_000, 2]
