@@ -83,6 +83,6 @@ def small_model(*, lora=False):
     return Segmenter(encoder, head)
 
 
-def trainer_of(model, folder=None, **options):
+def trainer_of(model, folder=None, data=SCANS, **options):
     given = {"num_classes": 3, "steps": 12, "checkpoint_every": 5, "progress": False}
-    return Trainer(model, SCANS, COLLATE, folder=folder, **(given | options))
+    return Trainer(model, data, COLLATE, folder=folder, **(given | options))

@@ -17,6 +17,8 @@ import torch
 from torch import distributed, multiprocessing
 
 from concerto_ros.learning.training import openblas
+from concerto_ros.learning.training.run_state import load_training, save_training
+from concerto_ros.learning.training.trained_weights import copy_weights
 from concerto_ros.learning.training.trainer import Trainer, TrainingResult
 from concerto_ros.ptv3.cpu.allocation import keep_freed_memory
 from concerto_ros.ptv3.cpu.matmul import replace_products
@@ -68,7 +70,9 @@ def run_in_processes(trainer: Trainer, processes: int) -> TrainingResult:
                 f"training stopped: {error}; the kernel kills a process when memory runs out. "
                 "The same command resumes from the last saved state"
             ) from error
-        return trainer.import_state(_result(Path(folder)))
+        state = load_training(_result(Path(folder)), {})
+        copy_weights(trainer.weights.parameters, state["weights"])
+        return TrainingResult(**state["outcome"])
 
 
 def _worker_main(rank: int, size: int, folder: Path, pickled: bytes) -> None:
@@ -87,7 +91,8 @@ def _worker_main(rank: int, size: int, folder: Path, pickled: bytes) -> None:
             time.sleep(_GRACE_SECONDS)
         raise
     if rank == 0:
-        trainer.export_state(_result(folder), outcome)
+        weights = trainer.weights.copy(outcome.steps)
+        save_training(_result(folder), {"weights": weights, "outcome": vars(outcome)})
     if size > 1:
         distributed.barrier()  # no process closes while another one still talks to it
         distributed.destroy_process_group()

@@ -9,9 +9,7 @@ was killed and resumed gives the same weights as one that was not, bit for bit (
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +18,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from concerto_ros.files.finite_tensors import not_finite
 from concerto_ros.labels.confusion import Confusion
 from concerto_ros.learning.training.distributed import (
     SharedGradients,
@@ -29,12 +26,14 @@ from concerto_ros.learning.training.distributed import (
     sum_over_processes,
     world_size,
 )
+from concerto_ros.learning.training.item_order import ShuffledItems
 from concerto_ros.learning.training.losses import segmentation_loss
 from concerto_ros.learning.training.optimizers import build_optimizers, require_muon, whole_state
-from concerto_ros.learning.training.run_state import StateFile, load_training, save_training
+from concerto_ros.learning.training.progress import Progress
+from concerto_ros.learning.training.run_state import StateFile
 from concerto_ros.learning.training.scalars import Scalars
 from concerto_ros.learning.training.schedule import Schedule
-from concerto_ros.learning.training.weight_average import WeightAverage, copy_weights
+from concerto_ros.learning.training.trained_weights import TrainedWeights
 
 log = logging.getLogger(__name__)
 
@@ -143,10 +142,10 @@ class Trainer:
         if minutes is not None and not minutes > 0:
             raise ValueError(f"minutes is {minutes}, expected more than 0")
         self.model = model.to(device)
-        self.data, self.collate = data, collate
+        self.collate = collate
         self.final_collate, self.final_from = final_collate or collate, final_from
         self.num_classes = num_classes
-        self.steps, self.batch_size, self.accumulate = steps, batch_size, accumulate
+        self.items, self.accumulate = ShuffledItems(data, batch_size, seed), accumulate
         self.schedule = schedule or Schedule()
         self.class_weights = None if class_weights is None else class_weights.to(device)
         self.lovasz = lovasz
@@ -154,28 +153,28 @@ class Trainer:
         self.patience = patience
         self.folder = None if folder is None else Path(folder)
         self.state_file, self.checkpoint_every = StateFile(folder), checkpoint_every
-        self.minutes, self.seed = minutes, seed
+        self.seed = seed
         self.identity = dict(identity or {})
         self.device = torch.device(device)
         self.progress = progress
-        self.step = 0
-        self.seconds = 0.0
-        self._started = time.monotonic()
-        self.best: dict[str, Any] | None = None
-        self.since_best = 0
+        self.at = Progress(steps, minutes)
         named = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
         if not named:
             raise ValueError(
                 "no parameter of the model requires gradients, expected at least one: "
                 "nothing to train"
             )
-        self.parameters = dict(named)
+        self.weights = TrainedWeights(dict(named), average)
         if use_muon is not None:
             require_muon()
         self._rate_factor, self._use_muon = rate_factor, use_muon
         self.optimizers: list[torch.optim.Optimizer] = []
         self._gradients: SharedGradients | None = None
-        self._average = None if average is None else WeightAverage(self.parameters, average)
+
+    @property
+    def step(self) -> int:
+        """Number of steps done."""
+        return self.at.step
 
     def run(self) -> TrainingResult:
         """Train to the end, from the state in the folder if there is one.
@@ -194,42 +193,40 @@ class Trainer:
             self._build()
         self._resume()
         board = Scalars(self.folder, self.step)
-        self._started = time.monotonic() - self.seconds
+        self.at.start()
         self.state_file.wait()
         was_training = self.model.training
         with tqdm(
-            total=self.steps,
+            total=self.at.steps,
             initial=self.step,
             disable=not self.progress or rank() > 0,
             unit="step",
         ) as bar:
             while not (stopped := self._stop_reason()):
                 loss, norm, rate, save_now = self._train_step()
-                self.step += 1
-                if self._average:
-                    self._average.update(self.step)
+                self.at.step += 1
+                self.weights.stepped(self.step)
                 bar.update()
-                if self.step % 10 == 0 or self.step == self.steps:
+                if self.step % 10 == 0 or self.step == self.at.steps:
                     bar.set_postfix_str(self._summary(loss))
                     values = {"loss": float(loss), "gradient_norm": float(norm)}
                     board.add("train", self.step, values | {"learning_rate": rate})
                 if self._validation_due():
-                    with self._average.in_use() if self._average else nullcontext():
+                    with self.weights.in_use():
                         score = self.validate()
-                    self._keep_if_best(score.mean_iou)
+                    self.weights.keep_if_best(self.step, score.mean_iou)
                     values = {"mIoU": score.mean_iou, "allAcc": score.all_accuracy}
                     board.add("validation", self.step, values)
                     bar.set_postfix_str(self._summary(loss))
                 if self.step % self.checkpoint_every == 0 or save_now:
                     self.save()
-        self.seconds = time.monotonic() - self._started
-        self._check_weights()
+        self.at.seconds = self.at.clock()
+        self.weights.check(self.step)
         self.save()
         board.close()
-        best = self.best or {"step": None, "miou": None, "weights": self._weights_to_keep()}
-        copy_weights(self.parameters, best["weights"])
+        best = self.weights.take_best(self.step)
         self.model.train(was_training)
-        return TrainingResult(self.step, self.seconds, best["step"], best["miou"], stopped)
+        return TrainingResult(self.step, self.at.seconds, best["step"], best["miou"], stopped)
 
     @torch.no_grad()
     def validate(self) -> Confusion:
@@ -243,16 +240,6 @@ class Trainer:
         sum_over_processes(torch.from_numpy(score.matrix))
         self.model.train(was_training)
         return score
-
-    def export_state(self, path: Path, result: TrainingResult) -> None:
-        """Write weights and result for :meth:`import_state` in another process."""
-        save_training(path, {"weights": self._weights(), "outcome": vars(result)})
-
-    def import_state(self, path: Path) -> TrainingResult:
-        """Load the weights that :meth:`export_state` wrote; returns the result."""
-        state = load_training(path, {})
-        copy_weights(self.parameters, state["weights"])
-        return TrainingResult(**state["outcome"])
 
     def saved_state(self) -> dict[str, Any] | None:
         """Read the state that :meth:`run` resumes from; None where there is none.
@@ -273,22 +260,19 @@ class Trainer:
             {
                 "run": self._identity(),
                 "step": self.step,
-                "seconds": self.seconds,
-                "weights": self._weights(),
-                "average": self._average and self._average.weights,
+                "seconds": self.at.seconds,
                 "optimizers": optimizers,
-                "best": self.best,
-                "since_best": self.since_best,
             }
+            | self.weights.state(self.step)
         )
 
     def _build(self) -> None:
         """Build what holds views of the weights: in the training process."""
         self.optimizers = build_optimizers(
-            self.parameters, self.schedule, self._rate_factor, self._use_muon
+            self.weights.parameters, self.schedule, self._rate_factor, self._use_muon
         )
         if world_size() > 1:
-            self._gradients = SharedGradients(self.parameters.values())
+            self._gradients = SharedGradients(self.weights.parameters.values())
 
     def _train_step(self) -> tuple[torch.Tensor, torch.Tensor, float, bool]:
         """Take one step; its loss, gradient norm and learning rate, and whether to save now."""
@@ -301,8 +285,8 @@ class Trainer:
         for index in own_share(self.accumulate):
             total += self._accumulate(self.step * self.accumulate + index)
         total, save_now = self._sum_over_processes(total)
-        norm = torch.nn.utils.clip_grad_norm_(self.parameters.values(), self.schedule.clip)
-        rate = self.schedule.rate(self._progress())
+        norm = torch.nn.utils.clip_grad_norm_(self.weights.parameters.values(), self.schedule.clip)
+        rate = self.schedule.rate(self.at.share)
         if not torch.isfinite(norm) or not torch.isfinite(total):
             raise ValueError(
                 f"step {self.step}: the loss is {float(total)} and the gradient's norm "
@@ -318,8 +302,8 @@ class Trainer:
     def _accumulate(self, number: int) -> torch.Tensor:
         """Add the gradients of batch ``number``; returns its share of the step's loss."""
         generator = np.random.default_rng((self.seed, 1, number))
-        collate = self.collate if self._progress() < self.final_from else self.final_collate
-        batch = collate(self._items(number), generator).to(self.device)
+        collate = self.collate if self.at.share < self.final_from else self.final_collate
+        batch = collate(self.items.batch(number), generator).to(self.device)
         cuda = [self.device] if self.device.type == "cuda" else []
         with torch.random.fork_rng(cuda):  # dropout uses the global generator
             torch.manual_seed(int(generator.integers(2**63)))
@@ -336,104 +320,52 @@ class Trainer:
 
         The clock of rank 0 decides for all, as they have to stop and save at the same step.
         """
-        self.seconds, save_now = time.monotonic() - self._started, self.state_file.due
+        self.at.seconds, save_now = self.at.clock(), self.state_file.due
         if self._gradients is None:
             return total, save_now
-        clock = [0.0, 0.0] if rank() else [self.seconds, float(save_now)]
+        clock = [0.0, 0.0] if rank() else [self.at.seconds, float(save_now)]
         numbers = torch.tensor([total, *clock], dtype=torch.float64)
         self._gradients.sum(numbers)
-        self.seconds = float(numbers[1])
+        self.at.seconds = float(numbers[1])
         return numbers[0], bool(numbers[2])
-
-    def _items(self, number: int) -> list[Any]:
-        """The items of batch ``number``: every item once per epoch, in another order each time."""
-        items: list[Any] = []
-        orders: dict[int, np.ndarray] = {}
-        for position in range(number * self.batch_size, (number + 1) * self.batch_size):
-            epoch, index = divmod(position, len(self.data))
-            if epoch not in orders:
-                shuffler = np.random.default_rng((self.seed, 0, epoch))
-                orders[epoch] = shuffler.permutation(len(self.data))
-            items.append(self.data[int(orders[epoch][index])])
-        return items
-
-    def _progress(self) -> float:
-        """0 at the beginning, 1 at the end."""
-        done = self.step / self.steps
-        if self.minutes is not None:
-            done = max(done, self.seconds / 60 / self.minutes)
-        return min(done, 1.0)
 
     def _stop_reason(self) -> str:
         """Why the run ends now; empty if it does not."""
-        if self.step >= self.steps:
-            return "all steps done"
-        if self._progress() >= 1:
-            return f"the time limit of {self.minutes:g} minutes is over"
-        if self.patience and self.since_best >= self.patience:
-            return f"no better mIoU in {self.patience} validations"
-        return ""
+        if self.at.end or not self.patience or self.weights.since_best < self.patience:
+            return self.at.end
+        return f"no better mIoU in {self.patience} validations"
 
     def _validation_due(self) -> bool:
         every = self.validate_every
         return bool(
             len(self.validation)
             and every
-            and (self.step % every == 0 or self.step == self.steps or self._progress() >= 1)
+            and (self.step % every == 0 or self.step == self.at.steps or self.at.share >= 1)
         )
 
-    def _keep_if_best(self, miou: float) -> None:
-        self.since_best += 1
-        if self.best is None or miou > self.best["miou"]:
-            self.best = {"step": self.step, "miou": miou, "weights": self._weights_to_keep()}
-            self.since_best = 0
-
     def _summary(self, loss: torch.Tensor) -> str:
-        best = f", best mIoU {self.best['miou']:.3f}" if self.best else ""
-        return f"loss {float(loss):.3f}{best}"
-
-    def _weights_to_keep(self) -> dict[str, torch.Tensor]:
-        """A copy of the averaged weights; of the weights themselves where none are averaged."""
-        weights = self._weights()
-        if self._average:
-            weights = {name: w.cpu().clone() for name, w in self._average.weights.items()}
-        return weights
-
-    def _weights(self) -> dict[str, torch.Tensor]:
-        self._check_weights()
-        return {name: p.detach().cpu().clone() for name, p in self.parameters.items()}
-
-    def _check_weights(self) -> None:
-        """Check that the last step did not ruin the weights, before they are kept or saved."""
-        if faults := not_finite(self.parameters):
-            raise ValueError(
-                f"step {self.step}: the weights are not finite (NaN or infinity): {faults}; "
-                "expected finite numbers; lower the learning rate "
-                f"(now {self.schedule.learning_rate:.2g})"
-            )
+        best = self.weights.best
+        return f"loss {float(loss):.3f}" + (f", best mIoU {best['miou']:.3f}" if best else "")
 
     def _identity(self) -> dict[str, Any]:
         """What has to be equal for a run to resume, by name; ``run`` in ``training.pt``."""
         return self.identity | {
-            "steps": self.steps,
-            "batch_size": self.batch_size,
+            "steps": self.at.steps,
+            "batch_size": self.items.batch_size,
             "accumulate": self.accumulate,
-            "scans": len(self.data),
+            "scans": len(self.items.data),
             "seed": self.seed,
             "schedule": vars(self.schedule),
-            "average": self._average and self._average.decay,
-            "parameters": {name: list(p.shape) for name, p in self.parameters.items()},
+            "average": self.weights.decay,
+            "parameters": {name: list(p.shape) for name, p in self.weights.parameters.items()},
         }
 
     def _resume(self) -> None:
         state = None if self.step else self.saved_state()
         if state is None:
             return
-        copy_weights(self.parameters, state["weights"])
-        if self._average:
-            self._average.load(state["average"])
+        self.weights.restore(state)
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
-        self.step, self.seconds = state["step"], state["seconds"]
-        self.best, self.since_best = state["best"], state["since_best"]
+        self.at.step, self.at.seconds = state["step"], state["seconds"]
         log.info("resuming from step %d of %s", self.step, self.folder)

@@ -75,8 +75,7 @@ def test_batches_that_cannot_be_shared_equally_are_refused():
 
 def test_what_one_process_raises_ends_all():
     broken = [type(SCANS[0])("broken", np.zeros((0, 3), np.float32), np.zeros(0, np.uint8))]
-    trainer = trainer_of(small_model(), accumulate=2)
-    trainer.data = broken * 3
+    trainer = trainer_of(small_model(), accumulate=2, data=broken * 3)
     with pytest.raises(
         torch.multiprocessing.ProcessRaisedException, match="broken: has no points"
     ):
@@ -134,8 +133,9 @@ def is_running(process):
     ],
 )
 def test_one_process_that_ends_ends_all_with_its_reason(tmp_path, kind, error, message, on_rank):
-    trainer = trainer_of(small_model(), accumulate=2, steps=1000, use_muon=every_matrix)
-    trainer.data = kind(SCANS, on_rank, 5, tmp_path)
+    data = kind(SCANS, on_rank, 5, tmp_path)
+    options = {"accumulate": 2, "steps": 1000, "use_muon": every_matrix}
+    trainer = trainer_of(small_model(), data=data, **options)
     begun = time.monotonic()
     with pytest.raises(error, match=message.format(on_rank)):
         run_in_processes(trainer, 2)
@@ -145,10 +145,11 @@ def test_one_process_that_ends_ends_all_with_its_reason(tmp_path, kind, error, m
 
 
 def test_a_killed_run_of_two_processes_resumes_bit_for_bit(tmp_path):
-    _, whole, _ = train(2, steps=6)
-    options = {"accumulate": 2, "steps": 6, "use_muon": every_matrix, "checkpoint_every": 2}
-    trainer = trainer_of(small_model(), tmp_path, **options)
-    trainer.data = Killed(SCANS, 1, 8)  # two scans a step: in its fifth
+    given = {"steps": 6, "average": 0.9}
+    _, whole, _ = train(2, **given)
+    options = {"accumulate": 2, "use_muon": every_matrix, "checkpoint_every": 2} | given
+    killed = Killed(SCANS, 1, 8)  # two scans a step: in its fifth
+    trainer = trainer_of(small_model(), tmp_path, data=killed, **options)
     with pytest.raises(ChildProcessError):
         run_in_processes(trainer, 2)
     assert read_tensors(tmp_path / "training.pt")["step"] == 4
@@ -157,14 +158,14 @@ def test_a_killed_run_of_two_processes_resumes_bit_for_bit(tmp_path):
     copy.mkdir()
     (copy / "training.pt").write_bytes((tmp_path / "training.pt").read_bytes())
     for folder, processes in ((tmp_path, 2), (copy, 1)):
-        outcome, weights, _ = train(processes, folder, steps=6)
+        outcome, weights, _ = train(processes, folder, **given)
         assert outcome.steps == 6
         assert all(torch.equal(value, whole[name]) for name, value in weights.items())
 
 
 def test_processes_listen_on_the_loopback_interface_alone(tmp_path):
-    trainer = trainer_of(small_model(), accumulate=2, steps=2)
-    trainer.data = Listening(SCANS, tmp_path)
+    data = Listening(SCANS, tmp_path)
+    trainer = trainer_of(small_model(), accumulate=2, steps=2, data=data)
     run_in_processes(trainer, 2)
     found = {path.read_text() for path in tmp_path.iterdir()}
     assert found == {"0100007F"} or found == {"00000000000000000000000001000000"}

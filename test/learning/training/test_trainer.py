@@ -16,6 +16,8 @@ from concerto_ros.heads import LinearHead
 from concerto_ros.learning.data.collate import ScanCollate
 from concerto_ros.learning.data.labelled_scan import Scan
 from concerto_ros.learning.methods.segmenter import Segmenter
+from concerto_ros.learning.training.item_order import ShuffledItems
+from concerto_ros.learning.training.progress import Progress
 from concerto_ros.learning.training.schedule import Schedule
 from concerto_ros.learning.training.trainer import Trainer
 from concerto_ros.ptv3.checkpoint import randomise
@@ -188,6 +190,26 @@ def test_it_ends_when_its_time_is_over():
     assert 0 < outcome.steps < 10**6 and "time limit" in outcome.stopped
 
 
+def test_the_time_spent_before_a_kill_counts(tmp_path):
+    killed_after(trainer_of(small_model(), tmp_path), 6)
+    state = read_tensors(tmp_path / "training.pt")
+    assert state["step"] == 5 and state["seconds"] > 0
+    write_file(tmp_path / "training.pt", state | {"seconds": 120.0})
+    outcome = trainer_of(small_model(), tmp_path, minutes=2).run()
+    assert outcome.steps == 5 and outcome.seconds >= 120
+    assert outcome.stopped == "the time limit of 2 minutes is over"
+
+
+def test_a_slow_run_goes_through_its_schedule_by_time():
+    """Steps that take ten times as long as planned are fewer, and end at the same rates."""
+    slow = Progress(steps=1000, minutes=10, step=30, seconds=300)
+    assert slow.share == 0.5 and not slow.end
+    fast = Progress(steps=1000, minutes=10, step=900, seconds=300)
+    assert fast.share == 0.9
+    assert Progress(steps=1000, minutes=10, step=60, seconds=601).end
+    assert Progress(steps=1000, step=1000).end == "all steps done"
+
+
 def test_the_last_step_in_time_learns_at_the_rate_of_the_end():
     seen = []
 
@@ -218,10 +240,8 @@ def test_another_collate_finishes_the_run():
 
 
 def test_every_scan_is_seen_once_in_an_epoch():
-    trainer = Trainer(
-        small_model(), list(range(7)), COLLATE, num_classes=3, steps=1, batch_size=3
-    )  # fmt: skip
-    seen = [item for ordinal in range(7) for item in trainer._items(ordinal)]
+    items = ShuffledItems(list(range(7)), batch_size=3, seed=0)
+    seen = [item for ordinal in range(7) for item in items.batch(ordinal)]
     assert [sorted(seen[i : i + 7]) for i in (0, 7, 14)] == [list(range(7))] * 3
     assert seen[:7] != seen[7:14]
 
@@ -310,7 +330,7 @@ def test_weights_that_the_last_step_ruined_are_neither_returned_nor_saved(tmp_pa
 
     def ruined():
         result = step()
-        if trainer.step == trainer.steps - 1:
+        if trainer.step == trainer.at.steps - 1:
             with torch.no_grad():
                 model.head.seg_head.bias[0] = float("inf")
         return result
