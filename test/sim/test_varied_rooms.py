@@ -9,6 +9,7 @@ import pytest
 
 from concerto_ros.sim import CLASSES, Room
 from concerto_ros.sim.mesh import Finish, Mesh
+from concerto_ros.sim.pieces.building import stairs
 from concerto_ros.sim.rooms.ceilings import flat_surface
 from concerto_ros.sim.rooms.floor_plan import FloorPlan
 from concerto_ros.sim.rooms.openings import Opening
@@ -128,6 +129,25 @@ def test_doors_of_all_kinds_are_doors_and_open_ones_show_what_is_behind():
         low, high = mesh.bounds()
         assert low[0] > HOLE.start - 1.1 and high[0] < HOLE.end + 1.1
     assert 30 < behind < 90
+
+
+def test_a_garage_door_is_a_shut_door_of_sections():
+    hole = Opening(0, 0.5, 3.1, 0.0, 2.1, "door")
+    mesh = varied_door(hole, np.random.default_rng(0), PAINT, 4.0, (1.0, 1.0, 2.5))
+    assert classes_of(mesh) == {"door", "floor"}
+    low, high = mesh.bounds()
+    assert np.allclose(low, (0.5, low[1], 0.0), atol=0.01) and low[1] > -0.3
+    assert high[0] == pytest.approx(3.1, abs=0.01) and high[1] < 0.05
+
+
+def test_one_walks_up_stairs_on_floor():
+    for seed in range(20):
+        mesh = stairs(np.random.default_rng(seed), 2.6)
+        assert classes_of(mesh) <= {"floor", "other"}
+        low, high = mesh.bounds()
+        assert low[2] > -0.06 and high[2] <= 2.6
+        steps = np.unique(mesh.corners[mesh.label == CLASSES.index("floor")][..., 2].max(axis=1))
+        assert len(steps) > 1
 
 
 def test_some_doors_have_the_color_of_the_wall_and_no_frame():

@@ -80,7 +80,9 @@ def _draw_openings(plan: PolygonPlan, rng: Rng, kind: str) -> list[Opening]:
 
 def _door(plan: PolygonPlan, rng: Rng, kind: str) -> tuple[float, Opening]:
     wide, high = rng.uniform(0.7, 1.02), rng.uniform(1.95, 2.15)
-    if rng.random() < 0.08:
+    if kind == "workshop" and rng.random() < 0.35:
+        wide = rng.uniform(2.2, 3.0)
+    elif rng.random() < 0.08:
         wide *= 1.75
     return wide, Opening(0, 0.0, 0.0, 0.0, high, "door")
 

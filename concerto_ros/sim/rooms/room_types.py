@@ -14,6 +14,7 @@ import numpy as np
 from concerto_ros.sim.mesh import CLASSES, Mesh, join
 from concerto_ros.sim.pieces import cabinets, furniture, small_objects, storage
 from concerto_ros.sim.pieces import office_furniture as office
+from concerto_ros.sim.pieces.building import stairs
 from concerto_ros.sim.pieces.clothes import ON_THE_FLOOR, bag, hook_rail
 from concerto_ros.sim.pieces.finishes import recolored
 from concerto_ros.sim.pieces.furniture import Rng, pick
@@ -84,6 +85,10 @@ def furnish_kind(plan: PolygonPlan, rng: Rng, kind: str) -> Mesh:
         _hang(layout, pick(rng, ON_WALLS), 1.4, 1.75)
     if rng.random() < 0.4:
         layout.against_wall(office.radiator(rng), 0.1)
+    if kind not in ("bathroom", "classroom") and rng.random() < 0.08:
+        layout.fitted(stairs(rng, plan.height))
+    if rng.random() < 0.08:
+        layout.freestanding(office.column(rng, plan.height), 0.2)
     if rng.random() < 0.15:
         layout.fitted(pipes(rng, plan.height), 0.0)
     add_models(layout, kind)

@@ -37,6 +37,8 @@ def varied_door(hole: Opening, rng: Rng, paint: Finish, span: float, reach: Reac
         span: length of the wall, metres; a sliding door needs space beside the hole.
         reach: space behind the hole, see :func:`~concerto_ros.sim.rooms.doors.corridor`.
     """
+    if hole.end - hole.start > 1.95:
+        return _garage_door(hole, rng)
     model = modelled_door(hole, rng)
     if model is not None:
         return model
@@ -189,6 +191,23 @@ def _glazed(hole: Opening, rng: Rng, reach: Reach) -> Mesh:
         jambs(hole, deep, trim, ground),
         _behind(hole, deep, rng, reach, _is_shut(hung)),
     )
+
+
+def _garage_door(hole: Opening, rng: Rng) -> Mesh:
+    """A wide door of level sections, shut."""
+    wide, mid, deep = hole.end - hole.start, (hole.start + hole.end) / 2, rng.uniform(0.1, 0.25)
+    skin, count = (
+        pick(rng, (Finish((0.9, 0.9, 0.89)), METAL, any_color(rng))),
+        int(rng.integers(3, 9)),
+    )
+    ground, high = Finish(tuple(rng.uniform(0.2, 0.7) * np.ones(3))), hole.high / count
+    parts = [jambs(hole, deep, skin, ground)]
+    for i in range(count):
+        size, z = (wide, 0.04, high - 0.012), (i + 0.5) * high
+        parts.append(box(size, (mid, 0.02 - deep, z), skin, "door"))
+    back = (hole.end, 0.005 - deep, 0)
+    parts.append(patch(back, (-wide, 0, 0), (0, 0, hole.high), DARK, "door"))
+    return join(*parts)
 
 
 def _missing(hole: Opening, rng: Rng, paint: Finish, reach: Reach) -> Mesh:

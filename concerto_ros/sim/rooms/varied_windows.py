@@ -15,8 +15,8 @@ from concerto_ros.sim.rooms.openings import FRAME, Opening, casing, lining, wind
 
 def varied_window(hole: Opening, rng: Rng) -> Mesh:
     """Build a window in a hole of a wall, in the wall's frame: x along it, y into the room."""
-    if rng.random() < 0.3:
-        return window(hole, rng)
+    if hole.low > 0 and rng.random() < 0.3:
+        return window(hole, rng)  # its curtains hang below the sill
     deep = rng.uniform(0.06, 0.3)
     frame = pick(rng, (FRAME, FRAME, wooden(rng), BLACK, METAL))
     parts = [_panes(hole, rng, deep, frame), lining(hole, deep, FRAME, "wall")]
