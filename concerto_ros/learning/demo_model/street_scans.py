@@ -66,12 +66,13 @@ def street_of(seed: int, furniture: FurnitureLibrary | None = None) -> Street:
 def street_scans_of(seed: int, furniture: FurnitureLibrary | None = None) -> list[Scan]:
     """The scans of the street of ``seed``; equal seeds give equal scans, bit for bit."""
     street, rng = street_of(seed, furniture), np.random.default_rng((seed, 2))
+    above = rng.choice(np.array([_aerial, _survey, _sweep_of_vehicle]), p=[0.6, 0.2, 0.2])
     makers: list[Callable[[Street, np.random.Generator], tuple[str, _Cloud]]] = [
         _sweep_of_vehicle,
         _sweep_of_robot,
         _accumulated,
         _sweep_of_robot if rng.random() < 0.4 else _ahead,
-        _aerial if rng.random() < 0.6 else _survey if rng.random() < 0.5 else _sweep_of_vehicle,
+        _survey if street.kind == "hall" and above is _aerial else above,
     ]
     scans = []
     for number, make in enumerate(makers):
@@ -169,8 +170,8 @@ def _accumulated(street: Street, rng: np.random.Generator) -> tuple[str, _Cloud]
 
 
 def _aerial(street: Street, rng: np.random.Generator) -> tuple[str, _Cloud]:
-    """An airborne survey, one to twelve points to the square metre, from one or two strips."""
-    half, density = rng.uniform(30, 75), np.exp(rng.uniform(np.log(1), np.log(12)))
+    """An airborne survey, 0.2 to 12 points to the square metre, from two strips."""
+    half, density = rng.uniform(30, 75), np.exp(rng.uniform(np.log(0.2), np.log(12)))
     count = int(min(4 * half**2 * density, 150_000))
     sensor = Lidar(
         "air", np.zeros((1, 1, 3), np.float32), 9e3, 2e3, 0.0, rng.uniform(0.01, 0.05), echoes=True
@@ -325,7 +326,7 @@ def _on_road(street: Street, rng: np.random.Generator, height: float, tilt: floa
     terrain = street.site.terrain
     pose = np.eye(4)
     for _ in range(30):
-        x = rng.uniform(-45, 45)
+        x = rng.uniform(-1, 1) * street.site.reach
         lane = rng.uniform(-0.7, 0.7) * terrain.half_width
         pose = _pose_at(street, x, lane, height, rng.choice([-1, 1]))
         if street.site.free(pose[:2, 3], 1.4):
@@ -337,7 +338,7 @@ def _drive(street: Street, rng: np.random.Generator, way: np.ndarray, height: fl
     """Poses (N, 4, 4) along the road after ``way`` (N,) metres, where little stands in the way."""
     best, fewest = np.empty(0), len(way) + 1
     for _ in range(20):
-        start, ahead = rng.uniform(-45, 45), rng.choice([-1, 1])
+        start, ahead = rng.uniform(-1, 1) * street.site.reach, rng.choice([-1, 1])
         lane = rng.uniform(-0.7, 0.7) * street.site.terrain.half_width
         poses = np.array([_pose_at(street, start + ahead * w, lane, height, ahead) for w in way])
         blocked = sum(not street.site.free(pose[:2, 3], 1.2) for pose in poses)
@@ -370,8 +371,9 @@ def _standpoint(
     place = terrain.aside(0.0, 0.0)
     for _ in range(60):
         away = rng.normal(0, terrain.half_width + terrain.pavement + 3)
-        place = terrain.aside(rng.uniform(-45, 45), away)
-        if street.site.free(place, 0.7):
+        tried = terrain.aside(rng.uniform(-1, 1) * street.site.reach, away)
+        if street.site.free(tried, 0.7):
+            place = tried
             break
     pose = np.eye(4)
     pose[:3, :3] = rotation_about("z", rng.uniform(0, 2 * np.pi)) @ _small_turn(rng, tilt)

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Houses, halls and sheds: facades with recessed windows, doors, balconies, eaves and roofs.
 
-A building stands round the origin, its front faces -y; its walls begin 1.5 m below z = 0, so that
+A building stands round the origin, its front faces -y; its walls begin 3.5 m below z = 0, so that
 it stands on slopes as well.
 """
 
@@ -25,7 +25,7 @@ from concerto_ros.sim.streets.shapes import (
     tubes,
 )
 
-_BELOW = 1.5
+_BELOW = 3.5
 _WALLS = (
     (214, 206, 190),
     (196, 176, 148),
@@ -180,8 +180,8 @@ def _shell(rng, facade: Facade, length: float, depth: float, height: float) -> l
     parts = []
     for side, (across, away) in enumerate(((length, depth), (depth, length)) * 2):
         blind = side in (1, 3) and rng.random() < 0.4
-        wall = _wall(rng, facade, across, height, blind, front=side == 0)
-        parts.append(wall.moved((0, -away / 2, 0)).turned(rotation_about("z", side * np.pi / 2)))
+        made = wall(rng, facade, across, height, blind, front=side == 0)
+        parts.append(made.moved((0, -away / 2, 0)).turned(rotation_about("z", side * np.pi / 2)))
     inner = Paint("building", (200, 196, 188), 0.5)
     deep = min(3.5, 0.3 * min(length, depth))
     parts.append(_plain_walls(length - 2 * deep, depth - 2 * deep, height, inner))
@@ -199,8 +199,24 @@ def _plain_walls(length: float, depth: float, height: float, paint: Paint) -> So
     return quads(np.stack([bottom, np.roll(bottom, -1, 0), np.roll(top, -1, 0), top], 1), paint)
 
 
-def _wall(rng, facade: Facade, length: float, height: float, blind: bool, front: bool) -> Solid:
-    """A wall in the plane y = 0 along x round the origin, its outside at y < 0."""
+def wall(
+    rng: np.random.Generator,
+    facade: Facade,
+    length: float,
+    height: float,
+    blind: bool,
+    front: bool,
+) -> Solid:
+    """A wall in the plane y = 0 along x round the origin, its outside at y < 0.
+
+    Args:
+        rng: for panes, blinds and missing windows.
+        facade: how it looks.
+        length: metres.
+        height: metres.
+        blind: whether it has no windows.
+        front: whether it may have the windows of a shop.
+    """
     width, tall = facade.window
     count = int((length - 0.8) / facade.spacing) if width and not blind else 0
     middles = (np.arange(count) - (count - 1) / 2) * facade.spacing

@@ -7,6 +7,7 @@ from __future__ import annotations
 import numpy as np
 
 from concerto_ros.sim.streets import buildings, plants, roadside
+from concerto_ros.sim.streets.interior import add_hall
 from concerto_ros.sim.streets.kinds import Kind
 from concerto_ros.sim.streets.people import person
 from concerto_ros.sim.streets.site import Site
@@ -41,6 +42,8 @@ def draw_terrain(rng: np.random.Generator, kind: Kind) -> Terrain:
 
 def furnish(site: Site, rng: np.random.Generator, name: str, kind: Kind) -> None:
     """Place everything on the ground of a street."""
+    if name == "hall":
+        add_hall(site, rng)
     for side in (-1, 1):
         _add_lots(site, rng, kind, side)
     if name == "motorway":
@@ -53,13 +56,16 @@ def furnish(site: Site, rng: np.random.Generator, name: str, kind: Kind) -> None
     add_parked(site, rng, name, kind)
     _add_poles(site, rng, kind)
     _add_plants(site, rng, kind)
-    _scatter(site, rng, roadside.thing, int(rng.integers(*kind.things)), 1.4, reach=40)
+    count = int(rng.integers(*kind.things))
+    _scatter(site, rng, roadside.thing, count, 1.4, reach=40, on_road=name == "hall")
     _add_people(site, rng, kind)
     add_traffic(site, rng, kind)
 
 
 def _add_lots(site: Site, rng: np.random.Generator, kind: Kind, side: int) -> None:
     """Buildings, fences and sheds along one side of the road."""
+    if kind.buildings == "none":
+        return
     terrain = site.terrain
     edge = terrain.half_width + terrain.pavement
     x = -REACH + rng.uniform(0, 10)

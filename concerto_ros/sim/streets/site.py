@@ -34,10 +34,12 @@ class Site:
         terrain: the ground.
         solids: what stands, placed.
         movers: what moves.
+        reach: sensors stand at most so far from the origin along x, metres.
     """
 
     def __init__(self, terrain: Terrain):
         self.terrain = terrain
+        self.reach = 45.0
         self.solids: list[Solid] = []
         self.movers: list[Mover] = []
         self._taken = np.zeros((int(2 * EXTENT / _CELL) + 1,) * 2, bool)
@@ -62,6 +64,13 @@ class Site:
             return False
         self._taken[column, row] = True
         return True
+
+    def enclose(self, half_length: float, half_width: float) -> None:
+        """Leave only a rectangle round the origin free, along x and y, metres."""
+        center = (np.arange(len(self._taken)) + 0.5) * _CELL - EXTENT
+        inside = (np.abs(center) < half_length)[:, None] & (np.abs(center) < half_width)[None]
+        self._taken |= ~inside
+        self.reach = min(self.reach, half_length - 0.7)
 
     def free(self, place: Place, radius: float) -> bool:
         """Whether nothing stands within ``radius`` metres of a point."""

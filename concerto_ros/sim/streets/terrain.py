@@ -83,6 +83,7 @@ class Terrain:
         self._slope = slope * np.array([np.cos(turn), 0.6 * np.sin(turn)])
         self._bend = bend, rng.uniform(90, 220), rng.uniform(0, 2 * np.pi)
         self._crown = rng.uniform(0.0, 0.03)
+        self._rough = rng.uniform(0.15, 1.0)
         self._hills = _Waves(rng, 5, (70, 200), hills)
         self._bumps = _Waves(rng, 9, (1.6, 9.0), 1.0)
 
@@ -121,7 +122,9 @@ class Terrain:
         height = height - self._ditch * np.exp(-(((off - 2.0) / 0.8) ** 2))
         zone = np.where(beside <= 0, 0, np.where(off <= 0, 1, 2))
         bumps = np.array([COVERS[name].bumps for name in self.covers])[zone]
-        return height + bumps * np.where(zone == 2, np.clip(off, 0, 1), 1) * self._bumps(x, y)
+        return height + self._rough * bumps * np.where(
+            zone == 2, np.clip(off, 0, 1), 1
+        ) * self._bumps(x, y)
 
     def solid(self) -> Solid:
         """The ground as triangles: finer near the origin, with edges along the kerbs."""

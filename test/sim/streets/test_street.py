@@ -26,7 +26,7 @@ def above(street, x, y, height=1.8):
     return pose
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "hall"])
 def test_every_kind_of_street_can_be_made_and_has_ground_all_over(kind):
     street = Street(2, kind)
     x, y = (
@@ -59,6 +59,19 @@ def test_all_classes_stand_in_streets():
         seen |= set(street.solid.label)
         seen |= {label for mover in street.site.movers for label in mover.solid.label}
     assert seen == set(range(len(CLASSES)))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_hall_is_closed_and_sensors_stand_in_it(seed):
+    street = Street(seed, "hall")
+    rng = np.random.default_rng(seed)
+    sensor = draw_spinning(rng, "os1", columns=256)
+    returns = sweep(street, sensor, above(street, 0, 0, 1.0), 0.0, rng)
+    assert np.median(np.linalg.norm(returns.points, axis=1)) < 25
+    assert (returns.labels == CLASSES.index("building")).mean() > 0.15
+    assert street.site.reach < 45
+    outside = 1.2 * street.site.terrain.half_width
+    assert not street.site.free((0.0, outside), 0.5)
 
 
 def test_kerbs_rise_above_the_road(street):
