@@ -20,6 +20,9 @@ from concerto_ros.sim.depth_noise import (
     shadowed,
 )
 
+#: Depth of what is not there, metres: out of every range, and safe to calculate with.
+NOWHERE = np.float32(1e6)
+
 
 @dataclass(frozen=True)
 class StereoNoise:
@@ -53,9 +56,8 @@ class StereoNoise:
         seen = depth > 0
         lost = ~seen | shadowed(depth, seen, reach)
         lost |= slant < self.grazing * (0.6 + 0.8 * blotches(depth.shape, rng, 8))
-        near, source = self._spread(np.where(seen, depth, np.float32(np.inf)))
-        with np.errstate(divide="ignore"):
-            disparity = np.float32(reach) / near
+        near, source = self._spread(np.where(seen, depth, NOWHERE))
+        disparity = np.float32(reach) / near
         # A mean of the block: exact on planes, a ramp at edges, round in corners.
         ramp: np.ndarray = cv2.blur(disparity, (3, 3))
         width = 2 * self.block + 1

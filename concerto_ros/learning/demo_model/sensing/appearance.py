@@ -62,8 +62,16 @@ class CameraAppearance:
         if self.weakest:
             lost |= brightest < self.weakest * (0.5 + patchy) * depth * depth
         if self.plainest:
-            lost |= _contrast(green) < self.plainest * blotches(depth.shape, rng, 24)
+            lost |= _contrast(green) < self.plainest * _clouds(depth.shape, rng)
         return lost
+
+
+def _clouds(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    """Smooth noise from 0 to 1 of some 24 pixels, (H, W) float32."""
+    import cv2
+
+    small = rng.random((shape[0] // 24 + 1, shape[1] // 24 + 1), np.float32)
+    return cv2.resize(small, shape[::-1], interpolation=cv2.INTER_LINEAR)
 
 
 def _contrast(image: np.ndarray) -> np.ndarray:
