@@ -205,12 +205,16 @@ class SemanticPipeline:
         bad, below = prediction.not_finite, prediction.count_below_floor
         if bad:
             _log.warning("%d of %d points are unlabelled: %s", bad, len(given), NOT_FINITE)
+        unlabelled_there = int(np.count_nonzero(prediction.label[kept] == UNLABELLED))
+        kept_labels = self.settings.unfamiliar == "keep"
+        unfamiliar = 0 if kept_labels else prediction.count_unfamiliar
         reasons = {
             "not_finite": len(given) - len(kept) - strays,
             "stray": strays,
             "below_floor": below,
             "output_not_finite": bad,
-            "no_score": int(np.count_nonzero(prediction.label[kept] == UNLABELLED)) - bad - below,
+            "unfamiliar": unfamiliar,
+            "no_score": unlabelled_there - bad - below - unfamiliar,
         }
         return replace(prediction, tilt=tilt, unlabelled={r: n for r, n in reasons.items() if n})
 
@@ -247,6 +251,11 @@ class SemanticPipeline:
                 temperature = labeller.temperature
                 labelled = labelling(snapshot, encoded.scores, carried.fusion, temperature)
             unusable |= labelled.label == UNLABELLED
+        unfamiliar = None
+        if encoded.unfamiliar is not None:
+            unfamiliar = encoded.unfamiliar.cpu().numpy() & ~unusable
+            if self.settings.unfamiliar == "unlabel":
+                labelled = labelled.without(unfamiliar)
         if encoded.coarse is not None:
             with stopwatch("pca"):
                 pca_rgb = carried.colors.colors(encoded.coarse, snapshot.keys, encoded.coarse_rows)
@@ -263,6 +272,7 @@ class SemanticPipeline:
             floor_height=model_input.floor_height + above,
             unusable=unusable & ~strays,
             below_floor=strays,
+            unfamiliar=unfamiliar,
         )
 
     # The models --------------------------------------------------------------------------------

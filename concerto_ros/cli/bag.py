@@ -130,7 +130,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _report(out: Path, summary: dict[str, Any]) -> str:
     """The summary of one bag as text."""
-    from concerto_ros.labels.prediction import NOT_FINITE
+    from concerto_ros.labels.prediction import NOT_FINITE, NOT_LIKE_TRAINING
 
     lines = [f"{out}: map labelled {summary['labelled']} times, model {summary['run']['model']}"]
     lines += [f"  {sentence}" for sentence in summary["inputs_found"]]
@@ -151,6 +151,7 @@ def _report(out: Path, summary: dict[str, Any]) -> str:
         ("uncolored", "frames are without colour, as theirs are of no known encoding"),
         ("refused_transforms", "transforms were invalid and ignored"),
         ("not_finite", f"voxels of all maps together stayed unlabelled: {NOT_FINITE}"),
+        ("unfamiliar", f"of these maps: {NOT_LIKE_TRAINING}; doubt their labels"),
     ):
         if summary.get(key):
             lines.append(f"  {summary[key]} {text}")

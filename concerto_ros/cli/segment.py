@@ -30,6 +30,7 @@ SETTINGS = (
     "preset",
     "voxel_size",
     "floor_height",
+    "unfamiliar",
     "checkpoint",
     "head",
     "label_set",
@@ -85,7 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
     from PIL import Image
 
     from concerto_ros.labels.label_set import UNLABELLED
-    from concerto_ros.labels.prediction import NOT_FINITE
+    from concerto_ros.labels.prediction import NOT_FINITE, NOT_LIKE_TRAINING
     from concerto_ros.pipeline import SemanticPipeline
     from concerto_ros.sensors.cloud_files import read_cloud_file
     from concerto_ros.sensors.ply import write_labelled_ply
@@ -139,6 +140,9 @@ def run(arguments: argparse.Namespace) -> int:
         share = np.count_nonzero(prediction.label == semantic_class.id) / total
         if share:
             print(f"  {semantic_class.name:<20} {share:6.1%}")
+    if prediction.is_unfamiliar:
+        unfamiliar = prediction.count_unfamiliar / total
+        print(f"  {NOT_LIKE_TRAINING}: {unfamiliar:.0%} of the points; doubt the labels")
     if prediction.not_finite:
         print(f"  {prediction.not_finite} points have no label: {NOT_FINITE}")
     print("  ".join(f"{stage} {spent:.0f} ms" for stage, spent in prediction.stage_ms.items()))
@@ -159,6 +163,7 @@ def unlabelled_text(prediction: Prediction, left_out: int) -> str:
         "stray": "far from the others",
         "below_floor": "alone below the floor",
         "output_not_finite": "for which the output of the model is not finite",
+        "unfamiliar": "not like what the model was trained on",
         "no_score": "without a score of the model",
     }
     counts = prediction.unlabelled

@@ -95,6 +95,12 @@ def _add_demo_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="do not train: only measure the bundled model and write docs/demo_model.md",
     )
+    parser.add_argument(
+        "--confidence",
+        action="store_true",
+        help="do not train: only fit the temperature of the bundled model, and the distance from"
+        " which features are unfamiliar to it, again; labels stay the same",
+    )
 
 
 def _add_model_arguments(parser: argparse.ArgumentParser) -> None:
@@ -299,7 +305,7 @@ def _train_demo(arguments: argparse.Namespace) -> int:
     from concerto_ros.learning.demo_model.furniture import furnished, furniture_folder
     from concerto_ros.learning.demo_model.recipe import RECIPES
     from concerto_ros.learning.demo_model.report.document import write_report
-    from concerto_ros.learning.demo_model.training import DOCUMENT, train
+    from concerto_ros.learning.demo_model.training import DOCUMENT, renew_confidence, train
     from concerto_ros.segmentation.model_options import device_named
 
     recipe = RECIPES["outdoor" if arguments.outdoor else "indoor"]
@@ -309,6 +315,14 @@ def _train_demo(arguments: argparse.Namespace) -> int:
     furniture = furniture_folder(arguments.furniture)
     if arguments.report:
         print(write_report(recipe, folder, source_path(DOCUMENT), furniture))
+        return 0
+    if arguments.confidence:
+        scenes = {} if arguments.rooms is None else {"scenes": arguments.rooms}
+        furnished_recipe = furnished(recipe, furniture)
+        temperature, farthest = renew_confidence(
+            folder, furnished_recipe, output=arguments.write, **scenes
+        )
+        print(f"temperature {temperature:.3f}, unfamiliar from a distance of {farthest:.3f} on")
         return 0
     outcome = train(
         folder,

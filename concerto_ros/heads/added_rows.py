@@ -12,6 +12,7 @@ of the other classes do not change: a point either keeps its label or takes the 
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -106,6 +107,7 @@ def taught_head(base: LinearHead, examples_by_label: Mapping[int, Examples]) -> 
             )
     head = LinearHead(base.in_channels, count, name=base.name, trained=base.trained)
     head.preset, head.encoder, head.temperature = base.preset, base.encoder, base.temperature
+    head.familiarity = copy.deepcopy(base.familiarity)
     rows = {"seg_head.weight": weight, "seg_head.bias": bias}
     if faults := not_finite(rows):
         raise ValueError(

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from concerto_ros.files.torch_file import on_cpu, write_file
+from concerto_ros.heads.familiarity import Familiarity
 from concerto_ros.labels.label_set import LabelSet
 from concerto_ros.ptv3.bundled import DEMO, read_demo
 from concerto_ros.ptv3.checkpoint import (
@@ -32,6 +33,8 @@ from concerto_ros.ptv3.state_dict import HEAD_PARAMETER, StateDict, part_with
 
 #: The entry of :attr:`LinearHead.temperature` in a head's state dict.
 TEMPERATURE = "softmax_temperature"
+#: How the entries of :attr:`LinearHead.familiarity` begin there.
+_FAMILIARITY = "familiarity."
 
 
 class LinearHead(nn.Module):
@@ -47,6 +50,8 @@ class LinearHead(nn.Module):
         temperature: number by which scores are divided before the softmax that turns them into
             confidences (Guo et al., "On Calibration of Modern Neural Networks", ICML 2017); labels
             do not depend on it. 1 where the file does not store one, as in official files.
+        familiarity: how far features are from those of the training; None where the file does not
+            store it, so that nothing is known to be unfamiliar.
         in_channels: feature width, that of ``Pyramid.upcast``.
         num_classes: scores for each point, in label order.
     """
@@ -63,6 +68,7 @@ class LinearHead(nn.Module):
         self.seg_head = nn.Linear(in_channels, num_classes)
         # In the state dict, and so in the bundled file and in digests, once there is one.
         self.register_buffer(TEMPERATURE, None)
+        self.familiarity: Familiarity | None = None
 
     @property
     def temperature(self) -> float:
@@ -89,9 +95,9 @@ class LinearHead(nn.Module):
 
         Official files hold a config ``backbone_out_channels`` and ``num_classes`` and a state dict
         ``seg_head.weight`` and ``seg_head.bias``. Files of this package may add ``label_set``, the
-        classes, ``preset``, whose input convention the head was trained with, and
-        ``temperature``. A checkpoint of a training, without a config or with that of the encoder,
-        holds them beside the encoder.
+        classes, ``preset``, whose input convention the head was trained with,
+        ``temperature`` and ``familiarity``. A checkpoint of a training, without a config or with
+        that of the encoder, holds them beside the encoder.
 
         Args:
             name_or_path: path of a file, an official name (:data:`OFFICIAL_HEADS`), or ``demo``
@@ -112,8 +118,7 @@ class LinearHead(nn.Module):
             content, path = read_demo("head", preset)
             state = content["state_dict"]
             head = cls(*_shape_of(state, path), name=content["name"])
-            _set_temperature(head, state.pop(TEMPERATURE, None), path)
-            load_strictly(head, state, path, ignored=frozenset({TEMPERATURE}))
+            _load(head, content, state, path)
             head.labels = _as_many(LabelSet.load(content["name"]), head.num_classes, path)
             head.preset = preset_in(content, path)
         else:
@@ -125,8 +130,7 @@ class LinearHead(nn.Module):
             else:
                 width, classes = _shape(content["config"], path)
             head = cls(width, classes, name=os.fspath(name_or_path))
-            load_strictly(head, state, path)
-            _set_temperature(head, content.get("temperature"), path)
+            _load(head, content, state, path)
             head.labels = _labels(content, head.num_classes, path)
             head.preset = preset_in(content, path)
             head.encoder = text_in(content, "encoder", "the digest of an encoder", path)
@@ -205,6 +209,13 @@ class LinearHead(nn.Module):
                 f"head {self.name!r} takes {self.in_channels} channels, encoder {encoder.name!r} "
                 f"has {' or '.join(map(str, widths))}; expected a head trained on this encoder"
             )
+        known = self.familiarity
+        if known is not None and len(known.mean) != encoder.channels[-1]:
+            raise ValueError(
+                f"head {self.name!r} has a familiarity of {len(known.mean)} channels, encoder"
+                f" {encoder.name!r} has {encoder.channels[-1]} on its coarsest level; expected a"
+                " head trained on this encoder"
+            )
         return widths.index(self.in_channels)
 
 
@@ -227,6 +238,30 @@ def _as_many(labels: LabelSet, num_classes: int, path: Path) -> LabelSet:
             " config"
         )
     return labels
+
+
+def _familiarity(content: dict[str, Any], path: Path) -> StateDict:
+    """Return the familiarity stored in a file as entries of the head's state dict."""
+    stored = content.get("familiarity", {})
+    if not isinstance(stored, dict) or not all(
+        isinstance(value, torch.Tensor) for value in stored.values()
+    ):
+        raise CheckpointError(
+            f"{path} has familiarity of type {type(stored).__name__}, expected tensors by name"
+        )
+    return {f"{_FAMILIARITY}{name}": value for name, value in stored.items()}
+
+
+def _load(head: LinearHead, content: dict[str, Any], state: StateDict, path: Path) -> None:
+    """Load a state dict into a head, and the temperature and familiarity beside it or in it."""
+    state = state | _familiarity(content, path)
+    temperature = state.pop(TEMPERATURE, content.get("temperature"))
+    mean, whitening = (state.get(f"{_FAMILIARITY}{name}") for name in ("mean", "whitening"))
+    # Where the shapes do not fit each other, loading names what is too much.
+    if mean is not None and whitening is not None and whitening.shape == mean.shape * 2:
+        head.familiarity = Familiarity(mean.numel())
+    load_strictly(head, state, path)
+    _set_temperature(head, temperature, path)
 
 
 def _set_temperature(head: LinearHead, stored: Any, path: Path) -> None:
@@ -273,13 +308,15 @@ def _shape(config: dict[str, Any], path: Path) -> tuple[int, int]:
 def save_head(path: Path, head: LinearHead) -> None:
     """Write a linear head in the official layout; :meth:`LinearHead.load` reads it back.
 
-    Its classes, its preset and its temperature are added where they are known.
+    Its classes, preset, temperature and familiarity are added where they are known.
     """
     config = {"backbone_out_channels": head.in_channels, "num_classes": head.num_classes}
-    state = on_cpu(head.state_dict())
-    content: dict[str, Any] = {"config": config, "state_dict": state}
-    if state.pop(TEMPERATURE, None) is not None:
+    weights = on_cpu({f"seg_head.{k}": value for k, value in head.seg_head.state_dict().items()})
+    content: dict[str, Any] = {"config": config, "state_dict": weights}
+    if head.temperature != 1:
         content["temperature"] = head.temperature
+    if head.familiarity is not None:
+        content["familiarity"] = on_cpu(head.familiarity.state_dict())
     if head.labels is not None:
         content["label_set"] = head.labels.content
     if head.preset is not None:

@@ -16,6 +16,15 @@ if TYPE_CHECKING:  # what only handles labels does not wait for PyTorch
     import torch
 
 
+#: What is wrong where much of a prediction is unfamiliar, for logs, reports and diagnostics.
+NOT_LIKE_TRAINING = (
+    "this does not look like what the model was trained on (indoor model, outdoor scan?)"
+)
+
+#: The share of unfamiliar points from which a whole prediction is said to be so. Of simulated
+#: scans that were not trained on it is 1 %, and single ones of them may have more.
+MUCH_UNFAMILIAR = 0.025
+
 #: Why points are unlabelled that have a voxel and a head, for logs and reports.
 NOT_FINITE = (
     "the model's features or scores are not finite there (NaN or infinity); try precision float32,"
@@ -45,7 +54,8 @@ class Prediction:
             none.
         unlabelled: of a single cloud, how many points have no label, by reason: ``not_finite``,
             ``stray`` (far from the others), ``below_floor`` (see there), ``output_not_finite``
-            (see ``unusable``) and ``no_score`` (the model has no head).
+            (see ``unusable``), ``unfamiliar`` (see there, and the parameter of this name) and
+            ``no_score`` (the model has no head).
         floor_height: height in metres from which the model counted, in the frame of ``points``:
             the estimate, or the parameter of this name; NaN where the model's height does not
             count from the floor. In a cloud that was turned level: at the middle of its ground.
@@ -54,6 +64,8 @@ class Prediction:
             and the model does not see them; None: there are none.
         unusable: (N,) bool, where the model's features or scores are not finite, so that the point
             is unlabelled; None: nowhere.
+        unfamiliar: (N,) bool, where the features are far from those that the model was trained on,
+            so that label and confidence are to be doubted; None: the model does not know.
     """
 
     points: np.ndarray
@@ -72,6 +84,7 @@ class Prediction:
     tilt: float = 0.0
     below_floor: np.ndarray | None = None
     unusable: np.ndarray | None = None
+    unfamiliar: np.ndarray | None = None
 
     @property
     def not_finite(self) -> int:
@@ -82,6 +95,16 @@ class Prediction:
     def count_below_floor(self) -> int:
         """How many points are unlabelled because they lie alone below the floor."""
         return 0 if self.below_floor is None else int(np.count_nonzero(self.below_floor))
+
+    @property
+    def count_unfamiliar(self) -> int:
+        """How many points do not look like what the model was trained on."""
+        return 0 if self.unfamiliar is None else int(np.count_nonzero(self.unfamiliar))
+
+    @property
+    def is_unfamiliar(self) -> bool:
+        """Whether so many are that the whole does not look like it: :data:`NOT_LIKE_TRAINING`."""
+        return self.count_unfamiliar > MUCH_UNFAMILIAR * len(self.label)
 
     def at(self, points: np.ndarray, rows: np.ndarray) -> Prediction:
         """Transfer labels and colours to other points.
@@ -103,6 +126,7 @@ class Prediction:
             features=None,
             unusable=None if self.unusable is None else self.unusable[rows] & ~unseen,
             below_floor=None if self.below_floor is None else self.below_floor[rows] & ~unseen,
+            unfamiliar=None if self.unfamiliar is None else self.unfamiliar[rows] & ~unseen,
         )
 
     def where(self, keep: np.ndarray | slice) -> Prediction:
@@ -122,4 +146,5 @@ class Prediction:
             features=None,
             unusable=None if self.unusable is None else self.unusable[keep],
             below_floor=None if self.below_floor is None else self.below_floor[keep],
+            unfamiliar=None if self.unfamiliar is None else self.unfamiliar[keep],
         )

@@ -171,6 +171,7 @@ class BagLabeller:
     def _infer(self, snapshot: MapSnapshot, time: int, write: Write, counts: Counts) -> None:
         prediction = self._pipeline.infer(snapshot, {cloud.needs for cloud in RECORDED_CLOUDS})
         counts.not_finite += prediction.not_finite
+        counts.unfamiliar += prediction.is_unfamiliar
         frame = self._plan.settings.fixed_frame
         for cloud in RECORDED_CLOUDS:
             packed = cloud.pack(prediction, self._style)

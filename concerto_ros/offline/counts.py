@@ -53,6 +53,7 @@ class Counts(tally.Tally):
         refused_transforms: Invalid transforms and unreadable messages of transforms.
         not_finite: Times that a voxel stayed unlabelled because its features or scores were not
             finite.
+        unfamiliar: Maps of which much does not look like what the model was trained on.
     """
 
     inputs: dict[str, BagInputCounts]
@@ -66,6 +67,7 @@ class Counts(tally.Tally):
     uncolored: int = 0
     refused_transforms: int = 0
     not_finite: int = 0
+    unfamiliar: int = 0
 
     @classmethod
     def of(cls, names: Iterable[str]) -> Counts:
@@ -146,4 +148,5 @@ _NUMBERS = (
     "uncolored",
     "refused_transforms",
     "not_finite",
+    "unfamiliar",
 )

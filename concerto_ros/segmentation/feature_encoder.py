@@ -38,6 +38,8 @@ class Encoded(NamedTuple):
         coarse_rows: (V,) int64, the row of ``coarse`` that each voxel has.
         similarity: (V,) float32 cosine, see :class:`FeatureQuery`.
         features: (n, C) float32 on the CPU, of the rows that the query names.
+        unfamiliar: (V,) bool, whether the features of each voxel are far from those of the
+            training; None where the head does not know, too.
         finite: (V,) bool, whether the features of each voxel are finite; never None. Scores and
             similarity are NaN where they are not.
     """
@@ -47,6 +49,7 @@ class Encoded(NamedTuple):
     coarse_rows: torch.Tensor | None
     similarity: np.ndarray | None
     features: torch.Tensor | None
+    unfamiliar: torch.Tensor | None
     finite: torch.Tensor
 
 
@@ -146,6 +149,9 @@ class FeatureEncoder:
                 with stopwatch("labels"):
                     scores = labeller.scores(pyramid, self.dtype)
                     values["scores"] = scores.masked_fill(~finite[:, None], math.nan)
+                    unfamiliar = labeller.unfamiliar(pyramid)
+                    if unfamiliar is not None:
+                        values["unfamiliar"] = unfamiliar
             values |= answers.of(pyramid, _of(kept, rows))
             if "pca" in outputs:
                 with stopwatch("pca"):  # last, so that a pass that fails keeps nothing
@@ -161,6 +167,7 @@ class FeatureEncoder:
             coarse_rows=values.get("pca"),
             similarity=answers.similarity(values),
             features=answers.features,
+            unfamiliar=values.get("unfamiliar"),
             finite=values["finite"],
         )
 

@@ -35,6 +35,17 @@ class Labelling(NamedTuple):
     confidence: np.ndarray
     entropy: np.ndarray
 
+    def without(self, rows: np.ndarray) -> Labelling:
+        """Return a copy in which the voxels of a mask (V,) have no label."""
+        changed = Labelling(*(value.copy() for value in self))
+        for value, nothing in zip(changed, _NO_LABEL, strict=True):
+            value[rows] = nothing
+        return changed
+
+
+#: Label, confidence and entropy of a voxel without a label.
+_NO_LABEL = np.uint8(UNLABELLED), np.float32(0), np.float32(1)
+
 
 class Labeller:
     """A head with its classes and the recent labels of each voxel.
@@ -66,6 +77,7 @@ class Labeller:
         self.concat_levels = levels if head is None else head.concat_levels(encoder)
         self._seconds = fusion_seconds
         self._working = head  # ``head`` itself keeps the device and the precision of its file
+        self._familiarity = None if head is None else head.familiarity
         self.forget()
 
     def forget(self) -> None:
@@ -84,6 +96,19 @@ class Labeller:
         if (weight.device, weight.dtype) != (device, dtype):
             self._working = copy.deepcopy(self.head).to(device, dtype)
         return self._working.scores(pyramid, self.concat_levels)
+
+    def unfamiliar(self, pyramid: Pyramid) -> torch.Tensor | None:
+        """Return which voxels do not look like the training, (V,) bool; None: not known.
+
+        It is computed in float32 on the device of the features. Voxels without finite features are
+        not among them.
+        """
+        if self._familiarity is None:
+            return None
+        device = pyramid.top.feat.device
+        if self._familiarity.mean.device != device:
+            self._familiarity = copy.deepcopy(self._familiarity).to(device)
+        return self._familiarity.unfamiliar(pyramid)
 
     @property
     def temperature(self) -> float:
@@ -123,8 +148,4 @@ def labelling(
 
 def unlabelled(size: int) -> Labelling:
     """Return the labelling of ``size`` voxels without a label."""
-    return Labelling(
-        np.full(size, UNLABELLED, np.uint8),
-        np.zeros(size, np.float32),
-        np.ones(size, np.float32),
-    )
+    return Labelling(*(np.full(size, value) for value in _NO_LABEL))

@@ -176,6 +176,12 @@ class Settings(InputNames):
         "height of the floor in fixed_frame; .nan: that of the lowest surface is estimated",
         unit="m",
     )
+    unfamiliar: str = setting(
+        "keep",
+        "voxels whose features are far from those that the model was trained on, which the"
+        " bundled models know; keep: they are labelled and counted; unlabel: they get no label",
+        choices=("keep", "unlabel"),
+    )
     estimate_normals: bool = setting(
         True, "estimate the normals of voxels whose sensor provides none"
     )

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from not_finite import overflowing_head
 from PIL import Image
+from strange_head import strange_head
 
 from concerto_ros.cli import COMMANDS, main
 from concerto_ros.cli.segment import upright
@@ -141,6 +142,19 @@ def test_segment_says_how_many_points_have_no_label_because_of_the_model(tmp_pat
     assert re.search(r"\d+ points have no label: .*not finite", capsys.readouterr().out)
     assert main([*arguments, str(overflowing_head(tmp_path / "all.pth", 3e38))]) == 1
     assert "300 points have no label" in capsys.readouterr().out
+
+
+def test_segment_says_that_a_scan_does_not_look_like_the_training(tmp_path, capsys):
+    write_npz(tmp_path / "scan.npz", 300)
+    head = str(strange_head(tmp_path / "head.pth"))
+    assert main(["segment", str(tmp_path / "scan.npz"), "--head", head]) == 0
+    said = capsys.readouterr().out
+    assert "no label: 0 of 300 points" in said
+    assert "does not look like what the model was trained on" in said and "100%" in said
+    arguments = ["segment", str(tmp_path / "scan.npz"), "--unfamiliar", "unlabel", "--head", head]
+    assert main(arguments) == 0
+    unlabelled = "no label: 300 of 300 points (300 not like what the model was trained on)"
+    assert unlabelled in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

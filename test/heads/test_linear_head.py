@@ -10,6 +10,7 @@ import torch
 
 from concerto_ros.heads import LinearHead
 from concerto_ros.heads.added_rows import Examples, taught_head
+from concerto_ros.heads.familiarity import Familiarity
 from concerto_ros.heads.linear import save_head
 from concerto_ros.labels.label_set import LabelSet
 from concerto_ros.ptv3 import CheckpointError, load_encoder
@@ -152,3 +153,46 @@ def test_a_temperature_that_is_no_positive_number_is_refused(value, tmp_path):
         LinearHead.load(head_file(tmp_path, temperature=value))
     with pytest.raises(ValueError, match="temperature is .*; expected a finite number above 0"):
         LinearHead.load(head_file(tmp_path)).temperature = value
+
+
+def familiar(channels):
+    return Familiarity.of(torch.randn(50, channels, generator=torch.Generator().manual_seed(0)))
+
+
+def test_what_is_familiar_is_kept_in_the_file_and_by_teaching(tmp_path, encoder):
+    head = LinearHead.load("demo", encoder)
+    head.familiarity = familiar(encoder.channels[-1])
+    head.familiarity.threshold.fill_(1.5)
+    save_head(tmp_path / "own.pth", head)
+    content = torch.load(tmp_path / "own.pth", weights_only=True)
+    assert sorted(content["state_dict"]) == ["seg_head.bias", "seg_head.weight"]  # as official
+    again = LinearHead.load(tmp_path / "own.pth", encoder)
+    examples = Examples(torch.ones(2, head.in_channels), torch.zeros(2, head.in_channels))
+    for other in (again, taught_head(again, {head.num_classes: examples})):
+        for name, value in head.familiarity.state_dict().items():
+            assert torch.equal(other.familiarity.state_dict()[name], value)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"familiarity": 1}, "familiarity of type int, expected tensors by name"),
+        ({"familiarity": {"mean": 2.0}}, "familiarity of type dict, expected tensors by name"),
+        ({"familiarity": {"mean": torch.zeros(4)}}, "unexpected: familiarity.mean"),
+        (
+            {"familiarity": {"mean": torch.zeros(4), "whitening": torch.zeros(4, 4)}},
+            "missing: familiarity.threshold",
+        ),
+    ],
+)
+def test_what_is_no_familiarity_is_refused(change, words, tmp_path):
+    with pytest.raises(CheckpointError, match=words):
+        LinearHead.load(head_file(tmp_path, **change))
+
+
+def test_a_familiarity_of_another_encoder_is_refused_with_both_widths(encoder, tmp_path):
+    head = LinearHead.load("demo", encoder)
+    head.familiarity = familiar(7)
+    save_head(tmp_path / "own.pth", head)
+    with pytest.raises(ValueError, match=rf"familiarity of 7 channels.* {encoder.channels[-1]} "):
+        LinearHead.load(tmp_path / "own.pth", encoder)

@@ -37,6 +37,7 @@ from bag_recordings import (
 from not_finite import overflowing_head
 from paths import DATA
 from rosbags.rosbag2 import StoragePlugin
+from strange_head import strange_head
 
 from concerto_ros.bags.reader import BagError, open_bag
 from concerto_ros.bags.writer import TYPES
@@ -76,6 +77,15 @@ def test_voxels_whose_output_is_not_finite_are_unlabelled_and_counted(tmp_path, 
     labels = [point_cloud_fields(message) for message in messages(out, "/concerto/labels")]
     assert all((fields["label"] == 255).all() for fields in labels)
     assert all((fields["confidence"] == 0).all() for fields in labels)
+
+
+def test_maps_unlike_the_training_are_counted_and_said(tmp_path, capsys):
+    source = write(tmp_path / "source", drive())
+    head = strange_head(tmp_path / "head.pth", preset="outdoor")  # as of a LiDAR
+    assert main(["bag", str(source), str(tmp_path / "out"), "--head", str(head)]) == 0
+    said = capsys.readouterr().out
+    labelled = json.loads((tmp_path / "out.json").read_text())["labelled"]
+    assert f"  {labelled} of these maps: this does not look like what the model was" in said
 
 
 # --- what comes out -----------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The last step of a training: the head's biases and its temperature, by held-out scans."""
+"""The last steps of a training: the head's biases, its temperature, and what is familiar to it."""
 
 from __future__ import annotations
 
@@ -9,50 +9,102 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 
+from concerto_ros.heads.familiarity import Familiarity, on_finest
 from concerto_ros.labels.confusion import Confusion
 from concerto_ros.labels.label_set import UNLABELLED
+from concerto_ros.learning.data.batch import Batch
 from concerto_ros.learning.data.labelled_scan import Scan
 from concerto_ros.learning.methods.segmenter import Segmenter
 from concerto_ros.learning.training.temperature import fit_temperature, scored
 from concerto_ros.learning.training.trainer import Collate
+from concerto_ros.ptv3.encoder import Pyramid
 
 #: Largest change of a bias. The best one for simulated scans is not that for real ones, so it only
 #: undoes what the weights of the loss do to rare classes.
 LARGEST_SHIFT = 0.25
 
+#: Training scans whose features are taken for familiar ones: more hardly change their covariance.
+MOST_SCANS = 200
 
-@torch.inference_mode()
-def calibrate(model: Segmenter, scans: Sequence[Scan], collate: Collate, seed: int = 0) -> None:
-    """Set the head's biases and its temperature by scans that were not trained on.
+#: Share of the voxels of held-out scans that are familiar.
+FAMILIAR_SHARE = 0.99
+
+
+@torch.no_grad()
+def shift_biases(model: Segmenter, scans: Sequence[Scan], collate: Collate) -> None:
+    """Set the head's biases by scans that were not trained on.
 
     The loss gives rare classes larger weights, which makes the model predict them too often: the
     biases are changed one at a time, each by at most :data:`LARGEST_SHIFT`, where both halves of
-    the scans have a better mIoU for it. The temperature is fitted to crops of the scans that are
-    augmented as in training, because scans to come differ from these.
+    the scans have a better mIoU for it.
 
     Args:
         model: Encoder and head; the head is changed.
         scans: At least two.
         collate: Makes batches.
+    """
+    model.eval()
+    whole = [
+        (model(batch)[labelled], batch.labels[labelled])
+        for batch in _batches(scans, collate, None)
+        for labelled in [batch.labels != UNLABELLED]
+    ]
+    model.head.seg_head.bias.add_(_best_bias(whole[::2], whole[1::2]))
+
+
+@torch.no_grad()
+def fit_confidence(
+    model: Segmenter,
+    training: Sequence[Scan],
+    held_out: Sequence[Scan],
+    collate: Collate,
+    seed: int = 0,
+) -> None:
+    """Set what tells how far to trust a label: the head's temperature and its familiarity.
+
+    Both are fitted to crops of scans that are augmented as in training, beside the scans as they
+    are, because scans to come differ from these. No label changes.
+
+    Args:
+        model: Encoder and head; the head is changed.
+        training: Scans that were trained on; of more than :data:`MOST_SCANS`, some from all over
+            them are taken. Their features are familiar.
+        held_out: Scans that were not. Confidences are right on average over their voxels, and
+            :data:`FAMILIAR_SHARE` of these are familiar.
+        collate: Makes batches.
         seed: Of the augmentation.
     """
     model.eval()
-    whole = list(_scored(model, scans, collate, None))
-    bias = _best_bias(whole[::2], whole[1::2])
-    model.head.seg_head.bias.add_(bias)
     rng = np.random.default_rng(seed)
-    varied = scored(_scored(model, scans, collate, rng), most=2000)
-    model.head.temperature = fit_temperature(*varied)
+    every = max(1, -(-len(training) // MOST_SCANS))
+    seen = [training[index] for index in range(0, len(training), every)]
+    features = [_pyramid(model, batch).top.feat for batch in _varied(seen, collate, rng)]
+    familiarity = Familiarity.of(torch.cat(features))
+    distances, scores = [], []
+    for batch in _varied(held_out, collate, rng):
+        pyramid = _pyramid(model, batch)
+        distances.append(on_finest(familiarity.distance(pyramid.top.feat), pyramid).numpy())
+        scores.append((model.head.scores(pyramid, model.concat_levels), batch.labels))
+    model.head.temperature = fit_temperature(*scored(scores, most=2000))
+    familiarity.threshold.fill_(float(np.quantile(np.concatenate(distances), FAMILIAR_SHARE)))
+    model.head.familiarity = familiarity
 
 
-def _scored(
-    model: Segmenter, scans: Sequence[Scan], collate: Collate, rng: np.random.Generator | None
-) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Scores (V, K) and labels (V,) of the labelled voxels of each scan."""
+def _pyramid(model: Segmenter, batch: Batch) -> Pyramid:
+    return model.encoder(batch.feat, batch.grid_coord, batch.coord, batch.offset)
+
+
+def _varied(scans: Sequence[Scan], collate: Collate, rng: np.random.Generator) -> Iterator[Batch]:
+    """Each scan as it is, and a crop of it augmented as in training."""
+    yield from _batches(scans, collate, None)
+    yield from _batches(scans, collate, rng)
+
+
+def _batches(
+    scans: Sequence[Scan], collate: Collate, rng: np.random.Generator | None
+) -> Iterator[Batch]:
     for index in range(len(scans)):
-        batch = collate([scans[index]], rng)
-        labelled = batch.labels != UNLABELLED
-        yield model(batch)[labelled], batch.labels[labelled]
+        yield collate([scans[index]], rng)
 
 
 def _best_bias(

@@ -17,12 +17,13 @@ import torch
 from concerto_ros.heads.linear import LinearHead
 from concerto_ros.labels.label_set import UNLABELLED
 from concerto_ros.learning.data.labelled_scan import Scan
-from concerto_ros.learning.demo_model.calibration import calibrate
+from concerto_ros.learning.demo_model.calibration import fit_confidence, shift_biases
 from concerto_ros.learning.demo_model.recipe import INDOOR, Recipe
 from concerto_ros.learning.methods.segmenter import Segmenter
 from concerto_ros.learning.training.processes import run_in_processes
 from concerto_ros.learning.training.trainer import Trainer, TrainingResult
-from concerto_ros.ptv3.bundled import demo_file, save_demo
+from concerto_ros.ptv3 import load_encoder
+from concerto_ros.ptv3.bundled import DEMO, demo_file, save_demo
 from concerto_ros.ptv3.encoder import Encoder
 
 #: The page with the measured accuracy; it exists in a source tree only.
@@ -122,6 +123,43 @@ def train(
         result = run_in_processes(trainer, min(recipe.batches, os.cpu_count() or 1))
     else:
         result = trainer.run()
-    calibrate(model.cpu(), held_out, recipe.collate())
+    shift_biases(model.cpu(), held_out, recipe.collate())
+    fit_confidence(model, data, held_out, recipe.collate())
     save_demo(model.encoder, model.head, output or demo_file(recipe.preset))
     return result
+
+
+def renew_confidence(
+    folder: Path, recipe: Recipe = INDOOR, *, scenes: int = 20, output: Path | None = None
+) -> tuple[float, float]:
+    """Fit temperature and familiarity of a bundled model again, without a training.
+
+    All other weights stay as they are, bit for bit, and so do the labels.
+
+    Args:
+        folder: Where the scans are kept; missing ones are simulated.
+        recipe: Which model.
+        scenes: Number of training scenes whose features are familiar.
+        output: File to write; None: the bundled one is replaced.
+
+    Returns:
+        The temperature, and the largest distance that is familiar.
+
+    Raises:
+        ValueError: There is no bundled model of the recipe's preset.
+    """
+    if not demo_file(recipe.preset).is_file():
+        raise ValueError(
+            f"{demo_file(recipe.preset)} does not exist; train the {recipe.preset} model first"
+        )
+    encoder = load_encoder(DEMO, preset=recipe.preset)
+    head = LinearHead.load(DEMO, encoder)
+    fit_confidence(
+        Segmenter(encoder, head),
+        recipe.scans(folder, recipe.training_seeds[:scenes]),
+        recipe.scans(folder, recipe.validation_seeds),
+        recipe.collate(),
+    )
+    save_demo(encoder, head, output or demo_file(recipe.preset))
+    assert head.familiarity is not None  # it was fitted
+    return head.temperature, float(head.familiarity.threshold)

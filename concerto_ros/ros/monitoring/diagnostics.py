@@ -11,7 +11,7 @@ from statistics import median
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
-from concerto_ros.labels.prediction import NOT_FINITE
+from concerto_ros.labels.prediction import NOT_FINITE, NOT_LIKE_TRAINING
 from concerto_ros.pipeline import SemanticPipeline
 from concerto_ros.ptv3.kernels.usable_device import is_expected
 from concerto_ros.ros.monitoring.input_diagnostics import (
@@ -154,6 +154,7 @@ def _inference(report: Report) -> Task:
         "failed": report.failures,
         "voxels": report.voxels,
         "voxels not finite": report.not_finite,
+        "voxels unfamiliar": report.unfamiliar,
         "results outdated": report.outdated,
         "voxels evicted": report.evicted,
         "voxels observed free": report.cleared,
@@ -164,6 +165,9 @@ def _inference(report: Report) -> Task:
         bad, size = report.not_finite_share
         text = f"{bad} of {size} voxels are unlabelled: {NOT_FINITE}"
         return DiagnosticStatus.ERROR, text, values
+    if report.looks_unfamiliar:
+        text = f"{NOT_LIKE_TRAINING}: {report.unfamiliar} of {report.voxels} voxels"
+        return DiagnosticStatus.WARN, text, values
     return DiagnosticStatus.OK, f"{report.inferences} predictions were published", values
 
 

@@ -11,6 +11,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 
 from concerto_ros.intake import tally
+from concerto_ros.labels.prediction import MUCH_UNFAMILIAR
 from concerto_ros.mapping.voxel_map import Insertion
 from concerto_ros.ros.monitoring.recent_values import Recent, Window
 
@@ -81,6 +82,9 @@ class Report:
             was not finite.
         last_not_finite: When that happened last.
         not_finite_share: Such voxels, and all voxels, of the newest prediction that has some.
+        unfamiliar: Voxels of the newest prediction that do not look like what the model was
+            trained on.
+        looks_unfamiliar: Whether the newest predictions do not, as a whole.
         outdated: Predictions and searches that were dropped because the map was cleared meanwhile.
         objects: Objects found by the newest search.
         object_passes: Searches for objects.
@@ -114,6 +118,8 @@ class Report:
     not_finite: int = 0
     last_not_finite: float = -math.inf
     not_finite_share: tuple[int, int] = (0, 0)
+    unfamiliar: int = 0
+    looks_unfamiliar: bool = False
     outdated: int = 0
     objects: int = 0
     object_passes: int = 0
@@ -282,6 +288,23 @@ class Statistics:
             self._totals.last_not_finite = now
             self._totals.not_finite_share = voxels, size
             return due
+
+    def unfamiliar(self, voxels: int, size: int) -> bool:
+        """Count voxels of a prediction, of ``size``, unlike what the model was trained on.
+
+        A scene looks unfamiliar from more than :data:`MUCH_UNFAMILIAR` of its voxels on until it
+        is less than half of that, so that one at the limit does not raise and clear it by turns.
+
+        Returns:
+            Whether to log that it does not look familiar any more.
+        """
+        with self._lock:
+            self._totals.unfamiliar = voxels
+            before, share = self._totals.looks_unfamiliar, voxels / max(size, 1)
+            limit = MUCH_UNFAMILIAR / 2 if before else MUCH_UNFAMILIAR
+            self._totals.looks_unfamiliar = share > limit
+            raised = self._totals.looks_unfamiliar and not before
+            return raised and self._due("inference", "unfamiliar", time.monotonic())
 
     def outdated(self) -> None:
         """Count a prediction or a search for objects of a map that was cleared meanwhile."""

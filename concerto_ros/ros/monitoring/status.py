@@ -86,6 +86,7 @@ def status_message(report: Report, model: ModelInfo, header: Header) -> Percepti
         inferences=report.inferences,
         inferences_failed=report.failures,
         voxels_not_finite=report.not_finite,
+        voxels_unfamiliar=report.unfamiliar,
         results_outdated=report.outdated,
         objects=report.objects,
         object_passes=report.object_passes,

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from rclpy.lifecycle import LifecycleNode
 
-from concerto_ros.labels.prediction import NOT_FINITE, Prediction
+from concerto_ros.labels.prediction import NOT_FINITE, NOT_LIKE_TRAINING, Prediction
 from concerto_ros.mapping.map_snapshot import MapSnapshot
 from concerto_ros.msg import PerceptionStatus
 from concerto_ros.pipeline import SemanticPipeline
@@ -121,6 +121,10 @@ class Outputs:
         # Before the prediction is counted: the timer may report in between.
         if bad and statistics.not_finite(bad, size):
             self._node.get_logger().error(f"{bad} of {size} voxels are unlabelled: {NOT_FINITE}")
+        unfamiliar = prediction.count_unfamiliar
+        if prediction.unfamiliar is not None and statistics.unfamiliar(unfamiliar, size):
+            text = f"{NOT_LIKE_TRAINING}: {unfamiliar} of {size} voxels"
+            self._node.get_logger().warning(text)
         statistics.inferred(size, latency_ms, watch.milliseconds, deadline)
         self.publish_status()
 

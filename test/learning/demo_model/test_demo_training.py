@@ -12,9 +12,19 @@ import torch
 from training_data import CONFIG, box_scan
 
 from concerto_ros.files.safetensors_file import read_tensors
-from concerto_ros.learning.demo_model.calibration import LARGEST_SHIFT, calibrate
+from concerto_ros.learning.demo_model.calibration import (
+    FAMILIAR_SHARE,
+    LARGEST_SHIFT,
+    fit_confidence,
+    shift_biases,
+)
 from concerto_ros.learning.demo_model.recipe import INDOOR
-from concerto_ros.learning.demo_model.training import class_weights, new_model, train
+from concerto_ros.learning.demo_model.training import (
+    class_weights,
+    new_model,
+    renew_confidence,
+    train,
+)
 
 
 def boxes(folder, seeds):
@@ -64,7 +74,7 @@ def test_rare_classes_weigh_more_and_absent_ones_not_without_end():
     assert weights[0] < weights[1] < weights[2] < 100 * weights[0]
 
 
-def test_calibration_shifts_biases_a_little_and_fits_the_temperature():
+def test_biases_are_shifted_a_little_and_confidences_fitted():
     scans, collate = boxes(None, range(4)), TINY.collate()
     model = new_model(TINY)
     with torch.no_grad():
@@ -73,7 +83,46 @@ def test_calibration_shifts_biases_a_little_and_fits_the_temperature():
         model.head.seg_head.bias.copy_(torch.arange(12.0) * -9)
         model.head.seg_head.bias[1] = -0.1
     before = model.head.seg_head.bias.detach().clone()
-    calibrate(model, scans, collate)
+    shift_biases(model, scans, collate)
     shift = model.head.seg_head.bias - before
     assert shift.abs().max() <= LARGEST_SHIFT
+    fit_confidence(model, scans[:2], scans[2:], collate)
     assert model.head.temperature > 1.5
+
+
+def test_nearly_all_voxels_of_held_out_scans_are_familiar():
+    scans, collate = boxes(None, range(12)), TINY.collate()
+    model = new_model(TINY)
+    fit_confidence(model, scans[:4], scans[4:], collate)
+    batches = [collate([scan], None) for scan in scans[4:]]
+    unfamiliar = torch.cat(
+        [
+            model.head.familiarity.unfamiliar(
+                model.encoder(batch.feat, batch.grid_coord, batch.coord, batch.offset)
+            )
+            for batch in batches
+        ]
+    )
+    assert len(unfamiliar) == sum(map(len, batches))
+    assert float(unfamiliar.float().mean()) < 2 * (1 - FAMILIAR_SHARE)
+
+
+def test_confidences_are_renewed_without_a_training_and_without_a_change_of_weights(
+    tmp_path, monkeypatch
+):
+    whole = tmp_path / "whole.safetensors"
+    train(tmp_path, replace(TINY, config=INDOOR.config), output=whole)
+    monkeypatch.setattr("concerto_ros.ptv3.bundled.demo_file", lambda _preset: whole)
+    recipe = replace(TINY, config=INDOOR.config, validation_seeds=range(3))
+    temperature, farthest = renew_confidence(tmp_path, recipe, output=tmp_path / "new.safetensors")
+    before, after = (read_tensors(path)[0] for path in (whole, tmp_path / "new.safetensors"))
+    changed = {name for name in after if not torch.equal(after[name], before[name])}
+    assert changed == {
+        f"head.{name}"
+        for name in ("softmax_temperature", *(f"familiarity.{n}" for n in FAMILIARITY))
+    }
+    assert float(after["head.softmax_temperature"]) == pytest.approx(temperature, rel=1e-3)
+    assert float(after["head.familiarity.threshold"]) == pytest.approx(farthest, rel=1e-3)
+
+
+FAMILIARITY = ("mean", "whitening", "threshold")

@@ -81,6 +81,20 @@ def test_all_is_well_by_task(bench):
     )
 
 
+def test_scenes_unlike_the_training_are_a_warning_until_they_are_clearly_alike(bench):
+    bench.work()
+    raised = []
+    for voxels in (0, 20, 30, 15, 30, 10, 15):  # of 1000, above 25, until below 13
+        bench.now += 20.0
+        logged = bench.statistics.unfamiliar(voxels, 1000)
+        level, message, values = bench.says("inference")
+        assert values["voxels unfamiliar"] == str(voxels)
+        raised.append((level == WARN, logged))
+        assert ("does not look like what the model was trained on" in message) == (level == WARN)
+    assert [level for level, _ in raised] == [False, False, True, True, True, False, False]
+    assert [logged for _, logged in raised] == [False, False, True, False, False, False, False]
+
+
 def test_an_input_tells_its_rate_and_age_by_the_usual_keys(bench):
     bench.about = replace(bench.about, min_rate=5.0, max_rate=20.0, max_age=0.1)
     bench.work(seconds=8.0, rate=10.0, age=0.05)
