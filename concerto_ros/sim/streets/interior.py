@@ -7,8 +7,8 @@ from __future__ import annotations
 import numpy as np
 
 from concerto_ros.sim.mesh import rotation_about
-from concerto_ros.sim.streets import roadside
-from concerto_ros.sim.streets.buildings import draw_facade, wall
+from concerto_ros.sim.streets.pieces import clutter
+from concerto_ros.sim.streets.pieces.facades import draw_facade, wall
 from concerto_ros.sim.streets.shapes import Paint, Solid, boxes, join
 from concerto_ros.sim.streets.site import Site
 
@@ -76,7 +76,7 @@ def _stock(rng: np.random.Generator, height: float) -> tuple[Solid, tuple[float,
     if form < 0.65:
         wide, deep = rng.uniform(1.0, 2.2), rng.uniform(0.6, 1.0)
         return _desk(rng, wide, deep, paint), (wide, deep + 1.0)
-    return roadside.thing(rng), (1.4, 1.4)
+    return clutter.thing(rng), (1.4, 1.4)
 
 
 def _shelf(rng: np.random.Generator, wide: float, deep: float, high: float, paint: Paint) -> Solid:

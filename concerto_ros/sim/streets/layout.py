@@ -6,16 +6,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from concerto_ros.sim.streets import buildings, plants, roadside
 from concerto_ros.sim.streets.interior import add_hall
 from concerto_ros.sim.streets.kinds import Kind
-from concerto_ros.sim.streets.people import person
+from concerto_ros.sim.streets.lots import REACH, add_lots, free_runs
+from concerto_ros.sim.streets.pieces import clutter, fences, plants, poles
+from concerto_ros.sim.streets.pieces.people import person
 from concerto_ros.sim.streets.site import Site
 from concerto_ros.sim.streets.terrain import Terrain
 from concerto_ros.sim.streets.traffic import add_parked, add_traffic
-
-#: Buildings and roads reach so far along x from the origin, metres.
-REACH = 92.0
 
 
 def draw_terrain(rng: np.random.Generator, kind: Kind) -> Terrain:
@@ -45,137 +43,21 @@ def furnish(site: Site, rng: np.random.Generator, name: str, kind: Kind) -> None
     if name == "hall":
         add_hall(site, rng)
     for side in (-1, 1):
-        _add_lots(site, rng, kind, side)
+        add_lots(site, rng, kind, side)
     if name == "motorway":
         _add_motorway(site, rng)
     if name == "market":
-        _scatter(site, rng, roadside.stall, int(rng.integers(6, 25)), 3.2, reach=20, on_road=True)
+        _scatter(site, rng, clutter.stall, int(rng.integers(6, 25)), 3.2, reach=20, on_road=True)
     if name in ("industrial", "yard") and rng.random() < 0.7:
-        _scatter(site, rng, roadside.container, int(rng.integers(2, 14)), 4.0, reach=45)
+        _scatter(site, rng, clutter.container, int(rng.integers(2, 14)), 4.0, reach=45)
     _add_rails(site, rng, kind)
     add_parked(site, rng, name, kind)
     _add_poles(site, rng, kind)
     _add_plants(site, rng, kind)
     count = int(rng.integers(*kind.things))
-    _scatter(site, rng, roadside.thing, count, 1.4, reach=40, on_road=name == "hall")
+    _scatter(site, rng, clutter.thing, count, 1.4, reach=40, on_road=name == "hall")
     _add_people(site, rng, kind)
     add_traffic(site, rng, kind)
-
-
-def _add_lots(site: Site, rng: np.random.Generator, kind: Kind, side: int) -> None:
-    """Buildings, fences and sheds along one side of the road."""
-    if kind.buildings == "none":
-        return
-    terrain = site.terrain
-    edge = terrain.half_width + terrain.pavement
-    x = -REACH + rng.uniform(0, 10)
-    setback = rng.uniform(*kind.setback)
-    fence_kind = None
-    while x < REACH:
-        storeys = int(rng.integers(kind.storeys[0], kind.storeys[1] + 1))
-        length, depth, gap = _footprint(rng, kind.buildings)
-        middle = x + length / 2
-        offset = edge + setback * rng.uniform(0.8, 1.2) + depth / 2
-        yaw = terrain.direction(middle)
-        if kind.buildings == "scattered":
-            yaw += rng.normal(0, 0.6)
-        place = terrain.aside(middle, side * offset)
-        if rng.random() > kind.empty and site.claim(place, yaw, length, depth):
-            # The front faces the road.
-            turn = yaw + (np.pi if side < 0 else 0.0)
-            if kind.buildings == "hall":
-                made = buildings.hall(rng, length, depth, rng.uniform(4, 11))
-            else:
-                shop = kind.storeys[1] > 4 and rng.random() < 0.5
-                made = buildings.house(rng, length, depth, storeys, shop)
-            site.put(made, place, turn)
-        _add_garden(site, rng, kind, side, x, length + gap, edge, offset)
-        if rng.random() < kind.fences:
-            if fence_kind is None or rng.random() < 0.6:
-                fence_kind = str(rng.choice(["hedge", "fence", "fence"]))
-            _add_enclosure(site, rng, side, x, length + gap, edge, offset, fence_kind)
-        for _ in range(3):
-            if rng.random() < kind.back:
-                _add_behind(site, rng, kind, side, middle, offset + depth / 2)
-        x += length + gap
-
-
-def _add_behind(site: Site, rng, kind: Kind, side: int, x: float, offset: float) -> None:
-    """A building in a row behind, seen over and between those in the first."""
-    length, depth, _ = _footprint(rng, kind.buildings)
-    place = site.terrain.aside(x, side * (offset + rng.uniform(8, 60) + depth / 2))
-    yaw = site.terrain.direction(x) + rng.choice([0, np.pi / 2, np.pi]) + rng.normal(0, 0.2)
-    if site.claim(place, yaw, length, depth):
-        storeys = int(rng.integers(kind.storeys[0], kind.storeys[1] + 1))
-        site.put(buildings.house(rng, length, depth, storeys), place, yaw)
-
-
-def _footprint(rng: np.random.Generator, mode: str) -> tuple[float, float, float]:
-    """Length along the road, depth and gap to the next building, metres."""
-    if mode == "row":
-        gap = rng.uniform(2, 12) if rng.random() < 0.25 else 0.15
-        return rng.uniform(7, 26), rng.uniform(8, 15), gap
-    if mode == "hall":
-        return rng.uniform(18, 50), rng.uniform(12, 30), rng.uniform(4, 20)
-    return rng.uniform(6, 15), rng.uniform(6, 12), rng.uniform(2.5, 12)
-
-
-def _add_garden(site, rng, kind: Kind, side: int, x: float, length: float, edge, offset) -> None:
-    """A shed or carport, and a car in the drive."""
-    if kind.buildings not in ("detached", "scattered") and rng.random() < 0.7:
-        return
-    for make, chance in ((buildings.shed, 0.4), (_carport, 0.15)):
-        if rng.random() < chance:
-            place = site.terrain.aside(
-                x + rng.uniform(0, length), side * rng.uniform(edge + 3, offset + 14)
-            )
-            yaw = site.terrain.direction(x) + (np.pi if side < 0 else 0)
-            if site.claim(place, yaw, 6.4, 6.4):
-                site.put(make(rng), place, yaw)
-
-
-def _carport(rng: np.random.Generator):
-    return buildings.canopy(rng, rng.uniform(3, 7), 5.5, rng.uniform(2.2, 2.8))
-
-
-def _add_enclosure(site, rng, side: int, x: float, length: float, edge, offset, kind: str) -> None:
-    """A fence or hedge along the pavement, with a gate, and one towards the neighbour."""
-    terrain = site.terrain
-    gate = rng.uniform(0.15, 0.85) * length
-    front = edge + rng.uniform(0.2, 0.6)
-    runs = [(x, x + gate - 1.6), (x + gate + 1.6, x + length)]
-    lines = [
-        np.array([terrain.aside(at, side * front) for at in np.arange(*run, 1.5)])
-        for run in runs
-        if run[1] - run[0] > 3
-    ]
-    if rng.random() < 0.6:
-        depths = np.arange(front, offset + 8, 1.5)
-        lines.append(np.array([terrain.aside(x, side * depth) for depth in depths]))
-    style = None if rng.random() < 0.5 else str(rng.choice(["mesh", "pickets", "wall", "boards"]))
-    height, width = rng.uniform(0.7, 2.4), rng.uniform(0.5, 1.2)
-    for line in lines:
-        for path in _free_runs(site, line):
-            if kind == "fence":
-                site.solids.append(roadside.fence(rng, site.on_ground(path), style))
-                continue
-            for start, end in zip(path[:-1], path[1:], strict=True):
-                middle, along = (start + end) / 2, end - start
-                piece = plants.hedge(rng, float(np.hypot(*along)) + 0.2, height, width)
-                site.put(piece, middle, float(np.arctan2(along[1], along[0])))
-
-
-def _free_runs(site: Site, line: np.ndarray) -> list[np.ndarray]:
-    """The runs of points of a line that are free and on no road; they are taken."""
-    runs: list[list[np.ndarray]] = [[]]
-    for start, end in zip(line[:-1], line[1:], strict=True):
-        along = end - start
-        yaw = float(np.arctan2(along[1], along[0]))
-        if site.claim((start + end) / 2, yaw, float(np.hypot(*along)) - 0.9, 0.1):
-            runs[-1] += [end] if runs[-1] else [start, end]
-        elif runs[-1]:
-            runs.append([])
-    return [np.array(run) for run in runs if run]
 
 
 def _add_rails(site: Site, rng: np.random.Generator, kind: Kind) -> None:
@@ -189,8 +71,8 @@ def _add_rails(site: Site, rng: np.random.Generator, kind: Kind) -> None:
             start = rng.uniform(-80, 20)
             x = np.arange(start, start + rng.uniform(15, 70), 1.5)
             line = np.array([terrain.aside(at, side * (terrain.half_width + 0.35)) for at in x])
-            for path in _free_runs(site, line):
-                site.solids.append(roadside.fence(rng, site.on_ground(path), style))
+            for path in free_runs(site, line):
+                site.solids.append(fences.fence(rng, site.on_ground(path), style))
 
 
 def _add_motorway(site: Site, rng: np.random.Generator) -> None:
@@ -209,21 +91,21 @@ def _add_motorway(site: Site, rng: np.random.Generator) -> None:
         ground = site.on_ground(path)
         if kind == "boards":
             level = ground * [1, 1, 0]
-            made = roadside.fence(rng, level, kind).turned(tall)
+            made = fences.fence(rng, level, kind).turned(tall)
             height = terrain.height(made.corners[..., 0], made.corners[..., 1])
             made.corners[..., 2] += height.astype(np.float32)
         else:
-            made = roadside.fence(rng, ground, kind)
+            made = fences.fence(rng, ground, kind)
         site.solids.append(made)
         for at, place in zip(x, path, strict=True):
             site.claim(place, terrain.direction(at), 3.0, 0.3, on_road=True)
     wide = 2 * terrain.half_width + 2
     if rng.random() < 0.4:
         at = rng.uniform(-50, 50)
-        site.put(roadside.gantry(rng, wide), terrain.aside(at, 0), terrain.direction(at))
+        site.put(poles.gantry(rng, wide), terrain.aside(at, 0), terrain.direction(at))
     if rng.random() < 0.3:
         at = rng.uniform(-60, 60)
-        made = roadside.bridge(rng, wide + 30, rng.uniform(6, 14))
+        made = clutter.bridge(rng, wide + 30, rng.uniform(6, 14))
         site.put(made, terrain.aside(at, 0), terrain.direction(at))
 
 
@@ -238,17 +120,17 @@ def _add_poles(site: Site, rng: np.random.Generator, kind: Kind) -> None:
                 place = terrain.aside(x, side * edge)
                 if site.claim(place, 0, 0.3, 0.3):
                     turn = terrain.direction(x) + (np.pi if side > 0 else 0)
-                    site.put(roadside.lamp(np.random.default_rng(style)), place, turn)
+                    site.put(poles.lamp(np.random.default_rng(style)), place, turn)
     for make, count, away in (
-        (roadside.sign, int(rng.integers(2, 14)), 0.6),
-        (roadside.bollard, int(rng.integers(0, 14)), 0.4),
-        (roadside.traffic_light, int(rng.integers(0, 5)), 0.5),
-        (roadside.large_sign, int(rng.integers(0, 3)), 2.5),
-        (roadside.shelter, int(rng.integers(0, 2)), 1.2),
+        (poles.sign, int(rng.integers(2, 14)), 0.6),
+        (poles.bollard, int(rng.integers(0, 14)), 0.4),
+        (poles.traffic_light, int(rng.integers(0, 5)), 0.5),
+        (poles.large_sign, int(rng.integers(0, 3)), 2.5),
+        (clutter.shelter, int(rng.integers(0, 2)), 1.2),
     ):
         for _ in range(count):
             x, side = rng.uniform(-60, 60), rng.choice([-1, 1])
-            if make is roadside.traffic_light and terrain.crosses:
+            if make is poles.traffic_light and terrain.crosses:
                 x = terrain.crosses[0][0] + rng.choice([-1, 1]) * (terrain.crosses[0][1] + 1)
             place = terrain.aside(x, side * (terrain.half_width + away * rng.uniform(0.7, 2.0)))
             if site.claim(place, 0, 0.4, 0.4):
@@ -259,7 +141,7 @@ def _add_poles(site: Site, rng: np.random.Generator, kind: Kind) -> None:
         aside = rng.choice([-1, 1]) * (terrain.half_width + terrain.pavement + rng.uniform(0.6, 6))
         feet = site.on_ground(np.array([terrain.aside(at, aside) for at in x]))
         tops = feet + [0, 0, rng.uniform(6, 9)]
-        site.solids.append(roadside.power_line(rng, tops, feet - [0, 0, 0.5]))
+        site.solids.append(poles.power_line(rng, tops, feet - [0, 0, 0.5]))
 
 
 def _add_plants(site: Site, rng: np.random.Generator, kind: Kind) -> None:
@@ -337,7 +219,7 @@ def _add_people(site: Site, rng: np.random.Generator, kind: Kind) -> None:
                 facing = rng.uniform(0, 2 * np.pi)
                 site.put(person(rng, pose), spot, facing)
                 if pose == "sit":
-                    site.put(roadside.bench(rng), spot, facing + np.pi / 2)
+                    site.put(clutter.bench(rng), spot, facing + np.pi / 2)
 
 
 def _scatter(

@@ -6,10 +6,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from concerto_ros.sim.streets import vehicles
 from concerto_ros.sim.streets.kinds import Kind
-from concerto_ros.sim.streets.models import drawn_model
-from concerto_ros.sim.streets.people import rider
+from concerto_ros.sim.streets.pieces import cars, trucks, two_wheelers
+from concerto_ros.sim.streets.pieces.models import drawn_model
+from concerto_ros.sim.streets.pieces.people import rider
 from concerto_ros.sim.streets.shapes import Solid
 from concerto_ros.sim.streets.site import Place, Site
 
@@ -42,7 +42,7 @@ def add_parked(site: Site, rng: np.random.Generator, name: str, kind: Kind) -> N
     for _ in range(int(rng.integers(0, 6))):
         x, side = rng.uniform(-45, 45), rng.choice([-1, 1])
         away = terrain.half_width + terrain.pavement * rng.uniform(0.3, 1) + 0.4
-        make = (_bicycle, _bicycle, _motorcycle, vehicles.kick_scooter)[rng.integers(4)]
+        make = (_bicycle, _bicycle, _motorcycle, two_wheelers.kick_scooter)[rng.integers(4)]
         turn = rng.uniform(0, np.pi)
         for number in range(int(rng.choice([1, 1, 2, 6]))):
             place = terrain.aside(x + 0.6 * number, side * away)
@@ -80,9 +80,9 @@ def draw_vehicle(rng: np.random.Generator, large: float = 0.06) -> tuple[Solid, 
         rng: for all.
         large: probability of a truck or bus.
     """
-    made = vehicles.car(rng)
+    made = cars.car(rng)
     if rng.random() < large:
-        made = vehicles.truck(rng) if rng.random() < 0.7 else vehicles.bus(rng)
+        made = trucks.truck(rng) if rng.random() < 0.7 else trucks.bus(rng)
     return made, float(np.ptp(made.corners[..., 0]))
 
 
@@ -97,11 +97,11 @@ def _bicycle(rng: np.random.Generator) -> Solid:
     model = drawn_model(rng, "bicycle")
     if model is not None:
         return model
-    return vehicles.leaning(vehicles.two_wheeler(rng), rng)
+    return two_wheelers.leaning(two_wheelers.two_wheeler(rng), rng)
 
 
 def _motorcycle(rng: np.random.Generator) -> Solid:
     model = drawn_model(rng, "motorcycle")
     if model is not None:
         return model
-    return vehicles.leaning(vehicles.two_wheeler(rng, motor=True), rng)
+    return two_wheelers.leaning(two_wheelers.two_wheeler(rng, motor=True), rng)

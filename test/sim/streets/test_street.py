@@ -9,8 +9,10 @@ import pytest
 
 from concerto_ros.sim.streets import CLASSES, KINDS, Street
 from concerto_ros.sim.streets.lidar import SPINNING, draw_forward, draw_spinning, sweep
-from concerto_ros.sim.streets.people import person, rider
-from concerto_ros.sim.streets.vehicles import bus, car, truck, two_wheeler
+from concerto_ros.sim.streets.pieces.cars import car
+from concerto_ros.sim.streets.pieces.people import person, rider
+from concerto_ros.sim.streets.pieces.trucks import bus, truck
+from concerto_ros.sim.streets.pieces.two_wheelers import two_wheeler
 
 DOWN = np.array([0.0, 0.0, -1.0], np.float32)
 

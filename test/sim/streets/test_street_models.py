@@ -9,7 +9,7 @@ from furniture_libraries import write_furniture_libraries
 from concerto_ros.sim.library import FurnitureLibrary
 from concerto_ros.sim.library.in_rooms import furnished_from
 from concerto_ros.sim.streets import CLASSES
-from concerto_ros.sim.streets.models import drawn_model
+from concerto_ros.sim.streets.pieces.models import drawn_model
 
 
 @pytest.fixture

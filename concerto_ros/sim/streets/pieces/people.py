@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from concerto_ros.sim.streets.models import drawn_model
+from concerto_ros.sim.streets.pieces.models import drawn_model
+from concerto_ros.sim.streets.pieces.two_wheelers import two_wheeler
 from concerto_ros.sim.streets.shapes import Paint, Solid, boxes, join, rounds, tubes
-from concerto_ros.sim.streets.vehicles import two_wheeler
 
 _SKIN = Paint("person", (206, 164, 136), 0.45)
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from concerto_ros.sim.streets.models import drawn_model
+from concerto_ros.sim.streets.pieces.models import drawn_model
 from concerto_ros.sim.streets.shapes import Paint, Solid, blades, join, leaves, tubes
 
 _GREENS = (

@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Houses, halls and sheds: facades with recessed windows, doors, balconies, eaves and roofs.
+"""Houses, halls and sheds.
 
 A building stands round the origin, its front faces -y; its walls begin 3.5 m below z = 0, so that
 it stands on slopes as well.
@@ -8,12 +8,17 @@ it stands on slopes as well.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from concerto_ros.sim.mesh import rotation_about
-from concerto_ros.sim.streets.plants import ivy
+from concerto_ros.sim.streets.pieces.facades import (
+    BELOW,
+    WALLS,
+    Facade,
+    draw_facade,
+    plain_walls,
+    shell,
+)
+from concerto_ros.sim.streets.pieces.plants import ivy
 from concerto_ros.sim.streets.shapes import (
     Paint,
     Solid,
@@ -25,57 +30,7 @@ from concerto_ros.sim.streets.shapes import (
     tubes,
 )
 
-_BELOW = 3.5
-_WALLS = (
-    (214, 206, 190),
-    (196, 176, 148),
-    (168, 92, 74),
-    (150, 146, 140),
-    (232, 230, 224),
-    (124, 110, 98),
-)
 _ROOFS = ((150, 74, 54), (92, 84, 80), (70, 72, 78), (120, 96, 82))
-
-
-@dataclass(frozen=True)
-class Facade:
-    """How the walls of a building look.
-
-    Attributes:
-        wall: paint of the walls.
-        storey: height of a storey, metres.
-        window: (width, height) of a window, metres; (0, 0): none.
-        spacing: metres from window to window.
-        sill: height of the windows above the floor of their storey, metres.
-        recess: depth of the windows behind the wall, metres.
-        ground_floor: ``plain``, ``shop`` (wide windows) or ``blind`` (none).
-    """
-
-    wall: Paint
-    storey: float
-    window: tuple[float, float]
-    spacing: float
-    sill: float
-    recess: float
-    ground_floor: str = "plain"
-
-
-def draw_facade(rng: np.random.Generator, shop: bool = False) -> Facade:
-    """A random facade with windows."""
-    color = np.array(_WALLS[rng.integers(len(_WALLS))]) * rng.uniform(0.85, 1.1)
-    storey = rng.uniform(2.6, 3.6)
-    width = rng.uniform(0.8, 2.2)
-    height = rng.uniform(0.45, 0.7) * storey
-    sill = min(rng.uniform(0.2, 1.0), storey - height - 0.25)
-    return Facade(
-        Paint("building", tuple(color), rng.uniform(0.2, 0.7)),
-        storey,
-        (width, height),
-        width + rng.uniform(0.5, 2.4),
-        sill,
-        rng.choice([0.03, 0.1, 0.18, 0.3]),
-        "shop" if shop else str(rng.choice(["plain", "plain", "blind"])),
-    )
 
 
 def house(
@@ -85,7 +40,7 @@ def house(
     facade = draw_facade(rng, shop)
     height = facade.storey * storeys + rng.uniform(0.0, 0.8)
     parts = [
-        *_shell(rng, facade, length, depth, height),
+        *shell(rng, facade, length, depth, height),
         *_roof(rng, facade, length, depth, height, storeys),
         *_entrance(rng, facade, length, depth),
     ]
@@ -94,7 +49,7 @@ def house(
     if rng.random() < 0.3:
         parts.append(_bays(rng, facade, length, depth, height))
     if storeys < 4 and rng.random() < 0.35:  # a wing behind or beside
-        wing = _shell(rng, facade, length * 0.5, depth * 0.7, facade.storey)
+        wing = shell(rng, facade, length * 0.5, depth * 0.7, facade.storey)
         flat = boxes((0, 0, facade.storey + 0.1), (length * 0.54, depth * 0.74, 0.2), facade.wall)
         side = rng.choice([-1, 1]) * length * 0.25
         parts.append(join([*wing, flat]).moved((side, rng.choice([-0.6, 0.75]) * depth, 0)))
@@ -110,7 +65,7 @@ def house(
 
 def hall(rng: np.random.Generator, length: float, depth: float, height: float) -> Solid:
     """An industrial hall or a supermarket: few windows, large doors, a flat or low roof."""
-    color = np.array(_WALLS[rng.integers(len(_WALLS))])
+    color = np.array(WALLS[rng.integers(len(WALLS))])
     facade = Facade(
         Paint("building", tuple(color), rng.uniform(0.25, 0.7)),
         height,
@@ -119,7 +74,7 @@ def hall(rng: np.random.Generator, length: float, depth: float, height: float) -
         height * 0.6,
         0.08,
     )
-    parts = _shell(rng, facade, length, depth, height)
+    parts = shell(rng, facade, length, depth, height)
     doors = np.arange(-length / 2 + 3, length / 2 - 3, rng.uniform(5, 9))
     metal = Paint("building", tuple(rng.uniform(90, 220, 3)), 0.4)
     gate = min(rng.uniform(2.6, 4.2), height - 0.4)
@@ -150,7 +105,7 @@ def shed(rng: np.random.Generator) -> Solid:
     over, top = rng.uniform(0.05, 0.4), height + 0.05
     gate = min(length * 0.7, rng.uniform(0.9, 2.6))
     parts = [
-        _plain_walls(length, depth, height, wood),
+        plain_walls(length, depth, height, wood),
         _gable(length, depth, height, rise, wood, wood, over),
         boxes(
             (0, -depth / 2 - 0.01, min(2.0, height - 0.2) / 2),
@@ -175,109 +130,12 @@ def canopy(rng: np.random.Generator, length: float, depth: float, height: float)
     return join([tubes(low, high, rng.uniform(0.04, 0.15), paint), roof])
 
 
-def _shell(rng, facade: Facade, length: float, depth: float, height: float) -> list[Solid]:
-    """The four walls, and some rooms behind the windows."""
-    parts = []
-    for side, (across, away) in enumerate(((length, depth), (depth, length)) * 2):
-        blind = side in (1, 3) and rng.random() < 0.4
-        made = wall(rng, facade, across, height, blind, front=side == 0)
-        parts.append(made.moved((0, -away / 2, 0)).turned(rotation_about("z", side * np.pi / 2)))
-    inner = Paint("building", (200, 196, 188), 0.5)
-    deep = min(3.5, 0.3 * min(length, depth))
-    parts.append(_plain_walls(length - 2 * deep, depth - 2 * deep, height, inner))
-    floors = np.arange(0.0, height, facade.storey)
-    slabs = np.column_stack([np.zeros((len(floors), 2)), floors + 0.05])
-    parts.append(boxes(slabs, (length - 0.1, depth - 0.1, 0.2), inner))
-    return parts
-
-
-def _plain_walls(length: float, depth: float, height: float, paint: Paint) -> Solid:
-    x, y = length / 2, depth / 2
-    ring = np.array([(-x, -y), (x, -y), (x, y), (-x, y)])
-    bottom = np.column_stack([ring, np.full(4, -_BELOW)])
-    top = np.column_stack([ring, np.full(4, height)])
-    return quads(np.stack([bottom, np.roll(bottom, -1, 0), np.roll(top, -1, 0), top], 1), paint)
-
-
-def wall(
-    rng: np.random.Generator,
-    facade: Facade,
-    length: float,
-    height: float,
-    blind: bool,
-    front: bool,
-) -> Solid:
-    """A wall in the plane y = 0 along x round the origin, its outside at y < 0.
-
-    Args:
-        rng: for panes, blinds and missing windows.
-        facade: how it looks.
-        length: metres.
-        height: metres.
-        blind: whether it has no windows.
-        front: whether it may have the windows of a shop.
-    """
-    width, tall = facade.window
-    count = int((length - 0.8) / facade.spacing) if width and not blind else 0
-    middles = (np.arange(count) - (count - 1) / 2) * facade.spacing
-    storeys = max(1, round(height / facade.storey - 0.25))
-    shop = front and facade.ground_floor == "shop"
-    opening_rows = []
-    for number in range(storeys):
-        low = number * facade.storey + facade.sill
-        high = low + tall
-        if number == 0 and shop:
-            low, high = 0.25, facade.storey - 0.5
-        elif number == 0 and facade.ground_floor == "blind" and front:
-            continue
-        if high < height - 0.1:
-            opening_rows.append((low, high))
-    z = np.unique([-_BELOW, height, *np.ravel(opening_rows)])
-    half = width / 2 if not shop else max(width / 2, facade.spacing / 2 - 0.2)
-    x = np.unique([-length / 2, length / 2, *(middles - half), *(middles + half)])
-    x0, z0 = (g.ravel() for g in np.meshgrid(x[:-1], z[:-1], indexing="ij"))
-    x1, z1 = (g.ravel() for g in np.meshgrid(x[1:], z[1:], indexing="ij"))
-    in_row = (
-        np.isin(z0, [low for low, _ in opening_rows]) if opening_rows else np.zeros(len(z0), bool)
-    )
-    distance = (
-        np.abs((x0 + x1)[:, None] / 2 - middles[None]).min(1) if count else np.full(len(x0), 9e9)
-    )
-    window = in_row & (distance < half - 1e-6)
-    window &= rng.random(len(window)) < 0.95
-    zero, deep = np.zeros(len(x0)), np.full(len(x0), facade.recess)
-
-    def panels(y, use):
-        rows = [np.column_stack([a, y, b]) for a, b in ((x0, z0), (x1, z0), (x1, z1), (x0, z1))]
-        return np.stack(rows, 1)[use]
-
-    parts = [quads(panels(zero, ~window), facade.wall)]
-    if window.any():
-        blinds = window & (rng.random(len(window)) < 0.2)
-        pane = Paint("building", (70, 84, 96), rng.uniform(0.03, 0.12), gaps=rng.uniform(0.3, 0.9))
-        parts.append(quads(panels(deep, blinds), Paint("building", (190, 186, 176), 0.5)))
-        parts.append(quads(panels(deep, window & ~blinds), pane))
-        outer, inner = panels(zero, window), panels(deep, window)
-        reveal = [
-            np.stack([outer[:, i], outer[:, j], inner[:, j], inner[:, i]], 1)
-            for i, j in ((0, 1), (1, 2), (2, 3), (3, 0))
-        ]
-        parts.append(quads(np.concatenate(reveal), facade.wall))
-        # Frames: one bar upright in the middle of each window.
-        bars = outer[window[window]][:, [0, 2]].mean(1) + [0, facade.recess - 0.02, 0]
-        heights = np.column_stack(
-            [np.full(len(bars), 0.07), np.full(len(bars), 0.04), outer[:, 2, 2] - outer[:, 0, 2]]
-        )
-        parts.append(boxes(bars, heights, Paint("building", (225, 225, 225), 0.6)))
-    return join(parts)
-
-
 def _roof(rng, facade, length: float, depth: float, height: float, storeys: int) -> list[Solid]:
     tiles = Paint("building", _ROOFS[rng.integers(len(_ROOFS))], rng.uniform(0.15, 0.4))
     over = rng.uniform(0.1, 0.8)
     if storeys > 5 or rng.random() < 0.3:
         edge = rng.uniform(0.2, 1.0)
-        rim = _plain_walls(length, depth, edge + _BELOW, facade.wall).moved((0, 0, height))
+        rim = plain_walls(length, depth, edge + BELOW, facade.wall).moved((0, 0, height))
         return [
             boxes((0, 0, height), (length + 0.1, depth + 0.1, 0.25), facade.wall),
             rim.turned(np.diag([1.01, 1.01, 1])),
@@ -369,7 +227,7 @@ def _bays(rng, facade: Facade, length: float, depth: float, height: float) -> So
     middles = (np.arange(count) - (count - 1) / 2) * length / count
     half = 0.5 * length / count * rng.uniform(0.4, 0.75)
     out, slant = rng.uniform(0.4, 1.3), rng.choice([0.0, 0.5, 0.9])
-    low = rng.choice([-_BELOW, facade.storey])
+    low = rng.choice([-BELOW, facade.storey])
     high = height * rng.uniform(0.75, 1.0)
     y = -depth / 2
     pane = Paint("building", (70, 84, 96), 0.1, gaps=rng.uniform(0.2, 0.7))
