@@ -65,6 +65,16 @@ def test_scans_are_labelled_streets_with_the_ground_below_the_sensor(streets):
             assert -4 < np.median(ground) < -0.1
 
 
+def test_some_sweeps_have_strays_below_the_ground_that_are_not_labelled(streets):
+    deep = []
+    for scan in streets:
+        ground = scan.points[scan.labels == CLASSES.index("ground"), 2]
+        below = scan.points[:, 2] < ground.min() - 1
+        assert not scan.labelled[below].any()
+        deep.append(below.mean())
+    assert 0.001 < max(deep) < 0.03
+
+
 def test_normals_of_the_ground_point_up(streets):
     for scan in streets:
         ground = (scan.labels == CLASSES.index("ground")) & scan.normals.any(1)

@@ -142,6 +142,17 @@ def test_what_moves_is_elsewhere_later():
     assert later.label[0] == CLASSES.index("ground") or later.distance[0] != now.distance[0]
 
 
+def test_nothing_that_moves_runs_into_a_vehicle_on_its_way():
+    street = next(s for s in (Street(seed, "motorway") for seed in range(5)) if s.movers)
+    mover = street.movers[0]
+    seconds = np.array([0.0, 1.0])
+    middle = mover.solid.corners.reshape(-1, 3).mean(0)
+    met = street.clear_of(middle + [[40, 40, 0], [0, 0, 0]] + mover.velocity, seconds)
+    far = street.clear_of(np.full((2, 3), 1e4), seconds)
+    assert mover not in met.movers and far.movers == street.movers
+    assert mover in street.movers
+
+
 @pytest.mark.parametrize("name", ["solid", "rosette", "camera"])
 def test_sensors_that_look_ahead_see_only_what_is_ahead(street, name):
     rng = np.random.default_rng(7)
