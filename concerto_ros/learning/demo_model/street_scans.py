@@ -52,6 +52,7 @@ _FREQUENCY = {
     "motorway": 1.5,
     "campus": 1.5,
     "park": 1.5,
+    "hall": 1.5,
 }
 
 
