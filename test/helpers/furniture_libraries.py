@@ -1,3 +1,5 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
 """A tiny furniture library of either form, for tests."""
 
 from __future__ import annotations

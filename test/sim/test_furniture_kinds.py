@@ -1,3 +1,5 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
 """The rules that say what a furniture model is."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
 """Furniture libraries: catalogues, models, kinds, and rooms that are furnished from them."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
 """Rooms of the bundled model's training that are furnished from a library."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
 """Models of a furniture library on simulated streets."""
 
 from __future__ import annotations
