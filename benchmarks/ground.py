@@ -156,7 +156,7 @@ def measure(pipeline: SemanticPipeline, folder: Path) -> bool:
 def main() -> int:
     """Measure with each preset; the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("data", type=Path)
+    parser.add_argument("data", type=Path, help="sweep or bag, or a folder of LiDAR recordings")
     parser.add_argument("--preset", choices=list(PRESETS), nargs="+", default=list(PRESETS))
     parser.add_argument("--checkpoint", default="demo")
     parser.add_argument("--head", default="")

@@ -42,7 +42,8 @@ class Recording(NamedTuple):
         preset: Of the model.
         title: What it is.
         up: Axis of a file that points up.
-        eye: Where the picture is taken from, metres from the sensor; None: from the sensor's side.
+        eye: Where the picture is taken from, metres from the sensor; None: from the sensor's side,
+            of a bag from a corner above it.
     """
 
     name: str
@@ -70,13 +71,7 @@ RECORDINGS = (
         "Ouster OS-0-32, one sweep",
         eye=(-14.0, -14.0, 16.0),
     ),
-    Recording(
-        "vlp16",
-        "lidar_vlp16_bag",
-        "outdoor",
-        "Velodyne VLP-16, four sweeps",
-        eye=(-16.0, -16.0, 18.0),
-    ),
+    Recording("vlp16", "lidar_vlp16_bag", "indoor", "Velodyne VLP-16, four sweeps of a hall"),
 )
 
 
@@ -116,7 +111,7 @@ def draw(recording: Recording, data: Path) -> tuple[np.ndarray, str]:
     near = np.linalg.norm(points[:, :2], axis=1) < REACH
     if recording.preset == "indoor":
         near[:] = True
-    view = sensor_view(points[near], np.zeros(3))
+    view = None if path.is_dir() else sensor_view(points[near], np.zeros(3))
     if recording.eye is not None:
         view = (np.array(recording.eye), np.zeros(3))
     present = [c for c in pipeline.labels.classes if (labels[near] == c.id).mean() > 0.002]

@@ -26,10 +26,6 @@ BUNDLED = {"indoor": "demo", "outdoor": "demo_outdoor"}
 #: The metadata of a file, each as JSON.
 _ABOUT = ("config", "grid_size", "preset", "conventions", "license")
 
-#: The indoor model stands in outdoors until there is one: a street shrunk to a quarter looks like
-#: a room to it.
-_STAND_IN = {"preset": "outdoor", "grid_size": 0.16, "conventions": {"outdoor": (0.25, "box")}}
-
 
 def demo_file(preset: str = "indoor") -> Path:
     """Return the path of the bundled model of a preset.
@@ -59,15 +55,10 @@ def read_demo(part: str, preset: str = "indoor") -> tuple[dict[str, Any], Path]:
     Raises:
         CheckpointError: no model of this preset is bundled, or its file is missing or damaged.
     """
-    stand_in = {}
-    if preset == "outdoor" and not demo_file(preset).is_file():
-        preset, stand_in = "indoor", _STAND_IN
     path = demo_file(preset)
     try:
         tensors, metadata = read_tensors(path)
-        # The first files, all of rooms, have neither of the two.
-        about = {"preset": '"indoor"', "conventions": "{}"} | metadata
-        content = {name: json.loads(about[name]) for name in _ABOUT}
+        content = {name: json.loads(metadata[name]) for name in _ABOUT}
     except (OSError, KeyError, ValueError) as error:
         raise CheckpointError(
             f"the bundled demo model, {path}, cannot be read ({error}); reinstall the package"
@@ -77,7 +68,7 @@ def read_demo(part: str, preset: str = "indoor") -> tuple[dict[str, Any], Path]:
         for name, value in tensors.items()
         if name.startswith(f"{part}.")
     }
-    return {"name": BUNDLED[preset], **content, "state_dict": state} | stand_in, path
+    return {"name": BUNDLED[preset], **content, "state_dict": state}, path
 
 
 def save_demo(encoder: Encoder, head: nn.Module, path: Path) -> None:

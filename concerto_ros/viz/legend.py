@@ -30,9 +30,13 @@ def legend(labels: LabelSet, title: str) -> np.ndarray:
     name_at = swatch + 12 + math.ceil(font.getlength("255")) + 10
     widest = max(font.getlength(name) for _, name, _ in entries)
     column = name_at + math.ceil(widest) + 2 * margin
-    # as many columns as make the picture about as wide as an RViz panel is: 4 to 3
-    columns = max(1, round(math.sqrt(len(entries) * row * 4 / 3 / column)))
-    rows = math.ceil(len(entries) / columns)
+
+    # as many rows as make the picture about as wide as an RViz panel is: 4 to 3
+    def unlike_panel(rows: int) -> float:
+        width, height = math.ceil(len(entries) / rows) * column, rows * row
+        return abs(math.log(width / height / (4 / 3)))
+
+    rows = min(range(1, len(entries) + 1), key=unlike_panel)
     columns = math.ceil(len(entries) / rows)
     top = margin + (40 if title else 0)
     width = max(columns * column, math.ceil(heading_font.getlength(title)) + margin) + margin

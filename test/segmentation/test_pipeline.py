@@ -18,7 +18,6 @@ from concerto_ros.files.shared_files import share_path
 from concerto_ros.heads.linear import LinearHead, save_head
 from concerto_ros.labels.label_set import UNLABELLED, LabelSet
 from concerto_ros.ptv3 import load_encoder
-from concerto_ros.ptv3.bundled import BUNDLED
 from concerto_ros.ptv3.checkpoint import save_encoder
 from concerto_ros.segmentation.convention import Convention, preset_with
 from concerto_ros.segmentation.model_options import convention_of, grid_size_for, label_set_for
@@ -281,18 +280,6 @@ def test_a_known_floor_is_used_and_told():
     assert pipeline.segment(scan()[0]).floor_height == pytest.approx(-0.7)
     pipeline.insert(frame())
     assert pipeline.infer(pipeline.snapshot()).floor_height == pytest.approx(-0.7)
-
-
-def test_without_an_outdoor_model_the_indoor_one_sees_the_outdoors_at_a_quarter(monkeypatch):
-    monkeypatch.setitem(BUNDLED, "outdoor", "nowhere")
-    outdoor = SemanticPipeline.from_settings(Settings(preset="outdoor"))
-    assert outdoor.settings.voxel_size == pytest.approx(0.16)
-    assert outdoor.settings.max_range == 60.0
-    points, colors, normals = scan(size=20_000)
-    expected = SemanticPipeline.from_settings(Settings()).segment(points, colors, normals)
-    got = outdoor.segment(points * 4, colors, normals)
-    assert np.mean(got.label == expected.label) > 0.999
-    assert got.floor_height == pytest.approx(4 * expected.floor_height, abs=1e-5)
 
 
 def test_a_voxel_size_that_is_set_precedes_that_of_the_bundled_model_outdoors():
