@@ -197,20 +197,24 @@ class Harness:
         return value
 
     @property
-    def status(self) -> PerceptionStatus | None:
-        return self.received["/concerto/status"][-1] if self.received["/concerto/status"] else None
+    def status(self) -> PerceptionStatus:
+        # An empty one before the first: labels may arrive before the status of their inference.
+        received = self.received["/concerto/status"]
+        return received[-1] if received else PerceptionStatus()
 
     def drops(self) -> dict[str, int]:
         """Messages not used since activation, by reason."""
-        if self.status is None:
-            return {}
         return dict(zip(self.status.drop_reasons, self.status.drop_counts, strict=True))
+
+    def wait_for_status(self) -> PerceptionStatus:
+        """The newest status, as soon as there is one."""
+        return self.wait(lambda: self.received["/concerto/status"], "a status")[-1]
 
     def wait_for_drop(self, reason: str, count: int = 1) -> None:
         self.wait(lambda: self.drops().get(reason, 0) >= count, f"{count} dropped as {reason}")
 
     def wait_for_fused(self, count: int) -> None:
-        self.wait(lambda: self.status and self.status.frames_fused >= count, f"{count} fused")
+        self.wait(lambda: self.status.frames_fused >= count, f"{count} fused")
 
     def labels(self, stamp: int | None = None) -> dict[str, np.ndarray]:
         """The columns of the newest labels, or of those with this stamp."""

@@ -57,7 +57,7 @@ def test_the_colour_of_a_label_is_the_one_in_classes(active):
 def test_outputs_name_the_model_and_its_classes(active):
     active.listen("/concerto/classes", SemanticClasses, LATCHED)
     classes = active.wait(lambda: active.received["/concerto/classes"], "classes")[0]
-    active.wait(lambda: active.status, "status")
+    active.wait_for_status()
     diagnosis = active.wait(active.diagnosis("model"), "diagnostics of the model")
     assert classes.model == active.status.model == "demo"
     assert [entry.name for entry in classes.classes][:2] == ["floor", "wall"]
@@ -125,7 +125,7 @@ def test_an_rgbd_pair_comes_out_labelled(harness):
     labels = one.labels(START)
     assert len(labels["x"]) > 100
     assert labels["z"] == pytest.approx(1.5, abs=0.01)
-    status = one.wait(lambda: one.status, "a status")
+    status = one.wait_for_status()
     assert {"normals", "decode"} <= set(status.stage_names)
     assert status.frames_received == 1
 
@@ -199,7 +199,7 @@ def test_a_frame_waits_for_its_transform(harness):
     one.start()
     one.send_transform("odom", "elsewhere", static=True)
     one.send_room(frame="lidar")
-    one.wait(lambda: one.status and one.status.frames_received == 1, "the cloud to arrive")
+    one.wait(lambda: one.status.frames_received == 1, "the cloud to arrive")
     one.send_transform("odom", "lidar", static=True, x=3.0)
     assert one.labels(START)["x"].max() == pytest.approx(7.0, abs=1e-4)
     assert one.drops() == {}

@@ -269,7 +269,7 @@ def test_messages_beyond_the_input_rate_are_superseded_by_the_newest(harness):
     one.start()
     for i in range(5):
         one.send_room(START + i * SECOND // 10)
-        one.wait(lambda i=i: one.status and received_at_least(one, i + 1), "its arrival")
+        one.wait(lambda i=i: received_at_least(one, i + 1), "its arrival")
     one.labels(START + 4 * SECOND // 10)
     one.wait(lambda: one.status.frames_fused == 2, "the first and the newest")
     assert one.drops() == {"superseded": 3}
@@ -315,7 +315,7 @@ def test_an_error_while_inferring_is_counted_and_the_next_snapshot_works(active,
     with monkeypatch.context() as patch:
         patch.setattr(active.node._configured.pipeline, "infer", fail)
         active.send_room(START)
-        active.wait(lambda: active.status and active.status.inferences_failed, "a failure")
+        active.wait(lambda: active.status.inferences_failed, "a failure")
         diagnosis = active.wait(
             lambda: (d := active.diagnosis("inference")()) and "out of memory" in d.message and d,
             "diagnostics",

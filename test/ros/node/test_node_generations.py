@@ -70,7 +70,7 @@ def stamps(one, topic: str = LABELS) -> list[int]:
 
 
 def outdated(one, count: int) -> None:
-    one.wait(lambda: one.status and one.status.results_outdated >= count, f"{count} outdated")
+    one.wait(lambda: one.status.results_outdated >= count, f"{count} outdated")
 
 
 @pytest.mark.parametrize("resets", [1, 2])

@@ -126,7 +126,7 @@ def test_labels_are_fused_while_nobody_listens_where_that_is_asked_for(harness):
     one = harness(**ONE_CLOUD, **{"fusion.always": True})
     one.start()
     one.send_room(START)
-    one.wait(lambda: one.status and one.status.inferences == 1, "an inference")
+    one.wait(lambda: one.status.inferences == 1, "an inference")
     assert "labels" in one.status.stage_names and "pca" not in one.status.stage_names
     change = [Parameter("fusion.always", value=False)]
     assert one.node.set_parameters_atomically(change).successful

@@ -94,9 +94,7 @@ def test_a_device_without_memory_fails_with_an_error_and_works_once_there_is_som
         patch.setattr(active.node._configured.pipeline._feature_encoder, "_pyramid", out_of_memory)
         for i in range(failures):
             send_many(active, START + i * SECOND)
-            active.wait(
-                lambda i=i: active.status and active.status.inferences_failed > i, "a failure"
-            )
+            active.wait(lambda i=i: active.status.inferences_failed > i, "a failure")
         diagnosis = active.wait(
             lambda: (d := active.diagnosis("inference")()) and "out of memory" in d.message and d,
             "diagnostics",
@@ -125,11 +123,9 @@ def test_an_error_in_any_stage_is_reported_and_the_next_frame_works(
             raise error("out of luck")
 
         def counted(count=count):
-            status = active.status
             internal = active.drops().get("internal", 0)
-            return (
-                status and (internal if stage == "insert" else status.inferences_failed) >= count
-            )
+            failed = internal if stage == "insert" else active.status.inferences_failed
+            return failed >= count
 
         with monkeypatch.context() as patch:
             patch.setattr(active.node._configured.pipeline, stage, fail)

@@ -305,7 +305,7 @@ def test_messages_are_ignored_while_inactive(harness):
     assert one.configure()
     one.send_room(START)
     one.activate()
-    one.wait(lambda: one.status, "status")
+    one.wait_for_status()
     assert one.status.frames_received == 0
     one.send_room(START + SECOND)
     one.wait_for_fused(1)
