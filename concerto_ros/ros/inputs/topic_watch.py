@@ -25,8 +25,8 @@ from concerto_ros.ros.monitoring.topic_state import TopicState, offers_latched
 #: Most topics that are named in place of one that nobody publishes.
 ALTERNATIVES = 5
 
-#: DDS counts lost messages in 32 bits with a sign. rmw_fastrtps was seen to set the sign in some
-#: events of clouds of 1.3 MB: "2147483650 lost" where 2 were.
+#: The largest count of DDS, 32 bits with a sign. rmw_fastrtps was seen to give it for single lost
+#: clouds of 1.3 MB: it says no more than that something was lost.
 _LARGEST_COUNT = 0x7FFFFFFF
 
 
@@ -137,8 +137,10 @@ class TopicWatch:
         self._receive(self, message)
 
     def _on_lost(self, event: QoSMessageLostInfo) -> None:
-        self._lost.add(float(event.total_count_change))
-        self._lost_count = event.total_count
+        change = event.total_count_change
+        count = change if change < _LARGEST_COUNT else 1
+        self._lost.add(float(count))
+        self._lost_count += count
 
     def _message_class(self) -> type:
         cls = message_class(self.topic.message_type)
