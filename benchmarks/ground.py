@@ -87,7 +87,7 @@ class Plane(NamedTuple):
 
 
 def largest_plane(points: np.ndarray) -> Plane | None:
-    """The ground of a sweep, else the largest plane of any height; None: there is none."""
+    """The ground of a sweep, else the largest plane of any height; None: no plane was found."""
     near = np.flatnonzero(np.linalg.norm(points, axis=1) < REACH)
     cloud = points[near].astype(np.float64)
     rng = np.random.default_rng(0)

@@ -4,23 +4,28 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
 
-from concerto_ros.labels.label_set import UNLABELLED
-from concerto_ros.learning.data.augment import joined, select
+from concerto_ros.learning.data.augment import select
 from concerto_ros.learning.data.batch import with_normals
 from concerto_ros.learning.data.labelled_scan import Scan
 from concerto_ros.learning.demo_model.crops import squared
-from concerto_ros.sensors.normals import unit_vectors
-from concerto_ros.sim.mesh import rotation_about
+from concerto_ros.learning.demo_model.scan_changes import Motion, noisy_normals, with_unlabelled
 
-#: Range of the uniform scale, and of what each axis differs from it.
-SCALE, AXIS_SCALE = (0.85, 1.2), (0.96, 1.04)
-#: Share of the scans that are tilted by some degrees, and by any angle up to the largest; radians.
-SLIGHT_TILT_SHARE, TILT_SHARE = 0.3, 0.2
-SLIGHT_TILT, LARGEST_TILT = np.radians(2.0), np.radians(15.0)
+#: Maps are mostly level within some degrees; a scan of somebody else's tool may not be.
+MOTION = Motion(
+    scale=(0.85, 1.2),
+    axis_scale=(0.96, 1.04),
+    tilt_share=0.2,
+    slight_tilt_share=0.3,
+    slight_tilt=math.radians(2.0),
+    largest_tilt=math.radians(15.0),
+    jitters=(0.0, 0.003, 0.008),
+    shift=0.5,
+)
 #: Share of the scans whose floor is taken to be higher or lower than it is by at most so many
 #: metres: a table top without a floor in view, and a floor that was not found at all.
 LIFT_SHARE, LARGEST_LIFT = 0.12, 0.5
@@ -39,10 +44,11 @@ def augment(scan: Scan, voxel_size: float, rng: np.random.Generator) -> Scan:
         scan: The scan; its floor is at z = 0.
         voxel_size: Metres, for fitted normals.
         rng: Draws everything.
+
+    Raises:
+        ValueError: The scan has no normals.
     """
-    if scan.normals is None:
-        raise ValueError(f"{scan.name}: has no normals, expected them for this augmentation")
-    scan = _moved(select(scan, _without_holes(scan.points, rng)), rng)
+    scan = MOTION.moved(select(scan, _without_holes(scan.points, rng)), rng)
     scan = replace(scan, normals=_other_normals(scan, voxel_size, rng))
     if scan.colors is not None:
         colors = None if rng.random() < 0.2 else _relit(scan.colors, rng)
@@ -71,37 +77,6 @@ def floor_lift(rng: np.random.Generator) -> float:
     return 0.0
 
 
-def overlaid(one: Scan, other: Scan) -> Scan:
-    """Both scans at one place, each with the middle of its points there (Mix3D)."""
-    return joined(*(replace(scan, points=_centred(scan.points)) for scan in (one, other)))
-
-
-def _centred(points: np.ndarray) -> np.ndarray:
-    middle = points.mean(0)
-    return points - np.array([middle[0], middle[1], 0], np.float32)
-
-
-def _moved(scan: Scan, rng: np.random.Generator) -> Scan:
-    """Rotate, mirror, tilt, scale, jitter and shift."""
-    assert scan.normals is not None
-    matrix = rotation_about("z", rng.uniform(0, 2 * np.pi))
-    matrix[:2, 0] *= rng.choice([-1, 1])
-    form = rng.random()
-    if form < TILT_SHARE:
-        tilt = rng.uniform(0, LARGEST_TILT)
-    elif form < TILT_SHARE + SLIGHT_TILT_SHARE:
-        tilt = min(abs(rng.normal(0, SLIGHT_TILT)), LARGEST_TILT)
-    else:
-        tilt = 0.0
-    # The heading is random already, so that one axis is enough.
-    matrix = (rotation_about("x", tilt) @ matrix).astype(np.float32)
-    scale = (rng.uniform(*SCALE) * rng.uniform(*AXIS_SCALE, 3)).astype(np.float32)
-    points = (scan.points @ matrix.T) * scale
-    points += rng.normal(0, rng.choice([0.0, 0.003, 0.008]), points.shape).astype(np.float32)
-    points += rng.uniform(-0.5, 0.5, 3).astype(np.float32)
-    return replace(scan, points=points, normals=scan.normals @ matrix.T)
-
-
 def _other_normals(scan: Scan, voxel_size: float, rng: np.random.Generator) -> np.ndarray | None:
     """Normals as other sensors and tools give them, or none, (N, 3) float32."""
     normals = scan.normals
@@ -114,10 +89,7 @@ def _other_normals(scan: Scan, voxel_size: float, rng: np.random.Generator) -> n
         assert normals is not None
     elif form < 0.42:
         normals = normals * _patchwise_signs(scan.points, normals, rng)
-    blurred = rng.choice([0.0, 0.05, 0.15, 0.3], p=[0.4, 0.3, 0.2, 0.1])
-    if blurred:
-        normals = unit_vectors(normals + rng.normal(0, blurred, normals.shape).astype(np.float32))
-    return normals
+    return noisy_normals(normals, (0.4, 0.3, 0.2, 0.1), rng)
 
 
 def _patchwise_signs(
@@ -149,16 +121,8 @@ def _with_points(
 ) -> Scan:
     """Append unlabelled points in the bounding box, grown by ``low`` and ``high`` (3,) metres."""
     low, high = scan.points.min(0) + low, scan.points.max(0) + high
-    return joined(
-        scan,
-        Scan(
-            scan.name,
-            rng.uniform(np.minimum(low, high), high, (count, 3)).astype(np.float32),
-            np.full(count, UNLABELLED, np.uint8),
-            None if scan.colors is None else rng.integers(0, 256, (count, 3), np.uint8),
-            None if scan.normals is None else np.zeros((count, 3), np.float32),
-        ),
-    )
+    points = rng.uniform(np.minimum(low, high), high, (count, 3)).astype(np.float32)
+    return with_unlabelled(scan, points, rng)
 
 
 def _relit(colors: np.ndarray, rng: np.random.Generator) -> np.ndarray:

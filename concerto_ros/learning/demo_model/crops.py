@@ -56,7 +56,9 @@ def crop(scan: Scan, size: int, voxel_size: float, rng: np.random.Generator) -> 
     if not len(rows):
         return scan
     points = scan.points[rows]
-    center = points[_center(scan.labels[rows], rng)]
+    center = points[
+        center_row(scan.labels[rows], CROP_CLASS_PROBABILITY, rng, _crop_class_weights())
+    ]
     form = rng.random()
     if form < BALL_SHARE:
         inside = squared(points - center) < rng.uniform(*BALL_RADIUS) ** 2
@@ -69,10 +71,22 @@ def crop(scan: Scan, size: int, voxel_size: float, rng: np.random.Generator) -> 
     # By the column of the voxel, so that voxels are kept or removed as a whole.
     column = np.floor(points[:, :2] / np.float32(voxel_size))
     distance = squared(column - np.floor(center[:2] / np.float32(voxel_size)))
+    return select(scan, rows[nearest(points, distance, size, voxel_size)])
+
+
+def nearest(points: np.ndarray, distance: np.ndarray, size: int, voxel_size: float) -> np.ndarray:
+    """Which points are among the nearest that fill about ``size`` voxels, (N,) bool.
+
+    Args:
+        points: (N, 3) metres.
+        distance: (N,) of each point, the same for all points of a column of voxels.
+        size: Number of voxels.
+        voxel_size: Metres.
+    """
     _, first = np.unique(voxel_keys(points, voxel_size), return_index=True)
-    if len(first) > size:
-        rows = rows[distance <= np.partition(distance[first], size)[size]]
-    return select(scan, rows)
+    if len(first) <= size:
+        return np.ones(len(points), bool)
+    return distance <= np.partition(distance[first], size)[size]
 
 
 def squared(vectors: np.ndarray) -> np.ndarray:
@@ -118,12 +132,24 @@ def _in_view(points: np.ndarray, center: np.ndarray, rng: np.random.Generator) -
     return (depth > 0.2) & (np.abs(across) < half * depth) & (np.abs(up) < 0.75 * half * depth)
 
 
-def _center(labels: np.ndarray, rng: np.random.Generator) -> int:
-    """Row of the centre of a crop: a point of a random class, or any point."""
+def center_row(
+    labels: np.ndarray,
+    probability: float,
+    rng: np.random.Generator,
+    weights: np.ndarray | None = None,
+) -> int:
+    """Row of the centre of a crop: a point of a random class, or any point.
+
+    Args:
+        labels: (N,) of the points.
+        probability: That it is a point of a random class.
+        rng: Draws class and point.
+        weights: (K,) relative frequency of each class; None: all are as likely.
+    """
     present = np.unique(labels[labels != UNLABELLED])
-    if len(present) and rng.random() < CROP_CLASS_PROBABILITY:
-        weights = _crop_class_weights()[present]
-        label = rng.choice(present, p=weights / weights.sum())
+    if len(present) and rng.random() < probability:
+        share = None if weights is None else weights[present] / weights[present].sum()
+        label = rng.choice(present, p=share)
         return int(rng.choice(np.flatnonzero(labels == label)))
     return int(rng.integers(len(labels)))
 

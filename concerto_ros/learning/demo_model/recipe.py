@@ -11,7 +11,7 @@ from typing import Any
 
 from concerto_ros.labels.label_set import LabelSet
 from concerto_ros.learning.data.labelled_scan import Scan
-from concerto_ros.learning.demo_model.collate import RoomCollate
+from concerto_ros.learning.demo_model.collate import RoomCollate, StreetCollate
 from concerto_ros.learning.demo_model.rooms import (
     TEST_SEEDS,
     TRAINING_SEEDS,
@@ -23,7 +23,6 @@ from concerto_ros.learning.demo_model.streets import (
     TRAINING_STREETS,
     VALIDATION_STREETS,
     DemoStreets,
-    StreetCollate,
 )
 from concerto_ros.learning.training.schedule import Schedule
 from concerto_ros.learning.training.trainer import Collate

@@ -4,8 +4,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
+from concerto_ros.learning.data.augment import select
 from concerto_ros.learning.data.labelled_scan import Scan
 from concerto_ros.learning.demo_model.scene_scans import SceneScans
 from concerto_ros.learning.demo_model.sensing.capture import SPACING
@@ -38,5 +41,4 @@ def thinned(scan: Scan, seed: int = 0) -> Scan:
     """A tenth of the points without colour: as sparse as the scan of a small LiDAR."""
     rng = np.random.default_rng(seed)
     rows = np.flatnonzero(rng.random(len(scan)) < 5 * SPACING)
-    normals = None if scan.normals is None else scan.normals[rows]
-    return Scan(scan.name, scan.points[rows], scan.labels[rows], None, normals)
+    return replace(select(scan, rows), colors=None)

@@ -17,8 +17,9 @@ import numpy as np
 from concerto_ros.labels.label_set import UNLABELLED
 from concerto_ros.learning.data.batch import majority
 from concerto_ros.learning.data.labelled_scan import Scan
+from concerto_ros.learning.demo_model.sensing.capture import fitted_normals
 from concerto_ros.mapping.voxel_grid import grid_sample
-from concerto_ros.sensors.normals import neighbourhood_normals, unit_vectors
+from concerto_ros.sensors.normals import unit_vectors
 from concerto_ros.sim.library import FurnitureLibrary
 from concerto_ros.sim.mesh import rotation_about
 from concerto_ros.sim.streets import KINDS, Street
@@ -316,9 +317,7 @@ def _fused(name: str, cloud: _Cloud, rng: np.random.Generator) -> Scan:
     if len(means) > MOST:
         keep = np.sort(rng.choice(len(means), MOST, replace=False))
         means, labels, color, toward = means[keep], labels[keep], color[keep], toward[keep]
-    coarse = grid_sample(means, FIT_SPACING, normals=toward, inverse=True)
-    assert coarse.normal is not None and coarse.inverse is not None  # both were asked for
-    normals = neighbourhood_normals(coarse.means(FIT_SPACING), coarse.normal)[coarse.inverse]
+    normals = fitted_normals(means, toward, FIT_SPACING)
     return Scan(name, means, labels, color if cloud.colored else None, normals)
 
 

@@ -14,21 +14,11 @@ import yaml
 
 from concerto_ros.sim.library.catalogue import Entry, FurnitureError
 from concerto_ros.sim.mesh import CLASSES
+from concerto_ros.sim.street_classes import STREET_CLASSES
 
 RULES = Path(__file__).with_name("kinds.yaml")
 #: Where a piece stands. One whose place is ``none`` is left out.
 PLACES = ("wall", "free", "table", "hung", "ceiling", "opening", "outdoors", "none")
-#: The classes of pieces that stand outdoors.
-OUTDOOR_CLASSES = (
-    "ground",
-    "building",
-    "fence",
-    "vegetation",
-    "vehicle",
-    "person",
-    "pole",
-    "other",
-)
 
 
 @dataclass(frozen=True)
@@ -93,7 +83,7 @@ def _rule(rule: dict[str, Any], where: str) -> tuple[Kind, dict[str, list[str]]]
         ) from error
     if kind.place not in PLACES:
         raise FurnitureError(f"{where}: place is {kind.place!r}, expected one of {PLACES}")
-    known = {*CLASSES, *OUTDOOR_CLASSES}
+    known = {*CLASSES, *STREET_CLASSES}
     for name in (kind.class_name, *kind.parts.values()):
         if name not in known:
             raise FurnitureError(f"{where}: class is {name!r}, expected one of {sorted(known)}")

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from concerto_ros.sim.streets.street import NOTHING, Street
+from concerto_ros.sim.scene import NOTHING
+from concerto_ros.sim.streets.street import Street
 
 #: How often a beam is followed through gaps.
 _PASSES = 3

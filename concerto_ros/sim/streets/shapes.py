@@ -15,18 +15,10 @@ from typing import NamedTuple
 import numpy as np
 
 from concerto_ros.sim.mesh import rotation_about
+from concerto_ros.sim.street_classes import STREET_CLASSES
 
 #: The classes of the simulated streets; a label is a position in this tuple.
-CLASSES = (
-    "ground",
-    "building",
-    "fence",
-    "vegetation",
-    "vehicle",
-    "person",
-    "pole",
-    "other",
-)
+CLASSES = STREET_CLASSES
 
 
 class Paint(NamedTuple):

@@ -12,13 +12,11 @@ import numpy as np
 
 from concerto_ros.sim.library import FurnitureLibrary
 from concerto_ros.sim.library.in_rooms import furnished_from
+from concerto_ros.sim.scene import NOTHING
 from concerto_ros.sim.streets.kinds import KINDS
 from concerto_ros.sim.streets.layout import draw_terrain, furnish
 from concerto_ros.sim.streets.shapes import CLASSES, Solid, join
 from concerto_ros.sim.streets.site import Mover, Site
-
-#: The label of a ray that hit nothing.
-NOTHING = 255
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,15 +15,14 @@ from concerto_ros.learning.data.labelled_scan import Scan
 from concerto_ros.learning.demo_model.augmentation import (
     LARGEST_LIFT,
     LARGEST_LOST_LIFT,
-    LARGEST_TILT,
-    SCALE,
+    MOTION,
     augment,
     floor_lift,
-    overlaid,
 )
 from concerto_ros.learning.demo_model.collate import LARGE_CROP_VOXELS, PAIR_VOXELS, RoomCollate
 from concerto_ros.learning.demo_model.crops import CROP_CLASS_WEIGHTS, crop
 from concerto_ros.learning.demo_model.rooms import DemoRooms
+from concerto_ros.learning.demo_model.scan_changes import overlaid
 from concerto_ros.segmentation.convention import convention_for
 from concerto_ros.sim import CLASSES
 
@@ -81,9 +80,10 @@ def test_tilt_and_scale_reach_their_limits_and_stay_within():
         height = np.median((ceiling - floor.mean(0)) @ normal)
         scales.append(abs(height) / 2.4)
     tilts, scales = np.array(tilts), np.array(scales)
-    assert tilts.max() < LARGEST_TILT + 0.03 and tilts.max() > 0.7 * LARGEST_TILT
+    assert tilts.max() < MOTION.largest_tilt + 0.03 and tilts.max() > 0.7 * MOTION.largest_tilt
     assert np.mean(tilts < np.radians(1)) > 0.5
-    assert SCALE[0] * 0.95 < scales.min() < 0.92 and 1.12 < scales.max() < SCALE[1] * 1.05
+    assert MOTION.scale[0] * 0.95 < scales.min() < 0.92
+    assert 1.12 < scales.max() < MOTION.scale[1] * 1.05
 
 
 def test_errors_of_the_floors_height_are_rare_and_bounded():

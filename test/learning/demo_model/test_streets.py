@@ -10,7 +10,7 @@ import pytest
 from concerto_ros.labels.label_set import LabelSet
 from concerto_ros.learning.data.batch import make_batch
 from concerto_ros.learning.data.labelled_scan import Scan
-from concerto_ros.learning.demo_model.collate import LARGE_CROP_VOXELS, PAIR_VOXELS
+from concerto_ros.learning.demo_model.collate import LARGE_CROP_VOXELS, PAIR_VOXELS, StreetCollate
 from concerto_ros.learning.demo_model.street_augmentation import augment_street, crop_street
 from concerto_ros.learning.demo_model.street_scans import SCANS, street_scans_of
 from concerto_ros.learning.demo_model.streets import (
@@ -18,7 +18,6 @@ from concerto_ros.learning.demo_model.streets import (
     TRAINING_STREETS,
     VALIDATION_STREETS,
     DemoStreets,
-    StreetCollate,
 )
 from concerto_ros.segmentation.convention import Convention
 from concerto_ros.sim.streets import CLASSES

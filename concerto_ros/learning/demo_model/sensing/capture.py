@@ -43,7 +43,7 @@ def fused_scan(name: str, captures: Sequence[Capture], rng: np.random.Generator)
     labels = majority(snapshot.rows_of(points), ground_truth, len(snapshot)).astype(np.uint8)
     normals = snapshot.normals
     if not normals.any():
-        normals = _fitted_normals(snapshot.points, snapshot.sensor_directions)
+        normals = fitted_normals(snapshot.points, snapshot.sensor_directions, FIT_SPACING)
     tilt = slight_tilt(rng)
     return Scan(
         name,
@@ -69,9 +69,17 @@ def small_motion(rng: np.random.Generator, metres: float, radians: float) -> np.
     return motion
 
 
-def _fitted_normals(points: np.ndarray, sensor_direction: np.ndarray) -> np.ndarray:
-    """Normals fitted as in the node: to the voxels of the model's grid, facing the sensors."""
-    coarse = grid_sample(points, FIT_SPACING, normals=sensor_direction, inverse=True)
+def fitted_normals(
+    points: np.ndarray, sensor_direction: np.ndarray, voxel_size: float
+) -> np.ndarray:
+    """Normals (N, 3) fitted as in the node: to the voxels of the model's grid, facing the sensors.
+
+    Args:
+        points: (N, 3) metres.
+        sensor_direction: (N, 3) from each point to the sensors that saw it.
+        voxel_size: Of the model, metres.
+    """
+    coarse = grid_sample(points, voxel_size, normals=sensor_direction, inverse=True)
     assert coarse.normal is not None and coarse.inverse is not None  # both were asked for
-    means = coarse.means(FIT_SPACING)
+    means = coarse.means(voxel_size)
     return neighbourhood_normals(means, coarse.normal)[coarse.inverse]
