@@ -7,6 +7,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
@@ -269,3 +270,20 @@ def test_a_node_without_inputs_says_so(harness):
     assert said.message == (
         "no input is configured: set the parameter cloud_names or camera_names"
     )
+
+
+# losses ------------------------------------------------------------------------------------------
+
+
+def test_a_loss_that_the_middleware_cannot_count_is_one_message(harness):
+    """rmw_fastrtps gives the largest number of 32 bits in some events."""
+    one = harness(**ONE_CLOUD)
+    one.start()
+    topic = ONE_CLOUD["clouds.front.topic"]
+    subscription = next(s for s in one.node.subscriptions if s.topic_name == topic)
+    (lost,) = (h for h in subscription.event_handlers if "MESSAGE_LOST" in h.event_type.name)
+    for change in (2**31 - 1, 3):
+        lost.callback(SimpleNamespace(total_count=2**64 - 2**31, total_count_change=change))
+    found = one.diagnosis("input front")
+    counted = "(4 lost before the node)"
+    one.wait(lambda: (said := found()) and counted in values_of(said)["topic"], counted)
