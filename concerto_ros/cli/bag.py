@@ -130,8 +130,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _report(out: Path, summary: dict[str, Any]) -> str:
     """The summary of one bag as text."""
-    from concerto_ros.labels.prediction import NOT_FINITE, NOT_LIKE_TRAINING
+    from concerto_ros.labels.prediction import NOT_FINITE, not_like_training
 
+    unlike = not_like_training(summary["run"]["settings"]["preset"])
     lines = [f"{out}: map labelled {summary['labelled']} times, model {summary['run']['model']}"]
     lines += [f"  {sentence}" for sentence in summary["inputs_found"]]
     lines += [f"  {each['file']} {each['text']}" for each in summary.get("damage", ())]
@@ -151,7 +152,7 @@ def _report(out: Path, summary: dict[str, Any]) -> str:
         ("uncolored", "frames are without colour, as theirs are of no known encoding"),
         ("refused_transforms", "transforms were invalid and ignored"),
         ("not_finite", f"voxels of all maps together stayed unlabelled: {NOT_FINITE}"),
-        ("unfamiliar", f"of these maps: {NOT_LIKE_TRAINING}; doubt their labels"),
+        ("unfamiliar", f"of these maps: {unlike}; doubt their labels"),
     ):
         if summary.get(key):
             lines.append(f"  {summary[key]} {text}")

@@ -86,7 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
     from PIL import Image
 
     from concerto_ros.labels.label_set import UNLABELLED
-    from concerto_ros.labels.prediction import NOT_FINITE, NOT_LIKE_TRAINING
+    from concerto_ros.labels.prediction import NOT_FINITE, not_like_training
     from concerto_ros.pipeline import SemanticPipeline
     from concerto_ros.sensors.cloud_files import read_cloud_file
     from concerto_ros.sensors.ply import write_labelled_ply
@@ -142,7 +142,8 @@ def run(arguments: argparse.Namespace) -> int:
             print(f"  {semantic_class.name:<20} {share:6.1%}")
     if prediction.is_unfamiliar:
         unfamiliar = prediction.count_unfamiliar / total
-        print(f"  {NOT_LIKE_TRAINING}: {unfamiliar:.0%} of the points; doubt the labels")
+        unlike = not_like_training(settings.preset)
+        print(f"  {unlike}: {unfamiliar:.0%} of the points; doubt the labels")
     if prediction.not_finite:
         print(f"  {prediction.not_finite} points have no label: {NOT_FINITE}")
     print("  ".join(f"{stage} {spent:.0f} ms" for stage, spent in prediction.stage_ms.items()))

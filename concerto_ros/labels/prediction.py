@@ -16,11 +16,6 @@ if TYPE_CHECKING:  # what only handles labels does not wait for PyTorch
     import torch
 
 
-#: What is wrong where much of a prediction is unfamiliar, for logs, reports and diagnostics.
-NOT_LIKE_TRAINING = (
-    "this does not look like what the model was trained on (indoor model, outdoor scan?)"
-)
-
 #: The share of unfamiliar points from which a whole prediction is said to be so. Of simulated
 #: scans that were not trained on it is 1 %, and single ones of them may have more.
 MUCH_UNFAMILIAR = 0.025
@@ -103,7 +98,7 @@ class Prediction:
 
     @property
     def is_unfamiliar(self) -> bool:
-        """Whether so many are that the whole does not look like it: :data:`NOT_LIKE_TRAINING`."""
+        """Whether so many are that that is to be said: :func:`not_like_training`."""
         return self.count_unfamiliar > MUCH_UNFAMILIAR * len(self.label)
 
     def at(self, points: np.ndarray, rows: np.ndarray) -> Prediction:
@@ -148,3 +143,13 @@ class Prediction:
             below_floor=None if self.below_floor is None else self.below_floor[keep],
             unfamiliar=None if self.unfamiliar is None else self.unfamiliar[keep],
         )
+
+
+def not_like_training(preset: str) -> str:
+    """Say what is wrong where much of a prediction is unfamiliar, for people.
+
+    Args:
+        preset: that of the model; it tells which mix-up is likely.
+    """
+    model, scan = ("outdoor", "indoor") if preset == "outdoor" else ("indoor", "outdoor")
+    return f"this does not look like what the model was trained on ({model} model, {scan} scan?)"

@@ -11,7 +11,7 @@ from statistics import median
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
-from concerto_ros.labels.prediction import NOT_FINITE, NOT_LIKE_TRAINING
+from concerto_ros.labels.prediction import NOT_FINITE, not_like_training
 from concerto_ros.pipeline import SemanticPipeline
 from concerto_ros.ptv3.kernels.usable_device import is_expected
 from concerto_ros.ros.monitoring.input_diagnostics import (
@@ -101,7 +101,7 @@ def diagnostics(
             tasks["input"] = DiagnosticStatus.WARN, NO_INPUT, {}
         tasks["TF"] = of_transforms(report, settings)
         tasks["model"] = _model(model)
-        tasks["inference"] = _inference(report)
+        tasks["inference"] = _inference(report, settings)
         tasks["compute"] = _compute(report, settings)
         tasks["memory"] = _memory(activity.memory, report, settings)
         tasks["objects"] = _objects(report)
@@ -148,7 +148,7 @@ def _model(model: ModelInfo) -> Task:
     return DiagnosticStatus.WARN, text, values
 
 
-def _inference(report: Report) -> Task:
+def _inference(report: Report, settings: Settings) -> Task:
     values: dict[str, object] = {
         "inferences": report.inferences,
         "failed": report.failures,
@@ -166,7 +166,8 @@ def _inference(report: Report) -> Task:
         text = f"{bad} of {size} voxels are unlabelled: {NOT_FINITE}"
         return DiagnosticStatus.ERROR, text, values
     if report.looks_unfamiliar:
-        text = f"{NOT_LIKE_TRAINING}: {report.unfamiliar} of {report.voxels} voxels"
+        what = not_like_training(settings.preset)
+        text = f"{what}: {report.unfamiliar} of {report.voxels} voxels"
         return DiagnosticStatus.WARN, text, values
     return DiagnosticStatus.OK, f"{report.inferences} predictions were published", values
 

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from rclpy.lifecycle import LifecycleNode
 
-from concerto_ros.labels.prediction import NOT_FINITE, NOT_LIKE_TRAINING, Prediction
+from concerto_ros.labels.prediction import NOT_FINITE, Prediction, not_like_training
 from concerto_ros.mapping.map_snapshot import MapSnapshot
 from concerto_ros.msg import PerceptionStatus
 from concerto_ros.pipeline import SemanticPipeline
@@ -123,8 +123,8 @@ class Outputs:
             self._node.get_logger().error(f"{bad} of {size} voxels are unlabelled: {NOT_FINITE}")
         unfamiliar = prediction.count_unfamiliar
         if prediction.unfamiliar is not None and statistics.unfamiliar(unfamiliar, size):
-            text = f"{NOT_LIKE_TRAINING}: {unfamiliar} of {size} voxels"
-            self._node.get_logger().warning(text)
+            what = not_like_training(self._parameters.settings.preset)
+            self._node.get_logger().warning(f"{what}: {unfamiliar} of {size} voxels")
         statistics.inferred(size, latency_ms, watch.milliseconds, deadline)
         self.publish_status()
 

@@ -95,6 +95,20 @@ def test_scenes_unlike_the_training_are_a_warning_until_they_are_clearly_alike(b
     assert [logged for _, logged in raised] == [False, False, True, False, False, False, False]
 
 
+@pytest.mark.parametrize(
+    ("preset", "likely"),
+    [
+        ("indoor", "(indoor model, outdoor scan?)"),
+        ("outdoor", "(outdoor model, indoor scan?)"),
+    ],
+)
+def test_the_likely_mix_up_is_named(bench, preset, likely):
+    bench.settings = Settings(preset=preset).with_preset()
+    bench.work()
+    bench.statistics.unfamiliar(500, 1000)
+    assert likely in bench.says("inference")[1]
+
+
 def test_an_input_tells_its_rate_and_age_by_the_usual_keys(bench):
     bench.about = replace(bench.about, min_rate=5.0, max_rate=20.0, max_age=0.1)
     bench.work(seconds=8.0, rate=10.0, age=0.05)
