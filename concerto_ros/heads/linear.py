@@ -15,6 +15,7 @@ from torch import nn
 
 from concerto_ros.files.torch_file import on_cpu, write_file
 from concerto_ros.heads.familiarity import Familiarity
+from concerto_ros.heads.joined_levels import joined_levels
 from concerto_ros.labels.label_set import LabelSet
 from concerto_ros.ptv3.bundled import DEMO, read_demo
 from concerto_ros.ptv3.checkpoint import (
@@ -203,12 +204,7 @@ class LinearHead(nn.Module):
         Raises:
             ValueError: no number of levels of ``encoder`` has this width; the text names both.
         """
-        widths = [sum(encoder.channels[-1 - joined :]) for joined in range(len(encoder.channels))]
-        if self.in_channels not in widths:
-            raise ValueError(
-                f"head {self.name!r} takes {self.in_channels} channels, encoder {encoder.name!r} "
-                f"has {' or '.join(map(str, widths))}; expected a head trained on this encoder"
-            )
+        joined = joined_levels(self.name, self.in_channels, encoder)
         known = self.familiarity
         if known is not None and len(known.mean) != encoder.channels[-1]:
             raise ValueError(
@@ -216,7 +212,7 @@ class LinearHead(nn.Module):
                 f" {encoder.name!r} has {encoder.channels[-1]} on its coarsest level; expected a"
                 " head trained on this encoder"
             )
-        return widths.index(self.in_channels)
+        return joined
 
 
 def _labels(content: dict[str, Any], num_classes: int, path: Path) -> LabelSet | None:

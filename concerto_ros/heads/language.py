@@ -1,0 +1,234 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Language heads: one matrix from features into the space of a text encoder, and their file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from concerto_ros.files.shared_files import asset_path
+from concerto_ros.heads.joined_levels import joined_levels
+from concerto_ros.heads.language_file import (
+    CONTRAST,
+    About,
+    read_language_file,
+    write_language_file,
+)
+from concerto_ros.heads.scoring import Scoring, Sigmoid, Softmax
+from concerto_ros.heads.word_scores import TurnedHead, WordScorer
+from concerto_ros.ptv3.bundled import BUNDLED, DEMO
+from concerto_ros.ptv3.checkpoint import CheckpointError, log_licence
+from concerto_ros.ptv3.encoder import Encoder
+
+#: The preset whose encoder the bundled head is for.
+_BUNDLED_PRESET = "indoor"
+
+
+class LanguageHead(nn.Module):
+    """Vectors of points in the space of a text encoder: ``y = W f + b`` of the joined features.
+
+    As in the Concerto paper: one linear layer on the frozen encoder. A word matches a point as
+    well as the cosine of both vectors is high.
+
+    Attributes:
+        weight: (D, C), as in ``torch.nn.Linear``; the channels of the finest level come first, as
+            ``Pyramid.upcast`` joins them.
+        bias: (D,).
+        name: the name or path that it was loaded by.
+        text_encoder: name of the text encoder whose space it is, e.g. ``minilm``; empty where it
+            is not known.
+        template: the prompt with ``{name}`` in it that words were put in for the training; empty:
+            that of the text encoder.
+        normalised: whether :meth:`vectors` have length one.
+        scoring: from cosines to probabilities.
+        threshold: the probability that a word must have to be the label of a point.
+        contrast: words that always take part, so that those asked for can lose.
+        encoder: digest of the encoder it was trained on; None: not known.
+        preset: the preset whose input convention it was trained with; None: not known.
+        licence: of the weights; empty where none is named.
+    """
+
+    def __init__(self, in_channels: int, width: int, *, name: str = ""):
+        """Make an untrained head, with the initial values of ``torch.nn.Linear``.
+
+        Args:
+            in_channels: C, feature width, that of ``Pyramid.upcast``.
+            width: D, that of the text space.
+            name: for messages.
+        """
+        super().__init__()
+        layer = nn.Linear(in_channels, width)
+        self.weight, self.bias = layer.weight, layer.bias
+        self.name = name
+        self.text_encoder = self.template = self.licence = ""
+        self.normalised = True
+        self.scoring: Scoring = Softmax()
+        self.threshold = 0.0
+        self.contrast: tuple[str, ...] = CONTRAST
+        self.encoder: str | None = None
+        self.preset: str | None = None
+
+    @classmethod
+    def load(
+        cls,
+        name_or_path: str | os.PathLike,
+        encoder: Encoder | None = None,
+        *,
+        preset: str | None = None,
+    ) -> LanguageHead:
+        """Load a head in evaluation mode, float32 on the CPU.
+
+        Args:
+            name_or_path: path of a file of :func:`save_language_head`, or ``demo`` for the head of
+                the bundled model.
+            encoder: the encoder that gives the features; None: whether the head fits it is not
+                checked.
+            preset: that of the bundled model, for ``demo``; None: that of ``encoder``, indoor
+                without one.
+
+        Raises:
+            CheckpointError: (a ValueError) the file does not exist, is not a language head, or
+                holds values that are not finite or not accepted.
+            ValueError: the head does not fit the encoder; the text names both widths.
+        """
+        name = os.fspath(name_or_path)
+        path = Path(name).expanduser()
+        if name == DEMO:
+            path = bundled_head(preset or (encoder and encoder.preset) or _BUNDLED_PRESET)
+        tensors, about = read_language_file(path)
+        width, in_channels = tensors["weight"].shape
+        head = cls(in_channels, width, name=name)
+        head.load_state_dict(tensors)
+        head.text_encoder, head.template = about.text_encoder, about.template
+        head.normalised, head.scoring = about.normalised, Softmax(about.temperature)
+        if about.sigmoid_scale is not None and about.sigmoid_bias is not None:
+            head.scoring = Sigmoid(about.sigmoid_scale, about.sigmoid_bias)
+        head.threshold, head.contrast = about.threshold, about.contrast
+        head.licence, head.encoder, head.preset = about.license, about.encoder, about.preset
+        log_licence({"license": head.licence}, path)
+        if encoder is not None:
+            head.concat_levels(encoder)
+        return head.eval().requires_grad_(False)
+
+    @property
+    def in_channels(self) -> int:
+        """Feature width that the head takes, C."""
+        return self.weight.shape[1]
+
+    @property
+    def width(self) -> int:
+        """Width of the text space, D."""
+        return self.weight.shape[0]
+
+    def forward(self, feat: torch.Tensor) -> torch.Tensor:
+        """Return (N, D) vectors, not normalised, of (N, C) features.
+
+        Raises:
+            ValueError: the features have another width.
+        """
+        if feat.ndim < 1 or feat.shape[-1] != self.in_channels:
+            raise ValueError(
+                f"feat: got shape {tuple(feat.shape)}, expected (N, {self.in_channels}) features,"
+                " as the head was trained on"
+            )
+        return nn.functional.linear(feat.to(self.weight.dtype), self.weight, self.bias)
+
+    def vectors(self, feat: torch.Tensor) -> torch.Tensor:
+        """Return (n, D) vectors in the text space of the (n, C) features of a few points.
+
+        They have length one where the head is :attr:`normalised`.
+        """
+        vectors = self(feat)
+        return nn.functional.normalize(vectors, dim=-1) if self.normalised else vectors
+
+    def concat_levels(self, encoder: Encoder) -> int:
+        """Return how many levels ``upcast`` must join to give this head's width.
+
+        Raises:
+            ValueError: no number of levels of ``encoder`` has this width; the text names both.
+        """
+        return joined_levels(self.name, self.in_channels, encoder)
+
+    def turned(self) -> TurnedHead:
+        """Return the head as it is now in the form in which words are scored quickly.
+
+        This takes a tenth of a second; whoever scores other words again and again keeps it.
+        """
+        return TurnedHead.of(self.weight, self.bias)
+
+    def for_words(self, vectors: torch.Tensor) -> WordScorer:
+        """Prepare the scores of K words.
+
+        Args:
+            vectors: (K, D) of the head's text encoder, of any length above 0.
+
+        Raises:
+            ValueError: they have another width than the text space, or are zero or not finite.
+        """
+        self.check_words(vectors)
+        return self.turned().for_words(vectors)
+
+    def check_words(self, vectors: torch.Tensor) -> None:
+        """Check that vectors of words are of this text space, by their width, and usable.
+
+        Raises:
+            ValueError: as :meth:`for_words`; the text names both widths.
+        """
+        if vectors.ndim != 2 or vectors.shape[1] != self.width or not len(vectors):
+            space = f" ({self.text_encoder})" if self.text_encoder else ""
+            raise ValueError(
+                f"vectors of words have shape {tuple(vectors.shape)}, expected (words,"
+                f" {self.width}): the text space of the language head {self.name!r} is"
+                f" {self.width} wide{space}; take vectors of the same text encoder"
+            )
+        bad = (~vectors.isfinite()).any(dim=1) | (vectors == 0).all(dim=1)
+        if bad.any():
+            rows = ", ".join(map(str, torch.nonzero(bad)[:4, 0].tolist()))
+            raise ValueError(
+                f"vectors of words are zero or not finite in rows {rows}; expected finite vectors"
+                " of a length above 0"
+            )
+
+
+def bundled_head(preset: str = _BUNDLED_PRESET) -> Path:
+    """Return the path of the language head of the bundled model of a preset.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    if preset != _BUNDLED_PRESET:
+        raise CheckpointError(
+            f"no language head is bundled for the preset {preset!r}; expected the preset"
+            f" {_BUNDLED_PRESET}, or the file of a head that was trained for that encoder"
+        )
+    return asset_path(f"{BUNDLED[preset]}_language.safetensors")
+
+
+def save_language_head(path: str | os.PathLike, head: LanguageHead) -> None:
+    """Write a head in its own precision; :meth:`LanguageHead.load` reads it back.
+
+    The layout is that of :mod:`concerto_ros.heads.language_file`.
+
+    Raises:
+        CheckpointError: a value is not finite or not accepted.
+        OSError: the file cannot be written.
+    """
+    scoring = head.scoring
+    about = About(
+        text_encoder=head.text_encoder,
+        template=head.template,
+        normalised=head.normalised,
+        temperature=scoring.temperature if isinstance(scoring, Softmax) else 1.0,
+        sigmoid_scale=scoring.scale if isinstance(scoring, Sigmoid) else None,
+        sigmoid_bias=scoring.bias if isinstance(scoring, Sigmoid) else None,
+        threshold=head.threshold,
+        contrast=head.contrast,
+        license=head.licence,
+        encoder=head.encoder,
+        preset=head.preset,
+    )
+    write_language_file(Path(path), head.state_dict(), about)

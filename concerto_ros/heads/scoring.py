@@ -1,0 +1,86 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""From the scores of a head to probabilities: softmax over all columns, or a sigmoid of each."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True)
+class Softmax:
+    """Probabilities by a softmax over all columns (CLIP, linear heads).
+
+    Attributes:
+        temperature: number by which scores are divided before the softmax. For cosines with words
+            the inverse of CLIP's ``logit_scale``.
+
+    Raises:
+        ValueError: it is not a finite number above 0.
+    """
+
+    temperature: float = 1.0
+
+    def __post_init__(self):
+        _check_positive("temperature", self.temperature)
+
+    def logits(self, scores: torch.Tensor) -> torch.Tensor:
+        """Return the (V, K) logits to fuse over time, of (V, K) scores: the scores themselves.
+
+        The temperature is applied after the fusion: the mean of log-probabilities differs from
+        that of scores by the same number for all columns of a row, so labels and what is carried
+        do not depend on it.
+        """
+        return scores
+
+    def probabilities(self, fused: torch.Tensor) -> torch.Tensor:
+        """Return (V, K) probabilities of (V, K) fused log-probabilities of :meth:`logits`."""
+        return (fused if self.temperature == 1 else self._tempered(fused)).exp()
+
+    def _tempered(self, fused: torch.Tensor) -> torch.Tensor:
+        return (fused / self.temperature).t().log_softmax(dim=0).t()
+
+
+@dataclass(frozen=True)
+class Sigmoid:
+    """Probabilities of each column by itself (SigLIP: Zhai et al., ICCV 2023).
+
+    The logit of a score is ``scale * score + bias``. One column without a word is joined to the
+    logits, with the logit 0: of log-probabilities that were fused over time, what is above that
+    column is the logit again.
+
+    Attributes:
+        scale: above 0.
+        bias: SigLIP's is far below 0, as most words are not there.
+
+    Raises:
+        ValueError: they are not finite, or ``scale`` is not above 0.
+    """
+
+    scale: float
+    bias: float
+
+    def __post_init__(self):
+        _check_positive("sigmoid scale", self.scale)
+        if not (isinstance(self.bias, (int, float)) and math.isfinite(self.bias)):
+            raise ValueError(f"sigmoid bias is {self.bias!r}; expected a finite number")
+
+    def logits(self, scores: torch.Tensor) -> torch.Tensor:
+        """Return the (V, K + 1) logits to fuse over time, of (V, K) scores."""
+        nothing = scores.new_zeros(len(scores), 1)
+        return torch.cat([self.scale * scores + self.bias, nothing], dim=1)
+
+    def probabilities(self, fused: torch.Tensor) -> torch.Tensor:
+        """Return (V, K) probabilities of (V, K + 1) fused log-probabilities of :meth:`logits`."""
+        return (fused[:, :-1] - fused[:, -1:]).sigmoid()
+
+
+Scoring = Softmax | Sigmoid
+
+
+def _check_positive(name: str, value: float) -> None:
+    if not (isinstance(value, (int, float)) and 0 < value < math.inf):
+        raise ValueError(f"{name} is {value!r}; expected a finite number above 0")
