@@ -14,6 +14,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from concerto_ros.sim.names import NAMELESS, number_of
 from concerto_ros.sim.textures import TEXTURES
 
 #: The classes of the simulated world; a label is a position in this tuple.
@@ -61,6 +62,7 @@ class Mesh:
         texture: (T,) int32 position in ``TEXTURES``.
         glow: (T,) float32, see :class:`Finish`.
         label: (T,) uint8 position in :data:`CLASSES`.
+        name: (T,) int16 number of its fine name, see :mod:`concerto_ros.sim.names`.
     """
 
     corners: np.ndarray
@@ -70,6 +72,7 @@ class Mesh:
     texture: np.ndarray
     glow: np.ndarray
     label: np.ndarray
+    name: np.ndarray
 
     def __len__(self) -> int:
         return len(self.corners)
@@ -87,6 +90,21 @@ class Mesh:
     def placed(self, x: float, y: float, z: float = 0.0, yaw: float = 0.0) -> Mesh:
         """The mesh turned by ``yaw`` radians about z, then moved to ``(x, y, z)``."""
         return self.transformed(rotation_about("z", yaw), (x, y, z))
+
+    def called(self, name: str) -> Mesh:
+        """The mesh, with ``name`` where it has none: parts that have a name keep it."""
+        number = np.int16(number_of(name))
+        return replace(self, name=np.where(self.name == NAMELESS, number, self.name))
+
+    def called_by_class(self, classes: Sequence[str]) -> Mesh:
+        """The mesh, with the name of its class, but for ``other``, where it has none.
+
+        Args:
+            classes: What its labels are positions in.
+        """
+        numbers = [NAMELESS if c == "other" else number_of(c) for c in classes]
+        by_class = np.array(numbers, np.int16)[self.label]
+        return replace(self, name=np.where(self.name == NAMELESS, by_class, self.name))
 
     def bounds(self) -> tuple[np.ndarray, np.ndarray]:
         """Lowest and highest corner of the axis-aligned box around the mesh, (3,) each."""
@@ -269,4 +287,5 @@ def _grid(points, normals, uv, finish: Finish, label: str) -> Mesh:
         texture=np.full(count, TEXTURES.index(finish.texture), np.int32),
         glow=np.full(count, finish.glow, np.float32),
         label=np.full(count, CLASSES.index(label), np.uint8),
+        name=np.full(count, NAMELESS, np.int16),
     )

@@ -58,7 +58,8 @@ class Room(Scene):
                 varied = draw_varied_plan(shell_rng, kind)
                 self.plan, shell = varied, build_varied_shell(varied, shell_rng)
                 inside = furnish_kind(varied, furniture_rng, kind)
-        super().__init__(join(shell, inside), *_lights(self.plan, shell_rng))
+        mesh = join(shell, inside).called_by_class(CLASSES)
+        super().__init__(mesh, *_lights(self.plan, shell_rng))
 
 
 def _lights(plan: FloorPlan, rng: np.random.Generator) -> tuple[list[Light], float]:

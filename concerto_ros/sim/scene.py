@@ -11,6 +11,7 @@ import numpy as np
 
 from concerto_ros.sim.lighting import Light, bake
 from concerto_ros.sim.mesh import Mesh
+from concerto_ros.sim.names import NAMELESS
 from concerto_ros.sim.textures import NEUTRAL, TEXEL, TILE, tiles
 
 #: The label of a ray that hit nothing.
@@ -69,6 +70,13 @@ class Scene:
     def labels(self, hits: Hits) -> np.ndarray:
         """Return the class of each hit, (N,) uint8, 255 where nothing was hit."""
         return np.where(hits.hit, self.mesh.label.take(hits.triangle), np.uint8(NOTHING))
+
+    def names(self, hits: Hits) -> np.ndarray:
+        """Return the number of the fine name of each hit, (N,) int16, 0 where there is none.
+
+        :func:`concerto_ros.sim.names.names` lists the names by number.
+        """
+        return np.where(hits.hit, self.mesh.name.take(hits.triangle), np.int16(NAMELESS))
 
     def normals(self, hits: Hits) -> np.ndarray:
         """Return the unit normal of each hit's triangle, (N, 3) float32, on the lit side."""

@@ -103,7 +103,7 @@ def or_from_library(
 def taken(piece: Piece, rng: np.random.Generator) -> Mesh:
     """A piece in a size of its own, and half of the time in colours of its own."""
     shape = piece.shape()
-    mesh = mesh_of(shape, piece.kind, CLASSES)
+    mesh = mesh_of(shape, piece.kind, CLASSES).called(piece.name)
     if piece.kind.class_name != "person":
         mesh = mesh.transformed(np.diag(rng.uniform(0.93, 1.07, 3)), (0, 0, 0))
     if piece.kind.class_name not in _ANY_COLOR or rng.random() < 0.5:

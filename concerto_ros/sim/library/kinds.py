@@ -31,6 +31,9 @@ class Kind:
         place: One of :data:`PLACES`.
         parts: The class of materials whose names a regular expression finds.
         turn: Degrees to turn it, counterclockwise from above, before it faces the front.
+        name: What its models are called, see
+            :func:`~concerto_ros.sim.library.piece_names.piece_name`. Rooms are the same whatever
+            it says, so it is no part of a library's identity, which the text of a kind is.
     """
 
     kind: str
@@ -38,6 +41,7 @@ class Kind:
     place: str
     parts: Mapping[str, str] = field(default_factory=dict)
     turn: float = 0.0
+    name: str = field(default="", repr=False)
 
     def class_of(self, material: str) -> str:
         """Class of the points of a material."""

@@ -15,9 +15,11 @@ import numpy as np
 
 from concerto_ros.sim.library.catalogue import TABLE, Entry, FurnitureError, read_catalogue
 from concerto_ros.sim.library.kinds import Kind, Kinds
+from concerto_ros.sim.library.piece_names import piece_name
 from concerto_ros.sim.library.shaping import Shape
 from concerto_ros.sim.library.store import ShapeStore, cache_folder
 from concerto_ros.sim.mesh import CLASSES, Mesh, rotation_about
+from concerto_ros.sim.names import NAMELESS
 from concerto_ros.sim.textures import TEXTURES
 
 #: Where Debian's package sweethome3d-furniture lies.
@@ -45,6 +47,11 @@ class Piece:
     _number: int
 
     @property
+    def name(self) -> str:
+        """What people call it, e.g. ``office chair``."""
+        return piece_name(self.kind.kind, self.kind.name, self.entry.name)
+
+    @property
     def held_out(self) -> bool:
         """Whether it is kept out of training; decided by a hash, the same on every machine."""
         name = f"{SALT}/{self.entry.library}/{self.entry.identity}".encode()
@@ -69,7 +76,7 @@ class Piece:
         Raises:
             ValueError: ``classes`` lacks a class of the piece.
         """
-        return mesh_of(self.shape(), self.kind, classes)
+        return mesh_of(self.shape(), self.kind, classes).called(self.name)
 
 
 @lru_cache(maxsize=400)
@@ -103,6 +110,7 @@ def mesh_of(shape: Shape, kind: Kind, classes: Sequence[str]) -> Mesh:
         texture=np.full(count, TEXTURES.index("photo"), np.int32),
         glow=np.zeros(count, np.float32),
         label=labels[shape.part],
+        name=np.full(count, NAMELESS, np.int16),
     )
 
 

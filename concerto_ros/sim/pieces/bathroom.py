@@ -11,6 +11,7 @@ import numpy as np
 
 from concerto_ros.sim.library.in_rooms import or_from_library
 from concerto_ros.sim.mesh import Finish, Mesh, blob, box, cushion, join, lathe, patch, rod
+from concerto_ros.sim.names import named
 from concerto_ros.sim.pieces.beds import drape
 from concerto_ros.sim.pieces.cabinets import fronts
 from concerto_ros.sim.pieces.clothes import garment
@@ -20,6 +21,7 @@ from concerto_ros.sim.pieces.furniture import METAL, Rng, pick
 CERAMIC = Finish((0.94, 0.94, 0.93))
 
 
+@named("toilet")
 @or_from_library("toilet")
 def toilet(rng: Rng) -> Mesh:
     """A toilet with a cistern, or hung from the wall; its lid is up or down."""
@@ -47,6 +49,7 @@ def toilet(rng: Rng) -> Mesh:
     return join(*parts)
 
 
+@named("washbasin")
 @or_from_library("washbasin")
 def basin(rng: Rng) -> Mesh:
     """A basin on a column or on a cabinet, with a tap."""
@@ -75,10 +78,12 @@ def basin(rng: Rng) -> Mesh:
         mirror = Finish((tone, tone * 1.02, tone * 1.03))
         across = wide * rng.uniform(0.6, 1.0)
         corner = (across / 2, 0.012, top + 0.3)
-        parts.append(patch(corner, (-across, 0, 0), (0, 0, high), mirror, "wall"))
+        glass = patch(corner, (-across, 0, 0), (0, 0, high), mirror, "wall")
+        parts.append(glass.called("mirror"))
     return join(*parts)
 
 
+@named("bathtub")
 @or_from_library("bath")
 def bathtub(rng: Rng) -> Mesh:
     """A tub along the wall, one time in three with a shower curtain."""
@@ -102,9 +107,11 @@ def _curtain(rng: Rng, long: float, wide: float, low: float) -> list[Mesh]:
     x = pick(rng, (-1, 1)) * (long - across) / 2
     hung = drape(rng, across, high - low, cloth, "wall")
     ends = ((-long / 2, wide, high), (long / 2, wide, high))
-    return [hung.placed(x, wide, low), rod(*ends, 0.014, METAL, "wall", 6)]
+    rail = rod(*ends, 0.014, METAL, "wall", 6)
+    return [part.called("shower curtain") for part in (hung.placed(x, wide, low), rail)]
 
 
+@named("shower")
 def shower(rng: Rng) -> Mesh:
     """A tray with a head on a rail, behind panes of glass or a curtain."""
     wide, deep = rng.uniform(0.75, 1.2), rng.uniform(0.75, 0.95)
@@ -127,6 +134,7 @@ def shower(rng: Rng) -> Mesh:
     return join(*parts)
 
 
+@named("towel")
 def towel_rail(rng: Rng) -> Mesh:
     """A rail with towels, to be hung on a wall; the rail is at z = 0."""
     wide = rng.uniform(0.4, 0.8)

@@ -12,10 +12,12 @@ import numpy as np
 
 from concerto_ros.sim.library.in_rooms import or_from_library
 from concerto_ros.sim.mesh import Finish, Mesh, blob, box, cushion, join, rod, sheet
+from concerto_ros.sim.names import named
 from concerto_ros.sim.pieces.finishes import any_color, lacquer, linen, metal, upholstery
 from concerto_ros.sim.pieces.furniture import Rng, pick, wooden
 
 
+@named("bed")
 @or_from_library("bed")
 def framed_bed(rng: Rng) -> Mesh:
     """A bed of 0.8 to 2 m with a head board, a foot board three times in five, and a cover."""
@@ -159,6 +161,7 @@ def heap(rng: Rng, size, tall: float, finish: Finish, label: str) -> Mesh:
     return sheet(skirt, finish, label)
 
 
+@named("bunk bed")
 @or_from_library("high bed")
 def bunk_bed(rng: Rng) -> Mesh:
     """Two beds, one above the other, with rails and a ladder; or a loft with nothing below."""
@@ -203,6 +206,7 @@ def bunk_bed(rng: Rng) -> Mesh:
     return join(*parts)
 
 
+@named("canopy bed")
 def canopy_bed(rng: Rng) -> Mesh:
     """A four-poster, half of them with cloth at the corners or above."""
     bed = framed_bed(rng)
@@ -236,6 +240,7 @@ def drape(rng: Rng, width: float, tall: float, finish: Finish, label: str) -> Me
     return sheet(np.stack(np.broadcast_arrays(x, y, up), axis=-1)[::-1], finish, label)
 
 
+@named("crib")
 @or_from_library("cot")
 def cot(rng: Rng) -> Mesh:
     """A child's bed between bars."""
@@ -261,6 +266,7 @@ def cot(rng: Rng) -> Mesh:
     return join(*parts)
 
 
+@named("mattress")
 def mattress(rng: Rng) -> Mesh:
     """A mattress on the floor or on a low box."""
     width, length = rng.uniform(0.8, 1.7), rng.uniform(1.9, 2.05)

@@ -10,10 +10,12 @@ from __future__ import annotations
 import numpy as np
 
 from concerto_ros.sim.mesh import Finish, Mesh, box, join, rod
+from concerto_ros.sim.names import named
 from concerto_ros.sim.pieces.finishes import any_color, lacquer, metal
 from concerto_ros.sim.pieces.furniture import Rng, pick, wooden
 
 
+@named("stairs")
 def stairs(rng: Rng, height: float) -> Mesh:
     """A flight along a wall, up to a ceiling or a few steps to a platform; rises along x.
 

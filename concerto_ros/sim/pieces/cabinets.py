@@ -11,6 +11,7 @@ import numpy as np
 
 from concerto_ros.sim.library.in_rooms import or_from_library
 from concerto_ros.sim.mesh import Finish, Mesh, blob, box, join, patch, rod
+from concerto_ros.sim.names import named
 from concerto_ros.sim.pieces.finishes import lacquer
 from concerto_ros.sim.pieces.furniture import BLACK, METAL, Rng, pick, wooden
 
@@ -125,6 +126,7 @@ def case(
     return join(*parts, field.placed(0, depth))
 
 
+@named("chest of drawers")
 @or_from_library("sideboard")
 def dresser(rng: Rng) -> Mesh:
     """A chest of drawers, knee to breast high, one to three drawers wide."""
@@ -134,6 +136,7 @@ def dresser(rng: Rng) -> Mesh:
     return case(rng, width, rng.uniform(0.38, 0.56), tall, columns, rows, lacquer(rng))
 
 
+@named("sideboard")
 @or_from_library("sideboard")
 def sideboard(rng: Rng) -> Mesh:
     """A long low cabinet."""
@@ -144,6 +147,7 @@ def sideboard(rng: Rng) -> Mesh:
     )
 
 
+@named("nightstand")
 @or_from_library("nightstand")
 def nightstand(rng: Rng) -> Mesh:
     """A small cabinet for beside a bed."""
@@ -151,6 +155,7 @@ def nightstand(rng: Rng) -> Mesh:
     return case(rng, width, rng.uniform(0.3, 0.45), tall, 1, int(rng.integers(1, 4)), lacquer(rng))
 
 
+@named("wardrobe")
 @or_from_library("wardrobe")
 def wardrobe(rng: Rng) -> Mesh:
     """A tall cabinet of one to five doors, sometimes with drawers below."""
@@ -164,6 +169,7 @@ def wardrobe(rng: Rng) -> Mesh:
     return case(rng, width, depth, tall, doors, 1, finish)
 
 
+@named("closet")
 def closet_front(rng: Rng, width: float, tall: float, wall: Finish) -> Mesh:
     """Floor-to-ceiling doors on the plane y = 0 from z = 0: of a closet that fills a wall.
 

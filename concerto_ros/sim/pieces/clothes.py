@@ -11,6 +11,7 @@ import numpy as np
 
 from concerto_ros.sim.library.in_rooms import or_from_library
 from concerto_ros.sim.mesh import Mesh, blob, box, join, rod, sheet
+from concerto_ros.sim.names import named
 from concerto_ros.sim.pieces.beds import heap
 from concerto_ros.sim.pieces.finishes import any_color, lacquer, metal
 from concerto_ros.sim.pieces.furniture import BLACK, METAL, Rng, pick
@@ -44,6 +45,7 @@ def garment(rng: Rng, along_wall: bool = True) -> Mesh:
     return whole if along_wall else whole.placed(0, 0, 0, np.pi / 2)
 
 
+@named("handbag")
 @or_from_library("bag")
 def handbag(rng: Rng) -> Mesh:
     """A bag with a strap that hangs from the origin."""
@@ -57,6 +59,7 @@ def handbag(rng: Rng) -> Mesh:
     return join(body, *straps)
 
 
+@named("coat rack")
 def hook_rail(rng: Rng) -> Mesh:
     """A board with hooks and what hangs on them, to be hung on a wall; hooks are at z = 0."""
     hooks = int(rng.integers(2, 8))
@@ -72,6 +75,7 @@ def hook_rail(rng: Rng) -> Mesh:
     return join(*parts)
 
 
+@named("clothes rack")
 def clothes_rack(rng: Rng) -> Mesh:
     """A rail on two posts, full of clothes; now and then shoes or boxes below."""
     width, tall, frame = rng.uniform(0.7, 1.6), rng.uniform(1.35, 1.8), metal(rng)
@@ -87,6 +91,7 @@ def clothes_rack(rng: Rng) -> Mesh:
     return join(*parts)
 
 
+@named("coat stand")
 def coat_stand(rng: Rng) -> Mesh:
     """A post with hooks around its top and coats on some of them."""
     tall, finish = rng.uniform(1.6, 1.9), pick(rng, (lacquer(rng), METAL, BLACK))
@@ -102,6 +107,7 @@ def coat_stand(rng: Rng) -> Mesh:
     return join(*parts)
 
 
+@named("clothes")
 def pile_of_clothes(rng: Rng) -> Mesh:
     """One to four crumpled pieces of clothing, for beds, chairs and the floor."""
     parts, z = [], 0.0
@@ -115,6 +121,7 @@ def pile_of_clothes(rng: Rng) -> Mesh:
     return join(*parts)
 
 
+@named("clothes")
 def folded_clothes(rng: Rng) -> Mesh:
     """A stack of folded cloth: clothes, towels, bed linen."""
     parts, z, size = [], 0.0, rng.uniform(0.22, 0.4, 2)
@@ -126,6 +133,7 @@ def folded_clothes(rng: Rng) -> Mesh:
     return join(*parts)
 
 
+@named("bag")
 @or_from_library("bag")
 def bag(rng: Rng) -> Mesh:
     """A bag, sack or suitcase that stands or lies."""
@@ -136,7 +144,7 @@ def bag(rng: Rng) -> Mesh:
         return join(
             blob(size, (0, size[1] / 2 + 0.02, size[2] / 2 + 0.02), finish, "other", 0.2),
             box(handle, (0, size[1] / 2, size[2] + 0.05), BLACK, "other"),
-        )
+        ).called("suitcase")
     if style == 1:  # travelling bag
         size = (rng.uniform(0.4, 0.7), rng.uniform(0.25, 0.35), rng.uniform(0.22, 0.35))
         return join(
@@ -151,6 +159,7 @@ def bag(rng: Rng) -> Mesh:
     return blob((wide, wide * 0.85, tall), (0, wide / 2, tall / 2), sack, "other", 0.8)
 
 
+@named("shoes")
 @or_from_library("floor thing")
 def shoes(rng: Rng) -> Mesh:
     """One to three pairs of shoes."""

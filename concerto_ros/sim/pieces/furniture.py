@@ -23,6 +23,7 @@ from concerto_ros.sim.mesh import (
     rod,
     rotation_about,
 )
+from concerto_ros.sim.names import named
 from concerto_ros.sim.pieces.books import row_of_books, stocked
 
 Rng = np.random.Generator
@@ -83,6 +84,7 @@ def _legs(rng: Rng, width, depth, height, inset, finish: Finish, label: str) -> 
     return join(*legs)
 
 
+@named("dining table")
 @or_from_library("dining table")
 def dining_table(rng: Rng) -> Mesh:
     """A rectangular table, or a round one on a column."""
@@ -105,6 +107,7 @@ def dining_table(rng: Rng) -> Mesh:
     )
 
 
+@named("desk")
 @or_from_library("desk")
 def desk(rng: Rng) -> Mesh:
     """A desk with a panel at the back and often a block of drawers."""
@@ -124,6 +127,7 @@ def desk(rng: Rng) -> Mesh:
     return join(*parts)
 
 
+@named("coffee table")
 @or_from_library("coffee table")
 def coffee_table(rng: Rng) -> Mesh:
     """A low table, with a shelf below half of the time."""
@@ -138,6 +142,7 @@ def coffee_table(rng: Rng) -> Mesh:
     return join(*parts)
 
 
+@named("chair")
 @or_from_library("chair")
 def chair(rng: Rng) -> Mesh:
     """A chair with four legs; the back has slats, bars or a panel, some have arm rests."""
@@ -175,6 +180,7 @@ def chair(rng: Rng) -> Mesh:
     return join(*parts)
 
 
+@named("office chair")
 @or_from_library("office chair")
 def office_chair(rng: Rng) -> Mesh:
     """A swivel chair on a star of five feet."""
@@ -228,9 +234,10 @@ def sofa(rng: Rng) -> Mesh:
         pillow = blob((0.42, 0.14, 0.42), (0, 0, 0), cloth(rng), "sofa", 0.5)
         x = pick(rng, (-1, 1)) * max(0.0, width / 2 - 0.25)
         parts.append(pillow.transformed(rotation_about("x", 0.35), (x, 0.42, seat + 0.24)))
-    return join(*parts)
+    return join(*parts).called("armchair" if seats == 1 else "sofa")
 
 
+@named("bed")
 @or_from_library("bed")
 def bed(rng: Rng) -> Mesh:
     """A single or double bed, its head board at the back."""
@@ -282,9 +289,10 @@ def cupboard(rng: Rng) -> Mesh:
             grip = (0.02, 0.03, 0.14) if rows == 1 else (0.14, 0.03, 0.02)
             side = cell[0] * 0.36 * (-1) ** i if rows == 1 else 0.0
             parts.append(box(grip, (x + side, depth + 0.015, z), METAL, "cabinet"))
-    return join(*parts)
+    return join(*parts).called("wardrobe" if tall > 1.3 else "sideboard")
 
 
+@named("bookshelf")
 @or_from_library("shelf", then=stocked)
 def bookshelf(rng: Rng) -> Mesh:
     """An open shelf with rows of books and a few gaps."""

@@ -7,6 +7,8 @@ Builders follow the convention of :mod:`concerto_ros.sim.pieces.furniture`.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from concerto_ros.sim.library.in_rooms import or_from_library
@@ -22,6 +24,7 @@ from concerto_ros.sim.mesh import (
     rod,
     rotation_about,
 )
+from concerto_ros.sim.names import named
 from concerto_ros.sim.pieces.books import stocked
 from concerto_ros.sim.pieces.furniture import (
     BLACK,
@@ -37,6 +40,7 @@ from concerto_ros.sim.pieces.small_objects import SKINS, worn
 WHITE = Finish((0.90, 0.90, 0.89))
 
 
+@named("desk")
 @or_from_library("desk")
 def office_desk(rng: Rng) -> Mesh:
     """A plain top on steel legs, trestles or closed sides; one time in four with a return."""
@@ -73,6 +77,7 @@ def office_desk(rng: Rng) -> Mesh:
     return join(*parts)
 
 
+@named("meeting table")
 @or_from_library("dining table")
 def meeting_table(rng: Rng) -> Mesh:
     """A long or round table on panels or a column."""
@@ -93,6 +98,7 @@ def meeting_table(rng: Rng) -> Mesh:
     return join(*parts)
 
 
+@named("chair")
 @or_from_library("chair")
 def visitor_chair(rng: Rng) -> Mesh:
     """A chair of bent steel tube, or a moulded shell on four thin legs, some with arm rests."""
@@ -139,9 +145,10 @@ def stool(rng: Rng) -> Mesh:
         foot = (radius * 1.05 * c, radius * (1 + 1.05 * s), 0)
         high = (radius * 0.7 * c, radius * (1 + 0.7 * s), seat - 0.04)
         parts.append(rod(foot, high, 0.014, METAL, "chair", 6))
-    return join(*parts)
+    return join(*parts).called("bar stool" if seat > 0.6 else "stool")
 
 
+@named("filing cabinet")
 @or_from_library("nightstand")
 def pedestal(rng: Rng) -> Mesh:
     """A block of drawers, knee to breast high: beside a desk or a filing cabinet."""
@@ -158,6 +165,7 @@ def pedestal(rng: Rng) -> Mesh:
     return join(*parts)
 
 
+@named("shelf")
 @or_from_library("shelf", then=stocked)
 def open_rack(rng: Rng) -> Mesh:
     """A shelf without a back, with boxes and binders; the boxes belong to it."""
@@ -196,7 +204,7 @@ def wall_unit(rng: Rng) -> Mesh:
             x = (i + 0.5) * width / cells - width / 2
             front = (width / cells - 0.012, 0.016, tall - 0.02)
             parts.append(box(front, (x, depth + 0.006, tall / 2), finish, "cabinet"))
-        return join(*parts)
+        return join(*parts).called("wall cabinet")
     parts = [box((width, depth, 0.03), (0, depth / 2, 0.015), finish, "cabinet")]
     x = -width / 2 + 0.03
     while x < width / 2 - 0.08:
@@ -205,9 +213,10 @@ def wall_unit(rng: Rng) -> Mesh:
         place = (x + thick / 2, depth / 2, 0.03 + high / 2)
         parts.append(box((thick, depth * 0.8, high), place, cover, "cabinet"))
         x += thick + (rng.uniform(0.1, 0.4) if rng.random() < 0.15 else 0.003)
-    return join(*parts)
+    return join(*parts).called("wall shelf")
 
 
+@named("kitchen cabinet")
 def kitchen_row(rng: Rng) -> Mesh:
     """Base units under a worktop with a sink and a tap, wall units above, often a refrigerator."""
     finish, top = pick(rng, (WHITE, wooden(rng))), wooden(rng)
@@ -229,8 +238,8 @@ def kitchen_row(rng: Rng) -> Mesh:
         parts.append(box(front, (x, depth - 0.01, height / 2 + 0.03), finish, "cabinet"))
         parts.append(box((0.3, 0.025, 0.02), (x, depth + 0.012, height - 0.12), METAL, "cabinet"))
     x = (width - 0.6) / 2 * pick(rng, (-1, 1))
-    parts.append(rod((x, 0.12, height), (x, 0.12, height + 0.25), 0.012, METAL, "other"))
-    parts.append(rod((x, 0.12, height + 0.25), (x, 0.3, height + 0.22), 0.012, METAL, "other"))
+    tap = [(x, 0.12, height), (x, 0.12, height + 0.25), (x, 0.3, height + 0.22)]
+    parts += [rod(*ends, 0.012, METAL, "other").called("sink") for ends in pairwise(tap)]
     if rng.random() < 0.75:
         tall, low = rng.uniform(0.5, 0.75), height + rng.uniform(0.45, 0.6)
         parts.append(box((width, 0.34, tall), (0, 0.17, low + tall / 2), finish, "cabinet"))
@@ -243,11 +252,15 @@ def kitchen_row(rng: Rng) -> Mesh:
         high = rng.uniform(1.4, 2.0)
         x = width / 2 + 0.31
         cold = pick(rng, (WHITE, METAL))
-        parts.append(box((0.6, 0.62, high), (x, 0.31, high / 2), cold, "cabinet"))
-        parts.append(box((0.59, 0.02, high * 0.6), (x, 0.63, high * 0.68), cold, "cabinet"))
+        fridge = join(
+            box((0.6, 0.62, high), (x, 0.31, high / 2), cold, "cabinet"),
+            box((0.59, 0.02, high * 0.6), (x, 0.63, high * 0.68), cold, "cabinet"),
+        )
+        parts.append(fridge.called("refrigerator"))
     return join(*parts)
 
 
+@named("monitor")
 def tube_monitor(rng: Rng) -> Mesh:
     """An old monitor with a deep back, for desks."""
     width, case = (
@@ -272,6 +285,7 @@ def tube_monitor(rng: Rng) -> Mesh:
     )
 
 
+@named("telephone")
 def telephone(rng: Rng) -> Mesh:
     """A desk telephone."""
     case = Finish(pick(rng, ((0.12,) * 3, (0.75,) * 3)))
@@ -279,6 +293,7 @@ def telephone(rng: Rng) -> Mesh:
     return join(body, rod((-0.06, 0.02, 0.075), (-0.06, 0.19, 0.075), 0.022, case, "other"))
 
 
+@named("computer")
 def computer(rng: Rng) -> Mesh:
     """The case of a desktop computer."""
     size = (rng.uniform(0.17, 0.22), rng.uniform(0.38, 0.5), rng.uniform(0.36, 0.48))
@@ -286,6 +301,7 @@ def computer(rng: Rng) -> Mesh:
     return box(size, (0, size[1] / 2, size[2] / 2), case, "other")
 
 
+@named("printer")
 def printer(rng: Rng) -> Mesh:
     """A printer or a copier's upper half, for cabinets and tables."""
     width, tall, case = rng.uniform(0.38, 0.6), rng.uniform(0.2, 0.45), pick(rng, (WHITE, BLACK))
@@ -295,6 +311,7 @@ def printer(rng: Rng) -> Mesh:
     )
 
 
+@named("whiteboard")
 def whiteboard(rng: Rng) -> Mesh:
     """A board with a frame, to be hung on a wall; its middle is at z = 0. It counts as wall."""
     width, tall = rng.uniform(0.9, 2.4), rng.uniform(0.8, 1.2)
@@ -309,6 +326,7 @@ def whiteboard(rng: Rng) -> Mesh:
     )
 
 
+@named("radiator")
 @or_from_library("heater")
 def radiator(rng: Rng) -> Mesh:
     """A ribbed radiator that stands before a wall."""
@@ -319,6 +337,7 @@ def radiator(rng: Rng) -> Mesh:
     return join(*parts)
 
 
+@named("pillar")
 def column(rng: Rng, height: float) -> Mesh:
     """A square or round pillar from floor to ceiling; it counts as wall."""
     finish, size = (
@@ -330,12 +349,14 @@ def column(rng: Rng, height: float) -> Mesh:
     return box((size, size, height), (0, size / 2, height / 2), finish, "wall")
 
 
+@named("partition")
 def screen_panel(rng: Rng) -> Mesh:
     """A free-standing partition between desks; it counts as wall."""
     width, tall = rng.uniform(1.0, 1.8), rng.uniform(1.1, 1.7)
     return box((width, 0.05, tall), (0, 0.025, tall / 2), cloth(rng), "wall")
 
 
+@named("person")
 @or_from_library("seated person", then=lambda model, rng: model.placed(0.0, 0.1))
 def seated_person(rng: Rng, seat: float = 0.47) -> Mesh:
     """An adult on a seat of height ``seat`` whose back edge is at y = 0, facing +y."""

@@ -11,11 +11,13 @@ from __future__ import annotations
 import numpy as np
 
 from concerto_ros.sim.mesh import Finish, Mesh, box, join, lathe, patch, rod
+from concerto_ros.sim.names import named
 from concerto_ros.sim.pieces.finishes import WHITE, any_color
 from concerto_ros.sim.pieces.furniture import BLACK, METAL, Rng, pick, wooden
 from concerto_ros.sim.pieces.small_objects import picture
 
 
+@named("mirror")
 def mirror(rng: Rng) -> Mesh:
     """A mirror, of a head's or a person's height, with or without a frame."""
     wide, tall = rng.uniform(0.35, 1.2), rng.uniform(0.4, 1.5)
@@ -30,6 +32,7 @@ def mirror(rng: Rng) -> Mesh:
     return join(*parts)
 
 
+@named("poster")
 def poster(rng: Rng) -> Mesh:
     """A sheet without a frame: a poster, a map, a calendar, a notice."""
     wide, tall = rng.uniform(0.2, 1.2), rng.uniform(0.28, 1.0)
@@ -52,6 +55,7 @@ def gallery(rng: Rng) -> Mesh:
     return join(*parts)
 
 
+@named("notice board")
 def notice_board(rng: Rng) -> Mesh:
     """A board with papers pinned to it."""
     wide, tall = rng.uniform(0.6, 1.8), rng.uniform(0.5, 1.2)
@@ -66,6 +70,7 @@ def notice_board(rng: Rng) -> Mesh:
     return join(*parts)
 
 
+@named("clock")
 def clock(rng: Rng) -> Mesh:
     """A round clock."""
     radius, rim = rng.uniform(0.1, 0.22), pick(rng, (BLACK, METAL, WHITE, any_color(rng)))
@@ -81,12 +86,13 @@ def fittings(rng: Rng) -> Mesh:
             box((0.08, 0.012, 0.08), (0.09 * i, 0.006, -0.3), WHITE, "wall")
             for i in range(int(rng.integers(1, 4)))
         ]
-        return join(*plate)
+        return join(*plate).called("light switch")
     size = rng.uniform((0.2, 0.08, 0.25), (0.6, 0.18, 0.7))
     finish = pick(rng, (WHITE, METAL, any_color(rng)))
-    return box(size, (0, size[1] / 2, 0), finish, "other")
+    return box(size, (0, size[1] / 2, 0), finish, "other").called("fuse box")
 
 
+@named("pipe")
 def pipes(rng: Rng, height: float) -> Mesh:
     """One to four pipes from floor to ceiling before a wall."""
     finish = pick(rng, (WHITE, METAL, any_color(rng)))

@@ -23,10 +23,12 @@ from concerto_ros.sim.mesh import (
     rotation_about,
     sheet,
 )
+from concerto_ros.sim.names import named
 from concerto_ros.sim.pieces.finishes import any_color, metal, upholstery
 from concerto_ros.sim.pieces.furniture import BLACK, METAL, Rng, cloth, pick, wooden
 
 
+@named("chair")
 @or_from_library("chair")
 def slat_chair(rng: Rng) -> Mesh:
     """A wooden chair with upright or level slats, with arms one time in three."""
@@ -73,6 +75,7 @@ def _arms(rng: Rng, width: float, depth: float, seat: float, finish: Finish) -> 
     return join(*parts)
 
 
+@named("chair")
 @or_from_library("chair")
 def shell_chair(rng: Rng) -> Mesh:
     """A moulded seat in one piece on four legs, on runners or on a column."""
@@ -126,6 +129,7 @@ def _star(rng: Rng, middle, seat: float, finish: Finish) -> Mesh:
     return join(*parts)
 
 
+@named("office chair")
 @or_from_library("office chair")
 def task_chair(rng: Rng) -> Mesh:
     """A swivel chair with a curved back, often with arm loops and a head rest."""
@@ -167,6 +171,7 @@ def task_chair(rng: Rng) -> Mesh:
     return join(*parts)
 
 
+@named("lounge chair")
 @or_from_library("easy chair")
 def lounge_chair(rng: Rng) -> Mesh:
     """A low armchair on legs, with arms of wood or tube, or padded ones."""
@@ -195,6 +200,7 @@ def lounge_chair(rng: Rng) -> Mesh:
     return join(*parts)
 
 
+@named("bench")
 @or_from_library("bench")
 def bench(rng: Rng) -> Mesh:
     """A bench of wood or with a padded seat, with or without a back."""
@@ -224,6 +230,7 @@ def bench(rng: Rng) -> Mesh:
     return join(*parts)
 
 
+@named("footstool")
 @or_from_library("pouf")
 def footstool(rng: Rng) -> Mesh:
     """An upholstered block or drum for the feet."""

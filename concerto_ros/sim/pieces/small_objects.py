@@ -12,6 +12,7 @@ import numpy as np
 
 from concerto_ros.sim.library.in_rooms import or_from_library
 from concerto_ros.sim.mesh import Finish, Mesh, blob, box, join, lathe, patch, rod, rotation_about
+from concerto_ros.sim.names import named
 from concerto_ros.sim.pieces.furniture import BLACK, METAL, PAINTS, Rng, cloth, pick, wooden
 
 SKINS = ((0.87, 0.68, 0.56), (0.70, 0.50, 0.38), (0.45, 0.31, 0.24))
@@ -23,6 +24,7 @@ def worn(rng: Rng) -> Finish:
     return pick(rng, (cloth(rng), Finish(tuple(rng.uniform(0.06, 0.92, 3)), "fabric")))
 
 
+@named("person")
 @or_from_library("person")
 def person(rng: Rng) -> Mesh:
     """A standing adult, facing +y."""
@@ -50,6 +52,7 @@ def person(rng: Rng) -> Mesh:
     return join(*parts)
 
 
+@named("television")
 @or_from_library("television")
 def television(rng: Rng) -> Mesh:
     """A flat screen on two feet, 0.8 to 1.3 m wide, dark or on."""
@@ -57,6 +60,7 @@ def television(rng: Rng) -> Mesh:
     return _display(rng, width, width * 9 / 16, 0.05, 0.06)
 
 
+@named("monitor")
 @or_from_library("monitor", "television")
 def monitor(rng: Rng) -> Mesh:
     """A desktop monitor on a stand."""
@@ -64,6 +68,7 @@ def monitor(rng: Rng) -> Mesh:
     return _display(rng, width, width * 9 / 16, 0.04, rng.uniform(0.10, 0.18))
 
 
+@named("laptop")
 @or_from_library("laptop")
 def laptop(rng: Rng) -> Mesh:
     """An open laptop computer."""
@@ -103,6 +108,7 @@ def _image(rng: Rng, width: float, tall: float, low) -> Mesh:
     return patch(corner, (-width, 0, 0), (0, 0, tall), finish, "screen")
 
 
+@named("potted plant")
 @or_from_library("plant")
 def plant(rng: Rng) -> Mesh:
     """A plant in a pot, knee to breast high."""
@@ -120,6 +126,7 @@ def plant(rng: Rng) -> Mesh:
     return join(*parts)
 
 
+@named("floor lamp")
 @or_from_library("floor lamp")
 def floor_lamp(rng: Rng) -> Mesh:
     """A lamp with a cloth shade on a thin column."""
@@ -131,6 +138,7 @@ def floor_lamp(rng: Rng) -> Mesh:
     )
 
 
+@named("cardboard box")
 @or_from_library("floor thing", "large thing")
 def carton(rng: Rng) -> Mesh:
     """A cardboard box: taped shut, some with a second one on top, or open with its flaps out."""
@@ -163,6 +171,7 @@ def _open_carton(rng: Rng, size, brown: Finish) -> Mesh:
     return join(*parts)
 
 
+@named("trash can")
 @or_from_library("bin")
 def waste_bin(rng: Rng) -> Mesh:
     """A bin for paper."""
@@ -171,6 +180,7 @@ def waste_bin(rng: Rng) -> Mesh:
     return lathe(profile, (0, 0.15, 0), finish, "other")
 
 
+@named("backpack")
 @or_from_library("bag")
 def backpack(rng: Rng) -> Mesh:
     """A bag that leans against the wall."""
@@ -181,6 +191,7 @@ def backpack(rng: Rng) -> Mesh:
     )
 
 
+@named("ball")
 def ball(rng: Rng) -> Mesh:
     """A ball for play or gymnastics."""
     across = rng.uniform(0.22, 0.6)
@@ -188,6 +199,7 @@ def ball(rng: Rng) -> Mesh:
     return blob((across,) * 3, (0, across / 2, across / 2), finish, "other", 1.0)
 
 
+@named("cup")
 @or_from_library("table thing")
 def cup(rng: Rng) -> Mesh:
     """A mug."""
@@ -196,6 +208,7 @@ def cup(rng: Rng) -> Mesh:
     return lathe(profile, (0, 0.05, 0), finish, "other", 12)
 
 
+@named("bottle")
 @or_from_library("table thing")
 def bottle(rng: Rng) -> Mesh:
     """A bottle."""
@@ -204,6 +217,7 @@ def bottle(rng: Rng) -> Mesh:
     return lathe(profile, (0, 0.05, 0), finish, "other", 12)
 
 
+@named("bowl")
 @or_from_library("table thing", "table plant")
 def bowl(rng: Rng) -> Mesh:
     """A bowl of fruit."""
@@ -217,6 +231,7 @@ def bowl(rng: Rng) -> Mesh:
     return join(*parts)
 
 
+@named("book")
 @or_from_library("machine", "kitchen machine")
 def books(rng: Rng) -> Mesh:
     """A stack of books."""
@@ -230,6 +245,7 @@ def books(rng: Rng) -> Mesh:
     return join(*parts)
 
 
+@named("paper")
 def papers(rng: Rng) -> Mesh:
     """Two to four piles of paper, one on the other, each 5 to 30 mm thick."""
     finish, sheets, z = Finish((0.85, 0.85, 0.83), "text"), [], 0.0
@@ -242,6 +258,7 @@ def papers(rng: Rng) -> Mesh:
     return join(*sheets)
 
 
+@named("keyboard")
 def keyboard(rng: Rng) -> Mesh:
     """A keyboard and a mouse."""
     case = Finish(pick(rng, ((0.15, 0.15, 0.16), (0.85, 0.85, 0.84))))
@@ -252,6 +269,7 @@ def keyboard(rng: Rng) -> Mesh:
     )
 
 
+@named("desk lamp")
 @or_from_library("table lamp")
 def desk_lamp(rng: Rng) -> Mesh:
     """A lamp with two arms."""
@@ -266,6 +284,7 @@ def desk_lamp(rng: Rng) -> Mesh:
     )
 
 
+@named("picture")
 def picture(rng: Rng) -> Mesh:
     """A framed picture; its back is against the wall, its middle at z = 0; it counts as wall."""
     width, tall = rng.uniform(0.3, 0.9, 2)

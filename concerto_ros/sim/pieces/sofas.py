@@ -21,6 +21,7 @@ from concerto_ros.sim.mesh import (
     rotation_about,
     sheet,
 )
+from concerto_ros.sim.names import named
 from concerto_ros.sim.pieces.finishes import any_color, upholstery
 from concerto_ros.sim.pieces.furniture import BLACK, METAL, Rng, pick, wooden
 
@@ -51,7 +52,7 @@ def couch(rng: Rng, seats: int | None = None) -> Mesh:
     parts += _loose_pillows(rng, width, seat, back)
     if rng.random() < 0.2:
         parts.append(_throw(rng, width, depth, seat, back))
-    return join(*parts)
+    return join(*parts).called("armchair" if seats == 1 else "sofa")
 
 
 def _feet(rng: Rng, width: float, depth: float, tall: float) -> Mesh:
@@ -118,6 +119,7 @@ def _throw(rng: Rng, width: float, depth: float, seat: float, back: float) -> Me
     return sheet(points, any_color(rng, pick(rng, ("fabric", "stripes", "pattern"))), "sofa")
 
 
+@named("corner sofa")
 @or_from_library("sofa")
 def corner_sofa(rng: Rng) -> Mesh:
     """A sofa around a corner, or one with a long seat at one end."""
@@ -155,6 +157,7 @@ def corner_sofa(rng: Rng) -> Mesh:
     return join(*parts)
 
 
+@named("recliner")
 @or_from_library("armchair")
 def recliner(rng: Rng) -> Mesh:
     """A bulky seat for one; one time in three it is laid back with its foot rest out."""

@@ -12,12 +12,14 @@ import numpy as np
 
 from concerto_ros.sim.library.in_rooms import or_from_library
 from concerto_ros.sim.mesh import Finish, Mesh, blob, box, join, lathe, rod
+from concerto_ros.sim.names import named
 from concerto_ros.sim.pieces.cabinets import fronts
 from concerto_ros.sim.pieces.finishes import WHITE, any_color, lacquer, metal
 from concerto_ros.sim.pieces.furniture import BLACK, METAL, Rng, pick, wooden
 from concerto_ros.sim.pieces.small_objects import worn
 
 
+@named("shelf")
 @or_from_library("shelf")
 def full_shelf(rng: Rng) -> Mesh:
     """An open shelf of one to four columns, full of things, with or without a back."""
@@ -91,6 +93,7 @@ def _filling(rng: Rng, inner) -> list[Mesh]:
     return parts
 
 
+@named("storage rack")
 def storage_rack(rng: Rng) -> Mesh:
     """A deep metal rack with cartons, crates and bins on its boards."""
     frame, width, deep = metal(rng), rng.uniform(0.9, 2.2), rng.uniform(0.4, 0.75)
@@ -115,6 +118,7 @@ def storage_rack(rng: Rng) -> Mesh:
     return join(*parts)
 
 
+@named("cardboard box")
 def stack_of_cartons(rng: Rng) -> Mesh:
     """Two to nine cartons or crates, stacked."""
     parts, x = [], 0.0
@@ -131,6 +135,7 @@ def stack_of_cartons(rng: Rng) -> Mesh:
     return join(*parts)
 
 
+@named("workbench")
 def work_bench(rng: Rng) -> Mesh:
     """A heavy table with a board below and a wall of tools behind it half of the time."""
     wood, width, deep = wooden(rng), rng.uniform(1.2, 2.4), rng.uniform(0.55, 0.8)
@@ -147,12 +152,12 @@ def work_bench(rng: Rng) -> Mesh:
         for _ in range(int(rng.integers(3, 12))):
             x, z = rng.uniform(-0.45, 0.45) * width, top + 0.1 + high * rng.uniform(0.2, 0.8)
             size = (rng.uniform(0.03, 0.1), 0.04, rng.uniform(0.1, 0.3))
-            parts.append(
-                box(size, (x, 0.04, z), pick(rng, (METAL, BLACK, any_color(rng))), "other")
-            )
+            tool = box(size, (x, 0.04, z), pick(rng, (METAL, BLACK, any_color(rng))), "other")
+            parts.append(tool.called("tool"))
     return join(*parts)
 
 
+@named("standing desk")
 def standing_desk(rng: Rng) -> Mesh:
     """A high table on two columns."""
     finish, frame = lacquer(rng), metal(rng)
@@ -164,6 +169,7 @@ def standing_desk(rng: Rng) -> Mesh:
     return join(*parts)
 
 
+@named("kitchen island")
 def island(rng: Rng) -> Mesh:
     """A block in the middle of a kitchen: cabinet, its top wider than its body."""
     finish, top = lacquer(rng), wooden(rng)
@@ -179,6 +185,7 @@ def island(rng: Rng) -> Mesh:
     )
 
 
+@named("refrigerator")
 @or_from_library("refrigerator")
 def refrigerator(rng: Rng) -> Mesh:
     """A refrigerator of one or two doors: cabinet, as the rest of a kitchen row."""
@@ -196,6 +203,7 @@ def refrigerator(rng: Rng) -> Mesh:
     return join(*parts)
 
 
+@named("kitchen cabinet")
 def kitchen_wall(rng: Rng) -> Mesh:
     """A row of base units with oven, sink and hob, wall units and a hood above."""
     finish, top = lacquer(rng), pick(rng, (wooden(rng), any_color(rng)))
@@ -214,30 +222,36 @@ def kitchen_wall(rng: Rng) -> Mesh:
     for i in range(cells):
         x = (i + 0.5) * 0.6 - width / 2
         if i == oven:
-            parts.append(box((0.58, 0.03, 0.58), (x, deep, high - 0.38), BLACK, "cabinet"))
-            parts.append(box((0.45, 0.04, 0.02), (x, deep + 0.03, high - 0.16), METAL, "cabinet"))
-            parts.append(box((0.54, 0.48, 0.008), (x, deep / 2, high + 0.003), BLACK, "cabinet"))
+            front = box((0.58, 0.03, 0.58), (x, deep, high - 0.38), BLACK, "cabinet")
+            grip = box((0.45, 0.04, 0.02), (x, deep + 0.03, high - 0.16), METAL, "cabinet")
+            hob = box((0.54, 0.48, 0.008), (x, deep / 2, high + 0.003), BLACK, "cabinet")
+            parts += [join(front, grip).called("oven"), hob.called("stove")]
         else:
             rows = int(rng.choice([1, 1, 3]))
             parts.append(
                 fronts(rng, 0.59, 0.1, high - 0.05, 1, rows, finish).placed(x, deep - 0.02)
             )
         if i == sink:
-            parts.append(box((0.5, 0.4, 0.012), (x, deep / 2, high + 0.004), METAL, "other"))
-            parts.append(rod((x, 0.08, high), (x, 0.08, high + 0.25), 0.013, METAL, "other", 6))
             end = (x, 0.26, high + 0.23)
-            parts.append(rod((x, 0.08, high + 0.25), end, 0.012, METAL, "other", 6))
+            basin = join(
+                box((0.5, 0.4, 0.012), (x, deep / 2, high + 0.004), METAL, "other"),
+                rod((x, 0.08, high), (x, 0.08, high + 0.25), 0.013, METAL, "other", 6),
+                rod((x, 0.08, high + 0.25), end, 0.012, METAL, "other", 6),
+            )
+            parts.append(basin.called("sink"))
         low = high + 0.52
         if i != oven and rng.random() < 0.85:
             up = rng.uniform(0.55, 0.58) + 0.1
             parts.append(box((0.6, 0.32, up), (x, 0.16, low + up / 2), finish, "cabinet"))
             parts.append(fronts(rng, 0.59, low, low + up, 1, 1, finish).placed(x, 0.32))
         elif i == oven and rng.random() < 0.6:
-            parts.append(box((0.58, 0.45, 0.12), (x, 0.23, low + 0.1), METAL, "cabinet"))
-            parts.append(box((0.25, 0.25, 0.5), (x, 0.13, low + 0.4), METAL, "cabinet"))
+            hood = box((0.58, 0.45, 0.12), (x, 0.23, low + 0.1), METAL, "cabinet")
+            flue = box((0.25, 0.25, 0.5), (x, 0.13, low + 0.4), METAL, "cabinet")
+            parts.append(join(hood, flue).called("range hood"))
     return join(*parts)
 
 
+@named("school desk")
 def school_desk(rng: Rng) -> Mesh:
     """A desk for one or two pupils."""
     finish, frame = pick(rng, (wooden(rng), WHITE, lacquer(rng))), metal(rng)
@@ -253,6 +267,7 @@ def school_desk(rng: Rng) -> Mesh:
     return join(*parts)
 
 
+@named("car")
 def car(rng: Rng) -> Mesh:
     """A car, other indoors."""
     paint, long, wide = any_color(rng), rng.uniform(3.4, 4.3), rng.uniform(1.6, 1.8)

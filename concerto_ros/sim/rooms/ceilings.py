@@ -93,7 +93,7 @@ def _panels(plan: PolygonPlan, rng: Rng) -> list[Mesh]:
         for y in np.arange(-plan.depth / 2 + 0.8, plan.depth / 2 - 0.5, rng.uniform(1.5, 2.4)):
             if plan.contains(x - 0.7, y - 0.3, x + 0.7, y + 0.3):
                 at = (x, y, plan.height - 0.025)
-                parts.append(box((1.2, 0.3, 0.05), at, glow, "ceiling"))
+                parts.append(box((1.2, 0.3, 0.05), at, glow, "ceiling").called("ceiling lamp"))
     return parts
 
 
@@ -102,7 +102,8 @@ def _beams(plan: PolygonPlan, rng: Rng) -> list[Mesh]:
     parts = []
     for x in np.arange(-plan.width / 2 + 1.2, plan.width / 2 - 0.8, rng.uniform(1.5, 3.0)):
         size = (rng.uniform(0.12, 0.3), plan.depth - 0.01, rng.uniform(0.1, 0.25))
-        parts.append(box(size, (x, 0, plan.height - size[2] / 2), wooden(rng), "ceiling"))
+        beam = box(size, (x, 0, plan.height - size[2] / 2), wooden(rng), "ceiling")
+        parts.append(beam.called("beam"))
     return parts
 
 

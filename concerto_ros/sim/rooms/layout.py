@@ -253,7 +253,8 @@ def _television(layout: Layout) -> None:
         for x in (-width / 2 + 0.06, width / 2 - 0.06)
         for y in (0.06, depth - 0.06)
     ]
-    layout.against_wall(join(*board, screen.placed(0, 0.06, tall)), tall=True)
+    stand = join(*board).called("television stand")
+    layout.against_wall(join(stand, screen.placed(0, 0.06, tall)), tall=True)
 
 
 def _workplace(layout: Layout) -> None:
@@ -323,7 +324,8 @@ def add_ceiling_lamp(layout: Layout) -> None:
     x, y = lamp_place(layout.plan)
     shade = Finish((0.97, 0.95, 0.90), glow=1.0)
     profile = [(0.0, -0.12), (0.12, -0.10), (0.2, -0.04), (0.2, 0.0)]
-    layout.add(lathe(profile, (x, y, layout.plan.height), shade, "ceiling", 20))
+    lamp = lathe(profile, (x, y, layout.plan.height), shade, "ceiling", 20)
+    layout.add(lamp.called("ceiling lamp"))
 
 
 def lamp_place(plan: FloorPlan) -> tuple[float, float]:
@@ -340,7 +342,7 @@ def add_rug(layout: Layout) -> None:
     wide, deep = rng.uniform(1.5, 2.4), rng.uniform(1.0, 1.7)
     x, y = lamp_place(layout.plan)
     corner = (x - wide / 2, y - deep / 2, 0.006)
-    layout.add(patch(corner, (wide, 0, 0), (0, deep, 0), finish, "floor"))
+    layout.add(patch(corner, (wide, 0, 0), (0, deep, 0), finish, "floor").called("rug"))
 
 
 def _outline(mesh: Mesh) -> np.ndarray:

@@ -71,6 +71,7 @@ def window(hole: Opening, rng: Rng) -> Mesh:
         lining(hole, 0.14, FRAME, "wall"),
         casing(hole, "wall", hole.low > 0),
     ]
+    parts = [part.called("window") for part in parts]
     if rng.random() < 0.5:
         finish, drop = (
             cloth(rng),
@@ -83,4 +84,4 @@ def window(hole: Opening, rng: Rng) -> Mesh:
                 parts.append(box((0.07, 0.03, drop), middle, finish, "wall"))
         rail = (mid, 0.09, hole.high + 0.11)
         parts.append(box((wide + 0.5, 0.025, 0.025), rail, METAL, "wall"))
-    return join(*parts)
+    return join(*parts).called("curtain")

@@ -207,7 +207,7 @@ def _garage_door(hole: Opening, rng: Rng) -> Mesh:
         parts.append(box(size, (mid, 0.02 - deep, z), skin, "door"))
     back = (hole.end, 0.005 - deep, 0)
     parts.append(patch(back, (-wide, 0, 0), (0, 0, hole.high), DARK, "door"))
-    return join(*parts)
+    return join(*parts).called("garage door")
 
 
 def _missing(hole: Opening, rng: Rng, paint: Finish, reach: Reach) -> Mesh:
@@ -234,7 +234,7 @@ def closet_opening(hole: Opening, rng: Rng, paint: Finish) -> Mesh:
         back = rng.uniform(0.0, 0.04)
         parts.append(closet_front(rng, wide, hole.high, paint).placed(mid, -back))
         parts.append(lining(hole, back + 0.03, frame, "cabinet"))
-        return join(*parts)
+        return join(*parts).called("closet")
     deep = rng.uniform(0.45, 0.65)
     inner = pick(rng, (paint, Finish((0.85, 0.85, 0.83)), wooden(rng)))
     parts.append(lining(hole, deep, inner, "cabinet"))
@@ -246,7 +246,7 @@ def closet_opening(hole: Opening, rng: Rng, paint: Finish) -> Mesh:
     parts.append(rod(*ends, 0.014, METAL, "cabinet", 6))
     x = hole.start + 0.1
     while x < hole.end - 0.1:
-        hung = clothes.garment(rng, along_wall=False)
+        hung = clothes.garment(rng, along_wall=False).called("clothes")
         parts.append(hung.placed(x, -deep / 2, rail - 0.03, rng.normal(0, 0.1)))
         x += rng.uniform(0.05, 0.25)
-    return join(*parts)
+    return join(*parts).called("closet")

@@ -23,10 +23,10 @@ def varied_window(hole: Opening, rng: Rng) -> Mesh:
     if rng.random() < 0.6:
         parts.append(casing(hole, "wall", hole.low > 0 and rng.random() < 0.7, frame, 0.06, 0.02))
     if rng.random() < 0.3:
-        parts.append(_blind(hole, rng, deep))
+        parts.append(_blind(hole, rng, deep).called("blind"))
     if rng.random() < 0.5:
-        parts.append(_curtains(hole, rng))
-    return join(*parts)
+        parts.append(_curtains(hole, rng).called("curtain"))
+    return join(*parts).called("window")
 
 
 def _panes(hole: Opening, rng: Rng, deep: float, frame: Finish) -> Mesh:
@@ -121,4 +121,4 @@ def glass_wall(length: float, height: float, holes: list[Opening], rng: Rng) -> 
             levels.append(rail)
         for z in levels:
             parts.append(box((wide, 0.05, size), (mid, 0.01, z), post, "wall"))
-    return join(*parts)
+    return join(*parts).called("glass wall")
