@@ -11,10 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from concerto_ros.sim.mesh import Mesh
+from typing import Protocol, Self, TypeVar
 
 #: The number of what has no name.
 NAMELESS = 0
@@ -38,12 +35,22 @@ def names() -> tuple[str, ...]:
     return tuple(_names)
 
 
-def named(name: str) -> Callable[[Callable[..., Mesh]], Callable[..., Mesh]]:
+class Nameable(Protocol):
+    """What can be given a name: a mesh."""
+
+    def called(self, name: str) -> Self:
+        """The same with ``name`` where it has none."""
+
+
+_Made = TypeVar("_Made", bound=Nameable)
+
+
+def named(name: str) -> Callable[[Callable[..., _Made]], Callable[..., _Made]]:
     """Decorate a builder: what it makes is called ``name``, where its parts have no own name."""
 
-    def decorate(build: Callable[..., Mesh]) -> Callable[..., Mesh]:
+    def decorate(build: Callable[..., _Made]) -> Callable[..., _Made]:
         @wraps(build)
-        def build_named(*args, **options) -> Mesh:
+        def build_named(*args, **options) -> _Made:
             return build(*args, **options).called(name)
 
         return build_named

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from concerto_ros.sim.depth_noise import DepthNoise, SensorNoise
-from concerto_ros.sim.scene import NOTHING, Scene
+from concerto_ros.sim.scene import Scene
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,11 +23,13 @@ class RgbdImage:
         label: (H, W) uint8, true class of the surface that the depth is of, 255 for nothing and
             for a depth in the air between two surfaces. At edges noise gives a pixel its
             neighbour's depth.
+        triangle: (H, W) int64, row of the scene's mesh that the surface is, -1 as for the label.
     """
 
     color: np.ndarray
     depth: np.ndarray
     label: np.ndarray
+    triangle: np.ndarray
 
 
 class RgbdCamera:
@@ -98,7 +100,7 @@ class RgbdCamera:
         hits = scene.cast(pose[:3, 3].astype(np.float32), rays)
         color = scene.colors(hits)
         depth = np.where(hits.hit, hits.distance, np.float32(0.0))
-        shape, label = (self.height, self.width), scene.labels(hits)
+        shape, triangle = (self.height, self.width), hits.rows
         if self.noise is not None:
             rng = self._rng if rng is None else rng
             slant = np.abs(np.einsum("ij,ij->i", scene.normals(hits), rays))
@@ -106,13 +108,14 @@ class RgbdCamera:
             depth, source = self.noise.measure(
                 depth.reshape(shape), slant.reshape(shape), self.focal, rng
             )
-            label = np.append(label, np.uint8(NOTHING))[source]
+            triangle = np.append(triangle, -1)[source]
             color = self.noise.color(color, rng)
         picture = np.clip(color, 0.0, 255.0).astype(np.uint8).T.reshape(*shape, 3)
         return RgbdImage(
             color=np.ascontiguousarray(picture),
             depth=depth.reshape(shape),
-            label=label.reshape(shape),
+            label=scene.labels_of(triangle).reshape(shape),
+            triangle=triangle.reshape(shape),
         )
 
 

@@ -34,6 +34,11 @@ class Hits:
     barycentric: np.ndarray
     hit: np.ndarray
 
+    @property
+    def rows(self) -> np.ndarray:
+        """(N,) int64 row of the scene's mesh, -1 where nothing was hit."""
+        return np.where(self.hit, self.triangle, -1)
+
 
 class Scene:
     """A labelled, lit mesh; the frame is REP-103's, metres.
@@ -69,14 +74,22 @@ class Scene:
 
     def labels(self, hits: Hits) -> np.ndarray:
         """Return the class of each hit, (N,) uint8, 255 where nothing was hit."""
-        return np.where(hits.hit, self.mesh.label.take(hits.triangle), np.uint8(NOTHING))
+        return self.labels_of(hits.rows)
 
     def names(self, hits: Hits) -> np.ndarray:
         """Return the number of the fine name of each hit, (N,) int16, 0 where there is none.
 
         :func:`concerto_ros.sim.names.names` lists the names by number.
         """
-        return np.where(hits.hit, self.mesh.name.take(hits.triangle), np.int16(NAMELESS))
+        return self.names_of(hits.rows)
+
+    def labels_of(self, triangles: np.ndarray) -> np.ndarray:
+        """Return the class of triangles, uint8 of the same shape, 255 for -1."""
+        return np.append(self.mesh.label, np.uint8(NOTHING))[triangles]
+
+    def names_of(self, triangles: np.ndarray) -> np.ndarray:
+        """Return the number of the fine name of triangles, int16, 0 for -1."""
+        return np.append(self.mesh.name, np.int16(NAMELESS))[triangles]
 
     def normals(self, hits: Hits) -> np.ndarray:
         """Return the unit normal of each hit's triangle, (N, 3) float32, on the lit side."""

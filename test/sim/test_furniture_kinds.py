@@ -12,6 +12,7 @@ import pytest
 from concerto_ros.sim.library import FurnitureError
 from concerto_ros.sim.library.catalogue import Entry
 from concerto_ros.sim.library.kinds import Kinds
+from concerto_ros.sim.library.piece_names import piece_name
 
 CHAIR = Entry(
     "Lib",
@@ -84,3 +85,25 @@ def test_the_first_rule_that_fits_counts_and_materials_may_have_a_class_of_their
 def test_a_wrong_rule_is_named(tmp_path, rule, message):
     with pytest.raises(FurnitureError, match=message):
         rules(tmp_path, f"- {{{rule}}}")
+
+
+@pytest.mark.parametrize(
+    ("name", "category", "called"),
+    [
+        ("Corner sofa", "Living room", "corner sofa"),
+        ("Couch", "Living room", "sofa"),
+        ("Bar chair", "Kitchen", "bar stool"),
+        ("Bedside table", "Bedroom", "nightstand"),
+        ("Microwave", "Kitchen", "microwave"),
+        ("Female", "Characters", "person"),
+        ("Washbasin", "Bathroom", "washbasin"),
+    ],
+)
+def test_a_model_is_called_what_people_call_it(name, category, called):
+    kind = Kinds().of(replace(CHAIR, name=name, category=category))
+    assert piece_name(kind.kind, kind.name, name) == called
+
+
+def test_a_name_is_no_part_of_what_tells_libraries_apart():
+    kind = Kinds().of(CHAIR)
+    assert repr(replace(kind, name="seat")) == repr(kind)

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from concerto_ros.sim import CLASSES
-from concerto_ros.sim.mesh import Finish
-from concerto_ros.sim.pieces import beds, cabinets, clothes, seating, sofas
+from concerto_ros.sim.mesh import Finish, box, join
+from concerto_ros.sim.names import names
+from concerto_ros.sim.pieces import beds, cabinets, clothes, seating, sofas, storage
 from concerto_ros.sim.pieces.finishes import recolored
 
 #: Builder, class of most of its surface, and the largest (width, depth, height) that it has.
@@ -95,3 +96,29 @@ def test_a_quarter_of_the_furniture_has_any_color_and_the_rest_keeps_its_tone():
         tinted = (ratio.max(axis=1) / ratio.min(axis=1) > 1.1).any()
         changed += bool(tinted or ratio.max() > 1.3 or ratio.min() < 0.7)
     assert 5 < changed < 30
+
+
+def every_name(mesh):
+    return {names()[number] for number in np.unique(mesh.name)}
+
+
+def test_a_piece_has_the_name_that_a_person_gives_it_and_keeps_those_of_its_parts():
+    rng = np.random.default_rng(0)
+    assert every_name(seating.task_chair(rng)) == {"office chair"}
+    seats = {
+        name for seed in range(20) for name in every_name(sofas.couch(np.random.default_rng(seed)))
+    }
+    assert seats == {"armchair", "sofa"}
+    kitchens = [storage.kitchen_wall(np.random.default_rng(seed)) for seed in range(4)]
+    assert {"kitchen cabinet", "oven", "sink", "range hood"} <= set().union(
+        *map(every_name, kitchens)
+    )
+    shelf = seating.bench(rng).called("sideboard")
+    assert every_name(shelf) == {"bench"}
+
+
+def test_what_no_builder_names_has_the_name_of_its_class_but_other():
+    finish = Finish((0.5, 0.5, 0.5))
+    mesh = join(*(box((1, 1, 1), (0, 0, 0), finish, label) for label in ("wall", "other")))
+    numbers = mesh.called_by_class(CLASSES).name
+    assert [names()[number] for number in numbers[[0, -1]]] == ["wall", ""]

@@ -10,13 +10,14 @@ part of a training run's identity.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from concerto_ros.learning.data.elastic import smooth_noise
-from concerto_ros.learning.data.labelled_scan import Scan
+from concerto_ros.learning.data.labelled_scan import NO_NAME, Scan
 from concerto_ros.mapping.voxel_grid import pack
 
 Augmentation = Callable[[Scan, np.random.Generator], Scan]
@@ -273,7 +274,7 @@ def mix(
 
 def joined(one: Scan, other: Scan) -> Scan:
     """The points of both scans; a colour or normal that one of them lacks is zero."""
-    values = {}
+    values = _joined_names(one, other)
     for name in ("colors", "normals"):
         pair = [getattr(one, name), getattr(other, name)]
         present = next((value for value in pair if value is not None), None)
@@ -292,6 +293,31 @@ def joined(one: Scan, other: Scan) -> Scan:
     )
 
 
+def _joined_names(one: Scan, other: Scan) -> dict[str, Any]:
+    """Fields ``name_ids`` and ``names`` of the points of both scans; none if neither has names."""
+    if one.name_ids is None and other.name_ids is None:
+        return {}
+    names = tuple(dict.fromkeys((*one.names, *other.names)))
+    position = {name: index for index, name in enumerate(names)}
+    name_ids = np.concatenate([_renumbered(scan, position) for scan in (one, other)])
+    return {"name_ids": name_ids, "names": names}
+
+
+def _renumbered(scan: Scan, position: Mapping[str, int]) -> np.ndarray:
+    """(N,) uint16: the position of each point's name in another list, by name."""
+    if scan.name_ids is None:
+        return np.full(len(scan), NO_NAME, np.uint16)
+    table = np.full(NO_NAME + 1, NO_NAME, np.uint16)
+    table[: len(scan.names)] = [position.get(name, NO_NAME) for name in scan.names]
+    return table[scan.name_ids]
+
+
+def renamed(scan: Scan, names: Sequence[str]) -> Scan:
+    """The scan with its fine names as positions in ``names``; a name that is not there is lost."""
+    position = {name: index for index, name in enumerate(names)}
+    return replace(scan, name_ids=_renumbered(scan, position), names=tuple(names))
+
+
 def transformed(scan: Scan, matrix: np.ndarray) -> Scan:
     """The scan with points and normals multiplied by an orthogonal (3, 3) ``matrix``."""
     transposed = np.ascontiguousarray(matrix.T, np.float32)
@@ -300,13 +326,14 @@ def transformed(scan: Scan, matrix: np.ndarray) -> Scan:
 
 
 def select(scan: Scan, rows: np.ndarray) -> Scan:
-    """The points ``rows`` of a scan with their labels, colours and normals."""
+    """The points ``rows`` of a scan with their labels, colours, normals and names."""
     return replace(
         scan,
         points=scan.points[rows],
         labels=scan.labels[rows],
         colors=None if scan.colors is None else scan.colors[rows],
         normals=None if scan.normals is None else scan.normals[rows],
+        name_ids=None if scan.name_ids is None else scan.name_ids[rows],
     )
 
 

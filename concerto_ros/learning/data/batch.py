@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from concerto_ros.labels.label_set import UNLABELLED
-from concerto_ros.learning.data.labelled_scan import Scan
+from concerto_ros.learning.data.labelled_scan import NO_NAME, Scan
 from concerto_ros.mapping.voxel_grid import FrameVoxels, grid_sample
 from concerto_ros.segmentation.convention import Convention
 from concerto_ros.segmentation.model_input import ModelInput, normalise_points, zero_of
@@ -28,10 +28,14 @@ class Batch(ModelInput):
         labels: (V,) int64 majority label of each voxel's points; 255 if none has a label.
         inverse: Per scan (N,) int64: for each of its points the row of its voxel in the batch, -1
             for one that lies alone below the floor.
+        name_ids: (V,) int64 position of each voxel's fine name, that of most of its points, in
+            the scans' list of names; :data:`~concerto_ros.learning.data.labelled_scan.NO_NAME`:
+            none. None if the scans have no names.
     """
 
     labels: torch.Tensor
     inverse: tuple[np.ndarray, ...]
+    name_ids: torch.Tensor | None = None
 
     def at_points(self, values: np.ndarray, fill: float, scan: int = 0) -> np.ndarray:
         """The value of each point's voxel.
@@ -71,7 +75,7 @@ def make_batch(
 
     Raises:
         ValueError: There is no scan, or one (named in the message) has no points or leaves the
-            voxel lattice.
+            voxel lattice; or scans with fine names have different lists of them.
     """
     if not scans:
         raise ValueError("scans is empty, expected at least one")
@@ -87,7 +91,12 @@ def make_batch(
         np.where(part[4] < 0, -1, part[4] + start)
         for part, start in zip(parts, [0, *ends[:-1].tolist()], strict=True)
     )
-    return Batch(feat, grid_coord, coord, torch.from_numpy(ends), labels, inverse)
+    name_ids = None
+    if any(scan.name_ids is not None for scan in scans):
+        if any(scan.names != scans[0].names for scan in scans):
+            raise ValueError("names of the scans differ, expected one list of fine names for all")
+        name_ids = torch.from_numpy(np.concatenate([part[5] for part in parts]))
+    return Batch(feat, grid_coord, coord, torch.from_numpy(ends), labels, inverse, name_ids)
 
 
 def with_normals(scan: Scan, voxel_size: float, sensor: np.ndarray | None = None) -> Scan:
@@ -115,7 +124,7 @@ def with_normals(scan: Scan, voxel_size: float, sensor: np.ndarray | None = None
 def _voxels(
     scan: Scan, convention: Convention, voxel_size: float, lift: float
 ) -> tuple[np.ndarray, ...]:
-    """Feat, grid_coord, coord, labels of one scan, and the voxel of each of its points."""
+    """Feat, grid_coord, coord, labels of one scan, the voxel of each of its points, and names."""
     if not len(scan):
         raise ValueError(f"{scan.name}: has no points, expected at least one")
     voxels, inverse = _grid_sampled(scan, voxel_size, colors=scan.colors, normals=scan.normals)
@@ -123,6 +132,9 @@ def _voxels(
     normals = None if voxels.normal is None else unit_vectors(voxels.normal)
     points, index = voxels.means(voxel_size), voxels.index
     labels = majority(inverse, scan.labels, len(voxels))
+    name_ids = np.full(len(voxels), NO_NAME, np.int64)
+    if scan.name_ids is not None:
+        name_ids = majority(inverse, scan.name_ids, len(voxels), NO_NAME)
     centre, strays = zero_of(points, index, voxel_size, convention, np.zeros(3))
     if convention.from_floor:
         centre = centre + [0.0, 0.0, lift]
@@ -131,8 +143,9 @@ def _voxels(
         seen = ~strays
         row = np.where(seen, np.cumsum(seen) - 1, -1)
         feat, coord, index, labels = feat[seen], coord[seen], index[seen], labels[seen]
+        name_ids = name_ids[seen]
         inverse = row[inverse]
-    return feat, index - index.min(axis=0), coord, labels, inverse
+    return feat, index - index.min(axis=0), coord, labels, inverse, name_ids
 
 
 def _grid_sampled(
@@ -149,25 +162,29 @@ def _grid_sampled(
     return voxels, voxels.inverse
 
 
-def majority(rows: np.ndarray, labels: np.ndarray, size: int) -> np.ndarray:
+def majority(
+    rows: np.ndarray, labels: np.ndarray, size: int, none: int = UNLABELLED
+) -> np.ndarray:
     """Majority label of each voxel; of equally frequent labels the smallest.
 
     Args:
         rows: (N,) voxel of each point.
-        labels: (N,) uint8 label of each point; points with 255 do not count.
+        labels: (N,) label of each point, at most ``none``.
         size: Number of voxels.
+        none: Label of points that do not count: the largest that there may be.
 
     Returns:
-        (size,) int64 labels, 255 for a voxel without labelled points.
+        (size,) int64 labels, ``none`` for a voxel without labelled points.
     """
-    result = np.full(size, UNLABELLED, dtype=np.int64)
-    known = labels != UNLABELLED
+    result = np.full(size, none, dtype=np.int64)
+    known = labels != none
     if not known.any():
         return result
-    pair, count = np.unique(rows[known] * 256 + labels[known], return_counts=True)
-    row, label = pair >> 8, pair & 255
+    base = none + 1
+    pair, count = np.unique(rows[known] * base + labels[known], return_counts=True)
+    row, label = np.divmod(pair, base)
     first = np.flatnonzero(np.diff(row, prepend=-1))
     # The count decides; the complement of the label makes the smaller label win a tie.
-    best = np.maximum.reduceat(count * 256 + (255 - label), first)
-    result[row[first]] = 255 - (best & 255)
+    best = np.maximum.reduceat(count * base + (none - label), first)
+    result[row[first]] = none - best % base
     return result

@@ -21,6 +21,7 @@ from concerto_ros.learning.data.lazy_sequence import LazySequence
 from concerto_ros.learning.data.spawn_map import spawn_map
 from concerto_ros.sensors.normals import unit_vectors
 from concerto_ros.sim.library import FurnitureLibrary
+from concerto_ros.sim.names import VERSION
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +33,8 @@ class SceneScans(LazySequence[Scan]):
     """The scans of simulated scenes, some of each, in a folder with one file per scene.
 
     Files of scenes that do not exist yet are made first. They have coordinates as int16 and
-    normals as int8, compressed. A kind of scenes is a subclass that says what a scene is called
-    and made of.
+    normals as int8, compressed; a second file has the fine names of the points. A kind of scenes
+    is a subclass that says what a scene is called and made of.
 
     Args:
         folder: Folder of the files; created if it does not exist.
@@ -41,6 +42,8 @@ class SceneScans(LazySequence[Scan]):
         processes: Number of processes that simulate scenes; None: one per core.
         furniture: Folder of a furniture library; None: built pieces only. The models that it holds
             out are in scenes for validation and test, the others in those for training.
+        named: Whether scans have fine names; scenes whose files were written without them, or with
+            names that have changed since, are then made again.
 
     Attributes:
         scene: Name of a scene, with which its file begins.
@@ -62,11 +65,17 @@ class SceneScans(LazySequence[Scan]):
         seeds: Sequence[int],
         processes: int | None = None,
         furniture: Path | None = None,
+        named: bool = False,
     ):
         self.folder, self.seeds, self.furniture = Path(folder), list(seeds), furniture
+        self.named = named
         self.classes = LabelSet.load(self.label_set)
         self.folder.mkdir(parents=True, exist_ok=True)
-        missing = [seed for seed in self.seeds if not self._path(seed).is_file()]
+        missing = [
+            seed
+            for seed in self.seeds
+            if not self._path(seed).is_file() or (named and not self._names_path(seed).is_file())
+        ]
         if missing:
             log.info("simulating %d %ss into %s", len(missing), self.scene, self.folder)
             jobs = [(type(self), self._path(seed), seed, furniture) for seed in missing]
@@ -84,21 +93,26 @@ class SceneScans(LazySequence[Scan]):
         """Read a scan; all have normals, those of LiDARs no colours."""
         scene, number = divmod(index, self.scans_per_scene)
         names = ("name", "points", "labels", "colors", "normals")
-        path = self._path(self.seeds[scene])
-        file = read_npz(path, [f"{name}{number}" for name in names])
-        value = {name: file[f"{name}{number}"] for name in names}
+        seed = self.seeds[scene]
+        value = _read(self._path(seed), number, *names)
+        fine: dict[str, Any] = {}
+        if self.named:
+            fine |= _read(self._names_path(seed), number, "name_ids", "names")
+            fine["names"] = tuple(fine["names"].tolist())
         return Scan(
             str(value["name"]),
             value["points"].astype(np.float32) / self.units_per_metre,
             value["labels"],
             value["colors"] if len(value["colors"]) else None,
             unit_vectors(value["normals"].astype(np.float32)),
+            **fine,
         )
 
     @classmethod
     def write(cls, path: Path, seed: int, furniture: Path | None = None) -> None:
-        """Simulate a scene and write its file."""
+        """Simulate a scene and write its files."""
         content: dict[str, Any] = {}
+        names: dict[str, Any] = {}
         for number, scan in enumerate(cls.simulate(seed, cls._library(seed, furniture))):
             assert scan.normals is not None  # of simulated scans
             colors = np.zeros((0, 3), np.uint8) if scan.colors is None else scan.colors
@@ -110,8 +124,14 @@ class SceneScans(LazySequence[Scan]):
                 f"colors{number}": colors,
                 f"normals{number}": np.rint(scan.normals * 127).astype(np.int8),
             }
-        with replacing(path) as partial, partial.open("wb") as file:
-            np.savez_compressed(file, **content)
+            if scan.name_ids is not None:
+                names |= {
+                    f"name_ids{number}": scan.name_ids,
+                    f"names{number}": np.array(scan.names, np.str_),
+                }
+        for file_path, arrays in ((path, content), (_names_path(path), names)):
+            with replacing(file_path) as partial, partial.open("wb") as file:
+                np.savez_compressed(file, **arrays)
 
     def _path(self, seed: int) -> Path:
         """The file of a scene: that of another library has another, as it is another scene."""
@@ -119,9 +139,23 @@ class SceneScans(LazySequence[Scan]):
         suffix = "" if library is None else f"-{library.identity}"
         return self.folder / f"{self.scene}{seed:05d}{suffix}.npz"
 
+    def _names_path(self, seed: int) -> Path:
+        return _names_path(self._path(seed))
+
     @classmethod
     def _library(cls, seed: int, furniture: Path | None) -> FurnitureLibrary | None:
         return None if furniture is None else _part_of(furniture, seed not in cls.training_seeds)
+
+
+def _names_path(path: Path) -> Path:
+    """The file with the names of a scene, beside the one with its scans."""
+    return path.with_name(f"{path.stem}.names{VERSION}.npz")
+
+
+def _read(path: Path, number: int, *names: str) -> dict[str, np.ndarray]:
+    """Arrays of one scan of a scene, by name."""
+    file = read_npz(path, [f"{name}{number}" for name in names])
+    return {name: file[f"{name}{number}"] for name in names}
 
 
 @cache

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 
 from concerto_ros.learning.data import augment
 from concerto_ros.learning.data.elastic import smooth_noise
-from concerto_ros.learning.data.labelled_scan import Scan
+from concerto_ros.learning.data.labelled_scan import NO_NAME, Scan
 
 EVERY = [
     augment.Centre(),
@@ -213,3 +215,29 @@ def test_smooth_noise_is_smooth_and_of_the_blurred_strength():
 def test_smooth_noise_of_a_wide_scene_needs_little_memory():
     points = np.array([[0, 0, 0], [1e5, 1e5, 1e5]], np.float32)
     assert np.isfinite(smooth_noise(points, 0.2, np.random.default_rng(0))).all()
+
+
+def named(scan, names, ids):
+    return replace(scan, names=names, name_ids=np.array(ids, np.uint16))
+
+
+def test_fine_names_stay_with_their_points_and_are_merged_by_name():
+    one = named(room(3), ("stool", "desk"), [0, 1, NO_NAME])
+    assert augment.select(one, np.array([1, 2])).name_ids.tolist() == [1, NO_NAME]
+    other = named(room(2), ("lamp", "stool"), [1, 0])
+    both = augment.joined(one, other)
+    assert [both.names[i] for i in both.name_ids if i != NO_NAME] == [
+        "stool", "desk", "stool", "lamp",
+    ]  # fmt: skip
+    assert augment.joined(one, room(1)).name_ids.tolist() == [0, 1, NO_NAME, NO_NAME]
+    assert augment.joined(room(1), room(1)).name_ids is None
+    assert augment.renamed(both, ("lamp", "desk")).name_ids.tolist() == [
+        NO_NAME, 1, NO_NAME, NO_NAME, 0,
+    ]  # fmt: skip
+
+
+def test_a_scan_refuses_names_that_it_does_not_list():
+    with pytest.raises(ValueError, match="name_ids go up to 2, expected positions in names, of"):
+        named(room(2), ("stool", "desk"), [0, 2])
+    with pytest.raises(ValueError, match="name_ids is"):
+        replace(room(2), names=("stool",), name_ids=np.array([0, 0]))

@@ -15,7 +15,7 @@ from training_data import INDOOR, VEHICLE, box_scan
 
 from concerto_ros.learning.data.batch import majority, make_batch, with_normals
 from concerto_ros.learning.data.collate import FittedNormals, ScanCollate
-from concerto_ros.learning.data.labelled_scan import Scan
+from concerto_ros.learning.data.labelled_scan import NO_NAME, Scan
 from concerto_ros.mapping.voxel_map import VoxelMap
 from concerto_ros.segmentation.model_input import build_model_input
 from concerto_ros.sensors.frame import Frame
@@ -161,3 +161,14 @@ def test_only_training_augments():
     assert torch.equal(moved([scan], None).feat, plain.feat)
     first, again = (moved([scan], np.random.default_rng(5)) for _ in range(2))
     assert torch.equal(first.feat, again.feat) and len(first) > len(plain)
+
+
+def test_a_voxel_has_the_fine_name_of_most_of_its_points():
+    points = np.array([[0.01] * 3, [0.02] * 3, [0.03] * 3, [0.3] * 3], np.float32)
+    ids = np.array([300, 2, 300, NO_NAME], np.uint16)
+    names = tuple(f"name {index}" for index in range(301))
+    scan = Scan("named", points, np.zeros(4, np.uint8), name_ids=ids, names=names)
+    assert make_batch([scan, scan], INDOOR, VOXEL).name_ids.tolist() == [300, NO_NAME] * 2
+    assert make_batch([replace(scan, name_ids=None)], INDOOR, VOXEL).name_ids is None
+    with pytest.raises(ValueError, match="names of the scans differ"):
+        make_batch([scan, replace(scan, names=(*names, "more"))], INDOOR, VOXEL)

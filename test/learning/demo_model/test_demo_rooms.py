@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from concerto_ros.labels.label_set import UNLABELLED, LabelSet
+from concerto_ros.learning.data.labelled_scan import NO_NAME
+from concerto_ros.learning.demo_model import scene_scans
 from concerto_ros.learning.demo_model.rooms import (
     TEST_SEEDS,
     TRAINING_SEEDS,
@@ -19,11 +21,13 @@ from concerto_ros.learning.demo_model.simulated_scans import SCANS, scans_of
 from concerto_ros.sim import CLASSES
 
 SEED = 12
+#: Classes whose points all have a fine name, at least the class's own.
+_NAMED = [index for index, name in enumerate(CLASSES) if name != "other"]
 
 
 @pytest.fixture(scope="module")
 def rooms(tmp_path_factory):
-    return DemoRooms(tmp_path_factory.mktemp("rooms"), [SEED], processes=1)
+    return DemoRooms(tmp_path_factory.mktemp("rooms"), [SEED], processes=1, named=True)
 
 
 def test_the_classes_are_the_simulators():
@@ -40,6 +44,7 @@ def test_a_seed_gives_the_same_scans_again_and_the_files_hold_them(rooms):
     assert len(rooms) == SCANS
     for kept, again in zip(rooms, scans_of(SEED), strict=True):
         assert kept.name == again.name and np.array_equal(kept.labels, again.labels)
+        assert kept.names == again.names and np.array_equal(kept.name_ids, again.name_ids)
         assert np.abs(kept.points - again.points).max() < 0.00051
         assert (kept.colors is None) == (again.colors is None)
         if again.colors is not None:
@@ -71,3 +76,25 @@ def test_a_thinned_scan_is_a_tenth_without_colour(rooms):
     sparse = thinned(rooms[0])
     assert sparse.colors is None
     assert 0.07 < len(sparse) / len(rooms[0]) < 0.13
+
+
+def test_fine_names_agree_with_classes_and_say_more(rooms):
+    seen = set()
+    for scan in rooms:
+        assert ((scan.name_ids == NO_NAME) <= ~np.isin(scan.labels, _NAMED)).all()
+        seen |= {scan.names[i] for i in np.unique(scan.name_ids[scan.name_ids != NO_NAME])}
+    assert {"floor", "wall"} < seen and len(seen - set(CLASSES)) > 8
+
+
+def test_rooms_of_files_without_names_are_made_again_where_names_are_asked_for(
+    rooms, tmp_path, monkeypatch
+):
+    for file in rooms.folder.glob("*.npz"):
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    DemoRooms(tmp_path, [SEED], named=True)  # nothing to do
+    next(tmp_path.glob("*.names*.npz")).unlink()
+    assert DemoRooms(tmp_path, [SEED])[0].name_ids is None
+    made = []
+    monkeypatch.setattr(scene_scans, "spawn_map", lambda make, jobs, *a, **k: made.extend(jobs))
+    DemoRooms(tmp_path, [SEED], named=True)
+    assert [job[2] for job in made] == [SEED]

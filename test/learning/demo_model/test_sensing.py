@@ -98,6 +98,6 @@ def test_some_sweeps_have_strays_below_the_floor_and_the_robots_body(room):
             room, np.array([0.0, 0.0, 1.2]), np.float32(rays), 0, np.random.default_rng(1)
         )
         near = np.linalg.norm(capture.frame.points - capture.frame.origin, axis=1) < 0.3
-        assert (capture.labels[near] == UNLABELLED).all()
+        assert (capture.triangles[near] == -1).all()
     assert 2 <= below <= 12 and 2 <= bodies <= 10
     assert min(unlabelled) < 0.01 and max(unlabelled) < 0.35

@@ -48,7 +48,7 @@ def camera_scan(
     captures = camera_captures(room, rng, frames, viewpoint)
     if not captures:  # every view is of a wall nearer than the camera's minimum range
         captures = lidar_captures(room, rng)
-    return fused_scan(name, captures, rng)
+    return fused_scan(name, room, captures, rng)
 
 
 def camera_captures(
@@ -78,7 +78,7 @@ def camera_captures(
         if capture is not None:
             rotation, shift = registration_error[:3, :3], registration_error[:3, 3]
             moved = capture.frame.transformed(rotation, shift, "map") if i else capture.frame
-            captures.append(Capture(moved, capture.labels))
+            captures.append(Capture(moved, capture.triangles))
     return captures
 
 
@@ -149,7 +149,8 @@ class _Camera:
             colors=self.appearance.expose(image.color[seen]),
             normals=normals,
         )
-        return Capture(frame.transformed(pose[:3, :3], pose[:3, 3], "map"), image.label[seen])
+        placed = frame.transformed(pose[:3, :3], pose[:3, 3], "map")
+        return Capture(placed, image.triangle[seen])
 
 
 def _stretch(size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:

@@ -6,16 +6,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from concerto_ros.learning.data.batch import majority
-from concerto_ros.learning.data.labelled_scan import Scan
+from concerto_ros.learning.data.labelled_scan import NO_NAME, Scan
 from concerto_ros.mapping.voxel_grid import grid_sample
 from concerto_ros.mapping.voxel_map import VoxelMap
 from concerto_ros.sensors.frame import Frame
 from concerto_ros.sensors.normals import neighbourhood_normals
 from concerto_ros.sim.mesh import rotation_about
+from concerto_ros.sim.names import NAMELESS, names
+from concerto_ros.sim.scene import Scene
 
 #: Voxel size of the scans, metres: finer than the model's grid, so that a rotated or translated
 #: scan occupies other voxels.
@@ -26,21 +29,29 @@ FIT_SPACING = 0.04
 
 @dataclass(frozen=True)
 class Capture:
-    """One sensor reading in the room's frame, with the ground-truth label of each point."""
+    """One sensor reading in the room's frame, and what each point is of.
+
+    Attributes:
+        frame: The points.
+        triangles: (N,) row of the room's mesh that each point lies on; -1 for one that lies on
+            none, or on two.
+    """
 
     frame: Frame
-    labels: np.ndarray
+    triangles: np.ndarray
 
 
-def fused_scan(name: str, captures: Sequence[Capture], rng: np.random.Generator) -> Scan:
+def fused_scan(
+    name: str, room: Scene, captures: Sequence[Capture], rng: np.random.Generator
+) -> Scan:
     """Fuse captures in a voxel map as on the robot, then tilt: real maps are not exactly level."""
     voxels = VoxelMap(SPACING, window_seconds=60.0, max_voxels=1 << 19)
     for capture in captures:
         voxels.insert(capture.frame, capture.frame.origin)
     snapshot = voxels.snapshot()
     points = np.concatenate([capture.frame.points for capture in captures])
-    ground_truth = np.concatenate([capture.labels for capture in captures])
-    labels = majority(snapshot.rows_of(points), ground_truth, len(snapshot)).astype(np.uint8)
+    triangles = np.concatenate([capture.triangles for capture in captures])
+    truth = ground_truth(room, triangles, snapshot.rows_of(points), len(snapshot))
     normals = snapshot.normals
     if not normals.any():
         normals = fitted_normals(snapshot.points, snapshot.sensor_directions, FIT_SPACING)
@@ -48,10 +59,45 @@ def fused_scan(name: str, captures: Sequence[Capture], rng: np.random.Generator)
     return Scan(
         name,
         snapshot.points @ tilt.T,
-        labels,
+        truth.labels,
         snapshot.colors.round().astype(np.uint8) if snapshot.has_color.any() else None,
         normals @ tilt.T,
+        truth.name_ids,
+        truth.names,
     )
+
+
+class Truth(NamedTuple):
+    """What some voxels are.
+
+    Attributes:
+        labels: (V,) uint8 class of each, 255: none.
+        name_ids: (V,) uint16 position of its fine name in ``names``, 65535: none.
+        names: The fine names, in the order of the alphabet.
+    """
+
+    labels: np.ndarray
+    name_ids: np.ndarray
+    names: tuple[str, ...]
+
+
+def ground_truth(room: Scene, triangles: np.ndarray, rows: np.ndarray, size: int) -> Truth:
+    """Class and fine name of most of the points of each voxel.
+
+    Args:
+        room: The scene.
+        triangles: (N,) row of its mesh that each point lies on; -1: none.
+        rows: (N,) voxel of each point.
+        size: Number of voxels, V.
+    """
+    labels = majority(rows, room.labels_of(triangles), size).astype(np.uint8)
+    numbers, place = np.unique(room.names_of(triangles), return_inverse=True)
+    every = names()
+    listed = sorted(every[number] for number in numbers if number != NAMELESS)
+    position = {name: index for index, name in enumerate(listed)}
+    ids = np.array([position.get(every[number], NO_NAME) for number in numbers])
+    name_ids = majority(rows, ids[place], size, NO_NAME).astype(np.uint16)
+    return Truth(labels, name_ids, tuple(listed))
 
 
 def slight_tilt(rng: np.random.Generator) -> np.ndarray:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from concerto_ros.labels.label_set import UNLABELLED
 from concerto_ros.learning.data.labelled_scan import Scan
 from concerto_ros.learning.demo_model.sensing.capture import Capture, fused_scan
 from concerto_ros.learning.demo_model.sensing.viewpoints import is_free, standpoint
@@ -20,11 +19,13 @@ from concerto_ros.sim.mesh import rotation_about
 BODY_REACH = 0.75
 #: Rays of all sweeps of a scan together are about at most this number.
 MOST_RAYS = 400_000
+#: The triangle of a point that lies on none, or on two.
+_UNKNOWN = -1
 
 
 def lidar_scan(name: str, room: Room, rng: np.random.Generator) -> Scan:
     """One sweep from one place, two or three, or up to ten of a robot that drives on."""
-    return fused_scan(name, lidar_captures(room, rng), rng)
+    return fused_scan(name, room, lidar_captures(room, rng), rng)
 
 
 def lidar_captures(room: Room, rng: np.random.Generator) -> list[Capture]:
@@ -81,34 +82,34 @@ class _Device:
         """The readings of one sweep from ``eye`` (3,) along unit ``directions`` (N, 3)."""
         origin, count = eye.astype(np.float32), len(directions)
         hits = room.cast(origin, directions)
-        distance, label = hits.distance.copy(), room.labels(hits)
+        distance, triangle = hits.distance.copy(), hits.rows
         second = np.zeros(count, bool)
         if self.divergence:
-            distance, label, other, second = self._echoes(
-                room, origin, directions, distance, label, rng
+            distance, triangle, other, second = self._echoes(
+                room, origin, directions, distance, triangle, rng
             )
         distance += rng.normal(0, self.sigma, count).astype(np.float32)
         # Light that is reflected twice comes from behind the surface: below the floor, mostly.
         astray = rng.random(count) < self.astray * (np.abs(directions[:, 2]) > 0.05)
         distance[astray] *= rng.uniform(1.1, 3.0, astray.sum()).astype(np.float32)
-        label[astray] = UNLABELLED
+        triangle[astray] = _UNKNOWN
         use = np.isfinite(distance) & (distance > 0.3) & (rng.random(count) >= self.dropped)
         if self.body is not None:
             body = self.body.distance(directions)
             hidden = body < distance
             distance = np.where(hidden, body, distance)
-            label[hidden], use[hidden] = UNLABELLED, True
+            triangle[hidden], use[hidden] = _UNKNOWN, True
             second &= ~hidden
         points = [origin + directions[use] * distance[use, None]]
-        labels = [label[use]]
+        triangles = [triangle[use]]
         if second.any():
-            far, far_label = other
+            far, far_triangle = other
             points.append(origin + directions[second] * far[second, None])
-            labels.append(far_label[second])
+            triangles.append(far_triangle[second])
         frame = Frame(
             np.concatenate(points).astype(np.float32), stamp, "map", origin=eye.astype(np.float64)
         )
-        return Capture(frame, np.concatenate(labels))
+        return Capture(frame, np.concatenate(triangles))
 
     def _echoes(
         self,
@@ -116,7 +117,7 @@ class _Device:
         origin: np.ndarray,
         directions: np.ndarray,
         distance: np.ndarray,
-        label: np.ndarray,
+        triangle: np.ndarray,
         rng: np.random.Generator,
     ) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray], np.ndarray]:
         """The echo of each beam, the farther one where it meets two surfaces, and where that is.
@@ -125,21 +126,21 @@ class _Device:
         """
         side = (self.divergence * rng.normal(size=directions.shape)).astype(np.float32)
         hits = room.cast(origin, directions + side)
-        beside, label_beside = hits.distance, room.labels(hits)
+        beside, triangle_beside = hits.distance, hits.rows
         both = np.isfinite(beside) & np.isfinite(distance)
         gap = np.abs(np.where(both, beside, 0) - np.where(both, distance, 0))
         split = gap > 0.1
         nearer = split & (beside < distance)
         first = np.where(nearer, beside, distance)
         far = np.where(nearer, distance, beside)
-        first_label = np.where(nearer, label_beside, label)
-        far_label = np.where(nearer, label, label_beside)
+        first_triangle = np.where(nearer, triangle_beside, triangle)
+        far_triangle = np.where(nearer, triangle, triangle_beside)
         # Close together, the two echoes cannot be told apart.
         mixed = split & (gap < 1.0) & (rng.random(len(directions)) < 0.25)
         share = rng.random(mixed.sum()).astype(np.float32)
         first[mixed] += share * (far[mixed] - first[mixed])
-        first_label[mixed] = UNLABELLED
-        return first, first_label, (far, far_label), split & ~mixed & self.dual
+        first_triangle[mixed] = _UNKNOWN
+        return first, first_triangle, (far, far_triangle), split & ~mixed & self.dual
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,9 @@ from __future__ import annotations
 import numpy as np
 
 from concerto_ros.learning.data.augment import select
-from concerto_ros.learning.data.batch import majority
 from concerto_ros.learning.data.labelled_scan import Scan
 from concerto_ros.learning.demo_model.sensing.appearance import CameraAppearance
-from concerto_ros.learning.demo_model.sensing.capture import slight_tilt
+from concerto_ros.learning.demo_model.sensing.capture import ground_truth, slight_tilt
 from concerto_ros.learning.demo_model.sensing.viewpoints import standpoint
 from concerto_ros.mapping.voxel_grid import grid_sample
 from concerto_ros.sensors.normals import unit_vectors
@@ -31,7 +30,7 @@ def mesh_scan(name: str, room: Room, rng: np.random.Generator) -> Scan:
     hand_held = rng.random() < HAND_HELD_SHARE
     spacing = rng.uniform(0.024, 0.038)
     views = _hand_held(room, rng) if hand_held else _on_tripod(room, rng)
-    points, normals, colors, labels = (
+    points, normals, colors, triangles = (
         np.concatenate(values)
         for values in zip(*[_seen(room, *view, rng) for view in views], strict=True)
     )
@@ -48,12 +47,15 @@ def mesh_scan(name: str, room: Room, rng: np.random.Generator) -> Scan:
     shift = rng.uniform(-0.4, 0.4, (len(values), 3)).astype(np.float32) * np.float32(spacing)
     shift -= np.einsum("ni,ni->n", shift, normals)[:, None] * normals
     tilt = slight_tilt(rng)
+    truth = ground_truth(room, triangles, voxels.inverse, len(voxels))
     scan = Scan(
         name,
         (values[:, :3] + shift) @ tilt.T,
-        majority(voxels.inverse, labels, len(voxels)).astype(np.uint8),
+        truth.labels,
         values[:, 3:6].round().clip(0, 255).astype(np.uint8),
         normals @ tilt.T,
+        truth.name_ids,
+        truth.names,
     )
     # A surface that was seen once is cut off as noise by the fusion.
     solid = voxels.count >= (2 if hand_held else 1)
@@ -96,7 +98,7 @@ def _on_tripod(room: Room, rng: np.random.Generator) -> list[View]:
 def _seen(
     room: Room, eye: np.ndarray, rays: np.ndarray, reach: float, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Points, normals towards the eye, colours and labels of what is hit within a range."""
+    """Points, normals towards the eye, colours and triangles of what is hit within a range."""
     rays = rays.astype(np.float32)
     hits = room.cast(eye.astype(np.float32), rays)
     normals = room.normals(hits)
@@ -107,7 +109,7 @@ def _seen(
     points = eye.astype(np.float32) + rays[seen] * distance[seen, None]
     # Poses are known to a centimetre only, so that surfaces get thicker and then smoother.
     points += rng.normal(0, 0.004, 3).astype(np.float32)
-    return points, normals[seen], room.colors(hits).T[seen], room.labels(hits)[seen]
+    return points, normals[seen], room.colors(hits).T[seen], hits.rows[seen]
 
 
 def _smoothed(values: np.ndarray, radius: float, neighbours: int) -> np.ndarray:
