@@ -4,9 +4,9 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
+from concerto_ros.files.cache_folder import cache_folder
 from concerto_ros.ptv3.bundled import DEMO
 from concerto_ros.ptv3.state_dict import CheckpointError
 
@@ -32,7 +32,7 @@ OFFICIAL_HEADS = {
 
 def checkpoint_folder() -> Path:
     """Return the folder for files downloaded by hand: ``~/.cache/concerto_ros``."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "concerto_ros"
+    return cache_folder()
 
 
 def find_file(wanted: str, official: dict[str, str], download: bool = True) -> Path:

@@ -9,9 +9,9 @@ import torch
 from concerto_ros.objects.encoders.mixcon3d.encoder import MixCon3D, from_state
 from concerto_ros.objects.encoders.mixcon3d.network import Balls
 from concerto_ros.objects.encoders.shared.weights import find_state
-from concerto_ros.objects.words.zero_shot import cosine_scores
 from concerto_ros.verification.cases import Case
 from concerto_ros.verification.generated_weights import recipe_state
+from concerto_ros.words.vocabulary import cosine_scores
 
 INPUTS = ("points", "features", "features_rgb", "class_text_features", "image_features")
 

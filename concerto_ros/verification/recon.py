@@ -9,9 +9,9 @@ import torch
 from concerto_ros.learning.objects.training import recon_parts, recon_pretrain
 from concerto_ros.objects.encoders.recon import encoder as recon
 from concerto_ros.objects.encoders.shared.sampling import gather_rows, nearest_neighbours
-from concerto_ros.objects.words.zero_shot import cosine_scores
 from concerto_ros.verification import clip
 from concerto_ros.verification.cases import Case
+from concerto_ros.words.vocabulary import cosine_scores
 
 INPUTS = frozenset(
     {"points", "mask", "teacher_img_feature", "teacher_text_feature", "class_text_features"}

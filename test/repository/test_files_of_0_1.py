@@ -37,11 +37,11 @@ from concerto_ros.mapping.map_file import read_map
 from concerto_ros.objects import load_object_encoder
 from concerto_ros.objects.encoders.recon.encoder import ReCon
 from concerto_ros.objects.encoders.recon.transformer import ReConShape
-from concerto_ros.objects.words.vocabulary import read_vocabulary
 from concerto_ros.offline.job import Job, run_job
 from concerto_ros.ptv3 import Encoder, PTv3Config, load_encoder
 from concerto_ros.segmentation.convention import convention_for
 from concerto_ros.settings.settings import Settings
+from concerto_ros.words.vocabulary import read_vocabulary
 
 FILES = GOLDEN / "files_0_1"
 

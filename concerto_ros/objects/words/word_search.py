@@ -12,7 +12,7 @@ import torch
 
 from concerto_ros.objects.encoders.shared.base import ObjectEncoder
 from concerto_ros.objects.words.text_encoder import PUBLISHED, load_text_encoder
-from concerto_ros.objects.words.vocabulary import Vocabulary, read_vocabulary
+from concerto_ros.words.vocabulary import Vocabulary, read_vocabulary
 
 #: Replaces a path for the text encoder that the object encoder was trained with.
 OPEN_CLIP = "open_clip"

@@ -39,7 +39,7 @@ from concerto_ros.objects.encoders.i2p_mae.encoder import I2PMAE
 from concerto_ros.objects.encoders.loading import load_object_encoder
 from concerto_ros.objects.encoders.recon.encoder import ReCon
 from concerto_ros.objects.encoders.shared.preprocess import InputForm
-from concerto_ros.objects.words.vocabulary import Vocabulary
+from concerto_ros.words.vocabulary import Vocabulary
 
 KEYWORDS = [
     part for text in ("heads=2", "groups=8", "group_size=8", "points=48")

@@ -20,10 +20,11 @@ from concerto_ros.learning.objects.training.recon_parts import load_recon_parts
 from concerto_ros.learning.objects.training.recon_pretrain import from_state, random_mask
 from concerto_ros.learning.objects.training.view_voting import vote
 from concerto_ros.objects import load_object_encoder
-from concerto_ros.objects.words.zero_shot import class_vectors, cosine_scores, prompts
 from concerto_ros.ptv3.checkpoint import CheckpointError
 from concerto_ros.verification.cases import Case
 from concerto_ros.verification.generated_weights import recipe_state
+from concerto_ros.words.prompts import prompts
+from concerto_ros.words.vocabulary import class_vectors, cosine_scores
 
 GOLDEN = paths.GOLDEN / "objects" / "recon"
 META = json.loads((GOLDEN / "meta.json").read_text())["cases"]

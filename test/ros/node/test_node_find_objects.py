@@ -20,8 +20,8 @@ from small_objects import tiny_recon
 from concerto_ros.msg import SemanticObjectArray
 from concerto_ros.objects.encoders.mixcon3d.encoder import BALLS, MixCon3D
 from concerto_ros.objects.encoders.mixcon3d.network import PointPatchTransformer
-from concerto_ros.objects.words.vocabulary import Vocabulary
 from concerto_ros.srv import FindObjects, LoadMap
+from concerto_ros.words.vocabulary import Vocabulary
 
 #: Width of the vectors.
 WIDTH = 24

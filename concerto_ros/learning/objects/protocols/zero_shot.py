@@ -14,8 +14,8 @@ from concerto_ros.learning.objects.training.embedding import embed_words
 from concerto_ros.learning.objects.training.recipes import benchmark_of
 from concerto_ros.objects.encoders.shared.base import ObjectEncoder
 from concerto_ros.objects.words.text_encoder import PUBLISHED, load_text_encoder
-from concerto_ros.objects.words.vocabulary import Vocabulary, read_vocabulary
 from concerto_ros.objects.words.zero_shot import SCANOBJECTNN_NAMES
+from concerto_ros.words.vocabulary import Vocabulary, read_vocabulary
 
 
 def zero_shot(

