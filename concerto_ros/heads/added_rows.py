@@ -1,19 +1,22 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Classes taught by a few examples: rows that are added to a linear head on frozen features.
+"""Classes taught by a few examples: rows that are added to a head on frozen features.
 
-A head gives scores ``s_k = w_k x + b_k`` and softmax probabilities. With its existing rows held
-fixed, the probability of one more class is the logistic function of ``w x + b - logsumexp(s)``:
-the most likely new row is a logistic regression with a known offset, convex, and solved in a
-second. It has a ridge penalty, as a few examples say little about hundreds of channels: the row
-stays near its initial value, the mean of the rows that predicted the examples before. The scores
-of the other classes do not change: a point either keeps its label or takes the taught one.
+A head gives logits ``s_k`` and softmax probabilities. With its existing logits held fixed, the
+probability of one more class is the logistic function of ``w x + b - logsumexp(s)``: the most
+likely new row is a logistic regression with a known offset, convex, and solved in a second. It has
+a ridge penalty, as a few examples say little about hundreds of channels: the logit stays near its
+initial value, the mean of the logits that predicted the examples before. The logits of the other
+classes do not change: a point either keeps its label or takes the taught one.
+
+The head may be a matrix, whose taught rows then are rows of it, or anything else with logits, such
+as words.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -54,16 +57,57 @@ class Examples:
         return Examples(_thinned(self.showing), _thinned(self.other))
 
 
-def taught_head(base: LinearHead, examples_by_label: Mapping[int, Examples]) -> LinearHead:
-    """Return a copy of ``base`` with the rows of the taught classes, float32 on the CPU.
+#: The logits (n, J) of a head for features (n, C), in label order; what follows the classes, such
+#: as contrast words, are rivals of all of them.
+Logits = Callable[[torch.Tensor], torch.Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class AddedRows:
+    """R rows that give logits of taught classes beside those of a head.
+
+    Attributes:
+        classes: number of classes of the head.
+        labels: of the taught classes: below ``classes`` they take the place of the head's own,
+            from there on they are new.
+        mix: (R, J), the share that each of the head's logits has in that of a taught class.
+        weight: (R, C), what features add to it.
+        bias: (R,), likewise.
+    """
+
+    classes: int
+    labels: Sequence[int]
+    mix: torch.Tensor
+    weight: torch.Tensor
+    bias: torch.Tensor
+
+    def extend(self, logits: torch.Tensor, products: torch.Tensor) -> torch.Tensor:
+        """Return the logits of all classes in label order, then those of the head's other columns.
+
+        Args:
+            logits: (n, J) of the head.
+            products: (n, R), ``features @ weight.T + bias``.
+        """
+        new = sum(label >= self.classes for label in self.labels)
+        own, other = logits[:, : self.classes], logits[:, self.classes :]
+        extended = torch.cat([own, logits.new_zeros(len(logits), new), other], dim=1)
+        extended[:, list(self.labels)] = logits @ self.mix.T + products
+        return extended
+
+
+def fitted_rows(
+    logits: Logits, classes: int, examples_by_label: Mapping[int, Examples]
+) -> AddedRows:
+    """Fit the rows of taught classes, float32 on the CPU.
 
     What shows one class is a counterexample of every other taught class. A class without any
-    counterexample keeps its initial row, as nothing would limit a fitted one.
+    counterexample keeps its initial logit, as nothing would limit a fitted row.
 
     Args:
-        base: the head as it was loaded; it does not change.
-        examples_by_label: the examples of each taught class. Labels of ``base`` are refined,
-            starting from their row; labels from ``base.num_classes`` on, without a gap, are new.
+        logits: the head as it was loaded.
+        classes: how many classes it has.
+        examples_by_label: the examples of each taught class. Classes of the head are refined,
+            starting from their logit; labels from ``classes`` on, without a gap, are new.
 
     Raises:
         ValueError: the labels have a gap or are negative, or features or the rows fitted to them
@@ -75,75 +119,117 @@ def taught_head(base: LinearHead, examples_by_label: Mapping[int, Examples]) -> 
                 f"features of the examples of label {label} are not finite (NaN or infinity):"
                 f" {faults}; expected finite features"
             )
-    first = base.num_classes
-    count = first + sum(label >= first for label in examples_by_label)
+    count = classes + sum(label >= classes for label in examples_by_label)
     if any(not 0 <= label < count for label in examples_by_label):
         labels = sorted(examples_by_label)
         raise ValueError(f"labels are {labels}, expected all of 0 to {count - 1}")
-    weight = torch.zeros(count, base.in_channels)
-    bias = torch.zeros(count)
-    weight[:first] = base.seg_head.weight.detach().float().cpu()
-    bias[:first] = base.seg_head.bias.detach().float().cpu()
-    thinned = {label: examples.thinned() for label, examples in examples_by_label.items()}
-    for label, own in list(thinned.items()):
-        thinned[label] = Examples(own.showing, counterexamples(base, label, own))
-        if label >= first:  # starts from the mean of the rows that predicted its examples
-            scores = own.showing @ weight[:first].T + bias[:first]
-            share = scores.softmax(dim=1).mean(dim=0)
-            weight[label], bias[label] = share @ weight[:first], share @ bias[:first]
-    initial = {label: (weight[label].clone(), bias[label].clone()) for label in thinned}
+    thinned = {}
+    for label, examples in examples_by_label.items():
+        few = examples.thinned()
+        thinned[label] = Examples(few.showing, counterexamples(logits, classes, label, few))
+    rows = _initial_rows(logits, classes, thinned)
     for _ in range(1 if len(thinned) == 1 else _ROUNDS):
-        for label, own in thinned.items():
+        for row, (label, own) in enumerate(thinned.items()):
             showing_others = (e.showing for key, e in thinned.items() if key != label)
             against = torch.cat([own.other, *showing_others])
             if not len(against):
                 continue
-            rivals = [row for row in range(count) if row != label]
-            weight[label], bias[label] = _fitted_row(
-                Examples(own.showing, against),
-                weight[rivals],
-                bias[rivals],
-                initial[label],
-            )
-    head = LinearHead(base.in_channels, count, name=base.name, trained=base.trained)
-    head.preset, head.encoder, head.temperature = base.preset, base.encoder, base.temperature
-    head.familiarity = copy.deepcopy(base.familiarity)
-    rows = {"seg_head.weight": weight, "seg_head.bias": bias}
-    if faults := not_finite(rows):
+            feat = torch.cat([own.showing, against])
+            given = logits(feat)
+            extended = rows.extend(given, feat @ rows.weight.T + rows.bias)
+            rivals = torch.cat([extended[:, :label], extended[:, label + 1 :]], dim=1)
+            offset = given @ rows.mix[row] - torch.logsumexp(rivals, dim=1)
+            rows.weight[row], rows.bias[row] = _fitted_row(feat, len(own.showing), offset)
+    if faults := not_finite({"weight": rows.weight, "bias": rows.bias, "mix": rows.mix}):
         raise ValueError(
             f"the head with the taught rows is not finite (NaN or infinity): {faults}; expected"
             " a head and features of moderate size"
         )
-    head.load_state_dict(head.state_dict() | rows)
+    return rows
+
+
+def _initial_rows(
+    logits: Logits, classes: int, examples_by_label: Mapping[int, Examples]
+) -> AddedRows:
+    """The logit of each class itself, or for a new one the mean of what its examples were."""
+    mixes, channels = [], 0
+    for label, examples in examples_by_label.items():
+        share = logits(examples.showing).softmax(dim=1).mean(dim=0)
+        if label < classes:
+            share = torch.zeros_like(share)
+            share[label] = 1.0
+        mixes.append(share)
+        channels = examples.showing.shape[1]
+    size = len(mixes)
+    return AddedRows(
+        classes,
+        tuple(examples_by_label),
+        torch.stack(mixes),
+        torch.zeros(size, channels),
+        torch.zeros(size),
+    )
+
+
+def taught_head(base: LinearHead, examples_by_label: Mapping[int, Examples]) -> LinearHead:
+    """Return a copy of ``base`` with the rows of the taught classes, float32 on the CPU.
+
+    Args:
+        base: the head as it was loaded; it does not change.
+        examples_by_label: as for :func:`fitted_rows`.
+
+    Raises:
+        ValueError: as for :func:`fitted_rows`.
+    """
+    first, rows = (
+        base.num_classes,
+        fitted_rows(linear_logits(base), base.num_classes, examples_by_label),
+    )
+    count = first + sum(label >= first for label in rows.labels)
+    weight, bias = torch.zeros(count, base.in_channels), torch.zeros(count)
+    weight[:first], bias[:first] = _matrix(base)
+    weight[list(rows.labels)] = rows.weight + rows.mix @ weight[:first]
+    bias[list(rows.labels)] = rows.bias + rows.mix @ bias[:first]
+    head = LinearHead(base.in_channels, count, name=base.name, trained=base.trained)
+    head.preset, head.encoder, head.temperature = base.preset, base.encoder, base.temperature
+    head.familiarity = copy.deepcopy(base.familiarity)
+    rows_by_name = {"seg_head.weight": weight, "seg_head.bias": bias}
+    head.load_state_dict(head.state_dict() | rows_by_name)
     return head.eval().requires_grad_(False)
 
 
-def counterexamples(base: LinearHead, label: int, examples: Examples) -> torch.Tensor:
+def linear_logits(head: LinearHead) -> Logits:
+    """Return the logits of a linear head, computed in float32 on the CPU."""
+    weight, bias = _matrix(head)
+    return lambda features: features @ weight.T + bias
+
+
+def _matrix(head: LinearHead) -> tuple[torch.Tensor, torch.Tensor]:
+    layer = head.seg_head
+    return layer.weight.detach().float().cpu(), layer.bias.detach().float().cpu()
+
+
+def counterexamples(logits: Logits, classes: int, label: int, examples: Examples) -> torch.Tensor:
     """Return the features that show what the class ``label`` is not, (n, C).
 
-    All of ``examples.other`` for a new class; for a class of ``base`` those that ``base`` labels
+    All of ``examples.other`` for a new class; for a class of the head those that the head labels
     differently.
     """
-    if label >= base.num_classes:
+    if label >= classes:
         return examples.other
-    weight, bias = (value.detach().float().cpu() for value in base.seg_head.parameters())
-    predicted = (examples.other @ weight.T + bias).argmax(dim=1)
-    return examples.other[predicted != label]
+    return examples.other[logits(examples.other).argmax(dim=1) != label]
 
 
 def _fitted_row(
-    examples: Examples,
-    weight: torch.Tensor,
-    bias: torch.Tensor,
-    start: tuple[torch.Tensor, torch.Tensor],
+    feat: torch.Tensor, shown: int, offset: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Fit the row (C,) and bias that separate ``examples`` from the classes of ``weight``.
+    """Fit the row (C,) and bias that tell the first ``shown`` rows of ``feat`` from the others.
 
-    ``start`` is the row and bias that the penalty draws back to.
+    Args:
+        feat: (n, C), examples and after them counterexamples.
+        shown: how many of them are examples.
+        offset: (n,), the logit of the class without the row, less the logsumexp of its rivals; the
+            penalty draws the row to zero.
     """
-    feat = torch.cat([examples.showing, examples.other])
-    shown = len(examples.showing)
-    offset = (feat @ start[0] + start[1]) - torch.logsumexp(feat @ weight.T + bias, dim=1)
     # Examples and counterexamples weigh the same in total, however many there are of each.
     rows_weight = torch.full((len(feat),), 0.5 / (len(feat) - shown))
     rows_weight[:shown] = 0.5 / shown
@@ -163,7 +249,7 @@ def _fitted_row(
 
     step = _minimised(loss, step)
     row = step[:-1] / spread
-    return start[0] + row, start[1] + step[-1] - mean @ row
+    return row, step[-1] - mean @ row
 
 
 def _minimised(loss: Callable[[torch.Tensor], torch.Tensor], start: torch.Tensor) -> torch.Tensor:

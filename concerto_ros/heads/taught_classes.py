@@ -8,7 +8,12 @@ import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from concerto_ros.heads.added_rows import Examples, counterexamples, taught_head
+from concerto_ros.heads.added_rows import (
+    Examples,
+    counterexamples,
+    linear_logits,
+    taught_head,
+)
 from concerto_ros.heads.linear import LinearHead
 from concerto_ros.heads.taught_regions import TeachingError
 from concerto_ros.labels.label_set import LabelSet
@@ -105,7 +110,9 @@ class TaughtClasses:
         by_class = self._examples | {name: together.thinned()}
         count = len(examples.showing)
         taught = TaughtClasses(base, self._base_labels, by_class, count)
-        against = counterexamples(base, taught.label_of(name), by_class[name])
+        against = counterexamples(
+            linear_logits(base), base.num_classes, taught.label_of(name), by_class[name]
+        )
         if len(by_class) == 1 and not len(against):
             raise TeachingError(
                 f"class_name: there are no counterexamples for {name!r}: all voxels sampled"

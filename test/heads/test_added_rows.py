@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from concerto_ros.heads import LinearHead
-from concerto_ros.heads.added_rows import MAX_ROWS, Examples, taught_head
+from concerto_ros.heads.added_rows import MAX_ROWS, Examples, fitted_rows, taught_head
 
 CHANNELS = 24
 
@@ -75,6 +75,27 @@ def test_a_class_that_was_there_is_refined_from_where_it_was(scene):
     assert share(head, other_kind, 1) > 0.75 and share(head, samples[1], 1) > 0.95
     kept = [0, 2, 3]
     assert torch.equal(head.seg_head.weight[kept], base.seg_head.weight[kept])
+
+
+def test_a_head_that_is_no_matrix_is_extended_as_well(scene):
+    """Cosines with words: two classes, and two more columns that only take part as rivals."""
+    _, samples = scene
+    words = torch.nn.functional.normalize(samples[:4].mean(dim=1), dim=1)
+
+    def logits(features):
+        return 20 * torch.nn.functional.normalize(features, dim=1) @ words.T
+
+    def labels(features):
+        products = features @ rows.weight.T + rows.bias
+        return rows.extend(logits(features), products).argmax(dim=1)
+
+    rows = fitted_rows(logits, 2, {2: lesson(samples, 4), 1: lesson(samples, 5)})
+    extended = rows.extend(logits(samples[0]), samples[0] @ rows.weight.T + rows.bias)
+    assert extended.shape[1] == 5
+    assert torch.equal(extended[:, [0, 3, 4]], logits(samples[0])[:, [0, 2, 3]])
+    assert (labels(samples[5]) == 1).float().mean() > 0.75
+    for cluster, label in ((0, 0), (1, 1), (2, 3), (3, 4), (4, 2)):
+        assert (labels(samples[cluster]) == label).float().mean() > 0.9
 
 
 def test_the_same_examples_give_the_same_head(scene):
