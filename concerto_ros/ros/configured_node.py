@@ -12,6 +12,7 @@ from concerto_ros.objects.finding.finder import ObjectFinder
 from concerto_ros.objects.words.word_search import WordSearch
 from concerto_ros.pipeline import SemanticPipeline
 from concerto_ros.ros.inputs.clicks import Clicks
+from concerto_ros.ros.inputs.comparison import Comparison
 from concerto_ros.ros.inputs.subscriptions import Subscriptions
 from concerto_ros.ros.inputs.transforms import TransformListener, listen
 from concerto_ros.ros.monitoring.diagnostics import NO_INPUT
@@ -32,6 +33,7 @@ class ConfiguredNode:
     inputs: Subscriptions
     finder: ObjectFinder
     word_search: WordSearch | None
+    comparison: Comparison
     clicks: Clicks
     click_listener: ClickListener
     outputs: Outputs
@@ -55,16 +57,18 @@ class ConfiguredNode:
         log.info(ModelInfo.of(pipeline).text)
         finder, object_model, word_search = make_finder(pipeline, settings.objects)
         transforms = listen(node)
-        clicks = Clicks(parameters)
+        comparison = Comparison(parameters)
+        clicks = Clicks(comparison)
         configured = cls(
             pipeline=pipeline,
             transforms=transforms,
             inputs=Subscriptions(node, inputs, settings, transforms),
             finder=finder,
             word_search=word_search,
+            comparison=comparison,
             clicks=clicks,
             click_listener=ClickListener(node, clicks, activation),
-            outputs=Outputs(node, parameters, pipeline, transforms, clicks, object_model),
+            outputs=Outputs(node, parameters, pipeline, transforms, comparison, object_model),
         )
         parameters.freeze(pipeline)
         return configured

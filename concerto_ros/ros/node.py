@@ -165,17 +165,18 @@ class PerceptionNode(LifecycleNode):
         configured = self._configured
         assert configured is not None  # the state machine activates a configured node only
         inputs, pipeline = configured.inputs, configured.pipeline
-        outputs, clicks = configured.outputs, configured.clicks
+        outputs, comparison = configured.outputs, configured.comparison
         parameters, log = self._ros_parameters, self.get_logger()
         statistics = Statistics(list(inputs.configs))
         objects = ObjectStage(configured.finder, parameters, statistics, outputs.objects, log)
-        inference = InferenceStage(pipeline, parameters, statistics, outputs, clicks, log)
+        inference = InferenceStage(pipeline, parameters, statistics, outputs, comparison, log)
         intake = IntakeStage(inputs, pipeline, parameters, statistics, inference, log)
         self._activation.node = ActiveNode(
             pipeline=pipeline,
             parameters=parameters,
             transforms=configured.transforms,
-            clicks=clicks,
+            comparison=comparison,
+            clicks=configured.clicks,
             inputs=inputs,
             outputs=outputs,
             statistics=statistics,

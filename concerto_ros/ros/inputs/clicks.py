@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Clicked points: examples for the next call of ``~/teach``, and the reference of similarity."""
+"""Clicked points: examples for the next call of ``~/teach``, and what the map is compared with."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import torch
 
+from concerto_ros.heads.similarity import FeatureQuery
 from concerto_ros.heads.taught_regions import Ball, Sample
-from concerto_ros.ros.parameters import Parameters
+from concerto_ros.ros.inputs.comparison import Comparison
 
 #: Clicks kept for the next call of ``~/teach``; older ones are forgotten.
 MAX_CLICKS = 100
@@ -37,12 +38,11 @@ class Click:
 class Clicks:
     """Keeps the clicks since the last call of ``~/teach``; safe to use from several threads."""
 
-    def __init__(self, parameters: Parameters):
-        self._parameters = parameters
+    def __init__(self, comparison: Comparison):
+        self._comparison = comparison
         self._lock = threading.Lock()
         self._clicks: list[Click] = []
         self._waiting: list[Future] = []
-        self._newest: Click | None = None
 
     def expect(self, future: Future) -> None:
         """Announce a click whose features will be the result of ``future``."""
@@ -54,7 +54,7 @@ class Clicks:
         with self._lock:
             self._waiting.remove(future)
             if click is not None:
-                self._newest = click
+                self._comparison.show(FeatureQuery(like=click.feature), click.stamp)
                 self._clicks = [*self._clicks, click][-MAX_CLICKS:]
 
     def waiting(self) -> list[Future]:
@@ -74,33 +74,9 @@ class Clicks:
             self._clicks = [*clicks, *self._clicks]
 
     def clear(self) -> int:
-        """Forget all clicks and the reference feature; return the number of clicks forgotten."""
+        """Forget all clicks, and end the comparison; return the number of clicks forgotten."""
         with self._lock:
             count = len(self._clicks)
-            self._clicks, self._newest = [], None
+            self._clicks = []
+        self._comparison.end()
         return count
-
-    @property
-    def similarity_active(self) -> bool:
-        """Whether the map is compared with a clicked point."""
-        with self._lock:
-            return self._newest is not None
-
-    def reference_feature(self, stamp: int) -> torch.Tensor | None:
-        """The feature of the newest click, which the map is compared with.
-
-        Args:
-            stamp: Of the map, in nanoseconds.
-
-        Returns:
-            (C,), or None without a click in the last ``similarity.seconds``.
-        """
-        seconds = self._parameters.settings.similarity.seconds
-        with self._lock:
-            if self._newest is None:
-                return None
-            # A stamp before the click's: time went back, so the click belongs to another run.
-            if seconds and not 0 <= stamp - self._newest.stamp <= seconds * 1e9:
-                self._newest = None
-                return None
-            return self._newest.feature

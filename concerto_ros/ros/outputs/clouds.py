@@ -75,7 +75,7 @@ class CloudOutputs:
         """The topics to publish: those with a subscriber.
 
         Args:
-            similarity_active: Whether the map is compared with a clicked point. Clouds of
+            similarity_active: Whether the map is compared with a click or a text. Clouds of
                 similarity are published only then, and once more afterwards, empty.
         """
         if similarity_active or self._similarity_shown:

@@ -13,7 +13,7 @@ from concerto_ros.labels.prediction import NOT_FINITE, Prediction, not_like_trai
 from concerto_ros.mapping.map_snapshot import MapSnapshot
 from concerto_ros.msg import PerceptionStatus
 from concerto_ros.pipeline import SemanticPipeline
-from concerto_ros.ros.inputs.clicks import Clicks
+from concerto_ros.ros.inputs.comparison import Comparison
 from concerto_ros.ros.inputs.transforms import TransformListener
 from concerto_ros.ros.middleware.qos import CLOUD_QOS, LATCHED_QOS, overridable
 from concerto_ros.ros.monitoring.statistics import Statistics
@@ -52,7 +52,7 @@ class Outputs:
         parameters: Settings and filters.
         pipeline: Its label set and model are published.
         transforms: Transforms clouds into the frames of filters.
-        clicks: Clouds of similarity are published while there is a clicked point.
+        comparison: Clouds of similarity are published while there is something to compare with.
         object_model: Name of what classifies objects.
     """
 
@@ -62,13 +62,13 @@ class Outputs:
         parameters: Parameters,
         pipeline: SemanticPipeline,
         transforms: TransformListener,
-        clicks: Clicks,
+        comparison: Comparison,
         object_model: str,
     ):
         self._node = node
         self._parameters = parameters
         self._pipeline = pipeline
-        self._clicks = clicks
+        self._comparison = comparison
         self.clouds = CloudOutputs(node, CLOUD_QOS, pipeline.labels, parameters, transforms)
         self.objects = ObjectOutputs(node, CLOUD_QOS, object_model, parameters)
         self._classes = ClassOutputs(node, LATCHED_QOS)
@@ -90,7 +90,7 @@ class Outputs:
             not self._node.context.ok()
         ):  # interrupted: publishers are destroyed before the threads end
             return frozenset()
-        wanted = self.clouds.wanted(similarity_active=self._clicks.similarity_active)
+        wanted = self.clouds.wanted(similarity_active=self._comparison.active)
         settings = self._parameters.settings
         if settings.fusion.always:
             wanted.append(FUSION)

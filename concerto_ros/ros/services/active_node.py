@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from concerto_ros.objects.words.word_search import WordSearch
 from concerto_ros.pipeline import SemanticPipeline
 from concerto_ros.ros.inputs.clicks import Clicks
+from concerto_ros.ros.inputs.comparison import Comparison
 from concerto_ros.ros.inputs.subscriptions import Subscriptions
 from concerto_ros.ros.inputs.transforms import TransformListener
 from concerto_ros.ros.monitoring.statistics import Statistics
@@ -29,6 +30,7 @@ class ActiveNode:
     pipeline: SemanticPipeline
     parameters: Parameters
     transforms: TransformListener
+    comparison: Comparison
     clicks: Clicks
     inputs: Subscriptions
     outputs: Outputs

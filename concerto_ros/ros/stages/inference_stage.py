@@ -9,9 +9,9 @@ import time
 import traceback
 from collections.abc import Callable, Collection
 from concurrent.futures import Future
+from dataclasses import replace
 
 import numpy as np
-import torch
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
 from concerto_ros.heads.similarity import FeatureQuery
@@ -20,7 +20,7 @@ from concerto_ros.mapping.generation import Generation
 from concerto_ros.mapping.map_snapshot import MapSnapshot
 from concerto_ros.pipeline import SemanticPipeline
 from concerto_ros.ptv3.kernels.lost_device import why_lost
-from concerto_ros.ros.inputs.clicks import Clicks
+from concerto_ros.ros.inputs.comparison import Comparison
 from concerto_ros.ros.monitoring.memory_use import release_unused_memory
 from concerto_ros.ros.monitoring.statistics import Statistics
 from concerto_ros.ros.outputs.labelled_map import LabelledMap, RowFeatures
@@ -40,6 +40,9 @@ RELEASE_PERIOD = 2.0
 
 #: Chooses the rows of a map whose features a call needs; it may raise.
 Choice = Callable[[MapSnapshot], np.ndarray]
+
+#: What a call waits for: labels alone, features of rows, or the comparison with a text.
+Request = tuple[Future, Choice | FeatureQuery | None]
 
 
 class Needs:
@@ -73,7 +76,7 @@ class InferenceStage(StageThread):
         parameters: Parameters,
         statistics: Statistics,
         outputs: Outputs,
-        clicks: Clicks,
+        comparison: Comparison,
         logger: RcutilsLogger,
     ):
         super().__init__("inference")
@@ -81,7 +84,7 @@ class InferenceStage(StageThread):
         self._parameters = parameters
         self._statistics = statistics
         self._outputs = outputs
-        self._clicks = clicks
+        self._comparison = comparison
         self._log = logger
         #: The state of the map that was published last.
         self._published: tuple[Generation, int] | None = None
@@ -96,7 +99,7 @@ class InferenceStage(StageThread):
         """Compute the outputs with this need again, even for the same map.
 
         Args:
-            need: LABELS after the classes have changed, SIMILARITY after the clicks have.
+            need: LABELS after the classes have changed, SIMILARITY after the comparison has.
         """
         self._stale.add(need)
         self._wake.set()
@@ -121,6 +124,18 @@ class InferenceStage(StageThread):
             labelling raises.
         """
         return self._requests.new(choose)
+
+    def next_match(self, question: FeatureQuery) -> Future:
+        """Request a comparison of the next map with a text.
+
+        Args:
+            question: About the text; it names no rows.
+
+        Returns:
+            A future :class:`LabelledMap`, whose prediction has the answer; None if the map is
+            empty. It raises what labelling raises.
+        """
+        return self._requests.new(question)
 
     def _run(self) -> None:
         answered: frozenset[str] = frozenset()
@@ -191,14 +206,16 @@ class InferenceStage(StageThread):
     def _infer(self, snapshot: MapSnapshot, wanted: frozenset[str], watch: Stopwatch) -> bool:
         """Label a map, publish it and answer requests; False if it was cleared meanwhile."""
         requests = self._requests.take() if REQUEST in wanted else []
+        text, requests, later = _one_text(requests)
+        self._requests.put_back(later)
         answer: LabelledMap | Exception | None = None
-        chosen = [_chosen(choose, snapshot) for _, choose in requests]
+        chosen = [_chosen(request, snapshot) for _, request in requests]
         try:
-            needs, reference = needs_of(wanted), None
+            needs, question = needs_of(wanted), text
             if SIMILARITY in needs:
                 needs.remove(SIMILARITY)
-                reference = self._clicks.reference_feature(snapshot.stamp)
-            prediction = self._pipeline.infer(snapshot, needs, _query(reference, chosen))
+                question = text or self._comparison.question(snapshot.stamp)
+            prediction = self._pipeline.infer(snapshot, needs, _with_rows(question, chosen))
             if self._stop.is_set():
                 return False
             watch.milliseconds.update(prediction.stage_ms)
@@ -230,21 +247,35 @@ def _state(snapshot: MapSnapshot) -> tuple[Generation, int]:
     return snapshot.generation, snapshot.revision
 
 
-def _chosen(choose: Choice | None, snapshot: MapSnapshot) -> np.ndarray | Exception | None:
-    """The rows that a call needs, or the exception of ``choose``, which only this call gets."""
-    if choose is None:
+def _one_text(requests: list[Request]) -> tuple[FeatureQuery | None, list[Request], list[Request]]:
+    """The text that the oldest of the requests about one asks for, if any does.
+
+    Returns:
+        The text, the requests without those about other texts, and these.
+    """
+    texts = [asked for _, asked in requests if isinstance(asked, FeatureQuery)]
+    text = texts[0] if texts else None
+    later = [r for r in requests if isinstance(r[1], FeatureQuery) and r[1] is not text]
+    return text, [r for r in requests if r not in later], later
+
+
+def _chosen(
+    request: Choice | FeatureQuery | None, snapshot: MapSnapshot
+) -> np.ndarray | Exception | None:
+    """The rows that a call needs, or the exception of its choice, which only this call gets."""
+    if request is None or isinstance(request, FeatureQuery):
         return None
     try:
-        return choose(snapshot)
+        return request(snapshot)
     except Exception as error:
         return error
 
 
-def _query(
-    reference: torch.Tensor | None, chosen: Collection[np.ndarray | Exception | None]
+def _with_rows(
+    question: FeatureQuery | None, chosen: Collection[np.ndarray | Exception | None]
 ) -> FeatureQuery:
     rows = [rows for rows in chosen if isinstance(rows, np.ndarray)]
-    return FeatureQuery(reference, np.concatenate(rows) if rows else None)
+    return replace(question or FeatureQuery(), rows=np.concatenate(rows) if rows else None)
 
 
 def _answer(
