@@ -71,7 +71,7 @@ class DepthView:
 
     def sees_through(self, points: np.ndarray, voxel_size: float) -> np.ndarray:
         """Implement :meth:`concerto_ros.sensors.frame.View.sees_through`."""
-        x, y, z = _into_view(self, points)
+        x, y, z = into_view(self, points)
         column, row = self.camera.project(x, y, z)
         height, width = self.depth.shape
         with np.errstate(invalid="ignore"):
@@ -126,7 +126,7 @@ class ScanView:
     def sees_through(self, points: np.ndarray, voxel_size: float) -> np.ndarray:
         """Implement :meth:`concerto_ros.sensors.frame.View.sees_through`."""
         image, lowest = self._cells()
-        row, column, distance = _directions(*_into_view(self, points))
+        row, column, distance = _directions(*into_view(self, points))
         row -= lowest
         rows = np.flatnonzero((row >= 0) & (row < len(image)) & (distance > MIN_DISTANCE))
         row, column, distance = row[rows], column[rows], distance[rows]
@@ -189,7 +189,7 @@ def _to_next_rings(image: np.ndarray, row: np.ndarray, inner: np.ndarray) -> np.
     return np.maximum(np.where(below < 0, 0, row - below), np.where(above < 0, 0, above - row))
 
 
-def _into_view(view: DepthView | ScanView, points: np.ndarray) -> np.ndarray:
+def into_view(view: DepthView | ScanView, points: np.ndarray) -> np.ndarray:
     """Transform points (V, 3) from the map's frame to the sensor's: (3, V) float32."""
     return (view.rotation.T @ (points - view.translation).T).astype(np.float32)
 

@@ -18,7 +18,7 @@ import numpy as np
 from concerto_ros.bags.reader import Bag, BagError, open_bag
 from concerto_ros.bags.topic_discovery import find_inputs
 from concerto_ros.bags.transforms import fill_tree
-from concerto_ros.intake.inputs import Input, open_input
+from concerto_ros.intake.inputs import Input, Pending, open_input
 from concerto_ros.intake.placing import Lookup
 from concerto_ros.intake.tally import NoTally
 from concerto_ros.sensors.frame import Frame
@@ -51,6 +51,7 @@ class Moment:
         map_from_sensor: Transform from the sensor's frame to the map's.
         depth_to_color: Transform from the depth to the colour camera; None if depth is registered
             to colour.
+        color_stamp: Stamp of the colour image, nanoseconds; None without one.
     """
 
     input: InputSettings
@@ -60,6 +61,7 @@ class Moment:
     held: tuple[tuple[str, Any], ...]
     map_from_sensor: Transform
     depth_to_color: Transform | None
+    color_stamp: int | None = None
 
 
 class Recording:
@@ -106,6 +108,23 @@ class Recording:
             InputError: The message cannot be decoded.
             BagError: The bag cannot be read.
         """
+        source, pending = self.taken(moment)
+        frame = source.decode(pending, self._settings, _FixedTransform(moment.depth_to_color))
+        transform = moment.map_from_sensor
+        return frame.transformed(
+            transform.rotation, transform.translation - corner, self.map_frame
+        )
+
+    def taken(self, moment: Moment) -> tuple[Input, Pending]:
+        """Read the messages of a frame, without decoding it.
+
+        Returns:
+            The input that decodes it, and the message; of an RGB-D camera a
+            :class:`~concerto_ros.sensors.pairing.Pair`.
+
+        Raises:
+            BagError: The bag cannot be read.
+        """
         source = open_input(moment.input, self._settings)
         for kind, message in moment.held:
             source.hold(kind, message)
@@ -117,11 +136,7 @@ class Recording:
             raise BagError(
                 f"{self.path}: no frame on {moment.topic} at {moment.stamp / 1e9:.3f} s"
             )
-        frame = source.decode(pending, self._settings, _FixedTransform(moment.depth_to_color))
-        transform = moment.map_from_sensor
-        return frame.transformed(
-            transform.rotation, transform.translation - corner, self.map_frame
-        )
+        return source, pending
 
     @cached_property
     def unusable(self) -> Mapping[Moment, str]:
@@ -174,8 +189,12 @@ class Recording:
             newest[main.topic] = stamp
             messages = tuple((kind, part.topic, part.time) for kind, part in parts)
             held = tuple(source.held.items())
+            color_stamp = next((stamp_ns(color) for _, color in other), None)
             moments.append(
-                Moment(source.config, main.topic, stamp, messages, held, transform, depth_to_color)
+                Moment(
+                    *(source.config, main.topic, stamp, messages, held),
+                    *(transform, depth_to_color, color_stamp),
+                )
             )
         return tuple(sorted(moments, key=lambda moment: (moment.stamp, moment.topic)))
 
