@@ -17,19 +17,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the names to download."""
     from concerto_ros.objects.words.text_encoder import DOWNLOADS
     from concerto_ros.ptv3.official_files import OFFICIAL_ENCODERS, OFFICIAL_HEADS
+    from concerto_ros.words.text_encoder import ENCODERS
 
-    names = [*OFFICIAL_ENCODERS, *OFFICIAL_HEADS, *DOWNLOADS]
+    names = [*OFFICIAL_ENCODERS, *OFFICIAL_HEADS, *DOWNLOADS, *ENCODERS[1:]]
     parser.add_argument("names", nargs="+", metavar="NAME", help=f"one of: {', '.join(names)}")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Download each file, unless it is in the cache, and print its path."""
-    from concerto_ros.objects.words.text_encoder import DOWNLOADS, fetch_text_encoder
+    from concerto_ros.objects.words import text_encoder as object_words
     from concerto_ros.ptv3.official_files import OFFICIAL_ENCODERS, OFFICIAL_HEADS, find_file
+    from concerto_ros.words.text_encoder import fetch_text_encoder
 
     for name in arguments.names:
-        if name in DOWNLOADS:
-            print(f"{name}: {fetch_text_encoder(DOWNLOADS[name])}")
+        if name in object_words.DOWNLOADS:
+            where = object_words.fetch_text_encoder(object_words.DOWNLOADS[name])
+            print(f"{name}: {where}")
+        elif ":" in name:
+            print(f"{name}: {fetch_text_encoder(name)}")
         else:
             print(f"{name}: {find_file(name, OFFICIAL_ENCODERS | OFFICIAL_HEADS)}")
     return 0

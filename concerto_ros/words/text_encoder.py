@@ -9,10 +9,14 @@ from typing import Protocol
 
 import torch
 
-from concerto_ros.words import open_clip_encoder
+from concerto_ros.words.minilm import MiniLM
+from concerto_ros.words.open_clip_encoder import PREFIX as OPEN_CLIP
+from concerto_ros.words.open_clip_encoder import OpenClipEncoder, fetch_open_clip
+from concerto_ros.words.siglip2 import PREFIX as SIGLIP2
+from concerto_ros.words.siglip2 import SigLip2
 
 #: What may be loaded, for errors and for the help of commands.
-ENCODERS = ("minilm", f"{open_clip_encoder.PREFIX}MODEL/WEIGHTS")
+ENCODERS = (MiniLM.name, f"{OPEN_CLIP}MODEL/WEIGHTS", f"{SIGLIP2}MODEL")
 
 
 class TextEncoder(Protocol):
@@ -34,7 +38,8 @@ def load_text_encoder(name: str, *, download: bool = False) -> TextEncoder:
     """Load a text encoder.
 
     Args:
-        name: ``minilm``, or ``open_clip:MODEL/WEIGHTS``.
+        name: ``minilm``, ``open_clip:MODEL/WEIGHTS`` by the names of open_clip, or
+            ``siglip2:MODEL`` by the name on huggingface.co or the path of a folder.
         download: Whether weights may be downloaded.
 
     Raises:
@@ -42,12 +47,37 @@ def load_text_encoder(name: str, *, download: bool = False) -> TextEncoder:
             not be downloaded.
         ImportError: If its package is not installed; the text says how to install it.
     """
-    if name == "minilm":
-        from concerto_ros.words.minilm import MiniLM
-
+    if name == MiniLM.name:
         return MiniLM()
-    if name.startswith(open_clip_encoder.PREFIX):
-        model, _, weights = name.removeprefix(open_clip_encoder.PREFIX).partition("/")
-        if model and weights:
-            return open_clip_encoder.OpenClipEncoder(model, weights, download=download)
-    raise ValueError(f"text encoder: got {name!r}, expected one of {', '.join(ENCODERS)}")
+    if name.startswith(OPEN_CLIP):
+        return OpenClipEncoder(*_open_clip_names(name), download=download)
+    if name.startswith(SIGLIP2) and name != SIGLIP2:
+        return SigLip2(name.removeprefix(SIGLIP2), download=download)
+    raise _unknown(name)
+
+
+def fetch_text_encoder(name: str) -> str:
+    """Download the weights of a text encoder into its library's cache; return where they are.
+
+    Raises:
+        ValueError: If there is no encoder of this name, or nothing of it to download.
+        ImportError: If its package is not installed.
+        OSError: If the download fails.
+    """
+    if name.startswith(OPEN_CLIP):
+        return fetch_open_clip(*_open_clip_names(name))
+    if name.startswith(SIGLIP2) and name != SIGLIP2:
+        SigLip2(name.removeprefix(SIGLIP2), download=True)
+        return "in the cache of huggingface.co"
+    raise _unknown(name)
+
+
+def _open_clip_names(name: str) -> tuple[str, str]:
+    model, _, weights = name.removeprefix(OPEN_CLIP).partition("/")
+    if not model or not weights:
+        raise _unknown(name)
+    return model, weights
+
+
+def _unknown(name: str) -> ValueError:
+    return ValueError(f"text encoder: got {name!r}, expected one of {', '.join(ENCODERS)}")
