@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import torch
 
@@ -51,12 +52,9 @@ class OpenClipEncoder:
         download: bool = False,
     ):
         open_clip = import_open_clip()
-        if weights is None and not download:
-            weights = _cached(open_clip, model, published)
         self.name = f"{PREFIX}{model}/{published}"
         self._device = device
-        self._model = open_clip.create_model(model, pretrained=weights or published, device=device)
-        self._model.eval().requires_grad_(False)
+        self._model = load_open_clip(model, published, weights, device, download=download)
         self._tokenize = open_clip.get_tokenizer(model)
 
     @cached_property
@@ -69,6 +67,22 @@ class OpenClipEncoder:
         """Encode T texts as (T, D)."""
         tokens = self._tokenize(list(texts)).to(self._device)
         return self._model.encode_text(tokens).float().cpu()
+
+
+def load_open_clip(
+    model: str,
+    published: str,
+    weights: str | None = None,
+    device: str | torch.device = "cpu",
+    *,
+    download: bool = False,
+) -> Any:
+    """Load a whole CLIP model, frozen; arguments and errors as of :class:`OpenClipEncoder`."""
+    open_clip = import_open_clip()
+    if weights is None and not download:
+        weights = _cached(open_clip, model, published)
+    loaded = open_clip.create_model(model, pretrained=weights or published, device=device)
+    return loaded.eval().requires_grad_(False)
 
 
 def fetch_open_clip(model: str, published: str) -> str:

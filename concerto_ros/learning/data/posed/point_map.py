@@ -73,10 +73,12 @@ class PointMap:
 
     def scan(self) -> Scan:
         """The points as a scan without labels. Raises DataError where a file is damaged."""
-        arrays = [self._array(f"{name}.npy") for name in ("coord", "color", "normal")]
-        labels = np.full(len(arrays[0]), UNLABELLED, np.uint8)
+        points, colors, normals = (
+            self._array(f"{name}.npy") for name in ("coord", "color", "normal")
+        )
+        labels = np.full(len(points), UNLABELLED, np.uint8)
         try:
-            return Scan(self.name, arrays[0], labels, *arrays[1:])
+            return Scan(self.name, points, labels, colors=colors, normals=normals)
         except ValueError as error:
             raise DataError(f"{self.folder}: {error}; remove this folder") from None
 
@@ -98,6 +100,7 @@ def point_map(
     *,
     tolerance: float = TOLERANCE,
     max_frames: int = 200,
+    max_points: int = MAX_POINTS,
     progress: bool = False,
 ) -> PointMap:
     """Fuse the images of a scene and find the pixels that see its points, or read what was found.
@@ -109,6 +112,7 @@ def point_map(
         point_size: Metres, edge of the voxels whose mean positions are the points.
         tolerance: How far the depth of a point may be from that of the image, as a fraction of it.
         max_frames: Of more images as many are used, evenly spread from the first to the last.
+        max_points: Points of the map at most.
         progress: Whether to show a progress bar.
 
     Raises:
@@ -123,19 +127,19 @@ def point_map(
     folder = cache / f"{scene.name.replace('/', '-')}-{key[:12]}"
     if not (folder / INDEX).is_file():
         shutil.rmtree(folder, ignore_errors=True)  # what a killed run left
-        _build(scene, folder, point_size, tolerance, progress)
+        fused = VoxelMap(
+            point_size, window_seconds=1e9, max_voxels=max_points, clear_after=CLEAR_AFTER
+        )
+        _build(scene, folder, fused, tolerance, progress)
     return _opened(folder)
 
 
 def _build(
-    scene: PosedScene, folder: Path, point_size: float, tolerance: float, progress: bool
+    scene: PosedScene, folder: Path, fused: VoxelMap, tolerance: float, progress: bool
 ) -> None:
-    """Write the folder of a map."""
+    """Write the folder of a map, fused in an empty one."""
     from tqdm import tqdm
 
-    fused = VoxelMap(
-        point_size, window_seconds=1e9, max_voxels=MAX_POINTS, clear_after=CLEAR_AFTER
-    )
     skipped = Counter(scene.skipped)
     used: list[int] = []
     bar = tqdm(
@@ -152,8 +156,8 @@ def _build(
                 continue
             if fused.insert(frame, frame.origin).evicted:
                 raise DataError(
-                    f"{scene.name}: more than {MAX_POINTS} points of {point_size:g} m, expected at"
-                    " most as many: cut the recording, or use larger voxels"
+                    f"{scene.name}: more than {fused.max_voxels} points of {fused.voxel_size:g} m,"
+                    " expected at most as many: cut the recording, or use larger voxels"
                 )
             used.append(index)
         if not used:

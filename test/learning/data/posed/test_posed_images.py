@@ -21,6 +21,7 @@ from concerto_ros.learning.data.posed.visibility import BORDER, seen_pixels
 WIDTH, HEIGHT = 64, 48
 VIEWS, CAMERA = wall_views()
 POINT = 0.02
+FEW = {"max_points": 20_000}  # allocates less
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def folder(tmp_path):
 
 
 def build(folder, cache, **options):
-    return point_map(open_scenes(folder)[0], cache, POINT, **options)
+    return point_map(open_scenes(folder)[0], cache, POINT, **(FEW | options))
 
 
 def in_world(column, row, depth):
@@ -186,7 +187,7 @@ def test_scenes_are_found_below_and_many_images_are_thinned_evenly(tmp_path):
     scenes = open_scenes(tmp_path)
     assert [scene.name for scene in scenes] == ["scans/a", "scans/b"]
     assert scenes[0].frames[:3] == ("0", "1", "2") and scenes[0].frames[-1] == "11"
-    found = point_map(scenes[0], tmp_path / "cache", POINT, max_frames=4)
+    found = point_map(scenes[0], tmp_path / "cache", POINT, max_frames=4, **FEW)
     assert found.frames == ("0", "4", "7", "11")
     with pytest.raises(ValueError, match="max_frames is 0"):
         point_map(scenes[0], tmp_path / "cache", POINT, max_frames=0)
@@ -195,7 +196,7 @@ def test_scenes_are_found_below_and_many_images_are_thinned_evenly(tmp_path):
 def test_depth_in_other_units_gives_the_same_points(tmp_path):
     folder = write_scene(tmp_path / "scene", VIEWS, CAMERA, unit=1 / 5000)
     scenes = open_scenes(folder, depth_unit=1 / 5000)
-    in_units = point_map(scenes[0], tmp_path / "cache", POINT).scan()
+    in_units = point_map(scenes[0], tmp_path / "cache", POINT, **FEW).scan()
     millimetres = write_scene(tmp_path / "other", VIEWS, CAMERA)
     expected = build(millimetres, tmp_path / "cache").scan()
     np.testing.assert_allclose(in_units.points, expected.points, atol=1e-5)
@@ -213,7 +214,7 @@ def test_a_map_is_built_once_and_again_where_it_was_cut_off_or_an_image_changed(
 
     scene = open_scenes(folder)[0]
     monkeypatch.setattr(scene, "read", lambda index: pytest.fail("an image was read again"))
-    assert point_map(scene, cache, POINT).frames == first.frames
+    assert point_map(scene, cache, POINT, **FEW).frames == first.frames
 
     closer = (VIEWS[0][0].depth * 900).astype(np.uint16)
     cv2.imwrite(str(folder / "depth" / "2.png"), closer)
@@ -222,6 +223,13 @@ def test_a_map_is_built_once_and_again_where_it_was_cut_off_or_an_image_changed(
     (changed.folder / "coord.npy").write_bytes(b"half of")
     with pytest.raises(DataError, match=r"coord\.npy: not a readable \.npy.*remove this folder"):
         changed.scan()
+
+
+def test_more_points_than_an_encoder_could_take_are_refused(folder, tmp_path):
+    with pytest.raises(
+        DataError, match=r"scene0000_00: more than 500 points of 0\.02 m, expected"
+    ):
+        build(folder, tmp_path / "cache", max_points=500)
 
 
 def camera_bag(path, frames=3):
@@ -247,7 +255,7 @@ def test_a_bag_gives_images_named_by_camera_and_stamp(tmp_path):
     scene = open_scenes(path)[0]
     stamps = [bags.START + number * bags.STEP for number in range(3)]
     assert scene.frames == tuple(f"camera0/{stamp}" for stamp in stamps)
-    found = point_map(scene, tmp_path / "cache", POINT)
+    found = point_map(scene, tmp_path / "cache", POINT, **FEW)
     pixels = found.pixels(scene.frames[1])
     assert found.sizes == ((24, 32),) * 3
     assert len(pixels) == (32 - 2 * BORDER) * (24 - 2 * BORDER)
