@@ -29,7 +29,9 @@ def data_files() -> list[tuple[str, list[str]]]:
 setup(
     version=ElementTree.parse(ROOT / "package.xml").getroot().findtext("version"),
     packages=find_packages(include=["concerto_ros", "concerto_ros.*"]),
-    package_data={"concerto_ros": ["assets/*", "py.typed", "sim/library/kinds.yaml"]},
+    package_data={
+        "concerto_ros": ["assets/*", "py.typed", "sim/library/*.yaml", "learning/language/*.yaml"]
+    },
     # An explicit root makes an editable install a plain path entry, under which the package
     # merges with the generated messages; setuptools' import hook would never be asked.
     package_dir={"": "."},

@@ -9,11 +9,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from training_data import CONFIG, box_scan, small_encoder
 
 from concerto_ros.cli import main
 from concerto_ros.heads import LinearHead
+from concerto_ros.heads.language import LanguageHead
 from concerto_ros.heads.linear import save_head
 from concerto_ros.labels.confusion import Confusion
 from concerto_ros.labels.label_set import LabelSet
@@ -21,6 +23,7 @@ from concerto_ros.pipeline import SemanticPipeline
 from concerto_ros.ptv3.checkpoint import save_encoder
 from concerto_ros.settings.field import SettingsError
 from concerto_ros.settings.settings import Settings
+from concerto_ros.words.vocabulary import Vocabulary
 
 NAMES = ["floor", "wall", "box"]
 
@@ -308,3 +311,24 @@ def test_a_head_from_one_scan_says_what_it_has_seen(tmp_path, capsys):
     assert "no score: there is no scan to validate on" in said
     classes = LabelSet.load(tmp_path / "out" / "classes.yaml").classes
     assert [each.name for each in classes] == ["ground", "kerb", "box"]
+
+
+def test_a_language_head_is_trained_on_the_words_of_a_label_set_and_measured(place, capsys):
+    table = place / "words.npz"
+    random = np.random.default_rng(0)
+    texts = [text for name in NAMES for text in (name, f"{name} surface")] + ["object", "thing"]
+    vectors = random.normal(size=(len(texts), 16)).astype(np.float32)
+    Vocabulary(tuple(texts), torch.from_numpy(vectors)).save(table)
+    entries = [f"- {{name: {name}, synonyms: [{name} surface]}}" for name in NAMES]
+    (place / "words.yaml").write_text("\n".join(entries))
+    status = trained(
+        place, "language", "--table", str(table), "--words", str(place / "words.yaml"),
+        "--solver", "ridge", "--augment", "none",
+    )  # fmt: skip
+    assert status == 0
+    shown = capsys.readouterr().out
+    assert "3 classes with 6 words" in shown and "mIoU" in shown
+    head = LanguageHead.load(place / "out" / "language.safetensors", small_encoder())
+    assert head.width == 16 and head.text_encoder == "minilm"
+    report = json.loads((place / "out" / "report.json").read_text())
+    assert report["facts"]["solver"] == "ridge"

@@ -34,11 +34,14 @@ class Features:
         feats: Per level of the pyramid (V_l, C_l), finest level first.
         clusters: Per level but the last (V_l,) int64, the row in the next level.
         labels: (V,) int64, of the finest level; 255: no label.
+        name_ids: (V,) int64 position of each voxel's fine name in the scans' list of names, see
+            :class:`~concerto_ros.learning.data.batch.Batch`; None if they have no names.
     """
 
     feats: tuple[torch.Tensor, ...]
     clusters: tuple[torch.Tensor, ...]
     labels: torch.Tensor
+    name_ids: torch.Tensor | None = None
 
     def to(self, device: torch.device | str) -> Features:
         """A copy with its tensors on ``device``."""
@@ -46,6 +49,7 @@ class Features:
             tuple(feat.to(device) for feat in self.feats),
             tuple(cluster.to(device) for cluster in self.clusters),
             self.labels.to(device),
+            None if self.name_ids is None else self.name_ids.to(device),
         )
 
 
@@ -63,7 +67,13 @@ def join_features(
             shifted.append(item.clusters[level] + start)
             start += len(item.feats[level + 1])
         clusters.append(torch.cat(shifted))
-    return Features(feats, tuple(clusters), torch.cat([item.labels for item in items]))
+    names = [item.name_ids for item in items if item.name_ids is not None]
+    return Features(
+        feats,
+        tuple(clusters),
+        torch.cat([item.labels for item in items]),
+        torch.cat(names) if len(names) == len(items) else None,
+    )
 
 
 class FeatureHead(nn.Module):
@@ -122,7 +132,13 @@ class FeatureCache(LazySequence[Features]):
         if file is None or not file.is_file():
             file = self._files[index] = self._compute(index)
         content = read_tensors(file)
-        return Features(content["feats"], content["clusters"], content["labels"].long())
+        names = content.get("name_ids")
+        return Features(
+            content["feats"],
+            content["clusters"],
+            content["labels"].long(),
+            None if names is None else names.long(),
+        )
 
     def digest(self) -> str:
         """Hash (32 hexadecimal digits) of all that the features depend on; computes all first."""
@@ -138,6 +154,8 @@ class FeatureCache(LazySequence[Features]):
         name = self._base.copy()
         for value in (scan.points, scan.labels, scan.colors, scan.normals):
             name.update(b"-" if value is None else np.ascontiguousarray(value).tobytes())
+        if scan.name_ids is not None:
+            name.update(scan.name_ids.tobytes() + str(scan.names).encode())
         name.update(f"{view} {(self.seed, number) if view else ''}".encode())
         file = self.folder / f"{name.hexdigest()[:32]}.pt"
         if file.is_file():
@@ -151,6 +169,8 @@ class FeatureCache(LazySequence[Features]):
             "clusters": tuple(cluster.cpu() for cluster in pyramid.clusters),
             "labels": batch.labels.to("cpu", torch.uint8),
         }
+        if batch.name_ids is not None:
+            content["name_ids"] = batch.name_ids.to("cpu", torch.int32)
         write_file(file, content)
         return file
 

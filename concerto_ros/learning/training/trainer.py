@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,10 @@ log = logging.getLogger(__name__)
 #: From items of the data set (and a generator, if they are to be augmented) to the input of the
 #: model: any object with ``labels`` (V,) and ``to(device)``.
 Collate = Callable[[Sequence[Any], np.random.Generator | None], Any]
+
+
+def _segmentation_loss(logits: torch.Tensor, batch: Any, **options: Any) -> torch.Tensor:
+    return segmentation_loss(logits, batch.labels, **options)
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,8 @@ class Trainer:
         class_weights: (K,), see
             :func:`~concerto_ros.learning.training.losses.segmentation_loss`.
         lovasz: Weight of the Lovász-softmax loss.
+        loss: The loss of what the model returns in training and its batch, a scalar; None: the
+            segmentation loss of the logits.
         average: Decay of the moving average of the weights that is validated and kept, e.g. 0.999;
             None: the weights themselves are.
         validation: Items to validate on; the weights with the best mIoU are kept.
@@ -117,6 +124,7 @@ class Trainer:
         use_muon: Callable[[str, nn.Parameter], bool] | None = None,
         class_weights: torch.Tensor | None = None,
         lovasz: float = 1.0,
+        loss: Callable[[Any, Any], torch.Tensor] | None = None,
         average: float | None = None,
         validation: Sequence[Any] = (),
         validate_every: int = 0,
@@ -147,8 +155,11 @@ class Trainer:
         self.num_classes = num_classes
         self.items, self.accumulate = ShuffledItems(data, batch_size, seed), accumulate
         self.schedule = schedule or Schedule()
-        self.class_weights = None if class_weights is None else class_weights.to(device)
-        self.lovasz = lovasz
+        self.loss = loss or partial(
+            _segmentation_loss,
+            class_weights=None if class_weights is None else class_weights.to(device),
+            lovasz=lovasz,
+        )
         self.validation, self.validate_every = validation, validate_every
         self.patience = patience
         self.folder = None if folder is None else Path(folder)
@@ -307,11 +318,7 @@ class Trainer:
         cuda = [self.device] if self.device.type == "cuda" else []
         with torch.random.fork_rng(cuda):  # dropout uses the global generator
             torch.manual_seed(int(generator.integers(2**63)))
-            logits = self.model(batch)
-            loss = segmentation_loss(
-                logits, batch.labels, class_weights=self.class_weights, lovasz=self.lovasz
-            )
-            loss = loss / self.accumulate
+            loss = self.loss(self.model(batch), batch) / self.accumulate
             loss.backward()
         return loss.detach()
 

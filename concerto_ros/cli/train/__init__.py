@@ -6,6 +6,7 @@
   concerto-ros train decoder DATA    a decoder and a head on the frozen encoder
   concerto-ros train lora DATA       low-rank adapters (LoRA) in the encoder, and a head
   concerto-ros train full DATA       the whole encoder, a decoder and a head
+  concerto-ros train language DATA   a language head: points are found by words
   concerto-ros train demo            the bundled demo model, from simulated rooms
   concerto-ros train demo --outdoor  the one for outdoors, from simulated streets
 
@@ -20,10 +21,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from concerto_ros.cli.former_names import add_former_name
-from concerto_ros.cli.scan_arguments import add_input_arguments
+from concerto_ros.cli.train import language
+from concerto_ros.cli.train.arguments import (
+    add_augmentation_argument,
+    add_furniture_argument,
+    add_model_arguments,
+    augmentation,
+)
 
 if TYPE_CHECKING:
-    from concerto_ros.learning.data.augment import Compose
     from concerto_ros.learning.methods.train import TrainingConfig
 
 HELP = "train a head, decoder or encoder on your own labelled scans"
@@ -44,8 +50,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     methods = parser.add_subparsers(dest="method", required=True, metavar="METHOD")
     for name, text in METHODS.items():
         method = methods.add_parser(name, help=text, description=f"Train {text}.")
-        _add_model_arguments(method)
+        add_model_arguments(method)
         _add_training_arguments(method, name)
+    language.add_arguments(methods.add_parser("language", help=language.HELP))
     text = "the bundled demo model, from simulated rooms, or the one for outdoors from streets"
     _add_demo_arguments(methods.add_parser("demo", help=text, description=f"Train {text}."))
 
@@ -83,13 +90,7 @@ def _add_demo_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--device", default="auto", help="auto, cpu, cuda or cuda:N (default auto)"
     )
-    parser.add_argument(
-        "--furniture",
-        metavar="DIR",
-        help="furniture library whose models stand in the rooms: a folder of .sh3f files, or one"
-        " with a table furniture.csv of OBJ or GLB files; none: built furniture only (default:"
-        " Debian's package sweethome3d-furniture where it is installed)",
-    )
+    add_furniture_argument(parser)
     parser.add_argument(
         "--report",
         action="store_true",
@@ -101,34 +102,6 @@ def _add_demo_arguments(parser: argparse.ArgumentParser) -> None:
         help="do not train: only fit the temperature of the bundled model, and the distance from"
         " which features are unfamiliar to it, again; labels stay the same",
     )
-
-
-def _add_model_arguments(parser: argparse.ArgumentParser) -> None:
-    from concerto_ros.cli.scan_arguments import add_data_arguments
-
-    parser.add_argument(
-        "data", type=Path, help="labelled scans: a folder, or a bag with a labelled map"
-    )
-    parser.add_argument(
-        "--validation",
-        type=Path,
-        metavar="DATA",
-        help="labelled scans to validate on (default: the folder val, else the share --holdout)",
-    )
-    parser.add_argument(
-        "--checkpoint",
-        default="demo",
-        help="encoder to start from: an official name or a file (default: demo, the bundled model"
-        " of the preset)",
-    )
-    parser.add_argument(
-        "--out",
-        type=Path,
-        default=Path("out/train"),
-        help="folder for the results (default out/train)",
-    )
-    add_data_arguments(parser)
-    add_input_arguments(parser)
 
 
 def _add_training_arguments(parser: argparse.ArgumentParser, method: str) -> None:
@@ -173,11 +146,7 @@ def _add_training_arguments(parser: argparse.ArgumentParser, method: str) -> Non
         action="store_true",
         help="weight the loss of each class by 1 / sqrt(frequency): rare classes count more",
     )
-    run.add_argument(
-        "--augment",
-        choices=("indoor", "outdoor", "none"),
-        help="random augmentation of the training scans (default: that of --preset)",
-    )
+    add_augmentation_argument(run)
     if method == "head":
         text = "versions of each scan to train on: the scan itself and augmented copies"
         number("views", int, text)
@@ -201,6 +170,8 @@ def _add_training_arguments(parser: argparse.ArgumentParser, method: str) -> Non
 
 def run(arguments: argparse.Namespace) -> int:
     """Train, evaluate on the validation scans and write the results."""
+    if arguments.method == "language":
+        return language.run(arguments)
     if arguments.method == "demo":
         return _train_demo(arguments)
     from concerto_ros.cli.scan_arguments import ScanOpener, load_encoder_for
@@ -239,7 +210,7 @@ def run(arguments: argparse.Namespace) -> int:
     collate = ScanCollate(
         convention,
         voxel_size,
-        _augmentation(arguments, voxel_size),
+        augmentation(arguments, voxel_size),
         mix=getattr(arguments, "mix", 0.0),
     )
     encoder, head, outcome = train(
@@ -356,10 +327,3 @@ def _training_config(arguments: argparse.Namespace) -> TrainingConfig:
         decoder=not getattr(arguments, "no_decoder", False),
         **options,
     )
-
-
-def _augmentation(arguments: argparse.Namespace, voxel_size: float) -> Compose | None:
-    from concerto_ros.learning.data import augment
-
-    chosen = arguments.augment or arguments.preset
-    return None if chosen == "none" else getattr(augment, chosen)(voxel_size)

@@ -1,0 +1,71 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Arguments that the methods of ``train`` share."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from concerto_ros.cli.scan_arguments import add_input_arguments
+
+if TYPE_CHECKING:
+    from concerto_ros.learning.data.augment import Compose
+
+
+def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    """Define the scans, the encoder, how scans become its input, and the folder of results."""
+    from concerto_ros.cli.scan_arguments import add_data_arguments
+
+    parser.add_argument(
+        "data", type=Path, help="labelled scans: a folder, or a bag with a labelled map"
+    )
+    parser.add_argument(
+        "--validation",
+        type=Path,
+        metavar="DATA",
+        help="labelled scans to validate on (default: the folder val, else the share --holdout)",
+    )
+    parser.add_argument(
+        "--checkpoint",
+        default="demo",
+        help="encoder to start from: an official name or a file (default: demo, the bundled model"
+        " of the preset)",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("out/train"),
+        help="folder for the results (default out/train)",
+    )
+    add_data_arguments(parser)
+    add_input_arguments(parser)
+
+
+def add_augmentation_argument(group: argparse._ActionsContainer) -> None:
+    """Define how training scans are augmented."""
+    group.add_argument(
+        "--augment",
+        choices=("indoor", "outdoor", "none"),
+        help="random augmentation of the training scans (default: that of --preset)",
+    )
+
+
+def add_furniture_argument(parser: argparse.ArgumentParser) -> None:
+    """Define whose models stand in simulated rooms."""
+    parser.add_argument(
+        "--furniture",
+        metavar="DIR",
+        help="furniture library whose models stand in the rooms: a folder of .sh3f files, or one"
+        " with a table furniture.csv of OBJ or GLB files; none: built furniture only (default:"
+        " Debian's package sweethome3d-furniture where it is installed)",
+    )
+
+
+def augmentation(arguments: argparse.Namespace, voxel_size: float) -> Compose | None:
+    """The augmentation that ``--augment`` names; None for none."""
+    from concerto_ros.learning.data import augment
+
+    chosen = arguments.augment or arguments.preset
+    return None if chosen == "none" else getattr(augment, chosen)(voxel_size)

@@ -1,0 +1,167 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""``concerto-ros train language``: a language head from labelled scans and words."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from concerto_ros.cli.train.arguments import (
+    add_augmentation_argument,
+    add_model_arguments,
+    augmentation,
+)
+
+if TYPE_CHECKING:
+    from concerto_ros.learning.language.train import LanguageConfig
+
+HELP = "a language head on the frozen encoder: points are found by words"
+
+#: What the head of a data set's classes is told apart from.
+CONTRAST = ("object", "thing")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Define the options."""
+    from concerto_ros.learning.language.train import SOLVERS, LanguageConfig
+
+    parser.description = (
+        "Train a language head on the frozen encoder, from labelled scans: the names of the label"
+        " set and their synonyms are the words that points are taught."
+    )
+    add_model_arguments(parser)
+    words = parser.add_argument_group("words")
+    words.add_argument(
+        "--words",
+        type=Path,
+        metavar="FILE",
+        help="list of words with synonyms, see docs/words.md (default: the documented ones)",
+    )
+    words.add_argument(
+        "--text-encoder",
+        default="minilm",
+        metavar="NAME",
+        help="text encoder whose space the head learns (default minilm)",
+    )
+    words.add_argument(
+        "--template",
+        metavar="TEXT",
+        help="prompt that words are put into, with {name} (default: the text encoder's own)",
+    )
+    words.add_argument(
+        "--table",
+        type=Path,
+        metavar="FILE",
+        help="table of word vectors to use before the text encoder is asked",
+    )
+    run = parser.add_argument_group("training")
+    run.add_argument(
+        "--solver",
+        choices=SOLVERS,
+        default=LanguageConfig.solver,
+        help="steps of AdamW, or the least-squares solution in one pass (default %(default)s)",
+    )
+    for name, number, text in (
+        ("steps", int, "optimiser steps of adamw"),
+        ("batch_size", int, "scans per batch of adamw"),
+        ("voxels", int, "voxels of each scan to learn from, at most"),
+        ("views", int, "versions of each scan: the scan itself and augmented copies"),
+        ("learning_rate", float, "peak learning rate of adamw"),
+        ("weight_decay", float, "weight decay of adamw"),
+        ("strength", float, "penalty of the ridge, a share of the features' variance"),
+        ("validate_every", int, "optimiser steps between validations"),
+        ("seed", int, "random seed"),
+        ("minutes", float, "time limit of adamw"),
+    ):
+        value = getattr(LanguageConfig, name)
+        run.add_argument(
+            f"--{name.replace('_', '-')}",
+            type=number,
+            default=value,
+            metavar="N",
+            help=f"{text} (default {'none' if value is None else value})",
+        )
+    add_augmentation_argument(run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Train, measure on the validation scans and write the head and a report."""
+    from concerto_ros.cli.scan_arguments import ScanOpener, load_encoder_for
+    from concerto_ros.heads.language import save_language_head
+    from concerto_ros.learning.data.collate import ScanCollate
+    from concerto_ros.learning.evaluation.evaluate import evaluate
+    from concerto_ros.learning.evaluation.report import class_table, summary, write_report
+    from concerto_ros.learning.language.train import Vocabularies, train_language
+    from concerto_ros.learning.language.word_list import documented_words, read_words, words_for
+    from concerto_ros.learning.language.zero_shot import head_for_words
+    from concerto_ros.learning.methods.segmenter import Segmenter
+    from concerto_ros.segmentation.model_options import convention_of
+    from concerto_ros.words.vocabulary import read_vocabulary
+    from concerto_ros.words.word_vectors import WordVectors
+
+    encoder, voxel_size = load_encoder_for(arguments)
+    convention = convention_of(encoder, arguments.preset)
+    if arguments.validation is not None:
+        arguments.holdout = 0.0  # the validation scans come from elsewhere
+    scans = ScanOpener(arguments, voxel_size)
+    data, validation = scans.open("train"), scans.open("val", arguments.validation)
+    known = documented_words() if arguments.words is None else read_words(arguments.words)
+    labels = words_for([each.name for each in data.classes.classes], known)
+    tables = [] if arguments.table is None else [read_vocabulary(arguments.table)]
+    vectors = WordVectors(arguments.text_encoder, tables, arguments.template)
+    print(
+        f"{len(data)} training and {len(validation)} validation scans, {len(labels)} classes with"
+        f" {sum(len(word.texts) for word in labels)} words; encoder {encoder.name}, text encoder"
+        f" {vectors.encoder}, prompt {vectors.template!r}"
+    )
+    head, outcome = train_language(
+        encoder,
+        data,
+        validation,
+        Vocabularies(labels, (), CONTRAST),
+        vectors,
+        ScanCollate(convention, voxel_size, augmentation(arguments, voxel_size)),
+        _config(arguments),
+    )
+    written = [arguments.out / "language.safetensors"]
+    save_language_head(written[0], head)
+    if len(validation):
+        words = vectors.of([word.name for word in labels])
+        score = evaluate(
+            Segmenter(encoder, head_for_words(head, words.vectors)),
+            validation,
+            convention,
+            voxel_size,
+            device=next(encoder.parameters()).device,
+            progress=True,
+        )
+        facts = {
+            "trained": HELP,
+            "labels": "the nearest of the classes' names: no label was looked at to tell them",
+            "encoder": encoder.name,
+            "text encoder": vectors.encoder,
+            "solver": arguments.solver,
+            "voxel size": f"{voxel_size} m",
+            "scans": f"{len(data)} for training, {len(validation)} for validation, evaluated here",
+            "seed": arguments.seed,
+        }
+        if outcome is not None:
+            facts["steps"] = f"{outcome.steps} ({outcome.stopped}), best at {outcome.best_step}"
+        title = f"language on {arguments.data}"
+        written += write_report(arguments.out, score, data.classes, title=title, facts=facts)
+        print(class_table(score, data.classes))
+        print(summary(score))
+    else:
+        print("no score: there is no scan to validate on; --validation FILE names one")
+    print("wrote " + ", ".join(str(path) for path in written))
+    return 0
+
+
+def _config(arguments: argparse.Namespace) -> LanguageConfig:
+    from concerto_ros.learning.language.train import LanguageConfig
+
+    names = [name for name in LanguageConfig.__dataclass_fields__ if hasattr(arguments, name)]
+    options = {name: getattr(arguments, name) for name in names}
+    return LanguageConfig(folder=arguments.out, **options)

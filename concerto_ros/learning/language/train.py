@@ -1,0 +1,244 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Training of a language head on a frozen encoder, from labelled scans and words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from concerto_ros.files.digest import digest, shown, weights_digest
+from concerto_ros.heads.language import LanguageHead
+from concerto_ros.heads.scoring import Softmax
+from concerto_ros.labels.label_set import UNLABELLED
+from concerto_ros.learning.data.collate import ScanCollate
+from concerto_ros.learning.data.labelled_scan import NO_NAME, Scan
+from concerto_ros.learning.data.scan_identity import require_labels, scan_identity
+from concerto_ros.learning.language.model import (
+    LanguageLoss,
+    LanguageModel,
+    TextVectors,
+    WordGroup,
+)
+from concerto_ros.learning.language.samples import VoxelSamples, join_voxels
+from concerto_ros.learning.language.word_list import Word
+from concerto_ros.learning.methods.feature_cache import FeatureCache, fingerprint
+from concerto_ros.learning.methods.ridge import RidgeSums
+from concerto_ros.learning.training.losses import balanced_weights
+from concerto_ros.learning.training.schedule import Schedule
+from concerto_ros.learning.training.temperature import fit_temperature, scored
+from concerto_ros.learning.training.trainer import Trainer, TrainingResult
+from concerto_ros.ptv3 import Encoder
+from concerto_ros.ptv3.checkpoint import randomise
+from concerto_ros.segmentation.convention import preset_with
+
+#: How a head is found: by steps of AdamW, or as the least-squares solution in closed form.
+SOLVERS = ("adamw", "ridge")
+
+
+@dataclass(frozen=True)
+class LanguageConfig:
+    """Options of a training.
+
+    Attributes:
+        folder: Where features, state and results are written.
+        solver: One of :data:`SOLVERS`.
+        steps: Of AdamW.
+        batch_size: Scans in a batch.
+        voxels: Voxels of each scan, at most.
+        views: Cached copies of each scan: the scan itself and ``views - 1`` augmented ones.
+        learning_rate: Peak learning rate of AdamW.
+        weight_decay: Of AdamW.
+        strength: Of the ridge: penalty of the weights as a share of the features' variance.
+        validate_every: Steps between validations.
+        checkpoint_every: Steps between writings of the state.
+        minutes: Time limit of AdamW; None: no limit.
+        seed: Random seed.
+        progress: Whether to show progress bars.
+    """
+
+    folder: Path
+    solver: str = "adamw"
+    steps: int = 1500
+    batch_size: int = 4
+    voxels: int = 1500
+    views: int = 1
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.02
+    strength: float = 1e-3
+    validate_every: int = 250
+    checkpoint_every: int = 200
+    minutes: float | None = None
+    seed: int = 0
+    progress: bool = True
+
+
+@dataclass(frozen=True)
+class Vocabularies:
+    """The words that a head is trained with.
+
+    Attributes:
+        labels: The classes of the label set, in label order.
+        names: The fine names, in the order of the scans' list; empty for scans without.
+        contrast: Words that a point is nearer to than to one that does not fit it.
+    """
+
+    labels: Sequence[Word]
+    names: Sequence[Word]
+    contrast: Sequence[str]
+
+
+def train_language(
+    encoder: Encoder,
+    data: Sequence[Scan],
+    validation: Sequence[Scan],
+    words: Vocabularies,
+    vectors: TextVectors,
+    collate: ScanCollate,
+    config: LanguageConfig,
+) -> tuple[LanguageHead, TrainingResult | None]:
+    """Train a language head.
+
+    Args:
+        encoder: Frozen encoder.
+        data: Scans to train on. Where ``words`` has fine names, theirs are positions among them.
+        validation: Scans to choose the weights by and to fit the temperature to; may be empty.
+        words: What to train with.
+        vectors: Gives the vectors of texts.
+        collate: Augments and grid-samples scans; its convention has to be that of a preset.
+        config: Options. Features are cached in ``config.folder / "features"``; a run of AdamW that
+            was interrupted resumes from its state in the folder.
+
+    Returns:
+        The head, and the result of the run; None of the ridge, which has no steps.
+
+    Raises:
+        ValueError: The solver is unknown, the convention is that of no preset, or the folder has
+            the state of another run.
+        DataError: (a ValueError) no point of the scans has a label.
+    """
+    if config.solver not in SOLVERS:
+        raise ValueError(f"solver is {config.solver!r}, expected one of {', '.join(SOLVERS)}")
+    require_labels(data, "to learn from")
+    preset = preset_with(collate.convention, encoder.rotary, encoder.conventions)
+    encoder = encoder.eval().requires_grad_(False)
+    cache = FeatureCache(
+        encoder, data, collate, config.folder / "features", views=config.views, seed=config.seed
+    )
+    held_out = FeatureCache(encoder, validation, collate, config.folder / "features")
+    model = _new_model(encoder, words, vectors, config)
+    levels = model.head.concat_levels(encoder)
+    training = VoxelSamples(cache, levels, config.voxels, config.seed)
+    checked = VoxelSamples(held_out, levels, config.voxels, config.seed)
+    for samples in (training, checked):
+        for index in _counted(len(samples), config.progress):
+            samples[index]
+    result = None
+    if config.solver == "ridge":
+        _solve(model, cache, training, config)
+    else:
+        identity = {
+            "method": "language",
+            "encoder": fingerprint(encoder),
+            "input": shown(collate),
+            "words": digest([repr(words), vectors.encoder, vectors.template]),
+            **scan_identity(data),
+            "features": cache.digest(),
+            "validation": digest([held_out.digest()]),
+        }
+        result = _train(model, training, checked, config, identity)
+    head = model.head.eval().requires_grad_(False)
+    head.text_encoder, head.template = vectors.encoder, vectors.template
+    head.contrast = tuple(words.contrast)
+    head.scoring = Softmax(_temperature(model.eval(), checked))
+    head.preset, head.encoder = preset, weights_digest(encoder, "")
+    return head, result
+
+
+def _new_model(
+    encoder: Encoder, words: Vocabularies, vectors: TextVectors, config: LanguageConfig
+) -> LanguageModel:
+    labels = WordGroup(words.labels, vectors)
+    names = WordGroup(words.names, vectors) if words.names else None
+    contrast = vectors.of(words.contrast).vectors
+    name = str(config.folder / "language.safetensors")
+    head = LanguageHead(sum(encoder.channels), labels.vectors.shape[1], name=name)
+    randomise(head, seed=config.seed)
+    return LanguageModel(head, labels, names, contrast).to(next(encoder.parameters()).device)
+
+
+def _counted(count: int, progress: bool) -> Iterable[int]:
+    from tqdm import tqdm
+
+    return tqdm(range(count), disable=not progress, unit="scan", desc="features")
+
+
+def _train(
+    model: LanguageModel,
+    training: VoxelSamples,
+    validation: VoxelSamples,
+    config: LanguageConfig,
+    identity: dict[str, object],
+) -> TrainingResult:
+    labels, names = np.zeros(256, np.int64), np.zeros(NO_NAME + 1, np.int64)
+    for voxels in training:
+        labels += np.bincount(voxels.labels.numpy(), minlength=len(labels))
+        names += np.bincount(voxels.name_ids.numpy(), minlength=len(names))
+    name_weights = None
+    if model.names is not None and names[:NO_NAME].any():
+        name_weights = balanced_weights(names[: len(model.names)])
+    trainer = Trainer(
+        model,
+        training,
+        join_voxels,
+        num_classes=len(model.labels),
+        steps=config.steps,
+        batch_size=config.batch_size,
+        schedule=Schedule(learning_rate=config.learning_rate, weight_decay=config.weight_decay),
+        loss=LanguageLoss(balanced_weights(labels[: len(model.labels)]), name_weights),
+        validation=validation,
+        validate_every=config.validate_every,
+        folder=config.folder,
+        checkpoint_every=config.checkpoint_every,
+        minutes=config.minutes,
+        seed=config.seed,
+        identity=identity,
+        device=next(model.parameters()).device,
+        progress=config.progress,
+    )
+    return trainer.run()
+
+
+def _solve(
+    model: LanguageModel, cache: FeatureCache, samples: VoxelSamples, config: LanguageConfig
+) -> None:
+    """The ridge: the vector of a voxel is that of its fine name and its class together."""
+    head = model.head
+    sums = RidgeSums(head.in_channels, head.width)
+    labels = model.labels.means()
+    names = None if model.names is None else model.names.means()
+    for voxels in samples:
+        known = voxels.labels != UNLABELLED
+        target = labels[voxels.labels[known]].clone()
+        if names is not None:
+            ids = voxels.name_ids[known]
+            named = ids != NO_NAME
+            target[named] += names[ids[named]]
+        sums.add(voxels.feat[known].float(), functional.normalize(target, dim=1))
+    weight, bias = sums.solve(config.strength)
+    head.weight.data.copy_(weight)
+    head.bias.data.copy_(bias)
+
+
+@torch.inference_mode()
+def _temperature(model: LanguageModel, validation: VoxelSamples) -> float:
+    """The temperature at which probabilities of classes are right; without scans the model's."""
+    device = next(model.parameters()).device
+    batches = (join_voxels([validation[index]]).to(device) for index in range(len(validation)))
+    voxels = scored((model(batch) * model.temperature, batch.labels) for batch in batches)
+    return fit_temperature(*voxels) if len(voxels.labels) else model.temperature
