@@ -47,6 +47,7 @@ help:
 	@echo "make reliability      write these results into docs/reliability.md"
 	@echo "make docs             the documentation as a website, in out/docs"
 	@echo "make reference        write the tables in docs/ that come from the code"
+	@echo "make words            write the table of words that comes with the package"
 	@echo "make lint             ruff, types, docstrings, import rules, dead code, ROS and CMake files, workflows"
 	@echo "make bench            times and memory of encoder and node, results in out/bench"
 	@echo "make setup            only set up .venv: ROS 2, PyTorch, Open3D, the messages and this package"
@@ -147,6 +148,11 @@ docs: setup
 .PHONY: reference
 reference: setup
 	$(BIN)/python tools/reference
+
+# After a change of the lists of words in config/.
+.PHONY: words
+words: setup
+	$(BIN)/python tools/word_table.py
 
 .PHONY: bench
 bench: setup

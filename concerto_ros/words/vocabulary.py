@@ -150,9 +150,7 @@ class Vocabulary:
             ValueError: If ``path`` ends in anything else, or a vector does not fit half precision.
             OSError: If the file cannot be written.
         """
-        path = Path(path).expanduser()
-        if path.suffix not in (".npz", ".safetensors"):
-            raise ValueError(f"{path} ends in {path.suffix!r}, expected .npz or .safetensors")
+        path = checked_table_path(path)
         vectors = self.vectors.half() if half else self.vectors
         Vocabulary(self.names, vectors)  # refuses what became zero or infinite
         with replacing(path) as partial:
@@ -172,6 +170,18 @@ class Vocabulary:
                     encoder=np.array(self.encoder),
                     template=np.array(self.template),
                 )
+
+
+def checked_table_path(path: str | os.PathLike) -> Path:
+    """Return the path of a table that :meth:`Vocabulary.save` can write.
+
+    Raises:
+        ValueError: If it ends in anything but .npz and .safetensors.
+    """
+    path = Path(path).expanduser()
+    if path.suffix not in (".npz", ".safetensors"):
+        raise ValueError(f"{path} ends in {path.suffix!r}, expected .npz or .safetensors")
+    return path
 
 
 def class_vectors(text_features: torch.Tensor) -> torch.Tensor:

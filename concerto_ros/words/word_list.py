@@ -18,9 +18,6 @@ MOST_SYNONYMS = 32
 #: Characters of one text at most. The text encoders read some 60 pieces of a text, no more.
 LONGEST_TEXT = 200
 
-#: Words that always take part, so that a point need not be one of those that are asked for.
-CONTRAST_WORDS = ("floor", "wall", "ceiling", "ground", "object", "thing")
-
 #: At most this many characters of a wrong value are shown.
 _SHOWN = 60
 
@@ -112,17 +109,6 @@ def comparable(text: str) -> str:
 def split_words(text: str) -> list[str]:
     """Return the words of a text with commas between them: ``sofa|couch, potted plant``."""
     return [word.strip() for word in text.split(",")]
-
-
-def contrast_to(words: Sequence[str], contrast: Sequence[str] = CONTRAST_WORDS) -> list[str]:
-    """Return the contrast words that are not asked for themselves.
-
-    Args:
-        words: What is asked for, with synonyms.
-        contrast: The contrast words.
-    """
-    asked = {comparable(text) for word in words for text in synonyms_of(word)}
-    return [word for word in contrast if comparable(word) not in asked]
 
 
 def _checked_texts(word: str, field: str) -> Iterator[str]:

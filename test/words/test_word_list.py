@@ -7,11 +7,9 @@ from __future__ import annotations
 import pytest
 
 from concerto_ros.words.word_list import (
-    CONTRAST_WORDS,
     checked_text,
     checked_words,
     comparable,
-    contrast_to,
     name_of,
     split_words,
     synonyms_of,
@@ -79,8 +77,3 @@ def test_one_text_is_checked_likewise():
 
 def test_a_word_in_another_spelling_is_the_same():
     assert comparable("Night_Stand") == comparable(" night  stand") == "night stand"
-
-
-def test_a_contrast_word_that_is_asked_for_is_no_contrast():
-    assert contrast_to(["chair"]) == list(CONTRAST_WORDS)
-    assert set(CONTRAST_WORDS) - set(contrast_to(["carpet|Floor", "thing"])) == {"floor", "thing"}
