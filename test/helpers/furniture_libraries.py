@@ -86,3 +86,21 @@ def write_furniture_libraries(folder):
         "seat.obj,Chair,Living room,0.5,0.6,0.9,Eve,CC-BY 4.0\n"
     )
     return sweet, table
+
+
+def write_furnished_folder(folder, names):
+    """A folder with a table of four models of each of the names.
+
+    Args:
+        folder: The folder, created.
+        names: Names in the catalogue.
+    """
+    folder.mkdir()
+    lines = ["file,name,category,width,depth,height"]
+    for name in names:
+        for number in range(4):
+            file = f"{name.lower().replace(' ', '_')}{number}.obj"
+            (folder / file).write_text(CHAIR)
+            lines.append(f"{file},{name},Living room,0.5,0.6,0.{7 + number % 3}")
+    (folder / "furniture.csv").write_text("\n".join(lines) + "\n")
+    return folder

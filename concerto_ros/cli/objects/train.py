@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     text = "ReCon's part segmentation, on ShapeNetPart"
     parts = methods.add_parser("parts", help=text, description=f"Train {text}.")
     _add_training_arguments(parts)
-    text = "the bundled encoder, from the synthetic benchmark alone"
+    text = "the bundled encoder, from generated objects and furniture models"
     demo = methods.add_parser("demo", help=text, description=f"Train {text}.")
     demo.add_argument("--out", type=Path, default=Path("out/objects_demo"),
                       help="folder for the synthetic objects and the training state"
@@ -47,6 +47,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                       help="encoder file to write (default: replace the bundled one)")  # fmt: skip
     demo.add_argument("--per-class", type=int, help="training objects per class")
     demo.add_argument("--epochs", type=int, help="number of epochs")
+    demo.add_argument("--furniture", metavar="DIR",
+                      help="furniture library whose models are among the objects: a folder of"
+                      " .sh3f files, or one with a table furniture.csv of OBJ or GLB files; none:"
+                      " generated objects only (default: Debian's package sweethome3d-furniture"
+                      " where it is installed)")  # fmt: skip
 
 
 def _add_training_arguments(parser: argparse.ArgumentParser) -> None:
@@ -176,12 +181,19 @@ def _run_options(
 def _demo(arguments: argparse.Namespace) -> int:
     """Train the bundled encoder."""
     from concerto_ros.files.shared_files import source_path, source_tree
+    from concerto_ros.learning.demo_model.furniture import furniture_folder
     from concerto_ros.learning.objects.demo_encoder.training import DOCUMENT, train
     from concerto_ros.learning.objects.training.scores import write_between
 
     values = {name: getattr(arguments, name) for name in ("per_class", "epochs")}
     values = {name: value for name, value in values.items() if value is not None}
-    outcome, report = train(arguments.out, output=arguments.write, progress=True, **values)
+    outcome, report = train(
+        arguments.out,
+        furniture=furniture_folder(arguments.furniture),
+        output=arguments.write,
+        progress=True,
+        **values,
+    )
     print(report)
     print(f"{outcome.epochs} epochs in {outcome.seconds / 60:.1f} minutes")
     if arguments.write is None and source_tree() is not None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 import logging
 from abc import abstractmethod
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,7 +19,7 @@ from concerto_ros.learning.data.labelled_scan import Scan
 from concerto_ros.learning.data.lazy_sequence import LazySequence
 from concerto_ros.learning.data.spawn_map import spawn_map
 from concerto_ros.sensors.normals import unit_vectors
-from concerto_ros.sim.library import FurnitureLibrary
+from concerto_ros.sim.library import FurnitureLibrary, part_of
 from concerto_ros.sim.names import VERSION
 
 log = logging.getLogger(__name__)
@@ -144,7 +143,7 @@ class SceneScans(LazySequence[Scan]):
 
     @classmethod
     def _library(cls, seed: int, furniture: Path | None) -> FurnitureLibrary | None:
-        return None if furniture is None else _part_of(furniture, seed not in cls.training_seeds)
+        return None if furniture is None else part_of(furniture, seed not in cls.training_seeds)
 
 
 def _names_path(path: Path) -> Path:
@@ -156,11 +155,6 @@ def _read(path: Path, number: int, *names: str) -> dict[str, np.ndarray]:
     """Arrays of one scan of a scene, by name."""
     file = read_npz(path, [f"{name}{number}" for name in names])
     return {name: file[f"{name}{number}"] for name in names}
-
-
-@cache
-def _part_of(furniture: Path, held_out: bool) -> FurnitureLibrary:
-    return FurnitureLibrary.open(furniture).only(held_out)
 
 
 def _make(job: tuple[type[SceneScans], Path, int, Path | None]) -> None:

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The bundled object encoder: a narrow ReCon that recognises objects by shape and size.
 
-``concerto-ros objects train demo`` trains it on generated object shapes alone.
+``concerto-ros objects train demo`` trains it on generated shapes and on models of furniture
+libraries.
 """
 
 from __future__ import annotations

@@ -9,6 +9,6 @@ Nothing of a library is part of this package: it is read where it lies, e.g. fro
 from __future__ import annotations
 
 from concerto_ros.sim.library.catalogue import FurnitureError
-from concerto_ros.sim.library.library import FurnitureLibrary, Piece, find_folder
+from concerto_ros.sim.library.library import FurnitureLibrary, Piece, find_folder, part_of
 
-__all__ = ["FurnitureError", "FurnitureLibrary", "Piece", "find_folder"]
+__all__ = ["FurnitureError", "FurnitureLibrary", "Piece", "find_folder", "part_of"]

@@ -8,7 +8,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -230,3 +230,9 @@ class FurnitureLibrary:
             (library, licence, len(entries), tuple(sorted({e.creator for e in entries} - {""})))
             for (library, licence), entries in sorted(models.items())
         ]
+
+
+@cache
+def part_of(folder: Path, held_out: bool) -> FurnitureLibrary:
+    """The models of the library in ``folder`` that are held out of training, or the others."""
+    return FurnitureLibrary.open(folder).only(held_out)

@@ -9,6 +9,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from furniture_libraries import write_furnished_folder
 
 from concerto_ros.learning.objects.data.shapes import build
 from concerto_ros.learning.objects.data.synthetic import CLASSES
@@ -117,7 +118,9 @@ def test_an_encoder_may_see_sizes():
     assert torch.linalg.vector_norm(unit, dim=1).max() == pytest.approx(1, abs=1e-5)
 
 
-def test_training_the_bundled_encoder_twice_gives_the_same_bytes(tmp_path):
+def test_training_the_bundled_encoder_twice_gives_the_same_bytes(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    furniture = write_furnished_folder(tmp_path / "models", ("Chair", "Bed"))
     written = []
     for run in ("first", "second"):
         output = tmp_path / f"{run}.safetensors"
@@ -132,9 +135,11 @@ def test_training_the_bundled_encoder_twice_gives_the_same_bytes(tmp_path):
             background_count=5,
             epochs=2,
             test_per_class=1,
+            furniture=furniture,
             output=output,
         )
         assert outcome.epochs == 2 and "| mug | " in report and "| corner | " in report
+        assert "| chair (1) | " in report and "| beds (1) | " in report
         written.append(output.read_bytes())
     assert written[0] == written[1]
     encoder = load_demo(output)

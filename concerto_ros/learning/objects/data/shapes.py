@@ -292,17 +292,31 @@ TOPPLED = ("mug", "bottle", "roll", "shoe")
 
 
 def build(name: str, rng: Rng) -> Mesh:
-    """Build a random object of a class, turned about z and stretched by up to 15 % each way.
+    """Build a random object of a class, see :func:`posed`."""
+    return posed(BUILDERS[name](rng), name, rng)
 
-    Its middle is on the z axis and it stands on z = 0. One in eight of :data:`TOPPLED` lies on its
-    side.
+
+def posed(mesh: Mesh, name: str, rng: Rng, stretch: float = 0.15) -> Mesh:
+    """Turn an object of class ``name`` about z and stretch it.
+
+    Its middle is then on the z axis and it stands on z = 0. One in eight of :data:`TOPPLED` lies
+    on its side.
+
+    Args:
+        mesh: The object, upright.
+        name: Its class.
+        rng: Source of all randomness.
+        stretch: By how much at most, as a share of its size, each way.
     """
-    mesh = BUILDERS[name](rng)
-    stretch = np.diag(rng.uniform(0.85, 1.15, 3))
+    scale = np.diag(rng.uniform(1 - stretch, 1 + stretch, 3))
     turn = rotation_about("z", rng.uniform(0, 2 * np.pi))
     if name in TOPPLED and rng.random() < 1 / 8:
         turn = turn @ rotation_about("x", np.pi / 2) @ rotation_about("z", rng.uniform(0, 7))
-    mesh = mesh.transformed(turn @ stretch, (0, 0, 0))
+    return stood(mesh.transformed(turn @ scale, (0, 0, 0)))
+
+
+def stood(mesh: Mesh) -> Mesh:
+    """Move a mesh so that its middle is on the z axis and it stands on z = 0."""
     low, high = mesh.bounds()
     return mesh.transformed(np.eye(3), (*(-(low + high)[:2] / 2), -low[2]))
 

@@ -22,6 +22,7 @@ from concerto_ros.learning.objects.data.object_set import ObjectSet
 from concerto_ros.learning.objects.data.shapes import BUILDERS, build
 from concerto_ros.learning.objects.data.views import KINDS, observe
 from concerto_ros.objects.encoders.shared.preprocess import InputForm, prepare_object
+from concerto_ros.sim.mesh import Mesh
 
 log = logging.getLogger(__name__)
 
@@ -68,11 +69,27 @@ def synthetic_objects(
     return ObjectSet(f"synthetic {kind}, {split}", points, labels, CLASSES)
 
 
-def object_points(split: str, label: int, number: int, kind: str) -> np.ndarray:
-    """Return one object of the benchmark as it is seen: (N, 3) float32 metres, z up."""
-    key = (SPLITS.index(split), label, number)
-    mesh = build(CLASSES[label], np.random.default_rng(key))
-    return observe(mesh, kind, np.random.default_rng((*key, KINDS.index(kind))))
+def benchmark_object(split: str, label: int, number: int) -> Mesh:
+    """Build one object of the benchmark."""
+    return build(CLASSES[label], np.random.default_rng((SPLITS.index(split), label, number)))
+
+
+def object_points(
+    split: str, label: int, number: int, kind: str, mesh: Mesh | None = None
+) -> np.ndarray:
+    """Observe one object of the benchmark, (N, 3) float32 metres, z up; or ``mesh`` in its place.
+
+    Args:
+        split: One of :data:`SPLITS`.
+        label: Position of its class in :data:`CLASSES`.
+        number: Number of the object in its class.
+        kind: One of ``views.KINDS``.
+        mesh: The object that takes its place; None: itself.
+    """
+    rng = np.random.default_rng((SPLITS.index(split), label, number, KINDS.index(kind)))
+    if mesh is None:
+        mesh = benchmark_object(split, label, number)
+    return observe(mesh, kind, rng)
 
 
 def _make(job: tuple[str, int, int, str]) -> np.ndarray:
