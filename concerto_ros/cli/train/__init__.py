@@ -9,6 +9,7 @@
   concerto-ros train language DATA   a language head: points are found by words
   concerto-ros train demo            the bundled demo model, from simulated rooms
   concerto-ros train demo --outdoor  the one for outdoors, from simulated streets
+  concerto-ros train demo --language the language head of the bundled model
 
 The folder --out gets head.pth, classes.yaml, a report and, for every method but head, encoder.pth.
 A run that was interrupted resumes when the same command is started again.
@@ -94,7 +95,13 @@ def _add_demo_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--report",
         action="store_true",
-        help="do not train: only measure the bundled model and write docs/demo_model.md",
+        help="do not train: only measure the bundled model and write docs/demo_model.md, or with"
+        " --language the language head and docs/words.md",
+    )
+    parser.add_argument(
+        "--language",
+        action="store_true",
+        help="the language head of the bundled model, from simulated rooms with fine names",
     )
     parser.add_argument(
         "--confidence",
@@ -284,6 +291,8 @@ def _train_demo(arguments: argparse.Namespace) -> int:
         "out", "demo_outdoor_model" if arguments.outdoor else "demo_model"
     )
     furniture = furniture_folder(arguments.furniture)
+    if arguments.language:
+        return language.run_bundled(arguments, furnished(recipe, furniture))
     if arguments.report:
         print(write_report(recipe, folder, source_path(DOCUMENT), furniture))
         return 0

@@ -15,6 +15,7 @@ from concerto_ros.cli.train.arguments import (
 )
 
 if TYPE_CHECKING:
+    from concerto_ros.learning.demo_model.recipe import Recipe
     from concerto_ros.learning.language.train import LanguageConfig
 
 HELP = "a language head on the frozen encoder: points are found by words"
@@ -156,6 +157,30 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         print("no score: there is no scan to validate on; --validation FILE names one")
     print("wrote " + ", ".join(str(path) for path in written))
+    return 0
+
+
+def run_bundled(arguments: argparse.Namespace, recipe: Recipe) -> int:
+    """Train the language head of the bundled model, or measure it only."""
+    from concerto_ros.files.shared_files import source_path, source_tree
+    from concerto_ros.learning.language.bundled import train_bundled
+    from concerto_ros.learning.language.document import DOCUMENT, write_report
+    from concerto_ros.segmentation.model_options import device_named
+
+    folder = arguments.out or Path("out", "demo_language")
+    if not arguments.report:
+        outcome = train_bundled(
+            folder,
+            recipe,
+            rooms=arguments.rooms,
+            steps=arguments.steps,
+            minutes=arguments.minutes,
+            device=str(device_named(arguments.device)),
+            output=arguments.write,
+        )
+        print(f"{outcome.steps} steps in {outcome.seconds / 60:.1f} minutes: {outcome.stopped}")
+    if arguments.report or (arguments.write is None and source_tree() is not None):
+        print(write_report(folder, source_path(DOCUMENT), recipe, arguments.write))
     return 0
 
 

@@ -34,7 +34,6 @@ from concerto_ros.learning.training.schedule import Schedule
 from concerto_ros.learning.training.temperature import fit_temperature, scored
 from concerto_ros.learning.training.trainer import Trainer, TrainingResult
 from concerto_ros.ptv3 import Encoder
-from concerto_ros.ptv3.checkpoint import randomise
 from concerto_ros.segmentation.convention import preset_with
 
 #: How a head is found: by steps of AdamW, or as the least-squares solution in closed form.
@@ -131,17 +130,18 @@ def train_language(
         encoder, data, collate, config.folder / "features", views=config.views, seed=config.seed
     )
     held_out = FeatureCache(encoder, validation, collate, config.folder / "features")
-    model = _new_model(encoder, words, vectors, config)
-    levels = model.head.concat_levels(encoder)
+    model = _new_model(encoder, words, vectors)
+    name = str(config.folder / "language.safetensors")
+    head = LanguageHead(sum(encoder.channels), model.layer.out_features, name=name)
+    levels = head.concat_levels(encoder)
     training = VoxelSamples(cache, levels, config.voxels, config.seed)
     checked = VoxelSamples(held_out, levels, config.voxels, config.seed)
     for samples in (training, checked):
         for index in _counted(len(samples), config.progress):
             samples[index]
     result = None
-    if config.solver == "ridge":
-        _solve(model, cache, training, config)
-    else:
+    _start(model, training, config)
+    if config.solver == "adamw":
         identity = {
             "method": "language",
             "encoder": fingerprint(encoder),
@@ -152,24 +152,22 @@ def train_language(
             "validation": digest([held_out.digest()]),
         }
         result = _train(model, training, checked, config, identity)
-    head = model.head.eval().requires_grad_(False)
+    weight, bias = model.for_features()
+    head.load_state_dict({"weight": weight.cpu(), "bias": bias.cpu()})
     head.text_encoder, head.template = vectors.encoder, vectors.template
     head.contrast = tuple(words.contrast)
-    head.scoring = Softmax(_temperature(model.eval(), checked))
+    temperature = model.temperature if result else _temperature(model.eval(), checked)
+    head.scoring = Softmax(temperature)
     head.preset, head.encoder = preset, weights_digest(encoder, "")
-    return head, result
+    return head.eval().requires_grad_(False), result
 
 
-def _new_model(
-    encoder: Encoder, words: Vocabularies, vectors: TextVectors, config: LanguageConfig
-) -> LanguageModel:
+def _new_model(encoder: Encoder, words: Vocabularies, vectors: TextVectors) -> LanguageModel:
     labels = WordGroup(words.labels, vectors)
     names = WordGroup(words.names, vectors) if words.names else None
     contrast = vectors.of(words.contrast).vectors
-    name = str(config.folder / "language.safetensors")
-    head = LanguageHead(sum(encoder.channels), labels.vectors.shape[1], name=name)
-    randomise(head, seed=config.seed)
-    return LanguageModel(head, labels, names, contrast).to(next(encoder.parameters()).device)
+    model = LanguageModel(sum(encoder.channels), labels, names, contrast)
+    return model.to(next(encoder.parameters()).device)
 
 
 def _counted(count: int, progress: bool) -> Iterable[int]:
@@ -200,7 +198,11 @@ def _train(
         steps=config.steps,
         batch_size=config.batch_size,
         schedule=Schedule(learning_rate=config.learning_rate, weight_decay=config.weight_decay),
-        loss=LanguageLoss(balanced_weights(labels[: len(model.labels)]), name_weights),
+        loss=LanguageLoss(
+            balanced_weights(labels[: len(model.labels)]),
+            name_weights,
+            None if model.names is None else model.names.meant,
+        ),
         validation=validation,
         validate_every=config.validate_every,
         folder=config.folder,
@@ -214,25 +216,32 @@ def _train(
     return trainer.run()
 
 
-def _solve(
-    model: LanguageModel, cache: FeatureCache, samples: VoxelSamples, config: LanguageConfig
-) -> None:
-    """The ridge: the vector of a voxel is that of its fine name and its class together."""
-    head = model.head
-    sums = RidgeSums(head.in_channels, head.width)
+def _start(model: LanguageModel, samples: VoxelSamples, config: LanguageConfig) -> None:
+    """Start from the ridge: the vector of a voxel is that of its fine name and its class together.
+
+    It is the result of the solver of this name, and near to that of the other.
+    """
+    device = model.mean.device
+    sums = RidgeSums(len(model.mean), model.layer.out_features, device)
     labels = model.labels.means()
     names = None if model.names is None else model.names.means()
-    for voxels in samples:
+    total, squares = torch.zeros(2, len(model.mean), dtype=torch.float64, device=device)
+    for index in range(len(samples)):
+        voxels = join_voxels([samples[index]]).to(device)
         known = voxels.labels != UNLABELLED
         target = labels[voxels.labels[known]].clone()
         if names is not None:
             ids = voxels.name_ids[known]
             named = ids != NO_NAME
             target[named] += names[ids[named]]
-        sums.add(voxels.feat[known].float(), functional.normalize(target, dim=1))
+        feat = voxels.feat[known]
+        sums.add(feat, functional.normalize(target, dim=1))
+        total += feat.double().sum(0)
+        squares += feat.double().square().sum(0)
+    mean = total / sums.count
+    model.standardise(mean.float(), (squares / sums.count - mean**2).clamp_min(0).sqrt().float())
     weight, bias = sums.solve(config.strength)
-    head.weight.data.copy_(weight)
-    head.bias.data.copy_(bias)
+    model.start_from(weight.to(device), bias.to(device))
 
 
 @torch.inference_mode()

@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
 from concerto_ros.words.word_list import checked_text, comparable
@@ -18,7 +19,7 @@ from concerto_ros.words.word_list import checked_text, comparable
 DOCUMENTED = Path(__file__).with_name("words.yaml")
 #: Value of ``class`` of a name that is a class itself.
 SELF = "self"
-_FIELDS = ("name", "class", "synonyms", "held_out")
+_FIELDS = ("name", "class", "includes", "synonyms", "held_out")
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class Word:
         name: The name.
         class_name: The class of which it names a part; its own name where it is a class, empty
             where it belongs to none.
+        includes: Other names of things that one who says this name means as well: a school desk is
+            a desk.
         synonyms: Words that a head is trained with beside the name.
         held_out: Words that no head is trained with.
     """
@@ -37,6 +40,7 @@ class Word:
     class_name: str = ""
     synonyms: tuple[str, ...] = ()
     held_out: tuple[str, ...] = ()
+    includes: tuple[str, ...] = ()
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -67,6 +71,12 @@ def read_words(path: Path) -> tuple[Word, ...]:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ValueError(f"{path}: name {twice[0]!r} is there twice, expected each name once")
+    for word in words:
+        unknown = sorted(set(map(comparable, word.includes)) - set(names))
+        if unknown:
+            raise ValueError(
+                f"{path}: {word.name} includes {unknown[0]!r}, expected names in the same file"
+            )
     return words
 
 
@@ -97,6 +107,21 @@ def words_for(names: Sequence[str], known: Iterable[Word]) -> tuple[Word, ...]:
     return tuple(result)
 
 
+def meant_by(words: Sequence[Word]) -> np.ndarray:
+    """Which names one means who says another.
+
+    Returns:
+        (F, F) bool: in row i and column j whether a thing called the i-th name is meant by the
+            j-th. A class means all its parts.
+    """
+    meant = np.eye(len(words), dtype=bool)
+    for column, word in enumerate(words):
+        for row, other in enumerate(words):
+            part = word.is_class and other.class_name == word.name
+            meant[row, column] |= part or other.name in word.includes
+    return meant
+
+
 def _word(entry: Any, where: str) -> Word:
     if not isinstance(entry, dict) or "name" not in entry or not set(entry) <= set(_FIELDS):
         raise ValueError(f"{where}: got {entry!r}, expected name and, of these, {_FIELDS[1:]}")
@@ -105,7 +130,7 @@ def _word(entry: Any, where: str) -> Word:
     if not isinstance(of, str):
         raise ValueError(f"{where}: class is {of!r}, expected the name of a class, or {SELF}")
     texts = {}
-    for field in ("synonyms", "held_out"):
+    for field in ("includes", "synonyms", "held_out"):
         value = entry.get(field, [])
         if not isinstance(value, list):
             raise ValueError(f"{where}: {field} is {value!r}, expected a list of words")

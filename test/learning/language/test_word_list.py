@@ -9,6 +9,7 @@ import pytest
 from concerto_ros.learning.language.word_list import (
     Word,
     documented_words,
+    meant_by,
     read_words,
     words_for,
 )
@@ -58,6 +59,7 @@ def test_a_list_of_ones_own_is_read(tmp_path):
         ("- {name: tank, synonyms: vat}", "word 1: synonyms is 'vat', expected a list"),
         ("- {name: tank, synonyms: [vat], held_out: [Vat]}", "held_out has 'Vat', which it is"),
         ("- name: tank\n- name: Tank", "name 'tank' is there twice"),
+        ("- {name: tank, includes: [barrel]}", "tank includes 'barrel', expected names in the"),
         ("- {name: [", "not a readable YAML file"),
     ],
 )
@@ -66,3 +68,14 @@ def test_what_is_wrong_with_a_list_is_named(tmp_path, text, message):
     path.write_text(text)
     with pytest.raises(ValueError, match=f"words.yaml: .*{message}|words.yaml: {message}"):
         read_words(path)
+
+
+def test_a_class_means_its_parts_and_a_name_what_it_includes():
+    words = (
+        Word("table", "table"),
+        Word("desk", "table", includes=("school desk",)),
+        Word("school desk", "table"),
+    )
+    assert meant_by(words).tolist() == [
+        [True, False, False], [True, True, False], [True, True, True],
+    ]  # fmt: skip
