@@ -4,7 +4,8 @@
 
     make words
 
-Its words are those of ``config/words/``, and the names of the label sets of ``config/labels/``.
+Its words are those of ``config/words/``, the names of the label sets of ``config/labels/``, and
+the documented words of the bundled language head.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from concerto_ros.files.shared_files import asset_path
 from concerto_ros.labels.label_set import LabelSet
+from concerto_ros.learning.language.word_list import documented_words
 from concerto_ros.words.table import make_table, read_word_list
 from concerto_ros.words.text_encoder import load_text_encoder
 from concerto_ros.words.word_list import comparable, synonyms_of
@@ -26,6 +28,8 @@ def texts() -> list[str]:
     words = [word for path in CONFIG.glob("words/*.txt") for word in read_word_list(path)]
     for path in CONFIG.glob("labels/*.yaml"):
         words += [entry.name for entry in LabelSet.load(path).classes]
+    for word in documented_words():
+        words += [*word.texts, *word.held_out]
     return sorted({comparable(text) for word in words for text in synonyms_of(word)})
 
 
