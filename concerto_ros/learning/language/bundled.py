@@ -90,8 +90,10 @@ def train_bundled(
     head.licence = "Apache-2.0"
     cache = FeatureCache(encoder, held_out, _collate(recipe), folder / "features")
     answered = _answers(encoder, head, cache, THRESHOLDS)
-    head.threshold = THRESHOLDS[int(np.argmax([min(rates(each)) for each in answered]))]
-    save_language_head(output or bundled_head(recipe.preset), head)
+    # The rate is not a number where there is nothing to ask for.
+    lower = [np.nan_to_num(rates(each)).min() for each in answered]
+    head.threshold = THRESHOLDS[int(np.argmax(lower))]
+    save_language_head(output or bundled_head(recipe.preset), head.half())
     assert result is not None  # as it was trained by steps
     return result
 
