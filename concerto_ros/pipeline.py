@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -22,27 +24,29 @@ from concerto_ros.heads.linear import LinearHead
 from concerto_ros.heads.pca import PcaColors
 from concerto_ros.heads.similarity import FeatureQuery
 from concerto_ros.heads.taught_classes import TaughtClasses
-from concerto_ros.labels.label_set import UNLABELLED, LabelSet
+from concerto_ros.labels.label_set import LabelSet
 from concerto_ros.labels.prediction import NOT_FINITE, Prediction
 from concerto_ros.mapping.map_file import StoredMap
 from concerto_ros.mapping.map_snapshot import MapSnapshot
 from concerto_ros.mapping.voxel_map import Insertion, VoxelMap
 from concerto_ros.ptv3 import Encoder
-from concerto_ros.ptv3.hierarchy import LARGEST_INDEX
 from concerto_ros.ptv3.kernels.usable_device import why_unusable
 from concerto_ros.segmentation.carried_state import CarriedState
 from concerto_ros.segmentation.feature_encoder import FeatureEncoder
 from concerto_ros.segmentation.fixed_origin import FixedOrigin
-from concerto_ros.segmentation.labeller import Labeller, labelling, unlabelled
-from concerto_ros.segmentation.level import find_level
-from concerto_ros.segmentation.loading import load_models
-from concerto_ros.segmentation.model_input import build_model_input
-from concerto_ros.segmentation.model_options import convention_of, grid_size_for
-from concerto_ros.sensors.array_frame import checked_points, single_frame
+from concerto_ros.segmentation.inference import Inference
+from concerto_ros.segmentation.label_source import LabelSource
+from concerto_ros.segmentation.labeller import Labeller
+from concerto_ros.segmentation.loading import load_models, load_words
+from concerto_ros.segmentation.model_options import convention_of, grid_size_for, naming
+from concerto_ros.segmentation.point_words import PointWords
+from concerto_ros.segmentation.single_cloud import SingleCloud
 from concerto_ros.sensors.frame import Frame
 from concerto_ros.settings.field import SettingsError
 from concerto_ros.settings.settings import Settings
-from concerto_ros.stopwatch import Stopwatch
+
+if TYPE_CHECKING:
+    from concerto_ros.objects.finding.text_matches import TextMatches
 
 _log = logging.getLogger(__name__)
 
@@ -66,6 +70,7 @@ class SemanticPipeline:
         grid_size = grid_size_for(encoder, settings.preset)
         self.settings = settings.with_preset().with_voxel_size(grid_size)
         self.encoder = encoder
+        self._words: LabelSource | None = None
         self.use(TaughtClasses(head, labels))
         self.convention = convention_of(encoder, self.settings.preset, head)
         self._feature_encoder = FeatureEncoder(
@@ -77,6 +82,9 @@ class SemanticPipeline:
         self._map_lock = threading.Lock()
         self._origin = FixedOrigin()
         self._pca = PcaColors()
+        if self.settings.words.names:
+            with naming("words.names"):
+                self.set_words(self.settings.words.names)
 
     @classmethod
     def from_config(cls, path: str | Path) -> SemanticPipeline:
@@ -158,6 +166,7 @@ class SemanticPipeline:
         *,
         origin: npt.ArrayLike | None = None,
         level: bool = True,
+        words: Sequence[str] | None = None,
     ) -> Prediction:
         """Label a single cloud, independent of the map; each point gets the label of its voxel.
 
@@ -177,103 +186,133 @@ class SemanticPipeline:
             level: whether the model sees a cloud that is tilted by 1 to 20 degrees turned level
                 by its ground (:func:`~concerto_ros.segmentation.level.find_level`); the
                 prediction says by how much, and stays in the coordinates of ``points``.
+            words: words that label the points of this cloud, as for :meth:`set_words`; None: the
+                labels are those of all other predictions.
 
         Returns:
             The prediction for the N points, row by row, with ``unlabelled`` by reason.
 
         Raises:
-            ValueError: no point is finite, or an array has the wrong shape, type or unit.
+            ValueError: no point is finite, an array has the wrong shape, type or unit, or a word
+                is not accepted or has no vector.
         """
-        largest = (LARGEST_INDEX - 1) * self.settings.voxel_size
-        frame, kept, strays, offset = single_frame(points, colors, normals, origin, largest)
-        vehicle, tilt = np.zeros(3) if origin is None else frame.origin, 0.0
-        turn = find_level(frame.points, self.settings.voxel_size) if level else None
-        if turn is not None:
-            frame, tilt = frame.transformed(turn.rotation, turn.translation, ""), turn.tilt
-            vehicle = turn.rotation @ vehicle + turn.translation
-        voxels = self._new_map(len(frame), radius=0.0)
-        voxels.insert(frame, vehicle)
-        snapshot = voxels.snapshot()
-        by_voxel = self._predict(snapshot, _nothing(), self._labeller, above=float(offset[2]))
+        labeller = self._labeller
+        if words is not None:
+            labeller = self._labeller_of(self._words_source(words, None, None))
+        cloud = self._single(points, colors, normals, origin, level)
+        return self._of_points(cloud, self._predict_single(cloud, labeller))
 
-        given = checked_points(points)
-        row = np.full(len(given), -1)
-        row[kept] = snapshot.rows_of(frame.points)
-        with np.errstate(over="ignore"):
-            own = given if offset.any() else given.astype(np.float32)
-        prediction = by_voxel.at(own, row)
-        bad, below = prediction.not_finite, prediction.count_below_floor
-        if bad:
-            _log.warning("%d of %d points are unlabelled: %s", bad, len(given), NOT_FINITE)
-        unlabelled_there = int(np.count_nonzero(prediction.label[kept] == UNLABELLED))
-        kept_labels = self.settings.unfamiliar == "keep"
-        unfamiliar = 0 if kept_labels else prediction.count_unfamiliar
-        reasons = {
-            "not_finite": len(given) - len(kept) - strays,
-            "stray": strays,
-            "below_floor": below,
-            "output_not_finite": bad,
-            "unfamiliar": unfamiliar,
-            "no_score": unlabelled_there - bad - below - unfamiliar,
-        }
-        return replace(prediction, tilt=tilt, unlabelled={r: n for r, n in reasons.items() if n})
+    def find(
+        self,
+        text: str,
+        points: npt.ArrayLike | None = None,
+        colors: npt.ArrayLike | None = None,
+        normals: npt.ArrayLike | None = None,
+        *,
+        origin: npt.ArrayLike | None = None,
+        level: bool = True,
+        threshold: float | None = None,
+    ) -> TextMatches:
+        """Find what a text names, in a single cloud or in the map.
 
-    @torch.inference_mode()
+        A point matches where the text is more probable than the contrast words, and at least as
+        probable as the threshold. Matching voxels that touch are one match if they are as many as
+        the parameter ``objects.min_voxels``.
+
+        Args:
+            text: what is looked for, possibly with synonyms (``sofa|couch``).
+            points: (N, 3) metres, as for :meth:`segment`, as all that follow; None: the map.
+            colors: likewise.
+            normals: likewise.
+            origin: likewise.
+            level: likewise.
+            threshold: the probability that a point must have; None: the parameter
+                ``words.threshold``.
+
+        Returns:
+            The matches, best first, and for each point its cosine with the text (``similarity``)
+                and its probability (``match``).
+
+        Raises:
+            ValueError: the text is not accepted or has no vector, the map is empty, or as
+                :meth:`segment`.
+        """
+        question = self.text_query(text, threshold)
+        if points is None:
+            snapshot = self.snapshot()
+            by_voxel = self.infer(snapshot, (), question)
+            return self.matches(text, by_voxel, snapshot, snapshot.points)
+        cloud = self._single(points, colors, normals, origin, level)
+        by_voxel = self._predict_single(cloud, self._labeller, ("pca",), question)
+        matches = self.matches(text, by_voxel, cloud.voxels, cloud.places)
+        return matches.at(self._of_points(cloud, by_voxel), cloud.row)
+
+    def text_query(self, text: str, threshold: float | None = None) -> FeatureQuery:
+        """Return the query with which :meth:`infer` compares the voxels with a text.
+
+        Raises:
+            ValueError: the text is not accepted or has no vector.
+        """
+        return FeatureQuery(match=self._words_source([text], threshold, None).match)
+
+    def matches(
+        self, text: str, prediction: Prediction, snapshot: MapSnapshot, places: np.ndarray
+    ) -> TextMatches:
+        """Divide what matches the text of a :meth:`text_query` into objects.
+
+        Args:
+            text: what was asked.
+            prediction: the answer of :meth:`infer` to the query.
+            snapshot: the V voxels that it was asked about.
+            places: (V, 3) metres, where they are.
+        """
+        from concerto_ros.objects.finding.text_matches import find_matches
+
+        min_voxels = self.settings.objects.min_voxels
+        size = snapshot.voxel_size
+        return find_matches(text, prediction, snapshot.index, places, size, min_voxels)
+
+    def _single(
+        self,
+        points: npt.ArrayLike,
+        colors: npt.ArrayLike | None,
+        normals: npt.ArrayLike | None,
+        origin: npt.ArrayLike | None,
+        level: bool,
+    ) -> SingleCloud:
+        room = self._new_map(max(1, np.size(points) // 3), radius=0.0)
+        return SingleCloud.of(points, colors, normals, origin, level=level, into=room)
+
+    def _predict_single(
+        self,
+        cloud: SingleCloud,
+        labeller: Labeller,
+        outputs: Collection[str] = OUTPUTS,
+        question: FeatureQuery | None = None,
+    ) -> Prediction:
+        above = float(cloud.offset[2])
+        return self._predict(cloud.voxels, _nothing(), labeller, outputs, question, above)
+
+    def _of_points(self, cloud: SingleCloud, by_voxel: Prediction) -> Prediction:
+        kept = self.settings.unfamiliar == "keep"
+        prediction = cloud.of_points(by_voxel, unfamiliar_labelled=kept)
+        if bad := prediction.not_finite:
+            total = len(prediction.label)
+            _log.warning("%d of %d points are unlabelled: %s", bad, total, NOT_FINITE)
+        return prediction
+
     def _predict(
         self,
         snapshot: MapSnapshot,
         carried: CarriedState,
         labeller: Labeller,
-        outputs: Collection[str] = OUTPUTS,
-        question: FeatureQuery | None = None,
+        outputs: Collection[str],
+        question: FeatureQuery | None,
         above: float = 0.0,
     ) -> Prediction:
-        """Label a snapshot whose heights count from ``above``, metres, where they were moved."""
-        stopwatch = Stopwatch()
-        if self.settings.estimate_normals:
-            with stopwatch("voxel_normals"):
-                snapshot = snapshot.with_normals()
-        with stopwatch("geometry"):
-            model_input = build_model_input(
-                snapshot,
-                self.convention,
-                carried.held,
-                floor_height=self.settings.floor_height - above,
-            )
-        encoded = self._feature_encoder.encode(model_input, outputs, labeller, question, stopwatch)
-
-        size = len(snapshot)
-        labelled, pca_rgb = unlabelled(size), np.zeros((size, 3), np.uint8)
-        unusable = ~encoded.finite.cpu().numpy()
-        strays = np.zeros(size, bool) if model_input.strays is None else model_input.strays.numpy()
-        if encoded.scores is not None:
-            with stopwatch("labels"):
-                temperature = labeller.temperature
-                labelled = labelling(snapshot, encoded.scores, carried.fusion, temperature)
-            unusable |= labelled.label == UNLABELLED
-        unfamiliar = None
-        if encoded.unfamiliar is not None:
-            unfamiliar = encoded.unfamiliar.cpu().numpy() & ~unusable
-            if self.settings.unfamiliar == "unlabel":
-                labelled = labelled.without(unfamiliar)
-        if encoded.coarse is not None:
-            with stopwatch("pca"):
-                pca_rgb = carried.colors.colors(encoded.coarse, snapshot.keys, encoded.coarse_rows)
-        return Prediction(
-            points=snapshot.points,
-            **labelled._asdict(),
-            pca_rgb=pca_rgb,
-            classes=labeller.labels.classes,
-            model=self.model,
-            stamp=snapshot.stamp,
-            stage_ms=stopwatch.milliseconds,
-            similarity=encoded.similarity,
-            features=encoded.features,
-            floor_height=model_input.floor_height + above,
-            unusable=unusable & ~strays,
-            below_floor=strays,
-            unfamiliar=unfamiliar,
-        )
+        inference = Inference(self.settings, self.convention, self._feature_encoder)
+        prediction = inference(snapshot, carried, labeller, outputs, question, above)
+        return replace(prediction, model=self._model(labeller))
 
     # The models --------------------------------------------------------------------------------
 
@@ -285,12 +324,57 @@ class SemanticPipeline:
     def use(self, taught: TaughtClasses) -> None:
         """Label with ``taught`` from the next prediction on; the fusion of labels restarts."""
         self.taught = taught
-        seconds = self.settings.fusion.seconds
-        self._labeller = Labeller(taught.head, taught.labels, self.encoder, seconds)
+        self._labeller = self._labeller_of(self._words)
+
+    def set_words(
+        self,
+        names: Sequence[str] | None,
+        threshold: float | None = None,
+        colors: Sequence[tuple[int, int, int]] | None = None,
+    ) -> None:
+        """Label with words from the next prediction on; the fusion of labels restarts.
+
+        Args:
+            names: the words, each possibly with synonyms (``sofa|couch``), of which the first is
+                the name of the class; None: label with the head again.
+            threshold: the probability that a word must have to be the label of a point; None: the
+                parameter ``words.threshold``.
+            colors: (red, green, blue), 0..255, of each class; None: chosen.
+
+        Raises:
+            ValueError: a word is not accepted or has no vector, or the language head or the table
+                cannot be loaded; the labels stay as they are.
+        """
+        words = None if names is None else self._words_source(names, threshold, colors)
+        self._words = words
+        self._labeller = self._labeller_of(words)
+
+    @cached_property
+    def words(self) -> PointWords:
+        """The language head and the vectors of words, loaded at first use.
+
+        Raises:
+            SettingsError: (a ValueError) they cannot be loaded, or do not fit the encoder.
+        """
+        return load_words(self.settings, self.encoder)
+
+    def _words_source(
+        self,
+        names: Sequence[str],
+        threshold: float | None,
+        colors: Sequence[tuple[int, int, int]] | None,
+    ) -> LabelSource:
+        if threshold is None:
+            threshold = self.settings.words.threshold
+        return self.words.source(names, threshold=threshold, colors=colors)
+
+    def _labeller_of(self, words: LabelSource | None) -> Labeller:
+        taught, seconds = self.taught, self.settings.fusion.seconds
+        return Labeller(taught.head, taught.labels, self.encoder, seconds, words)
 
     @property
     def head(self) -> LinearHead | None:
-        """The head that computes the labels, as it was loaded or taught; None: no labels."""
+        """The linear head as it was loaded or taught, which :meth:`set_words` sets aside."""
         return self._labeller.head
 
     @property
@@ -299,13 +383,21 @@ class SemanticPipeline:
         return self._labeller.labels
 
     @property
+    def labels_are_words(self) -> bool:
+        """Whether the classes are those of :meth:`set_words`."""
+        return self._words is not None
+
+    @property
     def model(self) -> str:
         """Names of encoder and head, for messages and logs."""
-        if self.head is None:
+        return self._model(self._labeller)
+
+    def _model(self, labeller: Labeller) -> str:
+        if labeller.source is None:
             return f"{self.encoder.name}, no head"
-        if self.head.name == self.encoder.name:
+        if labeller.source.name == self.encoder.name:
             return self.encoder.name
-        return f"{self.encoder.name} + {self.head.name}"
+        return f"{self.encoder.name} + {labeller.source.name}"
 
     @property
     def trained(self) -> bool:

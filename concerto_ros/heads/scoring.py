@@ -36,12 +36,19 @@ class Softmax:
         """
         return scores
 
-    def probabilities(self, fused: torch.Tensor) -> torch.Tensor:
-        """Return (V, K) probabilities of (V, K) fused log-probabilities of :meth:`logits`."""
-        return (fused if self.temperature == 1 else self._tempered(fused)).exp()
+    def columns(self, fused: torch.Tensor) -> torch.Tensor:
+        """Return the columns of (V, K) fused log-probabilities that stand for scores: all."""
+        return fused
 
-    def _tempered(self, fused: torch.Tensor) -> torch.Tensor:
+    def log_probabilities(self, fused: torch.Tensor) -> torch.Tensor:
+        """Return the log-probabilities at the temperature, (V, K)."""
+        if self.temperature == 1:
+            return fused
         return (fused / self.temperature).t().log_softmax(dim=0).t()
+
+    def probability(self, fused: torch.Tensor, column: torch.Tensor) -> torch.Tensor:
+        """Return the probability of one ``column`` (V,) of each row of ``fused``, (V,)."""
+        return self.log_probabilities(fused).gather(1, column[:, None])[:, 0].exp()
 
 
 @dataclass(frozen=True)
@@ -73,9 +80,17 @@ class Sigmoid:
         nothing = scores.new_zeros(len(scores), 1)
         return torch.cat([self.scale * scores + self.bias, nothing], dim=1)
 
-    def probabilities(self, fused: torch.Tensor) -> torch.Tensor:
-        """Return (V, K) probabilities of (V, K + 1) fused log-probabilities of :meth:`logits`."""
-        return (fused[:, :-1] - fused[:, -1:]).sigmoid()
+    def columns(self, fused: torch.Tensor) -> torch.Tensor:
+        """Return the columns of (V, K + 1) fused log-probabilities that stand for words: K."""
+        return fused[:, :-1]
+
+    def log_probabilities(self, fused: torch.Tensor) -> torch.Tensor:
+        """Return log-probabilities that sum to one, (V, K + 1), for the entropy of a row."""
+        return fused
+
+    def probability(self, fused: torch.Tensor, column: torch.Tensor) -> torch.Tensor:
+        """Return the probability of one ``column`` (V,) of each row of ``fused``, (V,)."""
+        return (fused.gather(1, column[:, None])[:, 0] - fused[:, -1]).sigmoid()
 
 
 Scoring = Softmax | Sigmoid

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,10 +22,13 @@ class FeatureQuery:
         like: (C,) float32, the reference feature that all points are compared with; None: no
             comparison.
         rows: (n,) int64, rows of the cloud whose features are returned; None: no features.
+        match: compares all points with a text: ``similarity``, the cosine of each row with it, and
+            ``match``, its probability where it wins, else 0. It precedes ``like``; None: no text.
     """
 
     like: torch.Tensor | None = None
     rows: np.ndarray | None = None
+    match: Callable[[Pyramid], dict[str, torch.Tensor]] | None = None
 
 
 class FeatureAnswers:
@@ -62,17 +66,20 @@ class FeatureAnswers:
             if self.features is None:
                 self.features = features.new_full((len(rows), features.shape[1]), math.nan)
             self.features[in_part] = features
+        if self._question.match is not None:
+            return self._question.match(pyramid)
         if like is None:
             return {}
         return {"similarity": cosine_similarity(pyramid, like, self._levels)}
 
-    def similarity(self, values: dict[str, torch.Tensor]) -> np.ndarray | None:
-        """Return the similarity in the joined ``values`` of all parts, (N,) float32.
+    @staticmethod
+    def named(name: str, values: dict[str, torch.Tensor]) -> np.ndarray | None:
+        """Return ``similarity`` or ``match`` in the joined values of all parts, (N,) float32.
 
-        None if the query has no reference feature; NaN where a feature is not finite.
+        None if the query does not ask for it; NaN where a feature is not finite.
         """
-        cosine = values.get("similarity")
-        return None if cosine is None else cosine.cpu().numpy()
+        value = values.get(name)
+        return None if value is None else value.cpu().numpy()
 
 
 def features_at(pyramid: Pyramid, rows: torch.Tensor, concat_levels: int) -> torch.Tensor:

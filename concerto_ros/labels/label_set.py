@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import colorsys
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -101,6 +102,34 @@ class LabelSet:
         return cls(f"generic{count}", f"{count} classes without names", classes)
 
     @classmethod
+    def of_names(
+        cls,
+        name: str,
+        names: Sequence[str],
+        colors: Sequence[tuple[int, int, int]] | None = None,
+    ) -> LabelSet:
+        """Return a set of classes with these names, in colours far apart.
+
+        Args:
+            name: of the set.
+            names: of the classes, in label order.
+            colors: (red, green, blue) of each class, 0..255; None: chosen here.
+
+        Raises:
+            ValueError: a name is taken or not a valid class name, there are too many, or the
+                colours are not as many.
+        """
+        if colors is not None and len(colors) != len(names):
+            raise ValueError(
+                f"colors: got {len(colors)}, expected {len(names)}, one for each name"
+            )
+        labels = cls(name, f"{len(names)} classes by name", ())
+        for label, own in enumerate(names):
+            color = _spread_color(label) if colors is None else colors[label]
+            labels = labels.with_class(own, color)
+        return labels
+
+    @classmethod
     def from_content(cls, content: Any, where: str | Path) -> LabelSet:
         """Build the set from ``content``, the parsed content of a label set file.
 
@@ -119,8 +148,12 @@ class LabelSet:
         entries = [vars(entry) | {"color": list(entry.color)} for entry in self.classes]
         return {"name": self.name, "title": self.title, "classes": entries}
 
-    def with_class(self, name: str) -> LabelSet:
-        """Return a copy with one more class at its end, in a colour that differs from the others.
+    def with_class(self, name: str, color: tuple[int, int, int] | None = None) -> LabelSet:
+        """Return a copy with one more class at its end.
+
+        Args:
+            name: of the class.
+            color: (red, green, blue), 0..255; None: one that differs from the others.
 
         Raises:
             ValueError: the name is taken or not a valid class name, or the set is full.
@@ -142,7 +175,7 @@ class LabelSet:
             )
         taken = {entry.source_id for entry in self.classes}
         source_id = next(i for i in range(len(self), 2 * UNLABELLED) if i not in taken)
-        added = SemanticClass(len(self), name, self._color_apart(), source_id)
+        added = SemanticClass(len(self), name, color or self._color_apart(), source_id)
         return LabelSet(self.name, self.title, (*self.classes, added))
 
     def _color_apart(self) -> tuple[int, int, int]:

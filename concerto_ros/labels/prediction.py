@@ -44,13 +44,15 @@ class Prediction:
         stamp: nanoseconds, of the newest frame among the points.
         stage_ms: milliseconds of each stage, in the order in which they ran.
         similarity: (N,) float32 in [-1, 1], cosine of each feature with the reference feature of
-            the query, NaN where the feature is not finite; None without one.
+            the query, or with its text, NaN where the feature is not finite; None without one.
+        match: (N,) float32 in [0, 1], probability of the text of the query where it wins against
+            the contrast words, else 0; NaN as above; None without a text.
         features: (n, C) float32 on the CPU, of the rows that the query names; None if it names
             none.
         unlabelled: of a single cloud, how many points have no label, by reason: ``not_finite``,
             ``stray`` (far from the others), ``below_floor`` (see there), ``output_not_finite``
-            (see ``unusable``), ``unfamiliar`` (see there, and the parameter of this name) and
-            ``no_score`` (the model has no head).
+            (see ``unusable``), ``unfamiliar`` (see there, and the parameter of this name),
+            ``no_word`` (see there) and ``no_score`` (the model has no head).
         floor_height: height in metres from which the model counted, in the frame of ``points``:
             the estimate, or the parameter of this name; NaN where the model's height does not
             count from the floor. In a cloud that was turned level: at the middle of its ground.
@@ -61,6 +63,8 @@ class Prediction:
             is unlabelled; None: nowhere.
         unfamiliar: (N,) bool, where the features are far from those that the model was trained on,
             so that label and confidence are to be doubted; None: the model does not know.
+        no_word: (N,) bool, unlabelled because a contrast word wins, or no word is probable enough;
+            None: nowhere.
     """
 
     points: np.ndarray
@@ -80,6 +84,8 @@ class Prediction:
     below_floor: np.ndarray | None = None
     unusable: np.ndarray | None = None
     unfamiliar: np.ndarray | None = None
+    no_word: np.ndarray | None = None
+    match: np.ndarray | None = None
 
     @property
     def not_finite(self) -> int:
@@ -97,6 +103,11 @@ class Prediction:
         return 0 if self.unfamiliar is None else int(np.count_nonzero(self.unfamiliar))
 
     @property
+    def count_no_word(self) -> int:
+        """How many points are unlabelled because no word matches them well enough."""
+        return 0 if self.no_word is None else int(np.count_nonzero(self.no_word))
+
+    @property
     def is_unfamiliar(self) -> bool:
         """Whether so many are that that is to be said: :func:`not_like_training`."""
         return self.count_unfamiliar > MUCH_UNFAMILIAR * len(self.label)
@@ -110,18 +121,27 @@ class Prediction:
                 unlabelled.
         """
         unseen = rows < 0
+
+        def of(value: np.ndarray, nothing: float) -> np.ndarray:
+            return np.where(unseen, nothing, value[rows]).astype(value.dtype)
+
+        def known(value: np.ndarray | None, nothing: float = False) -> np.ndarray | None:
+            return None if value is None else of(value, nothing)
+
         return replace(
             self,
             points=points,
-            label=np.where(unseen, UNLABELLED, self.label[rows]).astype(np.uint8),
-            confidence=np.where(unseen, 0, self.confidence[rows]).astype(np.float32),
-            entropy=np.where(unseen, 1, self.entropy[rows]).astype(np.float32),
+            label=of(self.label, UNLABELLED),
+            confidence=of(self.confidence, 0),
+            entropy=of(self.entropy, 1),
             pca_rgb=np.where(unseen[:, None], 0, self.pca_rgb[rows]).astype(np.uint8),
-            similarity=None,
+            similarity=known(self.similarity, math.nan),
+            match=known(self.match, math.nan),
             features=None,
-            unusable=None if self.unusable is None else self.unusable[rows] & ~unseen,
-            below_floor=None if self.below_floor is None else self.below_floor[rows] & ~unseen,
-            unfamiliar=None if self.unfamiliar is None else self.unfamiliar[rows] & ~unseen,
+            unusable=known(self.unusable),
+            below_floor=known(self.below_floor),
+            unfamiliar=known(self.unfamiliar),
+            no_word=known(self.no_word),
         )
 
     def where(self, keep: np.ndarray | slice) -> Prediction:
@@ -138,10 +158,12 @@ class Prediction:
             entropy=self.entropy[keep],
             pca_rgb=self.pca_rgb[keep],
             similarity=None if self.similarity is None else self.similarity[keep],
+            match=None if self.match is None else self.match[keep],
             features=None,
             unusable=None if self.unusable is None else self.unusable[keep],
             below_floor=None if self.below_floor is None else self.below_floor[keep],
             unfamiliar=None if self.unfamiliar is None else self.unfamiliar[keep],
+            no_word=None if self.no_word is None else self.no_word[keep],
         )
 
 

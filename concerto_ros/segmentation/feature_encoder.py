@@ -33,10 +33,11 @@ class Encoded(NamedTuple):
     """What was computed from the features of V voxels; None for what was not asked for.
 
     Attributes:
-        scores: (V, K) logits of the classes.
+        scores: (V, K) logits of the columns of the labeller's source.
         coarse: (M, C) features of a coarse level.
         coarse_rows: (V,) int64, the row of ``coarse`` that each voxel has.
         similarity: (V,) float32 cosine, see :class:`FeatureQuery`.
+        match: (V,) float32 probability of a text, see there.
         features: (n, C) float32 on the CPU, of the rows that the query names.
         unfamiliar: (V,) bool, whether the features of each voxel are far from those of the
             training; None where the head does not know, too.
@@ -48,6 +49,7 @@ class Encoded(NamedTuple):
     coarse: torch.Tensor | None
     coarse_rows: torch.Tensor | None
     similarity: np.ndarray | None
+    match: np.ndarray | None
     features: torch.Tensor | None
     unfamiliar: torch.Tensor | None
     finite: torch.Tensor
@@ -111,7 +113,7 @@ class FeatureEncoder:
         Args:
             model_input: the voxels of the cloud.
             outputs: ``labels`` and ``pca`` or one of them.
-            labeller: computes the scores; without a head there are none.
+            labeller: computes the scores; without a source there are none.
             question: a query about the features; None: no query.
             stopwatch: takes the time of each stage.
 
@@ -145,7 +147,7 @@ class FeatureEncoder:
             pyramid = self._pyramid(seen.part(rows), stopwatch)
             finite = finite_voxels(pyramid)
             values = {"finite": finite}
-            if labeller.head is not None and "labels" in outputs:
+            if labeller.source is not None and "labels" in outputs:
                 with stopwatch("labels"):
                     scores = labeller.scores(pyramid, self.dtype)
                     values["scores"] = scores.masked_fill(~finite[:, None], math.nan)
@@ -165,7 +167,8 @@ class FeatureEncoder:
             scores=values.get("scores"),
             coarse=coarse.joined() if "pca" in outputs else None,
             coarse_rows=values.get("pca"),
-            similarity=answers.similarity(values),
+            similarity=answers.named("similarity", values),
+            match=answers.named("match", values),
             features=answers.features,
             unfamiliar=values.get("unfamiliar"),
             finite=values["finite"],

@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""From features to labels: the head, the names of its classes, and the fusion over time."""
+"""From features to labels: their source, the fusion over time, and what is familiar."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from concerto_ros.segmentation.label_fusion import (
     log_probabilities,
     normalised_entropy,
 )
+from concerto_ros.segmentation.label_source import LabelSource
 
 
 class Labelling(NamedTuple):
@@ -29,11 +30,13 @@ class Labelling(NamedTuple):
         label: (V,) uint8; 255 where unlabelled.
         confidence: (V,) float32 in [0, 1], the probability of the label; 0 where unlabelled.
         entropy: (V,) float32 in [0, 1]; 1 where unlabelled.
+        no_word: (V,) bool, unlabelled because no word matches well enough.
     """
 
     label: np.ndarray
     confidence: np.ndarray
     entropy: np.ndarray
+    no_word: np.ndarray
 
     def without(self, rows: np.ndarray) -> Labelling:
         """Return a copy in which the voxels of a mask (V,) have no label."""
@@ -43,40 +46,50 @@ class Labelling(NamedTuple):
         return changed
 
 
-#: Label, confidence and entropy of a voxel without a label.
-_NO_LABEL = np.uint8(UNLABELLED), np.float32(0), np.float32(1)
+#: Label, confidence and entropy of a voxel without a label; nothing was compared with words.
+_NO_LABEL = np.uint8(UNLABELLED), np.float32(0), np.float32(1), np.False_
 
 
 class Labeller:
-    """A head with its classes and the recent labels of each voxel.
+    """A source of labels, the recent labels of each voxel, and what is familiar.
 
-    Head and classes never change: when a class is taught, a new labeller replaces this one. A
-    prediction uses the same labeller from beginning to end.
+    The source never changes: when a class is taught or words are set, a new labeller replaces this
+    one, and the fusion restarts. A prediction uses the same labeller from beginning to end.
 
     Attributes:
-        head: as it was loaded or taught; None: nothing is labelled.
+        head: the linear head as it was loaded or taught; None: there is none.
+        source: computes the labels: ``head``, or words; None: nothing is labelled.
         labels: the classes, in label order.
-        concat_levels: levels of the pyramid that the head takes; all of them without a head.
+        concat_levels: levels of the pyramid that ``head`` takes, so those of the features that a
+            class is taught by; all of them without a head.
         fusion: fuses the labels over time; None: each prediction is independent.
     """
 
     def __init__(
-        self, head: LinearHead | None, labels: LabelSet, encoder: Encoder, fusion_seconds: float
+        self,
+        head: LinearHead | None,
+        labels: LabelSet,
+        encoder: Encoder,
+        fusion_seconds: float,
+        words: LabelSource | None = None,
     ):
-        """Combine head, classes and fusion.
+        """Combine source and fusion.
 
         Args:
-            head: trained on the features of ``encoder``; None: nothing is labelled.
-            labels: the classes, in label order.
+            head: trained on the features of ``encoder``; None: there is none.
+            labels: its classes, in label order.
             encoder: the backbone that gives the features.
             fusion_seconds: the parameter ``fusion.seconds``; 0: each prediction is independent.
+            words: takes the place of ``head`` as the source of labels; None: the head is it.
         """
         self.head = head
-        self.labels = labels
         levels = len(encoder.channels) - 1
         self.concat_levels = levels if head is None else head.concat_levels(encoder)
+        self.source = words
+        if words is None and head is not None:
+            self.source = LabelSource.of_head(head, labels, encoder)
+        self.labels = labels if self.source is None else self.source.labels
         self._seconds = fusion_seconds
-        self._working = head  # ``head`` itself keeps the device and the precision of its file
         self._familiarity = None if head is None else head.familiarity
         self.forget()
 
@@ -85,17 +98,44 @@ class Labeller:
         self.fusion = LabelFusion(self._seconds) if self._seconds else None
 
     def scores(self, pyramid: Pyramid, dtype: torch.dtype) -> torch.Tensor:
-        """Return (V, K) logits, computed in ``dtype`` on the device of the features.
+        """Return (V, K) logits of the source, for an encoder that computes in ``dtype``.
 
         Raises:
-            ValueError: there is no head.
+            ValueError: there is no source.
         """
-        if self.head is None or self._working is None:
+        return self._labelling_source.logits(pyramid, dtype)
+
+    @property
+    def _labelling_source(self) -> LabelSource:
+        if self.source is None:
             raise ValueError("there is no head to compute scores with; set the parameter head")
-        device, weight = pyramid.feats[0].device, next(self._working.parameters())
-        if (weight.device, weight.dtype) != (device, dtype):
-            self._working = copy.deepcopy(self.head).to(device, dtype)
-        return self._working.scores(pyramid, self.concat_levels)
+        return self.source
+
+    def labelling(
+        self, snapshot: MapSnapshot, scores: torch.Tensor, fusion: LabelFusion | None
+    ) -> Labelling:
+        """Turn :meth:`scores` of the voxels of ``snapshot`` into labels, fused with earlier ones.
+
+        Voxels whose scores are not finite are unlabelled: the highest of NaNs is the first class.
+
+        Args:
+            snapshot: the V voxels.
+            scores: (V, K) logits.
+            fusion: None where each prediction is independent.
+        """
+        source = self._labelling_source
+        fused = fusion(snapshot, scores) if fusion else log_probabilities(scores)
+        unknown = ~finite_rows(fused)
+        choice = source.choose(fused)
+        no_word = choice.no_word & ~unknown
+        without = unknown | no_word
+        entropy = normalised_entropy(source.scoring.log_probabilities(fused))
+        return Labelling(
+            choice.label.masked_fill(without, UNLABELLED).to(torch.uint8).cpu().numpy(),
+            choice.probability.masked_fill(without, 0.0).cpu().numpy(),
+            entropy.masked_fill_(without, 1.0).cpu().numpy(),
+            no_word.cpu().numpy(),
+        )
 
     def unfamiliar(self, pyramid: Pyramid) -> torch.Tensor | None:
         """Return which voxels do not look like the training, (V,) bool; None: not known.
@@ -109,41 +149,6 @@ class Labeller:
         if self._familiarity.mean.device != device:
             self._familiarity = copy.deepcopy(self._familiarity).to(device)
         return self._familiarity.unfamiliar(pyramid)
-
-    @property
-    def temperature(self) -> float:
-        """That of the head; 1 without a head."""
-        return 1.0 if self.head is None else self.head.temperature
-
-
-def labelling(
-    snapshot: MapSnapshot,
-    scores: torch.Tensor,
-    fusion: LabelFusion | None,
-    temperature: float = 1.0,
-) -> Labelling:
-    """Turn ``scores`` (V, K) of the voxels of ``snapshot`` into labels, fused with earlier ones.
-
-    Voxels whose scores are not finite are unlabelled: the highest of NaNs is the first class.
-
-    Args:
-        snapshot: the V voxels.
-        scores: (V, K) logits.
-        fusion: None where each prediction is independent.
-        temperature: that of the head; labels do not depend on it.
-    """
-    log_probability = fusion(snapshot, scores) if fusion else log_probabilities(scores)
-    unknown = ~finite_rows(log_probability)
-    label = log_probability.max(dim=1).indices
-    if temperature != 1:
-        # After the fusion: the mean of log-probabilities differs from that of scores by the same
-        # number for all classes of a voxel. So labels and carried state are as without it.
-        log_probability = log_probabilities(log_probability / temperature)
-    return Labelling(
-        label.to(torch.uint8).masked_fill_(unknown, UNLABELLED).cpu().numpy(),
-        log_probability.amax(dim=1).exp().masked_fill_(unknown, 0.0).cpu().numpy(),
-        normalised_entropy(log_probability).masked_fill_(unknown, 1.0).cpu().numpy(),
-    )
 
 
 def unlabelled(size: int) -> Labelling:

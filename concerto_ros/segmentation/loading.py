@@ -7,6 +7,7 @@ from __future__ import annotations
 import copy
 from pathlib import Path
 
+from concerto_ros.heads.language import LanguageHead
 from concerto_ros.heads.linear import LinearHead
 from concerto_ros.labels.label_set import LabelSet
 from concerto_ros.ptv3.bundled import DEMO
@@ -14,11 +15,13 @@ from concerto_ros.ptv3.checkpoint import check_finite, load_encoder
 from concerto_ros.ptv3.encoder import Encoder
 from concerto_ros.ptv3.kernels.backends import BackendError, choose_backend
 from concerto_ros.segmentation.model_options import (
+    check_trained_for,
     device_named,
     dtype_named,
     label_set_for,
     naming,
 )
+from concerto_ros.segmentation.point_words import PointWords
 from concerto_ros.settings.field import SettingsError
 from concerto_ros.settings.settings import Settings
 
@@ -61,3 +64,26 @@ def load_models(
     with naming("label_set"):
         labels = label_set_for(settings.label_set, head)
     return encoder, head, labels
+
+
+def load_words(settings: Settings, encoder: Encoder) -> PointWords:
+    """Load the language head and the sources of word vectors that the settings name.
+
+    Args:
+        settings: the parameters; those of the group ``words`` name the models.
+        encoder: the backbone that gives the features.
+
+    Raises:
+        SettingsError: something cannot be loaded or does not fit the encoder; the text names the
+            parameter.
+    """
+    from concerto_ros.words.vocabulary import read_vocabulary
+    from concerto_ros.words.word_vectors import WordVectors
+
+    with naming("words.head"):
+        head = LanguageHead.load(settings.words.head, encoder, preset=settings.preset)
+    check_trained_for("words.head", head, encoder, settings.preset)
+    with naming("words.table"):
+        tables = [read_vocabulary(settings.words.table)] if settings.words.table else []
+    vectors = WordVectors(head.text_encoder, tables, head.template or None)
+    return PointWords(head, vectors, encoder)

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 import torch
 
+from concerto_ros.heads.language import LanguageHead
 from concerto_ros.heads.linear import LinearHead
 from concerto_ros.labels.label_set import LabelSet
 from concerto_ros.ptv3.bundled import BUNDLED
@@ -90,8 +91,7 @@ def convention_of(encoder: Encoder, preset: str, head: LinearHead | None = None)
         SettingsError: ``head`` was trained with another convention or on another encoder, or the
             preset in a file does not exist.
     """
-    trained_preset = _trained_preset(encoder) or preset
-    used = preset if preset in encoder.conventions else trained_preset
+    used = _used_preset(encoder, preset)
     if used != preset and not encoder.preset:
         _log.warning(
             "the file of %s does not store the preset it was trained with; its input is scaled and"
@@ -100,20 +100,39 @@ def convention_of(encoder: Encoder, preset: str, head: LinearHead | None = None)
             used,
             preset,
         )
-    if head is not None and head.preset not in (None, used):
+    if head is not None:
+        check_trained_for("head", head, encoder, preset)
+    with naming("checkpoint"):
+        return _convention(encoder, used)
+
+
+def check_trained_for(
+    parameter: str, head: LinearHead | LanguageHead, encoder: Encoder, preset: str
+) -> None:
+    """Check that a head was trained on this encoder, with its convention for a preset.
+
+    Args:
+        parameter: that names the head, for the error message.
+        head: a head that is to work on the encoder's features.
+        encoder: the backbone.
+        preset: the parameter ``preset``.
+
+    Raises:
+        SettingsError: it was trained with another convention or on another encoder.
+    """
+    used = _used_preset(encoder, preset)
+    if head.preset not in (None, used):
         raise SettingsError(
-            f"head: {head.name} was trained with the preset {head.preset}, but the encoder"
+            f"{parameter}: {head.name} was trained with the preset {head.preset}, but the encoder"
             f" {encoder.name} uses the preset {used} here; expected the same"
             " preset for both"
         )
-    if head is not None and head.encoder and encoder.digest not in ("", head.encoder):
+    if head.encoder and encoder.digest not in ("", head.encoder):
         raise SettingsError(
-            f"head: {head.name} was trained on another encoder than {encoder.name}, or on another"
-            " version of it: its scores would mean nothing; expected the checkpoint that it was"
-            " trained on, or a head that is trained again on this one"
+            f"{parameter}: {head.name} was trained on another encoder than {encoder.name}, or on"
+            " another version of it: its scores would mean nothing; expected the checkpoint that"
+            " it was trained on, or a head that is trained again on this one"
         )
-    with naming("checkpoint"):
-        return _convention(encoder, used)
 
 
 def grid_size_for(encoder: Encoder, preset: str) -> float | None:
@@ -133,6 +152,11 @@ def grid_size_for(encoder: Encoder, preset: str) -> float | None:
     with naming("checkpoint"):
         trained = _convention(encoder, _trained_preset(encoder) or preset)
         return encoder.grid_size * trained.scale / _convention(encoder, preset).scale
+
+
+def _used_preset(encoder: Encoder, preset: str) -> str:
+    """Return the preset whose convention ``encoder`` uses with the parameter ``preset``."""
+    return preset if preset in encoder.conventions else _trained_preset(encoder) or preset
 
 
 def _trained_preset(encoder: Encoder) -> str | None:

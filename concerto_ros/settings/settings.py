@@ -26,6 +26,7 @@ from concerto_ros.settings.outputs import FilterSettings, FusionSettings, LabelS
 from concerto_ros.settings.parameter_file import read_parameters
 from concerto_ros.settings.presets import PRESETS
 from concerto_ros.settings.renamed import with_new_names
+from concerto_ros.settings.words import WordSettings
 
 _log = logging.getLogger(__name__)
 
@@ -207,6 +208,9 @@ class Settings(InputNames):
         "", "directory for the heads of ~/save_head; empty: the service is disabled"
     )
 
+    # Words
+    words: WordSettings = field(default_factory=WordSettings)
+
     # Objects
     objects: ObjectSettings = field(default_factory=ObjectSettings)
 
@@ -322,6 +326,7 @@ _FIELDS: dict[str, Field] = {
         ObjectSettings,
         SimilaritySettings,
         TeachSettings,
+        WordSettings,
     )
     for parameter in settings_in(group)
 }

@@ -70,7 +70,7 @@ def test_a_cloud_in_parts_answers_as_the_whole():
 def test_who_asks_nothing_gets_nothing():
     answers = FeatureAnswers(None, 0)
     assert answers.of(Part((torch.ones(2, 3),)), None) == {}
-    assert answers.features is None and answers.similarity({}) is None
+    assert answers.features is None and answers.named("similarity", {}) is None
 
 
 def test_heat_grows_brighter_with_likeness_and_stays_in_range():

@@ -1,0 +1,148 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Where labels come from: a linear head and its classes, or words and a language head."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+
+from concerto_ros.heads.linear import LinearHead
+from concerto_ros.heads.scoring import Scoring, Softmax
+from concerto_ros.heads.word_scores import WordScorer
+from concerto_ros.labels.label_set import LabelSet
+from concerto_ros.ptv3.encoder import Encoder, Pyramid
+from concerto_ros.segmentation.label_fusion import log_probabilities
+
+#: Scores (V, K) of the columns of a source from the features of all levels, for encoders that
+#: compute in the given type.
+Scores = Callable[[Pyramid, torch.dtype], torch.Tensor]
+
+
+class Choice(NamedTuple):
+    """The best column of each of V voxels.
+
+    Attributes:
+        label: (V,) int64, position in the label set; what is no label where ``no_word``.
+        probability: (V,) float32 of the best column.
+        no_word: (V,) bool, whether the best column has no label, or is not probable enough.
+    """
+
+    label: torch.Tensor
+    probability: torch.Tensor
+    no_word: torch.Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class LabelSource:
+    """Scores of voxels, and which label they give.
+
+    The first columns of the scores belong to the classes of ``labels``, in label order; those
+    after them are contrast words, which only compete: a voxel that they win has no label.
+
+    Attributes:
+        name: of the model, for messages and logs.
+        labels: the classes.
+        scores: computes the scores.
+        scoring: from scores to probabilities.
+        threshold: the probability that the best class must have; 0: any.
+    """
+
+    name: str
+    labels: LabelSet
+    scores: Scores
+    scoring: Scoring
+    threshold: float = 0.0
+
+    @classmethod
+    def of_head(cls, head: LinearHead, labels: LabelSet, encoder: Encoder) -> LabelSource:
+        """Label with a linear head.
+
+        Args:
+            head: trained on the features of ``encoder``.
+            labels: its classes, in label order.
+            encoder: the backbone that gives the features.
+
+        Raises:
+            ValueError: the head does not fit the encoder.
+        """
+        scores = _HeadScores(head, head.concat_levels(encoder))
+        return cls(head.name, labels, scores, Softmax(head.temperature))
+
+    @classmethod
+    def of_words(
+        cls,
+        name: str,
+        labels: LabelSet,
+        scorer: WordScorer,
+        concat_levels: int,
+        scoring: Scoring,
+        threshold: float,
+    ) -> LabelSource:
+        """Label with words.
+
+        Args:
+            name: of the language head.
+            labels: the words that are classes, in the order of the scorer's first words.
+            scorer: compares points with these words and with the contrast words after them.
+            concat_levels: how many finer levels the language head joins to the coarsest.
+            scoring: that of the language head.
+            threshold: see the class.
+        """
+
+        def scores(pyramid: Pyramid, dtype: torch.dtype) -> torch.Tensor:
+            return scorer.cosines(
+                pyramid, concat_levels
+            )  # in float32, whatever the encoder's type
+
+        return cls(f"words of {name}", labels, scores, scoring, threshold)
+
+    def logits(self, pyramid: Pyramid, dtype: torch.dtype) -> torch.Tensor:
+        """Return the (V, K) logits that are fused over time.
+
+        Args:
+            pyramid: the features of all levels.
+            dtype: the type that the encoder computes in.
+        """
+        return self.scoring.logits(self.scores(pyramid, dtype))
+
+    def choose(self, fused: torch.Tensor) -> Choice:
+        """Return the best column of each row of (V, K) log-probabilities of :meth:`logits`."""
+        best = self.scoring.columns(fused).max(dim=1).indices
+        probability = self.scoring.probability(fused, best)
+        no_word = (best >= len(self.labels)) | (probability < self.threshold)
+        return Choice(best, probability, no_word)
+
+    def match(self, pyramid: Pyramid) -> dict[str, torch.Tensor]:
+        """Compare the voxels with the first word alone.
+
+        Returns:
+            ``similarity``, (V,) float32, the cosine with it, and ``match``, (V,) float32, its
+                probability where it wins against the contrast words and reaches the threshold,
+                else 0. Both are NaN where the features are not finite.
+        """
+        scores = self.scores(pyramid, torch.float32)
+        choice = self.choose(log_probabilities(self.scoring.logits(scores)))
+        match = choice.probability.masked_fill(choice.no_word | (choice.label != 0), 0.0)
+        return {
+            "similarity": scores[:, 0].float(),
+            "match": match.masked_fill(~scores[:, 0].isfinite(), torch.nan),
+        }
+
+
+class _HeadScores:
+    """Scores of a linear head, which follow the device and type of the encoder."""
+
+    def __init__(self, head: LinearHead, concat_levels: int):
+        self._head = self._working = head  # ``head`` keeps the device and precision of its file
+        self._levels = concat_levels
+
+    def __call__(self, pyramid: Pyramid, dtype: torch.dtype) -> torch.Tensor:
+        device, weight = pyramid.feats[0].device, self._working.seg_head.weight
+        if (weight.device, weight.dtype) != (device, dtype):
+            self._working = copy.deepcopy(self._head).to(device, dtype)
+        return self._working.scores(pyramid, self._levels)

@@ -1,0 +1,117 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Words as labels of points: a language head, and where the vectors of words come from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Protocol
+
+import torch
+
+from concerto_ros.heads.language import LanguageHead
+from concerto_ros.heads.word_scores import TurnedHead
+from concerto_ros.labels.label_set import LabelSet
+from concerto_ros.ptv3.encoder import Encoder
+from concerto_ros.segmentation.label_source import LabelSource
+
+#: A contrast word whose cosine with a word that is asked for is higher means the same, and does
+#: not take part.
+SAME = 0.7
+
+
+class NamedVectors(Protocol):
+    """Words with their vectors.
+
+    Attributes:
+        names: K names.
+        vectors: (K, D) float32.
+    """
+
+    names: tuple[str, ...]
+    vectors: torch.Tensor
+
+
+class VectorsOfWords(Protocol):
+    """A source of vectors of words, such as a table or a text encoder."""
+
+    def of(self, words: Sequence[str]) -> NamedVectors:
+        """Return the vectors of ``words``, in this order.
+
+        Raises:
+            ValueError: a word has none; the text names it and says what to do.
+        """
+
+
+class PointWords:
+    """Makes sources of labels of words.
+
+    Attributes:
+        head: the language head.
+    """
+
+    def __init__(self, head: LanguageHead, words: VectorsOfWords, encoder: Encoder):
+        """Combine a language head with vectors of words in its text space.
+
+        Args:
+            head: trained on the features of ``encoder``.
+            words: gives the vectors of words.
+            encoder: the backbone that gives the features.
+
+        Raises:
+            ValueError: the head does not fit the encoder.
+        """
+        self.head = head
+        self._words = words
+        self._concat_levels = head.concat_levels(encoder)
+
+    @cached_property
+    def _turned(self) -> TurnedHead:
+        return self.head.turned()
+
+    def source(
+        self,
+        names: Sequence[str],
+        *,
+        threshold: float = 0.0,
+        colors: Sequence[tuple[int, int, int]] | None = None,
+    ) -> LabelSource:
+        """Return a source of labels whose classes are words.
+
+        Args:
+            names: the words, each possibly with synonyms (``sofa|couch``); the first is the name
+                of the class.
+            threshold: the probability that the best word must have; 0: that of the head.
+            colors: of the classes; None: chosen.
+
+        Raises:
+            ValueError: a word is not accepted or has no vector, or the vectors are of another text
+                space.
+        """
+        wanted = self._words.of(names)
+        self.head.check_words(wanted.vectors)
+        labels = LabelSet.of_names("words", wanted.names, colors)
+        vectors = torch.cat([wanted.vectors, self._contrast_with(wanted.vectors)])
+        return LabelSource.of_words(
+            self.head.name,
+            labels,
+            self._turned.for_words(vectors),
+            self._concat_levels,
+            self.head.scoring,
+            threshold or self.head.threshold,
+        )
+
+    def _contrast_with(self, vectors: torch.Tensor) -> torch.Tensor:
+        """Return the vectors of the contrast words that mean something else than all of these."""
+        if not self.head.contrast:
+            return vectors[:0]
+        contrast = self._contrast
+        unit, others = (torch.nn.functional.normalize(v, dim=1) for v in (vectors, contrast))
+        return contrast[(others @ unit.T).amax(dim=1) <= SAME]
+
+    @cached_property
+    def _contrast(self) -> torch.Tensor:
+        contrast = self._words.of(self.head.contrast).vectors
+        self.head.check_words(contrast)
+        return contrast

@@ -1,0 +1,71 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""A text space that needs no text encoder: each class of the bundled linear head is an axis.
+
+With it words label exactly as the linear head does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+
+import numpy as np
+import torch
+
+from concerto_ros.heads import LanguageHead, LinearHead
+from concerto_ros.heads.scoring import Scoring, Softmax
+from concerto_ros.labels.label_set import LabelSet
+from concerto_ros.sim import Room
+
+CLASSES = tuple(entry.name for entry in LabelSet.load("demo").classes)
+
+#: Probabilities that are neither alike nor all 0 or 1.
+PROBABLE = Softmax(0.1)
+
+#: Words beside the names of the classes, each with the class that it means.
+SYNONYMS = {"couch": "sofa", "seat": "chair", "ground": "floor", "something to sit on": "chair"}
+
+
+def language_head(
+    contrast: Sequence[str] = (), scoring: Scoring = PROBABLE, threshold: float = 0.0
+) -> LanguageHead:
+    """The bundled linear head as a language head."""
+    linear = LinearHead.load("demo")
+    head = LanguageHead(linear.in_channels, linear.num_classes, name="classes")
+    head.weight.data, head.bias.data = linear.seg_head.weight, linear.seg_head.bias
+    head.text_encoder, head.contrast = "classes", tuple(contrast)
+    head.scoring, head.threshold = scoring, threshold
+    return head.eval().requires_grad_(False)
+
+
+class ClassVectors:
+    """The vectors of the names of the classes and of their synonyms."""
+
+    def of(self, words: Sequence[str]) -> SimpleNamespace:
+        """Return the vectors of words; ``a|b`` is called a."""
+        names = tuple(word.split("|")[0] for word in words)
+        return SimpleNamespace(names=names, vectors=torch.stack([_vector(n) for n in names]))
+
+
+def _vector(name: str) -> torch.Tensor:
+    if SYNONYMS.get(name, name) not in CLASSES:
+        raise ValueError(f"no vector of {name!r}")
+    return 2 * torch.eye(len(CLASSES))[CLASSES.index(SYNONYMS.get(name, name))]
+
+
+def office_scan(size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """What a sensor in the middle of an office sees along ``size`` rays.
+
+    Returns:
+        Points (n, 3) metres, colours 0..255, unit normals, and (n,) true classes of ``Room``.
+    """
+    rays = np.random.default_rng(1).normal(size=(size, 3)).astype(np.float32)
+    rays /= np.linalg.norm(rays, axis=1, keepdims=True)
+    eye = np.array([0.0, 0.0, 1.4], np.float32)
+    scene = Room(1, "office")
+    hits = scene.cast(eye, rays)
+    points = eye + rays * hits.distance[:, None]
+    every = points, scene.colors(hits).T, scene.normals(hits), scene.labels(hits)
+    points, colors, normals, label = (values[hits.hit] for values in every)
+    return points, colors.astype(np.uint8), normals, label
