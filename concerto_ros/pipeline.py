@@ -253,7 +253,7 @@ class SemanticPipeline:
         Raises:
             ValueError: the text is not accepted or has no vector.
         """
-        return FeatureQuery(match=self._words_source([text], threshold, None).match)
+        return FeatureQuery(match=self._words_source([text], threshold, None, "text").match)
 
     def matches(
         self, text: str, prediction: Prediction, snapshot: MapSnapshot, places: np.ndarray
@@ -363,10 +363,11 @@ class SemanticPipeline:
         names: Sequence[str],
         threshold: float | None,
         colors: Sequence[tuple[int, int, int]] | None,
+        field: str = "words",
     ) -> LabelSource:
         if threshold is None:
             threshold = self.settings.words.threshold
-        return self.words.source(names, threshold=threshold, colors=colors)
+        return self.words.source(names, field=field, threshold=threshold, colors=colors)
 
     def _labeller_of(self, words: LabelSource | None) -> Labeller:
         taught, seconds = self.taught, self.settings.fusion.seconds

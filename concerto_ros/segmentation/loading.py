@@ -24,6 +24,8 @@ from concerto_ros.segmentation.model_options import (
 from concerto_ros.segmentation.point_words import PointWords
 from concerto_ros.settings.field import SettingsError
 from concerto_ros.settings.settings import Settings
+from concerto_ros.words.vocabulary import read_vocabulary
+from concerto_ros.words.word_vectors import WordVectors
 
 
 def load_models(
@@ -77,13 +79,10 @@ def load_words(settings: Settings, encoder: Encoder) -> PointWords:
         SettingsError: something cannot be loaded or does not fit the encoder; the text names the
             parameter.
     """
-    from concerto_ros.words.vocabulary import read_vocabulary
-    from concerto_ros.words.word_vectors import WordVectors
-
     with naming("words.head"):
         head = LanguageHead.load(settings.words.head, encoder, preset=settings.preset)
     check_trained_for("words.head", head, encoder, settings.preset)
     with naming("words.table"):
         tables = [read_vocabulary(settings.words.table)] if settings.words.table else []
-    vectors = WordVectors(head.text_encoder, tables, head.template or None)
+        vectors = WordVectors(head.text_encoder, tables, head.template)
     return PointWords(head, vectors, encoder)

@@ -15,28 +15,18 @@ from concerto_ros.heads.word_scores import TurnedHead
 from concerto_ros.labels.label_set import LabelSet
 from concerto_ros.ptv3.encoder import Encoder
 from concerto_ros.segmentation.label_source import LabelSource
+from concerto_ros.words.vocabulary import Vocabulary
+from concerto_ros.words.word_list import CONTRAST_WORDS, checked_words, contrast_to
 
 #: A contrast word whose cosine with a word that is asked for is higher means the same, and does
 #: not take part.
 SAME = 0.7
 
 
-class NamedVectors(Protocol):
-    """Words with their vectors.
-
-    Attributes:
-        names: K names.
-        vectors: (K, D) float32.
-    """
-
-    names: tuple[str, ...]
-    vectors: torch.Tensor
-
-
 class VectorsOfWords(Protocol):
     """A source of vectors of words, such as a table or a text encoder."""
 
-    def of(self, words: Sequence[str]) -> NamedVectors:
+    def of(self, words: Sequence[str]) -> Vocabulary:
         """Return the vectors of ``words``, in this order.
 
         Raises:
@@ -74,6 +64,7 @@ class PointWords:
         self,
         names: Sequence[str],
         *,
+        field: str = "words",
         threshold: float = 0.0,
         colors: Sequence[tuple[int, int, int]] | None = None,
     ) -> LabelSource:
@@ -82,6 +73,7 @@ class PointWords:
         Args:
             names: the words, each possibly with synonyms (``sofa|couch``); the first is the name
                 of the class.
+            field: what errors call the words.
             threshold: the probability that the best word must have; 0: that of the head.
             colors: of the classes; None: chosen.
 
@@ -89,10 +81,11 @@ class PointWords:
             ValueError: a word is not accepted or has no vector, or the vectors are of another text
                 space.
         """
+        names = checked_words(names, field)
         wanted = self._words.of(names)
         self.head.check_words(wanted.vectors)
         labels = LabelSet.of_names("words", wanted.names, colors)
-        vectors = torch.cat([wanted.vectors, self._contrast_with(wanted.vectors)])
+        vectors = torch.cat([wanted.vectors, self._contrast_with(names, wanted.vectors)])
         return LabelSource.of_words(
             self.head.name,
             labels,
@@ -102,16 +95,12 @@ class PointWords:
             threshold or self.head.threshold,
         )
 
-    def _contrast_with(self, vectors: torch.Tensor) -> torch.Tensor:
+    def _contrast_with(self, names: Sequence[str], vectors: torch.Tensor) -> torch.Tensor:
         """Return the vectors of the contrast words that mean something else than all of these."""
-        if not self.head.contrast:
+        every = CONTRAST_WORDS if self.head.contrast is None else self.head.contrast
+        words = contrast_to(names, every)
+        if not words:
             return vectors[:0]
-        contrast = self._contrast
+        contrast = self._words.of(words).vectors
         unit, others = (torch.nn.functional.normalize(v, dim=1) for v in (vectors, contrast))
         return contrast[(others @ unit.T).amax(dim=1) <= SAME]
-
-    @cached_property
-    def _contrast(self) -> torch.Tensor:
-        contrast = self._words.of(self.head.contrast).vectors
-        self.head.check_words(contrast)
-        return contrast

@@ -8,7 +8,6 @@ With it words label exactly as the linear head does.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -17,8 +16,12 @@ from concerto_ros.heads import LanguageHead, LinearHead
 from concerto_ros.heads.scoring import Scoring, Softmax
 from concerto_ros.labels.label_set import LabelSet
 from concerto_ros.sim import Room
+from concerto_ros.words.vocabulary import Vocabulary
 
 CLASSES = tuple(entry.name for entry in LabelSet.load("demo").classes)
+
+#: A text encoder that is nowhere installed: all its vectors come from a table.
+ENCODER = "open_clip:classes/none"
 
 #: Probabilities that are neither alike nor all 0 or 1.
 PROBABLE = Softmax(0.1)
@@ -34,7 +37,7 @@ def language_head(
     linear = LinearHead.load("demo")
     head = LanguageHead(linear.in_channels, linear.num_classes, name="classes")
     head.weight.data, head.bias.data = linear.seg_head.weight, linear.seg_head.bias
-    head.text_encoder, head.contrast = "classes", tuple(contrast)
+    head.text_encoder, head.contrast = ENCODER, tuple(contrast)
     head.scoring, head.threshold = scoring, threshold
     return head.eval().requires_grad_(False)
 
@@ -42,10 +45,10 @@ def language_head(
 class ClassVectors:
     """The vectors of the names of the classes and of their synonyms."""
 
-    def of(self, words: Sequence[str]) -> SimpleNamespace:
+    def of(self, words: Sequence[str]) -> Vocabulary:
         """Return the vectors of words; ``a|b`` is called a."""
         names = tuple(word.split("|")[0] for word in words)
-        return SimpleNamespace(names=names, vectors=torch.stack([_vector(n) for n in names]))
+        return Vocabulary(names, torch.stack([_vector(name) for name in names]), ENCODER)
 
 
 def _vector(name: str) -> torch.Tensor:
