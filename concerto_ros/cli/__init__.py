@@ -21,6 +21,7 @@ COMMANDS = (
     "play",
     "snapshot",
     "segment",
+    "find",
     "bag",
     "train",
     "evaluate",
@@ -38,6 +39,7 @@ DESCRIPTION = """\
   concerto-ros demo                  run a simulated robot through the node
   concerto-ros demo --bag my_bag     the same with your own recording
   concerto-ros segment scan.ply      label one file, no ROS needed
+  concerto-ros find scan.ply chair   find in one file what a text names
   concerto-ros bag my_bag labelled   add labels to a recording, no ROS needed
   concerto-ros train head my_scans   train a head for your own classes
 """

@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from concerto_ros.cli.former_names import add_former_name
 from concerto_ros.cli.segment import SETTINGS
+from concerto_ros.cli.word_arguments import add_word_arguments, word_settings
 from concerto_ros.files.error_text import in_words
 
 HELP = "add labels and feature colours to a bag"
@@ -74,6 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             f"--{name.replace('_', '-')}", type=type(DEFAULTS[name]), help=about(name).text
         )
+    add_word_arguments(parser, names=True)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -93,7 +95,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.jobs is not None and arguments.jobs < 1:
         raise ValueError(f"--jobs: got {arguments.jobs}, expected 1 or more")
-    overrides = {name: getattr(arguments, name) for name in SETTINGS}
+    overrides = {name: getattr(arguments, name) for name in SETTINGS} | word_settings(arguments)
     jobs = plan_jobs(
         Job(
             source=arguments.source,

@@ -18,8 +18,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from concerto_ros.cli.word_arguments import add_word_arguments, word_settings
+
 if TYPE_CHECKING:
     from concerto_ros.labels.prediction import Prediction
+    from concerto_ros.sensors.cloud_files import CloudFile
+    from concerto_ros.sensors.frame import Frame
+    from concerto_ros.settings.settings import Settings
 
 HELP = "label a point cloud file (.ply, .pcd, .las, .e57, .csv and others), no ROS needed"
 
@@ -42,9 +47,15 @@ SETTINGS = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the cloud, the model and where to write."""
+    parser.add_argument("file", type=Path, help="point cloud in metres")
+    add_cloud_arguments(parser)
+    add_word_arguments(parser, names=True)
+
+
+def add_cloud_arguments(parser: argparse.ArgumentParser) -> None:
+    """Define how a cloud file is read, the model, and where to write."""
     from concerto_ros.settings.settings import DEFAULTS, about
 
-    parser.add_argument("file", type=Path, help="point cloud in metres")
     parser.add_argument(
         "--out", type=Path, help="folder for the results (default: that of the file)"
     )
@@ -88,18 +99,11 @@ def run(arguments: argparse.Namespace) -> int:
     from concerto_ros.labels.label_set import UNLABELLED
     from concerto_ros.labels.prediction import NOT_FINITE, not_like_training
     from concerto_ros.pipeline import SemanticPipeline
-    from concerto_ros.sensors.cloud_files import read_cloud_file
     from concerto_ros.sensors.ply import write_labelled_ply
-    from concerto_ros.settings.settings import Settings
     from concerto_ros.viz.cloud_picture import render_cloud, sensor_view
 
-    file = read_cloud_file(arguments.file)
-    rotation = upright(arguments.up)
-    cloud = file.frame.transformed(rotation, np.zeros(3), file.frame.frame_id)
-    origin = None if file.sensor is None else cloud.origin
-    if arguments.sensor:
-        origin = rotation @ (np.array(arguments.sensor) - file.offset)
-    settings = Settings(**{name: getattr(arguments, name) for name in SETTINGS})
+    settings = settings_of(arguments)
+    file, cloud, origin = read_upright(arguments)
     pipeline = SemanticPipeline.from_settings(settings)
     prediction = pipeline.segment(
         cloud.points, cloud.colors, cloud.normals, origin=origin, level=not arguments.no_level
@@ -152,6 +156,40 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if prediction.not_finite and not has_label.any() else 0
 
 
+def settings_of(arguments: argparse.Namespace) -> Settings:
+    """Return the parameters that the options of a command name.
+
+    Raises:
+        ValueError: a value is not accepted.
+    """
+    from concerto_ros.settings.settings import Settings
+
+    own = {name: getattr(arguments, name) for name in SETTINGS}
+    return Settings.from_mapping(own | word_settings(arguments))
+
+
+def read_upright(arguments: argparse.Namespace) -> tuple[CloudFile, Frame, np.ndarray | None]:
+    """Read the cloud of a command.
+
+    Returns:
+        The file, its cloud with z up, and (3,) the position of the sensor in that, metres; None
+            where it is not known.
+
+    Raises:
+        ValueError: the file is damaged, or of no known format.
+        OSError: it cannot be read.
+    """
+    from concerto_ros.sensors.cloud_files import read_cloud_file
+
+    file = read_cloud_file(arguments.file)
+    rotation = upright(arguments.up)
+    cloud = file.frame.transformed(rotation, np.zeros(3), file.frame.frame_id)
+    origin = None if file.sensor is None else cloud.origin
+    if arguments.sensor:
+        origin = rotation @ (np.array(arguments.sensor) - file.offset)
+    return file, cloud, origin
+
+
 def unlabelled_text(prediction: Prediction, left_out: int) -> str:
     """Say how many points have no label, and why.
 
@@ -165,6 +203,7 @@ def unlabelled_text(prediction: Prediction, left_out: int) -> str:
         "below_floor": "alone below the floor",
         "output_not_finite": "for which the output of the model is not finite",
         "unfamiliar": "not like what the model was trained on",
+        "no_word": "that no word matches well enough",
         "no_score": "without a score of the model",
     }
     counts = prediction.unlabelled
