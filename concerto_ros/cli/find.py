@@ -4,8 +4,8 @@
 
 Prints a table of the places that match best, with their score (0 to 1), and middle and box in the
 coordinates of the file, which --up turns. Writes FILE_found.png (brighter: more alike; the matches
-in green) and FILE_found.json. Where nothing matches better than the contrast words (floor, wall, "object" and
-others) it says "not found", and the exit status is 0 all the same.
+in green) and FILE_found.json. Where nothing matches better than the contrast words (floor, wall,
+"object" and others) it says "not found", and the exit status is 0 all the same.
 
 FILE is a point cloud, as for concerto-ros segment, or a map that the node saved (.safetensors).
 

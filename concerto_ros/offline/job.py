@@ -12,6 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from tqdm import tqdm
 
@@ -184,7 +185,14 @@ def _identity(pipeline: SemanticPipeline) -> dict[str, str | None]:
         ),
         "head": None if head is None else weights_digest(head, head.num_classes),
         "classes": digest([json.dumps(pipeline.labels.content)]),
+        **({"words": _identity_of_words(pipeline)} if pipeline.labels_are_words else {}),
     }
+
+
+def _identity_of_words(pipeline: SemanticPipeline) -> str:
+    table = pipeline.settings.words.table
+    rows = [np.fromfile(Path(table).expanduser(), np.uint8)] if table else []
+    return digest([weights_digest(pipeline.words.head, ""), *rows])
 
 
 def _check_topics(job: Job, bag: Bag) -> None:
