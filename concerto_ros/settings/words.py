@@ -24,6 +24,7 @@ class WordSettings(SettingsGroup):
     threshold: float = setting(
         0.0,
         "probability that a word must have to be the label of a point; 0: that of words.head",
+        unit="(probability)",
         low=0.0,
         high=1.0,
     )
