@@ -12,7 +12,12 @@ from torch import nn
 
 from concerto_ros.files.shared_files import asset_path
 from concerto_ros.heads.joined_levels import joined_levels
-from concerto_ros.heads.language_file import About, read_language_file, write_language_file
+from concerto_ros.heads.language_file import (
+    CONTRAST,
+    About,
+    read_language_file,
+    write_language_file,
+)
 from concerto_ros.heads.scoring import Scoring, Sigmoid, Softmax
 from concerto_ros.heads.word_scores import TurnedHead, WordScorer
 from concerto_ros.ptv3.bundled import BUNDLED, DEMO
@@ -41,8 +46,7 @@ class LanguageHead(nn.Module):
         normalised: whether :meth:`vectors` have length one.
         scoring: from cosines to probabilities.
         threshold: the probability that a word must have to be the label of a point.
-        contrast: words that always take part, so that those asked for can lose; None:
-            :data:`concerto_ros.words.word_list.CONTRAST_WORDS`.
+        contrast: words that always take part, so that those asked for can lose.
         encoder: digest of the encoder it was trained on; None: not known.
         preset: the preset whose input convention it was trained with; None: not known.
         licence: of the weights; empty where none is named.
@@ -64,7 +68,7 @@ class LanguageHead(nn.Module):
         self.normalised = True
         self.scoring: Scoring = Softmax()
         self.threshold = 0.0
-        self.contrast: tuple[str, ...] | None = None
+        self.contrast: tuple[str, ...] = CONTRAST
         self.encoder: str | None = None
         self.preset: str | None = None
 

@@ -22,6 +22,9 @@ from concerto_ros.files.finite_tensors import not_finite
 from concerto_ros.files.safetensors_file import read_tensors, write_tensors
 from concerto_ros.ptv3.state_dict import CheckpointError
 
+#: What a point may be besides the words that are asked for, so that these can lose.
+CONTRAST = ("floor", "wall", "ceiling", "object")
+
 
 @dataclass(frozen=True)
 class About:
@@ -35,8 +38,7 @@ class About:
         sigmoid_scale, sigmoid_bias: of the sigmoid of each cosine that takes the place of the
             softmax; None: a softmax.
         threshold: the probability that a word must have, from 0 to below 1.
-        contrast: words that always take part; None: those of
-            :data:`concerto_ros.words.word_list.CONTRAST_WORDS`.
+        contrast: words that always take part.
         license: of the weights; empty: none is named.
         encoder: digest of the encoder that it was trained on; None: not known.
         preset: whose input convention it was trained with; None: not known.
@@ -49,7 +51,7 @@ class About:
     sigmoid_scale: float | None = None
     sigmoid_bias: float | None = None
     threshold: float = 0.0
-    contrast: tuple[str, ...] | None = None
+    contrast: tuple[str, ...] = CONTRAST
     license: str = ""
     encoder: str | None = None
     preset: str | None = None
@@ -90,8 +92,7 @@ def write_language_file(path: Path, tensors: dict[str, torch.Tensor], about: Abo
     """
     _check_tensors(tensors, path)
     values = {name: value for name, value in asdict(about).items() if value is not None}
-    if about.contrast is not None:
-        values["contrast"] = list(about.contrast)
+    values["contrast"] = list(about.contrast)
     _checked(values, path)
     with replacing(path) as partial:
         write_tensors(

@@ -16,7 +16,7 @@ from concerto_ros.labels.label_set import LabelSet
 from concerto_ros.ptv3.encoder import Encoder
 from concerto_ros.segmentation.label_source import LabelSource
 from concerto_ros.words.vocabulary import Vocabulary
-from concerto_ros.words.word_list import CONTRAST_WORDS, checked_words, contrast_to
+from concerto_ros.words.word_list import checked_words
 
 #: A contrast word whose cosine with a word that is asked for is higher means the same, and does
 #: not take part.
@@ -85,7 +85,7 @@ class PointWords:
         wanted = self._words.of(names)
         self.head.check_words(wanted.vectors)
         labels = LabelSet.of_names("words", wanted.names, colors)
-        vectors = torch.cat([wanted.vectors, self._contrast_with(names, wanted.vectors)])
+        vectors = torch.cat([wanted.vectors, self._contrast_with(wanted.vectors)])
         return LabelSource.of_words(
             self.head.name,
             labels,
@@ -95,12 +95,10 @@ class PointWords:
             threshold or self.head.threshold,
         )
 
-    def _contrast_with(self, names: Sequence[str], vectors: torch.Tensor) -> torch.Tensor:
+    def _contrast_with(self, vectors: torch.Tensor) -> torch.Tensor:
         """Return the vectors of the contrast words that mean something else than all of these."""
-        every = CONTRAST_WORDS if self.head.contrast is None else self.head.contrast
-        words = contrast_to(names, every)
-        if not words:
+        if not self.head.contrast:
             return vectors[:0]
-        contrast = self._words.of(words).vectors
+        contrast = self._words.of(self.head.contrast).vectors
         unit, others = (torch.nn.functional.normalize(v, dim=1) for v in (vectors, contrast))
         return contrast[(others @ unit.T).amax(dim=1) <= SAME]

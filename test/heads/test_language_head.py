@@ -136,7 +136,7 @@ def test_a_file_of_nothing_but_the_tensors_is_a_head(tmp_path):
     save_file(tensors, tmp_path / "a.safetensors", {"text_encoder": "ViT-B-32"})
     head = LanguageHead.load(tmp_path / "a.safetensors")
     assert (head.in_channels, head.width, head.text_encoder) == (6, 4, "ViT-B-32")
-    assert head.scoring == Softmax(1.0) and head.contrast is None
+    assert head.scoring == Softmax(1.0) and "floor" in head.contrast
     assert torch.equal(head(torch.ones(2, 6)), torch.full((2, 4), 6.0))
     assert torch.allclose(head.vectors(torch.ones(2, 6)), torch.full((2, 4), 0.5))
 
