@@ -35,7 +35,7 @@ from concerto_ros.segmentation.carried_state import CarriedState
 from concerto_ros.segmentation.feature_encoder import FeatureEncoder
 from concerto_ros.segmentation.fixed_origin import FixedOrigin
 from concerto_ros.segmentation.inference import Inference
-from concerto_ros.segmentation.label_source import LabelSource
+from concerto_ros.segmentation.label_source import WordSource
 from concerto_ros.segmentation.labeller import Labeller
 from concerto_ros.segmentation.loading import load_models, load_words
 from concerto_ros.segmentation.model_options import convention_of, grid_size_for, naming
@@ -61,7 +61,7 @@ class SemanticPipeline:
         settings: the parameters, with the values of the preset and the voxel size of the encoder.
         encoder: the backbone that computes the features.
         convention: scale and centre of the coordinates that the encoder takes.
-        taught: the head and its classes, with those that were taught since it was loaded.
+        taught: the head or the words that label, and the classes, with those that were taught.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class SemanticPipeline:
         grid_size = grid_size_for(encoder, settings.preset)
         self.settings = settings.with_preset().with_voxel_size(grid_size)
         self.encoder = encoder
-        self._words: LabelSource | None = None
+        self._loaded = head, labels
         self.use(TaughtClasses(head, labels))
         self.convention = convention_of(encoder, self.settings.preset, head)
         self._feature_encoder = FeatureEncoder(
@@ -198,7 +198,8 @@ class SemanticPipeline:
         """
         labeller = self._labeller
         if words is not None:
-            labeller = self._labeller_of(self._words_source(words, None, None))
+            source = self._words_source(words, None, None)
+            labeller = self._labeller_of(TaughtClasses(source, source.labels))
         cloud = self._single(points, colors, normals, origin, level)
         return self._of_points(cloud, self._predict_single(cloud, labeller))
 
@@ -324,7 +325,7 @@ class SemanticPipeline:
     def use(self, taught: TaughtClasses) -> None:
         """Label with ``taught`` from the next prediction on; the fusion of labels restarts."""
         self.taught = taught
-        self._labeller = self._labeller_of(self._words)
+        self._labeller = self._labeller_of(taught)
 
     def set_words(
         self,
@@ -333,6 +334,8 @@ class SemanticPipeline:
         colors: Sequence[tuple[int, int, int]] | None = None,
     ) -> None:
         """Label with words from the next prediction on; the fusion of labels restarts.
+
+        Classes that were taught stay: those of the words are refined, others are added to them.
 
         Args:
             names: the words, each possibly with synonyms (``sofa|couch``), of which the first is
@@ -345,9 +348,19 @@ class SemanticPipeline:
             ValueError: a word is not accepted or has no vector, or the language head or the table
                 cannot be loaded; the labels stay as they are.
         """
-        words = None if names is None else self._words_source(names, threshold, colors)
-        self._words = words
-        self._labeller = self._labeller_of(words)
+        self.use(self.classes_of(names, threshold, colors))
+
+    def classes_of(
+        self,
+        names: Sequence[str] | None,
+        threshold: float | None = None,
+        colors: Sequence[tuple[int, int, int]] | None = None,
+    ) -> TaughtClasses:
+        """Return what :meth:`set_words` with the same arguments uses, for :meth:`use`."""
+        if names is None:
+            return self.taught.on(*self._loaded)
+        words = self._words_source(names, threshold, colors)
+        return self.taught.on(words, words.labels)
 
     @cached_property
     def words(self) -> PointWords:
@@ -358,20 +371,30 @@ class SemanticPipeline:
         """
         return load_words(self.settings, self.encoder)
 
+    def text_vector(self, text: str) -> torch.Tensor:
+        """Return the unit vector (D,) of a text in the text space of the language head.
+
+        Raises:
+            ValueError: the text is not accepted or has no vector, or the language head or the
+                table cannot be loaded.
+        """
+        return self.words.vector(text)
+
     def _words_source(
         self,
         names: Sequence[str],
         threshold: float | None,
         colors: Sequence[tuple[int, int, int]] | None,
         field: str = "words",
-    ) -> LabelSource:
+    ) -> WordSource:
         if threshold is None:
             threshold = self.settings.words.threshold
         return self.words.source(names, field=field, threshold=threshold, colors=colors)
 
-    def _labeller_of(self, words: LabelSource | None) -> Labeller:
-        taught, seconds = self.taught, self.settings.fusion.seconds
-        return Labeller(taught.head, taught.labels, self.encoder, seconds, words)
+    def _labeller_of(self, taught: TaughtClasses) -> Labeller:
+        words = taught.head if isinstance(taught.head, WordSource) else None
+        head = taught.head if isinstance(taught.head, LinearHead) else self._loaded[0]
+        return Labeller(head, taught.labels, self.encoder, self.settings.fusion.seconds, words)
 
     @property
     def head(self) -> LinearHead | None:
@@ -386,7 +409,7 @@ class SemanticPipeline:
     @property
     def labels_are_words(self) -> bool:
         """Whether the classes are those of :meth:`set_words`."""
-        return self._words is not None
+        return isinstance(self.taught.head, WordSource)
 
     @property
     def model(self) -> str:

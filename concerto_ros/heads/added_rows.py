@@ -15,14 +15,12 @@ as words.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 
 from concerto_ros.files.finite_tensors import not_finite
-from concerto_ros.heads.linear import LinearHead
 
 #: Weight of the ridge penalty beside a mean loss of 1, for channels of unit variance.
 RIDGE = 1e-3
@@ -91,7 +89,7 @@ class AddedRows:
         new = sum(label >= self.classes for label in self.labels)
         own, other = logits[:, : self.classes], logits[:, self.classes :]
         extended = torch.cat([own, logits.new_zeros(len(logits), new), other], dim=1)
-        extended[:, list(self.labels)] = logits @ self.mix.T + products
+        extended[:, list(self.labels)] = logits @ self.mix.to(logits).T + products
         return extended
 
 
@@ -168,44 +166,6 @@ def _initial_rows(
         torch.zeros(size, channels),
         torch.zeros(size),
     )
-
-
-def taught_head(base: LinearHead, examples_by_label: Mapping[int, Examples]) -> LinearHead:
-    """Return a copy of ``base`` with the rows of the taught classes, float32 on the CPU.
-
-    Args:
-        base: the head as it was loaded; it does not change.
-        examples_by_label: as for :func:`fitted_rows`.
-
-    Raises:
-        ValueError: as for :func:`fitted_rows`.
-    """
-    first, rows = (
-        base.num_classes,
-        fitted_rows(linear_logits(base), base.num_classes, examples_by_label),
-    )
-    count = first + sum(label >= first for label in rows.labels)
-    weight, bias = torch.zeros(count, base.in_channels), torch.zeros(count)
-    weight[:first], bias[:first] = _matrix(base)
-    weight[list(rows.labels)] = rows.weight + rows.mix @ weight[:first]
-    bias[list(rows.labels)] = rows.bias + rows.mix @ bias[:first]
-    head = LinearHead(base.in_channels, count, name=base.name, trained=base.trained)
-    head.preset, head.encoder, head.temperature = base.preset, base.encoder, base.temperature
-    head.familiarity = copy.deepcopy(base.familiarity)
-    rows_by_name = {"seg_head.weight": weight, "seg_head.bias": bias}
-    head.load_state_dict(head.state_dict() | rows_by_name)
-    return head.eval().requires_grad_(False)
-
-
-def linear_logits(head: LinearHead) -> Logits:
-    """Return the logits of a linear head, computed in float32 on the CPU."""
-    weight, bias = _matrix(head)
-    return lambda features: features @ weight.T + bias
-
-
-def _matrix(head: LinearHead) -> tuple[torch.Tensor, torch.Tensor]:
-    layer = head.seg_head
-    return layer.weight.detach().float().cpu(), layer.bias.detach().float().cpu()
 
 
 def counterexamples(logits: Logits, classes: int, label: int, examples: Examples) -> torch.Tensor:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ import torch
 from torch import nn
 
 from concerto_ros.files.torch_file import on_cpu, write_file
+from concerto_ros.heads.added_rows import AddedRows
 from concerto_ros.heads.familiarity import Familiarity
 from concerto_ros.heads.joined_levels import joined_levels
 from concerto_ros.labels.label_set import LabelSet
@@ -197,6 +199,34 @@ class LinearHead(nn.Module):
             if level >= finest:
                 scores = scores + scores_of(level)
         return scores + self.seg_head.bias
+
+    def feature_logits(self, features: torch.Tensor) -> torch.Tensor:
+        """Return the (n, num_classes) logits of (n, in_channels) features on the CPU, float32."""
+        weight, bias = self._matrix()
+        return features @ weight.T + bias
+
+    def with_rows(self, rows: AddedRows, labels: LabelSet) -> LinearHead:
+        """Return a copy with the rows of taught classes, float32 on the CPU.
+
+        Args:
+            rows: fitted beside :meth:`feature_logits`.
+            labels: the classes of the copy.
+        """
+        weight, bias = self._matrix()
+        more = len(labels) - self.num_classes
+        taught = list(rows.labels)
+        head = LinearHead(self.in_channels, len(labels), name=self.name, trained=self.trained)
+        head.preset, head.encoder, head.temperature = self.preset, self.encoder, self.temperature
+        head.familiarity, head.labels = copy.deepcopy(self.familiarity), labels
+        head.seg_head.weight.data = torch.cat([weight, weight.new_zeros(more, self.in_channels)])
+        head.seg_head.bias.data = torch.cat([bias, bias.new_zeros(more)])
+        head.seg_head.weight.data[taught] = rows.weight + rows.mix @ weight
+        head.seg_head.bias.data[taught] = rows.bias + rows.mix @ bias
+        return head.eval().requires_grad_(False)
+
+    def _matrix(self) -> tuple[torch.Tensor, torch.Tensor]:
+        layer = self.seg_head
+        return layer.weight.detach().float().cpu(), layer.bias.detach().float().cpu()
 
     def concat_levels(self, encoder: Encoder) -> int:
         """Return how many levels ``upcast`` must join to give this head's width.

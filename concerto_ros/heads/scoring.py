@@ -36,6 +36,14 @@ class Softmax:
         """
         return scores
 
+    def of_logits(self, logits: torch.Tensor) -> torch.Tensor:
+        """Return the scores whose softmax at the temperature is that of (n, K) ``logits``."""
+        return logits * self.temperature
+
+    def to_logits(self, scores: torch.Tensor) -> torch.Tensor:
+        """Return the logits of (n, K) scores at the temperature."""
+        return scores / self.temperature
+
     def columns(self, fused: torch.Tensor) -> torch.Tensor:
         """Return the columns of (V, K) fused log-probabilities that stand for scores: all."""
         return fused
@@ -78,7 +86,15 @@ class Sigmoid:
     def logits(self, scores: torch.Tensor) -> torch.Tensor:
         """Return the (V, K + 1) logits to fuse over time, of (V, K) scores."""
         nothing = scores.new_zeros(len(scores), 1)
-        return torch.cat([self.scale * scores + self.bias, nothing], dim=1)
+        return torch.cat([self.to_logits(scores), nothing], dim=1)
+
+    def of_logits(self, logits: torch.Tensor) -> torch.Tensor:
+        """Return the (n, K) scores whose logits these are."""
+        return (logits - self.bias) / self.scale
+
+    def to_logits(self, scores: torch.Tensor) -> torch.Tensor:
+        """Return the (n, K) logits of scores, without the column of no word."""
+        return self.scale * scores + self.bias
 
     def columns(self, fused: torch.Tensor) -> torch.Tensor:
         """Return the columns of (V, K + 1) fused log-probabilities that stand for words: K."""

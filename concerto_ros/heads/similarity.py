@@ -38,10 +38,9 @@ class FeatureAnswers:
         features: (n, C) float32 on the CPU, of the rows of the query; None if it names none.
     """
 
-    def __init__(self, question: FeatureQuery | None, concat_levels: int):
-        """Prepare the answer to ``question`` with features of ``concat_levels`` joined levels."""
+    def __init__(self, question: FeatureQuery | None):
+        """Prepare the answer to ``question``, with features of all levels."""
         self._question = question or FeatureQuery()
-        self._levels = concat_levels
         self.features: torch.Tensor | None = None
 
     def of(self, pyramid: Pyramid, part: torch.Tensor | None) -> dict[str, torch.Tensor]:
@@ -54,7 +53,7 @@ class FeatureAnswers:
         Returns:
             Values for each row of the part, by name.
         """
-        like, rows = self._question.like, self._question.rows
+        like, rows, levels = self._question.like, self._question.rows, len(pyramid.feats) - 1
         if rows is not None:
             wanted = torch.from_numpy(rows)
             row_of_part, in_part = wanted, torch.ones(len(wanted), dtype=torch.bool)
@@ -62,7 +61,7 @@ class FeatureAnswers:
                 row_of_part = torch.searchsorted(part, wanted).clamp_max(len(part) - 1)
                 in_part = part[row_of_part] == wanted
             device = pyramid.feats[0].device
-            features = features_at(pyramid, row_of_part[in_part].to(device), self._levels).cpu()
+            features = features_at(pyramid, row_of_part[in_part].to(device), levels).cpu()
             if self.features is None:
                 self.features = features.new_full((len(rows), features.shape[1]), math.nan)
             self.features[in_part] = features
@@ -70,7 +69,7 @@ class FeatureAnswers:
             return self._question.match(pyramid)
         if like is None:
             return {}
-        return {"similarity": cosine_similarity(pyramid, like, self._levels)}
+        return {"similarity": cosine_similarity(pyramid, like, levels)}
 
     @staticmethod
     def named(name: str, values: dict[str, torch.Tensor]) -> np.ndarray | None:

@@ -1,33 +1,57 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Taught classes: a head extended by classes that a person taught with examples."""
+"""Taught classes: a source of labels extended by classes that a person taught with examples."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Protocol
 
-from concerto_ros.heads.added_rows import (
-    Examples,
-    counterexamples,
-    linear_logits,
-    taught_head,
-)
+import torch
+
+from concerto_ros.heads.added_rows import AddedRows, Examples, counterexamples, fitted_rows
 from concerto_ros.heads.linear import LinearHead
 from concerto_ros.heads.taught_regions import TeachingError
 from concerto_ros.labels.label_set import LabelSet
 
-NO_HEAD = "there is no head that a class could be taught to: set the parameter head"
+NO_HEAD = (
+    "there is no head that a class could be taught to: set the parameter head, or label by words"
+)
+
+#: Why classes cannot be saved as a head.
+NO_MATRIX = (
+    "the map is labelled by words, which a file of a linear head cannot hold; call ~/set_words"
+    " without names first: the classes that were taught stay"
+)
+
+
+class Teachable(Protocol):
+    """What classes can be taught to: a linear head, or words."""
+
+    @property
+    def in_channels(self) -> int:
+        """Feature width that it takes."""
+
+    @property
+    def num_classes(self) -> int:
+        """Number of its classes."""
+
+    def feature_logits(self, features: torch.Tensor) -> torch.Tensor:
+        """Return logits of (n, in_channels) features: of the classes, and of other rivals."""
+
+    def with_rows(self, rows: AddedRows, labels: LabelSet) -> Teachable:
+        """Return a copy with the rows of taught classes, whose classes are ``labels``."""
 
 
 class TaughtClasses:
-    """A head as it was loaded, the examples taught since, and the head made from both.
+    """A source of labels as it was loaded, the examples taught since, and both together.
 
     It is immutable: :meth:`taught` and :meth:`without` return a new one.
 
     Attributes:
-        head: with all taught classes; None: there is no head, and nothing can be taught.
+        head: with all taught classes; None: there is none, and nothing can be taught.
         labels: its classes.
         names: of the taught classes, in the order in which they were taught.
         newest_examples: number of voxels that showed the class taught last.
@@ -35,7 +59,7 @@ class TaughtClasses:
 
     def __init__(
         self,
-        base: LinearHead | None,
+        base: Teachable | None,
         labels: LabelSet,
         examples_by_class: Mapping[str, Examples] | None = None,
         newest_examples: int = 0,
@@ -43,9 +67,10 @@ class TaughtClasses:
         """Extend ``base`` by the classes in ``examples_by_class``.
 
         Args:
-            base: the head as it was loaded; None: there is no head.
+            base: the head as it was loaded, or words; None: there is neither.
             labels: the classes of ``base``.
-            examples_by_class: the examples of each taught class, by its name.
+            examples_by_class: the examples of each taught class, by its name; their features are
+                those of all levels of the encoder.
             newest_examples: see :attr:`newest_examples`.
         """
         self._base, self._base_labels = base, labels
@@ -56,18 +81,30 @@ class TaughtClasses:
         if base is not None and self._examples:
             self.labels = _extended(labels, self.names)
             label_by_name = {entry.name: entry.id for entry in self.labels.classes}
-            self.head = taught_head(
-                base, {label_by_name[name]: examples for name, examples in self._examples.items()}
-            )
+            examples = {
+                label_by_name[name]: _of_width(own, base.in_channels)
+                for name, own in self._examples.items()
+            }
+            rows = fitted_rows(base.feature_logits, base.num_classes, examples)
+            self.head = base.with_rows(rows, self.labels)
+
+    def on(self, base: Teachable | None, labels: LabelSet) -> TaughtClasses:
+        """Return the same taught classes on another base, which has the classes ``labels``.
+
+        A class that the base has already is refined, any other is added.
+        """
+        return TaughtClasses(base, labels, self._examples)
 
     def named_head(self) -> LinearHead:
         """Return the head with its classes in it, ready to be saved.
 
         Raises:
-            TeachingError: there is no head.
+            TeachingError: there is no head, or the labels come from words.
         """
         if self.head is None:
             raise TeachingError(NO_HEAD)
+        if not isinstance(self.head, LinearHead):
+            raise TeachingError(NO_MATRIX)
         head = copy.copy(self.head)
         head.labels = self.labels
         return head
@@ -89,8 +126,8 @@ class TaughtClasses:
         """
         self._checked_base(name)
 
-    def _checked_base(self, name: str) -> LinearHead:
-        """Return the head as it was loaded; the errors are those of :meth:`check_name`."""
+    def _checked_base(self, name: str) -> Teachable:
+        """Return the base; the errors are those of :meth:`check_name`."""
         if self._base is None:
             raise TeachingError(NO_HEAD)
         if name not in (entry.name for entry in self.labels.classes):
@@ -110,9 +147,9 @@ class TaughtClasses:
         by_class = self._examples | {name: together.thinned()}
         count = len(examples.showing)
         taught = TaughtClasses(base, self._base_labels, by_class, count)
-        against = counterexamples(
-            linear_logits(base), base.num_classes, taught.label_of(name), by_class[name]
-        )
+        own = _of_width(by_class[name], base.in_channels)
+        label = taught.label_of(name)
+        against = counterexamples(base.feature_logits, base.num_classes, label, own)
         if len(by_class) == 1 and not len(against):
             raise TeachingError(
                 f"class_name: there are no counterexamples for {name!r}: all voxels sampled"
@@ -145,3 +182,8 @@ def _extended(labels: LabelSet, names: Sequence[str]) -> LabelSet:
         labels = labels.with_class(name)
     added = "".join(f" + {name}" for name in new)
     return replace(labels, name=labels.name + added, title=labels.title + added)
+
+
+def _of_width(examples: Examples, width: int) -> Examples:
+    """The channels that a base takes: those of the coarsest levels, which come last."""
+    return Examples(examples.showing[:, -width:], examples.other[:, -width:])

@@ -139,7 +139,7 @@ class FeatureEncoder:
         stopwatch: Stopwatch,
     ) -> Encoded:
         """:meth:`encode` on one device, the cloud whole or in parts."""
-        coarse, answers = CoarseFeatures(), FeatureAnswers(question, labeller.concat_levels)
+        coarse, answers = CoarseFeatures(), FeatureAnswers(question)
         kept = None if model_input.strays is None else torch.nonzero(~model_input.strays)[:, 0]
         seen = model_input.part(kept)
 

@@ -6,11 +6,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
 
+from concerto_ros.heads.added_rows import AddedRows
+from concerto_ros.heads.language import LanguageHead
 from concerto_ros.heads.linear import LinearHead
 from concerto_ros.heads.scoring import Scoring, Softmax
 from concerto_ros.heads.word_scores import WordScorer
@@ -58,6 +60,11 @@ class LabelSource:
     scoring: Scoring
     threshold: float = 0.0
 
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        return len(self.labels)
+
     @classmethod
     def of_head(cls, head: LinearHead, labels: LabelSet, encoder: Encoder) -> LabelSource:
         """Label with a linear head.
@@ -72,34 +79,6 @@ class LabelSource:
         """
         scores = _HeadScores(head, head.concat_levels(encoder))
         return cls(head.name, labels, scores, Softmax(head.temperature))
-
-    @classmethod
-    def of_words(
-        cls,
-        name: str,
-        labels: LabelSet,
-        scorer: WordScorer,
-        concat_levels: int,
-        scoring: Scoring,
-        threshold: float,
-    ) -> LabelSource:
-        """Label with words.
-
-        Args:
-            name: of the language head.
-            labels: the words that are classes, in the order of the scorer's first words.
-            scorer: compares points with these words and with the contrast words after them.
-            concat_levels: how many finer levels the language head joins to the coarsest.
-            scoring: that of the language head.
-            threshold: see the class.
-        """
-
-        def scores(pyramid: Pyramid, dtype: torch.dtype) -> torch.Tensor:
-            return scorer.cosines(
-                pyramid, concat_levels
-            )  # in float32, whatever the encoder's type
-
-        return cls(f"words of {name}", labels, scores, scoring, threshold)
 
     def logits(self, pyramid: Pyramid, dtype: torch.dtype) -> torch.Tensor:
         """Return the (V, K) logits that are fused over time.
@@ -132,6 +111,79 @@ class LabelSource:
             "similarity": scores[:, 0].float(),
             "match": match.masked_fill(~scores[:, 0].isfinite(), torch.nan),
         }
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class WordSource(LabelSource):
+    """Labels by words, to which classes can be taught by examples.
+
+    Attributes:
+        scorer: compares points with the words that are classes, in label order, and after them
+            with the contrast words.
+        in_channels: feature width that the language head takes.
+        concat_levels: how many finer levels it joins to the coarsest.
+    """
+
+    scorer: WordScorer
+    in_channels: int
+    concat_levels: int
+
+    @classmethod
+    def of(
+        cls,
+        head: LanguageHead,
+        labels: LabelSet,
+        scorer: WordScorer,
+        concat_levels: int,
+        threshold: float,
+    ) -> WordSource:
+        """Label with words.
+
+        Args:
+            head: the language head.
+            labels: the words that are classes.
+            scorer: see the class.
+            concat_levels: likewise.
+            threshold: likewise.
+        """
+
+        def scores(pyramid: Pyramid, _: torch.dtype) -> torch.Tensor:
+            # In float32, whatever the type of the encoder.
+            return scorer.cosines(pyramid, concat_levels)
+
+        return cls(
+            f"words of {head.name}",
+            labels,
+            scores,
+            head.scoring,
+            threshold,
+            scorer=scorer,
+            in_channels=head.in_channels,
+            concat_levels=concat_levels,
+        )
+
+    def feature_logits(self, features: torch.Tensor) -> torch.Tensor:
+        """Return the logits (n, J) of words and contrast words for (n, in_channels) features."""
+        scorer = copy.copy(self.scorer)  # the other one follows the device of the encoder
+        return self.scoring.to_logits(scorer.cosines_by_level([features], [], 0))
+
+    def with_rows(self, rows: AddedRows, labels: LabelSet) -> WordSource:
+        """Return a copy with the rows of taught classes.
+
+        Args:
+            rows: fitted beside :meth:`feature_logits`.
+            labels: the classes of the copy.
+        """
+        taught = LinearHead(self.in_channels, len(rows.labels))
+        taught.load_state_dict({"seg_head.weight": rows.weight, "seg_head.bias": rows.bias})
+        products = _HeadScores(taught.requires_grad_(False), self.concat_levels)
+
+        def scores(pyramid: Pyramid, dtype: torch.dtype) -> torch.Tensor:
+            logits = self.scoring.to_logits(self.scores(pyramid, dtype))
+            extended = rows.extend(logits, products(pyramid, dtype).float())
+            return self.scoring.of_logits(extended)
+
+        return replace(self, labels=labels, scores=scores)
 
 
 class _HeadScores:

@@ -60,8 +60,6 @@ class Labeller:
         head: the linear head as it was loaded or taught; None: there is none.
         source: computes the labels: ``head``, or words; None: nothing is labelled.
         labels: the classes, in label order.
-        concat_levels: levels of the pyramid that ``head`` takes, so those of the features that a
-            class is taught by; all of them without a head.
         fusion: fuses the labels over time; None: each prediction is independent.
     """
 
@@ -83,8 +81,6 @@ class Labeller:
             words: takes the place of ``head`` as the source of labels; None: the head is it.
         """
         self.head = head
-        levels = len(encoder.channels) - 1
-        self.concat_levels = levels if head is None else head.concat_levels(encoder)
         self.source = words
         if words is None and head is not None:
             self.source = LabelSource.of_head(head, labels, encoder)

@@ -14,7 +14,7 @@ from concerto_ros.heads.language import LanguageHead
 from concerto_ros.heads.word_scores import TurnedHead
 from concerto_ros.labels.label_set import LabelSet
 from concerto_ros.ptv3.encoder import Encoder
-from concerto_ros.segmentation.label_source import LabelSource
+from concerto_ros.segmentation.label_source import WordSource
 from concerto_ros.words.vocabulary import Vocabulary
 from concerto_ros.words.word_list import checked_words
 
@@ -67,7 +67,7 @@ class PointWords:
         field: str = "words",
         threshold: float = 0.0,
         colors: Sequence[tuple[int, int, int]] | None = None,
-    ) -> LabelSource:
+    ) -> WordSource:
         """Return a source of labels whose classes are words.
 
         Args:
@@ -86,14 +86,23 @@ class PointWords:
         self.head.check_words(wanted.vectors)
         labels = LabelSet.of_names("words", wanted.names, colors)
         vectors = torch.cat([wanted.vectors, self._contrast_with(wanted.vectors)])
-        return LabelSource.of_words(
-            self.head.name,
+        return WordSource.of(
+            self.head,
             labels,
             self._turned.for_words(vectors),
             self._concat_levels,
-            self.head.scoring,
             threshold or self.head.threshold,
         )
+
+    def vector(self, text: str) -> torch.Tensor:
+        """Return the unit vector (D,) of a text, possibly with synonyms.
+
+        Raises:
+            ValueError: the text is not accepted or has no vector, or one of another text space.
+        """
+        vectors = self._words.of([text]).vectors
+        self.head.check_words(vectors)
+        return torch.nn.functional.normalize(vectors, dim=1)[0]
 
     def _contrast_with(self, vectors: torch.Tensor) -> torch.Tensor:
         """Return the vectors of the contrast words that mean something else than all of these."""

@@ -40,6 +40,11 @@ def test_sigmoid_of_fused_scores_is_that_of_their_mean(scores):
         torch.testing.assert_close(result, wanted[:, column])
 
 
+@pytest.mark.parametrize("scoring", [Softmax(0.1), Sigmoid(20.0, -3.0)])
+def test_logits_become_the_scores_that_they_were_made_of(scoring, scores):
+    torch.testing.assert_close(scoring.of_logits(scoring.to_logits(scores[0])), scores[0])
+
+
 @pytest.mark.parametrize("value", [0, -1.0, float("nan"), float("inf"), "2"])
 def test_a_scale_that_is_no_positive_number_is_refused(value):
     for scoring in (Softmax, lambda scale: Sigmoid(scale, 0.0)):

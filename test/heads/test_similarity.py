@@ -58,7 +58,7 @@ class Part:
 def test_a_cloud_in_parts_answers_as_the_whole():
     feat = torch.randn(10, 4, generator=torch.Generator().manual_seed(0))
     question = FeatureQuery(like=feat[3], rows=np.array([8, 3, 0, 3]))
-    whole, parts = FeatureAnswers(question, 0), FeatureAnswers(question, 0)
+    whole, parts = FeatureAnswers(question), FeatureAnswers(question)
     cosine = whole.of(Part((feat,)), None)["similarity"]
     for rows in (torch.tensor([0, 2, 3, 9]), torch.tensor([1, 4, 5, 6, 7, 8])):
         found = parts.of(Part((feat[rows],)), rows)["similarity"]
@@ -68,7 +68,7 @@ def test_a_cloud_in_parts_answers_as_the_whole():
 
 
 def test_who_asks_nothing_gets_nothing():
-    answers = FeatureAnswers(None, 0)
+    answers = FeatureAnswers(None)
     assert answers.of(Part((torch.ones(2, 3),)), None) == {}
     assert answers.features is None and answers.named("similarity", {}) is None
 

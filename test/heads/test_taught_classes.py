@@ -171,7 +171,7 @@ def test_a_saved_head_names_its_classes(base, tmp_path):
     head = LinearHead.load(path)
     assert torch.equal(head.seg_head.weight, taught.head.seg_head.weight)
     assert label_set_for("", head) == taught.labels and head.preset == "outdoor"
-    assert taught.head.labels is None  # the one in use is not touched
+    assert base.head.labels is None  # the one that was loaded is not touched
     with pytest.raises(ValueError, match="got demo with 12 classes, expected 13"):
         label_set_for("demo", head)
 
