@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import rclpy
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType, JumpThreshold, TimeJump
 from rclpy.duration import Duration
 from rclpy.exceptions import InvalidParameterTypeException
@@ -32,6 +33,7 @@ from concerto_ros.ros.parameters import AUTOSTART, Parameters
 from concerto_ros.ros.services.active_node import Activation, ActiveNode
 from concerto_ros.ros.services.map_services import MapServices
 from concerto_ros.ros.services.teach_services import TeachServices
+from concerto_ros.ros.services.word_services import WordServices
 from concerto_ros.ros.stages.inference_stage import InferenceStage
 from concerto_ros.ros.stages.intake_stage import IntakeStage
 from concerto_ros.ros.stages.object_stage import ObjectStage
@@ -84,8 +86,12 @@ class PerceptionNode(LifecycleNode):
         self._device_lost = ""
         self._said_lost = 0
 
-        self._map_services = MapServices(self, self._activation)
-        self._teach_services = TeachServices(self, self._activation)
+        changing_classes = MutuallyExclusiveCallbackGroup()
+        self._own_services = (
+            MapServices(self, self._activation),
+            TeachServices(self, self._activation, changing_classes),
+            WordServices(self, self._activation, changing_classes),
+        )
         self._diagnostics_output = DiagnosticsOutput(self)
         # On a steady clock: the node reports also while /clock stands still.
         self._status_timer = self.create_timer(
@@ -168,8 +174,9 @@ class PerceptionNode(LifecycleNode):
         outputs, comparison = configured.outputs, configured.comparison
         parameters, log = self._ros_parameters, self.get_logger()
         statistics = Statistics(list(inputs.configs))
-        objects = ObjectStage(configured.finder, parameters, statistics, outputs.objects, log)
         inference = InferenceStage(pipeline, parameters, statistics, outputs, comparison, log)
+        finder, describe = configured.finder, inference.described
+        objects = ObjectStage(finder, describe, parameters, statistics, outputs.objects, log)
         intake = IntakeStage(inputs, pipeline, parameters, statistics, inference, log)
         self._activation.node = ActiveNode(
             pipeline=pipeline,

@@ -18,7 +18,8 @@ class SimilaritySettings(SettingsGroup):
 
     seconds: float = setting(
         0.0,
-        "how long ~/similarity is published after a click, by sensor stamps; 0: until the next",
+        "how long ~/similarity is published after a click or a call of ~/find, by sensor stamps;"
+        " 0: until the next",
         unit="s",
         low=0.0,
         high=86400.0,

@@ -59,8 +59,15 @@ class ObjectSettings(SettingsGroup):
     )
     words: str = setting(
         "",
-        "text embeddings for ~/find_objects: a file, or open_clip; empty: the service is disabled",
+        "text embeddings for ~/find_objects, which ~/find replaces: a file, or open_clip; empty:"
+        " the service is disabled",
     )
     embeddings: bool = setting(
         False, "send the encoder's feature vector with each object", live=True
+    )
+    text_vectors: bool = setting(
+        False,
+        "send with each object its vector in the text space of words.head, as ~/embed gives it for"
+        " a text",
+        live=True,
     )

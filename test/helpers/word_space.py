@@ -8,11 +8,13 @@ With it words label exactly as the linear head does.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from concerto_ros.heads import LanguageHead, LinearHead
+from concerto_ros.heads.language import save_language_head
 from concerto_ros.heads.scoring import Scoring, Softmax
 from concerto_ros.labels.label_set import LabelSet
 from concerto_ros.sim import Room
@@ -55,6 +57,19 @@ def _vector(name: str) -> torch.Tensor:
     if SYNONYMS.get(name, name) not in CLASSES:
         raise ValueError(f"no vector of {name!r}")
     return 2 * torch.eye(len(CLASSES))[CLASSES.index(SYNONYMS.get(name, name))]
+
+
+def word_parameters(folder: Path, contrast: Sequence[str] = CLASSES) -> dict[str, str]:
+    """The parameters of a node or pipeline that knows these words, by files in ``folder``."""
+    head, names = language_head(contrast), (*CLASSES, *SYNONYMS)
+    head.template = "{name}"
+    save_language_head(folder / "head.safetensors", head)
+    table = Vocabulary(names, ClassVectors().of(names).vectors, head.text_encoder, head.template)
+    table.save(folder / "table.npz")
+    return {
+        "words.head": str(folder / "head.safetensors"),
+        "words.table": str(folder / "table.npz"),
+    }
 
 
 def office_scan(size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

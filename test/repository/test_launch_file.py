@@ -353,7 +353,14 @@ def test_each_of_two_robots_has_its_own_topics(ros2_launch, rviz):
             f"{view.namespace}/points",
             *(
                 f"{view.namespace}/concerto/{name}"
-                for name in ("labels", "pca", "similarity", "object_markers", "legend")
+                for name in (
+                    "labels",
+                    "pca",
+                    "similarity",
+                    "object_markers",
+                    "found_markers",
+                    "legend",
+                )
             ),
         }
 

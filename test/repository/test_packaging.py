@@ -331,6 +331,7 @@ def test_the_view_shows_what_the_node_publishes():
         "PCA": ("/concerto/pca", "Reliable", "Volatile"),
         "Similarity": ("/concerto/similarity", "Reliable", "Volatile"),
         "Objects": ("/concerto/object_markers", "Reliable", "Volatile"),
+        "Found": ("/concerto/found_markers", "Reliable", "Volatile"),
         "Legend": ("/concerto/legend", "Reliable", "Transient Local"),
     }
     assert manager["Global Options"]["Fixed Frame"] == "odom"

@@ -29,13 +29,17 @@ class FoundObject:
         track: Track id, voxels, box and times.
         hypotheses: (class name, score in 0..1), best first; empty where nothing is known.
         embedding: (F,) float32, None without one.
-        word_embedding: (D,) float32, to be compared with words; None without one.
+        word_embedding: (D,) float32 of the object encoder, to be compared with words; None
+            without one.
+        text_vector: (D,) float32 of length one, in the text space of the language head; None
+            without one.
     """
 
     track: Track
     hypotheses: tuple[tuple[str, float], ...]
     embedding: np.ndarray | None
     word_embedding: np.ndarray | None = None
+    text_vector: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 from array import array
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,9 @@ from concerto_ros.ros.outputs.messages import make_time
 
 #: Width of the lines of a box and height of its name, metres.
 LINE, TEXT = 0.01, 0.08
+
+#: Colour of what was found by a text: none of the heat map on ``~/similarity`` around it.
+FOUND = np.array([80, 255, 120], np.uint8)
 
 #: Colours that are easy to tell apart; ids use them cyclically.
 _COLORS = LabelSet.from_generic(64).palette[:64]
@@ -38,15 +42,26 @@ def objects_message(model: str, findings: FoundObjects, header: Header) -> Seman
 
 def markers_message(findings: FoundObjects, header: Header) -> Any:
     """Convert to a visualization_msgs/MarkerArray: each object's box with its name above it."""
+    shown = [(found.track.id, found, color_of(found.track.id)) for found in findings.objects]
+    return _markers(shown, header)
+
+
+def found_markers_message(matches: Sequence[FoundObject], header: Header) -> Any:
+    """Convert the answer of ``~/find`` to a MarkerArray, all boxes in one colour."""
+    return _markers([(row + 1, found, FOUND) for row, found in enumerate(matches)], header)
+
+
+def _markers(shown: Sequence[tuple[int, FoundObject, np.ndarray]], header: Header) -> Any:
+    """Box and name of objects, each with a number of its own and a colour (3,) uint8."""
     from visualization_msgs.msg import Marker, MarkerArray
 
     markers = [Marker(header=header, action=Marker.DELETEALL)]
-    for found in findings.objects:
+    for number, found, color in shown:
         box = found.track.instance.box
-        red, green, blue = color_of(found.track.id) / 255
+        red, green, blue = color / 255
         common = {
             "header": header,
-            "id": found.track.id,
+            "id": number,
             "color": ColorRGBA(r=red, g=green, b=blue, a=1.0),
         }
         lines = Marker(ns="boxes", type=Marker.LINE_LIST, pose=_pose(box), **common)
@@ -86,16 +101,16 @@ def detections_message(findings: FoundObjects, header: Header) -> Any:
 
 def title(found: FoundObject) -> str:
     """The text above the box: the best class, its score and the id."""
+    number = f" #{found.track.id}" if found.track.id else ""
     if not found.hypotheses:
-        return f"object #{found.track.id}"
+        return f"object{number}"
     name, score = found.hypotheses[0]
-    return f"{name} {score:.0%} #{found.track.id}"
+    return f"{name} {score:.0%}{number}"
 
 
 def object_message(found: FoundObject) -> SemanticObject:
     """Convert one object; the message is in the frame of the map."""
     track, instance = found.track, found.track.instance
-    embedding = np.zeros(0, np.float32) if found.embedding is None else found.embedding
     return SemanticObject(
         id=track.id,
         hypotheses=[
@@ -108,8 +123,13 @@ def object_message(found: FoundObject) -> SemanticObject:
         on_surface=instance.on_surface,
         first_seen=make_time(track.first_seen),
         last_seen=make_time(track.last_seen),
-        embedding=array("f", embedding.astype(np.float32).tobytes()),
+        embedding=_floats(found.embedding),
+        text_vector=_floats(found.text_vector),
     )
+
+
+def _floats(vector: np.ndarray | None) -> array:
+    return array("f", b"" if vector is None else vector.astype(np.float32).tobytes())
 
 
 def _pose(box: OrientedBox) -> Pose:

@@ -15,6 +15,9 @@ from rclpy.node import Node
 from rclpy.task import Future as RosFuture
 
 from concerto_ros.files.error_text import in_words
+from concerto_ros.heads.taught_classes import TaughtClasses
+from concerto_ros.labels.class_filter import check_filters
+from concerto_ros.labels.output_clouds import LABELS
 from concerto_ros.ros.outputs.labelled_map import LabelledMap
 from concerto_ros.ros.services.active_node import Activation, ActiveNode
 from concerto_ros.sensors.transform_tree import TransformUnavailable
@@ -80,6 +83,17 @@ class ServiceBase:
         if self._activation.node is None:
             raise ServiceError("the node is not active")
         return self._activation.node
+
+    def _use(self, active: ActiveNode, taught: TaughtClasses) -> None:
+        """Use the classes ``taught`` for labels from now on, and publish them."""
+        now = self._activation.node
+        if now is None or now.pipeline is not active.pipeline:
+            raise ServiceError(DEACTIVATED)
+        # The filters may have changed during the call; none may name a class that is gone.
+        check_filters(active.parameters.filters, taught.labels)
+        active.pipeline.use(taught)
+        active.inference.refresh(LABELS)  # label the map again, even if no new frame comes
+        active.outputs.publish_classes()
 
     async def _labelled(self, active: ActiveNode) -> LabelledMap:
         """The map with labels that are computed after the call came in."""

@@ -60,7 +60,9 @@ class MapServices(ServiceBase):
             where = ", ".join(f"{value:.3f}" for value in point)
             raise ServiceError(f"the map has no voxel at ({where}) in {fixed_frame}")
         label = int(prediction.label[row])
-        if label == UNLABELLED and active.pipeline.head is not None:
+        if label == UNLABELLED and prediction.no_word is not None and prediction.no_word[row]:
+            raise ServiceError("the voxel has no label: no word matches it well enough")
+        if label == UNLABELLED and prediction.classes:
             raise ServiceError(f"the voxel has no label: {NOT_FINITE}")
         if label == UNLABELLED:
             raise ServiceError(
@@ -74,6 +76,11 @@ class MapServices(ServiceBase):
     async def _find_objects(
         self, request: FindObjects.Request, response: FindObjects.Response
     ) -> None:
+        self._node.get_logger().warning(
+            "~/find_objects goes away in the next version: ~/find searches the whole map, not only"
+            " objects, and needs no object encoder",
+            once=True,
+        )
         active = self._active()
         search, findings = active.word_search, active.objects.findings
         if search is None:

@@ -9,7 +9,7 @@ from concurrent.futures import wait
 
 import numpy as np
 from geometry_msgs.msg import Point, Vector3
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.callback_groups import CallbackGroup
 from rclpy.node import Node
 from std_srvs.srv import Trigger
 
@@ -18,14 +18,13 @@ from concerto_ros.heads.added_rows import MAX_ROWS, Examples
 from concerto_ros.heads.linear import save_head
 from concerto_ros.heads.taught_classes import TaughtClasses
 from concerto_ros.heads.taught_regions import Ball, Box, Region, Sample, examples_of, sample_rows
-from concerto_ros.labels.class_filter import check_filters
-from concerto_ros.labels.output_clouds import LABELS, SIMILARITY
+from concerto_ros.labels.output_clouds import SIMILARITY
 from concerto_ros.mapping.map_snapshot import MapSnapshot
 from concerto_ros.mapping.voxel_grid import find_keys
 from concerto_ros.ros.inputs.clicks import Clicks
 from concerto_ros.ros.outputs.labelled_map import LabelledMap
 from concerto_ros.ros.services.active_node import Activation, ActiveNode
-from concerto_ros.ros.services.base import DEACTIVATED, ServiceBase, ServiceError, in_thread
+from concerto_ros.ros.services.base import ServiceBase, ServiceError, in_thread
 from concerto_ros.ros.services.click_listener import TOPIC
 from concerto_ros.segmentation.convention import preset_with
 from concerto_ros.srv import Forget, SaveHead, Teach
@@ -34,19 +33,23 @@ SUFFIX = ".pth"
 
 
 class TeachServices(ServiceBase):
-    """``~/teach``, ``~/forget``, ``~/save_head`` and ``~/clear_clicks``."""
+    """``~/teach``, ``~/forget``, ``~/save_head`` and ``~/clear_clicks``.
 
-    def __init__(self, node: Node, activation: Activation):
+    Args:
+        node: The node.
+        activation: Its active parts.
+        changing_classes: The group of all services that change the classes, one at a time.
+    """
+
+    def __init__(self, node: Node, activation: Activation, changing_classes: CallbackGroup):
         super().__init__(node, activation)
-        # One group, so that calls change the classes one at a time.
-        group = MutuallyExclusiveCallbackGroup()
         for name, service_type, answer in (
             ("teach", Teach, self._teach),
             ("forget", Forget, self._forget),
             ("save_head", SaveHead, self._save_head),
             ("clear_clicks", Trigger, self._clear_clicks),
         ):
-            self._serve(name, service_type, answer, group)
+            self._serve(name, service_type, answer, changing_classes)
 
     async def _teach(self, request: Teach.Request, response: Teach.Response) -> None:
         active = self._active()
@@ -91,21 +94,10 @@ class TeachServices(ServiceBase):
         self._node.get_logger().info(f"head of {response.classes} classes written to {path}")
 
     async def _clear_clicks(self, _request: Trigger.Request, response: Trigger.Response) -> None:
-        """Forget the clicked points, and end ``~/similarity``."""
+        """Forget the clicked points and the text to find, and end ``~/similarity``."""
         active = self._active()
         response.message = f"{active.clicks.clear()} clicked points are forgotten"
         active.inference.refresh(SIMILARITY)
-
-    def _use(self, active: ActiveNode, taught: TaughtClasses) -> None:
-        """Use the classes ``taught`` for labels from now on, and publish them."""
-        now = self._activation.node
-        if now is None or now.pipeline is not active.pipeline:
-            raise ServiceError(DEACTIVATED)
-        # The filters may have changed during the call; none may name a class that is forgotten.
-        check_filters(active.parameters.filters, taught.labels)
-        active.pipeline.use(taught)
-        active.inference.refresh(LABELS)  # label the map again, even if no new frame comes
-        active.outputs.publish_classes()
 
     async def _labels(self, active: ActiveNode) -> LabelledMap | None:
         """The current map with labels; None if it is empty."""

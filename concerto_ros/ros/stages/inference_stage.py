@@ -18,6 +18,8 @@ from concerto_ros.heads.similarity import FeatureQuery
 from concerto_ros.labels.output_clouds import SIMILARITY, needs_of
 from concerto_ros.mapping.generation import Generation
 from concerto_ros.mapping.map_snapshot import MapSnapshot
+from concerto_ros.objects.finding.finder import FoundObjects
+from concerto_ros.objects.finding.text_vectors import rows_of_objects, with_text_vectors
 from concerto_ros.pipeline import SemanticPipeline
 from concerto_ros.ptv3.kernels.lost_device import why_lost
 from concerto_ros.ros.inputs.comparison import Comparison
@@ -124,6 +126,27 @@ class InferenceStage(StageThread):
             labelling raises.
         """
         return self._requests.new(choose)
+
+    def described(self, findings: FoundObjects) -> FoundObjects:
+        """Return objects with their vectors in the text space, by the features of the next map.
+
+        This waits for that map.
+
+        Raises:
+            ValueError: There is no language head.
+        """
+        objects, head = findings.objects, self._pipeline.words.head
+        rows: list[np.ndarray] = []
+
+        def choose(snapshot: MapSnapshot) -> np.ndarray:
+            rows[:] = rows_of_objects(objects, snapshot.keys)
+            return np.concatenate(rows)
+
+        result = self.next_features(choose).result() if objects else None
+        if result is None:
+            return findings
+        described = with_text_vectors(objects, result.features, [len(r) for r in rows], head)
+        return replace(findings, objects=described)
 
     def next_match(self, question: FeatureQuery) -> Future:
         """Request a comparison of the next map with a text.

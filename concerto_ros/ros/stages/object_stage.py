@@ -7,6 +7,7 @@ from __future__ import annotations
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from typing import NamedTuple
 
 from rclpy.impl.rcutils_logger import RcutilsLogger
@@ -46,11 +47,20 @@ class ObjectStage(StageThread):
     """Finds objects in the newest labelled map, at most ``objects.rate`` times per second.
 
     It has a thread of its own: labels never wait for it, and its exceptions do not affect them.
+
+    Args:
+        finder: Finds them.
+        describe: Adds their vectors in the text space to objects; it may raise ValueError.
+        parameters: The current settings.
+        statistics: Counts them.
+        outputs: Publishes them.
+        logger: Of the node.
     """
 
     def __init__(
         self,
         finder: ObjectFinder,
+        describe: Callable[[FoundObjects], FoundObjects],
         parameters: Parameters,
         statistics: Statistics,
         outputs: ObjectOutputs,
@@ -58,6 +68,7 @@ class ObjectStage(StageThread):
     ):
         super().__init__("objects")
         self._finder = finder
+        self._describe = describe
         self._parameters = parameters
         self._statistics = statistics
         self._outputs = outputs
@@ -127,14 +138,15 @@ class ObjectStage(StageThread):
                 self._finder.forget()
                 with self._lock:
                     self._generation, self._findings = search.generation, None
-            if search.classes is not self._classes:  # at first, and after one was taught
+            if search.classes is not self._classes:  # at first, and after they changed
                 labels = LabelSet("", "", search.classes)
-                roles = ClassRoles.of(labels, settings.classes, settings.supports)
-                self._finder.use(labels, roles)
+                self._finder.use(labels, self._roles(labels, settings))
                 self._classes = search.classes
             findings = self._finder.find(
                 search.cloud, settings.min_voxels, embeddings=settings.embeddings
             )
+            if settings.text_vectors:
+                findings = self._described(findings)
             if self._stop.is_set():
                 return
             with search.generation.held() as current:
@@ -146,6 +158,27 @@ class ObjectStage(StageThread):
             text = f"{type(error).__name__}: {error}"
             if self._statistics.objects_failed(text):
                 self._log.error(f"the search for objects failed: {text}\n{traceback.format_exc()}")
+
+    def _described(self, findings: FoundObjects) -> FoundObjects:
+        """The findings with text vectors; without, where there is no language head for them."""
+        try:
+            return self._describe(findings)
+        except (ValueError, OSError) as error:
+            text = f"objects have no text vectors: {error}"
+            if self._statistics.objects_failed(text):
+                self._log.error(text)
+            return findings
+
+    def _roles(self, labels: LabelSet, settings: ObjectSettings) -> ClassRoles:
+        """The roles by the parameters, as far as they name classes of now, such as words."""
+        names = {entry.name for entry in labels.classes}
+        known = [[n for n in own if n in names] for own in (settings.classes, settings.supports)]
+        if gone := {*settings.classes, *settings.supports} - names:
+            self._log.info(
+                f"objects.classes and objects.supports: {', '.join(sorted(gone))} are no classes"
+                " now; the others of them count, or the defaults where none is left"
+            )
+        return ClassRoles.of(labels, *known)
 
     def _publish(self, findings: FoundObjects) -> None:
         self._statistics.objects_found(

@@ -165,7 +165,7 @@ def test_every_display_finds_a_publisher_of_its_type_and_qos(harness, tmp_path, 
     remappings = dict(rviz_remappings(node, given))
     one.wait(lambda: not deaf(one, config, remappings), "every display to find its publisher")
     # All outputs, both clouds, three cameras of which two have colour, and both filters.
-    assert len(displays(config)) == 2 + 5 + 2 + 3 + 2 + 2
+    assert len(displays(config)) == 2 + 6 + 2 + 3 + 2 + 2
 
 
 @pytest.mark.parametrize(

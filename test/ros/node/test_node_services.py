@@ -19,12 +19,15 @@ from concerto_ros.ros.outputs.messages import make_header
 from concerto_ros.ros.services.base import ServiceBase
 from concerto_ros.ros.stages.stage import Requests
 from concerto_ros.srv import (
+    Embed,
+    Find,
     FindObjects,
     Forget,
     GetLabelAt,
     LoadMap,
     SaveHead,
     SaveMap,
+    SetWords,
     Teach,
 )
 
@@ -138,6 +141,9 @@ REQUESTS = {
     "forget": (Forget, {"class_name": "lamp"}),
     "save_head": (SaveHead, {"path": "head.pth"}),
     "clear_clicks": (Trigger, {}),
+    "set_words": (SetWords, {"names": ["chair"]}),
+    "find": (Find, {"text": "chair"}),
+    "embed": (Embed, {"text": "chair"}),
 }
 
 

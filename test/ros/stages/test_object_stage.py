@@ -26,7 +26,9 @@ PREDICTION = SimpleNamespace(
 
 
 SETTINGS = SimpleNamespace(
-    objects=SimpleNamespace(rate=1e9, classes=(), supports=(), min_voxels=1, embeddings=False)
+    objects=SimpleNamespace(
+        rate=1e9, classes=(), supports=(), min_voxels=1, embeddings=False, text_vectors=False
+    )
 )
 PARAMETERS = SimpleNamespace(settings=SETTINGS)
 
@@ -51,7 +53,7 @@ def make_stage(publish, parameters=PARAMETERS) -> ObjectStage:
         objects=(), not_encoded=0, stage_ms={}, encoder_error=""
     )
     outputs = SimpleNamespace(publish=publish)
-    return ObjectStage(finder, parameters, Mock(), outputs, Mock())
+    return ObjectStage(finder, Mock(), parameters, Mock(), outputs, Mock())
 
 
 def test_an_offer_is_looked_at_however_it_meets_the_one_before(monkeypatch, caplog):
