@@ -23,13 +23,13 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from benchmarks import encoder, intake, node, reference, report
+from benchmarks import encoder, intake, node, reference, report, word_scores
 from benchmarks.measure import kind, machine, percentiles, runs
 from benchmarks.scenes import dense_scene, model_input
 from concerto_ros.ptv3.checkpoint import untrained_encoder
 from concerto_ros.ptv3.precision import automatic_precision
 
-PARTS = ("encoder", "load", "profile", "node", "latency")
+PARTS = ("encoder", "load", "profile", "words", "node", "latency")
 
 
 def main() -> None:
@@ -140,6 +140,16 @@ def _profile(results: dict, device: torch.device, options: argparse.Namespace) -
             print(f"    {name:<45}{spent:8.1f}")
 
 
+def _words(results: dict, device: torch.device, options: argparse.Namespace) -> None:
+    title = f"{word_scores.VOXELS:,} voxels x {word_scores.WORDS} words"
+    rows = {
+        f"{title}, {name}": (percentiles(spent), "ms")
+        for name, spent in word_scores.measure(device).items()
+    }
+    results["words"] = {name: numbers | {"unit": unit} for name, (numbers, unit) in rows.items()}
+    print(report.node_table(rows))
+
+
 def _node(results: dict, device: torch.device, options: argparse.Namespace) -> None:
     rows: dict[str, tuple[dict, str]] = {}
     for source, spent in tqdm(intake.measure().items(), unit="input"):
@@ -186,6 +196,7 @@ _PARTS: dict[str, Callable[[dict, torch.device, argparse.Namespace], None]] = {
     "encoder": _encoder,
     "load": _load,
     "profile": _profile,
+    "words": _words,
     "node": _node,
     "latency": _latency,
 }
