@@ -219,8 +219,10 @@ def _train(
 def _start(model: LanguageModel, samples: VoxelSamples, config: LanguageConfig) -> None:
     """Start from the ridge: the vector of a voxel is that of its fine name and its class together.
 
-    It is the result of the solver of this name, and near to that of the other.
+    It is the result of the solver of this name, and near to that of the other, for which some of
+    the voxels are enough.
     """
+    every = 1 if config.solver == "ridge" else 4
     device = model.mean.device
     sums = RidgeSums(len(model.mean), model.layer.out_features, device)
     labels = model.labels.means()
@@ -228,7 +230,7 @@ def _start(model: LanguageModel, samples: VoxelSamples, config: LanguageConfig) 
     total, squares = torch.zeros(2, len(model.mean), dtype=torch.float64, device=device)
     for index in range(len(samples)):
         voxels = join_voxels([samples[index]]).to(device)
-        known = voxels.labels != UNLABELLED
+        known = (voxels.labels != UNLABELLED).nonzero()[::every, 0]
         target = labels[voxels.labels[known]].clone()
         if names is not None:
             ids = voxels.name_ids[known]
