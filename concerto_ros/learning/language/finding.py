@@ -16,10 +16,9 @@ from concerto_ros.learning.data.labelled_scan import NO_NAME
 from concerto_ros.learning.methods.feature_cache import Features
 from concerto_ros.objects.finding.components import connected_components, neighbour_pairs
 from concerto_ros.ptv3 import Encoder
+from concerto_ros.segmentation.point_words import SAME
 from concerto_ros.settings.objects import ObjectSettings
 
-#: A contrast word whose cosine with what is asked for is higher means the same, and is left out.
-SAME = 0.7
 #: A thing of which a scan has fewer voxels is not asked for, as it may be no more than an edge.
 FEWEST_VOXELS = 40
 #: Share of the voxels of an answer that have to be of what was asked for.
@@ -44,7 +43,9 @@ class Answer:
 
 
 class Finder:
-    """Asks for fine names in scans, in the way of ``pipeline.find``.
+    """Asks for fine names in scans, as ``pipeline.find`` does.
+
+    But for what barely touches, which is one answer here.
 
     Args:
         encoder: The encoder.
@@ -139,7 +140,9 @@ def _mean_over_names(values: Sequence[tuple[int, bool]]) -> float:
 def _best(match: np.ndarray, pairs: np.ndarray, fewest: int) -> tuple[float, np.ndarray]:
     """Score and rows of the best of the groups of touching voxels that match; 0 if none does."""
     inside = match > 0
-    group = connected_components(len(match), pairs[inside[pairs].all(axis=1)])
+    if np.count_nonzero(inside) < fewest:  # mostly, and searching for groups takes time
+        return 0.0, np.zeros(0, np.int64)
+    group = connected_components(len(match), pairs[inside[pairs[:, 0]] & inside[pairs[:, 1]]])
     count = np.bincount(group[inside], minlength=len(match))
     total = np.bincount(group[inside], match[inside], len(match))
     mean = np.where(count >= fewest, total / np.maximum(count, 1), 0.0)
