@@ -1,0 +1,137 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The pictures of docs/words.md, by the real node and a simulated robot.
+
+``python -m benchmarks.word_pictures OUT.jpg [seconds]`` lets the robot drive through a room,
+labels its map by words, looks for two texts, and draws what the node published and answered.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import rclpy
+from PIL import Image
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import PointCloud2
+
+from benchmarks.teach_pictures import NODE, drawn, overrides, spinning, wait_for
+from concerto_ros.msg import SemanticObjectArray
+from concerto_ros.ros.demo.object_picture import box_edges
+from concerto_ros.ros.middleware.fastdds_profile import use_transport_profile
+from concerto_ros.ros.node import PerceptionNode
+from concerto_ros.ros.outputs.object_messages import FOUND
+from concerto_ros.ros.tools.simulated_robot import SimulatedRobot
+from concerto_ros.sensors.point_cloud2 import point_cloud_fields
+from concerto_ros.srv import Find, SetWords
+from concerto_ros.viz.cloud_picture import render_cloud
+
+WORDS = ("floor|ground", "wall", "table|desk", "chair|office chair", "sofa|couch", "plant")
+TEXTS = ("something to sit on", "floor lamp")
+
+
+class Person(Node):
+    """A user: subscribes to outputs of the node, and calls its services."""
+
+    def __init__(self):
+        super().__init__("person")
+        self.newest: dict[str, PointCloud2] = {}
+        for topic in ("labels", "similarity"):
+            self.create_subscription(
+                PointCloud2,
+                f"/concerto/{topic}",
+                lambda message, topic=topic: self.newest.update({topic: message}),
+                QoSProfile(depth=1),
+            )
+
+    def call(self, kind: Any, name: str, request: Any) -> Any:
+        """The answer of a service; print how long it took."""
+        client = self.create_client(kind, f"/concerto/{name}")
+        wait_for(client.service_is_ready)
+        start = time.monotonic()
+        future = client.call_async(request)
+        wait_for(future.done)
+        print(f"~/{name}: {1000 * (time.monotonic() - start):.0f} ms")
+        if not future.result().success:
+            raise SystemExit(future.result().message)
+        return future.result()
+
+
+def found_in(person: Person, text: str) -> tuple[np.ndarray, np.ndarray, str]:
+    """Points, colours and title of the heat of a text, with the boxes of what was found."""
+    before = person.newest.get("similarity")
+    answer = person.call(Find, "find", Find.Request(text=text))
+    wait_for(lambda: person.newest.get("similarity") is not before)
+    points, colors = drawn(person.newest["similarity"])
+    for edges, _ in box_edges(SemanticObjectArray(objects=answer.objects), 0.01):
+        points = np.concatenate([points, edges])
+        colors = np.concatenate([colors, np.broadcast_to(FOUND, edges.shape)])
+    scores = ", ".join(f"{score:.2f}" for score in answer.scores[:4])
+    return points, colors, f"~/find: {text} ({scores or 'not found'})"
+
+
+def picture(
+    view: tuple[np.ndarray, np.ndarray],
+    points: np.ndarray,
+    colors: np.ndarray,
+    title: str,
+    legend: Sequence[tuple[str, Sequence[int]]] = (),
+) -> np.ndarray:
+    """Draw one panel."""
+    return render_cloud(
+        points,
+        colors,
+        width=800,
+        height=520,
+        view_from=view,
+        point_size=0.04,
+        title=title,
+        legend=legend,
+    )
+
+
+def main() -> None:
+    """Drive, set words, find, draw."""
+    out, seconds = sys.argv[1], float(sys.argv[2]) if len(sys.argv) > 2 else 60.0
+    use_transport_profile()
+    rclpy.init()
+    values = {"seed": 0, "rate": 2.0, "width": 320, "height": 240}
+    robot = SimulatedRobot(parameter_overrides=overrides(values))
+    node, person = PerceptionNode(parameter_overrides=overrides(NODE)), Person()
+    node.trigger_configure()
+    node.trigger_activate()
+    executors = spinning(robot, node, person)
+    time.sleep(seconds)
+    robot._timer.cancel()
+    person.call(SetWords, "set_words", SetWords.Request(names=WORDS))
+
+    def labelled_by_words() -> bool:
+        label = point_cloud_fields(person.newest["labels"])["label"]
+        return bool((label[label < 255] < len(WORDS)).all())
+
+    wait_for(lambda: "labels" in person.newest and labelled_by_words())
+    snapshot = node._configured.pipeline.snapshot()
+    legend = [(entry.name, entry.color) for entry in node._configured.pipeline.labels.classes]
+    panels: list[tuple] = [
+        (snapshot.points, snapshot.colors.round().astype(np.uint8), "input"),
+        (*drawn(person.newest["labels"]), "~/labels after ~/set_words", legend),
+        *(found_in(person, text) for text in TEXTS),
+    ]
+    middle = snapshot.points.mean(axis=0)
+    view = (middle + (-1.5, -2.5, 6.0), middle)  # from above, over the walls
+    pictures = [picture(view, *panel) for panel in panels]
+    rows = [np.hstack(pictures[:2]), np.hstack(pictures[2:])]
+    Image.fromarray(np.vstack(rows)).save(out, quality=85)
+    for executor in executors:
+        executor.shutdown()
+    node.close()
+    rclpy.try_shutdown()
+
+
+if __name__ == "__main__":
+    main()
