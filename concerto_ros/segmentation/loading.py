@@ -7,6 +7,7 @@ from __future__ import annotations
 import copy
 from pathlib import Path
 
+from concerto_ros.files.error_text import in_words
 from concerto_ros.heads.language import LanguageHead
 from concerto_ros.heads.linear import LinearHead
 from concerto_ros.labels.label_set import LabelSet
@@ -83,6 +84,9 @@ def load_words(settings: Settings, encoder: Encoder) -> PointWords:
         head = LanguageHead.load(settings.words.head, encoder, preset=settings.preset)
     check_trained_for("words.head", head, encoder, settings.preset)
     with naming("words.table"):
-        tables = [read_vocabulary(settings.words.table)] if settings.words.table else []
+        try:
+            tables = [read_vocabulary(settings.words.table)] if settings.words.table else []
+        except OSError as error:
+            raise ValueError(in_words(error)) from error
         vectors = WordVectors(head.text_encoder, tables, head.template)
     return PointWords(head, vectors, encoder)

@@ -9,9 +9,8 @@ import re
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
-from word_space import CLASSES, ENCODER, language_head, office_scan
+from word_space import language_head, office_scan, word_parameters
 
 from concerto_ros import SemanticPipeline
 from concerto_ros.cli import main
@@ -20,7 +19,6 @@ from concerto_ros.mapping.map_file import stored_map, write_map
 from concerto_ros.sensors.frame import Frame
 from concerto_ros.sensors.ply import read_ply
 from concerto_ros.settings.settings import Settings
-from concerto_ros.words.vocabulary import Vocabulary
 
 
 @pytest.fixture(scope="module")
@@ -29,13 +27,10 @@ def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("words")
     points, colors, normals, _ = office_scan(15_000)
     np.savez(folder / "office.npz", xyz=points, rgb=colors, normals=normals)
-    save_language_head(folder / "head.safetensors", language_head(CLASSES))
-    names = (*CLASSES, "something to sit on")
-    vectors = torch.eye(len(CLASSES))[[*range(len(CLASSES)), CLASSES.index("chair")]]
-    Vocabulary(names, vectors, ENCODER).save(folder / "table.safetensors")
+    parameters = word_parameters(folder)
     options = [
-        *("--language-head", str(folder / "head.safetensors")),
-        *("--word-table", str(folder / "table.safetensors")),
+        *("--language-head", parameters["words.head"]),
+        *("--word-table", parameters["words.table"]),
         *("--device", "cpu"),
     ]
     return folder, options

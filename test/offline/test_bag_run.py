@@ -38,6 +38,7 @@ from not_finite import overflowing_head
 from paths import DATA
 from rosbags.rosbag2 import StoragePlugin
 from strange_head import strange_head
+from word_space import word_parameters
 
 from concerto_ros.bags.reader import BagError, open_bag
 from concerto_ros.bags.writer import TYPES
@@ -86,6 +87,24 @@ def test_maps_unlike_the_training_are_counted_and_said(tmp_path, capsys):
     said = capsys.readouterr().out
     labelled = json.loads((tmp_path / "out.json").read_text())["labelled"]
     assert f"  {labelled} of these maps: this does not look like what the model was" in said
+
+
+def test_words_label_a_bag(driven, tmp_path):
+    parameters, out = word_parameters(tmp_path), tmp_path / "out"
+    options = [
+        *("--words", "ground, wall|brick wall, something to sit on"),
+        *("--language-head", parameters["words.head"]),
+        *("--word-table", parameters["words.table"]),
+    ]
+    assert main(["bag", str(driven[0]), str(out), *options]) == 1
+    assert not out.exists()  # nothing knows the vector of "brick wall"
+    options[1] = "ground, wall, something to sit on"
+    assert main(["bag", str(driven[0]), str(out), *options]) == 0
+    (classes,) = messages(out, "/concerto/classes")
+    assert [entry.name for entry in classes.classes] == options[1].split(", ")
+    assert classes.model.endswith(f"words of {parameters['words.head']}")
+    for message in messages(out, "/concerto/labels"):
+        assert set(np.unique(point_cloud_fields(message)["label"])) <= {0, 1, 2, 255}
 
 
 # --- what comes out -----------------------------------------------------------------------------

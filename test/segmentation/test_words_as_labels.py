@@ -7,13 +7,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from word_space import CLASSES, PROBABLE, ClassVectors, language_head, office_scan
+from word_space import CLASSES, PROBABLE, ClassVectors, language_head, office_scan, word_parameters
 
 from concerto_ros import SemanticPipeline
 from concerto_ros.heads.scoring import Sigmoid
 from concerto_ros.labels.label_set import UNLABELLED, LabelSet
 from concerto_ros.segmentation.point_words import PointWords
 from concerto_ros.sensors.frame import Frame
+from concerto_ros.settings.field import SettingsError
 from concerto_ros.settings.settings import Settings
 
 
@@ -116,6 +117,31 @@ def test_set_words_stays_until_it_is_taken_back(room, plain):
     pipeline.set_words(None)
     assert not pipeline.labels_are_words and pipeline.labels == LabelSet.load("demo")
     np.testing.assert_array_equal(pipeline.segment(*room).label, plain.label)
+
+
+def test_parameters_name_words_and_models(room, plain, tmp_path):
+    parameters = word_parameters(tmp_path, contrast=())
+    parameters |= {"device": "cpu", "precision": "float32"}
+    named = Settings.from_mapping(parameters | {"words.names": CLASSES})
+    pipeline = SemanticPipeline.from_settings(named)
+    assert pipeline.labels_are_words
+    assert (pipeline.segment(*room).label == plain.label).mean() > 0.9999
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"words.head": "nowhere.safetensors"}, "words.head: language head nowhere.safetensors"),
+        ({"words.table": "nowhere.npz"}, "words.table: .*nowhere.npz"),
+        ({"words.names": ["chair", "chair"]}, r"words.names: words\[1\]: 'chair' is there twice"),
+        ({"words.names": ["unicorn"]}, "words.names: word 'unicorn': not among"),
+        ({"words.threshold": 1.5}, "words.threshold: got 1.5"),
+    ],
+)
+def test_parameters_of_words_that_are_wrong_are_named(changes, words, tmp_path):
+    parameters = word_parameters(tmp_path) | {"device": "cpu", "words.names": ["chair"]}
+    with pytest.raises((SettingsError, OSError), match=words):
+        SemanticPipeline.from_settings(Settings.from_mapping(parameters | changes))
 
 
 def frame_of(room, stamp):
