@@ -36,7 +36,7 @@ FIRST_TEMPERATURE = 0.1
 #: direction, against that of a word's vector.
 MIXED, NOISE = 0.5, 0.5
 #: Weight of each name that a point has not, against that of the one that it has.
-ABSENT = 0.25
+ABSENT = 0.03
 
 
 class TextVectors(Protocol):
