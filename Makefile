@@ -149,7 +149,7 @@ docs: setup
 reference: setup
 	$(BIN)/python tools/reference
 
-# After a change of the lists of words in config/.
+# After a change of the lists of words, in config/ and of the language head.
 .PHONY: words
 words: setup
 	$(BIN)/python tools/word_table.py

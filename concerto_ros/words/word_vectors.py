@@ -55,11 +55,10 @@ class WordVectors:
     ):
         self.encoder = encoder
         self.template = checked_template(template or template_of(encoder))
-        for table in tables:
-            self._check(table, tables[0].width)
         shipped = _shipped_table()
-        if shipped is not None and self._fits(shipped):
-            tables = (*tables, shipped)
+        given, tables = tables, (*tables, *([shipped] if self._fits(shipped) else []))
+        for table in given:
+            self._check(table, tables[-1].width)
         self._width = tables[0].width if tables else None
         self._known = {
             comparable(name): vector
@@ -154,6 +153,5 @@ class WordVectors:
 
 
 @lru_cache
-def _shipped_table() -> Vocabulary | None:
-    path = asset_path(SHIPPED)
-    return read_vocabulary(path) if path.is_file() else None
+def _shipped_table() -> Vocabulary:
+    return read_vocabulary(asset_path(SHIPPED))

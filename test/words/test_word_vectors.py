@@ -170,7 +170,7 @@ def test_without_the_encoder_the_message_says_what_lacks_and_what_to_do(monkeypa
     [
         ([a_table("mug", encoder="minilm")], "is of the text encoder 'minilm' with the template"),
         ([a_table("mug", template="{name}")], "with the template '{name}', expected 'open_clip"),
-        ([a_table("mug"), a_table("box", width=4)], "have 26 and 4 channels, expected one width"),
+        ([a_table("mug"), a_table("box", width=4)], "have 4 and 26 channels, expected one width"),
     ],
 )
 def test_tables_of_another_encoder_are_refused(tables, message, cache):
@@ -183,6 +183,12 @@ def test_a_table_that_does_not_say_its_encoder_has_to_have_its_width(encoder, ca
     assert source.of(["mug"]).width == 4
     with pytest.raises(ValueError, match="have 4 channels, expected 26: they are not of the text"):
         source.of(["box"])
+
+
+def test_it_has_to_have_the_width_of_the_shipped_table_too(cache):
+    table = a_table("mug", encoder="", template="", width=4)
+    with pytest.raises(ValueError, match="of minilm have 384 and 4 channels, expected one width"):
+        WordVectors("minilm", [table], cache=cache)
 
 
 def test_an_unknown_encoder_is_refused(cache):
