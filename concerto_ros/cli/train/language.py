@@ -8,17 +8,22 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from concerto_ros.cli.train import language_images
 from concerto_ros.cli.train.arguments import (
     add_augmentation_argument,
     add_model_arguments,
     augmentation,
 )
+from concerto_ros.cli.train.zero_shot_report import zero_shot_report
 
 if TYPE_CHECKING:
     from concerto_ros.learning.demo_model.recipe import Recipe
     from concerto_ros.learning.language.train import LanguageConfig
 
 HELP = "a language head on the frozen encoder: points are found by words"
+
+#: The text encoder unless another one is asked for.
+TEXT_ENCODER = "minilm"
 
 #: What the head of a data set's classes is told apart from.
 CONTRAST = ("object", "thing")
@@ -30,7 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     parser.description = (
         "Train a language head on the frozen encoder, from labelled scans: the names of the label"
-        " set and their synonyms are the words that points are taught."
+        " set and their synonyms are the words that points are taught. Or, with --pixel-features,"
+        " from posed RGB-D images without labels."
     )
     add_model_arguments(parser)
     words = parser.add_argument_group("words")
@@ -42,9 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     words.add_argument(
         "--text-encoder",
-        default="minilm",
         metavar="NAME",
-        help="text encoder whose space the head learns (default minilm)",
+        help="text encoder whose space the head learns (default minilm; of pixel features of"
+        " open_clip theirs)",
     )
     words.add_argument(
         "--template",
@@ -67,7 +73,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name, number, text in (
         ("steps", int, "optimiser steps of adamw"),
         ("batch_size", int, "scans per batch of adamw"),
-        ("voxels", int, "voxels of each scan to learn from, at most"),
         ("views", int, "versions of each scan: the scan itself and augmented copies"),
         ("learning_rate", float, "peak learning rate of adamw"),
         ("weight_decay", float, "weight decay of adamw"),
@@ -84,20 +89,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             metavar="N",
             help=f"{text} (default {'none' if value is None else value})",
         )
+    run.add_argument(
+        "--voxels",
+        type=int,
+        metavar="N",
+        help=f"voxels of each scan to learn from, at most (default {LanguageConfig.voxels}; of"
+        f" each scene of images {language_images.VOXELS}, the ridge takes all)",
+    )
     add_augmentation_argument(run)
+    language_images.add_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Train, measure on the validation scans and write the head and a report."""
+    if arguments.pixel_features is not None:
+        return language_images.run(arguments, _config(arguments, language_images.VOXELS))
     from concerto_ros.cli.scan_arguments import ScanOpener, load_encoder_for
     from concerto_ros.heads.language import save_language_head
     from concerto_ros.learning.data.collate import ScanCollate
-    from concerto_ros.learning.evaluation.evaluate import evaluate
-    from concerto_ros.learning.evaluation.report import class_table, summary, write_report
-    from concerto_ros.learning.language.train import Vocabularies, train_language
+    from concerto_ros.learning.language.train import LanguageConfig, Vocabularies, train_language
     from concerto_ros.learning.language.word_list import documented_words, read_words, words_for
-    from concerto_ros.learning.language.zero_shot import head_for_words
-    from concerto_ros.learning.methods.segmenter import Segmenter
     from concerto_ros.segmentation.model_options import convention_of
     from concerto_ros.words.vocabulary import read_vocabulary
     from concerto_ros.words.word_vectors import WordVectors
@@ -111,51 +122,40 @@ def run(arguments: argparse.Namespace) -> int:
     known = documented_words() if arguments.words is None else read_words(arguments.words)
     labels = words_for([each.name for each in data.classes.classes], known)
     tables = [] if arguments.table is None else [read_vocabulary(arguments.table)]
-    vectors = WordVectors(arguments.text_encoder, tables, arguments.template)
+    vectors = WordVectors(arguments.text_encoder or TEXT_ENCODER, tables, arguments.template)
     print(
         f"{len(data)} training and {len(validation)} validation scans, {len(labels)} classes with"
         f" {sum(len(word.texts) for word in labels)} words; encoder {encoder.name}, text encoder"
         f" {vectors.encoder}, prompt {vectors.template!r}"
     )
+    collate = ScanCollate(convention, voxel_size, augmentation(arguments, voxel_size))
     head, outcome = train_language(
         encoder,
         data,
         validation,
         Vocabularies(labels, (), CONTRAST),
         vectors,
-        ScanCollate(convention, voxel_size, augmentation(arguments, voxel_size)),
-        _config(arguments),
+        collate,
+        _config(arguments, LanguageConfig.voxels),
     )
     written = [arguments.out / "language.safetensors"]
     save_language_head(written[0], head)
-    if len(validation):
-        words = vectors.of([word.name for word in labels])
-        score = evaluate(
-            Segmenter(encoder, head_for_words(head, words.vectors)),
-            validation,
-            convention,
-            voxel_size,
-            device=next(encoder.parameters()).device,
-            progress=True,
-        )
-        facts = {
-            "trained": HELP,
-            "labels": "the nearest of the classes' names: no label was looked at to tell them",
-            "encoder": encoder.name,
-            "text encoder": vectors.encoder,
-            "solver": arguments.solver,
-            "voxel size": f"{voxel_size} m",
-            "scans": f"{len(data)} for training, {len(validation)} for validation, evaluated here",
-            "seed": arguments.seed,
-        }
-        if outcome is not None:
-            facts["steps"] = f"{outcome.steps} ({outcome.stopped}), best at {outcome.best_step}"
-        title = f"language on {arguments.data}"
-        written += write_report(arguments.out, score, data.classes, title=title, facts=facts)
-        print(class_table(score, data.classes))
-        print(summary(score))
-    else:
-        print("no score: there is no scan to validate on; --validation FILE names one")
+    facts = {
+        "trained": HELP,
+        "encoder": encoder.name,
+        "text encoder": vectors.encoder,
+        "solver": arguments.solver,
+        "voxel size": f"{voxel_size} m",
+        "scans": f"{len(data)} for training, {len(validation)} for validation, evaluated here",
+        "seed": arguments.seed,
+    }
+    if outcome is not None:
+        facts["steps"] = f"{outcome.steps} ({outcome.stopped}), best at {outcome.best_step}"
+    names = vectors.of([word.name for word in labels]).vectors
+    title = f"language on {arguments.data}"
+    written += zero_shot_report(
+        arguments.out, encoder, head, validation, names, collate, title, facts
+    )
     print("wrote " + ", ".join(str(path) for path in written))
     return 0
 
@@ -184,9 +184,12 @@ def run_bundled(arguments: argparse.Namespace, recipe: Recipe) -> int:
     return 0
 
 
-def _config(arguments: argparse.Namespace) -> LanguageConfig:
+def _config(arguments: argparse.Namespace, voxels: int) -> LanguageConfig:
+    """The options of the training; ``voxels`` is how many are taken where none is given."""
     from concerto_ros.learning.language.train import LanguageConfig
 
     names = [name for name in LanguageConfig.__dataclass_fields__ if hasattr(arguments, name)]
     options = {name: getattr(arguments, name) for name in names}
-    return LanguageConfig(folder=arguments.out, **options)
+    return LanguageConfig(
+        **(options | {"folder": arguments.out, "voxels": arguments.voxels or voxels})
+    )

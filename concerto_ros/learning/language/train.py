@@ -249,6 +249,8 @@ def _start(model: LanguageModel, samples: VoxelSamples, config: LanguageConfig) 
 @torch.inference_mode()
 def _temperature(model: LanguageModel, validation: VoxelSamples) -> float:
     """The temperature at which probabilities of classes are right; without scans the model's."""
+    if not len(validation):
+        return model.temperature
     device = next(model.parameters()).device
     batches = (join_voxels([validation[index]]).to(device) for index in range(len(validation)))
     voxels = scored((model(batch) * model.temperature, batch.labels) for batch in batches)

@@ -136,6 +136,11 @@ def test_a_run_that_was_interrupted_goes_on_as_if_it_had_not_been(tmp_path, monk
     assert outcome.steps == 60 and torch.equal(whole.weight, resumed.weight)
 
 
+def test_without_a_scan_to_validate_on_a_head_is_trained_all_the_same(tmp_path):
+    head, _ = train(tmp_path, (), SCANS[:3], solver="ridge")
+    assert head.scoring.temperature > 0
+
+
 def test_an_unknown_solver_is_refused(tmp_path):
     with pytest.raises(ValueError, match="solver is 'lbfgs', expected one of adamw, ridge"):
         train(tmp_path, solver="lbfgs")
