@@ -6,10 +6,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from taught_heads import taught_head
 
 from concerto_ros.heads import LinearHead
 from concerto_ros.heads.added_rows import MAX_ROWS, Examples, fitted_rows
-from concerto_ros.labels.label_set import LabelSet
 
 CHANNELS = 24
 
@@ -20,12 +20,6 @@ def head_of(centers: torch.Tensor) -> LinearHead:
     weight, bias = 2 * centers, -centers.square().sum(dim=1)
     head.load_state_dict({"seg_head.weight": weight, "seg_head.bias": bias})
     return head.eval().requires_grad_(False)
-
-
-def taught_head(base: LinearHead, examples: dict[int, Examples]) -> LinearHead:
-    rows = fitted_rows(base.feature_logits, base.num_classes, examples)
-    count = max(base.num_classes, *(label + 1 for label in examples))
-    return base.with_rows(rows, LabelSet.from_generic(count))
 
 
 @pytest.fixture

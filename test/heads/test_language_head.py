@@ -16,10 +16,15 @@ from concerto_ros.heads.language import save_language_head
 from concerto_ros.heads.scoring import Sigmoid, Softmax
 from concerto_ros.ptv3 import CheckpointError, load_encoder
 
+ENCODER = load_encoder("demo")
+
+#: Features of all its levels.
+CHANNELS = sum(ENCODER.channels)
+
 
 @pytest.fixture(scope="module")
 def encoder():
-    return load_encoder("demo")
+    return ENCODER
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +35,7 @@ def pyramid(encoder):
         return encoder(feat, grid, coord, offset)
 
 
-def language_head(in_channels=512, width=24, seed=0):
+def language_head(in_channels=CHANNELS, width=24, seed=0):
     torch.manual_seed(seed)
     return LanguageHead(in_channels, width, name="own").eval().requires_grad_(False)
 
@@ -102,8 +107,11 @@ def test_a_vector_of_length_zero_matches_nothing_and_one_that_is_not_finite_is_n
 
 
 def test_levels_of_another_width_are_refused_with_both_widths(pyramid):
-    with pytest.raises(ValueError, match="got 512 channels of all levels, expected 480"):
-        language_head(480).for_words(words()).cosines(pyramid, 4)
+    less = CHANNELS - 32
+    with pytest.raises(
+        ValueError, match=f"got {CHANNELS} channels of all levels, expected {less}"
+    ):
+        language_head(less).for_words(words()).cosines(pyramid, 4)
 
 
 @pytest.mark.parametrize("scoring", [Softmax(0.05), Sigmoid(110.0, -12.5)])
@@ -127,7 +135,7 @@ def test_a_file_keeps_everything(tmp_path, encoder, scoring):
 
 def test_half_precision_on_disk_is_float32_in_memory(tmp_path):
     save_language_head(tmp_path / "half.safetensors", language_head().half())
-    assert (tmp_path / "half.safetensors").stat().st_size < 2.2 * 24 * 512
+    assert (tmp_path / "half.safetensors").stat().st_size < 2.2 * 24 * CHANNELS
     assert LanguageHead.load(tmp_path / "half.safetensors").weight.dtype == torch.float32
 
 
@@ -217,5 +225,5 @@ def test_words_of_another_text_space_are_refused(vectors, words_in_error):
 
 
 def test_features_of_another_width_are_refused():
-    with pytest.raises(ValueError, match=r"feat: got shape \(2, 9\), expected \(N, 512\)"):
+    with pytest.raises(ValueError, match=rf"feat: got shape \(2, 9\), expected \(N, {CHANNELS}\)"):
         language_head()(torch.zeros(2, 9))

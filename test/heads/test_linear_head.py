@@ -7,9 +7,10 @@ from __future__ import annotations
 import bundled_models
 import pytest
 import torch
+from taught_heads import taught_head
 
 from concerto_ros.heads import LinearHead
-from concerto_ros.heads.added_rows import Examples, taught_head
+from concerto_ros.heads.added_rows import Examples
 from concerto_ros.heads.familiarity import Familiarity
 from concerto_ros.heads.linear import save_head
 from concerto_ros.labels.label_set import LabelSet
