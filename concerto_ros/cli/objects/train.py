@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from concerto_ros.cli.objects.arguments import add_data_arguments, options_of
+from concerto_ros.cli.train.arguments import add_furniture_argument
 
 if TYPE_CHECKING:
     import torch
@@ -47,11 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                       help="encoder file to write (default: replace the bundled one)")  # fmt: skip
     demo.add_argument("--per-class", type=int, help="training objects per class")
     demo.add_argument("--epochs", type=int, help="number of epochs")
-    demo.add_argument("--furniture", metavar="DIR",
-                      help="furniture library whose models are among the objects: a folder of"
-                      " .sh3f files, or one with a table furniture.csv of OBJ or GLB files; none:"
-                      " generated objects only (default: Debian's package sweethome3d-furniture"
-                      " where it is installed)")  # fmt: skip
+    add_furniture_argument(demo, "are among the objects")
 
 
 def _add_training_arguments(parser: argparse.ArgumentParser) -> None:

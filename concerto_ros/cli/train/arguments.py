@@ -52,12 +52,19 @@ def add_augmentation_argument(group: argparse._ActionsContainer) -> None:
     )
 
 
-def add_furniture_argument(parser: argparse.ArgumentParser) -> None:
-    """Define whose models stand in simulated rooms."""
+def add_furniture_argument(
+    parser: argparse.ArgumentParser, where: str = "stand in the rooms"
+) -> None:
+    """Define whose models a training has beside built furniture.
+
+    Args:
+        parser: Takes the argument.
+        where: What the models do there, for the help.
+    """
     parser.add_argument(
         "--furniture",
         metavar="DIR",
-        help="furniture library whose models stand in the rooms: a folder of .sh3f files, or one"
+        help=f"furniture library whose models {where}: a folder of .sh3f files, or one"
         " with a table furniture.csv of OBJ or GLB files; none: built furniture only (default:"
         " Debian's package sweethome3d-furniture where it is installed)",
     )
