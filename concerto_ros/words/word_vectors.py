@@ -38,7 +38,8 @@ class WordVectors:
         cache: Where vectors are kept; None for the package's cache folder.
 
     Attributes:
-        encoder, template: Of all vectors.
+        encoder: Name of the text encoder of all vectors.
+        template: Prompt template of all vectors.
 
     Raises:
         ValueError: If there is no such encoder, the template lacks its place for the name, or a
