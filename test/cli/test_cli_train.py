@@ -317,7 +317,7 @@ def test_a_language_head_is_trained_on_the_words_of_a_label_set_and_measured(pla
     table = place / "words.npz"
     random = np.random.default_rng(0)
     texts = [text for name in NAMES for text in (name, f"{name} surface")] + ["object", "thing"]
-    vectors = random.normal(size=(len(texts), 16)).astype(np.float32)
+    vectors = random.normal(size=(len(texts), 384)).astype(np.float32)
     Vocabulary(tuple(texts), torch.from_numpy(vectors)).save(table)
     entries = [f"- {{name: {name}, synonyms: [{name} surface]}}" for name in NAMES]
     (place / "words.yaml").write_text("\n".join(entries))
@@ -329,6 +329,6 @@ def test_a_language_head_is_trained_on_the_words_of_a_label_set_and_measured(pla
     shown = capsys.readouterr().out
     assert "3 classes with 6 words" in shown and "mIoU" in shown
     head = LanguageHead.load(place / "out" / "language.safetensors", small_encoder())
-    assert head.width == 16 and head.text_encoder == "minilm"
+    assert head.width == 384 and head.text_encoder == "minilm"
     report = json.loads((place / "out" / "report.json").read_text())
     assert report["facts"]["solver"] == "ridge"

@@ -107,7 +107,7 @@ def test_what_is_not_finite_is_not_taught(harness):
     publisher.publish(PointStamped(point=Point(x=x, y=y, z=z)))
     inferences = one.status.inferences
     one.wait(lambda: one.status.inferences > inferences, "the click to be looked at")
-    assert not one.node._configured.clicks.similarity_active
+    assert not one.node._configured.comparison.active
 
     snapshot = model(one).snapshot()
     inside = np.linalg.norm(snapshot.points - [4, 0, 1], axis=1) < 0.7
