@@ -100,11 +100,13 @@ class Mesh:
         """The mesh, with the name of its class, but for ``other``, where it has none.
 
         Args:
-            classes: What its labels are positions in.
+            classes: What its labels are positions in; labels beyond them give no name.
         """
         numbers = [NAMELESS if c == "other" else number_of(c) for c in classes]
-        by_class = np.array(numbers, np.int16)[self.label]
-        return replace(self, name=np.where(self.name == NAMELESS, by_class, self.name))
+        of_label = np.full(256, NAMELESS, np.int16)
+        of_label[: len(numbers)] = numbers
+        unnamed = self.name == NAMELESS
+        return replace(self, name=np.where(unnamed, of_label[self.label], self.name))
 
     def bounds(self) -> tuple[np.ndarray, np.ndarray]:
         """Lowest and highest corner of the axis-aligned box around the mesh, (3,) each."""

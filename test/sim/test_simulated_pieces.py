@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -122,3 +124,9 @@ def test_what_no_builder_names_has_the_name_of_its_class_but_other():
     mesh = join(*(box((1, 1, 1), (0, 0, 0), finish, label) for label in ("wall", "other")))
     numbers = mesh.called_by_class(CLASSES).name
     assert [names()[number] for number in numbers[[0, -1]]] == ["wall", ""]
+
+
+def test_a_label_beyond_the_classes_gives_no_name():
+    mesh = box((1, 1, 1), (0, 0, 0), Finish((0.5, 0.5, 0.5)), "other")
+    beyond = replace(mesh, label=np.full_like(mesh.label, len(CLASSES)))
+    assert every_name(beyond.called_by_class(CLASSES)) == {""}
