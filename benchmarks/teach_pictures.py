@@ -11,7 +11,8 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 from unittest import mock
 
 import numpy as np
@@ -46,14 +47,12 @@ NODE = {
 }
 
 
-class Person(Node):
-    """A user: subscribes to outputs of the node, clicks, and calls its services."""
+class Watcher(Node):
+    """Somebody who looks at outputs of the node."""
 
     def __init__(self):
         super().__init__("person")
         self.newest: dict[str, PointCloud2] = {}
-        self._clicked = self.create_publisher(PointStamped, "/clicked_point", 10)
-        self._teach = self.create_client(Teach, "/concerto/teach")
 
     def look(self) -> None:
         """Subscribe, so that the node computes labels and similarity."""
@@ -64,6 +63,15 @@ class Person(Node):
                 lambda message, topic=topic: self.newest.update({topic: message}),
                 QoSProfile(depth=1),
             )
+
+
+class Person(Watcher):
+    """A user: subscribes to outputs of the node, clicks, and calls its services."""
+
+    def __init__(self):
+        super().__init__()
+        self._clicked = self.create_publisher(PointStamped, "/clicked_point", 10)
+        self._teach = self.create_client(Teach, "/concerto/teach")
 
     def click(self, point: np.ndarray) -> None:
         """Click on a point of the fixed frame."""
@@ -167,18 +175,32 @@ def main() -> None:
         (*drawn(before), "~/labels before"),
         (*drawn(after), f"~/labels after {CLICKS} clicks and ~/teach"),
     ]
-    pictures = [
-        render_cloud(
-            where, rgb, width=800, height=520, view_from=view, point_size=0.04, title=text
-        )
-        for where, rgb, text in panels
-    ]
-    rows = [np.hstack(pictures[:2]), np.hstack(pictures[2:])]
-    Image.fromarray(np.vstack(rows)).save(out, quality=85)
+    save_panels(out, view, panels)
     for executor in executors:
         executor.shutdown()
     node.close()
     rclpy.try_shutdown()
+
+
+def save_panels(
+    out: str, view: tuple[np.ndarray, np.ndarray], panels: Sequence[tuple[Any, ...]]
+) -> None:
+    """Draw two rows of two panels: points, colours, title and, if there is one, the legend."""
+    pictures = [
+        render_cloud(
+            points,
+            colors,
+            width=800,
+            height=520,
+            view_from=view,
+            point_size=0.04,
+            title=title,
+            legend=legend[0] if legend else (),
+        )
+        for points, colors, title, *legend in panels
+    ]
+    rows = [np.hstack(pictures[:2]), np.hstack(pictures[2:])]
+    Image.fromarray(np.vstack(rows)).save(out, quality=85)
 
 
 def drawn(message: PointCloud2) -> tuple[np.ndarray, np.ndarray]:

@@ -10,17 +10,20 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import rclpy
-from PIL import Image
-from rclpy.node import Node
-from rclpy.qos import QoSProfile
-from sensor_msgs.msg import PointCloud2
 
-from benchmarks.teach_pictures import NODE, drawn, overrides, spinning, wait_for
+from benchmarks.teach_pictures import (
+    NODE,
+    Watcher,
+    drawn,
+    overrides,
+    save_panels,
+    spinning,
+    wait_for,
+)
 from concerto_ros.msg import SemanticObjectArray
 from concerto_ros.ros.demo.object_picture import box_edges
 from concerto_ros.ros.middleware.fastdds_profile import use_transport_profile
@@ -29,25 +32,17 @@ from concerto_ros.ros.outputs.object_messages import FOUND
 from concerto_ros.ros.tools.simulated_robot import SimulatedRobot
 from concerto_ros.sensors.point_cloud2 import point_cloud_fields
 from concerto_ros.srv import Find, SetWords
-from concerto_ros.viz.cloud_picture import render_cloud
 
 WORDS = ("floor|ground", "wall", "table|desk", "chair|office chair", "sofa|couch", "plant")
 TEXTS = ("something to sit on", "floor lamp")
 
 
-class Person(Node):
+class Person(Watcher):
     """A user: subscribes to outputs of the node, and calls its services."""
 
     def __init__(self):
-        super().__init__("person")
-        self.newest: dict[str, PointCloud2] = {}
-        for topic in ("labels", "similarity"):
-            self.create_subscription(
-                PointCloud2,
-                f"/concerto/{topic}",
-                lambda message, topic=topic: self.newest.update({topic: message}),
-                QoSProfile(depth=1),
-            )
+        super().__init__()
+        self.look()
 
     def call(self, kind: Any, name: str, request: Any) -> Any:
         """The answer of a service; print how long it took."""
@@ -73,26 +68,6 @@ def found_in(person: Person, text: str) -> tuple[np.ndarray, np.ndarray, str]:
         colors = np.concatenate([colors, np.broadcast_to(FOUND, edges.shape)])
     scores = ", ".join(f"{score:.2f}" for score in answer.scores[:4])
     return points, colors, f"~/find: {text} ({scores or 'not found'})"
-
-
-def picture(
-    view: tuple[np.ndarray, np.ndarray],
-    points: np.ndarray,
-    colors: np.ndarray,
-    title: str,
-    legend: Sequence[tuple[str, Sequence[int]]] = (),
-) -> np.ndarray:
-    """Draw one panel."""
-    return render_cloud(
-        points,
-        colors,
-        width=800,
-        height=520,
-        view_from=view,
-        point_size=0.04,
-        title=title,
-        legend=legend,
-    )
 
 
 def main() -> None:
@@ -124,9 +99,7 @@ def main() -> None:
     ]
     middle = snapshot.points.mean(axis=0)
     view = (middle + (-1.5, -2.5, 6.0), middle)  # from above, over the walls
-    pictures = [picture(view, *panel) for panel in panels]
-    rows = [np.hstack(pictures[:2]), np.hstack(pictures[2:])]
-    Image.fromarray(np.vstack(rows)).save(out, quality=85)
+    save_panels(out, view, panels)
     for executor in executors:
         executor.shutdown()
     node.close()
