@@ -12,6 +12,7 @@ from concerto_ros.cli.scan_arguments import add_input_arguments
 
 if TYPE_CHECKING:
     from concerto_ros.learning.data.augment import Compose
+    from concerto_ros.words.word_vectors import WordVectors
 
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
@@ -76,3 +77,12 @@ def augmentation(arguments: argparse.Namespace, voxel_size: float) -> Compose | 
 
     chosen = arguments.augment or arguments.preset
     return None if chosen == "none" else getattr(augment, chosen)(voxel_size)
+
+
+def word_vectors(text_encoder: str, template: str | None, table: Path | None) -> WordVectors:
+    """The vectors of words in the space of a text encoder, those of ``--table`` first."""
+    from concerto_ros.words.vocabulary import read_vocabulary
+    from concerto_ros.words.word_vectors import WordVectors
+
+    tables = [] if table is None else [read_vocabulary(table)]
+    return WordVectors(text_encoder, tables, template)

@@ -13,25 +13,20 @@ from concerto_ros.cli.train.arguments import (
     add_augmentation_argument,
     add_model_arguments,
     augmentation,
+    word_vectors,
 )
 from concerto_ros.cli.train.zero_shot_report import zero_shot_report
 
 if TYPE_CHECKING:
     from concerto_ros.learning.demo_model.recipe import Recipe
-    from concerto_ros.learning.language.train import LanguageConfig
+    from concerto_ros.learning.language.fitting import LanguageConfig
 
 HELP = "a language head on the frozen encoder: points are found by words"
-
-#: The text encoder unless another one is asked for.
-TEXT_ENCODER = "minilm"
-
-#: What the head of a data set's classes is told apart from.
-CONTRAST = ("object", "thing")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the options."""
-    from concerto_ros.learning.language.train import SOLVERS, LanguageConfig
+    from concerto_ros.learning.language.fitting import SOLVERS, LanguageConfig
 
     parser.description = (
         "Train a language head on the frozen encoder, from labelled scans: the names of the label"
@@ -107,11 +102,16 @@ def run(arguments: argparse.Namespace) -> int:
     from concerto_ros.cli.scan_arguments import ScanOpener, load_encoder_for
     from concerto_ros.heads.language import save_language_head
     from concerto_ros.learning.data.collate import ScanCollate
-    from concerto_ros.learning.language.train import LanguageConfig, Vocabularies, train_language
-    from concerto_ros.learning.language.word_list import documented_words, read_words, words_for
+    from concerto_ros.learning.language.fitting import LanguageConfig
+    from concerto_ros.learning.language.train import Vocabularies, train_language
+    from concerto_ros.learning.language.word_list import (
+        CONTRAST,
+        TEXT_ENCODER,
+        documented_words,
+        read_words,
+        words_for,
+    )
     from concerto_ros.segmentation.model_options import convention_of
-    from concerto_ros.words.vocabulary import read_vocabulary
-    from concerto_ros.words.word_vectors import WordVectors
 
     encoder, voxel_size = load_encoder_for(arguments)
     convention = convention_of(encoder, arguments.preset)
@@ -121,8 +121,8 @@ def run(arguments: argparse.Namespace) -> int:
     data, validation = scans.open("train"), scans.open("val", arguments.validation)
     known = documented_words() if arguments.words is None else read_words(arguments.words)
     labels = words_for([each.name for each in data.classes.classes], known)
-    tables = [] if arguments.table is None else [read_vocabulary(arguments.table)]
-    vectors = WordVectors(arguments.text_encoder or TEXT_ENCODER, tables, arguments.template)
+    text_encoder = arguments.text_encoder or TEXT_ENCODER
+    vectors = word_vectors(text_encoder, arguments.template, arguments.table)
     print(
         f"{len(data)} training and {len(validation)} validation scans, {len(labels)} classes with"
         f" {sum(len(word.texts) for word in labels)} words; encoder {encoder.name}, text encoder"
@@ -186,7 +186,7 @@ def run_bundled(arguments: argparse.Namespace, recipe: Recipe) -> int:
 
 def _config(arguments: argparse.Namespace, voxels: int) -> LanguageConfig:
     """The options of the training; ``voxels`` is how many are taken where none is given."""
-    from concerto_ros.learning.language.train import LanguageConfig
+    from concerto_ros.learning.language.fitting import LanguageConfig
 
     names = [name for name in LanguageConfig.__dataclass_fields__ if hasattr(arguments, name)]
     options = {name: getattr(arguments, name) for name in names}

@@ -8,6 +8,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from concerto_ros.cli.train.arguments import word_vectors
 from concerto_ros.cli.train.zero_shot_report import zero_shot_report
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from concerto_ros.learning.data.formats import Cached
     from concerto_ros.learning.data.posed.pixel_features import PixelFeatures
     from concerto_ros.learning.data.posed.scene import PosedScene
-    from concerto_ros.learning.language.train import LanguageConfig
+    from concerto_ros.learning.language.fitting import LanguageConfig
     from concerto_ros.ptv3 import Encoder
 
 #: Voxels of each scene that AdamW learns from, at most: a scene is a whole place, not one scan.
@@ -180,16 +181,13 @@ def _validation(
 
     from concerto_ros.cli.scan_arguments import ScanOpener
     from concerto_ros.learning.data.scan_identity import require_labels
-    from concerto_ros.words.vocabulary import read_vocabulary
-    from concerto_ros.words.word_vectors import WordVectors
 
     if arguments.validation is None:
         return None, torch.zeros(0, width)
     scans = ScanOpener(arguments, voxel_size).open("all", arguments.validation)
     require_labels(scans, "to measure on")
-    tables = [] if arguments.table is None else [read_vocabulary(arguments.table)]
     names = [each.name for each in scans.classes.classes]
-    return scans, WordVectors(text_encoder, tables, template).of(names).vectors
+    return scans, word_vectors(text_encoder, template, arguments.table).of(names).vectors
 
 
 def _parts(

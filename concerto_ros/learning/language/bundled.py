@@ -20,9 +20,17 @@ from concerto_ros.learning.data.labelled_scan import LabelledScans
 from concerto_ros.learning.demo_model.recipe import INDOOR, Recipe
 from concerto_ros.learning.demo_model.report.conditions import sort_of
 from concerto_ros.learning.language.finding import Answer, Finder, rates
+from concerto_ros.learning.language.fitting import LanguageConfig
 from concerto_ros.learning.language.samples import NamedScans
-from concerto_ros.learning.language.train import LanguageConfig, Vocabularies, train_language
-from concerto_ros.learning.language.word_list import Word, documented_words, meant_by, words_for
+from concerto_ros.learning.language.train import Vocabularies, train_language
+from concerto_ros.learning.language.word_list import (
+    CONTRAST,
+    TEXT_ENCODER,
+    Word,
+    documented_words,
+    meant_by,
+    words_for,
+)
 from concerto_ros.learning.language.zero_shot import head_for_words
 from concerto_ros.learning.methods.feature_cache import FeatureCache, Features
 from concerto_ros.learning.training.trainer import TrainingResult
@@ -30,10 +38,6 @@ from concerto_ros.ptv3 import Encoder, load_encoder
 from concerto_ros.ptv3.bundled import DEMO
 from concerto_ros.words.word_vectors import WordVectors
 
-#: The text encoder whose space the bundled head learns.
-TEXT_ENCODER = "minilm"
-#: What a query has to win against: words that fit everything and nothing.
-CONTRAST = ("object", "thing")
 #: Thresholds of which the best is taken, by the rooms for validation.
 THRESHOLDS = (0.34, 0.42, 0.5, 0.58, 0.66, 0.74, 0.82, 0.9)
 #: Scans of whole rooms, in which names are looked for: a sampled mesh and several views.
@@ -89,7 +93,7 @@ def train_bundled(
     )
     head.licence = "Apache-2.0"
     cache = FeatureCache(encoder, held_out, _collate(recipe), folder / "features")
-    answered = _answers(encoder, head, cache, THRESHOLDS)
+    answered = _answers(encoder, head, cache, words.names, vectors, THRESHOLDS)
     # The rate is not a number where there is nothing to ask for.
     lower = [np.nan_to_num(rates(each)).min() for each in answered]
     head.threshold = THRESHOLDS[int(np.argmax(lower))]
@@ -153,7 +157,7 @@ def measure_bundled(
             levels = linear.concat_levels(encoder)
             logits = linear.scores_by_level(features.feats, features.clusters, levels)
             scores[name].add_scores(logits.numpy(), features.labels.numpy())
-    answers = _answers(encoder, head, cache, (head.threshold,))[0]
+    answers = _answers(encoder, head, cache, words.names, vectors, (head.threshold,))[0]
     return Measured(scores, tuple(answers), len(scans), len(recipe.test_seeds))
 
 
@@ -170,16 +174,15 @@ def _answers(
     encoder: Encoder,
     head: LanguageHead,
     cache: FeatureCache,
+    names: Sequence[Word],
+    vectors: WordVectors,
     thresholds: Sequence[float],
 ) -> list[list[Answer]]:
     """Answers for all fine names in the scans of whole rooms, by threshold."""
-    words, vectors = bundled_words(), WordVectors(TEXT_ENCODER)
     contrast = vectors.of(head.contrast).vectors
-    meant = meant_by(words.names)
-    finder = Finder(
-        encoder, head, vectors.of([w.name for w in words.names]).vectors, contrast, meant
-    )
-    fine = [row for row, word in enumerate(words.names) if not word.is_class]
+    of_names = vectors.of([word.name for word in names]).vectors
+    finder = Finder(encoder, head, of_names, contrast, meant_by(names))
+    fine = [row for row, word in enumerate(names) if not word.is_class]
     answers: list[list[Answer]] = [[] for _ in thresholds]
     for index in tqdm(range(len(cache)), unit="scan", desc="questions"):
         scan = cache.data[index]

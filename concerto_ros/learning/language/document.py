@@ -11,13 +11,9 @@ import numpy as np
 
 from concerto_ros.learning.demo_model.recipe import INDOOR, Recipe
 from concerto_ros.learning.demo_model.report.document import replace_part
-from concerto_ros.learning.language.bundled import (
-    TEXT_ENCODER,
-    Measured,
-    bundled_words,
-    measure_bundled,
-)
+from concerto_ros.learning.language.bundled import Measured, bundled_words, measure_bundled
 from concerto_ros.learning.language.finding import FEWEST_VOXELS, Answer, rates
+from concerto_ros.learning.language.word_list import TEXT_ENCODER
 
 #: The page; it exists in a source tree only.
 DOCUMENT = "docs/words.md"

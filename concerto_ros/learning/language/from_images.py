@@ -21,6 +21,12 @@ from concerto_ros.heads.language import LanguageHead
 from concerto_ros.heads.scoring import Softmax
 from concerto_ros.learning.data.collate import ScanCollate
 from concerto_ros.learning.data.labelled_scan import Scan
+from concerto_ros.learning.language.fitting import (
+    SOLVERS,
+    LanguageConfig,
+    fitted_temperature,
+    run_steps,
+)
 from concerto_ros.learning.language.images import (
     PixelSamples,
     PixelVoxels,
@@ -28,12 +34,9 @@ from concerto_ros.learning.language.images import (
     join_pixel_voxels,
 )
 from concerto_ros.learning.language.samples import Voxels, VoxelSamples, join_voxels
-from concerto_ros.learning.language.train import SOLVERS, LanguageConfig
 from concerto_ros.learning.methods.feature_cache import FeatureCache, fingerprint
 from concerto_ros.learning.methods.ridge import RidgeSums
-from concerto_ros.learning.training.schedule import Schedule
-from concerto_ros.learning.training.temperature import fit_temperature, scored
-from concerto_ros.learning.training.trainer import Trainer, TrainingResult
+from concerto_ros.learning.training.trainer import TrainingResult
 from concerto_ros.ptv3 import Encoder
 from concerto_ros.ptv3.checkpoint import randomise
 from concerto_ros.segmentation.convention import preset_with
@@ -119,7 +122,7 @@ def train_from_images(
         }
         result = _train(model, scenes, checked, levels, config, identity)
     head = head.eval().requires_grad_(False)
-    head.scoring = Softmax(_temperature(model.eval(), checked))
+    head.scoring = Softmax(fitted_temperature(model, checked, TEMPERATURE))
     head.preset, head.encoder = preset, weights_digest(encoder, "")
     return head, result
 
@@ -161,26 +164,16 @@ def _train(
     identity: dict[str, str],
 ) -> TrainingResult:
     samples = PixelSamples(scenes, concat_levels, config.voxels, config.seed)
-    trainer = Trainer(
+    return run_steps(
         model,
         samples,
+        validation,
         _joined,
+        _cosine_loss,
+        config,
         num_classes=len(model.words),
-        steps=config.steps,
-        batch_size=config.batch_size,
-        schedule=Schedule(learning_rate=config.learning_rate, weight_decay=config.weight_decay),
-        loss=_cosine_loss,
-        validation=validation,
-        validate_every=config.validate_every,
-        folder=config.folder,
-        checkpoint_every=config.checkpoint_every,
-        minutes=config.minutes,
-        seed=config.seed,
         identity=identity,
-        device=next(model.parameters()).device,
-        progress=config.progress,
     )
-    return trainer.run()
 
 
 def _joined(items: Sequence[Any], generator: np.random.Generator | None) -> PixelVoxels | Voxels:
@@ -190,14 +183,3 @@ def _joined(items: Sequence[Any], generator: np.random.Generator | None) -> Pixe
 
 def _cosine_loss(vectors: torch.Tensor, batch: PixelVoxels) -> torch.Tensor:
     return 1 - functional.cosine_similarity(vectors, batch.target).mean()
-
-
-@torch.inference_mode()
-def _temperature(model: _ImageModel, validation: VoxelSamples) -> float:
-    """The temperature at which probabilities of classes are right; without scans CLIP's."""
-    if not len(validation):
-        return TEMPERATURE
-    device = next(model.parameters()).device
-    batches = (join_voxels([voxels]).to(device) for voxels in validation)
-    voxels = scored((model(batch) * TEMPERATURE, batch.labels) for batch in batches)
-    return fit_temperature(*voxels) if len(voxels.labels) else TEMPERATURE

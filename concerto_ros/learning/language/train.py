@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -19,6 +18,12 @@ from concerto_ros.labels.label_set import UNLABELLED
 from concerto_ros.learning.data.collate import ScanCollate
 from concerto_ros.learning.data.labelled_scan import NO_NAME, Scan
 from concerto_ros.learning.data.scan_identity import require_labels, scan_identity
+from concerto_ros.learning.language.fitting import (
+    SOLVERS,
+    LanguageConfig,
+    fitted_temperature,
+    run_steps,
+)
 from concerto_ros.learning.language.model import (
     LanguageLoss,
     LanguageModel,
@@ -30,51 +35,9 @@ from concerto_ros.learning.language.word_list import Word
 from concerto_ros.learning.methods.feature_cache import FeatureCache, fingerprint
 from concerto_ros.learning.methods.ridge import RidgeSums
 from concerto_ros.learning.training.losses import balanced_weights
-from concerto_ros.learning.training.schedule import Schedule
-from concerto_ros.learning.training.temperature import fit_temperature, scored
-from concerto_ros.learning.training.trainer import Trainer, TrainingResult
+from concerto_ros.learning.training.trainer import TrainingResult
 from concerto_ros.ptv3 import Encoder
 from concerto_ros.segmentation.convention import preset_with
-
-#: How a head is found: by steps of AdamW, or as the least-squares solution in closed form.
-SOLVERS = ("adamw", "ridge")
-
-
-@dataclass(frozen=True)
-class LanguageConfig:
-    """Options of a training.
-
-    Attributes:
-        folder: Where features, state and results are written.
-        solver: One of :data:`SOLVERS`.
-        steps: Of AdamW.
-        batch_size: Scans in a batch.
-        voxels: Voxels of each scan, at most.
-        views: Cached copies of each scan: the scan itself and ``views - 1`` augmented ones.
-        learning_rate: Peak learning rate of AdamW.
-        weight_decay: Of AdamW.
-        strength: Of the ridge: penalty of the weights as a share of the features' variance.
-        validate_every: Steps between validations.
-        checkpoint_every: Steps between writings of the state.
-        minutes: Time limit of AdamW; None: no limit.
-        seed: Random seed.
-        progress: Whether to show progress bars.
-    """
-
-    folder: Path
-    solver: str = "adamw"
-    steps: int = 1500
-    batch_size: int = 4
-    voxels: int = 1500
-    views: int = 1
-    learning_rate: float = 2e-3
-    weight_decay: float = 0.02
-    strength: float = 1e-3
-    validate_every: int = 250
-    checkpoint_every: int = 200
-    minutes: float | None = None
-    seed: int = 0
-    progress: bool = True
 
 
 @dataclass(frozen=True)
@@ -156,7 +119,8 @@ def train_language(
     head.load_state_dict({"weight": weight.cpu(), "bias": bias.cpu()})
     head.text_encoder, head.template = vectors.encoder, vectors.template
     head.contrast = tuple(words.contrast)
-    temperature = model.temperature if result else _temperature(model.eval(), checked)
+    learned = model.temperature
+    temperature = learned if result else fitted_temperature(model, checked, learned)
     head.scoring = Softmax(temperature)
     head.preset, head.encoder = preset, weights_digest(encoder, "")
     return head.eval().requires_grad_(False), result
@@ -190,30 +154,21 @@ def _train(
     name_weights = None
     if model.names is not None and names[:NO_NAME].any():
         name_weights = balanced_weights(names[: len(model.names)])
-    trainer = Trainer(
+    loss = LanguageLoss(
+        balanced_weights(labels[: len(model.labels)]),
+        name_weights,
+        None if model.names is None else model.names.meant,
+    )
+    return run_steps(
         model,
         training,
+        validation,
         join_voxels,
+        loss,
+        config,
         num_classes=len(model.labels),
-        steps=config.steps,
-        batch_size=config.batch_size,
-        schedule=Schedule(learning_rate=config.learning_rate, weight_decay=config.weight_decay),
-        loss=LanguageLoss(
-            balanced_weights(labels[: len(model.labels)]),
-            name_weights,
-            None if model.names is None else model.names.meant,
-        ),
-        validation=validation,
-        validate_every=config.validate_every,
-        folder=config.folder,
-        checkpoint_every=config.checkpoint_every,
-        minutes=config.minutes,
-        seed=config.seed,
         identity=identity,
-        device=next(model.parameters()).device,
-        progress=config.progress,
     )
-    return trainer.run()
 
 
 def _start(model: LanguageModel, samples: VoxelSamples, config: LanguageConfig) -> None:
@@ -244,14 +199,3 @@ def _start(model: LanguageModel, samples: VoxelSamples, config: LanguageConfig) 
     model.standardise(mean.float(), (squares / sums.count - mean**2).clamp_min(0).sqrt().float())
     weight, bias = sums.solve(config.strength)
     model.start_from(weight.to(device), bias.to(device))
-
-
-@torch.inference_mode()
-def _temperature(model: LanguageModel, validation: VoxelSamples) -> float:
-    """The temperature at which probabilities of classes are right; without scans the model's."""
-    if not len(validation):
-        return model.temperature
-    device = next(model.parameters()).device
-    batches = (join_voxels([validation[index]]).to(device) for index in range(len(validation)))
-    voxels = scored((model(batch) * model.temperature, batch.labels) for batch in batches)
-    return fit_temperature(*voxels) if len(voxels.labels) else model.temperature

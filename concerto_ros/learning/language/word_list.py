@@ -17,6 +17,10 @@ from concerto_ros.words.word_list import checked_text, comparable
 
 #: The words of simulated rooms.
 DOCUMENTED = Path(__file__).with_name("words.yaml")
+#: The text encoder whose space heads learn, unless another one is asked for.
+TEXT_ENCODER = "minilm"
+#: What heads learn to tell all words apart from: words that fit everything and nothing.
+CONTRAST = ("object", "thing")
 #: Value of ``class`` of a name that is a class itself.
 SELF = "self"
 _FIELDS = ("name", "class", "includes", "synonyms", "held_out")

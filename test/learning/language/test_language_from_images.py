@@ -22,9 +22,9 @@ from concerto_ros.learning.data.label_map import DataError
 from concerto_ros.learning.data.posed.opening import open_scenes
 from concerto_ros.learning.data.posed.pixel_features import FolderFeatures
 from concerto_ros.learning.data.posed.point_map import point_map
+from concerto_ros.learning.language.fitting import SOLVERS, LanguageConfig
 from concerto_ros.learning.language.from_images import agreement, train_from_images
 from concerto_ros.learning.language.images import ImageOptions, SceneVoxels
-from concerto_ros.learning.language.train import SOLVERS, LanguageConfig
 from concerto_ros.learning.language.zero_shot import head_for_words
 from concerto_ros.learning.training.trainer import Trainer
 from concerto_ros.ptv3.checkpoint import save_encoder
