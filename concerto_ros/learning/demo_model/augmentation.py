@@ -18,6 +18,7 @@ from concerto_ros.learning.demo_model.scan_changes import Motion, noisy_normals,
 #: Maps are mostly level within some degrees; a scan of somebody else's tool may not be.
 MOTION = Motion(
     scale=(0.85, 1.2),
+    scale_share=0.6,
     axis_scale=(0.96, 1.04),
     tilt_share=0.2,
     slight_tilt_share=0.3,

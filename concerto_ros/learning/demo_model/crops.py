@@ -26,6 +26,9 @@ CROP_CLASS_WEIGHTS = {"door": 3.0}
 BALL_SHARE, FRUSTUM_SHARE = 0.1, 0.12
 #: Radius of a ball, metres.
 BALL_RADIUS = (1.0, 2.0)
+#: Share of the crops that are a table top with what stands on it, as an arm's camera sees it;
+#: range of their radius, how far below the top they reach, and what is a top, metres.
+TOP_SHARE, TOP_RADIUS, TOP_EDGE, LOWEST_TOP = 0.1, (0.35, 0.9), 0.06, 0.35
 #: Share of the crops without what is above a height, and range of that height, metres: a ceiling
 #: that was not scanned, and a map of what a low robot can run into.
 OPEN_SHARE, OPEN_HEIGHT = 0.25, (1.7, 2.6)
@@ -42,7 +45,7 @@ def crop(scan: Scan, size: int, voxel_size: float, rng: np.random.Generator) -> 
 
     They lie in a vertical cylinder with a sharp edge, like that of a rolling map, from which
     everything beyond a distance is removed. Some are first reduced to a ball or a camera's field
-    of view, cut off at a height, or thinned out.
+    of view, to a table top, cut off at a height, or thinned out.
 
     Args:
         scan: The scan.
@@ -51,6 +54,7 @@ def crop(scan: Scan, size: int, voxel_size: float, rng: np.random.Generator) -> 
         rng: Draws centre and form; mostly the centre is a point of a random class.
     """
     rows = np.arange(len(scan))
+    rows = _on_a_top(scan, rows, rng)
     rows = _below_a_height(scan.points, rows, rng)
     rows = _thinned(scan.points, rows, rng)
     if not len(rows):
@@ -94,13 +98,27 @@ def squared(vectors: np.ndarray) -> np.ndarray:
     return np.einsum("nd,nd->n", vectors, vectors)
 
 
+def _on_a_top(scan: Scan, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The rows on and above a part of a table top, in a share of the crops."""
+    if rng.random() >= TOP_SHARE:
+        return rows
+    heights = np.where(scan.labels == _table(), scan.points[:, 2], 0.0)
+    tops = np.flatnonzero(heights > LOWEST_TOP)
+    if not len(tops):
+        return rows
+    away = scan.points[rows] - scan.points[rng.choice(tops)]
+    inside = squared(away) < rng.uniform(*TOP_RADIUS) ** 2
+    chosen = rows[inside & (away[:, 2] > -TOP_EDGE)]
+    return chosen if len(chosen) >= FEWEST else rows
+
+
 def _below_a_height(points: np.ndarray, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """The rows of the points below a random height, in a share of the crops."""
     form = rng.random()
     if form < OPEN_SHARE:
-        below = rows[points[:, 2] < rng.uniform(*OPEN_HEIGHT)]
+        below = rows[points[rows, 2] < rng.uniform(*OPEN_HEIGHT)]
     elif form < OPEN_SHARE + LOW_SHARE:
-        below = rows[points[:, 2] < rng.uniform(*LOW_HEIGHT)]
+        below = rows[points[rows, 2] < rng.uniform(*LOW_HEIGHT)]
     else:
         return rows
     return below if len(below) >= FEWEST else rows
@@ -159,3 +177,9 @@ def _crop_class_weights() -> np.ndarray:
     """Relative frequency of each class as the centre of a crop, (K,)."""
     classes = LabelSet.load("demo").classes
     return np.array([CROP_CLASS_WEIGHTS.get(c.name, 1.0) for c in classes])
+
+
+@cache
+def _table() -> int:
+    """The label of tables."""
+    return [c.name for c in LabelSet.load("demo").classes].index("table")

@@ -21,6 +21,7 @@ class Motion:
 
     Attributes:
         scale: Range of the uniform scale.
+        scale_share: Share of the scans that are scaled.
         axis_scale: Range of what each axis differs from it.
         tilt_share: Share of the scans that are tilted by any angle up to ``largest_tilt``.
         slight_tilt_share: Share of those that are tilted by a normally distributed angle.
@@ -31,6 +32,7 @@ class Motion:
     """
 
     scale: tuple[float, float]
+    scale_share: float
     axis_scale: tuple[float, float]
     tilt_share: float
     slight_tilt_share: float
@@ -51,7 +53,8 @@ class Motion:
         matrix[:2, 0] *= rng.choice([-1, 1])
         # The heading is random already, so that one axis is enough.
         matrix = (rotation_about("x", self._tilt(rng)) @ matrix).astype(np.float32)
-        scale = (rng.uniform(*self.scale) * rng.uniform(*self.axis_scale, 3)).astype(np.float32)
+        uniform = rng.uniform(*self.scale) if rng.random() < self.scale_share else 1.0
+        scale = (uniform * rng.uniform(*self.axis_scale, 3)).astype(np.float32)
         points = (scan.points @ matrix.T) * scale
         points += rng.normal(0, rng.choice(self.jitters), points.shape).astype(np.float32)
         points += rng.uniform(-self.shift, self.shift, 3).astype(np.float32)

@@ -27,6 +27,7 @@ FEWEST = 400
 #: Sensors outdoors are mounted nearly level; a robot pitches.
 MOTION = Motion(
     scale=(0.9, 1.1),
+    scale_share=1.0,
     axis_scale=(0.97, 1.03),
     tilt_share=0.15,
     slight_tilt_share=0.5,

@@ -20,7 +20,7 @@ from concerto_ros.learning.demo_model.augmentation import (
     floor_lift,
 )
 from concerto_ros.learning.demo_model.collate import LARGE_CROP_VOXELS, PAIR_VOXELS, RoomCollate
-from concerto_ros.learning.demo_model.crops import CROP_CLASS_WEIGHTS, crop
+from concerto_ros.learning.demo_model.crops import CROP_CLASS_WEIGHTS, TOP_SHARE, crop
 from concerto_ros.learning.demo_model.rooms import DemoRooms
 from concerto_ros.learning.demo_model.scan_changes import overlaid
 from concerto_ros.segmentation.convention import convention_for
@@ -124,6 +124,24 @@ def test_some_crops_have_no_floor_some_no_ceiling_and_some_are_low():
     assert 3 <= np.sum(floors < 0.02) < 50
     assert 10 <= np.sum(ceilings == 0) < 90
     assert 3 <= np.sum(tops < 1.55) < 30
+
+
+def test_some_crops_are_a_table_top_with_what_stands_on_it():
+    rng, names = np.random.default_rng(0), list(CLASSES)
+    floor = np.c_[rng.uniform(-3, 3, (20_000, 2)), np.zeros(20_000)]
+    top = np.c_[rng.uniform(-0.6, 0.6, (4000, 2)), np.full(4000, 0.72)]
+    cup = np.c_[rng.uniform(-0.1, 0.1, (300, 2)), rng.uniform(0.72, 0.85, 300)]
+    parts = {"floor": floor, "table": top, "other": cup}
+    labels = [np.full(len(part), names.index(name)) for name, part in parts.items()]
+    scan = Scan(
+        "table",
+        np.concatenate(list(parts.values())).astype(np.float32),
+        np.concatenate(labels).astype(np.uint8),
+    )
+    crops = [crop(scan, 3000, VOXEL, np.random.default_rng(seed)) for seed in range(200)]
+    tops = [part for part in crops if part.points[:, 2].min() > 0.6]
+    assert 0.4 * TOP_SHARE < len(tops) / len(crops) < 2 * TOP_SHARE
+    assert sum(names.index("other") in part.labels for part in tops) > len(tops) / 2
 
 
 def test_voxels_of_training_differ_in_size(rooms):
