@@ -8,8 +8,8 @@ import torch
 
 from concerto_ros.learning.objects.training import recon_parts, recon_pretrain
 from concerto_ros.objects.encoders.recon import encoder as recon
+from concerto_ros.objects.encoders.shared import clip
 from concerto_ros.objects.encoders.shared.sampling import gather_rows, nearest_neighbours
-from concerto_ros.verification import clip
 from concerto_ros.verification.cases import Case
 from concerto_ros.words.vocabulary import cosine_scores
 

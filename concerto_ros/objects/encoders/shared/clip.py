@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""CLIP's two towers (Radford et al., ICML 2021): the teachers of ReCon and encoders of words.
+"""CLIP's two towers (Radford et al., ICML 2021): teachers of object encoders, encoders of words.
 
 Loads the state dict of OpenAI's ViT models, whose names it keeps, and takes token numbers;
 tokenizing needs the vocabulary (open_clip).
@@ -8,14 +8,17 @@ tokenizing needs the vocabulary (open_clip).
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import nn
 
 from concerto_ros.objects.encoders.shared.layers import attend, split_heads
-from concerto_ros.objects.encoders.shared.weights import State, count_blocks, load_weights
+from concerto_ros.objects.encoders.shared.weights import State, count_blocks, load_weights, part
+from concerto_ros.ptv3.checkpoint import CheckpointError
 
 #: Width of a head in both towers of all published models.
 HEAD_WIDTH = 64
@@ -87,11 +90,32 @@ class ImageTower(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Encode normalised images (B, 3, H, W) as (B, D)."""
+        states = self.transformer(self._tokens(images))
+        return self.ln_post(states[:, 0]) @ self.proj
+
+    def patch_features(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Encode each patch of normalised images (B, 3, H, W).
+
+        Returns:
+            (B, D, H / patch, W / patch) features, not normalised, and (B, H / patch, W / patch)
+            how much the class token attends to each patch in the last block, the mean over heads.
+        """
+        height, width = (size // self.conv1.stride[0] for size in images.shape[-2:])
+        *before, last = cast("list[ClipBlock]", list(self.transformer.resblocks))
+        states = self._tokens(images)
+        for block in before:
+            states = block(states, None)
+        saliency = last.attn.class_attention(last.ln_1(states))
+        features = self.ln_post(last(states, None)[:, 1:]) @ self.proj
+        return (
+            features.transpose(1, 2).unflatten(2, (height, width)),
+            saliency.unflatten(1, (height, width)),
+        )
+
+    def _tokens(self, images: torch.Tensor) -> torch.Tensor:
         patches = self.conv1(images).flatten(2).transpose(1, 2)
         first = self.class_embedding.expand(len(patches), 1, -1)
-        states = torch.cat([first, patches], 1) + self.positional_embedding
-        states = self.transformer(self.ln_pre(states))
-        return self.ln_post(states[:, 0]) @ self.proj
+        return self.ln_pre(torch.cat([first, patches], 1) + self.positional_embedding)
 
 
 class ClipTransformer(nn.Module):
@@ -138,10 +162,33 @@ class ClipAttention(nn.Module):
 
     def forward(self, states: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
         """Attend among states (B, T, C); ``mask`` as in :meth:`ClipTransformer.forward`."""
+        query, key, value = self._query_key_value(states)
+        return self.out_proj(attend(query, key, value, mask))
+
+    def class_attention(self, states: torch.Tensor) -> torch.Tensor:
+        """Return how much the first of T states (B, T, C) attends to the others: (B, T - 1)."""
+        query, key, _ = self._query_key_value(states)
+        scores = query[:, :, :1] @ key.transpose(2, 3) / math.sqrt(HEAD_WIDTH)
+        return scores.softmax(-1)[:, :, 0, 1:].mean(1)
+
+    def _query_key_value(self, states: torch.Tensor) -> list[torch.Tensor]:
         heads = states.shape[-1] // HEAD_WIDTH
         joined = nn.functional.linear(states, self.in_proj_weight, self.in_proj_bias)
-        query, key, value = (split_heads(x, heads) for x in joined.chunk(3, -1))
-        return self.out_proj(attend(query, key, value, mask))
+        return [split_heads(x, heads) for x in joined.chunk(3, -1)]
+
+
+def image_tower(state: State, path: str | os.PathLike) -> ImageTower:
+    """Build the image tower of a state dict of OpenAI's, frozen, in float32.
+
+    Names that do not begin with ``visual.`` are not read.
+
+    Raises:
+        CheckpointError: If names or shapes do not match.
+    """
+    visual = part(state, "visual.")
+    model = _image_tower(visual, path)
+    load_weights(model, visual, Path(path))
+    return model.eval().requires_grad_(False)
 
 
 def from_state(state: State, path: str | os.PathLike) -> Clip:
@@ -150,14 +197,6 @@ def from_state(state: State, path: str | os.PathLike) -> Clip:
     Raises:
         CheckpointError: If names or shapes do not match.
     """
-    patches, visual_width = state["visual.positional_embedding"].shape
-    visual = ImageTower(
-        dim=state["visual.proj"].shape[1],
-        width=visual_width,
-        blocks=count_blocks(state, "visual.transformer.resblocks."),
-        patch=state["visual.conv1.weight"].shape[-1],
-        patches=patches - 1,
-    )
     vocabulary, width = state["token_embedding.weight"].shape
     model = Clip(
         dim=state["text_projection"].shape[1],
@@ -165,7 +204,25 @@ def from_state(state: State, path: str | os.PathLike) -> Clip:
         blocks=count_blocks(state, "transformer.resblocks."),
         vocabulary=vocabulary,
         context=state["positional_embedding"].shape[0],
-        visual=visual,
+        visual=_image_tower(part(state, "visual."), path),
     )
     load_weights(model, state, Path(path), ignore=NUMBERS)
     return model.eval().requires_grad_(False)
+
+
+def _image_tower(visual: State, path: str | os.PathLike) -> ImageTower:
+    """Build an image tower of the sizes of a state dict, without its weights."""
+    missing = sorted({"positional_embedding", "proj", "conv1.weight"} - visual.keys())
+    if missing:
+        raise CheckpointError(
+            f"{path} has no visual.{missing[0]}, expected a ViT of OpenAI's CLIP or of the same"
+            " names"
+        )
+    patches, width = visual["positional_embedding"].shape
+    return ImageTower(
+        dim=visual["proj"].shape[1],
+        width=width,
+        blocks=count_blocks(visual, "transformer.resblocks."),
+        patch=visual["conv1.weight"].shape[-1],
+        patches=patches - 1,
+    )
