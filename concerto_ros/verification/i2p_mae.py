@@ -1,19 +1,33 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Reference cases of I2P-MAE."""
+"""Reference cases of I2P-MAE: its encoder, and its pre-training."""
 
 from __future__ import annotations
 
 import torch
 
 from concerto_ros.objects.encoders.i2p_mae.encoder import I2PMAE, from_state
-from concerto_ros.objects.encoders.i2p_mae.network import Grouping
 from concerto_ros.verification.cases import Case
+from concerto_ros.verification.i2p_mae_pretraining import (
+    grouping_of,
+    run_pretraining,
+    run_schedule,
+)
 
 INPUTS = ("points",)
 
 
 def run_case(case: Case) -> dict[str, torch.Tensor]:
+    """Compute the outputs of a case, according to the class of the reference that made it."""
+    made_by = case.meta["upstream_class"]
+    if "train mode" in made_by:
+        return run_pretraining(case)
+    if "Scheduler" in made_by:
+        return run_schedule(case)
+    return _features(case)
+
+
+def _features(case: Case) -> dict[str, torch.Tensor]:
     """Compute features with their intermediate results, and logits where the case has a head."""
     model = load_case(case)
     levels = list(model.h_encoder.levels(batch_of(case)))
@@ -38,13 +52,11 @@ def batch_of(case: Case) -> torch.Tensor:
 
 def load_case(case: Case) -> I2PMAE:
     """Load the model of a case."""
-    config = case.config
-    sizes = (config["num_groups"], config["group_sizes"], config["local_radius"])
     model = from_state(
         case.state(),
         case.weights,
-        grouping=Grouping(*map(tuple, sizes)),
+        grouping=grouping_of(case),
         points=case.meta["n_points"],
-        heads=config["num_heads"],
+        heads=case.config["num_heads"],
     )
     return model.eval().to(case.device)

@@ -49,6 +49,8 @@ class ObjectTrainingConfig:
         head_factor: Multiplies the rate of parameters with "cls" in their names.
         smoothing: Share of the target that is spread over the other classes.
         epochs: Number of epochs, without the extra one that the published loops run.
+        cosine: Length of the cosine in epochs where it does not end with the run; None: it does.
+        lag: Epochs by which the rate follows later than the schedule says.
         warm_up: Epochs of warm-up.
         start_rate: Learning rate at the start of the warm-up.
         end_rate: Learning rate at the end of the cosine.
@@ -64,6 +66,8 @@ class ObjectTrainingConfig:
     head_factor: float = 1.0
     smoothing: float = 0.0
     epochs: int = 300
+    cosine: int | None = None
+    lag: int = 0
     warm_up: int = 10
     start_rate: float = 1e-6
     end_rate: float = 1e-6
@@ -75,20 +79,25 @@ class ObjectTrainingConfig:
 
     def rate(self, epoch: int, highest: float) -> float:
         """Return the learning rate in an epoch, for parameters whose peak rate is ``highest``."""
+        epoch = max(0, epoch - self.lag)
         if epoch < self.warm_up:
             return self.start_rate + (highest - self.start_rate) * epoch / self.warm_up
-        phase = min(1.0, epoch / self.epochs)
+        phase = min(1.0, epoch / (self.cosine or self.epochs))
         return self.end_rate + (highest - self.end_rate) * (1 + math.cos(math.pi * phase)) / 2
 
     def shortened(self, epochs: int) -> ObjectTrainingConfig:
-        """Return the same with fewer epochs, at most a tenth of them for warm-up.
+        """Return the same with other epochs, at most a tenth of them for warm-up.
+
+        A cosine that is longer than the run keeps its length relative to it.
 
         Raises:
             ValueError: If ``epochs`` is below 1.
         """
         if epochs < 1:
             raise ValueError(f"epochs is {epochs}, expected at least 1")
-        return replace(self, epochs=epochs, warm_up=min(self.warm_up, epochs // 10))
+        cosine = None if self.cosine is None else round(self.cosine * epochs / self.epochs)
+        warm_up = min(self.warm_up, epochs // 10)
+        return replace(self, epochs=epochs, warm_up=warm_up, cosine=cosine)
 
 
 def benchmark_of(layout: str) -> Benchmark:

@@ -8,8 +8,8 @@ blocks run at each level over all of its tokens. Parameter names are those of th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import cast
 
 import torch
@@ -135,27 +135,33 @@ class HierarchicalEncoder(nn.Module):
         *_, top = self.levels(points)
         return top.encoded
 
-    def levels(self, points: torch.Tensor) -> Iterator[Tokens]:
+    def levels(
+        self, points: torch.Tensor, masked: Sequence[Geometry] | None = None
+    ) -> Iterator[Tokens]:
         """Yield each level of clouds (B, N, 3), finest first.
+
+        Args:
+            points: (B, N, 3).
+            masked: The levels of a cloud of which only a part is visible, as in pre-training (see
+                :func:`hide`); None for whole clouds. A masked token stays as it was embedded.
 
         Raises:
             ValueError: If there are fewer points than members of a group.
         """
         tokens = None
         parts = (self.token_embed, self.encoder_pos_embeds, self.encoder_blocks)
+        levels = self.geometry(points) if masked is None else masked
+        run_blocks = attend_with_mask if masked is None else attend_among_visible
         for embed, position, blocks, geometry, radius in zip(
-            *parts, self.geometry(points), self.grouping.radii, strict=True
+            *parts, levels, self.grouping.radii, strict=True
         ):
             if tokens is None:
                 around = gather_rows(points, geometry.members) - geometry.centres.unsqueeze(2)
             else:
                 around = gather_rows(tokens, geometry.members)
-            embedded = tokens = embed(around)
-            code = position(geometry.centres)
-            mask = attention_mask(geometry, radius)
-            for block in cast(nn.ModuleDict, blocks)["blocks"].children():
-                # Added again before every block, and it accumulates.
-                tokens = block(tokens + code, mask)
+            embedded = embed(around)
+            own = cast(nn.ModuleDict, blocks)["blocks"].children()
+            tokens = run_blocks(own, embedded, position(geometry.centres), geometry, radius)
             yield Tokens(geometry, embedded, tokens)
 
     def normalise_top(self, tokens: torch.Tensor) -> torch.Tensor:
@@ -190,6 +196,88 @@ class HierarchicalEncoder(nn.Module):
         for above, count in zip(members[:0:-1], self.grouping.groups[-2::-1], strict=True):
             visible.append(members_of_visible(above, visible[-1], count))
         return visible[::-1]
+
+
+def attend_with_mask(
+    blocks: Iterable[nn.Module],
+    tokens: torch.Tensor,
+    code: torch.Tensor,
+    geometry: Geometry,
+    radius: float,
+) -> torch.Tensor:
+    """Run the blocks of a level on its tokens (B, G, C), with an attention mask.
+
+    Args:
+        blocks: The blocks.
+        tokens: (B, G, C).
+        code: (B, G, C) position vectors.
+        geometry: Where the tokens are.
+        radius: Reach of the attention; 0 for everywhere.
+    """
+    mask = attention_mask(geometry, radius)
+    for block in blocks:
+        # Added again before every block, and it accumulates.
+        tokens = block(tokens + code, mask)
+    return tokens
+
+
+def attend_among_visible(
+    blocks: Iterable[nn.Module],
+    tokens: torch.Tensor,
+    code: torch.Tensor,
+    geometry: Geometry,
+    radius: float,
+) -> torch.Tensor:
+    """Run the blocks of a level on the visible ones of its tokens alone; the others stay.
+
+    The same as :func:`attend_with_mask` for the visible tokens. It costs as much as those, not as
+    all: in pre-training four fifths are masked. Every cloud needs a visible token.
+    """
+    visible = geometry.visible
+    if visible is None:
+        return attend_with_mask(blocks, tokens, code, geometry, radius)
+    rows, real = visible_rows(visible)
+    seen = Geometry(geometry.rows, gather_rows(geometry.centres, rows), geometry.members, real)
+    states = attend_with_mask(
+        blocks, gather_rows(tokens, rows), gather_rows(code, rows), seen, radius
+    )
+    return tokens.masked_scatter(visible.unsqueeze(-1), states[real])
+
+
+def visible_rows(visible: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """List the visible tokens of each cloud.
+
+    Args:
+        visible: (B, G) bool, True at least once in each row.
+
+    Returns:
+        (B, V) int64 rows in ascending order, where a cloud with fewer than V visible tokens
+        repeats its first one; and (B, V) bool, False for these repetitions.
+    """
+    count = visible.sum(1)
+    rows = (~visible).to(torch.uint8).argsort(dim=1, stable=True)[:, : int(count.max())]
+    real = torch.arange(rows.shape[1], device=rows.device) < count.unsqueeze(1)
+    return torch.where(real, rows, rows[:, :1]), real
+
+
+def hide(levels: Sequence[Geometry], visible: torch.Tensor) -> list[Geometry]:
+    """Hide tokens of the highest level, and below it those that are in no visible group.
+
+    Args:
+        levels: Geometry of all levels, finest first.
+        visible: (B, G) bool, of the highest level.
+
+    Returns:
+        The levels with ``visible`` replaced. As published, the first token of the first cloud
+        is also visible below any level of which the batch has a masked token.
+    """
+    hidden = [replace(levels[-1], visible=visible)]
+    for above, level in zip(levels[:0:-1], levels[-2::-1], strict=True):
+        below = members_of_visible(above.members, visible, level.rows.shape[1])
+        below[0, 0] |= ~visible.all()
+        visible = below
+        hidden.append(replace(level, visible=visible))
+    return hidden[::-1]
 
 
 def members_of_visible(members: torch.Tensor, visible: torch.Tensor, count: int) -> torch.Tensor:
