@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import signal
 import sys
 import tempfile
 import time
@@ -76,6 +77,10 @@ def run_in_processes(trainer: Trainer, processes: int) -> TrainingResult:
 
 
 def _worker_main(rank: int, size: int, folder: Path, pickled: bytes) -> None:
+    # PyTorch interrupts the processes when the one that started them dies. In the background of a
+    # shell script interrupts are ignored, and they would train on for nobody.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     torch.set_num_threads(1)
     keep_freed_memory()
     if openblas.helps():

@@ -144,6 +144,40 @@ def test_one_process_that_ends_ends_all_with_its_reason(tmp_path, kind, error, m
     assert len(processes) == 2 and not any(map(is_running, processes))
 
 
+def wait_until(condition, seconds):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+class Endless(Deadly):
+    def __init__(self, note):
+        super().__init__(SCANS, 0, 1 << 60)
+        self.note = note
+
+    def __getitem__(self, place):
+        (self.note / str(os.getpid())).touch()
+        return super().__getitem__(place)
+
+
+def train_in_the_background(note):
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a shell does for `command &` in a script
+    run_in_processes(trainer_of(small_model(), data=Endless(note), steps=1 << 20), 1)
+
+
+def test_a_training_in_the_background_ends_with_the_process_that_started_it(tmp_path):
+    starter = torch.multiprocessing.get_context("spawn").Process(
+        target=train_in_the_background, args=(tmp_path,)
+    )
+    starter.start()
+    wait_until(lambda: any(tmp_path.iterdir()), 60)
+    starter.kill()
+    starter.join()
+    (process,) = (int(path.name) for path in tmp_path.iterdir())
+    wait_until(lambda: not is_running(process), 30)
+
+
 def test_a_killed_run_of_two_processes_resumes_bit_for_bit(tmp_path):
     given = {"steps": 6, "average": 0.9}
     _, whole, _ = train(2, **given)
