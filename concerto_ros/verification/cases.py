@@ -30,8 +30,8 @@ from concerto_ros.ptv3.kernels.tf32 import whole_float32
 from concerto_ros.verification.generated_weights import recipe_state
 
 #: Families of cases: operations that encoders share, and each encoder. The module of this name in
-#: this package has ``INPUTS``, the names of arrays that are inputs, and
-#: ``run_case(case) -> {name: array}``, which raises ValueError for an unknown case; that of an
+#: this package has ``INPUTS``, the names of arrays that are inputs unless the case lists its own,
+#: and ``run_case(case) -> {name: array}``, which raises ValueError for an unknown case; that of an
 #: encoder also ``load_case(case)``, its model, and ``batch_of(case)``, the clouds that it takes.
 FAMILIES = ("common_ops", *MODELS)
 

@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Reference cases of MixCon3D."""
+"""Reference cases of MixCon3D; ``mixcon3d_training`` runs those of its training."""
 
 from __future__ import annotations
 
@@ -11,17 +11,24 @@ from concerto_ros.objects.encoders.mixcon3d.network import Balls
 from concerto_ros.objects.encoders.shared.weights import find_state
 from concerto_ros.verification.cases import Case
 from concerto_ros.verification.generated_weights import recipe_state
+from concerto_ros.verification.mixcon3d_training import (
+    Outputs,
+    is_training_case,
+    run_training_case,
+)
 from concerto_ros.words.vocabulary import cosine_scores
 
 INPUTS = ("points", "features", "features_rgb", "class_text_features", "image_features")
 
 
-def run_case(case: Case) -> dict[str, torch.Tensor]:
-    """Compute vectors of clouds, and their scores with words and pictures."""
+def run_case(case: Case) -> Outputs:
+    """Compute vectors of clouds and their scores with words and pictures, or run a training."""
+    if is_training_case(case):
+        return run_training_case(case)
     model = load_case(case)
     trace = model.ppat.trace(batch_of(case))
     embedding = model.proj(trace.encoded[:, 0])
-    outputs = {
+    outputs: Outputs = {
         "fps_idx": trace.rows,
         "ball_idx": trace.members,
         "sa_out": trace.balls.transpose(1, 2),

@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from concerto_ros.files.atomic_write import replacing
-from concerto_ros.files.numpy_pickle import read_arrays
+from concerto_ros.files.numpy_pickle import read_npy
 from concerto_ros.files.safetensors_file import read_tensors, write_tensors
 from concerto_ros.words.prompts import prompts
 
@@ -278,18 +278,12 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
 
 def _read_npy(path: Path) -> Any:
     """An array, or the dict that OpenShape saves as an array of one object."""
-    with path.open("rb") as file:
-        version = np.lib.format.read_magic(file)
-        read = np.lib.format.read_array_header_1_0
-        if version > (1, 0):
-            read = np.lib.format.read_array_header_2_0
-        shape, _, dtype = read(file)
-        if not dtype.hasobject:
-            file.seek(0)
-            return np.load(file, allow_pickle=False)
-        if shape:
-            raise ValueError(f"objects in an array of shape {shape}")
-        return read_arrays(file).item()
+    array = read_npy(path)
+    if not array.dtype.hasobject:
+        return array
+    if array.shape:
+        raise ValueError(f"objects in an array of shape {array.shape}")
+    return array.item()
 
 
 def _read_pt(path: Path) -> Any:

@@ -3,6 +3,7 @@
 """Object encoders: train, evaluate, use on files, verify against the reference.
 
 concerto-ros objects train full DATA --layout modelnet40_h5 --checkpoint recon_pretrain.pth
+concerto-ros objects train mixcon3d DATA               clouds, pictures and texts (OpenShape)
 concerto-ros objects evaluate svm DATA --layout modelnet40_h5 --checkpoint recon_pretrain.pth
 concerto-ros objects embed mug.ply chair.pcd           their classes, by the bundled encoder
 concerto-ros objects train demo                        the bundled encoder

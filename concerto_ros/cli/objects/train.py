@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""``concerto-ros objects train``: a subcommand for each method, for parts and for the demo."""
+"""``concerto-ros objects train``: a subcommand for each method and for each special training."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from concerto_ros.cli.objects import train_mixcon3d
 from concerto_ros.cli.objects.arguments import add_data_arguments, options_of
 from concerto_ros.cli.train.arguments import add_furniture_argument
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from concerto_ros.learning.objects.training.recipes import ObjectTrainingConfig
     from concerto_ros.learning.objects.training.training_run import RunOptions
 
-HELP = "fine-tune an object encoder as published"
+HELP = "train an object encoder as published"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,6 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     text = "ReCon's part segmentation, on ShapeNetPart"
     parts = methods.add_parser("parts", help=text, description=f"Train {text}.")
     _add_training_arguments(parts)
+    text = train_mixcon3d.TEXT
+    contrast = methods.add_parser("mixcon3d", help=text, description=f"Train {text}.")
+    train_mixcon3d.add_arguments(contrast)
     text = "the bundled encoder, from generated objects and furniture models"
     demo = methods.add_parser("demo", help=text, description=f"Train {text}.")
     demo.add_argument("--out", type=Path, default=Path("out/objects_demo"),
@@ -68,7 +72,8 @@ def _add_training_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train by the chosen method."""
-    return {"parts": _parts, "demo": _demo}.get(arguments.method, _fine_tune)(arguments)
+    others = {"parts": _parts, "mixcon3d": train_mixcon3d.run, "demo": _demo}
+    return others.get(arguments.method, _fine_tune)(arguments)
 
 
 def _fine_tune(arguments: argparse.Namespace) -> int:

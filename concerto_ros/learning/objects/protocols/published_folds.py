@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,26 +11,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from concerto_ros.files.numpy_pickle import read_arrays
+from concerto_ros.files.numpy_pickle import DAMAGE, read_arrays
 from concerto_ros.learning.objects.data.object_set import ObjectSet
 from concerto_ros.learning.objects.protocols.few_shot import FOLDS, Fold
 from concerto_ros.objects.encoders.shared.preprocess import unit_sphere
 
 #: As published, heads keep the classes of ModelNet40, although a fold has fewer.
 CLASSES = 40
-
-#: Exceptions that a damaged pickle, or one with other content, raises.
-_DAMAGE = (
-    pickle.UnpicklingError,
-    EOFError,
-    ValueError,
-    TypeError,
-    KeyError,
-    IndexError,
-    AttributeError,
-    ImportError,
-    UnicodeDecodeError,
-)
 
 
 def published_folds(folder: Path, way: int, shot: int, count: int = FOLDS) -> Iterator[Fold]:
@@ -55,7 +41,7 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
             content = read_arrays(file)
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise ValueError(f"{path} cannot be read as a pickle of arrays: {error}") from error
     if not isinstance(content, dict) or not {"train", "test"} <= content.keys():
         raise ValueError(

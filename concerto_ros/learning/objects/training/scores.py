@@ -58,6 +58,38 @@ class Accuracy:
 
 
 @dataclass(frozen=True)
+class RankedAccuracy:
+    """Accuracy where the right class may be among the first few guesses.
+
+    Attributes:
+        top: Share of the objects whose class is among so many of the highest scores.
+        class_mean: Mean over the classes that occur of the share whose class is the first guess.
+    """
+
+    top: dict[int, float]
+    class_mean: float
+
+    @classmethod
+    def of(
+        cls, scores: np.ndarray, labels: np.ndarray, ranks: Sequence[int] = (1, 3, 5)
+    ) -> RankedAccuracy:
+        """Count (S, K) scores against (S,) labels.
+
+        Raises:
+            ValueError: If there is nothing to score.
+        """
+        best = np.argsort(-scores, axis=1, kind="stable")
+        right = best == labels[:, None]
+        first = Accuracy.of(best[:, 0], labels, scores.shape[1])
+        top = {rank: float(right[:, :rank].any(1).mean()) for rank in ranks}
+        return cls(top, first.class_mean)
+
+    def __str__(self) -> str:
+        shares = ", ".join(f"top-{rank} {100 * share:.2f} %" for rank, share in self.top.items())
+        return f"{shares}, mean of classes {100 * self.class_mean:.2f} %"
+
+
+@dataclass(frozen=True)
 class Spread:
     """Accuracies of several folds."""
 

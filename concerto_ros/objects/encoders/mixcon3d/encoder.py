@@ -47,6 +47,10 @@ WEIGHTS = {"live": "state_dict", "ema": "state_dict_ema"}
 #: images go through the projection of texts.
 PROJECTIONS = ("text_proj", "image_proj", "pc_img_proj")
 
+#: Ending of an entry of this package's files: the running average of a projection. The published
+#: code computes it and does not store it.
+AVERAGED = "_ema"
+
 
 def matches(state: State) -> bool:
     """Return whether these are parameter names of the point encoder of OpenShape and MixCon3D."""
@@ -86,10 +90,8 @@ def from_state(
         raise CheckpointError(
             f"{path} has no {WEIGHTS['ema']!r}, which weights 'ema' reads; use weights 'live'"
         )
-    if weights != "live" and WEIGHTS["ema"] in content:
-        state = find_state(content, path, (WEIGHTS["ema"],))
-    else:
-        state = _wrapped(content, state)
+    averaged = weights != "live" and WEIGHTS["ema"] in content
+    state = find_state(content, path, (WEIGHTS["ema"],)) if averaged else _wrapped(content, state)
     sizes = Sizes.of_state(state)
     balls = balls or BALLS.get(sizes)
     if balls is None:
@@ -99,7 +101,7 @@ def from_state(
     heads = state["ppat.transformer.layers.0.0.fn.to_qkv.weight"].shape[0] // (3 * head_width)
     encoder = PointPatchTransformer(sizes, balls, heads, head_width)
     model = MixCon3D(encoder, sizes.width, state["proj.weight"].shape[0], points)
-    projections = _projections(content, path)
+    projections = _projections(content, path, averaged)
     if projections:
         model.add_projections()
     load_weights(model, state | projections, path, ignore=("image_proj.",))
@@ -113,14 +115,15 @@ def _wrapped(content: dict[str, Any], state: State) -> State:
     return {name: value for name, value in state.items() if not wrapped or name in wrapped}
 
 
-def _projections(content: dict[str, Any], path: Path) -> State:
+def _projections(content: dict[str, Any], path: Path, averaged: bool) -> State:
     """Return the projections that are stored beside the state dict, by parameter name."""
-    return {
-        f"{name}.{key}": value
-        for name in PROJECTIONS
-        if name in content
-        for key, value in find_state(content, path, (name,)).items()
-    }
+    found: State = {}
+    for name in PROJECTIONS:
+        entry = f"{name}{AVERAGED}" if averaged and f"{name}{AVERAGED}" in content else name
+        if entry in content:
+            inner = find_state(content, path, (entry,))
+            found |= {f"{name}.{key}": value for key, value in inner.items()}
+    return found
 
 
 class MixCon3D(ObjectEncoder):
