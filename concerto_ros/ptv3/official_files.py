@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Any
 
 from concerto_ros.files.cache_folder import cache_folder
 from concerto_ros.ptv3.bundled import DEMO
@@ -60,7 +62,7 @@ def find_file(wanted: str, official: dict[str, str], download: bool = True) -> P
     if placed.is_file():
         return placed
     try:
-        return _fetch(repository, file, download)
+        return fetch_file(repository, file, download=download)
     except Exception as error:  # whatever a network, proxy, cache or missing package raises
         place = f"put {file} of huggingface.co/{repository} at {placed}"
         if download:
@@ -76,16 +78,37 @@ def find_file(wanted: str, official: dict[str, str], download: bool = True) -> P
         ) from error
 
 
-def _fetch(repository: str, file: str, download: bool) -> Path:
-    """Return the file from the cache of huggingface_hub, else from the network."""
+def fetch_file(
+    repository: str,
+    file: str,
+    *,
+    download: bool = True,
+    kind: str = "model",
+    folder: str | os.PathLike | None = None,
+) -> Path:
+    """Return a file of the Hugging Face hub from this machine, else from the network.
+
+    Args:
+        repository: ``owner/name``.
+        file: its name there.
+        download: whether it may be downloaded.
+        kind: ``model`` or ``dataset``.
+        folder: where it is kept; None: the cache of ``huggingface_hub``.
+
+    Raises:
+        Exception: whatever a network, proxy, cache or missing package raises.
+    """
     from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
     from huggingface_hub.errors import LocalEntryNotFoundError
 
+    where: dict[str, Any] = {} if kind == "model" else {"repo_type": kind}
+    if folder is not None:
+        where["local_dir"] = os.fspath(folder)
     try:
-        return Path(hf_hub_download(repository, file, local_files_only=True))
+        return Path(hf_hub_download(repository, file, local_files_only=True, **where))
     except LocalEntryNotFoundError:
         if not download:
             raise
     # One request: the download itself would retry for half a minute before it fails offline.
-    get_hf_file_metadata(hf_hub_url(repository, file), timeout=10)
-    return Path(hf_hub_download(repository, file))
+    get_hf_file_metadata(hf_hub_url(repository, file, repo_type=kind), timeout=10)
+    return Path(hf_hub_download(repository, file, **where))
