@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import torch
 
-from concerto_ros.learning.objects.training import recon_parts, recon_pretrain
+from concerto_ros.learning.objects.pretraining import recon_network
+from concerto_ros.learning.objects.training import recon_parts
 from concerto_ros.objects.encoders.recon import encoder as recon
 from concerto_ros.objects.encoders.shared import clip
 from concerto_ros.objects.encoders.shared.sampling import gather_rows, nearest_neighbours
@@ -58,6 +59,7 @@ def _zero_shot(case: Case) -> Outputs:
     image, text = model.word_features(model.trunk(points)[0])
     feature = model.embed_words(points, text_ratio=case.meta["ratio"])
     cosine = cosine_scores(feature, case.tensor("class_text_features"))
+    assert image is not None  # the reference has both teachers
     return {
         "image_feature": image,
         "text_feature": text,
@@ -73,12 +75,13 @@ def _svm(case: Case) -> Outputs:
 
 def _pretraining(case: Case) -> Outputs:
     config = case.config
-    model = recon_pretrain.from_state(
+    model = recon_network.from_state(
         case.state(), case.weights, groups=config["num_group"], heads=config["num_heads"]
     )
     model = model.to(case.device).eval()
     points = case.tensor("points")
-    result: recon_pretrain.Reconstruction = model(points, case.tensor("mask"))
+    result: recon_network.Reconstruction = model(points, case.tensor("mask"))
+    assert result.image is not None and result.text is not None  # the reference has both
     losses = result.losses(case.tensor("teacher_img_feature"), case.tensor("teacher_text_feature"))
     true = next(case.tensor(name) for name in case.arrays if name.startswith("gt_points"))
     return {

@@ -1,7 +1,8 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Object encoders: train, evaluate, use on files, verify against the reference.
+"""Object encoders: pre-train, train, evaluate, use on files, verify against the reference.
 
+concerto-ros objects pretrain recon DATA --layout shapenet55 --image-teacher image.npz
 concerto-ros objects train full DATA --layout modelnet40_h5 --checkpoint recon_pretrain.pth
 concerto-ros objects train mixcon3d DATA               clouds, pictures and texts (OpenShape)
 concerto-ros objects evaluate svm DATA --layout modelnet40_h5 --checkpoint recon_pretrain.pth
@@ -16,11 +17,11 @@ from __future__ import annotations
 import argparse
 import importlib
 
-HELP = "object encoders: train, evaluate, embed, verify"
+HELP = "object encoders: pre-train, train, evaluate, embed, verify"
 
 #: Actions in the order in which ``--help`` lists them. Each module has ``HELP``,
 #: ``add_arguments(parser)`` and ``run(arguments) -> exit status``.
-ACTIONS = ("train", "evaluate", "embed", "benchmark", "verify")
+ACTIONS = ("pretrain", "train", "evaluate", "embed", "benchmark", "verify")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -6,10 +6,17 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from concerto_ros.cli.former_names import add_former_name
+
+if TYPE_CHECKING:
+    import torch
+
+    from concerto_ros.learning.objects.training.recipes import ObjectTrainingConfig
+    from concerto_ros.learning.objects.training.training_run import RunOptions
 
 
 def add_data_arguments(parser: argparse.ArgumentParser, more: Sequence[str] = ()) -> None:
@@ -40,6 +47,16 @@ def add_encoder_arguments(parser: argparse.ArgumentParser) -> None:
     add_former_name(parser, "--keyword", option)
 
 
+def add_recipe_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the hyper-parameters that replace published ones."""
+    parser.add_argument("--epochs", type=int,
+                        help="number of epochs (default: as published)")  # fmt: skip
+    parser.add_argument("--learning-rate", type=float,
+                        help="peak learning rate (default: as published)")  # fmt: skip
+    parser.add_argument("--batch-size", type=int,
+                        help="objects per batch (default: as published)")  # fmt: skip
+
+
 def options_of(arguments: argparse.Namespace) -> dict[str, Any]:
     """Parse the values of ``--option``: whole numbers, true and false become int and bool.
 
@@ -54,3 +71,30 @@ def options_of(arguments: argparse.Namespace) -> dict[str, Any]:
         plain = {"true": True, "false": False}
         options[name] = plain.get(value, int(value) if value.isdigit() else value)
     return options
+
+
+def changed_recipe(
+    recipe: ObjectTrainingConfig, arguments: argparse.Namespace
+) -> ObjectTrainingConfig:
+    """Return the recipe with the values of the command line."""
+    if arguments.epochs is not None:
+        recipe = recipe.shortened(arguments.epochs)
+    values = {name: getattr(arguments, name) for name in ("learning_rate", "batch_size")}
+    return replace(recipe, **{name: v for name, v in values.items() if v is not None})
+
+
+def run_options(
+    arguments: argparse.Namespace, device: torch.device, test: Any, identity: dict[str, Any]
+) -> RunOptions:
+    """Return the options of a run that is scored on ``test``."""
+    from concerto_ros.learning.objects.training.training_run import RunOptions
+
+    return RunOptions(
+        test=test,
+        test_every=arguments.test_every,
+        seed=arguments.seed,
+        folder=arguments.out,
+        device=device,
+        about=identity,
+        progress=True,
+    )

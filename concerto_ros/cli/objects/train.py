@@ -5,20 +5,17 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from concerto_ros.cli.objects import train_mixcon3d
-from concerto_ros.cli.objects.arguments import add_data_arguments, options_of
+from concerto_ros.cli.objects.arguments import (
+    add_data_arguments,
+    add_recipe_arguments,
+    changed_recipe,
+    options_of,
+    run_options,
+)
 from concerto_ros.cli.train.arguments import add_furniture_argument
-
-if TYPE_CHECKING:
-    import torch
-
-    from concerto_ros.learning.objects.data.object_set import ObjectSet
-    from concerto_ros.learning.objects.training.recipes import ObjectTrainingConfig
-    from concerto_ros.learning.objects.training.training_run import RunOptions
 
 HELP = "train an object encoder as published"
 
@@ -60,12 +57,7 @@ def _add_training_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, default=Path("out/objects"),
                         help="folder for the encoder and the training state, from which training"
                         " resumes (default out/objects)")  # fmt: skip
-    parser.add_argument("--epochs", type=int,
-                        help="number of epochs (default: as published)")  # fmt: skip
-    parser.add_argument("--learning-rate", type=float,
-                        help="peak learning rate (default: as published)")  # fmt: skip
-    parser.add_argument("--batch-size", type=int,
-                        help="objects per batch (default: as published)")  # fmt: skip
+    add_recipe_arguments(parser)
     parser.add_argument("--test-every", type=int, default=1,
                         help="epochs between evaluations on the test set (default 1)")  # fmt: skip
 
@@ -103,11 +95,11 @@ def _fine_tune(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
     )
     recipe = recipe_for(encoder, arguments.method, arguments.layout, points=encoder.points)
-    recipe = _changed(recipe, arguments)
+    recipe = changed_recipe(recipe, arguments)
     print(f"{len(train)} training and {len(test)} test objects of {len(train.classes)} classes")
     print(f"{encoder.name}, {arguments.method}: {count_trained(encoder, arguments.method)}")
     identity = {"variant": variant, "keywords": options}
-    how = _run_options(arguments, device, test, identity)
+    how = run_options(arguments, device, test, identity)
     outcome = fine_tune(encoder, train, recipe, how, method=arguments.method)
     path = arguments.out / "encoder.pth"
     save_object_encoder(path, encoder, train.classes)
@@ -140,8 +132,8 @@ def _parts(arguments: argparse.Namespace) -> int:
     options = options_of(arguments)
     check_options("part segmentation", start_parts, options)
     model = start_parts(arguments.checkpoint, **{"seed": arguments.seed} | options)
-    how = _run_options(arguments, device, test, {"keywords": options})
-    outcome = train_parts(model, train, _changed(RECIPE, arguments), how)
+    how = run_options(arguments, device, test, {"keywords": options})
+    outcome = train_parts(model, train, changed_recipe(RECIPE, arguments), how)
     path = arguments.out / "parts.pth"
     save_parts(path, model)
     score, scores = evaluate_parts(model, test, device), tested(outcome)
@@ -153,31 +145,6 @@ def _parts(arguments: argparse.Namespace) -> int:
     )
     print(f"wrote {path}, the weights of the last epoch")
     return 0
-
-
-def _changed(recipe: ObjectTrainingConfig, arguments: argparse.Namespace) -> ObjectTrainingConfig:
-    """Return the recipe with the values of the command line."""
-    if arguments.epochs is not None:
-        recipe = recipe.shortened(arguments.epochs)
-    values = {name: getattr(arguments, name) for name in ("learning_rate", "batch_size")}
-    return replace(recipe, **{name: v for name, v in values.items() if v is not None})
-
-
-def _run_options(
-    arguments: argparse.Namespace, device: torch.device, test: ObjectSet, identity: dict[str, Any]
-) -> RunOptions:
-    """Return the options of a run that is scored on ``test``."""
-    from concerto_ros.learning.objects.training.training_run import RunOptions
-
-    return RunOptions(
-        test=test,
-        test_every=arguments.test_every,
-        seed=arguments.seed,
-        folder=arguments.out,
-        device=device,
-        about=identity,
-        progress=True,
-    )
 
 
 def _demo(arguments: argparse.Namespace) -> int:

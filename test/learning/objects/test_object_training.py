@@ -14,6 +14,11 @@ from small_objects import NAMES, tiny_recon, toys
 
 from concerto_ros.learning.objects.data.synthetic import CLASSES, object_points
 from concerto_ros.learning.objects.demo_encoder.training import SHAPE
+from concerto_ros.learning.objects.pretraining.without_teachers import (
+    agreement_loss,
+    new_recon,
+    pretrain,
+)
 from concerto_ros.learning.objects.protocols.pointnet import PointNet
 from concerto_ros.learning.objects.training import fine_tune as tuning
 from concerto_ros.learning.objects.training.models import (
@@ -21,7 +26,6 @@ from concerto_ros.learning.objects.training.models import (
     save_object_encoder,
     trained_sizes,
 )
-from concerto_ros.learning.objects.training.pretrain import agreement_loss, new_recon, pretrain
 from concerto_ros.learning.objects.training.recipes import (
     ObjectTrainingConfig,
     recipe_for,

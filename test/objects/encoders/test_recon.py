@@ -11,13 +11,14 @@ import paths
 import pytest
 import torch
 
+from concerto_ros.learning.objects.pretraining.masks import random_mask
+from concerto_ros.learning.objects.pretraining.recon_network import from_state
 from concerto_ros.learning.objects.training.augment import (
     random_rotation,
     random_scale,
     random_scale_and_shift,
 )
 from concerto_ros.learning.objects.training.recon_parts import load_recon_parts
-from concerto_ros.learning.objects.training.recon_pretrain import from_state, random_mask
 from concerto_ros.learning.objects.training.view_voting import vote
 from concerto_ros.objects import load_object_encoder
 from concerto_ros.ptv3.checkpoint import CheckpointError
@@ -211,7 +212,7 @@ def test_a_file_without_parts_is_refused(tmp_path):
 def test_pre_training_learns_to_fill_in():
     case = golden("pretrain_small")
     model = from_state(case.state(), GOLDEN, groups=20, heads=2).train()
-    mask = random_mask(2, 20, torch.Generator().manual_seed(0))
+    mask = random_mask(2, 20, 0.6, torch.Generator().manual_seed(0))
     assert mask.sum(1).tolist() == [12, 12]
     optimiser = torch.optim.Adam(model.parameters(), 3e-3)
     teacher = case.tensor("teacher_img_feature"), case.tensor("teacher_text_feature")

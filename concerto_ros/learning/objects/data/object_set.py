@@ -6,8 +6,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+
+from concerto_ros.files.digest import digest
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +63,15 @@ class ObjectSet:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def identity(self) -> dict[str, Any]:
+        """Tell these objects from others, for a run that resumes."""
+        return {
+            "objects": f"{len(self)} of {self.name}",
+            "classes": list(self.classes),
+            "points": digest([self.points]),
+            "labels": digest([self.labels, self.point_labels]),
+        }
 
     def take(self, rows: Sequence[int] | np.ndarray) -> ObjectSet:
         """Select the objects at ``rows``, in that order."""

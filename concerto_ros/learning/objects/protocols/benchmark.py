@@ -21,6 +21,7 @@ from concerto_ros.learning.objects.data.object_set import ObjectSet
 from concerto_ros.learning.objects.data.synthetic import CLASSES, synthetic_objects
 from concerto_ros.learning.objects.data.views import KINDS
 from concerto_ros.learning.objects.demo_encoder.training import RECIPE, SEED, SHAPE
+from concerto_ros.learning.objects.pretraining.without_teachers import new_recon, pretrain
 from concerto_ros.learning.objects.protocols.few_shot import (
     FOLDS,
     QUERIES,
@@ -32,7 +33,6 @@ from concerto_ros.learning.objects.protocols.few_shot import (
 from concerto_ros.learning.objects.protocols.linear_svm import linear_svm
 from concerto_ros.learning.objects.protocols.pointnet import PointNet
 from concerto_ros.learning.objects.training.fine_tune import fine_tune
-from concerto_ros.learning.objects.training.pretrain import new_recon, pretrain
 from concerto_ros.learning.objects.training.recipes import ObjectTrainingConfig, svm_recipe
 from concerto_ros.learning.objects.training.scores import Spread
 from concerto_ros.learning.objects.training.training_run import RunOptions, tested

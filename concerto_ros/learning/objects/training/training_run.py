@@ -11,20 +11,30 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 from torch import nn
 
-from concerto_ros.files.digest import digest, weights_digest
+from concerto_ros.files.digest import weights_digest
 from concerto_ros.files.finite_tensors import not_finite
-from concerto_ros.learning.objects.data.object_set import ObjectSet
 from concerto_ros.learning.objects.training.recipes import ObjectTrainingConfig
 from concerto_ros.learning.training.run_state import load_training, save_training
+from concerto_ros.learning.training.scalars import Scalars
 from concerto_ros.learning.training.stochastic_depth import stochastic_depth
 from concerto_ros.objects.encoders.shared.layers import ResidualBlock
+
+
+class TrainingData(Protocol):
+    """What a run asks of the objects that it learns from."""
+
+    def __len__(self) -> int: ...
+
+    def identity(self) -> Mapping[str, Any]:
+        """What tells these objects from others, as plain values by name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,18 +42,19 @@ class RunOptions:
     """How a training runs, whatever it trains.
 
     Attributes:
-        test: Scored every ``test_every`` epochs and after the last; None for no scores.
+        test: What ``score`` of the run takes, usually the test set; scored every ``test_every``
+            epochs and after the last. None for no scores.
         test_every: Epochs between scores.
         seed: Of all random choices.
-        folder: Keeps the state of the run after each epoch, and the run resumes from there if
-            method, recipe, seed, objects, the initial weights and ``about`` are the same. None to
-            keep nothing.
+        folder: Keeps the state of the run after each epoch and its curves for TensorBoard, and the
+            run resumes from there if method, recipe, seed, objects, the initial weights and
+            ``about`` are the same. None to keep nothing.
         device: Where to train.
         about: What else distinguishes the run from others, by name.
         progress: Whether to show a progress bar.
     """
 
-    test: ObjectSet | None = None
+    test: Any = None
     test_every: int = 1
     seed: int = 0
     folder: Path | None = None
@@ -69,6 +80,10 @@ class ObjectTrainingResult:
         last: Score on the test set after the last epoch; None without a test set.
         best: The best score; None without a test set.
         best_epoch: Its epoch; None without a test set.
+        best_weights: The state dict of the model after that epoch, on the CPU; None without a
+            test set.
+        history: The mean of each loss, by name, epoch after epoch.
+        scores: Epoch and score of every test.
     """
 
     epochs: int
@@ -76,6 +91,9 @@ class ObjectTrainingResult:
     last: float | None
     best: float | None
     best_epoch: int | None
+    best_weights: dict[str, torch.Tensor] | None = field(default=None, repr=False, compare=False)
+    history: tuple[dict[str, float], ...] = field(default=(), repr=False)
+    scores: tuple[tuple[int, float], ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True)
@@ -148,7 +166,7 @@ class TrainingRun(ABC, Generic[Model]):
     def __init__(
         self,
         model: Model,
-        train: ObjectSet,
+        train: TrainingData,
         recipe: ObjectTrainingConfig,
         parameters: dict[str, nn.Parameter],
         rate_and_decay: RateAndDecay,
@@ -161,6 +179,8 @@ class TrainingRun(ABC, Generic[Model]):
         self.path = None if folder is None else Path(folder) / "training.pt"
         self.epoch, self.seconds = 0, 0.0
         self.tested: list[list[float]] = []
+        self.history: list[dict[str, float]] = []
+        self.best_weights: dict[str, torch.Tensor] | None = None
         model.requires_grad_(False)
         self.parameters = parameters
         for value in parameters.values():
@@ -170,12 +190,21 @@ class TrainingRun(ABC, Generic[Model]):
         self._identity = {} if folder is None else self._describe(method)
 
     @abstractmethod
-    def loss(self, rows: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """Compute the loss of the objects at ``rows``."""
+    def loss(
+        self, rows: torch.Tensor, generator: torch.Generator
+    ) -> torch.Tensor | dict[str, torch.Tensor]:
+        """Compute the loss of the objects at ``rows``, or several by name, which are added."""
 
     @abstractmethod
-    def score(self, test: ObjectSet) -> float:
-        """Score the model on a test set; higher is better."""
+    def score(self, test: Any) -> float:
+        """Score the model on ``test`` of the options; higher is better."""
+
+    def towers(self) -> list[list[list[nn.Module]]]:
+        """Return the branches by block of each tower of blocks.
+
+        In each, stochastic depth rises from 0 in the first block to that of the recipe.
+        """
+        return [residual_branches(self.model)]
 
     def to_the_end(self) -> ObjectTrainingResult:
         """Train all epochs, from the state in the folder if there is one.
@@ -196,22 +225,45 @@ class TrainingRun(ABC, Generic[Model]):
         self._resume()
         last = self.recipe.epochs + 1  # as the published loops, at the end rate
         started = time.monotonic() - self.seconds
+        board = Scalars(None if self.path is None else self.path.parent, self.epoch)
         with tqdm(total=last, initial=self.epoch, disable=not progress, unit="epoch") as bar:
             while self.epoch < last:
                 loss = self.train_epoch()
                 self.epoch += 1
+                rate = self.optimizer.param_groups[0]["lr"]
+                board.add("train", self.epoch, self.history[-1] | {"learning_rate": rate})
                 if test is not None and (self.epoch % every == 0 or self.epoch == last):
-                    self.tested.append([self.epoch, self.score(test)])
+                    board.add("test", self.epoch, {"score": self._test(test)})
                 self.seconds = time.monotonic() - started
                 self._save()
                 shown = f", test {self.tested[-1][1]:.3f}" if self.tested else ""
                 bar.set_postfix_str(f"loss {loss:.3f}{shown}")
                 bar.update()
+        board.close()
         self.model.eval().requires_grad_(False)
+        return self._result()
+
+    def _test(self, test: Any) -> float:
+        """Score the model and, if it never was better, keep a copy of its weights."""
+        score = self.score(test)
+        if all(score > earlier for _, earlier in self.tested):
+            state = self.model.state_dict()
+            self.best_weights = {name: v.detach().cpu().clone() for name, v in state.items()}
+        self.tested.append([self.epoch, score])
+        return score
+
+    def _result(self) -> ObjectTrainingResult:
+        history = tuple(self.history)
         if not self.tested:
-            return ObjectTrainingResult(self.epoch, self.seconds, None, None, None)
+            return ObjectTrainingResult(
+                self.epoch, self.seconds, None, None, None, history=history
+            )
         epoch, best = max(self.tested, key=lambda scored: scored[1])
-        return ObjectTrainingResult(self.epoch, self.seconds, self.tested[-1][1], best, int(epoch))
+        scores = tuple((int(number), score) for number, score in self.tested)
+        return ObjectTrainingResult(
+            self.epoch, self.seconds, scores[-1][1], best, int(epoch),
+            self.best_weights, history, scores,
+        )  # fmt: skip
 
     def train_epoch(self) -> float:
         """Train one epoch and return the mean loss."""
@@ -221,11 +273,14 @@ class TrainingRun(ABC, Generic[Model]):
         generator = torch.Generator().manual_seed(1_000_003 * self.seed + self.epoch)
         order = torch.randperm(total, generator=generator).to(self.device)
         size = min(recipe.batch_size, total)
-        losses = []
+        losses: list[dict[str, torch.Tensor]] = []
         self.model.train()
-        depth = stochastic_depth(residual_branches(self.model), recipe.drop_path, generator)
         cuda = [self.device] if self.device.type == "cuda" else []
-        with torch.random.fork_rng(cuda), depth:  # dropout draws from the process's own generator
+        with ExitStack() as stack:
+            for tower in self.towers():
+                stack.enter_context(stochastic_depth(tower, recipe.drop_path, generator))
+            # Dropout draws from the process's own generator.
+            stack.enter_context(torch.random.fork_rng(cuda))
             torch.manual_seed(1_000_003 * self.seed + self.epoch)
             for rows in order[: total // size * size].split(size):
                 losses.append(self._train_step(rows, generator))
@@ -235,10 +290,19 @@ class TrainingRun(ABC, Generic[Model]):
                 " expected finite numbers; lower the learning rate"
                 f" (now {recipe.learning_rate:.2g})"
             )
-        return float(torch.stack(losses).mean())
+        means = {
+            name: float(torch.stack([step[name] for step in losses]).mean()) for name in losses[0]
+        }
+        self.history.append(means)
+        return means["loss"]
 
-    def _train_step(self, rows: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        recipe, loss = self.recipe, self.loss(rows, generator)
+    def _train_step(
+        self, rows: torch.Tensor, generator: torch.Generator
+    ) -> dict[str, torch.Tensor]:
+        """Take one step; return the loss as ``loss`` and, where it is a sum, its terms."""
+        recipe, found = self.recipe, self.loss(rows, generator)
+        terms = found if isinstance(found, dict) else {}
+        loss = torch.stack(list(terms.values())).sum() if isinstance(found, dict) else found
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.parameters.values(), recipe.clip)
@@ -248,20 +312,16 @@ class TrainingRun(ABC, Generic[Model]):
                 f" number; lower the learning rate (now {recipe.learning_rate:.2g})"
             )
         self.optimizer.step()
-        return loss.detach()
+        return {name: value.detach() for name, value in {"loss": loss, **terms}.items()}
 
     def _describe(self, method: str) -> dict[str, Any]:
         """Describe what must not change when a run resumes; called before the model learns."""
-        train = self.train
         shapes = {name: list(value.shape) for name, value in self.parameters.items()}
         return {
             "method": method,
             **self.options.about,
             "recipe": asdict(self.recipe),
-            "objects": f"{len(train)} of {train.name}",
-            "classes": list(train.classes),
-            "points": digest([train.points]),
-            "labels": digest([train.labels, train.point_labels]),
+            **self.train.identity(),
             "seed": self.seed,
             "parameters": shapes,
             "weights to start from": weights_digest(self.model, type(self.model).__name__),
@@ -272,6 +332,7 @@ class TrainingRun(ABC, Generic[Model]):
             return
         content = {"run": self._identity, "epoch": self.epoch, "seconds": self.seconds}
         content |= {"tested": self.tested, "optimizer": self.optimizer.state_dict()}
+        content |= {"history": self.history, "best": {"weights": self.best_weights or {}}}
         save_training(self.path, content | {"weights": self.model.state_dict()})
 
     def _resume(self) -> None:
@@ -281,4 +342,5 @@ class TrainingRun(ABC, Generic[Model]):
         self.model.load_state_dict(state["weights"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.epoch, self.seconds = state["epoch"], state["seconds"]
-        self.tested = state["tested"]
+        self.tested, self.history = state["tested"], state.get("history", [])
+        self.best_weights = state.get("best", {}).get("weights") or None

@@ -9,6 +9,7 @@ pre-training.
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +24,27 @@ from concerto_ros.objects.encoders.shared.preprocess import InputForm
 from concerto_ros.objects.encoders.shared.weights import State, load_weights, part, under
 from concerto_ros.ptv3.checkpoint import CheckpointError
 
+log = logging.getLogger(__name__)
+
 #: Modules beside the transformer.
 EXTRAS = ("cls_head_finetune.", "img_proj.", "text_proj.")
 
-#: Names of a pre-training file that only reconstruction needs.
-RECONSTRUCTION = ("mask_token", "decoder_pos_embed.", "MAE_decoder.", "increase_dim.")
+#: What class tokens were contrasted by, in files of a pre-training with ``self_contrastive``.
+SELF_CONTRAST = "cls_proj."
 
-#: (points, groups) by the number of classes, which files do not store: ScanObjectNN has 15.
-FORMS: dict[int | None, tuple[int, int]] = {15: (2048, 128)}
-FORM = (1024, 64)
+#: Names of a pre-training file that only pre-training needs.
+PRETRAINING = (
+    "mask_token",
+    "decoder_pos_embed.",
+    "MAE_decoder.",
+    "increase_dim.",
+    SELF_CONTRAST,
+)
+
+#: Points of an object, which files do not store: by the number of classes (ScanObjectNN has 15),
+#: and else.
+POINTS_OF_CLASSES: dict[int | None, int] = {15: 2048}
+POINTS = 1024
 
 #: Points of a group.
 GROUP_SIZE = 32
@@ -47,14 +60,14 @@ def matches(state: State) -> bool:
 
 
 def encoder_part(state: State) -> State:
-    """Rename a pre-training file's state dict as in fine-tuned files, without reconstruction."""
+    """Rename a pre-training file's state dict as in fine-tuned files, without its decoder."""
     inner = part(state, "MAE_encoder.")
     if not inner:
         return state
     return inner | {
         name: value
         for name, value in state.items()
-        if not name.startswith(("MAE_encoder.", *RECONSTRUCTION))
+        if not name.startswith(("MAE_encoder.", *PRETRAINING))
     }
 
 
@@ -71,7 +84,9 @@ def from_state(
     """Build the model of a published state dict.
 
     The defaults of what files do not store are the published ones: with 15 classes (ScanObjectNN)
-    2048 points in 128 groups, else 1024 points in 64 groups, of 32 points each.
+    2048 points, else 1024, in groups of 32 points. In all published forms the groups have twice as
+    many points as the object (1024: 64 groups, 2048: 128, 8192: 512), so that is how many there
+    are for other numbers as well.
 
     Args:
         state: Tensors by their published names.
@@ -79,7 +94,7 @@ def from_state(
         content: Not used: ReCon's files hold nothing beside the state dict that matters here.
         heads: Attention heads of every block; None for heads of the official width.
         points: Points of an object.
-        groups: Number of patches.
+        groups: Number of patches; None for :func:`published_groups`.
         group_size: Points of a patch.
 
     Raises:
@@ -95,17 +110,29 @@ def from_state(
     classes = None
     if head:
         classes = head["8.weight" if "8.weight" in head else "0.weight"].shape[0]
-    default_points, default_groups = FORMS.get(classes, FORM)
-    shape = ReConShape.of_state(
-        state, groups=groups or default_groups, group_size=group_size, heads=heads
-    )
-    model = ReCon(shape, points or default_points)
+    points = points or POINTS_OF_CLASSES.get(classes, POINTS)
+    groups = groups or published_groups(points, group_size)
+    shape = ReConShape.of_state(state, groups=groups, group_size=group_size, heads=heads)
+    model = ReCon(shape, points)
     if classes is not None:
         model.add_head(classes, linear="8.weight" not in head)
-    if "img_proj.weight" in state:
-        model.add_projections(*(state[f"{name}_proj.weight"].shape[0] for name in ("img", "text")))
+    image, text = (projected_width(state, f"{name}_proj") for name in ("img", "text"))
+    model.add_projections(image, text)
+    if None not in (image, text) and image != text:
+        log.info("%s: its image teacher was no CLIP: words are compared by its text token", path)
     load_weights(model, under(state, "trunk.", beside=EXTRAS), path)
     return model
+
+
+def published_groups(points: int, group_size: int = GROUP_SIZE) -> int:
+    """Return the number of patches of an object: their points are twice its own, as published."""
+    return max(1, 2 * points // group_size)
+
+
+def projected_width(state: State, name: str) -> int | None:
+    """Return the number of channels of a projection; None where the state dict has none."""
+    weight = state.get(f"{name}.weight")
+    return None if weight is None else len(weight)
 
 
 class ReCon(ObjectEncoder):
@@ -148,10 +175,11 @@ class ReCon(ObjectEncoder):
             nn.Sequential(nn.Linear(width, classes)) if linear else mlp_head(width, classes)
         )
 
-    def add_projections(self, image: int, text: int) -> None:
-        """Add untrained projections to the spaces of an image and of a text encoder."""
-        self.img_proj = nn.Linear(self.trunk.shape.width, image)
-        self.text_proj = nn.Linear(self.trunk.shape.width, text)
+    def add_projections(self, image: int | None, text: int | None) -> None:
+        """Add untrained projections to the spaces of an image and of a text encoder, or None."""
+        width = self.trunk.shape.width
+        self.img_proj = None if image is None else nn.Linear(width, image)
+        self.text_proj = None if text is None else nn.Linear(width, text)
 
     def trained_parameters(self, method: str) -> dict[str, nn.Parameter]:
         """Select what a method trains: beside the head also the class token and its position.
@@ -198,11 +226,15 @@ class ReCon(ObjectEncoder):
 
     @property
     def knows_words(self) -> bool:
-        """Whether the file had projections."""
-        return self.img_proj is not None
+        """Whether the file had a projection to the space of a text encoder."""
+        return self.text_proj is not None
 
     def embed_words(self, batch: torch.Tensor, *, text_ratio: float = 0.25) -> torch.Tensor:
         """Embed objects as (B, D) for comparison with CLIP's texts by cosine; not normalised.
+
+        Where the image teacher was no CLIP (768 channels beside 512, as in the published
+        pre-training for fine-tuning), texts cannot be compared with its space, and the text token
+        alone is the result.
 
         Args:
             batch: (B, N, 3) clouds.
@@ -214,19 +246,26 @@ class ReCon(ObjectEncoder):
             ValueError: If the file had no projections.
         """
         image, text = self.word_features(self.trunk(batch)[0])
+        if image is None or image.shape != text.shape:
+            return text
         return image + text_ratio * text
 
-    def word_features(self, world: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def word_features(self, world: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor]:
         """Project the image token and the text token of (B, 3, C) to the spaces of their teachers.
 
+        Returns:
+            (B, D), None where the file had no image teacher, and (B, E).
+
         Raises:
-            ValueError: If the file had no projections.
+            ValueError: If the file had no projection to the space of texts.
         """
-        if self.img_proj is None or self.text_proj is None:
+        if self.text_proj is None:
             raise ValueError(
-                "this ReCon checkpoint has no projections; expected a pre-trained one"
+                "this ReCon checkpoint has no projections to the space of texts; expected a"
+                " pre-trained one"
             )
-        return self.img_proj(world[:, 1]), self.text_proj(world[:, 2])
+        image = None if self.img_proj is None else self.img_proj(world[:, 1])
+        return image, self.text_proj(world[:, 2])
 
     @staticmethod
     def class_feature(world: torch.Tensor, patches: torch.Tensor) -> torch.Tensor:
@@ -262,11 +301,11 @@ class ReCon(ObjectEncoder):
         """Return the published options, see :meth:`ObjectEncoder.published_options`."""
         if not benchmark.scanned:
             return {}
-        points, groups = FORMS[15]
+        points = POINTS_OF_CLASSES[15]
         if protocol != "zero-shot":
-            return {"points": points, "groups": groups}
-        groups, size = (32, 128) if benchmark is Benchmark.OBJ_ONLY else (64, 64)
-        return {"points": points, "groups": groups, "group_size": size}
+            return {"points": points, "groups": published_groups(points)}
+        size = 128 if benchmark is Benchmark.OBJ_ONLY else 64
+        return {"points": points, "groups": published_groups(points, size), "group_size": size}
 
     @classmethod
     def word_options(cls, benchmark: Benchmark) -> dict[str, Any]:

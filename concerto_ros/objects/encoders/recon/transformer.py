@@ -121,7 +121,7 @@ class ReConTrunk(nn.Module):
         return Patches(rows, centres, gather_rows(points, members) - centres.unsqueeze(2))
 
     def states(
-        self, tokens: torch.Tensor, centres: torch.Tensor
+        self, tokens: torch.Tensor, centres: torch.Tensor, *, stop_gradient: bool = False
     ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Yield the global tokens (B, 3, C) and the patch tokens (B, G, C) after each block.
 
@@ -130,6 +130,8 @@ class ReConTrunk(nn.Module):
         Args:
             tokens: (B, G, C) from the patch encoder.
             centres: (B, G, 3) positions of the patches.
+            stop_gradient: Whether losses of the global tokens leave the patches as they are, as in
+                pre-training.
         """
         batch = len(tokens)
         world = torch.cat([self.cls_token, self.img_token, self.text_token], 1)
@@ -137,7 +139,7 @@ class ReConTrunk(nn.Module):
         world = world.expand(batch, -1, -1)
         code = self.pos_embed(centres)
         for block in self.blocks["blocks"].children():
-            world, tokens = block(world + world_code, tokens + code)
+            world, tokens = block(world + world_code, tokens + code, stop_gradient)
             yield world, tokens
 
     def forward(self, points: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -150,10 +152,10 @@ class ReConTrunk(nn.Module):
         return self.encode(self.encoder(patches.relative), patches.centres)
 
     def encode(
-        self, tokens: torch.Tensor, centres: torch.Tensor
+        self, tokens: torch.Tensor, centres: torch.Tensor, *, stop_gradient: bool = False
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the tokens after the last block, normalised; arguments as :meth:`states`."""
-        *_, (world, patches) = self.states(tokens, centres)
+        *_, (world, patches) = self.states(tokens, centres, stop_gradient=stop_gradient)
         return self.norm(world), self.norm(patches)
 
 
@@ -180,11 +182,12 @@ class ReConBlock(ResidualBlock):
         return [self.attn, self.attn_contrast, self.mlp, self.mlp_contrast]
 
     def forward(
-        self, world: torch.Tensor, patches: torch.Tensor
+        self, world: torch.Tensor, patches: torch.Tensor, stop_gradient: bool = False
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Update the global tokens (B, 3, C) and the patch tokens (B, G, C)."""
         world, patches = self.norm1_contrast(world), self.norm1(patches)
-        world = world + self.attn_contrast(world, patches)
+        others = patches.detach() if stop_gradient else patches
+        world = world + self.attn_contrast(world, others)
         patches = patches + self.attn(patches)
         world, patches = self.norm2_contrast(world), self.norm2(patches)
         return world + self.mlp_contrast(world), patches + self.mlp(patches)

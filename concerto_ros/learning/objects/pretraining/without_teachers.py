@@ -16,19 +16,22 @@ import torch
 from torch import nn
 
 from concerto_ros.learning.objects.data.object_set import ObjectSet
-from concerto_ros.learning.objects.training.fine_tune import CHANGES
-from concerto_ros.learning.objects.training.losses import chamfer_squared
-from concerto_ros.learning.objects.training.recon_pretrain import (
+from concerto_ros.learning.objects.pretraining.masks import random_mask
+from concerto_ros.learning.objects.pretraining.recon_network import (
     ReConPretraining,
     Reconstruction,
-    random_mask,
 )
+from concerto_ros.learning.objects.training.fine_tune import CHANGES
+from concerto_ros.learning.objects.training.losses import chamfer_squared
 from concerto_ros.learning.training.schedule import Schedule
 from concerto_ros.objects.encoders.recon.encoder import ReCon
 from concerto_ros.objects.encoders.recon.transformer import ReConShape
 
 #: Blocks of the decoder.
 DECODER_BLOCKS = 1
+
+#: Share of the patches that is masked.
+MASK_RATIO = 0.6
 
 #: Approximate radius of a patch; reconstructions are compared in this unit.
 PATCH_RADIUS = 0.2
@@ -84,7 +87,11 @@ def pretrain(
         torch.manual_seed(seed)
         width = model.trunk.shape.width
         task = ReConPretraining(
-            model.trunk.shape, decoder_blocks=DECODER_BLOCKS, image=width, text=width
+            model.trunk.shape,
+            decoder_blocks=DECODER_BLOCKS,
+            image=width,
+            text=width,
+            stop_gradient=False,  # without teachers the patches need what the views agree on
         )
     task.MAE_encoder = model.trunk.requires_grad_(True)
     optimizer = torch.optim.AdamW(task.parameters(), weight_decay=schedule.weight_decay)
@@ -97,7 +104,7 @@ def pretrain(
         generator = torch.Generator().manual_seed(1_000_003 * seed + step)
         points = _two_sightings(sightings, batch_size, model.points, rng)
         points = CHANGES["stretch_turn"](points, generator)
-        mask = random_mask(len(points), model.trunk.shape.groups, generator)
+        mask = random_mask(len(points), model.trunk.shape.groups, MASK_RATIO, generator)
         loss = _loss(task(points, mask))
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -121,6 +128,7 @@ def agreement_loss(tokens: torch.Tensor) -> torch.Tensor:
 
 
 def _loss(result: Reconstruction) -> torch.Tensor:
+    assert result.image is not None and result.text is not None  # both have channels
     rebuilt = chamfer_squared(result.rebuilt / PATCH_RADIUS, result.true / PATCH_RADIUS)
     return rebuilt + agreement_loss(result.image) + agreement_loss(result.text)
 

@@ -1,0 +1,88 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What all pre-trainings of object encoders share: a run on shapes, judged by a function.
+
+A method derives from :class:`PretrainingRun` and states its losses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from concerto_ros.files.torch_file import write_file
+from concerto_ros.learning.objects.data.shape_set import ShapeSet
+from concerto_ros.learning.objects.training.fine_tune import CHANGES, rate_and_decay
+from concerto_ros.learning.objects.training.recipes import ObjectTrainingConfig
+from concerto_ros.learning.objects.training.training_run import (
+    Model,
+    ObjectTrainingResult,
+    RunOptions,
+    TrainingRun,
+)
+from concerto_ros.objects.encoders.shared.weights import State
+
+
+class PretrainingRun(TrainingRun[Model]):
+    """One pre-training of a whole model; ``test`` of the options is a function of the model.
+
+    That function returns a score, higher is better, such as the accuracy of a linear SVM on the
+    frozen features.
+
+    Args:
+        model: Trained in place.
+        shapes: What it learns from.
+        recipe: Optimizer, schedule and augmentation.
+        points: Points that are drawn of each shape in each epoch.
+        options: How the run goes.
+        method: Name of the pre-training; a run of another one does not resume this one.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        shapes: ShapeSet,
+        recipe: ObjectTrainingConfig,
+        points: int,
+        options: RunOptions,
+        method: str,
+    ):
+        parameters = dict(model.named_parameters())
+        super().__init__(model, shapes, recipe, parameters, rate_and_decay, options, method)
+        self.shapes, self.points = shapes, points
+
+    def draw(self, rows: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """Draw augmented clouds (B, points, 3) of the shapes at ``rows``, on the device."""
+        clouds = self.shapes.draw(rows.tolist(), self.points, generator).to(self.device)
+        return CHANGES[self.recipe.change](clouds, generator)
+
+    def score(self, test: Callable[[nn.Module], float]) -> float:
+        """Return what the function says of the model."""
+        return test(self.model)
+
+
+def save_pretrained(path: Path, state: State) -> None:
+    """Write a pre-training file in the wrapping of the official ones."""
+    write_file(path, {"base_model": {name: v.detach().cpu().clone() for name, v in state.items()}})
+
+
+def curve(result: ObjectTrainingResult, rows: int = 20) -> str:
+    """Format the losses of at most ``rows`` epochs, and the scores after them, as Markdown."""
+    scores = dict(result.scores)
+    names = list(result.history[0]) if result.history else []
+    lines = [
+        "| epoch | " + " | ".join([*names, *["score"] * bool(scores)]) + " |",
+        "| ---: |" + " ---: |" * (len(names) + bool(scores)),
+    ]
+    every = max(1, -(-len(result.history) // rows))
+    for number, losses in enumerate(result.history, 1):
+        if number % every and number != len(result.history):
+            continue
+        cells = [f"{losses[name]:.5f}" for name in names]
+        if scores:
+            cells.append(f"{scores[number]:.4f}" if number in scores else "")
+        lines.append(f"| {number} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
