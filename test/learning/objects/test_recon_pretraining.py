@@ -4,13 +4,10 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
-import torch
 from shape_folders import TAXONOMIES, write_shapenet55, write_teacher
 
 from concerto_ros.cli import main
-from concerto_ros.learning.objects.training.training_run import TrainingRun
 from concerto_ros.objects import load_object_encoder
 
 FAST = ["--preset", "demo", "--epochs", "2", "--batch-size", "6", "--device", "cpu"]
@@ -30,7 +27,8 @@ def command(folder, *more: str) -> list[str]:
 
 
 def taught(folder) -> list[str]:
-    return ["--image-teacher", str(folder / "image.npz"), "--text-teacher", str(folder / "text.npz")]
+    files = [("--image-teacher", "image.npz"), ("--text-teacher", "text.npz")]
+    return [word for option, name in files for word in (option, str(folder / name))]
 
 
 def test_the_command_writes_the_last_and_the_best_weights_and_a_report(folder, capsys):
