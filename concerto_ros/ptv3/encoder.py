@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -109,10 +109,7 @@ class Pyramid:
         joined = finer if concat_levels is None else concat_levels
         if not isinstance(joined, int) or not 0 <= joined <= finer:
             raise ValueError(f"concat_levels is {concat_levels!r}, expected 0 to {finer} or None")
-        feat = self.top.feat
-        for index in range(finer, finer - joined, -1):
-            cluster = self.levels[index].geometry.pooled_from.cluster
-            feat = torch.cat([self.levels[index - 1].feat, feat.index_select(0, cluster)], 1)
+        feat = join_levels(self.feats, self.clusters, joined)
         if joined == finer:
             return feat, None
         row = self.levels[finer - joined].geometry.pooled_from.cluster
@@ -249,8 +246,20 @@ class Encoder(nn.Module):
             raise ValueError(f"feat has shape {tuple(feat.shape)}, expected {expected}")
         if not feat.is_floating_point():
             raise ValueError(f"feat is {feat.dtype}, expected a floating-point type")
+        return self.forward_embedded(self.embed(feat), hierarchy)
+
+    def embed(self, feat: torch.Tensor) -> torch.Tensor:
+        """Return the stem's (N, C_0) features of each voxel alone; the input is not checked."""
         stem = cast(nn.ModuleDict, self.embedding["stem"])
-        feat = stem["act"](stem["norm"](stem["linear"](feat)))
+        return stem["act"](stem["norm"](stem["linear"](feat)))
+
+    def forward_embedded(self, feat: torch.Tensor, hierarchy: Hierarchy) -> Pyramid:
+        """Compute all that follows the stem; pre-training hides voxels in between.
+
+        Args:
+            feat: (N, C_0), as of :meth:`embed`.
+            hierarchy: as :meth:`hierarchy` returns it.
+        """
         levels = []
         for stage, level in zip(_stages(self.enc), hierarchy.levels, strict=True):
             if "down" in stage:
@@ -264,6 +273,26 @@ class Encoder(nn.Module):
             level = skip.geometry
             feat = _run_blocks(stage, feat, level)
         return Pyramid((PyramidLevel(feat, level),))
+
+
+def join_levels(
+    feats: Sequence[torch.Tensor], clusters: Sequence[torch.Tensor], joined: int
+) -> torch.Tensor:
+    """Join the coarsest level with finer ones.
+
+    Args:
+        feats: per level (V_l, C_l), finest first.
+        clusters: between each two levels (V_l,) int64, the row of the coarser one that holds each
+            finer row.
+        joined: how many finer levels are joined, from the top down.
+
+    Returns:
+        (V, C) rows of the finest level that is joined, its own channels first.
+    """
+    feat = feats[-1]
+    for index in range(len(feats) - 2, len(feats) - 2 - joined, -1):
+        feat = torch.cat([feats[index], feat.index_select(0, clusters[index])], 1)
+    return feat
 
 
 def _stages(part: nn.ModuleDict) -> Iterator[nn.ModuleDict]:
