@@ -5,8 +5,9 @@
 from __future__ import annotations
 
 import argparse
-import math
 from pathlib import Path
+
+from concerto_ros.cli.comparison_table import print_comparisons
 
 HELP = "compare encoders with the reference, case by case"
 
@@ -30,20 +31,4 @@ def run(arguments: argparse.Namespace) -> int:
     from concerto_ros.segmentation.model_options import device_named
     from concerto_ros.verification.cases import verify
 
-    device, results = device_named(arguments.device), []
-    print(f"{'model':<12}{'case':<28}{'array':<28}{'deviation':>10}")
-    for result in verify(arguments.folder, device):
-        results.append(result)
-        amount = f"{result.deviation:10.4f}" if math.isfinite(result.deviation) else f"{'-':>10}"
-        verdict = "" if result.passed else f"  MISSED {result.note}"
-        print(
-            f"{result.model:<12}{result.case:<28}{result.array:<28}{amount}{verdict}", flush=True
-        )
-    cases = {(result.model, result.case) for result in results}
-    missed = sum(not result.passed for result in results)
-    worst = max((result.deviation for result in results), default=math.inf)
-    print(
-        f"{len(results)} arrays of {len(cases)} cases, worst {worst:.4f} of the tolerance,", end=""
-    )
-    print(f" {missed} missed" if missed else " all within")
-    return 1 if missed or not results else 0
+    return print_comparisons(verify(arguments.folder, device_named(arguments.device)))

@@ -7,6 +7,7 @@
   concerto-ros train lora DATA       low-rank adapters (LoRA) in the encoder, and a head
   concerto-ros train full DATA       the whole encoder, a decoder and a head
   concerto-ros train language DATA   a language head: points are found by words
+  concerto-ros train verify DIR      compare the pre-training with reference cases
   concerto-ros train demo            the bundled demo model, from simulated rooms
   concerto-ros train demo --outdoor  the one for outdoors, from simulated streets
   concerto-ros train demo --language the language head of the bundled model
@@ -22,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from concerto_ros.cli.former_names import add_former_name
-from concerto_ros.cli.train import language
+from concerto_ros.cli.train import language, verify
 from concerto_ros.cli.train.arguments import (
     add_augmentation_argument,
     add_furniture_argument,
@@ -37,6 +38,9 @@ HELP = "train a head, decoder or encoder on your own labelled scans"
 
 #: Of so few scans the points of each class are counted: a class may be missing.
 FEW_SCANS = 20
+
+#: Subcommands with a module of their own.
+COMMANDS = {"language": language, "verify": verify}
 
 METHODS = {
     "head": "a linear head on the frozen encoder",
@@ -53,7 +57,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         method = methods.add_parser(name, help=text, description=f"Train {text}.")
         add_model_arguments(method)
         _add_training_arguments(method, name)
-    language.add_arguments(methods.add_parser("language", help=language.HELP))
+    for name, module in COMMANDS.items():
+        module.add_arguments(methods.add_parser(name, help=module.HELP))
     text = "the bundled demo model, from simulated rooms, or the one for outdoors from streets"
     _add_demo_arguments(methods.add_parser("demo", help=text, description=f"Train {text}."))
 
@@ -177,8 +182,8 @@ def _add_training_arguments(parser: argparse.ArgumentParser, method: str) -> Non
 
 def run(arguments: argparse.Namespace) -> int:
     """Train, evaluate on the validation scans and write the results."""
-    if arguments.method == "language":
-        return language.run(arguments)
+    if arguments.method in COMMANDS:
+        return COMMANDS[arguments.method].run(arguments)
     if arguments.method == "demo":
         return _train_demo(arguments)
     from concerto_ros.cli.scan_arguments import ScanOpener, load_encoder_for

@@ -1,0 +1,104 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Every number of a pre-training: as published, and for one small machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from concerto_ros.learning.pretraining.schedules import HalfCosine, Warming
+from concerto_ros.learning.pretraining.views import ViewSizes
+
+#: Metres; the voxels for which lengths are stated.
+VOXEL = 0.02
+
+
+@dataclass(frozen=True)
+class Preset:
+    """The numbers of a pre-training; the defaults are those published for Concerto.
+
+    Attributes:
+        sizes: Points of views.
+        cell: Edge of the cells that masks hide, metres at voxels of :data:`VOXEL`.
+        ratio: Share of hidden cells.
+        mask_jitter: Noise of hidden points, metres at voxels of :data:`VOXEL`.
+        radius: Largest distance of matched rows, metres, before augmentation.
+        teacher_temperature: Of the assignments.
+        student_temperature: Of the student's logits.
+        momentum: Of the teacher.
+        fixed_teacher: Whether the teacher's backbone stays as it was at the start.
+        hidden: Width of the hidden layer of a head.
+        width: Width of its vectors.
+        prototypes: Their number.
+        weights: Of the terms mask, roll, unmask, and of image or distillation.
+        patches: Patches along each edge of an image.
+        learning_rate: At its peak.
+        layer_decay: Factor of the rate from a block to the one before it.
+        weight_decay: Of AdamW, on all parameters.
+        clip: Maximum norm of the gradient.
+        drop_path: Rate of stochastic depth in the last block; rows are dropped one by one.
+        drop_colors: Probabilities of dropping all colours, and those of a fifth of the points;
+            likewise of normals.
+        batch_size: Scenes in a step.
+        steps: Steps of the run.
+        heads_first: Steps at the beginning in which the heads alone are trained.
+    """
+
+    sizes: ViewSizes = field(default_factory=ViewSizes)
+    cell: Warming = Warming(0.1, 0.4)
+    ratio: Warming = Warming(0.3, 0.7)
+    mask_jitter: float = 0.01
+    radius: float = 0.32
+    teacher_temperature: Warming = Warming(0.04, 0.07)
+    student_temperature: float = 0.1
+    momentum: HalfCosine = HalfCosine(0.994, 1.0)
+    fixed_teacher: bool = False
+    hidden: int = 4096
+    width: int = 256
+    prototypes: int = 4096
+    weights: Mapping[str, float] = field(
+        default_factory=lambda: {"mask": 1 / 8, "roll": 1 / 8, "unmask": 2 / 8, "image": 4 / 8}
+    )
+    patches: int = 37
+    learning_rate: float = 0.004
+    layer_decay: float = 0.9
+    weight_decay: HalfCosine = HalfCosine(0.04, 0.2)
+    clip: float = 3.0
+    drop_path: float = 0.3
+    drop_colors: tuple[float, float] = (0.2, 0.5)
+    batch_size: int = 96
+    steps: int = 100_000
+    heads_first: int = 0
+
+    def at_voxels(self, size: float) -> Preset:
+        """The same for other voxels, metres: what is hidden has as many voxels as published."""
+        factor = size / VOXEL
+        return replace(
+            self,
+            cell=Warming(self.cell.first * factor, self.cell.last * factor),
+            mask_jitter=self.mask_jitter * factor,
+            # Rows of the level of matching are four voxels wide; they need a neighbour or two.
+            radius=max(self.radius, 8 * size),
+        )
+
+
+#: As published.
+CONCERTO = Preset()
+
+#: For one small machine, from a trained encoder.
+ADAPT = Preset(
+    sizes=ViewSizes(most=8192),
+    momentum=HalfCosine(0.998, 1.0),
+    hidden=1024,
+    width=128,
+    prototypes=512,
+    learning_rate=1e-4,
+    drop_path=0.0,
+    batch_size=2,
+    steps=850,
+    heads_first=150,
+)
+
+#: By the name that the commands take.
+PRESETS = {"paper": CONCERTO, "adapt": ADAPT}
