@@ -24,6 +24,8 @@ BENCH_ARGS ?=
 MINUTES ?= 10
 # A rosbag2 folder or .mcap file for `make demo` and `make soak`; a simulated robot where empty.
 BAG ?=
+# Where `make demo` shows it meanwhile: web (a browser) or window; nowhere where empty.
+VIEW ?=
 
 VENV := $(CURDIR)/.venv
 BIN := $(VENV)/bin
@@ -40,7 +42,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help
 help:
-	@echo "make demo [BAG=path]  run a simulated robot (or your bag) through the node, pictures in out/demo"
+	@echo "make demo [BAG=path] [VIEW=web]  run a simulated robot (or your bag) through the node, pictures in out/demo"
 	@echo "make test             the whole test suite"
 	@echo "make nightly          the fault tests with many more cases, results in out/reliability"
 	@echo "make soak [MINUTES=] [BAG=path]  the node beside sensors, then with a recording, ten minutes each, results in out/soak"
@@ -69,7 +71,7 @@ $(STAMPS)/venv:
 $(STAMPS)/packages: constraints.txt pyproject.toml setup.py package.xml | $(STAMPS)/venv
 	$(BIN)/python -m pip install -q $(PIP_ARGS) -c constraints.txt setuptools
 	$(BIN)/python -m pip install -q $(PIP_ARGS) -c constraints.txt --no-build-isolation \
-		-e '.[build,docs,e57,las,lint,mesh,objects,ray,ros,test,train,words]'
+		-e '.[build,docs,e57,las,lint,mesh,objects,ray,ros,test,train,view,words]'
 	@touch $@
 
 BUILD_MESSAGES = cmake -S $(1) -B $(VENV)/build/$(2) $(3) \
@@ -107,7 +109,7 @@ $(STAMPS)/messages: $(STAMPS)/packages $(LACKING:%=$(STAMPS)/%) CMakeLists.txt p
 
 .PHONY: demo
 demo: setup
-	$(BIN)/concerto-ros demo $(if $(BAG),--bag "$(BAG)")
+	$(BIN)/concerto-ros demo $(if $(BAG),--bag "$(BAG)") $(if $(VIEW),--view "$(VIEW)")
 
 .PHONY: test
 test: setup

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,6 +52,9 @@ _log = logging.getLogger(__name__)
 
 #: What :meth:`SemanticPipeline.infer` can compute, beside the answer to a feature query.
 OUTPUTS = ("labels", "pca")
+
+#: Metres within which :meth:`SemanticPipeline.similar` takes the nearest voxel for the point.
+REACH = 0.5
 
 
 class SemanticPipeline:
@@ -247,6 +250,64 @@ class SemanticPipeline:
         by_voxel = self._predict_single(cloud, self._labeller, ("pca",), question)
         matches = self.matches(text, by_voxel, cloud.voxels, cloud.places)
         return matches.at(self._of_points(cloud, by_voxel), cloud.row)
+
+    def similar(
+        self,
+        point: npt.ArrayLike,
+        points: npt.ArrayLike | None = None,
+        colors: npt.ArrayLike | None = None,
+        normals: npt.ArrayLike | None = None,
+        *,
+        origin: npt.ArrayLike | None = None,
+        level: bool = True,
+    ) -> Prediction:
+        """Compare a single cloud, or the map, with the voxel nearest to a point.
+
+        Args:
+            point: (3,) metres, among the points; the nearest voxel is within :data:`REACH`.
+            points: (N, 3) metres, as for :meth:`segment`, as all that follow; None: the map.
+            colors: likewise.
+            normals: likewise.
+            origin: likewise.
+            level: likewise.
+
+        Returns:
+            The prediction, as of :meth:`segment` or of the map, with its ``similarity``.
+
+        Raises:
+            ValueError: no voxel is near the point, its feature is not finite, the map is empty, or
+                as :meth:`segment`.
+        """
+        place = np.asarray(point, np.float64)
+        if place.shape != (3,) or not np.isfinite(place).all():
+            raise ValueError(f"point: got {point!r}, expected three finite numbers")
+        if points is None:
+            snapshot = self.snapshot()
+            like = self._feature_at(place, snapshot.points, partial(self.infer, snapshot))
+            return self.infer(snapshot, OUTPUTS, like)
+        cloud = self._single(points, colors, normals, origin, level)
+        predict = partial(self._predict_single, cloud, self._labeller)
+        like = self._feature_at(place, cloud.places, predict)
+        return self._of_points(cloud, predict(OUTPUTS, like))
+
+    def _feature_at(
+        self, place: np.ndarray, places: np.ndarray, predict: Callable[..., Prediction]
+    ) -> FeatureQuery:
+        """Return the query with the feature of the voxel, of those at ``places``, at a place."""
+        if not len(places):
+            raise ValueError("the map is empty, so nothing in it can be compared")
+        distance = np.linalg.norm(places - place, axis=1)
+        nearest = int(distance.argmin())
+        if distance[nearest] > REACH:
+            where = ", ".join(f"{value:.2f}" for value in place)
+            raise ValueError(
+                f"there is no point at ({where}), the nearest is {distance[nearest]:.2f} m away;"
+                f" expected one within {REACH} m"
+            )
+        features = predict((), FeatureQuery(rows=np.array([nearest]))).features
+        if features is None or not features[0].isfinite().all():
+            raise ValueError("the feature at that point is not finite (NaN or infinity)")
+        return FeatureQuery(like=features[0])
 
     def text_query(self, text: str, threshold: float | None = None) -> FeatureQuery:
         """Return the query with which :meth:`infer` compares the voxels with a text.

@@ -23,6 +23,7 @@ COMMANDS = (
     "segment",
     "find",
     "bag",
+    "view",
     "train",
     "evaluate",
     "objects",
@@ -41,6 +42,7 @@ DESCRIPTION = """\
   concerto-ros segment scan.ply      label one file, no ROS needed
   concerto-ros find scan.ply chair   find in one file what a text names
   concerto-ros bag my_bag labelled   add labels to a recording, no ROS needed
+  concerto-ros view scan.ply         look at it in a window, no RViz needed
   concerto-ros train head my_scans   train a head for your own classes
 """
 

@@ -22,6 +22,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--bag", type=Path, metavar="BAG", help="play this bag instead of the simulated robot"
     )
     parser.add_argument(
+        "--view",
+        default="",
+        choices=["web", "window"],
+        help="show it meanwhile in the viewer Rerun, in a browser or a window",
+    )
+    parser.add_argument(
         "--out",
         type=Path,
         default=Path("out/demo"),

@@ -54,11 +54,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_cloud_arguments(parser: argparse.ArgumentParser) -> None:
     """Define how a cloud file is read, the model, and where to write."""
-    from concerto_ros.settings.settings import DEFAULTS, about
-
     parser.add_argument(
         "--out", type=Path, help="folder for the results (default: that of the file)"
     )
+    add_reading_arguments(parser)
+    add_setting_arguments(parser)
+
+
+def add_reading_arguments(parser: argparse.ArgumentParser) -> None:
+    """Define how a cloud file is read."""
     parser.add_argument(
         "--up",
         default="z",
@@ -79,6 +83,12 @@ def add_cloud_arguments(parser: argparse.ArgumentParser) -> None:
         " (default: the viewpoint of a .pcd file or the pose of an .e57 scan, else the middle of"
         " the cloud)",
     )
+
+
+def add_setting_arguments(parser: argparse.ArgumentParser) -> None:
+    """Define the model."""
+    from concerto_ros.settings.settings import DEFAULTS, about
+
     for name in SETTINGS:
         parser.add_argument(
             f"--{name.replace('_', '-')}",

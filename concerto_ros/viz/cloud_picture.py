@@ -77,7 +77,7 @@ def render_cloud(
             eye, target = _raised_corner(local, None, upwards, shape)
         else:
             eye, target = (np.asarray(point, np.float64) - centre for point in view_from)
-        size = point_size if point_size is not None else _spacing(local)
+        size = point_size if point_size is not None else spacing(local)
         image[top:bottom] = _draw(local, rgb, eye, target, upwards, size, shape, np.array(paper))
     return image
 
@@ -257,8 +257,8 @@ def _cells_seen(
     return len(np.unique(cell[order][nearest[nearest >= 0]]))
 
 
-def _spacing(points: np.ndarray) -> float:
-    """Return the point spacing in metres: the edge of cubes that hold about two points."""
+def spacing(points: np.ndarray) -> float:
+    """Return the spacing of ``points`` (N, 3), N > 0: the edge of cubes that hold about two."""
     extent = max(float(np.max(np.ptp(points, axis=0))), 1e-3)
     if len(points) < 2:
         return extent / 50

@@ -8,9 +8,9 @@ from operator import attrgetter
 
 import numpy as np
 
+from concerto_ros.labels.track_colors import color_of
 from concerto_ros.msg import SemanticObject, SemanticObjectArray
 from concerto_ros.objects.finding.boxes import EDGES
-from concerto_ros.ros.outputs.object_messages import color_of
 
 
 def paler(rgb: np.ndarray) -> np.ndarray:

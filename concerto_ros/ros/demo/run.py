@@ -27,9 +27,13 @@ from concerto_ros.ros.middleware.domain_id import free_domain
 from concerto_ros.ros.middleware.fastdds_profile import use_transport_profile
 from concerto_ros.segmentation.model_options import grid_size_for
 from concerto_ros.settings.settings import Settings
+from concerto_ros.viewer.library import rerun_library
 
 #: Seconds to wait for the node to activate, and for its last labels after the input has ended.
 START_TIMEOUT, END_TIMEOUT = 120.0, 120.0
+
+#: Arguments of ``concerto-ros view`` by where the viewer is.
+VIEWS: dict[str, list[str]] = {"web": ["--web"], "window": []}
 
 #: The node has labelled everything if it publishes nothing new for this many seconds.
 QUIET = 2.0
@@ -49,6 +53,9 @@ class Demo:
         self._plan.settings |= {"checkpoint": options.checkpoint, "head": options.head}
         if options.preset:
             self._plan.settings["preset"] = options.preset
+        self._view = VIEWS[options.view] if options.view else None
+        if self._view is not None:
+            rerun_library()  # where it is missing, that is said before anything starts
         self._out = Path(options.out)
         self._processes: list[subprocess.Popen] = []
 
@@ -90,6 +97,8 @@ class Demo:
                 node,
                 "the node to activate",
             )
+            if self._view is not None:
+                self._start(["view", *self._view])
             player = self._start(self._plan.command)
             while player.poll() is None:
                 viewer.compare()
@@ -104,6 +113,8 @@ class Demo:
             written = viewer.write_pictures(self._out)
             print(viewer.table(self._plan.rate))
             print("wrote " + ", ".join(str(path) for path in (*written, bag)))
+            if self._view is not None and sys.stdin.isatty():
+                input("the viewer is open until Enter: ")
         finally:
             self._stop_processes()
             executor.shutdown()

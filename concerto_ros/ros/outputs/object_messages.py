@@ -13,7 +13,7 @@ import numpy as np
 from geometry_msgs.msg import Point, Pose, Quaternion, Vector3
 from std_msgs.msg import ColorRGBA, Header
 
-from concerto_ros.labels.label_set import LabelSet
+from concerto_ros.labels.track_colors import color_of
 from concerto_ros.msg import ObjectHypothesis, SemanticObject, SemanticObjectArray
 from concerto_ros.objects.finding.boxes import EDGES, OrientedBox
 from concerto_ros.objects.finding.finder import FoundObject, FoundObjects
@@ -24,14 +24,6 @@ LINE, TEXT = 0.01, 0.08
 
 #: Colour of what was found by a text: none of the heat map on ``~/similarity`` around it.
 FOUND = np.array([80, 255, 120], np.uint8)
-
-#: Colours that are easy to tell apart; ids use them cyclically.
-_COLORS = LabelSet.from_generic(64).palette[:64]
-
-
-def color_of(track_id: int) -> np.ndarray:
-    """(3,) uint8 RGB: the colour in which the object with this id is always shown."""
-    return _COLORS[track_id % len(_COLORS)]
 
 
 def objects_message(model: str, findings: FoundObjects, header: Header) -> SemanticObjectArray:

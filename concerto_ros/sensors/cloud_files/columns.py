@@ -37,6 +37,18 @@ TRIPLES = {
     ),
 }
 
+#: Names of the column of labels, in lower case.
+LABELS = (
+    "label",
+    "labels",
+    "segment",
+    "semantic",
+    "semantic_label",
+    "sem_label",
+    "class",
+    "classification",
+)
+
 INTENSITY = ("intensity", "reflectivity", "i", "reflectance", "remission")
 
 #: A column of four bytes per colour, as PCL packs them.

@@ -11,7 +11,14 @@ from pathlib import Path
 import numpy as np
 
 from concerto_ros.sensors.cloud_files.arrays import read_bin, read_numpy
-from concerto_ros.sensors.cloud_files.columns import ARRAYS, Columns, known_arrays, structured
+from concerto_ros.sensors.cloud_files.columns import (
+    ARRAYS,
+    LABELS,
+    Columns,
+    find_column,
+    known_arrays,
+    structured,
+)
 from concerto_ros.sensors.cloud_files.meshes import read_mesh
 from concerto_ros.sensors.cloud_files.pcd import read_pcd
 from concerto_ros.sensors.cloud_files.ply import read_ply
@@ -58,6 +65,7 @@ class CloudFile:
         sensor: (3,) float64, metres, where the sensor was, in the file's own coordinates; None:
             the file does not say.
         not_finite: How many more points the file has, which are NaN or infinite (beyond 1e19 m).
+        label: (N,) int64, the file's own labels of the points; None: it has none.
     """
 
     frame: Frame
@@ -65,6 +73,7 @@ class CloudFile:
     points: np.ndarray
     sensor: np.ndarray | None = None
     not_finite: int = 0
+    label: np.ndarray | None = None
 
 
 def read_cloud(path: str | Path) -> Frame:
@@ -153,7 +162,28 @@ def _cloud_file(path: Path, columns: Columns, sensor: np.ndarray | None) -> Clou
         origin=(np.zeros(3) if sensor is None else sensor) - offset,
     )
     kept = single if (single == own).all() else own
-    return CloudFile(frame, offset, kept, sensor, len(points) - len(finite))
+    label = _labels(columns, finite, len(points))
+    return CloudFile(frame, offset, kept, sensor, len(points) - len(finite), label)
+
+
+def _labels(columns: Columns, finite: np.ndarray, count: int) -> np.ndarray | None:
+    """Return the labels of the finite ones of ``count`` points; None where there are none.
+
+    Labels are whole numbers of at least two values: programs that write a column of labels for
+    every cloud, as those for .las do, leave it constant where nobody has labelled it.
+    """
+    name = find_column(columns, LABELS)
+    if name is None:
+        return None
+    column = columns[name]
+    column = column[:, 0] if column.ndim == 2 and column.shape[1] == 1 else column
+    if column.shape != (count,) or column.dtype.kind not in "fiu":
+        return None
+    values = column[finite]
+    whole = np.isfinite(values).all() and (np.abs(values) < 2**53).all()
+    if not whole or (values != np.rint(values)).any() or (values == values[0]).all():
+        return None
+    return values.astype(np.int64)
 
 
 def _rows(name: str, array: np.ndarray, count: int | None, width: int) -> np.ndarray:

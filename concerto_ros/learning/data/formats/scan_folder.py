@@ -16,23 +16,11 @@ from concerto_ros.learning.data.formats.splits import folder_parts
 from concerto_ros.learning.data.label_map import DataError, LabelMap
 from concerto_ros.learning.data.labelled_scan import Scan
 from concerto_ros.sensors.cloud_files import read_columns
-from concerto_ros.sensors.cloud_files.columns import ARRAYS, find_column, known_arrays
+from concerto_ros.sensors.cloud_files.columns import ARRAYS, LABELS, find_column, known_arrays
 from concerto_ros.sensors.input_error import InputError
 
 #: Files of a folder that may be scans; a single file may have any format that ``segment`` reads.
 SUFFIXES = (".npz", ".ply", ".pcd", ".las", ".laz")
-
-#: Names of the array of labels, in lower case.
-LABEL_KEYS = (
-    "label",
-    "labels",
-    "segment",
-    "semantic",
-    "semantic_label",
-    "sem_label",
-    "class",
-    "classification",
-)
 
 
 class NoLabels(DataError):
@@ -47,7 +35,7 @@ class FileScans(ScanDataset):
         label_map: Meaning of the values in the files; None: labels of unnamed classes.
         ignore_index: Values that are not learned; None: the label map's default.
         label_field: Name of the array or property of labels; None: the first of
-            :data:`LABEL_KEYS` that exists.
+            :data:`LABELS` that exists.
 
     Raises:
         DataError: ``root`` has no scan file.
@@ -115,7 +103,7 @@ def read_labelled(path: Path, label_field: str | None = None) -> dict[str, np.nd
     Args:
         path: A file of a format that :func:`read_columns` reads.
         label_field: Name of the array or property of labels; None: the first of
-            :data:`LABEL_KEYS` that exists.
+            :data:`LABELS` that exists.
 
     Returns:
         ``labels`` (N,), and ``points``, ``colors`` and ``normals`` (N, 3), as far as they exist.
@@ -129,11 +117,11 @@ def read_labelled(path: Path, label_field: str | None = None) -> dict[str, np.nd
     except InputError as error:
         raise DataError(str(error)) from None
     if label_field is None:
-        key = find_column(columns, LABEL_KEYS)
+        key = find_column(columns, LABELS)
     else:
         key = label_field if label_field in columns else None
     if key is None:
-        expected = LABEL_KEYS[:4] if label_field is None else (label_field,)
+        expected = LABELS[:4] if label_field is None else (label_field,)
         raise NoLabels(
             f"{path}: has no labels: got {', '.join(sorted(columns)) or 'nothing'}, expected "
             f"{' or '.join(expected)} (--label-field names another)"
