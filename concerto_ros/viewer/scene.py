@@ -160,8 +160,8 @@ class Scene:
         self,
         parent: str,
         child: str,
-        translation: Sequence[float],
-        quaternion: Sequence[float],
+        translation: Sequence[float] | np.ndarray,
+        quaternion: Sequence[float] | np.ndarray,
         *,
         static: bool,
     ) -> None:
