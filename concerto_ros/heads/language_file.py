@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The file of a language head: safetensors, with what it was trained for in the metadata.
 
-It holds ``weight`` (D, C) and ``bias`` (D,) of any floating-point type, and in the metadata, each
-as JSON, the fields of :class:`About`. All of them may be missing.
+It holds ``weight`` (D, C) and ``bias`` (D,) of any floating-point type, where they are known the
+vectors ``trained_words`` (T, D) of the texts of its training, and in the metadata, each as JSON,
+the fields of :class:`About`. All of these may be missing.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ from concerto_ros.ptv3.state_dict import CheckpointError
 
 #: What a point may be besides the words that are asked for, so that these can lose.
 CONTRAST = ("floor", "wall", "ceiling", "object")
+
+#: Name of the tensor with the vectors of the texts that a head was trained with.
+TRAINED_WORDS = "trained_words"
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,7 @@ class About:
 
 
 def read_language_file(path: Path) -> tuple[dict[str, torch.Tensor], About]:
-    """Read a file: ``weight`` and ``bias`` in float32, and what is known about them.
+    """Read a file: its tensors in float32, and what is known about them.
 
     Raises:
         CheckpointError: the file is missing or damaged, holds other tensors, or a value is not
@@ -84,7 +88,7 @@ def read_language_file(path: Path) -> tuple[dict[str, torch.Tensor], About]:
 
 
 def write_language_file(path: Path, tensors: dict[str, torch.Tensor], about: About) -> None:
-    """Write ``weight`` and ``bias`` as they are; :func:`read_language_file` reads them back.
+    """Write tensors as they are; :func:`read_language_file` reads them back.
 
     Raises:
         CheckpointError: as :func:`read_language_file`.
@@ -103,12 +107,16 @@ def write_language_file(path: Path, tensors: dict[str, torch.Tensor], about: Abo
 def _check_tensors(tensors: dict[str, torch.Tensor], path: Path) -> None:
     shapes = {name: tuple(value.shape) for name, value in tensors.items()}
     weight = shapes.get("weight", ())
-    fits = set(shapes) == {"weight", "bias"} and len(weight) == 2 and all(weight)
+    fits = {"weight", "bias"} <= set(shapes) and len(weight) == 2 and all(weight)
+    words = shapes.get(TRAINED_WORDS, (1, *weight[:1]))
+    fits &= set(shapes) <= {"weight", "bias", TRAINED_WORDS}
+    fits &= len(words) == 2 and words[1:] == weight[:1]
     floating = all(value.is_floating_point() for value in tensors.values())
     if not (fits and floating and shapes["bias"] == weight[:1]):
         raise CheckpointError(
             f"language head {path} has {_shown(shapes)}, expected floating-point tensors weight"
-            " (width of the text space, feature width) and bias (width of the text space)"
+            " (width of the text space, feature width), bias (width of the text space) and, if"
+            f" any, {TRAINED_WORDS} (words, width of the text space)"
         )
     if faults := not_finite(tensors):
         raise CheckpointError(

@@ -83,9 +83,9 @@ class PointWords:
         """
         names = checked_words(names, field)
         wanted = self._words.of(names)
-        self.head.check_words(wanted.vectors)
+        understood = self.head.understood(wanted.vectors)
         labels = LabelSet.of_names("words", wanted.names, colors)
-        vectors = torch.cat([wanted.vectors, self._contrast_with(wanted.vectors)])
+        vectors = torch.cat([understood, self._contrast_with(wanted.vectors)])
         return WordSource.of(
             self.head,
             labels,
@@ -110,4 +110,4 @@ class PointWords:
             return vectors[:0]
         contrast = self._words.of(self.head.contrast).vectors
         unit, others = (torch.nn.functional.normalize(v, dim=1) for v in (vectors, contrast))
-        return contrast[(others @ unit.T).amax(dim=1) <= SAME]
+        return self.head.understood(contrast)[(others @ unit.T).amax(dim=1) <= SAME]

@@ -120,10 +120,12 @@ def test_a_file_keeps_everything(tmp_path, encoder, scoring):
     head.scoring, head.threshold, head.normalised = scoring, 0.3, False
     head.text_encoder, head.template, head.licence = "minilm", "a {name} in a scene", "Apache-2.0"
     head.contrast, head.encoder, head.preset = ("floor", "thing"), encoder.digest, "indoor"
+    head.trained_words = torch.nn.functional.normalize(words(3), dim=1)
     path = tmp_path / "new" / "head.safetensors"
     save_language_head(path, head)
     again = LanguageHead.load(path, encoder)
     assert torch.equal(again.weight, head.weight) and torch.equal(again.bias, head.bias)
+    torch.testing.assert_close(again.trained_words, head.trained_words)
     for name in (
         *("scoring", "threshold", "normalised", "text_encoder", "template", "licence"),
         *("contrast", "encoder", "preset", "in_channels", "width"),
@@ -131,6 +133,23 @@ def test_a_file_keeps_everything(tmp_path, encoder, scoring):
         assert getattr(again, name) == getattr(head, name), name
     assert again.concat_levels(encoder) == len(encoder.channels) - 1
     assert not again.training and not again.weight.requires_grad
+
+
+def test_words_are_understood_by_those_of_the_training_that_they_are_near_to():
+    head, known = language_head(), torch.eye(24)[:3]
+    sofa, chair, lamp = known
+    assert torch.equal(head.understood(2 * known), 2 * known)  # a head of the whole text space
+    head.trained_words = known
+    unheard = torch.eye(24)[20]
+    loveseat, elephant = 0.8 * sofa + 0.1 * chair + 0.6 * unheard, 0.1 * lamp + unheard
+    read = head.understood(torch.stack([5 * sofa, loveseat, elephant]))
+    cosine = torch.nn.functional.cosine_similarity
+    assert cosine(read[0], sofa, dim=0) > 0.999
+    assert cosine(read[1], sofa, dim=0) > 0.99 > cosine(loveseat, sofa, dim=0) + 0.1
+    assert cosine(read[2], elephant, dim=0) > 0.999
+    assert torch.allclose(read.norm(dim=1), torch.ones(3))
+    with pytest.raises(ValueError, match="24 wide"):
+        head.understood(torch.ones(1, 23))
 
 
 def test_half_precision_on_disk_is_float32_in_memory(tmp_path):
@@ -156,6 +175,7 @@ def test_a_file_of_nothing_but_the_tensors_is_a_head(tmp_path):
         ({"bias": torch.ones(5)}, r"bias \(5,\), weight \(4, 6\), expected"),
         ({"seg_head": torch.ones(1)}, "bias .*, seg_head .*, weight .*, expected"),
         ({"weight": torch.ones(4, 6, dtype=torch.int32)}, "expected floating-point"),
+        ({"trained_words": torch.ones(3, 5)}, r"trained_words \(3, 5\), weight .*, expected"),
         ({"weight": torch.full((4, 6), torch.nan)}, r"not finite .*weight \(24 of 24 values\)"),
     ],
 )

@@ -64,7 +64,7 @@ class Finder:
         meant: np.ndarray,
     ):
         self._levels = head.concat_levels(encoder)
-        self._scorer = head.for_words(torch.cat([vectors, contrast]))
+        self._scorer = head.for_words(head.understood(torch.cat([vectors, contrast])))
         self._same = (vectors @ contrast.T > SAME).numpy()
         assert isinstance(head.scoring, Softmax)  # as trained here
         self._temperature, self._meant = head.scoring.temperature, meant

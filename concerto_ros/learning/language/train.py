@@ -119,6 +119,7 @@ def train_language(
     head.load_state_dict({"weight": weight.cpu(), "bias": bias.cpu()})
     head.text_encoder, head.template = vectors.encoder, vectors.template
     head.contrast = tuple(words.contrast)
+    head.trained_words = model.trained_words().cpu()
     learned = model.temperature
     temperature = learned if result else fitted_temperature(model, checked, learned)
     head.scoring = Softmax(temperature)

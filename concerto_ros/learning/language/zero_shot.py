@@ -21,8 +21,7 @@ def head_for_words(head: LanguageHead, vectors: torch.Tensor) -> LinearHead:
         head: A language head.
         vectors: (K, D) of the words, in label order.
     """
-    head.check_words(vectors)
-    words = functional.normalize(vectors.to(head.weight), dim=1)
+    words = functional.normalize(head.understood(vectors).to(head.weight), dim=1)
     linear = LinearHead(head.in_channels, len(words), name=head.name)
     with torch.no_grad():
         linear.seg_head.weight.copy_(words @ head.weight)
