@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from quick_processes import quick_processes
 from training_data import SCANS, small_model, trainer_of
 
 from concerto_ros.files.torch_file import read_tensors
@@ -32,7 +33,8 @@ def train(processes, folder=None, **options):
     model = small_model()
     given = {"accumulate": 2, "steps": 5, "use_muon": every_matrix}
     trainer = trainer_of(model, folder, **(given | options))
-    return run_in_processes(trainer, processes), model.state_dict(), trainer
+    with quick_processes():
+        return run_in_processes(trainer, processes), model.state_dict(), trainer
 
 
 def test_two_processes_give_the_weights_of_one_bit_for_bit(tmp_path):
@@ -137,7 +139,7 @@ def test_one_process_that_ends_ends_all_with_its_reason(tmp_path, kind, error, m
     options = {"accumulate": 2, "steps": 1000, "use_muon": every_matrix}
     trainer = trainer_of(small_model(), data=data, **options)
     begun = time.monotonic()
-    with pytest.raises(error, match=message.format(on_rank)):
+    with quick_processes(), pytest.raises(error, match=message.format(on_rank)):
         run_in_processes(trainer, 2)
     assert time.monotonic() - begun < 60
     processes = [int(path.name) for path in tmp_path.iterdir()]
@@ -184,7 +186,7 @@ def test_a_killed_run_of_two_processes_resumes_bit_for_bit(tmp_path):
     options = {"accumulate": 2, "use_muon": every_matrix, "checkpoint_every": 2} | given
     killed = Killed(SCANS, 1, 8)  # two scans a step: in its fifth
     trainer = trainer_of(small_model(), tmp_path, data=killed, **options)
-    with pytest.raises(ChildProcessError):
+    with quick_processes(), pytest.raises(ChildProcessError):
         run_in_processes(trainer, 2)
     assert read_tensors(tmp_path / "training.pt")["step"] == 4
     # Either number of processes can resume what the other has saved.
