@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from quick_processes import quick_processes
 from training_data import CONFIG, box_scan
 
 from concerto_ros.files.safetensors_file import read_tensors
@@ -38,12 +39,21 @@ TINY = replace(
 )  # fmt: skip
 
 
-def test_a_recipe_makes_a_model_file_again_bit_for_bit_and_goes_on_where_it_was(tmp_path):
-    first = train(tmp_path / "one", TINY, output=tmp_path / "one.safetensors")
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """The folder and the result of a training; the folder has the file, ``model.safetensors``."""
+    folder = tmp_path_factory.mktemp("trained")
+    with quick_processes():
+        return folder, train(folder, TINY, output=folder / "model.safetensors")
+
+
+def test_a_recipe_makes_a_model_file_again_bit_for_bit_and_goes_on_where_it_was(trained, tmp_path):
+    folder, first = trained
     assert (first.steps, first.stopped, first.best_step) == (3, "all steps done", 3)
-    again = train(tmp_path / "one", TINY, output=tmp_path / "again.safetensors")
+    with quick_processes():
+        again = train(folder, TINY, output=tmp_path / "model.safetensors")
     assert again.steps == 3 and again.seconds == pytest.approx(first.seconds, abs=1)
-    files = [read_tensors(tmp_path / f"{name}.safetensors")[0] for name in ("one", "again")]
+    files = [read_tensors(place / "model.safetensors")[0] for place in (folder, tmp_path)]
     assert files[0].keys() == files[1].keys()
     assert all(torch.equal(files[0][name], files[1][name]) for name in files[0])
     start = new_model(TINY).state_dict()
@@ -51,10 +61,10 @@ def test_a_recipe_makes_a_model_file_again_bit_for_bit_and_goes_on_where_it_was(
     assert any(not torch.equal(files[0][name], start[name].half()) for name in moved)
 
 
-def test_another_recipe_does_not_resume_the_run(tmp_path):
-    train(tmp_path, replace(TINY, steps=1), output=tmp_path / "model.safetensors")
+def test_another_recipe_does_not_resume_the_run(trained):
+    folder, _ = trained
     with pytest.raises(ValueError, match="different preset: indoor there, outdoor here"):
-        train(tmp_path, replace(TINY, steps=1, preset="outdoor"))
+        train(folder, replace(TINY, preset="outdoor"))
 
 
 def test_a_seed_gives_the_same_weights_to_begin_with():
@@ -108,12 +118,12 @@ def test_nearly_all_voxels_of_held_out_scans_are_familiar():
 
 
 def test_confidences_are_renewed_without_a_training_and_without_a_change_of_weights(
-    tmp_path, monkeypatch
+    trained, tmp_path, monkeypatch
 ):
-    whole = tmp_path / "whole.safetensors"
-    train(tmp_path, replace(TINY, config=INDOOR.config), output=whole)
+    whole = trained[0] / "model.safetensors"
     monkeypatch.setattr("concerto_ros.ptv3.bundled.demo_file", lambda _preset: whole)
-    recipe = replace(TINY, config=INDOOR.config, validation_seeds=range(3))
+    monkeypatch.setattr("concerto_ros.learning.demo_model.training.demo_file", lambda _: whole)
+    recipe = replace(TINY, validation_seeds=range(3))
     temperature, farthest = renew_confidence(tmp_path, recipe, output=tmp_path / "new.safetensors")
     before, after = (read_tensors(path)[0] for path in (whole, tmp_path / "new.safetensors"))
     changed = {name for name in after if not torch.equal(after[name], before[name])}
