@@ -44,8 +44,8 @@ def killed_after(trainer, steps):
 
 
 @pytest.mark.parametrize("kind", ["plain", "lora", "muon", "averaged"])
-@pytest.mark.parametrize("kill_at", [4, 8])
-def test_a_killed_run_resumes_to_the_same_weights_bit_for_bit(tmp_path, kind, kill_at):
+def test_a_run_that_is_killed_twice_ends_with_the_same_weights_bit_for_bit(tmp_path, kind):
+    """Killed before its first checkpoint, then after it, then left alone."""
     lora = kind == "lora"
     options = {"validation": SCANS[:1], "validate_every": 4, "accumulate": 2}
     if kind == "muon":
@@ -55,7 +55,8 @@ def test_a_killed_run_resumes_to_the_same_weights_bit_for_bit(tmp_path, kind, ki
     whole = small_model(lora=lora)
     outcome = trainer_of(whole, tmp_path / "whole", **options).run()
 
-    killed_after(trainer_of(small_model(lora=lora), tmp_path / "parts", **options), kill_at)
+    for steps in (4, 8):
+        killed_after(trainer_of(small_model(lora=lora), tmp_path / "parts", **options), steps)
     torch.manual_seed(99)  # what else the process draws must not matter
     parts = small_model(lora=lora)
     again = trainer_of(parts, tmp_path / "parts", **options).run()
@@ -297,7 +298,7 @@ def test_a_model_with_nothing_to_learn_is_refused():
 def room_scan(seed=0):
     """One picture of a simulated room as a labelled scan."""
     eye, target = (-1.2, -0.8, 1.4), (2.0, 1.0, 0.6)
-    camera, pose = RgbdCamera(width=160, height=120), look_at(eye, target)
+    camera, pose = RgbdCamera(width=64, height=48), look_at(eye, target)
     image = camera.render(Room(seed), pose, np.random.default_rng(0))
     seen = np.isfinite(image.depth) & (image.depth > 0)
     rays = np.asarray(camera.rays()).reshape(*image.depth.shape, 3)
@@ -307,15 +308,15 @@ def room_scan(seed=0):
 
 def test_a_room_is_learnt_by_heart_in_seconds():
     scan = room_scan()
-    collate = ScanCollate(INDOOR, 0.08)
+    collate = ScanCollate(INDOOR, 0.12)
     encoder = small_encoder().requires_grad_(True)
     classes = len(Room.classes)
     head = LinearHead(sum(encoder.channels), classes)
     randomise(head, seed=3)
     model = Segmenter(encoder, head)
     trainer = Trainer(
-        model, [scan], collate, num_classes=classes, steps=160, batch_size=1,
-        schedule=Schedule(learning_rate=8e-3), validation=[scan], progress=False,
+        model, [scan], collate, num_classes=classes, steps=100, batch_size=1,
+        schedule=Schedule(learning_rate=1e-2), validation=[scan], progress=False,
     )  # fmt: skip
     trainer.run()
     score = trainer.validate()
