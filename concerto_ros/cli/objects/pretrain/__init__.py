@@ -11,7 +11,7 @@ HELP = "pre-train an object encoder as published, without labels"
 
 #: Pre-trainings in the order in which ``--help`` lists them. The module of each (with ``_`` for
 #: ``-``) has ``HELP``, ``add_arguments(parser)`` and ``run(arguments) -> exit status``.
-METHODS = ("recon",)
+METHODS = ("recon", "i2p-mae")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from concerto_ros.cli.objects.arguments import add_recipe_arguments
 from concerto_ros.files.atomic_write import replacing
@@ -109,7 +109,11 @@ def svm_judge(
 
 
 def write_pretrained(
-    folder: Path, model: nn.Module, outcome: ObjectTrainingResult, facts: Mapping[str, str]
+    folder: Path,
+    model: nn.Module,
+    outcome: ObjectTrainingResult,
+    facts: Mapping[str, str],
+    stored: Mapping[str, Any] | None = None,
 ) -> None:
     """Write the last and the best weights and ``report.md``, and say what was written.
 
@@ -118,12 +122,13 @@ def write_pretrained(
         model: The model after its last epoch.
         outcome: The result of its run.
         facts: What the report says before the losses, by name.
+        stored: What the files need beside the weights, see ``ObjectEncoder.stored_facts``.
     """
     from concerto_ros.learning.objects.pretraining.run import curve, save_pretrained
 
-    save_pretrained(folder / "pretrained.pth", model.state_dict())
+    save_pretrained(folder / "pretrained.pth", model.state_dict(), stored)
     if outcome.best_weights is not None:
-        save_pretrained(folder / "pretrained_best.pth", outcome.best_weights)
+        save_pretrained(folder / "pretrained_best.pth", outcome.best_weights, stored)
     lines = [f"- {name}: {text}" for name, text in facts.items()]
     said = f"{outcome.epochs} epochs in {outcome.seconds / 60:.1f} minutes"
     if outcome.best is not None:

@@ -55,13 +55,12 @@ class ShapeSet(ABC):
             "captions": digest(self.captions),
         }
 
-    def draw(
+    def sample(
         self, rows: Sequence[int], points: int, generator: torch.Generator | None = None
     ) -> torch.Tensor:
-        """Draw clouds (B, points, 3): random points of each shape, then its unit sphere.
+        """Sample random points (B, points, 3) of each shape as they are stored.
 
-        This is what the published pre-trainings on ShapeNet55 do. Fewer points are repeated
-        cyclically.
+        Fewer points are repeated cyclically.
 
         Args:
             rows: B positions of shapes.
@@ -73,7 +72,16 @@ class ShapeSet(ABC):
             cloud = torch.from_numpy(self.read(int(row)))
             order = torch.randperm(len(cloud), generator=generator)
             clouds.append(cloud[order[torch.arange(points) % len(cloud)]])
-        return unit_sphere(torch.stack(clouds))
+        return torch.stack(clouds)
+
+    def draw(
+        self, rows: Sequence[int], points: int, generator: torch.Generator | None = None
+    ) -> torch.Tensor:
+        """Draw clouds (B, points, 3): random points of each shape, then its unit sphere.
+
+        This is what the published pre-trainings on ShapeNet55 do; arguments as of :meth:`sample`.
+        """
+        return unit_sphere(self.sample(rows, points, generator))
 
 
 class ObjectShapes(ShapeSet):

@@ -7,8 +7,9 @@ A method derives from :class:`PretrainingRun` and states its losses.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -64,9 +65,16 @@ class PretrainingRun(TrainingRun[Model]):
         return test(self.model)
 
 
-def save_pretrained(path: Path, state: State) -> None:
-    """Write a pre-training file in the wrapping of the official ones."""
-    write_file(path, {"base_model": {name: v.detach().cpu().clone() for name, v in state.items()}})
+def save_pretrained(path: Path, state: State, facts: Mapping[str, Any] | None = None) -> None:
+    """Write a pre-training file in the wrapping of the official ones.
+
+    Args:
+        path: The file.
+        state: The state dict.
+        facts: What the encoder needs beside it, see ``ObjectEncoder.stored_facts``.
+    """
+    weights = {name: value.detach().cpu().clone() for name, value in state.items()}
+    write_file(path, {"base_model": weights, **(facts or {})})
 
 
 def curve(result: ObjectTrainingResult, rows: int = 20) -> str:

@@ -134,4 +134,5 @@ def save_object_encoder(path: Path, encoder: ObjectEncoder, class_names: tuple[s
     """
     state = encoder.published_state()
     state = {name: value.detach().cpu().clone() for name, value in state.items()}
-    write_file(path, {"base_model": state, NAMES: list(class_names)})
+    content = {"base_model": state, NAMES: list(class_names)}
+    write_file(path, content | encoder.stored_facts())

@@ -9,6 +9,7 @@ fine-tuning.
 
 from __future__ import annotations
 
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from concerto_ros.objects.encoders.shared.benchmarks import Benchmark
 from concerto_ros.objects.encoders.shared.layers import head_classes, mlp_head
 from concerto_ros.objects.encoders.shared.preprocess import InputForm
 from concerto_ros.objects.encoders.shared.weights import State, load_weights, part
+from concerto_ros.ptv3.checkpoint import CheckpointError
 
 GROUPS = (512, 256, 64)
 
@@ -71,16 +73,17 @@ def from_state(
     benchmark: str | None = None,
     grouping: Grouping | None = None,
     points: int | None = None,
-    heads: int = HEADS,
+    heads: int | None = None,
 ) -> I2PMAE:
     """Build the model of a published state dict, fine-tuned or pre-trained.
 
     Args:
         state: Tensors by their published names.
         path: Where the state comes from, for error messages.
-        content: Not used: I2P-MAE's files hold nothing beside the state dict that matters here.
-        benchmark: A key of :data:`GROUPINGS`, which the file does not store. None for ``svm``
-            after pre-training, ``modelnet40`` for a head that reads mean + maximum, and
+        content: Everything in the file. One of this package whose groups are not the published
+            ones has ``grouping``, ``heads`` and ``points``, which count where no others are given.
+        benchmark: A key of :data:`GROUPINGS`, which published files do not store. None for
+            ``svm`` after pre-training, ``modelnet40`` for a head that reads mean + maximum, and
             ``hardest`` for one that reads both side by side (ScanObjectNN).
         grouping: Replaces the published grouping.
         points: Replaces the published number of points.
@@ -90,19 +93,32 @@ def from_state(
         CheckpointError: If names or shapes do not match.
         ValueError: If ``benchmark`` is no key of :data:`GROUPINGS`.
     """
+    content = content or {}
     state = {name: v for name, v in state.items() if not name.startswith(RECONSTRUCTION)}
     head = part(state, "cls_head_finetune.")
-    widths = Widths.of_state(state, heads)
+    widths = Widths.of_state(state, heads or content.get("heads", HEADS))
     joined = bool(head) and head["0.weight"].shape[1] == 2 * widths.channels[-1]
     if benchmark is None:
         benchmark = ("hardest" if joined else "modelnet40") if head else "svm"
     if benchmark not in GROUPINGS:
         raise ValueError(f"benchmark is {benchmark!r}, expected one of {', '.join(GROUPINGS)}")
+    if "grouping" in content:
+        grouping = grouping or _stored_grouping(content["grouping"], path)
+        points = points or content.get("points")
     model = I2PMAE(widths, grouping or GROUPINGS[benchmark], points or POINTS[benchmark])
     if head:
         model.add_head(head["8.weight"].shape[0], joined=joined)
     load_weights(model, state, path)
     return model
+
+
+def _stored_grouping(stored: Any, path: Path) -> Grouping:
+    names = [field.name for field in fields(Grouping)]
+    if not isinstance(stored, dict) or sorted(stored) != sorted(names):
+        raise CheckpointError(
+            f"{path}: 'grouping' is {stored!r}, expected {', '.join(names)} of each level"
+        )
+    return Grouping(**{name: tuple(stored[name]) for name in names})
 
 
 class I2PMAE(ObjectEncoder):
@@ -115,7 +131,7 @@ class I2PMAE(ObjectEncoder):
     def __init__(self, widths: Widths, grouping: Grouping, points: int):
         super().__init__()
         self.form = InputForm(points)
-        self.width = widths.channels[-1]
+        self.width, self.heads = widths.channels[-1], widths.heads
         self.h_encoder = HierarchicalEncoder(widths, grouping, level_norms=True)
         self.joined = False
         self.norm: nn.LayerNorm | None = None
@@ -132,6 +148,14 @@ class I2PMAE(ObjectEncoder):
     def classes(self) -> int | None:  # type: ignore[override]
         """Number of classes of the head; None without one."""
         return head_classes(self.cls_head_finetune)
+
+    def stored_facts(self) -> dict[str, Any]:
+        """Implement :meth:`ObjectEncoder.stored_facts`: nothing for the published groups."""
+        grouping = self.h_encoder.grouping
+        if grouping.groups == GROUPS:
+            return {}
+        lists = {name: list(value) for name, value in asdict(grouping).items()}
+        return {"grouping": lists, "heads": self.heads, "points": self.points}
 
     def add_head(self, classes: int, *, joined: bool = False) -> None:
         """Add an untrained head, in place of any other and of the norms of pre-training.

@@ -108,6 +108,10 @@ class ObjectEncoder(nn.Module, ABC):
         """Return the state dict in the names of official fine-tuned files."""
         return self.state_dict()
 
+    def stored_facts(self) -> dict[str, Any]:
+        """Return what a file needs beside the weights, because no shape tells it, by name."""
+        return {}
+
     def reset_head(
         self, classes: int, method: str = "full", benchmark: Benchmark = Benchmark.OTHER
     ) -> None:

@@ -124,6 +124,7 @@ class I2PMAEPretraining(Decoder):
         super().__init__(
             decoder.channels, decoder.blocks, encoder, decoder.extraction, widths.heads
         )
+        self.widths = widths
         self.h_encoder = HierarchicalEncoder(widths, grouping, level_norms=True)
         for part in self.h_encoder.modules():
             if isinstance(part, nn.Linear | nn.Conv1d):

@@ -89,10 +89,10 @@ SINGLE_SCALE = replace(
 SMALL = replace(
     PUBLISHED,
     widths=Widths((48, 96, 192), (1, 1, 2), HEADS),
-    grouping=Grouping((128, 64, 32), (16, 8, 8), (0.0, 0.0, 0.0)),
+    grouping=Grouping((64, 32, 16), (8, 8, 4), (0.0, 0.0, 0.0)),
     decoder=DecoderShape((192, 96), (1, 1), (1,)),
     points=512,
-    training=replace(PUBLISHED.training, epochs=30, cosine=None, warm_up=3, batch_size=32),
+    training=replace(PUBLISHED.training, epochs=12, cosine=None, warm_up=1, batch_size=32),
 )
 
 #: Pre-trainings by the names that the command knows.
