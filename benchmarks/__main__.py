@@ -23,13 +23,13 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from benchmarks import encoder, intake, node, reference, report, word_scores
+from benchmarks import changed_regions, encoder, intake, node, reference, report, word_scores
 from benchmarks.measure import kind, machine, percentiles, runs
 from benchmarks.scenes import dense_scene, model_input
 from concerto_ros.ptv3.checkpoint import untrained_encoder
 from concerto_ros.ptv3.precision import automatic_precision
 
-PARTS = ("encoder", "load", "profile", "words", "node", "latency")
+PARTS = ("encoder", "load", "profile", "words", "regions", "node", "latency")
 
 
 def main() -> None:
@@ -150,6 +150,14 @@ def _words(results: dict, device: torch.device, options: argparse.Namespace) -> 
     print(report.node_table(rows))
 
 
+def _regions(results: dict, device: torch.device, options: argparse.Namespace) -> None:
+    found = changed_regions.measure(*((10, 20.0) if options.full else (1, 4.0)))
+    print(changed_regions.HEADER)
+    for title, drives in found.items():
+        print(drives.row(title))
+    results["regions"] = {title: drives.numbers() for title, drives in found.items()}
+
+
 def _node(results: dict, device: torch.device, options: argparse.Namespace) -> None:
     rows: dict[str, tuple[dict, str]] = {}
     for source, spent in tqdm(intake.measure().items(), unit="input"):
@@ -197,6 +205,7 @@ _PARTS: dict[str, Callable[[dict, torch.device, argparse.Namespace], None]] = {
     "load": _load,
     "profile": _profile,
     "words": _words,
+    "regions": _regions,
     "node": _node,
     "latency": _latency,
 }

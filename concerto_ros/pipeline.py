@@ -40,6 +40,7 @@ from concerto_ros.segmentation.labeller import Labeller
 from concerto_ros.segmentation.loading import load_models, load_words
 from concerto_ros.segmentation.model_options import convention_of, grid_size_for, naming
 from concerto_ros.segmentation.point_words import PointWords
+from concerto_ros.segmentation.regions.memory import PredictionMemory
 from concerto_ros.segmentation.single_cloud import SingleCloud
 from concerto_ros.sensors.frame import Frame
 from concerto_ros.settings.field import SettingsError
@@ -85,6 +86,7 @@ class SemanticPipeline:
         self._map_lock = threading.Lock()
         self._origin = FixedOrigin()
         self._pca = PcaColors()
+        self._memory = self._new_memory()
         if self.settings.words.names:
             with naming("words.names"):
                 self.set_words(self.settings.words.names)
@@ -151,7 +153,8 @@ class SemanticPipeline:
             question: a query about the features of the voxels; None: no query.
 
         Returns:
-            The prediction for the V voxels, row by row; what was not asked for is empty in it.
+            The prediction for the V voxels, row by row; what was not asked for is empty in it, or
+                remembered (parameter ``inference.region``).
 
         Raises:
             ValueError: the snapshot has no voxel.
@@ -557,16 +560,24 @@ class SemanticPipeline:
         return self._carried(self._labeller).state()
 
     def load_state_dict(self, state_dict: Mapping[str, torch.Tensor]) -> None:
-        """Continue from the state that :meth:`state_dict` of another run returned."""
+        """Continue from the state that :meth:`state_dict` of another run returned.
+
+        The next prediction covers the whole map.
+        """
+        self._memory = self._new_memory()
         self._carried(self._labeller).restore(state_dict)
 
     def _carried(self, labeller: Labeller) -> CarriedState:
-        return CarriedState(self._origin, self._pca, labeller.fusion)
+        return CarriedState(self._origin, self._pca, labeller.fusion, self._memory)
 
     def _forget(self) -> None:
         self._origin = FixedOrigin()
         self._pca = PcaColors()
+        self._memory = self._new_memory()
         self._labeller.forget()
+
+    def _new_memory(self) -> PredictionMemory | None:
+        return PredictionMemory() if self.settings.inference.region == "changed" else None
 
     def _new_map(self, max_voxels: int, radius: float | None = None) -> VoxelMap:
         settings = self.settings

@@ -106,6 +106,7 @@ class PcaColors:
         feat: torch.Tensor,
         voxels: np.ndarray | None = None,
         rows: torch.Tensor | None = None,
+        part: np.ndarray | None = None,
     ) -> np.ndarray:
         """Return (N, 3) uint8 RGB colours.
 
@@ -115,9 +116,13 @@ class PcaColors:
 
         Args:
             feat: (N, C) features of any float type on any device; (M, C) with ``rows``.
-            voxels: (N,) int64 ascending keys that name the same voxel at every call
+            voxels: (N,) or (V,) int64 ascending keys that name the same voxel at every call
                 (``MapSnapshot.keys``); None: points have no relation to those of earlier calls.
             rows: (N,) int64, the row of ``feat`` that each point has; None: each has its own.
+            part: (N,) int64, the row of ``voxels`` (V,) that each point is, where the points are
+                a part of the map. The colours of its other voxels are kept, and mean, axes and
+                ranges move by the share of the part, so that every part counts. None: the points
+                are all voxels.
 
         Raises:
             ValueError: ``feat`` does not have the shape (N, C) with C >= 1.
@@ -132,17 +137,18 @@ class PcaColors:
         if not len(sample.rows):
             size = len(feat if rows is None else rows)
             return np.full((size, 3), 128, dtype=np.uint8)
+        share = 1.0 if part is None or voxels is None else len(part) / len(voxels)
         if not len(self._axes):
             self._start(sample)
         else:
-            self._follow(sample)
+            self._follow(sample, _FOLLOW * share)
         position = _project(feat.float(), self._axes) - self._mean @ self._axes
         if rows is not None:
             position = position.index_select(0, rows)
         known = finite_rows(position)
         if not known.any():
             return np.full((len(position), 3), 128, dtype=np.uint8)
-        self._follow_range(position[known])
+        self._follow_range(position[known], _FOLLOW * share)
         low, high = self._range
         span = high - low
         # Compared with the widest axis, or the size of the features, this is rounding noise.
@@ -152,8 +158,7 @@ class PcaColors:
         if flat.all():
             self.reset()  # nothing to track yet
         elif voxels is not None:
-            rows_known = known.cpu().numpy()
-            shade[rows_known] = self._follow_voxels(shade[rows_known], voxels[rows_known])
+            self._follow_voxels(shade, known.cpu().numpy(), voxels, part)
         return np.rint(shade * 255).astype(np.uint8)
 
     def _start(self, sample: _Sample) -> None:
@@ -167,16 +172,16 @@ class PcaColors:
         largest = leading.abs().argmax(dim=0, keepdim=True)
         self._axes = leading * leading.gather(0, largest).sign()
 
-    def _follow(self, sample: _Sample) -> None:
+    def _follow(self, sample: _Sample, follow: float) -> None:
         for name in _KEPT:
             setattr(self, f"_{name}", getattr(self, f"_{name}").to(sample.rows.device))
-        self._mean = torch.lerp(self._mean, sample.mean, _FOLLOW)
+        self._mean = torch.lerp(self._mean, sample.mean, follow)
         leading = self._track(sample)
         # Of all bases of the leading subspace the one nearest to the axes shown so far.
         left, _, right = torch.linalg.svd(leading.T @ self._axes)
         nearest = leading @ (left @ right)
         left, _, right = torch.linalg.svd(
-            torch.lerp(self._axes, nearest, _FOLLOW), full_matrices=False
+            torch.lerp(self._axes, nearest, follow), full_matrices=False
         )
         self._axes = left @ right
 
@@ -188,20 +193,34 @@ class PcaColors:
         _, turn = torch.linalg.eigh(within.T @ within)
         return self._tracked @ turn.flip(1)[:, :3]
 
-    def _follow_range(self, position: torch.Tensor) -> None:
+    def _follow_range(self, position: torch.Tensor, follow: float) -> None:
         known = _every(position, _RANGE_ROWS).T.contiguous()
         outer, size = int(_CLIPPED * known.shape[1]), known.shape[1]
         ends = torch.stack([known.kthvalue(k, dim=1).values for k in (outer + 1, size - outer)])
-        self._range = ends if not len(self._range) else torch.lerp(self._range, ends, _FOLLOW)
+        self._range = ends if not len(self._range) else torch.lerp(self._range, ends, follow)
 
-    def _follow_voxels(self, shade: np.ndarray, voxels: np.ndarray) -> np.ndarray:
+    def _follow_voxels(
+        self, shade: np.ndarray, finite: np.ndarray, voxels: np.ndarray, part: np.ndarray | None
+    ) -> None:
+        """Smooth the colours ``shade`` (N, 3) of points in place where they are ``finite`` (N,).
+
+        Those of the voxels that are not among the points are kept.
+        """
+        kept = np.zeros((len(voxels), 3), dtype=np.float32)
+        known = np.zeros(len(voxels), dtype=bool)
         if len(self._voxels):
             row = np.searchsorted(self._voxels, voxels).clip(max=len(self._voxels) - 1)
-            known = np.flatnonzero(self._voxels[row] == voxels)
-            before = self._shade[row[known]]
-            shade[known] = before + _FOLLOW_VOXEL * (shade[known] - before)
-        self._voxels, self._shade = voxels.copy(), shade
-        return shade
+            known = self._voxels[row] == voxels
+            kept[known] = self._shade[row[known]]
+        rows = np.arange(len(voxels)) if part is None else part
+        if part is None:
+            known &= finite
+        blended = np.flatnonzero(finite & known[rows])
+        before = kept[rows[blended]]
+        shade[blended] = before + _FOLLOW_VOXEL * (shade[blended] - before)
+        kept[rows[finite]] = shade[finite]
+        known[rows[finite]] = True
+        self._voxels, self._shade = voxels[known], kept[known]
 
 
 @dataclass(frozen=True, eq=False)

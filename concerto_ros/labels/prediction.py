@@ -144,6 +144,42 @@ class Prediction:
             no_word=known(self.no_word),
         )
 
+    def updated(self, rows: np.ndarray, part: Prediction) -> Prediction:
+        """Return a copy in which some points have a newer prediction, which gives all the rest.
+
+        Args:
+            rows: (n,) rows of this prediction.
+            part: the prediction of these n points.
+        """
+
+        def joined(old: np.ndarray, new: np.ndarray | float) -> np.ndarray:
+            values = old.copy()
+            values[rows] = new
+            return values
+
+        def known(name: str, nothing: float = False) -> np.ndarray | None:
+            old, new = getattr(self, name), getattr(part, name)
+            if old is None and new is None:
+                return None
+            if old is None:
+                old = np.full(len(self.label), nothing, new.dtype)
+            return joined(old, nothing if new is None else new)
+
+        return replace(
+            part,
+            points=self.points,
+            label=joined(self.label, part.label),
+            confidence=joined(self.confidence, part.confidence),
+            entropy=joined(self.entropy, part.entropy),
+            pca_rgb=joined(self.pca_rgb, part.pca_rgb),
+            similarity=known("similarity", math.nan),
+            match=known("match", math.nan),
+            unusable=known("unusable"),
+            below_floor=known("below_floor"),
+            unfamiliar=known("unfamiliar"),
+            no_word=known("no_word"),
+        )
+
     def where(self, keep: np.ndarray | slice) -> Prediction:
         """Return the prediction of some of the points.
 

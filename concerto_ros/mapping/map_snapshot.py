@@ -74,13 +74,19 @@ class MapSnapshot:
         keys = pack(np.where(inside[:, None], index, 0))
         return np.where(inside, find_keys(self.keys, keys), -1)
 
-    def with_normals(self) -> MapSnapshot:
+    def with_normals(self, rows: np.ndarray | None = None) -> MapSnapshot:
         """Return the map with missing normals estimated from neighbouring voxels.
 
         They face the sensors that saw the voxel. Fitting on voxels instead of raw points costs a
         fraction, because neighbouring readings are already averaged.
+
+        Args:
+            rows: (n,) the voxels whose normals are estimated; None: all.
         """
-        missing = np.flatnonzero(~self.normals.any(axis=1))
+        among = self.normals if rows is None else self.normals[rows]
+        missing = np.flatnonzero(~among.any(axis=1))
+        if rows is not None:
+            missing = rows[missing]
         if not len(missing):
             return self
         normals = self.normals.copy()

@@ -12,20 +12,25 @@ import torch
 from concerto_ros.heads.pca import PcaColors
 from concerto_ros.segmentation.fixed_origin import FixedOrigin
 from concerto_ros.segmentation.label_fusion import LabelFusion
+from concerto_ros.segmentation.regions.memory import PredictionMemory
 
 
 class CarriedState(NamedTuple):
-    """Origin, colours and fused labels of the snapshots so far.
+    """Origin, colours, fused labels and predictions of the snapshots so far.
 
     Attributes:
         held: the fixed origin; None: each snapshot has its own.
         colors: the axes and ranges of the PCA colours.
         fusion: the fused labels; None: each snapshot is labelled independently.
+        memory: the newest prediction of each voxel, where a prediction covers only what changed;
+            it is no part of the :meth:`state`: the first prediction after that covers the whole
+            map. None: every prediction does.
     """
 
     held: FixedOrigin | None
     colors: PcaColors
     fusion: LabelFusion | None
+    memory: PredictionMemory | None = None
 
     def state(self) -> dict[str, torch.Tensor]:
         """Return the tensors of all parts by ``<part>.<name>``, for :meth:`restore`."""
@@ -47,4 +52,5 @@ class CarriedState(NamedTuple):
             )
 
     def _parts(self) -> dict[str, FixedOrigin | PcaColors | LabelFusion]:
-        return {name: part for name, part in self._asdict().items() if part is not None}
+        parts = {"held": self.held, "colors": self.colors, "fusion": self.fusion}
+        return {name: part for name, part in parts.items() if part is not None}

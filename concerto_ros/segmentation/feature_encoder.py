@@ -54,6 +54,22 @@ class Encoded(NamedTuple):
     unfamiliar: torch.Tensor | None
     finite: torch.Tensor
 
+    def of(self, rows: np.ndarray) -> Encoded:
+        """Return what was computed of some of the voxels, (n,) int64 rows."""
+        chosen = torch.from_numpy(rows)
+
+        def at(value: torch.Tensor | None) -> torch.Tensor | None:
+            return None if value is None else value.index_select(0, chosen.to(value.device))
+
+        return self._replace(
+            scores=at(self.scores),
+            coarse_rows=at(self.coarse_rows),
+            similarity=None if self.similarity is None else self.similarity[rows],
+            match=None if self.match is None else self.match[rows],
+            unfamiliar=at(self.unfamiliar),
+            finite=self.finite.index_select(0, chosen.to(self.finite.device)),
+        )
+
 
 class FeatureEncoder:
     """Encodes a cloud and reduces its features at once to what the outputs need.

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from concerto_ros.segmentation.convention import Convention
 from concerto_ros.segmentation.feature_encoder import FeatureEncoder
 from concerto_ros.segmentation.labeller import Labeller, unlabelled
 from concerto_ros.segmentation.model_input import build_model_input
+from concerto_ros.segmentation.regions.selection import Region, whole_map
 from concerto_ros.settings.settings import Settings
 from concerto_ros.stopwatch import Stopwatch
 
@@ -49,25 +50,62 @@ class Inference:
     ) -> Prediction:
         """Label a snapshot whose heights count from ``above``, metres, where they were moved."""
         stopwatch = Stopwatch()
+        memory = carried.memory
+        if memory is None:
+            whole = whole_map(len(snapshot))
+            return self._predict(
+                snapshot, whole, carried, labeller, outputs, question, above, stopwatch
+            )
+        with stopwatch("region"):
+            asked = memory.asked(labeller, outputs, question)
+            region = memory.region(snapshot, asked)
+        part = None
+        if region.core is None or len(region.core):
+            part = self._predict(
+                snapshot, region, carried, labeller, asked.outputs, question, above, stopwatch
+            )
+        with stopwatch("region"):
+            prediction = memory.updated(snapshot, region, asked, part)
+        return replace(prediction, stage_ms=stopwatch.milliseconds)
+
+    def _predict(
+        self,
+        snapshot: MapSnapshot,
+        region: Region,
+        carried: CarriedState,
+        labeller: Labeller,
+        outputs: Collection[str],
+        question: FeatureQuery | None,
+        above: float,
+        stopwatch: Stopwatch,
+    ) -> Prediction:
+        """Predict the core of a region, row by row."""
         if self.settings.estimate_normals:
             with stopwatch("voxel_normals"):
-                snapshot = snapshot.with_normals()
+                snapshot = snapshot.with_normals(region.rows)
         with stopwatch("geometry"):
             model_input = build_model_input(
                 snapshot,
                 self.convention,
                 carried.held,
                 floor_height=self.settings.floor_height - above,
+                rows=region.rows,
             )
         encoded = self.feature_encoder.encode(model_input, outputs, labeller, question, stopwatch)
+        strays = model_input.strays
+        if region.inner is not None:
+            encoded = encoded.of(region.inner)
+            strays = None if strays is None else strays[torch.from_numpy(region.inner)]
+        core = region.core
+        points = snapshot.points if core is None else snapshot.points[core]
 
-        size = len(snapshot)
+        size = len(points)
         labelled, pca_rgb = unlabelled(size), np.zeros((size, 3), np.uint8)
         unusable = ~encoded.finite.cpu().numpy()
-        strays = np.zeros(size, bool) if model_input.strays is None else model_input.strays.numpy()
+        below_floor = np.zeros(size, bool) if strays is None else strays.numpy()
         if encoded.scores is not None:
             with stopwatch("labels"):
-                labelled = labeller.labelling(snapshot, encoded.scores, carried.fusion)
+                labelled = labeller.labelling(snapshot, encoded.scores, carried.fusion, core)
             unusable |= (labelled.label == UNLABELLED) & ~labelled.no_word
         unfamiliar = None
         if encoded.unfamiliar is not None:
@@ -76,9 +114,11 @@ class Inference:
                 labelled = labelled.without(unfamiliar)
         if encoded.coarse is not None:
             with stopwatch("pca"):
-                pca_rgb = carried.colors.colors(encoded.coarse, snapshot.keys, encoded.coarse_rows)
+                pca_rgb = carried.colors.colors(
+                    encoded.coarse, snapshot.keys, encoded.coarse_rows, core
+                )
         return Prediction(
-            points=snapshot.points,
+            points=points,
             **labelled._asdict(),
             pca_rgb=pca_rgb,
             classes=labeller.labels.classes,
@@ -89,7 +129,7 @@ class Inference:
             match=encoded.match,
             features=encoded.features,
             floor_height=model_input.floor_height + above,
-            unusable=unusable & ~strays,
-            below_floor=strays,
+            unusable=unusable & ~below_floor,
+            below_floor=below_floor,
             unfamiliar=unfamiliar,
         )

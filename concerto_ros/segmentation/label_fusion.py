@@ -40,7 +40,9 @@ class LabelFusion:
         self._weight = torch.zeros(0)
         self._stamp = 0
 
-    def __call__(self, snapshot: MapSnapshot, scores: torch.Tensor) -> torch.Tensor:
+    def __call__(
+        self, snapshot: MapSnapshot, scores: torch.Tensor, rows: np.ndarray | None = None
+    ) -> torch.Tensor:
         """Fuse the scores of a snapshot with those of the snapshots before.
 
         A snapshot that is no newer than the last one changes nothing in voxels that are known. One
@@ -48,16 +50,23 @@ class LabelFusion:
 
         Args:
             snapshot: the V voxels.
-            scores: (V, K) logits, one row for each voxel.
+            scores: (n, K) logits, one row for each of ``rows``.
+            rows: (n,) int64, the voxels that were predicted; the means of all others stay as they
+                are. None: all V.
 
         Returns:
-            (V, K) float32 log-probabilities on the device of ``scores``; NaN in the rows whose
+            (n, K) float32 log-probabilities on the device of ``scores``; NaN in the rows whose
                 scores are not finite.
         """
         latest = log_probabilities(scores).contiguous()  # its rows are gathered below
         finite = finite_rows(latest)
         latest.masked_fill_(~finite[:, None], 0.0)
         weight = finite.float()  # 0: without a prediction
+        predicted = None if rows is None else torch.from_numpy(rows).to(latest.device)
+        if predicted is not None:
+            size = len(snapshot)
+            latest = latest.new_zeros(size, latest.shape[1]).index_copy_(0, predicted, latest)
+            weight = weight.new_zeros(size).index_copy_(0, predicted, weight)
         if self._mean is not None and snapshot.stamp >= self._stamp:
             before = find_keys(self._keys, snapshot.keys)
             # A voxel that entered the map later is another surface, even with the same key.
@@ -65,7 +74,8 @@ class LabelFusion:
             self._blend(self._mean, latest, weight, before[known], known, snapshot.stamp)
         self._keys, self._stamp = snapshot.keys, snapshot.stamp
         self._mean, self._weight = latest, weight
-        return log_probabilities(latest).masked_fill_(~finite[:, None], math.nan)
+        fused = latest if predicted is None else latest.index_select(0, predicted)
+        return log_probabilities(fused).masked_fill_(~finite[:, None], math.nan)
 
     def state(self) -> dict[str, torch.Tensor]:
         """Return everything :meth:`restore` needs; empty before the first call."""

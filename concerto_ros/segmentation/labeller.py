@@ -108,7 +108,11 @@ class Labeller:
         return self.source
 
     def labelling(
-        self, snapshot: MapSnapshot, scores: torch.Tensor, fusion: LabelFusion | None
+        self,
+        snapshot: MapSnapshot,
+        scores: torch.Tensor,
+        fusion: LabelFusion | None,
+        rows: np.ndarray | None = None,
     ) -> Labelling:
         """Turn :meth:`scores` of the voxels of ``snapshot`` into labels, fused with earlier ones.
 
@@ -116,11 +120,12 @@ class Labeller:
 
         Args:
             snapshot: the V voxels.
-            scores: (V, K) logits.
+            scores: (n, K) logits of ``rows``.
             fusion: None where each prediction is independent.
+            rows: (n,) the voxels that are labelled; None: all V.
         """
         source = self._labelling_source
-        fused = fusion(snapshot, scores) if fusion else log_probabilities(scores)
+        fused = fusion(snapshot, scores, rows) if fusion else log_probabilities(scores)
         unknown = ~finite_rows(fused)
         choice = source.choose(fused)
         no_word = choice.no_word & ~unknown

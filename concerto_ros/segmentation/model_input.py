@@ -150,6 +150,7 @@ def build_model_input(
     held: FixedOrigin | None = None,
     *,
     floor_height: float = math.nan,
+    rows: np.ndarray | None = None,
 ) -> ModelInput:
     """Build the input of an encoder from a ``snapshot``.
 
@@ -162,6 +163,8 @@ def build_model_input(
         floor_height: metres, in the frame of the snapshot, where it is known; NaN: the floor is
             estimated, and held like the rest of the origin. Without effect where ``convention``
             does not count height from the floor.
+        rows: (n,) the voxels that become the input, with the origin of the whole snapshot; None:
+            all.
 
     Raises:
         ValueError: the snapshot has no voxel.
@@ -177,21 +180,24 @@ def build_model_input(
         floor_height=floor_height,
         trimmed=held is not None,
     )
-    seen = snapshot.index[~strays]
-    corner = seen.min(axis=0)
+    index = snapshot.index[~strays]
+    corner = index.min(axis=0)
     if held is not None:
         known = centre[2]
-        corner, centre = held.update(seen, centre, snapshot.voxel_size)
+        corner, centre = held.update(index, centre, snapshot.voxel_size)
         if convention.from_floor and not math.isnan(floor_height):
             centre = np.array([*centre[:2], known])
+    seen = slice(None) if rows is None else rows
+    strays = strays[seen]
     coord, feat = normalise_points(
-        snapshot.points, snapshot.colors, snapshot.normals, convention, centre
+        snapshot.points[seen], snapshot.colors[seen], snapshot.normals[seen], convention, centre
     )
+    grid_coord = np.maximum(snapshot.index[seen] - corner, 0).astype(np.int32)
     return ModelInput(
         feat=torch.from_numpy(feat),
-        grid_coord=torch.from_numpy(np.maximum(snapshot.index - corner, 0).astype(np.int32)),
+        grid_coord=torch.from_numpy(grid_coord),
         coord=torch.from_numpy(coord),
-        offset=torch.tensor([len(snapshot)]),
+        offset=torch.tensor([len(coord)]),
         floor_height=float(centre[2]) if convention.from_floor else math.nan,
         strays=torch.from_numpy(strays) if strays.any() else None,
     )

@@ -20,6 +20,7 @@ from concerto_ros.settings.clicks import SimilaritySettings, TeachSettings
 from concerto_ros.settings.diagnostics import DiagnosticSettings
 from concerto_ros.settings.field import Setting, SettingsError, setting
 from concerto_ros.settings.group import settings_in
+from concerto_ros.settings.inference import InferenceSettings
 from concerto_ros.settings.inputs import INPUTS, InputNames, InputSettings
 from concerto_ros.settings.objects import ObjectSettings
 from concerto_ros.settings.outputs import FilterSettings, FusionSettings, LabelSettings
@@ -191,6 +192,7 @@ class Settings(InputNames):
     rate: float = setting(
         5.0, "maximum inferences per second", unit="Hz", low=0.01, high=100.0, live=True
     )
+    inference: InferenceSettings = field(default_factory=InferenceSettings)
 
     # Label fusion
     fusion: FusionSettings = field(default_factory=FusionSettings)
@@ -322,6 +324,7 @@ _FIELDS: dict[str, Field] = {
         Settings,
         DiagnosticSettings,
         FusionSettings,
+        InferenceSettings,
         LabelSettings,
         ObjectSettings,
         SimilaritySettings,

@@ -150,6 +150,34 @@ def test_a_named_voxel_follows_its_own_colour_and_a_new_one_shows_at_once():
     assert change(before[:-100], after[:-100]) < change(before[:-100], unheld[:-100]) / 2
 
 
+def test_the_parts_of_a_map_in_turn_have_nearly_the_colours_of_the_whole():
+    # Both halves vary along the same directions, and have other means.
+    feat = scene()
+    feat[1500:] += 0.2 * (feat[0] - feat[1])
+    voxels = np.arange(3000) * 5 - 700
+    whole, turns = PcaColors(), PcaColors()
+    whole.colors(noisy(feat, 0, 0), voxels)
+    shown = turns.colors(noisy(feat, 0, 0), voxels)
+    for call in range(20):
+        part = np.arange(call % 2, 3000, 2) if call < 10 else np.arange(1500) + call % 2 * 1500
+        shown[part] = turns.colors(noisy(feat[part], 0.01, call), voxels, None, part)
+        expected = whole.colors(noisy(feat, 0.01, call), voxels)
+    assert change(shown, expected) <= 6
+
+
+def test_a_voxel_keeps_following_its_own_colour_while_others_are_shown():
+    feat, voxels = scene(), np.arange(3000)
+    pca = PcaColors()
+    before = pca.colors(noisy(feat, 0, 0), voxels)
+    for call in range(3):
+        pca.colors(noisy(feat[:300], 0, call), voxels, None, np.arange(300))
+    last = np.arange(2000, 3000)
+    other = pca.colors(noisy(feat[last][::-1], 0, 0), voxels, None, last)
+    # A fifth of the way from the colour that it had to that of other features.
+    expected = before[last] + 0.2 * (before[last][::-1].astype(float) - before[last])
+    assert np.median(np.abs(other - expected)) <= 3
+
+
 @pytest.mark.parametrize(
     "feat",
     [

@@ -72,6 +72,20 @@ def test_equals_a_slow_weighted_mean_whatever_the_rows_are():
         np.testing.assert_allclose(got.numpy(), wanted, atol=2e-5)
 
 
+def test_voxels_that_were_not_predicted_keep_their_mean_and_age():
+    random = np.random.default_rng(2)
+    fusion = LabelFusion(1.5)
+    said: dict[int, list] = {column: [] for column in range(8)}
+    for when in (0.5, 0.7, 1.6, 2.0, 3.1):
+        rows = np.sort(random.choice(8, random.integers(1, 8), replace=False))
+        scores = random.normal(size=(len(rows), 4)) * 3
+        got = fusion(snapshot(range(8), when), torch.tensor(scores, dtype=torch.float32), rows)
+        for row, score in zip(rows, scores, strict=True):
+            said[row].append((when, score))
+        wanted = [slow_fusion(1.5, said[row]) for row in rows]
+        np.testing.assert_allclose(got.numpy(), wanted, atol=2e-5)
+
+
 def test_one_odd_prediction_does_not_flip_a_voxel_and_a_lasting_change_does():
     fusion = LabelFusion(2.0)
     wall, door = torch.tensor([[2.0, 0.0]]), torch.tensor([[0.0, 2.0]])

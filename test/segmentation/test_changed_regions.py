@@ -1,0 +1,271 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""``inference.region: changed``: a prediction covers what changed, and says all of the map."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from word_space import CLASSES, ClassVectors, language_head
+
+from concerto_ros import SemanticPipeline
+from concerto_ros.heads.added_rows import Examples
+from concerto_ros.heads.similarity import FeatureQuery
+from concerto_ros.labels.label_set import UNLABELLED
+from concerto_ros.mapping.voxel_grid import find_keys
+from concerto_ros.segmentation.feature_encoder import FeatureEncoder
+from concerto_ros.segmentation.point_words import PointWords
+from concerto_ros.segmentation.regions.selection import REFRESH
+from concerto_ros.sensors.frame import Frame
+from concerto_ros.settings.settings import Settings
+
+SECOND = 1_000_000_000
+#: Lies between two turns of the refresh.
+START = 100_100_000_000
+
+
+@pytest.fixture(scope="module")
+def model():
+    return SemanticPipeline.from_settings(Settings(device="cpu", precision="float32"))
+
+
+def make(model, region="changed", **settings):
+    """A pipeline with an empty map, and the models of ``model``."""
+    parameters = {"device": "cpu", "precision": "float32", "inference.region": region}
+    settings = Settings.from_mapping(parameters | settings)
+    return SemanticPipeline(settings, model.encoder, model.head, model.labels)
+
+
+def corridor(x0: float, x1: float, seconds: float, tint=150, step=0.03) -> Frame:
+    """Floor and wall of a corridor between two places along it."""
+    x, y = np.meshgrid(np.arange(x0, x1, step), np.arange(0, 1.2, step), indexing="ij")
+    zero = np.zeros(x.size)
+    floor = np.stack([x.ravel(), y.ravel(), zero], axis=1)
+    wall = np.stack([x.ravel(), zero, y.ravel()], axis=1)
+    normals = np.repeat([[0, 0, 1], [0, 1, 0]], len(floor), axis=0).astype(np.float32)
+    points = np.concatenate([floor, wall]).astype(np.float32)
+    colors = np.full(points.shape, tint, np.uint8)
+    stamp = START + round(seconds * SECOND)
+    return Frame(points, stamp, "odom", "", colors, normals, origin=np.array([x0, 1.0, 1.0]))
+
+
+@pytest.fixture
+def encoded(monkeypatch):
+    """The number of voxels that the encoder saw, prediction by prediction."""
+    counts = []
+    encode = FeatureEncoder.encode
+
+    def counting(self, model_input, *arguments):
+        counts.append(len(model_input))
+        return encode(self, model_input, *arguments)
+
+    monkeypatch.setattr(FeatureEncoder, "encode", counting)
+    return counts
+
+
+def predict(pipeline, *frames, outputs=("labels", "pca"), question=None):
+    for frame in frames:
+        pipeline.insert(frame)
+    snapshot = pipeline.snapshot()
+    return snapshot, pipeline.infer(snapshot, outputs, question)
+
+
+def test_a_still_scene_costs_nothing(model, encoded):
+    pipeline = make(model)
+    _, first = predict(pipeline, corridor(0, 6, 0.0))
+    for step in range(1, 5):
+        snapshot, again = predict(pipeline, corridor(0, 6, 0.2 * step))
+        assert again.stamp == snapshot.stamp == START + step * SECOND // 5
+    assert len(encoded) == 1 and "features" not in again.stage_ms
+    for name in ("label", "confidence", "entropy", "pca_rgb"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(first, name))
+
+
+def test_what_changed_is_predicted_and_the_rest_stays(model, encoded):
+    pipeline = make(model)
+    before, first = predict(pipeline, corridor(0, 8, 0.0))
+    # The far end of the corridor is painted red and goes on.
+    snapshot, after = predict(pipeline, corridor(7.0, 9.0, 0.2, (250, 20, 20)))
+    assert len(after.label) == len(snapshot) > len(before)
+    assert 0 < encoded[1] < 0.5 * len(snapshot)
+    assert (after.label < UNLABELLED).all() and (after.confidence > 0).all()
+    row = find_keys(before.keys, snapshot.keys)
+    far = np.flatnonzero((row >= 0) & (snapshot.points[:, 0] < 6.0))
+    for name in ("label", "confidence", "entropy", "pca_rgb"):
+        old, new = getattr(first, name), getattr(after, name)
+        np.testing.assert_array_equal(new[far], old[row[far]])
+    painted = np.flatnonzero((row >= 0) & (snapshot.points[:, 0] > 7.2))
+    assert (first.confidence[row[painted]] != after.confidence[painted]).mean() > 0.9
+
+
+def test_a_prediction_of_a_part_is_nearly_that_of_the_whole_map(model):
+    changed, whole = make(model), make(model, "map")
+    for frame in (corridor(0, 8, 0.0), corridor(6.5, 8, 0.2, 90)):
+        for pipeline in (changed, whole):
+            snapshot, prediction = predict(pipeline, frame)
+            if pipeline is changed:
+                part = prediction
+    assert (part.label == prediction.label).mean() > 0.95
+    assert np.abs(part.pca_rgb.astype(int) - prediction.pca_rgb).mean() < 12
+
+
+def test_where_all_of_the_map_changes_it_is_as_without(model):
+    changed, whole = make(model), make(model, "map")
+    for step in range(3):  # a LiDAR on a robot that moves
+        frame = corridor(0.1 * step, 4 + 0.1 * step, 0.2 * step, 60 + 60 * step)
+        (_, one), (_, other) = (predict(pipeline, frame) for pipeline in (changed, whole))
+        for name in ("label", "confidence", "entropy", "pca_rgb"):
+            np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+
+
+def test_every_voxel_is_predicted_again_in_time(model, encoded):
+    pipeline = make(model)
+    sizes = []
+    for step in range(round(REFRESH / 0.5) + 1):
+        snapshot, _ = predict(pipeline, corridor(0, 8, 0.5 * step), outputs=["labels"])
+        sizes.append(len(snapshot))
+    assert sum(encoded[1:]) >= sizes[0] and len(encoded) < len(sizes)
+
+
+@pytest.mark.parametrize("seconds", [0.0, 2.0])
+def test_the_rest_stays_with_and_without_fusion(model, seconds):
+    pipeline = make(model, **{"fusion.seconds": seconds})
+    before, first = predict(pipeline, corridor(0, 8, 0.0))
+    for step in range(1, 4):
+        snapshot, after = predict(pipeline, corridor(7.5, 8, 0.2 * step, 40 * step))
+    far = snapshot.points[:, 0] < 6
+    np.testing.assert_array_equal(after.label[far], first.label[before.points[:, 0] < 6])
+
+
+def test_what_is_asked_for_later_is_there_for_the_whole_map(model):
+    pipeline = make(model)
+    _, labels = predict(pipeline, corridor(0, 8, 0.0), outputs=["labels"])
+    assert not labels.pca_rgb.any()
+    _, colours = predict(pipeline, corridor(7.5, 8, 0.2, 20), outputs=["pca"])
+    assert colours.pca_rgb.any(axis=1).mean() > 0.95
+    assert (colours.label < UNLABELLED).all()  # remembered beside them, so that both may be asked
+
+
+def test_few_new_voxels_take_the_label_of_what_is_beside_them(model, encoded):
+    pipeline = make(model)
+    before, first = predict(pipeline, corridor(0, 8, 0.0))
+    skin = Frame(
+        np.array([[2.02, 0.5, 0.05], [5.02, 0.5, 0.05], [3, 3, 3]], np.float32),
+        START + SECOND // 5,
+        "odom",
+    )
+    snapshot, after = predict(pipeline, skin)
+    assert len(encoded) == 1
+    new = np.flatnonzero(find_keys(before.keys, snapshot.keys) < 0)
+    below = before.rows_of(snapshot.points[new] - [0, 0, before.voxel_size])
+    known = below >= 0
+    assert known.sum() == 2
+    np.testing.assert_array_equal(after.label[new[known]], first.label[below[known]])
+    assert (after.label[new[~known]] == UNLABELLED).all()
+
+
+def test_words_and_classes_that_are_set_label_the_whole_map_at_once(model):
+    pipeline = make(model)
+    pipeline.words = PointWords(language_head(), ClassVectors(), pipeline.encoder)
+    before, head = predict(pipeline, corridor(0, 8, 0.0))
+    pipeline.set_words(CLASSES[:2])
+    snapshot, words = predict(pipeline, corridor(7.5, 8, 0.2, 20))
+    assert [entry.name for entry in words.classes] == list(CLASSES[:2])
+    labels = set(np.unique(words.label))
+    assert labels <= {0, 1, UNLABELLED}
+    assert (words.no_word == (words.label == UNLABELLED)).all()
+    _, again = predict(pipeline, corridor(7.5, 8, 0.4, 250))
+    assert set(np.unique(again.label)) <= {0, 1, UNLABELLED}
+    far = snapshot.points[:, 0] < 6
+    np.testing.assert_array_equal(again.no_word[far], words.no_word[far])
+    pipeline.set_words(None)
+    _, back = predict(pipeline)
+    assert (back.label[far] == head.label[before.points[:, 0] < 6]).mean() > 0.9
+
+
+def test_a_class_that_is_taught_labels_the_whole_map(model):
+    pipeline = make(model)
+    snapshot, first = predict(pipeline, corridor(0, 8, 0.0))
+    rows = np.flatnonzero((snapshot.points[:, 2] < 0.04) | (snapshot.points[:, 2] > 0.3))[::7]
+    _, asked = predict(pipeline, question=FeatureQuery(rows=rows))
+    on_floor = torch.from_numpy(snapshot.points[rows, 2] < 0.04)
+    features = asked.features
+    taught = pipeline.taught.taught("carpet", Examples(features[on_floor], features[~on_floor]))
+    pipeline.use(taught)
+    _, after = predict(pipeline)
+    carpet = after.label == taught.label_of("carpet")
+    assert carpet[snapshot.points[:, 2] < 0.04].mean() > 0.8 and carpet.mean() < 0.7
+
+
+def test_features_of_rows_are_those_of_the_whole_map(model):
+    pipeline = make(model)
+    snapshot, _ = predict(pipeline, corridor(0, 8, 0.0))
+    question = FeatureQuery(rows=np.array([5, 900, 4]))
+    _, asked = predict(pipeline, question=question)
+    expected = make(model, "map").infer(snapshot, (), question).features
+    torch.testing.assert_close(asked.features, expected)
+    assert len(asked.label) == len(snapshot)
+
+
+def test_a_comparison_answers_for_the_whole_map_and_is_remembered(model, encoded):
+    pipeline = make(model)
+    snapshot, _ = predict(pipeline, corridor(0, 8, 0.0))
+    row = np.array([len(snapshot) // 2])
+    like = predict(pipeline, question=FeatureQuery(rows=row))[1].features[0]
+    question = FeatureQuery(like=like)
+    _, first = predict(pipeline, question=question)
+    assert np.isfinite(first.similarity).all() and first.similarity[row] > 0.9
+    count = len(encoded)
+    _, same = predict(pipeline, question=replace(question, rows=None))
+    np.testing.assert_array_equal(same.similarity, first.similarity)
+    assert len(encoded) == count
+    _, other = predict(pipeline, question=FeatureQuery(like=-like))
+    np.testing.assert_allclose(other.similarity, -first.similarity, atol=2e-3)
+    assert predict(pipeline)[1].similarity is None
+
+
+def test_a_text_is_found_in_the_map(model):
+    pipeline, whole = make(model), make(model, "map")
+    for each in (pipeline, whole):
+        each.words = PointWords(language_head(CLASSES), ClassVectors(), each.encoder)
+        predict(each, corridor(0, 8, 0.0))
+    names = [entry.name for entry in model.labels.classes]
+    common = names[int(np.bincount(whole.infer(whole.snapshot()).label).argmax())]
+    found, expected = pipeline.find(common), whole.find(common)
+    np.testing.assert_allclose(found.prediction.match, expected.prediction.match, atol=1e-5)
+    assert expected.prediction.match.any()
+
+
+def test_what_left_the_map_is_forgotten(model):
+    pipeline = make(model)
+    predict(pipeline, corridor(0, 8, 0.0))
+    pipeline.clear()
+    snapshot, fresh = predict(pipeline, corridor(0, 8, 0.2))
+    other = make(model, "map")
+    _, expected = predict(other, corridor(0, 8, 0.2))
+    np.testing.assert_array_equal(fresh.label, expected.label)
+    np.testing.assert_array_equal(fresh.pca_rgb, expected.pca_rgb)
+
+
+def test_a_pipeline_that_continues_begins_with_the_whole_map(model, encoded):
+    first, second = make(model), make(model)
+    predict(first, corridor(0, 8, 0.0))
+    second.insert(corridor(0, 8, 0.0))
+    second.load_state_dict(first.state_dict())
+    snapshot, continued = predict(second, corridor(7.5, 8, 0.2, 20))
+    assert encoded[-1] == len(snapshot) and (continued.label < UNLABELLED).all()
+    first.load_state_dict(first.state_dict())
+    assert len(predict(first, corridor(7.5, 8, 0.2, 20))[1].label) == len(snapshot)
+    assert encoded[-1] == len(snapshot)
+
+
+def test_a_single_cloud_is_no_part_of_it(model, encoded):
+    pipeline = make(model)
+    snapshot, first = predict(pipeline, corridor(0, 8, 0.0))
+    pipeline.segment(corridor(0, 1, 0.0).points)
+    _, again = predict(pipeline)
+    assert len(encoded) == 2
+    np.testing.assert_array_equal(again.label, first.label)

@@ -1,0 +1,197 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Which voxels are due for a prediction, against a slow reference that knows only dictionaries."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import numpy as np
+import pytest
+
+from concerto_ros.segmentation.regions import selection
+from concerto_ros.segmentation.regions.selection import (
+    BLOCK,
+    FEW,
+    LEAST,
+    MUCH,
+    NEVER,
+    PATIENCE,
+    REFRESH,
+    SOME,
+    TILE,
+    WHOLE,
+    History,
+    select,
+)
+
+SECOND = 1_000_000_000
+NOW = 1_001_200_000_000  # 1.2 s after a turn of the refresh, shortly before the next one
+
+
+@pytest.fixture(autouse=True)
+def small(request, monkeypatch):
+    """The smallest margin, except where the margin is what is tested."""
+    if "enough" not in request.node.name:
+        monkeypatch.setattr(selection, "LEAST", 0)
+
+
+def floor(width: int, depth: int) -> np.ndarray:
+    """(V, 3) every voxel of a floor, sorted."""
+    x, y = np.meshgrid(np.arange(width), np.arange(depth), indexing="ij")
+    return np.stack([x.ravel(), y.ravel(), 0 * x.ravel()], axis=1).astype(np.int32)
+
+
+def history(index, *, predicted=NOW - SECOND // 10, since=0, changed=(), unsettled=(), gone=()):
+    """A map that was predicted lately, of which the rows ``changed`` and ``unsettled`` are so."""
+    size = len(index)
+    masks = np.zeros((2, size), bool)
+    masks[0, list(changed)], masks[1, list(unsettled)] = True, True
+    stamps = np.broadcast_to(np.asarray(predicted, np.int64), size).copy()
+    first_seen = np.full(size, since)
+    return History(index, first_seen, stamps, *masks, np.array(gone, np.int32).reshape(-1, 3))
+
+
+def blocks(index) -> set[tuple[int, ...]]:
+    return {tuple(block) for block in (np.asarray(index) // BLOCK).tolist()}
+
+
+def around(block) -> set[tuple[int, ...]]:
+    x, y, z = block
+    steps = (-1, 0, 1)
+    return {(x + i, y + j, z + k) for i in steps for j in steps for k in steps}
+
+
+def test_nothing_is_due_where_nothing_changed():
+    region = select(history(floor(128, 32)), NOW)
+    assert len(region.rows) == len(region.core) == 0 and not region.unsettled.any()
+
+
+def test_a_block_that_changed_is_predicted_and_its_neighbours_are_seen():
+    index = floor(BLOCK * 8, BLOCK * 2)
+    there = np.flatnonzero((index // BLOCK == [3, 1, 0]).all(axis=1))
+    region = select(history(index, changed=there[: len(there) // 2]), NOW)
+    np.testing.assert_array_equal(region.core, there)
+    assert blocks(index[region.rows]) == {(x, y, 0) for x in (2, 3, 4) for y in (0, 1)}
+    assert blocks(index[region.unsettled]) == blocks(index[region.rows]) - {(3, 1, 0)}
+    np.testing.assert_array_equal(region.rows[region.inner], region.core)
+
+
+def test_what_changes_less_waits():
+    index = floor(BLOCK * 8, BLOCK)
+    size = BLOCK**2  # of the first block, whose rows come first
+    for count, waits in ((FEW, False), (int(MUCH * size), True)):
+        region = select(history(index, changed=range(count)), NOW)
+        assert len(region.core) == 0
+        np.testing.assert_array_equal(np.flatnonzero(region.unsettled), range(size * waits))
+    assert SOME * size < int(MUCH * size)
+    assert len(select(history(index, changed=range(int(MUCH * size) + 1)), NOW).core) == size
+
+
+def test_the_neighbours_of_a_change_are_predicted_a_little_later():
+    index = floor(BLOCK * 12, BLOCK)
+    beside = np.flatnonzero(index[:, 0] // BLOCK == 5)
+    for age, due in ((0.9 * PATIENCE, False), (1.1 * PATIENCE, True)):
+        when = NOW - round(age * SECOND)
+        region = select(history(index, predicted=when, unsettled=beside), NOW)
+        assert set(beside) <= set(region.core) if due else len(region.core) == 0
+
+
+def test_the_neighbours_of_a_block_that_left_are_unsettled():
+    index = floor(BLOCK * 12, BLOCK)
+    stays = index[:, 0] // BLOCK != 5
+    region = select(history(index[stays], gone=index[~stays]), NOW)
+    assert len(region.core) == 0
+    assert blocks(index[stays][region.unsettled]) == {(4, 0, 0), (6, 0, 0)}
+
+
+def test_voxels_that_left_far_from_the_map_are_no_matter():
+    index = floor(BLOCK * 12, BLOCK)
+    region = select(history(index, gone=[[-9_000, 5, 5], [1 << 20, 0, -(1 << 20)]]), NOW)
+    assert len(region.core) == 0
+
+
+def test_new_voxels_that_the_encoder_sees_anyway_are_predicted():
+    index = floor(BLOCK * 12, BLOCK)
+    when = np.full(len(index), NOW - 1)
+    beside = np.flatnonzero(index[:, 0] == 4 * BLOCK)[:2]
+    far = np.flatnonzero(index[:, 0] == 10 * BLOCK)[:2]
+    when[np.concatenate([beside, far])] = NEVER
+    changed = np.flatnonzero(index[:, 0] // BLOCK == 3)
+    lately = history(index, predicted=when, since=NOW - 1, changed=changed)
+    assert set(select(lately, NOW).core) == {*changed, *beside}
+    long_ago = history(index, predicted=when, since=NOW - 2 * SECOND, changed=changed)
+    assert {*changed, *beside, *far} < set(select(long_ago, NOW).core)
+
+
+def test_around_a_small_change_the_encoder_sees_enough():
+    index = floor(BLOCK * 60, BLOCK * 30)
+    there = np.flatnonzero((index // BLOCK == [30, 15, 0]).all(axis=1))
+    region = select(history(index, changed=there), NOW)
+    np.testing.assert_array_equal(region.core, there)
+    assert LEAST <= len(region.rows) < 2 * LEAST
+    near = (np.abs(index // BLOCK - [30, 15, 0]) <= 3).all(axis=1)
+    assert set(np.flatnonzero(near)) < set(region.rows)
+
+
+@pytest.mark.parametrize("share", [0.3, 0.9])
+def test_where_most_of_the_map_is_seen_it_is_predicted_as_a_whole(share):
+    index = floor(BLOCK * 40, BLOCK)
+    changed = np.flatnonzero(index[:, 0] < share * BLOCK * 40)
+    region = select(history(index, changed=changed), NOW)
+    assert (region.rows is None) == (share > WHOLE) == (region.core is None)
+    assert not region.unsettled[changed].any()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_every_voxel_is_predicted_again_in_time_in_parts(seed):
+    random = np.random.default_rng(seed)
+    index = floor(BLOCK * TILE * 4, BLOCK * TILE * 2) + random.integers(-5000, 5000, 3)
+    index = index.astype(np.int32)
+    predicted = np.full(len(index), NOW)
+    now, largest = NOW, 0.0
+    while now < NOW + 3 * REFRESH * SECOND:
+        now += round(random.uniform(0.05, 0.4) * SECOND)
+        region = select(history(index, predicted=predicted), now)
+        assert region.core is not None
+        predicted[region.core] = now
+        largest = max(largest, len(region.core) / len(index))
+        assert predicted.min() >= now - REFRESH * SECOND
+    assert 0 < largest <= 0.5
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_equals_a_slow_reference(seed):
+    random = np.random.default_rng(seed)
+    index = np.unique(random.integers(-40, 60, (100_000, 3)).astype(np.int32), axis=0)
+    changed = np.flatnonzero(
+        (random.random(len(index)) < 0.5) & (index > [30, 20, 20]).all(axis=1)
+    )
+    changed = np.union1d(changed, np.flatnonzero((np.abs(index + 30) < 6).all(axis=1))[::3])
+    gone = random.integers(-60, -44, (99, 3))
+    region = select(history(index, changed=changed, gone=gone), NOW)
+
+    size, changes = defaultdict(int), defaultdict(int)
+    for block in (index // BLOCK).tolist():
+        size[tuple(block)] += 1
+    for block in [*(index[changed] // BLOCK).tolist(), *(gone // BLOCK).tolist()]:
+        changes[tuple(block)] += 1
+    due = {block for block in changes if changes[block] > max(FEW, MUCH * size[block])}
+    near = {other for block in due for other in around(block)}
+    near |= {block for block in changes if changes[block] > max(FEW, SOME * size[block])}
+    due = {block for block in due if size[block]}
+    seen = {other for block in due for other in around(block)}
+    rows = [row for row, at in enumerate(index // BLOCK) if tuple(at.tolist()) in seen]
+    core = [row for row, at in enumerate(index // BLOCK) if tuple(at.tolist()) in due]
+    assert 0 < len(core) < len(rows) < WHOLE * len(index)
+    np.testing.assert_array_equal(region.rows, rows)
+    np.testing.assert_array_equal(region.core, core)
+    unsettled = [tuple(at.tolist()) in near - due for at in index // BLOCK]
+    np.testing.assert_array_equal(region.unsettled, unsettled)
+
+
+def test_a_map_with_voxels_at_both_ends_of_the_world_needs_little_memory():
+    far = np.array([[-(1 << 20)] * 3, [(1 << 20) - 1] * 3], np.int32)
+    index = np.concatenate([far[:1], floor(10, 10), far[1:]])
+    region = select(history(index, changed=range(50)), NOW)
+    assert region.core is None or len(region.core)
