@@ -58,6 +58,18 @@ class Softmax:
         """Return the probability of one ``column`` (V,) of each row of ``fused``, (V,)."""
         return self.log_probabilities(fused).gather(1, column[:, None])[:, 0].exp()
 
+    def alone(self, fused: torch.Tensor, column: torch.Tensor, words: int) -> torch.Tensor:
+        """Return the probability of one ``column`` (V,) of each row if it were the only word.
+
+        It competes with the columns from ``words`` on alone, the contrast words, so that "sofa" is
+        as probable when "couch" is a word as well. Without contrast words it competes with all.
+        """
+        if fused.shape[1] <= words:
+            return self.probability(fused, column)
+        own = fused.gather(1, column[:, None])[:, 0]
+        against = (fused[:, words:] / self.temperature).logsumexp(dim=1)
+        return (own / self.temperature - against).sigmoid()
+
 
 @dataclass(frozen=True)
 class Sigmoid:
@@ -107,6 +119,11 @@ class Sigmoid:
     def probability(self, fused: torch.Tensor, column: torch.Tensor) -> torch.Tensor:
         """Return the probability of one ``column`` (V,) of each row of ``fused``, (V,)."""
         return (fused.gather(1, column[:, None])[:, 0] - fused[:, -1]).sigmoid()
+
+    def alone(self, fused: torch.Tensor, column: torch.Tensor, words: int) -> torch.Tensor:
+        """Return :meth:`probability`: here no word takes from another."""
+        del words
+        return self.probability(fused, column)
 
 
 Scoring = Softmax | Sigmoid

@@ -51,7 +51,8 @@ class LabelSource:
         labels: the classes.
         scores: computes the scores.
         scoring: from scores to probabilities.
-        threshold: the probability that the best class must have; 0: any.
+        threshold: the probability that the best class must have if it were the only one beside
+            the contrast words; 0: any.
     """
 
     name: str
@@ -93,7 +94,9 @@ class LabelSource:
         """Return the best column of each row of (V, K) log-probabilities of :meth:`logits`."""
         best = self.scoring.columns(fused).max(dim=1).indices
         probability = self.scoring.probability(fused, best)
-        no_word = (best >= len(self.labels)) | (probability < self.threshold)
+        no_word = best >= len(self.labels)
+        if self.threshold:
+            no_word |= self.scoring.alone(fused, best, len(self.labels)) < self.threshold
         return Choice(best, probability, no_word)
 
     def match(self, pyramid: Pyramid) -> dict[str, torch.Tensor]:

@@ -68,6 +68,15 @@ def test_contrast_words_win_points_that_then_have_no_label(room, plain):
     assert (words.confidence[blank] == 0).all() and (words.entropy[blank] == 1).all()
 
 
+def test_words_that_mean_the_same_take_no_labels_from_each_other(room):
+    pipeline = pipeline_with(contrast=["floor", "wall"], threshold=0.9)
+    alone = pipeline.segment(*room, words=["chair"])
+    beside = pipeline.segment(*room, words=["chair", "something to sit on"])
+    # Each of the two has half of the probability.
+    assert (beside.confidence <= 0.51).all() and (alone.label == 0).any()
+    np.testing.assert_array_equal(beside.label != UNLABELLED, alone.label != UNLABELLED)
+
+
 def test_what_is_less_probable_than_the_threshold_has_no_label(room):
     pipeline = pipeline_with()
     sure = pipeline.segment(*room, words=CLASSES)
