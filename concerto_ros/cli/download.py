@@ -12,14 +12,16 @@ import argparse
 
 HELP = "download official checkpoints, heads and text encoders"
 
+#: Those of object encoders, and those for words; written here, as they are known to PyTorch only.
+TEXT_ENCODERS = ("recon_words", "mixcon3d_words", "open_clip:MODEL/WEIGHTS", "siglip2:MODEL")
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the names to download."""
-    from concerto_ros.objects.words.text_encoder import DOWNLOADS
-    from concerto_ros.ptv3.official_files import OFFICIAL_ENCODERS, OFFICIAL_HEADS
-    from concerto_ros.words.text_encoder import ENCODERS
+    from concerto_ros.settings.published_models import ENCODERS, HEADS
 
-    names = [*OFFICIAL_ENCODERS, *OFFICIAL_HEADS, *DOWNLOADS, *ENCODERS[1:]]
+    encoders = [model.name for model in ENCODERS if model.repository]
+    names = [*encoders, *HEADS, *TEXT_ENCODERS]
     parser.add_argument("names", nargs="+", metavar="NAME", help=f"one of: {', '.join(names)}")
 
 

@@ -21,7 +21,7 @@ HELP = "measure a model on labelled scans"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the scans and the model."""
     from concerto_ros.cli.scan_arguments import add_data_arguments, add_input_arguments
-    from concerto_ros.learning.data.formats import SPLITS
+    from concerto_ros.learning.data.layout_names import SPLITS
 
     parser.add_argument(
         "data", type=Path, help="labelled scans: a folder, or a bag with a labelled map"

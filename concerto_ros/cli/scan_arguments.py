@@ -107,7 +107,7 @@ def add_input_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_data_arguments(parser: argparse.ArgumentParser) -> None:
     """Define how the labelled scans of ``arguments.data`` are read."""
-    from concerto_ros.learning.data.formats import LAYOUTS
+    from concerto_ros.learning.data.layout_names import LAYOUTS
 
     data = parser.add_argument_group("data set")
     data.add_argument(

@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def add_cloud_arguments(parser: argparse.ArgumentParser) -> None:
     """Define how a cloud file is read, the model, and where to write."""
     parser.add_argument(
-        "--out", type=Path, help="folder for the results (default: that of the file)"
+        "-o", "--out", type=Path, help="folder for the results (default: that of the file)"
     )
     add_reading_arguments(parser)
     add_setting_arguments(parser)

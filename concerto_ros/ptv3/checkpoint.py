@@ -30,11 +30,9 @@ from concerto_ros.ptv3.state_dict import (
     part_with,
     state_dict_in,
 )
+from concerto_ros.settings.published_models import OFFICIAL_LICENCE
 
 log = logging.getLogger(__name__)
-
-#: The licence under which all three repositories release their weights.
-OFFICIAL_LICENCE = "CC-BY-NC 4.0 (not for commercial use)"
 
 #: Parameters that only training reads. No other parameter may be missing or unexpected.
 TRAINING_PARAMETERS = frozenset({"embedding.mask_token"})

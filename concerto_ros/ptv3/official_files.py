@@ -11,25 +11,13 @@ from typing import Any
 from concerto_ros.files.cache_folder import cache_folder
 from concerto_ros.ptv3.bundled import DEMO
 from concerto_ros.ptv3.state_dict import CheckpointError
+from concerto_ros.settings.published_models import ENCODERS, HEADS
 
 #: Official encoders and the Hugging Face repository that holds ``<name>.pth``.
-OFFICIAL_ENCODERS = {
-    "concerto_small": "Pointcept/Concerto",
-    "concerto_base": "Pointcept/Concerto",
-    "concerto_large": "Pointcept/Concerto",
-    "concerto_large_outdoor": "Pointcept/Concerto",
-    "concerto_base_siglip": "Pointcept/Concerto",
-    "sonata": "facebook/sonata",
-    "sonata_small": "facebook/sonata",
-    "utonia": "Pointcept/Utonia",
-}
+OFFICIAL_ENCODERS = {model.name: model.repository for model in ENCODERS if model.repository}
 
 #: Official linear heads (ScanNet, 20 classes), likewise.
-OFFICIAL_HEADS = {
-    "concerto_large_linear_prob_head_sc": "Pointcept/Concerto",
-    "sonata_linear_prob_head_sc": "facebook/sonata",
-    "utonia_linear_prob_head_sc": "Pointcept/Utonia",
-}
+OFFICIAL_HEADS = dict(HEADS)
 
 
 def checkpoint_folder() -> Path:

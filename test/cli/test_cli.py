@@ -107,7 +107,7 @@ def test_former_names_of_options_work_with_a_notice(
 
 def test_segment_labels_a_file(tmp_path, capsys):
     points = write_npz(tmp_path / "scan.npz")
-    assert main(["segment", str(tmp_path / "scan.npz"), "--out", str(tmp_path / "out")]) == 0
+    assert main(["segment", str(tmp_path / "scan.npz"), "-o", str(tmp_path / "out")]) == 0
     labelled = read_cloud(tmp_path / "out" / "scan_labels.ply")
     assert labelled.points == pytest.approx(points, abs=1e-5)
     header = (tmp_path / "out" / "scan_labels.ply").read_bytes()[:600]

@@ -33,3 +33,35 @@ def test_a_room_that_does_not_compute_loads_neither_pytorch_nor_open3d(room):
     names = [f"concerto_ros.{room}.{file.stem}" for file in files if not file.stem.startswith("_")]
     assert names
     assert not {"open3d", "torch"} & loaded_by(", ".join(names))
+
+
+def test_neither_help_nor_a_usage_error_waits_for_pytorch():
+    """Whoever mistypes an option is told at once; of ``objects``, pre-training still loads it."""
+    code = """
+import sys
+from concerto_ros import cli
+from concerto_ros.cli.objects import embed, evaluate, train, verify
+import argparse
+for command in cli.COMMANDS:
+    if command != "objects":
+        cli._parser([command])
+for action in (embed, evaluate, train, verify):
+    action.add_arguments(argparse.ArgumentParser())
+print(*sys.modules)
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
+    assert not {"open3d", "torch"} & set(result.stdout.split())
+
+
+def test_the_names_of_downloads_and_layouts_are_those_that_exist():
+    """They are written down a second time, where PyTorch need not be loaded for them."""
+    from concerto_ros.cli.download import TEXT_ENCODERS
+    from concerto_ros.learning.objects.data.layouts import READERS
+    from concerto_ros.learning.objects.names import LAYOUTS
+    from concerto_ros.objects.words.text_encoder import DOWNLOADS
+    from concerto_ros.words.text_encoder import ENCODERS
+
+    assert (*DOWNLOADS, *ENCODERS[1:]) == TEXT_ENCODERS
+    assert tuple(READERS) == LAYOUTS

@@ -26,7 +26,7 @@ def add_data_arguments(parser: argparse.ArgumentParser, more: Sequence[str] = ()
         parser: Takes the arguments.
         more: Names of layouts beside those with two splits.
     """
-    from concerto_ros.learning.objects.data.layouts import LAYOUTS
+    from concerto_ros.learning.objects.names import LAYOUTS
 
     parser.add_argument("data", type=Path, help="folder of the data set")
     layouts = [*LAYOUTS, *more]

@@ -25,7 +25,7 @@ PROTOCOLS = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add one subcommand for each protocol, with the data set and the encoder."""
-    from concerto_ros.learning.objects.data.layouts import FEW_SHOT_LAYOUT
+    from concerto_ros.learning.objects.names import FEW_SHOT_LAYOUT
 
     protocols = parser.add_subparsers(dest="protocol", required=True, metavar="PROTOCOL")
     for name, text in PROTOCOLS.items():
@@ -60,7 +60,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _few_shot(arguments: argparse.Namespace) -> int:
     """Score fold by fold and print the mean."""
-    from concerto_ros.learning.objects.data.layouts import FEW_SHOT_LAYOUT, read_objects
+    from concerto_ros.learning.objects.data.layouts import read_objects
+    from concerto_ros.learning.objects.names import FEW_SHOT_LAYOUT
     from concerto_ros.learning.objects.protocols import few_shot, published_folds
     from concerto_ros.learning.objects.training.models import load_for, to_fine_tune
     from concerto_ros.learning.objects.training.recipes import recipe_for, svm_recipe

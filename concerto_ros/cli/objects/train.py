@@ -22,7 +22,7 @@ HELP = "train an object encoder as published"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add one subcommand for each method, with its arguments."""
-    from concerto_ros.learning.objects.training.recipes import METHODS
+    from concerto_ros.learning.objects.names import METHODS
 
     methods = parser.add_subparsers(dest="method", required=True, metavar="METHOD")
     for name, text in METHODS.items():

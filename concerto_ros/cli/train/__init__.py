@@ -32,7 +32,7 @@ from concerto_ros.cli.train.arguments import (
 )
 
 if TYPE_CHECKING:
-    from concerto_ros.learning.methods.train import TrainingConfig
+    from concerto_ros.learning.methods.config import TrainingConfig
 
 HELP = "train a head, decoder or encoder on your own labelled scans"
 
@@ -117,7 +117,7 @@ def _add_demo_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_training_arguments(parser: argparse.ArgumentParser, method: str) -> None:
-    from concerto_ros.learning.methods.train import DROP_PATH, METHODS, TrainingConfig
+    from concerto_ros.learning.methods.config import DROP_PATH, METHODS, TrainingConfig
 
     run = parser.add_argument_group("training")
 
@@ -193,8 +193,9 @@ def run(arguments: argparse.Namespace) -> int:
     from concerto_ros.learning.data.scan_identity import points_by_label, require_labels
     from concerto_ros.learning.evaluation.evaluate import evaluate
     from concerto_ros.learning.evaluation.report import class_table, summary, write_report
+    from concerto_ros.learning.methods.config import METHODS
     from concerto_ros.learning.methods.segmenter import Segmenter
-    from concerto_ros.learning.methods.train import METHODS, train
+    from concerto_ros.learning.methods.train import train
     from concerto_ros.ptv3.checkpoint import save_encoder
     from concerto_ros.segmentation.convention import preset_with
     from concerto_ros.segmentation.model_options import convention_of
@@ -325,7 +326,7 @@ def _train_demo(arguments: argparse.Namespace) -> int:
 
 
 def _training_config(arguments: argparse.Namespace) -> TrainingConfig:
-    from concerto_ros.learning.methods.train import TrainingConfig
+    from concerto_ros.learning.methods.config import TrainingConfig
 
     of_all_methods = ("steps", "batch_size", "learning_rate", "weight_decay", "seed", "balance")
     of_all_runs = ("validate_every", "patience", "minutes")

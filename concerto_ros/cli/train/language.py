@@ -19,14 +19,14 @@ from concerto_ros.cli.train.zero_shot_report import zero_shot_report
 
 if TYPE_CHECKING:
     from concerto_ros.learning.demo_model.recipe import Recipe
-    from concerto_ros.learning.language.fitting import LanguageConfig
+    from concerto_ros.learning.language.config import LanguageConfig
 
 HELP = "a language head on the frozen encoder: points are found by words"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the options."""
-    from concerto_ros.learning.language.fitting import SOLVERS, LanguageConfig
+    from concerto_ros.learning.language.config import SOLVERS, LanguageConfig
 
     parser.description = (
         "Train a language head on the frozen encoder, from labelled scans: the names of the label"
@@ -102,7 +102,7 @@ def run(arguments: argparse.Namespace) -> int:
     from concerto_ros.cli.scan_arguments import ScanOpener, load_encoder_for
     from concerto_ros.heads.language import save_language_head
     from concerto_ros.learning.data.collate import ScanCollate
-    from concerto_ros.learning.language.fitting import LanguageConfig
+    from concerto_ros.learning.language.config import LanguageConfig
     from concerto_ros.learning.language.train import Vocabularies, train_language
     from concerto_ros.learning.language.word_list import (
         CONTRAST,
@@ -186,7 +186,7 @@ def run_bundled(arguments: argparse.Namespace, recipe: Recipe) -> int:
 
 def _config(arguments: argparse.Namespace, voxels: int) -> LanguageConfig:
     """The options of the training; ``voxels`` is how many are taken where none is given."""
-    from concerto_ros.learning.language.fitting import LanguageConfig
+    from concerto_ros.learning.language.config import LanguageConfig
 
     names = [name for name in LanguageConfig.__dataclass_fields__ if hasattr(arguments, name)]
     options = {name: getattr(arguments, name) for name in names}

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from concerto_ros.learning.data.formats import Cached
     from concerto_ros.learning.data.posed.pixel_features import PixelFeatures
     from concerto_ros.learning.data.posed.scene import PosedScene
-    from concerto_ros.learning.language.fitting import LanguageConfig
+    from concerto_ros.learning.language.config import LanguageConfig
     from concerto_ros.ptv3 import Encoder
 
 #: Voxels of each scene that AdamW learns from, at most: a scene is a whole place, not one scan.
@@ -30,7 +30,7 @@ OF_SCANS = {"words": None, "views": 1, "augment": None}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the options."""
-    from concerto_ros.learning.data.posed.point_map import TOLERANCE
+    from concerto_ros.learning.data.posed import TOLERANCE
 
     images = parser.add_argument_group(
         "images",

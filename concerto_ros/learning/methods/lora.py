@@ -10,12 +10,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from concerto_ros.learning.methods.config import ALPHA, DROPOUT, RANK
 from concerto_ros.ptv3 import Encoder
 from concerto_ros.ptv3.attention import PatchAttention
 from concerto_ros.ptv3.cpu.onednn import Linear
-
-#: Defaults, as published for Concerto.
-RANK, ALPHA, DROPOUT = 8, 16.0, 0.1
 
 
 class LoraLinear(nn.Module):

@@ -33,7 +33,7 @@ def add_pretraining_arguments(parser: argparse.ArgumentParser, presets: Iterable
         parser: Takes the arguments.
         presets: Names of hyper-parameters; the first, named after the paper, is the default.
     """
-    from concerto_ros.learning.objects.data.layouts import LAYOUTS as LABELLED
+    from concerto_ros.learning.objects.names import LAYOUTS as LABELLED
 
     names = list(presets)
     parser.add_argument("data", type=Path, help="folder of the shapes")

@@ -14,18 +14,11 @@ from concerto_ros.learning.data.formats.base import Cached, ScanDataset
 from concerto_ros.learning.data.formats.pointcept import PointceptScans, scene_folders
 from concerto_ros.learning.data.formats.scan_folder import FileScans, scan_files
 from concerto_ros.learning.data.formats.semantickitti import SemanticKittiScans, sequence_folders
-from concerto_ros.learning.data.formats.splits import SPLITS, part_of
+from concerto_ros.learning.data.formats.splits import part_of
 from concerto_ros.learning.data.label_map import DataError, LabelMap
+from concerto_ros.learning.data.layout_names import LAYOUTS, SPLITS
 
 __all__ = ["LAYOUTS", "SPLITS", "Cached", "DataError", "ScanDataset", "open_dataset"]
-
-#: Layouts of data sets with a description; ``auto`` detects the layout from the files.
-LAYOUTS = {
-    "files": "a folder of .npz, .ply, .pcd or .las files, one scan each, with a label per point",
-    "pointcept": "Pointcept's: a folder per scene with coord.npy, color.npy, normal.npy, segment*",
-    "semantickitti": "sequences/<number>/velodyne/*.bin and labels/*.label",
-    "bag": "a bag with a labelled .ply map of the place beside it",
-}
 
 
 def open_dataset(

@@ -11,8 +11,7 @@ import numpy as np
 
 from concerto_ros.learning.data.formats.base import ScanDataset
 from concerto_ros.learning.data.label_map import DataError
-
-SPLITS = ("train", "val", "test", "all")
+from concerto_ros.learning.data.layout_names import SPLITS
 
 #: Folder names of each part.
 FOLDERS = {

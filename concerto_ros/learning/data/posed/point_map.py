@@ -25,6 +25,7 @@ from concerto_ros.files.numpy_file import read_npy
 from concerto_ros.labels.label_set import UNLABELLED
 from concerto_ros.learning.data.label_map import DataError
 from concerto_ros.learning.data.labelled_scan import Scan
+from concerto_ros.learning.data.posed import TOLERANCE
 from concerto_ros.learning.data.posed.scene import (
     PosedScene,
     UnusableFrame,
@@ -35,9 +36,6 @@ from concerto_ros.learning.data.posed.visibility import seen_pixels
 from concerto_ros.mapping.voxel_map import VoxelMap
 
 log = logging.getLogger(__name__)
-
-#: How far the depth of a point may be from that of the image, as a fraction of it.
-TOLERANCE = 0.05
 
 #: Points of a map at most; memory of an encoder ends before.
 MAX_POINTS = 4_000_000

@@ -16,6 +16,7 @@ from concerto_ros.learning.objects.data.scanobjectnn import (
 )
 from concerto_ros.learning.objects.data.synthetic import synthetic_objects
 from concerto_ros.learning.objects.data.text_trees import read_modelnet_txt, read_shapenetpart
+from concerto_ros.learning.objects.names import LAYOUTS
 
 #: Objects of each class in the commands' synthetic benchmark.
 SYNTHETIC_COUNTS = {"train": 60, "test": 20}
@@ -26,7 +27,7 @@ def _synthetic(folder: Path, split: str) -> ObjectSet:
 
 
 #: Readers of one split, ``train`` or ``test``, of a folder.
-LAYOUTS: dict[str, Callable[[Path, str], ObjectSet]] = {
+READERS: dict[str, Callable[[Path, str], ObjectSet]] = {
     "synthetic": _synthetic,
     "modelnet40_h5": read_modelnet_h5,
     "modelnet40_txt": read_modelnet_txt,
@@ -37,21 +38,18 @@ LAYOUTS: dict[str, Callable[[Path, str], ObjectSet]] = {
     },
 }
 
-#: Published few-shot folds, which have no splits; see ``published_folds``.
-FEW_SHOT_LAYOUT = "modelnet40_few_shot"
-
 
 def read_objects(layout: str, folder: Path, split: str) -> ObjectSet:
     """Read one split of the data set in ``folder``.
 
     Args:
-        layout: A key of :data:`LAYOUTS`.
+        layout: One of :data:`~concerto_ros.learning.objects.names.LAYOUTS`.
         folder: The published folder.
         split: ``train`` or ``test``.
 
     Raises:
         ValueError: If the layout is unknown, or a file is missing or wrong.
     """
-    if layout not in LAYOUTS:
+    if layout not in READERS:
         raise ValueError(f"layout is {layout!r}, expected one of {', '.join(LAYOUTS)}")
-    return LAYOUTS[layout](Path(folder), split)
+    return READERS[layout](Path(folder), split)

@@ -11,16 +11,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+from concerto_ros.learning.objects.names import METHODS as METHODS
 from concerto_ros.objects.encoders.shared.base import ObjectEncoder
 from concerto_ros.objects.encoders.shared.benchmarks import Benchmark
-
-#: What each method of fine-tuning trains.
-METHODS = {
-    "full": "the whole encoder and a new head of three layers",
-    "mlp3": "a new head of three layers, and ReCon's class token, on a frozen encoder",
-    "linear": "a new linear head, and ReCon's class token, on a frozen encoder",
-    "adapters": "Any2Point's adapters, tokens and head around a frozen transformer",
-}
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,27 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Names of data sets of objects and of methods to train on them, known without PyTorch."""
+
+from __future__ import annotations
+
+#: What each method of fine-tuning trains.
+METHODS = {
+    "full": "the whole encoder and a new head of three layers",
+    "mlp3": "a new head of three layers, and ReCon's class token, on a frozen encoder",
+    "linear": "a new linear head, and ReCon's class token, on a frozen encoder",
+    "adapters": "Any2Point's adapters, tokens and head around a frozen transformer",
+}
+
+#: Layouts of data sets with two splits.
+LAYOUTS = (
+    "synthetic",
+    "modelnet40_h5",
+    "modelnet40_txt",
+    "shapenetpart",
+    "scanobjectnn_obj_bg",
+    "scanobjectnn_obj_only",
+    "scanobjectnn_pb_t50_rs",
+)
+
+#: Published few-shot folds, which have no splits; see ``published_folds``.
+FEW_SHOT_LAYOUT = "modelnet40_few_shot"
