@@ -17,9 +17,9 @@ from typing import Any
 
 from tqdm import tqdm
 
-from concerto_ros.cli.former_names import add_former_name
 from concerto_ros.cli.segment import SETTINGS
-from concerto_ros.cli.word_arguments import add_word_arguments, word_settings
+from concerto_ros.cli.shared.former_names import add_former_name
+from concerto_ros.cli.shared.word_arguments import add_word_arguments, word_settings
 from concerto_ros.files.error_text import in_words
 
 HELP = "add labels and feature colours to a bag"

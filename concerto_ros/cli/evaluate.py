@@ -12,8 +12,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from concerto_ros.cli.former_names import add_former_name
 from concerto_ros.cli.scan_arguments import ScanOpener, load_encoder_for
+from concerto_ros.cli.shared.former_names import add_former_name
 
 HELP = "measure a model on labelled scans"
 

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from concerto_ros.cli.segment import add_cloud_arguments, read_upright, settings_of, upright
-from concerto_ros.cli.word_arguments import add_word_arguments
+from concerto_ros.cli.shared.word_arguments import add_word_arguments
 
 if TYPE_CHECKING:
     from concerto_ros.objects.finding.text_matches import TextMatch, TextMatches

@@ -8,7 +8,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from concerto_ros.cli.former_names import add_former_name
+from concerto_ros.cli.shared.former_names import add_former_name
 
 if TYPE_CHECKING:
     from concerto_ros.learning.data.formats import Cached

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from concerto_ros.cli.word_arguments import add_word_arguments, word_settings
+from concerto_ros.cli.shared.word_arguments import add_word_arguments, word_settings
 
 if TYPE_CHECKING:
     from concerto_ros.labels.prediction import Prediction

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from concerto_ros.cli.former_names import add_former_name
+from concerto_ros.cli.shared.former_names import add_former_name
 
 if TYPE_CHECKING:
     import torch

@@ -7,7 +7,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from concerto_ros.cli.comparison_table import print_comparisons
+from concerto_ros.cli.shared.comparison_table import print_comparisons
 
 HELP = "compare encoders with the reference, case by case"
 

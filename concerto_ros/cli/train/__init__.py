@@ -22,7 +22,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from concerto_ros.cli.former_names import add_former_name
+from concerto_ros.cli.shared.former_names import add_former_name
 from concerto_ros.cli.train import language, verify
 from concerto_ros.cli.train.arguments import (
     add_augmentation_argument,
