@@ -98,7 +98,7 @@ def test_maps_are_read_as_bicubic_enlargement_reads_them():
 
 def test_salient_groups_stay_visible_and_the_share_is_kept():
     saliency = torch.zeros(3, 20)
-    saliency[:, [4, 7, 11]] = 50.0
+    saliency[:, [4, 7, 11]] = 500.0
     order = draw_order(saliency, torch.Generator().manual_seed(0))
     assert (order.sort(1).values == torch.arange(20)).all()
     visible = visible_groups(order, 0.8)

@@ -18,7 +18,8 @@ def draw_order(saliency: torch.Tensor, generator: torch.Generator | None = None)
     Returns:
         (B, G) int64, the groups in the order in which they were drawn, on the CPU.
     """
-    weights = sampling_weights(saliency).double().cpu()
+    # Saliency may differ so much that a weight is zero, but every group has to be drawn.
+    weights = sampling_weights(saliency).double().cpu().clamp_min(1e-30)
     return torch.multinomial(weights, weights.shape[1], generator=generator)
 
 
