@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 from geometry_msgs.msg import PointStamped
+from rclpy.context import Context
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import parameter_value_to_python
@@ -113,6 +114,7 @@ class LiveView(Node):
 
     Args:
         name: Full name of the node to show, such as ``/concerto``.
+        context: Of rclpy; None: the default one.
 
     Attributes:
         view: Shows the messages, from :meth:`start` on.
@@ -120,10 +122,10 @@ class LiveView(Node):
 
     view: TopicView
 
-    def __init__(self, name: str):
-        super().__init__("concerto_view")
+    def __init__(self, name: str, context: Context | None = None):
         if not name.startswith("/") or name.endswith("/"):
             raise ValueError(f"--node: got {name!r}, expected a full name such as /concerto")
+        super().__init__("concerto_view", context=context)
         self._shown = name
         self._namespace = name.rpartition("/")[0]
         self._laid_out: set[str] = set()
