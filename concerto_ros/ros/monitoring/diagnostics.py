@@ -155,6 +155,7 @@ def _inference(report: Report, settings: Settings) -> Task:
         "voxels": report.voxels,
         "voxels not finite": report.not_finite,
         "voxels unfamiliar": report.unfamiliar,
+        "voxels without a word": report.no_word,
         "results outdated": report.outdated,
         "voxels evicted": report.evicted,
         "voxels observed free": report.cleared,

@@ -85,6 +85,7 @@ class Report:
         unfamiliar: Voxels of the newest prediction that do not look like what the model was
             trained on.
         looks_unfamiliar: Whether the newest predictions do not, as a whole.
+        no_word: Voxels of the newest prediction that no word matches well enough.
         outdated: Predictions and searches that were dropped because the map was cleared meanwhile.
         objects: Objects found by the newest search.
         object_passes: Searches for objects.
@@ -120,6 +121,7 @@ class Report:
     not_finite_share: tuple[int, int] = (0, 0)
     unfamiliar: int = 0
     looks_unfamiliar: bool = False
+    no_word: int = 0
     outdated: int = 0
     objects: int = 0
     object_passes: int = 0
@@ -243,7 +245,13 @@ class Statistics:
             return self._due(source, "uncolored", now)
 
     def inferred(
-        self, voxels: int, latency_ms: float, stage_ms: dict[str, float], deadline: float = 0.0
+        self,
+        voxels: int,
+        latency_ms: float,
+        stage_ms: dict[str, float],
+        deadline: float = 0.0,
+        *,
+        no_word: int = 0,
     ) -> None:
         """Count a prediction that was published.
 
@@ -252,6 +260,7 @@ class Statistics:
             latency_ms: Milliseconds from its stamp to its publication.
             stage_ms: Milliseconds by stage.
             deadline: It is late if ``latency_ms`` is more than this many seconds; 0: never.
+            no_word: Its voxels that no word matches well enough.
         """
         with self._lock:
             self._latencies.add(latency_ms)
@@ -260,6 +269,7 @@ class Statistics:
                 self._totals.last_late = time.monotonic()
             self._totals.inferences += 1
             self._totals.voxels = voxels
+            self._totals.no_word = no_word
             self._totals.latency_ms = latency_ms
             self._inference_ms = stage_ms
 

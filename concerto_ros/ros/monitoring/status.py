@@ -87,6 +87,7 @@ def status_message(report: Report, model: ModelInfo, header: Header) -> Percepti
         inferences_failed=report.failures,
         voxels_not_finite=report.not_finite,
         voxels_unfamiliar=report.unfamiliar,
+        voxels_no_word=report.no_word,
         results_outdated=report.outdated,
         objects=report.objects,
         object_passes=report.object_passes,

@@ -125,7 +125,9 @@ class Outputs:
         if prediction.unfamiliar is not None and statistics.unfamiliar(unfamiliar, size):
             what = not_like_training(self._parameters.settings.preset)
             self._node.get_logger().warning(f"{what}: {unfamiliar} of {size} voxels")
-        statistics.inferred(size, latency_ms, watch.milliseconds, deadline)
+        statistics.inferred(
+            size, latency_ms, watch.milliseconds, deadline, no_word=prediction.count_no_word
+        )
         self.publish_status()
 
     def publish_classes(self) -> None:
