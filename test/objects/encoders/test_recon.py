@@ -95,6 +95,68 @@ def test_words_need_projections(tmp_path):
         encoder.embed_words(case.tensor("points"))
 
 
+def test_a_file_whose_teachers_have_different_widths_compares_words_by_its_text_token(tmp_path):
+    def wider(state):
+        more = {"img_proj.weight": torch.randn(24, 24), "img_proj.bias": torch.zeros(24)}
+        return state | more
+
+    encoder, case = load(tmp_path, "pretrain_small_zeroshot", wider)
+    points = case.tensor("points")
+    assert encoder.knows_words
+    found = encoder.embed_words(points)
+    torch.testing.assert_close(found, case.tensor("text_feature"), atol=1e-4, rtol=1e-3)
+
+    def without(*names):
+        return lambda state: {n: v for n, v in state.items() if not n.startswith(names)}
+
+    encoder, _ = load(tmp_path, "pretrain_small_zeroshot", without("img_proj."))
+    torch.testing.assert_close(encoder.embed_words(points), found)
+    encoder, _ = load(tmp_path, "pretrain_small_zeroshot", without("text_proj."))
+    assert not encoder.knows_words
+    with pytest.raises(ValueError, match="no projections to the space of texts"):
+        encoder.embed_words(points)
+
+
+def self_contrastive(state):
+    """The file of a pre-training with ``self_contrastive``."""
+    sizes = {"0": (128, 24), "3": (128, 128)}
+    more = {f"cls_proj.{n}.weight": torch.randn(size) for n, size in sizes.items()}
+    more |= {f"cls_proj.{n}.bias": torch.randn(128) for n in sizes}
+    for number in (1, 4):
+        norm = torch.nn.BatchNorm1d(128).state_dict()
+        more |= {f"cls_proj.{number}.{name}": value for name, value in norm.items()}
+    return state | more
+
+
+def test_a_file_with_self_contrast_gives_the_same_encoder(tmp_path):
+    encoder, case = load(tmp_path, "pretrain_small_svm", self_contrastive)
+    found = encoder.embed(case.tensor("points"))
+    torch.testing.assert_close(found, case.tensor("feature"), atol=1e-4, rtol=1e-3)
+    state = self_contrastive(golden("pretrain_small").state())
+    model = from_state(state, GOLDEN, groups=20, heads=2).eval()
+    assert torch.equal(model.state_dict()["cls_proj.3.weight"], state["cls_proj.3.weight"])
+    mask = golden("pretrain_small").tensor("mask")
+    assert model(case.tensor("points"), mask).own.shape == (2, 128)
+
+
+@pytest.mark.parametrize(
+    ("given", "groups"),
+    [
+        ({"points": 8192}, 512),
+        ({"points": 2048}, 128),
+        ({"points": 1024}, 64),
+        ({}, 64),
+        ({"points": 2048, "group_size": 64}, 64),
+        ({"points": 2048, "group_size": 128}, 32),
+        ({"points": 8192, "groups": 64}, 64),
+    ],
+)
+def test_groups_grow_with_points_as_published(tmp_path, given, groups):
+    form = {"groups": None, "group_size": 32} | given
+    encoder, _ = load(tmp_path, "cls_small_near_origin", **form)
+    assert (encoder.points, encoder.trunk.shape.groups) == (given.get("points", 1024), groups)
+
+
 def test_words_are_scored_by_their_cosine(tmp_path):
     encoder, case = load(tmp_path, "pretrain_small_zeroshot")
     feature = encoder.embed_words(case.tensor("points"), text_ratio=case.meta["ratio"])

@@ -61,7 +61,6 @@ class ShapeNet55(ShapeSet):
         missing = next((path for path in map(self.cloud_file, ids) if not path.is_file()), None)
         if missing is not None:
             raise ValueError(f"{missing} is not a file, expected it as the lists name it")
-        self.captioned = bool(captions)
 
     def cloud_file(self, name: str) -> Path:
         """Return the path of the cloud of a shape."""

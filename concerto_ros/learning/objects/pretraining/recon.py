@@ -57,8 +57,9 @@ class ReConPreset:
     self_contrast: bool = False
 
 
-#: The published recipe for all sizes, without a limit of the gradient.
-RECIPE = ObjectTrainingConfig(5e-4, "turn", batch_size=128, clip=math.inf, drop_path=0.1)
+#: The published recipe for all sizes, without a limit of the gradient. Its scheduler is stepped
+#: after each epoch, so that the first two have the same rate.
+RECIPE = ObjectTrainingConfig(5e-4, "turn", batch_size=128, clip=math.inf, drop_path=0.1, lag=1)
 
 #: The published sizes, and a narrow one that a computer without a GPU trains in minutes.
 PRESETS = {
@@ -69,7 +70,14 @@ PRESETS = {
         DEMO_SHAPE,
         1,
         512,
-        replace(RECIPE.shortened(20), learning_rate=1e-3, batch_size=64, drop_path=0.0),
+        replace(
+            RECIPE.shortened(20),
+            learning_rate=1e-3,
+            batch_size=64,
+            drop_path=0.0,
+            lag=0,
+            start_rate=2e-4,
+        ),
     ),
 }
 

@@ -9,11 +9,15 @@ is defined here.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
 
 from concerto_ros.learning.objects.names import METHODS as METHODS
 from concerto_ros.objects.encoders.shared.base import ObjectEncoder
 from concerto_ros.objects.encoders.shared.benchmarks import Benchmark
+
+#: Fields that the states of runs of version 0.1 do not have.
+SINCE_0_1 = ("cosine", "lag")
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,15 @@ class ObjectTrainingConfig:
             return self.start_rate + (highest - self.start_rate) * epoch / self.warm_up
         phase = min(1.0, epoch / (self.cosine or self.epochs))
         return self.end_rate + (highest - self.end_rate) * (1 + math.cos(math.pi * phase)) / 2
+
+    def identity(self) -> dict[str, Any]:
+        """Tell this recipe from others, for a run that resumes, also one of version 0.1."""
+        usual = {one.name: one.default for one in fields(self) if one.name in SINCE_0_1}
+        return {
+            name: value
+            for name, value in asdict(self).items()
+            if name not in usual or value != usual[name]
+        }
 
     def shortened(self, epochs: int) -> ObjectTrainingConfig:
         """Return the same with other epochs, at most a tenth of them for warm-up.

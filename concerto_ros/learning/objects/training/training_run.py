@@ -12,7 +12,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -320,7 +320,7 @@ class TrainingRun(ABC, Generic[Model]):
         return {
             "method": method,
             **self.options.about,
-            "recipe": asdict(self.recipe),
+            "recipe": self.recipe.identity(),
             **self.train.identity(),
             "seed": self.seed,
             "parameters": shapes,
