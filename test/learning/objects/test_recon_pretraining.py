@@ -16,6 +16,7 @@ from small_objects import toys
 from concerto_ros.cli import main
 from concerto_ros.learning.objects.data import layouts
 from concerto_ros.learning.objects.data.shapenet55 import ShapeNet55
+from concerto_ros.learning.objects.pretraining import teacher_encoders
 from concerto_ros.learning.objects.pretraining.recon import (
     PRESETS,
     Teachers,
@@ -24,11 +25,12 @@ from concerto_ros.learning.objects.pretraining.recon import (
     pretrain_recon,
 )
 from concerto_ros.learning.objects.pretraining.recon_network import self_contrast_loss
-from concerto_ros.learning.objects.pretraining.teacher_encoders import image_teacher
+from concerto_ros.learning.objects.pretraining.teacher_encoders import image_teacher, text_teacher
 from concerto_ros.learning.objects.pretraining.teachers import TeacherVectors, read_teacher
 from concerto_ros.learning.objects.training.training_run import RunOptions, TrainingRun
 from concerto_ros.objects import load_object_encoder
 from concerto_ros.objects.encoders.recon.transformer import ReConShape
+from concerto_ros.words.prompts import prompts
 
 TINY = replace(
     PRESETS["demo"],
@@ -247,6 +249,8 @@ def test_shapes_are_unit_spheres_of_random_points(folder):
         (lambda f: (f / "shapenet55.json").write_text("{]"), "shapenet55.json cannot be read"),
         (lambda f: (f / "shapenet55.json").write_text(json.dumps([{"catalogue": 1}])),
          "shapenet55.json: 'describe' of 1 is None, expected a text"),
+        (lambda f: (f / "shapenet55.json").write_text('[{"catalogue": 3001627, "describe": "x"}]'),
+         "shapenet55.json: has no 'catalogue' 02691156, expected one for 02691156-train00ab"),
         (lambda f: np.save(f / "shapenet_pc" / "02691156-train00ab.npy", np.zeros((4, 2))),
          r"train00ab.npy: got float64 of shape \(4, 2\), expected numbers"),
         (lambda f: np.save(f / "shapenet_pc" / "02691156-train00ab.npy", np.full((4, 3), np.nan)),
@@ -277,6 +281,41 @@ def test_a_teacher_that_lacks_a_shape_or_is_wrong_is_refused(folder, capsys):
             read_teacher(path)
     assert command(folder, "--image-teacher", "dino") == 1
     assert "image teacher: got 'dino', expected a file of vectors" in capsys.readouterr().err
+
+
+def test_texts_are_prompts_about_captions(folder, monkeypatch):
+    asked = []
+
+    def encoder(texts):
+        asked.append(list(texts))
+        return torch.arange(60.0).view(60, 1).expand(60, 3) + 100 * len(asked)
+
+    monkeypatch.setattr(teacher_encoders, "load_text_encoder", lambda name: encoder)
+    shapes, path = ShapeNet55(folder / "shapes"), folder / "text_teacher.npz"
+    made = text_teacher("minilm", shapes, path)
+    assert made.names == ("airplane", "chair", "table") and made.vectors.shape == (3, 60, 3)
+    assert asked[1] == prompts("chair")
+    drawn = made.draw(torch.full((4000,), 2), torch.Generator().manual_seed(0))[:, 0]
+    assert set(drawn.tolist()) == {300.0 + n for n in range(60)}
+    (folder / "shapes" / "shapenet55.json").unlink()
+    with pytest.raises(ValueError, match="has no captions to encode, expected shapenet55.json"):
+        text_teacher("minilm", ShapeNet55(folder / "shapes"), folder / "other.npz")
+
+
+def test_pictures_reach_clip_blue_first_and_normalised_as_published(folder, monkeypatch):
+    class Seen:
+        def encode_image(self, batch):
+            assert batch.shape[1:] == (3, 224, 224)
+            return batch.mean((2, 3))
+
+    monkeypatch.setattr(teacher_encoders, "load_open_clip", lambda *_, device: Seen())
+    shapes = ShapeNet55(folder / "shapes", ["test"])
+    color = np.array([200, 100, 50], np.uint8)  # red, green, blue
+    monkeypatch.setattr(shapes, "picture", lambda row: np.full((30, 40, 3), color))
+    made = image_teacher("open_clip:ViT-B-32-quickgelu/openai", shapes, folder / "kept.npz")
+    mean, deviation = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+    expected = torch.from_numpy((color[::-1] / 255 - mean) / deviation).float()
+    torch.testing.assert_close(made.vectors, expected.expand(6, 4, 3), atol=1e-5, rtol=1e-5)
 
 
 def test_a_text_teacher_may_know_shapes_by_their_own_captions(folder):

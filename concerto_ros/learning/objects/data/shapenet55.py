@@ -4,7 +4,7 @@
 
 ``ShapeNet-55/train.txt`` and ``test.txt`` name the clouds, one ``<taxonomy>-<model>.npy`` a line;
 ``shapenet_pc`` holds them, ``shapenet_img`` a ``.png`` of each, and ``shapenet55.json`` a caption
-of each taxonomy. Pictures and captions may be missing.
+of each taxonomy. Pictures may be missing, and the file of captions, which then are empty.
 """
 
 from __future__ import annotations
@@ -56,7 +56,13 @@ class ShapeNet55(ShapeSet):
                         " 02691156-1a04e3eab45ca15dd86060f189eb133.npy"
                     )
         captions = read_captions(self.folder / CAPTIONS)
-        texts = [captions.get(_taxonomy(one), _taxonomy(one)) for one in ids]
+        unknown = [one for one in ids if captions and _taxonomy(one) not in captions]
+        if unknown:
+            raise ValueError(
+                f"{self.folder / CAPTIONS}: has no 'catalogue' {_taxonomy(unknown[0])}, expected"
+                f" one for {unknown[0]}"
+            )
+        texts = [captions.get(_taxonomy(one), "") for one in ids]
         super().__init__(f"ShapeNet55, {' and '.join(splits)}", ids, texts)
         missing = next((path for path in map(self.cloud_file, ids) if not path.is_file()), None)
         if missing is not None:

@@ -68,6 +68,11 @@ def text_teacher(name: str, shapes: ShapeSet, cache: Path) -> TeacherVectors:
     """
 
     def encode() -> TeacherVectors:
+        if not all(shapes.captions):
+            raise ValueError(
+                f"text teacher: {shapes.name} has no captions to encode, expected shapenet55.json"
+                " in its folder, or a file of vectors by the names of shapes (.npz)"
+            )
         encoder, captions = load_text_encoder(name), tuple(dict.fromkeys(shapes.captions))
         vectors = [encoder(prompts(caption)) for caption in tqdm(captions, unit="caption")]
         return TeacherVectors(captions, torch.stack(vectors).float(), name)
