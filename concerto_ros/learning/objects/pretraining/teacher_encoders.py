@@ -16,10 +16,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 from tqdm import tqdm
 
 from concerto_ros.learning.objects.data.shape_set import ShapeSet
+from concerto_ros.learning.objects.pretraining.i2p_mae.image_models import (
+    HOG,
+    oriented_gradients,
+)
+from concerto_ros.learning.objects.pretraining.i2p_mae.projection import DEVIATION, MEAN
 from concerto_ros.learning.objects.pretraining.teachers import TeacherVectors, read_teacher
 from concerto_ros.viz.cloud_picture import render_cloud
 from concerto_ros.words.open_clip_encoder import PREFIX, load_open_clip
@@ -28,10 +32,8 @@ from concerto_ros.words.text_encoder import load_text_encoder
 
 log = logging.getLogger(__name__)
 
-#: The image teacher that needs no weights: histograms of oriented gradients (Dalal and Triggs,
-#: CVPR 2005). Pixels along the sides of a picture and of a cell, and directions of edges.
-HOG = "hog"
-HOG_SIDE, HOG_CELL, HOG_BINS = 64, 8, 9
+#: Pixels along the sides of a picture for the teacher that needs no weights.
+HOG_SIDE = 128
 
 #: Pixels along the sides of a picture for other teachers, and of one that is rendered.
 SIDE, RENDERED = 224, 128
@@ -41,9 +43,6 @@ CROPS, SMALLEST = 4, 0.64
 
 #: From where a shape is seen, y up: from its front right, a little above.
 EYE = (1.6, 1.1, 2.2)
-
-#: Mean and standard deviation of ImageNet's colours, red first.
-MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 #: Pictures or texts of one pass.
 BATCH = 64
@@ -164,14 +163,9 @@ def _image_encoder(name: str, device: torch.device | str) -> tuple[ImageEncoder,
 
 
 def _hog(pictures: np.ndarray) -> torch.Tensor:
-    """Histograms (B, D) of the directions of edges, normalised in overlapping blocks of cells."""
-    grey = torch.from_numpy(pictures).float().mean(-1) / 255
-    down, right = torch.gradient(grey, dim=(1, 2))
-    strength, turn = torch.hypot(down, right), torch.atan2(down, right) / torch.pi % 1
-    bins = nn.functional.one_hot((turn * HOG_BINS).long() % HOG_BINS, HOG_BINS).movedim(-1, 1)
-    cells = nn.functional.avg_pool2d(bins * strength.unsqueeze(1), HOG_CELL)
-    blocks = nn.functional.unfold(cells, 2)  # (B, 4 bins, blocks)
-    return nn.functional.normalize(blocks, dim=1, eps=0.01).flatten(1)
+    grey = (torch.from_numpy(pictures).float().mean(-1) / 255 - MEAN[0]) / DEVIATION[0]
+    histograms, _ = oriented_gradients(grey.unsqueeze(1))
+    return histograms.flatten(1)
 
 
 def _clip(model: Any, device: torch.device | str) -> ImageEncoder:
