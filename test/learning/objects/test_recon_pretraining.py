@@ -329,7 +329,7 @@ def test_a_text_teacher_may_know_shapes_by_their_own_captions(folder):
 def test_a_linear_svm_judges_where_labelled_objects_are_given(folder, monkeypatch, capsys):
 
     monkeypatch.setitem(
-        layouts.LAYOUTS, "synthetic", lambda _, split: toys(2, seed=len(split), points=520)
+        layouts.READERS, "synthetic", lambda _, split: toys(2, seed=len(split), points=520)
     )
     more = ("--svm-data", str(folder), "--svm-layout", "synthetic")
     assert command(folder, *taught(folder), *more) == 0
