@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from concerto_ros.viewer.library import rerun_library
+from concerto_ros.viz.cloud_picture import open_view
 
 #: The rows of clouds below the labels: the name of a view and what it holds.
 CLOUD_VIEWS = (
@@ -18,6 +19,11 @@ CLOUD_VIEWS = (
     ("Similarity", ("similarity",)),
     ("Filtered", ("filtered",)),
 )
+
+
+def whole_view(points: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return (eye, target) that show most of ``points`` (N, 3); None where there are none."""
+    return open_view(points, np.zeros_like(points)) if len(points) else None
 
 
 def layout(

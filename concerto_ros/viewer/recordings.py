@@ -11,7 +11,7 @@ from concerto_ros.bags.input_plan import found_inputs
 from concerto_ros.bags.reader import Bag, BagError
 from concerto_ros.bags.transforms import transform_topics
 from concerto_ros.settings.inputs import InputSettings
-from concerto_ros.viewer.layout import layout
+from concerto_ros.viewer.layout import layout, whole_view
 from concerto_ros.viewer.scene import Scene
 from concerto_ros.viewer.topics import CLASSES, CLOUD, FILTERED, TopicView
 
@@ -111,7 +111,8 @@ def show_bag(
             view.show_transforms(message, time, static=static[topic])
         else:
             view.show(topic, message, time)
-    scene.look(layout(scene.entities, fixed_frame=content.fixed_frame))
+    look = whole_view(scene.labelled)
+    scene.look(layout(scene.entities, fixed_frame=content.fixed_frame, view_from=look))
     return view
 
 

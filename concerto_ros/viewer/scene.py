@@ -27,8 +27,9 @@ TIME = "time"
 #: Quality of the JPEG files as which images are kept.
 JPEG_QUALITY = 80
 
-#: Radius of the points of a cloud, as a multiple of their spacing: surfaces look closed.
-COVERING = 0.7
+#: Radius of the points of a cloud, as a multiple of their spacing: surfaces look closed, and edges
+#: stay sharp.
+COVERING = 0.45
 
 #: Depth is kept in millimetres, as in REP-118, up to this many metres.
 FARTHEST_DEPTH = 65.535
@@ -39,6 +40,10 @@ class Scene:
 
     Args:
         recording: A ``rerun.RecordingStream``.
+
+    Attributes:
+        entities: Names of those that were shown.
+        labelled: (N, 3), metres, the points of the newest labels.
     """
 
     def __init__(self, recording: Any):
@@ -48,6 +53,7 @@ class Scene:
         self._in_frame: dict[str, str] = {}
         self._radius: dict[str, float] = {}
         self.entities: set[str] = set()
+        self.labelled = np.zeros((0, 3), np.float32)
         recording.set_log_time_enabled(False)
         recording.set_log_tick_enabled(False)
         recording.log("/", self._rerun.ViewCoordinates.RIGHT_HAND_Z_UP, static=True)
@@ -71,6 +77,7 @@ class Scene:
 
     def labels(self, points: np.ndarray, label: np.ndarray, frame: str = "") -> None:
         """Show labels (N,) of points (N, 3), metres, in the colours of :meth:`classes`."""
+        self.labelled = points
         self._cloud("labels", points, frame, class_ids=label)
 
     def cloud(self, entity: str, points: np.ndarray, rgb: np.ndarray, frame: str = "") -> None:

@@ -233,7 +233,7 @@ def _title(found: Any) -> str:
     if not found.hypotheses:
         return f"#{found.id}"
     best = max(found.hypotheses, key=lambda each: each.score)
-    return f"{best.class_name} {best.score:.0%} #{found.id}"
+    return f"{best.class_name} #{found.id}"
 
 
 def _xyz(vector: Any) -> tuple[float, float, float]:

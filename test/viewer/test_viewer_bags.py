@@ -171,7 +171,7 @@ def test_objects_are_boxes_with_names_and_the_colours_of_their_ids(view):
 
     file = view.read()
     labels, nothing = file.rows("objects", "Boxes3D:labels")
-    assert labels == ["chair 75% #3", "#7"]
+    assert labels == ["chair #3", "#7"]
     assert nothing == []  # what is gone does not stay
     assert file.rows("objects", "Boxes3D:half_sizes")[0][0] == [0.25, 0.125, 0.5]
     assert file.rows("objects", "Boxes3D:quaternions")[0][0] == pytest.approx(

@@ -12,6 +12,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import numpy as np
 from geometry_msgs.msg import PointStamped
 from rclpy.context import Context
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
@@ -35,7 +36,7 @@ from concerto_ros.ros.middleware.qos import CLOUD_QOS, LATCHED_QOS
 from concerto_ros.sensors.images.topics import is_compressed
 from concerto_ros.settings.inputs import INPUTS, InputSettings
 from concerto_ros.settings.settings import Settings, listed
-from concerto_ros.viewer.layout import layout
+from concerto_ros.viewer.layout import layout, whole_view
 from concerto_ros.viewer.scene import Scene
 from concerto_ros.viewer.topics import FILTERED, OUTPUTS, TopicView
 
@@ -44,6 +45,9 @@ START_TIMEOUT, ANSWER_TIMEOUT = 30.0, 10.0
 
 #: Seconds between looks for new kinds of outputs, and between clicks until one is answered.
 LOOK_PERIOD, CLICK_PERIOD = 0.5, 2.0
+
+#: A map this many times as long as at the last look is looked at anew, as a whole.
+GROWTH = 2.0
 
 #: What a node shows sooner or later.
 EXPECTED = ("labels", "pca", "classes", "times")
@@ -129,6 +133,7 @@ class LiveView(Node):
         self._shown = name
         self._namespace = name.rpartition("/")[0]
         self._laid_out: set[str] = set()
+        self._extent = 0.0
 
     def find(self, executor: SingleThreadedExecutor) -> None:
         """Wait for the node to be active, and read what it takes and gives.
@@ -215,12 +220,18 @@ class LiveView(Node):
         self.view.show_transforms(message, self.get_clock().now().nanoseconds, static=static)
 
     def _lay_out(self) -> None:
-        """Arrange the viewer anew where a kind of output has come that it has no place for."""
+        """Arrange the viewer anew for a new kind of output, or a map of more than twice the size.
+
+        Otherwise it stays, as people change it: what they look at, and from where.
+        """
         entities = self._scene.entities | self._expected
         kinds = {name if "cameras/" in name else name.split("/")[0] for name in entities}
-        if kinds != self._laid_out:
-            self._laid_out = kinds
-            self._scene.look(layout(entities, fixed_frame=self._fixed_frame))
+        points = self._scene.labelled
+        extent = float(np.ptp(points, axis=0).max()) if len(points) else 0.0
+        if kinds != self._laid_out or extent > GROWTH * self._extent:
+            self._laid_out, self._extent = kinds, extent
+            look = whole_view(points)
+            self._scene.look(layout(entities, fixed_frame=self._fixed_frame, view_from=look))
 
     def _compare(self, query: Sequence[float]) -> None:
         """Click on a point until the node compares the map with it; it ignores what is nowhere."""
