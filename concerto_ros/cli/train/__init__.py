@@ -7,6 +7,8 @@
   concerto-ros train lora DATA       low-rank adapters (LoRA) in the encoder, and a head
   concerto-ros train full DATA       the whole encoder, a decoder and a head
   concerto-ros train language DATA   a language head: points are found by words
+  concerto-ros train adapt DATA      the encoder learns from recordings without labels
+  concerto-ros train pretrain DATA   a new encoder, from recordings without labels
   concerto-ros train verify DIR      compare the pre-training with reference cases
   concerto-ros train demo            the bundled demo model, from simulated rooms
   concerto-ros train demo --outdoor  the one for outdoors, from simulated streets
@@ -23,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from concerto_ros.cli.shared.former_names import add_former_name
-from concerto_ros.cli.train import language, verify
+from concerto_ros.cli.train import adapt, language, pretrain, verify
 from concerto_ros.cli.train.arguments import (
     add_augmentation_argument,
     add_furniture_argument,
@@ -40,7 +42,7 @@ HELP = "train a head, decoder or encoder on your own labelled scans"
 FEW_SCANS = 20
 
 #: Subcommands with a module of their own.
-COMMANDS = {"language": language, "verify": verify}
+COMMANDS = {"language": language, "adapt": adapt, "pretrain": pretrain, "verify": verify}
 
 METHODS = {
     "head": "a linear head on the frozen encoder",

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from concerto_ros.cli.train.arguments import word_vectors
@@ -15,10 +14,8 @@ if TYPE_CHECKING:
     import torch
 
     from concerto_ros.learning.data.formats import Cached
-    from concerto_ros.learning.data.posed.pixel_features import PixelFeatures
     from concerto_ros.learning.data.posed.scene import PosedScene
     from concerto_ros.learning.language.config import LanguageConfig
-    from concerto_ros.ptv3 import Encoder
 
 #: Voxels of each scene that AdamW learns from, at most: a scene is a whole place, not one scan.
 VOXELS = 20_000
@@ -72,7 +69,7 @@ def run(arguments: argparse.Namespace, config: LanguageConfig) -> int:
     from concerto_ros.cli.scan_arguments import load_encoder_for
     from concerto_ros.heads.language import save_language_head
     from concerto_ros.learning.data.collate import ScanCollate
-    from concerto_ros.learning.data.posed.opening import open_scenes
+    from concerto_ros.learning.data.posed.opening import open_pixel_features, open_scenes
     from concerto_ros.learning.language.from_images import agreement, train_from_images
     from concerto_ros.learning.language.images import ImageOptions, SceneVoxels
     from concerto_ros.segmentation.model_options import convention_of
@@ -93,7 +90,11 @@ def run(arguments: argparse.Namespace, config: LanguageConfig) -> int:
     )
     text_encoder = _text_encoder(arguments)
     template = checked_template(arguments.template or template_of(text_encoder))
-    pixels = _pixel_features(arguments, scenes, encoder)
+    pixels = open_pixel_features(
+        arguments.pixel_features,
+        alone=len(scenes) == 1,
+        device=next(encoder.parameters()).device,
+    )
     scans, words = _validation(arguments, voxel_size, text_encoder, template, pixels.width)
     collate = ScanCollate(convention_of(encoder, arguments.preset), voxel_size)
     options = ImageOptions(arguments.depth_tolerance, arguments.max_frames)
@@ -160,17 +161,6 @@ def _text_encoder(arguments: argparse.Namespace) -> str:
             f" {arguments.pixel_features}, such as open_clip:ViT-L-14-336/openai"
         )
     return arguments.pixel_features
-
-
-def _pixel_features(
-    arguments: argparse.Namespace, scenes: list[PosedScene], encoder: Encoder
-) -> PixelFeatures:
-    from concerto_ros.learning.data.posed.dense_clip import DenseClip
-    from concerto_ros.learning.data.posed.pixel_features import FolderFeatures
-
-    if _is_model(arguments):
-        return DenseClip(arguments.pixel_features, device=next(encoder.parameters()).device)
-    return FolderFeatures(Path(arguments.pixel_features), alone=len(scenes) == 1)
 
 
 def _validation(

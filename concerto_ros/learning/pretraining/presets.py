@@ -42,7 +42,9 @@ class Preset:
             likewise of normals.
         batch_size: Scenes in a step.
         steps: Steps of the run.
-        heads_first: Steps at the beginning in which the heads alone are trained.
+        heads_factor: Learning rate of the heads, times that of the encoder.
+        heads_first: Steps at the beginning in which the heads alone are trained; needs another
+            rate of the heads.
     """
 
     sizes: ViewSizes = field(default_factory=ViewSizes)
@@ -69,6 +71,7 @@ class Preset:
     drop_colors: tuple[float, float] = (0.2, 0.5)
     batch_size: int = 96
     steps: int = 100_000
+    heads_factor: float = 1.0
     heads_first: int = 0
 
     def at_voxels(self, size: float) -> Preset:
@@ -90,6 +93,7 @@ CONCERTO = Preset()
 ADAPT = Preset(
     sizes=ViewSizes(most=8192),
     momentum=HalfCosine(0.998, 1.0),
+    fixed_teacher=True,
     hidden=1024,
     width=128,
     prototypes=512,
@@ -97,6 +101,7 @@ ADAPT = Preset(
     drop_path=0.0,
     batch_size=2,
     steps=850,
+    heads_factor=10.0,
     heads_first=150,
 )
 

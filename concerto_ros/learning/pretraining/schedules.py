@@ -9,6 +9,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from concerto_ros.learning.training.schedule import Schedule
+
 #: Share of a run in which masks grow and the teacher warms up.
 WARM_UP = 0.05
 
@@ -53,35 +55,26 @@ class HalfCosine:
 
 
 @dataclass(frozen=True)
-class OneCycle:
-    """Learning rate and first beta of AdamW (Smith, 2018), exactly as PyTorch's OneCycleLR.
+class OneCycle(Schedule):
+    """Learning rate and first beta of AdamW step by step, exactly as PyTorch's OneCycleLR.
 
     Attributes:
-        learning_rate: At its peak; parameter groups multiply it by a factor.
-        steps: Of the run; the first is step 0.
-        weight_decay: Of the first step.
-        clip: Maximum norm of the gradient.
-        start: Rate of the first step, as a share of the peak.
-        end: Rate of the last step, as a share of the peak.
+        steps: Of the run; the first is step 0 and has the rate of the start, the last that of the
+            end.
     """
 
-    learning_rate: float
-    steps: int
-    weight_decay: float = 0.04
-    clip: float = 3.0
-    start: float = 0.1
-    end: float = 1e-4
+    steps: int = 1
 
-    def rate(self, share: float) -> float:
-        """Learning rate at a share (0..1) of the run."""
-        return self.learning_rate * self._between(share * self.steps, self.start, 1.0, self.end)
+    def rate(self, progress: float) -> float:
+        """Learning rate at ``progress`` (0..1) of the run."""
+        return self.learning_rate * self._between(progress * self.steps, self.start, 1.0, self.end)
 
     def beta(self, step: float) -> float:
         """First beta of AdamW at a step: low where the rate is high."""
         return self._between(step, 0.95, 0.85, 0.95)
 
     def _between(self, step: float, first: float, peak: float, last: float) -> float:
-        top, end = WARM_UP * self.steps - 1, self.steps - 1
+        top, end = self.warm_up * self.steps - 1, self.steps - 1
         if step <= top:
             return _along_cosine(first, peak, step / top if top > 0 else 1.0)
         return _along_cosine(peak, last, min((step - top) / (end - top), 1.0) if end > top else 1)

@@ -5,12 +5,15 @@
 from __future__ import annotations
 
 import copy
+from typing import TypeVar
 
 import torch
 from torch import nn
 
+Module = TypeVar("Module", bound=nn.Module)
 
-def teacher_of(student: nn.Module) -> nn.Module:
+
+def teacher_of(student: Module) -> Module:
     """A copy of the student that gets no gradients."""
     return copy.deepcopy(student).requires_grad_(False)
 

@@ -20,6 +20,7 @@ import torch
 from torch import nn
 
 from concerto_ros.labels.confusion import Confusion
+from concerto_ros.learning.training.companion import Companion
 from concerto_ros.learning.training.distributed import (
     SharedGradients,
     own_share,
@@ -99,6 +100,7 @@ class Trainer:
             on the machine's speed. None: no limit.
         seed: Random seed of the order of items, of augmentation and of dropout.
         identity: What else has to be equal for a run to resume, by name.
+        companion: Changes with the steps beside the weights; None: nothing does.
         device: Where to train.
         progress: Whether to show a progress bar.
 
@@ -134,6 +136,7 @@ class Trainer:
         minutes: float | None = None,
         seed: int = 0,
         identity: Mapping[str, Any] | None = None,
+        companion: Companion | None = None,
         device: torch.device | str = "cpu",
         progress: bool = True,
     ):
@@ -166,6 +169,7 @@ class Trainer:
         self.state_file, self.checkpoint_every = StateFile(folder), checkpoint_every
         self.seed = seed
         self.identity = dict(identity or {})
+        self.companion = companion
         self.device = torch.device(device)
         self.progress = progress
         self.at = Progress(steps, minutes)
@@ -217,6 +221,8 @@ class Trainer:
                 loss, norm, rate, save_now = self._train_step()
                 self.at.step += 1
                 self.weights.stepped(self.step)
+                if self.companion is not None:
+                    self.companion.stepped()
                 bar.update()
                 if self.step % 10 == 0 or self.step == self.at.steps:
                     bar.set_postfix_str(self._summary(loss))
@@ -273,6 +279,7 @@ class Trainer:
                 "step": self.step,
                 "seconds": self.at.seconds,
                 "optimizers": optimizers,
+                "companion": None if self.companion is None else self.companion.state(),
             }
             | self.weights.state(self.step)
         )
@@ -292,6 +299,8 @@ class Trainer:
         else:
             self._gradients.zero()
         self.model.train()
+        if self.companion is not None:
+            self.companion.begin(self.at.share, self.optimizers)
         total = torch.zeros((), device=self.device)
         for index in own_share(self.accumulate):
             total += self._accumulate(self.step * self.accumulate + index)
@@ -374,5 +383,7 @@ class Trainer:
         self.weights.restore(state)
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
+        if self.companion is not None:
+            self.companion.restore(state["companion"])
         self.at.step, self.at.seconds = state["step"], state["seconds"]
         log.info("resuming from step %d of %s", self.step, self.folder)

@@ -184,7 +184,7 @@ def schedules(case: Case) -> Outcome:
         layer_factor(members[0], depths, preset.layer_decay)
         for members in (groups or [("stem",), *names])
     ]
-    cycle = OneCycle(preset.learning_rate, steps)
+    cycle = OneCycle(preset.learning_rate, steps=steps)
     rates = [cycle.rate(step / steps) for step in range(len(case.arrays["lr"]))]
     values = {
         "table": [row(step) for step in range(len(case.arrays["table"]))],

@@ -93,7 +93,7 @@ def _step(
     case: Case, parameters: dict[str, nn.Parameter], depths: tuple[int, ...]
 ) -> dict[str, torch.Tensor]:
     """Take the first step of the run; its rates, one for each group, and the first beta."""
-    cycle = OneCycle(number(case, "lr_peak"), int(number(case, "total_steps")))
+    cycle = OneCycle(number(case, "lr_peak"), steps=int(number(case, "total_steps")))
     decay = number(case, "layer_decay")
     groups = [
         {"params": [value], "lr": cycle.rate(0) * layer_factor(name, depths, decay)}

@@ -65,14 +65,17 @@ def part_of(data: ScanDataset, split: str, holdout: float, seed: int) -> ScanDat
         raise DataError(f"{data.root}: has scans for {have} only, expected some for train")
     if "val" in data.parts:
         return data.subset(rows)
-    train, val = _held_out(rows, holdout, None if data.ordered else seed)
+    train, val = held_out_rows(rows, holdout, None if data.ordered else seed)
     return data.subset(train if split == "train" else val)
 
 
-def _held_out(
+def held_out_rows(
     rows: Sequence[int], share: float, seed: int | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Rows to train on and rows held out, both sorted; without a seed the last are held out."""
+    """Rows to train on and rows held out, both sorted; without a seed the last are held out.
+
+    From a single row nothing is held out.
+    """
     count = min(max(1, round(share * len(rows))), len(rows) - 1) if share else 0
     order = np.asarray(rows)
     if seed is not None:

@@ -6,14 +6,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
+
 from concerto_ros.bags.reader import BagError
 from concerto_ros.bags.storage.recording_files import is_bag
 from concerto_ros.files.listing import visible
 from concerto_ros.learning.data.label_map import DataError
 from concerto_ros.learning.data.posed.bag_images import BagScene
+from concerto_ros.learning.data.posed.dense_clip import DenseClip
 from concerto_ros.learning.data.posed.image_folder import MILLIMETRE, folder_scenes
+from concerto_ros.learning.data.posed.pixel_features import FolderFeatures, PixelFeatures
 from concerto_ros.learning.data.posed.scene import PosedScene
 from concerto_ros.settings.presets import PRESETS
+from concerto_ros.words.open_clip_encoder import PREFIX
 
 
 def open_scenes(
@@ -51,3 +56,24 @@ def open_scenes(
         return [BagScene(bag, ranges, map_frame) for bag in bags]
     except BagError as error:
         raise DataError(str(error)) from None
+
+
+def open_pixel_features(
+    name: str, *, alone: bool, device: torch.device | str = "cpu"
+) -> PixelFeatures:
+    """Open what a 2D model says of the pixels of images.
+
+    Args:
+        name: A folder of feature images, or ``open_clip:MODEL/WEIGHTS``, which is never downloaded
+            here.
+        alone: Whether the images are of one scene.
+        device: Where a model runs.
+
+    Raises:
+        DataError: The folder has no feature image.
+        ValueError: The model is not there, or cannot be used.
+        ImportError: open_clip is not installed.
+    """
+    if name.startswith(PREFIX):
+        return DenseClip(name, device=device)
+    return FolderFeatures(Path(name), alone=alone)

@@ -1,0 +1,241 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Opening of recordings without labels: posed images, LiDAR alone, or files of clouds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from concerto_ros.bags.reader import BagError
+from concerto_ros.bags.storage.recording_files import is_bag
+from concerto_ros.files.digest import digest
+from concerto_ros.files.listing import visible
+from concerto_ros.labels.label_set import UNLABELLED
+from concerto_ros.learning.adaptation.scenes import ImagedScenes, ScanScenes, SceneImages
+from concerto_ros.learning.data.batch import with_normals
+from concerto_ros.learning.data.formats import layout_of, open_dataset
+from concerto_ros.learning.data.formats.recording import Moment, Recording
+from concerto_ros.learning.data.formats.scan_folder import scan_files
+from concerto_ros.learning.data.label_map import DataError
+from concerto_ros.learning.data.labelled_scan import Scan, Scans
+from concerto_ros.learning.data.lazy_sequence import LazySequence
+from concerto_ros.learning.data.posed.opening import open_scenes
+from concerto_ros.learning.data.posed.pixel_features import PixelFeatures
+from concerto_ros.learning.data.posed.point_map import point_map
+from concerto_ros.learning.data.posed.scene import PosedScene
+from concerto_ros.sensors.cloud_files import read_cloud
+from concerto_ros.sensors.frame import Frame
+from concerto_ros.sensors.input_error import InputError
+from concerto_ros.settings.presets import PRESETS
+
+#: Points along an edge of a voxel of the encoder, in maps of posed images.
+POINTS_PER_EDGE = 2
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """How recordings become scenes.
+
+    Attributes:
+        voxel_size: Of the encoder, metres.
+        preset: Range limits of the sensor, ``indoor`` or ``outdoor``.
+        folder: Where maps and vectors of patches are kept.
+        frames_per_scan: Consecutive frames of a bag of clouds that are one scene.
+        every: Seconds between these frames.
+        max_frames: Images of a scene at most.
+        map_frame: Of a bag, the frame of the map; None: the root of the TF tree.
+        patches: Patches along an edge of an image at most.
+        progress: Whether to show progress bars.
+    """
+
+    voxel_size: float
+    preset: str
+    folder: Path
+    frames_per_scan: int = 1
+    every: float = 1.0
+    max_frames: int = 200
+    map_frame: str | None = None
+    patches: int = 37
+    progress: bool = True
+
+
+def posed_scenes(path: Path, options: DataOptions) -> list[PosedScene]:
+    """The posed images at a path; empty where there are none."""
+    try:
+        return open_scenes(path, preset=options.preset, map_frame=options.map_frame)
+    except DataError:
+        if not path.exists():
+            raise
+        return []
+
+
+def imaged_scenes(
+    posed: Sequence[PosedScene], pixels: PixelFeatures | None, options: DataOptions
+) -> ImagedScenes:
+    """Point maps of posed images, with the vectors of their patches where there are any."""
+    maps = [
+        point_map(
+            scene,
+            options.folder / "maps",
+            options.voxel_size / POINTS_PER_EDGE,
+            max_frames=options.max_frames,
+            progress=options.progress,
+        )
+        for scene in posed
+    ]
+    if pixels is None:
+        return ImagedScenes(maps, None)
+    images = [
+        SceneImages(found, pixels, _Reader(scene), options.patches, options.folder / "patches")
+        for found, scene in zip(maps, posed, strict=True)
+    ]
+    if not any(each.frames for each in images):
+        names = ", ".join(f"{found.name}/{found.frames[0]}.npy" for found in maps[:3])
+        raise DataError(f"none of the images has a feature image, expected files such as {names}")
+    return ImagedScenes(maps, images)
+
+
+def cloud_scenes(path: Path, options: DataOptions) -> ScanScenes:
+    """Clouds without images: of bags, of files, or of labelled data sets.
+
+    Raises:
+        DataError: There are none; names the path.
+    """
+    scans: Scans
+    bags = [path] if is_bag(path) else []
+    if path.is_dir() and not bags:
+        bags = [below for below in visible(path.iterdir(), path) if is_bag(below)]
+    if bags:
+        scans = BagClouds(bags, options)
+    elif path.is_dir() and layout_of(path) in ("pointcept", "semantickitti"):
+        scans = open_dataset(path, split="all", accumulate=options.frames_per_scan)
+    else:
+        scans = CloudFiles(scan_files(path))
+    if not len(scans):
+        raise DataError(f"{path}: has no clouds, expected bags or files of clouds")
+    own: dict[str, Any] = {"voxel size": options.voxel_size}
+    if isinstance(scans, BagClouds | CloudFiles):
+        own["clouds"] = digest(scans.names)
+    else:
+        own["clouds"] = digest([str(scans.identity())])
+    return ScanScenes(_WithNormals(scans, options.voxel_size), own)
+
+
+class CloudFiles(LazySequence[Scan]):
+    """Files of clouds, one scan each.
+
+    Args:
+        files: Their paths.
+    """
+
+    def __init__(self, files: Sequence[Path]):
+        self._files = files
+
+    @property
+    def names(self) -> list[str]:
+        """Names, sizes and times of the files."""
+        status = [(path, path.stat()) for path in self._files]
+        return [f"{path.name} {each.st_size} {each.st_mtime_ns}" for path, each in status]
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def read_item(self, index: int) -> Scan:
+        """The scan of a file. Raises DataError naming it."""
+        try:
+            frame = read_cloud(self._files[index])
+        except InputError as error:
+            raise DataError(str(error)) from None
+        return unlabelled_scan(self._files[index].name, [frame], np.zeros(3, np.float32))
+
+
+class BagClouds(LazySequence[Scan]):
+    """The clouds of bags, some consecutive ones in each scan, with the newest sensor at zero.
+
+    Args:
+        bags: Their paths.
+        options: How they become scans.
+
+    Raises:
+        DataError: No frame of any bag can be placed, or a bag cannot be read.
+    """
+
+    def __init__(self, bags: Sequence[Path], options: DataOptions):
+        self._entries: list[tuple[Recording, tuple[Moment, ...]]] = []
+        why = "they have no frames"
+        for bag in bags:
+            try:
+                recording = Recording(
+                    bag, options.map_frame, options.every, PRESETS[options.preset]
+                )
+            except BagError as error:
+                raise DataError(str(error)) from None
+            why = recording.unplaced[1] or why
+            count = options.frames_per_scan
+            moments = [moment for moment in recording.moments if moment not in recording.unusable]
+            starts = range(0, max(len(moments) - count, 0) + 1, count)
+            self._entries += [
+                (recording, tuple(moments[start : start + count])) for start in starts if moments
+            ]
+        if not self._entries:
+            raise DataError(f"{bags[0]}: no frame can be used: {why}")
+
+    @property
+    def names(self) -> list[str]:
+        """Bag and stamps of each scan."""
+        return [
+            f"{recording.path.name} {[moment.stamp for moment in moments]}"
+            for recording, moments in self._entries
+        ]
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def read_item(self, index: int) -> Scan:
+        """The scan at ``index``."""
+        recording, moments = self._entries[index]
+        corner = np.floor(np.asarray(moments[-1].map_from_sensor.translation, np.float64))
+        frames = [recording.read(moment, corner) for moment in moments]
+        name = f"{recording.path.name} at {moments[-1].stamp / 1e9:.3f} s"
+        return unlabelled_scan(name, frames, frames[-1].origin.astype(np.float32))
+
+
+def unlabelled_scan(name: str, frames: Sequence[Frame], origin: np.ndarray) -> Scan:
+    """Frames of one place as a scan without labels, relative to an origin (3,)."""
+
+    def joined(attribute: str) -> np.ndarray | None:
+        parts = [getattr(frame, attribute) for frame in frames]
+        known = [part for part in parts if part is not None]
+        return np.concatenate(known) if len(known) == len(parts) else None
+
+    points = np.concatenate([frame.points for frame in frames]) - origin
+    labels = np.full(len(points), UNLABELLED, np.uint8)
+    return Scan(name, points, labels, colors=joined("colors"), normals=joined("normals"))
+
+
+class _Reader:
+    """Reads an image of a scene by its name."""
+
+    def __init__(self, scene: PosedScene):
+        self._scene = scene
+
+    def __call__(self, name: str) -> np.ndarray:
+        return self._scene.read(list(self._scene.frames).index(name)).image
+
+
+class _WithNormals(LazySequence[Scan]):
+    """Scans with normals; fitted ones face the origin."""
+
+    def __init__(self, scans: Scans, voxel_size: float):
+        self._scans, self._voxel_size = scans, voxel_size
+
+    def __len__(self) -> int:
+        return len(self._scans)
+
+    def read_item(self, index: int) -> Scan:
+        return with_normals(self._scans[index], self._voxel_size, np.zeros(3))

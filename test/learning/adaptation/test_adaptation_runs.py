@@ -1,0 +1,180 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Runs of the pre-training: reproducible, resumable, and what their steps compute."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from small_rooms import VOXEL, room_scan, small_encoder
+
+from concerto_ros.learning.adaptation.batches import ViewCollate
+from concerto_ros.learning.adaptation.model import PretrainingModel, distillation
+from concerto_ros.learning.adaptation.run import RunConfig, new_encoder, pretrain
+from concerto_ros.learning.adaptation.scenes import JoinedScenes, ScanScenes, SomeScenes
+from concerto_ros.learning.pretraining.presets import ADAPT, CONCERTO
+from concerto_ros.learning.pretraining.views import ViewSizes
+from concerto_ros.segmentation.convention import convention_for
+
+INDOOR = convention_for("indoor", rotary=False)
+
+#: The recipe for a small machine, for a still smaller room.
+TINY = replace(
+    ADAPT,
+    sizes=ViewSizes(most=150, locals=2),
+    hidden=16,
+    width=8,
+    prototypes=8,
+    steps=4,
+    heads_first=1,
+    learning_rate=1e-3,
+)
+
+
+class Stopped(Exception):
+    """A run that was killed."""
+
+
+class Rooms(ScanScenes):
+    """Rooms; the reading of one of them may be counted down to an end."""
+
+    def __init__(self, count: int = 2, reads: int | None = None):
+        super().__init__([room_scan(seed) for seed in range(count)], {"rooms": count})
+        self.reads = reads
+
+    def read_item(self, index):
+        if self.reads is not None:
+            self.reads -= 1
+            if self.reads < 0:
+                raise Stopped
+        return super().read_item(index)
+
+
+def run(folder=None, rooms=None, preset=TINY, **options):
+    encoder = small_encoder()
+    scenes = SomeScenes(JoinedScenes([rooms or Rooms()]), [0, 1])
+    options = {"distilled": preset.fixed_teacher, "checkpoint_every": 1} | options
+    config = RunConfig(folder, preset, progress=False, **options)
+    pretrain(encoder, scenes, INDOOR, VOXEL, config)
+    return encoder
+
+
+def weights(encoder):
+    return torch.cat([parameter.detach().flatten() for parameter in encoder.parameters()])
+
+
+def batch_of(preset=TINY, seed=0):
+    scenes = Rooms()
+    collate = ViewCollate(INDOOR, VOXEL, preset.at_voxels(VOXEL))
+    return collate([scenes[0], scenes[1]], np.random.default_rng(seed)), collate
+
+
+def test_a_killed_run_resumes_to_the_same_bits_and_another_seed_gives_others(tmp_path):
+    whole = weights(run())
+    with pytest.raises(Stopped):
+        run(tmp_path, Rooms(reads=5))  # two in a step
+    assert torch.equal(weights(run(tmp_path)), whole)
+    assert not torch.equal(weights(run(seed=1)), whole)
+    assert not torch.equal(whole, weights(small_encoder()))
+
+
+def test_the_state_of_another_recipe_is_refused(tmp_path):
+    run(tmp_path)
+    with pytest.raises(ValueError, match="different method"):
+        run(tmp_path, preset=replace(TINY, student_temperature=0.2))
+
+
+def test_the_encoder_stays_while_only_the_heads_are_trained():
+    same = weights(run(preset=replace(TINY, heads_first=9)))
+    assert torch.equal(same, weights(small_encoder()))
+
+
+def test_from_nothing_with_a_moving_teacher_and_dropped_branches():
+    preset = replace(
+        CONCERTO, sizes=TINY.sizes, hidden=16, width=8, prototypes=8, steps=2, batch_size=2
+    )
+    encoder = run(preset=preset)
+    assert torch.isfinite(weights(encoder)).all()
+    assert not encoder.training and encoder.grid_size == VOXEL
+
+
+def test_a_new_encoder_has_the_shape_of_another_and_weights_of_its_own():
+    like = small_encoder()
+    new = new_encoder(like, seed=3)
+    assert new.config == like.config and new.grid_size == like.grid_size
+    assert not torch.equal(weights(new), weights(like))
+    assert torch.equal(weights(new), weights(new_encoder(like, seed=3)))
+
+
+@pytest.mark.parametrize(
+    ("preset", "options", "fault"),
+    [
+        (replace(TINY, heads_factor=1.0), {}, "another rate"),
+        (replace(TINY, fixed_teacher=False), {"distilled": True}, "fixed teacher"),
+        (TINY, {"processes": 3}, "divisor of the 2"),
+    ],
+)
+def test_options_that_contradict_each_other_are_refused(preset, options, fault):
+    with pytest.raises(ValueError, match=fault):
+        run(preset=preset, **options)
+
+
+def test_views_hold_each_voxel_once_and_say_where_their_points_were():
+    batch, collate = batch_of()
+    assert len(batch.globals.offset) == 4 and len(batch.locals.offset) == 4
+    points = {tuple(row) for seed in range(2) for row in room_scan(seed).points.tolist()}
+    for views in (batch.globals, batch.locals):
+        view = torch.searchsorted(views.offset, torch.arange(len(views.grid)), right=True)
+        keys = torch.cat([view[:, None], views.grid], dim=1)
+        assert len(torch.unique(keys, dim=0)) == len(keys)
+        assert views.grid.min() == 0
+        assert {tuple(row) for row in views.origin.tolist()} <= points
+        assert views.feat[:, 3:6].max() <= 1
+    again, _ = batch_of()
+    assert torch.equal(again.globals.feat, batch.globals.feat)
+
+
+def test_the_student_sees_no_hidden_voxel_and_all_others_where_they_were():
+    batch, collate = batch_of()
+    preset = TINY.at_voxels(VOXEL)
+    model = PretrainingModel(small_encoder(), preset, collate.edge, INDOOR.scale, distilled=True)
+    torch.manual_seed(0)
+    masked, kept = model.masked(batch)
+    share = masked.mask.float().mean()
+    assert 0.1 < share < 0.9
+    seen = ~masked.mask
+    assert torch.equal(masked.coord[seen], batch.globals.coord[kept[seen]])
+    shift = masked.grid[seen] - batch.globals.grid[kept[seen]]
+    assert len(torch.unique(shift, dim=0)) == 1
+    stem = []
+    model.student.backbone.embed = lambda feat: stem.append(feat) or torch.ones(len(feat), 8)
+    model.student.mask_token.data.fill_(7.0)
+    inputs = []
+    model.student.backbone.forward_embedded = lambda feat, _: inputs.append(feat) or 1 / 0
+    with pytest.raises(ZeroDivisionError):
+        model.student(masked)
+    assert torch.equal(inputs[0][:, 0] == 7.0, masked.mask)
+
+
+def test_distillation_is_zero_for_the_teachers_features_and_not_for_others():
+    batch, collate = batch_of()
+    model = PretrainingModel(
+        small_encoder(), TINY.at_voxels(VOXEL), collate.edge, INDOOR.scale, distilled=True
+    )
+    everything = torch.arange(len(batch.globals.grid))
+    with torch.no_grad():
+        same = model.student(batch.globals)
+        assert float(distillation(same, same, everything)) < 1e-4
+        masked, kept = model.masked(batch)
+        assert float(distillation(model.student(masked), same, kept)) > 0.01
+
+
+def test_the_terms_always_weigh_one_together():
+    for images in (0, 5):
+        for distilled in (False, True):
+            model = PretrainingModel(small_encoder(), TINY, 0.1, 1.0, images, distilled)
+            assert sum(model.weights().values()) == pytest.approx(1)
+            assert ("image" in model.weights()) == bool(images)

@@ -1,0 +1,66 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The judge of an encoder: what it measures, and what it calls worse."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from small_rooms import VOXEL, room_scan, small_encoder
+
+from concerto_ros.learning.adaptation.judge import Judge, Measures, effective_rank, worse
+from concerto_ros.learning.adaptation.scenes import Scene
+from concerto_ros.segmentation.convention import convention_for
+
+
+def judge(probes=None) -> Judge:
+    scenes = [Scene(room_scan(7)), Scene(room_scan(8))]
+    return Judge(scenes, probes or {}, convention_for("indoor", rotary=False), VOXEL)
+
+
+def test_the_effective_rank_counts_directions_that_are_used_alike():
+    assert effective_rank(torch.eye(6)) == pytest.approx(6)
+    one = torch.outer(torch.arange(1.0, 9), torch.arange(1.0, 5))
+    assert effective_rank(one) == pytest.approx(1, abs=1e-6)
+
+
+def test_features_of_one_place_agree_more_than_those_of_two_and_always_measure_the_same():
+    encoder = small_encoder()
+    found = judge({"rooms": [room_scan(seed) for seed in range(4)]}).measure(encoder)
+    again = judge({"rooms": [room_scan(seed) for seed in range(4)]}).measure(encoder)
+    assert found == again
+    assert 0 < found.agreement <= 1
+    assert found.effective_rank > 2
+    assert found.probes["rooms"] > 0.6
+
+
+def test_a_collapsed_encoder_is_worse():
+    encoder = small_encoder()
+    before = judge().measure(encoder)
+    with torch.no_grad():
+        for parameter in encoder.parameters():
+            parameter.mul_(1e-3)
+    assert worse(before, judge().measure(encoder))
+
+
+@pytest.mark.parametrize(
+    ("after", "faults"),
+    [
+        (Measures(0.5, 20.0, {}), 0),
+        (Measures(0.495, 17.0, {}), 0),
+        (Measures(0.4, 20.0, {}), 1),
+        (Measures(0.5, 10.0, {}), 1),
+        (Measures(math.nan, math.nan, {}), 2),
+    ],
+)
+def test_without_labels_agreement_and_rank_decide(after, faults):
+    assert len(worse(Measures(0.5, 20.0, {}), after)) == faults
+
+
+def test_with_labels_the_probes_alone_decide():
+    before = Measures(0.5, 20.0, {"new": 0.4, "old": 0.6})
+    assert not worse(before, Measures(0.1, 2.0, {"new": 0.5, "old": 0.595}))
+    (fault,) = worse(before, Measures(0.9, 90.0, {"new": 0.5, "old": 0.5}))
+    assert "old fell from 60.0 to 50.0" in fault
