@@ -36,16 +36,16 @@ def test_a_room_that_does_not_compute_loads_neither_pytorch_nor_open3d(room):
 
 
 def test_neither_help_nor_a_usage_error_waits_for_pytorch():
-    """Whoever mistypes an option is told at once; of ``objects``, pre-training still loads it."""
+    """Whoever mistypes an option is told at once."""
     code = """
 import sys
 from concerto_ros import cli
-from concerto_ros.cli.objects import embed, evaluate, train, verify
+from concerto_ros.cli.objects import embed, evaluate, pretrain, train, verify
 import argparse
 for command in cli.COMMANDS:
     if command != "objects":
         cli._parser([command])
-for action in (embed, evaluate, train, verify):
+for action in (embed, evaluate, pretrain, train, verify):
     action.add_arguments(argparse.ArgumentParser())
 print(*sys.modules)
 """
@@ -59,9 +59,12 @@ def test_the_names_of_downloads_and_layouts_are_those_that_exist():
     """They are written down a second time, where PyTorch need not be loaded for them."""
     from concerto_ros.cli.download import TEXT_ENCODERS
     from concerto_ros.learning.objects.data.layouts import READERS
-    from concerto_ros.learning.objects.names import LAYOUTS
+    from concerto_ros.learning.objects.names import LAYOUTS, PRESETS
+    from concerto_ros.learning.objects.pretraining import recon
+    from concerto_ros.learning.objects.pretraining.i2p_mae import recipe
     from concerto_ros.objects.words.text_encoder import DOWNLOADS
     from concerto_ros.words.text_encoder import ENCODERS
 
     assert (*DOWNLOADS, *ENCODERS[1:]) == TEXT_ENCODERS
     assert tuple(READERS) == LAYOUTS
+    assert {"recon": tuple(recon.PRESETS), "i2p-mae": tuple(recipe.PRESETS)} == PRESETS

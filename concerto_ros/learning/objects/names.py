@@ -25,3 +25,16 @@ LAYOUTS = (
 
 #: Published few-shot folds, which have no splits; see ``published_folds``.
 FEW_SHOT_LAYOUT = "modelnet40_few_shot"
+
+#: Presets of each pre-training, the published one first.
+PRESETS = {
+    "recon": ("recon", "recon_small", "recon_tiny", "demo"),
+    "i2p-mae": ("i2p_mae_cvpr2023", "i2p_mae_single_scale", "i2p_mae_small"),
+}
+
+#: Kinds of masks of ReCon's pre-training: patches anywhere, or those around one of them.
+MASKS = ("random", "block")
+
+#: What I2P-MAE's pre-training uses its image model for: to choose visible groups and as targets,
+#: for one of both, or not at all.
+GUIDANCE = ("both", "masking", "targets", "none")

@@ -7,7 +7,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from concerto_ros.learning.objects.pretraining.masks import MASKS, draw_mask
+from concerto_ros.learning.objects.names import MASKS
+from concerto_ros.learning.objects.pretraining.masks import draw_mask
 
 
 def centres(batch: int = 5, groups: int = 21) -> torch.Tensor:

@@ -33,9 +33,9 @@ FILES = "files:"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the image model, its use, and what all pre-trainings share."""
-    from concerto_ros.learning.objects.pretraining.i2p_mae.recipe import GUIDANCE, PRESETS
+    from concerto_ros.learning.objects.names import GUIDANCE, PRESETS
 
-    add_pretraining_arguments(parser, PRESETS)
+    add_pretraining_arguments(parser, PRESETS["i2p-mae"])
     parser.add_argument("--guide", metavar="MODEL",
                         help="frozen image model: clip:FILE (a ViT of OpenAI's CLIP; the paper's"
                         " is ViT-B-16.pt), transformers:FOLDER (a ViT such as DINOv2), hog (needs"

@@ -29,10 +29,9 @@ HELP = "ReCon: reconstruction of masked patches, and contrast with image and tex
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add shapes, teachers, masks and what all pre-trainings share."""
-    from concerto_ros.learning.objects.pretraining.masks import MASKS
-    from concerto_ros.learning.objects.pretraining.recon import PRESETS
+    from concerto_ros.learning.objects.names import MASKS, PRESETS
 
-    add_pretraining_arguments(parser, PRESETS)
+    add_pretraining_arguments(parser, PRESETS["recon"])
     parser.add_argument("--image-teacher", metavar="TEACHER",
                         help="file of vectors by the names of shapes (.npz: names, vectors),"
                         " open_clip:MODEL/WEIGHTS or hog; pictures that are missing are rendered"

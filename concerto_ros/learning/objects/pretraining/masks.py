@@ -6,8 +6,7 @@ from __future__ import annotations
 
 import torch
 
-#: Kinds of masks that :func:`draw_mask` draws: patches anywhere, or those around one of them.
-MASKS = ("random", "block")
+from concerto_ros.learning.objects.names import MASKS
 
 
 def draw_mask(
@@ -17,7 +16,7 @@ def draw_mask(
 
     Args:
         centres: (B, G, 3) positions of the patches.
-        kind: One of :data:`MASKS`.
+        kind: One of :data:`~concerto_ros.learning.objects.names.MASKS`.
         ratio: Share of the patches that is hidden.
         generator: Random generator on the CPU; None: PyTorch's global one.
 

@@ -43,7 +43,7 @@ class ReConPreset:
         decoder_blocks: Blocks of the decoder.
         points: Points of an object.
         recipe: Optimizer, schedule and augmentation.
-        mask: Kind of mask, one of :data:`~concerto_ros.learning.objects.pretraining.masks.MASKS`.
+        mask: Kind of mask, one of :data:`~concerto_ros.learning.objects.names.MASKS`.
         mask_ratio: Share of the patches that is hidden.
         self_contrast: Whether class tokens are contrasted with each other.
     """

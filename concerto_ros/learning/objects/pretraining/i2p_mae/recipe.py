@@ -7,13 +7,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+from concerto_ros.learning.objects.names import GUIDANCE
 from concerto_ros.learning.objects.pretraining.i2p_mae.network import DecoderShape
 from concerto_ros.learning.objects.training.recipes import ObjectTrainingConfig
 from concerto_ros.objects.encoders.i2p_mae.encoder import GROUPINGS, HEADS
 from concerto_ros.objects.encoders.i2p_mae.network import Grouping, Widths
-
-#: What the image model is used for: to choose visible groups, as targets, both, or nothing.
-GUIDANCE = ("both", "masking", "targets", "none")
 
 
 @dataclass(frozen=True)
@@ -26,7 +24,7 @@ class I2PMAERecipe:
         decoder: Sizes of the decoder.
         points: Points drawn of a shape.
         mask_ratio: Share of the groups of the highest level that is masked.
-        guidance: One of :data:`GUIDANCE`.
+        guidance: One of :data:`~concerto_ros.learning.objects.names.GUIDANCE`.
         training: Optimiser, schedule and augmentation. Its stochastic depth rises over the blocks
             of the encoder, and again over those of the decoder.
     """
