@@ -69,9 +69,11 @@ def test_the_command_writes_the_last_and_the_best_weights_and_a_report(folder, c
     said = capsys.readouterr().out
     assert "12 shapes of ShapeNet55, train" in said and "score of random weights: -" in said
     out = folder / "out"
-    encoder = load_object_encoder(out / "pretrained.pth", heads=4, points=64, group_size=16)
+    encoder = load_object_encoder(out / "pretrained.pth")
     assert encoder.img_proj.out_features == 12 and encoder.text_proj.out_features == 5
-    assert load_object_encoder(out / "pretrained_best.pth", heads=4).knows_words
+    assert load_object_encoder(out / "pretrained_best.pth").knows_words
+    assert (encoder.trunk.shape, encoder.points) == (PRESETS["demo"].shape, 512)
+    assert load_object_encoder(out / "pretrained.pth", points=1024).trunk.shape.groups == 128
     report = (out / "report.md").read_text()
     assert "| epoch | loss | reconstruction | image | text | score |" in report
     assert "mask: block, 0.5 of the patches" in report
@@ -225,7 +227,7 @@ def test_objects_with_the_same_caption_shall_agree():
 def test_a_file_with_self_contrast_is_written_and_read(folder):
     assert command(folder, *taught(folder), "--self-contrast") == 0
     assert "| image | text | self | score |" in (folder / "out" / "report.md").read_text()
-    encoder = load_object_encoder(folder / "out" / "pretrained.pth", heads=4)
+    encoder = load_object_encoder(folder / "out" / "pretrained.pth")
     assert not any(name.startswith("cls_proj") for name in encoder.state_dict())
 
 

@@ -139,6 +139,21 @@ def test_a_file_with_self_contrast_gives_the_same_encoder(tmp_path):
     assert model(case.tensor("points"), mask).own.shape == (2, 128)
 
 
+def test_a_form_that_is_not_published_is_stored_and_one_that_makes_no_sense_refused(tmp_path):
+    encoder, case = load(tmp_path, "cls_small", points=256)
+    facts = encoder.stored_facts()
+    assert facts == {"form": options(case) | {"points": 256}}
+    path = tmp_path / "kept.pth"
+    torch.save({"base_model": case.state(), **facts}, path)
+    kept = load_object_encoder(path)
+    points = case.tensor("points")
+    assert torch.equal(kept.classify(points), encoder.classify(points)) and kept.points == 256
+    for form in ({"heads": 2}, {**facts["form"], "groups": 0}, 3):
+        torch.save({"base_model": case.state(), "form": form}, path)
+        with pytest.raises(CheckpointError, match=r"kept\.pth: .*'form' is .*, expected"):
+            load_object_encoder(path)
+
+
 @pytest.mark.parametrize(
     ("given", "groups"),
     [

@@ -86,7 +86,8 @@ def run(arguments: argparse.Namespace) -> int:
     print(f"score of random weights: {before:.4f}")
     outcome = pretrain_recon(model, teachers, preset, how)
     facts = _facts(arguments, shapes, preset, what) | {"random weights": f"{before:.4f}"}
-    write_pretrained(arguments.out, model, outcome, facts)
+    stored = encoder_in(model, preset.points).stored_facts()
+    write_pretrained(arguments.out, model, outcome, facts, stored)
     return 0
 
 

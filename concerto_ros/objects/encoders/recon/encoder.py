@@ -16,7 +16,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from concerto_ros.objects.encoders.recon.transformer import ReConShape, ReConTrunk
+from concerto_ros.objects.encoders.recon.transformer import (
+    ReConShape,
+    ReConTrunk,
+    official_heads,
+)
 from concerto_ros.objects.encoders.shared.base import ObjectEncoder
 from concerto_ros.objects.encoders.shared.benchmarks import Benchmark
 from concerto_ros.objects.encoders.shared.layers import head_classes, mlp_head
@@ -49,6 +53,9 @@ POINTS = 1024
 #: Points of a group.
 GROUP_SIZE = 32
 
+#: What files of this package store where it is not as published.
+FORM = ("heads", "points", "groups", "group_size")
+
 #: Weight of the text token beside the image token in zero-shot; others take the default.
 TEXT_RATIOS = {Benchmark.PB_T50_RS: 0.05, Benchmark.OBJ_BG: 0.10, Benchmark.OBJ_ONLY: 0.15}
 
@@ -79,7 +86,7 @@ def from_state(
     heads: int | None = None,
     points: int | None = None,
     groups: int | None = None,
-    group_size: int = GROUP_SIZE,
+    group_size: int | None = None,
 ) -> ReCon:
     """Build the model of a published state dict.
 
@@ -91,11 +98,12 @@ def from_state(
     Args:
         state: Tensors by their published names.
         path: Where the state comes from, for error messages.
-        content: Not used: ReCon's files hold nothing beside the state dict that matters here.
+        content: Everything in the file. One of this package whose form is not a published one has
+            ``form`` with the four values below, which count where no others are given.
         heads: Attention heads of every block; None for heads of the official width.
-        points: Points of an object.
+        points: Points of an object; None for the published number.
         groups: Number of patches; None for :func:`published_groups`.
-        group_size: Points of a patch.
+        group_size: Points of a patch; None for 32.
 
     Raises:
         CheckpointError: If names or shapes do not match.
@@ -110,7 +118,11 @@ def from_state(
     classes = None
     if head:
         classes = head["8.weight" if "8.weight" in head else "0.weight"].shape[0]
-    points = points or POINTS_OF_CLASSES.get(classes, POINTS)
+    stored = _stored_form(content or {}, path)
+    heads, group_size = heads or stored.get("heads"), group_size or stored.get("group_size")
+    if points is None:  # the stored groups are for the stored points
+        points, groups = stored.get("points"), groups or stored.get("groups")
+    points, group_size = points or POINTS_OF_CLASSES.get(classes, POINTS), group_size or GROUP_SIZE
     groups = groups or published_groups(points, group_size)
     shape = ReConShape.of_state(state, groups=groups, group_size=group_size, heads=heads)
     model = ReCon(shape, points)
@@ -122,6 +134,16 @@ def from_state(
         log.info("%s: its image teacher was no CLIP: words are compared by its text token", path)
     load_weights(model, under(state, "trunk.", beside=EXTRAS), path)
     return model
+
+
+def _stored_form(content: dict[str, Any], path: Path) -> dict[str, int]:
+    stored = content.get("form", {})
+    if not isinstance(stored, dict) or set(stored) not in (set(), set(FORM)):
+        raise CheckpointError(f"{path}: 'form' is {stored!r}, expected {', '.join(FORM)}")
+    for name, value in stored.items():
+        if not isinstance(value, int) or value < 1:
+            raise CheckpointError(f"{path}: {name!r} of 'form' is {value!r}, expected at least 1")
+    return stored
 
 
 def published_groups(points: int, group_size: int = GROUP_SIZE) -> int:
@@ -167,6 +189,14 @@ class ReCon(ObjectEncoder):
     def classes(self) -> int | None:  # type: ignore[override]
         """Number of classes of the head; None without one."""
         return head_classes(self.cls_head_finetune)
+
+    def stored_facts(self) -> dict[str, Any]:
+        """Implement :meth:`ObjectEncoder.stored_facts`: nothing for the published form."""
+        shape = self.trunk.shape
+        form = (shape.heads, self.points, shape.groups, shape.group_size)
+        points = POINTS_OF_CLASSES.get(self.classes, POINTS)
+        usual = (official_heads(shape.width), points, published_groups(points), GROUP_SIZE)
+        return {} if form == usual else {"form": dict(zip(FORM, form, strict=True))}
 
     def add_head(self, classes: int, *, linear: bool = False) -> None:
         """Add an untrained head of three layers or a single one, in place of any other."""

@@ -67,8 +67,13 @@ class ReConShape:
             len(state[f"encoder.{layer}.weight"])
             for layer in ("first_conv.0", "first_conv.3", "second_conv.0")
         )
-        heads = heads or max(1, width // HEAD_WIDTH)
+        heads = heads or official_heads(width)
         return cls(width, blocks, heads, groups, group_size, (first, second, third))
+
+
+def official_heads(width: int) -> int:
+    """Return the number of attention heads that the official models have for a width."""
+    return max(1, width // HEAD_WIDTH)
 
 
 @dataclass(frozen=True, eq=False)
