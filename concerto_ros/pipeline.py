@@ -20,8 +20,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from concerto_ros.files.cache_folder import cache_folder
 from concerto_ros.heads.linear import LinearHead
 from concerto_ros.heads.pca import PcaColors
+from concerto_ros.heads.projection import FeatureProjection
 from concerto_ros.heads.similarity import FeatureQuery
 from concerto_ros.heads.taught_classes import TaughtClasses
 from concerto_ros.labels.label_set import LabelSet
@@ -173,6 +175,7 @@ class SemanticPipeline:
         origin: npt.ArrayLike | None = None,
         level: bool = True,
         words: Sequence[str] | None = None,
+        question: FeatureQuery | None = None,
     ) -> Prediction:
         """Label a single cloud, independent of the map; each point gets the label of its voxel.
 
@@ -194,6 +197,8 @@ class SemanticPipeline:
                 prediction says by how much, and stays in the coordinates of ``points``.
             words: words that label the points of this cloud, as for :meth:`set_words`; None: the
                 labels are those of all other predictions.
+            question: a query about the features, whose answers are for the N points as well, but
+                for ``rows``, which are voxels; None: no query.
 
         Returns:
             The prediction for the N points, row by row, with ``unlabelled`` by reason.
@@ -207,7 +212,30 @@ class SemanticPipeline:
             source = self._words_source(words, None, None)
             labeller = self._labeller_of(TaughtClasses(source, source.labels))
         cloud = self._single(points, colors, normals, origin, level)
-        return self._of_points(cloud, self._predict_single(cloud, labeller))
+        return self._of_points(cloud, self._predict_single(cloud, labeller, OUTPUTS, question))
+
+    @cached_property
+    def projection(self) -> FeatureProjection:
+        """The strongest directions of the encoder's features, the same at every run.
+
+        They are fitted to the features of a fixed simulated scene of the preset, once for each
+        model, and kept in the cache folder, under ``projections``.
+        """
+        from concerto_ros.sim.reference_scene import reference_scene
+
+        def fit() -> FeatureProjection:
+            points, colors = reference_scene(self.settings.preset)
+            cloud = self._single(points, colors, None, None, False)
+            every = FeatureQuery(every=True)
+            prediction = self._predict_single(cloud, self._labeller, (), every)
+            assert prediction.components is not None
+            return FeatureProjection.fit(torch.from_numpy(prediction.components))
+
+        digest, path = self.encoder.digest, None
+        if digest:  # an encoder of no file cannot be recognised again
+            name = f"{digest}-{self.settings.preset}.safetensors"
+            path = cache_folder() / "projections" / name
+        return FeatureProjection.stored(path, fit)
 
     def find(
         self,

@@ -22,12 +22,14 @@ COMMANDS = (
     "snapshot",
     "segment",
     "find",
+    "compare",
     "bag",
     "view",
     "train",
     "evaluate",
     "objects",
     "words",
+    "models",
     "download",
 )
 
@@ -41,6 +43,7 @@ DESCRIPTION = """\
   concerto-ros demo --bag my_bag     the same with your own recording
   concerto-ros segment scan.ply      label one file, no ROS needed
   concerto-ros find scan.ply chair   find in one file what a text names
+  concerto-ros models                which encoders there are, and which are on this machine
   concerto-ros bag my_bag labelled   add labels to a recording, no ROS needed
   concerto-ros view scan.ply         look at it in a window, no RViz needed
   concerto-ros train head my_scans   train a head for your own classes

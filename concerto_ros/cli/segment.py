@@ -1,6 +1,8 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Label one point cloud file without ROS: writes FILE_labels.ply, FILE_labels.png, FILE_pca.png.
+"""Label one point cloud file without ROS.
+
+Writes FILE_labels.ply and .png, coloured by class, and FILE_pca.ply and .png, by features.
 
 Reads .ply, .pcd, .las, .laz, .e57, .npz, .npy, .bin (KITTI), .xyz, .txt, .csv, .pts, .asc and the
 vertices of .obj, .glb, .gltf, .stl and .off. Points that are not finite are left out.
@@ -13,11 +15,18 @@ level for the model by the ground it stands on; the results stay in the coordina
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from concerto_ros.cli.shared.feature_file import (
+    add_feature_arguments,
+    check_feature_arguments,
+    feature_question,
+    write_features,
+)
 from concerto_ros.cli.shared.word_arguments import add_word_arguments, word_settings
 
 if TYPE_CHECKING:
@@ -50,6 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", type=Path, help="point cloud in metres")
     add_cloud_arguments(parser)
     add_word_arguments(parser, names=True)
+    add_feature_arguments(parser)
 
 
 def add_cloud_arguments(parser: argparse.ArgumentParser) -> None:
@@ -83,6 +93,10 @@ def add_reading_arguments(parser: argparse.ArgumentParser) -> None:
         " (default: the viewpoint of a .pcd file or the pose of an .e57 scan, else the middle of"
         " the cloud)",
     )
+    for name in ("color", "normal"):
+        parser.add_argument(
+            f"--no-{name}", action="store_true", help=f"the model sees no {name}s, as if unknown"
+        )
 
 
 def add_setting_arguments(parser: argparse.ArgumentParser) -> None:
@@ -112,18 +126,25 @@ def run(arguments: argparse.Namespace) -> int:
     from concerto_ros.sensors.ply import write_labelled_ply
     from concerto_ros.viz.cloud_picture import render_cloud, sensor_view
 
+    check_feature_arguments(arguments)
     settings = settings_of(arguments)
     file, cloud, origin = read_upright(arguments)
     pipeline = SemanticPipeline.from_settings(settings)
     prediction = pipeline.segment(
-        cloud.points, cloud.colors, cloud.normals, origin=origin, level=not arguments.no_level
+        cloud.points,
+        cloud.colors,
+        cloud.normals,
+        origin=origin,
+        level=not arguments.no_level,
+        question=feature_question(arguments, pipeline),
     )
 
     folder = arguments.out or arguments.file.parent
     folder.mkdir(parents=True, exist_ok=True)
     stem = folder / arguments.file.stem
     rgb = pipeline.labels.palette[prediction.label]
-    written = [Path(f"{stem}_labels.ply"), Path(f"{stem}_labels.png"), Path(f"{stem}_pca.png")]
+    kinds = ("labels.ply", "labels.png", "pca.png", "pca.ply")
+    written = [Path(f"{stem}_{kind}") for kind in kinds]
     write_labelled_ply(
         written[0],
         file.points,
@@ -132,6 +153,10 @@ def run(arguments: argparse.Namespace) -> int:
         confidence=prediction.confidence,
         comment=prediction.model,
     )
+    comment = f"feature colours: {prediction.model}"
+    write_labelled_ply(written[3], file.points, prediction.pca_rgb, comment=comment)
+    if arguments.features is not None:
+        written.append(write_features(arguments, file.points, prediction, pipeline))
     for path, colors, content in (
         (written[1], rgb, "labels"),
         (written[2], prediction.pca_rgb, "PCA"),
@@ -175,6 +200,8 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
     from concerto_ros.settings.settings import Settings
 
     own = {name: getattr(arguments, name) for name in SETTINGS}
+    if arguments.no_normal:
+        own["estimate_normals"] = False
     return Settings.from_mapping(own | word_settings(arguments))
 
 
@@ -194,6 +221,10 @@ def read_upright(arguments: argparse.Namespace) -> tuple[CloudFile, Frame, np.nd
     file = read_cloud_file(arguments.file)
     rotation = upright(arguments.up)
     cloud = file.frame.transformed(rotation, np.zeros(3), file.frame.frame_id)
+    if arguments.no_color:
+        cloud = replace(cloud, colors=None)
+    if arguments.no_normal:
+        cloud = replace(cloud, normals=None)
     origin = None if file.sensor is None else cloud.origin
     if arguments.sensor:
         origin = rotation @ (np.array(arguments.sensor) - file.offset)

@@ -22,12 +22,16 @@ class FeatureQuery:
         like: (C,) float32, the reference feature that all points are compared with; None: no
             comparison.
         rows: (n,) int64, rows of the cloud whose features are returned; None: no features.
+        every: whether the features of all points are returned.
+        axes: (C, K) float32, what those are projected on; None: they are returned as they are.
         match: compares all points with a text: ``similarity``, the cosine of each row with it, and
             ``match``, its probability where it wins, else 0. It precedes ``like``; None: no text.
     """
 
     like: torch.Tensor | None = None
     rows: np.ndarray | None = None
+    every: bool = False
+    axes: torch.Tensor | None = None
     match: Callable[[Pyramid], dict[str, torch.Tensor]] | None = None
 
 
@@ -65,17 +69,21 @@ class FeatureAnswers:
             if self.features is None:
                 self.features = features.new_full((len(rows), features.shape[1]), math.nan)
             self.features[in_part] = features
+        values = {}
+        if self._question.every:
+            values["components"] = components(pyramid, self._question.axes)
         if self._question.match is not None:
-            return self._question.match(pyramid)
-        if like is None:
-            return {}
-        return {"similarity": cosine_similarity(pyramid, like, levels)}
+            values |= self._question.match(pyramid)
+        elif like is not None:
+            values["similarity"] = cosine_similarity(pyramid, like, levels)
+        return values
 
     @staticmethod
     def named(name: str, values: dict[str, torch.Tensor]) -> np.ndarray | None:
-        """Return ``similarity`` or ``match`` in the joined values of all parts, (N,) float32.
+        """Return one of the joined values of all parts, float32.
 
-        None if the query does not ask for it; NaN where a feature is not finite.
+        They are ``similarity`` and ``match``, (N,), and ``components``, (N, K). None if the query
+        does not ask for it; NaN where a feature is not finite.
         """
         value = values.get(name)
         return None if value is None else value.cpu().numpy()
@@ -95,6 +103,26 @@ def features_at(pyramid: Pyramid, rows: torch.Tensor, concat_levels: int) -> tor
         if level >= finest:
             parts.append(feat.index_select(0, rows).float())
     return torch.cat(parts, dim=1)
+
+
+def components(pyramid: Pyramid, axes: torch.Tensor | None) -> torch.Tensor:
+    """Compute ``pyramid.upcast(None) @ axes`` without the wide matrix.
+
+    Args:
+        pyramid: the features of all levels.
+        axes: (C, K) float32; None: the features themselves, which is the wide matrix.
+
+    Returns:
+        (N, K) float32, or (N, C).
+    """
+    feats, clusters = pyramid.feats, pyramid.clusters
+    if axes is None:
+        return pyramid.upcast(None).float()
+    parts = axes.to(feats[0].device).split([feat.shape[1] for feat in feats])
+    joined = feats[-1].float() @ parts[-1]
+    for level in range(len(feats) - 2, -1, -1):
+        joined = joined.index_select(0, clusters[level]) + feats[level].float() @ parts[level]
+    return joined
 
 
 def cosine_similarity(pyramid: Pyramid, like: torch.Tensor, concat_levels: int) -> torch.Tensor:

@@ -49,6 +49,8 @@ class Prediction:
             the contrast words, else 0; NaN as above; None without a text.
         features: (n, C) float32 on the CPU, of the rows that the query names; None if it names
             none.
+        components: (N, K) float32, the features of all points, projected where the query says on
+            what; NaN where the model does not see the point; None if the query does not ask.
         unlabelled: of a single cloud, how many points have no label, by reason: ``not_finite``,
             ``stray`` (far from the others), ``below_floor`` (see there), ``output_not_finite``
             (see ``unusable``), ``unfamiliar`` (see there, and the parameter of this name),
@@ -86,6 +88,7 @@ class Prediction:
     unfamiliar: np.ndarray | None = None
     no_word: np.ndarray | None = None
     match: np.ndarray | None = None
+    components: np.ndarray | None = None
 
     @property
     def not_finite(self) -> int:
@@ -125,6 +128,13 @@ class Prediction:
         def of(value: np.ndarray, nothing: float) -> np.ndarray:
             return np.where(unseen, nothing, value[rows]).astype(value.dtype)
 
+        def wide(value: np.ndarray | None) -> np.ndarray | None:
+            if value is None:
+                return None
+            value = value[rows]
+            value[unseen] = math.nan
+            return value
+
         def known(value: np.ndarray | None, nothing: float = False) -> np.ndarray | None:
             return None if value is None else of(value, nothing)
 
@@ -137,6 +147,7 @@ class Prediction:
             pca_rgb=np.where(unseen[:, None], 0, self.pca_rgb[rows]).astype(np.uint8),
             similarity=known(self.similarity, math.nan),
             match=known(self.match, math.nan),
+            components=wide(self.components),
             features=None,
             unusable=known(self.unusable),
             below_floor=known(self.below_floor),
@@ -195,6 +206,7 @@ class Prediction:
             pca_rgb=self.pca_rgb[keep],
             similarity=None if self.similarity is None else self.similarity[keep],
             match=None if self.match is None else self.match[keep],
+            components=None if self.components is None else self.components[keep],
             features=None,
             unusable=None if self.unusable is None else self.unusable[keep],
             below_floor=None if self.below_floor is None else self.below_floor[keep],

@@ -38,6 +38,7 @@ class Encoded(NamedTuple):
         coarse_rows: (V,) int64, the row of ``coarse`` that each voxel has.
         similarity: (V,) float32 cosine, see :class:`FeatureQuery`.
         match: (V,) float32 probability of a text, see there.
+        components: (V, K) float32, the features of all voxels, see there.
         features: (n, C) float32 on the CPU, of the rows that the query names.
         unfamiliar: (V,) bool, whether the features of each voxel are far from those of the
             training; None where the head does not know, too.
@@ -50,6 +51,7 @@ class Encoded(NamedTuple):
     coarse_rows: torch.Tensor | None
     similarity: np.ndarray | None
     match: np.ndarray | None
+    components: np.ndarray | None
     features: torch.Tensor | None
     unfamiliar: torch.Tensor | None
     finite: torch.Tensor
@@ -66,6 +68,7 @@ class Encoded(NamedTuple):
             coarse_rows=at(self.coarse_rows),
             similarity=None if self.similarity is None else self.similarity[rows],
             match=None if self.match is None else self.match[rows],
+            components=None if self.components is None else self.components[rows],
             unfamiliar=at(self.unfamiliar),
             finite=self.finite.index_select(0, chosen.to(self.finite.device)),
         )
@@ -185,6 +188,7 @@ class FeatureEncoder:
             coarse_rows=values.get("pca"),
             similarity=answers.named("similarity", values),
             match=answers.named("match", values),
+            components=answers.named("components", values),
             features=answers.features,
             unfamiliar=values.get("unfamiliar"),
             finite=values["finite"],

@@ -127,6 +127,7 @@ class Inference:
             stage_ms=stopwatch.milliseconds,
             similarity=encoded.similarity,
             match=encoded.match,
+            components=encoded.components,
             features=encoded.features,
             floor_height=model_input.floor_height + above,
             unusable=unusable & ~below_floor,

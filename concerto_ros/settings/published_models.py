@@ -24,7 +24,7 @@ class PublishedModel:
         repository: where it is released on huggingface.co; empty: it is part of the package.
         place: the preset whose scenes it was trained on, ``indoor`` or ``outdoor``, or both.
         inputs: what it takes beside coordinates, as its authors say.
-        parameters: millions of them, as its authors say; None: they do not.
+        parameters: millions of them, as its authors say; None: they do not, or it is bundled.
         licence: of the weights.
         good_for: in a few words.
         published: what its paper measured, mIoU on ScanNet's validation scans; empty: nothing.
@@ -59,13 +59,13 @@ _CONCERTO, _SONATA, _UTONIA = "Pointcept/Concerto", "facebook/sonata", "Pointcep
 
 #: Encoders by name. ``demo`` is the bundled one of a preset.
 ENCODERS = (
-    PublishedModel("demo", "", "indoor", _PARTS, 4.4, "Apache-2.0", "robots with a CPU, at once"),
+    PublishedModel("demo", "", "indoor", _PARTS, None, "Apache-2.0", "robots with a CPU, at once"),
     PublishedModel(
         "demo (preset outdoor)",
         "",
         "outdoor",
-        "neither",
-        1.1,
+        _PARTS,
+        None,
         "Apache-2.0",
         "LiDARs on a CPU, at once",
     ),  # fmt: skip

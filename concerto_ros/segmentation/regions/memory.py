@@ -38,14 +38,15 @@ class Asked:
         outputs: ``labels`` and ``pca`` or one of them.
         like: what the query compares with, as in :class:`FeatureQuery`.
         match: likewise.
-        rows: whether the query names rows, whose features are not remembered.
+        features: whether the query names features of rows or of all voxels, which are not
+            remembered.
     """
 
     labeller: object
     outputs: frozenset[str]
     like: torch.Tensor | None = None
     match: Callable | None = None
-    rows: bool = False
+    features: bool = False
 
     @classmethod
     def of(
@@ -53,13 +54,14 @@ class Asked:
     ) -> Asked:
         """Collect what is asked."""
         asked = question or FeatureQuery()
-        return cls(labeller, frozenset(outputs), asked.like, asked.match, asked.rows is not None)
+        features = asked.every or asked.rows is not None
+        return cls(labeller, frozenset(outputs), asked.like, asked.match, features)
 
     def answered_by(self, other: Asked) -> bool:
         """Whether a prediction of what ``other`` asked has everything that this asks for."""
         return (
             self.labeller is other.labeller
-            and not self.rows
+            and not self.features
             and self.outputs <= other.outputs
             and (self.like is None or self.like is other.like)
             and (self.match is None or self.match == other.match)
@@ -166,7 +168,7 @@ class PredictionMemory:
                 state[name][kept] = getattr(last, name)[own[kept]]
         self._last = _Remembered(
             asked=asked,
-            prediction=replace(whole, features=None),
+            prediction=replace(whole, features=None, components=None),
             stamp=snapshot.stamp,
             keys=snapshot.keys,
             predicted=predicted,
