@@ -49,7 +49,7 @@ def read_arrays(file: BinaryIO) -> Any:
     return _ArrayUnpickler(file, encoding="latin1").load()
 
 
-def read_npy(path: Path) -> np.ndarray:
+def read_npy_objects(path: Path) -> np.ndarray:
     """Read a ``.npy`` file: an array of numbers, or of objects that :func:`read_arrays` reads.
 
     Raises:

@@ -21,6 +21,7 @@ from concerto_ros.files.torch_file import on_cpu, read_plain, write_file
 from concerto_ros.ptv3.bundled import DEMO, read_demo
 from concerto_ros.ptv3.config import PTv3Config
 from concerto_ros.ptv3.encoder import Encoder
+from concerto_ros.ptv3.inferred_config import inferred_config
 from concerto_ros.ptv3.official_files import OFFICIAL_ENCODERS, OFFICIAL_HEADS, find_file
 from concerto_ros.ptv3.state_dict import (
     ENCODER_PARAMETER,
@@ -52,6 +53,9 @@ def load_encoder(
     :func:`~concerto_ros.ptv3.official_files.checkpoint_folder`, then in the cache of
     ``huggingface_hub``, then downloaded.
 
+    A checkpoint of a training of Pointcept, which has no config, gets that of the released shapes
+    that its weights have; a warning says what was read from the shapes and what was assumed.
+
     Args:
         name_or_path: an official file ``{"config", "state_dict"}``, an official name
             (:data:`~concerto_ros.ptv3.official_files.OFFICIAL_ENCODERS`), or ``demo`` for the
@@ -74,9 +78,8 @@ def load_encoder(
     else:
         content, path = read_checkpoint(name, OFFICIAL_ENCODERS, download=download)
     state = part_with(content["state_dict"], ENCODER_PARAMETER, path)
-    state, fields_in_file = for_all_channels(
-        state, config_in(content, path), content.get("channels"), path
-    )
+    config = _config_or_inferred(content, state, path)
+    state, fields_in_file = for_all_channels(state, config, content.get("channels"), path)
     rotary = any(key.endswith("attn.rope.inv_freq") for key in state)
     encoder = Encoder(
         PTv3Config.from_official(fields_in_file, rotary=rotary),
@@ -164,6 +167,20 @@ def config_in(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
             " 'state_dict'. A training of Pointcept keeps it in its config.py under"
             " model.backbone: docs/training.md says how to add it"
         )
+    return config
+
+
+def _config_or_inferred(
+    content: Mapping[str, Any], state: dict[str, torch.Tensor], path: Path
+) -> dict[str, Any]:
+    """Return the config in a file; where it has none, as in a training's, that of the shapes."""
+    if "config" in content:
+        return config_in(content, path)
+    try:
+        config, said = inferred_config(state)
+    except (ValueError, KeyError):
+        return config_in(content, path)  # refuses: it says where the config is
+    log.warning("weights of %s: %s", path.name, said)
     return config
 
 

@@ -10,8 +10,10 @@ from typing import Any
 
 from concerto_ros.ptv3.kernels.curves import CURVES
 
-#: Fields that act on training only, or only choose a kernel. They never change what inference
-#: computes, so their value is not read.
+#: Fields that act on training only, or only choose a kernel, so their value is not read. But one
+#: does more in the reference: ``shuffle_orders`` gives blocks their curves at random, at inference
+#: as well (and at every pooling whatever it says), so that its outputs differ from run to run.
+#: Here curves keep their order, so that the same cloud always gives the same output.
 WITHOUT_EFFECT = frozenset(
     {
         "attn_drop",

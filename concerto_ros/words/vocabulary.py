@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from concerto_ros.files.atomic_write import replacing
-from concerto_ros.files.numpy_pickle import read_npy
+from concerto_ros.files.numpy_pickle import read_npy_objects
 from concerto_ros.files.safetensors_file import read_tensors, write_tensors
 from concerto_ros.words.prompts import prompts
 
@@ -278,7 +278,7 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
 
 def _read_npy(path: Path) -> Any:
     """An array, or the dict that OpenShape saves as an array of one object."""
-    array = read_npy(path)
+    array = read_npy_objects(path)
     if not array.dtype.hasobject:
         return array
     if array.shape:

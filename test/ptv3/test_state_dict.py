@@ -175,6 +175,25 @@ def test_without_a_config_its_head_loads_and_its_encoder_says_what_is_missing(tm
         load_encoder(path)
 
 
+@pytest.mark.parametrize("decoder", [False, True])
+def test_without_a_config_the_released_shapes_are_recognised_and_said(decoder, tmp_path, caplog):
+    orders = ("z", "z-trans", "hilbert", "hilbert-trans")
+    shape = dict(in_channels=9, stride=(2,), enc_depths=(1, 2), enc_channels=(16, 48))
+    shape |= dict(enc_num_head=(1, 3), enc_patch_size=(1024, 1024), mlp_ratio=2.0, order=orders)
+    if decoder:
+        shape |= dict(dec_depths=(1,), dec_channels=(32,), dec_num_head=(2,))
+        shape |= dict(dec_patch_size=(1024,))
+    shape["enc_mode"] = not decoder
+    wanted = untrained_encoder(PTv3Config.from_official(shape), name="", seed=1)
+    state = under("module.backbone.", wanted.state_dict())
+    with caplog.at_level(logging.WARNING):
+        encoder = load_encoder(saved(tmp_path, state, config=None, epoch=3))
+    assert encoder.config == wanted.config
+    assert_same(encoder, wanted.state_dict())
+    assert "from the shapes, depths (1, 2) and channels (16, 48)" in caplog.text
+    assert "assumed as in all released configs" in caplog.text
+
+
 def test_an_encoder_alone_is_no_head(tmp_path):
     with pytest.raises(CheckpointError, match=r"no such tensor under 'seg_head\.weight'"):
         LinearHead.load(saved(tmp_path))

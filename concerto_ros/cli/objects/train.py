@@ -109,8 +109,19 @@ def _fine_tune(arguments: argparse.Namespace) -> int:
         f" {100 * scores.last:.2f} % after the last epoch, {100 * scores.best:.2f} % after epoch"
         f" {scores.best_epoch}, the best one (published results are those of the best epoch)"
     )
-    print(f"wrote {path}, the weights of the last epoch")
+    best = None
+    if outcome.best_weights is not None:
+        best = arguments.out / "best.pth"
+        encoder.load_state_dict(outcome.best_weights)
+        save_object_encoder(best, encoder, train.classes)
+    print(_written(path, best))
     return 0
+
+
+def _written(last: Path, best: Path | None) -> str:
+    """Say which files hold the weights of the last and of the best epoch."""
+    text = f"wrote {last}, the weights of the last epoch"
+    return text if best is None else f"{text}, and {best}, those of the best one"
 
 
 def _parts(arguments: argparse.Namespace) -> int:
@@ -143,7 +154,12 @@ def _parts(arguments: argparse.Namespace) -> int:
         f" categories, {100 * score.accuracy:.2f} % of points; best instance mIoU"
         f" {100 * scores.best:.2f} % after epoch {scores.best_epoch}"
     )
-    print(f"wrote {path}, the weights of the last epoch")
+    best = None
+    if outcome.best_weights is not None:
+        best = arguments.out / "best.pth"
+        model.load_state_dict(outcome.best_weights)
+        save_parts(best, model)
+    print(_written(path, best))
     return 0
 
 

@@ -119,7 +119,12 @@ def _add_demo_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_training_arguments(parser: argparse.ArgumentParser, method: str) -> None:
-    from concerto_ros.learning.methods.config import DROP_PATH, METHODS, TrainingConfig
+    from concerto_ros.learning.methods.config import (
+        DROP_PATH,
+        LARGE_RATE,
+        METHODS,
+        TrainingConfig,
+    )
 
     run = parser.add_argument_group("training")
 
@@ -140,8 +145,13 @@ def _add_training_arguments(parser: argparse.ArgumentParser, method: str) -> Non
     text = "batches whose gradients are accumulated for one optimiser step"
     accumulation = number("gradient_accumulation", int, text, 1)
     add_former_name(run, "--accumulate-batches", accumulation)
-    text = "peak learning rate of the one-cycle schedule"
-    number("learning_rate", float, text, METHODS[method][1])
+    run.add_argument(
+        "--learning-rate",
+        type=float,
+        metavar="N",
+        help="peak learning rate of the one-cycle schedule (default: as published,"
+        f" {METHODS[method][1]}; with an encoder as wide as concerto_large {LARGE_RATE})",
+    )
     number("weight_decay", float, "AdamW weight decay")
     text = "random seed of initial weights, order of scans, augmentation and validation split"
     number("seed", int, text)

@@ -51,6 +51,11 @@ def add_augmentation_argument(group: argparse._ActionsContainer) -> None:
         choices=("indoor", "outdoor", "none"),
         help="random augmentation of the training scans (default: that of --preset)",
     )
+    group.add_argument(
+        "--random-points",
+        action="store_true",
+        help="train on a random point of each voxel, as published, instead of their mean",
+    )
 
 
 def add_furniture_argument(
@@ -72,11 +77,15 @@ def add_furniture_argument(
 
 
 def augmentation(arguments: argparse.Namespace, voxel_size: float) -> Compose | None:
-    """The augmentation that ``--augment`` names; None for none."""
+    """The augmentation that ``--augment`` and ``--random-points`` ask for; None for none."""
     from concerto_ros.learning.data import augment
+    from concerto_ros.learning.data.random_point import RandomPoint
 
     chosen = arguments.augment or arguments.preset
-    return None if chosen == "none" else getattr(augment, chosen)(voxel_size)
+    steps = () if chosen == "none" else getattr(augment, chosen)(voxel_size).steps
+    if arguments.random_points:
+        steps = (*steps, RandomPoint(voxel_size))
+    return augment.Compose(steps) if steps else None
 
 
 def word_vectors(text_encoder: str, template: str | None, table: Path | None) -> WordVectors:

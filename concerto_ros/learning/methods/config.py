@@ -10,7 +10,8 @@ from pathlib import Path
 #: Rank, scale and dropout of LoRA, as published for Concerto.
 RANK, ALPHA, DROPOUT = 8, 16.0, 0.1
 
-#: Per method: description of what is trained, and the published peak learning rate.
+#: Per method: description of what is trained, and the published peak learning rate, that of
+#: Concerto's base model.
 METHODS = {
     "head": ("a linear head on the frozen encoder", 2e-3),
     "decoder": ("a decoder and a linear head on the frozen encoder", 1e-3),
@@ -18,8 +19,12 @@ METHODS = {
     "full": ("the encoder, a decoder and a linear head", 1e-3),
 }
 
-#: Published rate of stochastic depth by method; of others 0.
-DROP_PATH = {"decoder": 0.3, "full": 0.3}
+#: Published peak learning rate of all methods with an encoder as wide as Concerto's large one.
+LARGE_WIDTH, LARGE_RATE = 768, 2e-3
+
+#: Published rate of stochastic depth by method. That of heads is 0.3 as well, but their features
+#: are computed once, without it.
+DROP_PATH = {"decoder": 0.3, "lora": 0.3, "full": 0.3}
 
 
 @dataclass(frozen=True)
@@ -31,7 +36,8 @@ class TrainingConfig:
         steps: Number of optimizer steps.
         batch_size: Scans in a batch.
         accumulate: Batches whose gradients are accumulated for a step.
-        learning_rate: Peak learning rate; None: the published one of the method.
+        learning_rate: Peak learning rate; None: the published one of the method and the encoder's
+            width.
         weight_decay: AdamW weight decay.
         balance: Whether to weight the classes by the inverse square root of their frequency.
         views: Of method ``head``, cached copies of each scan: the scan itself and ``views - 1``

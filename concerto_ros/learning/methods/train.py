@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,13 @@ from concerto_ros.learning.data.scan_identity import (
     require_labels,
     scan_identity,
 )
-from concerto_ros.learning.methods.config import DROP_PATH, METHODS, TrainingConfig
+from concerto_ros.learning.methods.config import (
+    DROP_PATH,
+    LARGE_RATE,
+    LARGE_WIDTH,
+    METHODS,
+    TrainingConfig,
+)
 from concerto_ros.learning.methods.decoder import with_decoder
 from concerto_ros.learning.methods.feature_cache import (
     FeatureCache,
@@ -44,6 +51,12 @@ from concerto_ros.ptv3 import Encoder
 from concerto_ros.ptv3.blocks import Block
 from concerto_ros.ptv3.checkpoint import randomise
 from concerto_ros.segmentation.convention import preset_with
+
+
+def published_rate(method: str, encoder: Encoder) -> float:
+    """Return the published peak learning rate of a method for encoders of this width."""
+    large = encoder.config.enc_channels[-1] >= LARGE_WIDTH
+    return LARGE_RATE if large else METHODS[method][1]
 
 
 def train(
@@ -80,6 +93,8 @@ def train(
     if method not in METHODS:
         raise ValueError(f"method is {method!r}, expected one of {', '.join(METHODS)}")
     require_labels(data, "to learn from")
+    if config.learning_rate is None:
+        config = replace(config, learning_rate=published_rate(method, encoder))
     preset = preset_with(collate.convention, encoder.rotary, encoder.conventions)
     device = next(encoder.parameters()).device
     encoder = encoder.eval().requires_grad_(False)
@@ -199,7 +214,7 @@ def _run(
     counts: np.ndarray | None = None,
 ) -> TrainingResult:
     """Train ``model``; ``counts`` (K,) are the labelled voxels of each class, None: of scans."""
-    rate = METHODS[identity["method"]][1] if config.learning_rate is None else config.learning_rate
+    assert config.learning_rate is not None  # train() fills it in
     head = model.head
     weights = None
     if config.balance:
@@ -214,7 +229,7 @@ def _run(
         steps=config.steps,
         batch_size=config.batch_size,
         accumulate=config.accumulate,
-        schedule=Schedule(learning_rate=rate, weight_decay=config.weight_decay),
+        schedule=Schedule(learning_rate=config.learning_rate, weight_decay=config.weight_decay),
         # Attention blocks have a tenth of the learning rate of the rest, as published.
         rate_factor=lambda name: 0.1 if ".block" in name else 1.0,
         class_weights=weights,

@@ -17,6 +17,11 @@ LAYOUTS = (
     "synthetic",
     "modelnet40_h5",
     "modelnet40_txt",
+    "modelnet40_dat",
+    "modelnet40_off",
+    "modelnet10_txt",
+    "modelnet10_dat",
+    "modelnet10_off",
     "shapenetpart",
     "scanobjectnn_obj_bg",
     "scanobjectnn_obj_only",
@@ -38,3 +43,15 @@ MASKS = ("random", "block")
 #: What I2P-MAE's pre-training uses its image model for: to choose visible groups and as targets,
 #: for one of both, or not at all.
 GUIDANCE = ("both", "masking", "targets", "none")
+
+#: OpenShape's test sets, the first as the one that chooses the best weights in training, and their
+#: layouts: objects have colours, and classes vectors of their names; see ``openshape_tests``.
+WORD_TEST_NAMES = ("lvis", "modelnet40", "scanobjectnn")
+WORD_LAYOUTS = tuple(f"openshape_{name}" for name in WORD_TEST_NAMES)
+
+#: What is compared with the words: clouds; the mean of the pictures; the sum of both cosines; the
+#: joint representation of both.
+EVIDENCE = ("points", "images", "merged", "fused")
+
+#: Passes of one vote over views of an object, as published.
+VOTE_PASSES = 10

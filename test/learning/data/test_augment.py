@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from concerto_ros.learning.data import augment
 from concerto_ros.learning.data.elastic import smooth_noise
 from concerto_ros.learning.data.labelled_scan import NO_NAME, Scan
+from concerto_ros.learning.data.random_point import RandomPoint
+from concerto_ros.mapping.voxel_grid import voxel_keys
 
 EVERY = [
     augment.Centre(),
@@ -241,3 +243,14 @@ def test_a_scan_refuses_names_that_it_does_not_list():
         named(room(2), ("stool", "desk"), [0, 2])
     with pytest.raises(ValueError, match="name_ids is"):
         replace(room(2), names=("stool",), name_ids=np.array([0, 0]))
+
+
+def test_a_random_point_of_each_voxel_stays_with_all_that_it_has():
+    scan, step = room(), RandomPoint(2.0)
+    kept = [step(scan, np.random.default_rng(seed)) for seed in range(2)]
+    for one in kept:
+        keys = voxel_keys(one.points, 2.0)
+        assert sorted(keys) == sorted(set(voxel_keys(scan.points, 2.0)))
+        np.testing.assert_array_equal(one.points, scan.points[one.labels])
+        np.testing.assert_array_equal(one.colors, scan.colors[one.labels])
+    assert not np.array_equal(kept[0].labels, kept[1].labels)

@@ -31,6 +31,7 @@ from concerto_ros.learning.objects.mixcon3d.training import (
     ContrastResult,
     train_contrast,
 )
+from concerto_ros.learning.objects.names import WORD_TEST_NAMES
 from concerto_ros.learning.objects.protocols.word_tests import score_by_words
 from concerto_ros.objects.encoders.loading import load_object_encoder
 from concerto_ros.objects.encoders.mixcon3d.encoder import MixCon3D
@@ -273,6 +274,13 @@ def test_the_command_trains_resumes_and_reports(tmp_path, capsys):
     assert "| 1 |" in (out / "report.md").read_text()
     assert load_object_encoder(out / "best.pt").feature_channels == CHANNELS
     assert main(command) == 0  # nothing is left to do
+    capsys.readouterr()
+    options = ["--checkpoint", str(out / "best.pt"), "--device", "cpu", "--option", "points=64"]
+    for layout, evidence in (("openshape_modelnet40", "points"), ("openshape_lvis", "fused")):
+        assert main(["objects", "evaluate", "zero-shot", str(data), "--layout", layout,
+                     "--evidence", evidence, *options]) == 0  # fmt: skip
+        shown = capsys.readouterr().out
+        assert f"zero-shot by {evidence}" in shown and "top-1" in shown and "top-5" in shown
 
 
 @pytest.mark.parametrize(
@@ -319,6 +327,7 @@ def test_what_cannot_be_trained_is_said(folder, tmp_path, capsys, arguments, mes
 
 
 def test_a_class_name_and_its_vector_are_found_in_each_test_set(folder):
+    assert tuple(WORD_TESTS) == WORD_TEST_NAMES
     for name in ("lvis", "modelnet40"):
         test = WORD_TESTS[name](folder)
         row = test.words.names.index("lamp")

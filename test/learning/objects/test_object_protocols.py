@@ -236,8 +236,13 @@ def test_the_commands_train_and_evaluate(place, capsys):
     assert "beside the head and" in said and "after the last epoch" in said
     trained = load_object_encoder(out / "encoder.pth", heads=2, groups=8, group_size=8, points=48)
     assert trained.class_names == NAMES and not trained.knows_words
+    assert "best.pth, those of the best one" in said
+    best = load_object_encoder(out / "best.pth", heads=2, groups=8, group_size=8, points=48)
+    assert best.class_names == NAMES
     for protocol, shown in (
         (("classify",), "classify, recon on ModelNet40, test: "),
+        (("classify", "--passes", "2"), "classify, recon on ModelNet40, test: "),
+        (("vote", "--passes", "2", "--rounds", "2"), "mean of 2 rounds"),
         (("svm",), "svm, recon on ModelNet40, test: "),
         (("few-shot", "--way", "2", "--shot", "2"), ""),
     ):

@@ -89,6 +89,25 @@ def test_recipes_are_the_published_ones(arguments, rate, change):
     assert recipe.head_factor == (10 if arguments[0] is ReCon else 1)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "late", "extra", "change_first"),
+    [
+        ((ReCon, "full", "modelnet40_h5"), 1, 1, False),
+        ((I2PMAE, "full", "scanobjectnn_pb_t50_rs"), 1, 1, False),
+        ((Any2Point, "adapters", "modelnet40_dat"), 1, 1, False),
+        ((Any2Point, "adapters", "scanobjectnn_pb_t50_rs"), 0, 0, True),
+    ],
+)
+def test_epochs_and_their_rates_are_those_of_the_published_loops(
+    arguments, late, extra, change_first
+):
+    recipe = recipe_for(*arguments)
+    assert (recipe.lag, recipe.extra_epochs, recipe.change_first) == (late, extra, change_first)
+    rates = [recipe.rate(epoch, 1.0) for epoch in range(3)]
+    wanted = [0.0, 0.0, 0.1] if late else [0.0, 0.1, 0.2]
+    np.testing.assert_allclose(rates, wanted, atol=2e-6)
+
+
 def test_a_head_on_8192_points_learns_half_as_fast():
     rates = [
         recipe_for(ReCon, method, layout, points=points).learning_rate
@@ -119,6 +138,22 @@ def test_a_method_that_was_not_published_is_refused():
         recipe_for(MixCon3D, "full", "synthetic")
     with pytest.raises(ValueError, match="recon has no adapters; expected any2point"):
         tiny_recon().trained_parameters("adapters")
+
+
+def test_other_points_are_the_farthest_each_time(monkeypatch):
+    data, seen = toys(2, points=200), []
+    model = tiny_recon()
+
+    def note(batch):
+        seen.append({tuple(point) for point in batch[0].round(decimals=4).tolist()})
+        return torch.zeros(len(batch), 4, requires_grad=True)
+
+    monkeypatch.setattr(model, "classify", note)
+    recipe = replace(RECIPE, change="none", epochs=2, warm_up=0, batch_size=8)
+    monkeypatch.setitem(tuning.CHANGES, "none", lambda points, generator: points)
+    tuning.fine_tune(model, data.take([0] * 8), recipe)
+    drawn = set.union(*seen)
+    assert len(drawn) > 60  # 57 candidates of 48 points, if they were sampled once
 
 
 def test_svms_are_the_published_ones():
@@ -167,7 +202,7 @@ def test_any2point_trains_all_but_the_transformer_it_borrows():
     names = model.trained_parameters("adapters")
     assert "blocks.0.attn.qkv.weight" not in names and "blocks.0.adapter.ln1.weight" in names
     found = groups_of(model, recipe_for(Any2Point, "adapters", "scanobjectnn_pb_t50_rs"))
-    assert found["cls_token"] == (1, 0.05) and found["cls_pos"] == (1, 0.05)
+    assert found["cls_token"] == (1, 0.0) and found["cls_pos"] == (1, 0.05)
     beside, head = trained_sizes(model, "adapters")
     assert f"{beside:,} numbers beside the head and {head:,} in it" in count_trained(
         model, "adapters"

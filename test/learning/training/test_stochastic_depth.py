@@ -4,15 +4,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import pytest
 import torch
 from small_objects import tiny_recon, toys
 from torch import nn
-from training_data import INDOOR, box_scan, small_encoder
+from training_data import CONFIG, INDOOR, box_scan, small_encoder
 
 from concerto_ros.learning.data.collate import ScanCollate
+from concerto_ros.learning.methods.config import DROP_PATH, TrainingConfig
 from concerto_ros.learning.methods.decoder import with_decoder
-from concerto_ros.learning.methods.train import TrainingConfig, drop_path, train
+from concerto_ros.learning.methods.train import drop_path, published_rate, train
 from concerto_ros.learning.objects.training.fine_tune import fine_tune
 from concerto_ros.learning.objects.training.recipes import ObjectTrainingConfig, recipe_for
 from concerto_ros.learning.objects.training.training_run import residual_branches
@@ -139,3 +143,12 @@ def test_encoders_are_trained_with_it_as_published_or_as_asked(tmp_path):
         )
         weights.append(torch.cat([value.flatten() for value in encoder.parameters()]))
     assert torch.equal(weights[0], weights[1]) and not torch.equal(weights[1], weights[2])
+
+
+def test_rates_of_trainings_on_scans_are_those_of_pointcept_for_concerto():
+    wide = replace(CONFIG, enc_channels=(*CONFIG.enc_channels[:-1], 768))
+    encoders = [SimpleNamespace(config=config) for config in (CONFIG, wide)]
+    rates = [[published_rate(method, e) for e in encoders] for method in ("decoder", "full")]
+    assert rates == [[1e-3, 2e-3], [1e-3, 2e-3]]
+    assert [published_rate(method, encoders[0]) for method in ("head", "lora")] == [2e-3, 2e-3]
+    assert DROP_PATH == {"decoder": 0.3, "lora": 0.3, "full": 0.3}

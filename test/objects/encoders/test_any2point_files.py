@@ -111,10 +111,34 @@ def test_a_source_file_gives_the_transformer_and_the_position_table(variant, tmp
     assert ("cls_token" in expected) == (source.name[:4] != "CLIP")
 
 
-def test_what_is_new_beside_the_source_adds_nothing_at_first(tmp_path):
-    model = from_source("ib_scan", write_source(tmp_path, "ib_scan"), **SHAPE).eval()
-    tokens = torch.randn(1, 4, 24, generator=torch.Generator().manual_seed(0))
-    assert torch.equal(model.blocks[1].adapter(tokens), torch.zeros_like(tokens))
+@pytest.mark.parametrize(("variant", "xavier"), [("ib_scan", True), ("dino_mn", False)])
+def test_what_is_new_beside_the_source_starts_as_published(variant, xavier, tmp_path):
+    model = from_source(variant, write_source(tmp_path, variant), **SHAPE)
+    adapters = [block.adapter.ln1.weight for block in model.blocks]
+    values = torch.cat([layer.qkv.weight.flatten() for layer in model.attn1])
+    bound = (6 / (24 + 36)) ** 0.5 if xavier else 0.12
+    assert values.abs().max() < bound
+    assert values.std().item() == pytest.approx(bound / 3**0.5 if xavier else 0.02, rel=0.1)
+    assert all(weight.abs().max() > 0 for weight in adapters)
+    assert not any(block.adapter.ln2.bias.any() for block in model.blocks)
+    head = model.head[8].weight.std().item()
+    assert head == pytest.approx((1 / (3 * 256)) ** 0.5 if xavier else 0.02, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("variant", "random"),
+    [("clip_scan", False), ("clip_mn", False), ("dino_scan", True), ("ib_mn", True)],
+)
+def test_blocks_of_some_variants_are_trained_with_dropout_as_published(variant, random, tmp_path):
+    block = from_source(variant, write_source(tmp_path, variant), **SHAPE).blocks[-1]
+    tokens = torch.rand(64, 4, 24, generator=torch.Generator().manual_seed(0))
+
+    def twice(training: bool) -> bool:
+        block.train(training)
+        return torch.equal(*(block._kept(block._attend(tokens, False)) for _ in range(2)))
+
+    torch.manual_seed(0)
+    assert twice(False) and twice(True) != random
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from concerto_ros.learning.objects.data.modelnet import read_modelnet_dat, read_modelnet_off
 from concerto_ros.learning.objects.data.object_set import ObjectSet
 from concerto_ros.learning.objects.data.scanobjectnn import (
     SCANOBJECTNN_FILES,
@@ -31,6 +32,11 @@ READERS: dict[str, Callable[[Path, str], ObjectSet]] = {
     "synthetic": _synthetic,
     "modelnet40_h5": read_modelnet_h5,
     "modelnet40_txt": read_modelnet_txt,
+    "modelnet40_dat": read_modelnet_dat,
+    "modelnet40_off": read_modelnet_off,
+    "modelnet10_txt": partial(read_modelnet_txt, classes=10),
+    "modelnet10_dat": partial(read_modelnet_dat, classes=10),
+    "modelnet10_off": partial(read_modelnet_off, classes=10),
     "shapenetpart": read_shapenetpart,
     **{
         f"scanobjectnn_{variant}": partial(read_scanobjectnn, variant=variant)

@@ -23,6 +23,8 @@ class ObjectSet:
         labels: (S,) int64, positions in ``classes``.
         classes: Names in label order; not every class needs an object.
         point_labels: (S, P) int64 where the data set has a label for every point, else None.
+        whole: For each object (n, 4) float32, x, y, z and label of all points that ``points`` were
+            drawn from, where a training draws anew each time; None where there are no more.
         prepared: Whether the points are those that an encoder's ``prepare`` chose, as in the node;
             then the first are taken where a protocol samples the farthest.
 
@@ -36,6 +38,7 @@ class ObjectSet:
     classes: tuple[str, ...]
     point_labels: np.ndarray | None = None
     prepared: bool = False
+    whole: tuple[np.ndarray, ...] | None = None
 
     def __post_init__(self):
         shape = self.points.shape
@@ -77,8 +80,13 @@ class ObjectSet:
         """Select the objects at ``rows``, in that order."""
         rows = np.asarray(rows, np.int64)
         inner = None if self.point_labels is None else self.point_labels[rows]
+        whole = None if self.whole is None else tuple(self.whole[row] for row in rows)
         return replace(
-            self, points=self.points[rows], labels=self.labels[rows], point_labels=inner
+            self,
+            points=self.points[rows],
+            labels=self.labels[rows],
+            point_labels=inner,
+            whole=whole,
         )
 
     def some_of_each(self, count: int, seed: int = 0) -> ObjectSet:

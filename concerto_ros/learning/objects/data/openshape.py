@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from concerto_ros.files.error_text import in_words, one_line
-from concerto_ros.files.numpy_pickle import DAMAGE, read_npy
+from concerto_ros.files.numpy_pickle import DAMAGE, read_npy_objects
 
 #: The data set whose shapes have thumbnails and filtered texts.
 OBJAVERSE = "Objaverse"
@@ -210,7 +210,7 @@ def read_objects_of(path: Path) -> np.ndarray:
         ValueError: If it is missing or damaged, or needs code to be read.
     """
     try:
-        return read_npy(path)
+        return read_npy_objects(path)
     except OSError as error:
         raise ValueError(in_words(error)) from error
     except DAMAGE as error:

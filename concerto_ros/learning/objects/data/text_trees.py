@@ -21,25 +21,30 @@ PART_POINTS = 2048
 PART_LISTS = {"train": ("train", "val"), "test": ("test",)}
 
 
-def read_modelnet_txt(folder: Path, split: str) -> ObjectSet:
-    """Read one split, ``train`` or ``test``, of ModelNet40 as in ``modelnet40_normal_resampled``.
+def read_modelnet_txt(folder: Path, split: str, classes: int = 40) -> ObjectSet:
+    """Read one split, ``train`` or ``test``, of ModelNet as in ``modelnet40_normal_resampled``.
 
     All points of a file (10000 in the published ones), in unit spheres; normals are skipped.
+
+    Args:
+        folder: The published folder.
+        split: ``train`` or ``test``.
+        classes: 40, or 10 for ModelNet10, which the same folder holds.
 
     Raises:
         ValueError: If a file is missing or wrong; the message names it.
     """
     folder = Path(folder)
-    classes = read_lines(folder / "modelnet40_shape_names.txt")
-    listing = folder / f"modelnet40_{check_split(split)}.txt"
+    listing = folder / f"modelnet{classes}_{check_split(split)}.txt"
+    names = read_lines(folder / f"modelnet{classes}_shape_names.txt")
     clouds: list[np.ndarray] = []
     labels = []
     for name in read_lines(listing):
         label = name.rpartition("_")[0]
-        if label not in classes:
+        if label not in names:
             raise ValueError(
                 f"{listing}: {name} has no class, expected a name that begins with one of"
-                " modelnet40_shape_names.txt"
+                f" modelnet{classes}_shape_names.txt"
             )
         path = folder / label / f"{name}.txt"
         cloud = _read_rows(path, ",", 3)[:, :3]
@@ -48,15 +53,17 @@ def read_modelnet_txt(folder: Path, split: str) -> ObjectSet:
                 f"{path} has {len(cloud)} points, expected {len(clouds[0])} as in the files before"
             )
         clouds.append(_normalised(cloud))
-        labels.append(classes.index(label))
-    return ObjectSet(f"ModelNet40, {split}", np.stack(clouds), np.array(labels), tuple(classes))
+        labels.append(names.index(label))
+    title = f"ModelNet{classes}, {split}"
+    return ObjectSet(title, np.stack(clouds), np.array(labels), tuple(names))
 
 
 def read_shapenetpart(folder: Path, split: str, points: int = PART_POINTS) -> ObjectSet:
     """Read one split of ShapeNetPart as published in text form.
 
-    ``points`` of each object are drawn, with repetition as in the published code but always the
-    same, and moved to a unit sphere. Labels of points are those of its 50 parts.
+    Objects are moved to a unit sphere, then ``points`` of each are drawn, with repetition as in
+    the published code but always the same; training draws anew from ``whole``. Labels of points
+    are those of its 50 parts.
 
     Args:
         folder: The published folder.
@@ -76,7 +83,7 @@ def read_shapenetpart(folder: Path, split: str, points: int = PART_POINTS) -> Ob
             )
     numbers = [number for _, number in rows_of_catalogue]
     clouds: list[np.ndarray] = []
-    labels, parts = [], []
+    labels, parts, whole = [], [], []
     for part in PART_LISTS[check_split(split)]:
         for path, number in _listed(folder, part):
             if number not in numbers:
@@ -86,8 +93,10 @@ def read_shapenetpart(folder: Path, split: str, points: int = PART_POINTS) -> Ob
             rows = _read_rows(path, None, 7)
             rng = np.random.default_rng(len(clouds))
             drawn = rng.integers(len(rows), size=points)
-            clouds.append(_normalised(rows[:, :3])[drawn])
+            cloud = _normalised(rows[:, :3])
+            clouds.append(cloud[drawn])
             parts.append(rows[drawn, 6].astype(np.int64))
+            whole.append(np.concatenate([cloud, rows[:, 6:7]], 1))
             labels.append(numbers.index(number))
     return ObjectSet(
         f"ShapeNetPart, {split}",
@@ -95,6 +104,7 @@ def read_shapenetpart(folder: Path, split: str, points: int = PART_POINTS) -> Ob
         np.array(labels),
         tuple(name for name, _ in rows_of_catalogue),
         np.stack(parts),
+        whole=tuple(whole),
     )
 
 

@@ -62,7 +62,12 @@ def observe(mesh: Mesh, kind: str, rng: Rng) -> np.ndarray:
 
 def surface(mesh: Mesh, count: int, rng: Rng) -> np.ndarray:
     """Sample (count, 3) float32 points evenly from the triangles of a mesh."""
-    corner, one, other = mesh.corners.astype(np.float64).transpose(1, 0, 2)
+    return triangle_points(mesh.corners, count, rng)
+
+
+def triangle_points(corners: np.ndarray, count: int, rng: Rng) -> np.ndarray:
+    """Sample (count, 3) float32 points evenly from triangles (T, 3, 3)."""
+    corner, one, other = corners.astype(np.float64).transpose(1, 0, 2)
     one, other = one - corner, other - corner
     area = np.linalg.norm(np.cross(one, other), axis=1)
     reach = np.cumsum(area)

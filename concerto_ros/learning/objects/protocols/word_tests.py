@@ -9,6 +9,7 @@ import torch
 from tqdm import tqdm
 
 from concerto_ros.learning.objects.data.openshape_tests import ColoredShape, WordTest
+from concerto_ros.learning.objects.names import EVIDENCE
 from concerto_ros.learning.objects.training.scores import RankedAccuracy
 from concerto_ros.objects.encoders.mixcon3d.encoder import MixCon3D
 from concerto_ros.objects.encoders.shared.preprocess import swap_up, unit_sphere
@@ -16,10 +17,6 @@ from concerto_ros.words.vocabulary import cosine_scores
 
 #: Objects of a batch, and pictures of an object, as published.
 BATCH_SIZE, VIEWS = 32, 4
-
-#: What is compared with the words: clouds; the mean of the pictures; the sum of both cosines; the
-#: joint representation of both.
-EVIDENCE = ("points", "images", "merged", "fused")
 
 
 @torch.inference_mode()

@@ -27,7 +27,7 @@ def zero_shot(
     device: torch.device | str = "cpu",
     progress: bool = False,
 ) -> np.ndarray:
-    """Return (S,) int64: the class whose name matches each object best.
+    """Return (S, K) float32: how well each class's name matches each object, cosines.
 
     Args:
         encoder: An encoder that was trained with words.
@@ -48,4 +48,4 @@ def zero_shot(
         text = PUBLISHED[encoder.name]
         names = text.scanobjectnn if test.classes == SCANOBJECTNN_NAMES else test.classes
         vocabulary = Vocabulary.of_words(names, load_text_encoder(encoder.name), text.sentences)
-    return vocabulary.scores(encoder.cpu(), torch.from_numpy(embedded)).argmax(1).numpy()
+    return vocabulary.scores(encoder.cpu(), torch.from_numpy(embedded)).numpy()

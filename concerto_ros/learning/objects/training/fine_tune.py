@@ -34,6 +34,7 @@ from concerto_ros.learning.objects.training.training_run import (
 )
 from concerto_ros.learning.objects.training.view_voting import CANDIDATES
 from concerto_ros.objects.encoders.shared.base import ObjectEncoder
+from concerto_ros.objects.encoders.shared.sampling import gather_rows
 
 #: Bounds of the scale of each axis for ScanObjectNN in I2P-MAE's and Any2Point's trainings.
 STRETCH = (0.9, 1.1)
@@ -70,12 +71,11 @@ def rate_and_decay(
     """Return peak learning rate and weight decay of a parameter.
 
     Names with "cls" in them decay where the recipe gives them a rate of their own; vectors, biases
-    and, without ``tokens_decay``, names with "token" in them do not.
+    and names with "token" in them do not.
     """
     if recipe.head_factor != 1 and "cls" in name:
         return recipe.head_factor * recipe.learning_rate, recipe.weight_decay
-    token = "token" in name and not recipe.tokens_decay
-    fixed = value.ndim <= 1 or name.endswith(".bias") or token
+    fixed = value.ndim <= 1 or name.endswith(".bias") or "token" in name
     return recipe.learning_rate, 0.0 if fixed else recipe.weight_decay
 
 
@@ -90,8 +90,9 @@ def fine_tune(
     """Train ``encoder``, which has a head for the classes of ``train``, in place.
 
     A batch is drawn from the farthest points of each cloud, the same rows of all, and augmented by
-    the recipe. An incomplete last batch of an epoch is skipped. Scores are shares of objects that
-    are right.
+    the recipe. As published, the points of a cloud are in another order each time, so that others
+    are the farthest. An incomplete last batch of an epoch is skipped. Scores are shares of objects
+    that are right.
 
     Args:
         encoder: The encoder with its head.
@@ -126,30 +127,27 @@ class _Classification(TrainingRun[ObjectEncoder]):
         parameters = encoder.trained_parameters(method)
         super().__init__(encoder, train, recipe, parameters, rate_and_decay, options, method)
         count = CANDIDATES.get(encoder.points, encoder.points * 6 // 5)
-        count = min(count, train.points.shape[1])
-        self.candidates = _farthest(train, encoder, count, self.device)
+        self.count = max(min(count, train.points.shape[1]), encoder.points)
+        self.points, self.prepared = torch.from_numpy(train.points), train.prepared
         self.labels = torch.from_numpy(train.labels).to(self.device)
 
     def loss(self, rows: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        points = self.candidates[rows]
+        change = CHANGES[self.recipe.change]
+        points = self.points[rows.cpu()].to(self.device)
+        if not self.prepared and points.shape[1] > self.count:
+            order = torch.rand(points.shape[:2], generator=generator).argsort(1)
+            points = gather_rows(points, order.to(self.device))
+        points = centred(points, self.model.form)
+        if self.recipe.change_first:
+            points = change(points, generator)
+        points = draw(points, self.model.form, self.count, first=self.prepared)
         drawn = torch.randperm(points.shape[1], generator=generator)[: self.model.points]
         points = points[:, drawn.to(self.device)]
-        points = CHANGES[self.recipe.change](points, generator)
+        if not self.recipe.change_first:
+            points = change(points, generator)
         logits = self.model.classify(as_taken(points, self.model))
         return smoothed_cross_entropy(logits, self.labels[rows], self.recipe.smoothing)
 
     def score(self, test: ObjectSet) -> float:
         guesses = classify_objects(self.model, test, device=self.device).argmax(1)
         return Accuracy.of(guesses, test.labels, len(test.classes)).accuracy
-
-
-def _farthest(
-    objects: ObjectSet, encoder: ObjectEncoder, count: int, device: torch.device | str
-) -> torch.Tensor:
-    """Return (S, C, 3) the points of each object from which training draws."""
-    count = max(count, encoder.points)
-    candidates = []
-    for part in torch.from_numpy(objects.points).split(256):
-        points = centred(part.to(device), encoder.form)
-        candidates.append(draw(points, encoder.form, count, first=objects.prepared))
-    return torch.cat(candidates)

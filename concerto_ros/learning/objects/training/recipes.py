@@ -17,7 +17,7 @@ from concerto_ros.objects.encoders.shared.base import ObjectEncoder
 from concerto_ros.objects.encoders.shared.benchmarks import Benchmark
 
 #: Fields that the states of runs of version 0.1 do not have.
-SINCE_0_1 = ("cosine", "lag")
+SINCE_0_1 = ("change_first", "extra_epochs", "cosine", "lag")
 
 
 @dataclass(frozen=True)
@@ -43,16 +43,17 @@ class ObjectTrainingConfig:
     Attributes:
         learning_rate: Peak learning rate.
         change: The augmentation, a name in :data:`CHANGES` of ``fine_tune``.
+        change_first: Whether all points are augmented before those of a step are drawn.
         head_factor: Multiplies the rate of parameters with "cls" in their names.
         smoothing: Share of the target that is spread over the other classes.
-        epochs: Number of epochs, without the extra one that the published loops run.
+        epochs: Number of epochs, without extra ones.
+        extra_epochs: Epochs after these, at the end rate; most published loops run one.
         cosine: Length of the cosine in epochs where it does not end with the run; None: it does.
         lag: Epochs by which the rate follows later than the schedule says.
         warm_up: Epochs of warm-up.
         start_rate: Learning rate at the start of the warm-up.
         end_rate: Learning rate at the end of the cosine.
         weight_decay: Of AdamW.
-        tokens_decay: Whether names with "token" in them decay like other matrices.
         batch_size: Objects of a step.
         clip: Maximum norm of the gradient.
         drop_path: Stochastic depth: how often branches of the last block are skipped.
@@ -60,16 +61,17 @@ class ObjectTrainingConfig:
 
     learning_rate: float
     change: str
+    change_first: bool = False
     head_factor: float = 1.0
     smoothing: float = 0.0
     epochs: int = 300
+    extra_epochs: int = 1
     cosine: int | None = None
     lag: int = 0
     warm_up: int = 10
     start_rate: float = 1e-6
     end_rate: float = 1e-6
     weight_decay: float = 0.05
-    tokens_decay: bool = False
     batch_size: int = 32
     clip: float = 10.0
     drop_path: float = 0.0
@@ -85,11 +87,8 @@ class ObjectTrainingConfig:
     def identity(self) -> dict[str, Any]:
         """Tell this recipe from others, for a run that resumes, also one of version 0.1."""
         usual = {one.name: one.default for one in fields(self) if one.name in SINCE_0_1}
-        return {
-            name: value
-            for name, value in asdict(self).items()
-            if name not in usual or value != usual[name]
-        }
+        values = {**asdict(self), "tokens_decay": False}  # which 0.1 had
+        return {n: v for n, v in values.items() if n not in usual or v != usual[n]}
 
     def shortened(self, epochs: int) -> ObjectTrainingConfig:
         """Return the same with other epochs, at most a tenth of them for warm-up.

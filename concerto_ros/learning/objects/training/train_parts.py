@@ -37,9 +37,11 @@ from concerto_ros.objects.encoders.recon.transformer import ReConShape
 from concerto_ros.objects.encoders.shared.weights import load_weights, read_weights
 from concerto_ros.ptv3.checkpoint import CheckpointError
 
-RECIPE = ObjectTrainingConfig(1e-4, "scale_shift", head_factor=10.0, batch_size=16, drop_path=0.1)
+RECIPE = ObjectTrainingConfig(
+    1e-4, "scale_shift", head_factor=10.0, batch_size=16, drop_path=0.1, lag=1, extra_epochs=0
+)
 
-#: Bounds of the scale of each axis and of its shift in training.
+#: Bounds of the scale, one for all axes, and of the shift of each axis in training.
 SCALE, SHIFT = (0.8, 1.25), 0.1
 
 #: Objects of a batch at evaluation.
@@ -92,11 +94,13 @@ def rate_and_decay(
 ) -> tuple[float, float]:
     """Return peak learning rate and weight decay of a parameter.
 
-    Names with "conv" but not "encoder" have a higher rate; vectors and biases do not decay.
+    Names with "conv" but not "encoder" have a higher rate and decay, their biases too; of the
+    others, vectors, biases and names with "token" in them do not decay.
     """
-    fast = "conv" in name and "encoder" not in name
-    rate = recipe.learning_rate * (recipe.head_factor if fast else 1.0)
-    return rate, 0.0 if value.ndim <= 1 or name.endswith(".bias") else recipe.weight_decay
+    if "conv" in name and "encoder" not in name:
+        return recipe.head_factor * recipe.learning_rate, recipe.weight_decay
+    fixed = value.ndim <= 1 or name.endswith(".bias") or "token" in name
+    return recipe.learning_rate, 0.0 if fixed else recipe.weight_decay
 
 
 def train_parts(
@@ -117,17 +121,40 @@ def train_parts(
 
 @torch.inference_mode()
 def evaluate_parts(
-    model: ReConParts, objects: ObjectSet, device: torch.device | str = "cpu"
+    model: ReConParts,
+    objects: ObjectSet,
+    device: torch.device | str = "cpu",
+    *,
+    passes: int = 1,
+    seed: int = 0,
 ) -> PartScore:
     """Compute the published scores.
 
+    Args:
+        model: The model.
+        objects: The test set.
+        device: Where the model runs.
+        passes: Above 1, the mean of the scores of so many passes, after the first one with random
+            scales as in training. ReCon published no vote for parts.
+        seed: Of the random scales.
+
     Raises:
-        ValueError: If the data has no labels of points or other categories than ShapeNetPart.
+        ValueError: If the data has no labels of points or other categories than ShapeNetPart, or
+            there are no passes.
     """
+    if passes < 1:
+        raise ValueError(f"passes is {passes}, expected at least 1")
+    generator = torch.Generator().manual_seed(seed)
     model = model.to(device).eval()
     numbers, points = categories(objects), torch.from_numpy(objects.points)
     batches = zip(points.split(BATCH_SIZE), numbers.split(BATCH_SIZE), strict=True)
-    scores = [model(clouds.to(device), category.to(device)) for clouds, category in batches]
+    scores = []
+    for clouds, category in batches:
+        clouds, category = clouds.to(device), category.to(device)
+        total = model(clouds, category)
+        for _ in range(passes - 1):
+            total = total + model(clouds * _scales(len(clouds), generator).to(device), category)
+        scores.append(total / passes)
     return score_parts(torch.cat(scores).cpu().numpy(), _point_labels(objects))
 
 
@@ -164,6 +191,11 @@ def save_parts(path: Path, model: ReConParts) -> None:
     write_file(path, {"model_state_dict": state})
 
 
+def _scales(count: int, generator: torch.Generator) -> torch.Tensor:
+    """Draw a scale for each object, (count, 1, 1)."""
+    return SCALE[0] + (SCALE[1] - SCALE[0]) * torch.rand(count, 1, 1, generator=generator)
+
+
 class _Parts(TrainingRun[ReConParts]):
     """One training; see :func:`train_parts`."""
 
@@ -176,16 +208,32 @@ class _Parts(TrainingRun[ReConParts]):
     ):
         parameters = dict(model.named_parameters())
         super().__init__(model, train, recipe, parameters, rate_and_decay, options, "parts")
-        self.points = torch.from_numpy(train.points).to(self.device)
+        self.points, self.whole = torch.from_numpy(train.points), train.whole
+        self.labels = torch.from_numpy(_point_labels(train))
         self.categories = categories(train).to(self.device)
-        self.labels = torch.from_numpy(_point_labels(train)).to(self.device)
 
     def loss(self, rows: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        scale, shift = torch.rand(2, len(rows), 3, generator=generator).to(self.device)
-        scale = SCALE[0] + (SCALE[1] - SCALE[0]) * scale
-        points = scale_and_shift(self.points[rows], scale, SHIFT * (2 * shift - 1))
+        points, labels = (values.to(self.device) for values in self._drawn(rows, generator))
+        scale = _scales(len(rows), generator).to(self.device).view(-1, 1).expand(-1, 3)
+        shift = torch.rand(len(rows), 3, generator=generator).to(self.device)
+        points = scale_and_shift(points, scale, SHIFT * (2 * shift - 1))
         scores = self.model(points, self.categories[rows])
-        return nn.functional.nll_loss(scores.flatten(0, 1), self.labels[rows].flatten())
+        return nn.functional.nll_loss(scores.flatten(0, 1), labels.flatten())
+
+    def _drawn(
+        self, rows: torch.Tensor, generator: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Draw points and their labels anew, with repetition, from all points of each object."""
+        chosen = rows.cpu()
+        if self.whole is None:
+            return self.points[chosen], self.labels[chosen]
+        clouds = []
+        for row in chosen.tolist():
+            cloud = torch.from_numpy(self.whole[row])
+            drawn = torch.randint(len(cloud), (self.points.shape[1],), generator=generator)
+            clouds.append(cloud[drawn])
+        drawn_clouds = torch.stack(clouds)
+        return drawn_clouds[..., :3], drawn_clouds[..., 3].long()
 
     def score(self, test: ObjectSet) -> float:
         return evaluate_parts(self.model, test, self.device).instance_iou

@@ -223,7 +223,7 @@ class TrainingRun(ABC, Generic[Model]):
             if value < 1:
                 raise ValueError(f"{name} is {value}, expected at least 1")
         self._resume()
-        last = self.recipe.epochs + 1  # as the published loops, at the end rate
+        last = self.recipe.epochs + self.recipe.extra_epochs
         started = time.monotonic() - self.seconds
         board = Scalars(None if self.path is None else self.path.parent, self.epoch)
         with tqdm(total=last, initial=self.epoch, disable=not progress, unit="epoch") as bar:

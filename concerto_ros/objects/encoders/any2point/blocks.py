@@ -26,14 +26,22 @@ class GuidedBlock(nn.Module):
     """One block of the source's transformer with adapter and guided aggregation.
 
     norm1, attn, norm2, mlp (and the scales ls1, ls2) are the source's and stay frozen.
+
+    Args:
+        variant: Constants of the model.
+        width: Channels of the tokens.
+        heads: Attention heads.
+        adapter_width: Hidden width of the adapter.
+        depth: 0 in the first block to 1 in the last: the share of the variant's stochastic depth.
     """
 
-    def __init__(self, variant: Variant, width: int, heads: int, adapter_width: int):
+    def __init__(self, variant: Variant, width: int, heads: int, adapter_width: int, depth: float):
         super().__init__()
         source = variant.source
         self.variant = variant
+        self.skip = variant.stochastic_depth * depth
         self.norm1 = nn.LayerNorm(width, eps=variant.block_eps)
-        self.attn = Attention(width, heads, qkv_bias=True)
+        self.attn = Attention(width, heads, True, variant.attention_dropout)
         self.norm2 = nn.LayerNorm(width, eps=variant.block_eps)
         self.mlp = QuickMlp(width, 4 * width) if source.quick_gelu else Mlp(width, 4 * width)
         self.ls1 = LayerScale(width) if source.layer_scale else nn.Identity()
@@ -64,8 +72,8 @@ class GuidedBlock(nn.Module):
         Returns:
             (B, 1 + T, C).
         """
-        tokens = tokens + self.ls1(self._attend(self.norm1(tokens), per_object))
-        change = self.ls2(self.mlp(self.norm2(tokens)))
+        tokens = tokens + self.ls1(self._kept(self._attend(self.norm1(tokens), per_object)))
+        change = self.ls2(self._kept(self.mlp(self.norm2(tokens))))
         tokens = tokens + change + self.variant.adapter_scale * self.adapter(change)
         head, rest = tokens[:, :1], tokens[:, 1:]
         return torch.cat([head, self._aggregate(rest, projected, attentions, norms)], 1)
@@ -78,6 +86,13 @@ class GuidedBlock(nn.Module):
             return self.attn(tokens.flatten(0, 1).unsqueeze(1)).view_as(tokens)
         # The published code passes batch-first data to attention that takes the sequence first.
         return self.attn(tokens.transpose(0, 1)).transpose(0, 1)
+
+    def _kept(self, branch: torch.Tensor) -> torch.Tensor:
+        """Skip rows of a branch (rows, ...) at random in training (stochastic depth)."""
+        if not self.training or not self.skip:
+            return branch
+        kept = torch.rand(len(branch), device=branch.device) >= self.skip
+        return branch * (kept / (1 - self.skip)).view(-1, *[1] * (branch.ndim - 1))
 
     def _aggregate(
         self,
@@ -94,7 +109,9 @@ class GuidedBlock(nn.Module):
         for view, (cells, transform) in enumerate(
             zip(projected.source_cells, transforms, strict=True)
         ):
-            mixed = tokens + attentions[view](norms[view](tokens), cells)
+            seen = attentions[view](norms[view](tokens), cells)
+            # As published, this branch is skipped token by token, not cloud by cloud.
+            mixed = tokens + self._kept(seen.flatten(0, 1)).view_as(seen)
             pooled = cells.mean(mixed)
             if self.variant.cell_maximum:
                 pooled = pooled + cells.maximum(mixed)

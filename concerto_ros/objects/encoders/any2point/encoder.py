@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from concerto_ros.objects.encoders.any2point.blocks import Adapter, CellAttention, GuidedBlock
+from concerto_ros.objects.encoders.any2point.blocks import CellAttention, GuidedBlock
 from concerto_ros.objects.encoders.any2point.files import (
     TABLE,
     own_names,
@@ -25,7 +25,7 @@ from concerto_ros.objects.encoders.any2point.files import (
 )
 from concerto_ros.objects.encoders.any2point.projection import VIEWS, project
 from concerto_ros.objects.encoders.any2point.tokens import CENTRES, TokenEmbedding
-from concerto_ros.objects.encoders.any2point.variants import VARIANTS, Variant
+from concerto_ros.objects.encoders.any2point.variants import MODELNET, SCAN, VARIANTS, Variant
 from concerto_ros.objects.encoders.shared.base import ObjectEncoder, check_options
 from concerto_ros.objects.encoders.shared.benchmarks import Benchmark
 from concerto_ros.objects.encoders.shared.layers import mlp_head
@@ -106,8 +106,14 @@ class Any2Point(ObjectEncoder):
         )
         self.patch_embed = nn.ModuleDict({"EncP": embedding})
         self.blocks = nn.ModuleList(
-            GuidedBlock(variant, width, heads, adapter_width or variant.adapter_width)
-            for _ in range(depth)
+            GuidedBlock(
+                variant,
+                width,
+                heads,
+                adapter_width or variant.adapter_width,
+                block / max(depth - 1, 1),
+            )
+            for block in range(depth)
         )
         self.attn1 = nn.ModuleList(CellAttention(width) for _ in range(VIEWS))
         self.norm3 = nn.ModuleList(nn.LayerNorm(width) for _ in range(VIEWS))
@@ -165,12 +171,20 @@ class Any2Point(ObjectEncoder):
         cls, method: str, benchmark: Benchmark, points: int | None, few_shot: bool
     ) -> dict[str, Any]:
         """Return the published hyper-parameters, see :meth:`ObjectEncoder.fine_tuning`."""
-        modelnet = benchmark is Benchmark.MODELNET40
+        modelnet = benchmark.modelnet
+        traits = MODELNET if modelnet else SCAN
         return {
             "learning_rate": 5e-4,
             "change": "scale_shift" if modelnet else "stretch_turn",
-            "tokens_decay": True,
+            "change_first": not modelnet,
+            "lag": int(traits.extra_epoch),
+            "extra_epochs": int(traits.extra_epoch),
         }
+
+    @classmethod
+    def vote_change(cls, benchmark: Benchmark) -> str | None:
+        """Return the augmentation of the published vote, see :meth:`ObjectEncoder.vote_change`."""
+        return "scale_shift" if benchmark.modelnet else "turn"
 
 
 def matches(state: State) -> bool:
@@ -242,8 +256,7 @@ def from_state(
 def from_source(variant: str, source: str | os.PathLike, /, **shape: Any) -> Any2Point:
     """Build a model to fine-tune: the transformer of a source model, the rest untrained.
 
-    Untrained weights come from PyTorch's global generator; what the adapters and the attentions
-    within cells add is zero at first.
+    Untrained weights come from PyTorch's global generator, drawn as published.
 
     Args:
         variant: One of :data:`VARIANTS`.
@@ -261,17 +274,27 @@ def from_source(variant: str, source: str | os.PathLike, /, **shape: Any) -> Any
     lent = {name for name, _ in model.named_parameters()} - model.trainable_parameters().keys()
     lent |= {TABLE} | {own for _, own in chosen.source.parts if own == "cls_token"}
     lent |= {"norm.weight", "norm.bias"}
-    with torch.no_grad():
-        for name in ("cls_token", "cls_pos"):
-            nn.init.trunc_normal_(model.get_parameter(name), std=0.02)
-        for module in model.modules():
-            if isinstance(module, (Adapter, CellAttention)):
-                last = module.ln2 if isinstance(module, Adapter) else module.proj
-                nn.init.zeros_(last.weight)
-                nn.init.zeros_(last.bias)
+    start_weights(model)
     untrained = tuple(name for name in model.state_dict() if name not in lent)
     load_weights(model, state, source, optional=untrained)
     return model
+
+
+@torch.no_grad()
+def start_weights(model: Any2Point) -> None:
+    """Draw the weights that training starts from as the published code of the benchmark does."""
+    traits = model.variant.benchmark
+    for name in ("cls_token", "cls_pos"):
+        nn.init.trunc_normal_(model.get_parameter(name), std=0.02)
+    for name, module in model.named_modules():
+        if traits.xavier and isinstance(module, nn.Linear) and not name.startswith("head."):
+            nn.init.xavier_uniform_(module.weight)
+        elif not traits.xavier and isinstance(module, (nn.Linear, nn.Conv1d)):
+            nn.init.trunc_normal_(module.weight, std=0.02)
+        else:
+            continue
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
 
 
 def _variant(name: str | Variant) -> Variant:

@@ -41,6 +41,7 @@ POINTS = {"svm": 1024, "modelnet40": 1024, "objects": 2048, "hardest": 2048}
 #: The grouping for each benchmark.
 TUNED_FOR = {
     Benchmark.MODELNET40: "modelnet40",
+    Benchmark.MODELNET10: "modelnet40",
     Benchmark.OBJ_BG: "objects",
     Benchmark.OBJ_ONLY: "objects",
     Benchmark.PB_T50_RS: "hardest",
@@ -203,13 +204,19 @@ class I2PMAE(ObjectEncoder):
         cls, method: str, benchmark: Benchmark, points: int | None, few_shot: bool
     ) -> dict[str, Any]:
         """Return the published hyper-parameters, see :meth:`ObjectEncoder.fine_tuning`."""
-        modelnet = benchmark is Benchmark.MODELNET40
+        modelnet = benchmark.modelnet
         return {
             "learning_rate": 5e-4,
             "change": "scale_shift" if modelnet else "stretch_turn_together",
             "smoothing": 0.2 if modelnet else 0.0,
             "drop_path": 0.1,
+            "lag": 1,
         }
+
+    @classmethod
+    def vote_change(cls, benchmark: Benchmark) -> str | None:
+        """Return the augmentation of the published vote, see :meth:`ObjectEncoder.vote_change`."""
+        return "scale_shift"
 
     @classmethod
     def linear_svm(cls, benchmark: Benchmark) -> dict[str, Any]:
@@ -217,7 +224,7 @@ class I2PMAE(ObjectEncoder):
 
         It takes the first points as stored; for OBJ_BG and OBJ_ONLY those are all points.
         """
-        if benchmark is Benchmark.MODELNET40:
+        if benchmark.modelnet:
             return {"one_vs_one": True, "c": 0.0093, "first": True}
         if benchmark in (Benchmark.OBJ_BG, Benchmark.OBJ_ONLY):
             return {"one_vs_one": True, "c": 0.018, "first": True}

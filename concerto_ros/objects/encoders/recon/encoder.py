@@ -57,7 +57,12 @@ GROUP_SIZE = 32
 FORM = ("heads", "points", "groups", "group_size")
 
 #: Weight of the text token beside the image token in zero-shot; others take the default.
-TEXT_RATIOS = {Benchmark.PB_T50_RS: 0.05, Benchmark.OBJ_BG: 0.10, Benchmark.OBJ_ONLY: 0.15}
+TEXT_RATIOS = {
+    Benchmark.MODELNET10: 0.20,
+    Benchmark.PB_T50_RS: 0.05,
+    Benchmark.OBJ_BG: 0.10,
+    Benchmark.OBJ_ONLY: 0.15,
+}
 
 
 def matches(state: State) -> bool:
@@ -312,7 +317,7 @@ class ReCon(ObjectEncoder):
         cls, method: str, benchmark: Benchmark, points: int | None, few_shot: bool
     ) -> dict[str, Any]:
         """Return the published hyper-parameters, see :meth:`ObjectEncoder.fine_tuning`."""
-        modelnet = benchmark is Benchmark.MODELNET40
+        modelnet = benchmark.modelnet
         if method == "full":
             rate = 5e-4 if few_shot else 1e-5 if modelnet else 2e-5
         else:
@@ -324,7 +329,15 @@ class ReCon(ObjectEncoder):
             "head_factor": 10.0,
             "epochs": 150 if few_shot else 300,
             "drop_path": 0.1 if few_shot else 0.2,
+            "lag": 1,
         }
+
+    @classmethod
+    def vote_change(cls, benchmark: Benchmark) -> str | None:
+        """Return the augmentation of the published vote, see :meth:`ObjectEncoder.vote_change`."""
+        if benchmark.modelnet:
+            return "scale"
+        return "turn" if benchmark is Benchmark.PB_T50_RS else None
 
     @classmethod
     def published_options(cls, benchmark: Benchmark, protocol: str) -> dict[str, Any]:

@@ -181,6 +181,14 @@ class ObjectEncoder(nn.Module, ABC):
         return {}
 
     @classmethod
+    def vote_change(cls, benchmark: Benchmark) -> str | None:
+        """Name the augmentation of the published vote over views of an object; None for none.
+
+        One of ``VOTE_CHANGES`` of ``concerto_ros.learning.objects.training.view_voting``.
+        """
+        return None
+
+    @classmethod
     def word_options(cls, benchmark: Benchmark) -> dict[str, Any]:
         """Return options of :meth:`embed_words` as published for zero-shot on a benchmark."""
         return {}

@@ -11,12 +11,18 @@ class Benchmark(Enum):
     """A data set with its published protocols; three of them are splits of ScanObjectNN."""
 
     MODELNET40 = "modelnet40"
+    MODELNET10 = "modelnet10"
     OBJ_BG = "scanobjectnn_obj_bg"
     OBJ_ONLY = "scanobjectnn_obj_only"
     #: ScanObjectNN's hardest split.
     PB_T50_RS = "scanobjectnn_pb_t50_rs"
     #: Data that nobody published numbers for.
     OTHER = "other"
+
+    @property
+    def modelnet(self) -> bool:
+        """Whether it is ModelNet40 or ModelNet10: whole surfaces of models."""
+        return self in (Benchmark.MODELNET40, Benchmark.MODELNET10)
 
     @property
     def scanned(self) -> bool:

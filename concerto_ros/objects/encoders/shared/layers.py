@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Layers that several object encoders share. Parameter names are those of the official files.
 
-GELU is the exact one; LayerNorm has eps 1e-5 where no other is passed. Stochastic depth and
-dropout of the transformers belong to training and are added there.
+GELU is the exact one; LayerNorm has eps 1e-5 where no other is passed. Stochastic depth of the
+transformers belongs to training and is added there.
 """
 
 from __future__ import annotations
@@ -50,11 +50,18 @@ class ResidualBlock(nn.Module):
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention; ``qkv`` is query, key and value, one after the other."""
+    """Multi-head self-attention; ``qkv`` is query, key and value, one after the other.
 
-    def __init__(self, dim: int, heads: int, qkv_bias: bool = False):
+    Args:
+        dim: Channels of the tokens.
+        heads: Number of heads.
+        qkv_bias: Whether ``qkv`` has a bias.
+        dropout: Share of the weights of attention that is dropped in training.
+    """
+
+    def __init__(self, dim: int, heads: int, qkv_bias: bool = False, dropout: float = 0.0):
         super().__init__()
-        self.heads = heads
+        self.heads, self.dropout = heads, dropout
         self.qkv = nn.Linear(dim, 3 * dim, bias=qkv_bias)
         self.proj = nn.Linear(dim, dim)
 
@@ -69,7 +76,8 @@ class Attention(nn.Module):
             (B, T, C).
         """
         query, key, value = (split_heads(x, self.heads) for x in self.qkv(tokens).chunk(3, -1))
-        return self.proj(attend(query, key, value, mask))
+        dropout = self.dropout if self.training else 0.0
+        return self.proj(attend(query, key, value, mask, dropout=dropout))
 
 
 class Mlp(nn.Module):
@@ -144,13 +152,14 @@ def attend(
     value: torch.Tensor,
     mask: torch.Tensor | None = None,
     scale: float | None = None,
+    dropout: float = 0.0,
 ) -> torch.Tensor:
     """Attend from (B, heads, T, D) queries to (B, heads, S, D) keys; heads joined: (B, T, C).
 
-    ``scale`` of the dot products is D^-0.5 by default.
+    ``scale`` of the dot products is D^-0.5 by default; ``dropout`` of its weights is dropped.
     """
     mixed = nn.functional.scaled_dot_product_attention(
-        query, key, value, attn_mask=mask, scale=scale
+        query, key, value, attn_mask=mask, scale=scale, dropout_p=dropout
     )
     return mixed.transpose(1, 2).flatten(2)
 
