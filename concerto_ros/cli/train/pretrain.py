@@ -75,6 +75,12 @@ def add_common_arguments(parser: argparse.ArgumentParser, recipe: str) -> None:
         help="train although nothing keeps what images or the encoder at the start know",
     )
     data.add_argument(
+        "--write-split",
+        action="store_true",
+        help="also write the maps of posed images as samples of Pointcept's layout for Concerto,"
+        " in <out>/maps",
+    )
+    data.add_argument(
         "--clouds-only", action="store_true", help="take the clouds of bags, not their images"
     )
     numbers: tuple[tuple[str, type, object, str], ...] = (
@@ -252,27 +258,39 @@ def _options(arguments: argparse.Namespace, voxel_size: float, patches: int) -> 
         arguments.max_frames,
         arguments.map_frame,
         patches,
+        arguments.write_split,
     )
 
 
 def _scenes(arguments: argparse.Namespace, options: DataOptions) -> JoinedScenes:
     """The scenes of all paths; those with images where there are any."""
-    from concerto_ros.learning.adaptation.opening import cloud_scenes, imaged_scenes, posed_scenes
+    from concerto_ros.learning.adaptation.opening import (
+        cloud_scenes,
+        imaged_scenes,
+        posed_scenes,
+        sample_scenes,
+    )
     from concerto_ros.learning.adaptation.scenes import ImagedScenes, JoinedScenes, ScanScenes
+    from concerto_ros.learning.data.posed.pointcept_splits import split_files
 
+    splits = {path for path in arguments.data if split_files(path)}
     posed = {
-        path: [] if arguments.clouds_only else posed_scenes(path, options)
+        path: [] if arguments.clouds_only or path in splits else posed_scenes(path, options)
         for path in arguments.data
     }
     count = sum(len(found) for found in posed.values())
-    if arguments.pixel_features and not count:
+    if arguments.pixel_features and not count and not splits:
         raise ValueError(
             "--pixel-features: none of the recordings has posed images, expected bags with colour"
             " and depth or folders of color/, depth/, pose/ and intrinsic/"
         )
-    pixels = _pixel_features(arguments, alone=count == 1)
+    pixels = _pixel_features(arguments, alone=count == 1 and not splits)
     parts: list[ScanScenes | ImagedScenes] = [
-        imaged_scenes(found, pixels, options) if found else cloud_scenes(path, options)
+        sample_scenes(path, pixels, options)
+        if path in splits
+        else imaged_scenes(found, pixels, options)
+        if found
+        else cloud_scenes(path, options)
         for path, found in posed.items()
     ]
     return JoinedScenes(parts)

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,13 @@ from concerto_ros.learning.data.labelled_scan import Scan, Scans
 from concerto_ros.learning.data.lazy_sequence import LazySequence
 from concerto_ros.learning.data.posed.opening import open_scenes
 from concerto_ros.learning.data.posed.pixel_features import PixelFeatures
-from concerto_ros.learning.data.posed.point_map import point_map
+from concerto_ros.learning.data.posed.point_map import PointMap, point_map
+from concerto_ros.learning.data.posed.pointcept_splits import (
+    PointceptMap,
+    read_split,
+    split_files,
+    write_split,
+)
 from concerto_ros.learning.data.posed.scene import PosedScene
 from concerto_ros.sensors.cloud_files import read_cloud
 from concerto_ros.sensors.frame import Frame
@@ -50,6 +56,7 @@ class DataOptions:
         max_frames: Images of a scene at most.
         map_frame: Of a bag, the frame of the map; None: the root of the TF tree.
         patches: Patches along an edge of an image at most.
+        write_split: Whether maps of posed images are also written in Pointcept's layout.
         progress: Whether to show progress bars.
     """
 
@@ -61,6 +68,7 @@ class DataOptions:
     max_frames: int = 200
     map_frame: str | None = None
     patches: int = 37
+    write_split: bool = False
     progress: bool = True
 
 
@@ -77,7 +85,10 @@ def posed_scenes(path: Path, options: DataOptions) -> list[PosedScene]:
 def imaged_scenes(
     posed: Sequence[PosedScene], pixels: PixelFeatures | None, options: DataOptions
 ) -> ImagedScenes:
-    """Point maps of posed images, with the vectors of their patches where there are any."""
+    """Point maps of posed images, with the vectors of their patches where there are any.
+
+    With the option ``write_split`` the maps are also written as samples of Pointcept's layout.
+    """
     maps = [
         point_map(
             scene,
@@ -88,14 +99,36 @@ def imaged_scenes(
         )
         for scene in posed
     ]
+    readers = [_Reader(scene) for scene in posed]
+    if options.write_split:
+        write_split(options.folder / "maps", maps, readers, "train")
+    return _with_images(maps, readers, pixels, options)
+
+
+def sample_scenes(path: Path, pixels: PixelFeatures | None, options: DataOptions) -> ImagedScenes:
+    """The samples of Pointcept's layout at a path, of its training split if there is one."""
+    files = split_files(path)
+    file = next((each for each in files if each.stem == "train"), files[0])
+    maps = read_split(file)
+    return _with_images(maps, [found.image for found in maps], pixels, options)
+
+
+def _with_images(
+    maps: Sequence[PointMap | PointceptMap],
+    readers: Sequence[Callable[[str], np.ndarray]],
+    pixels: PixelFeatures | None,
+    options: DataOptions,
+) -> ImagedScenes:
     if pixels is None:
         return ImagedScenes(maps, None)
     images = [
-        SceneImages(found, pixels, _Reader(scene), options.patches, options.folder / "patches")
-        for found, scene in zip(maps, posed, strict=True)
+        SceneImages(found, pixels, read, options.patches, options.folder / "patches")
+        for found, read in zip(maps, readers, strict=True)
     ]
     if not any(each.frames for each in images):
-        names = ", ".join(f"{found.name}/{found.frames[0]}.npy" for found in maps[:3])
+        names = ", ".join(
+            f"{found.name}/{name}.npy" for found in maps[:3] for name in found.frames[:1]
+        )
         raise DataError(f"none of the images has a feature image, expected files such as {names}")
     return ImagedScenes(maps, images)
 

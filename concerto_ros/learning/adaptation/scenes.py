@@ -20,6 +20,7 @@ from concerto_ros.learning.data.labelled_scan import Scan, Scans
 from concerto_ros.learning.data.lazy_sequence import LazySequence
 from concerto_ros.learning.data.posed.pixel_features import PixelFeatures
 from concerto_ros.learning.data.posed.point_map import PointMap
+from concerto_ros.learning.data.posed.pointcept_splits import PointceptMap
 from concerto_ros.learning.pretraining.correspondence import Crop, patches_of_points
 
 #: Bytes of scenes that stay in memory.
@@ -38,7 +39,7 @@ class SceneImages:
         cache: Folder of the vectors.
     """
 
-    found: PointMap
+    found: PointMap | PointceptMap
     pixels: PixelFeatures
     read: Callable[[str], np.ndarray]
     most: int
@@ -71,7 +72,7 @@ class SceneImages:
         """
         name = self.found.frames[at]
         identity = self.pixels.identity(self.found.name, name)
-        key = digest([self.found.folder.name, name, identity, str(self.most)])
+        key = digest([self.found.folder.name, self.found.name, name, identity, str(self.most)])
         path = self.cache / f"{key}.pt"
         if path.is_file():
             values = read_tensors(path)["vectors"].float()
@@ -149,7 +150,9 @@ class ImagedScenes(LazySequence[Scene]):
         images: Likewise; empty where they are not used.
     """
 
-    def __init__(self, maps: Sequence[PointMap], images: Sequence[SceneImages] | None):
+    def __init__(
+        self, maps: Sequence[PointMap | PointceptMap], images: Sequence[SceneImages] | None
+    ):
         self._maps, self.images = maps, images or ()
 
     def __len__(self) -> int:
@@ -162,7 +165,8 @@ class ImagedScenes(LazySequence[Scene]):
             for images in self.images
             for name in images.found.frames
         ]
-        return {"maps": [found.folder.name for found in self._maps], "images": digest(features)}
+        maps = [f"{found.folder.name} {found.name}" for found in self._maps]
+        return {"maps": maps, "images": digest(features)}
 
     def read_item(self, index: int) -> Scene:
         """The scene at ``index``."""

@@ -52,7 +52,10 @@ def step(case: Case) -> Outcome:
     terms, losses = losses_of(case, features, heads, _teacher_logits(case, features["teacher"]))
     if images is not None and projection is not None:
         losses["image"] = image_term(features["student"], images, projection)
-    total = weighted_total(losses, weights_of(case))
+    weights = weights_of(case)
+    if "image" in weights:
+        losses.setdefault("image", None)
+    total = weighted_total(losses, weights)
     total.backward()
     parameters: dict[str, torch.Tensor] = {}
     for name, module in modules.items():
