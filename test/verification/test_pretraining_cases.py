@@ -84,6 +84,15 @@ def test_a_step_without_any_match_gives_nan_where_the_reference_does(tmp_path):
     assert results["grad_student_feat_2"].passed
 
 
+def test_a_draw_that_is_no_candidate_here_is_missed(tmp_path):
+    def outside(arrays):
+        arrays["draw_local_points"][1] = arrays["draw_local_points"][0]
+
+    results = {r.array: r.passed for r in verify(folder_with(tmp_path, "views_seen", outside))}
+    assert not results["draws are among the candidates"]
+    assert results["index_major"] and results["index_local0"]
+
+
 def test_a_missing_gradient_means_that_it_is_zero(tmp_path):
     folder = folder_with(tmp_path, "step", lambda arrays: arrays.pop("grad_student_feat_3"))
     results = {r.array: r.passed for r in verify(folder)}

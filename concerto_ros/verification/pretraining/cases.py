@@ -106,6 +106,9 @@ def verify_case(case: Case) -> list[Comparison]:
         if name not in case.arrays and is_gradient(name):
             found = as_array(value)
             results.append(_result(case, name, found, np.zeros_like(found), (1e-12, 0.0)))
+    for name, held in outcome.holds.items():
+        result = (0.0, "") if held else (math.inf, "does not hold")
+        results.append(Comparison(case.model, case.name, name, *result))
     if not results:
         raise ValueError(f"{case.name} holds only inputs, expected an output to compare")
     return results

@@ -23,12 +23,14 @@ class Outcome:
         inputs: Says by name whether an array of the case is an input.
         sets: Names of arrays whose order does not matter.
         where: By name, which elements of an array are compared, bool of its shape.
+        holds: By name, whether what a case takes for granted holds here, too.
     """
 
     values: Mapping[str, Any]
     inputs: Callable[[str], bool]
     sets: frozenset[str] = frozenset()
     where: Mapping[str, np.ndarray] = field(default_factory=dict)
+    holds: Mapping[str, bool] = field(default_factory=dict)
 
 
 def offset_of(batch: torch.Tensor, views: int) -> torch.Tensor:

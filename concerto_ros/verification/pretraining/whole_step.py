@@ -56,7 +56,10 @@ def encoder_step(case: Case) -> Outcome:
         images = image_targets(case, case.tensor("global_correspondence"))
         losses["image"] = image_term(features["student"], images, projection)
         parameters |= {f"patch_proj.{name}": p for name, p in projection.named_parameters()}
-    total = weighted_total(losses, weights_of(case))
+    weights = weights_of(case)
+    if "image" in weights:
+        losses.setdefault("image", None)
+    total = weighted_total(losses, weights)
     total.backward()
     values = {
         **values_of(terms, losses, total, case),
