@@ -10,6 +10,7 @@ concerto-ros objects embed mug.ply chair.pcd           their classes, by the bun
 concerto-ros objects train demo                        the bundled encoder
 concerto-ros objects benchmark                         the table of docs/objects.md
 concerto-ros objects verify golden/objects             reference outputs
+concerto-ros objects labelspace demo                   what Hydra and Khronos make of the labels
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ from __future__ import annotations
 import argparse
 import importlib
 
-HELP = "object encoders: pre-train, train, evaluate, embed, verify"
+HELP = "object encoders: pre-train, train, evaluate, embed, verify, label spaces"
 
 #: Actions in the order in which ``--help`` lists them. Each module has ``HELP``,
 #: ``add_arguments(parser)`` and ``run(arguments) -> exit status``.
-ACTIONS = ("pretrain", "train", "evaluate", "embed", "benchmark", "verify")
+ACTIONS = ("pretrain", "train", "evaluate", "embed", "benchmark", "verify", "labelspace")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -95,6 +95,8 @@ def show_node(
                 _serve(executor, seconds)
             for reason, count in node.view.not_shown.most_common(10):
                 node.get_logger().warning(f"{count} not shown: {reason}")
+        except ExternalShutdownException:  # Ctrl-C before the node was found
+            return
         finally:
             executor.shutdown()
             node.destroy_node()
