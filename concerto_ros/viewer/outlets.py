@@ -4,15 +4,17 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import socket
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from concerto_ros.files.atomic_write import replacing
+from concerto_ros.files.error_text import one_line
 from concerto_ros.viewer.library import rerun_library
 
 #: The program's name in the viewer, which also keeps the user's changes of the layout by it.
@@ -21,8 +23,8 @@ APPLICATION = "concerto_ros"
 #: Port of the web page; that of its data is the next one.
 WEB_PORT = 9090
 
-#: Opens an outlet: a context with the recording to write to.
-Outlet = Callable[[], AbstractContextManager[Any]]
+#: Seconds in which a window takes the rest of a recording; drawing by the processor is slow.
+FLUSH_TIMEOUT = 120.0
 
 
 @contextmanager
@@ -59,7 +61,8 @@ def to_window() -> Iterator[Any]:
         The recording, a ``rerun.RecordingStream``.
 
     Raises:
-        ValueError: This machine has no screen.
+        ValueError: This machine has no screen, or the window does not open, or is closed before
+            it has everything.
     """
     displays = ("DISPLAY", "WAYLAND_DISPLAY")
     if sys.platform.startswith("linux") and not any(map(os.environ.get, displays)):
@@ -67,12 +70,22 @@ def to_window() -> Iterator[Any]:
             "this machine has no screen (DISPLAY and WAYLAND_DISPLAY are not set): use --web, and"
             " a browser on another machine, or --save out.rrd"
         )
-    recording = rerun_library().RecordingStream(APPLICATION)
-    recording.spawn()
+    rerun = rerun_library()
+    recording = rerun.RecordingStream(APPLICATION)
     try:
-        yield recording
-    finally:
-        recording.flush()
+        rerun.spawn(executable_path=_program(), recording=recording)
+    except RuntimeError as error:
+        raise ValueError(
+            f"Rerun's window does not open ({one_line(error)}): use --web or --save out.rrd"
+        ) from error
+    yield recording
+    try:
+        recording.flush(timeout_sec=FLUSH_TIMEOUT)
+    except RuntimeError as error:
+        raise ValueError(
+            "Rerun's window did not start, or was closed before it had everything (see above): use"
+            " --web or --save out.rrd where this machine's graphics are not enough"
+        ) from error
 
 
 @contextmanager
@@ -110,6 +123,18 @@ def to_browser(port: int = WEB_PORT) -> Iterator[Any]:
 def web_address(host: str, port: int) -> str:
     """Return the address of the web viewer that shows what :func:`to_browser` serves."""
     return f"http://{host}:{port}/?url=rerun%2Bhttp://{host}:{port + 1}/proxy"
+
+
+def _program() -> str | None:
+    """Return the viewer that comes with the library; None: whatever is found in the PATH.
+
+    A command of an environment that is not activated does not find the others of it.
+    """
+    found = importlib.util.find_spec("rerun_cli")
+    if found is None or found.origin is None:
+        return None
+    program = Path(found.origin).parent / "rerun"
+    return str(program) if program.is_file() else None
 
 
 def _expect_free(port: int) -> None:
