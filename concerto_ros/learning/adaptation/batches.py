@@ -110,11 +110,12 @@ class ViewCollate:
             cloud = replace(cloud, patches=cloud.patches[:, views.images])
             vectors += [images[int(at)] for at in views.images]
             counts.append(len(views.images))
-            recoloured = replace(cloud, colors=self.augmentation.colors(cloud.colors, generator))
+            has_colors = scene.scan.colors is not None
+            both = self._recolored(cloud, has_colors, generator)
             for view in (views.major, views.second):
-                self._add(recoloured, view, whole, origins, generator)
+                self._add(both, view, whole, origins, generator)
             for view in views.locals:
-                alone = replace(cloud, colors=self.augmentation.colors(cloud.colors, generator))
+                alone = self._recolored(cloud, has_colors, generator)
                 self._add(alone, view, parts, part_origins, generator)
         every, patches, low = self._views(whole, origins)
         local = self._views(parts, part_origins)[0] if parts else None
@@ -158,6 +159,12 @@ class ViewCollate:
         chosen = np.sort(random.choice(images.frames, count, replace=False)).tolist()
         vectors = [images.vectors(at, self.grid) for at in chosen]
         return images.places(chosen, points, self.grid), vectors
+
+    def _recolored(self, cloud: _Cloud, has_colors: bool, random: np.random.Generator) -> _Cloud:
+        """With other colours; where a sensor has none the encoder gets zeros, as in the node."""
+        if not has_colors:
+            return cloud
+        return replace(cloud, colors=self.augmentation.colors(cloud.colors, random))
 
     def _add(
         self,

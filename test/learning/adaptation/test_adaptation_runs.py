@@ -14,7 +14,7 @@ from small_rooms import VOXEL, room_scan, small_encoder
 from concerto_ros.learning.adaptation.batches import ViewCollate
 from concerto_ros.learning.adaptation.model import PretrainingModel, distillation
 from concerto_ros.learning.adaptation.run import RunConfig, new_encoder, pretrain
-from concerto_ros.learning.adaptation.scenes import JoinedScenes, ScanScenes, SomeScenes
+from concerto_ros.learning.adaptation.scenes import JoinedScenes, ScanScenes, Scene, SomeScenes
 from concerto_ros.learning.pretraining.presets import ADAPT, CONCERTO
 from concerto_ros.learning.pretraining.views import ViewSizes
 from concerto_ros.segmentation.convention import convention_for
@@ -135,6 +135,15 @@ def test_views_hold_each_voxel_once_and_say_where_their_points_were():
         assert views.feat[:, 3:6].max() <= 1
     again, _ = batch_of()
     assert torch.equal(again.globals.feat, batch.globals.feat)
+
+
+def test_views_of_a_sensor_without_colours_have_none_as_in_the_node():
+    scan = replace(room_scan(0), colors=None)
+    collate = ViewCollate(INDOOR, VOXEL, TINY.at_voxels(VOXEL))
+    views = collate([Scene(scan)], np.random.default_rng(0))
+    assert not views.globals.feat[:, 3:6].any() and not views.locals.feat[:, 3:6].any()
+    colored = collate([Scene(room_scan(0))], np.random.default_rng(0))
+    assert colored.globals.feat[:, 3:6].any()
 
 
 def test_the_student_sees_no_hidden_voxel_and_all_others_where_they_were():
