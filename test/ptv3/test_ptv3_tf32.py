@@ -9,42 +9,54 @@ import sys
 
 import pytest
 
-#: Settings last for the process, and those of the two kinds cannot be undone.
+#: Prints a line for each setting it is given. Settings last for the process, and those of the two
+#: kinds cannot be undone, so each has a child of its own.
 SCRIPT = """
-import torch
+import os, sys, torch
 from concerto_ros.ptv3.kernels.tf32 import may_use_tf32, whole_float32
 
 matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
-{setting}
-before = may_use_tf32()
-with whole_float32():
-    inside = may_use_tf32()
-print(before, inside, may_use_tf32())
+for setting in sys.argv[1:]:
+    if os.fork():
+        os.wait()
+        continue
+    try:
+        exec(setting)
+        before = may_use_tf32()
+        with whole_float32():
+            inside = may_use_tf32()
+        print(before, inside, may_use_tf32(), flush=True)
+    except Exception as error:
+        print(repr(error), flush=True)
+    os._exit(0)
 """
 
+ALLOWED = {
+    "": False,
+    "matmul.allow_tf32 = True": True,
+    "torch.set_float32_matmul_precision('high')": True,
+    "torch.set_float32_matmul_precision('highest')": False,
+    "matmul.fp32_precision = 'tf32'": True,
+    "matmul.fp32_precision = 'ieee'": False,
+    "torch.backends.fp32_precision = 'tf32'": True,
+    "torch.backends.fp32_precision = 'ieee'": False,
+    "matmul.allow_tf32 = True; matmul.fp32_precision = 'ieee'": False,
+    "torch.backends.fp32_precision = 'tf32'; matmul.fp32_precision = 'ieee'": False,
+    "cudnn.fp32_precision = 'ieee'; matmul.fp32_precision = 'tf32'": True,
+}
 
-@pytest.mark.parametrize(
-    "setting, allowed",
-    [
-        ("", False),
-        ("matmul.allow_tf32 = True", True),
-        ("torch.set_float32_matmul_precision('high')", True),
-        ("torch.set_float32_matmul_precision('highest')", False),
-        ("matmul.fp32_precision = 'tf32'", True),
-        ("matmul.fp32_precision = 'ieee'", False),
-        ("torch.backends.fp32_precision = 'tf32'", True),
-        ("torch.backends.fp32_precision = 'ieee'", False),
-        ("matmul.allow_tf32 = True; matmul.fp32_precision = 'ieee'", False),
-        ("torch.backends.fp32_precision = 'tf32'; matmul.fp32_precision = 'ieee'", False),
-        ("cudnn.fp32_precision = 'ieee'; matmul.fp32_precision = 'tf32'", True),
-    ],
-)
-def test_tf32_is_read_from_either_setting(setting, allowed):
+
+@pytest.fixture(scope="module")
+def said() -> dict[str, str]:
+    """What the script says of each setting."""
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT.format(setting=setting)],
-        capture_output=True,
-        text=True,
+        [sys.executable, "-c", SCRIPT, *ALLOWED], capture_output=True, text=True, check=True
     )
-    if "fp32_precision" in setting and "AttributeError" in done.stderr:
+    return dict(zip(ALLOWED, done.stdout.splitlines(), strict=True))
+
+
+@pytest.mark.parametrize("setting", ALLOWED)
+def test_tf32_is_read_from_either_setting(said, setting):
+    if "fp32_precision" in setting and "AttributeError" in said[setting]:
         pytest.skip("this PyTorch has one setting only")
-    assert done.stdout.split() == [str(allowed), "False", str(allowed)], done.stderr
+    assert said[setting].split() == [str(ALLOWED[setting]), "False", str(ALLOWED[setting])]
