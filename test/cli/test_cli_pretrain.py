@@ -104,6 +104,14 @@ def test_what_cannot_go_well_is_said_before_anything_is_trained(
     assert said in capsys.readouterr().err
 
 
+def test_a_folder_of_nothing_says_what_is_missing_of_clouds_and_of_images(start, tmp_path, capsys):
+    empty = tmp_path / "empty"
+    (empty / "color").mkdir(parents=True)
+    assert train("adapt", empty, start, tmp_path / "out") == 1
+    said = capsys.readouterr().err
+    assert "No posed images either" in said and "pose/N.txt" in said
+
+
 def test_a_new_encoder_from_clouds_alone_when_asked_for(clouds, start, tmp_path):
     out = tmp_path / "out"
     options = ("--recipe", "adapt", "--without-images")

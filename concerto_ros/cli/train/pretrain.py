@@ -275,10 +275,10 @@ def _scenes(arguments: argparse.Namespace, options: DataOptions) -> JoinedScenes
 
     splits = {path for path in arguments.data if split_files(path)}
     posed = {
-        path: [] if arguments.clouds_only or path in splits else posed_scenes(path, options)
+        path: ([], "") if arguments.clouds_only or path in splits else posed_scenes(path, options)
         for path in arguments.data
     }
-    count = sum(len(found) for found in posed.values())
+    count = sum(len(found) for found, _ in posed.values())
     if arguments.pixel_features and not count and not splits:
         raise ValueError(
             "--pixel-features: none of the recordings has posed images, expected bags with colour"
@@ -290,8 +290,8 @@ def _scenes(arguments: argparse.Namespace, options: DataOptions) -> JoinedScenes
         if path in splits
         else imaged_scenes(found, pixels, options)
         if found
-        else cloud_scenes(path, options)
-        for path, found in posed.items()
+        else cloud_scenes(path, options, why)
+        for path, (found, why) in posed.items()
     ]
     return JoinedScenes(parts)
 

@@ -72,14 +72,19 @@ class DataOptions:
     progress: bool = True
 
 
-def posed_scenes(path: Path, options: DataOptions) -> list[PosedScene]:
-    """The posed images at a path; empty where there are none."""
+def posed_scenes(path: Path, options: DataOptions) -> tuple[list[PosedScene], str]:
+    """The posed images at a path, and why there are none.
+
+    Raises:
+        DataError: There is nothing at the path.
+    """
     try:
-        return open_scenes(path, preset=options.preset, map_frame=options.map_frame)
-    except DataError:
+        found = open_scenes(path, preset=options.preset, map_frame=options.map_frame)
+    except DataError as error:
         if not path.exists():
             raise
-        return []
+        return [], str(error)
+    return found, ""
 
 
 def imaged_scenes(
@@ -133,12 +138,26 @@ def _with_images(
     return ImagedScenes(maps, images)
 
 
-def cloud_scenes(path: Path, options: DataOptions) -> ScanScenes:
+def cloud_scenes(path: Path, options: DataOptions, not_posed: str = "") -> ScanScenes:
     """Clouds without images: of bags, of files, or of labelled data sets.
+
+    Args:
+        path: Where they are.
+        options: How they become scenes.
+        not_posed: Why there are no posed images either, for the message.
 
     Raises:
         DataError: There are none; names the path.
     """
+    try:
+        return _clouds(path, options)
+    except DataError as error:
+        raise DataError(
+            f"{error}. No posed images either: {not_posed}" if not_posed else str(error)
+        ) from None
+
+
+def _clouds(path: Path, options: DataOptions) -> ScanScenes:
     scans: Scans
     bags = [path] if is_bag(path) else []
     if path.is_dir() and not bags:
