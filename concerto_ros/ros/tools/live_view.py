@@ -41,7 +41,7 @@ from concerto_ros.viewer.scene import Scene
 from concerto_ros.viewer.topics import FILTERED, OUTPUTS, TopicView
 
 #: Seconds to wait for the node to be active, and for it to tell its parameters.
-START_TIMEOUT, ANSWER_TIMEOUT = 30.0, 10.0
+START_TIMEOUT, ANSWER_TIMEOUT = 60.0, 10.0
 
 #: Seconds between looks for new kinds of outputs, and between clicks until one is answered.
 LOOK_PERIOD, CLICK_PERIOD = 0.5, 2.0
@@ -88,6 +88,7 @@ def show_node(
         executor = SingleThreadedExecutor()
         executor.add_node(node)
         try:
+            node.get_logger().info(f"waiting for {name}")
             node.find(executor)
             with outlet as recording:
                 node.start(Scene(recording), rate, query)
