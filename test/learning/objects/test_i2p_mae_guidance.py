@@ -222,6 +222,18 @@ def test_a_vision_transformer_of_the_transformers_library_is_an_image_model(tmp_
     assert ((saliency > 0) & (saliency < 1)).all() and (saliency.sum((1, 2)) < 1).all()
 
 
+def test_a_vision_transformer_without_a_class_token_is_refused(tmp_path):
+    transformers = pytest.importorskip("transformers")
+    config = transformers.SiglipVisionConfig(
+        hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=2,
+        patch_size=112, image_size=SIDE,
+    )  # fmt: skip
+    transformers.SiglipVisionModel(config).save_pretrained(tmp_path / "siglip")
+    model = load_image_model(f"transformers:{tmp_path / 'siglip'}")
+    with pytest.raises(ValueError, match="siglip: 4 tokens of 4 patches, expected .* class token"):
+        model(torch.randn(1, 3, SIDE, SIDE))
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [

@@ -135,8 +135,13 @@ def _of_transformers(folder: Path, device: torch.device | str) -> ImageModel:
         # Without the margin that fills no patch, if the side is no multiple of it.
         images = images[..., : height * patch, : width * patch]
         found = model(pixel_values=images, output_attentions=True)
-        count = height * width
-        features = found.last_hidden_state[:, -count:].transpose(1, 2)
+        count, tokens = height * width, found.last_hidden_state
+        if tokens.shape[1] <= count:
+            raise ValueError(
+                f"{folder}: {tokens.shape[1]} tokens of {count} patches, expected a model with a"
+                " class token, whose attention is the saliency"
+            )
+        features = tokens[:, -count:].transpose(1, 2)
         attention = found.attentions[-1][:, :, 0, -count:].mean(1)
         return features.unflatten(2, (height, width)), attention.unflatten(1, (height, width))
 
