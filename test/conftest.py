@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Fixtures of the tests that talk over DDS: every test in a domain of its own."""
+"""Fixtures of all tests, and of those that talk over DDS: every test in a domain of its own."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import fault_records
 import pytest
 from fault_records import fault, nightly  # noqa: F401  fixtures
 from hypothesis import settings
+from models_once import bundled_models_once  # noqa: F401  fixture
 from paths import REPOSITORY
 
 import concerto_ros  # noqa: F401  before PyTorch: it sets how threads wait
