@@ -38,7 +38,7 @@ def shaken(scan, random):
 
 
 def recipe(folder, **options):
-    given = {"steps": 30, "validate_every": 15, "views": 2, "progress": False}
+    given = {"steps": 12, "validate_every": 6, "views": 2, "progress": False}
     return TrainingConfig(folder=folder, **(given | options))
 
 
@@ -59,7 +59,7 @@ def test_what_was_trained_is_saved_in_the_official_layout_and_loads_like_any_oth
     trained, head, outcome = train(
         method, encoder, SCANS[:2], SCANS[2:], 3, collate, recipe(tmp_path)
     )
-    assert outcome.steps == 30 and outcome.best_miou is not None
+    assert outcome.steps == 12 and outcome.best_miou is not None
     save_encoder(tmp_path / "encoder.pth", trained)
     save_head(tmp_path / "head.pth", head)
 
@@ -111,11 +111,11 @@ def test_a_killed_head_resumes_with_its_kept_features(tmp_path, monkeypatch):
     monkeypatch.setattr(
         probes.Trainer,
         "_train_step",
-        lambda self: step(self) if self.step < 17 else (_ for _ in ()).throw(KeyboardInterrupt),
+        lambda self: step(self) if self.step < 7 else (_ for _ in ()).throw(KeyboardInterrupt),
     )
     with pytest.raises(KeyboardInterrupt):
         train("head", small_encoder(), SCANS, (), 3, PLAIN,
-              recipe(tmp_path / "parts", checkpoint_every=10))  # fmt: skip
+              recipe(tmp_path / "parts", checkpoint_every=5))  # fmt: skip
     monkeypatch.setattr(probes.Trainer, "_train_step", step)
     before = {
         file.name: file.stat().st_mtime_ns for file in (tmp_path / "parts/features").iterdir()
@@ -356,10 +356,11 @@ def test_scalars_are_written_where_tensorboard_is_installed(tmp_path):
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    train("head", small_encoder(), SCANS, SCANS, 3, PLAIN, recipe(tmp_path))
+    options = recipe(tmp_path, steps=20, validate_every=15)
+    train("head", small_encoder(), SCANS, SCANS, 3, PLAIN, options)
     events = EventAccumulator(str(tmp_path)).Reload()
-    assert [event.step for event in events.Scalars("train/loss")] == [10, 20, 30]
-    assert [event.step for event in events.Scalars("validation/mIoU")] == [15, 30]
+    assert [event.step for event in events.Scalars("train/loss")] == [10, 20]
+    assert [event.step for event in events.Scalars("validation/mIoU")] == [15, 20]
 
 
 def test_without_tensorboard_training_says_so_and_continues(tmp_path, monkeypatch, caplog):
