@@ -26,12 +26,13 @@ from concerto_ros.learning.demo_model.scan_changes import overlaid
 from concerto_ros.segmentation.convention import convention_for
 from concerto_ros.sim import CLASSES
 
-SEED, VOXEL = 12, 0.04
+VOXEL = 0.04
 
 
 @pytest.fixture(scope="module")
-def rooms(tmp_path_factory):
-    return DemoRooms(tmp_path_factory.mktemp("rooms"), [SEED], processes=1)
+def rooms(rooms):
+    """The shared scans without their fine names."""
+    return DemoRooms(rooms.folder, rooms.seeds)
 
 
 def marked_box():
@@ -146,13 +147,14 @@ def test_some_crops_are_a_table_top_with_what_stands_on_it():
 
 def test_voxels_of_training_differ_in_size(rooms):
     collate = RoomCollate(convention_for("indoor", rotary=False), VOXEL)
-    spans = []
+    scans, spans = [rooms[0], rooms[1]], []
     for seed in range(40):
-        batch = collate([rooms[0], rooms[1]], np.random.default_rng(seed))
+        batch = collate(scans, np.random.default_rng(seed))
         extent = (batch.coord.max(0).values - batch.coord.min(0).values)[:2].max()
         spans.append(float(extent / (batch.grid_coord.max() + 1)))
-        again = collate([rooms[0], rooms[1]], np.random.default_rng(seed))
-        assert torch.equal(batch.feat, again.feat) and torch.equal(batch.labels, again.labels)
+        if seed % 5 == 0:
+            again = collate(scans, np.random.default_rng(seed))
+            assert torch.equal(batch.feat, again.feat) and torch.equal(batch.labels, again.labels)
     assert min(spans) < 0.032 and max(spans) > 0.046 and 0.03 < np.median(spans) < 0.045
 
 
@@ -217,7 +219,8 @@ def test_batches_are_changed_for_training_alone_and_are_about_equally_large(room
 
 
 def test_colour_and_normals_are_dropped_now_and_then(rooms):
-    varied = [augment(rooms[0], VOXEL, np.random.default_rng(seed)) for seed in range(60)]
+    scan = rooms[0]
+    varied = [augment(scan, VOXEL, np.random.default_rng(seed)) for seed in range(60)]
     without_color = sum(scan.colors is None for scan in varied)
     without_normals = sum(scan.normals is None for scan in varied)
     assert 3 <= without_color <= 25 and 2 <= without_normals <= 20

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
 from concerto_ros.labels.label_set import UNLABELLED, LabelSet
 from concerto_ros.learning.data.labelled_scan import NO_NAME
@@ -20,14 +19,8 @@ from concerto_ros.learning.demo_model.rooms import (
 from concerto_ros.learning.demo_model.simulated_scans import SCANS, scans_of
 from concerto_ros.sim import CLASSES
 
-SEED = 12
 #: Classes whose points all have a fine name, at least the class's own.
 _NAMED = [index for index, name in enumerate(CLASSES) if name != "other"]
-
-
-@pytest.fixture(scope="module")
-def rooms(tmp_path_factory):
-    return DemoRooms(tmp_path_factory.mktemp("rooms"), [SEED], processes=1, named=True)
 
 
 def test_the_classes_are_the_simulators():
@@ -42,7 +35,7 @@ def test_no_room_is_learned_from_and_tested_on():
 
 def test_a_seed_gives_the_same_scans_again_and_the_files_hold_them(rooms):
     assert len(rooms) == SCANS
-    for kept, again in zip(rooms, scans_of(SEED), strict=True):
+    for kept, again in zip(rooms, scans_of(*rooms.seeds), strict=True):
         assert kept.name == again.name and np.array_equal(kept.labels, again.labels)
         assert kept.names == again.names and np.array_equal(kept.name_ids, again.name_ids)
         assert np.abs(kept.points - again.points).max() < 0.00051
@@ -91,10 +84,10 @@ def test_rooms_of_files_without_names_are_made_again_where_names_are_asked_for(
 ):
     for file in rooms.folder.glob("*.npz"):
         (tmp_path / file.name).write_bytes(file.read_bytes())
-    DemoRooms(tmp_path, [SEED], named=True)  # nothing to do
+    DemoRooms(tmp_path, rooms.seeds, named=True)  # nothing to do
     next(tmp_path.glob("*.names*.npz")).unlink()
-    assert DemoRooms(tmp_path, [SEED])[0].name_ids is None
+    assert DemoRooms(tmp_path, rooms.seeds)[0].name_ids is None
     made = []
     monkeypatch.setattr(scene_scans, "spawn_map", lambda make, jobs, *a, **k: made.extend(jobs))
-    DemoRooms(tmp_path, [SEED], named=True)
-    assert [job[2] for job in made] == [SEED]
+    DemoRooms(tmp_path, rooms.seeds, named=True)
+    assert [job[2] for job in made] == rooms.seeds

@@ -98,9 +98,9 @@ def test_strays_do_not_move_the_floor_of_a_sweep(streets):
 def test_training_batches_are_crops_of_a_given_size(streets, large):
     collate = StreetCollate(OUTDOOR, VOXEL, large=large)
     limit = LARGE_CROP_VOXELS if large else PAIR_VOXELS
-    sizes = []
+    scans, sizes = [streets[0], streets[2]], []
     for seed in range(8):
-        batch = collate([streets[0], streets[2]], np.random.default_rng(seed))
+        batch = collate(scans, np.random.default_rng(seed))
         sizes.append(len(batch))
         assert batch.feat.isfinite().all()
         assert (batch.labels != 255).float().mean() > 0.5
