@@ -1,0 +1,40 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The real node with ``inference.region: changed``: its clouds are of the whole map."""
+
+from __future__ import annotations
+
+import numpy as np
+from node_harness import ONE_CLOUD, SECOND, START, cloud_message
+from sensor_msgs.msg import PointCloud2
+
+from concerto_ros.ros.outputs.messages import make_header
+from concerto_ros.sensors.point_cloud2 import point_cloud_fields
+
+
+def street(begin: float, end: float) -> np.ndarray:
+    """(N, 3) a road two metres wide and a wall beside it."""
+    along, across = np.meshgrid(np.arange(begin, end, 0.1), np.arange(0, 2, 0.1), indexing="ij")
+    x, y = along.ravel() + 0.05, across.ravel() + 0.05
+    road, wall = np.stack([x, y, 0 * x], axis=1), np.stack([x, 0 * x, y], axis=1)
+    return np.concatenate([road, wall]).astype(np.float32)
+
+
+def test_labels_and_colours_are_those_of_the_whole_map(harness):
+    one = harness(**ONE_CLOUD, **{"inference.region": "changed", "max_range": 90.0})
+    one.listen_to_labels()
+    one.listen("/concerto/pca", PointCloud2, 20)
+    one.start()
+    one.send(cloud_message(make_header("odom", START), street(1, 41)))
+    before = one.labels(START)
+    later = START + SECOND // 5
+    one.send(cloud_message(make_header("odom", later), street(39, 44)))
+    after = one.labels(later)
+    assert len(after["x"]) > len(before["x"]) > 10_000
+    assert (after["label"] < 255).all() and "region" in one.status.stage_names
+    for name in ("label", "confidence"):
+        far = [columns[name][columns["x"] < 30] for columns in (before, after)]
+        np.testing.assert_array_equal(*far)
+    one.wait(lambda: len(one.received["/concerto/pca"]) > 1, "colours")
+    colours = point_cloud_fields(one.received["/concerto/pca"][-1])
+    assert len(colours["x"].ravel()) == len(after["x"])
