@@ -53,7 +53,8 @@ def main() -> None:
         print(f"({time.perf_counter() - start:.0f} s)")
     text = json.dumps(_rounded(results), indent=1)
     (options.out / "bench.json").write_text(text)
-    print(f"\nwrote {options.out}/bench.json" + " and encoder.png" * ("encoder" in options.only))
+    pictures = "".join(f", {part}.png" for part in ("encoder", "regions") if part in options.only)
+    print(f"\nwrote {options.out}/bench.json{pictures}")
     if options.record:
         path = Path(__file__).parent / "results" / f"{kind(about)}.json"
         path.parent.mkdir(exist_ok=True)
@@ -156,6 +157,8 @@ def _regions(results: dict, device: torch.device, options: argparse.Namespace) -
     for title, drives in found.items():
         print(drives.row(title))
     results["regions"] = {title: drives.numbers() for title, drives in found.items()}
+    lines = changed_regions.lines(found)
+    report.plot_lines(lines, "a prediction while a robot drives", options.out / "regions.png")
 
 
 def _node(results: dict, device: torch.device, options: argparse.Namespace) -> None:

@@ -170,6 +170,17 @@ def measure(count: int, seconds: float) -> dict[str, Drives]:
     return found
 
 
+def lines(found: dict[str, Drives]) -> dict[str, list[tuple[float, float]]]:
+    """Voxels and median milliseconds, by the value of the parameter."""
+    return {
+        f"inference.region: {region}": [
+            (statistics.median(drives.voxels), 1e3 * drives.median(region))
+            for drives in found.values()
+        ]
+        for region in REGIONS
+    }
+
+
 def main() -> None:
     """Print the table."""
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 2

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
@@ -61,6 +61,11 @@ def plot(rows: Sequence[Row], title: str, path: Path) -> None:
         if row["scene"] == SCANNED and "milliseconds" in row:
             name = f"{row['size']} {row['precision']} {row['backend']}"
             lines.setdefault(name, []).append((row["voxels"], row["milliseconds"]))
+    plot_lines(lines, title, path)
+
+
+def plot_lines(lines: Mapping[str, Sequence[tuple[float, float]]], title: str, path: Path) -> None:
+    """Milliseconds against voxels, both logarithmic, of lines by name; nothing without points."""
     points = [point for line in lines.values() for point in line]
     if not points:
         return
