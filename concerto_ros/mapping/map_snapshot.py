@@ -81,18 +81,23 @@ class MapSnapshot:
         fraction, because neighbouring readings are already averaged.
 
         Args:
-            rows: (n,) the voxels whose normals are estimated; None: all.
+            rows: (n,) the voxels whose normals are estimated, from those of their neighbours that
+                are among them; None: all.
         """
-        among = self.normals if rows is None else self.normals[rows]
-        missing = np.flatnonzero(~among.any(axis=1))
-        if rows is not None:
-            missing = rows[missing]
+        chosen = slice(None) if rows is None else rows
+        part = self.normals[chosen]
+        missing = np.flatnonzero(~part.any(axis=1))
         if not len(missing):
             return self
-        normals = self.normals.copy()
         # Depth images leave few voxels without normals: then it is cheaper to fit only those.
-        few = len(missing) < 0.5 * len(self)
-        rows = missing if few else None
-        fitted = neighbourhood_normals(self.points, self.sensor_directions, rows=rows)
-        normals[missing] = fitted if few else fitted[missing]
+        few = len(missing) < 0.5 * len(part)
+        fitted = neighbourhood_normals(
+            self.points[chosen], self.sensor_directions[chosen], rows=missing if few else None
+        )
+        part = part.copy()
+        part[missing] = fitted if few else fitted[missing]
+        if rows is None:
+            return replace(self, normals=part)
+        normals = self.normals.copy()
+        normals[rows] = part
         return replace(self, normals=normals)

@@ -58,14 +58,14 @@ class Inference:
             )
         with stopwatch("region"):
             asked = memory.asked(labeller, outputs, question)
-            region = memory.region(snapshot, asked)
+            due = memory.due(snapshot, asked)
         part = None
-        if region.core is None or len(region.core):
+        if due.region.core is None or len(due.region.core):
             part = self._predict(
-                snapshot, region, carried, labeller, asked.outputs, question, above, stopwatch
+                snapshot, due.region, carried, labeller, asked.outputs, question, above, stopwatch
             )
         with stopwatch("region"):
-            prediction = memory.updated(snapshot, region, asked, part)
+            prediction = memory.updated(snapshot, due, asked, part)
         return replace(prediction, stage_ms=stopwatch.milliseconds)
 
     def _predict(

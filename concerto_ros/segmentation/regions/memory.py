@@ -16,12 +16,9 @@ from concerto_ros.mapping.map_snapshot import MapSnapshot
 from concerto_ros.mapping.voxel_grid import find_keys, pack, unpack
 from concerto_ros.segmentation.regions.selection import NEVER, History, Region, select, whole_map
 
-#: A voxel has changed if the mean of its readings moved by more than this, voxels,
-MOVED = 0.25
-#: or its mean colour by more than this in a channel, of 255,
-RECOLOURED = 24.0
-#: or its normal by more than an angle of this cosine.
-TURNED = 0.9
+#: A voxel has changed if the mean point of its readings moved along an axis by more than this,
+#: voxels; or its mean colour in a channel, of 255; or its unit normal along an axis.
+MOVED, RECOLOURED, TURNED = 0.25, 24.0, 0.4
 #: From the key of a voxel to those of the six that share a face with it.
 _STEPS = tuple(
     int(pack(unit[None])[0] - pack(0 * unit[None])[0])
@@ -69,8 +66,23 @@ class Asked:
 
 
 @dataclass(frozen=True, eq=False)
+class Due:
+    """What is due of V voxels.
+
+    Attributes:
+        region: the part of the map to predict.
+        row: (V,) the remembered row of each voxel; -1: nothing is remembered of it.
+        readings: (V, 9) float32, point, colour and normal; a change of more than 1 counts.
+    """
+
+    region: Region
+    row: np.ndarray
+    readings: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
 class _Remembered:
-    """The prediction of V voxels, and what it was made from; see :class:`MapSnapshot`."""
+    """The prediction of V voxels, and the readings that it was made from; see :class:`Due`."""
 
     asked: Asked
     prediction: Prediction
@@ -78,9 +90,7 @@ class _Remembered:
     keys: np.ndarray
     predicted: np.ndarray
     unsettled: np.ndarray
-    points: np.ndarray
-    colors: np.ndarray
-    normals: np.ndarray
+    readings: np.ndarray
 
 
 class PredictionMemory:
@@ -105,50 +115,50 @@ class PredictionMemory:
             return asked
         return replace(asked, outputs=asked.outputs | last.asked.outputs)
 
-    def region(self, snapshot: MapSnapshot, asked: Asked) -> Region:
-        """Return the part of the map to predict.
+    def due(self, snapshot: MapSnapshot, asked: Asked) -> Due:
+        """Return what to predict.
 
         Args:
             snapshot: the V voxels of the map.
             asked: of :meth:`asked`.
         """
-        last = self._last
+        last, readings = self._last, _readings(snapshot)
         if last is None or snapshot.stamp < last.stamp or not asked.answered_by(last.asked):
-            return whole_map(len(snapshot))
-        row = self._rows(snapshot, last)
-        known = np.flatnonzero(row >= 0)
-        before = row[known]
-        predicted = np.full(len(snapshot), NEVER)
-        predicted[known] = last.predicted[before]
-        unsettled, changed = (np.zeros(len(snapshot), bool) for _ in range(2))
-        unsettled[known] = last.unsettled[before]
-        changed[known] = _changed(snapshot, known, last, before)
+            return Due(whole_map(len(snapshot)), np.full(len(snapshot), -1), readings)
+        row = find_keys(last.keys, snapshot.keys)
+        # A voxel that entered the map later is another surface, even with the same key.
+        row = np.where(snapshot.first_seen <= last.stamp, row, -1)
+        known, before = row >= 0, np.maximum(row, 0)
+        difference = np.abs(readings - last.readings.take(before, axis=0))
         stayed = np.zeros(len(last.keys), bool)
-        stayed[before] = True
-        gone = unpack(last.keys[~stayed])
-        history = History(snapshot.index, snapshot.first_seen, predicted, changed, unsettled, gone)
-        return select(history, snapshot.stamp)
+        stayed[row[known]] = True
+        history = History(
+            index=snapshot.index,
+            first_seen=snapshot.first_seen,
+            predicted=np.where(known, last.predicted[before], NEVER),
+            changed=known & (difference.max(axis=1) > 1),
+            unsettled=known & last.unsettled[before],
+            gone=unpack(last.keys[~stayed]),
+        )
+        return Due(select(history, snapshot.stamp), row, readings)
 
     def updated(
-        self, snapshot: MapSnapshot, region: Region, asked: Asked, part: Prediction | None
+        self, snapshot: MapSnapshot, due: Due, asked: Asked, part: Prediction | None
     ) -> Prediction:
         """Remember the prediction of a region, and return that of the whole map.
 
         Args:
             snapshot: the V voxels of the map.
-            region: of :meth:`region`.
-            asked: likewise.
+            due: of :meth:`due`.
+            asked: of :meth:`asked`.
             part: the prediction of the core of the region; None where it is empty.
         """
-        last, core = self._last, region.core
-        state = {name: getattr(snapshot, name) for name in ("points", "colors", "normals")}
-        if core is None:
+        last, core, readings = self._last, due.region.core, due.readings
+        if core is None or last is None:
             assert part is not None  # a map that has voxels
             whole, predicted = part, np.full(len(snapshot), snapshot.stamp)
         else:
-            assert last is not None  # otherwise the region was the whole map
-            own = self._rows(snapshot, last)
-            row = _lent(snapshot.keys, own)
+            row = _lent(snapshot.keys, due.row)
             whole = last.prediction.at(snapshot.points, row)
             compared = asked.like is not None or asked.match is not None
             whole = replace(
@@ -161,28 +171,28 @@ class PredictionMemory:
                 whole = whole.updated(core, part)
             predicted = np.where(row >= 0, last.predicted[row], NEVER)
             predicted[core] = snapshot.stamp
-            own[core] = -1
-            kept = np.flatnonzero(own >= 0)
-            for name, values in state.items():
-                state[name] = values.copy()
-                state[name][kept] = getattr(last, name)[own[kept]]
+            renewed = due.row < 0
+            renewed[core] = True
+            readings = last.readings.take(np.maximum(due.row, 0), axis=0)
+            readings[renewed] = due.readings[renewed]
         self._last = _Remembered(
             asked=asked,
             prediction=replace(whole, features=None, components=None),
             stamp=snapshot.stamp,
             keys=snapshot.keys,
             predicted=predicted,
-            unsettled=region.unsettled,
-            **state,
+            unsettled=due.region.unsettled,
+            readings=readings,
         )
         return whole
 
-    @staticmethod
-    def _rows(snapshot: MapSnapshot, last: _Remembered) -> np.ndarray:
-        """Return the remembered row of each voxel, (V,); -1: nothing is remembered of it."""
-        row = find_keys(last.keys, snapshot.keys)
-        # A voxel that entered the map later is another surface, even with the same key.
-        return np.where(snapshot.first_seen <= last.stamp, row, -1)
+
+def _readings(snapshot: MapSnapshot) -> np.ndarray:
+    readings = np.empty((len(snapshot), 9), np.float32)
+    np.multiply(snapshot.points, 1 / (MOVED * snapshot.voxel_size), out=readings[:, :3])
+    np.multiply(snapshot.colors, 1 / RECOLOURED, out=readings[:, 3:6])
+    np.multiply(snapshot.normals, 1 / TURNED, out=readings[:, 6:])
+    return readings
 
 
 def _lent(keys: np.ndarray, row: np.ndarray) -> np.ndarray:
@@ -197,19 +207,3 @@ def _lent(keys: np.ndarray, row: np.ndarray) -> np.ndarray:
         beside = find_keys(keys, keys[new] + step)
         lent[new] = np.where(beside >= 0, row[beside], -1)
     return lent
-
-
-def _changed(
-    snapshot: MapSnapshot, rows: np.ndarray, last: _Remembered, before: np.ndarray
-) -> np.ndarray:
-    """Return whether the readings of voxels differ from those that were predicted, (n,) bool."""
-    moved = np.abs(snapshot.points[rows] - last.points[before])
-    colour = np.abs(snapshot.colors[rows] - last.colors[before])
-    normal, normal_before = snapshot.normals[rows], last.normals[before]
-    cosine = np.einsum("vi,vi->v", normal, normal_before)
-    turned = (cosine < TURNED) & (normal.any(axis=1) | normal_before.any(axis=1))
-    return (
-        (moved > MOVED * snapshot.voxel_size).any(axis=1)
-        | (colour > RECOLOURED).any(axis=1)
-        | turned
-    )

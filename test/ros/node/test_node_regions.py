@@ -21,7 +21,9 @@ def street(begin: float, end: float) -> np.ndarray:
 
 
 def test_labels_and_colours_are_those_of_the_whole_map(harness):
-    one = harness(**ONE_CLOUD, **{"inference.region": "changed", "max_range": 90.0})
+    one = harness(
+        **ONE_CLOUD, **{"inference.region": "changed", "max_range": 90.0, "window_radius": 100.0}
+    )
     one.listen_to_labels()
     one.listen("/concerto/pca", PointCloud2, 20)
     one.start()
