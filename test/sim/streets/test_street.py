@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pytest
 
@@ -20,6 +22,12 @@ DOWN = np.array([0.0, 0.0, -1.0], np.float32)
 @pytest.fixture(scope="module")
 def street():
     return Street(1, "residential")
+
+
+@cache
+def busy_motorway() -> Street:
+    """A motorway on which something moves."""
+    return next(s for s in (Street(seed, "motorway") for seed in range(5)) if s.site.movers)
 
 
 def above(street, x, y, height=1.8):
@@ -133,7 +141,7 @@ def test_panes_and_meshes_let_beams_through():
 
 
 def test_what_moves_is_elsewhere_later():
-    street = next(s for s in (Street(seed, "motorway") for seed in range(5)) if s.site.movers)
+    street = busy_motorway()
     mover = max(street.site.movers, key=lambda m: np.abs(m.velocity).max())
     top = mover.solid.corners.reshape(-1, 3).mean(0)
     ray = (top + [0, 0, 50]).astype(np.float32)
@@ -143,7 +151,7 @@ def test_what_moves_is_elsewhere_later():
 
 
 def test_nothing_that_moves_runs_into_a_vehicle_on_its_way():
-    street = next(s for s in (Street(seed, "motorway") for seed in range(5)) if s.movers)
+    street = busy_motorway()
     mover = street.movers[0]
     seconds = np.array([0.0, 1.0])
     middle = mover.solid.corners.reshape(-1, 3).mean(0)
