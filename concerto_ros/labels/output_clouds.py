@@ -20,8 +20,9 @@ if TYPE_CHECKING:  # it would load PyTorch
     from concerto_ros.labels.prediction import Prediction
 
 #: What a cloud may need of the pipeline. Labels and colours are requested by name; a similarity by
-#: the reference feature, which only a person at the running node chooses.
-LABELS, PCA, SIMILARITY = "labels", "pca", "similarity"
+#: the reference feature, which only a person at the running node chooses; features by what they
+#: are projected on.
+LABELS, PCA, SIMILARITY, FEATURES = "labels", "pca", "similarity", "features"
 
 
 @dataclass(frozen=True)
@@ -57,5 +58,5 @@ def needs_of(wanted: Collection[str]) -> set[str]:
     Outputs that are no topic of :data:`OUTPUT_CLOUDS` need labels: filtered clouds, objects, fused
     labels, answers of services.
     """
-    needs = {cloud.topic: cloud.needs for cloud in OUTPUT_CLOUDS}
+    needs = {cloud.topic: cloud.needs for cloud in OUTPUT_CLOUDS} | {FEATURES: FEATURES}
     return {needs.get(name, LABELS) for name in wanted}

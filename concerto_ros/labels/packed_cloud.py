@@ -17,15 +17,22 @@ if TYPE_CHECKING:  # it would load PyTorch
     from concerto_ros.labels.prediction import Prediction
 
 #: sensor_msgs/PointField datatype constants of the numpy types in use.
-DATATYPES = {np.dtype(np.uint8): 2, np.dtype(np.uint32): 6, np.dtype(np.float32): 7}
+DATATYPES = {
+    np.dtype(np.int8): 1,
+    np.dtype(np.uint8): 2,
+    np.dtype(np.uint16): 4,
+    np.dtype(np.uint32): 6,
+    np.dtype(np.float32): 7,
+}
 
 
 class PackedField(NamedTuple):
-    """A sensor_msgs/PointField of one element."""
+    """A sensor_msgs/PointField of ``elements`` numbers, its ``count``."""
 
     name: str
     offset: int
     datatype: int
+    elements: int = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,21 +126,59 @@ def pack_similarity(prediction: Prediction, _style: CloudStyle) -> PackedCloud:
     return pack_cloud(prediction.points, rgb=packed_rgb(heat_colors(cosine)), intensity=cosine)
 
 
+def pack_features(
+    points: np.ndarray, components: np.ndarray, encoding: str = "float16"
+) -> PackedCloud:
+    """Pack ``x y z features``, of the points whose features are finite.
+
+    A PointField knows no half precision, so ``float16`` is a field of uint16 that has its bits:
+    ``view(numpy.float16)`` reads it. ``int8`` has the field ``scale`` before it; the component is
+    their product, so that angles between features are kept.
+
+    Args:
+        points: (N, 3) metres.
+        components: (N, K) float32.
+        encoding: ``float32``, ``float16`` or ``int8``.
+
+    Raises:
+        ValueError: the encoding does not exist.
+    """
+    known = np.isfinite(components).all(axis=1)
+    points, components = points[known], components[known]
+    if encoding == "float32":
+        return pack_cloud(points, features=components)
+    if encoding == "float16":
+        largest = np.finfo(np.float16).max
+        half = np.clip(components, -largest, largest).astype(np.float16)
+        return pack_cloud(points, features=half.view(np.uint16))
+    if encoding != "int8":
+        raise ValueError(f"encoding is {encoding!r}, expected float32, float16 or int8")
+    largest = np.abs(components).max(axis=1, initial=0.0)
+    scale = np.where(largest > 0, largest / 127, 1).astype(np.float32)
+    steps = np.rint(components / scale[:, None]).astype(np.int8)
+    return pack_cloud(points, scale=scale, features=steps)
+
+
 def pack_cloud(points: np.ndarray, **columns: np.ndarray) -> PackedCloud:
     """Pack points and further fields, one after the other without padding.
 
     Args:
         points: (N, 3), stored as float32 ``x y z``.
-        columns: (N,) arrays by field name, of the types in :data:`DATATYPES`.
+        columns: (N,) or (N, count) arrays by field name, of the types in :data:`DATATYPES`.
     """
     fields = dict(zip("xyz", points.astype(np.float32, copy=False).T, strict=True)) | columns
-    layout = np.dtype([(name, column.dtype) for name, column in fields.items()])
+    layout = np.dtype([(name, column.dtype, column.shape[1:]) for name, column in fields.items()])
     records = np.empty(len(points), layout.newbyteorder("<"))
     for name, column in fields.items():
         records[name] = column
     return PackedCloud(
         fields=tuple(
-            PackedField(name, offset, DATATYPES[dtype.newbyteorder("=")])
+            PackedField(
+                name,
+                offset,
+                DATATYPES[dtype.base.newbyteorder("=")],
+                dtype.shape[0] if dtype.shape else 1,
+            )
             for name, (dtype, offset, *_) in (layout.fields or {}).items()
         ),
         point_step=layout.itemsize,

@@ -80,6 +80,28 @@ class LabelSettings(SettingsGroup):
 
 
 @dataclass(frozen=True)
+class FeatureSettings(SettingsGroup):
+    """How ``~/features`` is written; ``features.<key>`` in ROS."""
+
+    PREFIX = "features."
+
+    components: int = setting(
+        32,
+        "components of each feature in ~/features, the strongest first; their directions are in"
+        " ~/features_projection",
+        low=1,
+        high=256,
+    )
+    encoding: str = setting(
+        "float16",
+        "numbers of ~/features; float16: their bits in fields of uint16; int8: with a scale for"
+        " each point",
+        choices=("float32", "float16", "int8"),
+        live=True,
+    )
+
+
+@dataclass(frozen=True)
 class FusionSettings(SettingsGroup):
     """How the labels of a voxel are fused over time; ``fusion.<key>`` in ROS."""
 

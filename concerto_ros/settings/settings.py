@@ -23,7 +23,12 @@ from concerto_ros.settings.group import settings_in
 from concerto_ros.settings.inference import InferenceSettings
 from concerto_ros.settings.inputs import INPUTS, InputNames, InputSettings
 from concerto_ros.settings.objects import ObjectSettings
-from concerto_ros.settings.outputs import FilterSettings, FusionSettings, LabelSettings
+from concerto_ros.settings.outputs import (
+    FeatureSettings,
+    FilterSettings,
+    FusionSettings,
+    LabelSettings,
+)
 from concerto_ros.settings.parameter_file import read_parameters
 from concerto_ros.settings.presets import PRESETS
 from concerto_ros.settings.renamed import with_new_names
@@ -199,6 +204,7 @@ class Settings(InputNames):
 
     # Outputs
     labels: LabelSettings = field(default_factory=LabelSettings)
+    features: FeatureSettings = field(default_factory=FeatureSettings)
     filter_names: tuple[str, ...] = setting(
         (), "names of the clouds under ~/filtered, one for each filter of classes; [''] means none"
     )
@@ -323,6 +329,7 @@ _FIELDS: dict[str, Field] = {
     for group in (
         Settings,
         DiagnosticSettings,
+        FeatureSettings,
         FusionSettings,
         InferenceSettings,
         LabelSettings,

@@ -10,7 +10,7 @@ import pytest
 from concerto_ros.bags.writer import TYPES
 from concerto_ros.labels.label_set import LabelSet
 from concerto_ros.labels.output_clouds import OUTPUT_CLOUDS, RECORDED_CLOUDS, needs_of
-from concerto_ros.labels.packed_cloud import CloudStyle
+from concerto_ros.labels.packed_cloud import CloudStyle, pack_features
 from concerto_ros.labels.prediction import Prediction
 from concerto_ros.sensors.message_fields import join_stamp, split_stamp
 
@@ -19,6 +19,7 @@ def test_only_what_is_wanted_is_computed():
     assert needs_of([]) == set()
     assert needs_of(["pca"]) == {"pca"}
     assert needs_of(["similarity", "pca"]) == {"similarity", "pca"}
+    assert needs_of(["features"]) == {"features"}
     assert needs_of(["labels"]) == needs_of(["filtered/ground", "objects", "fusion"]) == {"labels"}
 
 
@@ -53,3 +54,31 @@ def test_every_cloud_is_packed_point_by_point(cloud, similar):
 def test_a_stamp_comes_back_from_its_two_fields(stamp):
     sec, nanosec = split_stamp(stamp)
     assert 0 <= nanosec < 1_000_000_000 and join_stamp(sec, nanosec) == stamp
+
+
+@pytest.mark.parametrize(
+    ("encoding", "step", "worst"),
+    [("float32", 0, 0.0), ("float16", 0, 1e-3), ("int8", 4, 1 / 127)],
+)
+def test_features_are_packed_with_few_bits_and_their_angles_stay(encoding, step, worst):
+    random = np.random.default_rng(0)
+    points = random.normal(size=(40, 3)).astype(np.float32)
+    components = (random.normal(size=(40, 6)) * random.uniform(0, 100, (40, 1))).astype(np.float32)
+    components[0] = 0
+    components[7, 2] = np.nan
+    cloud = pack_features(points, components, encoding)
+    kinds = {"float32": "<f4", "float16": "<f2", "int8": "<i1"}
+    scale = [("scale", "<f4")] if step else []
+    layout = [("xyz", "<f4", 3), *scale, ("features", kinds[encoding], 6)]
+    records = cloud.data.view(np.dtype(layout))
+    known = np.arange(40) != 7
+    np.testing.assert_array_equal(records["xyz"], points[known])
+    read = records["features"].astype(float) * (records["scale"][:, None] if step else 1)
+    largest = np.abs(components[known]).max(axis=1, keepdims=True)
+    assert (np.abs(read - components[known]) <= worst * largest).all()
+    assert cloud.fields[-1].elements == 6 and cloud.point_step == np.dtype(layout).itemsize
+
+
+def test_features_of_another_encoding_are_refused():
+    with pytest.raises(ValueError, match="encoding is 'int4'"):
+        pack_features(np.zeros((1, 3)), np.zeros((1, 2), np.float32), "int4")

@@ -37,7 +37,9 @@ def cloud_message(cloud: PackedCloud, header: Header) -> PointCloud2:
         height=1,
         width=cloud.width,
         fields=[
-            PointField(name=field.name, offset=field.offset, datatype=field.datatype, count=1)
+            PointField(
+                name=field.name, offset=field.offset, datatype=field.datatype, count=field.elements
+            )
             for field in cloud.fields
         ],
         is_bigendian=False,

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from rclpy.lifecycle import LifecycleNode
 
+from concerto_ros.labels.output_clouds import FEATURES
 from concerto_ros.labels.prediction import NOT_FINITE, Prediction, not_like_training
 from concerto_ros.mapping.map_snapshot import MapSnapshot
 from concerto_ros.msg import PerceptionStatus
@@ -20,6 +21,7 @@ from concerto_ros.ros.monitoring.statistics import Statistics
 from concerto_ros.ros.monitoring.status import ModelInfo, status_message
 from concerto_ros.ros.outputs.classes import ClassOutputs
 from concerto_ros.ros.outputs.clouds import CloudOutputs
+from concerto_ros.ros.outputs.features import FeatureOutputs
 from concerto_ros.ros.outputs.labelled_map import LabelledMap
 from concerto_ros.ros.outputs.messages import make_header
 from concerto_ros.ros.outputs.objects import ObjectOutputs
@@ -70,6 +72,7 @@ class Outputs:
         self._pipeline = pipeline
         self._comparison = comparison
         self.clouds = CloudOutputs(node, CLOUD_QOS, pipeline.labels, parameters, transforms)
+        self.features = FeatureOutputs(node, parameters, pipeline)
         self.objects = ObjectOutputs(node, CLOUD_QOS, object_model, parameters)
         self._classes = ClassOutputs(node, LATCHED_QOS)
         self._status = node.create_lifecycle_publisher(
@@ -91,6 +94,8 @@ class Outputs:
         ):  # interrupted: publishers are destroyed before the threads end
             return frozenset()
         wanted = self.clouds.wanted(similarity_active=self._comparison.active)
+        if self.features.subscribed():
+            wanted.append(FEATURES)
         settings = self._parameters.settings
         if settings.fusion.always:
             wanted.append(FUSION)
@@ -111,6 +116,8 @@ class Outputs:
         with watch("publish"):
             if OBJECTS in wanted:
                 object_stage.offer(labelled.snapshot, prediction)
+            if FEATURES in wanted:
+                self.features.publish(labelled)
             skipped = self.clouds.publish(labelled, wanted)
         for topic, why in skipped.items():
             if statistics.output_skipped(topic, why):
@@ -148,7 +155,7 @@ class Outputs:
         """Destroy the publishers."""
         self._statistics = None  # first, so that publish_status uses no destroyed publisher
         self._node.destroy_lifecycle_publisher(self._status)
-        for outputs in (self._classes, self.clouds, self.objects):
+        for outputs in (self._classes, self.clouds, self.features, self.objects):
             outputs.destroy()
 
     def _running(self) -> tuple[Statistics, MapTaker]:

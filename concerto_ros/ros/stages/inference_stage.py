@@ -15,7 +15,7 @@ import numpy as np
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
 from concerto_ros.heads.similarity import FeatureQuery
-from concerto_ros.labels.output_clouds import SIMILARITY, needs_of
+from concerto_ros.labels.output_clouds import FEATURES, SIMILARITY, needs_of
 from concerto_ros.mapping.generation import Generation
 from concerto_ros.mapping.map_snapshot import MapSnapshot
 from concerto_ros.objects.finding.finder import FoundObjects
@@ -238,6 +238,11 @@ class InferenceStage(StageThread):
             if SIMILARITY in needs:
                 needs.remove(SIMILARITY)
                 question = text or self._comparison.question(snapshot.stamp)
+            if FEATURES in needs:
+                needs.remove(FEATURES)
+                count = self._parameters.settings.features.components
+                axes = self._pipeline.projection.first(count).axes
+                question = replace(question or FeatureQuery(), every=True, axes=axes)
             prediction = self._pipeline.infer(snapshot, needs, _with_rows(question, chosen))
             if self._stop.is_set():
                 return False
