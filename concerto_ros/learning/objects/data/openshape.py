@@ -33,7 +33,7 @@ OBJAVERSE = "Objaverse"
 #: Folder of the lists, and the file that says which raw texts are bad.
 META, FILTER = "meta_data", "gpt4_filtering.json"
 
-#: Entries of a list of shapes.
+#: Fields of a list of shapes that are used.
 ENTRY = ("dataset", "id", "data_path")
 
 
@@ -120,9 +120,7 @@ class TrainingSplit:
 
     def __init__(self, folder: Path, split: str):
         self.name, self._folder = split, Path(folder).resolve()
-        self._entries = read_entries(
-            self._folder / META / "split" / f"{split}.json", (*ENTRY, "group")
-        )
+        self._entries = read_entries(self._folder / META / "split" / f"{split}.json", ENTRY)
         self._flags: Mapping[str, Any] = {}
         if any(entry["dataset"] == OBJAVERSE for entry in self._entries):
             path = self._folder / META / FILTER

@@ -84,7 +84,7 @@ def read_lvis(folder: Path) -> WordTest:
         ValueError: If a file is missing or wrong; the message names it.
     """
     path = folder / META / "split" / "lvis.json"
-    entries = read_entries(path, ("uid", "category", "data_path"))
+    entries = read_entries(path, ("category", "data_path"))
     classes = sorted({entry["category"] for entry in entries})
     names = folder / META / "lvis_cat_name_pt_feat.npy"
     table = vectors({names.name: read_objects_of(names)}, names.name, names)
@@ -118,7 +118,7 @@ def read_modelnet40(folder: Path) -> WordTest:
     """
     inner = folder / META / "modelnet40"
     split, path = inner / "test_split.json", inner / "test_pc.npy"
-    entries = read_entries(split, ("name", "category"))
+    entries = read_entries(split, ("category",))
     words = _names(inner / NAMES_FILE)
     clouds = read_objects_of(path)
     if clouds.ndim != 1 or len(clouds) != len(entries):
