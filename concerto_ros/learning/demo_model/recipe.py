@@ -121,6 +121,7 @@ INDOOR = Recipe(
     collate_type=RoomCollate,
     config=_encoder((1, 1, 3, 3, 1), (32, 64, 128, 160, 192)),
     voxel_size=0.04,
+    steps=20_000,
 )
 
 #: Fewer classes, which differ more, and sweeps of few voxels: a smaller encoder. Coordinates are a

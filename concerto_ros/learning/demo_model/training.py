@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The training of the bundled models.
 
-``concerto-ros train demo`` repeats it, in some one and a half hours on two cores.
+``concerto-ros train demo`` repeats it, in some two hours on two cores.
 """
 
 from __future__ import annotations
