@@ -77,14 +77,19 @@ def run(arguments: argparse.Namespace) -> int:
 
     from concerto_ros.pipeline import SemanticPipeline
 
+    if not np.isfinite(arguments.at).all():
+        given = " ".join(map(str, arguments.at))
+        raise ValueError(f"--at: got {given}, expected three finite numbers, metres")
+    if not arguments.second.exists():  # before the first cloud costs time
+        raise ValueError(f"{arguments.second} does not exist, expected a point cloud file")
     pipeline = SemanticPipeline.from_settings(settings_of(arguments))
     chosen, first, like = _chosen(pipeline, arguments)
+    folder = arguments.out or arguments.first.parent
+    folder.mkdir(parents=True, exist_ok=True)
     second = _compared(pipeline, arguments, like)
     if not np.isfinite(second.cosine).any():
         raise ValueError(f"{arguments.second}: no point has finite features")
     best = int(np.nanargmax(second.cosine))
-    folder = arguments.out or arguments.first.parent
-    folder.mkdir(parents=True, exist_ok=True)
     picture = folder / f"{arguments.first.stem}_and_{arguments.second.stem}.png"
     halves = [
         _drawn(side, at, path.name)

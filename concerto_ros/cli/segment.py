@@ -129,6 +129,9 @@ def run(arguments: argparse.Namespace) -> int:
     check_feature_arguments(arguments)
     settings = settings_of(arguments)
     file, cloud, origin = read_upright(arguments)
+    # Before the model runs: a folder that cannot be made must not cost its work.
+    folder = arguments.out or arguments.file.parent
+    folder.mkdir(parents=True, exist_ok=True)
     pipeline = SemanticPipeline.from_settings(settings)
     prediction = pipeline.segment(
         cloud.points,
@@ -139,8 +142,6 @@ def run(arguments: argparse.Namespace) -> int:
         question=feature_question(arguments, pipeline),
     )
 
-    folder = arguments.out or arguments.file.parent
-    folder.mkdir(parents=True, exist_ok=True)
     stem = folder / arguments.file.stem
     rgb = pipeline.labels.palette[prediction.label]
     kinds = ("labels.ply", "labels.png", "pca.png", "pca.ply")

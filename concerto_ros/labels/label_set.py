@@ -75,8 +75,9 @@ class LabelSet:
             return _read(path)
         names = cls.shipped()
         if str(name_or_path) not in names:
+            fault = "is a file of another kind" if path.is_file() else "does not exist"
             raise ValueError(
-                f"label set {str(name_or_path)!r} does not exist, expected one of"
+                f"label set {str(name_or_path)!r} {fault}, expected one of"
                 f" {', '.join(names)}, or the path of a .yaml file"
             )
         return _read(share_path(f"config/labels/{name_or_path}.yaml"))

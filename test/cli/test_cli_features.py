@@ -83,6 +83,10 @@ def test_options_of_features_are_checked_before_anything_is_computed(scan, capsy
     assert "--components: has no meaning without --features" in capsys.readouterr().err
     assert main(["segment", str(scan), "--features", "out.csv"]) == 1
     assert "--features: got out.csv, expected a file .npz" in capsys.readouterr().err
+    before = scan.read_bytes()
+    assert main(["segment", str(scan), "--features", str(scan)]) == 1
+    assert "which is the cloud itself" in capsys.readouterr().err
+    assert scan.read_bytes() == before
     out = str(scan.parent / "f.npz")
     assert main(["segment", str(scan), "--features", out, "--components", "999"]) == 1
     assert "components: got 999, expected 1 to 256" in capsys.readouterr().err
@@ -120,6 +124,8 @@ def test_compare_shows_what_is_like_a_point_in_both_scans(scan, capsys):
 def test_compare_refuses_a_point_that_is_not_there(scan, capsys):
     assert main(["compare", str(scan), str(scan), "--at", "5", "5", "5"]) == 1
     assert "--at: got 5.0 5.0 5.0, " in capsys.readouterr().err
+    assert main(["compare", str(scan), str(scan), "--at", "nan", "0", "0"]) == 1
+    assert "--at: got nan 0.0 0.0, expected three finite numbers" in capsys.readouterr().err
 
 
 def test_models_says_what_there_is_and_what_is_on_this_machine(capsys, tmp_path, monkeypatch):

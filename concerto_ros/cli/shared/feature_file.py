@@ -47,13 +47,19 @@ def check_feature_arguments(arguments: argparse.Namespace) -> None:
     """Check the options before anything is computed.
 
     Raises:
-        ValueError: the file has another suffix, or an option has no meaning without it.
+        ValueError: the file has another suffix or is that of the cloud, or an option has no
+            meaning without it.
     """
     if arguments.features is None:
         if arguments.components is not None:
             raise ValueError("--components: has no meaning without --features OUT.npz")
     elif arguments.features.suffix != SUFFIX:
         raise ValueError(f"--features: got {arguments.features}, expected a file {SUFFIX}")
+    elif arguments.features.resolve() == arguments.file.resolve():
+        raise ValueError(
+            f"--features: got {arguments.features}, which is the cloud itself, expected another"
+            " file: the cloud would be overwritten"
+        )
 
 
 def feature_question(
