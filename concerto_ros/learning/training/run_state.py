@@ -33,10 +33,16 @@ class StateFile:
     def read(self, run: dict[str, Any]) -> dict[str, Any] | None:
         """The state of ``run``, as of :func:`load_training`; None where there is none yet.
 
+        A missing folder is made: what cannot be made must not be found out after the training.
+
         Raises:
             ValueError: As :func:`load_training`.
+            OSError: The folder cannot be made.
         """
-        if self._path is None or not self._path.is_file():
+        if self._path is None:
+            return None
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        if not self._path.is_file():
             return None
         return load_training(self._path, run)
 

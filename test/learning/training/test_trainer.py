@@ -351,6 +351,15 @@ def test_a_run_does_not_resume_from_weights_that_are_not_finite(tmp_path):
         trainer_of(small_model(), tmp_path).run()
 
 
+def test_a_folder_that_cannot_be_made_stops_a_run_before_its_first_step(tmp_path):
+    (tmp_path / "taken").write_text("notes")
+    trainer = trainer_of(small_model(), tmp_path / "taken")
+    trainer._train_step = None  # not to be called
+    with pytest.raises(FileExistsError):
+        trainer.run()
+    assert (tmp_path / "taken").read_text() == "notes"
+
+
 def test_a_model_whose_scores_are_not_finite_scores_nothing():
     model = small_model()
     trainer = trainer_of(model, validation=SCANS[:1])
