@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # what only handles labels does not wait for PyTorch
 
 #: The share of unfamiliar points from which a whole prediction is said to be so. Of simulated
 #: scans that were not trained on it is 1 %, and single ones of them may have more.
-MUCH_UNFAMILIAR = 0.025
+MUCH_UNFAMILIAR = 0.03
 
 #: Why points are unlabelled that have a voxel and a head, for logs and reports.
 NOT_FINITE = (

@@ -38,8 +38,9 @@ from concerto_ros.ptv3 import Encoder, load_encoder
 from concerto_ros.ptv3.bundled import DEMO
 from concerto_ros.words.word_vectors import WordVectors
 
-#: Thresholds of which the best is taken, by the rooms for validation.
-THRESHOLDS = (0.34, 0.42, 0.5, 0.58, 0.66, 0.74, 0.82, 0.9)
+#: Thresholds of which the one with the best sum of both rates of finding is taken, by the rooms
+#: for validation.
+THRESHOLDS = (0.34, 0.42, 0.5, 0.58, 0.66, 0.74, 0.82, 0.9, 0.94)
 #: Scans of whole rooms, in which names are looked for: a sampled mesh and several views.
 WHOLE = ("mesh", "views")
 
@@ -94,9 +95,9 @@ def train_bundled(
     head.licence = "Apache-2.0"
     cache = FeatureCache(encoder, held_out, _collate(recipe), folder / "features")
     answered = _answers(encoder, head, cache, words.names, vectors, THRESHOLDS)
-    # The rate is not a number where there is nothing to ask for.
-    lower = [np.nan_to_num(rates(each)).min() for each in answered]
-    head.threshold = THRESHOLDS[int(np.argmax(lower))]
+    # A rate is not a number where there is nothing to ask for.
+    both = [np.nan_to_num(rates(each)).sum() for each in answered]
+    head.threshold = THRESHOLDS[int(np.argmax(both))]
     save_language_head(output or bundled_head(recipe.preset), head.half())
     assert result is not None  # as it was trained by steps
     return result

@@ -84,7 +84,7 @@ def test_all_is_well_by_task(bench):
 def test_scenes_unlike_the_training_are_a_warning_until_they_are_clearly_alike(bench):
     bench.work()
     raised = []
-    for voxels in (0, 20, 30, 15, 30, 10, 15):  # of 1000, above 25, until below 13
+    for voxels in (0, 25, 40, 20, 40, 10, 20):  # of 1000, above 30, until below 15
         bench.now += 20.0
         logged = bench.statistics.unfamiliar(voxels, 1000)
         level, message, values = bench.says("inference")
