@@ -32,6 +32,10 @@ _BUNDLED_PRESET = "indoor"
 #: temperature of the cosines, and the cosine above which others count more than the word itself.
 _NEAR, _ITSELF = 0.04, 0.5
 
+#: A contrast word means the same as a word if the cosine of both is higher than this, or if the
+#: word is understood by more than this share as texts that mean the contrast word.
+_SAME, _MUCH = 0.7, 0.2
+
 
 class LanguageHead(nn.Module):
     """Vectors of points in the space of a text encoder: ``y = W f + b`` of the joined features.
@@ -54,6 +58,8 @@ class LanguageHead(nn.Module):
         contrast: words that always take part, so that those asked for can lose.
         trained_words: (T, D) unit vectors of the texts it was trained with, by which
             :meth:`understood` reads others; T is 0 for a head of the whole text space.
+        meanings: for each of these texts the contrast word that it is another word for, e.g.
+            chair for "something to sit on"; empty: none.
         encoder: digest of the encoder it was trained on; None: not known.
         preset: the preset whose input convention it was trained with; None: not known.
         licence: of the weights; empty where none is named.
@@ -79,6 +85,7 @@ class LanguageHead(nn.Module):
         self.threshold = 0.0
         self.contrast: tuple[str, ...] = CONTRAST
         self.register_buffer("trained_words", torch.zeros(0, width), persistent=False)
+        self.meanings: tuple[str, ...] = ()
         self.encoder: str | None = None
         self.preset: str | None = None
 
@@ -120,6 +127,7 @@ class LanguageHead(nn.Module):
         if about.sigmoid_scale is not None and about.sigmoid_bias is not None:
             head.scoring = Sigmoid(about.sigmoid_scale, about.sigmoid_bias)
         head.threshold, head.contrast = about.threshold, about.contrast
+        head.meanings = about.meanings
         head.licence, head.encoder, head.preset = about.license, about.encoder, about.preset
         log_licence({"license": head.licence}, path)
         if encoder is not None:
@@ -204,13 +212,44 @@ class LanguageHead(nn.Module):
             ValueError: as :meth:`for_words`.
         """
         self.check_words(vectors)
-        known = self.trained_words
-        if not len(known):
+        if not len(self.trained_words):
             return vectors
-        unit = nn.functional.normalize(vectors.to(known), dim=1)
+        unit, weights = self._read(vectors)
+        mixture = weights[:, :-1] @ self.trained_words + weights[:, -1:] * unit
+        return nn.functional.normalize(mixture, dim=1)
+
+    def same_as(self, vectors: torch.Tensor, contrast: torch.Tensor) -> torch.Tensor:
+        """Return which contrast words mean what each word means, (K, X) bool.
+
+        Such a contrast word must not compete with the word. It is known by the cosine of both, and
+        by the :attr:`meanings` of the texts that the word is understood as.
+
+        Args:
+            vectors: (K, D) of the words.
+            contrast: (X, D) of the words :attr:`contrast`, in this order.
+
+        Raises:
+            ValueError: as :meth:`for_words`.
+        """
+        self.check_words(vectors)
+        unit, others = (nn.functional.normalize(each, dim=1) for each in (vectors, contrast))
+        same = unit @ others.T > _SAME
+        if self.meanings:
+            _, weights = self._read(vectors)
+            for column, word in enumerate(self.contrast):
+                texts = [row for row, meaning in enumerate(self.meanings) if meaning == word]
+                same[:, column] |= weights[:, texts].sum(dim=1) > _MUCH
+        return same
+
+    def _read(self, vectors: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return unit vectors (K, D), and how much of each text they are, (K, T + 1).
+
+        The last column is of the word itself.
+        """
+        unit = nn.functional.normalize(vectors.to(self.trained_words), dim=1)
         itself = torch.full((len(unit), 1), _ITSELF).to(unit)
-        weights = (torch.cat([unit @ known.T, itself], dim=1) / _NEAR).softmax(dim=1)
-        return nn.functional.normalize(weights[:, :-1] @ known + weights[:, -1:] * unit, dim=1)
+        cosines = torch.cat([unit @ self.trained_words.T, itself], dim=1)
+        return unit, (cosines / _NEAR).softmax(dim=1)
 
     def check_words(self, vectors: torch.Tensor) -> None:
         """Check that vectors of words are of this text space, by their width, and usable.
@@ -267,6 +306,7 @@ def save_language_head(path: str | os.PathLike, head: LanguageHead) -> None:
         sigmoid_bias=scoring.bias if isinstance(scoring, Sigmoid) else None,
         threshold=head.threshold,
         contrast=head.contrast,
+        meanings=head.meanings,
         license=head.licence,
         encoder=head.encoder,
         preset=head.preset,

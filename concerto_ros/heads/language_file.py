@@ -43,6 +43,8 @@ class About:
             softmax; None: a softmax.
         threshold: the probability that a word must have, from 0 to below 1.
         contrast: words that always take part.
+        meanings: for each text of the training the contrast word that it is another word for;
+            empty: none.
         license: of the weights; empty: none is named.
         encoder: digest of the encoder that it was trained on; None: not known.
         preset: whose input convention it was trained with; None: not known.
@@ -56,6 +58,7 @@ class About:
     sigmoid_bias: float | None = None
     threshold: float = 0.0
     contrast: tuple[str, ...] = CONTRAST
+    meanings: tuple[str, ...] = ()
     license: str = ""
     encoder: str | None = None
     preset: str | None = None
@@ -83,7 +86,7 @@ def read_language_file(path: Path) -> tuple[dict[str, torch.Tensor], About]:
                 values[name] = json.loads(metadata[name])
             except ValueError:
                 values[name] = metadata[name]  # a text without quotes, from another program
-    about = _checked(values, path)
+    about = _checked(values, path, tensors)
     return {name: value.float() for name, value in tensors.items()}, about
 
 
@@ -96,8 +99,8 @@ def write_language_file(path: Path, tensors: dict[str, torch.Tensor], about: Abo
     """
     _check_tensors(tensors, path)
     values = {name: value for name, value in asdict(about).items() if value is not None}
-    values["contrast"] = list(about.contrast)
-    _checked(values, path)
+    values |= {"contrast": list(about.contrast), "meanings": list(about.meanings)}
+    _checked(values, path, tensors)
     with replacing(path) as partial:
         write_tensors(
             partial, tensors, {name: json.dumps(value) for name, value in values.items()}
@@ -130,7 +133,7 @@ def _shown(shapes: dict[str, tuple[int, ...]]) -> str:
     return (", ".join(listed[:4]) or "no tensors") + (", ..." if len(listed) > 4 else "")
 
 
-def _checked(values: dict[str, Any], path: Path) -> About:
+def _checked(values: dict[str, Any], path: Path, tensors: dict[str, torch.Tensor]) -> About:
     for name, value in values.items():
         accepted, expected = _ACCEPTED[name]
         if not accepted(value):
@@ -142,9 +145,17 @@ def _checked(values: dict[str, Any], path: Path) -> About:
             f"language head {path} has one of sigmoid_scale and sigmoid_bias in its metadata,"
             " expected both or none"
         )
-    if "contrast" in values:
-        values = values | {"contrast": tuple(values["contrast"])}
-    return About(**values)
+    values = values | {
+        name: tuple(values[name]) for name in ("contrast", "meanings") if name in values
+    }
+    about = About(**values)
+    texts = len(tensors.get(TRAINED_WORDS, ()))
+    if about.meanings and len(about.meanings) != texts:
+        raise CheckpointError(
+            f"language head {path} has {len(about.meanings)} meanings in its metadata, expected"
+            f" one for each of its {texts} {TRAINED_WORDS}"
+        )
+    return about
 
 
 def _is_number(value: Any) -> bool:
@@ -173,6 +184,10 @@ _ACCEPTED: dict[str, tuple[Callable[[Any], bool], str]] = {
     "sigmoid_bias": (_is_number, "a finite number"),
     "threshold": (lambda value: _is_number(value) and 0 <= value < 1, "0 to below 1"),
     "contrast": (
+        lambda value: isinstance(value, list) and all(map(_is_text, value)),
+        "a list of words",
+    ),
+    "meanings": (
         lambda value: isinstance(value, list) and all(map(_is_text, value)),
         "a list of words",
     ),

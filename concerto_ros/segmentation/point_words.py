@@ -18,10 +18,6 @@ from concerto_ros.segmentation.label_source import WordSource
 from concerto_ros.words.vocabulary import Vocabulary
 from concerto_ros.words.word_list import checked_words
 
-#: A contrast word whose cosine with a word that is asked for is higher means the same, and does
-#: not take part.
-SAME = 0.7
-
 
 class VectorsOfWords(Protocol):
     """A source of vectors of words, such as a table or a text encoder."""
@@ -109,5 +105,5 @@ class PointWords:
         if not self.head.contrast:
             return vectors[:0]
         contrast = self._words.of(self.head.contrast).vectors
-        unit, others = (torch.nn.functional.normalize(v, dim=1) for v in (vectors, contrast))
-        return self.head.understood(contrast)[(others @ unit.T).amax(dim=1) <= SAME]
+        same = self.head.same_as(vectors, contrast).any(dim=0)
+        return self.head.understood(contrast)[~same]

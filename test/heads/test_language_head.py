@@ -121,6 +121,7 @@ def test_a_file_keeps_everything(tmp_path, encoder, scoring):
     head.text_encoder, head.template, head.licence = "minilm", "a {name} in a scene", "Apache-2.0"
     head.contrast, head.encoder, head.preset = ("floor", "thing"), encoder.digest, "indoor"
     head.trained_words = torch.nn.functional.normalize(words(3), dim=1)
+    head.meanings = ("floor", "", "thing")
     path = tmp_path / "new" / "head.safetensors"
     save_language_head(path, head)
     again = LanguageHead.load(path, encoder)
@@ -128,7 +129,7 @@ def test_a_file_keeps_everything(tmp_path, encoder, scoring):
     torch.testing.assert_close(again.trained_words, head.trained_words)
     for name in (
         *("scoring", "threshold", "normalised", "text_encoder", "template", "licence"),
-        *("contrast", "encoder", "preset", "in_channels", "width"),
+        *("contrast", "meanings", "encoder", "preset", "in_channels", "width"),
     ):
         assert getattr(again, name) == getattr(head, name), name
     assert again.concat_levels(encoder) == len(encoder.channels) - 1
@@ -150,6 +151,19 @@ def test_words_are_understood_by_those_of_the_training_that_they_are_near_to():
     assert torch.allclose(read.norm(dim=1), torch.ones(3))
     with pytest.raises(ValueError, match="24 wide"):
         head.understood(torch.ones(1, 23))
+
+
+def test_contrast_words_that_mean_the_same_are_known_by_cosine_and_by_the_training():
+    head, axes = language_head(), torch.eye(24)
+    head.contrast = ("chair", "sofa")
+    chair, sofa, stool, lamp = axes[:4]
+    contrast = torch.stack([chair, 3 * sofa])
+    asked = torch.stack([stool, lamp, 0.8 * sofa + 0.6 * lamp])
+    # Nothing is known of a stool but that its text is another one.
+    assert head.same_as(asked, contrast).tolist() == [[False] * 2, [False] * 2, [False, True]]
+    head.trained_words, head.meanings = axes[:4], ("chair", "sofa", "chair", "")
+    kinds = head.same_as(torch.cat([asked, axes[9:10]]), contrast)
+    assert kinds.tolist() == [[True, False], [False] * 2, [False, True], [False] * 2]
 
 
 def test_half_precision_on_disk_is_float32_in_memory(tmp_path):
@@ -193,6 +207,7 @@ def test_tensors_that_are_no_head_are_refused(tmp_path, change, words_in_error):
         ("temperature", True),
         ("temperature", float("nan")),
         ("threshold", 1),
+        ("meanings", ["chair"]),
         ("sigmoid_scale", -1),
         ("sigmoid_scale", 10),
         ("template", "a thing"),

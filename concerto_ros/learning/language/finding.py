@@ -16,7 +16,6 @@ from concerto_ros.learning.data.labelled_scan import NO_NAME
 from concerto_ros.learning.methods.feature_cache import Features
 from concerto_ros.objects.finding.components import connected_components, neighbour_pairs
 from concerto_ros.ptv3 import Encoder
-from concerto_ros.segmentation.point_words import SAME
 from concerto_ros.settings.objects import ObjectSettings
 
 #: A thing of which a scan has fewer voxels is not asked for, as it may be no more than an edge.
@@ -65,7 +64,7 @@ class Finder:
     ):
         self._levels = head.concat_levels(encoder)
         self._scorer = head.for_words(head.understood(torch.cat([vectors, contrast])))
-        self._same = (vectors @ contrast.T > SAME).numpy()
+        self._same = head.same_as(vectors, contrast).numpy()
         assert isinstance(head.scoring, Softmax)  # as trained here
         self._temperature, self._meant = head.scoring.temperature, meant
         self._min_voxels = ObjectSettings().min_voxels

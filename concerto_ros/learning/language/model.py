@@ -167,12 +167,6 @@ class LanguageModel(nn.Module):
         """By which cosines are divided."""
         return float(self.log_temperature.detach().exp())
 
-    def trained_words(self) -> torch.Tensor:
-        """(T, D) unit vectors of all texts, each once."""
-        groups = [self.labels] if self.names is None else [self.labels, self.names]
-        texts = torch.cat([self.contrast, *(group.vectors for group in groups)])
-        return torch.unique(functional.normalize(texts, dim=1), dim=0)
-
     def standardise(self, mean: torch.Tensor, deviation: torch.Tensor) -> None:
         """Set mean and standard deviation of the features, (C,) each."""
         self.mean.copy_(mean)

@@ -118,13 +118,30 @@ def train_language(
     weight, bias = model.for_features()
     head.load_state_dict({"weight": weight.cpu(), "bias": bias.cpu()})
     head.text_encoder, head.template = vectors.encoder, vectors.template
-    head.contrast = tuple(words.contrast)
-    head.trained_words = model.trained_words().cpu()
+    # What stands in a scene competes with a word as well: a sofa is no chair.
+    head.contrast = (*words.contrast, *(word.name for word in words.labels))
+    meanings = _meanings(words)
+    texts = vectors.of(list(meanings)).vectors
+    head.trained_words = functional.normalize(texts.float(), dim=1).cpu()
+    head.meanings = tuple(meanings.values())
     learned = model.temperature
     temperature = learned if result else fitted_temperature(model, checked, learned)
     head.scoring = Softmax(temperature)
     head.preset, head.encoder = preset, weights_digest(encoder, "")
     return head.eval().requires_grad_(False), result
+
+
+def _meanings(words: Vocabularies) -> dict[str, str]:
+    """For each text of a training the class that it is another word for; empty: none.
+
+    Fine names are no such words: they were trained to win what they name from its class.
+    """
+    names = words.names or ()
+    fine = [text for word in names if not word.is_class for text in word.texts]
+    meanings = dict.fromkeys([*words.contrast, *fine], "")
+    for word in (*words.labels, *(word for word in names if word.is_class)):
+        meanings |= {text: word.name for text in word.texts if text not in meanings}
+    return meanings
 
 
 def _new_model(encoder: Encoder, words: Vocabularies, vectors: TextVectors) -> LanguageModel:

@@ -101,7 +101,8 @@ def test_points_are_found_by_names_and_synonyms_and_the_file_says_of_what_space(
     save_language_head(path, head)
     loaded = LanguageHead.load(path, small_encoder())
     assert (loaded.text_encoder, loaded.template) == ("stand-in", "{name}")
-    assert loaded.contrast == ("object", "thing") and loaded.preset == "indoor"
+    assert loaded.contrast == ("object", "thing", "floor", "wall", "box")
+    assert loaded.preset == "indoor" and set(loaded.meanings) == {"", "floor", "wall", "box"}
     for words in (("floor", "wall", "box"), ("ground", "wall", "crate")):
         found, labels = label_of(loaded, SCANS[3], *words)
         known = labels != 255
