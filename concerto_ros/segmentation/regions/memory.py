@@ -13,17 +13,12 @@ import torch
 from concerto_ros.heads.similarity import FeatureQuery
 from concerto_ros.labels.prediction import Prediction
 from concerto_ros.mapping.map_snapshot import MapSnapshot
-from concerto_ros.mapping.voxel_grid import find_keys, pack, unpack
+from concerto_ros.mapping.voxel_grid import find_keys, unpack
 from concerto_ros.segmentation.regions.selection import NEVER, History, Region, select, whole_map
 
 #: A voxel has changed if the mean point of its readings moved along an axis by more than this,
 #: voxels; or its mean colour in a channel, of 255; or its unit normal along an axis.
 MOVED, RECOLOURED, TURNED = 0.25, 24.0, 0.4
-#: From the key of a voxel to those of the six that share a face with it.
-_STEPS = tuple(
-    int(pack(unit[None])[0] - pack(0 * unit[None])[0])
-    for unit in np.concatenate([np.eye(3, dtype=np.int64), -np.eye(3, dtype=np.int64)])
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,7 +153,8 @@ class PredictionMemory:
             assert part is not None  # a map that has voxels
             whole, predicted = part, np.full(len(snapshot), snapshot.stamp)
         else:
-            row = _lent(snapshot.keys, due.row)
+            # A new voxel has no label until it is predicted: its neighbour's would be a guess.
+            row = due.row
             whole = last.prediction.at(snapshot.points, row)
             compared = asked.like is not None or asked.match is not None
             whole = replace(
@@ -193,17 +189,3 @@ def _readings(snapshot: MapSnapshot) -> np.ndarray:
     np.multiply(snapshot.colors, 1 / RECOLOURED, out=readings[:, 3:6])
     np.multiply(snapshot.normals, 1 / TURNED, out=readings[:, 6:])
     return readings
-
-
-def _lent(keys: np.ndarray, row: np.ndarray) -> np.ndarray:
-    """Return the rows (V,) of voxels; those without one take that of a voxel beside them.
-
-    New voxels that are too few for a prediction are the skin of a surface that is known. They
-    are predicted when it is.
-    """
-    lent = row.copy()
-    for step in _STEPS:
-        new = np.flatnonzero(lent < 0)
-        beside = find_keys(keys, keys[new] + step)
-        lent[new] = np.where(beside >= 0, row[beside], -1)
-    return lent
