@@ -52,7 +52,10 @@ def cloud_message(cloud: PackedCloud, frame: str, stamp: int) -> bytes:
         header=_header(frame, stamp),
         height=1,
         width=cloud.width,
-        fields=[field_type(*field, count=1) for field in cloud.fields],
+        fields=[
+            field_type(field.name, field.offset, field.datatype, field.elements)
+            for field in cloud.fields
+        ],
         is_bigendian=False,
         point_step=cloud.point_step,
         row_step=cloud.point_step * cloud.width,

@@ -19,7 +19,7 @@ INPUTS = ("points",)
 
 def run_case(case: Case) -> dict[str, torch.Tensor]:
     """Compute the outputs of a case, according to the class of the reference that made it."""
-    made_by = case.meta["upstream_class"]
+    made_by = case.meta.get("upstream_class", "")  # missing where features alone were computed
     if "train mode" in made_by:
         return run_pretraining(case)
     if "Scheduler" in made_by:
