@@ -95,6 +95,7 @@ def test_words_label_a_bag(driven, tmp_path):
         *("--words", "ground, wall|brick wall, something to sit on"),
         *("--language-head", parameters["words.head"]),
         *("--word-table", parameters["words.table"]),
+        *("--preset", "indoor"),  # whose encoder the language head is for
     ]
     assert main(["bag", str(driven[0]), str(out), *options]) == 1
     assert not out.exists()  # nothing knows the vector of "brick wall"
