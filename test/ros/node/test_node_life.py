@@ -8,6 +8,7 @@ import os
 import threading
 from pathlib import Path
 
+import numpy as np
 from node_harness import ONE_CLOUD, SECOND, START
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import PointCloud2
@@ -56,13 +57,16 @@ def test_many_lives_leave_nothing_behind(harness, nightly, fault):
     for life in range(WARM):
         live(one, START + life * SECOND)
     before = descriptors(), tasks(), threading.active_count(), megabytes()
+    sizes = [before[3]]
     for life in range(WARM, lives):
         live(one, START + life * SECOND)
+        sizes.append(megabytes())
     after = descriptors(), tasks(), threading.active_count(), megabytes()
     assert after[0] <= before[0] + 2, "descriptors"
     assert after[1] <= before[1] + 2, "threads of the process"
     assert after[2] <= before[2], "threads of Python"
-    assert after[3] <= before[3] + NOISE, "megabytes"
+    # What leaks leaks in every cycle; the allocator takes a large piece now and then.
+    assert np.median(np.diff(sizes)) <= NOISE / (lives - WARM), "megabytes"
     grown = ", ".join(
         f"{name} {now - then:+.0f}"
         for name, now, then in zip(
