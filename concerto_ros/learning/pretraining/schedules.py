@@ -4,12 +4,11 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from concerto_ros.learning.training.schedule import Schedule
+from concerto_ros.learning.training.schedule import Schedule, along_cosine
 
 #: Share of a run in which masks grow and the teacher warms up.
 WARM_UP = 0.05
@@ -51,7 +50,7 @@ class HalfCosine:
         """The value at ``step`` (from 0) of ``steps``."""
         if step >= steps:
             return self.last
-        return self.last + (self.first - self.last) / 2 * (1 + math.cos(math.pi * step / steps))
+        return along_cosine(self.first, self.last, step / steps)
 
 
 @dataclass(frozen=True)
@@ -76,12 +75,8 @@ class OneCycle(Schedule):
     def _between(self, step: float, first: float, peak: float, last: float) -> float:
         top, end = self.warm_up * self.steps - 1, self.steps - 1
         if step <= top:
-            return _along_cosine(first, peak, step / top if top > 0 else 1.0)
-        return _along_cosine(peak, last, min((step - top) / (end - top), 1.0) if end > top else 1)
-
-
-def _along_cosine(first: float, last: float, share: float) -> float:
-    return last + (first - last) / 2 * (1 + math.cos(math.pi * share))
+            return along_cosine(first, peak, step / top if top > 0 else 1.0)
+        return along_cosine(peak, last, min((step - top) / (end - top), 1.0) if end > top else 1)
 
 
 def layer_factor(name: str, depths: Sequence[int], decay: float) -> float:

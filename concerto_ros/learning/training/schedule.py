@@ -35,13 +35,14 @@ class Schedule:
     def rate(self, progress: float) -> float:
         """Learning rate at ``progress`` (0..1) of the run: one cycle (Smith, 2018)."""
         if progress < self.warm_up:
-            return self.learning_rate * _along_cosine(self.start, 1.0, progress / self.warm_up)
-        along = _along_cosine if self.fall == "cosine" else _along_line
+            return self.learning_rate * along_cosine(self.start, 1.0, progress / self.warm_up)
+        along = along_cosine if self.fall == "cosine" else _along_line
         phase = (progress - self.warm_up) / (1 - self.warm_up)
         return self.learning_rate * along(1.0, self.end, phase)
 
 
-def _along_cosine(low: float, high: float, phase: float) -> float:
+def along_cosine(low: float, high: float, phase: float) -> float:
+    """From ``low`` at ``phase`` 0 to ``high`` at 1, along half a cosine."""
     return low + (high - low) * (1 - math.cos(math.pi * phase)) / 2
 
 
