@@ -22,6 +22,7 @@ from concerto_ros.cli.segment import (
     add_reading_arguments,
     add_setting_arguments,
     read_upright,
+    segmented,
     settings_of,
     upright,
 )
@@ -33,9 +34,6 @@ HELP = "show what in two point cloud files is like one point of the first"
 
 #: Colour of the point and its match, which no cosine has; and within how many metres.
 _MARK, _RADIUS = (40, 200, 90), 0.06
-
-#: The point may be this far from the nearest of the cloud, metres.
-FARTHEST = 0.5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -113,28 +111,22 @@ def _chosen(
 ) -> tuple[int, _Side, np.ndarray]:
     """Return the row of the chosen point, the first cloud and the point's features."""
     from concerto_ros.heads.similarity import FeatureQuery
+    from concerto_ros.pipeline import REACH
 
     arguments.file = arguments.first
     file, cloud, origin = read_upright(arguments)
     at = upright(arguments.up) @ (np.array(arguments.at) - file.offset)
     distance = np.linalg.norm(cloud.points - at, axis=1)
-    if not distance.min() <= FARTHEST:
+    if not distance.min() <= REACH:
         raise ValueError(
             f"--at: got {' '.join(map(str, arguments.at))}, {distance.min():.2f} m from the"
-            f" nearest point of {arguments.first}, expected one within {FARTHEST} m"
+            f" nearest point of {arguments.first}, expected one within {REACH} m"
         )
-    prediction = pipeline.segment(
-        cloud.points,
-        cloud.colors,
-        cloud.normals,
-        origin=origin,
-        level=not arguments.no_level,
-        question=FeatureQuery(every=True),
-    )
+    prediction = segmented(pipeline, arguments, cloud, origin, FeatureQuery(every=True))
     features = prediction.components
     assert features is not None
     known = np.isfinite(features).all(axis=1)
-    if not (known & (distance <= FARTHEST)).any():
+    if not (known & (distance <= REACH)).any():
         raise ValueError(f"--at: no point of {arguments.first} near it has finite features")
     chosen = int(np.where(known, distance, np.inf).argmin())
     length = np.linalg.norm(features, axis=1) * np.linalg.norm(features[chosen])
@@ -152,13 +144,8 @@ def _compared(
 
     arguments.file = arguments.second
     file, cloud, origin = read_upright(arguments)
-    prediction = pipeline.segment(
-        cloud.points,
-        cloud.colors,
-        cloud.normals,
-        origin=origin,
-        level=not arguments.no_level,
-        question=FeatureQuery(like=torch.from_numpy(like.copy())),
+    prediction = segmented(
+        pipeline, arguments, cloud, origin, FeatureQuery(like=torch.from_numpy(like.copy()))
     )
     assert prediction.similarity is not None
     return _Side(cloud.points, file.points, prediction.similarity)

@@ -30,7 +30,9 @@ from concerto_ros.cli.shared.feature_file import (
 from concerto_ros.cli.shared.word_arguments import add_word_arguments, word_settings
 
 if TYPE_CHECKING:
+    from concerto_ros.heads.similarity import FeatureQuery
     from concerto_ros.labels.prediction import Prediction
+    from concerto_ros.pipeline import SemanticPipeline
     from concerto_ros.sensors.cloud_files import CloudFile
     from concerto_ros.sensors.frame import Frame
     from concerto_ros.settings.settings import Settings
@@ -133,13 +135,8 @@ def run(arguments: argparse.Namespace) -> int:
     folder = arguments.out or arguments.file.parent
     folder.mkdir(parents=True, exist_ok=True)
     pipeline = SemanticPipeline.from_settings(settings)
-    prediction = pipeline.segment(
-        cloud.points,
-        cloud.colors,
-        cloud.normals,
-        origin=origin,
-        level=not arguments.no_level,
-        question=feature_question(arguments, pipeline),
+    prediction = segmented(
+        pipeline, arguments, cloud, origin, feature_question(arguments, pipeline)
     )
 
     stem = folder / arguments.file.stem
@@ -230,6 +227,24 @@ def read_upright(arguments: argparse.Namespace) -> tuple[CloudFile, Frame, np.nd
     if arguments.sensor:
         origin = rotation @ (np.array(arguments.sensor) - file.offset)
     return file, cloud, origin
+
+
+def segmented(
+    pipeline: SemanticPipeline,
+    arguments: argparse.Namespace,
+    cloud: Frame,
+    origin: np.ndarray | None,
+    question: FeatureQuery | None,
+) -> Prediction:
+    """Return the prediction of a cloud of :func:`read_upright`, levelled as the command says."""
+    return pipeline.segment(
+        cloud.points,
+        cloud.colors,
+        cloud.normals,
+        origin=origin,
+        level=not arguments.no_level,
+        question=question,
+    )
 
 
 def unlabelled_text(prediction: Prediction, left_out: int) -> str:

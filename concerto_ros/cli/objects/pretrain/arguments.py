@@ -73,6 +73,18 @@ def read_shapes(arguments: argparse.Namespace, *splits: str) -> ShapeSet:
     return ObjectShapes(f"synthetic, {' and '.join(splits)}", *sets)
 
 
+def given(arguments: argparse.Namespace, *names: str) -> dict[str, Any]:
+    """Return those of the options that are on the command line; the others are the preset's."""
+    values = {name: getattr(arguments, name) for name in names}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def say_start(shapes: ShapeSet, model: nn.Module, score: str) -> None:
+    """Print what is about to be learned, by what, and what judges it."""
+    count = sum(value.numel() for value in model.parameters())
+    print(f"{len(shapes)} shapes of {shapes.name}; {count:,} parameters; score: {score}")
+
+
 def svm_judge(
     arguments: argparse.Namespace, encoder_of: Callable[[nn.Module], ObjectEncoder]
 ) -> Callable[[nn.Module], float] | None:

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 from concerto_ros.cli.objects.arguments import changed_recipe, run_options
 from concerto_ros.cli.objects.pretrain.arguments import (
     add_pretraining_arguments,
+    given,
     read_shapes,
+    say_start,
     svm_judge,
     write_pretrained,
 )
@@ -77,8 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
         others, what = read_shapes(arguments, "test"), "negative loss on the test list"
         judge = held_out(others, _guide(arguments, recipe, others, device), recipe, arguments.seed)
     model = new_model(recipe, guide, arguments.seed)
-    count = sum(value.numel() for value in model.parameters())
-    print(f"{len(shapes)} shapes of {shapes.name}; {count:,} parameters; score: {what}")
+    say_start(shapes, model, what)
     how = run_options(arguments, device, judge, {"preset": arguments.preset})
     outcome = pretrain_i2p_mae(model, shapes, guide, recipe, how)
     facts = {
@@ -98,8 +99,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _changed(recipe: I2PMAERecipe, arguments: argparse.Namespace) -> I2PMAERecipe:
     """Return the recipe with the values of the command line."""
-    values = {name: getattr(arguments, name) for name in ("guidance", "mask_ratio")}
-    values = {name: value for name, value in values.items() if value is not None}
+    values = given(arguments, "guidance", "mask_ratio")
     return replace(recipe, training=changed_recipe(recipe.training, arguments), **values)
 
 

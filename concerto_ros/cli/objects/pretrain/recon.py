@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 from concerto_ros.cli.objects.arguments import changed_recipe, run_options
 from concerto_ros.cli.objects.pretrain.arguments import (
     add_pretraining_arguments,
+    given,
     read_shapes,
+    say_start,
     svm_judge,
     write_pretrained,
 )
@@ -79,8 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
         judge = held_out(others, preset, arguments.seed)
     teachers = Teachers(shapes, image, text)
     model = new_model(preset, teachers, arguments.seed)
-    count = sum(value.numel() for value in model.parameters())
-    print(f"{len(shapes)} shapes of {shapes.name}; {count:,} parameters; score: {what}")
+    say_start(shapes, model, what)
     how = run_options(arguments, device, judge, {"preset": arguments.preset})
     before = judge(model)
     print(f"score of random weights: {before:.4f}")
@@ -94,8 +95,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _changed(preset: ReConPreset, arguments: argparse.Namespace) -> ReConPreset:
     """Return the preset with the values of the command line."""
     recipe = changed_recipe(preset.recipe, arguments)
-    values = {name: getattr(arguments, name) for name in ("mask", "mask_ratio")}
-    values = {name: value for name, value in values.items() if value is not None}
+    values = given(arguments, "mask", "mask_ratio")
     return replace(preset, recipe=recipe, self_contrast=arguments.self_contrast, **values)
 
 
