@@ -13,6 +13,10 @@ from dataclasses import dataclass
 OFFICIAL_LICENCE = "CC-BY-NC 4.0 (not for commercial use)"
 
 _PARTS = "colour and normals, either may be missing"
+_BOTH = "colour and normals"
+
+#: What a checkpoint of a pre-training in Pointcept is good for: the student's encoder is taken.
+_PRETRAINED = "the whole state of its pre-training"
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,8 @@ class PublishedModel:
         repository: where it is released on huggingface.co; empty: it is part of the package.
         place: the preset whose scenes it was trained on, ``indoor`` or ``outdoor``, or both.
         inputs: what it takes beside coordinates, as its authors say.
-        parameters: millions of them, as its authors say; None: they do not, or it is bundled.
+        parameters: millions of them, of its published shape; None: that is not known, or it is
+            bundled.
         licence: of the weights.
         good_for: in a few words.
         published: what its paper measured, mIoU on ScanNet's validation scans; empty: nothing.
@@ -69,6 +74,7 @@ ENCODERS = (
         "Apache-2.0",
         "LiDARs on a CPU, at once",
     ),  # fmt: skip
+    _official("concerto_tiny", _CONCERTO, 4.86, "CPUs"),
     _official("concerto_small", _CONCERTO, 39, "small GPUs"),
     _official("concerto_base", _CONCERTO, 108, "GPUs; training your own classes"),
     _official(
@@ -81,25 +87,42 @@ ENCODERS = (
     _official(
         "concerto_large_outdoor",
         _CONCERTO,
-        None,
+        208,
         "LiDARs of vehicles",
         place="outdoor",
     ),  # fmt: skip
     _official("concerto_base_siglip", _CONCERTO, None, "words of SigLIP"),
     _official(
+        "concerto_base_origin", _CONCERTO, 108, "comparisons with the paper", inputs=_BOTH
+    ),  # fmt: skip
+    _official(
+        "concerto_large_origin", _CONCERTO, 208, "comparisons with the paper", inputs=_BOTH
+    ),  # fmt: skip
+    _official(
+        "pretrain-concerto-v1m1-2-large-video", _CONCERTO, 208, _PRETRAINED, inputs=_BOTH
+    ),  # fmt: skip
+    _official(
         "sonata",
         _SONATA,
-        None,
+        108,
         "geometry without images in its training; has a head",
-        inputs="colour and normals",
+        inputs=_BOTH,
         published="72.5 with a linear head",
     ),  # fmt: skip
-    _official("sonata_small", _SONATA, None, "small GPUs", inputs="colour and normals"),
+    _official("sonata_small", _SONATA, 39, "small GPUs", inputs=_BOTH),
+    _official("pretrain-sonata-v1m1-0-base", _SONATA, 108, _PRETRAINED, inputs=_BOTH),
     _official(
         "utonia",
         _UTONIA,
-        None,
+        137,
         "one model for rooms, LiDARs and objects; has a head",
+        place="indoor, outdoor",
+    ),  # fmt: skip
+    _official(
+        "pretrain-utonia-v1m1-0-base_stagev2",
+        _UTONIA,
+        137,
+        _PRETRAINED,
         place="indoor, outdoor",
     ),  # fmt: skip
 )
