@@ -302,6 +302,7 @@ def _train_demo(arguments: argparse.Namespace) -> int:
     from concerto_ros.learning.demo_model.recipe import RECIPES
     from concerto_ros.learning.demo_model.report.document import write_report
     from concerto_ros.learning.demo_model.training import DOCUMENT, renew_confidence, train
+    from concerto_ros.learning.language.word_list import documented_words
     from concerto_ros.segmentation.model_options import device_named
 
     recipe = RECIPES["outdoor" if arguments.outdoor else "indoor"]
@@ -330,6 +331,7 @@ def _train_demo(arguments: argparse.Namespace) -> int:
         minutes=arguments.minutes,
         device=str(device_named(arguments.device)),
         output=arguments.write,
+        names=[word.name for word in documented_words()] if recipe.named else (),
     )
     print(f"{outcome.steps} steps in {outcome.seconds / 60:.1f} minutes: {outcome.stopped}")
     if arguments.write is None and source_tree() is not None:

@@ -6,11 +6,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from concerto_ros.labels.label_set import LabelSet
-from concerto_ros.learning.data.labelled_scan import Scan
+from concerto_ros.learning.data.labelled_scan import LabelledScans, Scan
+from concerto_ros.learning.data.named_scans import NamedScans
 from concerto_ros.learning.demo_model.collate import RoomCollate, StreetCollate
 from concerto_ros.learning.demo_model.rooms import (
     TEST_SEEDS,
@@ -55,6 +57,7 @@ class Recipe:
         batch_size: Scans in a batch.
         batches: Batches in a step; on a CPU each is computed by a process of its own.
         seed: Random seed of the weights and of the training.
+        named: Whether its scenes have fine names, which the encoder can learn beside the classes.
     """
 
     preset: str
@@ -74,6 +77,7 @@ class Recipe:
     batch_size: int = 2
     batches: int = 2
     seed: int = 0
+    named: bool = False
 
     @property
     def classes(self) -> LabelSet:
@@ -94,6 +98,13 @@ class Recipe:
     def scans(self, folder: Path, seeds: Sequence[int]) -> Sequence[Scan]:
         """The scans of scenes, simulated into ``folder`` if they are not there yet."""
         return self.open_scans(folder / self.scenes, seeds)
+
+    def named_scans(self, folder: Path, seeds: Sequence[int], names: Sequence[str]) -> NamedScans:
+        """The scans of scenes with their fine names as positions in ``names``."""
+        scans: LabelledScans = partial(self.open_scans, named=True)(  # type: ignore[assignment]
+            folder / self.scenes, seeds
+        )
+        return NamedScans(scans, names)
 
 
 def _encoder(depths: tuple[int, ...], channels: tuple[int, ...]) -> PTv3Config:
@@ -122,6 +133,7 @@ INDOOR = Recipe(
     config=_encoder((1, 1, 3, 3, 1), (32, 64, 128, 160, 192)),
     voxel_size=0.04,
     steps=20_000,
+    named=True,
 )
 
 #: Fewer classes, which differ more, and sweeps of few voxels: a smaller encoder. Coordinates are a

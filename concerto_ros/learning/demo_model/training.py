@@ -8,16 +8,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from concerto_ros.heads.linear import LinearHead
-from concerto_ros.labels.label_set import UNLABELLED
 from concerto_ros.learning.data.labelled_scan import Scan
 from concerto_ros.learning.demo_model.calibration import fit_confidence, shift_biases
+from concerto_ros.learning.demo_model.names import NamingSegmenter, naming_loss
 from concerto_ros.learning.demo_model.recipe import INDOOR, Recipe
 from concerto_ros.learning.methods.segmenter import Segmenter
 from concerto_ros.learning.training.processes import run_in_processes
@@ -30,8 +33,13 @@ from concerto_ros.ptv3.encoder import Encoder
 DOCUMENT = "docs/demo_model.md"
 
 
-def new_model(recipe: Recipe) -> Segmenter:
-    """Encoder and head before training; the weights depend only on the recipe's seed."""
+def new_model(recipe: Recipe, names: int = 0) -> Segmenter:
+    """Encoder and head before training; the weights depend only on the recipe's seed.
+
+    Args:
+        recipe: Which model.
+        names: Number of fine names that it learns beside the classes.
+    """
     with torch.random.fork_rng([]):
         torch.manual_seed(recipe.seed)
         encoder = Encoder(
@@ -42,29 +50,34 @@ def new_model(recipe: Recipe) -> Segmenter:
             conventions=recipe.conventions,
         )
         head = LinearHead(sum(recipe.config.channels), len(recipe.classes), name="demo")
-    return Segmenter(encoder, head)
+        return NamingSegmenter(encoder, head, names) if names else Segmenter(encoder, head)
 
 
 def _is_hidden(name: str, value: torch.Tensor) -> bool:
     """Whether a parameter is a hidden layer's matrix or kernel, which Muon trains."""
-    return value.ndim > 1 and not name.startswith(("encoder.embedding.", "head."))
+    return value.ndim > 1 and not name.startswith(("encoder.embedding.", "head.", "name_head."))
 
 
-def class_weights(data: Sequence[Scan], classes: int, scans: int = 400) -> torch.Tensor:
+def class_weights(
+    data: Sequence[Scan],
+    classes: int,
+    scans: int = 400,
+    of: Callable[[Scan], np.ndarray] = attrgetter("labels"),
+) -> torch.Tensor:
     """Weights of the loss: the inverse square root of each class's frequency, with mean 1.
 
     Args:
         data: The scans.
         classes: Number of classes, K.
         scans: Maximum number of scans whose points are counted.
+        of: The classes of the points of a scan, (N,); what is not less than K does not count.
 
     Returns:
         (K,) float32.
     """
-    count = np.zeros(256)
+    count = np.zeros(classes)
     for index in np.linspace(0, len(data) - 1, min(scans, len(data))).astype(int):
-        count += np.bincount(data[int(index)].labels, minlength=256)
-    count = np.delete(count, UNLABELLED)[:classes]
+        count += np.bincount(of(data[int(index)]), minlength=classes)[:classes]
     weights = 1 / np.sqrt(np.maximum(count, 1) / count.sum() + 1e-3)
     return torch.from_numpy(weights / weights.mean()).float()
 
@@ -78,6 +91,7 @@ def train(
     minutes: float | None = None,
     device: str = "cpu",
     output: Path | None = None,
+    names: Sequence[str] = (),
 ) -> TrainingResult:
     """Simulate scenes, train on them and write the model.
 
@@ -90,13 +104,23 @@ def train(
         minutes: Time limit, with which the learning rate falls as well; None: no limit.
         device: Where to train; a CPU uses several processes.
         output: File to write; None: the bundled one.
+        names: Fine names that the encoder learns beside the classes, of a recipe whose scenes
+            have some; the model that is written does not know them.
 
     Returns:
         The result of the run.
     """
-    data = recipe.scans(folder, recipe.training_seeds[:scenes])
+    seeds, classes = recipe.training_seeds[:scenes], len(recipe.classes)
+    data: Sequence[Scan] = (
+        recipe.named_scans(folder, seeds, names) if names else recipe.scans(folder, seeds)
+    )
     held_out = recipe.scans(folder, recipe.validation_seeds)
-    model, classes = new_model(recipe), len(recipe.classes)
+    model = new_model(recipe, len(names))
+    weights = class_weights(data, classes)
+    options: dict[str, Any] = {"class_weights": weights}
+    if names:
+        by_name = class_weights(data, len(names), of=attrgetter("name_ids"))
+        options = {"loss": partial(naming_loss, class_weights=weights, name_weights=by_name)}
     trainer = Trainer(
         model,
         data,
@@ -108,7 +132,7 @@ def train(
         accumulate=recipe.batches,
         schedule=recipe.schedule,
         use_muon=_is_hidden,
-        class_weights=class_weights(data, classes),
+        **options,
         average=recipe.average,
         validation=held_out,
         validate_every=2000,

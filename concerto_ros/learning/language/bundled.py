@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +15,11 @@ from concerto_ros.heads.language import LanguageHead, bundled_head, save_languag
 from concerto_ros.heads.linear import LinearHead
 from concerto_ros.labels.confusion import Confusion
 from concerto_ros.learning.data.collate import ScanCollate
-from concerto_ros.learning.data.labelled_scan import LabelledScans
+from concerto_ros.learning.data.named_scans import NamedScans
 from concerto_ros.learning.demo_model.recipe import INDOOR, Recipe
 from concerto_ros.learning.demo_model.report.conditions import sort_of
 from concerto_ros.learning.language.finding import Answer, Finder, rates
 from concerto_ros.learning.language.fitting import LanguageConfig
-from concerto_ros.learning.language.samples import NamedScans
 from concerto_ros.learning.language.train import Vocabularies, train_language
 from concerto_ros.learning.language.word_list import (
     CONTRAST,
@@ -107,9 +105,7 @@ def named_scans(
     recipe: Recipe, folder: Path, seeds: Sequence[int], names: Sequence[Word]
 ) -> NamedScans:
     """The scans of simulated rooms with their fine names as positions in ``names``."""
-    with_names = replace(recipe, open_scans=partial(recipe.open_scans, named=True))
-    scans: LabelledScans = with_names.scans(folder, seeds)  # type: ignore[assignment]
-    return NamedScans(scans, [word.name for word in names])
+    return recipe.named_scans(folder, seeds, [word.name for word in names])
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,29 +11,9 @@ import numpy as np
 import torch
 
 from concerto_ros.labels.label_set import UNLABELLED
-from concerto_ros.learning.data.augment import renamed
-from concerto_ros.learning.data.labelled_scan import NO_NAME, LabelledScans, Scan
+from concerto_ros.learning.data.labelled_scan import NO_NAME
 from concerto_ros.learning.data.lazy_sequence import LazySequence
 from concerto_ros.learning.methods.feature_cache import FeatureCache, Features
-
-
-class NamedScans(LazySequence[Scan]):
-    """The scans of a data set with their fine names as positions in one list.
-
-    Args:
-        data: The scans; those without fine names have none afterwards either.
-        names: The list.
-    """
-
-    def __init__(self, data: LabelledScans, names: Sequence[str]):
-        self.data, self.names, self.classes = data, tuple(names), data.classes
-
-    def __len__(self) -> int:
-        return len(self.data)
-
-    def read_item(self, index: int) -> Scan:
-        """The scan at ``index``."""
-        return renamed(self.data[index], self.names)
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,13 +13,16 @@ import torch
 from quick_processes import quick_processes
 from training_data import CONFIG, box_scan
 
+from concerto_ros.files import torch_file
 from concerto_ros.files.safetensors_file import read_tensors
+from concerto_ros.learning.data.labelled_scan import NO_NAME
 from concerto_ros.learning.demo_model.calibration import (
     FAMILIAR_SHARE,
     LARGEST_SHIFT,
     fit_confidence,
     shift_biases,
 )
+from concerto_ros.learning.demo_model.names import NAMES_WEIGHT, naming_loss
 from concerto_ros.learning.demo_model.recipe import INDOOR
 from concerto_ros.learning.demo_model.training import (
     class_weights,
@@ -26,6 +30,7 @@ from concerto_ros.learning.demo_model.training import (
     renew_confidence,
     train,
 )
+from concerto_ros.learning.training.losses import segmentation_loss
 
 
 def boxes(folder, seeds):
@@ -136,3 +141,71 @@ def test_confidences_are_renewed_without_a_training_and_without_a_change_of_weig
 
 
 FAMILIARITY = ("mean", "whitening", "threshold")
+
+
+def named_boxes(folder, seeds, named=False):
+    """Boxes of which the points left and right have fine names of their own."""
+    scans = boxes(folder, seeds)
+    if not named:
+        return scans
+    return Named(
+        [
+            replace(s, name_ids=(s.points[:, 0] > 0).astype("u2"), names=("left", "right"))
+            for s in scans
+        ]
+    )
+
+
+class Named(list):
+    """A data set: scans, and their classes."""
+
+    classes = INDOOR.classes
+
+
+def test_fine_names_are_learnt_beside_the_classes_and_left_out_of_the_file(tmp_path, trained):
+    recipe = replace(TINY, open_scans=named_boxes, steps=30)
+    names = ("right", "wardrobe", "left")
+    with quick_processes():
+        train(tmp_path, recipe, output=tmp_path / "model.safetensors", names=names)
+    own, other = (read_tensors(f / "model.safetensors")[0] for f in (tmp_path, trained[0]))
+    assert own.keys() == other.keys()
+    model = new_model(recipe, len(names))
+    model.load_state_dict(torch_file.read_tensors(tmp_path / "training.pt")["weights"])
+    scans = recipe.named_scans(tmp_path, range(2), names)
+    right = []
+    for scan in scans:
+        batch = recipe.collate()([scan], None)
+        _, of_names = model.train()(batch)
+        known = batch.name_ids != NO_NAME
+        right += (of_names.argmax(dim=1) == batch.name_ids)[known].tolist()
+    assert np.mean(right) > 0.8
+
+
+def test_a_crop_without_fine_names_costs_nothing_more():
+    torch.manual_seed(0)
+    labels = torch.tensor([0, 1, 255])
+    batch = SimpleNamespace(labels=labels, name_ids=torch.full((3,), NO_NAME))
+    scores = torch.randn(3, 12), torch.randn(3, 4).requires_grad_()
+    weights = {"class_weights": torch.ones(12), "name_weights": torch.ones(4)}
+    loss = naming_loss(scores, batch, **weights)
+    assert loss == segmentation_loss(scores[0], labels, class_weights=torch.ones(12))
+    loss.backward()
+    assert not scores[1].grad.any()
+
+
+def test_the_cross_entropy_of_fine_names_is_weighted_by_their_frequency():
+    rng = np.random.default_rng(0)
+    of_names, weights = rng.normal(size=(6, 4)), rng.uniform(1, 3, 4)
+    ids = np.array([0, 3, NO_NAME, 1, NO_NAME, 3])
+    batch = SimpleNamespace(labels=torch.full((6,), 255), name_ids=torch.from_numpy(ids))
+    loss = naming_loss(
+        (torch.zeros(6, 12), torch.from_numpy(of_names)),
+        batch,
+        class_weights=torch.ones(12),
+        name_weights=torch.from_numpy(weights).float(),
+    )
+    known = ids != NO_NAME
+    log_p = of_names - np.log(np.exp(of_names).sum(1, keepdims=True))
+    own = log_p[known, ids[known]]
+    expected = -(weights[ids[known]] * own).sum() / weights[ids[known]].sum()
+    assert float(loss) == pytest.approx(NAMES_WEIGHT * expected, rel=1e-5)

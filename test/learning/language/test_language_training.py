@@ -15,9 +15,10 @@ from concerto_ros.heads.language import LanguageHead, save_language_head
 from concerto_ros.learning.data.augment import renamed
 from concerto_ros.learning.data.collate import ScanCollate
 from concerto_ros.learning.data.labelled_scan import NO_NAME
+from concerto_ros.learning.data.named_scans import NamedScans
 from concerto_ros.learning.language.fitting import SOLVERS, LanguageConfig
 from concerto_ros.learning.language.model import WordGroup
-from concerto_ros.learning.language.samples import NamedScans, VoxelSamples, joined_rows
+from concerto_ros.learning.language.samples import VoxelSamples, joined_rows
 from concerto_ros.learning.language.train import Vocabularies, train_language
 from concerto_ros.learning.language.word_list import Word
 from concerto_ros.learning.language.zero_shot import head_for_words
