@@ -18,6 +18,8 @@ from concerto_ros.ros.monitoring.recent_values import Recent, Window
 #: Reasons for drops in normal operation: the sensor is faster than ``input_rate``.
 HARMLESS = frozenset({"superseded"})
 
+#: Predictions in a row that have to look unfamiliar until a scene does.
+IN_A_ROW = 3
 #: Least seconds between two log lines about the same input and reason.
 LOG_PERIOD = 10.0
 
@@ -159,6 +161,7 @@ class Statistics:
         self._arrivals = {name: Recent() for name in inputs}
         self._latencies = Recent()
         self._logged: dict[tuple[str, str], float] = {}
+        self._unfamiliar_in_a_row = 0
         # Milliseconds by stage of the newest frame, prediction and search for objects.
         self._intake_ms: dict[str, float] = {}
         self._inference_ms: dict[str, float] = {}
@@ -302,8 +305,10 @@ class Statistics:
     def unfamiliar(self, voxels: int, size: int) -> bool:
         """Count voxels of a prediction, of ``size``, unlike what the model was trained on.
 
-        A scene looks unfamiliar from more than :data:`MUCH_UNFAMILIAR` of its voxels on until it
-        is less than half of that, so that one at the limit does not raise and clear it by turns.
+        A scene looks unfamiliar once more than :data:`MUCH_UNFAMILIAR` of its voxels do in
+        :data:`IN_A_ROW` predictions, as the first look at a room often is from too close by, and
+        until it is less than half of that, so that one at the limit does not raise and clear it
+        by turns.
 
         Returns:
             Whether to log that it does not look familiar any more.
@@ -312,7 +317,8 @@ class Statistics:
             self._totals.unfamiliar = voxels
             before, share = self._totals.looks_unfamiliar, voxels / max(size, 1)
             limit = MUCH_UNFAMILIAR / 2 if before else MUCH_UNFAMILIAR
-            self._totals.looks_unfamiliar = share > limit
+            self._unfamiliar_in_a_row = self._unfamiliar_in_a_row + 1 if share > limit else 0
+            self._totals.looks_unfamiliar = self._unfamiliar_in_a_row >= IN_A_ROW
             raised = self._totals.looks_unfamiliar and not before
             return raised and self._due("inference", "unfamiliar", time.monotonic())
 

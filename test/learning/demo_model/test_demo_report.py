@@ -19,6 +19,7 @@ from concerto_ros.learning.demo_model.report.conditions import (
     COLUMNS,
     SHIFTS,
     label,
+    levelled,
     measure,
     sort_of,
     tilted,
@@ -39,9 +40,9 @@ class Heights(torch.nn.Module):
         return torch.nn.functional.one_hot(above, 12).float()
 
 
-def floor_and_wall(name, height=1.0):
-    """A floor of a square metre and a wall beside it."""
-    grid = np.stack(np.meshgrid(*[np.arange(0, 1, 0.02)] * 2), -1).reshape(-1, 2)
+def floor_and_wall(name, height=1.0, edge=1.0):
+    """A square floor, of a square metre, and a wall beside it."""
+    grid = np.stack(np.meshgrid(*[np.arange(0, edge, 0.02)] * 2), -1).reshape(-1, 2)
     floor = np.column_stack([grid, np.zeros(len(grid))])
     wall = np.column_stack([np.zeros(len(grid)), grid[:, 0], 0.1 + height * grid[:, 1]])
     points = np.concatenate([floor, wall]).astype(np.float32)
@@ -86,8 +87,22 @@ def test_a_tilt_lifts_one_end_of_the_floor_and_is_the_same_each_time():
     assert np.array_equal(once.points, again.points)
     assert np.allclose(np.linalg.norm(once.points, axis=1), np.linalg.norm(scan.points, axis=1))
     floor = once.points[scan.labels == 0]
-    normal = np.linalg.svd(floor - floor.mean(0))[2][2]
+    normal = np.linalg.svd(floor - floor.mean(0), full_matrices=False)[2][2]
     assert np.degrees(np.arccos(abs(normal[2]))) == pytest.approx(10, abs=0.01)
+
+
+def test_a_tilted_scan_is_levelled_as_the_command_levels_it():
+    scan = floor_and_wall("room1-office-view0", edge=4.0)
+    tilt = levelled(tilted(10)(scan), INDOOR.voxel_size)
+    floor = tilt.points[scan.labels == 0]
+    normal = np.linalg.svd(floor - floor.mean(0), full_matrices=False)[2][2]
+    assert np.degrees(np.arccos(abs(normal[2]))) < 1
+    assert levelled(scan, INDOOR.voxel_size) is scan
+    scores = measure(Heights(), INDOOR, [scan])
+    level, tilt = (
+        scores[f"tilt 10 degrees, {name}"] for name in ("levelled as by `segment`", "not levelled")
+    )
+    assert level.all_accuracy > 0.99 > tilt.all_accuracy
 
 
 def test_a_label_is_that_of_the_voxel_of_the_size_asked_for():

@@ -17,6 +17,7 @@ from concerto_ros.learning.data.labelled_scan import Scan
 from concerto_ros.learning.demo_model.recipe import Recipe
 from concerto_ros.learning.demo_model.rooms import thinned
 from concerto_ros.learning.methods.segmenter import Segmenter
+from concerto_ros.segmentation.level import find_level
 from concerto_ros.sim.mesh import rotation_about
 
 Change = Callable[[Scan], Scan]
@@ -58,6 +59,16 @@ def tilted(degrees: float) -> Change:
         return replace(scan, points=scan.points @ matrix.T, normals=normals)
 
     return change
+
+
+def levelled(scan: Scan, voxel_size: float) -> Scan:
+    """The scan turned level by its ground, as ``concerto-ros segment`` turns it."""
+    found = find_level(scan.points, voxel_size)
+    if found is None:
+        return scan
+    turn, shift = found.rotation.astype(np.float32), found.translation.astype(np.float32)
+    normals = None if scan.normals is None else scan.normals @ turn.T
+    return replace(scan, points=scan.points @ turn.T + shift, normals=normals)
 
 
 @dataclass(frozen=True)
@@ -104,14 +115,29 @@ COLUMNS = {
     ),
 }
 
-#: How scans differ from what a model is used to: the change of each, and the size of the voxels as
-#: a share of the model's.
-SHIFTS: dict[str, tuple[Change, float]] = {
-    "voxels of 3/4 the size": (as_it_is, 0.75),
-    "voxels of 5/4 the size": (as_it_is, 1.25),
-    "scale 0.85": (scaled(0.85), 1.0),
-    "scale 1.18": (scaled(1.18), 1.0),
-    "tilt 10 degrees": (tilted(10), 1.0),
+
+@dataclass(frozen=True)
+class Shift:
+    """How scans differ from what a model is used to.
+
+    Attributes:
+        change: Of each scan.
+        size: Of the voxels, as a share of the model's.
+        level: Whether they are levelled before they are labelled.
+    """
+
+    change: Change = as_it_is
+    size: float = 1.0
+    level: bool = False
+
+
+SHIFTS = {
+    "voxels of 3/4 the size": Shift(size=0.75),
+    "voxels of 5/4 the size": Shift(size=1.25),
+    "scale 0.85": Shift(scaled(0.85)),
+    "scale 1.18": Shift(scaled(1.18)),
+    "tilt 10 degrees, levelled as by `segment`": Shift(tilted(10), level=True),
+    "tilt 10 degrees, not levelled": Shift(tilted(10)),
 }
 
 
@@ -154,7 +180,7 @@ def measure(
         A confusion matrix for each column of :data:`COLUMNS` and each of the shifts.
     """
     columns = COLUMNS[recipe.preset]
-    changes = {name: (change, 1.0) for name, change in columns.changed.items()}
+    changes = {name: Shift(change) for name, change in columns.changed.items()}
     changes |= SHIFTS if shifts else {}
     scores = {n: Confusion(len(recipe.classes)) for n in (*changes, *columns.others.values())}
     for scan in scans:
@@ -162,7 +188,9 @@ def measure(
         if sort in columns.others:
             scores[columns.others[sort]].add(label(model, scan, recipe), scan.labels)
         elif not columns.main or sort in columns.main:
-            for name, (change, size) in changes.items():
-                changed = change(scan)
-                scores[name].add(label(model, changed, recipe, size), changed.labels)
+            for name, shift in changes.items():
+                changed = shift.change(scan)
+                if shift.level:
+                    changed = levelled(changed, recipe.voxel_size)
+                scores[name].add(label(model, changed, recipe, shift.size), changed.labels)
     return scores
