@@ -16,7 +16,7 @@ from typing import Protocol, Self, TypeVar
 #: The number of what has no name.
 NAMELESS = 0
 #: Raised when pieces get other names: files with the names of scenes are then made again.
-VERSION = 1
+VERSION = 2
 
 _numbers: dict[str, int] = {"": NAMELESS}
 _names: list[str] = [""]

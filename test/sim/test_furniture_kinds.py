@@ -97,11 +97,21 @@ def test_a_wrong_rule_is_named(tmp_path, rule, message):
         ("Microwave", "Kitchen", "microwave"),
         ("Female", "Characters", "person"),
         ("Washbasin", "Bathroom", "washbasin"),
+        ("Desk lamp", "Office", "desk lamp"),
+        ("Changing table", "Bedroom", "chest of drawers"),
+        ("Keyboard", "Office", "piano"),  # a musical one
     ],
 )
 def test_a_model_is_called_what_people_call_it(name, category, called):
     kind = Kinds().of(replace(CHAIR, name=name, category=category))
     assert piece_name(kind.kind, kind.name, name) == called
+
+
+def test_a_name_means_something_else_for_another_kind():
+    assert piece_name("ceiling lamp", "catalogue", "Lamp") == "ceiling lamp"
+    assert piece_name("table lamp", "catalogue", "Lamp") == "desk lamp"
+    assert piece_name("floor thing", "catalogue", "Box") == "box"
+    assert piece_name("sideboard", "catalogue", "Box") == "sideboard"
 
 
 def test_a_name_is_no_part_of_what_tells_libraries_apart():

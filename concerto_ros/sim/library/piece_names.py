@@ -26,8 +26,9 @@ def piece_name(kind: str, rule_name: str, entry_name: str) -> str:
     """
     if rule_name != CATALOGUE:
         return rule_name or kind
+    texts = (entry_name, f"{kind}/{entry_name}")
     for name, patterns in _everyday().items():
-        if any(re.fullmatch(pattern, entry_name, re.IGNORECASE) for pattern in patterns):
+        if any(re.fullmatch(p, text, re.IGNORECASE) for p in patterns for text in texts):
             return name
     return entry_name.lower() or kind
 
