@@ -44,6 +44,7 @@ from concerto_ros.segmentation.model_options import convention_of, grid_size_for
 from concerto_ros.segmentation.point_words import PointWords
 from concerto_ros.segmentation.regions.memory import PredictionMemory
 from concerto_ros.segmentation.single_cloud import SingleCloud
+from concerto_ros.sensors.array_frame import checked_points
 from concerto_ros.sensors.frame import Frame
 from concerto_ros.settings.field import SettingsError
 from concerto_ros.settings.settings import Settings
@@ -320,6 +321,29 @@ class SemanticPipeline:
         predict = partial(self._predict_single, cloud, self._labeller)
         like = self._feature_at(place, cloud.places, predict)
         return self._of_points(cloud, predict(OUTPUTS, like))
+
+    def features_at(self, points: npt.ArrayLike) -> np.ndarray:
+        """Return the full features of the voxels of the map that points lie in.
+
+        Those of a single cloud are :meth:`segment` with ``FeatureQuery(every=True)``.
+
+        Args:
+            points: (N, 3) metres, in the fixed frame.
+
+        Returns:
+            (N, C) float32, the features of all levels of the encoder, finest first; NaN for a
+                point that lies in no voxel, and where the feature is not finite.
+
+        Raises:
+            ValueError: the map is empty, or ``points`` has another shape or is no numbers.
+        """
+        places, snapshot = checked_points(points), self.snapshot()
+        if not len(snapshot):
+            raise ValueError("the map is empty, so there are no features")
+        rows = snapshot.rows_of(places)
+        features = self.infer(snapshot, (), FeatureQuery(rows=rows)).features
+        assert features is not None  # the query has rows
+        return features.numpy()
 
     def _feature_at(
         self, place: np.ndarray, places: np.ndarray, predict: Callable[..., Prediction]

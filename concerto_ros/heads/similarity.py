@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from concerto_ros.heads.finite_rows import finite_rows
 from concerto_ros.ptv3.encoder import Pyramid
 
 
@@ -21,7 +22,8 @@ class FeatureQuery:
     Attributes:
         like: (C,) float32, the reference feature that all points are compared with; None: no
             comparison.
-        rows: (n,) int64, rows of the cloud whose features are returned; None: no features.
+        rows: (n,) int64, rows of the cloud whose features are returned, -1 for none, which gets
+            NaN; None: no features.
         every: whether the features of all points are returned.
         axes: (C, K) float32, what those are projected on; None: they are returned as they are.
         match: compares all points with a text: ``similarity``, the cosine of each row with it, and
@@ -39,7 +41,8 @@ class FeatureAnswers:
     """Answers a :class:`FeatureQuery` from the pyramids of a cloud or its parts.
 
     Attributes:
-        features: (n, C) float32 on the CPU, of the rows of the query; None if it names none.
+        features: (n, C) float32 on the CPU, of the rows of the query, NaN where they are not
+            finite; None if it names no rows.
     """
 
     def __init__(self, question: FeatureQuery | None):
@@ -60,12 +63,13 @@ class FeatureAnswers:
         like, rows, levels = self._question.like, self._question.rows, len(pyramid.feats) - 1
         if rows is not None:
             wanted = torch.from_numpy(rows)
-            row_of_part, in_part = wanted, torch.ones(len(wanted), dtype=torch.bool)
+            row_of_part, in_part = wanted, wanted >= 0
             if part is not None:
                 row_of_part = torch.searchsorted(part, wanted).clamp_max(len(part) - 1)
                 in_part = part[row_of_part] == wanted
             device = pyramid.feats[0].device
             features = features_at(pyramid, row_of_part[in_part].to(device), levels).cpu()
+            features[~finite_rows(features)] = math.nan
             if self.features is None:
                 self.features = features.new_full((len(rows), features.shape[1]), math.nan)
             self.features[in_part] = features

@@ -193,6 +193,11 @@ class Encoder(nn.Module):
         """Feature width of each level of the pyramid, finest first."""
         return self.config.channels
 
+    @property
+    def identity(self) -> str:
+        """Its name and digest: features of encoders with another one cannot be compared."""
+        return f"{self.name} {self.digest}".rstrip()
+
     def forward(
         self,
         feat: torch.Tensor,

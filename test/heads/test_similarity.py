@@ -67,6 +67,23 @@ def test_a_cloud_in_parts_answers_as_the_whole():
     assert torch.equal(parts.features, whole.features)
 
 
+def test_a_place_without_a_voxel_and_a_feature_that_is_not_finite_are_unknown():
+    feat = torch.arange(12.0).reshape(6, 2)
+    feat[4, 1] = torch.inf
+    question = FeatureQuery(rows=np.array([-1, 2, 4, 0]))
+    whole, parts, nothing = (FeatureAnswers(question) for _ in range(3))
+    whole.of(Part((feat,)), None)
+    for rows in (torch.tensor([0, 1, 3]), torch.tensor([2, 4, 5])):
+        parts.of(Part((feat[rows],)), rows)
+    for answers in (whole, parts):
+        unknown = answers.features.isnan().all(dim=1)
+        assert unknown.tolist() == [True, False, True, False]
+        assert torch.equal(answers.features[[1, 3]], feat[[2, 0]])
+    nothing = FeatureAnswers(FeatureQuery(rows=np.array([-1, -1])))
+    nothing.of(Part((feat,)), None)
+    assert nothing.features.shape == (2, 2) and nothing.features.isnan().all()
+
+
 def test_who_asks_nothing_gets_nothing():
     answers = FeatureAnswers(None)
     assert answers.of(Part((torch.ones(2, 3),)), None) == {}

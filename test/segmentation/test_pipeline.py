@@ -16,6 +16,7 @@ from training_data import small_encoder
 from concerto_ros import SemanticPipeline
 from concerto_ros.files.shared_files import share_path
 from concerto_ros.heads.linear import LinearHead, save_head
+from concerto_ros.heads.similarity import FeatureQuery
 from concerto_ros.labels.label_set import UNLABELLED, LabelSet
 from concerto_ros.ptv3 import load_encoder
 from concerto_ros.ptv3.checkpoint import save_encoder
@@ -360,3 +361,20 @@ def test_a_head_for_the_bundled_model_outdoors_is_refused_indoors():
     head.preset = "outdoor"
     with pytest.raises(SettingsError, match="trained with the preset outdoor"):
         convention_of(encoder, "indoor", head)
+
+
+def test_the_map_gives_full_features_at_points(pipeline):
+    pipeline.clear()
+    with pytest.raises(ValueError, match="the map is empty"):
+        pipeline.features_at([[1.0, 1.0, 1.0]])
+    pipeline.insert(frame())
+    points = scan()[0]
+    asked = np.concatenate([points[:2], [[9.0, 9, 9], [np.nan, 0, 0]]])
+    features = pipeline.features_at(asked)
+    assert features.dtype == np.float32 and features.shape == (4, sum(pipeline.encoder.channels))
+    assert np.isfinite(features).all(axis=1).tolist() == [True, True, False, False]
+    snapshot = pipeline.snapshot()
+    every = pipeline.infer(snapshot, (), FeatureQuery(every=True)).components
+    np.testing.assert_array_equal(features[:2], every[snapshot.rows_of(points[:2])])
+    with pytest.raises(ValueError, match=r"points: got shape \(3,\)"):
+        pipeline.features_at([1.0, 2, 3])

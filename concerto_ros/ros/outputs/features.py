@@ -81,9 +81,8 @@ def _directions_message(
 ) -> Float32MultiArray:
     """The (C, K) directions, row by row; the first label names the encoder and its digest."""
     rows, columns = projection.axes.shape
-    encoder = pipeline.encoder
     sizes = (
-        (f"channels of {encoder.name} {encoder.digest}".rstrip(), rows, rows * columns),
+        (f"channels of {pipeline.encoder.identity}", rows, rows * columns),
         ("components", columns, columns),
     )
     return Float32MultiArray(

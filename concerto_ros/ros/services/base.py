@@ -10,6 +10,8 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
+import numpy as np
+from geometry_msgs.msg import Point, Vector3
 from rclpy.callback_groups import CallbackGroup, MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
 from rclpy.task import Future as RosFuture
@@ -118,6 +120,37 @@ class ServiceBase:
         future.add_done_callback(wake)
         await done
         return future.result()
+
+
+def vector_of(name: str, value: Point | Vector3) -> np.ndarray:
+    """The (3,) numbers of a field of a message.
+
+    Raises:
+        ServiceError: They are not finite.
+    """
+    vector = np.array([value.x, value.y, value.z])
+    if not np.isfinite(vector).all():
+        raise ServiceError(f"{name}: got {vector.tolist()}, expected finite numbers")
+    return vector
+
+
+def in_fixed_frame(
+    active: ActiveNode, points: np.ndarray, frame_id: str, stamp: int
+) -> np.ndarray:
+    """Points (N, 3) of a frame in the fixed frame, by TF.
+
+    Args:
+        active: The active node.
+        points: Metres.
+        frame_id: Their frame; empty: the fixed frame.
+        stamp: Of the transform, nanoseconds.
+
+    Raises:
+        TransformUnavailable: There is no transform.
+    """
+    fixed = active.settings.fixed_frame
+    pose = active.transforms.lookup(fixed, frame_id or fixed, stamp)
+    return points @ pose.rotation.T + pose.translation
 
 
 def in_thread(work: Callable[..., Any], *arguments: Any) -> Future:

@@ -18,7 +18,7 @@ from concerto_ros.ros.inputs.clicks import Click, Clicks
 from concerto_ros.ros.middleware.qos import overridable
 from concerto_ros.ros.outputs.labelled_map import RowFeatures
 from concerto_ros.ros.services.active_node import Activation, ActiveNode
-from concerto_ros.ros.services.base import ServiceError
+from concerto_ros.ros.services.base import ServiceError, in_fixed_frame, vector_of
 
 #: Relative: in a namespace, each of several robots hears the clicks that are meant for it.
 TOPIC = "clicked_point"
@@ -70,21 +70,12 @@ class ClickListener:
         active.inference.refresh(SIMILARITY)
 
 
-def _placed(active: ActiveNode, message: PointStamped, snapshot: MapSnapshot) -> np.ndarray:
-    """The point (3,) in the fixed frame, by TF at the stamp of the map."""
-    point = np.array([message.point.x, message.point.y, message.point.z])
-    if not np.isfinite(point).all():
-        raise ServiceError(f"point: got {point.tolist()}, expected finite numbers")
-    fixed = active.settings.fixed_frame
-    pose = active.transforms.lookup(fixed, message.header.frame_id or fixed, snapshot.stamp)
-    return pose.rotation @ point + pose.translation
-
-
 def _rows_around(
     active: ActiveNode, message: PointStamped, radius: float, snapshot: MapSnapshot
 ) -> np.ndarray:
     """The row of the clicked voxel, followed by the rows of its sample."""
-    point = _placed(active, message, snapshot)
+    point = vector_of("point", message.point)
+    point = in_fixed_frame(active, point[None], message.header.frame_id, snapshot.stamp)[0]
     distance = np.linalg.norm(snapshot.points - point, axis=1)
     nearest = int(distance.argmin())
     if distance[nearest] > REACH * snapshot.voxel_size:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from array import array
 from functools import partial
 
 import numpy as np
@@ -13,21 +14,33 @@ from std_srvs.srv import Trigger
 from concerto_ros.labels.label_set import UNLABELLED
 from concerto_ros.labels.prediction import NOT_FINITE
 from concerto_ros.mapping.map_file import map_path, read_map, stored_map, write_map
+from concerto_ros.mapping.map_snapshot import MapSnapshot
 from concerto_ros.ros.outputs.messages import make_header, make_time
 from concerto_ros.ros.outputs.object_messages import object_message
 from concerto_ros.ros.services.active_node import Activation
-from concerto_ros.ros.services.base import DEACTIVATED, ServiceBase, ServiceError, in_thread
-from concerto_ros.srv import FindObjects, GetLabelAt, LoadMap, SaveMap
+from concerto_ros.ros.services.base import (
+    DEACTIVATED,
+    ServiceBase,
+    ServiceError,
+    in_fixed_frame,
+    in_thread,
+    vector_of,
+)
+from concerto_ros.srv import FindObjects, GetFeatures, GetLabelAt, LoadMap, SaveMap
+
+#: Most points of a call of ``~/get_features``: 8 MB of an encoder with 512 channels.
+MAX_POINTS = 4096
 
 
 class MapServices(ServiceBase):
-    """``~/reset``, ``~/get_label_at``, ``~/find_objects``, ``~/save_map`` and ``~/load_map``."""
+    """``~/reset``, and the services that ask about the map, save and load it."""
 
     def __init__(self, node: Node, activation: Activation):
         super().__init__(node, activation)
         for name, service_type, answer in (
             ("reset", Trigger, self._reset),
             ("get_label_at", GetLabelAt, self._get_label_at),
+            ("get_features", GetFeatures, self._get_features),
             ("find_objects", FindObjects, self._find_objects),
             ("save_map", SaveMap, self._save_map),
             ("load_map", LoadMap, self._load_map),
@@ -45,15 +58,11 @@ class MapServices(ServiceBase):
         self, request: GetLabelAt.Request, response: GetLabelAt.Response
     ) -> None:
         response.label, response.entropy = UNLABELLED, 1.0
-        point = np.array([request.point.x, request.point.y, request.point.z])
-        if not np.isfinite(point).all():
-            raise ServiceError(f"point: got {point.tolist()}, expected finite numbers")
+        point = vector_of("point", request.point)
         active = self._active()
         labelled = await self._labelled(active)
         prediction, fixed_frame = labelled.prediction, active.settings.fixed_frame
-        frame = request.frame_id or fixed_frame
-        pose = active.transforms.lookup(fixed_frame, frame, prediction.stamp)
-        point = pose.rotation @ point + pose.translation
+        point = in_fixed_frame(active, point[None], request.frame_id, prediction.stamp)[0]
         row = int(labelled.snapshot.rows_of(point[None])[0])
         response.stamp = make_time(prediction.stamp)
         if row < 0:
@@ -72,6 +81,30 @@ class MapServices(ServiceBase):
         response.class_name = prediction.classes[label].name
         response.confidence = float(prediction.confidence[row])
         response.entropy = float(prediction.entropy[row])
+
+    async def _get_features(
+        self, request: GetFeatures.Request, response: GetFeatures.Response
+    ) -> None:
+        if not 1 <= len(request.points) <= MAX_POINTS:
+            raise ServiceError(
+                f"points: got {len(request.points)}, expected 1 to {MAX_POINTS}; divide more among"
+                " several calls"
+            )
+        points = np.stack([vector_of("points", point) for point in request.points])
+        active = self._active()
+
+        def choose(snapshot: MapSnapshot) -> np.ndarray:
+            placed = in_fixed_frame(active, points, request.frame_id, snapshot.stamp)
+            return snapshot.rows_of(placed)
+
+        found = await self._result(active.inference.next_features(choose))
+        if found is None:
+            raise self._no_map()
+        stamp = found.labelled.snapshot.stamp
+        response.header = make_header(active.settings.fixed_frame, stamp)
+        response.encoder = active.pipeline.encoder.identity
+        response.channels = found.features.shape[1]
+        response.features = array("f", found.features.numpy().tobytes())
 
     async def _find_objects(
         self, request: FindObjects.Request, response: FindObjects.Response

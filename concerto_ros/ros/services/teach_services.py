@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import wait
 
 import numpy as np
-from geometry_msgs.msg import Point, Vector3
 from rclpy.callback_groups import CallbackGroup
 from rclpy.node import Node
 from std_srvs.srv import Trigger
@@ -24,7 +23,7 @@ from concerto_ros.mapping.voxel_grid import find_keys
 from concerto_ros.ros.inputs.clicks import Clicks
 from concerto_ros.ros.outputs.labelled_map import LabelledMap
 from concerto_ros.ros.services.active_node import Activation, ActiveNode
-from concerto_ros.ros.services.base import ServiceBase, ServiceError, in_thread
+from concerto_ros.ros.services.base import ServiceBase, ServiceError, in_thread, vector_of
 from concerto_ros.ros.services.click_listener import TOPIC
 from concerto_ros.segmentation.convention import preset_with
 from concerto_ros.srv import Forget, SaveHead, Teach
@@ -154,14 +153,14 @@ def _changed(before: LabelledMap, after: LabelledMap) -> int:
 
 def _region_maker(active: ActiveNode, request: Teach.Request) -> Callable[[int], Region]:
     """A function from the stamp of a map to the region of ``request`` in the fixed frame."""
-    center = _vector("center", request.center)
+    center = vector_of("center", request.center)
     fixed = active.settings.fixed_frame
     frame = request.frame_id or fixed
     if request.shape == Teach.Request.SPHERE:
         extents: Sequence[float] = [request.radius]
         name = "radius"
     elif request.shape == Teach.Request.BOX:
-        extents, name = _vector("size", request.size).tolist(), "size"
+        extents, name = vector_of("size", request.size).tolist(), "size"
     else:
         raise ServiceError(f"shape: got {request.shape}, expected 0 CLICKS, 1 SPHERE or 2 BOX")
     if not (np.isfinite(extents).all() and np.min(extents) > 0):
@@ -174,10 +173,3 @@ def _region_maker(active: ActiveNode, request: Teach.Request) -> Callable[[int],
         return Box(center, np.asarray(extents), pose.rotation, pose.translation)
 
     return make
-
-
-def _vector(name: str, value: Point | Vector3) -> np.ndarray:
-    vector = np.array([value.x, value.y, value.z])
-    if not np.isfinite(vector).all():
-        raise ServiceError(f"{name}: got {vector.tolist()}, expected finite numbers")
-    return vector

@@ -23,6 +23,7 @@ from concerto_ros.srv import (
     Find,
     FindObjects,
     Forget,
+    GetFeatures,
     GetLabelAt,
     LoadMap,
     SaveHead,
@@ -134,6 +135,7 @@ def test_a_missing_transform_is_reported(quiet):
 REQUESTS = {
     "reset": (Trigger, {}),
     "get_label_at": (GetLabelAt, {}),
+    "get_features": (GetFeatures, {"points": [Point()]}),
     "find_objects": (FindObjects, {"words": ["chair"]}),
     "save_map": (SaveMap, {"path": "map.safetensors"}),
     "load_map": (LoadMap, {"path": "map.safetensors"}),
