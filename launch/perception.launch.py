@@ -41,7 +41,8 @@ NODE_NAME = "concerto"
 #: Seconds until a node that ended by itself is started again.
 RESPAWN_DELAY = 2.0
 
-#: Environment variables with the path of Fast DDS's profile; older releases read the first only.
+#: Environment variables with the path of Fast DDS's profile: of Jazzy, and of later releases, in
+#: which the first one is deprecated.
 PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
 
 ARGUMENTS = (
@@ -187,7 +188,7 @@ def start(context: LaunchContext) -> list[Action]:
     # By default Fast DDS loses large clouds; a profile that the user chose has precedence.
     environment = {}
     if not any(context.environment.get(variable) for variable in PROFILE_VARIABLES):
-        environment[PROFILE_VARIABLES[0]] = str(SHARE / "config" / "fastdds.xml")
+        environment = dict.fromkeys(PROFILE_VARIABLES, str(SHARE / "config" / "fastdds.xml"))
 
     logger = ".".join([*filter(None, namespace.split("/")), NODE_NAME])
     actions = [

@@ -13,7 +13,8 @@ import rclpy
 
 from concerto_ros.files.shared_files import share_path
 
-#: Environment variables with the path of Fast DDS's profile; older releases read the first only.
+#: Environment variables with the path of Fast DDS's profile: of Jazzy, and of later releases, in
+#: which the first one is deprecated.
 PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
 
 
@@ -24,7 +25,7 @@ def use_transport_profile() -> None:
     Every process that sends or receives large messages needs the profile.
     """
     if not any(os.environ.get(name) for name in PROFILE_VARIABLES):
-        os.environ[PROFILE_VARIABLES[0]] = str(profile_path())
+        os.environ.update(dict.fromkeys(PROFILE_VARIABLES, str(profile_path())))
 
 
 def profile_path() -> Path:
