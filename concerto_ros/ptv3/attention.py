@@ -9,11 +9,12 @@ from typing import Self
 
 import torch
 from torch import nn
-from torch.nn.functional import pad, scaled_dot_product_attention
+from torch.nn.functional import scaled_dot_product_attention
 
 from concerto_ros.ptv3.cpu import attention as cpu_attention
 from concerto_ros.ptv3.cpu.onednn import Linear
 from concerto_ros.ptv3.hierarchy import Level
+from concerto_ros.ptv3.kernels import gpu_attention
 from concerto_ros.ptv3.patches import PatchGroup, Rows
 
 
@@ -101,31 +102,9 @@ class PatchAttention(nn.Module):
         if group.mask is None and cpu_attention.pays(query, key):
             mixed = cpu_attention.attend(query, key, value, self.scale)
         if mixed is None:
-            softmax = attend_padded if query.is_cuda else scaled_dot_product_attention
+            softmax = gpu_attention.attend if query.is_cuda else scaled_dot_product_attention
             mixed = softmax(query, key, value, attn_mask=group.mask, scale=self.scale)
         return mixed.transpose(1, 2).flatten(0, 1).flatten(1)
-
-
-def attend_padded(
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    *,
-    attn_mask: torch.Tensor | None,
-    scale: float,
-) -> torch.Tensor:
-    """Compute scaled dot-product attention with channels padded by zeros to a multiple of 8.
-
-    PyTorch's fused CUDA kernels require rows of whole 16 bytes; without them it would write every
-    score to memory. Heads with rotary embedding are multiples of 6 channels wide. Shapes,
-    ``attn_mask`` and ``scale`` are those of
-    :func:`~torch.nn.functional.scaled_dot_product_attention`.
-    """
-    width = query.shape[-1]
-    if width % 8:
-        query, key, value = (pad(part, (0, -width % 8)) for part in (query, key, value))
-    mixed = scaled_dot_product_attention(query, key, value, attn_mask=attn_mask, scale=scale)
-    return mixed[..., :width]
 
 
 def _rows(heads: torch.Tensor, rows: Rows) -> torch.Tensor:

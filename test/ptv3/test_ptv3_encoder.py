@@ -9,10 +9,8 @@ import dataclasses
 import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.nn.functional import scaled_dot_product_attention
 
 from concerto_ros.ptv3 import PTv3Config, load_encoder
-from concerto_ros.ptv3.attention import attend_padded
 from concerto_ros.ptv3.checkpoint import untrained_encoder
 
 WITH_DECODER = PTv3Config(
@@ -150,26 +148,6 @@ def test_the_float_half_never_looks_at_values(encoder):
     with FakeTensorMode(allow_non_fake_inputs=True) as mode, torch.no_grad():
         out = encoder.forward_features(mode.from_tensor(feat), hierarchy).upcast(None)
     assert out.shape == (300, sum(encoder.channels))
-
-
-@pytest.mark.parametrize("masked", [False, True])
-@pytest.mark.parametrize("width", [1, 6, 16, 18])
-def test_channels_of_zeros_change_no_attention(monkeypatch, width, masked):
-    generator = torch.Generator().manual_seed(0)
-    given = [torch.randn(2, 3, rows, width, generator=generator) for rows in (5, 7, 7)]
-    mask = torch.tensor([True] * 5 + [False] * 2)[None, None, None] if masked else None
-    expected = scaled_dot_product_attention(*given, attn_mask=mask, scale=0.3)
-    widths = []
-
-    def attend(*parts, **options):
-        widths.extend(part.shape[-1] for part in parts)
-        return scaled_dot_product_attention(*parts, **options)
-
-    monkeypatch.setattr("concerto_ros.ptv3.attention.scaled_dot_product_attention", attend)
-    result = attend_padded(*given, attn_mask=mask, scale=0.3)
-    assert result.shape == expected.shape
-    torch.testing.assert_close(result, expected, rtol=1e-5, atol=1e-6)
-    assert len(widths) == 3 and all(padded % 8 == 0 and padded >= width for padded in widths)
 
 
 def test_gradients_reach_every_parameter_and_change_no_value(encoder):
