@@ -438,6 +438,16 @@ class SemanticPipeline:
         self.segment(np.random.default_rng(0).random((64, 3)))
         self.encoder.warm_up()
 
+    def capture_graphs(self) -> bool:
+        """Prepare the GPU for clouds like the newest ones; returns whether that was due.
+
+        A CUDA graph launches all kernels of a cloud at once. To capture one takes as long as
+        several clouds, so :meth:`infer` and :meth:`segment` never do it: whoever calls them for
+        cloud after cloud calls this in between, in the same thread, while nobody waits. Without a
+        GPU it does nothing.
+        """
+        return self._feature_encoder.capture_graphs()
+
     def use(self, taught: TaughtClasses) -> None:
         """Label with ``taught`` from the next prediction on; the fusion of labels restarts."""
         self.taught = taught

@@ -176,6 +176,7 @@ class BagLabeller:
         for cloud in RECORDED_CLOUDS:
             packed = cloud.pack(prediction, self._style)
             write(cloud.topic, time, cloud_message(packed, frame, prediction.stamp))
+        self._pipeline.capture_graphs()
 
     def _messages(
         self, intake: BagIntake, start: int, stop: int | None

@@ -119,6 +119,13 @@ class FeatureEncoder:
             )
         return ""
 
+    def capture_graphs(self) -> bool:
+        """Capture a CUDA graph for clouds like the newest ones, if one is due; whether it was.
+
+        To be called between clouds, by the thread that encodes them.
+        """
+        return self._features.capture()
+
     def encode(
         self,
         model_input: ModelInput,

@@ -20,7 +20,7 @@ from ptv3_inputs import CONFIG, batch_of
 from concerto_ros.ptv3 import build_hierarchy
 from concerto_ros.ptv3.checkpoint import untrained_encoder
 from concerto_ros.ptv3.cuda_graphs import graphs
-from concerto_ros.ptv3.cuda_graphs.graphs import GraphedFeatures
+from concerto_ros.ptv3.cuda_graphs.graphs import GraphedFeatures, Recording
 from concerto_ros.ptv3.cuda_graphs.padding import PaddedShape, pad_hierarchy, pad_rows
 from concerto_ros.ptv3.kernels.backends import PAIRS, TABLE
 
@@ -69,9 +69,10 @@ def test_clouds_of_similar_size_share_a_shape():
     assert len(shapes) <= 2
     for size in (1, 15, 16, 17, 100, 1000, 1700):
         hierarchy = cloud(size)[1]
-        for level, rows in zip(hierarchy.levels, PaddedShape.above(hierarchy).rows, strict=True):
-            assert len(level) < rows <= max(1.25 * len(level) + 16, 64)
-            assert rows % 16 == 0
+        rows = PaddedShape.above(hierarchy).rows
+        for level, padded, most in zip(hierarchy.levels, rows, (1.25, 1.5, 2.0), strict=True):
+            assert len(level) < padded <= max(most * len(level) + 16, 64)
+            assert padded % 16 == 0
 
 
 @pytest.fixture
@@ -95,27 +96,30 @@ def features(monkeypatch):
         __torch_function__ = torch._C._disabled_torch_function_impl
 
     class Recorder:
-        """Its graphs end together, when it is told to, as those of CUDA have to."""
+        """Counts the graphs that live."""
 
         def __init__(self, device):
             self._computations = weakref.WeakSet()
-            self._expected = 0
+
+        @property
+        def living(self):
+            gc.collect()
+            return len(self._computations)
 
         def record(self, compute):
-            gc.collect()
-            assert len(self._computations) == self._expected, "a graph ended alone"
             Features.captured += 1
             compute()
             self._computations.add(compute)
-            self._expected += 1
-            return compute
+            return Recording(compute, None)
 
-        def retire(self, graphs):
-            assert len(self._computations) == self._expected, "a graph ended alone"
+        def retire(self, graphs, shape):
+            living = self.living
+            del graphs[shape]
+            assert self.living == living - 1
+
+        def retire_all(self, graphs):
             graphs.clear()
-            gc.collect()
-            assert not self._computations, "a graph was kept"
-            self._expected = 0
+            assert not self.living, "a graph was kept"
 
     monkeypatch.setattr(graphs, "GraphRecorder", Recorder)
     return Features(untrained_encoder(CONFIG, name="test"))
@@ -131,40 +135,75 @@ def assert_right(features: GraphedFeatures, size: int, seed: int = 0) -> list[to
     return list(pyramid.feats)
 
 
+def run(features: GraphedFeatures, *sizes: int) -> list[list[torch.Tensor]]:
+    """Clouds one after the other, with the time between them that a capture needs."""
+    results = []
+    for size in sizes:
+        results.append(assert_right(features, size))
+        features.capture()
+    return results
+
+
+def rows(features: GraphedFeatures) -> list[int]:
+    """Of the finest level, for each graph, the least recently used one first."""
+    return [shape.rows[0] for shape in features._graphs]
+
+
+def padded(size: int) -> int:
+    return PaddedShape.above(cloud(size)[1]).rows[0]
+
+
 @torch.no_grad()
 def test_a_shape_that_comes_again_is_captured_and_replayed_for_other_clouds(features):
-    assert_right(features, 600)
+    run(features, 600)
     assert features.captured == 0
-    first = assert_right(features, 600)
-    assert features.captured == 1
+    (first,) = run(features, 600)
+    assert features.captured == features.graphs == 1
     kept = [feat.clone() for feat in first]
     for size, seed in ((601, 1), (598, 2), (600, 3)):
         assert PaddedShape.above(cloud(size, seed=seed)[1]) in features._graphs
         assert_right(features, size, seed)
-    assert features.captured == 1
+    assert features.captured == 1 and not features.capture()
     # What was handed out is not written to again.
     assert all(torch.equal(one, other) for one, other in zip(first, kept, strict=True))
 
 
 @torch.no_grad()
+def test_a_cloud_never_waits_for_a_capture(features):
+    for size in (300, 300, 600, 600, 300, 900):
+        assert_right(features, size)
+    assert features.captured == 0
+    # The newest shape that came again, and each once: there is nothing to do then.
+    assert features.capture() and not features.capture()
+    assert features.captured == 1 and rows(features) == [padded(300)]
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(("recent", "captured"), [(64, 1), (2, 0)])
+def test_a_shape_may_come_again_after_some_others(features, monkeypatch, recent, captured):
+    monkeypatch.setattr(graphs, "_RECENT", recent)
+    run(features, 300, 600, 100, 300)
+    assert rows(features) == [padded(300)] * captured
+
+
+@torch.no_grad()
 def test_the_same_cloud_gives_the_same_bits_with_and_without_a_graph(features):
-    results = [assert_right(features, size) for size in (300, 300, 300, 900, 300)]
+    results = run(features, 300, 300, 300, 900, 300)
     assert features.captured == 1
     for result in (*results[1:3], results[4]):
         assert all(torch.equal(a, b) for a, b in zip(results[0], result, strict=True))
 
 
 @torch.no_grad()
-def test_only_some_graphs_are_kept(features, monkeypatch):
+def test_the_graph_that_was_not_used_for_longest_is_replaced(features, monkeypatch):
     monkeypatch.setattr(graphs, "MAX_GRAPHS", 2)
-    for size in (100, 100, 300, 300, 100, 600, 600):
-        assert_right(features, size)
-    kept = {shape.rows[0] for shape in features._graphs}
-    assert kept == {PaddedShape.above(cloud(600)[1]).rows[0]}
+    run(features, 100, 100, 300, 300)
+    assert rows(features) == [padded(100), padded(300)]
+    run(features, 100, 600, 600)
+    assert rows(features) == [padded(100), padded(600)]
     assert features.captured == 3
-    for size in (100, 100):
-        assert_right(features, size)
-    assert len(features._graphs) == 2 and features.captured == 4
+    run(features, 300)
+    assert rows(features) == [padded(600), padded(300)] and features.captured == 4
 
 
 @torch.no_grad()
@@ -173,9 +212,10 @@ def test_without_a_capture_features_are_still_right(features, monkeypatch, caplo
         raise RuntimeError("operation not permitted when stream is capturing")
 
     monkeypatch.setattr(graphs.GraphRecorder, "record", fails)
-    for _ in range(4):
-        assert_right(features, 200)
+    assert features.works
+    run(features, *[200] * 4)
     assert len(caplog.records) == 1 and "not permitted" in caplog.text
+    assert not features.works
 
 
 def out_of_memory_at_once(compute):
@@ -194,8 +234,7 @@ def out_of_memory_in_a_capture(compute):
 def test_a_capture_without_memory_ends_the_graphs_there_are_but_not_for_good(
     features, monkeypatch, caplog, runs_out
 ):
-    for size in (300, 300):
-        assert_right(features, size)
+    run(features, 300, 300)
     with monkeypatch.context() as patch:
         tried = []
         patch.setattr(
@@ -203,28 +242,26 @@ def test_a_capture_without_memory_ends_the_graphs_there_are_but_not_for_good(
             "record",
             lambda self, compute: tried.append(1) or runs_out(compute),
         )
-        for size in (700, 700):
-            assert_right(features, size)
-        assert len(tried) == 1 and not features._graphs
+        run(features, 700, 700)
+        assert len(tried) == 1 and not features.graphs
         # Then with the memory of the others, and not at every cloud after that.
-        for size in (700, 700, 700):
-            assert_right(features, size)
+        run(features, 700, 700, 700)
         assert len(tried) == 2
-    for size in (300, 300):
-        assert_right(features, size)
-    assert features._graphs and not caplog.records
+    run(features, 300)
+    assert features.graphs and not caplog.records
 
 
 @torch.no_grad()
 def test_graphs_give_their_memory_back_when_asked(features):
     assert not features.release()
-    for size in (300, 300, 600, 600):
-        assert_right(features, size)
-    assert len(features._graphs) == 2
+    run(features, 300, 300, 600, 600)
+    assert features.graphs == 2
+    assert_right(features, 100)
+    assert_right(features, 100)
     assert features.release()
-    assert not features._graphs and not features.release()
-    for size in (300, 300):
-        assert_right(features, size)
+    # Nor is the input of a cloud held that a graph was to be captured for.
+    assert not features.graphs and not features.release() and not features.capture()
+    run(features, 300)
     assert features.captured == 3
 
 
@@ -281,20 +318,27 @@ class Stream:
         pass
 
 
-def test_a_recorder_keeps_to_its_stream_and_takes_new_memory_after_each_generation(monkeypatch):
+def test_no_two_graphs_share_a_stream_and_all_of_a_generation_a_memory(monkeypatch):
     cuda = Cuda(monkeypatch)
-    recorder, streams = graphs.GraphRecorder(torch.device("cuda")), []
-    kept = {
-        name: recorder.record(lambda: streams.append(cuda.current)) for name in ("one", "other")
-    }
-    recorder.retire(kept)
-    assert not kept and cuda.synchronised == 1
-    recorder.record(lambda: streams.append(cuda.current))
-    (first, one), (second, other), (third, anew) = cuda.captures
-    assert first is second is third
-    assert one is other is not anew
+    monkeypatch.setattr(graphs, "MAX_GRAPHS", 3)
+    recorder, streams, kept = graphs.GraphRecorder(torch.device("cuda")), [], {}
+
+    def record(name):
+        recording = recorder.record(lambda: streams.append(cuda.current))
+        kept[name] = SimpleNamespace(stream=recording.stream)
+        return recording.stream, cuda.captures[-1][1]
+
+    (first, one), (second, other), (third, another) = (record(name) for name in "abc")
+    assert len({first, second, third}) == 3 and one is other is another
     # Computed once on another stream before each capture.
-    assert len(set(streams)) == 2 and streams[1::2] == [first] * 3
+    assert len(set(streams)) == 4 and streams[1::2] == [first, second, third]
+    recorder.retire(kept, "b")
+    assert list(kept) == ["a", "c"] and cuda.synchronised == 1
+    assert record("d") == (second, one)
+    recorder.retire_all(kept)
+    assert not kept and cuda.synchronised == 2
+    stream, anew = record("e")
+    assert stream in {first, second, third} and anew is not one
 
 
 @pytest.mark.parametrize("fails_in", [1, 2])
@@ -323,10 +367,11 @@ def test_what_cannot_be_padded_is_computed_as_it_is(features, monkeypatch, given
     feat = torch.randn(100, 9, generator=torch.Generator().manual_seed(0))
     same = feat if given == "cpu" else features.on_cuda(feat)
     expected = features._encoder.forward_features(same, hierarchy)
-    result = runner(feat, hierarchy)
-    for ours, theirs in zip(result.feats, expected.feats, strict=True):
-        assert torch.equal(ours, theirs)
-    assert runner._newest is None
+    for _ in range(2):
+        result = runner(feat, hierarchy)
+        for ours, theirs in zip(result.feats, expected.feats, strict=True):
+            assert torch.equal(ours, theirs)
+    assert not runner.capture()
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
@@ -336,8 +381,8 @@ def test_a_captured_graph_gives_the_bits_of_the_same_cloud_without_it():
     given = [value.cuda() for value in batch_of(600)]
     hierarchy = build_hierarchy(*given, CONFIG)
     feat = torch.randn(600, 9, generator=torch.Generator().manual_seed(0)).cuda()
-    first, *others = [runner(feat, hierarchy).feats for _ in range(4)]
-    assert runner._graphs
+    first, *others = [(runner(feat, hierarchy).feats, runner.capture())[0] for _ in range(4)]
+    assert runner.graphs
     for other in others:
         assert all(torch.equal(a, b) for a, b in zip(first, other, strict=True))
     for ours, theirs in zip(first, encoder.forward_features(feat, hierarchy).feats, strict=True):

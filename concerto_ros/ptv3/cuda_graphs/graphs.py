@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 
@@ -26,32 +27,57 @@ from concerto_ros.ptv3.hierarchy import Hierarchy, Level
 from concerto_ros.ptv3.kernels.neighbour_table import NeighbourTable
 from concerto_ros.ptv3.kernels.out_of_memory import is_out_of_memory
 
-#: Graphs that are kept; before one more is captured, all of them are released.
-MAX_GRAPHS = 8
+#: Graphs that are kept; before one more is captured, the least recently used one is destroyed.
+MAX_GRAPHS = 12
 
-#: A cloud with more voxels keeps a GPU busy while the next kernels are launched.
-MAX_VOXELS = 131_072
+#: A larger cloud is computed as it is: it keeps a GPU busy while the next kernels are launched. It
+#: is above what ``max_voxels`` lets into a map by default.
+MAX_VOXELS = 262_144
+
+#: The shapes that came last, among which one that comes again is worth a graph.
+_RECENT = 64
 
 _log = logging.getLogger(__name__)
+
+
+class _Wanted(NamedTuple):
+    """The padded input of a cloud whose shape is worth a graph."""
+
+    feat: torch.Tensor
+    hierarchy: Hierarchy
+    shape: PaddedShape
 
 
 class GraphedFeatures:
     """:meth:`Encoder.forward_features` for inference, replayed from CUDA graphs where possible.
 
-    A padded shape is captured when it occurs twice in a row. Until then, and where capturing
-    fails, the same padded cloud is computed without a graph: the result for a cloud never depends
-    on the clouds before it. Batches, large clouds, and everything that is not on CUDA are computed
-    unpadded. Where memory runs out, :meth:`release` the graphs and call again.
+    A padded shape that comes again is worth a graph, which :meth:`capture` records between two
+    clouds: that takes as long as several of them. Until then, and where capturing fails, the same
+    padded cloud is computed without a graph: the result for a cloud never depends on the clouds
+    before it. Batches, large clouds, and everything that is not on CUDA are computed unpadded.
+    Where memory runs out, :meth:`release` the graphs and call again.
     """
 
     def __init__(self, encoder: Encoder):
         self._encoder = encoder
+        # Both: the least recently used first.
         self._graphs: dict[PaddedShape, _Graph] = {}
+        self._recent: dict[PaddedShape, None] = {}
+        self._wanted: _Wanted | None = None
         self._recorder: GraphRecorder | None = None
-        self._newest: PaddedShape | None = None
         self._works = True
         # Memory was not enough to capture these, even without any other graph.
         self._too_large: set[PaddedShape] = set()
+
+    @property
+    def graphs(self) -> int:
+        """Number of graphs that are kept."""
+        return len(self._graphs)
+
+    @property
+    def works(self) -> bool:
+        """Whether graphs are used at all; False after a capture failed for good."""
+        return self._works
 
     @torch.inference_mode()
     def __call__(self, feat: torch.Tensor, hierarchy: Hierarchy) -> Pyramid:
@@ -61,13 +87,15 @@ class GraphedFeatures:
         ):
             return self._encoder.forward_features(feat, hierarchy)
         shape = PaddedShape.above(hierarchy)
-        again, self._newest = shape == self._newest, shape
         padded = pad_hierarchy(hierarchy, shape, self._encoder.config.stride)
         rows = pad_rows(feat, shape.rows[0])
-        if again and self._works and shape not in self._graphs.keys() | self._too_large:
-            self._capture(rows, padded, shape)
-        compute = self._graphs.get(shape, self._encoder.forward_features)
-        pyramid = compute(rows, padded)
+        graph = self._graphs.pop(shape, None)
+        if graph is not None:
+            self._graphs[shape] = graph  # now the most recently used
+        elif self._works and shape in self._recent and shape not in self._too_large:
+            self._wanted = _Wanted(rows, padded, shape)
+        self._remember(shape)
+        pyramid = (graph or self._encoder.forward_features)(rows, padded)
         # With a decoder the pyramid has one level, the finest.
         levels = zip(pyramid.levels, hierarchy.levels, strict=False)
         return Pyramid(
@@ -78,19 +106,41 @@ class GraphedFeatures:
             )
         )
 
+    @torch.inference_mode()
+    def capture(self) -> bool:
+        """Capture a graph of the newest shape that came again, if there is one without.
+
+        To be called between clouds, by the thread that computes them, when nobody waits for it.
+
+        Returns:
+            Whether a graph was captured.
+        """
+        wanted, self._wanted = self._wanted, None
+        if wanted is None or wanted.shape in self._graphs:
+            return False
+        self._capture(*wanted)
+        return wanted.shape in self._graphs
+
     def release(self) -> bool:
         """Release all graphs and their memory; returns whether there were any."""
+        self._wanted = None
         if not self._graphs:
             return False
         if self._recorder is not None:
-            self._recorder.retire(self._graphs)
+            self._recorder.retire_all(self._graphs)
         return True
+
+    def _remember(self, shape: PaddedShape) -> None:
+        self._recent.pop(shape, None)
+        self._recent[shape] = None
+        if len(self._recent) > _RECENT:
+            del self._recent[next(iter(self._recent))]
 
     def _capture(self, feat: torch.Tensor, hierarchy: Hierarchy, shape: PaddedShape) -> None:
         recorder = self._recorder or GraphRecorder(feat.device)
         self._recorder = recorder
         if len(self._graphs) >= MAX_GRAPHS:
-            self.release()
+            recorder.retire(self._graphs, next(iter(self._graphs)))
         try:
             self._graphs[shape] = _Graph(self._encoder, feat, hierarchy, recorder)
             return
@@ -101,7 +151,7 @@ class GraphedFeatures:
             elif not self._graphs:
                 self._too_large.add(shape)
         # Only here has the exception released what the capture held.
-        recorder.retire(self._graphs)
+        recorder.retire_all(self._graphs)
 
 
 class _Graph:
@@ -116,37 +166,51 @@ class _Graph:
         def compute() -> None:
             self._pyramid = encoder.forward_features(feat, hierarchy)
 
-        self._replay = recorder.record(compute)
+        self._replay, self.stream = recorder.record(compute)
 
     def __call__(self, feat: torch.Tensor, hierarchy: Hierarchy) -> Pyramid:
         """Return features in memory that the next call overwrites."""
-        for captured, value in zip(self._inputs, [feat, *_tensors(hierarchy)], strict=True):
-            captured.copy_(value)
+        given = [feat, *_tensors(hierarchy)]
+        for dtype in dict.fromkeys(tensor.dtype for tensor in given):  # one launch for each type
+            captured = [tensor for tensor in self._inputs if tensor.dtype == dtype]
+            torch._foreach_copy_(captured, [tensor for tensor in given if tensor.dtype == dtype])
         self._replay()
         return self._pyramid
 
 
+class Recording(NamedTuple):
+    """A computation that was captured: what replays it, and the stream it was captured on."""
+
+    replay: Callable[[], None]
+    stream: torch.cuda.Stream
+
+
 class GraphRecorder:
-    """Records computations on a device as CUDA graphs that are destroyed together.
+    """Records computations on a device as CUDA graphs.
 
     PyTorch keeps a workspace of cuBLAS for each stream. When a graph is destroyed, it frees those
-    of the stream that the graph was captured on, though the other graphs captured there still
-    write to them (PyTorch issue 193402). So no other graphs are captured on this stream, and none
-    is destroyed alone.
+    of the stream that the graph was captured on, though other graphs captured there still write to
+    them (PyTorch issue 193402). So every graph that is kept has a stream of its own.
     """
 
     def __init__(self, device: torch.device):
         self._device = device
-        self._warming, self._capturing = torch.cuda.Stream(device), torch.cuda.Stream(device)
+        self._warming = torch.cuda.Stream(device)
+        # Made together: PyTorch hands out its 32 streams in turn, and then the same ones again.
+        self._free = [torch.cuda.Stream(device) for _ in range(MAX_GRAPHS)]
+        self._start_over()
+
+    def _start_over(self) -> None:
         # One memory for all graphs: they run one after the other, and their results are copied.
         self._pool = torch.cuda.graph_pool_handle()
 
-    def record(self, compute: Callable[[], None]) -> Callable[[], None]:
-        """Run ``compute`` once, capture it, and return a function that replays it.
+    def record(self, compute: Callable[[], None]) -> Recording:
+        """Run ``compute`` once, and capture it.
 
         Raises:
-            RuntimeError: it cannot be captured; :meth:`retire` all graphs then.
+            RuntimeError: it cannot be captured; :meth:`retire_all` graphs then.
         """
+        stream = self._free[-1]
         with torch.cuda.device(self._device):
             current = torch.cuda.current_stream()
             graph = torch.cuda.CUDAGraph()
@@ -159,21 +223,28 @@ class GraphRecorder:
                 with torch.cuda.graph(
                     graph,
                     pool=self._pool,
-                    stream=self._capturing,
+                    stream=stream,
                     capture_error_mode="thread_local",
                 ):
                     compute()
             finally:
                 # A capture that cannot be ended leaves its own stream behind as the current one.
                 torch.cuda.set_stream(current)
-        return graph.replay
+        self._free.pop()
+        return Recording(graph.replay, stream)
 
-    def retire(self, graphs: dict[PaddedShape, _Graph]) -> None:
-        """Destroy ``graphs``, all that were recorded so far, and free their memory."""
-        torch.cuda.synchronize(self._device)  # one may be running
+    def retire(self, graphs: dict[PaddedShape, _Graph], shape: PaddedShape) -> None:
+        """Destroy one of ``graphs``; its memory is used again by the next one."""
+        torch.cuda.synchronize(self._device)  # it may be running
+        self._free.append(graphs.pop(shape).stream)
+
+    def retire_all(self, graphs: dict[PaddedShape, _Graph]) -> None:
+        """Destroy ``graphs``, all that are left, and free their memory."""
+        torch.cuda.synchronize(self._device)
+        self._free += [graph.stream for graph in graphs.values()]
         graphs.clear()
         torch.cuda.empty_cache()
-        self._pool = torch.cuda.graph_pool_handle()
+        self._start_over()
 
 
 def can_be_padded(hierarchy: Hierarchy) -> bool:

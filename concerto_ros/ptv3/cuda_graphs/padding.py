@@ -23,8 +23,10 @@ from concerto_ros.ptv3.recurring_sizes import recurring_size
 #: A level that is shorter than a patch is padded to a multiple of this.
 _STEP = 64
 
-#: Sizes between one power of two and the next.
-_PER_OCTAVE = 4
+#: Sizes between one power of two and the next, of the finest level and those after it. A shape is
+#: one size of each level, so the coarser ones, which take less time, have few: a robot's clouds
+#: then come back to some ten shapes instead of hundreds.
+_PER_OCTAVE = (4, 2, 1)
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,10 @@ class PaddedShape:
     @classmethod
     def above(cls, hierarchy: Hierarchy) -> PaddedShape:
         """Return the smallest shape with room for a cloud; clouds of similar size share it."""
-        rows = tuple(_rows_above(len(level), _patch_sizes(level)) for level in hierarchy.levels)
+        rows = tuple(
+            _rows_above(len(level), _patch_sizes(level), _PER_OCTAVE[min(i, len(_PER_OCTAVE) - 1)])
+            for i, level in enumerate(hierarchy.levels)
+        )
         return cls(rows, _short(hierarchy))
 
 
@@ -175,9 +180,9 @@ def _short(hierarchy: Hierarchy) -> tuple[tuple[bool, ...], ...]:
     )
 
 
-def _rows_above(count: int, patch_sizes: list[int]) -> int:
-    """Return the next larger recurring size: whole patches, a few sizes to an octave."""
+def _rows_above(count: int, patch_sizes: list[int], per_octave: int) -> int:
+    """Return the next larger recurring size of whole patches, of a few sizes to an octave."""
     whole = math.lcm(*patch_sizes)
     within_one = not patch_sizes or count < patch_sizes[0]
     step = math.gcd(_STEP, whole) if within_one else whole
-    return recurring_size(count + 1, step, _PER_OCTAVE)
+    return recurring_size(count + 1, step, per_octave)

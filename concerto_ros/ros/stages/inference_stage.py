@@ -186,6 +186,7 @@ class InferenceStage(StageThread):
                 continue
             if self._infer(snapshot, due, watch):
                 answered = wanted - {REQUEST}
+            self._pipeline.capture_graphs()  # nobody waits between two maps
             if start - released >= RELEASE_PERIOD:
                 release_unused_memory()
                 released = start
