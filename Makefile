@@ -20,6 +20,8 @@ PIP_ARGS ?=
 PYTEST_ARGS ?=
 # More options for the benchmarks, e.g. --full.
 BENCH_ARGS ?=
+# More options for the check of a GPU, e.g. --only encoder.
+GPU_CHECK_ARGS ?=
 # How long each part of `make soak` runs.
 MINUTES ?= 10
 # A rosbag2 folder or .mcap file for `make demo` and `make soak`; a simulated robot where empty.
@@ -52,6 +54,7 @@ help:
 	@echo "make words            write the table of words that comes with the package"
 	@echo "make lint             ruff, types, docstrings, import rules, dead code, ROS and CMake files, workflows"
 	@echo "make bench            times and memory of encoder and node, results in out/bench"
+	@echo "make gpu-check        is all right on this machine's GPU, how fast, does memory grow, results in out/gpu-check"
 	@echo "make setup            only set up .venv: ROS 2, PyTorch, Open3D, the messages and this package"
 	@echo "make clean            remove .venv and all build results"
 
@@ -159,6 +162,10 @@ words: setup
 .PHONY: bench
 bench: setup
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+.PHONY: gpu-check
+gpu-check: setup
+	$(BIN)/python -m benchmarks.gpu_check $(GPU_CHECK_ARGS)
 
 .PHONY: clean
 clean:

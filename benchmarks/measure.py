@@ -59,11 +59,12 @@ def seconds(work: Callable[[], object], device: torch.device) -> float:
     return time.perf_counter() - start
 
 
-def runs(work: Callable[[], object], device: torch.device) -> list[float]:
-    """Wall times of several runs after one to warm up."""
+def runs(work: Callable[[], object], device: torch.device, most: int = MAX_RUNS) -> list[float]:
+    """Wall times of several runs, at most so many, after one to warm up."""
     work()
     spent: list[float] = []
-    while len(spent) < MIN_RUNS or sum(spent) < ENOUGH_SECONDS and len(spent) < MAX_RUNS:
+    least = min(MIN_RUNS, most)
+    while len(spent) < least or sum(spent) < ENOUGH_SECONDS and len(spent) < most:
         spent.append(seconds(work, device))
     return spent
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import statistics
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import fields
 
 import torch
@@ -44,6 +44,34 @@ def measure(name: str, device: torch.device) -> Iterator[dict[str, object]]:
 
 @torch.inference_mode()
 def _numbers(name, size, scene, precision, device) -> dict[str, object]:
+    given = model_input(SCENES[scene]())
+    work = forward(name, size, precision, given, device)
+    spent = runs(work, device)
+    return {
+        "voxels": len(given[0]),
+        "milliseconds": 1e3 * statistics.median(spent),
+        "least_milliseconds": 1e3 * min(spent),
+        "runs": len(spent),
+        "peak_megabytes": peak_memory(work, device),
+    }
+
+
+def forward(
+    name: str,
+    size: str,
+    precision: str,
+    given: tuple[torch.Tensor, ...],
+    device: torch.device,
+) -> Callable[[], None]:
+    """What encodes a cloud with a package; ``float16`` is computed under autocast.
+
+    Args:
+        name: of the package.
+        size: of the encoder, a key of :data:`~benchmarks.encoder.SIZES`.
+        precision: ``float32`` or ``float16``.
+        given: as :func:`~benchmarks.scenes.model_input` returns it.
+        device: where to compute.
+    """
     module = importlib.import_module(f"{name}.model")
     config = {
         field.name: getattr(SIZES[size], field.name)
@@ -57,18 +85,11 @@ def _numbers(name, size, scene, precision, device) -> dict[str, object]:
         # On the CPU spconv adds the bias only in training mode, which changes nothing else.
         for layer in model.modules():
             layer.training = type(layer).__module__.startswith("spconv")
-    feat, grid_coord, coord, offset = (t.to(device) for t in model_input(SCENES[scene]()))
+    feat, grid_coord, coord, offset = (tensor.to(device) for tensor in given)
     inputs = {"feat": feat, "grid_coord": grid_coord, "coord": coord, "offset": offset}
 
-    def forward() -> None:
+    def work() -> None:
         with torch.autocast(device.type, torch.float16, enabled=precision == "float16"):
             model(dict(inputs))
 
-    spent = runs(forward, device)
-    return {
-        "voxels": len(coord),
-        "milliseconds": 1e3 * statistics.median(spent),
-        "least_milliseconds": 1e3 * min(spent),
-        "runs": len(spent),
-        "peak_megabytes": peak_memory(forward, device),
-    }
+    return work

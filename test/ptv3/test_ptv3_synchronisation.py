@@ -2,75 +2,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """How often the integer half of a forward pass waits for the device.
 
-Counted without a GPU: on one, the program waits wherever it reads a value, and wherever a result
-is as long as values say.
+Counted without a GPU, by the operators that PyTorch dispatches.
 """
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-
 import pytest
 import torch
 from ptv3_inputs import CONFIG, batch_of
-from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
 
+from benchmarks.gpu_check.launches import counted
 from concerto_ros.ptv3 import build_hierarchy
 from concerto_ros.ptv3.kernels.backends import TABLE
 from concerto_ros.ptv3.kernels.curves import curve_code
 from concerto_ros.ptv3.level_sizes import measure_levels
-
-#: Methods that read whole tensors; on the CPU no operator shows it.
-READERS = ("tolist", "numpy", "cpu")
-
-#: Operators that read one value, or whose result is as long as the values say.
-WAITING = (
-    "aten::_local_scalar_dense",
-    "aten::nonzero",
-    "aten::unique",
-    "aten::_unique",
-    "aten::masked_select",
-    "aten::bincount",
-    "aten::repeat_interleave",
-)
-
-
-class _Readers(TorchFunctionMode):
-    def __init__(self, names: list[str]):
-        super().__init__()
-        self.names = names
-
-    def __torch_function__(self, function, types, arguments=(), options=None):
-        if getattr(function, "__name__", "") in READERS:
-            self.names.append(function.__name__)
-        return function(*arguments, **(options or {}))
-
-
-class _Operators(TorchDispatchMode):
-    def __init__(self, names: list[str]):
-        super().__init__()
-        self.names = names
-
-    def __torch_dispatch__(self, operator, types, arguments=(), options=None):
-        name = operator._schema.name
-        if name.startswith(WAITING) or name.startswith("aten::index") and _masked(arguments):
-            self.names.append(name)
-        return operator(*arguments, **(options or {}))
-
-
-def _masked(arguments) -> bool:
-    """Whether an index is a mask."""
-    index = arguments[1] if isinstance(arguments[1], (list, tuple)) else arguments[2:3]
-    return any(isinstance(i, torch.Tensor) and i.dtype == torch.bool for i in index)
-
-
-@contextmanager
-def waits():
-    """The names of what would have waited inside the ``with``."""
-    names: list[str] = []
-    with _Readers(names), _Operators(names):
-        yield names
 
 
 @pytest.mark.parametrize(
@@ -89,26 +34,67 @@ def waits():
     ],
 )
 def test_the_count_sees_every_way_to_wait(wait):
-    with waits() as names:
-        wait(torch.arange(4))
-    assert names
+    assert len(counted(lambda: wait(torch.arange(4))).waits) == 1
 
 
 def test_the_count_sees_nothing_where_nothing_waits():
-    with waits() as names:
+    def work():
         row = torch.arange(4).sort().values
         inverse = torch.empty_like(row)
-        inverse[row] = row.cumsum(0).masked_fill(row > 2, 0)
-    assert not names
+        inverse[row] = row.cumsum(0).masked_fill(row > 2, 0).view(2, 2).flatten()
+
+    counts = counted(work)
+    # arange, sort, cumsum, comparison, masked_fill, the write; no view, and nothing for empty.
+    assert (counts.launches, counts.waits) == (6, [])
+
+
+def test_compound_operators_are_counted_by_their_parts_in_inference_mode_too():
+    def work():
+        matrix = torch.eye(3)
+        torch.linalg.eigh(matrix @ matrix)
+        bool(matrix.all())
+
+    with torch.no_grad():
+        expected = counted(work)
+    with torch.inference_mode():
+        counts = counted(work)
+    assert expected.waits == ["aten::_linalg_eigh", "aten::_local_scalar_dense"]
+    assert (counts.launches, counts.waits) == (expected.launches, expected.waits)
+
+
+def test_reads_with_nothing_launched_in_between_are_one_wait():
+    one, other = torch.rand(2), torch.rand(2)
+
+    def work():
+        one.tolist(), other.cpu().numpy(), float(one[0])
+        (one + other).tolist()
+
+    counts = counted(work)
+    assert (counts.launches, counts.waits) == (1, ["tolist", "tolist"])
+
+
+def test_what_was_brought_to_the_cpu_launches_nothing_until_it_is_sent_again():
+    def work():
+        matrix = torch.eye(3).mul(2)  # two launches
+        product = torch.linalg.qr(matrix.cpu()).Q @ matrix.cpu().T
+        assert float(product[0, 0].abs()) == 2
+        product.to(torch.device("cpu")).add(matrix).tolist()  # the place of a device
+
+    counts = counted(work)
+    assert (counts.launches, counts.waits) == (3, ["cpu", "tolist"])
+    assert counted(lambda: torch.linalg.qr(torch.ones(2, 2))).waits == ["aten::linalg_qr"]
 
 
 @pytest.mark.parametrize("strides", [(2, 2, 2, 2), (2, 3), (3, 5), ()])
 def test_the_sizes_of_all_levels_cost_one_wait(strides):
     grid_coord, _, offset = batch_of(200, 1, 90)
     batch = torch.searchsorted(offset, torch.arange(len(grid_coord)), right=True)
-    with waits() as names:
-        sizes = measure_levels(grid_coord, batch, offset, strides, curve_code)
-    assert names == ["tolist"]
+    sizes = []
+    counts = counted(
+        lambda: sizes.append(measure_levels(grid_coord, batch, offset, strides, curve_code))
+    )
+    assert counts.waits == ["tolist"]
+    (sizes,) = sizes
     for ends, device in zip(sizes.ends, sizes.offsets, strict=True):
         clouds = grid_coord.split(torch.diff(offset, prepend=torch.zeros(1).long()).tolist())
         distinct = torch.tensor([len(cloud.unique(dim=0)) for cloud in clouds])
@@ -121,9 +107,7 @@ def test_the_sizes_of_all_levels_cost_one_wait(strides):
 @pytest.mark.parametrize("sizes", [(300,), (1,)])
 def test_a_hierarchy_with_neighbour_tables_costs_one_wait(sizes):
     given = batch_of(*sizes)
-    with waits() as names:
-        build_hierarchy(*given, CONFIG, TABLE)
-    assert names == ["tolist"]
+    assert counted(lambda: build_hierarchy(*given, CONFIG, TABLE)).waits == ["tolist"]
 
 
 def test_rows_that_repeat_a_voxel_are_counted():
