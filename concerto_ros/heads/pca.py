@@ -13,6 +13,7 @@ import torch
 
 from concerto_ros.heads.finite_rows import finite_rows
 from concerto_ros.ptv3.encoder import Pyramid
+from concerto_ros.ptv3.kernels.host_copies import fetched
 
 #: The colours show features of this many joined levels, as in the Sonata and Concerto papers.
 CONCAT_LEVELS = 2
@@ -68,6 +69,10 @@ class PcaColors:
     scene they have adapted by two thirds in ten calls. The flicker that remains is that of the
     encoder: patches of points change their borders whenever a voxel comes or goes. Where voxels
     have keys, the colour of each is therefore smoothed over some calls as well.
+
+    What is kept from call to call is on the CPU, and so is the algebra of its small matrices: a
+    GPU would take milliseconds for each decomposition. Products with the features are computed
+    where these are.
     """
 
     def __init__(self) -> None:
@@ -142,41 +147,44 @@ class PcaColors:
             self._start(sample)
         else:
             self._follow(sample, _FOLLOW * share)
-        position = _project(feat.float(), self._axes) - self._mean @ self._axes
+        device = feat.device
+        axes, centre = self._axes.to(device), (self._mean @ self._axes).to(device)
+        position = _project(feat.float(), axes) - centre
         if rows is not None:
             position = position.index_select(0, rows)
-        known = finite_rows(position)
+        finite = finite_rows(position)
+        (known,) = fetched(finite)
         if not known.any():
             return np.full((len(position), 3), 128, dtype=np.uint8)
-        self._follow_range(position[known], _FOLLOW * share)
+        in_range = position if known.all() else position[finite]
+        self._follow_range(in_range, _FOLLOW * share)
         low, high = self._range
         span = high - low
         # Compared with the widest axis, or the size of the features, this is rounding noise.
         flat = span <= 1e-5 * torch.maximum(span.max(), self._mean.abs().max())
-        scaled = torch.where(flat, 0.5, (position - low) / torch.where(flat, 1.0, span))
-        shade = scaled.nan_to_num(0.5, 0.5, 0.5).clamp(0, 1).cpu().numpy()
+        divisor = torch.where(flat, 1.0, span).to(device)
+        scaled = torch.where(flat.to(device), 0.5, (position - low.to(device)) / divisor)
+        (shade,) = fetched(scaled.nan_to_num(0.5, 0.5, 0.5).clamp(0, 1))
         if flat.all():
             self.reset()  # nothing to track yet
         elif voxels is not None:
-            self._follow_voxels(shade, known.cpu().numpy(), voxels, part)
+            self._follow_voxels(shade, known, voxels, part)
         return np.rint(shade * 255).astype(np.uint8)
 
     def _start(self, sample: _Sample) -> None:
-        device, channels = sample.rows.device, sample.rows.shape[1]
-        self._mean = sample.mean
+        channels = sample.rows.shape[1]
+        self._mean = sample.mean.cpu()
         generator = torch.Generator().manual_seed(0)
         begin = torch.randn(channels, min(_TRACKED, channels), generator=generator)
-        self._tracked = torch.linalg.qr(begin.to(device)).Q
+        self._tracked = torch.linalg.qr(begin).Q
         for _ in range(_FIRST_ITERATIONS):
             leading = self._track(sample)
         largest = leading.abs().argmax(dim=0, keepdim=True)
         self._axes = leading * leading.gather(0, largest).sign()
 
     def _follow(self, sample: _Sample, follow: float) -> None:
-        for name in _KEPT:
-            setattr(self, f"_{name}", getattr(self, f"_{name}").to(sample.rows.device))
-        self._mean = torch.lerp(self._mean, sample.mean, follow)
         leading = self._track(sample)
+        self._mean = torch.lerp(self._mean, sample.mean.cpu(), follow)
         # Of all bases of the leading subspace the one nearest to the axes shown so far.
         left, _, right = torch.linalg.svd(leading.T @ self._axes)
         nearest = leading @ (left @ right)
@@ -188,15 +196,18 @@ class PcaColors:
     def _track(self, sample: _Sample) -> torch.Tensor:
         """Do one step of orthogonal iteration; returns the leading directions (C, 3)."""
         centred = sample.centred
-        self._tracked = torch.linalg.qr(centred.T @ _project(centred, self._tracked)).Q
-        within = _project(centred, self._tracked)
-        _, turn = torch.linalg.eigh(within.T @ within)
+        device = centred.device
+        product = centred.T @ _project(centred, self._tracked.to(device))
+        self._tracked = torch.linalg.qr(product.cpu()).Q
+        within = _project(centred, self._tracked.to(device))
+        _, turn = torch.linalg.eigh((within.T @ within).cpu())
         return self._tracked @ turn.flip(1)[:, :3]
 
     def _follow_range(self, position: torch.Tensor, follow: float) -> None:
         known = _every(position, _RANGE_ROWS).T.contiguous()
         outer, size = int(_CLIPPED * known.shape[1]), known.shape[1]
         ends = torch.stack([known.kthvalue(k, dim=1).values for k in (outer + 1, size - outer)])
+        ends = ends.cpu()
         self._range = ends if not len(self._range) else torch.lerp(self._range, ends, follow)
 
     def _follow_voxels(
@@ -234,7 +245,10 @@ class _Sample:
     def of(cls, feat: torch.Tensor, rows: torch.Tensor | None) -> _Sample:
         """Take every feature with the number of points that have it, or evenly spaced rows."""
         if rows is not None and len(feat) <= _BASIS_ROWS:
-            weight = torch.bincount(rows, minlength=len(feat)).float()
+            # Not bincount, for whose result the program waits: it may be longer. Sums of whole
+            # numbers are the same in any order.
+            count = rows.new_zeros(len(feat))
+            weight = count.scatter_add_(0, rows, torch.ones_like(rows)).float()
         else:
             feat = _every(feat, _BASIS_ROWS) if rows is None else feat[_every(rows, _BASIS_ROWS)]
             weight = torch.ones(len(feat), device=feat.device)

@@ -14,6 +14,8 @@ from typing import TypeAlias
 
 import torch
 
+from concerto_ros.ptv3.kernels.host_copies import sent
+
 #: Rows of the ordered features: a slice where they are contiguous, else indices.
 Rows: TypeAlias = "slice | torch.Tensor"
 
@@ -102,10 +104,10 @@ def _many_clouds(
         if own is None or bool(own.all()):
             own, mask = torch.ones_like(queries, dtype=torch.bool), None
         else:
-            mask = _sent(own[:, None, None, :], device) if keys is queries else None
+            mask = sent(own[:, None, None, :], device) if keys is queries else None
         slot_of_row[queries[own]] = slot[own]
-        on_device = _sent(queries.flatten(), device)
-        other = on_device if keys is queries else _sent(keys.flatten(), device)
+        on_device = sent(queries.flatten(), device)
+        other = on_device if keys is queries else sent(keys.flatten(), device)
         groups.append(PatchGroup(len(queries), on_device, other, mask))
 
     short = count < size
@@ -126,11 +128,4 @@ def _many_clouds(
         own = length < rest[left, None]
         queries = torch.minimum((end - rest)[left, None] + length, end[left, None] - 1)
         add(queries, (end - size)[left, None] + torch.arange(size), own)
-    return tuple(groups), _sent(slot_of_row, device)
-
-
-def _sent(values: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """Copy to the device; from pinned memory the program need not wait for it."""
-    if device.type == "cuda":
-        return values.pin_memory().to(device, non_blocking=True)
-    return values.to(device)
+    return tuple(groups), sent(slot_of_row, device)

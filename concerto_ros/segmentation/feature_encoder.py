@@ -174,7 +174,7 @@ class FeatureEncoder:
             finite = finite_voxels(pyramid)
             values = {"finite": finite}
             if labeller.source is not None and "labels" in outputs:
-                with stopwatch("labels"):
+                with stopwatch("labels", self.device):
                     scores = labeller.scores(pyramid, self.dtype)
                     values["scores"] = scores.masked_fill(~finite[:, None], math.nan)
                     unfamiliar = labeller.unfamiliar(pyramid)
@@ -182,7 +182,8 @@ class FeatureEncoder:
                         values["unfamiliar"] = unfamiliar
             values |= answers.of(pyramid, _of(kept, rows))
             if "pca" in outputs:
-                with stopwatch("pca"):  # last, so that a pass that fails keeps nothing
+                # Last, so that a pass that fails keeps nothing.
+                with stopwatch("pca", self.device):
                     values["pca"] = coarse.of(pyramid)
             return values
 
@@ -202,7 +203,7 @@ class FeatureEncoder:
         )
 
     def _pyramid(self, model_input: ModelInput, stopwatch: Stopwatch) -> Pyramid:
-        with stopwatch("geometry"):
+        with stopwatch("geometry", self.device):
             model_input = model_input.to(self.device)
             hierarchy = self._encoder.hierarchy(
                 model_input.grid_coord, model_input.coord, model_input.offset

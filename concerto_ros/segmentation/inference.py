@@ -14,6 +14,7 @@ from concerto_ros.heads.similarity import FeatureQuery
 from concerto_ros.labels.label_set import UNLABELLED
 from concerto_ros.labels.prediction import Prediction
 from concerto_ros.mapping.map_snapshot import MapSnapshot
+from concerto_ros.ptv3.kernels.host_copies import fetched
 from concerto_ros.segmentation.carried_state import CarriedState
 from concerto_ros.segmentation.convention import Convention
 from concerto_ros.segmentation.feature_encoder import FeatureEncoder
@@ -101,19 +102,21 @@ class Inference:
 
         size = len(points)
         labelled, pca_rgb = unlabelled(size), np.zeros((size, 3), np.uint8)
-        unusable = ~encoded.finite.cpu().numpy()
+        (finite,) = fetched(encoded.finite)
+        unusable = ~finite
         below_floor = np.zeros(size, bool) if strays is None else strays.numpy()
         if encoded.scores is not None:
-            with stopwatch("labels"):
+            with stopwatch("labels", self.feature_encoder.device):
                 labelled = labeller.labelling(snapshot, encoded.scores, carried.fusion, core)
             unusable |= (labelled.label == UNLABELLED) & ~labelled.no_word
         unfamiliar = None
         if encoded.unfamiliar is not None:
-            unfamiliar = encoded.unfamiliar.cpu().numpy() & ~unusable
+            (unfamiliar,) = fetched(encoded.unfamiliar)
+            unfamiliar = unfamiliar & ~unusable
             if self.settings.unfamiliar == "unlabel":
                 labelled = labelled.without(unfamiliar)
         if encoded.coarse is not None:
-            with stopwatch("pca"):
+            with stopwatch("pca", self.feature_encoder.device):
                 pca_rgb = carried.colors.colors(
                     encoded.coarse, snapshot.keys, encoded.coarse_rows, core
                 )

@@ -12,6 +12,7 @@ import torch
 from concerto_ros.heads.finite_rows import finite_rows
 from concerto_ros.mapping.map_snapshot import MapSnapshot
 from concerto_ros.mapping.voxel_grid import find_keys
+from concerto_ros.ptv3.kernels.host_copies import sent
 
 
 class LabelFusion:
@@ -62,7 +63,7 @@ class LabelFusion:
         finite = finite_rows(latest)
         latest.masked_fill_(~finite[:, None], 0.0)
         weight = finite.float()  # 0: without a prediction
-        predicted = None if rows is None else torch.from_numpy(rows).to(latest.device)
+        predicted = None if rows is None else sent(torch.from_numpy(rows), latest.device)
         if predicted is not None:
             size = len(snapshot)
             latest = latest.new_zeros(size, latest.shape[1]).index_copy_(0, predicted, latest)
@@ -108,8 +109,8 @@ class LabelFusion:
     ) -> None:
         """Average rows ``known`` of ``latest`` with rows ``before`` of the ``previous`` mean."""
         device = latest.device
-        rows = torch.from_numpy(known).to(device)
-        previous_rows = torch.from_numpy(before).to(device)
+        rows = sent(torch.from_numpy(known), device)
+        previous_rows = sent(torch.from_numpy(before), device)
         elapsed = (stamp - self._stamp) * 1e-9
         old = self._weight.to(device).index_select(0, previous_rows)
         old *= math.exp(-elapsed / self._seconds)

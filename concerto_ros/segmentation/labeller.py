@@ -15,6 +15,7 @@ from concerto_ros.heads.linear import LinearHead
 from concerto_ros.labels.label_set import UNLABELLED, LabelSet
 from concerto_ros.mapping.map_snapshot import MapSnapshot
 from concerto_ros.ptv3.encoder import Encoder, Pyramid
+from concerto_ros.ptv3.kernels.host_copies import fetched
 from concerto_ros.segmentation.label_fusion import (
     LabelFusion,
     log_probabilities,
@@ -132,10 +133,12 @@ class Labeller:
         without = unknown | no_word
         entropy = normalised_entropy(source.scoring.log_probabilities(fused))
         return Labelling(
-            choice.label.masked_fill(without, UNLABELLED).to(torch.uint8).cpu().numpy(),
-            choice.probability.masked_fill(without, 0.0).cpu().numpy(),
-            entropy.masked_fill_(without, 1.0).cpu().numpy(),
-            no_word.cpu().numpy(),
+            *fetched(
+                choice.label.masked_fill(without, UNLABELLED).to(torch.uint8),
+                choice.probability.masked_fill(without, 0.0),
+                entropy.masked_fill_(without, 1.0),
+                no_word,
+            )
         )
 
     def unfamiliar(self, pyramid: Pyramid) -> torch.Tensor | None:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from concerto_ros.mapping.map_snapshot import MapSnapshot
+from concerto_ros.ptv3.kernels.host_copies import sent
 from concerto_ros.segmentation.convention import Convention
 from concerto_ros.segmentation.fixed_origin import FixedOrigin
 from concerto_ros.segmentation.floor import find_floor
@@ -45,7 +46,7 @@ class ModelInput:
     def to(self, device: torch.device | str) -> Self:
         """Return a copy with its tensors on ``device``."""
         tensors: dict[str, Any] = {
-            name: value.to(device)
+            name: sent(value, device)
             for name, value in vars(self).items()
             if isinstance(value, torch.Tensor)
         }
