@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,7 @@ from concerto_ros.objects.encoders.loading import load_object_encoder
 from concerto_ros.objects.encoders.shared.base import NONE_OF_THESE, ObjectEncoder
 from concerto_ros.objects.finding.instances import Instance, LabelledCloud
 from concerto_ros.objects.words.zero_shot import SCANOBJECTNN_NAMES
+from concerto_ros.ptv3.kernels.host_copies import sent
 
 #: At most this many objects go through the encoder together.
 BATCH = 16
@@ -61,6 +63,7 @@ class ObjectClassifier:
         #: Whether to compute embeddings that can be compared with words.
         self.words = False
         self._device = next(encoder.parameters()).device
+        self._stream = _own_stream(self._device)
 
     @classmethod
     def load(cls, path: str, names: Sequence[str], device: torch.device) -> ObjectClassifier:
@@ -106,9 +109,10 @@ class ObjectClassifier:
         # An encoder whose results depend on the rest of the batch gets a batch of one.
         size = BATCH if self.encoder.per_object else 1
         answers: list[Classification | None] = []
-        for start in range(0, len(objects), size):
-            batch = torch.stack(list(objects[start : start + size])).to(self._device)
-            answers += self._answer_batch(batch, embeddings)
+        with nullcontext() if self._stream is None else torch.cuda.stream(self._stream):
+            for start in range(0, len(objects), size):
+                batch = sent(torch.stack(list(objects[start : start + size])), self._device)
+                answers += self._answer_batch(batch, embeddings)
         return answers
 
     def _answer_batch(self, batch: torch.Tensor, embeddings: bool) -> list[Classification | None]:
@@ -148,6 +152,18 @@ class ObjectClassifier:
         named = [(self.names[label], score) for label, score in zip(labels, scores, strict=True)]
         known = [name != NONE_OF_THESE for name, _ in named]
         return tuple(named if all(known) else named[: known.index(False)])
+
+
+def _own_stream(device: torch.device) -> torch.cuda.Stream | None:
+    """Return a stream on which objects are no part of the queue that labels wait for.
+
+    None on a CPU.
+    """
+    if device.type != "cuda":
+        return None
+    stream = torch.cuda.Stream(device)
+    stream.wait_stream(torch.cuda.current_stream(device))  # for the weights
+    return stream
 
 
 def class_names(encoder: ObjectEncoder, names: Sequence[str]) -> tuple[str, ...]:

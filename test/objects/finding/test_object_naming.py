@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +16,7 @@ import torch
 from concerto_ros.labels.label_set import LabelSet
 from concerto_ros.objects import load_object_encoder
 from concerto_ros.objects.encoders.shared.base import NONE_OF_THESE
+from concerto_ros.objects.finding import naming
 from concerto_ros.objects.finding.boxes import upright_box
 from concerto_ros.objects.finding.class_roles import ClassRoles
 from concerto_ros.objects.finding.finder import ObjectFinder
@@ -92,6 +94,39 @@ def test_the_best_answers_come_first_and_are_probabilities(encoder):
     scores = [score for _, score in answer.hypotheses]
     assert len(scores) == min(ANSWERS, encoder.classes) and scores == sorted(scores, reverse=True)
     assert 0 < sum(scores) <= 1 + 1e-6 and answer.embedding is None
+
+
+def test_on_a_gpu_objects_have_a_queue_of_their_own(encoder, monkeypatch):
+    """Labels are computed in the queue of the device, and must not wait behind objects there."""
+    assert naming._own_stream(torch.device("cpu")) is None
+    order = []
+
+    class Stream:
+        def __init__(self, device):
+            order.append(f"own on {device}")
+
+        def wait_stream(self, other):
+            order.append(f"after {other}")
+
+    @contextmanager
+    def within(stream):
+        assert isinstance(stream, Stream)
+        order.append("in")
+        yield
+        order.append("out")
+
+    monkeypatch.setattr(torch.cuda, "Stream", Stream)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: "the weights")
+    monkeypatch.setattr(torch.cuda, "stream", within)
+    stream = naming._own_stream(torch.device("cuda", 0))
+    assert order == ["own on cuda:0", "after the weights"]
+    monkeypatch.setattr(naming, "_own_stream", lambda device: stream)
+    namer = ObjectClassifier(encoder)
+    classify = encoder.classify
+    monkeypatch.setattr(encoder, "classify", lambda b: (order.append("classify"), classify(b))[1])
+    cloud, instances = blobs(1)
+    namer.answer([namer.prepare(cloud, instances[0])], False)
+    assert order[2:] == ["in", "classify", "out"]
 
 
 class Sure(torch.nn.Module):
