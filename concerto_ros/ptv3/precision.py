@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 
 from concerto_ros.ptv3.cpu import onednn
@@ -20,6 +22,27 @@ def automatic_precision(device: torch.device) -> torch.dtype:
     measurement: the same machine always gives the same answer.
     """
     return torch.bfloat16 if _has_bfloat16(device) else torch.float32
+
+
+def head_precision(device: torch.device, dtype: torch.dtype) -> torch.dtype:
+    """Return the precision of a linear head beside an encoder that computes in ``dtype``.
+
+    On a GPU float32: of the labels that differ from those of a float32 encoder half are due to a
+    head in bfloat16, and its few products take no time there. On a CPU that of the encoder.
+    """
+    return torch.float32 if device.type == "cuda" else dtype
+
+
+def training_precision(device: torch.device) -> AbstractContextManager[object]:
+    """Return what forward passes and losses of a training on ``device`` run under.
+
+    On a GPU with bfloat16: matrix products in it, weights, norms, softmax and losses in float32
+    (Micikevicius et al., "Mixed Precision Training", ICLR 2018); bfloat16 needs no scaled loss.
+    Elsewhere nothing changes.
+    """
+    if device.type == "cuda" and automatic_precision(device) == torch.bfloat16:
+        return torch.autocast("cuda", torch.bfloat16)
+    return nullcontext()
 
 
 def _has_bfloat16(device: torch.device) -> bool:

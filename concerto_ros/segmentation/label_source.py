@@ -18,6 +18,7 @@ from concerto_ros.heads.scoring import Scoring, Softmax
 from concerto_ros.heads.word_scores import WordScorer
 from concerto_ros.labels.label_set import LabelSet
 from concerto_ros.ptv3.encoder import Encoder, Pyramid
+from concerto_ros.ptv3.precision import head_precision
 from concerto_ros.segmentation.label_fusion import log_probabilities
 
 #: Scores (V, K) of the columns of a source from the features of all levels, for encoders that
@@ -190,7 +191,7 @@ class WordSource(LabelSource):
 
 
 class _HeadScores:
-    """Scores of a linear head, which follow the device and type of the encoder."""
+    """Scores of a linear head, which follow the device of the encoder, on a CPU its type too."""
 
     def __init__(self, head: LinearHead, concat_levels: int):
         self._head = self._working = head  # ``head`` keeps the device and precision of its file
@@ -198,6 +199,7 @@ class _HeadScores:
 
     def __call__(self, pyramid: Pyramid, dtype: torch.dtype) -> torch.Tensor:
         device, weight = pyramid.feats[0].device, self._working.seg_head.weight
+        dtype = head_precision(device, dtype)
         if (weight.device, weight.dtype) != (device, dtype):
             self._working = copy.deepcopy(self._head).to(device, dtype)
         return self._working.scores(pyramid, self._levels)

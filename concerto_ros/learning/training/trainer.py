@@ -36,6 +36,7 @@ from concerto_ros.learning.training.run_state import StateFile
 from concerto_ros.learning.training.scalars import Scalars
 from concerto_ros.learning.training.schedule import Schedule
 from concerto_ros.learning.training.trained_weights import TrainedWeights
+from concerto_ros.ptv3.precision import training_precision
 
 log = logging.getLogger(__name__)
 
@@ -327,7 +328,8 @@ class Trainer:
         cuda = [self.device] if self.device.type == "cuda" else []
         with torch.random.fork_rng(cuda):  # dropout uses the global generator
             torch.manual_seed(int(generator.integers(2**63)))
-            loss = self.loss(self.model(batch), batch) / self.accumulate
+            with training_precision(self.device):
+                loss = self.loss(self.model(batch), batch) / self.accumulate
             loss.backward()
         return loss.detach()
 

@@ -42,17 +42,20 @@ class SubmanifoldConv(nn.Module):
         The products of each kernel offset are computed one after the other; then every row sums
         its own products in a fixed order, so the result is identical bit for bit on every run.
         """
-        feat = feat.to(self.weight.dtype)
-        matrices = self.weight.permute(1, 2, 3, 4, 0).flatten(0, 2)
+        dtype = self.weight.dtype
+        if torch.is_autocast_enabled(feat.device.type):  # which knows no functions of ours
+            dtype = torch.get_autocast_dtype(feat.device.type)
+        feat, weight, bias = feat.to(dtype), self.weight.to(dtype), self.bias.to(dtype)
+        matrices = weight.permute(1, 2, 3, 4, 0).flatten(0, 2)
         if isinstance(neighbours, NeighbourTable):
-            return neighbours.convolve(feat, matrices, self.bias)
+            return neighbours.convolve(feat, matrices, bias)
         if not isinstance(neighbours, Neighbours):
-            return neighbours.convolve(feat, self.weight, self.bias)
+            return neighbours.convolve(feat, weight, bias)
         # Checked here: inside an autograd function gradients are off in training, too.
         fast = onednn.usable(feat)
         if fast:
             feat = onednn.in_recurring_rows(feat, feat.dtype)
-        return _Convolve.apply(feat, matrices, self.bias, neighbours, fast)
+        return _Convolve.apply(feat, matrices, bias, neighbours, fast)
 
 
 class _Convolve(torch.autograd.Function):
