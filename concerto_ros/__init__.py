@@ -3,6 +3,7 @@
 """3D semantic perception for ROS 2 robots with self-supervised point cloud encoders."""
 
 import os
+import platform
 
 # By default PyTorch's OpenMP threads wait by spinning; this can be changed before it loads only.
 # The cores of a robot are never idle, and spinning threads take time from those that compute: many
@@ -14,6 +15,11 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 # pass would compile all of them again. Read once, before the first product.
 for _capacity in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
     os.environ.setdefault(_capacity, "256")
+
+# Maps change their size with every frame, which leaves gaps in PyTorch's memory on a GPU unless
+# its segments can grow. Read when PyTorch loads, by either name. Not on aarch64: untried on Tegra.
+if platform.machine() != "aarch64" and "PYTORCH_CUDA_ALLOC_CONF" not in os.environ:
+    os.environ.setdefault("PYTORCH_ALLOC_CONF", "expandable_segments:True")
 
 # The generated ``concerto_ros.msg`` may be installed elsewhere than this source tree.
 __path__ = __import__("pkgutil").extend_path(__path__, __name__)

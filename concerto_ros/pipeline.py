@@ -37,6 +37,7 @@ from concerto_ros.segmentation.carried_state import CarriedState
 from concerto_ros.segmentation.feature_encoder import FeatureEncoder
 from concerto_ros.segmentation.fixed_origin import FixedOrigin
 from concerto_ros.segmentation.inference import Inference
+from concerto_ros.segmentation.label_fusion import LabelFusion
 from concerto_ros.segmentation.label_source import WordSource
 from concerto_ros.segmentation.labeller import Labeller
 from concerto_ros.segmentation.loading import load_models, load_words
@@ -56,6 +57,9 @@ _log = logging.getLogger(__name__)
 
 #: What :meth:`SemanticPipeline.infer` can compute, beside the answer to a feature query.
 OUTPUTS = ("labels", "pca")
+
+#: Points and frames of a warm-up, on a CPU and on a GPU.
+_WARM_UP = (64, 1), (20_000, 3)
 
 #: Metres within which :meth:`SemanticPipeline.similar` takes the nearest voxel for the point.
 REACH = 0.5
@@ -434,8 +438,19 @@ class SemanticPipeline:
     # The models --------------------------------------------------------------------------------
 
     def warm_up(self) -> None:
-        """Load libraries and compile kernels now, so that the first real cloud does not wait."""
-        self.segment(np.random.default_rng(0).random((64, 3)))
+        """Load libraries and compile kernels now, so that the first real cloud does not wait.
+
+        A GPU gets clouds as large as a map, with what a frame carries to the next one.
+        """
+        count, frames = _WARM_UP[self.device.type == "cuda"]
+        points = np.random.default_rng(0).random((count, 3))
+        points *= self.settings.voxel_size * count**0.5  # about one on a voxel of the floor
+        points[:, 2] *= 0.01
+        cloud = self._single(points, None, None, None, False)
+        carried = CarriedState(held=None, colors=PcaColors(), fusion=LabelFusion(1.0))
+        for _ in range(frames):
+            self._predict(cloud.voxels, carried, self._labeller, OUTPUTS, None)
+            self.capture_graphs()
         self.encoder.warm_up()
 
     def capture_graphs(self) -> bool:
