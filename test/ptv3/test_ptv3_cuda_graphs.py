@@ -8,6 +8,7 @@ Without a GPU nothing is captured: a replay then computes anew from the tensors 
 from __future__ import annotations
 
 import gc
+import json
 import weakref
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
@@ -15,6 +16,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from paths import GOLDEN
 from ptv3_inputs import CONFIG, batch_of
 
 from concerto_ros.ptv3 import build_hierarchy
@@ -22,6 +24,8 @@ from concerto_ros.ptv3.checkpoint import untrained_encoder
 from concerto_ros.ptv3.cuda_graphs import graphs
 from concerto_ros.ptv3.cuda_graphs.graphs import GraphedFeatures, Recording
 from concerto_ros.ptv3.cuda_graphs.padding import PaddedShape, pad_hierarchy, pad_rows
+from concerto_ros.ptv3.encoder import Pyramid
+from concerto_ros.ptv3.hierarchy import Hierarchy
 from concerto_ros.ptv3.kernels.backends import PAIRS, TABLE
 
 CONFIGS = {
@@ -62,6 +66,24 @@ def test_added_voxels_do_not_change_real_ones(config, size):
         assert len(ours) == rows > len(theirs)
         assert ours.isfinite().all()
         torch.testing.assert_close(ours[: len(theirs)], theirs, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [16, 17, 31, 32, 300])
+def test_keys_of_a_padded_cloud_are_its_queries(size):
+    """So nothing is gathered for them, and queries, keys and values stay side by side."""
+    _, hierarchy = cloud(size)
+    shape = PaddedShape.above(hierarchy)
+    finest = pad_hierarchy(hierarchy, shape, CONFIG.stride).levels[0]
+    for (curve, patch), patches in finest.patches.items():
+        (group,) = patches.groups
+        assert group.keys is group.queries and group.mask is None
+        # Every real row is a query, in its own place; those of a patch with one are real, too.
+        assert torch.equal(patches.order[patches.restore[:size]], torch.arange(size))
+        last = patches.restore[:size].max() // patch
+        assert (patches.order[: (last + 1) * patch] < size).all()
+        real = hierarchy.levels[0].patches[curve, patch].order
+        start = patches.restore[real[-1]] // patch * patch
+        assert torch.equal(patches.order[start : start + patch], real[-patch:])
 
 
 def test_clouds_of_similar_size_share_a_shape():
@@ -204,6 +226,41 @@ def test_the_graph_that_was_not_used_for_longest_is_replaced(features, monkeypat
     assert features.captured == 3
     run(features, 300)
     assert rows(features) == [padded(600), padded(300)] and features.captured == 4
+
+
+class Geometry:
+    """A level of which only the number of voxels is known."""
+
+    def __init__(self, count: int):
+        self.count, self.patches = count, {("z", 1024): None}
+
+    def __len__(self) -> int:
+        return self.count
+
+
+def test_a_drive_needs_few_captures(features, monkeypatch):
+    """The maps of a simulated robot in a minute, by their sizes alone."""
+    levels = json.loads((GOLDEN / "drive_levels.json").read_text())["levels"]
+    assert len(levels) == 300 and max(max(counts) for counts in levels) > 100_000
+    for name, stand_in in {
+        "can_be_padded": lambda hierarchy: True,
+        "pad_hierarchy": lambda hierarchy, *_: hierarchy,
+        "pad_rows": lambda feat, rows: feat.new_empty(rows, 0),
+        "_tensors": lambda hierarchy: [],
+    }.items():
+        monkeypatch.setattr(graphs, name, stand_in)
+    monkeypatch.setattr(features._encoder, "forward_features", lambda *_: Pyramid(()))
+    replayed, rows, real = 0, 0, 0
+    for counts in levels:
+        hierarchy = Hierarchy(tuple(map(Geometry, counts)))
+        shape = PaddedShape.above(hierarchy)
+        replayed += shape in features._graphs
+        features(torch.empty(counts[0], 0), hierarchy)
+        features.capture()
+        rows, real = rows + shape.rows[0], real + counts[0]
+    assert features.captured <= 11 and features.graphs == features.captured
+    assert replayed >= 0.9 * len(levels)
+    assert rows < 1.1 * real
 
 
 @torch.no_grad()

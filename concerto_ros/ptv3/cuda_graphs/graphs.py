@@ -272,7 +272,7 @@ def _tensors_of_level(level: Level) -> list[torch.Tensor]:
     for patches in level.patches.values():
         (group,) = patches.groups
         tensors += [patches.order, patches.restore]
-        tensors += [part for part in (group.keys, group.mask) if isinstance(part, torch.Tensor)]
+        tensors += [] if group.mask is None else [group.mask]
     if isinstance(level.pooling, PaddedPooling):
         tensors += [level.pooling.cluster, level.pooling.members]
     return tensors

@@ -138,21 +138,22 @@ def pad_rows(values: torch.Tensor, rows: int) -> torch.Tensor:
 
 
 def _padded_patches(patches: Patches, size: int, rows: int) -> Patches:
-    count = len(patches.order)
-    position = torch.arange(rows, device=patches.order.device)
-    added = position[count:]
-    everything = slice(0, rows)
+    count, everything = len(patches.order), slice(0, rows)
+    added = torch.arange(count, rows, device=patches.order.device)
     if count < size:
-        real = (position < count)[None, None, None]
+        real = (torch.arange(rows, device=added.device) < count)[None, None, None]
         group = PatchGroup(1, everything, everything, real)
-    else:
-        # The patch in which the real rows end takes keys before it instead of padded ones.
-        first = position // size * size
-        ends_within = (first < count) & (first + size > count)
-        keys = position + ends_within * (count - size - first)
-        group = PatchGroup(rows // size, everything, keys)
-    order = torch.cat([patches.order, added])
-    return Patches(order, (group,), torch.cat([patches.restore, added]))
+        order = torch.cat([patches.order, added])
+        return Patches(order, (group,), torch.cat([patches.restore, added]))
+    # The last patch of real rows is filled by the rows before them, and not by added ones: keys
+    # are then queries, and nothing is gathered. Added rows, which nobody looks at, give way.
+    group, rest = PatchGroup(rows // size, everything, everything), count % size
+    borrowed = (size - rest) % size
+    whole = count - rest
+    last = patches.order[count - size :] if rest else patches.order[:0]
+    order = torch.cat([patches.order[:whole], last, added[borrowed:]])
+    restore = patches.restore + borrowed * (patches.restore >= whole)
+    return Patches(order, (group,), torch.cat([restore, added]))
 
 
 def _padded_pooling(
