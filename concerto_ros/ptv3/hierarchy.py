@@ -156,9 +156,10 @@ def build_hierarchy(
     levels = []
     for index, stride in enumerate((*config.stride, None)):
         depth = (max(largest) + 1).bit_length()
+        cloud = batch << 3 * depth
         for curve, _ in config.patches_of_level(index):
             if curve not in orders:
-                code = batch << 3 * depth | backend.curve_code(grid_coord, depth, curve)
+                code = cloud | backend.curve_code(grid_coord, depth, curve)
                 orders[curve] = torch.argsort(code)
         counts = _sizes(sizes.ends[index])
         patches = {

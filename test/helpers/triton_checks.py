@@ -14,10 +14,11 @@ from ptv3_inputs import CONFIG, batch_of, convolution
 
 from concerto_ros.ptv3 import build_hierarchy
 from concerto_ros.ptv3.kernels import curves as serialization
-from concerto_ros.ptv3.kernels import triton_conv
+from concerto_ros.ptv3.kernels import neighbour_table, triton_conv, triton_neighbours
 from concerto_ros.ptv3.kernels import triton_curves as triton_codes
 from concerto_ros.ptv3.kernels.backends import PAIRS, choose_backend
 from concerto_ros.ptv3.kernels.neighbour_table import NeighbourTable
+from concerto_ros.ptv3.kernels.neighbours import voxel_keys
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
@@ -50,6 +51,25 @@ def hierarchy():
                 assert torch.equal(getattr(plain, name), getattr(fast, name)), name
             for patching, patches in plain.patches.items():
                 assert torch.equal(patches.order, fast.patches[patching].order)
+
+
+def neighbour_tables():
+    """Tables and their orders are the same bit for bit."""
+    for sizes, side in (((90,), 6), ((1,), 6), ((40, 1, 12), 6), ((700,), 9), ((256, 257), 40)):
+        grid_coord, _, offset = (value.to(DEVICE) for value in batch_of(*sizes, side=side))
+        positions = torch.arange(len(grid_coord), device=DEVICE)
+        batch = torch.searchsorted(offset, positions, right=True)
+        # The second layout has planes too large for 32 bits.
+        for largest in (grid_coord.amax(0).tolist(), [65535, 65535, 65535]):
+            keys, order = voxel_keys(grid_coord, batch, largest).sort()
+            for rows in (order, None):
+                plain, fast = (
+                    module.find_neighbour_table(keys, rows, largest, triton_conv.multiply)
+                    for module in (neighbour_table, triton_neighbours)
+                )
+                assert torch.equal(plain.rows, fast.rows), (sizes, largest)
+                assert torch.equal(plain.order, fast.order), (sizes, largest)
+                assert (fast.rows.dtype, fast.order.dtype) == (torch.int32, torch.int64)
 
 
 @torch.no_grad()
@@ -124,7 +144,7 @@ def gradients():
             torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
 
 
-def compiles():
+def compiles(capabilities: list[int]):
     """The kernels compile for GPUs that are not here, within their registers and memory."""
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource, compile
@@ -134,7 +154,7 @@ def compiles():
         source = ASTSource(kernel, signature, constants)
         return compile(source, target=GPUTarget("cuda", capability, 32))
 
-    for capability in (80, 90):
+    for capability in capabilities:
         for kind in ("fp32", "bf16", "fp16"):
             for count, channels in ((100_000, 48), (500, 512)):
                 exact = kind == "fp32"
@@ -153,13 +173,23 @@ def compiles():
         signature = {"grid_coord": "*i64", "out": "*i64", "count": "i32", "depth": "i32"}
         constants = {"HILBERT": True, "EXCHANGED": 1, "BLOCK": 1024}
         built(triton_codes.curve_code_block, signature, constants, capability)
+        numbers = dict.fromkeys(("count", "steps", "size_y", "size_z"), "i32")
+        signature = {"keys": "*i64", "table": "*i32", "pattern": "*i32"} | numbers
+        built(triton_neighbours.find_block, signature, {"BLOCK": 256}, capability)
+        longs = dict.fromkeys(("by", "rows"), "*i64")
+        for has_rows in (False, True):
+            signature = {"table": "*i32"} | longs | {"out": "*i32", "order": "*i64"}
+            signature["count"] = "i32"
+            constants = {"HAS_ROWS": has_rows, "BLOCK": 256}
+            built(triton_neighbours.arrange_block, signature, constants, capability)
 
 
 if __name__ == "__main__":
     if sys.argv[1] == "compiles":
-        compiles()
+        compiles([int(capability) for capability in sys.argv[2:]])
     else:
         codes()
+        neighbour_tables()
         hierarchy()
         convolution_of_every_width_and_type()
         warming_up()

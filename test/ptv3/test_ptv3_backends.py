@@ -277,7 +277,7 @@ def test_spconv_agrees():
 
 @pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="Triton is not installed")
 @pytest.mark.parametrize("check", ["agrees", "compiles"])
-def test_triton(check, tmp_path):
+def test_triton(check, tmp_path, nightly):
     script = HELPERS / "triton_checks.py"
     # Kernels are compiled or interpreted by what the environment says when they are imported.
     interpreted = "0" if check == "compiles" or torch.cuda.is_available() else "1"
@@ -286,6 +286,7 @@ def test_triton(check, tmp_path):
         "TRITON_INTERPRET": interpreted,
         "TRITON_CACHE_DIR": str(tmp_path),
     }
-    command = [sys.executable, str(script), check]
+    capabilities = ("80", "86", "87", "89", "90", "100", "120") if nightly else ("80", "90")
+    command = [sys.executable, str(script), check, *capabilities]
     result = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout + result.stderr

@@ -154,10 +154,10 @@ def _interpreted() -> bool:
 
 
 def _triton() -> Backend:
-    from concerto_ros.ptv3.kernels import triton_conv
+    from concerto_ros.ptv3.kernels import triton_conv, triton_neighbours
     from concerto_ros.ptv3.kernels import triton_curves as triton_codes
 
-    find = partial(neighbour_table.find_neighbour_table, multiply=triton_conv.multiply)
+    find = partial(triton_neighbours.find_neighbour_table, multiply=triton_conv.multiply)
     return Backend("triton", triton_codes.curve_code, find, triton_conv.warm_up)
 
 
