@@ -19,19 +19,20 @@ from concerto_ros.ptv3.patches import PatchGroup, Rows
 
 
 class RotaryEmbedding(nn.Module):
-    """Rotary position embedding (Su et al., 2021) of the three coordinates, as in Utonia.
+    """Rotary position embedding (Su et al., 2021) of three coordinates, as in Utonia and LitePT.
 
     The channels of a head are divided into three thirds for x, y and z; each third into two halves
     that are rotated together by ``coordinate * inv_freq``. Angles are float32 whatever the weights
     are.
     """
 
-    def __init__(self, head_channels: int, base: float):
+    def __init__(self, head_channels: int, base: float, *, stored: bool = True):
         super().__init__()
         third = head_channels // 3
         exponent = torch.arange(0, third, 2, dtype=torch.float32) / third
         self.inv_freq: torch.Tensor
-        self.register_buffer("inv_freq", base**-exponent)
+        frequencies = torch.tensor(base, dtype=torch.float32).pow(-exponent)
+        self.register_buffer("inv_freq", frequencies, persistent=stored)
 
     def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Self:
         """Move with the module to another device, but never to another precision."""
@@ -51,7 +52,18 @@ class RotaryEmbedding(nn.Module):
 
 
 class PatchAttention(nn.Module):
-    """Multi-head self-attention within each patch."""
+    """Multi-head self-attention within each patch.
+
+    Args:
+        channels: width of the features.
+        num_heads: heads.
+        qkv_bias: whether queries, keys and values have a bias.
+        qk_scale: factor of the scores; None: the inverse root of a head's width.
+        rope_base: base of the frequencies of a rotary embedding of the coordinates, as in Utonia;
+            None: there is none.
+        index_base: that of a rotary embedding of the voxel indices, as in LitePT, whose files do
+            not store the frequencies.
+    """
 
     def __init__(
         self,
@@ -61,6 +73,7 @@ class PatchAttention(nn.Module):
         qkv_bias: bool,
         qk_scale: float | None,
         rope_base: float | None,
+        index_base: float | None = None,
     ):
         super().__init__()
         self.num_heads = num_heads
@@ -68,7 +81,10 @@ class PatchAttention(nn.Module):
         self.qkv = Linear(channels, 3 * channels, bias=qkv_bias)
         self.proj = Linear(channels, channels)
         self.rope: RotaryEmbedding | None = None
-        if rope_base is not None:
+        self.of_indices = index_base is not None
+        if index_base is not None:
+            self.rope = RotaryEmbedding(channels // num_heads, index_base, stored=False)
+        elif rope_base is not None:
             self.rope = RotaryEmbedding(channels // num_heads, rope_base)
 
     def forward(self, feat: torch.Tensor, level: Level, patching: tuple[str, int]) -> torch.Tensor:
@@ -86,7 +102,8 @@ class PatchAttention(nn.Module):
         ordered = feat.to(self.qkv.weight.dtype).index_select(0, patches.order)
         heads = self.qkv(ordered).view(len(feat), 3, self.num_heads, -1)
         if self.rope is not None:
-            rotated = self.rope(heads[:, :2], level.coord.index_select(0, patches.order))
+            position = level.grid_coord if self.of_indices else level.coord
+            rotated = self.rope(heads[:, :2], position.index_select(0, patches.order))
             heads = torch.cat([rotated, heads[:, 2:]], dim=1)
         parts = [self._attend(heads, group) for group in patches.groups]
         mixed = parts[0] if len(parts) == 1 else torch.cat(parts)

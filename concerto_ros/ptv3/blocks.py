@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
 
@@ -25,18 +27,27 @@ class Norm(nn.LayerNorm):
         )
 
 
-class Block(nn.Module):
-    """Conditional position encoding, patch attention and an MLP, each as a residual."""
+class AttentionBlock(nn.Module):
+    """Patch attention and an MLP, each as a residual: what the blocks of all encoders share.
 
-    def __init__(
-        self, config: PTv3Config, channels: int, num_heads: int, patching: tuple[str, int]
-    ):
-        super().__init__()
+    Attributes:
+        attends: whether it has them.
+    """
+
+    attends: bool = True
+
+    def _add_attention(
+        self,
+        config: PTv3Config,
+        channels: int,
+        num_heads: int,
+        patching: tuple[str, int],
+        *,
+        index_base: float | None = None,
+    ) -> None:
+        """Add the modules; arguments as of :class:`PatchAttention`."""
         self.pre_norm = config.pre_norm
         self.patching = patching
-        self.cpe = nn.ModuleList(
-            [SubmanifoldConv(channels), Linear(channels, channels), Norm(channels)]
-        )
         self.norm1 = nn.Sequential(Norm(channels))
         self.ls1 = _layer_scale(config, channels)
         self.attn = PatchAttention(
@@ -45,20 +56,38 @@ class Block(nn.Module):
             qkv_bias=config.qkv_bias,
             qk_scale=config.qk_scale,
             rope_base=config.rope_base if config.rotary else None,
+            index_base=index_base,
         )
         self.norm2 = nn.Sequential(Norm(channels))
         self.ls2 = _layer_scale(config, channels)
         self.mlp = nn.Sequential(Mlp(channels, int(channels * config.mlp_ratio)))
 
-    def forward(self, feat: torch.Tensor, level: Level) -> torch.Tensor:
-        """Transform (N, C) features of ``level``."""
-        convolve, mix, norm = self.cpe
-        feat = feat + norm(mix(convolve(feat, level.neighbours)))
+    def _attend(self, feat: torch.Tensor, level: Level) -> torch.Tensor:
+        """Add attention and MLP to (N, C) features of ``level``."""
         if self.pre_norm:
             feat = feat + self.ls1(self.attn(self.norm1(feat), level, self.patching))
             return feat + self.ls2(self.mlp(self.norm2(feat)))
         feat = self.norm1(feat + self.ls1(self.attn(feat, level, self.patching)))
         return self.norm2(feat + self.ls2(self.mlp(feat)))
+
+
+class Block(AttentionBlock):
+    """Conditional position encoding, patch attention and an MLP, each as a residual."""
+
+    def __init__(
+        self, config: PTv3Config, channels: int, num_heads: int, patching: tuple[str, int]
+    ):
+        super().__init__()
+        self.cpe = nn.ModuleList(
+            [SubmanifoldConv(channels), Linear(channels, channels), Norm(channels)]
+        )
+        self._add_attention(config, channels, num_heads, patching)
+
+    def forward(self, feat: torch.Tensor, level: Level) -> torch.Tensor:
+        """Transform (N, C) features of ``level``."""
+        convolve, mix, norm = self.cpe
+        feat = feat + norm(mix(convolve(feat, level.neighbours)))
+        return self._attend(feat, level)
 
 
 class LayerScale(nn.Module):
@@ -76,10 +105,12 @@ class LayerScale(nn.Module):
 class GridPooling(nn.Module):
     """Projection, maximum of each channel within a coarser voxel, normalisation and GELU."""
 
-    def __init__(self, in_channels: int, out_channels: int):
+    def __init__(
+        self, in_channels: int, out_channels: int, *, norm: Callable[[int], nn.Module] = Norm
+    ):
         super().__init__()
         self.proj = Linear(in_channels, out_channels)
-        self.norm = nn.Sequential(Norm(out_channels))
+        self.norm = nn.Sequential(norm(out_channels))
         self.act = GELU()
 
     def forward(self, feat: torch.Tensor, level: Level) -> torch.Tensor:
@@ -90,10 +121,19 @@ class GridPooling(nn.Module):
 class GridUnpooling(nn.Module):
     """Passes the features of a coarse level down and adds those of the finer level."""
 
-    def __init__(self, in_channels: int, skip_channels: int, out_channels: int):
+    def __init__(
+        self,
+        in_channels: int,
+        skip_channels: int,
+        out_channels: int,
+        *,
+        norm: Callable[[int], nn.Module] = Norm,
+    ):
         super().__init__()
-        self.proj = _projection(in_channels, out_channels)
-        self.proj_skip = _projection(skip_channels, out_channels)
+        self.proj = nn.Sequential(Linear(in_channels, out_channels), norm(out_channels), GELU())
+        self.proj_skip = nn.Sequential(
+            Linear(skip_channels, out_channels), norm(out_channels), GELU()
+        )
 
     def forward(
         self, feat: torch.Tensor, skip: torch.Tensor, cluster: torch.Tensor
@@ -125,10 +165,6 @@ class Mlp(nn.Module):
         if usable(feat, self.fc1.weight.dtype):
             rows = in_recurring_rows(feat, self.fc1.weight.dtype)  # once for both
         return self.fc2(self.fc1(rows, gelu=True))[: len(feat)]
-
-
-def _projection(in_channels: int, out_channels: int) -> nn.Sequential:
-    return nn.Sequential(Linear(in_channels, out_channels), Norm(out_channels), GELU())
 
 
 def _layer_scale(config: PTv3Config, channels: int) -> nn.Sequential:

@@ -8,7 +8,6 @@ import logging
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +17,12 @@ from torch import nn
 from concerto_ros.files.digest import weights_digest
 from concerto_ros.files.finite_tensors import not_finite
 from concerto_ros.files.torch_file import on_cpu, read_plain, write_file
+from concerto_ros.ptv3.architectures import Architecture, architecture_of, new_encoder
 from concerto_ros.ptv3.bundled import DEMO, read_demo
 from concerto_ros.ptv3.config import PTv3Config
 from concerto_ros.ptv3.encoder import Encoder
-from concerto_ros.ptv3.inferred_config import inferred_config
 from concerto_ros.ptv3.official_files import OFFICIAL_ENCODERS, OFFICIAL_HEADS, find_file
 from concerto_ros.ptv3.state_dict import (
-    ENCODER_PARAMETER,
     CheckpointError,
     for_all_channels,
     names_in,
@@ -53,8 +51,10 @@ def load_encoder(
     :func:`~concerto_ros.ptv3.official_files.checkpoint_folder`, then in the cache of
     ``huggingface_hub``, then downloaded.
 
-    A checkpoint of a training of Pointcept, which has no config, gets that of the released shapes
-    that its weights have; a warning says what was read from the shapes and what was assumed.
+    The file's config, or the names of its weights, tell which architecture it is: Point
+    Transformer V3 or LitePT. A checkpoint of a training of Pointcept, which has no config, gets
+    that of the released shapes that its weights have; a warning says what was read from the shapes
+    and what was assumed.
 
     Args:
         name_or_path: an official file ``{"config", "state_dict"}``, an official name
@@ -77,12 +77,15 @@ def load_encoder(
         name = content["name"]
     else:
         content, path = read_checkpoint(name, OFFICIAL_ENCODERS, download=download)
-    state = part_with(content["state_dict"], ENCODER_PARAMETER, path)
-    config = _config_or_inferred(content, state, path)
-    state, fields_in_file = for_all_channels(state, config, content.get("channels"), path)
+    architecture = architecture_of(content)
+    state = part_with(content["state_dict"], architecture.parameter, path)
+    config, channels = _config_or_inferred(content, architecture, state, path)
+    state, fields_in_file = for_all_channels(
+        state, config, channels, path, parameter=architecture.parameter
+    )
     rotary = any(key.endswith("attn.rope.inv_freq") for key in state)
-    encoder = Encoder(
-        PTv3Config.from_official(fields_in_file, rotary=rotary),
+    encoder = new_encoder(
+        architecture.config.from_official(fields_in_file, rotary=rotary),
         name=name,
         grid_size=content.get("grid_size"),
         preset=preset_in(content, path),
@@ -99,7 +102,7 @@ def load_encoder(
 
 def untrained_encoder(config: PTv3Config, *, name: str, seed: int = 0) -> Encoder:
     """Create an encoder whose random weights depend on the seed alone, for experiments."""
-    encoder = Encoder(config, name=name, trained=False)
+    encoder = new_encoder(config, name=name, trained=False)
     randomise(encoder, seed)
     return encoder.eval()
 
@@ -171,17 +174,24 @@ def config_in(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
 
 
 def _config_or_inferred(
-    content: Mapping[str, Any], state: dict[str, torch.Tensor], path: Path
-) -> dict[str, Any]:
-    """Return the config in a file; where it has none, as in a training's, that of the shapes."""
+    content: Mapping[str, Any],
+    architecture: Architecture,
+    state: dict[str, torch.Tensor],
+    path: Path,
+) -> tuple[dict[str, Any], Any]:
+    """Return the config in a file and its entry ``channels``.
+
+    Where it has no config, as that of a training, they are those of the shapes.
+    """
+    channels = content.get("channels")
     if "config" in content:
-        return config_in(content, path)
+        return config_in(content, path), channels
     try:
-        config, said = inferred_config(state)
+        config, said = architecture.infer(state)
     except (ValueError, KeyError):
-        return config_in(content, path)  # refuses: it says where the config is
+        return config_in(content, path), channels  # refuses: it says where the config is
     log.warning("weights of %s: %s", path.name, said)
-    return config
+    return config, channels or architecture.released_channels.get(config["in_channels"])
 
 
 def load_strictly(
@@ -313,11 +323,8 @@ def save_encoder(path: Path, encoder: Encoder) -> None:
     The file holds ``{"config", "state_dict"}`` and, where the encoder has them, ``grid_size`` in
     metres, ``preset`` and ``conventions``; :func:`~concerto_ros.ptv3.load_encoder` reads it back.
     """
-    # Rotary embedding is detected from the state dict; only models with it have a base.
-    left_out = {"rotary"} if encoder.rotary else {"rotary", "rope_base"}
-    names = [field.name for field in fields(encoder.config) if field.name not in left_out]
-    config = {name: _plain(getattr(encoder.config, name)) for name in names}
-    content: dict[str, Any] = {"config": config, "state_dict": on_cpu(encoder.state_dict())}
+    config, state = encoder.config.to_official(), on_cpu(encoder.state_dict())
+    content: dict[str, Any] = {"config": config, "state_dict": state}
     if encoder.grid_size is not None:
         content["grid_size"] = float(encoder.grid_size)
     if encoder.preset is not None:
@@ -327,7 +334,3 @@ def save_encoder(path: Path, encoder: Encoder) -> None:
             preset: list(convention) for preset, convention in encoder.conventions.items()
         }
     write_file(path, content)
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value

@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar, Self
 
 from concerto_ros.ptv3.kernels.curves import CURVES
 
@@ -33,10 +33,6 @@ WITHOUT_EFFECT = frozenset(
 )
 
 
-#: Pointcept's names of the model, its field ``type``: those that this encoder is.
-TYPES = ("PT-v3m2", "PT-v3m3")
-
-
 class ConfigError(ValueError):
     """A config field that is not supported; the text names the field and the value got."""
 
@@ -52,6 +48,13 @@ class PTv3Config:
     Raises:
         ConfigError: a value is invalid or contradicts another.
     """
+
+    #: Pointcept's names of the model, its field ``type``: those that this encoder is.
+    types: ClassVar[tuple[str, ...]] = ("PT-v3m2", "PT-v3m3")
+    #: Fields that no official config has.
+    internal: ClassVar[frozenset[str]] = frozenset({"rotary"})
+    #: Voxels along an edge of the window that the stem sees.
+    stem_size: ClassVar[int] = 1
 
     in_channels: int = 6
     order: tuple[str, ...] = ("z", "z-trans")
@@ -74,7 +77,7 @@ class PTv3Config:
     rotary: bool = False
 
     @classmethod
-    def from_official(cls, config: dict[str, Any], *, rotary: bool = False) -> PTv3Config:
+    def from_official(cls, config: dict[str, Any], *, rotary: bool = False) -> Self:
         """Read the ``config`` of an official file.
 
         Args:
@@ -92,12 +95,12 @@ class PTv3Config:
                 f"config field enable_rpe={config['enable_rpe']!r} (learned relative position "
                 "bias) is not implemented; expected False, as in every official checkpoint"
             )
-        if config.get("type", TYPES[0]) not in TYPES:
+        if config.get("type", cls.types[0]) not in cls.types:
             raise ConfigError(
-                f"config field type={config['type']!r}: expected {' or '.join(TYPES)}, as in"
+                f"config field type={config['type']!r}: expected {' or '.join(cls.types)}, as in"
                 " model.backbone of a config of Pointcept"
             )
-        known = {field.name for field in fields(cls)} - {"rotary"}
+        known = {field.name for field in fields(cls)} - cls.internal
         chosen = {}
         for name, value in config.items():
             if name in known:
@@ -105,6 +108,17 @@ class PTv3Config:
             elif name not in WITHOUT_EFFECT and name not in ("enable_rpe", "type"):
                 raise ConfigError(f"config field {name}={value!r} is not known to this encoder")
         return cls(rotary=rotary, **chosen)
+
+    def to_official(self) -> dict[str, Any]:
+        """Return the fields as files store them, for :meth:`from_official`."""
+        names = [field.name for field in fields(self) if field.name not in self.internal]
+        if not self.rotary and "rope_base" in names:
+            names.remove("rope_base")  # only models with rotary embedding have one
+        stored = {name: getattr(self, name) for name in names}
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in stored.items()
+        }
 
     def __post_init__(self) -> None:
         if isinstance(self.order, str):
@@ -136,12 +150,12 @@ class PTv3Config:
                 " at least 1"
             )
         for name in ("mlp_ratio", "rope_base"):
-            if not _is_number(getattr(self, name)) or getattr(self, name) <= 0:
+            if not is_number(getattr(self, name)) or getattr(self, name) <= 0:
                 raise ConfigError(
                     f"config field {name}={getattr(self, name)!r}: expected a number above 0"
                 )
         for name in ("qk_scale", "layer_scale"):
-            if getattr(self, name) is not None and not _is_number(getattr(self, name)):
+            if getattr(self, name) is not None and not is_number(getattr(self, name)):
                 raise ConfigError(
                     f"config field {name}={getattr(self, name)!r}: expected a number or None"
                 )
@@ -193,6 +207,10 @@ class PTv3Config:
     def _output_channels(self) -> int:
         return self.dec_channels[0] if self.dec_channels else self.enc_channels[0]
 
+    def with_decoder(self, **decoder: Any) -> Self:
+        """Return the config with a decoder of these fields, whose names begin with ``dec_``."""
+        return replace(self, enc_mode=False, **decoder)
+
     def curve_of_block(self, block: int) -> str:
         """Return the space-filling curve that orders the patches of the ``block``-th block."""
         return self.order[block % len(self.order)]
@@ -222,5 +240,6 @@ def _is_count(value: Any, minimum: int = 1) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= minimum
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """Return whether a field's value is a finite number."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

@@ -11,7 +11,7 @@ from typing import cast
 import torch
 from torch import nn
 
-from concerto_ros.ptv3.blocks import Block, GridPooling, GridUnpooling, Norm
+from concerto_ros.ptv3.blocks import AttentionBlock, Block, GridPooling, GridUnpooling, Norm
 from concerto_ros.ptv3.config import PTv3Config
 from concerto_ros.ptv3.cpu.onednn import GELU, Linear
 from concerto_ros.ptv3.hierarchy import Hierarchy, Level, build_hierarchy
@@ -157,7 +157,11 @@ class Encoder(nn.Module):
         self.backend = "auto"
         self.licence = ""
         self.digest = ""
-        width = config.enc_channels[0]
+        self._add_modules()
+
+    def _add_modules(self) -> None:
+        """Add stem, encoder and decoder."""
+        config, width = self.config, self.config.enc_channels[0]
         self.embedding = nn.ModuleDict(
             {
                 "stem": nn.ModuleDict(
@@ -251,10 +255,17 @@ class Encoder(nn.Module):
             raise ValueError(f"feat has shape {tuple(feat.shape)}, expected {expected}")
         if not feat.is_floating_point():
             raise ValueError(f"feat is {feat.dtype}, expected a floating-point type")
-        return self.forward_embedded(self.embed(feat), hierarchy)
+        return self.forward_embedded(self.embed(feat, hierarchy), hierarchy)
 
-    def embed(self, feat: torch.Tensor) -> torch.Tensor:
-        """Return the stem's (N, C_0) features of each voxel alone; the input is not checked."""
+    def embed(self, feat: torch.Tensor, hierarchy: Hierarchy) -> torch.Tensor:
+        """Return the stem's (N, C_0) features; the input is not checked.
+
+        Here they are those of each voxel alone.
+
+        Args:
+            feat: (N, in_channels) float, as for :meth:`forward`.
+            hierarchy: as :meth:`hierarchy` returns it.
+        """
         stem = cast(nn.ModuleDict, self.embedding["stem"])
         return stem["act"](stem["norm"](stem["linear"](feat)))
 
@@ -330,6 +341,6 @@ def _decoder_stage(config: PTv3Config, stage: int) -> nn.ModuleDict:
 
 def _run_blocks(stage: nn.ModuleDict, feat: torch.Tensor, level: Level) -> torch.Tensor:
     for module in stage.values():
-        if isinstance(module, Block):
+        if isinstance(module, AttentionBlock):
             feat = module(feat, level)
     return feat

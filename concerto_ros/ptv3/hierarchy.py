@@ -15,6 +15,7 @@ from typing import Protocol
 import torch
 
 from concerto_ros.ptv3.config import PTv3Config
+from concerto_ros.ptv3.kernels import neighbour_table
 from concerto_ros.ptv3.kernels.backends import Backend, choose_backend
 from concerto_ros.ptv3.kernels.curves import MAX_DEPTH
 from concerto_ros.ptv3.kernels.neighbour_table import NeighbourTable
@@ -75,6 +76,7 @@ class Level:
         patches: by (curve, patch size).
         neighbours: of the 3 x 3 x 3 convolution.
         pooling: how the finer level is pooled to this one; None at the finest.
+        window: neighbours in the window of the stem, where it has one; only at the finest level.
     """
 
     grid_coord: torch.Tensor
@@ -85,6 +87,7 @@ class Level:
     patches: dict[tuple[str, int], Patches]
     neighbours: Neighbours | NeighbourTable | OtherNeighbours
     pooling: LevelPooling | None
+    window: NeighbourTable | None = None
 
     def __len__(self) -> int:
         return len(self.grid_coord)
@@ -151,6 +154,13 @@ def build_hierarchy(
     largest = sizes.high
     keys, order = torch.sort(voxel_keys(grid_coord, batch, largest))
     rows: torch.Tensor | None = order
+    reach = config.stem_size // 2
+    window = None
+    if reach:
+        wide = voxel_keys(grid_coord, batch, largest, reach).index_select(0, order)
+        window = neighbour_table.find_neighbour_table(
+            wide, order, largest, neighbour_table.multiply, reach
+        )
     orders = {"z": sizes.order}
     pooling: Pooling | None = None
     levels = []
@@ -168,7 +178,8 @@ def build_hierarchy(
         }
         neighbours = backend.find_neighbours(keys, rows, largest)
         offset = sizes.offsets[index]
-        levels.append(Level(grid_coord, coord, batch, offset, depth, patches, neighbours, pooling))
+        geometry = (grid_coord, coord, batch, offset, depth, patches, neighbours, pooling)
+        levels.append(Level(*geometry, None if index else window))
         if stride is None:
             break
         # A voxel of the next level holds the rows whose indices agree after division.

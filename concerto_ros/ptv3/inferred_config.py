@@ -36,7 +36,7 @@ def inferred_config(state: StateDict) -> tuple[dict[str, Any], str]:
         ValueError: If no config can be the right one: names or widths are not those of a released
             shape; the text says which.
     """
-    stages = _stages(state, "enc")
+    stages = stages_in(state, "enc")
     if not stages or ENCODER_PARAMETER not in state:
         raise ValueError("it has no blocks 'enc.enc0.block0' or no stem")
     first = f"enc.enc0.{min(stages[0])}."
@@ -57,7 +57,7 @@ def inferred_config(state: StateDict) -> tuple[dict[str, Any], str]:
         head_width = 6 * len(rotary[0])
     parts = [("enc", stages)] if config["enc_mode"] else [("enc", stages), ("dec", None)]
     for part, known in parts:
-        blocks = _stages(state, part) if known is None else known
+        blocks = stages_in(state, part) if known is None else known
         widths = tuple(
             state[f"{part}.{part}{stage}.{names[0]}.attn.proj.weight"].shape[0]
             for stage, names in enumerate(blocks)
@@ -83,13 +83,26 @@ def inferred_config(state: StateDict) -> tuple[dict[str, Any], str]:
     return config, said
 
 
-def _stages(state: StateDict, part: str) -> list[list[str]]:
-    """List the blocks of each stage of a part, ``enc`` or ``dec``."""
+def stages_in(state: StateDict, part: str, count: int | None = None) -> list[list[str]]:
+    """List the blocks of each stage of a part of an encoder.
+
+    Args:
+        state: Its tensors, named as in official files.
+        part: ``enc`` or ``dec``.
+        count: How many stages it has, some of which may have no blocks; None: those with blocks.
+
+    Returns:
+        The names of the blocks by stage.
+
+    Raises:
+        ValueError: If a stage before the last has no blocks, or one that does not exist has some.
+    """
     found: dict[int, set[str]] = {}
     for name in state:
         match = re.match(rf"{part}\.{part}(\d+)\.(block\d+)\.", name)
         if match:
             found.setdefault(int(match[1]), set()).add(match[2])
-    if sorted(found) != list(range(len(found))):
+    stages = range(len(found) if count is None else count)
+    if not found.keys() <= set(stages):
         raise ValueError(f"it has blocks of the stages {sorted(found)} of {part!r} only")
-    return [sorted(found[stage]) for stage in sorted(found)]
+    return [sorted(found.get(stage, ())) for stage in stages]

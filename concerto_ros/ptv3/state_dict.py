@@ -40,6 +40,7 @@ COPY = re.compile(r"(^|[._])(ema|teacher|averaged|shadow)([._]|$)")
 MOST_NAMED = 8
 
 #: The stem of PT-v3m1, a sparse convolution; Sonata, Concerto and Utonia are PT-v3m2 and later.
+#: LitePT has it, too.
 OLDER_STEM = "embedding.stem.conv.weight"
 
 #: What the package gives an encoder for each voxel, in this order, three channels each.
@@ -151,7 +152,12 @@ def part_with(state: StateDict, parameter: str, path: Path) -> StateDict:
 
 
 def for_all_channels(
-    state: StateDict, config: dict[str, Any], channels: Any, path: Path
+    state: StateDict,
+    config: dict[str, Any],
+    channels: Any,
+    path: Path,
+    *,
+    parameter: str = ENCODER_PARAMETER,
 ) -> tuple[StateDict, dict[str, Any]]:
     """Return weights and config of an encoder that takes all :data:`CHANNELS`, in their order.
 
@@ -159,17 +165,18 @@ def for_all_channels(
     what it did.
 
     Args:
-        state: the encoder's state dict; :data:`ENCODER_PARAMETER` is (width, in_channels).
+        state: the encoder's state dict.
         config: its official config; without ``in_channels``, the weights say how many they are.
         channels: the file's entry ``channels``: names of :data:`CHANNELS` in the order in which
             the encoder takes them (``feat_keys`` of Pointcept); None: all, if there are nine.
         path: the file, for messages.
+        parameter: name of the stem's weight (width, ..., in_channels).
 
     Raises:
         CheckpointError: the channels are not known, or not as many as ``in_channels``.
     """
     everything = 3 * len(CHANNELS)
-    weight = state.get(ENCODER_PARAMETER)
+    weight = state.get(parameter)
     count = config.get("in_channels", weight.shape[-1] if weight is not None else None)
     if channels is None and count == everything:
         return state, {**config, "in_channels": everything}
@@ -183,13 +190,13 @@ def for_all_channels(
             " lists those of them it was trained with, in their order (feat_keys of Pointcept); an"
             " encoder of other channels, such as strength, cannot be used"
         )
-    if count != 3 * len(channels) or weight is None or weight.shape[1:] != (count,):
+    if count != 3 * len(channels) or weight is None or weight.shape[-1] != count:
         got = "no such tensor" if weight is None else f"shape {tuple(weight.shape)}"
         raise CheckpointError(
-            f"{path} has in_channels={count!r} in its config and {ENCODER_PARAMETER} of {got},"
+            f"{path} has in_channels={count!r} in its config and {parameter} of {got},"
             f" expected three for each of its channels {', '.join(channels)}"
         )
     columns = [3 * CHANNELS.index(channel) + axis for channel in channels for axis in range(3)]
-    whole = weight.new_zeros((len(weight), everything))
-    whole[:, columns] = weight
-    return {**state, ENCODER_PARAMETER: whole}, {**config, "in_channels": everything}
+    whole = weight.new_zeros((*weight.shape[:-1], everything))
+    whole[..., columns] = weight
+    return {**state, parameter: whole}, {**config, "in_channels": everything}

@@ -20,6 +20,7 @@ from concerto_ros.learning.pretraining.presets import Preset
 from concerto_ros.learning.pretraining.schedules import OneCycle
 from concerto_ros.learning.training.processes import run_in_processes
 from concerto_ros.learning.training.trainer import Trainer, TrainingResult
+from concerto_ros.ptv3 import architectures
 from concerto_ros.ptv3.encoder import Encoder
 from concerto_ros.segmentation.convention import Convention
 
@@ -53,7 +54,7 @@ def new_encoder(like: Encoder, seed: int) -> Encoder:
     """An encoder of the shape, voxels and conventions of another, with random weights."""
     with torch.random.fork_rng([]):
         torch.manual_seed(seed)
-        return Encoder(
+        return architectures.new_encoder(
             like.config,
             name="pretrained",
             grid_size=like.grid_size,

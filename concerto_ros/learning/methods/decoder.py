@@ -4,9 +4,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from concerto_ros.ptv3 import Encoder, PTv3Config
+from concerto_ros.ptv3.architectures import new_encoder
 from concerto_ros.ptv3.checkpoint import randomise
 
 #: Blocks of each stage, and minimum channels of the finest one, as published for Concerto.
@@ -24,9 +23,7 @@ def decoder_config(config: PTv3Config) -> PTv3Config:
     heads = list(config.enc_num_head[:-1])
     if channels and channels[0] < FINEST_CHANNELS and FINEST_CHANNELS % head_width == 0:
         channels[0], heads[0] = FINEST_CHANNELS, FINEST_CHANNELS // head_width
-    return replace(
-        config,
-        enc_mode=False,
+    return config.with_decoder(
         dec_depths=(DEPTH,) * len(channels),
         dec_channels=tuple(channels),
         dec_num_head=tuple(heads),
@@ -42,7 +39,7 @@ def with_decoder(encoder: Encoder, seed: int = 0) -> Encoder:
     """
     if not encoder.config.enc_mode:
         return encoder
-    result = Encoder(
+    result = new_encoder(
         decoder_config(encoder.config),
         name=encoder.name,
         trained=encoder.trained,

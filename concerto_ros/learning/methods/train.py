@@ -48,7 +48,7 @@ from concerto_ros.learning.training.stochastic_depth import stochastic_depth
 from concerto_ros.learning.training.temperature import MAX_VOXELS, fit_temperature, scored
 from concerto_ros.learning.training.trainer import Collate, Trainer, TrainingResult
 from concerto_ros.ptv3 import Encoder
-from concerto_ros.ptv3.blocks import Block
+from concerto_ros.ptv3.blocks import AttentionBlock
 from concerto_ros.ptv3.checkpoint import randomise
 from concerto_ros.segmentation.convention import preset_with
 
@@ -163,7 +163,8 @@ def drop_path(encoder: Encoder, rate: float) -> Iterator[None]:
 def _branches(stages: nn.Module | None) -> list[list[nn.Module]]:
     """Attention and MLP of every block of some stages, in order."""
     modules = () if stages is None else stages.modules()
-    return [[block.attn, block.mlp] for block in modules if isinstance(block, Block)]
+    blocks = (block for block in modules if isinstance(block, AttentionBlock) and block.attends)
+    return [[block.attn, block.mlp] for block in blocks]
 
 
 def _train_head(

@@ -73,7 +73,7 @@ class Learner(nn.Module):
             hierarchy = self.backbone.hierarchy(views.grid, views.coord, views.offset)
         else:
             hierarchy = shuffled_hierarchy(self.backbone, views, shuffle)
-        feat = self.backbone.embed(views.feat)
+        feat = self.backbone.embed(views.feat, hierarchy)
         if views.mask is not None:
             feat = torch.where(views.mask[:, None], self.mask_token.to(feat), feat)
         pyramid = self.backbone.forward_embedded(feat, hierarchy)
@@ -117,6 +117,7 @@ def shuffled_hierarchy(encoder: Encoder, views: Views, shuffle: torch.Generator)
         patches = {
             (curve, size): level.patches[curves[other], size]
             for curve, other in zip(curves, drawn, strict=True)
+            if level.patches  # a level without attention has none
         }
         levels.append(replace(level, patches=patches))
     return Hierarchy(tuple(levels))

@@ -248,9 +248,12 @@ class GraphRecorder:
 
 
 def can_be_padded(hierarchy: Hierarchy) -> bool:
-    """Return whether a hierarchy is one cloud, not too large, with tables of neighbours."""
+    """Return whether a hierarchy is one cloud, not too large, with tables of neighbours.
+
+    The window of a stem is not padded.
+    """
     finest = hierarchy.levels[0]
-    table = isinstance(finest.neighbours, NeighbourTable)
+    table = isinstance(finest.neighbours, NeighbourTable) and finest.window is None
     return table and len(finest.offset) == 1 and len(finest) <= MAX_VOXELS
 
 

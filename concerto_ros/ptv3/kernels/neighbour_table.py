@@ -11,21 +11,24 @@ from typing import Any
 import torch
 from torch.autograd.function import once_differentiable
 
+from concerto_ros.ptv3.cpu.onednn import linear
+
 #: Values gathered at a time where PyTorch computes the products.
 _GATHERED = 1 << 25
 
 
 @dataclass(frozen=True, eq=False)
 class NeighbourTable:
-    """The 27 neighbours of every voxel, the voxel itself among them.
+    """The neighbours of every voxel in a cube around it, the voxel itself among them.
 
-    Columns are sorted by which neighbours a voxel has: a kernel that takes a block of columns can
-    skip the offsets at which none of them has one. For surfaces, where a voxel has about 9, blocks
-    of 64 rows then take 9 to 12 of the 27 products instead of 15 to 20.
+    Of 3 x 3 x 3 voxels, K = 27, columns are sorted by which neighbours a voxel has: a kernel that
+    takes a block of columns can skip the offsets at which none of them has one. For surfaces,
+    where a voxel has about 9, blocks of 64 rows then take 9 to 12 of the 27 products instead of 15
+    to 20.
 
     Attributes:
         order: (N,) int64, row of each column.
-        rows: (27, N) int32, row of the neighbour at each kernel offset, -1 where there is none.
+        rows: (K, N) int32, row of the neighbour at each kernel offset, -1 where there is none.
             Offsets count as in :func:`~concerto_ros.ptv3.kernels.neighbours.kernel_index`.
         multiply: computes the convolution, see :func:`multiply`.
     """
@@ -41,7 +44,7 @@ class NeighbourTable:
 
         Args:
             feat: (N, C_in).
-            matrices: (27, C_in, C_out), one for each kernel offset.
+            matrices: (K, C_in, C_out), one for each kernel offset.
             bias: (C_out,).
 
         Returns:
@@ -55,36 +58,40 @@ def find_neighbour_table(
     rows: torch.Tensor | None,
     largest: list[int],
     multiply: Callable[..., torch.Tensor],
+    reach: int = 1,
 ) -> NeighbourTable:
     """Build the table from sorted, distinct keys.
 
-    Three voxels on a line along z have consecutive keys, so one binary search serves a whole
-    column.
+    Voxels on a line along z have consecutive keys, so one binary search serves a whole column.
 
     Args:
-        keys: (N,) int64 :func:`~concerto_ros.ptv3.kernels.neighbours.voxel_keys`.
+        keys: (N,) int64 :func:`~concerto_ros.ptv3.kernels.neighbours.voxel_keys` of this reach.
         rows: (N,) int64, the row of each key; None where the rows themselves are sorted.
         largest: largest voxel index of each axis.
         multiply: computes the convolution, see :func:`multiply`.
+        reach: voxels from the middle of the cube to its faces: 1 for 27 neighbours, 2 for 125.
     """
-    size_y, size_z = largest[1] + 2, largest[2] + 2
+    size_y, size_z = largest[1] + 1 + reach, largest[2] + 1 + reach
     # A sentinel: a search may then run past the last key.
     ended = torch.cat([keys, keys.new_full((1,), torch.iinfo(torch.int64).max)])
-    step = torch.arange(-1, 2, device=keys.device)
-    columns = (step[:, None] * size_y + step).flatten() * size_z - 1
+    step = torch.arange(-reach, reach + 1, device=keys.device)
+    columns = (step[:, None] * size_y + step).flatten() * size_z - reach
     target = keys + columns[:, None]
     position = torch.searchsorted(keys, target)
     found = []
-    for _ in range(3):
+    for _ in range(2 * reach + 1):
         hit = ended.take(position) == target
         found.append(position.to(torch.int32).masked_fill(~hit, -1))
         position = position + hit
         target = target + 1
     table = torch.stack(found, 1).flatten(0, 1)
-    offset = torch.arange(27, dtype=torch.int32, device=keys.device)
-    pattern = ((table >= 0).to(torch.int32) << offset[:, None]).sum(0, dtype=torch.int32)
-    order = torch.sort(pattern, stable=True).indices
-    table = table.index_select(1, order)
+    if reach == 1:
+        offset = torch.arange(27, dtype=torch.int32, device=keys.device)
+        pattern = ((table >= 0).to(torch.int32) << offset[:, None]).sum(0, dtype=torch.int32)
+        order = torch.sort(pattern, stable=True).indices
+        table = table.index_select(1, order)
+    else:  # no such pattern fits into a number
+        order = torch.arange(len(keys), device=keys.device)
     if rows is not None:
         missing = table < 0
         position = table.clamp_(min=0).flatten()
@@ -99,13 +106,13 @@ def multiply(
 ) -> torch.Tensor:
     """Compute ``out[p] = bias + sum over k of feat[neighbour k of p] @ matrices[k]`` in PyTorch.
 
-    Part by part, the 27 neighbours of a row are gathered side by side for one matrix product.
+    Part by part, all neighbours of a row are gathered side by side for one matrix product.
     Shapes are those of :meth:`NeighbourTable.convolve`.
     """
     out = feat.new_empty(len(feat), matrices.shape[2])
-    stacked = matrices.flatten(0, 1)
+    stacked = matrices.flatten(0, 1).t()
     for part, neighbours in _gathered(feat, table):
-        product = torch.addmm(bias, neighbours.flatten(1), stacked)
+        product = linear(neighbours.flatten(1), stacked, bias)
         out.index_copy_(0, table.order[part], product)
     return out
 
@@ -147,9 +154,9 @@ class _Convolve(torch.autograd.Function):
 
 
 def _gathered(feat: torch.Tensor, table: NeighbourTable) -> Iterator[tuple[slice, torch.Tensor]]:
-    """Yield parts of the columns, with the (rows, 27, C) neighbours of each; zeros for none."""
+    """Yield parts of the columns, with the (rows, K, C) neighbours of each; zeros for none."""
     padded = torch.cat([feat, feat.new_zeros(1, feat.shape[1])])
-    step = max(1, _GATHERED // (27 * feat.shape[1]))
+    step = max(1, _GATHERED // (len(table.rows) * feat.shape[1]))
     for start in range(0, len(feat), step):
         part = slice(start, start + step)
         rows = table.rows[:, part].t() % len(padded)

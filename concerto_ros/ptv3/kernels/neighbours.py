@@ -56,17 +56,20 @@ class OtherNeighbours(Protocol):
         """Convolve (N, C_in) features by the weight in its official shape, (N, C_out)."""
 
 
-def voxel_keys(grid_coord: torch.Tensor, batch: torch.Tensor, largest: list[int]) -> torch.Tensor:
-    """Return (N,) int64 keys that sort as (batch, x, y, z), with an empty layer in between.
+def voxel_keys(
+    grid_coord: torch.Tensor, batch: torch.Tensor, largest: list[int], reach: int = 1
+) -> torch.Tensor:
+    """Return (N,) int64 keys that sort as (batch, x, y, z), with empty layers in between.
 
-    The layer keeps a step past the border of one row, plane or cloud off the next one.
+    The layers keep steps past the border of one row, plane or cloud off the next one.
 
     Args:
         grid_coord: (N, 3) int64 voxel indices, at least 0.
         batch: (N,) int64, cloud of each row.
         largest: largest voxel index of each axis.
+        reach: empty layers, the farthest step.
     """
-    _, size_y, size_z = sizes = [value + 2 for value in largest]
+    _, size_y, size_z = sizes = [value + 1 + reach for value in largest]
     x, y, z = grid_coord.unbind(1)
     return ((batch * sizes[0] + x) * size_y + y) * size_z + z
 
