@@ -14,7 +14,7 @@ from concerto_ros.ptv3.inferred_config import inferred_config
 from concerto_ros.ptv3.litept.config import LitePTConfig
 from concerto_ros.ptv3.litept.encoder import LitePT
 from concerto_ros.ptv3.litept.inferred_config import RELEASED_CHANNELS, inferred_litept
-from concerto_ros.ptv3.state_dict import ENCODER_PARAMETER, OLDER_STEM, StateDict
+from concerto_ros.ptv3.state_dict import ENCODER_PARAMETER, OLDER_STEM, StateDict, is_litept
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,7 @@ LITEPT = Architecture(LitePT, LitePTConfig, OLDER_STEM, inferred_litept, RELEASE
 def architecture_of(content: Mapping[str, Any]) -> Architecture:
     """Return the architecture of the encoder in a file.
 
-    The field ``type`` of its config says it. Where there is none, the names of the weights do: of
-    those whose stem is a convolution, LitePT has no position encoding ``cpe``.
+    The field ``type`` of its config says it; where there is none, the names of the weights do.
 
     Args:
         content: that of the file, with the ``state_dict`` as
@@ -55,9 +54,7 @@ def architecture_of(content: Mapping[str, Any]) -> Architecture:
     told = config.get("type") if isinstance(config, Mapping) else None
     if told is not None:
         return LITEPT if told in LitePTConfig.types else PTV3
-    names = content["state_dict"]
-    convolution = any(name.endswith(OLDER_STEM) for name in names)
-    return LITEPT if convolution and not any(".cpe." in name for name in names) else PTV3
+    return LITEPT if is_litept(content["state_dict"]) else PTV3
 
 
 def new_encoder(config: PTv3Config, **about: Any) -> Encoder:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,9 @@ AVERAGED = "n_averaged"
 
 #: A parameter that every encoder has, and every linear head.
 ENCODER_PARAMETER, HEAD_PARAMETER = "embedding.stem.linear.weight", "seg_head.weight"
+
+#: How each block begins in a LitePT, and in no other architecture.
+LITEPT_BLOCK = re.compile(r"\.block0\.(conv\.0|norm0\.0)\.")
 
 #: Prefixes of a second copy of the model: its moving average, the teacher of a distillation.
 COPY = re.compile(r"(^|[._])(ema|teacher|averaged|shadow)([._]|$)")
@@ -119,7 +122,8 @@ def part_with(state: StateDict, parameter: str, path: Path) -> StateDict:
     """
     prefixes = [name.removesuffix(parameter) for name in state if name.endswith(parameter)]
     prefixes = [prefix for prefix in prefixes if not prefix or prefix[-1] in "._"]
-    if not prefixes and any(name.endswith(OLDER_STEM) for name in state):
+    older = any(name.endswith(OLDER_STEM) for name in state) and not is_litept(state)
+    if not prefixes and older:
         raise CheckpointError(
             f"{path} is a Point Transformer V3 of the first version (PT-v3m1, with"
             f" {OLDER_STEM!r}),"
@@ -149,6 +153,11 @@ def part_with(state: StateDict, parameter: str, path: Path) -> StateDict:
         left,
     )
     return part
+
+
+def is_litept(names: Iterable[str]) -> bool:
+    """Return whether the names of a state dict are those of a LitePT."""
+    return any(LITEPT_BLOCK.search(name) for name in names)
 
 
 def for_all_channels(
