@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import time
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -23,9 +24,14 @@ from concerto_ros.bags.reader import BagError
 from concerto_ros.bags.storage.recording_files import is_bag
 from concerto_ros.files.listing import visible
 from concerto_ros.offline.job import Job, run_job
+from concerto_ros.offline.unfinished_bag import BagInUseError
 
 #: The result of a job: its summary, or the error.
 Outcome = dict[str, Any] | Exception
+
+#: How long a machine of a cluster waits for a bag that another one holds, seconds. An NFS server
+#: releases the locks of a machine that died after 90.
+LOCK_PATIENCE = 120.0
 
 #: Index of this process in its pool.
 _process_index = 0
@@ -165,6 +171,8 @@ def _run_in_pool(
 def run_on_ray(jobs: Sequence[Job], address: str) -> Iterator[tuple[Job, Outcome]]:
     """Run jobs on a Ray cluster, whose machines share the files under the same paths.
 
+    The jobs of a machine that dies are resumed on the others, up to three times each.
+
     Args:
         jobs: The jobs.
         address: As for ``ray.init``: ``auto``, ``ray://host:10001``, or ``local`` for this machine
@@ -180,10 +188,11 @@ def run_on_ray(jobs: Sequence[Job], address: str) -> Iterator[tuple[Job, Outcome
         import ray
     except ImportError as error:
         raise ImportError("--ray needs the Python package 'ray': pip install ray") from error
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # of a cluster that starts here
     ray.init(address=address, log_to_driver=False)
     try:
         has_gpus = ray.cluster_resources().get("GPU", 0) > 0
-        remote = ray.remote(num_cpus=1, num_gpus=1 if has_gpus else 0)(run_job)
+        remote = ray.remote(num_cpus=1, num_gpus=1 if has_gpus else 0)(run_when_free)
         running = {remote.remote(_absolute(job)): job for job in jobs}
         while running:
             (done,), _ = ray.wait(list(running), num_returns=1)
@@ -196,6 +205,29 @@ def run_on_ray(jobs: Sequence[Job], address: str) -> Iterator[tuple[Job, Outcome
                 yield job, error
     finally:
         ray.shutdown()
+
+
+def run_when_free(job: Job, patience: float = LOCK_PATIENCE) -> dict[str, Any]:
+    """Run a job whose bag a machine that died may still hold.
+
+    Args:
+        job: What to label, and how.
+        patience: How long to wait for the bag, seconds.
+
+    Returns:
+        The summary of the bag.
+
+    Raises:
+        BagInUseError: Another process is still writing the bag.
+    """
+    end = time.monotonic() + patience
+    while True:
+        try:
+            return run_job(job)
+        except BagInUseError:
+            if time.monotonic() >= end:
+                raise
+            time.sleep(min(1.0, patience))
 
 
 def _bags(folder: Path) -> Iterator[Path]:

@@ -27,6 +27,10 @@ COUNTS, MEMORY, OUTPUTS = "counts.json", "memory.pt", "outputs"
 ENTRIES_OF_0_1 = {"outputs": ["classes", "labels", "pca"]}
 
 
+class BagInUseError(BagError):
+    """Another process is writing the bag."""
+
+
 class Work:
     """The folder ``.NAME.parts`` beside the bag NAME that is being written.
 
@@ -51,14 +55,15 @@ class Work:
         """Create or resume the folder, and lock it against other processes.
 
         Raises:
-            BagError: Another process has locked it, or its segments belong to another run.
+            BagInUseError: Another process has locked it.
+            BagError: Its segments belong to another run.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         with open(self._folder / "lock", "w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise BagError(
+                raise BagInUseError(
                     f"another process is writing {self._out}; wait for it, or choose another path"
                 ) from None
             self._check_run()

@@ -10,7 +10,7 @@ import sys
 from dataclasses import replace
 
 import pytest
-from bag_recordings import added, drive, label, write
+from bag_recordings import added, drive, write
 
 from concerto_ros.bags.reader import BagError
 from concerto_ros.cli import main
@@ -102,12 +102,3 @@ def test_ray_is_asked_for_by_name_where_it_is_missing(tmp_path, capsys, monkeypa
     assert main(["bag", str(source), str(tmp_path / "out"), "--ray", "local"]) == 1
     said = capsys.readouterr().err
     assert "pip install ray" in said and len(said.splitlines()) == 1
-
-
-def test_ray_runs_the_same_jobs(tmp_path):
-    pytest.importorskip("ray")
-    source = write(tmp_path / "in", drive())
-    label(source, tmp_path / "here", part_seconds=0.4)
-    command = ["bag", str(source), str(tmp_path / "out"), "--part-seconds", "0.4"]
-    assert main([*command, "--ray", "local"]) == 0
-    assert added(tmp_path / "out") == added(tmp_path / "here")
