@@ -5,6 +5,8 @@
     make bench                              some minutes: the base size, and the node
     make bench BENCH_ARGS=--full            every size, many numbers of voxels, long runs
     make bench BENCH_ARGS="--only encoder"  one part of it
+    make bench BENCH_ARGS="--only commands --document docs/performance.md"
+                                            every command on the data of the demo, 3 minutes
 
 benchmarks/results has the results of some machines.
 """
@@ -16,20 +18,35 @@ import json
 import multiprocessing
 import os
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
 from tqdm import tqdm
 
-from benchmarks import changed_regions, encoder, intake, node, reference, report, word_scores
+from benchmarks import (
+    changed_regions,
+    commands,
+    encoder,
+    intake,
+    node,
+    reference,
+    report,
+    word_scores,
+)
 from benchmarks.measure import kind, machine, percentiles, runs
 from benchmarks.scenes import dense_scene, model_input
+from concerto_ros.learning.objects.training.scores import write_between
 from concerto_ros.ptv3.checkpoint import untrained_encoder
 from concerto_ros.ptv3.precision import automatic_precision
 
 PARTS = ("encoder", "load", "profile", "words", "regions", "node", "latency")
+
+#: Measured only where it is asked for.
+MORE_PARTS = ("commands",)
 
 
 def main() -> None:
@@ -74,10 +91,11 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--only",
         nargs="+",
-        choices=PARTS,
+        choices=PARTS + MORE_PARTS,
         default=list(PARTS),
         metavar="PART",
-        help=f"parts to measure: {', '.join(PARTS)} (default: all)",
+        help=f"parts to measure: {', '.join(PARTS + MORE_PARTS)} (default: all but"
+        f" {', '.join(MORE_PARTS)})",
     )
     default = "cuda" if torch.cuda.is_available() else "cpu"
     parser.add_argument(
@@ -91,6 +109,12 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument(
         "--record", action="store_true", help="also store the results in benchmarks/results"
+    )
+    parser.add_argument(
+        "--document",
+        type=Path,
+        metavar="PAGE",
+        help="also write the table of commands into this page, between its lines for it",
     )
     return parser.parse_args()
 
@@ -203,6 +227,20 @@ def _latency(results: dict, device: torch.device, options: argparse.Namespace) -
         )
 
 
+def _commands(results: dict, device: torch.device, options: argparse.Namespace) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        found = commands.measure(Path(folder) / "data")
+    results["commands"] = [asdict(each) for each in found]
+    about = results["machine"]
+    text = (
+        f"{about['cpu']}, {about['cores']} cores, load {about['load_before']} before:\n\n"
+        f"{commands.table(found)}"
+    )
+    print(text)
+    if options.document:
+        write_between(options.document, "commands", text)
+
+
 _PARTS: dict[str, Callable[[dict, torch.device, argparse.Namespace], None]] = {
     "encoder": _encoder,
     "load": _load,
@@ -211,6 +249,7 @@ _PARTS: dict[str, Callable[[dict, torch.device, argparse.Namespace], None]] = {
     "regions": _regions,
     "node": _node,
     "latency": _latency,
+    "commands": _commands,
 }
 
 

@@ -139,3 +139,13 @@ def test_topics_and_services_are_those_of_a_node(harness):
 
     services = {named(row[0]): row[1] for row in rows_of("services.md", "| service |")}
     assert services == graph("service")
+
+
+def test_every_command_has_a_time_on_the_data_of_the_demo_or_a_reason():
+    from benchmarks import commands
+
+    names = set(commands.commands())
+    timed = {n for n in names for call in commands.CALLS if f"{call} ".startswith(f"{n} ")}
+    assert timed | set(commands.WITHOUT_TIME) == names
+    assert not timed & set(commands.WITHOUT_TIME)
+    assert len(timed) == len(commands.CALLS)
