@@ -23,6 +23,8 @@ HANGS_AFTER, HANGS_AFTER_NIGHTLY = 900.0, 7200.0
 
 _STDERR = pytest.StashKey[int]()
 
+# How long an example takes says how busy the machine is.
+settings.register_profile("tests", deadline=None)
 settings.register_profile("nightly", max_examples=10_000, deadline=None, print_blob=True)
 
 
@@ -32,8 +34,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_STDERR] = os.dup(2)  # where pytest itself writes while it captures the rest
-    if config.getoption("--nightly"):
-        settings.load_profile("nightly")
+    settings.load_profile("nightly" if config.getoption("--nightly") else "tests")
+    if config.getoption("--faults") and not hasattr(config, "workerinput"):  # of pytest-xdist
+        config.pluginmanager.register(fault_records.Records(config))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -56,10 +59,6 @@ def pytest_runtest_makereport(item: pytest.Item):
     report = yield
     fault_records.keep(item, report)
     return report
-
-
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    fault_records.write(session.config)
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 _FOUND = pytest.StashKey[list[dict]]()
-_ALL = pytest.StashKey[dict[str, dict]]()
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -52,23 +51,27 @@ def mark(items: list[pytest.Item]) -> None:
 
 
 def keep(item: pytest.Item, report: pytest.TestReport) -> None:
-    """Remember what a test found, or that it failed."""
-    if item.get_closest_marker("fault") is None or report.skipped:
-        return
-    every = item.config.stash.setdefault(_ALL, {})
-    entry = every.setdefault(item.nodeid, {"passed": True, "found": []})
-    entry["passed"] = entry["passed"] and report.passed
-    if report.when == "call":
-        entry["found"] = item.stash.get(_FOUND, [])
+    """Put what a test found on its report, which also comes from processes of pytest-xdist."""
+    if item.get_closest_marker("fault") is not None and not report.skipped:
+        report.found = item.stash.get(_FOUND, []) if report.when == "call" else []
 
 
-def write(config: pytest.Config) -> None:
-    """Write the records of this run to the file of ``--faults``."""
-    path = config.getoption("--faults")
-    if path:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        content = {
-            "nightly": config.getoption("--nightly"),
-            "tests": config.stash.get(_ALL, {}),
-        }
-        Path(path).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+class Records:
+    """A plugin that gathers what the tests found and writes it to the file of ``--faults``."""
+
+    def __init__(self, config: pytest.Config):
+        self._nightly = config.getoption("--nightly")
+        self._path = Path(config.getoption("--faults"))
+        self._tests: dict[str, dict] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if not hasattr(report, "found"):
+            return
+        entry = self._tests.setdefault(report.nodeid, {"passed": True, "found": []})
+        entry["passed"] = entry["passed"] and report.passed
+        entry["found"] += report.found
+
+    def pytest_sessionfinish(self) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        content = {"nightly": self._nightly, "tests": self._tests}
+        self._path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
