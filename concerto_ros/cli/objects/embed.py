@@ -38,9 +38,13 @@ def run(arguments: argparse.Namespace) -> int:
     import numpy as np
     import torch
 
+    from concerto_ros.cli.shared.output_file import check_output
+    from concerto_ros.files.atomic_write import replacing
     from concerto_ros.objects import load_object_encoder
     from concerto_ros.objects.finding.naming import BATCH
 
+    if arguments.out is not None:
+        check_output("--out", arguments.out, ".npz", arguments.clouds)
     encoder = load_object_encoder(arguments.checkpoint, **options_of(arguments))
     # An encoder whose results depend on the rest of the batch gets a batch of one.
     size, features = BATCH if encoder.per_object else 1, []
@@ -56,9 +60,9 @@ def run(arguments: argparse.Namespace) -> int:
                 shown = _best_of(shares[row], encoder.class_names)
             print(f"{path}: {shown}")
     if arguments.out is not None:
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
         names = np.array([str(path) for path in arguments.clouds])
-        np.savez(arguments.out, names=names, features=np.concatenate(features))
+        with replacing(arguments.out) as partial, partial.open("wb") as file:
+            np.savez(file, names=names, features=np.concatenate(features))
         print(f"wrote {arguments.out}")
     return 0
 

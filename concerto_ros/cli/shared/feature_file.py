@@ -10,12 +10,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from concerto_ros.cli.shared.output_file import check_output
+
 if TYPE_CHECKING:
     from concerto_ros.heads.similarity import FeatureQuery
     from concerto_ros.labels.prediction import Prediction
     from concerto_ros.pipeline import SemanticPipeline
 
 SUFFIX = ".npz"
+
+#: Number types of the features, the default first.
+DTYPES = ("float32", "float16")
 
 
 def add_feature_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,9 +42,8 @@ def add_feature_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--dtype",
-        choices=("float32", "float16"),
-        default="float32",
-        help="number type of the features (default %(default)s)",
+        choices=DTYPES,
+        help=f"number type of the features (default {DTYPES[0]})",
     )
 
 
@@ -51,15 +55,11 @@ def check_feature_arguments(arguments: argparse.Namespace) -> None:
             meaning without it.
     """
     if arguments.features is None:
-        if arguments.components is not None:
-            raise ValueError("--components: has no meaning without --features OUT.npz")
-    elif arguments.features.suffix != SUFFIX:
-        raise ValueError(f"--features: got {arguments.features}, expected a file {SUFFIX}")
-    elif arguments.features.resolve() == arguments.file.resolve():
-        raise ValueError(
-            f"--features: got {arguments.features}, which is the cloud itself, expected another"
-            " file: the cloud would be overwritten"
-        )
+        for name in ("components", "dtype"):
+            if getattr(arguments, name) is not None:
+                raise ValueError(f"--{name}: has no meaning without --features OUT.npz")
+    else:
+        check_output("--features", arguments.features, SUFFIX, [arguments.file])
 
 
 def feature_question(
@@ -100,7 +100,7 @@ def write_features(
 
     assert prediction.components is not None
     with np.errstate(over="ignore"):  # what float16 does not hold becomes infinite
-        features = prediction.components.astype(arguments.dtype)
+        features = prediction.components.astype(arguments.dtype or DTYPES[0])
     arrays = {"xyz": points, "label": prediction.label, "features": features}
     if arguments.components is not None:
         arrays["axes"] = pipeline.projection.first(arguments.components).axes.numpy()

@@ -7,6 +7,7 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from operator import ge
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -296,6 +297,12 @@ def test_embed_says_what_the_object_in_a_file_is(place, capsys):
     assert said.startswith(f"{cloud}: ") and said.count(" %") == 3
     with np.load(out) as file:
         assert file["features"].shape == (1, 64) and file["names"].tolist() == [cloud]
+    before = Path(cloud).read_bytes()
+    assert main(["objects", "embed", cloud, "--out", cloud, *checkpoint]) == 1
+    assert f"--out: got {cloud}, which the command reads" in capsys.readouterr().err
+    assert Path(cloud).read_bytes() == before
+    assert main(["objects", "embed", cloud, "--out", str(place / "f.csv"), *checkpoint]) == 1
+    assert "f.csv, expected a file .npz" in capsys.readouterr().err
 
 
 def test_files_are_embedded_a_few_at_a_time(place, capsys, monkeypatch):
