@@ -181,6 +181,7 @@ class SemanticPipeline:
         level: bool = True,
         words: Sequence[str] | None = None,
         question: FeatureQuery | None = None,
+        instances: bool = False,
     ) -> Prediction:
         """Label a single cloud, independent of the map; each point gets the label of its voxel.
 
@@ -204,6 +205,8 @@ class SemanticPipeline:
                 labels are those of all other predictions.
             question: a query about the features, whose answers are for the N points as well, but
                 for ``rows``, which are voxels; None: no query.
+            instances: whether the points get the numbers of their objects, from 1; objects are
+                found as for ``~/objects``, by the parameters ``objects.*``.
 
         Returns:
             The prediction for the N points, row by row, with ``unlabelled`` by reason.
@@ -217,7 +220,13 @@ class SemanticPipeline:
             source = self._words_source(words, None, None)
             labeller = self._labeller_of(TaughtClasses(source, source.labels))
         cloud = self._single(points, colors, normals, origin, level)
-        return self._of_points(cloud, self._predict_single(cloud, labeller, OUTPUTS, question))
+        by_voxel = self._predict_single(cloud, labeller, OUTPUTS, question)
+        if instances:
+            from concerto_ros.objects.finding.map_objects import MapObjects
+
+            objects = MapObjects(labeller.labels, self.settings.objects)
+            by_voxel = objects.numbered(cloud.voxels, by_voxel)
+        return self._of_points(cloud, by_voxel)
 
     @cached_property
     def projection(self) -> FeatureProjection:

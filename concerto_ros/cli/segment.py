@@ -60,6 +60,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the cloud, the model and where to write."""
     parser.add_argument("file", type=Path, help="point cloud in metres")
     add_cloud_arguments(parser)
+    parser.add_argument(
+        "--instances",
+        action="store_true",
+        help="FILE_labels.ply gets the property instance as well: the objects, numbered from 1;"
+        " 0: none",
+    )
     add_word_arguments(parser, names=True)
     add_feature_arguments(parser)
 
@@ -135,8 +141,9 @@ def run(arguments: argparse.Namespace) -> int:
     folder = arguments.out or arguments.file.parent
     folder.mkdir(parents=True, exist_ok=True)
     pipeline = SemanticPipeline.from_settings(settings)
+    question = feature_question(arguments, pipeline)
     prediction = segmented(
-        pipeline, arguments, cloud, origin, feature_question(arguments, pipeline)
+        pipeline, arguments, cloud, origin, question, instances=arguments.instances
     )
 
     stem = folder / arguments.file.stem
@@ -149,6 +156,7 @@ def run(arguments: argparse.Namespace) -> int:
         rgb,
         label=prediction.label,
         confidence=prediction.confidence,
+        instance=prediction.instance,
         comment=prediction.model,
     )
     comment = f"feature colours: {prediction.model}"
@@ -177,6 +185,8 @@ def run(arguments: argparse.Namespace) -> int:
         share = np.count_nonzero(prediction.label == semantic_class.id) / total
         if share:
             print(f"  {semantic_class.name:<20} {share:6.1%}")
+    if prediction.instance is not None:
+        print(f"objects: {len(np.unique(prediction.instance[prediction.instance > 0]))}")
     if prediction.is_unfamiliar:
         unfamiliar = prediction.count_unfamiliar / total
         unlike = not_like_training(settings.preset)
@@ -235,6 +245,8 @@ def segmented(
     cloud: Frame,
     origin: np.ndarray | None,
     question: FeatureQuery | None,
+    *,
+    instances: bool = False,
 ) -> Prediction:
     """Return the prediction of a cloud of :func:`read_upright`, levelled as the command says."""
     return pipeline.segment(
@@ -244,6 +256,7 @@ def segmented(
         origin=origin,
         level=not arguments.no_level,
         question=question,
+        instances=instances,
     )
 
 

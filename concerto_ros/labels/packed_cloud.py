@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -24,6 +24,10 @@ DATATYPES = {
     np.dtype(np.uint32): 6,
     np.dtype(np.float32): 7,
 }
+
+
+#: The largest id of an object for which the panoptic packing has room.
+LARGEST_PANOPTIC_ID = 0xFFFF
 
 
 class PackedField(NamedTuple):
@@ -59,22 +63,37 @@ class CloudStyle:
     Attributes:
         palette: (256, 3) uint8, the colour of each label.
         layout: that of ``~/labels``, the parameter ``labels.layout``.
+        instances: whether the field ``instance`` follows, the parameter ``labels.instances``.
     """
 
     palette: np.ndarray
     layout: str = "pcl"
+    instances: bool = False
 
 
 def pack_prediction(prediction: Prediction, style: CloudStyle) -> PackedCloud:
     """Pack ``~/labels``, the label of each point in the layout of the style."""
     points, label, confidence = prediction.points, prediction.label, prediction.confidence
+    instance = prediction.instance
+    if instance is None:
+        instance = np.zeros(len(label), np.uint32)
+    shown = instance if style.instances else None
     if style.layout == "autoware":
-        return pack_labels_for_autoware(points, label, confidence, prediction.entropy)
-    return pack_labels(points, label, confidence, style.palette)
+        return pack_labels_for_autoware(points, label, confidence, prediction.entropy, shown)
+    if style.layout == "panoptic":
+        joined = panoptic(label, instance)
+        return pack_labels(points, label, confidence, style.palette, shown, joined=joined)
+    return pack_labels(points, label, confidence, style.palette, shown)
 
 
 def pack_labels(
-    points: np.ndarray, label: np.ndarray, confidence: np.ndarray, palette: np.ndarray
+    points: np.ndarray,
+    label: np.ndarray,
+    confidence: np.ndarray,
+    palette: np.ndarray,
+    instance: np.ndarray | None = None,
+    *,
+    joined: np.ndarray | None = None,
 ) -> PackedCloud:
     """Pack ``x y z rgb label confidence``: PCL's PointXYZRGBL, with the confidence after it.
 
@@ -83,17 +102,26 @@ def pack_labels(
         label: (N,) uint8.
         confidence: (N,) float32.
         palette: (256, 3) uint8, the colour of each label.
+        instance: (N,) uint32, a last field; None: no such field.
+        joined: (N,) uint32 of :func:`panoptic`, a field of that name in the place of ``label``;
+            None: the label.
     """
+    named = {"label": label.astype(np.uint32)} if joined is None else {"panoptic": joined}
     return pack_cloud(
         points,
         rgb=packed_rgb(palette[label]),
-        label=label.astype(np.uint32),
+        **named,
         confidence=confidence,
+        **_with_instance(instance),
     )
 
 
 def pack_labels_for_autoware(
-    points: np.ndarray, label: np.ndarray, confidence: np.ndarray, entropy: np.ndarray
+    points: np.ndarray,
+    label: np.ndarray,
+    confidence: np.ndarray,
+    entropy: np.ndarray,
+    instance: np.ndarray | None = None,
 ) -> PackedCloud:
     """Pack ``x y z class_id probability entropy``, 21 bytes: the layout of autoware_ptv3.
 
@@ -102,8 +130,44 @@ def pack_labels_for_autoware(
         label: (N,) uint8.
         confidence: (N,) float32.
         entropy: (N,) float32.
+        instance: (N,) uint32, a last field; None: no such field.
     """
-    return pack_cloud(points, class_id=label, probability=confidence, entropy=entropy)
+    return pack_cloud(
+        points,
+        class_id=label,
+        probability=confidence,
+        entropy=entropy,
+        **_with_instance(instance),
+    )
+
+
+def _with_instance(instance: np.ndarray | None) -> dict[str, np.ndarray]:
+    return {} if instance is None else {"instance": instance.astype(np.uint32)}
+
+
+def panoptic(label: np.ndarray, instance: np.ndarray) -> np.ndarray:
+    """Join label and instance as ``(label << 16) | instance``, (N,) uint32.
+
+    MIT's semantic_inference packs them so for Hydra and Khronos.
+
+    Args:
+        label: (N,) uint8.
+        instance: (N,) uint32; an id above :data:`LARGEST_PANOPTIC_ID` becomes 0, none.
+    """
+    fits = np.where(instance <= LARGEST_PANOPTIC_ID, instance, 0).astype(np.uint32)
+    return label.astype(np.uint32) << 16 | fits
+
+
+def labels_in(fields: Mapping[str, np.ndarray]) -> np.ndarray | None:
+    """Return the labels in the fields of a cloud of any layout of ``~/labels``.
+
+    Returns:
+        The values of the field ``label`` or ``class_id``, or those in ``panoptic``; None for a
+            cloud without labels.
+    """
+    if "panoptic" in fields:
+        return fields["panoptic"] >> 16
+    return fields.get("class_id", fields.get("label"))
 
 
 def pack_pca(prediction: Prediction, _style: CloudStyle) -> PackedCloud:

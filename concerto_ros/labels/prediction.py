@@ -47,8 +47,8 @@ class Prediction:
             the query, or with its text, NaN where the feature is not finite; None without one.
         match: (N,) float32 in [0, 1], probability of the text of the query where it wins against
             the contrast words, else 0; NaN as above; None without a text.
-        features: (n, C) float32 on the CPU, of the rows that the query names; None if it names
-            none.
+        features: (n, C) float32 on the CPU, of the rows that the query names, NaN where they are
+            not finite; None if it names none.
         components: (N, K) float32, the features of all points, projected where the query says on
             what; NaN where the model does not see the point; None if the query does not ask.
         unlabelled: of a single cloud, how many points have no label, by reason: ``not_finite``,
@@ -67,6 +67,8 @@ class Prediction:
             so that label and confidence are to be doubted; None: the model does not know.
         no_word: (N,) bool, unlabelled because a contrast word wins, or no word is probable enough;
             None: nowhere.
+        instance: (N,) uint32, the id that the object of the point has in ``~/objects``; 0: it is
+            part of none that is known; None: nobody asked.
     """
 
     points: np.ndarray
@@ -89,6 +91,7 @@ class Prediction:
     no_word: np.ndarray | None = None
     match: np.ndarray | None = None
     components: np.ndarray | None = None
+    instance: np.ndarray | None = None
 
     @property
     def not_finite(self) -> int:
@@ -153,6 +156,7 @@ class Prediction:
             below_floor=known(self.below_floor),
             unfamiliar=known(self.unfamiliar),
             no_word=known(self.no_word),
+            instance=known(self.instance, 0),
         )
 
     def updated(self, rows: np.ndarray, part: Prediction) -> Prediction:
@@ -189,6 +193,7 @@ class Prediction:
             below_floor=known("below_floor"),
             unfamiliar=known("unfamiliar"),
             no_word=known("no_word"),
+            instance=known("instance", 0),
         )
 
     def where(self, keep: np.ndarray | slice) -> Prediction:
@@ -212,6 +217,7 @@ class Prediction:
             below_floor=None if self.below_floor is None else self.below_floor[keep],
             unfamiliar=None if self.unfamiliar is None else self.unfamiliar[keep],
             no_word=None if self.no_word is None else self.no_word[keep],
+            instance=None if self.instance is None else self.instance[keep],
         )
 
 

@@ -18,6 +18,7 @@ from concerto_ros.bags.writer import Write
 from concerto_ros.labels.output_clouds import RECORDED_CLOUDS
 from concerto_ros.labels.packed_cloud import CloudStyle
 from concerto_ros.mapping.map_snapshot import MapSnapshot
+from concerto_ros.objects.finding.map_objects import MapObjects
 from concerto_ros.offline.bag_intake import BagIntake
 from concerto_ros.offline.counts import Counts
 from concerto_ros.pipeline import SemanticPipeline
@@ -80,7 +81,9 @@ class BagLabeller:
         )
         if self._every:  # no map is labelled twice where segments meet
             self._part = math.ceil(self._part / self._every) * self._every
-        self._style = CloudStyle(pipeline.labels.palette, plan.settings.labels.layout)
+        look, labels = plan.settings.labels, pipeline.labels
+        self._style = CloudStyle(labels.palette, look.layout, look.instances)
+        self._objects = MapObjects(labels, plan.settings.objects) if look.need_objects else None
         self._topics = set(BagIntake(bag, plan, pipeline).topics)
 
     @property
@@ -117,12 +120,12 @@ class BagLabeller:
 
         Args:
             part: The segment.
-            memory: State of the pipeline at the end of the previous segment; empty for the first.
+            memory: State at the end of the previous segment; empty for the first.
             write: Called with each output message.
             on_message: Called for each message of the segment.
 
         Returns:
-            The counts of the segment, and the state of the pipeline at its end.
+            The counts of the segment, and the state of pipeline and objects at its end.
 
         Raises:
             BagError: The bag is damaged.
@@ -132,6 +135,8 @@ class BagLabeller:
             intake = BagIntake(self._bag, self._plan, self._pipeline, inference)
             self._fill_map(intake, part.begin)
             self._pipeline.load_state_dict(memory)
+            if self._objects is not None:
+                self._objects.restore(memory)
 
             counts = intake.no_counts()
             intake.count_in(counts)
@@ -149,6 +154,8 @@ class BagLabeller:
                 counts.labelled += 1
             inference.wait()
             state = self._pipeline.state_dict()
+            if self._objects is not None:
+                state |= self._objects.state()
             self._read_until_decided(intake, counts, part.end)
         return counts, state
 
@@ -172,6 +179,8 @@ class BagLabeller:
         prediction = self._pipeline.infer(snapshot, {cloud.needs for cloud in RECORDED_CLOUDS})
         counts.not_finite += prediction.not_finite
         counts.unfamiliar += prediction.is_unfamiliar
+        if self._objects is not None:
+            prediction = self._objects.numbered(snapshot, prediction)
         frame = self._plan.settings.fixed_frame
         for cloud in RECORDED_CLOUDS:
             packed = cloud.pack(prediction, self._style)

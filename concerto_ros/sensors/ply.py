@@ -20,6 +20,7 @@ def write_labelled_ply(
     rgb: np.ndarray,
     label: np.ndarray | None = None,
     confidence: np.ndarray | None = None,
+    instance: np.ndarray | None = None,
     comment: str | Sequence[str] = (),
 ) -> None:
     """Write a binary .ply that CloudCompare, MeshLab, PCL and open3d read.
@@ -30,6 +31,7 @@ def write_labelled_ply(
         rgb: (N, 3) uint8.
         label: (N,) integers, written as int ``label`` (open3d skips unsigned ones).
         confidence: (N,) in [0, 1], written as float ``confidence``.
+        instance: (N,) integers, written as int ``instance``.
         comment: Lines for the header, e.g. which model labelled it.
 
     Raises:
@@ -46,6 +48,8 @@ def write_labelled_ply(
         columns.append(("label", "<i4", "int", label))
     if confidence is not None:
         columns.append(("confidence", "<f4", "float", confidence))
+    if instance is not None:
+        columns.append(("instance", "<i4", "int", instance))
     for name, _, _, values in columns:
         if len(values) != count:
             raise ValueError(f"{name}: got {len(values)} rows, expected {count} as in points")

@@ -68,8 +68,22 @@ class LabelSettings(SettingsGroup):
     layout: str = setting(
         "pcl",
         "fields of ~/labels and ~/filtered; pcl: x y z rgb label confidence;"
-        " autoware: x y z class_id probability entropy, like autoware_ptv3",
-        choices=("pcl", "autoware"),
+        " autoware: x y z class_id probability entropy, like autoware_ptv3;"
+        " panoptic: x y z rgb panoptic confidence, where panoptic is (label << 16) | instance",
+        choices=("pcl", "autoware", "panoptic"),
+    )
+    instances: bool = setting(
+        False,
+        "a last field instance in ~/labels and ~/filtered: the id of the object in ~/objects;"
+        " 0: none, or none that is current",
+    )
+    instance_age: float = setting(
+        3.0,
+        "a search for objects gives its ids to labels that are newer by at most this, by stamps",
+        unit="s",
+        low=0.0,
+        high=3600.0,
+        live=True,
     )
     points: str = setting(
         "voxels",
@@ -77,6 +91,11 @@ class LabelSettings(SettingsGroup):
         " in its own frame and order",
         choices=("voxels", "input"),
     )
+
+    @property
+    def need_objects(self) -> bool:
+        """Whether the points are to have the ids of objects."""
+        return self.instances or self.layout == "panoptic"
 
 
 @dataclass(frozen=True)

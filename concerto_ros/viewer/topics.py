@@ -16,6 +16,7 @@ import numpy as np
 
 from concerto_ros.labels.label_set import LabelSet, SemanticClass
 from concerto_ros.labels.output_clouds import OUTPUT_CLOUDS
+from concerto_ros.labels.packed_cloud import labels_in
 from concerto_ros.labels.track_colors import color_of
 from concerto_ros.sensors.camera_model import CameraModel
 from concerto_ros.sensors.images import decode_color, decode_depth
@@ -182,12 +183,14 @@ class TopicView:
 
     def _labels(self, message: Any) -> None:
         fields = point_cloud_fields(message)
-        name = "class_id" if "class_id" in fields else "label"  # Autoware's layout, or PCL's
-        if missing := {*"xyz", name} - set(fields):
+        label = labels_in(fields)
+        missing = {*"xyz"} - set(fields)
+        if label is None or missing:
+            missing = missing or {"label"}
             got = ", ".join(fields) or "none"
             raise InputError("malformed", f"fields: got {got}, expected {min(missing)} as well")
         points = np.stack([fields[axis].ravel() for axis in "xyz"], axis=1).astype(np.float32)
-        label = fields[name].ravel()
+        label = label.ravel()
         finite = np.isfinite(points).all(axis=1)
         frame = message.header.frame_id.removeprefix("/")
         self._scene.labels(points[finite], np.minimum(label[finite], 255), frame)

@@ -78,14 +78,28 @@ def test_components_are_the_same_directions_at_every_run(scan):
     np.testing.assert_array_equal(again["axes"], few["axes"][:, :3])
 
 
+def test_objects_are_numbered_where_that_is_asked_for(scan, capsys):
+    assert main(["segment", str(scan)]) == 0
+    said, file = capsys.readouterr().out, scan.parent / "scan_labels.ply"
+    assert "instance" not in read_ply(file).dtype.names and "objects:" not in said
+    assert main(["segment", str(scan), "--instances"]) == 0
+    instance = read_ply(file)["instance"]
+    found = int(instance.max())
+    assert f"objects: {found}\n" in capsys.readouterr().out
+    assert set(instance.tolist()) | {0} == set(range(found + 1)) and instance[-1] == 0
+
+
 def test_options_of_features_are_checked_before_anything_is_computed(scan, capsys):
     assert main(["segment", str(scan), "--components", "3"]) == 1
     assert "--components: has no meaning without --features" in capsys.readouterr().err
+    for dtype in ("float32", "float16"):
+        assert main(["segment", str(scan), "--dtype", dtype]) == 1
+        assert "--dtype: has no meaning without --features" in capsys.readouterr().err
     assert main(["segment", str(scan), "--features", "out.csv"]) == 1
     assert "--features: got out.csv, expected a file .npz" in capsys.readouterr().err
     before = scan.read_bytes()
     assert main(["segment", str(scan), "--features", str(scan)]) == 1
-    assert "which is the cloud itself" in capsys.readouterr().err
+    assert "which the command reads" in capsys.readouterr().err
     assert scan.read_bytes() == before
     out = str(scan.parent / "f.npz")
     assert main(["segment", str(scan), "--features", out, "--components", "999"]) == 1

@@ -10,7 +10,13 @@ import pytest
 from concerto_ros.bags.writer import TYPES
 from concerto_ros.labels.label_set import LabelSet
 from concerto_ros.labels.output_clouds import OUTPUT_CLOUDS, RECORDED_CLOUDS, needs_of
-from concerto_ros.labels.packed_cloud import CloudStyle, pack_features
+from concerto_ros.labels.packed_cloud import (
+    DATATYPES,
+    CloudStyle,
+    labels_in,
+    pack_features,
+    pack_prediction,
+)
 from concerto_ros.labels.prediction import Prediction
 from concerto_ros.sensors.message_fields import join_stamp, split_stamp
 
@@ -48,6 +54,46 @@ def test_every_cloud_is_packed_point_by_point(cloud, similar):
     assert packed.width == (4 if similar or cloud.needs != "similarity" else 0)
     assert [field.name for field in packed.fields[:4]] == ["x", "y", "z", "rgb"]
     assert packed.data.size == packed.width * packed.point_step
+
+
+@pytest.mark.parametrize(
+    ("layout", "named"), [("pcl", "label"), ("autoware", "class_id"), ("panoptic", "panoptic")]
+)
+@pytest.mark.parametrize("instances", [True, False])
+@pytest.mark.parametrize("known", [True, False])
+def test_every_layout_has_labels_and_where_asked_the_ids_of_objects(
+    layout, named, instances, known
+):
+    label = np.array([0, 3, 255, 1], np.uint8)
+    ids = np.array([0, 7, 0xFFFF, 0x10000], np.uint32)
+    prediction = Prediction(
+        points=np.zeros((4, 3), np.float32),
+        label=label,
+        confidence=np.ones(4, np.float32),
+        entropy=np.zeros(4, np.float32),
+        pca_rgb=np.zeros((4, 3), np.uint8),
+        classes=(),
+        model="",
+        stamp=1,
+        stage_ms={},
+        instance=ids if known else None,
+    )
+    style = CloudStyle(LabelSet.from_generic(4).palette, layout, instances)
+    packed = pack_prediction(prediction, style)
+    kinds = {number: kind for kind, number in DATATYPES.items()}
+    layout_of = [(field.name, kinds[field.datatype]) for field in packed.fields]
+    records = packed.data.view(np.dtype(layout_of))
+    assert [name for name in records.dtype.names if name not in "xyz"][-1] == (
+        "instance" if instances else "entropy" if layout == "autoware" else "confidence"
+    )
+    if instances:
+        np.testing.assert_array_equal(records["instance"], ids if known else 0)
+    if layout == "panoptic":  # the last id has more bits than there is room for
+        wanted = [0, 3 << 16 | 7, 255 << 16 | 0xFFFF, 1 << 16]
+        np.testing.assert_array_equal(records[named], wanted if known else label.astype(int) << 16)
+    fields = {name: records[name] for name in records.dtype.names}
+    np.testing.assert_array_equal(labels_in(fields), label)
+    assert labels_in({"x": label}) is None
 
 
 @pytest.mark.parametrize("stamp", [0, 1, 999_999_999, 1_700_000_000_123_456_789, -1])

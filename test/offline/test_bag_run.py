@@ -47,6 +47,7 @@ from concerto_ros.heads import LinearHead
 from concerto_ros.heads.linear import save_head
 from concerto_ros.labels.label_set import LabelSet
 from concerto_ros.learning.data.label_map import write_label_set
+from concerto_ros.objects.finding.tracking import Tracker
 from concerto_ros.offline.bag_labeller import BagLabeller
 from concerto_ros.offline.job import Job, run_job
 from concerto_ros.offline.many_jobs import run_in_processes
@@ -437,6 +438,28 @@ def test_the_layout_of_labels_is_that_of_the_parameters(driven, tmp_path):
     config = config_file(tmp_path / "b.yaml", **inputs, **{"labels.points": "input"})
     with pytest.raises(SettingsError, match="labels.points"):
         label(source, tmp_path / "other", config=config)
+
+
+def test_labels_have_the_ids_of_objects_which_go_on_from_part_to_part(
+    driven, tmp_path, monkeypatch
+):
+    restored, restore = [], Tracker.restore
+
+    def recorded(tracker, state):
+        restored.append(sorted(state))
+        restore(tracker, state)
+
+    monkeypatch.setattr(Tracker, "restore", recorded)
+    inputs = {"cloud_names": ["a"], "clouds.a.topic": "/points"}
+    names = [entry.name for entry in LabelSet.load("demo").classes]
+    asked = {"labels.instances": True, "objects.min_voxels": 1, "objects.classes": names}
+    config = config_file(tmp_path / "a.yaml", **inputs, **asked)
+    label(driven[0], tmp_path / "out", config=config, part_seconds=0.4)
+    assert restored == [[], *[sorted(Tracker(1.0).state())] * 2]
+    clouds = [point_cloud_fields(m) for m in messages(tmp_path / "out", "/concerto/labels")]
+    for fields in clouds:
+        assert list(fields)[-1] == "instance"
+        assert ((fields["instance"] > 0) == (fields["label"] < 255)).all()
 
 
 def test_topics_that_are_taken_are_refused(driven, tmp_path):

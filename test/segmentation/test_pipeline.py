@@ -18,6 +18,7 @@ from concerto_ros.files.shared_files import share_path
 from concerto_ros.heads.linear import LinearHead, save_head
 from concerto_ros.heads.similarity import FeatureQuery
 from concerto_ros.labels.label_set import UNLABELLED, LabelSet
+from concerto_ros.objects.finding.class_roles import ClassRoles
 from concerto_ros.ptv3 import load_encoder
 from concerto_ros.ptv3.checkpoint import save_encoder
 from concerto_ros.segmentation.convention import Convention, preset_with
@@ -378,3 +379,19 @@ def test_the_map_gives_full_features_at_points(pipeline):
     np.testing.assert_array_equal(features[:2], every[snapshot.rows_of(points[:2])])
     with pytest.raises(ValueError, match=r"points: got shape \(3,\)"):
         pipeline.features_at([1.0, 2, 3])
+
+
+def test_points_get_the_numbers_of_their_objects_where_asked(pipeline):
+    few = replace(pipeline.settings.objects, min_voxels=1)
+    settings = replace(pipeline.settings, objects=few)
+    labelling = SemanticPipeline(settings, pipeline.encoder, pipeline.head, pipeline.labels)
+    points, colors, normals = scan()
+    asked = labelling.segment(points, colors, normals, instances=True)
+    assert asked.instance.shape == (2000,) and asked.instance.dtype == np.uint32
+    found = set(asked.instance.tolist()) - {0}
+    assert found and found == set(range(1, len(found) + 1))
+    plain = labelling.segment(points, colors, normals)
+    assert plain.instance is None and (plain.label == asked.label).all()
+    things = ClassRoles.of(pipeline.labels).things
+    single = np.isin(asked.label, list(things))
+    assert (asked.instance[single] > 0).all(), "of one voxel or more, each thing is an object"

@@ -28,6 +28,7 @@ from concerto_ros.labels.packed_cloud import (
     pack_labels,
     pack_labels_for_autoware,
     packed_rgb,
+    panoptic,
 )
 from concerto_ros.labels.track_colors import color_of
 from concerto_ros.settings.inputs import CloudInput
@@ -195,12 +196,18 @@ def test_stage_times_are_plots(view):
     assert file.rows("times/latency", "Scalars:scalars") == [[40.0]]
 
 
-def test_labels_in_autowares_layout_are_shown_as_well(view):
+@pytest.mark.parametrize("layout", ["autoware", "panoptic"])
+def test_labels_in_other_layouts_are_shown_as_well(view, layout):
     types = outputs.type_store()
     points = np.ones((4, 3), np.float32)
     label = np.array([0, 3, 255, 1], np.uint8)
     ones = np.ones(4, np.float32)
-    raw = outputs.cloud_message(pack_labels_for_autoware(points, label, ones, ones), "odom", 5)
+    if layout == "autoware":
+        packed = pack_labels_for_autoware(points, label, ones, ones)
+    else:
+        joined = panoptic(label, np.array([0, 1, 2, 3], np.uint32))
+        packed = pack_labels(points, label, ones, DEMO.palette, joined=joined)
+    raw = outputs.cloud_message(packed, "odom", 5)
     view.show("/c/labels", types.deserialize_cdr(raw, outputs.POINT_CLOUD), 0)
     assert view.read().newest("labels", CLASS_IDS).tolist() == label.tolist()
 

@@ -34,7 +34,7 @@ def layout_blocks(_root: Path) -> dict[str, str]:
     for cloud in OUTPUT_CLOUDS:
         packed = {
             layout: cloud.pack(point, CloudStyle(np.zeros((256, 3), np.uint8), layout))
-            for layout in ("pcl", "autoware")
+            for layout in ("pcl", "autoware", "panoptic")
         }
         same = packed["pcl"].fields == packed["autoware"].fields
         for layout, one in packed.items():

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from concerto_ros.labels.label_set import UNLABELLED
+from concerto_ros.labels.prediction import Prediction
+from concerto_ros.mapping.map_snapshot import MapSnapshot
 from concerto_ros.objects.finding.boxes import OrientedBox, upright_box
 from concerto_ros.objects.finding.class_roles import ClassRoles
 from concerto_ros.objects.finding.components import (
@@ -50,6 +52,21 @@ class LabelledCloud:
     stamp: int = 0
     colors: np.ndarray | None = None
     has_color: np.ndarray | None = None
+
+    @classmethod
+    def of(cls, snapshot: MapSnapshot, prediction: Prediction) -> LabelledCloud:
+        """Return a labelled map, without voxels for which the model's output is not finite."""
+        keep = slice(None) if prediction.unusable is None else ~prediction.unusable
+        return cls(
+            index=snapshot.index[keep],
+            points=snapshot.points[keep],
+            label=prediction.label[keep],
+            confidence=prediction.confidence[keep],
+            voxel_size=snapshot.voxel_size,
+            stamp=snapshot.stamp,
+            colors=snapshot.colors[keep],
+            has_color=snapshot.has_color[keep],
+        )
 
 
 @dataclass(frozen=True, eq=False)

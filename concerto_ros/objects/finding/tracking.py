@@ -4,13 +4,14 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 
 from concerto_ros.mapping.voxel_grid import find_keys, pack
+from concerto_ros.objects.finding.boxes import OrientedBox
 from concerto_ros.objects.finding.instances import Instance
 
 
@@ -45,7 +46,7 @@ class Tracker:
 
     def __init__(self, memory_seconds: float):
         self._memory = round(memory_seconds * 1e9)
-        self._numbers = itertools.count(1)
+        self._next = 1
         self._tracks: list[Track] = []
         self._stamp = 0
 
@@ -74,11 +75,48 @@ class Tracker:
                 before = known[same[number]]
                 track = replace(before, instance=instance, keys=keys[number], last_seen=stamp)
             else:
-                track = Track(next(self._numbers), instance, keys[number], stamp, stamp)
+                track = Track(self._next, instance, keys[number], stamp, stamp)
+                self._next += 1
             tracks.append(track)
         unseen = set(range(len(known))) - set(same.values())
         self._tracks = tracks + [known[number] for number in sorted(unseen)]
         return tracks
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """Return what the next cloud is compared with, for :meth:`restore`."""
+        tracks = self._tracks
+        boxes = [track.instance.box for track in tracks]
+        keys = [np.zeros(0, np.int64), *(track.keys for track in tracks)]
+        numbers = [(t.id, len(t.keys), t.first_seen, t.last_seen) for t in tracks]
+        places = [
+            (*t.instance.centroid, *b.center, *b.size, b.yaw)
+            for t, b in zip(tracks, boxes, strict=True)
+        ]
+        return {
+            "clock": torch.tensor([self._next, self._stamp]),
+            "keys": torch.from_numpy(np.concatenate(keys)),
+            "numbers": torch.tensor(numbers, dtype=torch.int64).reshape(-1, 4),
+            "places": torch.tensor(places, dtype=torch.float64).reshape(-1, 10),
+            "on_surface": torch.tensor([t.instance.on_surface for t in tracks], dtype=torch.bool),
+        }
+
+    def restore(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Continue from a :meth:`state`; from an empty one without tracks, counting from 1."""
+        self._next, self._stamp, self._tracks = 1, 0, []
+        if not state:
+            return
+        self._next, self._stamp = state["clock"].tolist()
+        values = [state[name].numpy() for name in ("keys", "numbers", "places", "on_surface")]
+        keys, numbers, places, on_surface = values
+        begin = 0
+        for (number, size, first, last), place, above in zip(
+            numbers.tolist(), places, on_surface.tolist(), strict=True
+        ):
+            box = OrientedBox(place[3:6], place[6:9], float(place[9]))
+            instance = Instance(np.zeros(0, np.int64), (), place[:3], box, above)
+            own = keys[begin : begin + size]
+            self._tracks.append(Track(number, instance, own, first, last))
+            begin += size
 
 
 def _match(scores: np.ndarray, matched: dict[int, int]) -> dict[int, int]:

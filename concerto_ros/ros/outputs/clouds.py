@@ -99,7 +99,7 @@ class CloudOutputs:
             or self._parameters.filters is not self._filter_settings
         ):
             self._use(LabelSet("", "", prediction.classes))
-        style = CloudStyle(self._palette, settings.labels.layout)
+        style = CloudStyle(self._palette, settings.labels.layout, settings.labels.instances)
         for cloud in OUTPUT_CLOUDS:
             if cloud.topic in wanted:
                 message = self._message(cloud, labelled, style)

@@ -5,11 +5,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Protocol
 
+import numpy as np
 from rclpy.lifecycle import LifecycleNode
 
-from concerto_ros.labels.output_clouds import FEATURES
+from concerto_ros.labels.output_clouds import FEATURES, LABELS, needs_of
 from concerto_ros.labels.prediction import NOT_FINITE, Prediction, not_like_training
 from concerto_ros.mapping.map_snapshot import MapSnapshot
 from concerto_ros.msg import PerceptionStatus
@@ -42,6 +44,9 @@ class MapTaker(Protocol):
 
     def offer(self, snapshot: MapSnapshot, prediction: Prediction) -> None:
         """Pass a labelled map to the consumer."""
+
+    def ids_in(self, snapshot: MapSnapshot, prediction: Prediction) -> np.ndarray:
+        """The ids (V,) uint32 of the objects of a labelled map, as far as they are current."""
 
 
 class Outputs:
@@ -94,12 +99,13 @@ class Outputs:
         ):  # interrupted: publishers are destroyed before the threads end
             return frozenset()
         wanted = self.clouds.wanted(similarity_active=self._comparison.active)
+        settings = self._parameters.settings
+        need_objects = settings.labels.need_objects and LABELS in needs_of(wanted)
         if self.features.subscribed():
             wanted.append(FEATURES)
-        settings = self._parameters.settings
         if settings.fusion.always:
             wanted.append(FUSION)
-        if settings.objects.enabled or self.objects.subscribed():
+        if need_objects or settings.objects.enabled or self.objects.subscribed():
             wanted.append(OBJECTS)
         return frozenset(wanted)
 
@@ -116,6 +122,9 @@ class Outputs:
         with watch("publish"):
             if OBJECTS in wanted:
                 object_stage.offer(labelled.snapshot, prediction)
+            if self._parameters.settings.labels.need_objects:
+                instance = object_stage.ids_in(labelled.snapshot, prediction)
+                labelled = replace(labelled, prediction=replace(prediction, instance=instance))
             if FEATURES in wanted:
                 self.features.publish(labelled)
             skipped = self.clouds.publish(labelled, wanted)

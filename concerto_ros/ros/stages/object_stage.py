@@ -10,9 +10,11 @@ import traceback
 from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
 from concerto_ros.labels.label_set import LabelSet, SemanticClass
+from concerto_ros.labels.packed_cloud import LARGEST_PANOPTIC_ID
 from concerto_ros.labels.prediction import Prediction
 from concerto_ros.mapping.generation import Generation
 from concerto_ros.mapping.map_snapshot import MapSnapshot
@@ -20,6 +22,7 @@ from concerto_ros.objects.finding.class_roles import ClassRoles
 from concerto_ros.objects.finding.finder import FoundObjects, ObjectFinder
 from concerto_ros.objects.finding.instances import LabelledCloud
 from concerto_ros.objects.finding.naming import ObjectClassifier
+from concerto_ros.objects.finding.object_voxels import ObjectVoxels
 from concerto_ros.objects.words.word_search import WordSearch
 from concerto_ros.pipeline import SemanticPipeline
 from concerto_ros.ros.monitoring.statistics import Statistics
@@ -78,6 +81,7 @@ class ObjectStage(StageThread):
         self._classes: tuple[SemanticClass, ...] | None = None
         self._generation: Generation | None = None
         self._findings: FoundObjects | None = None
+        self._voxels: ObjectVoxels | None = None
         self._next = 0.0
 
     @property
@@ -93,20 +97,32 @@ class ObjectStage(StageThread):
             of_map = self._generation is not None and self._generation.current
             return self._findings if of_map else None
 
+    def ids_in(self, snapshot: MapSnapshot, prediction: Prediction) -> np.ndarray:
+        """The ids (V,) of the objects of a labelled map, as far as the newest search is current.
+
+        Returns:
+            uint32; 0: none, see :meth:`ObjectVoxels.ids_in`.
+        """
+        with self._lock:
+            same_map = snapshot.generation is self._generation
+            voxels = self._voxels if same_map else None
+        if voxels is None:
+            return np.zeros(len(snapshot), np.uint32)
+        labels = self._parameters.settings.labels
+        ids = voxels.ids_in(snapshot, prediction.label, labels.instance_age)
+        largest = int(ids.max(initial=0))
+        if labels.layout == "panoptic" and largest > LARGEST_PANOPTIC_ID:
+            self._log.warning(
+                f"labels.layout panoptic has no room for the object {largest}: ids above"
+                f" {LARGEST_PANOPTIC_ID} are 0 there; set labels.instances, or clean up and"
+                " configure the node, which then counts from 1 again",
+                once=True,
+            )
+        return ids
+
     def offer(self, snapshot: MapSnapshot, prediction: Prediction) -> None:
         """Pass a newly labelled map; it replaces one that was not searched yet."""
-        # Voxels for which the output of the model is not finite are part of no object.
-        keep = slice(None) if prediction.unusable is None else ~prediction.unusable
-        cloud = LabelledCloud(
-            index=snapshot.index[keep],
-            points=snapshot.points[keep],
-            label=prediction.label[keep],
-            confidence=prediction.confidence[keep],
-            voxel_size=snapshot.voxel_size,
-            stamp=snapshot.stamp,
-            colors=snapshot.colors[keep],
-            has_color=snapshot.has_color[keep],
-        )
+        cloud = LabelledCloud.of(snapshot, prediction)
         with self._lock:
             self._newest = _Search(cloud, prediction.classes, snapshot.generation)
             self._wake.set()
@@ -137,7 +153,8 @@ class ObjectStage(StageThread):
             if search.generation is not self._generation:
                 self._finder.forget()
                 with self._lock:
-                    self._generation, self._findings = search.generation, None
+                    self._generation = search.generation
+                    self._findings = self._voxels = None
             if search.classes is not self._classes:  # at first, and after they changed
                 labels = LabelSet("", "", search.classes)
                 self._finder.use(labels, self._roles(labels, settings))
@@ -151,7 +168,7 @@ class ObjectStage(StageThread):
                 return
             with search.generation.held() as current:
                 if current:
-                    self._publish(findings)
+                    self._publish(findings, search.cloud)
                 else:
                     self._statistics.outdated()
         except Exception as error:
@@ -180,7 +197,7 @@ class ObjectStage(StageThread):
             )
         return ClassRoles.of(labels, *known)
 
-    def _publish(self, findings: FoundObjects) -> None:
+    def _publish(self, findings: FoundObjects, cloud: LabelledCloud) -> None:
         self._statistics.objects_found(
             len(findings.objects), findings.not_encoded, findings.stage_ms
         )
@@ -189,8 +206,9 @@ class ObjectStage(StageThread):
                 "the object encoder failed, so objects are named by their labels:"
                 f" {findings.encoder_error}"
             )
+        voxels = ObjectVoxels.of([found.track for found in findings.objects], cloud)
         with self._lock:
-            self._findings = findings
+            self._findings, self._voxels = findings, voxels
         self._outputs.publish(findings)
 
 

@@ -15,6 +15,7 @@ from PIL import Image as Picture
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
+from concerto_ros.labels.packed_cloud import labels_in
 from concerto_ros.ros.middleware.fastdds_profile import ros_session
 from concerto_ros.ros.middleware.message_classes import message_class
 from concerto_ros.sensors.images import decode_color
@@ -115,9 +116,11 @@ def save(message: Any, stem: Path, title: str) -> list[Path]:
     picture, file = stem.with_suffix(".png"), stem.with_suffix(".ply")
     Picture.fromarray(render_cloud(frame.points, colors, title=title)).save(picture)
     fields = point_cloud_fields(message)
-    extra = {}
-    for name in ("label", "confidence"):
-        if name in fields and fields[name].size == len(frame):
-            extra[name] = np.ascontiguousarray(fields[name]).reshape(-1)
+    known = {name: fields.get(name) for name in ("confidence", "instance")}
+    extra = {
+        name: np.ascontiguousarray(values).reshape(-1)
+        for name, values in (("label", labels_in(fields)), *known.items())
+        if values is not None and values.size == len(frame)
+    }
     write_labelled_ply(file, frame.points, colors, comment=title, **extra)
     return [picture, file]

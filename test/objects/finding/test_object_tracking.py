@@ -85,3 +85,21 @@ def test_nothing_at_all_is_no_trouble():
     tracker = Tracker(5.0)
     assert ids(tracker, 1) == [] and ids(tracker, 2) == []
     assert ids(tracker, 3, cube(0)) == [1]
+
+
+def test_a_state_is_all_that_the_next_cloud_needs():
+    first, second = Tracker(5.0), Tracker(5.0)
+    both = np.concatenate([cube(0), cube(0, 4)])
+    ids(first, SECOND, both, cube(20), cube(40))
+    ids(first, 2 * SECOND, both, cube(40))  # the second one is known, but not seen
+    second.restore(first.state())
+    moved = np.concatenate([cube(4), cube(4, 4)])  # by its place, as it shares no voxel
+    expected = update(first, 3 * SECOND, cube(60), cube(21), moved, cube(40))
+    found = update(second, 3 * SECOND, cube(60), cube(21), moved, cube(40))
+    assert [track.id for track in found] == [track.id for track in expected] == [4, 2, 1, 3]
+    seen = [(track.first_seen, track.last_seen) for track in found]
+    assert seen == [(track.first_seen, track.last_seen) for track in expected]
+    second.restore({})
+    assert ids(second, SECOND, cube(0)) == [1]
+    second.restore(Tracker(5.0).state())
+    assert ids(second, SECOND, cube(0)) == [1]
