@@ -207,6 +207,24 @@ def test_the_pipeline_warms_its_encoder_up(monkeypatch):
     assert warmed
 
 
+def test_a_warm_up_of_several_frames_carries_what_frames_carry(monkeypatch):
+    pipeline = SemanticPipeline.from_settings(Settings(device="cpu"))
+    before, frames = pipeline.state_dict(), []
+    predict = pipeline._predict
+    monkeypatch.setattr("concerto_ros.pipeline._WARM_UP", ((300, 3),) * 2)
+    monkeypatch.setattr(pipeline.encoder, "warm_up", lambda: None)
+    monkeypatch.setattr(pipeline, "capture_graphs", lambda: frames.append("capture"))
+    monkeypatch.setattr(
+        pipeline, "_predict", lambda *given: (frames.append(given), predict(*given))[1]
+    )
+    pipeline.warm_up()
+    first, *others = frames[::2]
+    assert frames[1::2] == ["capture"] * 3 and len(first[0]) > 100
+    assert all(given[:2] == first[:2] for given in others)
+    assert first[1].colors.state()
+    assert pipeline.state_dict().keys() == before.keys()  # nothing of it stays
+
+
 SPCONV = """
 import pytest, torch
 from dataclasses import replace
