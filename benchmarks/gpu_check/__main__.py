@@ -21,7 +21,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.gpu_check import correctness, long_run, timings
+from benchmarks.gpu_check import choosing, correctness, long_run, timings
 from benchmarks.gpu_check.page import page
 from benchmarks.gpu_check.scope import Findings, Scope
 from benchmarks.measure import machine
@@ -36,6 +36,7 @@ PARTS: dict[str, Callable[[Scope], Findings]] = {
     "objects": correctness.objects,
     "encoder": timings.encoder,
     "package": timings.package,
+    "choices": choosing.choose,
     "node": timings.node,
     "leaks": long_run.leaks,
     "out of memory": long_run.out_of_memory,

@@ -18,6 +18,7 @@ from concerto_ros.ptv3.config import PTv3Config
 from concerto_ros.ptv3.kernels import neighbour_table
 from concerto_ros.ptv3.kernels.backends import Backend, choose_backend
 from concerto_ros.ptv3.kernels.curves import MAX_DEPTH
+from concerto_ros.ptv3.kernels.measured import choices, package
 from concerto_ros.ptv3.kernels.neighbour_table import NeighbourTable
 from concerto_ros.ptv3.kernels.neighbours import Neighbours, OtherNeighbours, voxel_keys
 from concerto_ros.ptv3.level_sizes import LevelSizes, measure_levels
@@ -58,6 +59,11 @@ class Pooling:
     def reduce(self, values: torch.Tensor, how: str) -> torch.Tensor:
         """Reduce (N_fine, C) float values to (N, C), by ``max`` or ``mean`` over each cluster."""
         ordered = values.index_select(0, self.order)
+        if how == "max" and (chosen := choices(values.device).reduction):
+            scatter = package(chosen)
+            if scatter is not None:
+                ends = torch.nn.functional.pad(self.sizes.cumsum(0), (1, 0))
+                return scatter.segment_csr(ordered, ends, reduce=how)
         return torch.segment_reduce(ordered, how, lengths=self.sizes, axis=0, unsafe=True)
 
 

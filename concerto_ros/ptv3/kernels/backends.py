@@ -19,10 +19,12 @@ import torch
 
 from concerto_ros.ptv3.kernels import curves as serialization
 from concerto_ros.ptv3.kernels import neighbour_table
+from concerto_ros.ptv3.kernels.measured import choices
 from concerto_ros.ptv3.kernels.neighbours import find_neighbours
 from concerto_ros.ptv3.kernels.out_of_memory import is_out_of_memory
 
-#: Names a person may choose; ``auto`` is ``triton`` on CUDA where it runs, else ``torch``.
+#: Names a person may choose; ``auto`` is ``triton`` on CUDA where it runs, else ``torch``, unless
+#: ``make gpu-check`` found spconv faster there.
 BACKENDS = ("auto", "torch", "triton", "spconv")
 
 #: The oldest Triton that the kernels were compiled with.
@@ -83,7 +85,11 @@ def choose_backend(name: str, device: torch.device) -> Backend:
         raise BackendError(f"backend is {name!r}, expected one of {', '.join(BACKENDS)}")
     on_gpu = device.type == "cuda"
     if name == "auto":
-        name = "triton" if on_gpu and not _why_no_triton(device) else "torch"
+        measured = choices(device).backend
+        if measured and not _why_no_spconv():
+            name = measured
+        else:
+            name = "triton" if on_gpu and not _why_no_triton(device) else "torch"
     if name == "torch":
         return TABLE if on_gpu else PAIRS
     reason = _why_no_triton(device) if name == "triton" else _why_no_spconv()
