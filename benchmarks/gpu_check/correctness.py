@@ -91,9 +91,15 @@ def features(scope: Scope) -> Findings:
                 found.rows.append(about | {"left out": str(error)[:120]})
                 break
             for case, given in clouds.items():
-                row = about | {"case": case} | _compared(scope, encoder, given, wanted[name, case])
+                row = about | {"case": case}
+                try:
+                    row |= _compared(scope, encoder, given, wanted[name, case])
+                except Exception as error:  # of a kernel, of the driver
+                    found.check(_title(row), f"{type(error).__name__}: {str(error)[:200]}", False)
+                    continue
                 found.rows.append(row)
-                _judge(found, row, TOLERANCE[dtype])
+                # Over few voxels the roundings of half precision do not average out.
+                _judge(found, row, TOLERANCE[dtype] * (1 if len(given[0]) > 500 else 2))
     compared = [row for row in found.rows if "off" in row]
     found.check("paths compared", f"{len(compared)} of {len(found.rows)}", bool(compared))
     return found
@@ -101,7 +107,7 @@ def features(scope: Scope) -> Findings:
 
 def _judge(found: Findings, row: Row, tolerance: float) -> None:
     """Add a check for what is wrong; silence where all is well."""
-    title = " ".join(str(row[name]) for name in ("model", "backend", "type", "case"))
+    title = _title(row)
     worst = max(row["off"], row["off graph"])
     if not worst <= tolerance:
         found.check(title, f"{worst:.1e} off, at most {tolerance:.0e} is right", False)
@@ -109,6 +115,10 @@ def _judge(found: Findings, row: Row, tolerance: float) -> None:
         found.check(title, "a replay gives other bits than the cloud without a graph", False)
     if not row["same geometry"]:
         found.check(title, "the geometry differs from that of the CPU", False)
+
+
+def _title(row: Row) -> str:
+    return " ".join(str(row[name]) for name in ("model", "backend", "type", "case"))
 
 
 def _compared(

@@ -45,12 +45,8 @@ def encoder(scope: Scope) -> Findings:
                 found.rows.append(about | {"left out": str(error)[:120]})
                 continue
             for count in scope.voxels:
-                row = about | {"voxels": count}
-                try:
-                    row |= _encoder_row(scope, model, count)
-                except torch.OutOfMemoryError as error:
-                    row["left out"] = str(error).splitlines()[0][:120]
-                found.rows.append(row)
+                row: Row = about | {"voxels": count}
+                found.rows.append(row | _tried(partial(_encoder_row, scope, model, count)))
     return found
 
 
@@ -63,7 +59,7 @@ def _encoder_row(scope: Scope, model: Encoder, count: int) -> Row:
         "geometry ms": _median(scope, lambda: model.hierarchy(*where)),
         "features ms": _median(scope, forward),
         "peak MB": peak_memory(forward, scope.device),
-        "launches": counted(lambda: model.hierarchy(*where)).launches + counted(forward).launches,
+        "operators": counted(lambda: model.hierarchy(*where)).launches + counted(forward).launches,
     }
     for _ in range(2):
         runner(feat, hierarchy)
@@ -110,7 +106,7 @@ def node(scope: Scope) -> Findings:
             with patch.object(graphs, "MAX_VOXELS", limit):
                 for count in scope.voxels:
                     about: Row = {"model": name, "graphs": by_graph, "voxels": count}
-                    found.rows.append(about | _node_row(scope, name, count))
+                    found.rows.append(about | _tried(partial(_node_row, scope, name, count)))
     return found
 
 
@@ -145,6 +141,14 @@ def snapshot_of(pipeline: SemanticPipeline, voxels: int) -> MapSnapshot:
     frame = Frame(points=points.astype(np.float32), stamp=1, frame_id="odom", colors=colors)
     pipeline.insert(frame, np.zeros(3))
     return pipeline.snapshot()
+
+
+def _tried(measure: Callable[[], Row]) -> Row:
+    """Numbers, or why there are none: the other rows still count."""
+    try:
+        return measure()
+    except Exception as error:  # of the driver, of memory that ran out
+        return {"left out": f"{type(error).__name__}: {str(error)[:120]}"}
 
 
 def _median(scope: Scope, work: Callable[[], object]) -> float:
