@@ -32,6 +32,11 @@ class CarriedState(NamedTuple):
     fusion: LabelFusion | None
     memory: PredictionMemory | None = None
 
+    @classmethod
+    def none(cls) -> CarriedState:
+        """Return the state of a snapshot that is labelled by itself."""
+        return cls(held=None, colors=PcaColors(), fusion=None)
+
     def state(self) -> dict[str, torch.Tensor]:
         """Return the tensors of all parts by ``<part>.<name>``, for :meth:`restore`."""
         return {
