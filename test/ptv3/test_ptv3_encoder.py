@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import litept_models
 import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -32,6 +33,14 @@ VARIANTS = {
     "rotary": dataclasses.replace(CONFIG, rotary=True),
     "decoder": WITH_DECODER,
     "post-norm": dataclasses.replace(CONFIG, pre_norm=False, layer_scale=0.1, qk_scale=0.3),
+    "litept": dataclasses.replace(
+        litept_models.SMALL,
+        in_channels=9,
+        enc_mode=True,
+        enc_conv=(True, False, True),
+        enc_attn=(False, True, True),
+        enc_patch_size=(32, 32, 32),
+    ),
 }
 
 
