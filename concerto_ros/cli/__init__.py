@@ -21,6 +21,7 @@ COMMANDS = (
     "play",
     "snapshot",
     "segment",
+    "video",
     "find",
     "compare",
     "bag",
@@ -42,6 +43,7 @@ DESCRIPTION = """\
   concerto-ros demo                  run a simulated robot through the node
   concerto-ros demo --bag my_bag     the same with your own recording
   concerto-ros segment scan.ply      label one file, no ROS needed
+  concerto-ros video walk.mp4        label a video with depth and poses, no ROS needed
   concerto-ros find scan.ply chair   find in one file what a text names
   concerto-ros models                which encoders there are, and which are on this machine
   concerto-ros bag my_bag labelled   add labels to a recording, no ROS needed

@@ -26,7 +26,8 @@ def load_encoder_for(arguments: argparse.Namespace) -> tuple[Encoder, float]:
         ValueError: For a voxel size out of range, or a checkpoint that cannot be used.
     """
     from concerto_ros.ptv3 import load_encoder
-    from concerto_ros.segmentation.model_options import device_named, grid_size_for
+    from concerto_ros.ptv3.kernels.usable_device import device_named
+    from concerto_ros.segmentation.model_options import grid_size_for
     from concerto_ros.settings.presets import PRESETS
 
     encoder = load_encoder(

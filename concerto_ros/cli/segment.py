@@ -27,6 +27,11 @@ from concerto_ros.cli.shared.feature_file import (
     feature_question,
     write_features,
 )
+from concerto_ros.cli.shared.labelled_cloud import (
+    print_shares,
+    print_times_and_files,
+    write_labelled_cloud,
+)
 from concerto_ros.cli.shared.word_arguments import add_word_arguments, word_settings
 
 if TYPE_CHECKING:
@@ -126,13 +131,9 @@ def run(arguments: argparse.Namespace) -> int:
     Returns:
         The exit status: 1 where no point got a label because the model's output is not finite.
     """
-    from PIL import Image
-
     from concerto_ros.labels.label_set import UNLABELLED
-    from concerto_ros.labels.prediction import NOT_FINITE, not_like_training
     from concerto_ros.pipeline import SemanticPipeline
-    from concerto_ros.sensors.ply import write_labelled_ply
-    from concerto_ros.viz.cloud_picture import render_cloud, sensor_view
+    from concerto_ros.viz.cloud_picture import sensor_view
 
     check_feature_arguments(arguments)
     settings = settings_of(arguments)
@@ -146,55 +147,21 @@ def run(arguments: argparse.Namespace) -> int:
         pipeline, arguments, cloud, origin, question, instances=arguments.instances
     )
 
+    # A single scan has no points on the far side of objects: render it from the sensor.
+    view = None if origin is None else sensor_view(prediction.points, origin)
+    palette = pipeline.labels.palette
     stem = folder / arguments.file.stem
-    rgb = pipeline.labels.palette[prediction.label]
-    kinds = ("labels.ply", "labels.png", "pca.png", "pca.ply")
-    written = [Path(f"{stem}_{kind}") for kind in kinds]
-    write_labelled_ply(
-        written[0],
-        file.points,
-        rgb,
-        label=prediction.label,
-        confidence=prediction.confidence,
-        instance=prediction.instance,
-        comment=prediction.model,
-    )
-    comment = f"feature colours: {prediction.model}"
-    write_labelled_ply(written[3], file.points, prediction.pca_rgb, comment=comment)
+    written = write_labelled_cloud(stem, file.points, prediction, palette, view)
     if arguments.features is not None:
         written.append(write_features(arguments, file.points, prediction, pipeline))
-    for path, colors, content in (
-        (written[1], rgb, "labels"),
-        (written[2], prediction.pca_rgb, "PCA"),
-    ):
-        # A single scan has no points on the far side of objects: render it from the sensor.
-        view = None if origin is None else sensor_view(prediction.points, origin)
-        picture = render_cloud(
-            prediction.points, colors, view_from=view, title=f"{content}: {prediction.model}"
-        )
-        Image.fromarray(picture).save(path)
     total, has_label = len(prediction.label), prediction.label != UNLABELLED
     print(f"{arguments.file.name}: {total} points, model {prediction.model}")
     print(unlabelled_text(prediction, file.not_finite))
     if prediction.tilt:
         degrees = np.degrees(prediction.tilt)
         print(f"levelled by {degrees:.1f} degrees (--no-level takes the scan as it is)")
-    if not np.isnan(prediction.floor_height):
-        print(f"floor at z = {prediction.floor_height:.2f} m")
-    for semantic_class in prediction.classes:
-        share = np.count_nonzero(prediction.label == semantic_class.id) / total
-        if share:
-            print(f"  {semantic_class.name:<20} {share:6.1%}")
-    if prediction.instance is not None:
-        print(f"objects: {len(np.unique(prediction.instance[prediction.instance > 0]))}")
-    if prediction.is_unfamiliar:
-        unfamiliar = prediction.count_unfamiliar / total
-        unlike = not_like_training(settings.preset)
-        print(f"  {unlike}: {unfamiliar:.0%} of the points; doubt the labels")
-    if prediction.not_finite:
-        print(f"  {prediction.not_finite} points have no label: {NOT_FINITE}")
-    print("  ".join(f"{stage} {spent:.0f} ms" for stage, spent in prediction.stage_ms.items()))
-    print("wrote " + ", ".join(str(path) for path in written))
+    print_shares(prediction, settings.preset)
+    print_times_and_files(prediction, written)
     # A file without a single label is no result.
     return 1 if prediction.not_finite and not has_label.any() else 0
 

@@ -3,7 +3,7 @@
 """The inputs: from messages to a frame in the sensor's own coordinates.
 
 Messages are any objects with the attributes of their type, those of rclpy or of a bag. A new type
-of input needs a class here and a row in :data:`INPUTS`.
+of input needs a class here and a row in :mod:`~concerto_ros.intake.opening`.
 """
 
 from __future__ import annotations
@@ -265,7 +265,11 @@ class RgbdInput(Input):
         kinds = ("depth", "info", "color", "depth_info")
         topics = ((getattr(config, f"{kind}_topic"), kind) for kind in kinds)
         self.topics = tuple(
-            InputTopic(name, kind, _image_or_info(name, kind)) for name, kind in topics if name
+            image_topic(name, kind)
+            if not kind.endswith("info")
+            else InputTopic(name, kind, "sensor_msgs/msg/CameraInfo")
+            for name, kind in topics
+            if name
         )
         self.held = {topic.kind: None for topic in self.topics if topic.kind.endswith("info")}
         self._tolerance = settings.sync_tolerance
@@ -342,20 +346,7 @@ class RgbdInput(Input):
         return count
 
 
-def _image_or_info(topic: str, kind: str) -> str:
-    """Return the message type by image_transport's convention: a topic ends in its transport."""
-    if kind.endswith("info"):
-        return "sensor_msgs/msg/CameraInfo"
-    return f"sensor_msgs/msg/{'CompressedImage' if is_compressed(topic) else 'Image'}"
-
-
-#: The input class of each class of parameters.
-INPUTS: dict[type[InputSettings], type[Input]] = {
-    CloudInput: PointCloudInput,
-    CameraInput: RgbdInput,
-}
-
-
-def open_input(config: InputSettings, settings: Settings, guard: Guard = nullcontext) -> Input:
-    """Make the input of these parameters; see :class:`Input`."""
-    return INPUTS[type(config)](config, settings, guard)
+def image_topic(topic: str, kind: str) -> InputTopic:
+    """Return a topic of images, by image_transport's convention: it ends in its transport."""
+    kind_of_image = "CompressedImage" if is_compressed(topic) else "Image"
+    return InputTopic(topic, kind, f"sensor_msgs/msg/{kind_of_image}")

@@ -12,8 +12,9 @@ import numpy as np
 from concerto_ros.bags.input_plan import InputPlan
 from concerto_ros.bags.reader import Bag, BagError
 from concerto_ros.bags.transforms import transform_topics
-from concerto_ros.intake.inputs import Input, open_input
+from concerto_ros.intake.inputs import Input
 from concerto_ros.intake.intake import FrameMap, Intake
+from concerto_ros.intake.opening import open_input
 from concerto_ros.intake.pace import TurnPace
 from concerto_ros.mapping.voxel_map import Insertion
 from concerto_ros.offline.bag_transforms import BagTransforms

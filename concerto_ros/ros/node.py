@@ -20,6 +20,7 @@ from rclpy.logging import get_logger
 
 from concerto_ros.files.error_text import in_words
 from concerto_ros.ptv3.kernels.lost_device import why_lost
+from concerto_ros.ptv3.kernels.usable_device import device_named
 from concerto_ros.ros.bringup.command_line import accepts, command_line_sections, refused
 from concerto_ros.ros.configured_node import ConfiguredNode
 from concerto_ros.ros.middleware.fastdds_profile import use_transport_profile
@@ -38,7 +39,6 @@ from concerto_ros.ros.stages.inference_stage import InferenceStage
 from concerto_ros.ros.stages.intake_stage import IntakeStage
 from concerto_ros.ros.stages.object_stage import ObjectStage
 from concerto_ros.ros.stages.stage import JOIN_TIMEOUT, stop_stages
-from concerto_ros.segmentation.model_options import device_named
 from concerto_ros.settings.checked_parameters import wrong_switch
 from concerto_ros.settings.field import SettingsError
 

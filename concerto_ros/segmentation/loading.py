@@ -15,9 +15,9 @@ from concerto_ros.ptv3.bundled import DEMO
 from concerto_ros.ptv3.checkpoint import check_finite, load_encoder
 from concerto_ros.ptv3.encoder import Encoder
 from concerto_ros.ptv3.kernels.backends import BackendError, choose_backend
+from concerto_ros.ptv3.kernels.usable_device import device_named
 from concerto_ros.segmentation.model_options import (
     check_trained_for,
-    device_named,
     dtype_named,
     label_set_for,
     naming,

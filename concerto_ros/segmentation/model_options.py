@@ -15,7 +15,6 @@ from concerto_ros.heads.linear import LinearHead
 from concerto_ros.labels.label_set import LabelSet
 from concerto_ros.ptv3.bundled import BUNDLED
 from concerto_ros.ptv3.encoder import Encoder
-from concerto_ros.ptv3.kernels.usable_device import is_expected, why_unusable
 from concerto_ros.ptv3.precision import automatic_precision
 from concerto_ros.segmentation.convention import Convention, convention_for
 from concerto_ros.settings.field import SettingsError
@@ -30,41 +29,6 @@ def naming(name: str) -> Iterator[None]:
         yield
     except ValueError as error:
         raise SettingsError(f"{name}: {error}") from error
-
-
-def device_named(name: str) -> torch.device:
-    """Return the device of the parameter ``device``.
-
-    For ``auto`` that is the CPU where no GPU can be used; the log then has the reason.
-
-    Raises:
-        SettingsError: PyTorch has no such device on this machine, or cannot compute on it.
-    """
-    if name == "auto":
-        why = why_unusable(torch.device("cuda"))
-        if why:
-            level = logging.INFO if is_expected(why) else logging.WARNING
-            _log.log(level, "device auto is the CPU: %s", why)
-        return torch.device("cpu" if why else "cuda")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        device = torch.device("meta")
-    if device.type not in ("cpu", "cuda"):
-        raise SettingsError(f"device: got {name!r}, expected auto, cpu, cuda or cuda:N")
-    if device.type == "cpu":
-        return device
-    count = torch.cuda.device_count()
-    if (device.index or 0) < count:
-        why = why_unusable(device)
-    else:
-        why = (not count and why_unusable(device)) or f"PyTorch sees {count} CUDA devices"
-    if why:
-        raise SettingsError(
-            f"device: got {name!r}, which cannot be used: {why}; expected cpu, auto or a device"
-            " that PyTorch can use"
-        )
-    return device
 
 
 def dtype_named(precision: str, device: torch.device) -> torch.dtype:

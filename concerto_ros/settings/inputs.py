@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from concerto_ros.settings.field import SettingsError, setting
 from concerto_ros.settings.group import SettingsGroup
+from concerto_ros.settings.published_models import DEPTH_MODELS
 
 #: Those of :mod:`concerto_ros.sensors.no_reading`, which this package does not import.
 CAMERA_NO_READING = (6.5535, 10.0, 16.38375, 32.7675, 65.535)
@@ -118,7 +119,15 @@ class CameraInput(InputSettings):
 
     color_topic: str = setting("", "colour image topic; empty: depth only", topic=True)
     depth_topic: str = setting(
-        "", "depth image topic (REP-118), preferably aligned to colour", required=True, topic=True
+        "",
+        "depth image topic (REP-118), preferably aligned to colour; empty only with depth_model",
+        topic=True,
+    )
+    depth_model: str = setting(
+        "",
+        "a model that predicts the depth of the colour image in metres, for a camera without a"
+        " depth sensor: da3metric-large, map-anything-apache and others of docs/video.md, or"
+        " NAME=FOLDER; empty: none",
     )
     info_topic: str = setting(
         "",
@@ -138,6 +147,31 @@ class CameraInput(InputSettings):
         CAMERA_NO_READING,
         "depths that mean 'no reading', besides 0, NaN, infinity and all from 1000 m",
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        name = f"{self.GROUP}.{self.name}"
+        if self.depth_model:
+            known = {model.name: model for model in DEPTH_MODELS}
+            model = known.get(self.depth_model.partition("=")[0])
+            if model is None or not model.metric:
+                metric = ", ".join(each.name for each in DEPTH_MODELS if each.metric)
+                raise SettingsError(
+                    f"{name}.depth_model: got {self.depth_model!r}, expected a model that predicts"
+                    f" metres: {metric}, or NAME=FOLDER"
+                )
+        needed = "color_topic" if self.depth_model else "depth_topic"
+        if not getattr(self, needed):
+            why = "with depth_model" if self.depth_model else "or a depth_model"
+            raise SettingsError(
+                f"{name}.{needed}: got '', expected a name such as /image_raw, {why}"
+            )
+        for other in ("depth_topic", "depth_info_topic") if self.depth_model else ():
+            if getattr(self, other):
+                raise SettingsError(
+                    f"{name}.{other}: got {getattr(self, other)!r} beside depth_model, expected"
+                    " one of them: the depth is measured, or predicted"
+                )
 
 
 @dataclass(frozen=True)

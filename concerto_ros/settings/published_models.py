@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The encoders that can be loaded by name: what they take, and under which licence they are.
+"""The models that can be loaded by name: what they take, and under which licence they are.
 
 This is known without PyTorch, so that commands can tell it at once.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-#: The licence under which all three repositories release their weights.
+#: The licence under which all three repositories release their weights, and some others.
 OFFICIAL_LICENCE = "CC-BY-NC 4.0 (not for commercial use)"
 
 _PARTS = "colour and normals, either may be missing"
@@ -133,3 +133,70 @@ HEADS = {
     "sonata_linear_prob_head_sc": _SONATA,
     "utonia_linear_prob_head_sc": _UTONIA,
 }
+
+
+@dataclass(frozen=True)
+class PublishedDepthModel:
+    """A depth model that has a name.
+
+    Attributes:
+        name: As ``--depth-model`` and ``cameras.<name>.depth_model`` take it.
+        repository: Where it is released on huggingface.co.
+        library: The package that runs it: ``depth_anything_3``, ``mapanything`` or
+            ``transformers``.
+        licence: Of the weights.
+        metric: Whether its depth is in metres.
+        predicts_poses: Whether it predicts poses.
+    """
+
+    name: str
+    repository: str
+    library: str
+    licence: str
+    metric: bool
+    predicts_poses: bool
+
+
+def _depth_model(
+    name: str,
+    repository: str,
+    library: str,
+    licence: str,
+    *,
+    metric: bool = True,
+    poses: bool = True,
+) -> PublishedDepthModel:
+    return PublishedDepthModel(name, repository, library, licence, metric, poses)
+
+
+_DA3, _MAP = "depth_anything_3", "mapanything"
+
+#: Depth models that have a name; those under Apache-2.0 first.
+DEPTH_MODELS = (
+    _depth_model("map-anything-apache", "facebook/map-anything-apache", _MAP, "Apache-2.0"),
+    _depth_model("da3-base", "depth-anything/DA3-BASE", _DA3, "Apache-2.0", metric=False),
+    _depth_model("da3-small", "depth-anything/DA3-SMALL", _DA3, "Apache-2.0", metric=False),
+    _depth_model(
+        "da3metric-large", "depth-anything/DA3METRIC-LARGE", _DA3, "Apache-2.0", poses=False
+    ),
+    *(
+        _depth_model(
+            f"depth-anything-v2-{place.lower()}-small",
+            f"depth-anything/Depth-Anything-V2-Metric-{place}-Small-hf",
+            "transformers",
+            "Apache-2.0",
+            poses=False,
+        )
+        for place in ("Indoor", "Outdoor")
+    ),
+    _depth_model(
+        "da3-large-1.1", "depth-anything/DA3-LARGE-1.1", _DA3, OFFICIAL_LICENCE, metric=False
+    ),
+    _depth_model(
+        "da3nested-giant-large-1.1",
+        "depth-anything/DA3NESTED-GIANT-LARGE-1.1",
+        _DA3,
+        OFFICIAL_LICENCE,
+    ),
+    _depth_model("map-anything", "facebook/map-anything", _MAP, OFFICIAL_LICENCE),
+)

@@ -12,7 +12,8 @@ from rosbags.rosbag2 import Writer
 
 from concerto_ros.bags.reader import open_bag
 from concerto_ros.bags.topic_discovery import find_inputs
-from concerto_ros.intake.inputs import Pending, open_input
+from concerto_ros.intake.inputs import Pending
+from concerto_ros.intake.opening import open_input
 from concerto_ros.intake.tally import NoTally
 from concerto_ros.settings.settings import Settings
 

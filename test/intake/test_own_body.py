@@ -8,8 +8,8 @@ import bag_recordings
 import numpy as np
 import pytest
 
-from concerto_ros.intake.inputs import open_input
 from concerto_ros.intake.intake import Intake
+from concerto_ros.intake.opening import open_input
 from concerto_ros.intake.own_body import without_body
 from concerto_ros.intake.pace import TurnPace
 from concerto_ros.intake.placing import Lookup

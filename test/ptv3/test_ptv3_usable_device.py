@@ -11,8 +11,7 @@ import pytest
 import torch
 
 from concerto_ros.ptv3.kernels import usable_device
-from concerto_ros.ptv3.kernels.usable_device import is_expected, why_unusable
-from concerto_ros.segmentation.model_options import device_named
+from concerto_ros.ptv3.kernels.usable_device import device_named, is_expected, why_unusable
 from concerto_ros.settings.field import SettingsError
 
 CUDA = torch.device("cuda", 0)

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from concerto_ros.intake.inputs import Pending, open_input
+from concerto_ros.intake.inputs import Pending
+from concerto_ros.intake.opening import open_input
 from concerto_ros.intake.tally import NoTally
 from concerto_ros.labels.packed_cloud import pack_cloud
 from concerto_ros.mapping.voxel_grid import find_keys, voxel_keys

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from concerto_ros.intake.inputs import open_input
+from concerto_ros.intake.opening import open_input
 from concerto_ros.intake.tally import NoTally
 from concerto_ros.sensors.camera_model import CameraModel
 from concerto_ros.sensors.images.topics import is_rectified

@@ -97,7 +97,7 @@ def _word_test(arguments: argparse.Namespace) -> int:
     from concerto_ros.learning.objects.protocols.word_tests import score_by_words
     from concerto_ros.objects import load_object_encoder
     from concerto_ros.objects.encoders.mixcon3d.encoder import MixCon3D
-    from concerto_ros.segmentation.model_options import device_named
+    from concerto_ros.ptv3.kernels.usable_device import device_named
 
     if arguments.words is not None:
         raise ValueError("--words: OpenShape's test sets bring the vectors of their names")
@@ -119,7 +119,7 @@ def _parts(arguments: argparse.Namespace) -> int:
     from concerto_ros.learning.objects.training.recon_parts import from_state, load_recon_parts
     from concerto_ros.learning.objects.training.train_parts import evaluate_parts
     from concerto_ros.objects.encoders.shared.base import check_options
-    from concerto_ros.segmentation.model_options import device_named
+    from concerto_ros.ptv3.kernels.usable_device import device_named
 
     options = options_of(arguments)
     check_options("part segmentation", from_state, options)
@@ -143,7 +143,7 @@ def _few_shot(arguments: argparse.Namespace) -> int:
     from concerto_ros.learning.objects.protocols import few_shot, published_folds
     from concerto_ros.learning.objects.training.models import load_for, to_fine_tune
     from concerto_ros.learning.objects.training.recipes import recipe_for, svm_recipe
-    from concerto_ros.segmentation.model_options import device_named
+    from concerto_ros.ptv3.kernels.usable_device import device_named
 
     layout, device = arguments.layout, device_named(arguments.device)
     options, size = options_of(arguments), (arguments.way, arguments.shot)
@@ -195,7 +195,7 @@ def _whole_set(arguments: argparse.Namespace) -> int:
     from concerto_ros.learning.objects.training.models import check_classes, load_for
     from concerto_ros.learning.objects.training.recipes import svm_recipe
     from concerto_ros.learning.objects.training.scores import Accuracy, RankedAccuracy, class_table
-    from concerto_ros.segmentation.model_options import device_named
+    from concerto_ros.ptv3.kernels.usable_device import device_named
 
     layout, device = arguments.layout, device_named(arguments.device)
     test = read_objects(layout, arguments.data, "test")

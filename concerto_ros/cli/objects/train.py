@@ -79,7 +79,7 @@ def _fine_tune(arguments: argparse.Namespace) -> int:
     )
     from concerto_ros.learning.objects.training.recipes import recipe_for
     from concerto_ros.learning.objects.training.training_run import tested
-    from concerto_ros.segmentation.model_options import device_named
+    from concerto_ros.ptv3.kernels.usable_device import device_named
 
     device = device_named(arguments.device)
     train = read_objects(arguments.layout, arguments.data, "train")
@@ -136,7 +136,7 @@ def _parts(arguments: argparse.Namespace) -> int:
     )
     from concerto_ros.learning.objects.training.training_run import tested
     from concerto_ros.objects.encoders.shared.base import check_options
-    from concerto_ros.segmentation.model_options import device_named
+    from concerto_ros.ptv3.kernels.usable_device import device_named
 
     device = device_named(arguments.device)
     train, test = (read_objects(arguments.layout, arguments.data, s) for s in ("train", "test"))

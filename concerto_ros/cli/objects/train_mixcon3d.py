@@ -70,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
     from concerto_ros.learning.objects.mixcon3d.report import contrast_report
     from concerto_ros.learning.objects.mixcon3d.start import start_contrast
     from concerto_ros.learning.objects.mixcon3d.training import ContrastOptions, train_contrast
-    from concerto_ros.segmentation.model_options import device_named
+    from concerto_ros.ptv3.kernels.usable_device import device_named
 
     device, folder = device_named(arguments.device), arguments.data.resolve()
     recipe = _recipe(arguments)

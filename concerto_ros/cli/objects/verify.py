@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the table; return 1 where anything missed."""
-    from concerto_ros.segmentation.model_options import device_named
+    from concerto_ros.ptv3.kernels.usable_device import device_named
     from concerto_ros.verification.cases import verify
 
     return print_comparisons(verify(arguments.folder, device_named(arguments.device)))

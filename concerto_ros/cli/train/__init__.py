@@ -303,7 +303,7 @@ def _train_demo(arguments: argparse.Namespace) -> int:
     from concerto_ros.learning.demo_model.report.document import write_report
     from concerto_ros.learning.demo_model.training import DOCUMENT, renew_confidence, train
     from concerto_ros.learning.language.word_list import documented_words
-    from concerto_ros.segmentation.model_options import device_named
+    from concerto_ros.ptv3.kernels.usable_device import device_named
 
     recipe = RECIPES["outdoor" if arguments.outdoor else "indoor"]
     folder = arguments.out or Path(

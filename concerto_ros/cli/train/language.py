@@ -165,7 +165,7 @@ def run_bundled(arguments: argparse.Namespace, recipe: Recipe) -> int:
     from concerto_ros.files.shared_files import source_path, source_tree
     from concerto_ros.learning.language.bundled import train_bundled
     from concerto_ros.learning.language.document import DOCUMENT, write_report
-    from concerto_ros.segmentation.model_options import device_named
+    from concerto_ros.ptv3.kernels.usable_device import device_named
 
     folder = arguments.out or Path("out", "demo_language")
     if not arguments.report:

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     import torch
 
     from concerto_ros.learning.data.formats import Cached
-    from concerto_ros.learning.data.posed.scene import PosedScene
     from concerto_ros.learning.language.config import LanguageConfig
+    from concerto_ros.posed.scene import PosedScene
 
 #: Voxels of each scene that AdamW learns from, at most: a scene is a whole place, not one scan.
 VOXELS = 20_000

@@ -298,7 +298,7 @@ def _scenes(arguments: argparse.Namespace, options: DataOptions) -> JoinedScenes
 
 def _pixel_features(arguments: argparse.Namespace, alone: bool) -> PixelFeatures | None:
     from concerto_ros.learning.data.posed.opening import open_pixel_features
-    from concerto_ros.segmentation.model_options import device_named
+    from concerto_ros.ptv3.kernels.usable_device import device_named
 
     if arguments.pixel_features is None:
         return None

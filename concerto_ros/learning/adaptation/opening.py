@@ -33,7 +33,7 @@ from concerto_ros.learning.data.posed.pointcept_splits import (
     split_files,
     write_split,
 )
-from concerto_ros.learning.data.posed.scene import PosedScene
+from concerto_ros.posed.scene import PosedScene
 from concerto_ros.sensors.cloud_files import read_cloud
 from concerto_ros.sensors.frame import Frame
 from concerto_ros.sensors.input_error import InputError

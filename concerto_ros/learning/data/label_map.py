@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from concerto_ros.files.data_error import DataError
 from concerto_ros.files.error_text import one_line
 from concerto_ros.labels.label_set import UNLABELLED, LabelSet, SemanticClass
 
@@ -24,10 +25,6 @@ IGNORE = "ignore"
 
 #: Maximum number of unknown values that an error lists.
 MAX_LISTED = 8
-
-
-class DataError(ValueError):
-    """Unusable training data; the message is one line that names the file and the fault."""
 
 
 @dataclass(frozen=True)

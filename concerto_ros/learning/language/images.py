@@ -19,10 +19,10 @@ from concerto_ros.learning.data.labelled_scan import Scan
 from concerto_ros.learning.data.lazy_sequence import LazySequence
 from concerto_ros.learning.data.posed.pixel_features import PixelFeatures
 from concerto_ros.learning.data.posed.point_map import TOLERANCE, PointMap, point_map
-from concerto_ros.learning.data.posed.scene import PosedScene, skips_in_words
 from concerto_ros.learning.data.posed.targets import Targets, voxel_targets
 from concerto_ros.learning.language.samples import joined_rows
 from concerto_ros.learning.methods.feature_cache import FeatureCache, Features
+from concerto_ros.posed.scene import PosedScene, skips_in_words
 from concerto_ros.ptv3 import Encoder
 
 #: Points along an edge of a voxel of the encoder.

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import warnings
 from pathlib import Path
@@ -12,6 +13,9 @@ import torch
 
 from concerto_ros.ptv3.kernels.lost_device import compute
 from concerto_ros.ptv3.kernels.out_of_memory import is_out_of_memory
+from concerto_ros.settings.field import SettingsError
+
+log = logging.getLogger(__name__)
 
 #: Present where NVIDIA's driver is loaded, on PCs and on Jetson.
 DRIVERS = (Path("/proc/driver/nvidia/version"), Path("/dev/nvhost-gpu"), Path("/dev/nvgpu"))
@@ -86,3 +90,38 @@ def _runs(architecture: str, major: int, minor: int) -> bool:
     if kind == "compute" and not letter:
         return (own_major, own_minor) <= (major, minor)
     return own_major == major and own_minor <= minor
+
+
+def device_named(name: str) -> torch.device:
+    """Return the device of the parameter ``device``.
+
+    For ``auto`` that is the CPU where no GPU can be used; the log then has the reason.
+
+    Raises:
+        SettingsError: PyTorch has no such device on this machine, or cannot compute on it.
+    """
+    if name == "auto":
+        why = why_unusable(torch.device("cuda"))
+        if why:
+            level = logging.INFO if is_expected(why) else logging.WARNING
+            log.log(level, "device auto is the CPU: %s", why)
+        return torch.device("cpu" if why else "cuda")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = torch.device("meta")
+    if device.type not in ("cpu", "cuda"):
+        raise SettingsError(f"device: got {name!r}, expected auto, cpu, cuda or cuda:N")
+    if device.type == "cpu":
+        return device
+    count = torch.cuda.device_count()
+    if (device.index or 0) < count:
+        why = why_unusable(device)
+    else:
+        why = (not count and why_unusable(device)) or f"PyTorch sees {count} CUDA devices"
+    if why:
+        raise SettingsError(
+            f"device: got {name!r}, which cannot be used: {why}; expected cpu, auto or a device"
+            " that PyTorch can use"
+        )
+    return device

@@ -103,7 +103,7 @@ def rviz_remappings(node: NodeName, given: CheckedParameters) -> list[tuple[str,
     """
     remappings = {}
     for source in given.inputs:
-        if isinstance(source, CameraInput):
+        if isinstance(source, CameraInput) and source.depth_topic:
             depth, _ = _transport(node.topic(source.depth_topic))
             expected = f"{depth.rpartition('/')[0]}/camera_info"
             published = node.topic(source.depth_info_topic or source.info_topic)
@@ -128,24 +128,25 @@ def _cloud(pattern: Mapping[str, Any], source: CloudInput, node: NodeName) -> di
 
 def _camera(source: CameraInput, node: NodeName) -> Iterator[dict[str, Any]]:
     """The depth image as points, coloured where colour is aligned to it; and the colour image."""
-    depth, depth_transport = _transport(node.topic(source.depth_topic))
     color = node.topic(source.color_topic) if source.color_topic else ""
-    aligned, color_transport = ("", "raw") if source.depth_info_topic else _transport(color)
-    yield {
-        "Class": "rviz_default_plugins/DepthCloud",
-        "Name": f"Input {source.name}",
-        "Alpha": 0.3,
-        "Color Transformer": "RGB8" if aligned else "FlatColor",
-        "Depth Map Topic": depth,
-        "Depth Map Transport Hint": depth_transport,
-        "Color Image Topic": aligned,
-        "Color Transport Hint": color_transport,
-        "Reliability Policy": "Best effort",
-        "Queue Size": 5,
-        "Style": "Points",
-        "Enabled": True,
-        "Value": True,
-    }
+    if source.depth_topic:
+        depth, depth_transport = _transport(node.topic(source.depth_topic))
+        aligned, color_transport = ("", "raw") if source.depth_info_topic else _transport(color)
+        yield {
+            "Class": "rviz_default_plugins/DepthCloud",
+            "Name": f"Input {source.name}",
+            "Alpha": 0.3,
+            "Color Transformer": "RGB8" if aligned else "FlatColor",
+            "Depth Map Topic": depth,
+            "Depth Map Transport Hint": depth_transport,
+            "Color Image Topic": aligned,
+            "Color Transport Hint": color_transport,
+            "Reliability Policy": "Best effort",
+            "Queue Size": 5,
+            "Style": "Points",
+            "Enabled": True,
+            "Value": True,
+        }
     if color:
         yield {
             "Class": "rviz_default_plugins/Image",

@@ -10,7 +10,7 @@ from typing import Any
 
 from rclpy.node import Node
 
-from concerto_ros.intake.inputs import open_input
+from concerto_ros.intake.opening import open_input
 from concerto_ros.intake.tally import Tally
 from concerto_ros.ros.inputs.topic_watch import TopicWatch
 from concerto_ros.ros.inputs.transforms import TransformListener

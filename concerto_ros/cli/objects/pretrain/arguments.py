@@ -107,7 +107,7 @@ def svm_judge(
     from concerto_ros.learning.objects.data.layouts import read_objects
     from concerto_ros.learning.objects.protocols.linear_svm import linear_svm
     from concerto_ros.learning.objects.training.recipes import svm_recipe
-    from concerto_ros.segmentation.model_options import device_named
+    from concerto_ros.ptv3.kernels.usable_device import device_named
 
     layout, device = arguments.svm_layout, device_named(arguments.device)
     train, test = (read_objects(layout, arguments.svm_data, part) for part in ("train", "test"))

@@ -63,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
         new_model,
         pretrain_i2p_mae,
     )
-    from concerto_ros.segmentation.model_options import device_named
+    from concerto_ros.ptv3.kernels.usable_device import device_named
 
     device = device_named(arguments.device)
     recipe = _changed(PRESETS[arguments.preset], arguments)

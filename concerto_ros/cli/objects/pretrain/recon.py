@@ -63,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
         pretrain_recon,
     )
     from concerto_ros.learning.objects.pretraining.recon_network import encoder_in
-    from concerto_ros.segmentation.model_options import device_named
+    from concerto_ros.ptv3.kernels.usable_device import device_named
 
     device = device_named(arguments.device)
     preset = _changed(PRESETS[arguments.preset], arguments)

@@ -18,7 +18,8 @@ import numpy as np
 from concerto_ros.bags.reader import Bag, BagError, open_bag
 from concerto_ros.bags.topic_discovery import find_inputs
 from concerto_ros.bags.transforms import fill_tree
-from concerto_ros.intake.inputs import Input, Pending, open_input
+from concerto_ros.intake.inputs import Input, Pending
+from concerto_ros.intake.opening import open_input
 from concerto_ros.intake.placing import Lookup
 from concerto_ros.intake.tally import NoTally
 from concerto_ros.sensors.frame import Frame

@@ -17,7 +17,7 @@ from concerto_ros.bags.reader import BagError
 from concerto_ros.files.digest import digest
 from concerto_ros.learning.data.formats.recording import Recording
 from concerto_ros.learning.data.label_map import DataError
-from concerto_ros.learning.data.posed.scene import PosedFrame, PosedScene, UnusableFrame
+from concerto_ros.posed.scene import PosedFrame, PosedScene, UnusableFrame
 from concerto_ros.sensors.camera_model import CameraModel
 from concerto_ros.sensors.free_space import DepthView
 from concerto_ros.sensors.images import decode_color

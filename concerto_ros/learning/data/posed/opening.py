@@ -14,9 +14,9 @@ from concerto_ros.files.listing import visible
 from concerto_ros.learning.data.label_map import DataError
 from concerto_ros.learning.data.posed.bag_images import BagScene
 from concerto_ros.learning.data.posed.dense_clip import DenseClip
-from concerto_ros.learning.data.posed.image_folder import MILLIMETRE, folder_scenes
 from concerto_ros.learning.data.posed.pixel_features import FolderFeatures, PixelFeatures
-from concerto_ros.learning.data.posed.scene import PosedScene
+from concerto_ros.posed.formats.scannet_folder import MILLIMETRE, folder_scenes
+from concerto_ros.posed.scene import PosedScene
 from concerto_ros.settings.presets import PRESETS
 from concerto_ros.words.open_clip_encoder import PREFIX
 
@@ -32,7 +32,7 @@ def open_scenes(
 
     Args:
         path: A bag, a folder of bags, a scene's folder, or a folder of such folders (see
-            :mod:`~concerto_ros.learning.data.posed.image_folder`).
+            :mod:`~concerto_ros.posed.formats.scannet_folder`).
         preset: ``indoor`` or ``outdoor``, for the minimum and maximum range of the sensor.
         depth_unit: Metres of a unit of the depth images; not of a bag.
         map_frame: Of a bag, the frame of the map; None: the root of the TF tree.

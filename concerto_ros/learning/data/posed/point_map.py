@@ -26,14 +26,14 @@ from concerto_ros.labels.label_set import UNLABELLED
 from concerto_ros.learning.data.label_map import DataError
 from concerto_ros.learning.data.labelled_scan import Scan
 from concerto_ros.learning.data.posed import TOLERANCE
-from concerto_ros.learning.data.posed.scene import (
+from concerto_ros.learning.data.posed.visibility import seen_pixels
+from concerto_ros.mapping.voxel_map import VoxelMap
+from concerto_ros.posed.scene import (
     PosedScene,
     UnusableFrame,
     evenly_spread,
     skips_in_words,
 )
-from concerto_ros.learning.data.posed.visibility import seen_pixels
-from concerto_ros.mapping.voxel_map import VoxelMap
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ class PointMap:
         frames: Names of the images, in the order of time.
         sizes: Of each image (height, width), pixels.
         skipped: Number of images that were left out, by a key of
-            :data:`~concerto_ros.learning.data.posed.scene.SKIPPED`.
+            :data:`~concerto_ros.posed.scene.SKIPPED`.
     """
 
     name: str

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from concerto_ros.learning.data.posed.scene import PosedFrame
+from concerto_ros.posed.scene import PosedFrame
 from concerto_ros.sensors.free_space import into_view
 
 #: Pixels of the colour image along its border that see nothing: 2D features are poor there.

@@ -15,8 +15,8 @@ from posed_rooms import FORWARD, wall_views, write_scene
 from concerto_ros.learning.data.label_map import DataError
 from concerto_ros.learning.data.posed.opening import open_scenes
 from concerto_ros.learning.data.posed.point_map import TOLERANCE, point_map
-from concerto_ros.learning.data.posed.scene import skips_in_words
 from concerto_ros.learning.data.posed.visibility import BORDER, seen_pixels
+from concerto_ros.posed.scene import skips_in_words
 
 WIDTH, HEIGHT = 64, 48
 VIEWS, CAMERA = wall_views()

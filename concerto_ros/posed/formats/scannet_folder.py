@@ -18,11 +18,19 @@ from typing import Any
 
 import numpy as np
 
+from concerto_ros.files.data_error import DataError
 from concerto_ros.files.digest import digest
-from concerto_ros.files.error_text import in_words, one_line
 from concerto_ros.files.listing import visible
-from concerto_ros.learning.data.label_map import DataError
-from concerto_ros.learning.data.posed.scene import PosedFrame, PosedScene, UnusableFrame
+from concerto_ros.posed.as_messages import camera_info, depth_message, file_message, header_of
+from concerto_ros.posed.matrices import (
+    ROTATION_ERROR,
+    by,
+    check_principal_point,
+    finite_intrinsics,
+    read_matrix,
+    rigid,
+)
+from concerto_ros.posed.scene import PosedFrame, PosedScene, UnusableFrame
 from concerto_ros.sensors.camera_model import CameraModel
 from concerto_ros.sensors.depth_frame import depth_frame
 from concerto_ros.sensors.images import decode_color, decode_depth
@@ -37,9 +45,6 @@ LAYOUT = "color/N.jpg or .png, depth/N.png, pose/N.txt and intrinsic/*.txt"
 
 #: Metres of a unit of a depth image: millimetres, as ScanNet's.
 MILLIMETRE = 0.001
-
-#: How far a matrix of rotation may be from one, as files round it.
-ROTATION_ERROR = 1e-2
 
 
 class FolderScene(PosedScene):
@@ -100,11 +105,11 @@ class FolderScene(PosedScene):
         """Read a frame; see :meth:`PosedScene.read`."""
         stem = self.frames[index]
         paths = {"color": self._images[stem], "depth": self._depth_file(stem)}
-        header = _header(index)
+        header = header_of(index)
         try:
-            color = _message(paths["color"], header)
+            color = file_message(paths["color"], header)
             image = decode_color(color)
-            depth = _message(paths["depth"], header)
+            depth = file_message(paths["depth"], header)
             metres = decode_depth(depth) if self.depth_unit == MILLIMETRE else self._metres(depth)
         except InputError as error:
             raise UnusableFrame(f"{paths['color'].parent.parent}: frame {stem}: {error}") from None
@@ -117,7 +122,7 @@ class FolderScene(PosedScene):
         try:
             frame = depth_frame(
                 color,
-                _image(metres, header),
+                depth_message(metres, header),
                 infos["color"],
                 depth_info=infos["depth"],
                 min_range=self.preset.min_range,
@@ -140,9 +145,9 @@ class FolderScene(PosedScene):
         elif not pose_file.is_file():
             self.skipped["no_pose"] += 1
         else:
-            pose = _matrix(pose_file, "pose", ((4, 4),))
+            pose = read_matrix(pose_file, "pose", ((4, 4),))
             if np.isfinite(pose).all():
-                self._poses[stem] = _rigid(pose, pose_file)
+                self._poses[stem] = rigid(pose, pose_file)
             else:
                 self.skipped["lost_pose"] += 1
 
@@ -155,40 +160,30 @@ class FolderScene(PosedScene):
         if pixels.ndim != 2 or pixels.dtype != np.uint16:
             got = f"{pixels.dtype.name} of shape {pixels.shape}"
             raise InputError("malformed", f"depth file: got {got}, expected one channel of 16 bit")
-        return decode_depth(_image(pixels * np.float32(self.depth_unit), message.header))
+        return decode_depth(depth_message(pixels * np.float32(self.depth_unit), message.header))
 
     def _check_size(self, what: str, size: tuple[int, ...], path: Path) -> None:
         """Check that all images of a kind have the size of the first."""
         first, where = self._sizes.setdefault(what, (size, path))
         if size != first:
             raise DataError(
-                f"{path}: {_by(size)} pixels, expected {_by(first)} as in {where.name}: the"
+                f"{path}: {by(size)} pixels, expected {by(first)} as in {where.name}: the"
                 " intrinsics are those of one size"
             )
 
     def _info(self, what: str, size: tuple[int, ...], path: Path) -> SimpleNamespace:
         """The camera_info of the images of a kind."""
         matrix, file = self._intrinsics[what]
-        height, width = size
         if what == "depth" and file == self._intrinsics["color"][1]:
             color = self._sizes["color"][0]
             if size != color:
                 raise DataError(
-                    f"{path}: {_by(size)} pixels and colour {_by(color)}, but {file.name} is the"
+                    f"{path}: {by(size)} pixels and colour {by(color)}, but {file.name} is the"
                     " only matrix of intrinsics: expected intrinsic/intrinsic_color.txt and"
                     " intrinsic/intrinsic_depth.txt, or images of one size"
                 )
-        if not (0 < matrix[0, 2] < width and 0 < matrix[1, 2] < height):
-            raise DataError(
-                f"{file}: principal point ({matrix[0, 2]:g}, {matrix[1, 2]:g}), expected one"
-                f" inside the {what} images of {_by(size)} pixels: the matrix is of another size"
-            )
-        return SimpleNamespace(
-            **{"header": _header(0), "width": width, "height": height},
-            **{"k": matrix.ravel().tolist(), "d": [], "p": [0.0] * 12, "distortion_model": ""},
-            **{"binning_x": 0, "binning_y": 0},
-            roi=SimpleNamespace(x_offset=0, y_offset=0, width=0, height=0),
-        )
+        check_principal_point(matrix, size, file, what)
+        return camera_info(matrix, size)
 
 
 def is_scene(folder: Path) -> bool:
@@ -247,7 +242,7 @@ def _intrinsics(folder: Path) -> dict[str, tuple[np.ndarray, Path]]:
         color = depth = others[0]
     shapes = ((3, 3), (4, 4))
     return {
-        what: (_finite(_matrix(path, "intrinsics", shapes), path)[:3, :3], path)
+        what: (finite_intrinsics(read_matrix(path, "intrinsics", shapes), path), path)
         for what, path in (("color", color), ("depth", depth))
     }
 
@@ -256,75 +251,9 @@ def _refuse_extrinsics(files: dict[str, Path]) -> None:
     """Refuse depth that is not registered to colour: files of ScanNet say it, if only rarely."""
     for name in ("extrinsic_color.txt", "extrinsic_depth.txt"):
         if name in files:
-            matrix = _matrix(files[name], "extrinsics", ((4, 4),))
+            matrix = read_matrix(files[name], "extrinsics", ((4, 4),))
             if not np.allclose(matrix, np.eye(4), atol=ROTATION_ERROR):
                 raise DataError(
                     f"{files[name]}: extrinsics are not the identity, expected depth images in the"
                     " frame of the colour camera: register them to it first"
                 )
-
-
-def _matrix(path: Path, what: str, shapes: tuple[tuple[int, int], ...]) -> np.ndarray:
-    expected = " or ".join(f"{rows}x{columns}" for rows, columns in shapes)
-    try:
-        lines = path.read_text(encoding="utf-8").replace(",", " ").splitlines()
-        matrix = np.array(
-            [[float(word) for word in line.split()] for line in lines if line.split()]
-        )
-    except OSError as error:
-        raise DataError(in_words(error)) from None
-    except ValueError as error:
-        raise DataError(
-            f"{path}: {what}: {one_line(error)}, expected a matrix of {expected} numbers"
-        ) from None
-    if matrix.shape not in shapes:
-        raise DataError(f"{path}: {what} of shape {matrix.shape}, expected {expected} numbers")
-    return matrix
-
-
-def _finite(matrix: np.ndarray, path: Path) -> np.ndarray:
-    if not np.isfinite(matrix).all():
-        raise DataError(f"{path}: intrinsics hold a value that is not finite, expected none")
-    return matrix
-
-
-def _rigid(pose: np.ndarray, path: Path) -> np.ndarray:
-    """Check that a pose is a rotation and a translation; its rotation made exact."""
-    rotation = pose[:3, :3]
-    square = np.abs(rotation @ rotation.T - np.eye(3)).max()
-    if square > ROTATION_ERROR or np.linalg.det(rotation) < 0:
-        raise DataError(
-            f"{path}: pose: its upper left 3x3 part is no rotation, expected a 4x4 matrix from the"
-            " camera (x right, y down, z forward) to the world, in metres"
-        )
-    left, _, right = np.linalg.svd(rotation)
-    exact = pose.copy()
-    exact[:3, :3] = left @ right
-    return exact
-
-
-def _header(index: int) -> SimpleNamespace:
-    """A header; a second passes from frame to frame, as the order counts and not the time."""
-    return SimpleNamespace(stamp=SimpleNamespace(sec=index, nanosec=0), frame_id="camera")
-
-
-def _message(path: Path, header: SimpleNamespace) -> SimpleNamespace:
-    """The file as a CompressedImage."""
-    try:
-        return SimpleNamespace(header=header, format=path.suffix[1:], data=path.read_bytes())
-    except OSError as error:
-        raise DataError(in_words(error)) from None
-
-
-def _image(metres: np.ndarray, header: SimpleNamespace) -> SimpleNamespace:
-    """A depth image as an Image."""
-    height, width = metres.shape
-    data = np.ascontiguousarray(metres, "<f4").tobytes()
-    return SimpleNamespace(
-        **{"header": header, "height": height, "width": width, "encoding": "32FC1"},
-        **{"is_bigendian": 0, "step": 4 * width, "data": data},
-    )
-
-
-def _by(size: tuple[int, ...]) -> str:
-    return f"{size[1]}x{size[0]}"

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from concerto_ros.posed.upright import HeldUp
 from concerto_ros.sensors.camera_model import CameraModel
 from concerto_ros.sensors.frame import Frame
 from concerto_ros.sensors.free_space import DepthView
@@ -21,6 +22,7 @@ from concerto_ros.sensors.transform_tree import Transform
 SKIPPED = {
     "no_depth": "no depth image of their name",
     "no_pose": "no pose of their name",
+    "no_color": "no colour image of their name",
     "lost_pose": "a pose that is not finite, as ScanNet has where tracking was lost",
     "unplaced": "no transform to the map's frame",
     "unusable": "images that cannot be used",
@@ -67,11 +69,16 @@ class PosedScene(ABC):
         frames: Names of the frames that have all they need.
         skipped: Number of frames left out when the scene was opened, by a key of
             :data:`SKIPPED`.
+        held: How the cameras were held, which tells what points up; None: z of the poses does.
+        origin: (3,) metres, the place in the frame of the poses that is the origin of the frames
+            that are read; not zeros for poses far away.
     """
 
     name: str
     frames: Sequence[str]
     skipped: Counter[str]
+    held: HeldUp | None = None
+    origin: np.ndarray = np.zeros(3)
 
     @abstractmethod
     def read(self, index: int) -> PosedFrame:
