@@ -170,6 +170,17 @@ def labels_in(fields: Mapping[str, np.ndarray]) -> np.ndarray | None:
     return fields.get("class_id", fields.get("label"))
 
 
+def instances_in(fields: Mapping[str, np.ndarray]) -> np.ndarray | None:
+    """Return the ids of objects in the fields of a cloud of any layout of ``~/labels``.
+
+    Returns:
+        The values of the field ``instance``, or those in ``panoptic``; None for a cloud without.
+    """
+    if "instance" not in fields and "panoptic" in fields:
+        return fields["panoptic"] & LARGEST_PANOPTIC_ID
+    return fields.get("instance")
+
+
 def pack_pca(prediction: Prediction, _style: CloudStyle) -> PackedCloud:
     """Pack ``x y z rgb``, the features as colours."""
     return pack_cloud(prediction.points, rgb=packed_rgb(prediction.pca_rgb))

@@ -14,4 +14,9 @@ _COLORS = LabelSet.from_generic(64).palette[:64]
 
 def color_of(track_id: int) -> np.ndarray:
     """(3,) uint8 RGB: the colour in which the object with this id is always shown."""
-    return _COLORS[track_id % len(_COLORS)]
+    return colors_of(np.array(track_id))
+
+
+def colors_of(track_ids: np.ndarray) -> np.ndarray:
+    """(N, 3) uint8 RGB: the colours of the objects with these ids, (N,)."""
+    return _COLORS[track_ids % len(_COLORS)]

@@ -18,6 +18,7 @@ CLOUD_VIEWS = (
     ("Features (PCA)", ("pca",)),
     ("Similarity", ("similarity",)),
     ("Filtered", ("filtered",)),
+    ("Instances", ("instances",)),
 )
 
 

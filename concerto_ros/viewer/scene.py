@@ -3,9 +3,9 @@
 """The entities of a recording: clouds, boxes, images, transforms, times, and what classes mean.
 
 The names of the entities are the interface to :mod:`concerto_ros.viewer.layout` and to whoever
-reads a recording: ``labels``, ``pca``, ``similarity``, ``filtered/<name>``, ``objects``,
-``inputs/<name>``, ``cameras/<name>/color`` and ``depth``, ``frames/<frame>``, ``times/<stage>``,
-``classes`` (the legend).
+reads a recording: ``labels``, ``pca``, ``similarity``, ``filtered/<name>``,
+``instances``, ``objects``, ``inputs/<name>``, ``cameras/<name>/color`` and ``depth``,
+``frames/<frame>``, ``times/<stage>``, ``classes`` (the legend).
 """
 
 from __future__ import annotations

@@ -16,8 +16,8 @@ import numpy as np
 
 from concerto_ros.labels.label_set import LabelSet, SemanticClass
 from concerto_ros.labels.output_clouds import OUTPUT_CLOUDS
-from concerto_ros.labels.packed_cloud import labels_in
-from concerto_ros.labels.track_colors import color_of
+from concerto_ros.labels.packed_cloud import instances_in, labels_in
+from concerto_ros.labels.track_colors import color_of, colors_of
 from concerto_ros.sensors.camera_model import CameraModel
 from concerto_ros.sensors.images import decode_color, decode_depth
 from concerto_ros.sensors.images.topics import is_rectified
@@ -197,6 +197,11 @@ class TopicView:
         finite = np.isfinite(points).all(axis=1)
         frame = message.header.frame_id.removeprefix("/")
         self._scene.labels(points[finite], np.minimum(label[finite], 255), frame)
+        ids = instances_in(fields)
+        if ids is not None:
+            ids = ids.ravel()
+            known = finite & (ids > 0)
+            self._scene.cloud("instances", points[known], colors_of(ids[known]), frame)
 
     def _classes(self, message: Any) -> None:
         self._scene.classes(label_set_of(message), message.model)

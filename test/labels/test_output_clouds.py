@@ -13,6 +13,7 @@ from concerto_ros.labels.output_clouds import OUTPUT_CLOUDS, RECORDED_CLOUDS, ne
 from concerto_ros.labels.packed_cloud import (
     DATATYPES,
     CloudStyle,
+    instances_in,
     labels_in,
     pack_features,
     pack_prediction,
@@ -93,6 +94,12 @@ def test_every_layout_has_labels_and_where_asked_the_ids_of_objects(
         np.testing.assert_array_equal(records[named], wanted if known else label.astype(int) << 16)
     fields = {name: records[name] for name in records.dtype.names}
     np.testing.assert_array_equal(labels_in(fields), label)
+    found = instances_in(fields)
+    if instances or layout == "panoptic":
+        whole = ids if instances else [0, 7, 0xFFFF, 0]
+        np.testing.assert_array_equal(found, whole if known else 0)
+    else:
+        assert found is None
     assert labels_in({"x": label}) is None
 
 

@@ -196,20 +196,29 @@ def test_stage_times_are_plots(view):
     assert file.rows("times/latency", "Scalars:scalars") == [[40.0]]
 
 
-@pytest.mark.parametrize("layout", ["autoware", "panoptic"])
+@pytest.mark.parametrize("layout", ["autoware", "panoptic", "autoware with ids"])
 def test_labels_in_other_layouts_are_shown_as_well(view, layout):
     types = outputs.type_store()
     points = np.ones((4, 3), np.float32)
     label = np.array([0, 3, 255, 1], np.uint8)
     ones = np.ones(4, np.float32)
-    if layout == "autoware":
-        packed = pack_labels_for_autoware(points, label, ones, ones)
-    else:
-        joined = panoptic(label, np.array([0, 1, 2, 3], np.uint32))
+    ids = np.array([0, 1, 2, 3], np.uint32)
+    if layout == "panoptic":
+        joined = panoptic(label, ids)
         packed = pack_labels(points, label, ones, DEMO.palette, joined=joined)
+    else:
+        packed = pack_labels_for_autoware(
+            points, label, ones, ones, None if layout == "autoware" else ids
+        )
     raw = outputs.cloud_message(packed, "odom", 5)
     view.show("/c/labels", types.deserialize_cdr(raw, outputs.POINT_CLOUD), 0)
-    assert view.read().newest("labels", CLASS_IDS).tolist() == label.tolist()
+    file = view.read()
+    assert file.newest("labels", CLASS_IDS).tolist() == label.tolist()
+    assert ("instances" in file.chunks) == (layout != "autoware")
+    if layout != "autoware":  # the points that have one, in the colours of the boxes
+        packed = file.newest("instances", "Points3D:colors")
+        rgb = np.stack([packed >> 24, packed >> 16 & 255, packed >> 8 & 255], axis=1)
+        assert rgb.tolist() == [color_of(number).tolist() for number in (1, 2, 3)]
 
 
 def test_messages_of_no_use_are_counted_and_the_next_good_one_is_shown(view):

@@ -15,7 +15,7 @@ from PIL import Image as Picture
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
-from concerto_ros.labels.packed_cloud import labels_in
+from concerto_ros.labels.packed_cloud import instances_in, labels_in
 from concerto_ros.ros.middleware.fastdds_profile import ros_session
 from concerto_ros.ros.middleware.message_classes import message_class
 from concerto_ros.sensors.images import decode_color
@@ -116,10 +116,14 @@ def save(message: Any, stem: Path, title: str) -> list[Path]:
     picture, file = stem.with_suffix(".png"), stem.with_suffix(".ply")
     Picture.fromarray(render_cloud(frame.points, colors, title=title)).save(picture)
     fields = point_cloud_fields(message)
-    known = {name: fields.get(name) for name in ("confidence", "instance")}
+    known = {
+        "label": labels_in(fields),
+        "confidence": fields.get("confidence"),
+        "instance": instances_in(fields),
+    }
     extra = {
         name: np.ascontiguousarray(values).reshape(-1)
-        for name, values in (("label", labels_in(fields)), *known.items())
+        for name, values in known.items()
         if values is not None and values.size == len(frame)
     }
     write_labelled_ply(file, frame.points, colors, comment=title, **extra)
