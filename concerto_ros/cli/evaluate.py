@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Measure a model on labelled scans: IoU and accuracy per class, mIoU, mAcc, allAcc.
 
-Counted at the original points of the scans, as Pointcept does, not at voxels. --grid-offsets
-averages the predictions over several offsets of the voxel grid (test-time augmentation): slower
-and slightly better. The folder --out gets report.md, report.json and confusion.png.
+Counted at the original points of the scans, as Pointcept does, not at voxels. --augment and
+--grid-offsets average the predictions over views of a scan and over offsets of the voxel grid
+(test-time augmentation): slower and slightly better. The folder --out gets report.md, report.json
+and confusion.png.
 """
 
 from __future__ import annotations
@@ -56,6 +57,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_former_name(parser, "--phases", offsets)
     parser.add_argument(
+        "--augment",
+        type=int,
+        choices=(1, 4, 10, 13),
+        default=1,
+        help="number of views of each scan whose predictions are averaged, as Pointcept's testers"
+        " choose them: 13 rooms (turned, scaled, mirrored), 10 nuScenes, 4 SemanticKITTI"
+        " (default 1: the scan as it is)",
+    )
+    parser.add_argument(
+        "--every-point",
+        action="store_true",
+        help="label each point of a voxel by itself, in as many runs as the fullest voxel has"
+        " points, as Pointcept's testers do, instead of the mean that the node's map holds",
+    )
+    parser.add_argument(
         "--out",
         type=Path,
         default=Path("out/evaluate"),
@@ -97,6 +113,8 @@ def run(arguments: argparse.Namespace) -> int:
         convention,
         voxel_size,
         phases=arguments.grid_offsets,
+        views=arguments.augment,
+        every_point=arguments.every_point,
         device=next(head.parameters()).device,
         progress=True,
     )
@@ -106,6 +124,8 @@ def run(arguments: argparse.Namespace) -> int:
         "scans": f"{len(data)} ({arguments.split})",
         "voxel size": f"{voxel_size} m",
         "grid phases": arguments.grid_offsets,
+        "views": arguments.augment,
+        "a voxel is": "each of its points" if arguments.every_point else "the mean of its points",
     }
     title = f"{encoder.name} on {arguments.data}"
     written = write_report(arguments.out, score, data.classes, title=title, facts=facts)

@@ -145,6 +145,13 @@ def add_data_arguments(parser: argparse.ArgumentParser) -> None:
         help="share of the scans that is kept for validation where there is no folder val"
         " (default 0.2)",
     )
+    data.add_argument(
+        "--subset",
+        metavar="LIST",
+        help="train on few scenes (scenes1, scenes5, scenes10, scenes20: percent) or few labelled"
+        " points per scene (points20, points50, points100, points200) by the lists of ScanNet's"
+        " data-efficient benchmark in the folder tasks of the data set, or by another list file",
+    )
     frames = data.add_argument(
         "--frames-per-scan",
         type=int,
@@ -195,6 +202,7 @@ def data_options(arguments: argparse.Namespace) -> dict[str, Any]:
             "map_frame",
             "every",
             "tolerance",
+            "subset",
         )
     }
     return options | {"accumulate": arguments.frames_per_scan, "map_file": arguments.map}

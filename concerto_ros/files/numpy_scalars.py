@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""NumPy scalars in PyTorch files.
+"""NumPy scalars, and arrays, in PyTorch files.
 
 Trainings that score with scikit-learn store the score beside the weights as a NumPy scalar, which
 ``torch.load(..., weights_only=True)`` refuses unless it is allowed.
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,17 +21,25 @@ MODULES = ("numpy.core.multiarray", "numpy._core.multiarray")
 DTYPES = ("f2", "f4", "f8", "i4", "i8", "?")
 
 
-def numpy_scalars_allowed() -> AbstractContextManager:
+def numpy_scalars_allowed(*, arrays: bool = False) -> AbstractContextManager:
     """Return a context in which ``torch.load(..., weights_only=True)`` reads NumPy scalars.
 
     Still no code of the file runs. Without effect for PyTorch older than 2.5.
+
+    Args:
+        arrays: Whether to read NumPy arrays of numbers as well.
     """
     if not hasattr(torch.serialization, "safe_globals"):
         return nullcontext()
     dtypes = [type(np.dtype(name)) for name in DTYPES]
-    return torch.serialization.safe_globals(
-        [np.dtype, *dtypes, *(_maker(module) for module in MODULES)]
-    )
+    allowed: list[Callable[..., Any]] = [
+        np.dtype,
+        *dtypes,
+        *(_maker(module) for module in MODULES),
+    ]
+    if arrays:
+        allowed += [np.ndarray, *(_array_maker(module) for module in MODULES)]
+    return torch.serialization.safe_globals(allowed)
 
 
 def _maker(module: str) -> Callable[[np.dtype, bytes], np.generic]:
@@ -41,3 +50,13 @@ def _maker(module: str) -> Callable[[np.dtype, bytes], np.generic]:
 
     scalar.__module__, scalar.__qualname__ = module, scalar.__name__
     return scalar
+
+
+def _array_maker(module: str) -> Callable[[type, tuple, bytes], np.ndarray]:
+    """Make the function that begins to restore an array: its state follows it in the file."""
+
+    def _reconstruct(kind: type, shape: tuple, dtype: bytes) -> np.ndarray:
+        return np.empty(0, np.uint8)
+
+    _reconstruct.__module__, _reconstruct.__qualname__ = module, _reconstruct.__name__
+    return _reconstruct

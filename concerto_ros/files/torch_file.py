@@ -21,8 +21,12 @@ DOWNLOADS_GONE_WRONG = {
 }
 
 
-def read_plain(path: Path) -> Any:
+def read_plain(path: Path, *, arrays: bool = False) -> Any:
     """Read tensors, plain values and NumPy scalars; no code of the file runs.
+
+    Args:
+        path: The file.
+        arrays: Whether it may hold NumPy arrays of numbers as well.
 
     Raises:
         ValueError: The file cannot be read or holds anything else.
@@ -36,7 +40,7 @@ def read_plain(path: Path) -> Any:
         if head.lstrip().lower().startswith(beginning):
             raise ValueError(f"{path} {what}, expected a file of PyTorch")
     try:
-        with numpy_scalars_allowed():
+        with numpy_scalars_allowed(arrays=arrays):
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a file of something else raises almost anything
         # Not PyTorch's own text: it advises to load without the safety of weights_only.

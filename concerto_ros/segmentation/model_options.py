@@ -13,13 +13,15 @@ import torch
 from concerto_ros.heads.language import LanguageHead
 from concerto_ros.heads.linear import LinearHead
 from concerto_ros.labels.label_set import LabelSet
-from concerto_ros.ptv3.bundled import BUNDLED
 from concerto_ros.ptv3.encoder import Encoder
 from concerto_ros.ptv3.precision import automatic_precision
 from concerto_ros.segmentation.convention import Convention, convention_for
 from concerto_ros.settings.field import SettingsError
 
 _log = logging.getLogger(__name__)
+
+#: Label sets that heads were published for: those of the other data sets are taken by name only.
+GUESSED = ("nuscenes", "s3dis", "scannet20", "scannet200", "semantickitti")
 
 
 @contextmanager
@@ -158,8 +160,8 @@ def label_set_for(name: str, head: LinearHead | None) -> LabelSet:
 
 def _label_set_of_size(size: int) -> LabelSet:
     """Return the data set's shipped one of ``size`` classes, else one of numbered classes."""
-    for shipped in LabelSet.shipped():
+    for shipped in GUESSED:
         labels = LabelSet.load(shipped)
-        if len(labels) == size and shipped not in BUNDLED.values():  # whose heads say it
+        if len(labels) == size:
             return labels
     return LabelSet.from_generic(size)

@@ -13,11 +13,14 @@ from concerto_ros.labels.label_set import UNLABELLED, UNLABELLED_COLOR, LabelSet
 SIZES = {
     "demo": 12,
     "demo_outdoor": 8,
+    "hm3d": 40,
     "nuscenes": 16,
     "s3dis": 13,
     "scannet20": 20,
     "scannet200": 200,
+    "scannetpp": 100,
     "semantickitti": 19,
+    "structured3d": 25,
 }
 
 
@@ -177,7 +180,7 @@ def test_what_is_no_yaml_is_refused_in_one_line(tmp_path, content):
 def test_a_name_that_is_not_shipped_is_refused_with_those_that_are():
     with pytest.raises(
         ValueError,
-        match="'scannet21' does not exist, expected one of demo, demo_outdoor, nuscenes",
+        match="'scannet21' does not exist, expected one of demo, demo_outdoor, hm3d, nuscenes",
     ):
         LabelSet.load("scannet21")
 

@@ -38,6 +38,9 @@ TYPES = {
 
 FORMATS = {"ascii": "", "binary_little_endian": "<", "binary_big_endian": ">"}
 
+#: Names of the list of a face's vertices.
+FACE_LISTS = ("vertex_indices", "vertex_index")
+
 #: Other words that begin a line of a header.
 REMARKS = ("comment", "obj_info", "ply")
 
@@ -85,19 +88,85 @@ def read_ply(path: Path) -> np.ndarray:
     """
     content = path.read_bytes()
     try:
-        order, elements, body = _header(content)
-        position = next((i for i, e in enumerate(elements) if e.name.lower() == "vertex"), None)
-        if position is None:
-            names = ", ".join(element.name for element in elements) or "none"
-            raise ValueError(f"elements: got {names}, expected vertex among them")
-        before, vertex = elements[:position], elements[position]
-        if not vertex.scalars:
-            raise ValueError("got no vertex properties that are numbers, expected x, y and z")
-        if order:
-            return _binary(order, before, vertex, body)
-        return _ascii(before, vertex, body)
+        return _vertices(*_header(content))
     except (ValueError, TableError) as error:
         raise InputError("malformed", f"{path}: not a readable .ply: {error}") from None
+
+
+def read_ply_mesh(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Read the vertices and the triangles of a .ply file.
+
+    Returns:
+        The vertices as :func:`read_ply` returns them, and (F, 3) int64, the vertices of each
+        triangle; (0, 3) of a file without faces.
+
+    Raises:
+        InputError: ``malformed``, as :func:`read_ply`; or a face is no triangle.
+        OSError: The file cannot be read.
+    """
+    content = path.read_bytes()
+    try:
+        order, elements, body = _header(content)
+        return _vertices(order, elements, body), _triangles(order, elements, body)
+    except (ValueError, TableError) as error:
+        raise InputError("malformed", f"{path}: not a readable .ply: {error}") from None
+
+
+def _vertices(order: str, elements: list[_Element], body: memoryview) -> np.ndarray:
+    position = _position(elements, "vertex")
+    if position is None:
+        names = ", ".join(element.name for element in elements) or "none"
+        raise ValueError(f"elements: got {names}, expected vertex among them")
+    before, vertex = elements[:position], elements[position]
+    if not vertex.scalars:
+        raise ValueError("got no vertex properties that are numbers, expected x, y and z")
+    if order:
+        return _binary(order, before, vertex, body)
+    return _ascii(before, vertex, body)
+
+
+def _position(elements: list[_Element], name: str) -> int | None:
+    return next((i for i, e in enumerate(elements) if e.name.lower() == name), None)
+
+
+def _triangles(order: str, elements: list[_Element], body: memoryview) -> np.ndarray:
+    """Return the vertices of each face, (F, 3) int64."""
+    position = _position(elements, "face")
+    if position is None or not elements[position].count:
+        return np.empty((0, 3), np.int64)
+    face, before = elements[position], elements[:position]
+    lists = [p for p in face.properties if p.length is not None and p.name in FACE_LISTS]
+    if not lists:
+        raise ValueError(f"face: got no list of vertices, expected {' or '.join(FACE_LISTS)}")
+    i = face.properties.index(lists[0])
+    if not order:
+        # The numbers before the list, and its length.
+        rows = parse_table(_rows_of(face, before, body))
+        lengths, items = rows[:, i], rows[:, i + 1 : i + 4]
+    else:
+        for element in before:
+            body = body[_records(order, element, body)[1] :]
+        # The first face tells the sizes of all, and has to be a triangle itself.
+        record = _record(order, face.properties, _list_lengths(order, face.properties, body))
+        if record[f"{i} items"].shape == (3,) and len(body) < face.count * record.itemsize:
+            raise _short(len(body) // record.itemsize, face)
+        records = np.frombuffer(body, record, min(face.count, len(body) // record.itemsize))
+        lengths, items = records[f"{i} length"], records[f"{i} items"]
+    if items.shape[1] != 3 or not (lengths == 3).all():
+        raise ValueError("face: got faces that are no triangles, expected three vertices each")
+    return items.astype(np.int64)
+
+
+def _rows_of(element: _Element, before: list[_Element], body: memoryview) -> list[str]:
+    """Return the lines of an element of an ascii file."""
+    lines = [line for line in bytes(body).decode("ascii", "replace").splitlines() if line.strip()]
+    for other in before:
+        if len(lines) < other.count:
+            raise _short(len(lines), other)
+        lines = lines[other.count :] if other.properties else lines
+    if len(lines) < element.count:
+        raise _short(len(lines), element)
+    return lines[: element.count]
 
 
 def _header(content: bytes) -> tuple[str, list[_Element], memoryview]:
@@ -147,14 +216,7 @@ def _short(got: int, element: _Element) -> ValueError:
 
 
 def _ascii(before: list[_Element], vertex: _Element, body: memoryview) -> np.ndarray:
-    lines = [line for line in bytes(body).decode("ascii", "replace").splitlines() if line.strip()]
-    for element in before:
-        if len(lines) < element.count:
-            raise _short(len(lines), element)
-        lines = lines[element.count :] if element.properties else lines
-    if len(lines) < vertex.count:
-        raise _short(len(lines), vertex)
-    lines = lines[: vertex.count]
+    lines = _rows_of(vertex, before, body)
     if vertex.has_lists:
         lines = [_without_lists(line, vertex) for line in lines]
     names = [p.name for p in vertex.properties if p.length is None]

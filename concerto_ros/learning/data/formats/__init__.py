@@ -4,19 +4,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from concerto_ros.bags.storage.recording_files import is_bag
 from concerto_ros.files.listing import visible
+from concerto_ros.learning.data.formats import nuscenes, pointcept, s3dis, scannet, scannetpp
 from concerto_ros.learning.data.formats.bag_frames import BagScans
 from concerto_ros.learning.data.formats.base import Cached, ScanDataset
-from concerto_ros.learning.data.formats.pointcept import PointceptScans, scene_folders
+from concerto_ros.learning.data.formats.efficient import restricted
 from concerto_ros.learning.data.formats.scan_folder import FileScans, scan_files
 from concerto_ros.learning.data.formats.semantickitti import SemanticKittiScans, sequence_folders
 from concerto_ros.learning.data.formats.splits import part_of
 from concerto_ros.learning.data.label_map import DataError, LabelMap
 from concerto_ros.learning.data.layout_names import LAYOUTS, SPLITS
+
+#: Layouts whose arrays or columns of labels can be chosen by name.
+WITH_FIELDS: dict[str, Callable[..., ScanDataset]] = {
+    "files": FileScans,
+    "pointcept": pointcept.PointceptScans,
+    "scannet": scannet.ScanNetScans,
+}
+
+#: Layouts of published data sets that say themselves where labels are.
+PUBLISHED: dict[str, Callable[..., ScanDataset]] = {
+    "nuscenes": nuscenes.NuScenesScans,
+    "s3dis": s3dis.S3disScans,
+    "scannetpp": scannetpp.ScanNetPPScans,
+}
+
+#: Layouts in the order in which they are looked for, and what a folder of one must have.
+DETECTED = {
+    "semantickitti": sequence_folders,
+    "nuscenes": nuscenes.table_folders,
+    "scannet": scannet.scene_folders,
+    "scannetpp": scannetpp.scene_folders,
+    "s3dis": s3dis.room_folders,
+    "pointcept": pointcept.scene_folders,
+    "files": scan_files,
+}
 
 __all__ = ["LAYOUTS", "SPLITS", "Cached", "DataError", "ScanDataset", "open_dataset"]
 
@@ -37,6 +63,7 @@ def open_dataset(
     accumulate: int = 1,
     tolerance: float = 0.1,
     preset: str = "indoor",
+    subset: str | None = None,
 ) -> ScanDataset:
     """Open the labelled scans of a folder or recording; each is read when it is indexed.
 
@@ -58,6 +85,8 @@ def open_dataset(
         accumulate: Number of successive scans that are fused into one (bag, semantickitti).
         tolerance: Of a bag.
         preset: Of a bag.
+        subset: Of split ``train`` only the scenes, or the labels, that a list chooses; see
+            :func:`restricted`. None: all.
 
     Raises:
         DataError: A file is missing or invalid; names the file and the fault.
@@ -78,10 +107,10 @@ def open_dataset(
     if isinstance(ignore_index, int):
         ignore_index = (ignore_index,)
     data: ScanDataset
-    if layout == "files":
-        data = FileScans(path, label_map, ignore_index, label_field)
-    elif layout == "pointcept":
-        data = PointceptScans(path, label_map, ignore_index, label_field)
+    if layout in WITH_FIELDS:
+        data = WITH_FIELDS[layout](path, label_map, ignore_index, label_field)
+    elif layout in PUBLISHED:
+        data = PUBLISHED[layout](path, label_map, ignore_index)
     elif layout == "semantickitti":
         data = SemanticKittiScans(path, label_map, ignore_index, accumulate)
     else:
@@ -97,7 +126,8 @@ def open_dataset(
             tolerance=tolerance,
             preset=preset,
         )
-    return part_of(data, split, holdout, seed)
+    part = part_of(data, split, holdout, seed)
+    return part if subset is None or split != "train" else restricted(part, subset)
 
 
 def layout_of(path: Path) -> str:
@@ -110,11 +140,8 @@ def layout_of(path: Path) -> str:
         return "bag" if is_bag(path) else "files"
     if is_bag(path) or visible(path.glob("*/metadata.yaml"), path):
         return "bag"
-    if sequence_folders(path):
-        return "semantickitti"
-    if scene_folders(path):
-        return "pointcept"
-    if scan_files(path):
-        return "files"
+    for layout, found in DETECTED.items():
+        if found(path):
+            return layout
     layouts = "; ".join(f"{name}: {text}" for name, text in LAYOUTS.items())
     raise DataError(f"{path}: holds no labelled scans, expected one of the layouts {layouts}")

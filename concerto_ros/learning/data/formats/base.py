@@ -9,7 +9,7 @@ from abc import abstractmethod
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import chain
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, overload
 
 import numpy as np
@@ -52,6 +52,7 @@ class ScanDataset(LazySequence[Scan]):
         self._label_map = None if label_map is None else self._ignoring(label_map)
         self._counted_entries = self.entries
         self._test_entries = frozenset(self.entries[row] for row in self.parts.get("test", ()))
+        self._labels_at: tuple[Mapping[str, np.ndarray], str] | None = None
 
     @property
     def label_map(self) -> LabelMap:
@@ -99,6 +100,39 @@ class ScanDataset(LazySequence[Scan]):
         chosen.parts = {}
         return chosen
 
+    def with_labels_at(self, points: Mapping[str, np.ndarray], source: str) -> ScanDataset:
+        """The data set with only the labels of chosen points.
+
+        Args:
+            points: For the last part of a scan's name without ending, e.g. ``scene0000_00``, the
+                numbers of its points that keep their label.
+            source: The file that they come from, for messages.
+        """
+        chosen = copy.copy(self)
+        chosen._labels_at = points, source
+        return chosen
+
+    def labels_of(self, entry: Any, values: np.ndarray, where: str) -> np.ndarray:
+        """The labels (N,) uint8 of the values (N,) of an entry's file.
+
+        Raises:
+            DataError: A value is unknown, or a point that should keep its label does not exist.
+        """
+        labels = self.label_map.apply(values, where)
+        if self._labels_at is None:
+            return labels
+        points, source = self._labels_at
+        name = scene_name(self.name_of(entry))
+        kept = points.get(name, np.empty(0, np.int64))
+        if len(kept) and kept.max() >= len(labels):
+            raise DataError(
+                f"{source}: {name}: got point {kept.max()}, expected less than {len(labels)}, the"
+                f" points of {where}"
+            )
+        result = np.full(len(labels), UNLABELLED, np.uint8)
+        result[kept] = labels[kept]
+        return result
+
     def name_of(self, entry: Any) -> str:
         """Name in messages of the scan of an entry."""
         return Path(entry).relative_to(self.root).as_posix()
@@ -137,12 +171,17 @@ class ScanDataset(LazySequence[Scan]):
         values are stored in ``training.pt``.
         """
         values = (np.asarray(self.label_values(entry)[0]) for entry in self._label_entries())
-        return {
+        identity = {
             "classes": [c.name for c in self.classes.classes],
             "label map": self.label_map.meanings,
             "scans or labels": digest(chain(self.names, values)),
             "normals": "as they are",
         }
+        if self._labels_at is not None:
+            points = self._labels_at[0]
+            kept = (points[name] for name in map(scene_name, self.names) if name in points)
+            identity["points with labels"] = digest(kept)
+        return identity
 
     def _label_entries(self) -> Iterable[Any]:
         """Entries whose :meth:`label_values` are together all labels of these scans."""
@@ -173,6 +212,11 @@ class ScanDataset(LazySequence[Scan]):
                 )
             highest = max(highest, int(values[-1]))
         return LabelSet.from_generic(highest + 1)
+
+
+def scene_name(name: str) -> str:
+    """What lists call a scan: the last part of its name, without the ending of a file."""
+    return PurePosixPath(name).stem
 
 
 class Cached(LazySequence[Scan]):

@@ -4,11 +4,14 @@
 
 Pointcept's preprocessing writes it for ScanNet (``train``, ``val`` and ``test`` folders of scenes,
 ``segment20.npy`` and ``segment200.npy``), S3DIS (``Area_1`` to ``Area_6``, ``segment.npy``; area 5
-is the validation set) and others. -1 is "no label".
+is the validation set), Structured3D (``train/scene_00000/room_1``), HM3D, ScanNet++
+(``segment.npy`` with up to three labels per point, of which the first counts) and others. -1 is
+"no label".
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
@@ -18,6 +21,7 @@ from concerto_ros.files.listing import visible
 from concerto_ros.files.numpy_file import read_npy
 from concerto_ros.learning.data.formats.arrays import column_of, make_scan, rows_of
 from concerto_ros.learning.data.formats.base import ScanDataset
+from concerto_ros.learning.data.formats.missing_files import complete
 from concerto_ros.learning.data.formats.splits import FOLDERS
 from concerto_ros.learning.data.label_map import DataError, LabelMap
 from concerto_ros.learning.data.labelled_scan import Scan
@@ -31,6 +35,16 @@ ASSETS = ("coord", "color", "normal", *SEGMENTS)
 #: Default label set of an array of labels.
 LABEL_SETS = {"segment20": "scannet20", "segment200": "scannet200"}
 
+#: Label sets of an array ``segment`` by the names of the scenes' folders below the data set.
+LABEL_SETS_OF_FOLDERS = {
+    "s3dis": re.compile(r".*/Area_[1-6]/[^/]+"),
+    "structured3d": re.compile(r".*/scene_\d{5}/room_\d+"),
+    "hm3d": re.compile(r".*/\d{5}_\w{11}_\d+_\d+"),
+}
+
+#: ScanNet++'s array of labels has this many columns, the main label first; its scenes are numbers.
+SEVERAL_LABELS, SEVERAL_LABELS_FOLDER = 3, re.compile(r".*/[0-9a-f]{10}(_\d+)?")
+
 VALIDATION_AREA = "Area_5"
 
 
@@ -39,8 +53,8 @@ class PointceptScans(ScanDataset):
 
     Args:
         root: A folder of scenes, of folders of scenes, or a single scene.
-        label_map: Meaning of the values in the files; None: the published classes of ScanNet or
-            S3DIS if the files look like theirs.
+        label_map: Meaning of the values in the files; None: the published classes of ScanNet,
+            S3DIS, Structured3D, HM3D or ScanNet++ if the files look like theirs.
         ignore_index: Values that are not learned; None: the label map's default.
         label_field: Name of the array of labels without ``.npy``; None: the first of
             :data:`SEGMENTS` that exists.
@@ -59,14 +73,24 @@ class PointceptScans(ScanDataset):
         entries = scene_folders(root)
         if not entries:
             raise DataError(
-                f"{root}: no coord.npy found, expected it in the folder or at most two below it"
+                f"{root}: no coord.npy found, expected it in the folder or at most three below it"
             )
         self.label_field = label_field or _segment_of(entries, label_map)
-        areas = any("Area_" in entry.relative_to(root).as_posix() for entry in entries)
+        entries = complete(
+            root,
+            entries,
+            lambda entry: () if _part(root, entry) == "test" else (self._labels_file(entry),),
+        )
+        self._several = self._has_several_labels(entries)
         if label_map is None:
-            label_set = LABEL_SETS.get(self.label_field, "s3dis" if areas else None)
+            published = "scannetpp" if self._several else _set_of_folders(entries)
+            label_set = LABEL_SETS.get(self.label_field, published)
             label_map = None if label_set is None else LabelMap.load(label_set)
-        parts = _parts(root, entries)
+        parts: dict[str, list[int]] = {}
+        for row, entry in enumerate(entries):
+            part = _part(root, entry)
+            if part:
+                parts.setdefault(part, []).append(row)
         super().__init__(root, entries, label_map, ignore_index, parts)
 
     def name_of(self, entry: Path) -> str:
@@ -86,22 +110,37 @@ class PointceptScans(ScanDataset):
             name: _load(path) if (path := entry / f"{file}.npy").is_file() else None
             for name, file in (("colors", "color"), ("normals", "normal"))
         }
-        labels = self.label_map.apply(values, where)
+        labels = self.labels_of(entry, values, where)
         return make_scan(self.name_of(entry), str(entry), points, labels, **optional)
 
     def has_labels(self, entry: Path) -> bool:
         """Whether a scene's folder has the array of labels."""
-        return (entry / f"{self.label_field}.npy").is_file()
+        return self._labels_file(entry).is_file()
 
     def label_values(self, entry: Path) -> tuple[np.ndarray, str]:
         """The array of labels of a scene's folder, and its path."""
-        path = entry / f"{self.label_field}.npy"
-        return column_of(str(path), "the array", _load(path)), str(path)
+        path = self._labels_file(entry)
+        array = _load(path)
+        if self._several and array.ndim == 2:
+            array = array[:, :1]
+        return column_of(str(path), "the array", array), str(path)
+
+    def _has_several_labels(self, entries: Sequence[Path]) -> bool:
+        """Whether the scenes are of ScanNet++, by their names and the shape of their labels."""
+        if not all(SEVERAL_LABELS_FOLDER.fullmatch(_address(entry)) for entry in entries):
+            return False
+        first = next(filter(self.has_labels, entries), None)
+        shape = () if first is None else _load(self._labels_file(first)).shape
+        return len(shape) == 2 and shape[1] == SEVERAL_LABELS
+
+    def _labels_file(self, entry: Path) -> Path:
+        return entry / f"{self.label_field}.npy"
 
 
 def scene_folders(root: Path) -> list[Path]:
-    """The folders with arrays of a scene: ``root`` and at most two levels below it."""
-    arrays = (path for above in ("", "*/", "*/*/") for path in root.glob(f"{above}*.npy"))
+    """The folders with arrays of a scene: ``root`` and at most three levels below it."""
+    levels = ("", "*/", "*/*/", "*/*/*/")
+    arrays = (path for above in levels for path in root.glob(f"{above}*.npy"))
     return sorted({path.parent for path in visible(arrays, root) if path.stem in ASSETS})
 
 
@@ -116,17 +155,26 @@ def _segment_of(entries: Sequence[Path], label_map: LabelMap | None) -> str:
     return SEGMENTS[0]
 
 
-def _parts(root: Path, entries: Sequence[Path]) -> dict[str, list[int]]:
-    part_of_folder = {name: part for part, names in FOLDERS.items() for name in names}
-    parts: dict[str, list[int]] = {}
-    for row, entry in enumerate(entries):
-        folder = entry.relative_to(root).as_posix().split("/")[0]
-        part = part_of_folder.get(folder)
-        if folder.startswith("Area_"):
-            part = "val" if folder == VALIDATION_AREA else "train"
-        if part:
-            parts.setdefault(part, []).append(row)
-    return parts
+def _set_of_folders(entries: Sequence[Path]) -> str | None:
+    """The label set of data whose scenes have folders of its names; None if there is none."""
+    addresses = [_address(entry) for entry in entries]
+    for label_set, pattern in LABEL_SETS_OF_FOLDERS.items():
+        if all(map(pattern.fullmatch, addresses)):
+            return label_set
+    return None
+
+
+def _address(entry: Path) -> str:
+    """The whole path of a scene's folder, also of one that was given as a relative path."""
+    return entry.absolute().as_posix()
+
+
+def _part(root: Path, entry: Path) -> str | None:
+    """The part that a scene belongs to by the first folder of its path, or None."""
+    folder = entry.relative_to(root).as_posix().split("/")[0]
+    if folder.startswith("Area_"):
+        return "val" if folder == VALIDATION_AREA else "train"
+    return next((part for part, names in FOLDERS.items() if folder in names), None)
 
 
 def _load(path: Path) -> np.ndarray:

@@ -73,7 +73,7 @@ class FileScans(ScanDataset):
         if "points" not in arrays:
             known = " or ".join(ARRAYS["points"][:4])
             raise DataError(f"{entry}: has no points, expected x, y and z or an array {known}")
-        labels = self.label_map.apply(arrays.pop("labels"), str(entry))
+        labels = self.labels_of(entry, arrays.pop("labels"), str(entry))
         return make_scan(self.name_of(entry), str(entry), labels=labels, **arrays)
 
     def has_labels(self, entry: Path) -> bool:

@@ -119,7 +119,7 @@ class SemanticKittiScans(ScanDataset):
         labels: list[np.ndarray] = []
         for path in scans:
             values, where = self.label_values(path)
-            labels.append(self.label_map.apply(values, where))
+            labels.append(self.labels_of(path, values, where))
             points.append(self._points(path, entry))
             if len(labels[-1]) != len(points[-1]):
                 counts = f"{len(labels[-1])} labels for {len(points[-1])} points"
