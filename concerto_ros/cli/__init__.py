@@ -28,6 +28,7 @@ COMMANDS = (
     "view",
     "train",
     "evaluate",
+    "export",
     "objects",
     "words",
     "models",
@@ -49,6 +50,7 @@ DESCRIPTION = """\
   concerto-ros bag my_bag labelled   add labels to a recording, no ROS needed
   concerto-ros view scan.ply         look at it in a window, no RViz needed
   concerto-ros train head my_scans   train a head for your own classes
+  concerto-ros export demo out.onnx  write an encoder for ONNX Runtime and C++
 """
 
 

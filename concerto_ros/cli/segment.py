@@ -54,6 +54,7 @@ SETTINGS = (
     "unfamiliar",
     "checkpoint",
     "head",
+    "exported",
     "label_set",
     "device",
     "precision",

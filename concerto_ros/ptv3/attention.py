@@ -44,7 +44,7 @@ class RotaryEmbedding(nn.Module):
     def forward(self, heads: torch.Tensor, coord: torch.Tensor) -> torch.Tensor:
         """Rotate (N, ..., D) channels by the angles of (N, 3) coordinates."""
         angle = coord[:, :, None] * self.inv_freq
-        angle = angle.view(len(coord), *[1] * (heads.ndim - 2), 3, 1, -1)
+        angle = angle.view(coord.shape[0], *[1] * (heads.ndim - 2), 3, 1, -1)
         first, second = heads.unflatten(-1, (3, 2, -1)).float().split(1, dim=-2)
         cos, sin = angle.cos(), angle.sin()
         rotated = torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-2)
@@ -100,7 +100,7 @@ class PatchAttention(nn.Module):
         """
         patches = level.patches[patching]
         ordered = feat.to(self.qkv.weight.dtype).index_select(0, patches.order)
-        heads = self.qkv(ordered).view(len(feat), 3, self.num_heads, -1)
+        heads = self.qkv(ordered).unflatten(1, (3, self.num_heads, -1))
         if self.rope is not None:
             position = level.grid_coord if self.of_indices else level.coord
             rotated = self.rope(heads[:, :2], position.index_select(0, patches.order))

@@ -164,7 +164,7 @@ class Mlp(nn.Module):
         rows = feat
         if usable(feat, self.fc1.weight.dtype):
             rows = in_recurring_rows(feat, self.fc1.weight.dtype)  # once for both
-        return self.fc2(self.fc1(rows, gelu=True))[: len(feat)]
+        return self.fc2(self.fc1(rows, gelu=True))[: feat.shape[0]]
 
 
 def _layer_scale(config: PTv3Config, channels: int) -> nn.Sequential:

@@ -4,9 +4,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import TypeAlias, cast
 
 import torch
 from torch import nn
@@ -118,6 +118,10 @@ class Pyramid:
         return feat, row
 
 
+#: Features and their hierarchy to the features of each level of the pyramid, finest first.
+FeatureProgram: TypeAlias = Callable[[torch.Tensor, Hierarchy], Sequence[torch.Tensor]]
+
+
 class Encoder(nn.Module):
     """A PTv3 backbone with the module and parameter names of the official state dicts.
 
@@ -135,6 +139,8 @@ class Encoder(nn.Module):
         licence: of the weights; empty where none is known.
         digest: that of the weights as their file has them, by which the file of a head names the
             encoder it was trained on; empty for an encoder of no file.
+        program: computes the features of each level of the pyramid, (V_i, C_i) float32, from
+            (N, in_channels) features and their hierarchy, instead of the modules; None: these do.
     """
 
     def __init__(
@@ -157,6 +163,7 @@ class Encoder(nn.Module):
         self.backend = "auto"
         self.licence = ""
         self.digest = ""
+        self.program: FeatureProgram | None = None
         self._add_modules()
 
     def _add_modules(self) -> None:
@@ -255,6 +262,9 @@ class Encoder(nn.Module):
             raise ValueError(f"feat has shape {tuple(feat.shape)}, expected {expected}")
         if not feat.is_floating_point():
             raise ValueError(f"feat is {feat.dtype}, expected a floating-point type")
+        if self.program is not None:
+            feats = self.program(feat, hierarchy)
+            return Pyramid(tuple(map(PyramidLevel, feats, hierarchy.levels)))
         return self.forward_embedded(self.embed(feat, hierarchy), hierarchy)
 
     def embed(self, feat: torch.Tensor, hierarchy: Hierarchy) -> torch.Tensor:

@@ -7,6 +7,8 @@ from __future__ import annotations
 import copy
 from pathlib import Path
 
+import torch
+
 from concerto_ros.files.error_text import in_words
 from concerto_ros.heads.language import LanguageHead
 from concerto_ros.heads.linear import LinearHead
@@ -14,6 +16,7 @@ from concerto_ros.labels.label_set import LabelSet
 from concerto_ros.ptv3.bundled import DEMO
 from concerto_ros.ptv3.checkpoint import check_finite, load_encoder
 from concerto_ros.ptv3.encoder import Encoder
+from concerto_ros.ptv3.export.exported import Exported
 from concerto_ros.ptv3.kernels.backends import BackendError, choose_backend
 from concerto_ros.ptv3.kernels.usable_device import device_named
 from concerto_ros.segmentation.model_options import (
@@ -42,8 +45,8 @@ def load_models(
         SettingsError: a model cannot be loaded. The text names the parameter and, where a file is
             missing, where to get it.
     """
-    device = device_named(settings.device)
-    dtype = dtype_named(settings.precision, device)
+    device, precision, exported = _exported(settings)
+    dtype = dtype_named(precision, device)
     try:
         choose_backend(settings.backend, device)
     except BackendError as error:
@@ -57,6 +60,9 @@ def load_models(
             download=download,
         )
     encoder.backend = settings.backend
+    if exported is not None:
+        with naming("exported"):
+            exported.attach(encoder, max_voxels=settings.max_voxels)
     name = settings.head or (DEMO if settings.checkpoint == DEMO else "")
     head = None
     if name:
@@ -67,6 +73,30 @@ def load_models(
     with naming("label_set"):
         labels = label_set_for(settings.label_set, head)
     return encoder, head, labels
+
+
+def _exported(settings: Settings) -> tuple[torch.device, str, Exported | None]:
+    """Return the device, the precision of the weights, and the exported file if one is set.
+
+    An exported file computes on the CPU in its own precision. The encoder beside it is float32: it
+    is what the file is compared with.
+    """
+    if not settings.exported:
+        return device_named(settings.device), settings.precision, None
+    if settings.device not in ("auto", "cpu"):
+        raise SettingsError(
+            f"device: got {settings.device!r}, expected auto or cpu with exported, whose files"
+            " compute on the CPU"
+        )
+    with naming("exported"):
+        exported = Exported(Path(settings.exported).expanduser())
+    precision = exported.description.precision
+    if settings.precision not in ("auto", precision):
+        raise SettingsError(
+            f"precision: got {settings.precision!r}, expected auto or {precision}, as in the file"
+            f" {settings.exported} of exported"
+        )
+    return torch.device("cpu"), "float32", exported
 
 
 def load_words(settings: Settings, encoder: Encoder) -> PointWords:

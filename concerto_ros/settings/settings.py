@@ -154,6 +154,11 @@ class Settings(InputNames):
     head: str = setting(
         "", "linear head: an official name or a file; empty: no labels (demo includes a head)"
     )
+    exported: str = setting(
+        "",
+        "file of concerto-ros export (.onnx or .pt2), made of the checkpoint, that computes the"
+        " features on the CPU; empty: PyTorch computes them",
+    )
     label_set: str = setting(
         "",
         "label set (names and colours): scannet20, scannet200, s3dis, semantickitti, nuscenes or"

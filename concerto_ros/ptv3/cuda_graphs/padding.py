@@ -156,14 +156,24 @@ def _padded_patches(patches: Patches, size: int, rows: int) -> Patches:
     return Patches(order, (group,), torch.cat([restore, added]))
 
 
+def pooled_members(pooling: Pooling, max_members: int) -> torch.Tensor:
+    """Return (N, max_members) int64, the finer rows in each voxel; the last of them is repeated.
+
+    Args:
+        pooling: of N voxels.
+        max_members: at least as many as any of them holds.
+    """
+    start = torch.cumsum(pooling.sizes, 0) - pooling.sizes
+    step = torch.arange(max_members, device=start.device)
+    position = start[:, None] + torch.minimum(step, pooling.sizes[:, None] - 1)
+    return pooling.order.take(position)
+
+
 def _padded_pooling(
     pooling: Pooling, rows: int, fine_rows: int, max_members: int
 ) -> PaddedPooling:
     """Pad a pooling; at most ``max_members`` voxels are pooled into one."""
-    start = torch.cumsum(pooling.sizes, 0) - pooling.sizes
-    step = torch.arange(max_members, device=start.device)
-    position = start[:, None] + torch.minimum(step, pooling.sizes[:, None] - 1)
-    members = pooling.order.take(position)
+    members = pooled_members(pooling, max_members)
     # An added voxel holds an added voxel, the last one of either level.
     count, fine_count = len(members), len(pooling.order)
     members = pad(members, (0, 0, 0, rows - count), value=fine_rows - 1)
