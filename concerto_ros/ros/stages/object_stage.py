@@ -105,7 +105,8 @@ class ObjectStage(StageThread):
         """
         with self._lock:
             same_map = snapshot.generation is self._generation
-            voxels = self._voxels if same_map else None
+            same_classes = prediction.classes is self._classes
+            voxels = self._voxels if same_map and same_classes else None
         if voxels is None:
             return np.zeros(len(snapshot), np.uint32)
         labels = self._parameters.settings.labels
@@ -158,7 +159,8 @@ class ObjectStage(StageThread):
             if search.classes is not self._classes:  # at first, and after they changed
                 labels = LabelSet("", "", search.classes)
                 self._finder.use(labels, self._roles(labels, settings))
-                self._classes = search.classes
+                with self._lock:
+                    self._classes, self._voxels = search.classes, None
             findings = self._finder.find(
                 search.cloud, settings.min_voxels, embeddings=settings.embeddings
             )

@@ -6,12 +6,16 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 from unittest.mock import Mock
 
 import numpy as np
 
+from concerto_ros.labels.label_set import SemanticClass
 from concerto_ros.mapping.generation import Generation
+from concerto_ros.mapping.map_snapshot import MapSnapshot
+from concerto_ros.mapping.voxel_grid import pack
 from concerto_ros.objects.finding.finder import ObjectFinder
 from concerto_ros.ros.stages.object_stage import ObjectStage
 
@@ -123,6 +127,37 @@ def test_objects_of_a_map_that_was_cleared_meanwhile_are_not_published():
     assert stage.findings is found and stage._finder.forget.call_count == 2
     current.end()
     assert stage.findings is None, "~/find_objects would answer with the forgotten map"
+    stage.stop()
+
+
+def test_ids_are_those_of_a_search_with_the_same_classes_in_the_same_map():
+    track = SimpleNamespace(id=70_000, instance=SimpleNamespace(rows=np.array([0])))
+    labels = SimpleNamespace(instance_age=3.0, layout="panoptic")
+    parameters = SimpleNamespace(settings=SimpleNamespace(**vars(SETTINGS), labels=labels))
+    published = []
+    stage = make_stage(published.append, parameters)
+    stage._finder.find.return_value.objects = [SimpleNamespace(track=track)]
+    nothing, one, generation = np.zeros((1, 3), np.float32), np.ones(1, np.int64), Generation()
+    index = np.zeros((1, 3), np.int32)
+    snapshot = MapSnapshot(
+        pack(index), index, nothing, nothing, np.zeros(1, bool), nothing, nothing, one, one, 1,
+        np.zeros(3), 0.04, 1, generation=generation,
+    )  # fmt: skip
+    old, new = (SemanticClass(0, "chair", (0, 0, 0), 0),), (SemanticClass(0, "mug", (0, 0, 0), 0),)
+    chairs, mugs = (SimpleNamespace(**{**vars(PREDICTION), "classes": c}) for c in (old, new))
+    assert stage.ids_in(snapshot, chairs).tolist() == [0]
+    stage.start()
+    stage.offer(snapshot, chairs)
+    wait_for(lambda: published)
+    assert stage.ids_in(snapshot, chairs).tolist() == [70_000]
+    assert stage._log.warning.called, "the panoptic packing has no room for it"
+    assert stage.ids_in(snapshot, mugs).tolist() == [0]
+    other = replace(snapshot, generation=Generation())
+    assert stage.ids_in(other, chairs).tolist() == [0]
+    stage.offer(snapshot, mugs)
+    wait_for(lambda: len(published) == 2)
+    assert stage.ids_in(snapshot, mugs).tolist() == [70_000]
+    assert stage.ids_in(snapshot, chairs).tolist() == [0]
     stage.stop()
 
 
