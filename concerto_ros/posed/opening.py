@@ -48,6 +48,16 @@ EXPECTED = (
 )
 
 
+#: What has no meaning for each kind of files, which say it themselves or have nothing of it.
+MEANINGLESS = {
+    "scannet": ("intrinsics", "depth", "scale", "fps", "least_confident"),
+    "arrays": ("intrinsics", "depth"),
+    "colmap": ("intrinsics",),
+    "poses": ("least_confident",),
+    "model": ("depth", "depth_unit"),
+}
+
+
 @dataclass(frozen=True)
 class Sources:
     """Where depth and poses of colour images are, and what files do not say themselves.
@@ -93,6 +103,13 @@ class Sources:
             if path is not None and not path.exists():
                 raise DataError(f"{name}: {path} does not exist")
 
+    def refuse(self, kind: str, where: Path) -> None:
+        """Refuse what has no meaning for a kind of files. Raises DataError naming the option."""
+        for name in MEANINGLESS[kind]:
+            if getattr(self, name) != getattr(Sources, name):
+                option = f"--{name.replace('_', '-')}"
+                raise DataError(f"{option}: has no meaning with {where}, expected none")
+
 
 def open_posed(
     source: Path, sources: Sources, preset: Preset, model: DepthModel | None = None
@@ -114,6 +131,7 @@ def open_posed(
     name = source.stem if source.is_file() else source.name
     root = source.with_suffix("") if source.is_file() else source
     if sources.geometry is None and model is None and is_scene(root) and (root / "pose").is_dir():
+        sources.refuse("scannet", root)
         unit = sources.depth_unit or MILLIMETRE
         return _thinned(FolderScene(root, name, preset, unit), sources.every)
     geometry = sources.geometry or _find_geometry(root, source, model is not None)
@@ -126,6 +144,7 @@ def open_posed(
     images = _images(_folder_of_images(source, geometry), sources)
     if geometry is None:
         assert model is not None  # else there is no geometry, which was said
+        sources.refuse("arrays", source)
         return _predicted(model, images, None, sources, preset, name)
     posed, depth = _posed(source, geometry, images, sources, model)
     if model is not None:
@@ -218,16 +237,21 @@ def _images(source: Path, sources: Sources) -> ColorImages:
     if sources.fps is not None:
         raise DataError("--fps: got it with a folder of images, expected --every")
     folders = [source / name for name in COLORS if (source / name).is_dir()]
-    folder = ImageFolder(folders[0] if folders and not _has_images(source) else source)
+    folder = ImageFolder(folders[0] if folders else source)
     every = sources.every
     return folder.thinned(range(0, len(folder.names), every)) if every > 1 else folder
 
 
 def _arrays(source: Path, path: Path, sources: Sources, preset: Preset, name: str) -> ViewScene:
+    sources.refuse("arrays", path)
     geometry = read_geometry(path)
     if sources.scale is None:
         raise DataError(f"{path}: scale: {NO_SCALE}")
-    images = None if geometry.images is not None else _images(source, sources)
+    images = None
+    if geometry.images is None:
+        images = _images(source, sources)
+    elif sources.every != 1 or sources.fps is not None:
+        raise DataError(f"--every, --fps: got one with {path}, whose own images are all taken")
     views, skipped = geometry_views(
         geometry,
         images,
@@ -248,7 +272,9 @@ def _posed(
     model: DepthModel | None,
 ) -> tuple[PosedImages, DepthFolder | None]:
     """Return the images with poses of a COLMAP model or a trajectory, and their depth images."""
+    sources.refuse("model" if model else "poses", geometry)
     if geometry.is_dir():
+        sources.refuse("colmap", geometry)
         folder = next((geometry / name for name in MODELS if is_colmap(geometry / name)), None)
         if folder is None:
             raise DataError(

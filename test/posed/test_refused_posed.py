@@ -191,6 +191,12 @@ def test_missing_and_several_geometries_are_said_with_what_is_expected(tmp_path)
     text = refused(folder, Sources(geometry=folder / "b.npz"))
     assert "b.npz: scale: the poses are in an unknown unit" in text and "--scale" in text
     for wrong, name in (
+        ({"depth": folder}, "--depth: has no meaning with .*b.npz"),
+        ({"intrinsics": (1, 1, 1, 1)}, "--intrinsics: has no meaning with .*b.npz"),
+    ):
+        with pytest.raises(DataError, match=name):
+            open_posed(folder, Sources(geometry=folder / "b.npz", scale=1, **wrong), INDOOR)
+    for wrong, name in (
         ({"scale": 0.0}, "--scale: got 0"),
         ({"scale": np.nan}, "--scale: got nan"),
         ({"every": 0}, "--every: got 0"),
