@@ -253,7 +253,7 @@ class VoxelMap:
         ordered, order = torch.sort(torch.from_numpy(self._keys[used]))
         keys, rows = ordered.numpy(), used[order.numpy()]
         index = unpack(keys)
-        sums = self._sums[torch.from_numpy(rows)].numpy()
+        sums = self._sums.index_select(0, torch.from_numpy(rows)).numpy()
         count, color_count = sums[:, _COUNT, None], sums[:, _COLOR_COUNT, None]
         has_color = color_count >= 0.5  # halving leaves less than one old colour
         points = (index + (sums[:, _FRACTION] / count).astype(np.float64)) * self.voxel_size

@@ -7,6 +7,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from concerto_ros.mapping.voxel_grid import bounds
+
 #: An origin moves by multiples of this, voxels. A multiple of 16 keeps the cells of four
 #: pooling steps; 64 makes moves rare.
 STEP = 64
@@ -79,8 +81,7 @@ class FixedOrigin:
         if voxel_size != self._voxel_size:
             self.reset()
             self._voxel_size = voxel_size
-        low = index.min(axis=0).astype(np.int64)
-        high = index.max(axis=0).astype(np.int64)
+        low, high = bounds(index)
         if self._corner is None or not self._contains(low, high):
             self._corner = _place(low, high)
             self._octave = _octave(high - self._corner)

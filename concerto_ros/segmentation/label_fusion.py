@@ -59,23 +59,28 @@ class LabelFusion:
             (n, K) float32 log-probabilities on the device of ``scores``; NaN in the rows whose
                 scores are not finite.
         """
-        latest = log_probabilities(scores).contiguous()  # its rows are gathered below
+        latest = log_probabilities(scores).contiguous()
         finite = finite_rows(latest)
         latest.masked_fill_(~finite[:, None], 0.0)
-        weight = finite.float()  # 0: without a prediction
-        predicted = None if rows is None else sent(torch.from_numpy(rows), latest.device)
-        if predicted is not None:
-            size = len(snapshot)
-            latest = latest.new_zeros(size, latest.shape[1]).index_copy_(0, predicted, latest)
-            weight = weight.new_zeros(size).index_copy_(0, predicted, weight)
-        if self._mean is not None and snapshot.stamp >= self._stamp:
-            before = find_keys(self._keys, snapshot.keys)
-            # A voxel that entered the map later is another surface, even with the same key.
-            known = np.flatnonzero((before >= 0) & (snapshot.first_seen <= self._stamp))
-            self._blend(self._mean, latest, weight, before[known], known, snapshot.stamp)
+        elapsed = (snapshot.stamp - self._stamp) * 1e-9
+        mean, weight = self._aged(snapshot, elapsed, latest)
+        old_mean, old_weight = mean, weight
+        if rows is not None:
+            predicted = sent(torch.from_numpy(rows), latest.device)
+            old_mean = mean.index_select(0, predicted)
+            old_weight = weight.index_select(0, predicted)
+        # A voxel without a prediction takes one even where no time has passed.
+        new = finite.float() * ((old_weight == 0) | (elapsed > 0))
+        total = old_weight + new
+        share = new / total.clamp_min(torch.finfo(total.dtype).tiny)
+        fused = old_mean + (latest - old_mean) * share[:, None]
+        if rows is None:
+            mean, weight = fused, total
+        else:
+            mean.index_copy_(0, predicted, fused)
+            weight.index_copy_(0, predicted, total)
         self._keys, self._stamp = snapshot.keys, snapshot.stamp
-        self._mean, self._weight = latest, weight
-        fused = latest if predicted is None else latest.index_select(0, predicted)
+        self._mean, self._weight = mean, weight
         return log_probabilities(fused).masked_fill_(~finite[:, None], math.nan)
 
     def state(self) -> dict[str, torch.Tensor]:
@@ -98,30 +103,24 @@ class LabelFusion:
             self._weight = state["weight"].masked_fill(~finite, 0.0)
             self._stamp = int(state["stamp"])
 
-    def _blend(
-        self,
-        previous: torch.Tensor,
-        latest: torch.Tensor,
-        weight: torch.Tensor,
-        before: np.ndarray,
-        known: np.ndarray,
-        stamp: int,
-    ) -> None:
-        """Average rows ``known`` of ``latest`` with rows ``before`` of the ``previous`` mean."""
-        device = latest.device
-        rows = sent(torch.from_numpy(known), device)
-        previous_rows = sent(torch.from_numpy(before), device)
-        elapsed = (stamp - self._stamp) * 1e-9
-        old = self._weight.to(device).index_select(0, previous_rows)
-        old *= math.exp(-elapsed / self._seconds)
-        # A voxel without a prediction takes one even where no time has passed.
-        new = weight.index_select(0, rows) * ((old == 0) | (elapsed > 0))
-        total = old + new
-        mean = previous.to(device).index_select(0, previous_rows)
-        share = new / total.clamp_min(torch.finfo(total.dtype).tiny)
-        mean += (latest.index_select(0, rows) - mean) * share[:, None]
-        latest.index_copy_(0, rows, mean)
-        weight.index_copy_(0, rows, total)
+    def _aged(
+        self, snapshot: MapSnapshot, elapsed: float, like: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return mean (V, K) and weight (V,) of the predictions so far, ``elapsed`` s later.
+
+        Both are zero where there was none; on the device of ``like``, (n, K).
+        """
+        if self._mean is None or not len(self._keys) or elapsed < 0:
+            return like.new_zeros(len(snapshot), like.shape[1]), like.new_zeros(len(snapshot))
+        before = find_keys(self._keys, snapshot.keys)
+        # A voxel that entered the map later is another surface, even with the same key.
+        unknown = np.flatnonzero((before < 0) | (snapshot.first_seen > self._stamp))
+        rows = sent(torch.from_numpy(np.maximum(before, 0)), like.device)
+        mean = self._mean.to(like.device).index_select(0, rows)
+        weight = self._weight.to(like.device).index_select(0, rows)
+        weight *= math.exp(-elapsed / self._seconds)
+        nothing = sent(torch.from_numpy(unknown), like.device)
+        return mean.index_fill_(0, nothing, 0.0), weight.index_fill_(0, nothing, 0.0)
 
 
 def log_probabilities(scores: torch.Tensor) -> torch.Tensor:

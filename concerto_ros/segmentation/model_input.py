@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from concerto_ros.mapping.map_snapshot import MapSnapshot
+from concerto_ros.mapping.voxel_grid import bounds
 from concerto_ros.ptv3.kernels.host_copies import sent
 from concerto_ros.segmentation.convention import Convention
 from concerto_ros.segmentation.fixed_origin import FixedOrigin
@@ -136,7 +137,7 @@ def zero_of(
     strays, floor = np.zeros(len(points), bool), math.nan
     if convention.from_floor:
         floor, strays = find_floor(points, index, voxel_size, floor_height)
-        points = points[~strays]
+        points = points[~strays] if strays.any() else points
     outer = len(points) // 200 if trimmed else 0
     ordered = np.partition(points, (outer, len(points) - 1 - outer), axis=0)
     low, high = ordered[outer].astype(np.float64), ordered[-1 - outer].astype(np.float64)
@@ -181,9 +182,10 @@ def build_model_input(
         floor_height=floor_height,
         trimmed=held is not None,
     )
-    index = snapshot.index[~strays]
-    corner = index.min(axis=0)
-    if held is not None:
+    index = snapshot.index[~strays] if strays.any() else snapshot.index
+    if held is None:
+        corner, _ = bounds(index)
+    else:
         known = centre[2]
         corner, centre = held.update(index, centre, snapshot.voxel_size)
         if convention.from_floor and not math.isnan(floor_height):

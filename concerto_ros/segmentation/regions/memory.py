@@ -125,13 +125,14 @@ class PredictionMemory:
         row = np.where(snapshot.first_seen <= last.stamp, row, -1)
         known, before = row >= 0, np.maximum(row, 0)
         difference = np.abs(readings - last.readings.take(before, axis=0))
+        changed = np.any([column > 1 for column in difference.T], axis=0)  # faster than by rows
         stayed = np.zeros(len(last.keys), bool)
         stayed[row[known]] = True
         history = History(
             index=snapshot.index,
             first_seen=snapshot.first_seen,
             predicted=np.where(known, last.predicted[before], NEVER),
-            changed=known & (difference.max(axis=1) > 1),
+            changed=known & changed,
             unsettled=known & last.unsettled[before],
             gone=unpack(last.keys[~stayed]),
         )
