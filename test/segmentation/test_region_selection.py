@@ -14,6 +14,7 @@ from concerto_ros.segmentation.regions.selection import (
     BLOCK,
     FEW,
     LEAST,
+    MARGIN,
     MUCH,
     NEVER,
     PATIENCE,
@@ -26,7 +27,10 @@ from concerto_ros.segmentation.regions.selection import (
 )
 
 SECOND = 1_000_000_000
-NOW = 1_001_200_000_000  # 1.2 s after a turn of the refresh, shortly before the next one
+#: 1.2 s after a turn of the refresh, shortly before the next one, and 0.2 s after the last turn of
+#: the first tile for what is unsettled.
+NOW = 1_001_200_000_000
+LATELY = NOW - SECOND // 20  # no turn was since then
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +46,7 @@ def floor(width: int, depth: int) -> np.ndarray:
     return np.stack([x.ravel(), y.ravel(), 0 * x.ravel()], axis=1).astype(np.int32)
 
 
-def history(index, *, predicted=NOW - SECOND // 10, since=0, changed=(), unsettled=(), gone=()):
+def history(index, *, predicted=LATELY, since=0, changed=(), unsettled=(), gone=()):
     """A map that was predicted lately, of which the rows ``changed`` and ``unsettled`` are so."""
     size = len(index)
     masks = np.zeros((2, size), bool)
@@ -56,9 +60,9 @@ def blocks(index) -> set[tuple[int, ...]]:
     return {tuple(block) for block in (np.asarray(index) // BLOCK).tolist()}
 
 
-def around(block) -> set[tuple[int, ...]]:
+def around(block, rings=1) -> set[tuple[int, ...]]:
     x, y, z = block
-    steps = (-1, 0, 1)
+    steps = range(-rings, rings + 1)
     return {(x + i, y + j, z + k) for i in steps for j in steps for k in steps}
 
 
@@ -67,38 +71,74 @@ def test_nothing_is_due_where_nothing_changed():
     assert len(region.rows) == len(region.core) == 0 and not region.unsettled.any()
 
 
-def test_a_block_that_changed_is_predicted_and_its_neighbours_are_seen():
-    index = floor(BLOCK * 8, BLOCK * 2)
-    there = np.flatnonzero((index // BLOCK == [3, 1, 0]).all(axis=1))
-    region = select(history(index, changed=there[: len(there) // 2]), NOW)
+def test_a_block_that_changed_is_predicted_and_those_around_it_are_seen():
+    index = floor(BLOCK * 9, BLOCK * 9)
+    there = np.flatnonzero((index // BLOCK == [4, 4, 0]).all(axis=1))
+    region = select(history(index, changed=there), NOW)
     np.testing.assert_array_equal(region.core, there)
-    assert blocks(index[region.rows]) == {(x, y, 0) for x in (2, 3, 4) for y in (0, 1)}
-    assert blocks(index[region.unsettled]) == blocks(index[region.rows]) - {(3, 1, 0)}
+    near, beside = ({(x, y, 0) for x, y, _ in around((4, 4, 0), rings)} for rings in (MARGIN, 1))
+    assert blocks(index[region.rows]) == near
+    assert blocks(index[region.unsettled]) == beside - {(4, 4, 0)}
     np.testing.assert_array_equal(region.rows[region.inner], region.core)
+
+
+def test_between_blocks_that_are_due_all_are_predicted():
+    index = floor(BLOCK * 12, BLOCK)
+    along = index[:, 0] // BLOCK
+    region = select(history(index, changed=np.flatnonzero((along == 4) | (along == 6))), NOW)
+    assert set(along[region.rows]) == set(range(2, 9))
+    assert set(along[region.core]) == {4, 5, 6}
+    assert set(along[region.unsettled]) == {3, 7}
 
 
 def test_what_changes_less_waits():
     index = floor(BLOCK * 8, BLOCK)
     size = BLOCK**2  # of the first block, whose rows come first
-    for count, waits in ((FEW, False), (int(MUCH * size), True)):
+    for count, waits in ((2 * FEW, False), (int(2 * MUCH * size), True)):
         region = select(history(index, changed=range(count)), NOW)
         assert len(region.core) == 0
         np.testing.assert_array_equal(np.flatnonzero(region.unsettled), range(size * waits))
-    assert SOME * size < int(MUCH * size)
-    assert len(select(history(index, changed=range(int(MUCH * size) + 1)), NOW).core) == size
+    assert 2 * SOME * size < int(2 * MUCH * size)
+    assert len(select(history(index, changed=range(int(2 * MUCH * size) + 1)), NOW).core) == size
 
 
-def test_the_neighbours_of_a_change_are_predicted_a_little_later():
-    index = floor(BLOCK * 12, BLOCK)
+def test_voxels_that_enter_count_twice_as_much_as_those_that_changed():
+    index = floor(BLOCK * 8, BLOCK)
+    size = BLOCK**2
+    for count, due in ((int(MUCH * size), False), (int(MUCH * size) + 1, True)):
+        predicted = np.full(len(index), LATELY)
+        predicted[:count] = NEVER
+        region = select(history(index, predicted=predicted, since=LATELY), NOW)
+        assert len(region.core) == size * due
+
+
+def test_the_neighbours_of_a_change_are_predicted_at_their_next_turn():
+    index = floor(BLOCK * TILE, BLOCK)
     beside = np.flatnonzero(index[:, 0] // BLOCK == 5)
-    for age, due in ((0.9 * PATIENCE, False), (1.1 * PATIENCE, True)):
+    for age, due in ((0.19, False), (0.21, True), (PATIENCE, True)):
         when = NOW - round(age * SECOND)
         region = select(history(index, predicted=when, unsettled=beside), NOW)
         assert set(beside) <= set(region.core) if due else len(region.core) == 0
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_nothing_is_unsettled_or_without_prediction_for_long(seed):
+    random = np.random.default_rng(seed)
+    index = (floor(BLOCK * TILE * 3, BLOCK) + random.integers(-5000, 5000, 3)).astype(np.int32)
+    some = random.choice(len(index), 20, replace=False)
+    predicted = np.full(len(index), NOW)
+    predicted[some[:10]] = NEVER
+    lately = history(index, predicted=predicted, since=NOW, unsettled=some[10:])
+    waiting, now = set(some), NOW
+    while waiting:
+        now += round(random.uniform(0.02, 0.1) * SECOND)
+        assert now < NOW + round((PATIENCE + 0.1) * SECOND)
+        core = select(lately, now).core
+        waiting -= set(some if core is None else core)
+
+
 def test_the_neighbours_of_a_block_that_left_are_unsettled():
-    index = floor(BLOCK * 12, BLOCK)
+    index = floor(BLOCK * TILE, BLOCK)
     stays = index[:, 0] // BLOCK != 5
     region = select(history(index[stays], gone=index[~stays]), NOW)
     assert len(region.core) == 0
@@ -112,10 +152,10 @@ def test_voxels_that_left_far_from_the_map_are_no_matter():
 
 
 def test_new_voxels_that_the_encoder_sees_anyway_are_predicted():
-    index = floor(BLOCK * 12, BLOCK)
+    index = floor(BLOCK * 16, BLOCK)
     when = np.full(len(index), NOW - 1)
     beside = np.flatnonzero(index[:, 0] == 4 * BLOCK)[:2]
-    far = np.flatnonzero(index[:, 0] == 10 * BLOCK)[:2]
+    far = np.flatnonzero(index[:, 0] == 7 * BLOCK)[:2]
     when[np.concatenate([beside, far])] = NEVER
     changed = np.flatnonzero(index[:, 0] // BLOCK == 3)
     lately = history(index, predicted=when, since=NOW - 1, changed=changed)
@@ -128,19 +168,28 @@ def test_around_a_small_change_the_encoder_sees_enough():
     index = floor(BLOCK * 60, BLOCK * 30)
     there = np.flatnonzero((index // BLOCK == [30, 15, 0]).all(axis=1))
     region = select(history(index, changed=there), NOW)
-    np.testing.assert_array_equal(region.core, there)
     assert LEAST <= len(region.rows) < 2 * LEAST
-    near = (np.abs(index // BLOCK - [30, 15, 0]) <= 3).all(axis=1)
-    assert set(np.flatnonzero(near)) < set(region.rows)
+    away = np.abs(index // BLOCK - [30, 15, 0]).max(axis=1)
+    np.testing.assert_array_equal(region.rows, np.flatnonzero(away <= 4))
+    np.testing.assert_array_equal(region.core, np.flatnonzero(away <= 4 - MARGIN))
 
 
-@pytest.mark.parametrize("share", [0.3, 0.9])
-def test_where_most_of_the_map_is_seen_it_is_predicted_as_a_whole(share):
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.9])
+def test_where_much_of_the_map_changed_it_is_predicted_as_a_whole(share):
     index = floor(BLOCK * 40, BLOCK)
     changed = np.flatnonzero(index[:, 0] < share * BLOCK * 40)
     region = select(history(index, changed=changed), NOW)
-    assert (region.rows is None) == (share > WHOLE) == (region.core is None)
+    assert (region.rows is None) == (share > MUCH) == (region.core is None)
     assert not region.unsettled[changed].any()
+
+
+def test_where_most_of_the_map_is_seen_it_is_predicted_as_a_whole():
+    index = floor(BLOCK * 40, BLOCK)
+    along = index[:, 0] // BLOCK
+    for last, whole in ((19, False), (39, True)):
+        changed = np.flatnonzero((along % 4 == 0) & (along <= last))
+        region = select(history(index, changed=changed), NOW)
+        assert (region.rows is None) == whole == (last / 40 > WHOLE)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -165,33 +214,45 @@ def test_equals_a_slow_reference(seed):
     random = np.random.default_rng(seed)
     index = np.unique(random.integers(-40, 60, (40_000, 3)).astype(np.int32), axis=0)
     changed = np.flatnonzero(
-        (random.random(len(index)) < 0.5) & (index > [30, 20, 20]).all(axis=1)
+        (random.random(len(index)) < 0.9) & (index > [40, 30, 30]).all(axis=1)
     )
-    changed = np.union1d(changed, np.flatnonzero((np.abs(index + 30) < 6).all(axis=1))[::3])
+    changed = np.union1d(changed, np.flatnonzero((np.abs(index + 30) < 6).all(axis=1)))
+    entered = np.flatnonzero((index > [30, -40, 40]).all(axis=1) & (index[:, 1] < -20))[::2]
     gone = random.integers(-60, -44, (99, 3))
-    region = select(history(index, changed=changed, gone=gone), NOW)
+    predicted = np.full(len(index), LATELY)
+    predicted[entered] = NEVER
+    region = select(
+        history(index, predicted=predicted, since=LATELY, changed=changed, gone=gone), NOW
+    )
 
-    size, changes = defaultdict(int), defaultdict(int)
+    size, changes = defaultdict(int), defaultdict(float)
     for block in (index // BLOCK).tolist():
         size[tuple(block)] += 1
-    for block in [*(index[changed] // BLOCK).tolist(), *(gone // BLOCK).tolist()]:
+    occupied = set(size)
+    for block in [*(index[entered] // BLOCK).tolist(), *(gone // BLOCK).tolist()]:
         changes[tuple(block)] += 1
+    for block in (index[changed] // BLOCK).tolist():
+        changes[tuple(block)] += 0.5
     due = {block for block in changes if changes[block] > max(FEW, MUCH * size[block])}
     near = {other for block in due for other in around(block)}
     near |= {block for block in changes if changes[block] > max(FEW, SOME * size[block])}
-    due = {block for block in due if size[block]}
-    seen = {other for block in due for other in around(block)}
-    rows = [row for row, at in enumerate(index // BLOCK) if tuple(at.tolist()) in seen]
-    core = [row for row, at in enumerate(index // BLOCK) if tuple(at.tolist()) in due]
+    due &= occupied
+    seen = {other for block in due for other in around(block, MARGIN)} & occupied
+    due |= {block for block in seen if around(block, MARGIN) & occupied <= seen}
+    block_of = [tuple(at) for at in (index // BLOCK).tolist()]
+    rows = [row for row, at in enumerate(block_of) if at in seen]
+    new = set(entered)
+    core = [row for row, at in enumerate(block_of) if at in due or (at in seen and row in new)]
     assert 0 < len(core) < len(rows) < WHOLE * len(index)
     np.testing.assert_array_equal(region.rows, rows)
     np.testing.assert_array_equal(region.core, core)
-    unsettled = [tuple(at.tolist()) in near - due for at in index // BLOCK]
+    predicted_now = set(core)
+    unsettled = [at in near and row not in predicted_now for row, at in enumerate(block_of)]
     np.testing.assert_array_equal(region.unsettled, unsettled)
 
 
 def test_a_map_with_voxels_at_both_ends_of_the_world_needs_little_memory():
     far = np.array([[-(1 << 20)] * 3, [(1 << 20) - 1] * 3], np.int32)
     index = np.concatenate([far[:1], floor(10, 10), far[1:]])
-    region = select(history(index, changed=range(50)), NOW)
+    region = select(history(index, changed=range(99)), NOW)
     assert region.core is None or len(region.core)

@@ -13,17 +13,22 @@ from functools import cached_property
 
 import numpy as np
 
-#: Edge of a block, voxels; the encoder sees one more block on each side, and up to so many if it
-#: sees less than this number of voxels.
-BLOCK, RINGS, LEAST = 8, 5, 4096
-#: A block is due at once if more of its voxels than this share changed, counting those that left,
-MUCH = 0.3
-#: and a second after its last prediction if more than this share did, or a block beside it was
-#: due, or if it has had a voxel without any prediction for so long.
+from concerto_ros.mapping.voxel_grid import bounds
+
+#: Edge of a block, voxels; the encoder sees so many more blocks on each side, and up to so many if
+#: it sees less than this number of voxels. With one block, or with more core in the same region,
+#: labels differ from those of the whole map in a third more of the voxels.
+BLOCK, MARGIN, RINGS, LEAST = 8, 2, 5, 4096
+#: A block is due at once if more of its voxels than this share entered or left the map; those
+#: whose readings changed count half, because they have a label,
+MUCH = 0.4
+#: and at its next turn, one in so many seconds, if more than this share did, or a block beside it
+#: was due, or if it has a voxel without any prediction.
 SOME, PATIENCE = 0.1, 1.0
 #: So few changed voxels do not count: sensors are noisy.
 FEW = 8
-#: Seconds within which every voxel is predicted again, and into how many turns they are divided.
+#: Seconds within which every voxel is predicted again, and into how many turns these, and those
+#: above, are divided.
 REFRESH, TURNS = 10.0, 8
 #: Blocks of TILE x TILE columns have the same turn.
 TILE = 8
@@ -43,7 +48,7 @@ class History:
         index: (V, 3) lattice indices, V > 0.
         first_seen: (V,) int64, nanoseconds.
         predicted: (V,) int64, nanoseconds, stamp of the last prediction; :data:`NEVER`: none.
-        changed: (V,) bool, whether the readings changed since then.
+        changed: (V,) bool, whether the readings changed since then; False without one.
         unsettled: (V,) bool, whether their block or one beside it changed since then.
         gone: (G, 3) lattice indices of voxels that left the map since it was last asked about.
     """
@@ -87,49 +92,63 @@ def whole_map(size: int) -> Region:
 def select(history: History, now: int) -> Region:
     """Return the voxels that are due.
 
-    A block is due if enough of its voxels changed, a second later than its last prediction if
-    those of a block beside it did, and when its turn of the refresh comes: whatever happens, the
-    prediction of no voxel is older than :data:`REFRESH` afterwards.
+    A block is due if enough of its voxels changed, at its next turn if fewer did or those of a
+    block beside it, and when its turn of the refresh comes: whatever happens, the prediction of no
+    voxel is older than :data:`REFRESH` afterwards. Blocks between such blocks, around which the
+    encoder sees as much anyway, are predicted with them.
 
     Args:
         history: of the voxels of the map.
         now: nanoseconds, the stamp of the map.
 
     Returns:
-        The region; it may be empty. The whole map where the encoder would see most of it.
+        The region; it may be empty. The whole map where more than :data:`MUCH` of it changed, or
+            the encoder would see most of it.
     """
     size = len(history.index)
-    blocks = _Blocks.of(history.index)
     new = history.predicted == NEVER
-    changes = blocks.count(history.changed | new) + blocks.count_at(history.gone)
+    if np.count_nonzero(new | history.changed) > MUCH * size:
+        return whole_map(size)
+    blocks = _Blocks.of(history.index)
+    entered_or_left = blocks.count(new) + blocks.count_at(history.gone)
+    changes = entered_or_left + 0.5 * blocks.count(history.changed)
     due = changes > np.maximum(FEW, MUCH * blocks.size)
     unsettled = blocks.spread(due) | (changes > np.maximum(FEW, SOME * blocks.size))
     unsettled = history.unsettled | unsettled[blocks.of_voxel]
     due &= blocks.size > 0  # all that was in it left: the blocks around it are unsettled
     since = np.where(new, history.first_seen, history.predicted)
-    due |= blocks.any((unsettled | new) & (since < now - round(PATIENCE * 1e9)))
-    due |= blocks.any(since < _turn(history.index, blocks.edge, now))
+    tile = history.index[:, :2] // (blocks.edge * TILE)
+    due |= blocks.any((unsettled | new) & (since < _turn(tile, PATIENCE, now)))
+    due |= blocks.any(since < _turn(tile, REFRESH, now))
 
-    near = blocks.spread(due)
-    for _ in range(RINGS - 1):
-        if blocks.size[near].sum() < LEAST:
+    near = due
+    for ring in range(RINGS):
+        if ring < MARGIN or blocks.size[near].sum() < LEAST:
             near = blocks.spread(near)
     seen = near[blocks.of_voxel]
     if np.count_nonzero(seen) >= WHOLE * size:
         return whole_map(size)
+    outside = ~near & (blocks.size > 0)
+    for _ in range(MARGIN):
+        outside = blocks.spread(outside)
+    due |= near & ~outside
     # What was never predicted is better predicted with less around it than not at all.
     core = due[blocks.of_voxel] | (seen & new)
     return Region(np.flatnonzero(seen), np.flatnonzero(core), unsettled & ~core)
 
 
-def _turn(index: np.ndarray, edge: int, now: int) -> np.ndarray:
+def _turn(tile: np.ndarray, seconds: float, now: int) -> np.ndarray:
     """Return when the last turn of each voxel was, (V,) int64 nanoseconds.
 
-    Turns are at fixed times and places of the lattice: one that follows another by
-    :data:`REFRESH` catches every voxel that was not predicted between.
+    Turns are at fixed times and places of the lattice: one that follows another by ``seconds``
+    catches every voxel that was not predicted between, and those near each other together.
+
+    Args:
+        tile: (V, 2) the tile of each voxel.
+        seconds: from one turn of a tile to the next.
+        now: nanoseconds.
     """
-    tile = index[:, :2] // (edge * TILE)
-    period = round(REFRESH * 1e9)
+    period = round(seconds * 1e9)
     phase = (tile[:, 0].astype(np.int64) + 3 * tile[:, 1]) % TURNS * (period // TURNS)
     return (now - phase) // period * period + phase
 
@@ -155,7 +174,7 @@ class _Blocks:
     @classmethod
     def of(cls, index: np.ndarray) -> _Blocks:
         edge = BLOCK
-        lowest, highest = index.min(axis=0).astype(np.int64), index.max(axis=0).astype(np.int64)
+        lowest, highest = bounds(index)
         while np.prod(highest // edge - lowest // edge + 3, dtype=np.float64) > _MOST_BLOCKS:
             edge *= 2
         low = lowest // edge - 1
