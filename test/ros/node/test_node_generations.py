@@ -250,6 +250,12 @@ def test_no_cloud_is_ahead_of_a_clock_that_went_back(harness):
     assert stamps(one) == [back] * len(stamps(one))
     compute = one.wait(one.diagnosis("compute"), "diagnostics")
     assert "use_sim_time" not in compute.message
+    # Labels are published before the status that tells of them; until then there is no latency.
+
+    def told():
+        return stamp_of(one.status) == back and not np.isnan(one.status.latency_ms)
+
+    one.wait(told, "a status with the latency")
     assert one.status.latency_ms >= 0
 
 
