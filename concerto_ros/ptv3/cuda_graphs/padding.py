@@ -101,7 +101,7 @@ def pad_hierarchy(hierarchy: Hierarchy, shape: PaddedShape, strides: Sequence[in
             rows=torch.cat([table.rows, alone], 1),
         )
         patches = {
-            (curve, size): _padded_patches(patches, size, rows)
+            (curve, size): _padded_patches(patches, size, added)
             for (curve, size), patches in level.patches.items()
         }
         levels.append(
@@ -137,23 +137,21 @@ def pad_rows(values: torch.Tensor, rows: int) -> torch.Tensor:
     return pad(values, (0, 0, 0, rows - len(values)))
 
 
-def _padded_patches(patches: Patches, size: int, rows: int) -> Patches:
-    count, everything = len(patches.order), slice(0, rows)
-    added = torch.arange(count, rows, device=patches.order.device)
+def _padded_patches(patches: Patches, size: int, added: torch.Tensor) -> Patches:
+    count = len(patches.order)
+    rows = count + len(added)
+    everything, restore = slice(0, rows), torch.cat([patches.restore, added])
     if count < size:
         real = (torch.arange(rows, device=added.device) < count)[None, None, None]
         group = PatchGroup(1, everything, everything, real)
-        order = torch.cat([patches.order, added])
-        return Patches(order, (group,), torch.cat([patches.restore, added]))
-    # The last patch of real rows is filled by the rows before them, and not by added ones: keys
-    # are then queries, and nothing is gathered. Added rows, which nobody looks at, give way.
-    group, rest = PatchGroup(rows // size, everything, everything), count % size
-    borrowed = (size - rest) % size
-    whole = count - rest
-    last = patches.order[count - size :] if rest else patches.order[:0]
-    order = torch.cat([patches.order[:whole], last, added[borrowed:]])
-    restore = patches.restore + borrowed * (patches.restore >= whole)
-    return Patches(order, (group,), torch.cat([restore, added]))
+        return Patches(torch.cat([patches.order, added]), (group,), restore)
+    # The last patch of real rows is filled by the rows before it, and not by added ones: keys are
+    # then queries, and nothing is gathered. Added rows, which nobody looks at, give way.
+    group, whole = PatchGroup(rows // size, everything, everything), count // size * size
+    borrowed = -count % size
+    before = patches.order[whole - borrowed : whole]
+    order = torch.cat([patches.order, before, added[borrowed:]])
+    return Patches(order, (group,), restore)
 
 
 def pooled_members(pooling: Pooling, max_members: int) -> torch.Tensor:
