@@ -16,7 +16,7 @@ PYTHON ?= $(shell for name in python3.12 python3.11 python3; do \
 # More options for pip, e.g. --extra-index-url <address of PyTorch's CPU wheels>: a machine
 # without an NVIDIA GPU then gets the small build of torch instead of PyPI's with CUDA (3 GB).
 PIP_ARGS ?=
-# More options for pytest, e.g. -k launch.
+# More options for pytest, e.g. -k launch; -n 0 runs the tests in one process.
 PYTEST_ARGS ?=
 # More options for the benchmarks, e.g. --full.
 BENCH_ARGS ?=
@@ -116,7 +116,7 @@ demo: setup
 
 .PHONY: test
 test: setup
-	$(BIN)/python -m pytest -q $(PYTEST_ARGS) test
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile $(PYTEST_ARGS) test
 
 .PHONY: nightly
 nightly: setup
