@@ -6,7 +6,7 @@
     make bench BENCH_ARGS=--full            every size, many numbers of voxels, long runs
     make bench BENCH_ARGS="--only encoder"  one part of it
     make bench BENCH_ARGS="--only commands --document docs/performance.md"
-                                            every command on the data of the demo, 3 minutes
+                                            every command on the data of the demo, 4 minutes
 
 benchmarks/results has the results of some machines.
 """

@@ -37,7 +37,7 @@ CALLS = (
     "train head scans --steps 100 --out trained/head",
     "train decoder scans --steps 3 --out trained/decoder",
     "train lora scans --steps 3 --out trained/lora",
-    "train full scans --steps 3 --out trained/full",
+    "train full scans --steps 1 --batch-size 1 --out trained/full",
     "train language scans --steps 100 --out trained/language",
     "train adapt drive --steps 3 --out trained/adapt",
     "train pretrain drive --steps 3 --recipe adapt --without-images --out trained/pretrain",
