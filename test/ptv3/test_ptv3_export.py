@@ -205,6 +205,9 @@ def test_files_of_another_version_or_with_other_arrays_are_refused(tmp_path, wri
     encoder = small_encoder()
     assert "of version 2, expected 1" in refused(changed(version=2), encoder)
     assert "missing or unknown: colour" in refused(changed(colour=1), encoder)
+    assert "precision 'int8', max_voxels None" in refused(changed(precision="int8"), encoder)
+    assert "max_voxels '9'; expected" in refused(changed(max_voxels="9"), encoder)
+    assert "damaged description" in refused(changed(head={"name": "odd"}), encoder)
     config = json.loads(onnx.load(str(written)).metadata_props[0].value)["config"]
     config["in_channels"] = 6
     assert "takes feat (None, 9), expected (None, 6)" in refused(changed(config=config), encoder)

@@ -140,7 +140,7 @@ class Description:
         try:
             content = json.loads(text)
             version = content.pop("version")
-        except (ValueError, AttributeError, KeyError) as error:
+        except (ValueError, AttributeError, KeyError, TypeError) as error:
             raise ExportError(f"{path} has a damaged description ({error}){again}") from error
         if version != VERSION:
             raise ExportError(
@@ -159,6 +159,12 @@ class Description:
                 content["head"] = replace(head, classes=tuple(head.classes))
         except (ConfigError, TypeError) as error:
             raise ExportError(f"{path} has a damaged description ({error}){again}") from error
+        precision, most = content["precision"], content["max_voxels"]
+        if precision not in PRECISIONS or not (most is None or isinstance(most, int)):
+            raise ExportError(
+                f"{path} has a damaged description (precision {precision!r}, max_voxels {most!r};"
+                f" expected one of {', '.join(PRECISIONS)}, and a whole number or none){again}"
+            )
         return cls(**content)
 
     def check_fits(self, encoder: Encoder, path: Path) -> None:
