@@ -88,7 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
     from concerto_ros.learning.evaluation.evaluate import evaluate
     from concerto_ros.learning.evaluation.report import class_table, summary, write_report
     from concerto_ros.learning.methods.segmenter import Segmenter
-    from concerto_ros.segmentation.model_options import convention_of
+    from concerto_ros.segmentation.model_options import check_intensity, convention_of
 
     encoder, voxel_size = load_encoder_for(arguments)
     if not arguments.head and arguments.checkpoint != "demo":
@@ -98,6 +98,7 @@ def run(arguments: argparse.Namespace) -> int:
         )
     head = LinearHead.load(arguments.head or "demo", encoder, preset=arguments.preset)
     convention = convention_of(encoder, arguments.preset, head)
+    check_intensity(head, arguments.intensity_white)
     data = ScanOpener(arguments, voxel_size).open(arguments.split)
     if not len(data):
         raise ValueError(f"{arguments.data}: no scans in split {arguments.split}; use --split all")

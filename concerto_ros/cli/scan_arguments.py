@@ -146,6 +146,15 @@ def add_data_arguments(parser: argparse.ArgumentParser) -> None:
         " (default 0.2)",
     )
     data.add_argument(
+        "--intensity-white",
+        type=float,
+        default=0.0,
+        metavar="N",
+        help="the intensity of the points takes the place of colours, as grey, and N and all above"
+        " are white, such as 255 for nuScenes and 1 for SemanticKITTI; the node and segment have a"
+        " parameter of this name (default 0: colours are colours)",
+    )
+    data.add_argument(
         "--subset",
         metavar="LIST",
         help="train on few scenes (scenes1, scenes5, scenes10, scenes20: percent) or few labelled"
@@ -203,6 +212,7 @@ def data_options(arguments: argparse.Namespace) -> dict[str, Any]:
             "every",
             "tolerance",
             "subset",
+            "intensity_white",
         )
     }
     return options | {"accumulate": arguments.frames_per_scan, "map_file": arguments.map}

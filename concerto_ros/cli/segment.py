@@ -50,6 +50,7 @@ AXES = {"x": 0, "y": 1, "z": 2}
 SETTINGS = (
     "preset",
     "voxel_size",
+    "intensity_white",
     "floor_height",
     "unfamiliar",
     "checkpoint",
@@ -193,10 +194,17 @@ def read_upright(arguments: argparse.Namespace) -> tuple[CloudFile, Frame, np.nd
         OSError: it cannot be read.
     """
     from concerto_ros.sensors.cloud_files import read_cloud_file
+    from concerto_ros.sensors.intensity import with_intensity_shown
 
     file = read_cloud_file(arguments.file)
     rotation = upright(arguments.up)
     cloud = file.frame.transformed(rotation, np.zeros(3), file.frame.frame_id)
+    if arguments.intensity_white and cloud.intensity is None:
+        raise ValueError(
+            f"{arguments.file}: has no intensity, expected one per point, as --intensity-white is"
+            f" {arguments.intensity_white:g}"
+        )
+    cloud = with_intensity_shown(cloud, arguments.intensity_white)
     if arguments.no_color:
         cloud = replace(cloud, colors=None)
     if arguments.no_normal:

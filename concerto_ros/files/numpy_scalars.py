@@ -32,7 +32,7 @@ def numpy_scalars_allowed(*, arrays: bool = False) -> AbstractContextManager:
     if not hasattr(torch.serialization, "safe_globals"):
         return nullcontext()
     dtypes = [type(np.dtype(name)) for name in DTYPES]
-    allowed: list[Callable[..., Any]] = [
+    allowed: list[Any] = [
         np.dtype,
         *dtypes,
         *(_maker(module) for module in MODULES),

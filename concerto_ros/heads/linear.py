@@ -50,6 +50,8 @@ class LinearHead(nn.Module):
         preset: the preset whose input convention it was trained with; None where its file does not
             store one.
         encoder: digest of the encoder it was trained on; None where its file does not store one.
+        intensity_white: intensity that was white in the training, where it took the place of
+            colours; 0: colours were colours.
         temperature: number by which scores are divided before the softmax that turns them into
             confidences (Guo et al., "On Calibration of Modern Neural Networks", ICML 2017); labels
             do not depend on it. 1 where the file does not store one, as in official files.
@@ -68,6 +70,7 @@ class LinearHead(nn.Module):
         self.labels: LabelSet | None = None
         self.preset: str | None = None
         self.encoder: str | None = None
+        self.intensity_white = 0.0
         self.seg_head = nn.Linear(in_channels, num_classes)
         # In the state dict, and so in the bundled file and in digests, once there is one.
         self.register_buffer(TEMPERATURE, None)
@@ -137,6 +140,7 @@ class LinearHead(nn.Module):
             head.labels = _labels(content, head.num_classes, path)
             head.preset = preset_in(content, path)
             head.encoder = text_in(content, "encoder", "the digest of an encoder", path)
+            head.intensity_white = _intensity_white(content, path)
             log_licence(content, path)
         if encoder is not None:
             head.concat_levels(encoder)
@@ -217,6 +221,7 @@ class LinearHead(nn.Module):
         taught = list(rows.labels)
         head = LinearHead(self.in_channels, len(labels), name=self.name, trained=self.trained)
         head.preset, head.encoder, head.temperature = self.preset, self.encoder, self.temperature
+        head.intensity_white = self.intensity_white
         head.familiarity, head.labels = copy.deepcopy(self.familiarity), labels
         head.seg_head.weight.data = torch.cat([weight, weight.new_zeros(more, self.in_channels)])
         head.seg_head.bias.data = torch.cat([bias, bias.new_zeros(more)])
@@ -331,6 +336,15 @@ def _shape(config: dict[str, Any], path: Path) -> tuple[int, int]:
     return config["backbone_out_channels"], config["num_classes"]
 
 
+def _intensity_white(content: dict[str, Any], path: Path) -> float:
+    white = content.get("intensity_white", 0.0)
+    if not (isinstance(white, (int, float)) and 0 <= white < math.inf):
+        raise CheckpointError(
+            f"{path} has intensity_white {white!r}, expected 0 or a number above"
+        )
+    return float(white)
+
+
 def save_head(path: Path, head: LinearHead) -> None:
     """Write a linear head in the official layout; :meth:`LinearHead.load` reads it back.
 
@@ -349,4 +363,6 @@ def save_head(path: Path, head: LinearHead) -> None:
         content["preset"] = head.preset
     if head.encoder:
         content["encoder"] = head.encoder
+    if head.intensity_white:
+        content["intensity_white"] = head.intensity_white
     write_file(path, content)

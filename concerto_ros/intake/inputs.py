@@ -23,6 +23,7 @@ from concerto_ros.sensors.depth_frame import depth_frame
 from concerto_ros.sensors.frame import Frame
 from concerto_ros.sensors.images.topics import is_compressed, is_rectified
 from concerto_ros.sensors.input_error import InputError
+from concerto_ros.sensors.intensity import with_intensity_shown
 from concerto_ros.sensors.message_fields import stamp_ns
 from concerto_ros.sensors.pairing import Pair, StampPairer
 from concerto_ros.sensors.point_cloud2 import decode_point_cloud
@@ -248,6 +249,7 @@ class PointCloudInput(Input):
                 max_points=settings.max_points,
                 original=settings.labels.points == "input",
             )
+        frame = with_intensity_shown(frame, settings.intensity_white)
         # Rays begin at the sensor, whose position is unknown in clouds of these frames.
         not_sensor = {name.lstrip("/") for name in (settings.fixed_frame, settings.robot_frame)}
         if self.config.clears and frame.frame_id.lstrip("/") not in not_sensor:

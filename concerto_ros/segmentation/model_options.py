@@ -101,6 +101,23 @@ def check_trained_for(
         )
 
 
+def check_intensity(head: LinearHead | None, white: float) -> None:
+    """Check that a head sees intensity in place of colours as in its training.
+
+    Args:
+        head: the head; None: nothing to check.
+        white: the parameter ``intensity_white``.
+
+    Raises:
+        SettingsError: it was trained with intensity, and not with this value.
+    """
+    if head is not None and head.intensity_white and head.intensity_white != white:
+        raise SettingsError(
+            f"intensity_white: got {white:g}, but {head.name} was trained with intensity in place"
+            f" of colours, {head.intensity_white:g} as white; expected the same"
+        )
+
+
 def grid_size_for(encoder: Encoder, preset: str) -> float | None:
     """Return the voxel size in metres that suits the coordinates of ``encoder``.
 

@@ -91,6 +91,16 @@ class Settings(InputNames):
         live=True,
     )
 
+    intensity_white: float = setting(
+        0.0,
+        "for models that were trained with intensity: the intensity of a cloud takes the place of"
+        " its colours, as grey, and this value and all above are white; 0: clouds have their"
+        " own colours",
+        unit="(intensity)",
+        low=0.0,
+        high=1e6,
+    )
+
     # Map
     preset: str = setting(
         "indoor",

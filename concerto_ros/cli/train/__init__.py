@@ -247,6 +247,7 @@ def run(arguments: argparse.Namespace) -> int:
         collate,
         _training_config(arguments),
     )
+    head.intensity_white = arguments.intensity_white
     folder = arguments.out
     written = [folder / "head.pth", folder / "classes.yaml"]
     save_head(written[0], head)
@@ -284,6 +285,7 @@ def run(arguments: argparse.Namespace) -> int:
     print(
         f"for the node: checkpoint:={checkpoint} head:={written[0]} label_set:={written[1]} "
         f"preset:={arguments.preset} voxel_size:={voxel_size}"
+        + (f" intensity_white:={head.intensity_white}" if head.intensity_white else "")
     )
     return 0
 

@@ -24,7 +24,12 @@ from concerto_ros.segmentation.inference import Inference
 from concerto_ros.segmentation.label_source import WordSource
 from concerto_ros.segmentation.labeller import Labeller
 from concerto_ros.segmentation.loading import load_words
-from concerto_ros.segmentation.model_options import convention_of, grid_size_for, naming
+from concerto_ros.segmentation.model_options import (
+    check_intensity,
+    convention_of,
+    grid_size_for,
+    naming,
+)
 from concerto_ros.segmentation.point_words import PointWords
 from concerto_ros.settings.settings import Settings
 
@@ -48,6 +53,7 @@ class Models:
         self._loaded = head, labels
         self.use(TaughtClasses(head, labels))
         self.convention = convention_of(encoder, self.settings.preset, head)
+        check_intensity(head, self.settings.intensity_white)
         self._feature_encoder = FeatureEncoder(
             encoder, precision=settings.precision, cpu_fallback=settings.cpu_fallback
         )

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection
 from pathlib import Path
 
@@ -32,6 +33,9 @@ PUBLISHED: dict[str, Callable[..., ScanDataset]] = {
     "s3dis": s3dis.S3disScans,
     "scannetpp": scannetpp.ScanNetPPScans,
 }
+
+#: Layouts whose points may have an intensity.
+WITH_INTENSITY = ("files", "pointcept", "nuscenes", "semantickitti", "bag")
 
 #: Layouts in the order in which they are looked for, and what a folder of one must have.
 DETECTED = {
@@ -64,6 +68,7 @@ def open_dataset(
     tolerance: float = 0.1,
     preset: str = "indoor",
     subset: str | None = None,
+    intensity_white: float = 0.0,
 ) -> ScanDataset:
     """Open the labelled scans of a folder or recording; each is read when it is indexed.
 
@@ -87,6 +92,8 @@ def open_dataset(
         preset: Of a bag.
         subset: Of split ``train`` only the scenes, or the labels, that a list chooses; see
             :func:`restricted`. None: all.
+        intensity_white: Intensity that is white where it takes the place of colours; 0: it does
+            not.
 
     Raises:
         DataError: A file is missing or invalid; names the file and the fault.
@@ -106,6 +113,13 @@ def open_dataset(
         label_map = LabelMap.load(label_map)
     if isinstance(ignore_index, int):
         ignore_index = (ignore_index,)
+    if not 0 <= intensity_white < math.inf:
+        raise ValueError(f"intensity_white is {intensity_white}, expected 0 or more")
+    if intensity_white and layout not in WITH_INTENSITY:
+        raise DataError(
+            f"{path}: data of the layout {layout} have no intensity, expected one of"
+            f" {', '.join(WITH_INTENSITY)} for --intensity-white"
+        )
     data: ScanDataset
     if layout in WITH_FIELDS:
         data = WITH_FIELDS[layout](path, label_map, ignore_index, label_field)
@@ -125,7 +139,9 @@ def open_dataset(
             accumulate=accumulate,
             tolerance=tolerance,
             preset=preset,
+            intensity_white=intensity_white,
         )
+    data.intensity_white = intensity_white
     part = part_of(data, split, holdout, seed)
     return part if subset is None or split != "train" else restricted(part, subset)
 

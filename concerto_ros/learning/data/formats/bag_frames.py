@@ -51,6 +51,7 @@ class BagScans(ScanDataset):
         tolerance: Metres; a point gets the label of the nearest map point within this distance,
             else none.
         preset: ``indoor`` or ``outdoor``, for the minimum and maximum range of the sensor.
+        intensity_white: See the parameter of this name.
 
     Raises:
         DataError: No bag or map was found, or no frame of the bag can be placed in the map.
@@ -73,6 +74,7 @@ class BagScans(ScanDataset):
         accumulate: int = 1,
         tolerance: float = 0.1,
         preset: str = "indoor",
+        intensity_white: float = 0.0,
     ):
         for name, value in (("every", every), ("tolerance", tolerance)):
             if not 0 <= value < np.inf:
@@ -84,7 +86,9 @@ class BagScans(ScanDataset):
         self.map_file = find_map(root) if map_file is None else Path(map_file)
         self.label_field = label_field
         self.tolerance = tolerance
-        self.recording = Recording(find_bag(root), map_frame, every, PRESETS[preset])
+        self.recording = Recording(
+            find_bag(root), map_frame, every, PRESETS[preset], intensity_white
+        )
         moments = self.recording.moments
         if not moments:
             count, why = self.recording.unplaced

@@ -16,10 +16,12 @@ import numpy as np
 
 from concerto_ros.files.digest import digest
 from concerto_ros.labels.label_set import UNLABELLED, LabelSet
+from concerto_ros.learning.data.formats.arrays import column_of
 from concerto_ros.learning.data.label_map import NO_VALUE, DataError, LabelMap, integer_labels
 from concerto_ros.learning.data.labelled_scan import LabelledScans, Scan
 from concerto_ros.learning.data.lazy_sequence import LazySequence
 from concerto_ros.learning.data.scan_identity import scan_identity, values_found
+from concerto_ros.sensors.intensity import grey_of
 
 
 class ScanDataset(LazySequence[Scan]):
@@ -32,6 +34,8 @@ class ScanDataset(LazySequence[Scan]):
         ordered: Whether scans are in the order of time, so that neighbours show nearly the same
             and a random hold-out would be no fair test.
         sensor_at_origin: Whether the sensor is at the origin of the points; normals face it.
+        intensity_white: Intensity that is white where it takes the place of colours; 0: colours
+            are colours.
     """
 
     ordered = False
@@ -52,6 +56,7 @@ class ScanDataset(LazySequence[Scan]):
         self._label_map = None if label_map is None else self._ignoring(label_map)
         self._counted_entries = self.entries
         self._test_entries = frozenset(self.entries[row] for row in self.parts.get("test", ()))
+        self.intensity_white = 0.0
         self._labels_at: tuple[Mapping[str, np.ndarray], str] | None = None
 
     @property
@@ -133,6 +138,26 @@ class ScanDataset(LazySequence[Scan]):
         result[kept] = labels[kept]
         return result
 
+    def colors_of(
+        self, where: str, colors: np.ndarray | None, intensity: np.ndarray | None
+    ) -> np.ndarray | None:
+        """The colours of a scan, or its intensity (N,) as grey where that takes their place.
+
+        Raises:
+            DataError: There is no intensity, or not one number per point; names the file.
+        """
+        if not self.intensity_white:
+            return colors
+        if intensity is None:
+            raise DataError(
+                f"{where}: has no intensity, expected one per point, as --intensity-white is"
+                f" {self.intensity_white:g}"
+            )
+        values = column_of(where, "the intensity", intensity)
+        if values.dtype.kind not in "fiub":
+            raise DataError(f"{where}: intensity is {values.dtype}, expected numbers")
+        return grey_of(values, self.intensity_white)
+
     def name_of(self, entry: Any) -> str:
         """Name in messages of the scan of an entry."""
         return Path(entry).relative_to(self.root).as_posix()
@@ -177,6 +202,8 @@ class ScanDataset(LazySequence[Scan]):
             "scans or labels": digest(chain(self.names, values)),
             "normals": "as they are",
         }
+        if self.intensity_white:
+            identity["colours"] = f"intensity, {self.intensity_white:g} as white"
         if self._labels_at is not None:
             points = self._labels_at[0]
             kept = (points[name] for name in map(scene_name, self.names) if name in points)

@@ -113,7 +113,9 @@ class NuScenesScans(ScanDataset):
                 " expected one per point"
             )
         labels = self.labels_of(entry, values, where)
-        return make_scan(self.name_of(entry), str(entry.points), table[:, :3], labels)
+        where = str(entry.points)
+        colors = self.colors_of(where, None, table[:, 3])
+        return make_scan(self.name_of(entry), where, table[:, :3], labels, colors)
 
     def label_values(self, entry: KeyFrame) -> tuple[np.ndarray, str]:
         """The category of each point, and the file."""

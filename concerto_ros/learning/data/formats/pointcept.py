@@ -111,6 +111,10 @@ class PointceptScans(ScanDataset):
             for name, file in (("colors", "color"), ("normals", "normal"))
         }
         labels = self.labels_of(entry, values, where)
+        strength = entry / "strength.npy"
+        optional["colors"] = self.colors_of(
+            str(entry), optional["colors"], _load(strength) if strength.is_file() else None
+        )
         return make_scan(self.name_of(entry), str(entry), points, labels, **optional)
 
     def has_labels(self, entry: Path) -> bool:

@@ -73,6 +73,7 @@ class Recording:
         map_frame: Frame of the map; None: the root of the TF tree above the sensors.
         every: Seconds between frames of one input.
         preset: Range limits of the sensor.
+        intensity_white: See the parameter of this name.
 
     Attributes:
         map_frame: Frame of the map.
@@ -80,7 +81,14 @@ class Recording:
         unplaced: How many frames TF cannot place, and why (the last one).
     """
 
-    def __init__(self, path: Path, map_frame: str | None, every: float, preset: Preset):
+    def __init__(
+        self,
+        path: Path,
+        map_frame: str | None,
+        every: float,
+        preset: Preset,
+        intensity_white: float = 0.0,
+    ):
         self.path = path
         self.preset = preset
         self.unplaced: tuple[int, str] = (0, "")
@@ -92,6 +100,7 @@ class Recording:
                 min_range=preset.min_range,
                 max_range=preset.max_range,
                 max_points=MAX_POINTS,
+                intensity_white=intensity_white,
             )
             tree = TransformTree(cache_seconds=WHOLE_RECORDING)
             fill_tree(tree, bag)

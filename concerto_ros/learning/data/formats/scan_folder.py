@@ -73,8 +73,11 @@ class FileScans(ScanDataset):
         if "points" not in arrays:
             known = " or ".join(ARRAYS["points"][:4])
             raise DataError(f"{entry}: has no points, expected x, y and z or an array {known}")
-        labels = self.labels_of(entry, arrays.pop("labels"), str(entry))
-        return make_scan(self.name_of(entry), str(entry), labels=labels, **arrays)
+        where = str(entry)
+        labels = self.labels_of(entry, arrays["labels"], where)
+        colors = self.colors_of(where, arrays.get("colors"), arrays.get("intensity"))
+        normals = arrays.get("normals")
+        return make_scan(self.name_of(entry), where, arrays["points"], labels, colors, normals)
 
     def has_labels(self, entry: Path) -> bool:
         """Whether a file has labels. Raises DataError if it cannot be read."""
@@ -106,7 +109,8 @@ def read_labelled(path: Path, label_field: str | None = None) -> dict[str, np.nd
             :data:`LABELS` that exists.
 
     Returns:
-        ``labels`` (N,), and ``points``, ``colors`` and ``normals`` (N, 3), as far as they exist.
+        ``labels`` (N,), and ``points``, ``colors`` and ``normals`` (N, 3) and ``intensity`` (N,),
+        as far as they exist.
 
     Raises:
         DataError: The file cannot be read or has no labels; names the file.
@@ -127,5 +131,9 @@ def read_labelled(path: Path, label_field: str | None = None) -> dict[str, np.nd
             f"{' or '.join(expected)} (--label-field names another)"
         )
     labels = column_of(str(path), key, columns[key])
-    known = {name: arrays[name] for name in ("points", "colors", "normals") if name in arrays}
+    known = {
+        name: arrays[name]
+        for name in ("points", "colors", "normals", "intensity")
+        if name in arrays
+    }
     return {"labels": labels} | known

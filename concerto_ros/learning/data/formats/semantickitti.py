@@ -116,16 +116,21 @@ class SemanticKittiScans(ScanDataset):
             row = every.index(entry)
             scans = every[max(0, row + 1 - self.accumulate) : row + 1]
         points: list[np.ndarray] = []
+        remission: list[np.ndarray] = []
         labels: list[np.ndarray] = []
         for path in scans:
             values, where = self.label_values(path)
             labels.append(self.labels_of(path, values, where))
-            points.append(self._points(path, entry))
+            table = _table(path)
+            points.append(self._placed(table[:, :3], path, entry))
+            remission.append(table[:, 3])
             if len(labels[-1]) != len(points[-1]):
                 counts = f"{len(labels[-1])} labels for {len(points[-1])} points"
                 raise DataError(f"{where}: {counts} of {path.name}, expected one per point")
+        where = str(entry)
+        colors = self.colors_of(where, None, np.concatenate(remission))
         return make_scan(
-            self.name_of(entry), str(entry), np.concatenate(points), np.concatenate(labels)
+            self.name_of(entry), where, np.concatenate(points), np.concatenate(labels), colors
         )
 
     def label_values(self, entry: Path) -> tuple[np.ndarray, str]:
@@ -143,12 +148,8 @@ class SemanticKittiScans(ScanDataset):
         """Extends :meth:`ScanDataset.identity` by the number of fused scans."""
         return super().identity() | {"scans fused": self.accumulate}
 
-    def _points(self, path: Path, target: Path) -> np.ndarray:
+    def _placed(self, points: np.ndarray, path: Path, target: Path) -> np.ndarray:
         """(N, 3) points of a scan in the frame of the scan ``target`` of the same sequence."""
-        size = path.stat().st_size
-        if size == 0 or size % BYTES_PER_POINT:
-            raise DataError(f"{path}: {size} bytes, expected {BYTES_PER_POINT} for each point")
-        points = np.fromfile(path, "<f4").reshape(-1, 4)[:, :3]
         if path == target:
             return points
         poses = sensor_poses(path.parent.parent)
@@ -186,6 +187,14 @@ def sequence_folders(root: Path) -> list[Path]:
 def _scans(sequence: Path) -> list[Path]:
     folder = sequence / "velodyne"
     return visible(folder.glob("*.bin"), folder)
+
+
+def _table(path: Path) -> np.ndarray:
+    """(N, 4) float32 x, y, z, remission of a scan's file."""
+    size = path.stat().st_size
+    if size == 0 or size % BYTES_PER_POINT:
+        raise DataError(f"{path}: {size} bytes, expected {BYTES_PER_POINT} for each point")
+    return np.fromfile(path, "<f4").reshape(-1, 4)
 
 
 @cache
