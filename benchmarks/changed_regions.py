@@ -132,7 +132,12 @@ def drive(
     pipelines = {}
     for region in REGIONS:
         settings = Settings.from_mapping(
-            {"inference.region": region, "max_voxels": 1_000_000, "window_seconds": 3600.0}
+            {
+                "inference.region": region,
+                "max_voxels": 1_000_000,
+                "window_seconds": 3600.0,
+                "window_radius": 0.0,  # the other room is outside of the usual one
+            }
         )
         pipelines[region] = SemanticPipeline(settings, model.encoder, model.head, model.labels)
     truth = TruthMap(model.settings.voxel_size)
