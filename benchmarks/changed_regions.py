@@ -136,7 +136,7 @@ def drive(
                 "inference.region": region,
                 "max_voxels": 1_000_000,
                 "window_seconds": 3600.0,
-                "window_radius": 0.0,  # the other room is outside of the usual one
+                "window_radius": 2 * BESIDE,  # the other room is outside of the usual one
             }
         )
         pipelines[region] = SemanticPipeline(settings, model.encoder, model.head, model.labels)
