@@ -120,8 +120,7 @@ def measured_part(recipe: Recipe, folder: Path, furniture: Path | None = None) -
         "",
         class_table({n: s for n, s in scores.items() if n not in SHIFTS}, recipe.classes),
         "",
-        f"The scans of the column `{usual}`, changed in one respect each; a tilt is not corrected "
-        "here:",
+        f"The scans of the column `{usual}`, changed in one respect each:",
         "",
         shift_table(scores),
     ]
