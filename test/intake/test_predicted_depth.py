@@ -12,10 +12,15 @@ import pytest
 
 from concerto_ros.files.data_error import DataError
 from concerto_ros.intake import predicted_depth
+from concerto_ros.intake.intake import Intake
 from concerto_ros.intake.opening import open_input
+from concerto_ros.intake.pace import TurnPace
+from concerto_ros.intake.placing import Lookup
 from concerto_ros.intake.tally import NoTally
+from concerto_ros.mapping.voxel_map import VoxelMap
 from concerto_ros.posed.geometry import Geometry
 from concerto_ros.sensors.input_error import InputError
+from concerto_ros.sensors.transform_tree import Transform
 from concerto_ros.settings.field import SettingsError
 from concerto_ros.settings.inputs import CameraInput
 from concerto_ros.settings.settings import Settings, named
@@ -86,6 +91,31 @@ def test_a_frame_has_the_predicted_depth_at_the_place_and_stamp_of_its_image(mod
     np.testing.assert_allclose(frame.points[0, :2], [2 * (0.5 - 16) / 30, 2 * (0.5 - 12) / 30])
     assert frame.view is not None
     assert camera(clears=False).config.clears is False
+
+
+class Odom(Lookup):
+    """The camera is 1 m above odom and looks along x."""
+
+    def _find(self, target, source, stamp):
+        assert (target, source) == ("odom", "eye")
+        return Transform(np.array([[0.0, 0, 1], [-1, 0, 0], [0, -1, 0]]), np.array([0.0, 0, 1]))
+
+
+class Parameters:
+    settings = SETTINGS
+
+
+def test_predicted_points_reach_the_map_where_tf_places_the_camera(model):
+    source, tally = camera(), Counted()
+    voxels = VoxelMap(0.04, window_seconds=10.0, max_voxels=10_000)
+    intake = Intake([source], voxels, Odom(), Parameters, TurnPace(5.0, 0), tally)
+    source.receive("info", bags.camera_info(0), tally)
+    source.receive("color", color(), tally)
+    intake.advance(source, 0, last=True)
+    points = voxels.snapshot().points
+    assert tally.reasons == [] and len(points) > 10
+    np.testing.assert_allclose(points[:, 0], 2, atol=1e-5)  # the wall, ahead
+    assert points[:, 1].min() > 0  # the left half
 
 
 def test_images_that_do_not_fit_their_camera_info_are_refused(model):
