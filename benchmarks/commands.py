@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import os
 import shlex
 import subprocess
@@ -19,7 +18,7 @@ import numpy as np
 from tqdm import tqdm
 
 from benchmarks.recording import record_drive
-from concerto_ros.cli import COMMANDS
+from concerto_ros.cli import COMMANDS, module_of
 from concerto_ros.sensors.cloud_files import read_cloud
 
 ROOT = Path(__file__).parents[1]
@@ -122,7 +121,7 @@ def commands() -> Iterator[str]:
     """Names of all commands, with those of their subcommands: ``train head``."""
     for name in COMMANDS:
         parser = argparse.ArgumentParser(prog=name)
-        importlib.import_module(f"concerto_ros.cli.{name}").add_arguments(parser)
+        module_of(name).add_arguments(parser)
         yield from _leaves(parser)
 
 

@@ -15,8 +15,8 @@ import numpy as np
 
 from concerto_ros.mapping.voxel_map import VoxelMap
 from concerto_ros.sensors.camera_model import CameraCache
-from concerto_ros.sensors.depth_frame import depth_frame
 from concerto_ros.sensors.frame import Frame
+from concerto_ros.sensors.images.depth_frame import depth_frame
 from concerto_ros.sensors.point_cloud2 import decode_point_cloud
 from concerto_ros.sim import RgbdCamera, Room, camera_pose, trajectory
 from concerto_ros.stopwatch import Stopwatch

@@ -9,17 +9,17 @@ import importlib
 import logging
 import sys
 from collections.abc import Sequence
+from types import ModuleType
 
 from concerto_ros.files.error_text import in_words
+
+#: Subcommands that need ROS, in the folder ``robot``.
+ROBOT_COMMANDS = ("demo", "node", "simulate", "play", "snapshot")
 
 #: Subcommands in the order in which ``--help`` lists them. Each module has ``HELP`` (one line for
 #: the list), ``add_arguments(parser)`` and ``run(arguments) -> exit status``.
 COMMANDS = (
-    "demo",
-    "node",
-    "simulate",
-    "play",
-    "snapshot",
+    *ROBOT_COMMANDS,
     "segment",
     "video",
     "find",
@@ -81,6 +81,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
 
 
+def module_of(command: str) -> ModuleType:
+    """The module of a subcommand of :data:`COMMANDS`."""
+    folder = "concerto_ros.cli.robot" if command in ROBOT_COMMANDS else "concerto_ros.cli"
+    return importlib.import_module(f"{folder}.{command}")
+
+
 def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="concerto-ros",
@@ -89,7 +95,7 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name in COMMANDS:
-        module = importlib.import_module(f"concerto_ros.cli.{name}")
+        module = module_of(name)
         command = commands.add_parser(
             name,
             help=module.HELP,

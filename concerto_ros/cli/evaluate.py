@@ -13,15 +13,15 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from concerto_ros.cli.scan_arguments import ScanOpener, load_encoder_for
 from concerto_ros.cli.shared.former_names import add_former_name
+from concerto_ros.cli.shared.scan_arguments import ScanOpener, load_encoder_for
 
 HELP = "measure a model on labelled scans"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the scans and the model."""
-    from concerto_ros.cli.scan_arguments import add_data_arguments, add_input_arguments
+    from concerto_ros.cli.shared.scan_arguments import add_data_arguments, add_input_arguments
     from concerto_ros.learning.data.layout_names import SPLITS
 
     parser.add_argument(

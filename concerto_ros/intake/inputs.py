@@ -19,8 +19,8 @@ from concerto_ros.intake.placing import Lookup
 from concerto_ros.intake.stamp_order import StampGate
 from concerto_ros.intake.tally import Tally
 from concerto_ros.sensors.camera_model import CameraCache
-from concerto_ros.sensors.depth_frame import depth_frame
 from concerto_ros.sensors.frame import Frame
+from concerto_ros.sensors.images.depth_frame import depth_frame
 from concerto_ros.sensors.images.topics import is_compressed, is_rectified
 from concerto_ros.sensors.input_error import InputError
 from concerto_ros.sensors.intensity import with_intensity_shown

@@ -19,9 +19,9 @@ from concerto_ros.posed.matrices import resized
 from concerto_ros.posed.views import resize_image
 from concerto_ros.ptv3.kernels.usable_device import device_named
 from concerto_ros.sensors.camera_model import CameraCache
-from concerto_ros.sensors.depth_frame import depth_frame
 from concerto_ros.sensors.frame import Frame
 from concerto_ros.sensors.images import decode_color
+from concerto_ros.sensors.images.depth_frame import depth_frame
 from concerto_ros.sensors.images.topics import is_rectified
 from concerto_ros.sensors.input_error import InputError
 from concerto_ros.sensors.pairing import Pair

@@ -20,7 +20,7 @@ from concerto_ros.posed.matrices import by, check_principal_point, resized
 from concerto_ros.posed.scene import PosedFrame, PosedScene, UnusableFrame
 from concerto_ros.posed.upright import held_up
 from concerto_ros.sensors.camera_model import CameraModel
-from concerto_ros.sensors.depth_frame import depth_frame
+from concerto_ros.sensors.images.depth_frame import depth_frame
 from concerto_ros.sensors.input_error import InputError
 from concerto_ros.settings.presets import Preset
 

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 import signal
 import subprocess
@@ -17,7 +16,7 @@ from not_finite import overflowing_head
 from PIL import Image
 from strange_head import strange_head
 
-from concerto_ros.cli import COMMANDS, main
+from concerto_ros.cli import COMMANDS, main, module_of
 from concerto_ros.cli.segment import upright
 from concerto_ros.sensors.cloud_files import read_cloud
 from concerto_ros.sensors.ply import read_ply
@@ -93,7 +92,7 @@ def test_former_names_of_options_work_with_a_notice(
     monkeypatch, capsys, command, former, present, name, value
 ):
     parsed = []
-    module = importlib.import_module(f"concerto_ros.cli.{command[0]}")
+    module = module_of(command[0])
     monkeypatch.setattr(module, "run", lambda arguments: parsed.append(arguments) or 0)
     assert main([*command, present, str(value)]) == 0
     assert capsys.readouterr().err == ""

@@ -18,7 +18,7 @@ from concerto_ros.cli import main
 from concerto_ros.offline.posed_labeller import scene_settings
 from concerto_ros.posed.opening import Sources, open_posed
 from concerto_ros.sensors.cloud_files import read_cloud_file
-from concerto_ros.sensors.depth_frame import depth_frame
+from concerto_ros.sensors.images.depth_frame import depth_frame
 from concerto_ros.sensors.transform_tree import TransformTree
 from concerto_ros.settings.presets import PRESETS
 from concerto_ros.settings.settings import Settings

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from paths import DATA
 
 from concerto_ros.sensors.camera_model import CameraModel
-from concerto_ros.sensors.depth_frame import depth_frame
+from concerto_ros.sensors.images.depth_frame import depth_frame
 from concerto_ros.sensors.input_error import InputError
 from concerto_ros.sensors.point_cloud2 import decode_point_cloud
 

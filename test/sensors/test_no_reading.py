@@ -11,8 +11,8 @@ import pytest
 
 from concerto_ros.mapping.voxel_map import VoxelMap
 from concerto_ros.sensors import no_reading
-from concerto_ros.sensors.depth_frame import depth_frame
 from concerto_ros.sensors.images import decode_depth
+from concerto_ros.sensors.images.depth_frame import depth_frame
 from concerto_ros.sensors.input_error import InputError
 from concerto_ros.sensors.point_cloud2 import decode_point_cloud
 from concerto_ros.settings import inputs

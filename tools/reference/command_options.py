@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,11 +14,11 @@ from markdown import code, prose, sentence, table
 
 def command_blocks(_root: Path) -> dict[str, str]:
     """An overview, and a section for each subcommand."""
-    from concerto_ros.cli import COMMANDS
+    from concerto_ros.cli import COMMANDS, module_of
 
     overview, sections = [], []
     for name in COMMANDS:
-        module = importlib.import_module(f"concerto_ros.cli.{name}")
+        module = module_of(name)
         parser = argparse.ArgumentParser(prog=f"concerto-ros {name}", add_help=False)
         module.add_arguments(parser)
         heading = f"concerto-ros {name}"

@@ -198,7 +198,7 @@ def run(arguments: argparse.Namespace) -> int:
         return COMMANDS[arguments.method].run(arguments)
     if arguments.method == "demo":
         return _train_demo(arguments)
-    from concerto_ros.cli.scan_arguments import ScanOpener, load_encoder_for
+    from concerto_ros.cli.shared.scan_arguments import ScanOpener, load_encoder_for
     from concerto_ros.heads.linear import save_head
     from concerto_ros.learning.data.collate import ScanCollate
     from concerto_ros.learning.data.label_map import write_label_set

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import argparse
 
-from concerto_ros.cli.scan_arguments import load_encoder_for
+from concerto_ros.cli.shared.scan_arguments import load_encoder_for
 from concerto_ros.cli.train import pretrain
 
 HELP = "an encoder learns from your own recordings, without labels"

@@ -8,7 +8,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from concerto_ros.cli.scan_arguments import add_input_arguments
+from concerto_ros.cli.shared.scan_arguments import add_input_arguments
 
 if TYPE_CHECKING:
     from concerto_ros.learning.data.augment import Compose
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the scans, the encoder, how scans become its input, and the folder of results."""
-    from concerto_ros.cli.scan_arguments import add_data_arguments
+    from concerto_ros.cli.shared.scan_arguments import add_data_arguments
 
     parser.add_argument(
         "data", type=Path, help="labelled scans: a folder, or a bag with a labelled map"

@@ -99,7 +99,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Train, measure on the validation scans and write the head and a report."""
     if arguments.pixel_features is not None:
         return language_images.run(arguments, _config(arguments, language_images.VOXELS))
-    from concerto_ros.cli.scan_arguments import ScanOpener, load_encoder_for
+    from concerto_ros.cli.shared.scan_arguments import ScanOpener, load_encoder_for
     from concerto_ros.heads.language import save_language_head
     from concerto_ros.learning.data.collate import ScanCollate
     from concerto_ros.learning.language.config import LanguageConfig

@@ -66,7 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, config: LanguageConfig) -> int:
     """Train, measure on held-out scenes and labelled scans, and write the head and a report."""
-    from concerto_ros.cli.scan_arguments import load_encoder_for
+    from concerto_ros.cli.shared.scan_arguments import load_encoder_for
     from concerto_ros.heads.language import save_language_head
     from concerto_ros.learning.data.collate import ScanCollate
     from concerto_ros.learning.data.posed.opening import open_pixel_features, open_scenes
@@ -169,7 +169,7 @@ def _validation(
     """The labelled scans to measure on, and (K, D) vectors of their classes' names."""
     import torch
 
-    from concerto_ros.cli.scan_arguments import ScanOpener
+    from concerto_ros.cli.shared.scan_arguments import ScanOpener
     from concerto_ros.learning.data.scan_identity import require_labels
 
     if arguments.validation is None:

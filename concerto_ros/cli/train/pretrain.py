@@ -8,7 +8,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from concerto_ros.cli.scan_arguments import add_input_arguments, load_encoder_for
+from concerto_ros.cli.shared.scan_arguments import add_input_arguments, load_encoder_for
 
 if TYPE_CHECKING:
     from concerto_ros.learning.adaptation.opening import DataOptions

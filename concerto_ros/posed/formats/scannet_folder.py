@@ -32,8 +32,8 @@ from concerto_ros.posed.matrices import (
 )
 from concerto_ros.posed.scene import PosedFrame, PosedScene, UnusableFrame
 from concerto_ros.sensors.camera_model import CameraModel
-from concerto_ros.sensors.depth_frame import depth_frame
 from concerto_ros.sensors.images import decode_color, decode_depth
+from concerto_ros.sensors.images.depth_frame import depth_frame
 from concerto_ros.sensors.images.files import read_file
 from concerto_ros.sensors.input_error import InputError
 from concerto_ros.settings.presets import Preset

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from concerto_ros.cli.scan_arguments import add_data_arguments, data_options
+from concerto_ros.cli.shared.scan_arguments import add_data_arguments, data_options
 from concerto_ros.labels.label_set import UNLABELLED
 from concerto_ros.learning.data.formats import Cached, DataError, open_dataset
 from concerto_ros.learning.data.formats.arrays import make_scan
