@@ -48,7 +48,9 @@ class DepthFolder:
             raise DataError(f"{folder}: there is no such folder of depth images")
         self.folder, self.unit = folder, unit
         below = visible((path for path in folder.rglob("*") if path.is_file()), folder)
-        self._paths = {name_of(path, folder): path for path in below if path.suffix in ENDINGS}
+        self._paths = {
+            name_of(path, folder): path for path in below if path.suffix.lower() in ENDINGS
+        }
         self.of_colmap = not self._paths
         if self.of_colmap:
             for ending in reversed(COLMAP_ENDINGS):
@@ -80,7 +82,7 @@ class DepthFolder:
         """
         if self.of_colmap:
             return read_colmap_depth(path)
-        if path.suffix == ".npy":
+        if path.suffix.lower() == ".npy":
             try:
                 pixels = np.squeeze(read_npy(path))
             except ValueError as error:
@@ -90,7 +92,7 @@ class DepthFolder:
                 data = np.frombuffer(path.read_bytes(), np.uint8)
             except OSError as error:
                 raise DataError(in_words(error)) from None
-            pixels = read_file(data, path.suffix[1:], unchanged=True)
+            pixels = read_file(data, path.suffix[1:].lower(), unchanged=True)
         if pixels.ndim != 2 or pixels.dtype.kind not in "uif" or pixels.dtype == np.uint8:
             raise DataError(
                 f"{path}: {pixels.dtype.name} of shape {pixels.shape}, expected a depth image of"

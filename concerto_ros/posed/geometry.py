@@ -114,12 +114,14 @@ def geometry_views(
             keeps.
         scale: Metres of a unit.
         where: The file or model, for messages.
-        least_confident: Percent of all pixels that are left out, the least confident.
+        least_confident: Percent of all pixels that are left out, the least confident, and with
+            them those whose confidence is NaN.
         files: The files that decide the content.
         depth_unit: Metres of a unit of depth; None: as of the poses.
 
     Raises:
-        DataError: There are more or fewer colour images than depth images.
+        DataError: There are more or fewer colour images than depth images, or pixels are to be
+            left out and there is no confidence.
     """
     assert geometry.poses is not None and geometry.intrinsics is not None
     count = len(geometry.depth)
@@ -132,8 +134,8 @@ def geometry_views(
             " choose them)"
         )
     threshold = -np.inf
-    if least_confident and geometry.confidence is not None:
-        threshold = float(np.percentile(geometry.confidence, least_confident))
+    if least_confident:
+        threshold = _threshold(geometry.confidence, least_confident, where)
     views: list[View] = []
     skipped: Counter[str] = Counter()
     for index, name in enumerate(names):
@@ -161,6 +163,18 @@ def geometry_views(
             )
         )
     return views, skipped
+
+
+def _threshold(confidence: np.ndarray | None, percent: float, where: str) -> float:
+    """The confidence below which so many percent of the known ones are."""
+    known = np.empty(0) if confidence is None else confidence[np.isfinite(confidence)]
+    if not len(known):
+        got = "says no confidence" if confidence is None else "no confidence of it is finite"
+        raise DataError(
+            f"--least-confident: got {percent:g}, but {where} {got}: expected none of this option,"
+            f" or an array {CONFIDENCE[0]} of the shape of depth"
+        )
+    return float(np.percentile(known, percent))
 
 
 def _item(array: np.ndarray, index: int) -> np.ndarray:
@@ -223,6 +237,15 @@ def _pictures(array: np.ndarray, path: Path, name: str, shape: tuple[int, ...]) 
         array = array.transpose(0, 2, 3, 1)
     if array.shape != (*shape, 3):
         raise _wrong(path, name, array.shape, f"{(*shape, 3)}, as depth has")
-    if array.dtype.kind == "f":
+    numbers, fractions = array.dtype.kind in "fiu", array.dtype.kind == "f"
+    # Resampling may go beyond 0 to 1 a little; NaN is in no range.
+    low, high = (-0.5, 1.5) if fractions else (0, 255)
+    if not numbers or not (array.min() >= low and array.max() <= high):
+        got = f" from {array.min():g} to {array.max():g}" if numbers else ""
+        raise DataError(
+            f"{path}: {name}: got {array.dtype}{got}, expected bytes from 0 to 255 or floats from"
+            " 0 to 1"
+        )
+    if fractions:
         array = np.rint(np.clip(array, 0, 1) * 255)
     return array.astype(np.uint8)

@@ -232,7 +232,7 @@ def _images(source: Path, sources: Sources) -> ColorImages:
         if sources.fps is not None:
             if not video.fps:
                 raise DataError(f"--fps: {source} does not say its frame rate, expected --every")
-            step *= max(1, round(video.fps / sources.fps))
+            step *= max(1, round(min(video.fps / sources.fps, len(video.names))))
         return video.thinned(range(0, len(video.names), step)) if step > 1 else video
     if sources.fps is not None:
         raise DataError("--fps: got it with a folder of images, expected --every")

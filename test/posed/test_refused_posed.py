@@ -74,8 +74,68 @@ def test_arrays_that_are_missing_or_of_another_shape_are_named(tmp_path):
     assert "millimetres? --depth-unit 0.001" in millimetres and "all.npz" in millimetres
     in_metres = open_posed(tmp_path, Sources(scale=1, depth_unit=0.001), INDOOR)
     np.testing.assert_allclose(in_metres.views[1].depth(), VIEWS[1][0].depth, rtol=1e-5)
+    image = whole["image"]
+    for wrong, got in (
+        (image.astype(np.float32), "float32 from "),
+        (image.astype(np.uint16) * 256, "uint16 from "),
+        (np.full(image.shape, np.nan), "float64 from nan to nan"),
+        (image > 99, "bool, expected bytes"),
+    ):
+        assert f"all.npz: image: got {got}" in text(image=wrong)
     path.write_bytes(path.read_bytes()[:200])
     assert "all.npz: not a readable .npz" in refused(tmp_path)
+
+
+def test_pixels_of_unknown_confidence_are_left_out_and_none_at_all_is_refused(tmp_path):
+    path = files.write_npz(tmp_path / "all.npz", VIEWS, CAMERA, images=True)
+    whole, half = dict(np.load(path)), Sources(scale=1, least_confident=50)
+    confidence = np.tile(np.arange(64.0), (5, 48, 1))
+    np.savez(path, **{**whole, "conf": confidence})
+    expected = [len(frame) for frame in frames_of(open_posed(tmp_path, half, INDOOR))]
+    confidence[:, :, 0] = np.nan  # the least confident column
+    np.savez(path, **{**whole, "conf": confidence})
+    kept = [len(frame) for frame in frames_of(open_posed(tmp_path, half, INDOOR))]
+    assert 0 < max(kept) <= max(expected)
+    np.savez(path, **{**whole, "conf": confidence * np.nan})
+    assert "all.npz no confidence of it is finite" in refused(tmp_path, half)
+    np.savez(path, **{name: value for name, value in whole.items() if name != "conf"})
+    text = refused(tmp_path, half)
+    assert "--least-confident: got 50, but" in text and "all.npz says no confidence" in text
+
+
+@pytest.mark.parametrize("stamp", ["inf", "nan", "1e30", "1e999999999"])
+def test_stamps_that_are_no_times_are_refused(tmp_path, stamp):
+    folder = files.write_tum(tmp_path / "desk", VIEWS)
+    focal = Sources(intrinsics=(CAMERA.focal, CAMERA.focal, *CAMERA.center))
+    trajectory = folder / "groundtruth.txt"
+    whole = trajectory.read_text()
+    trajectory.write_text(f"{whole}{stamp} 1 2 3 0 0 0 1\n")
+    assert f"line {len(whole.splitlines()) + 1}: got '{stamp} 1 2 3" in refused(folder, focal)
+    trajectory.write_text(whole)
+    (folder / "rgb.txt").write_text(f"{stamp} rgb/x.png\n")
+    assert f"rgb.txt: got '{stamp} rgb/x.png'" in refused(folder, focal)
+    (folder / "rgb.txt").unlink()
+    image = folder / "rgb" / f"{stamp}.png"
+    image.write_bytes(next((folder / "rgb").iterdir()).read_bytes())
+    assert f"image {stamp}: its name is no stamp" in refused(folder, focal)
+    image.rename(folder / "depth" / image.name)  # a depth image of no time is found by none
+    assert len(open_posed(folder, focal, INDOOR).frames) == len(VIEWS)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "[" * 3000,
+        "fx: 50\nfy: 50\ncx: 32\ncy: 24\nwidth: .inf\nheight: 48",
+        "camera_matrix: {data: [50, 0, 32, 0, 50, 24, 0, 0, 1]}\nimage_width: 64\n"
+        "image_height: 48\ndistortion_coefficients: 5",
+    ],
+)
+def test_intrinsics_of_other_content_are_refused_with_what_is_expected(tmp_path, content):
+    folder = files.write_tum(tmp_path / "desk", VIEWS)
+    (folder / "camera.yaml").write_text(content)
+    text = refused(folder, Sources())
+    assert "camera.yaml: " in text and "or a .yaml with fx, fy, cx and cy" in text
 
 
 def test_another_number_of_images_than_of_depth_is_said_with_both(tmp_path):
@@ -85,6 +145,7 @@ def test_another_number_of_images_than_of_depth_is_said_with_both(tmp_path):
     scene = open_posed(video, Sources(scale=1, fps=10), INDOOR)
     assert len(scene.frames) == 5 and scene.frames[1] == "000003"
     assert "has 4: expected" in refused(video, Sources(scale=1, every=4))
+    assert "has 1: expected" in refused(video, Sources(scale=1, fps=5e-324))
 
 
 def test_images_of_another_shape_than_their_depth_or_intrinsics_are_refused(tmp_path):
@@ -125,6 +186,13 @@ def test_damaged_colmap_files_are_named(tmp_path, binary):
         path.write_bytes(whole[: len(whole) - 9] if binary else b"1 x 2\n" + whole)
         assert f"{name}.{ending}: " in refused(folder, Sources())
         path.write_bytes(whole)
+    content = files.colmap_content(VIEWS, CAMERA, name=".")
+    (files.write_colmap_binary if binary else files.write_colmap_text)(model, content)
+    assert f"images.{ending}: image name '.', expected" in refused(folder, Sources())
+    content = files.colmap_content(VIEWS, CAMERA)
+    content = (("PINHOLE", 0, 48, content[0][3]), *content[1:])
+    (files.write_colmap_binary if binary else files.write_colmap_text)(model, content)
+    assert f"cameras.{ending}: camera of 0x48 pixels" in refused(folder, Sources())
     content = files.colmap_content(VIEWS, CAMERA, model="FOV")
     (files.write_colmap_binary if binary else files.write_colmap_text)(model, content)
     text = refused(folder, Sources())

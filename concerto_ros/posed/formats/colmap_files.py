@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import numpy as np
@@ -156,6 +156,8 @@ def _camera(model: _Model | None, got: object, size: tuple[int, int], numbers) -
             f"camera model {got}, expected {', '.join(_BY_NAME)}: undistort the images first"
             " (colmap image_undistorter)"
         )
+    if min(size) < 1:
+        raise DataError(f"camera of {size[1]}x{size[0]} pixels, expected at least 1x1")
     values = [float(number) for number in numbers]
     if len(values) != model.numbers or not np.isfinite(values).all():
         raise DataError(
@@ -173,6 +175,8 @@ def _camera(model: _Model | None, got: object, size: tuple[int, int], numbers) -
 
 def _image(name: str, camera: int, pose, pixels: np.ndarray, points: np.ndarray) -> ColmapImage:
     """Make an image of COLMAP's world-to-camera quaternion (w, x, y, z) and translation."""
+    if not PurePosixPath(name).name:
+        raise DataError(f"image name {name!r}, expected that of a file below the folder of images")
     qw, qx, qy, qz, *translation = (float(number) for number in pose)
     to_camera = matrix_of((qx, qy, qz, qw), translation)
     to_world = np.eye(4)

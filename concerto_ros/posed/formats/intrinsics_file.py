@@ -50,11 +50,11 @@ def read_intrinsics(path: Path) -> tuple[Intrinsics, float | None]:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise DataError(in_words(error)) from None
-    except (yaml.YAMLError, ValueError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: {one_line(error)}, expected {CONTENT}") from None
     try:
         return _from_mapping(content, path)
-    except (KeyError, TypeError, ValueError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
         if isinstance(error, DataError):
             raise
         raise DataError(f"{path}: {one_line(error)}, expected {CONTENT}") from None

@@ -37,6 +37,9 @@ UNIT = 1 / 5000
 #: Nanoseconds between a colour image and its depth image, and to the nearest pose, at most.
 APART, REACH = 20_000_000, 50_000_000
 
+#: Seconds; nanoseconds of later stamps do not fit into 64 bits, nor do differences of two.
+LATEST = 4 * 10**9
+
 LINE = "stamp tx ty tz qx qy qz qw"
 
 
@@ -136,8 +139,16 @@ def tum_images(
 
 
 def nanoseconds_of(text: str) -> int:
-    """Return a stamp in seconds as whole nanoseconds, exactly."""
-    return int((Decimal(text) * 10**9).to_integral_value())
+    """Return a stamp in seconds as whole nanoseconds, exactly.
+
+    Raises:
+        ValueError: It is no number, or none that 64 bits hold.
+        InvalidOperation: (of decimal) likewise.
+    """
+    seconds = Decimal(text)
+    if not (seconds.is_finite() and seconds.copy_abs() < LATEST):
+        raise ValueError(f"stamp: got {text}, expected seconds below {LATEST}")
+    return int((seconds * 10**9).to_integral_value())
 
 
 def _span(stamps) -> str:
