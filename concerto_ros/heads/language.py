@@ -11,7 +11,6 @@ import torch
 from torch import nn
 
 from concerto_ros.files.shared_files import asset_path
-from concerto_ros.heads.joined_levels import joined_levels
 from concerto_ros.heads.language_file import (
     CONTRAST,
     TRAINED_WORDS,
@@ -24,6 +23,7 @@ from concerto_ros.heads.word_scores import TurnedHead, WordScorer
 from concerto_ros.ptv3.bundled import BUNDLED, DEMO
 from concerto_ros.ptv3.checkpoint import CheckpointError, log_licence
 from concerto_ros.ptv3.encoder import Encoder
+from concerto_ros.ptv3.joined_levels import joined_levels
 
 #: The preset whose encoder the bundled head is for.
 _BUNDLED_PRESET = "indoor"

@@ -17,7 +17,6 @@ from torch import nn
 from concerto_ros.files.torch_file import on_cpu, write_file
 from concerto_ros.heads.added_rows import AddedRows
 from concerto_ros.heads.familiarity import Familiarity
-from concerto_ros.heads.joined_levels import joined_levels
 from concerto_ros.labels.label_set import LabelSet
 from concerto_ros.ptv3.bundled import DEMO, read_demo
 from concerto_ros.ptv3.checkpoint import (
@@ -31,6 +30,7 @@ from concerto_ros.ptv3.checkpoint import (
 )
 from concerto_ros.ptv3.cpu.onednn import linear
 from concerto_ros.ptv3.encoder import Encoder, Pyramid
+from concerto_ros.ptv3.joined_levels import joined_levels
 from concerto_ros.ptv3.official_files import OFFICIAL_HEADS
 from concerto_ros.ptv3.state_dict import HEAD_PARAMETER, StateDict, part_with
 

@@ -12,6 +12,7 @@ import torch
 from concerto_ros.ptv3.encoder import Encoder
 from concerto_ros.ptv3.export.head_matrix import HeadMatrix
 from concerto_ros.ptv3.hierarchy import Hierarchy
+from concerto_ros.ptv3.joined_levels import joined_levels
 
 #: Tolerances of float32, those of the reference cases; and of half precision, the norm of the
 #: difference relative to that of the features.
@@ -108,9 +109,7 @@ def _expected(
     pyramid = encoder.forward_features(feat, hierarchy)
     yield from pyramid.feats
     if head is not None:
-        widths = list(encoder.channels)
-        sums = [sum(widths[-1 - joined :]) for joined in range(len(widths))]
-        joined = sums.index(head.weight.shape[1])
+        joined = joined_levels(head.name, head.weight.shape[1], encoder)
         yield pyramid.upcast(joined) @ head.weight.t() + head.bias
 
 

@@ -47,7 +47,7 @@ def write(path: Path, encoder: Encoder, head: HeadMatrix | None, description: De
     layers = EncoderGraph(encoder, graph)
     values = layers.features()
     if head is not None:
-        values = [*values, layers.scores(values, head.weight, head.bias)]
+        values = [*values, layers.scores(values, head)]
     outputs = list(zip(description.outputs, values, strict=True))
     onnx.save(graph.model(outputs, {METADATA: description.text()}), str(path))
 

@@ -12,14 +12,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, cast
 
-import torch
 from torch import nn
 
 from concerto_ros.ptv3.attention import PatchAttention, RotaryEmbedding
 from concerto_ros.ptv3.blocks import Block, GridPooling, GridUnpooling, LayerScale, Mlp
 from concerto_ros.ptv3.encoder import Encoder
 from concerto_ros.ptv3.export.arrays import RUNS, level_input, patch_input
+from concerto_ros.ptv3.export.head_matrix import HeadMatrix
 from concerto_ros.ptv3.export.onnx_nodes import GraphWriter
+from concerto_ros.ptv3.joined_levels import joined_levels
 from concerto_ros.ptv3.kernels.neighbours import KERNEL_ORDER
 from concerto_ros.ptv3.kernels.sparse_conv import SubmanifoldConv
 
@@ -74,24 +75,22 @@ class EncoderGraph:
             feat = self._blocks(feat, name, parts, level)
         return [feat]
 
-    def scores(self, levels: Sequence[str], weight: torch.Tensor, bias: torch.Tensor) -> str:
+    def scores(self, levels: Sequence[str], head: HeadMatrix) -> str:
         """Write a linear head on the features of ``levels``; the width says which it joins.
 
         Args:
             levels: as :meth:`features` returns them.
-            weight: (K, C), for the finest of the joined levels first.
-            bias: (K,).
+            head: its weight (K, C) has the columns of the finest of the joined levels first.
 
         Returns:
             (N, K) scores of the finest level.
         """
-        graph, channels = self._graph, self._encoder.channels
+        graph, encoder = self._graph, self._encoder
         graph.enter("head")
-        widths: list[int] = []
-        while sum(widths) < weight.shape[1]:
-            widths.insert(0, channels[-1 - len(widths)])
-        parts = weight.to(next(self._encoder.parameters()).dtype).split(widths, dim=1)
-        finest = len(levels) - len(widths)
+        joined = joined_levels(head.name, head.weight.shape[1], encoder)
+        dtype = next(encoder.parameters()).dtype
+        parts = head.weight.to(dtype).split(encoder.channels[-1 - joined :], dim=1)
+        finest = len(levels) - len(parts)
         scores = ""
         for level in range(len(levels) - 1, -1, -1):
             if scores:
@@ -101,7 +100,7 @@ class EncoderGraph:
                 matrix = graph.weight(f"head.weight{level}", parts[level - finest].t())
                 own = graph.node("MatMul", graph.cast(levels[level], self._kind), matrix)
                 scores = graph.node("Add", scores, own) if scores else own
-        offset = graph.weight("head.bias", bias.to(parts[0].dtype))
+        offset = graph.weight("head.bias", head.bias.to(dtype))
         return graph.node("Add", scores, offset)
 
     def _blocks(self, feat: str, name: str, stage: nn.ModuleDict, level: int) -> str:

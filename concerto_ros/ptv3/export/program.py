@@ -14,6 +14,7 @@ from concerto_ros.ptv3.encoder import Encoder, join_levels
 from concerto_ros.ptv3.export.arrays import level_input, patch_input
 from concerto_ros.ptv3.export.head_matrix import HeadMatrix
 from concerto_ros.ptv3.hierarchy import Hierarchy, Level
+from concerto_ros.ptv3.joined_levels import joined_levels
 from concerto_ros.ptv3.kernels.neighbours import KERNEL_ORDER
 from concerto_ros.ptv3.patches import Patches, PatchGroup
 
@@ -32,8 +33,7 @@ class ArrayProgram(nn.Module):
             classes, width = head.weight.shape
             self.head = nn.Linear(width, classes)
             self.head.load_state_dict({"weight": head.weight, "bias": head.bias})
-            while sum(encoder.channels[-1 - self.joined :]) < width:
-                self.joined += 1
+            self.joined = joined_levels(head.name, width, encoder)
 
     def forward(self, arrays: dict[str, torch.Tensor]) -> tuple[torch.Tensor, ...]:
         """Compute the outputs of the description from the arrays of its inputs, by name."""
