@@ -8,14 +8,12 @@ from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from concerto_ros.intake.inputs import Guard, Input, InputTopic, Pending, image_topic
 from concerto_ros.intake.placing import Lookup
 from concerto_ros.intake.tally import Tally
 from concerto_ros.posed.as_messages import camera_info, color_message, depth_message
 from concerto_ros.posed.depth_models.loading import load_depth_model
-from concerto_ros.posed.matrices import resized
+from concerto_ros.posed.matrices import pinhole_matrix, resized
 from concerto_ros.posed.views import resize_image
 from concerto_ros.ptv3.kernels.usable_device import device_named
 from concerto_ros.sensors.camera_model import CameraCache
@@ -72,7 +70,7 @@ class PredictedDepthInput(Input):
                     f"colour image: got {image.shape[1]}x{image.shape[0]} pixels, expected"
                     f" {camera.width}x{camera.height} as in its camera_info",
                 )
-        matrix = np.array([[camera.fx, 0, camera.cx], [0, camera.fy, camera.cy], [0, 0, 1.0]])
+        matrix = pinhole_matrix(camera.fx, camera.fy, camera.cx, camera.cy)
         with pending.watch("depth_model"):
             metres = self._model([image], matrix[None]).depth[0]
         size, header = metres.shape, pair.color.header

@@ -16,7 +16,7 @@ import numpy as np
 from concerto_ros.files.data_error import DataError
 from concerto_ros.files.numpy_file import read_npz
 from concerto_ros.posed.color_images import ColorImages
-from concerto_ros.posed.matrices import rigid
+from concerto_ros.posed.matrices import rigid, to_world
 from concerto_ros.posed.posed_images import scaled
 from concerto_ros.posed.views import Intrinsics, View
 
@@ -218,15 +218,6 @@ def _poses(arrays: dict[str, np.ndarray], name: str, path: Path, count: int) -> 
     poses = np.tile(np.eye(4), (count, 1, 1))
     poses[:, :3] = given[:, :3]
     return to_world(poses) if name in TO_CAMERA else poses
-
-
-def to_world(to_camera: np.ndarray) -> np.ndarray:
-    """Invert rigid transforms (N, 4, 4): from world to camera, or back."""
-    rotation = to_camera[:, :3, :3].transpose(0, 2, 1)
-    poses = np.tile(np.eye(4), (len(to_camera), 1, 1))
-    poses[:, :3, :3] = rotation
-    poses[:, :3, 3] = -np.einsum("nij,nj->ni", rotation, to_camera[:, :3, 3])
-    return poses
 
 
 def _pictures(array: np.ndarray, path: Path, name: str, shape: tuple[int, ...]) -> np.ndarray:

@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Matrices of poses and intrinsics, checked when they are read."""
+"""Matrices of poses and intrinsics: checked when they are read, made and changed."""
 
 from __future__ import annotations
 
@@ -101,6 +101,20 @@ def check_principal_point(
             f"{where}: principal point ({x:g}, {y:g}), expected one {expected} the {what} images"
             f" of {by(size)} pixels: the matrix is of another size"
         )
+
+
+def pinhole_matrix(fx: float, fy: float, cx: float, cy: float) -> np.ndarray:
+    """Return the matrix (3, 3) of a pinhole camera; all in pixels."""
+    return np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])
+
+
+def to_world(to_camera: np.ndarray) -> np.ndarray:
+    """Invert rigid transforms (N, 4, 4): from world to camera, or back."""
+    rotation = to_camera[:, :3, :3].transpose(0, 2, 1)
+    poses = np.tile(np.eye(4), (len(to_camera), 1, 1))
+    poses[:, :3, :3] = rotation
+    poses[:, :3, 3] = -np.einsum("nij,nj->ni", rotation, to_camera[:, :3, 3])
+    return poses
 
 
 def resized(matrix: np.ndarray, size: tuple[int, ...], wanted: tuple[int, ...]) -> np.ndarray:

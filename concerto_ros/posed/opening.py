@@ -16,13 +16,14 @@ from concerto_ros.files.data_error import DataError
 from concerto_ros.files.listing import visible
 from concerto_ros.posed import color_images, depth_images, video_file
 from concerto_ros.posed.color_images import ColorImages, ImageFolder
-from concerto_ros.posed.depth_images import DepthFolder
+from concerto_ros.posed.depth_images import MILLIMETRE, DepthFolder
 from concerto_ros.posed.formats import intrinsics_file
 from concerto_ros.posed.formats.colmap_files import is_colmap, read_colmap
 from concerto_ros.posed.formats.colmap_scene import colmap_images
-from concerto_ros.posed.formats.scannet_folder import MILLIMETRE, FolderScene, is_scene
+from concerto_ros.posed.formats.scannet_folder import FolderScene, is_scene
 from concerto_ros.posed.formats.tum_files import TRAJECTORIES, UNIT, tum_images
 from concerto_ros.posed.geometry import geometry_views, read_geometry
+from concerto_ros.posed.matrices import pinhole_matrix
 from concerto_ros.posed.posed_images import NO_SCALE, PosedImages
 from concerto_ros.posed.predicted import predicted_scene
 from concerto_ros.posed.scene import PosedScene
@@ -312,7 +313,7 @@ def _intrinsics(places: Sequence[Path], sources: Sources) -> tuple[Intrinsics, f
             raise DataError(
                 f"--intrinsics: got {given}, expected fx fy cx cy in pixels, or a file"
             )
-        return Intrinsics(intrinsics_file.matrix_from(*given), "--intrinsics"), None
+        return Intrinsics(pinhole_matrix(*given), "--intrinsics"), None
     if given is not None:
         return intrinsics_file.read_intrinsics(given)
     for place in places:

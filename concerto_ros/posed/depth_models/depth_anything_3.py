@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from concerto_ros.files.data_error import DataError
-from concerto_ros.posed.geometry import Geometry, to_world
-from concerto_ros.posed.matrices import resized
+from concerto_ros.posed.geometry import Geometry
+from concerto_ros.posed.matrices import resized, to_world
 from concerto_ros.settings.published_models import PublishedDepthModel
 
 #: Pixels of focal length at which the output of the metric model is metres, by its authors.

@@ -17,6 +17,7 @@ import numpy as np
 
 from concerto_ros.files.data_error import DataError
 from concerto_ros.files.error_text import in_words, one_line
+from concerto_ros.posed.matrices import pinhole_matrix, to_world
 from concerto_ros.posed.poses import matrix_of
 
 
@@ -164,7 +165,7 @@ def _camera(model: _Model | None, got: object, size: tuple[int, int], numbers) -
             f"camera model {model.name} with the numbers {values}, expected {model.numbers} finite"
         )
     focals, (cx, cy) = values[: model.focals], values[model.focals : model.focals + 2]
-    matrix = np.array([[focals[0], 0, cx - 0.5], [0, focals[-1], cy - 0.5], [0, 0, 1.0]])
+    matrix = pinhole_matrix(focals[0], focals[-1], cx - 0.5, cy - 0.5)
     distortion = [0.0] * model.length
     for slot, value in zip(model.slots, values[model.focals + 2 :], strict=True):
         distortion[slot] = value
@@ -179,11 +180,9 @@ def _image(name: str, camera: int, pose, pixels: np.ndarray, points: np.ndarray)
         raise DataError(f"image name {name!r}, expected that of a file below the folder of images")
     qw, qx, qy, qz, *translation = (float(number) for number in pose)
     to_camera = matrix_of((qx, qy, qz, qw), translation)
-    to_world = np.eye(4)
-    to_world[:3, :3] = to_camera[:3, :3].T
-    to_world[:3, 3] = -to_camera[:3, :3].T @ to_camera[:3, 3]
+    (pose_in_world,) = to_world(to_camera[None])
     seen = points >= 0
-    return ColmapImage(name, camera, to_world, pixels[seen] - 0.5, points[seen])
+    return ColmapImage(name, camera, pose_in_world, pixels[seen] - 0.5, points[seen])
 
 
 def _lines(path: Path, *, blank: bool = False) -> Iterator[list[str]]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from concerto_ros.files.data_error import DataError
 from concerto_ros.files.error_text import in_words, one_line
-from concerto_ros.posed.matrices import finite_intrinsics, read_matrix
+from concerto_ros.posed.matrices import finite_intrinsics, pinhole_matrix, read_matrix
 from concerto_ros.posed.views import Intrinsics
 
 #: Names under which such a file is looked for beside the images.
@@ -22,11 +22,6 @@ CONTENT = (
     "a 3x3 matrix or a line fx fy cx cy in a .txt, or a .yaml with fx, fy, cx and cy or with"
     " camera_matrix, as ROS's camera_calibration writes it"
 )
-
-
-def matrix_from(fx: float, fy: float, cx: float, cy: float) -> np.ndarray:
-    """Return the matrix (3, 3) of a pinhole camera; all in pixels."""
-    return np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])
 
 
 def read_intrinsics(path: Path) -> tuple[Intrinsics, float | None]:
@@ -42,7 +37,7 @@ def read_intrinsics(path: Path) -> tuple[Intrinsics, float | None]:
     if path.suffix not in (".yaml", ".yml"):
         matrix = read_matrix(path, "intrinsics", ((3, 3), (4, 4), (1, 4)))
         if matrix.shape == (1, 4):
-            matrix = matrix_from(*matrix[0])
+            matrix = pinhole_matrix(*matrix[0])
         return Intrinsics(finite_intrinsics(matrix, path), str(path)), None
     import yaml
 
@@ -67,7 +62,7 @@ def _from_mapping(content: Any, path: Path) -> tuple[Intrinsics, float | None]:
         model = str(content.get("distortion_model", "plumb_bob"))
         distortion = content.get("distortion_coefficients", {}).get("data", [])
     else:
-        matrix = matrix_from(*(float(content[name]) for name in ("fx", "fy", "cx", "cy")))
+        matrix = pinhole_matrix(*(float(content[name]) for name in ("fx", "fy", "cx", "cy")))
         width, height = content.get("width"), content.get("height")
         model, distortion = "", []
     size = None if width is None or height is None else (int(height), int(width))

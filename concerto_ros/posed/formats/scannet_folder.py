@@ -22,6 +22,7 @@ from concerto_ros.files.data_error import DataError
 from concerto_ros.files.digest import digest
 from concerto_ros.files.listing import visible
 from concerto_ros.posed.as_messages import camera_info, depth_message, file_message, header_of
+from concerto_ros.posed.depth_images import MILLIMETRE
 from concerto_ros.posed.matrices import (
     ROTATION_ERROR,
     by,
@@ -42,9 +43,6 @@ COLOR_ENDINGS = (".jpg", ".jpeg", ".png")
 
 #: What a scene has to hold, for messages.
 LAYOUT = "color/N.jpg or .png, depth/N.png, pose/N.txt and intrinsic/*.txt"
-
-#: Metres of a unit of a depth image: millimetres, as ScanNet's.
-MILLIMETRE = 0.001
 
 
 class FolderScene(PosedScene):

@@ -15,7 +15,8 @@ from concerto_ros.learning.data.label_map import DataError
 from concerto_ros.learning.data.posed.bag_images import BagScene
 from concerto_ros.learning.data.posed.dense_clip import DenseClip
 from concerto_ros.learning.data.posed.pixel_features import FolderFeatures, PixelFeatures
-from concerto_ros.posed.formats.scannet_folder import MILLIMETRE, folder_scenes
+from concerto_ros.posed.depth_images import MILLIMETRE
+from concerto_ros.posed.formats.scannet_folder import folder_scenes
 from concerto_ros.posed.scene import PosedScene
 from concerto_ros.settings.presets import PRESETS
 from concerto_ros.words.open_clip_encoder import PREFIX
