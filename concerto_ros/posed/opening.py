@@ -48,14 +48,15 @@ EXPECTED = (
     " it; --geometry says where; or --depth-model"
 )
 
-
-#: What has no meaning for each kind of files, which say it themselves or have nothing of it.
+#: What has no meaning for each kind of files, which say it themselves or have nothing of it; and
+#: for a depth model beside poses of files, or alone.
 MEANINGLESS = {
     "scannet": ("intrinsics", "depth", "scale", "fps", "least_confident"),
     "arrays": ("intrinsics", "depth"),
     "colmap": ("intrinsics",),
     "poses": ("least_confident",),
     "model": ("depth", "depth_unit"),
+    "model alone": ("depth", "depth_unit", "intrinsics"),
 }
 
 
@@ -87,12 +88,12 @@ class Sources:
     least_confident: float = 0.0
 
     def __post_init__(self) -> None:
-        for name, low, value in (
-            ("--scale", 0, self.scale),
-            ("--fps", 0, self.fps),
-            ("--depth-unit", 0, self.depth_unit),
+        for name, value in (
+            ("--scale", self.scale),
+            ("--fps", self.fps),
+            ("--depth-unit", self.depth_unit),
         ):
-            if value is not None and not low < value < np.inf:
+            if value is not None and not 0 < value < np.inf:
                 raise DataError(f"{name}: got {value:g}, expected a number above 0")
         if self.every < 1:
             raise DataError(f"--every: got {self.every}, expected 1 or more")
@@ -145,7 +146,7 @@ def open_posed(
     images = _images(_folder_of_images(source, geometry), sources)
     if geometry is None:
         assert model is not None  # else there is no geometry, which was said
-        sources.refuse("arrays", source)
+        sources.refuse("model alone", source)
         return _predicted(model, images, None, sources, preset, name)
     posed, depth = _posed(source, geometry, images, sources, model)
     if model is not None:

@@ -112,6 +112,13 @@ def test_what_a_model_cannot_do_or_does_wrong_is_said(images):
     ):
         with pytest.raises(DataError, match=message):
             open_posed(images, Sources(), INDOOR, model).read(0)
+    for given, option in (
+        ({"depth": images}, "--depth"),
+        ({"depth_unit": 0.001}, "--depth-unit"),
+        ({"intrinsics": INTRINSICS}, "--intrinsics"),
+    ):
+        with pytest.raises(DataError, match=f"{option}: has no meaning with .*{images.name}"):
+            open_posed(images, Sources(**given), INDOOR, StandIn())
     files.write_npz(images / "a.npz", VIEWS, CAMERA)
     with pytest.raises(DataError, match=r"--depth-model: got one beside .*a\.npz"):
         open_posed(images, Sources(), INDOOR, StandIn())
