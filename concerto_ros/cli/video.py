@@ -158,9 +158,9 @@ def run(arguments: argparse.Namespace) -> int:
     # Walls are seen from inside: those before the eye are left out, as of a doll's house.
     normals = labelled.snapshot.normals
     view = open_view(prediction.points, normals)
-    shown = ((view[0] - prediction.points) * normals).sum(axis=1) >= 0
+    faces_eye = ((view[0] - prediction.points) * normals).sum(axis=1) >= 0
     palette = pipeline.labels.palette
-    written = write_labelled_cloud(stem, prediction.points, prediction, palette, view, shown)
+    written = write_labelled_cloud(stem, prediction.points, prediction, palette, view, faces_eye)
     written += [_write_frames(stem, labelled, pipeline), _write_matrix(stem, labelled)]
     total = len(prediction.label)
     print(
@@ -170,8 +170,8 @@ def run(arguments: argparse.Namespace) -> int:
     if labelled.skipped.total():
         print(skips_in_words(labelled.skipped))
     if arguments.up == "auto" and scene.held is not None:
-        shown = ", ".join(f"{value:.2f}" for value in labelled.rotation[2])
-        print(f"what points up, in the poses: ({shown}), as the camera was held (else --up)")
+        up = ", ".join(f"{value:.2f}" for value in labelled.rotation[2])
+        print(f"what points up, in the poses: ({up}), as the camera was held (else --up)")
     without = np.count_nonzero(prediction.label == UNLABELLED)
     print(f"no label: {without} of {total} voxels")
     print_shares(prediction, settings.preset)

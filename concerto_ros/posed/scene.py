@@ -53,7 +53,7 @@ class PosedFrame:
     @property
     def view(self) -> DepthView:
         """The depth image and its pose."""
-        assert isinstance(self.frame.view, DepthView)  # as both readers make it
+        assert isinstance(self.frame.view, DepthView)  # as every reader makes it
         return self.frame.view
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import copy
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +77,7 @@ class View:
     depth: Callable[[], np.ndarray]
     where: str
     files: tuple[Path, ...] = ()
-    no_reading: tuple[float, ...] = field(default=())
+    no_reading: tuple[float, ...] = ()
 
 
 class ViewScene(PosedScene):
