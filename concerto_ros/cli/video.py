@@ -2,17 +2,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Label a video, or a folder of images, whose depth and poses other programs found. No ROS needed.
 
+  concerto-ros video walk.mp4 --scale 1
+  concerto-ros video scene
+  concerto-ros video walk.mp4 --depth-model map-anything-apache
+
 Writes NAME_labels.ply and .png, coloured by class, NAME_pca.ply and .png, by features,
 NAME_frames.jpg, some frames beside their labels, and NAME_to_cloud.txt, the 4x4 matrix from the
 poses, in metres, to the cloud, whose z points up.
 
-  concerto-ros video walk.mp4 --scale 1   walk.npz of Depth Anything 3 or VGGT is beside it
-  concerto-ros video scene                images/ with sparse/0 (COLMAP) and depth/; rgb/, depth/
-                                          and groundtruth.txt as TUM's; or ScanNet's folders
-  concerto-ros video walk.mp4 --depth-model map-anything-apache
-
-Depth and poses come from files in or beside the images, else from a depth model whose files are on
-this machine; nothing is downloaded. docs/video.md lists the files.
+Depth and poses come from files in or beside the images: walk.npz of Depth Anything 3 or VGGT; in a
+folder images, depth and COLMAP's sparse/0, or rgb, depth and TUM's groundtruth.txt, or the folders
+of ScanNet. Else they come from a depth model whose files are on this machine; nothing is
+downloaded. docs/video.md lists the files.
 """
 
 from __future__ import annotations
