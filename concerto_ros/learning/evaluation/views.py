@@ -74,8 +74,9 @@ def fragments(points: np.ndarray, voxel_size: float) -> Iterator[np.ndarray]:
     Yields:
         (V,) int64 rows, ascending.
     """
-    order = np.argsort(voxel_keys(points, voxel_size), kind="stable")
-    keys = voxel_keys(points, voxel_size)[order]
+    keys = voxel_keys(points, voxel_size)
+    order = np.argsort(keys, kind="stable")
+    keys = keys[order]
     first = np.flatnonzero(np.diff(keys, prepend=keys[:1] - 1))
     count = np.diff(first, append=len(keys))
     for turn in range(int(count.max(initial=0))):
