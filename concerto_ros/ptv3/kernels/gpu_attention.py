@@ -3,9 +3,9 @@
 """Scaled dot-product attention on a GPU, by kernels that are named instead of left to PyTorch.
 
 Left to itself, PyTorch takes cuDNN on newer GPUs (compute capability 9 and 10). cuDNN builds a
-plan for every new shape, and PyTorch keeps all of them; others have measured 0.4 s for one. The
-patches of a moving robot's clouds have new shapes for ever. FlashAttention (Dao, 2023) and the
-memory-efficient kernel have no such plans.
+plan for every new shape, and PyTorch keeps all of them. The patches of a moving robot's clouds
+have new shapes for ever. FlashAttention (Dao, 2023) and the memory-efficient kernel have no such
+plans.
 """
 
 from __future__ import annotations
