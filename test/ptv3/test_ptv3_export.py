@@ -124,7 +124,7 @@ def test_the_page_beside_a_file_names_every_array_that_it_takes(written):
 def test_a_file_that_does_not_agree_is_never_left_behind(tmp_path, monkeypatch):
     from concerto_ros.ptv3.export import onnx_graph
 
-    monkeypatch.setattr(onnx_graph, "_CENTRE", 12)
+    monkeypatch.setattr(onnx_graph, "CENTRE", 12)
     with pytest.raises(ExportError, match="deviates from the encoder by .* expected at most 1"):
         write_export(small_encoder(), tmp_path / "wrong.onnx")
     assert not list(tmp_path.iterdir())

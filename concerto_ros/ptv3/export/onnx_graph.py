@@ -21,13 +21,11 @@ from concerto_ros.ptv3.export.arrays import RUNS, level_input, patch_input
 from concerto_ros.ptv3.export.head_matrix import HeadMatrix
 from concerto_ros.ptv3.export.onnx_nodes import GraphWriter
 from concerto_ros.ptv3.joined_levels import joined_levels
-from concerto_ros.ptv3.kernels.neighbours import KERNEL_ORDER
+from concerto_ros.ptv3.kernels.neighbours import CENTRE, KERNEL_ORDER
 from concerto_ros.ptv3.kernels.sparse_conv import SubmanifoldConv
 
 #: What is added to the score of a row that only fills a patch up: its weight is then 0.
 _NOT_A_KEY = -1e30
-
-_CENTRE = 13
 
 
 class EncoderGraph:
@@ -136,7 +134,7 @@ class EncoderGraph:
         name = self._names[id(convolution.weight)]
         matrices = convolution.weight.permute(1, 2, 3, 4, 0).flatten(0, 2)
         feat = graph.cast(feat, self._kind)
-        centre = graph.weight(f"{name}.{_CENTRE}", matrices[_CENTRE])
+        centre = graph.weight(f"{name}.{CENTRE}", matrices[CENTRE])
         bias = graph.weight(self._names[id(convolution.bias)], convolution.bias)
         # Sums are in float32; so are those of eager PyTorch where its products are halves.
         out = graph.cast(graph.node("Gemm", feat, centre, bias), "float32")

@@ -15,10 +15,8 @@ from concerto_ros.ptv3.export.arrays import level_input, patch_input
 from concerto_ros.ptv3.export.head_matrix import HeadMatrix
 from concerto_ros.ptv3.hierarchy import Hierarchy, Level
 from concerto_ros.ptv3.joined_levels import joined_levels
-from concerto_ros.ptv3.kernels.neighbours import KERNEL_ORDER
+from concerto_ros.ptv3.kernels.neighbours import CENTRE, KERNEL_ORDER
 from concerto_ros.ptv3.patches import Patches, PatchGroup
-
-_CENTRE = 13
 
 
 class ArrayProgram(nn.Module):
@@ -107,7 +105,7 @@ class _Pairs:
     ) -> torch.Tensor:
         """Convolve (N, C_in) features by the weight in its official shape, (N, C_out)."""
         matrices = weight.permute(1, 2, 3, 4, 0).flatten(0, 2)
-        out = torch.addmm(bias, feat, matrices[_CENTRE]).float()
+        out = torch.addmm(bias, feat, matrices[CENTRE]).float()
         for (sources, targets), k in zip(self._runs, KERNEL_ORDER, strict=True):
             product = feat.index_select(0, sources) @ matrices[k]
             # In a run each target is once, so the order of additions is fixed.

@@ -17,9 +17,12 @@ HALF_OFFSETS = ((0, 0, 1),) + tuple((dx, dy, dz) for dx, dy in _COLUMNS for dz i
 
 
 def kernel_index(dx: int, dy: int, dz: int) -> int:
-    """Return the position of an offset in a kernel laid out (x, y, z): 0 to 26, centre 13."""
+    """Return the position of an offset in a kernel laid out (x, y, z): 0 to 26."""
     return 9 * (dx + 1) + 3 * (dy + 1) + dz + 1
 
+
+#: Position of the voxel itself.
+CENTRE = kernel_index(0, 0, 0)
 
 #: Kernel index of each run of pairs in :class:`Neighbours`.
 KERNEL_ORDER = tuple(kernel_index(*offset) for offset in HALF_OFFSETS) + tuple(

@@ -15,9 +15,7 @@ from concerto_ros.ptv3.cpu import onednn
 from concerto_ros.ptv3.cpu.matmul import multiply
 from concerto_ros.ptv3.cpu.threads import for_each
 from concerto_ros.ptv3.kernels.neighbour_table import NeighbourTable
-from concerto_ros.ptv3.kernels.neighbours import KERNEL_ORDER, Neighbours, OtherNeighbours
-
-_CENTRE = 13
+from concerto_ros.ptv3.kernels.neighbours import CENTRE, KERNEL_ORDER, Neighbours, OtherNeighbours
 
 
 class SubmanifoldConv(nn.Module):
@@ -77,10 +75,10 @@ class _Convolve(torch.autograd.Function):
         ctx.save_for_backward(feat, matrices)
         ctx.neighbours = neighbours
         if fast:
-            result = onednn.product(feat, matrices[_CENTRE].t(), bias)
+            result = onednn.product(feat, matrices[CENTRE].t(), bias)
             result = result[: len(neighbours.starts) - 1]
         else:
-            result = multiply(feat, matrices[_CENTRE], bias)
+            result = multiply(feat, matrices[CENTRE], bias)
         if not len(neighbours.sources):
             return result
         return result + _summed(_products(feat, matrices, neighbours, fast), neighbours)
@@ -98,12 +96,12 @@ class _Convolve(torch.autograd.Function):
         grad_matrices: torch.Tensor | None = None
         if for_feat:
             mirrored = matrices.flip(0).transpose(1, 2).contiguous()
-            grad_feat = multiply(grad, mirrored[_CENTRE])
+            grad_feat = multiply(grad, mirrored[CENTRE])
             products = grad.new_empty(len(neighbours.sources), feat.shape[1])
             runs = _runs(products, neighbours)
         if for_matrices:
             grad_matrices = torch.zeros_like(matrices)
-            multiply(feat.t(), grad, out=grad_matrices[_CENTRE])
+            multiply(feat.t(), grad, out=grad_matrices[CENTRE])
         for run, k in enumerate(KERNEL_ORDER):
             if not len(sources[run]) or not (for_feat or for_matrices):
                 continue
