@@ -60,7 +60,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a .npz with depth and poses, a folder with a COLMAP model, or a trajectory in TUM's"
         " format (default: what is in or beside the source)",
     )
-    where.add_argument("--depth", type=Path, metavar="FOLDER", help="the depth images (likewise)")
+    where.add_argument(
+        "--depth",
+        type=Path,
+        metavar="FOLDER",
+        help="the depth images (default: in or beside the source)",
+    )
     where.add_argument(
         "--intrinsics",
         nargs="+",

@@ -1,3 +1,3 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What several subcommands share: former names of options, options about words, tables."""
+"""What several subcommands share: options about scans, words and features, files, tables."""
