@@ -4,9 +4,10 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,6 +18,9 @@ from concerto_ros.learning.data.label_map import DataError
 log = logging.getLogger(__name__)
 
 Entry = TypeVar("Entry")
+
+#: A row of a table: the number of its last line, and its text by column.
+Row = tuple[int, dict[str, str | None]]
 
 #: Files of a folder that an error lists at most.
 MOST_LISTED = 8
@@ -80,6 +84,34 @@ def read_json(path: Path, field: str | None = None) -> Any:
         got = ", ".join(map(str, list(content)[:6])) if isinstance(content, dict) else "no object"
         raise DataError(f"{path}: has no field {field}, got {got or 'nothing'}")
     return content[field]
+
+
+def table_rows(path: Path, columns: Sequence[str], delimiter: str = ",") -> Iterator[Row]:
+    """The rows of a text table with a line of headings, one after the other.
+
+    Args:
+        path: The table.
+        columns: Headings that it must have.
+        delimiter: What separates the columns.
+
+    Yields:
+        The number of the row's last line, and the text of each column; None where the row is too
+        short.
+
+    Raises:
+        DataError: A column is missing, or the file is not text; names both.
+    """
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = csv.DictReader(file, delimiter=delimiter)
+        try:
+            for name in columns:
+                if name not in (rows.fieldnames or ()):
+                    got = ", ".join(rows.fieldnames or ()) or "nothing"
+                    raise DataError(f"{path}: has no column {name}, got {got}")
+            for row in rows:
+                yield rows.line_num, row
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise DataError(f"{path}: not readable as text: {one_line(error)}") from None
 
 
 def listed_names(path: Path) -> list[str] | None:

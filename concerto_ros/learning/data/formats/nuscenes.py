@@ -134,22 +134,9 @@ def table_folders(root: Path) -> list[Path]:
 def _key_frames(tables: Path) -> Iterator[KeyFrame]:
     """The labelled key frames that a folder of tables lists."""
     root = tables.parent
-    labels = {
-        _field(tables / TABLE, record, "sample_data_token"): _field(
-            tables / TABLE, record, "filename"
-        )
-        for record in records(tables / TABLE)
-    }
-    scenes = {
-        _field(tables / "scene.json", scene, "token"): _field(tables / "scene.json", scene, "name")
-        for scene in records(tables / "scene.json")
-    }
-    samples = {
-        _field(tables / "sample.json", sample, "token"): _field(
-            tables / "sample.json", sample, "scene_token"
-        )
-        for sample in records(tables / "sample.json")
-    }
+    labels = _fields(tables / TABLE, "sample_data_token", "filename")
+    scenes = _fields(tables / "scene.json", "token", "name")
+    samples = _fields(tables / "sample.json", "token", "scene_token")
     path = tables / "sample_data.json"
     found = 0
     for record in records(path):
@@ -171,6 +158,11 @@ def _key_frames(tables: Path) -> Iterator[KeyFrame]:
             f"{path}: lists {found} of the {len(labels)} key frames of {TABLE}, expected all;"
             " the tables are of different versions"
         )
+
+
+def _fields(path: Path, key: str, value: str) -> dict[str, str]:
+    """One field of the records of a table by another."""
+    return {_field(path, each, key): _field(path, each, value) for each in records(path)}
 
 
 def _field(path: Path, record: Any, name: str) -> str:

@@ -10,7 +10,6 @@ class a name means. ``scene0000_00_vh_clean_2.labels.ply`` holds the NYU40 class
 
 from __future__ import annotations
 
-import csv
 import logging
 from collections.abc import Callable, Collection, Sequence
 from functools import cached_property
@@ -29,7 +28,7 @@ from concerto_ros.learning.data.formats.annotated_mesh import (
 )
 from concerto_ros.learning.data.formats.arrays import make_scan
 from concerto_ros.learning.data.formats.base import ScanDataset
-from concerto_ros.learning.data.formats.missing_files import complete, listed_names
+from concerto_ros.learning.data.formats.missing_files import complete, listed_names, table_rows
 from concerto_ros.learning.data.formats.scan_folder import read_labelled
 from concerto_ros.learning.data.label_map import DataError, LabelMap
 from concerto_ros.learning.data.labelled_scan import Scan
@@ -161,20 +160,14 @@ class ScanNetScans(ScanDataset):
                 " the folder above scans"
             )
         values: dict[str, int] = {}
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = csv.DictReader(file, delimiter="\t")
-            for name in ("raw_category", self.column):
-                if name not in (rows.fieldnames or ()):
-                    got = ", ".join(rows.fieldnames or ()) or "nothing"
-                    raise DataError(f"{path}: has no column {name}, got {got}")
-            for row in rows:
-                text = (row[self.column] or "").strip()
-                if text and not text.isdecimal():
-                    raise DataError(
-                        f"{path}: line {rows.line_num}: {self.column}: got {text[:40]!r},"
-                        " expected a whole number"
-                    )
-                values.setdefault(row["raw_category"], int(text or 0))
+        for line, row in table_rows(path, ("raw_category", self.column), "\t"):
+            text = (row[self.column] or "").strip()
+            if text and not text.isdecimal():
+                raise DataError(
+                    f"{path}: line {line}: {self.column}: got {text[:40]!r}, expected a whole"
+                    " number"
+                )
+            values.setdefault(row["raw_category"] or "", int(text or 0))
         return values
 
 

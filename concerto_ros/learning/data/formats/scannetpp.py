@@ -10,7 +10,6 @@ in Pointcept. A vertex may belong to several objects: the smallest of the first 
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Collection
 from functools import cached_property
 from pathlib import Path
@@ -26,7 +25,7 @@ from concerto_ros.learning.data.formats.annotated_mesh import (
 )
 from concerto_ros.learning.data.formats.arrays import make_scan
 from concerto_ros.learning.data.formats.base import ScanDataset
-from concerto_ros.learning.data.formats.missing_files import complete, listed_names
+from concerto_ros.learning.data.formats.missing_files import complete, listed_names, table_rows
 from concerto_ros.learning.data.label_map import DataError, LabelMap, named_classes
 from concerto_ros.learning.data.labelled_scan import Scan
 
@@ -130,18 +129,12 @@ class ScanNetPPScans(ScanDataset):
         if not path.is_file():
             raise DataError(f"{path}: the file does not exist, expected names and their classes")
         mapping: dict[str, str] = {}
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = csv.DictReader(file)
-            for name in ("class", "semantic_map_to"):
-                if name not in (rows.fieldnames or ()):
-                    got = ", ".join(rows.fieldnames or ()) or "nothing"
-                    raise DataError(f"{path}: has no column {name}, got {got}")
-            for row in rows:
-                target = row["semantic_map_to"] or ""
-                if not target:
-                    mapping.setdefault(row["class"], row["class"])
-                elif target != "None":
-                    mapping[row["class"]] = target
+        for _, row in table_rows(path, ("class", "semantic_map_to")):
+            name, target = row["class"] or "", row["semantic_map_to"] or ""
+            if not target:
+                mapping.setdefault(name, name)
+            elif target != "None":
+                mapping[name] = target
         return mapping
 
 
