@@ -196,6 +196,7 @@ def test_an_object_whose_name_scannets_table_lacks_is_said_once(tmp_path, caplog
             "has no column raw_category, got id, name",
         ),
         ("scannetv2-labels.combined.tsv", TABLE.replace("\t5\tch", "\tx\tch"), "nyu40id: got 'x'"),
+        ("scannetv2-labels.combined.tsv", TABLE.replace("ch", "\udcff"), "not readable as text"),
         ("*/*.segs.json", "{}", "has no field segIndices"),
         ("*/*.segs.json", '{"segIndices": ["a"]}', "segIndices: expected a list of whole numbers"),
         ("*/*.segs.json", '{"segIndices": [7, 7]}', "2 labels for 25 vertices"),
@@ -208,7 +209,7 @@ def test_an_object_whose_name_scannets_table_lacks_is_said_once(tmp_path, caplog
 def test_what_is_wrong_in_scannet_is_reported_with_file_and_field(tmp_path, file, content, fault):
     scannet_scene(tmp_path, "scene0000_00")
     (path,) = tmp_path.glob(file if file.endswith(".tsv") else f"scans/{file}")
-    path.unlink() if content is None else path.write_text(content)
+    path.unlink() if content is None else path.write_text(content, errors="surrogateescape")
     text = refused(lambda: open_dataset(tmp_path)[0])
     assert str(path) in text and fault in text
 
