@@ -148,11 +148,10 @@ class TopicView:
 
     def _add_camera(self, camera: CameraInput) -> None:
         color, depth = f"cameras/{camera.name}/color", f"cameras/{camera.name}/depth"
-        optics = {depth: camera.depth_info_topic or camera.info_topic}
+        optics = {}
         if camera.depth_topic:  # else it is predicted
+            optics[depth] = camera.depth_info_topic or camera.info_topic
             self._show[camera.depth_topic] = partial(self._image, depth, decode_depth)
-        else:
-            del optics[depth]
         if camera.color_topic:
             optics[color] = camera.info_topic
             self._show[camera.color_topic] = partial(self._image, color, decode_color)
