@@ -171,8 +171,9 @@ class Settings(InputNames):
     )
     label_set: str = setting(
         "",
-        "label set (names and colours): scannet20, scannet200, s3dis, semantickitti, nuscenes or"
-        " a file; empty: the head's own, else the one of these with as many classes",
+        "label set (names and colours): scannet20, scannet200, s3dis, semantickitti, nuscenes,"
+        " scannetpp, structured3d, hm3d or a file; empty: the head's own, else the one of the"
+        " first five with as many classes",
     )
     device: str = setting(
         "auto", "auto, cpu, cuda or cuda:N; auto: cuda where available", required=True
