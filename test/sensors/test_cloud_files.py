@@ -40,7 +40,9 @@ def test_label_and_confidence_are_ply_properties(tmp_path):
 
     path = tmp_path / "room.ply"
     label, confidence = np.arange(50), np.linspace(0, 1, 50, dtype=np.float32)
-    write_labelled_ply(path, POINTS.astype(np.float64), RGB, label, confidence, ["a", "b\nc"])
+    write_labelled_ply(
+        path, POINTS.astype(np.float64), RGB, label, confidence, comment=["a", "b\nc"]
+    )
     cloud = o3d.t.io.read_point_cloud(str(path))
     np.testing.assert_array_equal(cloud.point["label"].numpy()[:, 0], label)
     np.testing.assert_array_equal(cloud.point["confidence"].numpy()[:, 0], confidence)

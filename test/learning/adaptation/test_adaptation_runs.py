@@ -159,7 +159,7 @@ def test_the_student_sees_no_hidden_voxel_and_all_others_where_they_were():
     shift = masked.grid[seen] - batch.globals.grid[kept[seen]]
     assert len(torch.unique(shift, dim=0)) == 1
     stem = []
-    model.student.backbone.embed = lambda feat: stem.append(feat) or torch.ones(len(feat), 8)
+    model.student.backbone.embed = lambda feat, _: stem.append(feat) or torch.ones(len(feat), 8)
     model.student.mask_token.data.fill_(7.0)
     inputs = []
     model.student.backbone.forward_embedded = lambda feat, _: inputs.append(feat) or 1 / 0

@@ -71,10 +71,14 @@ def test_test_scans_without_labels_are_missed_only_where_they_are_asked_for(
     assert f"{tmp_path / test_folder / 'd'}" in refused(lambda: test[0])
 
 
-def test_scans_for_training_without_labels_are_refused_by_name(tmp_path):
+def test_scans_for_training_without_labels_are_left_out_and_said(tmp_path, caplog):
     scene(tmp_path / "train/a")
     scene(tmp_path / "train/b", None)
-    assert "b/segment.npy" in refused(lambda: open_dataset(tmp_path, holdout=0).classes)
+    with caplog.at_level(logging.WARNING):
+        data = open_dataset(tmp_path, holdout=0)
+        assert data.names == ("train/a",)
+    assert "1 of 2 scans lack a file" in caplog.text
+    assert "train/b/segment.npy does not exist" in caplog.text
 
 
 def test_sequences_without_labels_are_left_out_and_said(tmp_path, caplog):

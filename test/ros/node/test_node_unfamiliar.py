@@ -10,6 +10,7 @@ from node_harness import ONE_CLOUD, START
 from strange_head import strange_head
 
 from concerto_ros.labels.label_set import UNLABELLED
+from concerto_ros.ros.monitoring.statistics import IN_A_ROW
 
 
 @pytest.mark.parametrize("unfamiliar", ["keep", "unlabel"])
@@ -18,10 +19,11 @@ def test_voxels_unlike_the_training_are_counted_and_a_warning(harness, tmp_path,
     one = harness(**ONE_CLOUD, head=str(head), unfamiliar=unfamiliar)
     one.listen_to_labels()
     one.start()
-    one.send_room()
-    labels = one.labels(START)["label"]
-    assert (labels == UNLABELLED).all() == (unfamiliar == "unlabel")
-    one.wait(lambda: one.status.inferences == 1, "the status")
+    for number in range(IN_A_ROW):
+        one.send_room(START + number)
+        labels = one.labels(START + number)["label"]
+        assert (labels == UNLABELLED).all() == (unfamiliar == "unlabel")
+    one.wait(lambda: one.status.inferences == IN_A_ROW, "the status")
     assert one.status.voxels_unfamiliar == len(labels) and one.status.voxels_not_finite == 0
 
     def warning():
