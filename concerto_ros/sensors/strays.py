@@ -60,7 +60,10 @@ def near_others(points: np.ndarray, largest: float = 2 * FLOAT32_REACH) -> np.nd
         largest: Metres along an axis.
 
     Returns:
-        (N,) bool, false for strays.
+        (N,) bool, false for strays; at least one is true.
+
+    Raises:
+        ValueError: The cloud is so large that all of them would be strays.
     """
     near = np.ones(len(points), bool)
     if len(points) < FEW:
@@ -74,4 +77,10 @@ def near_others(points: np.ndarray, largest: float = 2 * FLOAT32_REACH) -> np.nd
     kept = points[near]
     if (kept.max(axis=0) - kept.min(axis=0)).max() > largest:
         near &= (np.abs(points - np.median(kept, axis=0)) <= largest / 2).all(axis=1)
+    if not near.any():
+        size = (points.max(axis=0) - points.min(axis=0)).max()
+        raise ValueError(
+            f"points: got {len(points)} points over {size:.4g} m, none within {largest / 2:g} m of"
+            " their middle, expected coordinates in metres: scale them"
+        )
     return near

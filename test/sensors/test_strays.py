@@ -33,6 +33,11 @@ def test_a_single_stray_is_one(name, stray):
     assert near[:-1].all() and not near[-1]
 
 
+def test_a_cloud_that_would_be_strays_alone_is_refused_with_its_size():
+    with pytest.raises(ValueError, match=r"got 3000 points over 3.999e\+06 m, none within 8000 m"):
+        near_others(CLOUDS["room"] * 1e6)
+
+
 def test_many_missing_returns_of_a_georeferenced_cloud_are_strays():
     points = np.vstack([CLOUDS["room"] + [500_000, 4_600_000, 300], np.zeros((900, 3))])
     near = near_others(points)

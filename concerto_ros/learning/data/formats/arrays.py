@@ -54,7 +54,10 @@ def make_scan(
             f"{where}: {np.count_nonzero(broken)} of {len(points)} points have a coordinate that "
             f"is NaN or infinite (the first: point {first}), expected finite ones; remove them"
         )
-    near = near_others(points)
+    try:
+        near = near_others(points)
+    except ValueError as error:
+        raise DataError(f"{where}: {error}") from None
     strays = len(points) - int(np.count_nonzero(near))
     if strays:
         log.warning(
