@@ -16,6 +16,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from concerto_ros.cli.shared.output_file import check_output
+
 if TYPE_CHECKING:
     from concerto_ros.ptv3 import Encoder
     from concerto_ros.ptv3.export.head_matrix import HeadMatrix
@@ -68,6 +70,8 @@ def run(arguments: argparse.Namespace) -> int:
     from concerto_ros.ptv3.export.exported import write_export
     from concerto_ros.segmentation.model_options import convention_of
 
+    read = [Path(name) for name in (arguments.checkpoint, arguments.head) if name]
+    check_output("out", arguments.out, arguments.out.suffix, read)
     encoder = load_encoder(arguments.checkpoint, preset=arguments.preset)
     head = _head(arguments, encoder)
     convention = convention_of(encoder, arguments.preset)

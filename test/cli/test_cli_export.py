@@ -113,6 +113,23 @@ def test_what_is_not_accepted_is_said_and_nothing_is_written(
     assert not list(tmp_path.iterdir())
 
 
+def test_the_checkpoint_is_not_overwritten_nor_a_folder_taken_for_a_file(tmp_path, capsys):
+    checkpoint = tmp_path / "encoder.onnx"
+    checkpoint.write_bytes((TINY / "encoder.pth").read_bytes())
+    assert main(["export", str(checkpoint), str(checkpoint)]) == 1
+    assert "out: got" in (said := capsys.readouterr().err) and "would be overwritten" in said
+    assert checkpoint.read_bytes() == (TINY / "encoder.pth").read_bytes()
+    for name, out in (("a.onnx", "a.onnx"), ("b.onnx.json", "b.onnx")):
+        (tmp_path / name).mkdir()
+        assert main(["export", str(checkpoint), str(tmp_path / out)]) == 1
+        assert f"{tmp_path / name} is a folder, expected a file" in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "a.onnx",
+        "b.onnx.json",
+        "encoder.onnx",
+    ]
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -195,6 +195,9 @@ def write_export(
     dtype = getattr(torch, precision)
     rounded = encoder if dtype == torch.float32 else copy.deepcopy(encoder).to(dtype)
     page = path.with_name(f"{path.name}.json")
+    for target in (path, page):
+        if target.is_dir():
+            raise ExportError(f"{target} is a folder, expected a file or none of this name")
     config = encoder.config
     batches = cloud_sizes(max(config.enc_patch_size + config.dec_patch_size), max_voxels)
     with replacing(path) as partial:
