@@ -197,8 +197,15 @@ def test_an_object_whose_name_scannets_table_lacks_is_said_once(tmp_path, caplog
         ),
         ("scannetv2-labels.combined.tsv", TABLE.replace("\t5\tch", "\tx\tch"), "nyu40id: got 'x'"),
         ("scannetv2-labels.combined.tsv", TABLE.replace("ch", "\udcff"), "not readable as text"),
+        (
+            "scannetv2-labels.combined.tsv",
+            TABLE.replace("\t5\tch", f"\t{'9' * 30}\tch"),
+            "expected a whole number of at most 9 digits",
+        ),
         ("*/*.segs.json", "{}", "has no field segIndices"),
-        ("*/*.segs.json", '{"segIndices": ["a"]}', "segIndices: expected a list of whole numbers"),
+        pytest.param("*/*.segs.json", "[" * 99_999, "not readable as JSON", id="nested"),
+        ("*/*.segs.json", '{"segIndices": ["a"]}', "segIndices: got <U1 of shape (1,), expected"),
+        ("*/*.segs.json", '{"segIndices": [7.5]}', "segIndices: got float64 of shape (1,)"),
         ("*/*.segs.json", '{"segIndices": [7, 7]}', "2 labels for 25 vertices"),
         ("*/*.aggregation.json", "{", "not readable as JSON"),
         ("*/*.aggregation.json", '{"segGroups": [{"label": 3}]}', "segGroups[0]: label: got 3"),
@@ -418,6 +425,9 @@ def test_a_table_of_nuscenes_that_lacks_what_another_names_is_refused(tmp_path):
         ("v1.0-trainval/sample_data.json", None, "does not exist, expected a table of nuScenes"),
         ("v1.0-trainval/sample_data.json", "[]", "lists 0 of the 4 key frames of lidarseg.json"),
         ("v1.0-trainval/sample_data.json", '[{"token": "a"}, {"to', "cut short or invalid"),
+        pytest.param(
+            "v1.0-trainval/sample_data.json", "[" * 99_999, "not readable as JSON", id="nested"
+        ),
         ("v1.0-trainval/scene.json", '{"token": 1}', "expected a list of records"),
         ("v1.0-trainval/scene.json", '[{"token": "scene0"}]', "name: got None in a record"),
         ("v1.0-trainval/sample.json", None, "does not exist, expected a table of nuScenes"),
@@ -432,6 +442,17 @@ def test_what_is_wrong_in_nuscenes_is_reported_with_file_and_field(tmp_path, fil
     path.unlink() if content is None else path.write_text(content)
     text = refused(lambda: open_dataset(tmp_path)[0])
     assert str(path) in text and fault in text
+
+
+@pytest.mark.parametrize("time", ["now", None, [1], 1.5])
+def test_a_time_of_nuscenes_that_is_none_is_refused(tmp_path, time):
+    nuscenes_set(tmp_path)
+    path = tmp_path / "v1.0-trainval/sample_data.json"
+    as_json(path, [{**record, "timestamp": time} for record in json.loads(path.read_text())])
+    text = refused(lambda: open_dataset(tmp_path))
+    assert f"{path}: data00: timestamp: got {time!r}, expected whole microseconds" in text
+    path.write_bytes(b"[\xff")
+    assert f"{path}: not readable as JSON" in refused(lambda: open_dataset(tmp_path))
 
 
 # --- Pointcept's layout of other data sets ----------------------------------------------------
@@ -535,6 +556,7 @@ def test_a_list_for_pointcepts_layout_names_the_folders_of_scenes(tmp_path):
         (None, "does not exist, expected a list of scenes or points, or one of scenes1,"),
         ({"scene0000_00": [25]}, "scene0000_00: got point 25, expected less than 25"),
         ({"scene0000_00": [-1]}, "scene0000_00: got int64 of shape (1,), expected the numbers"),
+        ({"scene0000_00": torch.tensor([2**63], dtype=torch.uint64)}, f"got point {2**63 - 1}, "),
         ({"scene0000_00": "all"}, "scene0000_00: got <U3 of shape ()"),
         ({"other": [1]}, "names none of the 3 training scans"),
         ([1, 2], "holds list, expected points by scene"),

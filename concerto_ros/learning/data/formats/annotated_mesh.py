@@ -115,11 +115,12 @@ def read_segments(path: Path) -> Segments:
     """
     values = read_json(path, "segIndices")
     try:
-        numbers = np.array(values, np.int64)
-        if numbers.ndim != 1:
-            raise ValueError
-    except (TypeError, ValueError, OverflowError):
-        raise DataError(f"{path}: segIndices: expected a list of whole numbers") from None
+        numbers = np.array(values)
+    except (TypeError, ValueError):
+        numbers = np.array(None)
+    if numbers.ndim != 1 or numbers.dtype.kind != "i":
+        got = f"{numbers.dtype} of shape {numbers.shape}"
+        raise DataError(f"{path}: segIndices: got {got}, expected a list of whole numbers")
     ids, rows, sizes = np.unique(numbers, return_inverse=True, return_counts=True)
     return Segments(ids, rows.reshape(-1), sizes)
 

@@ -93,6 +93,8 @@ def _numbers(path: Path, name: str, value: Any) -> np.ndarray:
         numbers = np.asarray(value)
     except (TypeError, ValueError):
         numbers = np.empty(0, object)
+    if numbers.dtype == np.uint64:
+        numbers = np.minimum(numbers, np.iinfo(np.int64).max)
     if numbers.ndim != 1 or numbers.dtype.kind not in "iu" or (numbers < 0).any():
         raise DataError(
             f"{path}: {name}: got {numbers.dtype} of shape {numbers.shape}, expected the numbers"

@@ -76,7 +76,7 @@ def read_json(path: Path, field: str | None = None) -> Any:
         raise DataError(f"{path}: the file does not exist")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: not readable as JSON: {one_line(error)}") from None
     if field is None:
         return content
@@ -123,7 +123,7 @@ def listed_names(path: Path) -> list[str] | None:
     if not path.is_file():
         return None
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: not readable as text: {one_line(error)}") from None
     return [line.strip() for line in lines if line.strip()]

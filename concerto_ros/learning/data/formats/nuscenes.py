@@ -151,8 +151,13 @@ def _key_frames(tables: Path) -> Iterator[KeyFrame]:
                 f"{path}: {token}: sample_token: got {sample!r}, expected a sample of a scene in"
                 " sample.json and scene.json"
             )
+        time = record.get("timestamp", 0)
+        if type(time) is not int:
+            raise DataError(
+                f"{path}: {token}: timestamp: got {time!r}, expected whole microseconds"
+            )
         points = root / _field(path, record, "filename")
-        yield KeyFrame(points, root / labels[token], scene, int(record.get("timestamp", 0)))
+        yield KeyFrame(points, root / labels[token], scene, time)
     if found < len(labels):
         raise DataError(
             f"{path}: lists {found} of the {len(labels)} key frames of {TABLE}, expected all;"
@@ -180,6 +185,13 @@ def records(path: Path) -> Iterator[Any]:
     """
     if not path.is_file():
         raise DataError(f"{path}: the file does not exist, expected a table of nuScenes")
+    try:
+        yield from _decoded(path)
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise DataError(f"{path}: not readable as JSON: {one_line(error)}") from None
+
+
+def _decoded(path: Path) -> Iterator[Any]:
     decoder = json.JSONDecoder()
     with path.open(encoding="utf-8") as file:
         text, at = file.read(CHUNK).lstrip(), 1

@@ -41,6 +41,9 @@ TABLE = "scannetv2-labels.combined.tsv"
 #: Column of the table with the classes of each label set; others are read by ``nyu40id``.
 COLUMNS = {"scannet20": "nyu40id", "scannet200": "id"}
 
+#: Digits of a class in the table.
+MOST_DIGITS = 9
+
 MESH, LABELS = "_vh_clean_2.ply", "_vh_clean_2.labels.ply"
 SEGMENTS, GROUPS = "_vh_clean_2.0.010000.segs.json", ".aggregation.json"
 
@@ -162,10 +165,10 @@ class ScanNetScans(ScanDataset):
         values: dict[str, int] = {}
         for line, row in table_rows(path, ("raw_category", self.column), "\t"):
             text = (row[self.column] or "").strip()
-            if text and not text.isdecimal():
+            if text and not (text.isdecimal() and len(text) <= MOST_DIGITS):
                 raise DataError(
                     f"{path}: line {line}: {self.column}: got {text[:40]!r}, expected a whole"
-                    " number"
+                    f" number of at most {MOST_DIGITS} digits"
                 )
             values.setdefault(row["raw_category"] or "", int(text or 0))
         return values
