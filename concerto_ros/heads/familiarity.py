@@ -5,8 +5,7 @@
 Softmax probabilities do not say so: a model of rooms is sure of its labels in a street as well.
 The Mahalanobis distance to a Gaussian of the features of training does (Lee et al., "A Simple
 Unified Framework for Detecting Out-of-Distribution Samples", NeurIPS 2018). Here it is one
-Gaussian of the coarsest level: as many as there are classes separated no better, and that level
-sees the most of a scene and has so few rows that the distance costs next to nothing.
+Gaussian of one level of the encoder: as many as there are classes separated no better.
 """
 
 from __future__ import annotations
@@ -24,8 +23,10 @@ _SHRINKAGE = 1e-3
 class Familiarity(nn.Module):
     """Distance of features from those of training, and where it becomes unfamiliar.
 
+    Which level it is of is told by the number of channels: the coarsest one that has as many.
+
     Attributes:
-        mean: (C,) float32, of the features of the coarsest level.
+        mean: (C,) float32, of the features of a level.
         whitening: (C, C) float32; features minus ``mean`` times its transpose have unit variance.
         threshold: () float32, the largest distance that is familiar.
     """
@@ -46,7 +47,7 @@ class Familiarity(nn.Module):
         """Fit the Gaussian to features of training; the threshold is still to be set.
 
         Args:
-            features: (M, C) of the coarsest level.
+            features: (M, C) of a level.
 
         Raises:
             ValueError: there are fewer than two rows, all are the same, or some are not finite.
@@ -76,13 +77,15 @@ class Familiarity(nn.Module):
         centred = features.float() - self.mean
         return (centred @ self.whitening.T).square().mean(dim=1).sqrt()
 
+    def distance_of_rows(self, pyramid: Pyramid) -> torch.Tensor:
+        """Return the distance of the voxel of the level that each input row is in, (V,)."""
+        channels = [feat.shape[1] for feat in pyramid.feats]
+        level = len(channels) - 1 - channels[::-1].index(len(self.mean))
+        distance = self.distance(pyramid.feats[level])
+        for cluster in reversed(pyramid.clusters[:level]):
+            distance = distance.index_select(0, cluster)
+        return distance
+
     def unfamiliar(self, pyramid: Pyramid) -> torch.Tensor:
         """Return which input rows have features farther away than the threshold, (V,) bool."""
-        return on_finest(self.distance(pyramid.top.feat), pyramid) > self.threshold
-
-
-def on_finest(values: torch.Tensor, pyramid: Pyramid) -> torch.Tensor:
-    """Pass values of the coarsest level, one per row, down to the input rows, (V,)."""
-    for cluster in reversed(pyramid.clusters):
-        values = values.index_select(0, cluster)
-    return values
+        return self.distance_of_rows(pyramid) > self.threshold

@@ -241,11 +241,11 @@ class LinearHead(nn.Module):
         """
         joined = joined_levels(self.name, self.in_channels, encoder)
         known = self.familiarity
-        if known is not None and len(known.mean) != encoder.channels[-1]:
+        if known is not None and len(known.mean) not in encoder.channels:
             raise ValueError(
                 f"head {self.name!r} has a familiarity of {len(known.mean)} channels, encoder"
-                f" {encoder.name!r} has {encoder.channels[-1]} on its coarsest level; expected a"
-                " head trained on this encoder"
+                f" {encoder.name!r} has levels of {list(encoder.channels)}; expected a head that"
+                " was trained on this encoder"
             )
         return joined
 
