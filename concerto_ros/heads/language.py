@@ -160,7 +160,7 @@ class LanguageHead(nn.Module):
     def vectors(self, feat: torch.Tensor) -> torch.Tensor:
         """Return (n, D) vectors in the text space of the (n, C) features of a few points.
 
-        They have length one where the head is :attr:`normalised`.
+        They have length one where the head is ``normalised``.
         """
         vectors = self(feat)
         return nn.functional.normalize(vectors, dim=-1) if self.normalised else vectors
@@ -206,7 +206,7 @@ class LanguageHead(nn.Module):
             vectors: (K, D) of the head's text encoder.
 
         Returns:
-            (K, D); for a head without :attr:`trained_words` those given.
+            (K, D); for a head without ``trained_words`` those given.
 
         Raises:
             ValueError: as :meth:`for_words`.
@@ -222,11 +222,11 @@ class LanguageHead(nn.Module):
         """Return which contrast words mean what each word means, (K, X) bool.
 
         Such a contrast word must not compete with the word. It is known by the cosine of both, and
-        by the :attr:`meanings` of the texts that the word is understood as.
+        by the ``meanings`` of the texts that the word is understood as.
 
         Args:
             vectors: (K, D) of the words.
-            contrast: (X, D) of the words :attr:`contrast`, in this order.
+            contrast: (X, D) of the words ``contrast``, in this order.
 
         Raises:
             ValueError: as :meth:`for_words`.

@@ -86,7 +86,8 @@ class PosedScene(ABC):
 
         Raises:
             UnusableFrame: Its images cannot be used; the frame is to be left out and counted.
-            DataError: A file contradicts the others, e.g. in size; names file and field.
+            concerto_ros.files.data_error.DataError: A file contradicts the others, e.g. in size;
+                names file and field.
         """
 
     @abstractmethod

@@ -23,7 +23,8 @@ class Track:
         id: 1 or more.
         instance: The object as last seen.
         keys: Packed lattice indices of its voxels then, ascending.
-        first_seen, last_seen: Stamps, nanoseconds.
+        first_seen: Stamp, nanoseconds.
+        last_seen: Likewise.
     """
 
     id: int

@@ -188,7 +188,8 @@ def test_a_killed_run_of_two_processes_resumes_bit_for_bit(tmp_path):
     trainer = trainer_of(small_model(), tmp_path, data=killed, **options)
     with quick_processes(), pytest.raises(ChildProcessError):
         run_in_processes(trainer, 2)
-    assert read_tensors(tmp_path / "training.pt")["step"] == 4
+    # The state of the fourth step may still be being written when the other process dies.
+    assert read_tensors(tmp_path / "training.pt")["step"] in (2, 4)
     # Either number of processes can resume what the other has saved.
     copy = tmp_path / "copy"
     copy.mkdir()
