@@ -14,10 +14,9 @@ from concerto_ros.labels.confusion import Confusion
 from concerto_ros.labels.label_set import UNLABELLED
 from concerto_ros.learning.data.batch import Batch
 from concerto_ros.learning.data.labelled_scan import Scan
-from concerto_ros.learning.methods.segmenter import Segmenter
+from concerto_ros.learning.methods.segmenter import Segmenter, pyramid_of
 from concerto_ros.learning.training.temperature import fit_temperature, scored
 from concerto_ros.learning.training.trainer import Collate
-from concerto_ros.ptv3.encoder import Pyramid
 
 #: Largest change of a bias. The best one for simulated scans is not that for real ones, so it only
 #: undoes what the weights of the loss do to rare classes.
@@ -87,21 +86,17 @@ def fit_confidence(
     seen = [training[index] for index in range(0, len(training), every)]
     features = []
     for batch in _varied(seen, collate, rng):
-        finest = _pyramid(model, batch).feats[0]
+        finest = pyramid_of(model.encoder, batch).feats[0]
         features.append(finest[:: -(-len(finest) // MOST_VOXELS)].clone())
     familiarity = Familiarity.of(torch.cat(features))
     distances, scores = [], []
     for batch in _varied(held_out, collate, rng):
-        pyramid = _pyramid(model, batch)
+        pyramid = pyramid_of(model.encoder, batch)
         distances.append(familiarity.distance_of_rows(pyramid).numpy())
         scores.append((model.head.scores(pyramid, model.concat_levels), batch.labels))
     model.head.temperature = fit_temperature(*scored(scores, most=2000))
     familiarity.threshold.fill_(float(np.quantile(np.concatenate(distances), FAMILIAR_SHARE)))
     model.head.familiarity = familiarity
-
-
-def _pyramid(model: Segmenter, batch: Batch) -> Pyramid:
-    return model.encoder(batch.feat, batch.grid_coord, batch.coord, batch.offset)
 
 
 def _varied(scans: Sequence[Scan], collate: Collate, rng: np.random.Generator) -> Iterator[Batch]:

@@ -14,7 +14,7 @@ from torch.nn import functional
 from concerto_ros.heads.linear import LinearHead
 from concerto_ros.learning.data.batch import Batch
 from concerto_ros.learning.data.labelled_scan import NO_NAME
-from concerto_ros.learning.methods.segmenter import Segmenter
+from concerto_ros.learning.methods.segmenter import Segmenter, pyramid_of
 from concerto_ros.learning.training.losses import segmentation_loss
 from concerto_ros.ptv3 import Encoder
 
@@ -37,7 +37,7 @@ class NamingSegmenter(Segmenter):
 
     def forward(self, batch: Batch) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:  # type: ignore[override]
         """Logits of the voxels: (V, num_classes), and while training (V, F) of fine names, too."""
-        pyramid = self.encoder(batch.feat, batch.grid_coord, batch.coord, batch.offset)
+        pyramid = pyramid_of(self.encoder, batch)
         scores = self.head.scores(pyramid, self.concat_levels)
         if not self.training:
             return scores

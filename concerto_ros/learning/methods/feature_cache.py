@@ -23,6 +23,7 @@ from concerto_ros.heads.linear import LinearHead
 from concerto_ros.learning.data.collate import ScanCollate
 from concerto_ros.learning.data.labelled_scan import Scan
 from concerto_ros.learning.data.lazy_sequence import LazySequence
+from concerto_ros.learning.methods.segmenter import pyramid_of
 from concerto_ros.ptv3 import Encoder
 
 
@@ -163,7 +164,7 @@ class FeatureCache(LazySequence[Features]):
         generator = np.random.default_rng((self.seed, 2, view, number)) if view else None
         with torch.inference_mode():
             batch = self.collate([scan], generator).to(self.device)
-            pyramid = self.encoder(batch.feat, batch.grid_coord, batch.coord, batch.offset)
+            pyramid = pyramid_of(self.encoder, batch)
         content = {
             "feats": tuple(feat.cpu() for feat in pyramid.feats),
             "clusters": tuple(cluster.cpu() for cluster in pyramid.clusters),

@@ -10,6 +10,12 @@ from torch import nn
 from concerto_ros.heads.linear import LinearHead
 from concerto_ros.learning.data.batch import Batch
 from concerto_ros.ptv3 import Encoder
+from concerto_ros.ptv3.encoder import Pyramid
+
+
+def pyramid_of(encoder: Encoder, batch: Batch) -> Pyramid:
+    """The features of the voxels of a batch."""
+    return encoder(batch.feat, batch.grid_coord, batch.coord, batch.offset)
 
 
 class Segmenter(nn.Module):
@@ -27,5 +33,5 @@ class Segmenter(nn.Module):
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Logits of the voxels of a batch, (V, num_classes)."""
-        pyramid = self.encoder(batch.feat, batch.grid_coord, batch.coord, batch.offset)
+        pyramid = pyramid_of(self.encoder, batch)
         return self.head.scores(pyramid, self.concat_levels)
