@@ -7,7 +7,7 @@ from __future__ import annotations
 import copy
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Any, overload
@@ -239,6 +239,18 @@ class ScanDataset(LazySequence[Scan]):
                 )
             highest = max(highest, int(values[-1]))
         return LabelSet.from_generic(highest + 1)
+
+
+def rows_by_part(
+    entries: Sequence[Any], part_of: Callable[[Any], str | None]
+) -> dict[str, list[int]]:
+    """The rows of entries by the part that each belongs to; those without a part are in none."""
+    parts: dict[str, list[int]] = {}
+    for row, entry in enumerate(entries):
+        part = part_of(entry)
+        if part:
+            parts.setdefault(part, []).append(row)
+    return parts
 
 
 def scene_name(name: str) -> str:

@@ -21,7 +21,7 @@ import yaml
 from concerto_ros.files.error_text import one_line
 from concerto_ros.files.shared_files import share_path
 from concerto_ros.learning.data.formats.arrays import make_scan
-from concerto_ros.learning.data.formats.base import ScanDataset
+from concerto_ros.learning.data.formats.base import ScanDataset, rows_by_part
 from concerto_ros.learning.data.formats.missing_files import complete
 from concerto_ros.learning.data.label_map import DataError, LabelMap
 from concerto_ros.learning.data.labelled_scan import Scan
@@ -85,10 +85,9 @@ class NuScenesScans(ScanDataset):
         published = yaml.safe_load(share_path("config/splits/nuscenes.yaml").read_text("utf-8"))
         held = published["mini_val" if [t.name for t in tables] == [MINI] else "val"]
         validation = {f"scene-{number:04d}" for number in held}
-        parts: dict[str, list[int]] = {}
-        for row, entry in enumerate(entries):
-            part = "val" if entry.scene in validation else "train"
-            parts.setdefault(part, []).append(row)
+        parts = rows_by_part(
+            entries, lambda entry: "val" if entry.scene in validation else "train"
+        )
         if label_map is None or (label_map.classes.name == LABEL_SET and label_map.values is None):
             label_map = LabelMap.load(share_path(LABEL_MAP))
         super().__init__(root, entries, label_map, ignore_index, parts if len(parts) > 1 else None)

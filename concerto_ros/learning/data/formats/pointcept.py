@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ import numpy as np
 from concerto_ros.files.listing import visible
 from concerto_ros.files.numpy_file import read_npy
 from concerto_ros.learning.data.formats.arrays import column_of, make_scan, rows_of
-from concerto_ros.learning.data.formats.base import ScanDataset
+from concerto_ros.learning.data.formats.base import ScanDataset, rows_by_part
 from concerto_ros.learning.data.formats.missing_files import complete
 from concerto_ros.learning.data.formats.splits import FOLDERS
 from concerto_ros.learning.data.label_map import DataError, LabelMap
@@ -86,11 +87,7 @@ class PointceptScans(ScanDataset):
             published = "scannetpp" if self._several else _set_of_folders(entries)
             label_set = LABEL_SETS.get(self.label_field, published)
             label_map = None if label_set is None else LabelMap.load(label_set)
-        parts: dict[str, list[int]] = {}
-        for row, entry in enumerate(entries):
-            part = _part(root, entry)
-            if part:
-                parts.setdefault(part, []).append(row)
+        parts = rows_by_part(entries, partial(_part, root))
         super().__init__(root, entries, label_map, ignore_index, parts)
 
     def name_of(self, entry: Path) -> str:

@@ -19,7 +19,7 @@ import numpy as np
 from concerto_ros.files.error_text import one_line
 from concerto_ros.files.listing import visible
 from concerto_ros.learning.data.formats.arrays import make_scan
-from concerto_ros.learning.data.formats.base import ScanDataset
+from concerto_ros.learning.data.formats.base import ScanDataset, rows_by_part
 from concerto_ros.learning.data.formats.pointcept import VALIDATION_AREA
 from concerto_ros.learning.data.label_map import DataError, LabelMap
 from concerto_ros.learning.data.labelled_scan import Scan
@@ -70,10 +70,9 @@ class S3disScans(ScanDataset):
         published = LabelMap.load(LABEL_SET)
         self._value_of = {c.name: c.id for c in published.classes.classes}
         self._said: set[str] = set()
-        parts: dict[str, list[int]] = {}
-        for row, entry in enumerate(entries):
-            part = "val" if entry.parent.name == VALIDATION_AREA else "train"
-            parts.setdefault(part, []).append(row)
+        parts = rows_by_part(
+            entries, lambda entry: "val" if entry.parent.name == VALIDATION_AREA else "train"
+        )
         super().__init__(
             root, entries, label_map or published, ignore_index, parts if len(parts) > 1 else None
         )

@@ -27,7 +27,7 @@ from concerto_ros.learning.data.formats.annotated_mesh import (
     read_segments,
 )
 from concerto_ros.learning.data.formats.arrays import make_scan
-from concerto_ros.learning.data.formats.base import ScanDataset
+from concerto_ros.learning.data.formats.base import ScanDataset, rows_by_part
 from concerto_ros.learning.data.formats.missing_files import complete, listed_names, table_rows
 from concerto_ros.learning.data.formats.scan_folder import read_labelled
 from concerto_ros.learning.data.label_map import DataError, LabelMap
@@ -88,9 +88,7 @@ class ScanNetScans(ScanDataset):
         )
         part = _parts(root)
         entries = complete(root, folders, lambda entry: self._files(entry, part(entry) != "test"))
-        parts: dict[str, list[int]] = {}
-        for row, entry in enumerate(entries):
-            parts.setdefault(part(entry), []).append(row)
+        parts = rows_by_part(entries, part)
         super().__init__(root, entries, label_map, ignore_index, parts)
 
     def name_of(self, entry: Path) -> str:

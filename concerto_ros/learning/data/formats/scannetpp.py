@@ -24,7 +24,7 @@ from concerto_ros.learning.data.formats.annotated_mesh import (
     read_segments,
 )
 from concerto_ros.learning.data.formats.arrays import make_scan
-from concerto_ros.learning.data.formats.base import ScanDataset
+from concerto_ros.learning.data.formats.base import ScanDataset, rows_by_part
 from concerto_ros.learning.data.formats.missing_files import complete, listed_names, table_rows
 from concerto_ros.learning.data.label_map import DataError, LabelMap, named_classes
 from concerto_ros.learning.data.labelled_scan import Scan
@@ -78,10 +78,7 @@ class ScanNetPPScans(ScanDataset):
         entries = complete(
             root, folders, lambda entry: _files(entry, part_of.get(entry.name) != "test")
         )
-        parts: dict[str, list[int]] = {}
-        for row, entry in enumerate(entries):
-            if entry.name in part_of:
-                parts.setdefault(part_of[entry.name], []).append(row)
+        parts = rows_by_part(entries, lambda entry: part_of.get(entry.name))
         super().__init__(root, entries, label_map, ignore_index, parts)
 
     def name_of(self, entry: Path) -> str:
