@@ -58,6 +58,8 @@ print(*sys.modules)
 def test_the_names_of_downloads_and_layouts_are_those_that_exist():
     """They are written down a second time, where PyTorch need not be loaded for them."""
     from concerto_ros.cli.download import TEXT_ENCODERS
+    from concerto_ros.learning.data import formats
+    from concerto_ros.learning.data.layout_names import LAYOUT_NAMES
     from concerto_ros.learning.objects.data.layouts import READERS
     from concerto_ros.learning.objects.names import LAYOUTS, PRESETS
     from concerto_ros.learning.objects.pretraining import recon
@@ -67,4 +69,5 @@ def test_the_names_of_downloads_and_layouts_are_those_that_exist():
 
     assert (*DOWNLOADS, *ENCODERS[1:]) == TEXT_ENCODERS
     assert tuple(READERS) == LAYOUTS
+    assert set(formats.LAYOUTS) == set(LAYOUT_NAMES)
     assert {"recon": tuple(recon.PRESETS), "i2p-mae": tuple(recipe.PRESETS)} == PRESETS

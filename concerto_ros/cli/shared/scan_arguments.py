@@ -108,13 +108,13 @@ def add_input_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_data_arguments(parser: argparse.ArgumentParser) -> None:
     """Define how the labelled scans of ``arguments.data`` are read."""
-    from concerto_ros.learning.data.layout_names import LAYOUTS
+    from concerto_ros.learning.data.layout_names import LAYOUT_NAMES
 
     data = parser.add_argument_group("data set")
     data.add_argument(
         "--layout",
         default="auto",
-        choices=["auto", *LAYOUTS],
+        choices=["auto", *LAYOUT_NAMES],
         help="file layout of the data set, see docs/training.md (default auto: detected)",
     )
     data.add_argument(

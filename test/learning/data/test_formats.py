@@ -532,7 +532,11 @@ def spoil(folder, what):
     "what, file, fault",
     [
         ("no label", "labels/000001.label", "the file does not exist"),
-        ("short label", "labels/000001.label", "39 labels for 40 points of 000001.bin"),
+        (
+            "short label",
+            "labels/000001.label",
+            "39 labels for 40 points of sequences/00/velodyne/000001.bin",
+        ),
         ("cut label", "labels/000001.label", "159 bytes, expected 4 (a uint32) for each point"),
         ("cut scan", "velodyne/000001.bin", "637 bytes, expected 16 for each point"),
         ("empty scan", "velodyne/000001.bin", "0 bytes"),

@@ -206,7 +206,7 @@ def test_an_object_whose_name_scannets_table_lacks_is_said_once(tmp_path, caplog
         pytest.param("*/*.segs.json", "[" * 99_999, "not readable as JSON", id="nested"),
         ("*/*.segs.json", '{"segIndices": ["a"]}', "segIndices: got <U1 of shape (1,), expected"),
         ("*/*.segs.json", '{"segIndices": [7.5]}', "segIndices: got float64 of shape (1,)"),
-        ("*/*.segs.json", '{"segIndices": [7, 7]}', "2 labels for 25 vertices"),
+        ("*/*.segs.json", '{"segIndices": [7, 7]}', "2 labels for 25 points of scene0000_00"),
         ("*/*.aggregation.json", "{", "not readable as JSON"),
         ("*/*.aggregation.json", '{"segGroups": [{"label": 3}]}', "segGroups[0]: label: got 3"),
         ("*/*.aggregation.json", '{"segGroups": [{"label": "wall"}]}', "segments: got none"),
@@ -275,7 +275,11 @@ def test_a_vertex_of_scannetpp_counts_its_first_three_objects(tmp_path):
         ("metadata/semantic_benchmark/top100.txt", None, "does not exist or is empty"),
         ("metadata/semantic_benchmark/map_benchmark.csv", None, "does not exist"),
         ("metadata/semantic_benchmark/map_benchmark.csv", "class\n", "no column semantic_map_to"),
-        ("data/7b6477cb95/scans/segments.json", '{"segIndices": [1]}', "1 labels for 25 vertices"),
+        (
+            "data/7b6477cb95/scans/segments.json",
+            '{"segIndices": [1]}',
+            "1 labels for 25 points of 7b6477cb95",
+        ),
     ],
 )
 def test_what_is_wrong_in_scannetpp_is_reported_with_the_file(tmp_path, file, content, fault):

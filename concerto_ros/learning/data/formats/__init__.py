@@ -6,46 +6,96 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from pathlib import Path
 
 from concerto_ros.bags.storage.recording_files import is_bag
-from concerto_ros.files.listing import visible
 from concerto_ros.learning.data.formats import nuscenes, pointcept, s3dis, scannet, scannetpp
-from concerto_ros.learning.data.formats.bag_frames import BagScans
+from concerto_ros.learning.data.formats.bag_frames import BagScans, holds_bags
 from concerto_ros.learning.data.formats.base import Cached, ScanDataset
 from concerto_ros.learning.data.formats.efficient import restricted
 from concerto_ros.learning.data.formats.scan_folder import FileScans, scan_files
 from concerto_ros.learning.data.formats.semantickitti import SemanticKittiScans, sequence_folders
 from concerto_ros.learning.data.formats.splits import part_of
 from concerto_ros.learning.data.label_map import DataError, LabelMap
-from concerto_ros.learning.data.layout_names import LAYOUTS, SPLITS
+from concerto_ros.learning.data.layout_names import SPLITS
 
-#: Layouts whose arrays or columns of labels can be chosen by name.
-WITH_FIELDS: dict[str, Callable[..., ScanDataset]] = {
-    "files": FileScans,
-    "pointcept": pointcept.PointceptScans,
-    "scannet": scannet.ScanNetScans,
-}
 
-#: Layouts of published data sets that say themselves where labels are.
-PUBLISHED: dict[str, Callable[..., ScanDataset]] = {
-    "nuscenes": nuscenes.NuScenesScans,
-    "s3dis": s3dis.S3disScans,
-    "scannetpp": scannetpp.ScanNetPPScans,
-}
+@dataclass(frozen=True)
+class Layout:
+    """One layout of files.
 
-#: Layouts whose points may have an intensity.
-WITH_INTENSITY = ("files", "pointcept", "nuscenes", "semantickitti", "bag")
+    Attributes:
+        files: What the data set consists of, for messages.
+        detect: Whether a folder has this layout: false, or empty, if not.
+        scans: Makes the data set of a path, a label map, the values that are not learned and the
+            ``options``.
+        options: Arguments of :func:`open_dataset` that ``scans`` takes as well, by name.
+        intensity: Whether the points may have an intensity.
+    """
 
-#: Layouts in the order in which they are looked for, and what a folder of one must have.
-DETECTED = {
-    "semantickitti": sequence_folders,
-    "nuscenes": nuscenes.table_folders,
-    "scannet": scannet.scene_folders,
-    "scannetpp": scannetpp.scene_folders,
-    "s3dis": s3dis.room_folders,
-    "pointcept": pointcept.scene_folders,
-    "files": scan_files,
+    files: str
+    detect: Callable[[Path], object]
+    scans: Callable[..., ScanDataset]
+    options: tuple[str, ...] = ()
+    intensity: bool = False
+
+
+#: The layouts by name, in the order in which they are looked for.
+LAYOUTS = {
+    "bag": Layout(
+        "a bag with a labelled .ply map of the place beside it",
+        holds_bags,
+        BagScans,
+        (
+            *("label_field", "map_file", "map_frame", "every", "accumulate"),
+            *("tolerance", "preset", "intensity_white"),
+        ),
+        intensity=True,
+    ),
+    "semantickitti": Layout(
+        "sequences/<number>/velodyne/*.bin and labels/*.label",
+        sequence_folders,
+        SemanticKittiScans,
+        ("accumulate",),
+        intensity=True,
+    ),
+    "nuscenes": Layout(
+        "nuScenes-lidarseg as downloaded: v1.0-*/*.json, samples/LIDAR_TOP, lidarseg",
+        nuscenes.table_folders,
+        nuscenes.NuScenesScans,
+        intensity=True,
+    ),
+    "scannet": Layout(
+        "ScanNet as downloaded: scans/<scene>/<scene>_vh_clean_2.ply and its annotations",
+        scannet.scene_folders,
+        scannet.ScanNetScans,
+        ("label_field",),
+    ),
+    "scannetpp": Layout(
+        "ScanNet++ as downloaded: data/<scene>/scans/mesh_aligned_0.05.ply, metadata",
+        scannetpp.scene_folders,
+        scannetpp.ScanNetPPScans,
+    ),
+    "s3dis": Layout(
+        "S3DIS as downloaded: Area_<n>/<room>/Annotations/<object>.txt",
+        s3dis.room_folders,
+        s3dis.S3disScans,
+    ),
+    "pointcept": Layout(
+        "Pointcept's: a folder per scene with coord.npy, color.npy, normal.npy, segment*",
+        pointcept.scene_folders,
+        pointcept.PointceptScans,
+        ("label_field",),
+        intensity=True,
+    ),
+    "files": Layout(
+        "a folder of .npz, .ply, .pcd or .las files, one scan each, with a label per point",
+        scan_files,
+        FileScans,
+        ("label_field",),
+        intensity=True,
+    ),
 }
 
 __all__ = ["LAYOUTS", "SPLITS", "Cached", "DataError", "ScanDataset", "open_dataset"]
@@ -115,32 +165,24 @@ def open_dataset(
         ignore_index = (ignore_index,)
     if not 0 <= intensity_white < math.inf:
         raise ValueError(f"intensity_white is {intensity_white}, expected 0 or more")
-    if intensity_white and layout not in WITH_INTENSITY:
+    if intensity_white and not LAYOUTS[layout].intensity:
+        having = ", ".join(name for name, each in LAYOUTS.items() if each.intensity)
         raise DataError(
-            f"{path}: data of the layout {layout} have no intensity, expected one of"
-            f" {', '.join(WITH_INTENSITY)} for --intensity-white"
+            f"{path}: data of the layout {layout} have no intensity, expected one of {having}"
+            " for --intensity-white"
         )
-    data: ScanDataset
-    if layout in WITH_FIELDS:
-        data = WITH_FIELDS[layout](path, label_map, ignore_index, label_field)
-    elif layout in PUBLISHED:
-        data = PUBLISHED[layout](path, label_map, ignore_index)
-    elif layout == "semantickitti":
-        data = SemanticKittiScans(path, label_map, ignore_index, accumulate)
-    else:
-        data = BagScans(
-            path,
-            label_map,
-            ignore_index,
-            label_field,
-            map_file=None if map_file is None else Path(map_file),
-            map_frame=map_frame,
-            every=every,
-            accumulate=accumulate,
-            tolerance=tolerance,
-            preset=preset,
-            intensity_white=intensity_white,
-        )
+    given: dict[str, object] = {
+        "label_field": label_field,
+        "map_file": map_file,
+        "map_frame": map_frame,
+        "every": every,
+        "accumulate": accumulate,
+        "tolerance": tolerance,
+        "preset": preset,
+        "intensity_white": intensity_white,
+    }
+    options = {name: given[name] for name in LAYOUTS[layout].options}
+    data = LAYOUTS[layout].scans(path, label_map, ignore_index, **options)
     data.intensity_white = intensity_white
     part = part_of(data, split, holdout, seed)
     return part if subset is None or split != "train" else restricted(part, subset)
@@ -154,10 +196,8 @@ def layout_of(path: Path) -> str:
     """
     if path.is_file():
         return "bag" if is_bag(path) else "files"
-    if is_bag(path) or visible(path.glob("*/metadata.yaml"), path):
-        return "bag"
-    for layout, found in DETECTED.items():
-        if found(path):
-            return layout
-    layouts = "; ".join(f"{name}: {text}" for name, text in LAYOUTS.items())
+    for name, layout in LAYOUTS.items():
+        if layout.detect(path):
+            return name
+    layouts = "; ".join(f"{name}: {layout.files}" for name, layout in LAYOUTS.items())
     raise DataError(f"{path}: holds no labelled scans, expected one of the layouts {layouts}")

@@ -33,7 +33,7 @@ def make_scan(
         where: Name of the file, for error messages.
         points: (N, 3) finite coordinates, metres; if too large for float32, they are moved to the
             origin by whole metres. Those far from the others are left out.
-        labels: (N,) uint8.
+        labels: (N,) uint8, one per point.
         colors: (N, 3) RGB as fractions, 8 or 16 bits; NaN becomes zero.
         normals: (N, 3), are normalised; NaN becomes zero.
 
@@ -43,10 +43,6 @@ def make_scan(
     points = rows_of(where, "points", points, None)
     if not len(points):
         raise DataError(f"{where}: has no points, expected at least one")
-    if len(labels) != len(points):
-        raise DataError(
-            f"{where}: {len(labels)} labels for {len(points)} points, expected one per point"
-        )
     broken = ~np.isfinite(points).all(axis=1)
     if broken.any():
         first = int(np.flatnonzero(broken)[0])

@@ -68,7 +68,7 @@ class BagScans(ScanDataset):
         ignore_index: Collection[int] | None = None,
         label_field: str | None = None,
         *,
-        map_file: Path | None = None,
+        map_file: str | Path | None = None,
         map_frame: str | None = None,
         every: float = 1.0,
         accumulate: int = 1,
@@ -214,6 +214,11 @@ class LabelledPoints:
         distance, rows = self._tree.query(np.asarray(points, np.float32), workers=-1)
         near = distance <= tolerance
         return np.where(near, self._labels[rows], UNLABELLED).astype(np.uint8)
+
+
+def holds_bags(root: Path) -> bool:
+    """Whether ``root`` is a bag, or a folder with bags in it."""
+    return is_bag(root) or bool(visible(root.glob("*/metadata.yaml"), root))
 
 
 def find_bag(root: Path) -> Path:

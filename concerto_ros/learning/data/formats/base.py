@@ -117,12 +117,24 @@ class ScanDataset(LazySequence[Scan]):
         chosen._labels_at = points, source
         return chosen
 
-    def labels_of(self, entry: Any, values: np.ndarray, where: str) -> np.ndarray:
+    def labels_of(self, entry: Any, values: np.ndarray, where: str, count: int) -> np.ndarray:
         """The labels (N,) uint8 of the values (N,) of an entry's file.
 
+        Args:
+            entry: The scan.
+            values: Its label values as they are in the file.
+            where: The file of the labels, for messages.
+            count: Number of the scan's points.
+
         Raises:
-            DataError: A value is unknown, or a point that should keep its label does not exist.
+            DataError: There is not one value per point, a value is unknown, or a point that should
+                keep its label does not exist.
         """
+        if len(values) != count:
+            raise DataError(
+                f"{where}: {len(values)} labels for {count} points of {self.name_of(entry)},"
+                " expected one per point"
+            )
         labels = self.label_map.apply(values, where)
         if self._labels_at is None:
             return labels

@@ -106,12 +106,7 @@ class NuScenesScans(ScanDataset):
             )
         table = np.fromfile(entry.points, "<f4").reshape(-1, 5)
         values, where = self.label_values(entry)
-        if len(values) != len(table):
-            raise DataError(
-                f"{where}: {len(values)} labels for {len(table)} points of {entry.points.name},"
-                " expected one per point"
-            )
-        labels = self.labels_of(entry, values, where)
+        labels = self.labels_of(entry, values, where, len(table))
         where = str(entry.points)
         colors = self.colors_of(where, None, table[:, 3])
         return make_scan(self.name_of(entry), where, table[:, :3], labels, colors)

@@ -98,16 +98,11 @@ class PointceptScans(ScanDataset):
         """Read the scene of a folder. Raises DataError naming the file."""
         values, where = self.label_values(entry)
         points = rows_of(str(entry / "coord.npy"), "points", _load(entry / "coord.npy"), None)
-        if len(values) != len(points):
-            raise DataError(
-                f"{where}: {len(values)} labels for {len(points)} points of coord.npy, expected "
-                "one label per point"
-            )
         optional = {
             name: _load(path) if (path := entry / f"{file}.npy").is_file() else None
             for name, file in (("colors", "color"), ("normals", "normal"))
         }
-        labels = self.labels_of(entry, values, where)
+        labels = self.labels_of(entry, values, where, len(points))
         strength = entry / "strength.npy"
         optional["colors"] = self.colors_of(
             str(entry), optional["colors"], _load(strength) if strength.is_file() else None

@@ -88,7 +88,7 @@ class S3disScans(ScanDataset):
             tables.append(_read(path))
             values.append(np.full(len(tables[-1]), self._value(path), np.int64))
         table = np.concatenate(tables)
-        labels = self.labels_of(entry, np.concatenate(values), str(entry))
+        labels = self.labels_of(entry, np.concatenate(values), str(entry), len(table))
         return make_scan(
             self.name_of(entry), str(entry), table[:, :3], labels, table[:, 3:6].astype(np.uint8)
         )

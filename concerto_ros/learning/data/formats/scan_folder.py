@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from concerto_ros.files.listing import visible
-from concerto_ros.learning.data.formats.arrays import column_of, make_scan
+from concerto_ros.learning.data.formats.arrays import column_of, make_scan, rows_of
 from concerto_ros.learning.data.formats.base import ScanDataset
 from concerto_ros.learning.data.formats.splits import folder_parts
 from concerto_ros.learning.data.label_map import DataError, LabelMap
@@ -74,10 +74,11 @@ class FileScans(ScanDataset):
             known = " or ".join(ARRAYS["points"][:4])
             raise DataError(f"{entry}: has no points, expected x, y and z or an array {known}")
         where = str(entry)
-        labels = self.labels_of(entry, arrays["labels"], where)
+        points = rows_of(where, "points", arrays["points"], None)
+        labels = self.labels_of(entry, arrays["labels"], where, len(points))
         colors = self.colors_of(where, arrays.get("colors"), arrays.get("intensity"))
         normals = arrays.get("normals")
-        return make_scan(self.name_of(entry), where, arrays["points"], labels, colors, normals)
+        return make_scan(self.name_of(entry), where, points, labels, colors, normals)
 
     def has_labels(self, entry: Path) -> bool:
         """Whether a file has labels. Raises DataError if it cannot be read."""

@@ -99,12 +99,7 @@ class ScanNetScans(ScanDataset):
         """Read the mesh of a scene with its labels. Raises DataError naming the file."""
         mesh = read_mesh(entry / f"{entry.name}{MESH}")
         values, where = self.label_values(entry)
-        if len(values) != len(mesh.points):
-            raise DataError(
-                f"{where}: {len(values)} labels for {len(mesh.points)} vertices of"
-                f" {entry.name}{MESH}, expected one per vertex"
-            )
-        labels = self.labels_of(entry, values, where)
+        labels = self.labels_of(entry, values, where, len(mesh.points))
         return make_scan(entry.name, str(entry), mesh.points, labels, mesh.colors, mesh.normals)
 
     def has_labels(self, entry: Path) -> bool:

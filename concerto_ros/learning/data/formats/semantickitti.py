@@ -120,13 +120,10 @@ class SemanticKittiScans(ScanDataset):
         labels: list[np.ndarray] = []
         for path in scans:
             values, where = self.label_values(path)
-            labels.append(self.labels_of(path, values, where))
             table = _table(path)
+            labels.append(self.labels_of(path, values, where, len(table)))
             points.append(self._placed(table[:, :3], path, entry))
             remission.append(table[:, 3])
-            if len(labels[-1]) != len(points[-1]):
-                counts = f"{len(labels[-1])} labels for {len(points[-1])} points"
-                raise DataError(f"{where}: {counts} of {path.name}, expected one per point")
         where = str(entry)
         colors = self.colors_of(where, None, np.concatenate(remission))
         return make_scan(
