@@ -35,8 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("out", type=Path, help="file to write, ending with .onnx or .pt2")
     parser.add_argument(
         "--format",
-        choices=("pt2", "onnx", "aoti"),
-        help="format of the file (default: by its ending); aoti is refused, see docs/export.md",
+        choices=("pt2", "onnx"),
+        help="format of the file (default: by its ending)",
     )
     parser.add_argument(
         "--head",

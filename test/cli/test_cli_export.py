@@ -99,7 +99,7 @@ def test_a_head_of_another_width_is_refused_with_both_widths(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("out", "options", "message"),
     [
-        ("a.onnx", ["--format", "aoti"], "format is 'aoti', expected onnx or pt2"),
+        ("a.onnx", ["--format", "pt2"], "ends with '.onnx', expected .pt2"),
         ("a.bin", [], "ends with '.bin', expected .onnx or .pt2"),
         ("a.onnx", ["--max-voxels", "0"], "max_voxels is 0, expected at least 1"),
     ],

@@ -20,6 +20,7 @@ from concerto_ros.ptv3.export.arrays import hierarchy_arrays, input_specs
 from concerto_ros.ptv3.export.comparison import cloud_like_a_room
 from concerto_ros.ptv3.export.exported import Exported, ExportError, write_export
 from concerto_ros.ptv3.export.program import ArrayProgram
+from concerto_ros.ptv3.export.pt2_file import traced_arrays
 
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -236,7 +237,7 @@ def test_a_limit_of_voxels_holds_when_a_file_is_loaded_and_when_it_runs(tmp_path
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ({"format": "aoti"}, "format is 'aoti', expected onnx or pt2"),
+        ({"format": "aoti"}, "format is 'aoti', expected one of onnx, pt2"),
         ({"format": "pt2"}, "ends with '.onnx', expected .pt2"),
         ({"precision": "int8"}, "precision is 'int8', expected one of float32"),
         ({"precision": "bfloat16"}, "expected float32 or float16 for the format onnx"),
@@ -273,6 +274,38 @@ def test_a_program_of_pytorch_is_traced_once_and_verified_on_batches_of_other_si
     assert written.runtime.startswith("PyTorch")
     path.write_bytes(path.read_bytes()[:-1000])
     assert "small.pt2 cannot be loaded by PyTorch" in refused(path, encoder)
+
+
+@pytest.mark.parametrize("name", ["demo", "small", *CASES])
+def test_no_size_that_varies_is_traced_as_one(name):
+    """PyTorch would take it for a constant, and refuse to trace or to run other clouds."""
+    if name == "small":
+        shape = {"stride": (), "enc_depths": (1,), "enc_channels": (8,), "enc_num_head": (2,)}
+        encoder = small_encoder(**shape, enc_patch_size=(16,))
+    else:
+        encoder = load_encoder("demo" if name == "demo" else GOLDEN / name / "encoder.pth")
+    arrays = traced_arrays(encoder, clusters=True)
+    for spec in input_specs(encoder.config, clusters=True):
+        for axis, size in enumerate(spec.shape):
+            assert not isinstance(size, str) or arrays[spec.name].shape[axis] > 1, spec.name
+
+
+def test_what_pytorch_cannot_trace_names_the_other_format(tmp_path, monkeypatch):
+    def fails(*_, **__):
+        raise RuntimeError("a symbol of its own")
+
+    monkeypatch.setattr(torch.export, "export", fails)
+    with pytest.raises(ExportError, match=r"trace the encoder: a symbol of its own; an .onnx"):
+        write_export(small_encoder(), tmp_path / "small.pt2")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_bundled_model_is_written_as_a_program_of_pytorch(tmp_path, nightly):
+    if not nightly:
+        pytest.skip("traces for about a minute; run by pytest --nightly")
+    encoder = load_encoder("demo")
+    assert write_export(encoder, tmp_path / "demo.pt2").worst < 0.1
+    Exported(tmp_path / "demo.pt2").attach(encoder, max_voxels=200_000)
 
 
 def test_encoders_of_another_architecture_are_refused_by_name(tmp_path):

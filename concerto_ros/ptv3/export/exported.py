@@ -223,11 +223,6 @@ def write_export(
 
 def _format(path: Path, format: str | None) -> str:
     """Return the format of a file, which its ending has to name: by it files are recognised."""
-    if format == "aoti":
-        raise ExportError(
-            "format is 'aoti', expected onnx or pt2: on CPUs, what AOTInductor compiled of this"
-            " encoder computed other features from level 2 on, so no such file can be verified"
-        )
     endings = {name: ending for ending, name in FORMATS.items()}
     if format is not None and format not in endings:
         raise ExportError(f"format is {format!r}, expected one of {', '.join(endings)}")

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import io
+import math
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,8 +19,8 @@ from concerto_ros.ptv3.export.description import METADATA, Description, ExportEr
 from concerto_ros.ptv3.export.head_matrix import HeadMatrix
 from concerto_ros.ptv3.export.program import ArrayProgram
 
-#: Voxels of the clouds with which a program is traced.
-_TRACED = (20, 333)
+#: Voxels of the first of the two clouds with which a program is traced, and least of the second.
+_SHORT, _LONG = 20, 333
 
 
 def write(path: Path, encoder: Encoder, head: HeadMatrix | None, description: Description) -> None:
@@ -28,10 +29,7 @@ def write(path: Path, encoder: Encoder, head: HeadMatrix | None, description: De
     Raises:
         ExportError: PyTorch cannot trace it; the text is its own.
     """
-    feat, *voxels = cloud_like_a_room(_TRACED, encoder.config.in_channels, 0)
-    clusters = takes_clusters(description.inputs)
-    arrays = {"feat": feat}
-    arrays |= hierarchy_arrays(encoder.hierarchy(*voxels), encoder.config, clusters=clusters)
+    arrays = traced_arrays(encoder, clusters=takes_clusters(description.inputs))
     dynamic = {
         spec.name: {
             axis: torch.export.Dim.DYNAMIC
@@ -52,8 +50,28 @@ def write(path: Path, encoder: Encoder, head: HeadMatrix | None, description: De
                 torch.export.save(traced, file, extra_files={METADATA: description.text()})
         except (RuntimeError, ValueError, torch._dynamo.exc.TorchDynamoException) as error:
             raise ExportError(
-                f"PyTorch {torch.__version__} cannot trace the encoder: {error}"
+                f"PyTorch {torch.__version__} cannot trace the encoder: {error}; an .onnx file is"
+                " written without tracing"
             ) from error
+
+
+def traced_arrays(encoder: Encoder, *, clusters: bool) -> dict[str, torch.Tensor]:
+    """Return the inputs with which an encoder is traced.
+
+    What varies is at least two of everything, at the coarsest level too: PyTorch takes a size of
+    one for a constant of the program, which then refuses every other cloud. So the longer cloud
+    reaches over more than one of the coarsest voxels.
+
+    Args:
+        encoder: in the precision to write.
+        clusters: as for :func:`~concerto_ros.ptv3.export.arrays.input_specs`.
+    """
+    config = encoder.config
+    side = 2 * math.prod(config.stride)
+    sizes = (_SHORT, max(_LONG, 2 * side**2))
+    feat, *voxels = cloud_like_a_room(sizes, config.in_channels, 0)
+    geometry = hierarchy_arrays(encoder.hierarchy(*voxels), config, clusters=clusters)
+    return {"feat": feat, **geometry}
 
 
 class Pt2Program:

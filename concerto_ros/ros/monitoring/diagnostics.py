@@ -135,6 +135,8 @@ def _model(model: ModelInfo) -> Task:
         "precision": model.precision,
         "backend": model.backend,
     }
+    if model.exported:
+        values["exported"] = model.exported
     if model.why_cpu:
         values["device auto"] = f"the CPU: {model.why_cpu}"
     if model.degraded_reason:

@@ -29,6 +29,7 @@ class ModelInfo:
         head: The parameter ``head``.
         licence: Licence of the weights; empty if the checkpoint names none.
         why_cpu: Why ``device: auto`` was no GPU; empty where it was one or not set.
+        exported: The parameter ``exported``.
     """
 
     name: str
@@ -41,6 +42,7 @@ class ModelInfo:
     head: str = ""
     licence: str = ""
     why_cpu: str = ""
+    exported: str = ""
 
     @classmethod
     def of(cls, pipeline: SemanticPipeline) -> ModelInfo:
@@ -56,6 +58,7 @@ class ModelInfo:
             pipeline.settings.head,
             pipeline.encoder.licence,
             pipeline.why_cpu,
+            pipeline.settings.exported,
         )
 
     @property
