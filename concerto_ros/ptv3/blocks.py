@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import cast
 
 import torch
 from torch import nn
@@ -62,11 +63,31 @@ class AttentionBlock(nn.Module):
         self.ls2 = _layer_scale(config, channels)
         self.mlp = nn.Sequential(Mlp(channels, int(channels * config.mlp_ratio)))
 
-    def _attend(self, feat: torch.Tensor, level: Level) -> torch.Tensor:
-        """Add attention and MLP to (N, C) features of ``level``."""
+    def _add_position(
+        self, feat: torch.Tensor, position: torch.Tensor, norm: nn.Module, level: Level
+    ) -> torch.Tensor:
+        """Add a normalised branch to (N, C) features of ``level``, then attention and MLP."""
+        if not self.pre_norm:
+            return self._attend(feat + norm(position), level)
+        norms = (cast(nn.LayerNorm, part) for part in (self.norm1[0], norm))
+        feat, normed = level.add_norm(feat, position, *norms)
+        return self._attend(feat, level, normed)
+
+    def _attend(
+        self, feat: torch.Tensor, level: Level, normed: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Add attention and MLP to (N, C) features of ``level``.
+
+        Args:
+            feat: the residual stream.
+            level: the geometry.
+            normed: ``feat`` normalised for the attention, where it was already.
+        """
         if self.pre_norm:
-            feat = feat + self.ls1(self.attn(self.norm1(feat), level, self.patching))
-            return feat + self.ls2(self.mlp(self.norm2(feat)))
+            normed = self.norm1(feat) if normed is None else normed
+            branch = self.ls1(self.attn(normed, level, self.patching))
+            feat, normed = level.add_norm(feat, branch, cast(nn.LayerNorm, self.norm2[0]), None)
+            return feat + self.ls2(self.mlp(normed))
         feat = self.norm1(feat + self.ls1(self.attn(feat, level, self.patching)))
         return self.norm2(feat + self.ls2(self.mlp(feat)))
 
@@ -86,8 +107,7 @@ class Block(AttentionBlock):
     def forward(self, feat: torch.Tensor, level: Level) -> torch.Tensor:
         """Transform (N, C) features of ``level``."""
         convolve, mix, norm = self.cpe
-        feat = feat + norm(mix(convolve(feat, level.neighbours)))
-        return self._attend(feat, level)
+        return self._add_position(feat, mix(convolve(feat, level.neighbours)), norm, level)
 
 
 class LayerScale(nn.Module):

@@ -21,6 +21,7 @@ from concerto_ros.ptv3.kernels.curves import MAX_DEPTH
 from concerto_ros.ptv3.kernels.measured import choices, package
 from concerto_ros.ptv3.kernels.neighbour_table import NeighbourTable
 from concerto_ros.ptv3.kernels.neighbours import Neighbours, OtherNeighbours, voxel_keys
+from concerto_ros.ptv3.kernels.residual_norm import AddNorm, add_norm
 from concerto_ros.ptv3.level_sizes import LevelSizes, measure_levels
 from concerto_ros.ptv3.patches import Patches, cut_patches
 
@@ -83,6 +84,7 @@ class Level:
         neighbours: of the 3 x 3 x 3 convolution.
         pooling: how the finer level is pooled to this one; None at the finest.
         window: neighbours in the window of the stem, where it has one; only at the finest level.
+        add_norm: the kernel of residuals and their normalisation.
     """
 
     grid_coord: torch.Tensor
@@ -94,6 +96,7 @@ class Level:
     neighbours: Neighbours | NeighbourTable | OtherNeighbours
     pooling: LevelPooling | None
     window: NeighbourTable | None = None
+    add_norm: AddNorm = add_norm
 
     def __len__(self) -> int:
         return len(self.grid_coord)
@@ -185,7 +188,7 @@ def build_hierarchy(
         neighbours = backend.find_neighbours(keys, rows, largest)
         offset = sizes.offsets[index]
         geometry = (grid_coord, coord, batch, offset, depth, patches, neighbours, pooling)
-        levels.append(Level(*geometry, None if index else window))
+        levels.append(Level(*geometry, None if index else window, backend.add_norm))
         if stride is None:
             break
         # A voxel of the next level holds the rows whose indices agree after division.

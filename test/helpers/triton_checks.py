@@ -7,6 +7,7 @@ On the CPU by Triton's interpreter (``TRITON_INTERPRET=1``), else on a GPU.
 
 from __future__ import annotations
 
+import copy
 import sys
 
 import torch
@@ -14,11 +15,14 @@ from ptv3_inputs import CONFIG, batch_of, convolution
 
 from concerto_ros.ptv3 import build_hierarchy
 from concerto_ros.ptv3.kernels import curves as serialization
-from concerto_ros.ptv3.kernels import neighbour_table, triton_conv, triton_neighbours
-from concerto_ros.ptv3.kernels import triton_curves as triton_codes
+from concerto_ros.ptv3.kernels import neighbour_table, residual_norm
 from concerto_ros.ptv3.kernels.backends import PAIRS, choose_backend
 from concerto_ros.ptv3.kernels.neighbour_table import NeighbourTable
 from concerto_ros.ptv3.kernels.neighbours import voxel_keys
+from concerto_ros.ptv3.kernels.triton import conv as triton_conv
+from concerto_ros.ptv3.kernels.triton import curves as triton_codes
+from concerto_ros.ptv3.kernels.triton import neighbours as triton_neighbours
+from concerto_ros.ptv3.kernels.triton import norm as triton_norm
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
@@ -97,8 +101,50 @@ def convolution_of_every_width_and_type():
             assert off <= tolerance * torch.linalg.norm(expected), (channels, dtype, len(plain))
 
 
+@torch.no_grad()
+def residuals_and_norms():
+    """Sums within rounding of float32; the normalised ones within that of their own type."""
+    backend = choose_backend("triton", DEVICE)
+    assert backend.add_norm is triton_norm.add_norm
+    generator = torch.Generator().manual_seed(0)
+
+    def random(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, generator=generator).to(DEVICE)
+
+    kinds = [(torch.float32, 2e-5), (torch.float16, 2e-3), (torch.bfloat16, 2e-2)]
+    for count, channels in ((1, 1), (65, 18), (300, 48), (5, 64), (3, 768)):
+        for dtype, tolerance in kinds:
+            norms = [torch.nn.LayerNorm(channels, device=DEVICE) for _ in range(2)]
+            for norm in norms:
+                norm.weight.add_(random(channels))
+                norm.bias.add_(random(channels))
+                norm.to(dtype)
+            # Rows far from zero lose their digits where the mean is not taken off first.
+            feat, branch = random(count, channels) + 20, random(count, channels).to(dtype)
+            for branch_norm in (None, norms[1]):
+                total, normed = triton_norm.add_norm(feat, branch, norms[0], branch_norm)
+                assert (total.dtype, normed.dtype) == (torch.float32, dtype)
+                doubles = [
+                    norm and copy.deepcopy(norm).double() for norm in (norms[0], branch_norm)
+                ]
+                expected = residual_norm.add_norm(feat.double(), branch.double(), *doubles)
+                torch.testing.assert_close(total.double(), expected[0], rtol=1e-6, atol=1e-5)
+                off = (normed.double() - expected[1]).abs()
+                assert (off <= tolerance * (1 + 8 * expected[1].abs())).all(), (channels, dtype)
+
+
+def gradients_of_norms():
+    """Where gradients are needed, they are those of PyTorch."""
+    norm = torch.nn.LayerNorm(6, device=DEVICE)
+    feat, branch = (torch.randn(4, 6, device=DEVICE).requires_grad_() for _ in range(2))
+    total, normed = triton_norm.add_norm(feat, branch, norm)
+    (total * normed).sum().backward()
+    assert branch.grad.abs().min() > 0 and norm.weight.grad.abs().min() > 0
+
+
 def warming_up():
     """After it levels of any size take kernels that are compiled."""
+    residuals_compile_once_for_each_width()
     kernel, launched = triton_conv.convolve_block, set()
 
     class Kernel:
@@ -126,6 +172,33 @@ def warming_up():
             assert launched == ready, launched - ready
     finally:
         triton_conv.convolve_block = kernel
+
+
+@torch.no_grad()
+def residuals_compile_once_for_each_width():
+    """After the warm-up no kernel of residuals is compiled, however many rows there are."""
+    kernel, launched = triton_norm.add_norm_block, set()
+
+    class Kernel:
+        def __getitem__(self, grid):
+            return lambda feat, branch, *_, **constants: launched.add(
+                (branch.dtype, *sorted(constants.items()))
+            )
+
+    triton_norm.add_norm_block = Kernel()
+    try:
+        triton_norm.warm_up((3, 16), torch.float16, DEVICE)
+        ready = set(launched)
+        assert len(ready) == 4
+        for count in (1, 2, 1023, 20000):
+            for width in (3, 16):
+                norm = torch.nn.LayerNorm(width, dtype=torch.float16, device=DEVICE)
+                feat = torch.zeros(count, width, device=DEVICE)
+                for branch_norm in (norm, None):
+                    triton_norm.add_norm(feat, feat.half(), norm, branch_norm)
+        assert launched == ready
+    finally:
+        triton_norm.add_norm_block = kernel
 
 
 def gradients():
@@ -170,6 +243,19 @@ def compiles(capabilities: list[int]):
                 done = built(triton_conv.convolve_block, signature, constants, capability)
                 assert done.metadata.shared <= 96 * 1024
                 assert exact or "mma" in done.asm["ptx"]
+            for channels, norm_branch in ((48, True), (768, False)):
+                block = triton_norm.block_sizes(channels)
+                constants = dict(zip(("ROWS", "BLOCK"), block, strict=True))
+                constants |= {"C": channels, "EPS": 1e-5, "NORM_BRANCH": norm_branch}
+                arguments = triton_norm.add_norm_block.arg_names
+                types = {"feat": "*fp32", "total": "*fp32", "count": "i32"}
+                signature = {
+                    name: types.get(name, f"*{kind}")
+                    for name in arguments
+                    if name not in constants
+                }
+                done = built(triton_norm.add_norm_block, signature, constants, capability)
+                assert done.metadata.shared <= 96 * 1024
         signature = {"grid_coord": "*i64", "out": "*i64", "count": "i32", "depth": "i32"}
         constants = {"HILBERT": True, "EXCHANGED": 1, "BLOCK": 1024}
         built(triton_codes.curve_code_block, signature, constants, capability)
@@ -192,5 +278,7 @@ if __name__ == "__main__":
         neighbour_tables()
         hierarchy()
         convolution_of_every_width_and_type()
+        residuals_and_norms()
+        gradients_of_norms()
         warming_up()
         gradients()

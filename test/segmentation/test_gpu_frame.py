@@ -3,7 +3,8 @@
 """What one frame asks of a GPU: launches, and waits for it, as docs/performance.md has them.
 
 Counted without a GPU, on the paths that one would take. Kernels of ours count as launched: once
-for the codes of a curve, twice and a sort for a table of neighbours. A graph replays all launches
+for the codes of a curve, twice and a sort for a table of neighbours, once for a residual with the
+normalisation of its sum. A graph replays all launches
 of the features at once.
 """
 
@@ -26,7 +27,7 @@ from concerto_ros.ptv3 import attention, encoder
 from concerto_ros.ptv3.cpu import onednn
 from concerto_ros.ptv3.cuda_graphs.graphs import _tensors
 from concerto_ros.ptv3.cuda_graphs.padding import PaddedShape, pad_hierarchy
-from concerto_ros.ptv3.kernels import gpu_attention
+from concerto_ros.ptv3.kernels import gpu_attention, residual_norm
 from concerto_ros.ptv3.kernels.backends import TABLE
 from concerto_ros.segmentation import inference
 from concerto_ros.sensors.frame import Frame
@@ -52,7 +53,13 @@ def as_on_a_gpu(monkeypatch):
             table = TABLE.find_neighbours(keys, rows, largest)
         return replace(table, order=table.order.clone().clone(), rows=table.rows.clone())
 
-    backend = replace(TABLE, curve_code=code, find_neighbours=find)
+    def add_norm(feat, branch, norm, branch_norm):
+        with _disable_current_modes():
+            total, normed = residual_norm.add_norm(feat, branch, norm, branch_norm)
+            normed = normed.to(norm.weight.dtype)
+        return total.clone(), normed  # is counted once
+
+    backend = replace(TABLE, curve_code=code, find_neighbours=find, add_norm=add_norm)
     monkeypatch.setattr(encoder, "choose_backend", lambda *_: backend)
     monkeypatch.setattr(onednn, "usable", lambda *_: False)
     monkeypatch.setattr(attention.cpu_attention, "pays", lambda *_: False)

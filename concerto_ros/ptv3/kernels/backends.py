@@ -22,6 +22,7 @@ from concerto_ros.ptv3.kernels import neighbour_table
 from concerto_ros.ptv3.kernels.measured import choices
 from concerto_ros.ptv3.kernels.neighbours import find_neighbours
 from concerto_ros.ptv3.kernels.out_of_memory import is_out_of_memory
+from concerto_ros.ptv3.kernels.residual_norm import AddNorm, add_norm
 
 #: Names a person may choose; ``auto`` is ``triton`` on CUDA where it runs, else ``torch``, unless
 #: ``make gpu-check`` found spconv faster there.
@@ -54,14 +55,16 @@ class Backend:
         find_neighbours: (keys, rows, largest) as
             :func:`concerto_ros.ptv3.kernels.neighbours.find_neighbours`;
             :class:`~concerto_ros.ptv3.kernels.sparse_conv.SubmanifoldConv` takes the result.
-        warm_up: (widths, dtype, device) compiles the convolution for clouds of any size, with as
-            many channels as each of ``widths``.
+        warm_up: (widths, dtype, device) compiles the kernels of a block for clouds of any size,
+            with as many channels as each of ``widths``.
+        add_norm: as :func:`concerto_ros.ptv3.kernels.residual_norm.add_norm`.
     """
 
     name: str
     curve_code: Callable[[torch.Tensor, int, str], torch.Tensor]
     find_neighbours: Callable[[torch.Tensor, torch.Tensor | None, list[int]], Any]
     warm_up: Callable[[Collection[int], torch.dtype, torch.device], None] = _compile_nothing
+    add_norm: AddNorm = add_norm
 
 
 #: Pairs of neighbours, grouped by kernel offset: the fewest operations.
@@ -138,7 +141,7 @@ def _why_no_triton(device: torch.device) -> str:
 
 def _launch(device: torch.device) -> None:
     """Run the smallest possible kernel, and wait for it."""
-    from concerto_ros.ptv3.kernels import triton_curves as triton_codes
+    from concerto_ros.ptv3.kernels.triton import curves as triton_codes
 
     voxel = torch.zeros(1, 3, dtype=torch.int64, device=device)
     triton_codes.curve_code(voxel, 1, "z").cpu()
@@ -160,11 +163,15 @@ def _interpreted() -> bool:
 
 
 def _triton() -> Backend:
-    from concerto_ros.ptv3.kernels import triton_conv, triton_neighbours
-    from concerto_ros.ptv3.kernels import triton_curves as triton_codes
+    from concerto_ros.ptv3.kernels.triton import conv, curves, neighbours, norm
 
-    find = partial(triton_neighbours.find_neighbour_table, multiply=triton_conv.multiply)
-    return Backend("triton", triton_codes.curve_code, find, triton_conv.warm_up)
+    def warm_up(widths: Collection[int], dtype: torch.dtype, device: torch.device) -> None:
+        conv.warm_up(widths, dtype, device)
+        with torch.no_grad():
+            norm.warm_up(widths, dtype, device)
+
+    find = partial(neighbours.find_neighbour_table, multiply=conv.multiply)
+    return Backend("triton", curves.curve_code, find, warm_up, norm.add_norm)
 
 
 def _spconv() -> Backend:

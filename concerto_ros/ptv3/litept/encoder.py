@@ -118,9 +118,11 @@ class Block(AttentionBlock):
         """Transform (N, C) features of ``level``."""
         if self.convolves:
             convolve, mix, norm = self.conv
-            feat = feat + norm(mix(convolve(feat, level.neighbours)))
-        else:
-            feat = self.norm0(feat)  # no residual: as published
+            position = mix(convolve(feat, level.neighbours))
+            if self.attends:
+                return self._add_position(feat, position, norm, level)
+            return feat + norm(position)
+        feat = self.norm0(feat)  # no residual: as published
         return self._attend(feat, level) if self.attends else feat
 
 
