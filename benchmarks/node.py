@@ -89,11 +89,16 @@ def help_seconds() -> list[float]:
     return spent
 
 
-def latency(feed: str, run_seconds: float) -> dict[str, object]:
+def latency(feed: str, run_seconds: float, *parameters: str) -> dict[str, object]:
     """Latency of the node with the bundled demo model and a sensor, ``cloud`` or ``rgbd``.
 
     Node and sensor are separate processes. Latency is from the sensor's stamp to the
     publication of the labels.
+
+    Args:
+        feed: The sensor.
+        run_seconds: Seconds of which the last two thirds are measured.
+        parameters: More of the node, ``name:=value``.
     """
     import rclpy
     from rclpy.executors import SingleThreadedExecutor
@@ -117,7 +122,7 @@ def latency(feed: str, run_seconds: float) -> dict[str, object]:
         executor.add_node(viewer)
         threading.Thread(target=spin, args=(executor,), daemon=True).start()
         start = time.perf_counter()
-        with process(node_command(*_parameters(feed))) as node:
+        with process(node_command(*_parameters(feed, *parameters))) as node:
             wait(ready.is_set, "the node")
             started = time.perf_counter() - start
             with process([sys.executable, "-m", "benchmarks.feed", feed]):
@@ -163,7 +168,7 @@ def _summary(statuses: list, before: float, after: float) -> dict[str, object]:
     }
 
 
-def _parameters(feed: str) -> list[str]:
+def _parameters(feed: str, *more: str) -> list[str]:
     inputs = {
         "cloud": {"cloud_names": "[front]", "clouds.front.topic": "/feed/points"},
         "rgbd": {
@@ -173,7 +178,8 @@ def _parameters(feed: str) -> list[str]:
             "cameras.front.info_topic": "/feed/info",
         },
     }[feed]
-    return ["--ros-args", *(v for k, text in inputs.items() for v in ("-p", f"{k}:={text}"))]
+    given = [*(f"{name}:={text}" for name, text in inputs.items()), *more]
+    return ["--ros-args", *(part for one in given for part in ("-p", one))]
 
 
 def node_command(*arguments: str) -> list[str]:

@@ -12,7 +12,7 @@ from concerto_ros.settings.group import SettingsGroup
 
 @dataclass(frozen=True)
 class InferenceSettings(SettingsGroup):
-    """What a prediction covers."""
+    """What a prediction covers, and when it has to wait for others."""
 
     PREFIX = "inference."
 
@@ -22,4 +22,11 @@ class InferenceSettings(SettingsGroup):
         " prediction, and in turn the rest, every 10 s: faster where sensors see a small part of"
         " the map",
         choices=("map", "changed"),
+    )
+    nice: int = setting(
+        0,
+        "niceness of the thread that computes predictions above that of the node: with a higher"
+        " one the intake of messages and other processes come first where cores are few",
+        low=0,
+        high=19,
     )

@@ -8,6 +8,7 @@ import copy
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -17,7 +18,7 @@ from concerto_ros.ptv3 import PTv3Config
 from concerto_ros.ptv3.checkpoint import untrained_encoder
 from concerto_ros.ptv3.cpu import attention as cpu_attention
 from concerto_ros.ptv3.cpu import onednn
-from concerto_ros.ptv3.cpu.threads import for_each
+from concerto_ros.ptv3.cpu.threads import for_each, keep_to_this_thread
 from concerto_ros.ptv3.precision import automatic_precision
 from concerto_ros.ptv3.recurring_sizes import recurring_size
 
@@ -228,6 +229,33 @@ def test_shared_work_that_fails_says_so_and_the_next_succeeds(threads):
     with pytest.raises(ZeroDivisionError):
         for_each(lambda one: 1 / one, [1, 0, 1])
     assert for_each(lambda one: 1 / one, [1, 2]) == [1, 0.5]
+
+
+def in_a_thread(work):
+    """The result of work in a thread of its own, which alone changes its priority."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(work).result()
+
+
+def test_shared_work_has_the_priority_of_who_asks_for_it(threads):
+    """Also where threads of another priority are there already."""
+
+    def nicer_by(steps):
+        own = os.nice(steps)
+        return own, set(for_each(lambda _: os.nice(0), range(20)))
+
+    for steps in (0, 2, 1, 0):
+        own, shared = in_a_thread(lambda steps=steps: nicer_by(steps))
+        assert own == min(os.nice(0) + steps, 19) and shared == {own}
+
+
+def test_a_thread_that_computes_alone_leaves_the_others_as_they_are(threads):
+    def alone():
+        keep_to_this_thread()
+        return torch.get_num_threads()
+
+    assert in_a_thread(alone) == 1
+    assert torch.get_num_threads() == in_a_thread(torch.get_num_threads) == threads
 
 
 @torch.no_grad()

@@ -26,7 +26,7 @@ Result = TypeVar("Result")
 def for_each(work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
     """Compute ``[work(item) for item in items]`` without gradients, in parallel.
 
-    There are as many threads as PyTorch uses.
+    There are as many threads as PyTorch uses, of the priority of the calling one.
     """
     count = min(torch.get_num_threads(), len(items))
     if count < 2:
@@ -45,15 +45,29 @@ def for_each(work: Callable[[Item], Result], items: Sequence[Item]) -> list[Resu
                     return
                 results[index] = work(item)
 
-    pool = _pool(torch.get_num_threads(), os.getpid())
+    pool = _pool(torch.get_num_threads(), os.getpid(), os.nice(0))
     for done in [pool.submit(share) for _ in range(count)]:
         done.result()
     return [results[index] for index in range(len(items))]
 
 
+def keep_to_this_thread() -> None:
+    """Let PyTorch compute in the calling thread alone from now on; other threads keep theirs."""
+    count = torch.get_num_threads()
+    torch.set_num_threads(1)
+    # Threads started later take over the value of the last call.
+    last = threading.Thread(target=torch.set_num_threads, args=(count,))
+    last.start()
+    last.join()
+
+
 @cache
-def _pool(count: int, process: int) -> ThreadPoolExecutor:
-    """Return threads in which PyTorch computes single-threaded; one pool for each process."""
+def _pool(count: int, process: int, nice: int) -> ThreadPoolExecutor:
+    """Return threads in which PyTorch computes single-threaded.
+
+    There is one pool for each process and niceness, which on Linux a thread takes over from the
+    one that starts it.
+    """
     pool = ThreadPoolExecutor(count, thread_name_prefix="concerto_ros product")
     begun = threading.Barrier(count)
 

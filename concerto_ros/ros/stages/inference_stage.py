@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 import traceback
@@ -159,6 +160,11 @@ class InferenceStage(StageThread):
             empty. It raises what labelling raises.
         """
         return self._requests.new(question)
+
+    def _live(self) -> None:
+        # On Linux, of this thread and of those that it starts: PyTorch's for its products.
+        os.nice(self._parameters.settings.inference.nice)
+        super()._live()
 
     def _run(self) -> None:
         answered: frozenset[str] = frozenset()

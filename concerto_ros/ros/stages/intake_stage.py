@@ -19,6 +19,7 @@ from concerto_ros.intake.intake import FrameMap, Intake
 from concerto_ros.intake.pace import EvenPace, HasSettings
 from concerto_ros.intake.tally import Tally
 from concerto_ros.mapping.voxel_map import Insertion
+from concerto_ros.ptv3.cpu.threads import keep_to_this_thread
 from concerto_ros.ros.inputs.subscriptions import Subscriptions
 from concerto_ros.ros.monitoring.statistics import Statistics
 from concerto_ros.ros.stages.stage import StageThread
@@ -121,6 +122,12 @@ class IntakeStage(StageThread):
         done = self._requests.new(work)
         self._wake.set()
         return done
+
+    def _live(self) -> None:
+        # The other cores are the inference's: an operation that is cut into parts for all cores
+        # would wait there for the longest of its products.
+        keep_to_this_thread()
+        super()._live()
 
     def _run(self) -> None:
         while not self._stop.is_set():
