@@ -33,6 +33,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # The tests are of the CPU's results; make gpu-check compares a GPU with them.
+    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
     config.stash[_STDERR] = os.dup(2)  # where pytest itself writes while it captures the rest
     settings.load_profile("nightly" if config.getoption("--nightly") else "tests")
     if config.getoption("--faults") and not hasattr(config, "workerinput"):  # of pytest-xdist
