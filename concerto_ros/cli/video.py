@@ -19,6 +19,9 @@ downloaded. docs/video.md lists the files.
 from __future__ import annotations
 
 import argparse
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +34,7 @@ from concerto_ros.cli.shared.labelled_cloud import (
     write_labelled_cloud,
 )
 from concerto_ros.cli.shared.word_arguments import add_word_arguments
+from concerto_ros.files.data_error import DataError
 
 if TYPE_CHECKING:
     from concerto_ros.offline.posed_labeller import LabelledScene
@@ -146,12 +150,13 @@ def run(arguments: argparse.Namespace) -> int:
     from concerto_ros.viz.cloud_picture import open_view
 
     settings = scene_settings(settings_of(arguments))
-    scene = _scene(arguments, settings.preset, settings.device)
+    with _options_named():
+        scene = _scene(arguments, settings.preset, settings.device)
     # Before the model runs: a folder that cannot be made must not cost its work.
     folder = arguments.out or arguments.source.resolve().parent
     folder.mkdir(parents=True, exist_ok=True)
     pipeline = SemanticPipeline.from_settings(settings)
-    with tqdm(unit="frame", disable=None) as bar:
+    with tqdm(unit="frame", disable=None) as bar, _options_named():
         labelled = label_scene(
             pipeline,
             scene,
@@ -183,6 +188,20 @@ def run(arguments: argparse.Namespace) -> int:
     print_shares(prediction, settings.preset)
     print_times_and_files(prediction, written)
     return 1 if prediction.not_finite == total else 0
+
+
+@contextmanager
+def _options_named() -> Iterator[None]:
+    """Let errors about a field of ``Sources`` name the option that it comes from."""
+    try:
+        yield
+    except DataError as error:
+        text = re.sub(r"\bSources\.(\w+)", _option, str(error))
+        raise DataError(text) from error
+
+
+def _option(field: re.Match[str]) -> str:
+    return f"--{field[1].replace('_', '-')}"
 
 
 def _scene(arguments: argparse.Namespace, preset: str, device: str) -> PosedScene:

@@ -113,7 +113,7 @@ def label_scene(
             used, skipped = _fuse(pipeline, scene, rotation, sees, on_frame)
     snapshot = pipeline.snapshot()
     if not len(snapshot.points):
-        raise DataError(f"{scene.name}: no point is within reach of the map: check --scale")
+        raise DataError(f"{scene.name}: no point is within reach of the map: check Sources.scale")
     return LabelledScene(scene, snapshot, pipeline.infer(snapshot), rotation, used, skipped)
 
 
@@ -163,7 +163,7 @@ def _fuse(
             size = pipeline.settings.voxel_size
             raise DataError(
                 f"{scene.name}: more than {MAX_VOXELS} voxels of {size:g} m, expected at most as"
-                " many: take fewer frames or larger voxels (--voxel-size), or check --scale"
+                " many: take fewer frames or larger voxels (voxel_size), or check Sources.scale"
             )
         used.append(index)
     if not used:

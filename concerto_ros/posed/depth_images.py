@@ -43,7 +43,7 @@ class DepthFolder:
 
     def __init__(self, folder: Path, unit: float | None = None):
         if unit is not None and not 0 < unit < np.inf:
-            raise DataError(f"--depth-unit: got {unit}, expected metres above 0")
+            raise DataError(f"unit: got {unit}, expected metres above 0")
         if not folder.is_dir():
             raise DataError(f"{folder}: there is no such folder of depth images")
         self.folder, self.unit = folder, unit

@@ -105,6 +105,7 @@ def geometry_views(
     files: tuple[Path, ...] = (),
     *,
     depth_unit: float | None = None,
+    of_unit: str = "depth_unit scale",
 ) -> tuple[list[View], Counter[str]]:
     """Return the views of predicted geometry, and the number of those left out by reason.
 
@@ -118,6 +119,7 @@ def geometry_views(
             them those whose confidence is NaN.
         files: The files that decide the content.
         depth_unit: Metres of a unit of depth; None: as of the poses.
+        of_unit: As of :class:`~concerto_ros.posed.views.View`.
 
     Raises:
         DataError: There are more or fewer colour images than depth images, or pixels are to be
@@ -130,8 +132,8 @@ def geometry_views(
     if len(names) != count:
         raise DataError(
             f"{where}: depth of {count} images, but {images.path if images else where} has"
-            f" {len(names)}: expected the images that the model saw (of a video --fps or --every"
-            " choose them)"
+            f" {len(names)}: expected the images that the model saw (of a video Sources.fps or"
+            " Sources.every choose them)"
         )
     threshold = -np.inf
     if least_confident:
@@ -160,6 +162,7 @@ def geometry_views(
                 depth=partial(_metres, geometry, index, depth_unit or scale, threshold),
                 where=f"{where}: depth[{index}]",
                 files=(*of_image, *files),
+                of_unit=of_unit,
             )
         )
     return views, skipped
@@ -171,8 +174,8 @@ def _threshold(confidence: np.ndarray | None, percent: float, where: str) -> flo
     if not len(known):
         got = "says no confidence" if confidence is None else "no confidence of it is finite"
         raise DataError(
-            f"--least-confident: got {percent:g}, but {where} {got}: expected none of this option,"
-            f" or an array {CONFIDENCE[0]} of the shape of depth"
+            f"Sources.least_confident: got {percent:g}, but {where} {got}: expected 0, or an array"
+            f" {CONFIDENCE[0]} of the shape of depth"
         )
     return float(np.percentile(known, percent))
 

@@ -45,7 +45,7 @@ ARRAYS = ("predictions.npz", "exports/npz/results.npz", "exports/mini_npz/result
 EXPECTED = (
     "a .npz of Depth Anything 3 or VGGT, a COLMAP model (sparse/0), a trajectory of TUM's format"
     " (groundtruth.txt), or folders color, depth, pose and intrinsic as ScanNet's, in or beside"
-    " it; --geometry says where; or --depth-model"
+    " it; Sources.geometry says where; or a depth model"
 )
 
 #: What has no meaning for each kind of files, which say it themselves or have nothing of it; and
@@ -63,6 +63,8 @@ MEANINGLESS = {
 @dataclass(frozen=True)
 class Sources:
     """Where depth and poses of colour images are, and what files do not say themselves.
+
+    Errors name its fields, such as ``Sources.scale``.
 
     Attributes:
         geometry: A .npz, a folder of a COLMAP model, or a trajectory; None: in or beside the
@@ -88,29 +90,27 @@ class Sources:
     least_confident: float = 0.0
 
     def __post_init__(self) -> None:
-        for name, value in (
-            ("--scale", self.scale),
-            ("--fps", self.fps),
-            ("--depth-unit", self.depth_unit),
-        ):
+        for name in ("scale", "fps", "depth_unit"):
+            value = getattr(self, name)
             if value is not None and not 0 < value < np.inf:
-                raise DataError(f"{name}: got {value:g}, expected a number above 0")
+                raise DataError(f"Sources.{name}: got {value:g}, expected a number above 0")
         if self.every < 1:
-            raise DataError(f"--every: got {self.every}, expected 1 or more")
+            raise DataError(f"Sources.every: got {self.every}, expected 1 or more")
         if not 0 <= self.least_confident < 100:
             raise DataError(
-                f"--least-confident: got {self.least_confident:g}, expected a percentage, 0 to 99"
+                f"Sources.least_confident: got {self.least_confident:g}, expected a percentage, 0"
+                " to 99"
             )
-        for name, path in (("--geometry", self.geometry), ("--depth", self.depth)):
+        for name in ("geometry", "depth"):
+            path = getattr(self, name)
             if path is not None and not path.exists():
-                raise DataError(f"{name}: {path} does not exist")
+                raise DataError(f"Sources.{name}: {path} does not exist")
 
     def refuse(self, kind: str, where: Path) -> None:
-        """Refuse what has no meaning for a kind of files. Raises DataError naming the option."""
+        """Refuse what has no meaning for a kind of files. Raises DataError naming the field."""
         for name in MEANINGLESS[kind]:
             if getattr(self, name) != getattr(Sources, name):
-                option = f"--{name.replace('_', '-')}"
-                raise DataError(f"{option}: has no meaning with {where}, expected none")
+                raise DataError(f"Sources.{name}: has no meaning with {where}, expected none")
 
 
 def open_posed(
@@ -140,7 +140,8 @@ def open_posed(
     if geometry is not None and geometry.suffix == ".npz":
         if model is not None:
             raise DataError(
-                f"--depth-model: got one beside {geometry}, which holds depth; expected either"
+                f"depth model {model.name}: got it beside {geometry}, which holds depth; expected"
+                " either"
             )
         return _arrays(source, geometry, sources, preset, name)
     images = _images(_folder_of_images(source, geometry), sources)
@@ -210,7 +211,9 @@ def _find_geometry(root: Path, source: Path, optional: bool) -> Path | None:
             break
     if len(found) > 1:
         several = ", ".join(str(path) for path in found)
-        raise DataError(f"{source}: depth and poses are in {several}: --geometry says in which")
+        raise DataError(
+            f"{source}: depth and poses are in {several}: Sources.geometry says in which"
+        )
     if not found and not optional:
         raise DataError(f"{source}: no depth and poses found, expected {EXPECTED}")
     return found[0] if found else None
@@ -233,11 +236,13 @@ def _images(source: Path, sources: Sources) -> ColorImages:
         step = sources.every
         if sources.fps is not None:
             if not video.fps:
-                raise DataError(f"--fps: {source} does not say its frame rate, expected --every")
+                raise DataError(
+                    f"Sources.fps: {source} does not say its frame rate, expected Sources.every"
+                )
             step *= max(1, round(min(video.fps / sources.fps, len(video.names))))
         return video.thinned(range(0, len(video.names), step)) if step > 1 else video
     if sources.fps is not None:
-        raise DataError("--fps: got it with a folder of images, expected --every")
+        raise DataError("Sources.fps: got it with a folder of images, expected Sources.every")
     folders = [source / name for name in COLORS if (source / name).is_dir()]
     folder = ImageFolder(folders[0] if folders else source)
     every = sources.every
@@ -253,7 +258,9 @@ def _arrays(source: Path, path: Path, sources: Sources, preset: Preset, name: st
     if geometry.images is None:
         images = _images(source, sources)
     elif sources.every != 1 or sources.fps is not None:
-        raise DataError(f"--every, --fps: got one with {path}, whose own images are all taken")
+        raise DataError(
+            f"Sources.every, Sources.fps: got one with {path}, whose own images are all taken"
+        )
     views, skipped = geometry_views(
         geometry,
         images,
@@ -302,8 +309,8 @@ def _depth(places: Sequence[Path], sources: Sources, unit: float | None) -> Dept
     looked = ", ".join(dict.fromkeys(str(place) for place in places))
     raise DataError(
         f"no folder of depth images in {looked} ({', '.join(DEPTHS)}), expected one, with files"
-        f" {', '.join(depth_images.ENDINGS)} by the names of the colour images: --depth FOLDER;"
-        " or --depth-model"
+        f" {', '.join(depth_images.ENDINGS)} by the names of the colour images: Sources.depth"
+        " says in which folder; or a depth model"
     )
 
 
@@ -312,9 +319,9 @@ def _intrinsics(places: Sequence[Path], sources: Sources) -> tuple[Intrinsics, f
     if isinstance(given, tuple):
         if len(given) != 4 or not np.isfinite(given).all() or min(given[:2]) <= 0:
             raise DataError(
-                f"--intrinsics: got {given}, expected fx fy cx cy in pixels, or a file"
+                f"Sources.intrinsics: got {given}, expected fx fy cx cy in pixels, or a file"
             )
-        return Intrinsics(pinhole_matrix(*given), "--intrinsics"), None
+        return Intrinsics(pinhole_matrix(*given), "Sources.intrinsics"), None
     if given is not None:
         return intrinsics_file.read_intrinsics(given)
     for place in places:
@@ -323,6 +330,6 @@ def _intrinsics(places: Sequence[Path], sources: Sources) -> tuple[Intrinsics, f
                 return intrinsics_file.read_intrinsics(place / name)
     names = ", ".join(intrinsics_file.NAMES)
     raise DataError(
-        f"no intrinsics in {places[0]} ({names}), expected --intrinsics with fx fy cx cy in"
-        f" pixels, or with a file: {intrinsics_file.CONTENT}"
+        f"no intrinsics in {places[0]} ({names}), expected Sources.intrinsics with fx fy cx"
+        f" cy in pixels, or with a file: {intrinsics_file.CONTENT}"
     )

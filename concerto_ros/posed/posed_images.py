@@ -19,8 +19,7 @@ from concerto_ros.sensors.no_reading import CAMERA_NO_READING
 
 #: What an error says where it follows the name of a file or model.
 NO_SCALE = (
-    "the poses are in an unknown unit: expected --scale METRES, the length of one unit (--scale 1:"
-    " metres)"
+    "the poses are in an unknown unit: expected Sources.scale, the metres of one unit (1: metres)"
 )
 
 

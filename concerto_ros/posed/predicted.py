@@ -51,11 +51,11 @@ def predicted_scene(
     Raises:
         DataError: The model predicts no poses and there are none, or its unit is not known.
     """
-    where = f"--depth-model {model.name}"
+    where = f"depth model {model.name}"
     if posed is None and not model.predicts_poses:
         raise DataError(
-            f"{where}: it predicts no poses, expected --geometry with a file of poses, or a model"
-            " that predicts them"
+            f"{where}: it predicts no poses, expected Sources.geometry with a file of poses, or a"
+            " model that predicts them"
         )
     if posed is not None and not (model.metric or model.predicts_poses):
         raise DataError(
@@ -78,7 +78,9 @@ def predicted_scene(
     images = images.thinned([chosen[place] for place in kept])
     if posed is None:
         geometry = _checked(model(pictures), len(pictures), where)
-        views, lost = geometry_views(geometry, images, scale or 1.0, where, least_confident)
+        views, lost = geometry_views(
+            geometry, images, scale or 1.0, where, least_confident, of_unit="scale"
+        )
         return ViewScene(name, views, preset, skipped + lost, z_up=False)
     poses = np.array([posed.pose(posed.posed[place]) for place in kept])
     intrinsics = np.array(
@@ -96,7 +98,7 @@ def predicted_scene(
         ]
     )
     geometry = Geometry(given.depth, poses, intrinsics, given.confidence)
-    views, lost = geometry_views(geometry, images, 1.0, where, least_confident)
+    views, lost = geometry_views(geometry, images, 1.0, where, least_confident, of_unit="")
     return ViewScene(name, views, preset, skipped + lost, z_up=posed.z_up)
 
 

@@ -68,6 +68,8 @@ class View:
         where: The file of the depth, for messages.
         files: The files that decide the content.
         no_reading: Depths in metres that mean "no reading".
+        of_unit: The fields of :class:`~concerto_ros.posed.opening.Sources` that decide the unit of
+            the depth, separated by spaces, for messages; empty: none does.
     """
 
     name: str
@@ -78,6 +80,7 @@ class View:
     where: str
     files: tuple[Path, ...] = ()
     no_reading: tuple[float, ...] = ()
+    of_unit: str = "depth_unit scale"
 
 
 class ViewScene(PosedScene):
@@ -144,7 +147,7 @@ class ViewScene(PosedScene):
             image, metres = view.color(), np.asarray(view.depth(), np.float32)
         except InputError as error:
             raise UnusableFrame(f"{self.name}: frame {view.name}: {error}") from None
-        check_metres(metres, view.where)
+        check_metres(metres, view.where, view.of_unit.split())
         image, matrix = fitted(image, metres.shape, view)
         lens = view.intrinsics
         info = camera_info(matrix, metres.shape, lens.model, lens.distortion)
@@ -230,8 +233,13 @@ def resize_image(image: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
     return cv2.resize(image, (size[1], size[0]), interpolation=how)
 
 
-def check_metres(depth: np.ndarray, where: str) -> None:
+def check_metres(depth: np.ndarray, where: str, fields: Sequence[str]) -> None:
     """Check that a depth image can be one in metres.
+
+    Args:
+        depth: The image.
+        where: Its file, for messages.
+        fields: The fields of :class:`~concerto_ros.posed.opening.Sources` that decide its unit.
 
     Raises:
         DataError: The depth of most pixels is none of a room or a street; names the file.
@@ -243,9 +251,12 @@ def check_metres(depth: np.ndarray, where: str) -> None:
         return  # nothing was measured: the frame is left out, and counted
     median = float(np.median(known))
     if not NEAREST_MEDIAN <= median <= FARTHEST_MEDIAN:
-        hint = " (millimetres? --depth-unit 0.001)" if median > FARTHEST_MEDIAN else ""
+        hint = ""
+        if "depth_unit" in fields and median > FARTHEST_MEDIAN:
+            hint = " (millimetres? Sources.depth_unit 0.001)"
+        if fields:
+            hint += f": check {' and '.join(f'Sources.{field}' for field in fields)}"
         raise DataError(
             f"{where}: depth: half of the pixels are beyond {median:.4g} m, expected metres, at"
-            f" most {FARTHEST_MEDIAN:g} and at least {NEAREST_MEDIAN:g} in the middle{hint}: check"
-            " --depth-unit and --scale"
+            f" most {FARTHEST_MEDIAN:g} and at least {NEAREST_MEDIAN:g} in the middle{hint}"
         )

@@ -106,7 +106,9 @@ def test_frames_that_cannot_be_used_are_said_and_cost_nothing_else(room, tmp_pat
 @pytest.mark.parametrize(
     "options, message",
     [
-        ([], "scale: the poses are in an unknown unit"),
+        ([], "scale: the poses are in an unknown unit: expected --scale, the metres of one unit"),
+        (["--depth-unit", "0"], "--depth-unit: got 0, expected a number above 0"),
+        (["--scale", "1", "--depth", "."], "--depth: has no meaning with"),
         (["--scale", "-1"], "--scale: got -1, expected a number above 0"),
         (["--scale", "1", "--max-frames", "0"], "--max-frames: got 0, expected 1 or more"),
         (["--scale", "1", "--intrinsics", "a", "b"], "--intrinsics: got a b, expected fx fy"),

@@ -75,7 +75,7 @@ def test_a_model_of_several_views_gives_depth_and_poses_in_a_stated_unit(images,
     agree(open_posed(images, Sources(), INDOOR, StandIn()), expected)
     relative = StandIn(metric=False, unit=3.0)
     agree(open_posed(images, Sources(scale=3), INDOOR, relative), expected)
-    with pytest.raises(DataError, match="--depth-model stand-in: scale: the poses are in an unkn"):
+    with pytest.raises(DataError, match="depth model stand-in: scale: the poses are in an unkn"):
         open_posed(images, Sources(), INDOOR, relative)
     assert open_posed(images, Sources(), INDOOR, StandIn()).held is not None
 
@@ -104,23 +104,26 @@ def test_poses_of_files_are_kept_and_given_to_the_model(tmp_path, expected, pred
 
 def test_what_a_model_cannot_do_or_does_wrong_is_said(images):
     for model, message in (
-        (StandIn(predicts_poses=False), "it predicts no poses, expected --geometry"),
+        (StandIn(predicts_poses=False), "it predicts no poses, expected Sources.geometry"),
         (StandIn(depth=np.ones((3, 48, 64))), r"returned depth of shape \(3, 48, 64\), expected"),
         (StandIn(poses=None), r"returned poses of shape None, expected \(4, 4, 4\)"),
-        (StandIn(depth=np.full((4, 48, 64), 9e4)), r"depth\[0\]: depth: half of the pixels"),
+        (
+            StandIn(depth=np.full((4, 48, 64), 9e4)),
+            r"depth\[0\]: .* in the middle: check Sources.scale$",
+        ),
         (StandIn(poses=np.full((4, 4, 4), np.nan)), "no image has depth and a finite pose"),
     ):
         with pytest.raises(DataError, match=message):
             open_posed(images, Sources(), INDOOR, model).read(0)
     for given, option in (
-        ({"depth": images}, "--depth"),
-        ({"depth_unit": 0.001}, "--depth-unit"),
-        ({"intrinsics": INTRINSICS}, "--intrinsics"),
+        ({"depth": images}, "Sources.depth"),
+        ({"depth_unit": 0.001}, "Sources.depth_unit"),
+        ({"intrinsics": INTRINSICS}, "Sources.intrinsics"),
     ):
         with pytest.raises(DataError, match=f"{option}: has no meaning with .*{images.name}"):
             open_posed(images, Sources(**given), INDOOR, StandIn())
     files.write_npz(images / "a.npz", VIEWS, CAMERA)
-    with pytest.raises(DataError, match=r"--depth-model: got one beside .*a\.npz"):
+    with pytest.raises(DataError, match=r"depth model stand-in: got it beside .*a\.npz"):
         open_posed(images, Sources(), INDOOR, StandIn())
 
 

@@ -92,7 +92,9 @@ def test_colmap_with_measured_depth_knows_its_own_scale(tmp_path, expected, bina
 def test_colmaps_dense_depth_is_in_the_unit_of_its_poses(tmp_path, expected, kind):
     folder = colmap(tmp_path / "scene", binary=True, depth=kind)
     agree(open_posed(folder, Sources(scale=UNIT), INDOOR), expected)
-    with pytest.raises(DataError, match=r"scale: the poses are in an unknown unit: .*--scale"):
+    with pytest.raises(
+        DataError, match=r"scale: the poses are in an unknown unit: .*Sources.scale"
+    ):
         open_posed(folder, Sources(), INDOOR)
 
 

@@ -71,7 +71,7 @@ def test_arrays_that_are_missing_or_of_another_shape_are_named(tmp_path):
     assert "the matrix is of another size" in text(intrinsics=of_the_image)
     millimetres = text(depth=whole["depth"] * 1000)
     assert "depth[0]: depth: half of the pixels are beyond" in millimetres
-    assert "millimetres? --depth-unit 0.001" in millimetres and "all.npz" in millimetres
+    assert "millimetres? Sources.depth_unit 0.001" in millimetres and "all.npz" in millimetres
     in_metres = open_posed(tmp_path, Sources(scale=1, depth_unit=0.001), INDOOR)
     np.testing.assert_allclose(in_metres.views[1].depth(), VIEWS[1][0].depth, rtol=1e-5)
     image = whole["image"]
@@ -100,7 +100,7 @@ def test_pixels_of_unknown_confidence_are_left_out_and_none_at_all_is_refused(tm
     assert "all.npz no confidence of it is finite" in refused(tmp_path, half)
     np.savez(path, **{name: value for name, value in whole.items() if name != "conf"})
     text = refused(tmp_path, half)
-    assert "--least-confident: got 50, but" in text and "all.npz says no confidence" in text
+    assert "Sources.least_confident: got 50, but" in text and "all.npz says no confidence" in text
 
 
 @pytest.mark.parametrize("stamp", ["inf", "nan", "1e30", "1e999999999"])
@@ -226,7 +226,9 @@ def test_damaged_depth_maps_of_colmap_lose_only_their_frame(tmp_path):
 def test_trajectories_that_do_not_fit_are_said_with_both_times(tmp_path):
     folder = files.write_tum(tmp_path / "desk", VIEWS)
     focal = Sources(intrinsics=(CAMERA.focal, CAMERA.focal, *CAMERA.center))
-    assert "no intrinsics in" in (text := refused(folder, Sources())) and "--intrinsics" in text
+    assert (
+        "no intrinsics in" in (text := refused(folder, Sources())) and "Sources.intrinsics" in text
+    )
     path = folder / "groundtruth.txt"
     whole = path.read_text()
     path.write_text(whole + "1305031454.0 1 2 three 0 0 0 1\n")
@@ -240,7 +242,7 @@ def test_trajectories_that_do_not_fit_are_said_with_both_times(tmp_path):
     assert "holds no pose" in refused(folder, focal)
     path.write_text(whole)
     wrong = Sources(intrinsics=(525.0, 525.0, 319.5, 239.5))
-    assert "--intrinsics: principal point (319.5, 239.5)" in refused(folder, wrong)
+    assert "Sources.intrinsics: principal point (319.5, 239.5)" in refused(folder, wrong)
     assert "expected fx fy cx cy" in refused(folder, Sources(intrinsics=(525.0, 525.0)))
     (folder / "depth").rename(folder / "elsewhere")
     assert "no folder of depth images in" in refused(folder, focal)
@@ -250,26 +252,26 @@ def test_missing_and_several_geometries_are_said_with_what_is_expected(tmp_path)
     folder = files.write_images(tmp_path / "walk", VIEWS)
     text = refused(folder)
     assert f"{folder}: no depth and poses found, expected a .npz" in text
-    assert "--depth-model" in text
+    assert "Sources.geometry says where; or a depth model" in text
     files.write_npz(folder / "a.npz", VIEWS, CAMERA)
     files.write_npz(folder / "b.npz", VIEWS, CAMERA)
-    assert "a.npz, " in (text := refused(folder)) and "--geometry says in which" in text
+    assert "a.npz, " in (text := refused(folder)) and "Sources.geometry says in which" in text
     chosen = Sources(geometry=folder / "b.npz", scale=1)
     assert len(open_posed(folder, chosen, INDOOR).frames) == 5
     text = refused(folder, Sources(geometry=folder / "b.npz"))
-    assert "b.npz: scale: the poses are in an unknown unit" in text and "--scale" in text
+    assert "b.npz: scale: the poses are in an unknown unit" in text and "Sources.scale" in text
     for wrong, name in (
-        ({"depth": folder}, "--depth: has no meaning with .*b.npz"),
-        ({"intrinsics": (1, 1, 1, 1)}, "--intrinsics: has no meaning with .*b.npz"),
+        ({"depth": folder}, "Sources.depth: has no meaning with .*b.npz"),
+        ({"intrinsics": (1, 1, 1, 1)}, "Sources.intrinsics: has no meaning with .*b.npz"),
     ):
         with pytest.raises(DataError, match=name):
             open_posed(folder, Sources(geometry=folder / "b.npz", scale=1, **wrong), INDOOR)
     for wrong, name in (
-        ({"scale": 0.0}, "--scale: got 0"),
-        ({"scale": np.nan}, "--scale: got nan"),
-        ({"every": 0}, "--every: got 0"),
-        ({"least_confident": 100}, "--least-confident: got 100"),
-        ({"geometry": tmp_path / "none"}, "--geometry: .*none does not exist"),
+        ({"scale": 0.0}, "Sources.scale: got 0"),
+        ({"scale": np.nan}, "Sources.scale: got nan"),
+        ({"every": 0}, "Sources.every: got 0"),
+        ({"least_confident": 100}, "Sources.least_confident: got 100"),
+        ({"geometry": tmp_path / "none"}, "Sources.geometry: .*none does not exist"),
     ):
         with pytest.raises(DataError, match=name):
             Sources(**wrong)

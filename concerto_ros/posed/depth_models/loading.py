@@ -53,7 +53,7 @@ def load_depth_model(name: str, device: torch.device | str = "cpu") -> DepthMode
     if importlib.util.find_spec(published.library) is None:
         raise ImportError(
             f"{published.name} needs the package {published.library}: {install}; or predict in"
-            " another environment and give the .npz (--geometry)"
+            " another environment, and give its .npz to the command video"
         )
     source = folder or _cached(published)
     log.info("depth model %s, licence %s", published.name, published.licence)

@@ -98,7 +98,7 @@ def _scale(model, registered, posed, images: ColorImages, depth: DepthFolder | N
     if len(ratio) < SCALE_POINTS:
         raise DataError(
             f"{where}: scale: {len(ratio)} points of points3D lie on a depth reading, expected at"
-            f" least {SCALE_POINTS} to compute the metres of a unit: --scale METRES says it"
+            f" least {SCALE_POINTS} to compute the metres of a unit: Sources.scale says them"
         )
     scale = float(np.median(ratio))
     spread = float(np.median(np.abs(ratio - scale))) / scale
@@ -106,7 +106,8 @@ def _scale(model, registered, posed, images: ColorImages, depth: DepthFolder | N
         raise DataError(
             f"{where}: scale: the depth images disagree with the points by {spread:.0%} around"
             f" {scale:.3g} m a unit, expected at most {SCALE_SPREAD:.0%}: are they of other"
-            " images, or not in metres (--depth-unit)? --scale METRES says it"
+            " images, or not in metres (Sources.depth_unit)? Sources.scale says the metres of a"
+            " unit"
         )
     return scale
 
