@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,6 +28,10 @@ TO_WORLD = ("camera_poses", "poses", "pose", "cam2world")  # camera to world
 INTRINSICS = ("intrinsics", "intrinsic")
 CONFIDENCE = ("conf", "depth_conf", "confidence")
 IMAGES = ("image", "images")
+
+#: How far two arrays of the same poses may differ, in elements of rotations and, of positions,
+#: relative to the farthest.
+POSE_ERROR = 1e-3
 
 EXPECTED = (
     "depth (N, H, W), extrinsics (N, 3, 4) from world to camera or camera_poses (N, 4, 4), and"
@@ -67,22 +71,22 @@ def read_geometry(path: Path) -> Geometry:
     except Exception:  # a damaged file raises almost anything; read_npz says it in words
         names = set()
     depth_name = _name(DEPTH, names)
-    pose_name = _name((*TO_WORLD, *TO_CAMERA), names)
+    pose_names = [name for name in (*TO_WORLD, *TO_CAMERA) if name in names]
     intrinsics_name = _name(INTRINSICS, names)
-    chosen = [depth_name, pose_name, intrinsics_name]
+    needed = [depth_name, *(pose_names or [""]), intrinsics_name]
     others = {"confidence": _name(CONFIDENCE, names), "images": _name(IMAGES, names)}
-    wanted = [name for name in (*chosen, *others.values()) if name]
+    wanted = [name for name in (*needed, *others.values()) if name]
     try:
         arrays = read_npz(path, wanted or None)
     except ValueError as error:
         raise DataError(str(error)) from None
-    if not all(chosen):
+    if not all(needed):
         raise DataError(
             f"{path}: holds the arrays {', '.join(sorted(names)) or 'none'}, expected {EXPECTED}"
         )
     depth = _shaped(arrays, depth_name, path)
     count, size = len(depth), depth.shape[1:]
-    poses = _poses(arrays, pose_name, path, count)
+    poses = _poses(arrays, pose_names, path, count)
     intrinsics = _shaped(arrays, intrinsics_name, path).astype(np.float64)
     if intrinsics.shape != (count, 3, 3):
         raise _wrong(path, intrinsics_name, intrinsics.shape, f"({count}, 3, 3), as depth has")
@@ -214,7 +218,31 @@ def _shaped(arrays: dict[str, np.ndarray], name: str, path: Path) -> np.ndarray:
     return array
 
 
-def _poses(arrays: dict[str, np.ndarray], name: str, path: Path, count: int) -> np.ndarray:
+def _poses(
+    arrays: dict[str, np.ndarray], names: Sequence[str], path: Path, count: int
+) -> np.ndarray:
+    """The poses (N, 4, 4), camera to world, on which all arrays of poses agree."""
+    first, *others = names
+    poses = _poses_of(arrays, first, path, count)
+    for name in others:
+        if not _alike(poses, _poses_of(arrays, name, path, count)):
+            raise DataError(
+                f"{path}: {first} and {name}: got different poses, expected one of these arrays,"
+                " or the same poses in both"
+                f" ({' and '.join(TO_CAMERA)} are from world to camera, the others back)"
+            )
+    return poses
+
+
+def _alike(poses: np.ndarray, others: np.ndarray) -> bool:
+    """Whether poses (N, 4, 4) are the same but for rounding, relative to the size of the place."""
+    positions = poses[:, :3, 3]
+    size = np.abs(positions[np.isfinite(positions)]).max(initial=0.0)
+    tolerance = np.array([POSE_ERROR] * 3 + [POSE_ERROR * size])
+    return bool(np.isclose(poses, others, rtol=0, atol=tolerance, equal_nan=True).all())
+
+
+def _poses_of(arrays: dict[str, np.ndarray], name: str, path: Path, count: int) -> np.ndarray:
     given = _shaped(arrays, name, path).astype(np.float64)
     if given.shape not in ((count, 3, 4), (count, 4, 4)):
         raise _wrong(path, name, given.shape, f"({count}, 3, 4) or ({count}, 4, 4), as depth has")

@@ -103,6 +103,33 @@ def test_pixels_of_unknown_confidence_are_left_out_and_none_at_all_is_refused(tm
     assert "Sources.least_confident: got 50, but" in text and "all.npz says no confidence" in text
 
 
+def test_two_arrays_of_poses_have_to_agree(tmp_path):
+    poses = np.array([pose for _, pose in VIEWS])
+    path = files.write_npz(tmp_path / "all.npz", VIEWS, CAMERA, images=True, camera_poses=poses)
+    assert len(open_posed(path.parent, Sources(scale=1), INDOOR).frames) == len(VIEWS)
+    moved = poses.copy()
+    moved[1, 0, 3] += 0.1
+    for wrong in (moved, np.linalg.inv(poses)):
+        files.write_npz(path, VIEWS, CAMERA, images=True, camera_poses=wrong)
+        assert "all.npz: camera_poses and extrinsics: got different poses" in refused(tmp_path)
+
+
+def test_one_stamp_has_one_pose(tmp_path):
+    folder = files.write_tum(tmp_path / "desk", VIEWS)
+    focal = Sources(intrinsics=(CAMERA.focal, CAMERA.focal, *CAMERA.center))
+    trajectory = folder / "groundtruth.txt"
+    whole = trajectory.read_text()
+    stamp, *numbers = whole.splitlines()[5].split()
+    x, y, z, *quaternion = map(float, numbers)
+    negative = " ".join(str(-value) for value in quaternion)
+    trajectory.write_text(f"{whole}{stamp} {x} {y} {z} {negative}\n")  # the same rotation
+    assert len(open_posed(folder, focal, INDOOR).frames) == len(VIEWS)
+    trajectory.write_text(f"{whole}{stamp} {x + 0.01} {y} {z} {negative}\n")
+    line = len(whole.splitlines()) + 1
+    text = refused(folder, focal)
+    assert f"line {line}: got another pose at the stamp {stamp} of line 6, expected one" in text
+
+
 @pytest.mark.parametrize("stamp", ["inf", "nan", "1e30", "1e999999999"])
 def test_stamps_that_are_no_times_are_refused(tmp_path, stamp):
     folder = files.write_tum(tmp_path / "desk", VIEWS)

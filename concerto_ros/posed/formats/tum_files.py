@@ -9,6 +9,7 @@ https://cvg.cit.tum.de/data/datasets/rgbd-dataset/file_formats.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
@@ -50,9 +51,11 @@ def read_trajectory(path: Path) -> tuple[Trajectory, int]:
         The trajectory, and the number of lines whose pose is not finite, which are left out.
 
     Raises:
-        DataError: A line is none, or there is no pose; names file and line.
+        DataError: A line is none, two lines have the same stamp and other poses, or there is no
+            pose; names file and line.
     """
-    stamps, rows, lost = [], [], 0
+    lines: dict[int, tuple[int, list[float]]] = {}
+    lost = 0
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -70,16 +73,26 @@ def read_trajectory(path: Path) -> tuple[Trajectory, int]:
         if not np.isfinite(values).all():
             lost += 1
             continue
-        stamps.append(stamp)
-        rows.append(values)
-    if not rows:
+        first, known = lines.setdefault(stamp, (number, values))
+        if not _same_pose(known, values):
+            raise DataError(
+                f"{path}: line {number}: got another pose at the stamp {words[0]} of line {first},"
+                " expected one pose for each stamp"
+            )
+    if not lines:
         raise DataError(f"{path}: holds no pose, expected lines {LINE}")
-    order = np.argsort(stamps, kind="stable")
-    poses = np.array(rows)[order]
+    stamps = sorted(lines)
+    poses = np.array([lines[stamp][1] for stamp in stamps])
     try:
-        return Trajectory(np.array(stamps)[order], poses[:, 3:], poses[:, :3]), lost
+        return Trajectory(np.array(stamps), poses[:, 3:], poses[:, :3]), lost
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
+
+
+def _same_pose(one: Sequence[float], other: Sequence[float]) -> bool:
+    """Whether two lines say the same pose; a quaternion and its negative do."""
+    negative = [*other[:3], *(-value for value in other[3:])]
+    return np.allclose(one, other) or np.allclose(one, negative)
 
 
 def tum_images(
