@@ -276,6 +276,18 @@ def test_models_that_are_not_there_are_said_with_what_to_do(tmp_path, monkeypatc
         load_depth_model("da3-base")
 
 
+def test_files_that_cannot_be_read_are_said_with_the_folder(monkeypatch, folder):
+    class Model:
+        @staticmethod
+        def from_pretrained(source, **options):
+            raise OSError("no weights")
+
+    stand_in_module(monkeypatch, "depth_anything_3")
+    stand_in_module(monkeypatch, "depth_anything_3.api", DepthAnything3=Model)
+    with pytest.raises(DataError, match=f"da3-base: {folder}: no weights"):
+        load_depth_model(f"da3-base={folder}")
+
+
 def test_models_for_any_use_come_first_and_all_have_a_licence():
     licences = [model.licence for model in DEPTH_MODELS]
     assert licences[:6] == ["Apache-2.0"] * 6

@@ -8,9 +8,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
-from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -59,25 +58,28 @@ def _is_hidden(name: str, value: torch.Tensor) -> bool:
 
 
 def class_weights(
-    data: Sequence[Scan],
-    classes: int,
-    scans: int = 400,
-    of: Callable[[Scan], np.ndarray] = attrgetter("labels"),
-) -> torch.Tensor:
+    data: Sequence[Scan], numbers: Mapping[str, int], scans: int = 400
+) -> dict[str, torch.Tensor]:
     """Weights of the loss: the inverse square root of each class's frequency, with mean 1.
 
     Args:
-        data: The scans.
-        classes: Number of classes, K.
+        data: The scans; each is read once.
+        numbers: For each attribute of a scan with the classes of its points, (N,), their number K;
+            what is not less than K does not count.
         scans: Maximum number of scans whose points are counted.
-        of: The classes of the points of a scan, (N,); what is not less than K does not count.
 
     Returns:
-        (K,) float32.
+        (K,) float32 by attribute.
     """
-    count = np.zeros(classes)
+    counts = {name: np.zeros(number) for name, number in numbers.items()}
     for index in np.linspace(0, len(data) - 1, min(scans, len(data))).astype(int):
-        count += np.bincount(of(data[int(index)]), minlength=classes)[:classes]
+        scan = data[int(index)]
+        for name, count in counts.items():
+            count += np.bincount(getattr(scan, name), minlength=len(count))[: len(count)]
+    return {name: _inverse_root(count) for name, count in counts.items()}
+
+
+def _inverse_root(count: np.ndarray) -> torch.Tensor:
     weights = 1 / np.sqrt(np.maximum(count, 1) / count.sum() + 1e-3)
     return torch.from_numpy(weights / weights.mean()).float()
 
@@ -116,11 +118,12 @@ def train(
     )
     held_out = recipe.scans(folder, recipe.validation_seeds)
     model = new_model(recipe, len(names))
-    weights = class_weights(data, classes)
-    options: dict[str, Any] = {"class_weights": weights}
+    numbers = {"labels": classes} | ({"name_ids": len(names)} if names else {})
+    weights = class_weights(data, numbers)
+    options: dict[str, Any] = {"class_weights": weights["labels"]}
     if names:
-        by_name = class_weights(data, len(names), of=attrgetter("name_ids"))
-        options = {"loss": partial(naming_loss, class_weights=weights, name_weights=by_name)}
+        of_both = {"class_weights": weights["labels"], "name_weights": weights["name_ids"]}
+        options = {"loss": partial(naming_loss, **of_both)}
     trainer = Trainer(
         model,
         data,

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from concerto_ros.files.data_error import DataError
+from concerto_ros.posed.depth_models.depth_model import PublishedModel
 from concerto_ros.posed.geometry import Geometry
 from concerto_ros.posed.matrices import resized, to_world
 from concerto_ros.settings.published_models import PublishedDepthModel
@@ -19,21 +20,23 @@ from concerto_ros.settings.published_models import PublishedDepthModel
 METRIC_FOCAL = 300.0
 
 
-class DepthAnything3:
+class DepthAnything3(PublishedModel):
     """A model of Depth Anything 3; see :class:`~.depth_model.DepthModel`.
 
     Args:
         published: Which one.
         source: The folder of its files.
         device: Where it runs.
+
+    Raises:
+        DataError: The files cannot be read.
     """
 
     def __init__(self, published: PublishedDepthModel, source: Path, device: torch.device | str):
         from depth_anything_3.api import DepthAnything3 as Model
 
-        self.name, self.metric = published.name, published.metric
-        self.predicts_poses = published.predicts_poses
-        self._model = Model.from_pretrained(str(source), local_files_only=True).to(device)
+        super().__init__(published, source)
+        self._model = self._load(Model).to(device)
 
     def __call__(
         self,

@@ -11,25 +11,28 @@ from typing import Any
 import numpy as np
 import torch
 
+from concerto_ros.posed.depth_models.depth_model import PublishedModel
 from concerto_ros.posed.geometry import Geometry
 from concerto_ros.settings.published_models import PublishedDepthModel
 
 
-class MapAnything:
+class MapAnything(PublishedModel):
     """A model of MapAnything; see :class:`~.depth_model.DepthModel`.
 
     Args:
         published: Which one.
         source: The folder of its files.
         device: Where it runs.
+
+    Raises:
+        DataError: The files cannot be read.
     """
 
     def __init__(self, published: PublishedDepthModel, source: Path, device: torch.device | str):
         from mapanything.models import MapAnything as Model
 
-        self.name, self.metric = published.name, published.metric
-        self.predicts_poses = published.predicts_poses
-        self._model = Model.from_pretrained(str(source), local_files_only=True).to(device)
+        super().__init__(published, source)
+        self._model = self._load(Model).to(device)
 
     def __call__(
         self,

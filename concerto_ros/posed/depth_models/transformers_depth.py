@@ -14,12 +14,12 @@ import numpy as np
 import torch
 
 from concerto_ros.files.data_error import DataError
-from concerto_ros.files.error_text import one_line
+from concerto_ros.posed.depth_models.depth_model import PublishedModel
 from concerto_ros.posed.geometry import Geometry
 from concerto_ros.settings.published_models import PublishedDepthModel
 
 
-class TransformersDepth:
+class TransformersDepth(PublishedModel):
     """A model of ``transformers``; see :class:`~.depth_model.DepthModel`.
 
     Args:
@@ -34,16 +34,11 @@ class TransformersDepth:
     def __init__(self, published: PublishedDepthModel, source: Path, device: torch.device | str):
         from transformers import AutoImageProcessor, AutoModelForDepthEstimation
 
-        self.name, self.metric = published.name, published.metric
-        self.predicts_poses = published.predicts_poses
-        local = {"local_files_only": True, "trust_remote_code": False}
-        try:
-            self._process = AutoImageProcessor.from_pretrained(source, **local)
-            model = AutoModelForDepthEstimation.from_pretrained(
-                source, use_safetensors=True, **local
-            )
-        except (OSError, ValueError, KeyError) as error:
-            raise DataError(f"{published.name}: {source}: {one_line(error)}") from None
+        super().__init__(published, source)
+        self._process = self._load(AutoImageProcessor, trust_remote_code=False)
+        model = self._load(
+            AutoModelForDepthEstimation, use_safetensors=True, trust_remote_code=False
+        )
         kind = getattr(model.config, "depth_estimation_type", "metric")
         if kind != "metric":
             raise DataError(

@@ -83,10 +83,29 @@ def test_a_seed_gives_the_same_weights_to_begin_with():
 
 
 def test_rare_classes_weigh_more_and_absent_ones_not_without_end():
-    scan = box_scan(0, 1000)
-    weights = class_weights([replace(scan, labels=np.repeat([0, 1], [990, 10]).astype("u1"))], 3)
+    scan = replace(box_scan(0, 1000), labels=np.repeat([0, 1], [990, 10]).astype("u1"))
+    weights = class_weights([scan], {"labels": 3})["labels"]
     assert weights.mean() == pytest.approx(1)
     assert weights[0] < weights[1] < weights[2] < 100 * weights[0]
+
+
+def test_scans_are_read_once_for_the_weights_of_classes_and_of_names():
+    class Counted(list):
+        read = 0
+
+        def __getitem__(self, index):
+            self.read += 1
+            return super().__getitem__(index)
+
+    name_ids = np.full(800, NO_NAME, np.uint16)
+    name_ids[:8] = 1
+    scans = Counted(
+        replace(scan, name_ids=name_ids, names=("left", "right")) for scan in boxes(None, range(5))
+    )
+    weights = class_weights(scans, {"labels": 4, "name_ids": 2}, scans=3)
+    assert scans.read == 3
+    assert torch.equal(weights["labels"], class_weights(scans, {"labels": 4}, scans=3)["labels"])
+    assert weights["name_ids"][0] > weights["name_ids"][1]  # points without a name do not count
 
 
 def test_biases_are_shifted_a_little_and_confidences_fitted():

@@ -23,7 +23,7 @@ from concerto_ros.learning.objects.pretraining.recon_network import (
     ReConPretraining,
     new_pretraining,
 )
-from concerto_ros.learning.objects.pretraining.run import PretrainingRun
+from concerto_ros.learning.objects.pretraining.run import PretrainingRun, judged_by_loss
 from concerto_ros.learning.objects.pretraining.teachers import TeacherVectors
 from concerto_ros.learning.objects.training.recipes import ObjectTrainingConfig
 from concerto_ros.learning.objects.training.training_run import (
@@ -180,20 +180,14 @@ def held_out(
         seed: Of points, masks and prompts, the same each time.
     """
 
-    @torch.inference_mode()
-    def score(model: nn.Module) -> float:
-        assert isinstance(model, ReConPretraining)
-        model.eval()
-        device = model.mask_token.device
-        generator = torch.Generator().manual_seed(seed)
-        total = 0.0
-        for rows in torch.arange(len(teachers.shapes)).split(preset.recipe.batch_size):
-            points = teachers.shapes.draw(rows.tolist(), preset.points, generator).to(device)
-            losses = losses_of(model, teachers, preset, points, rows, generator)
-            total += float(sum(losses.values())) * len(rows)
-        return -total / len(teachers.shapes)
+    def losses(
+        model: ReConPretraining, rows: torch.Tensor, generator: torch.Generator
+    ) -> dict[str, torch.Tensor]:
+        drawn = teachers.shapes.draw(rows.tolist(), preset.points, generator)
+        points = drawn.to(model.mask_token.device)
+        return losses_of(model, teachers, preset, points, rows, generator)
 
-    return score
+    return judged_by_loss(len(teachers.shapes), preset.recipe.batch_size, seed, losses)
 
 
 def losses_of(

@@ -65,6 +65,34 @@ class PretrainingRun(TrainingRun[Model]):
         return test(self.model)
 
 
+def judged_by_loss(
+    count: int,
+    batch_size: int,
+    seed: int,
+    losses: Callable[[Any, torch.Tensor, torch.Generator], dict[str, torch.Tensor]],
+) -> Callable[[nn.Module], float]:
+    """Return a function that scores a model by its loss on other shapes, the lower the better.
+
+    Args:
+        count: Number of the shapes, which are not trained on.
+        batch_size: Shapes at a time.
+        seed: Of all that ``losses`` draws, the same each time.
+        losses: From the model, (B,) positions of shapes and a generator on the CPU to the losses,
+            means over these shapes that are to be added.
+    """
+
+    @torch.inference_mode()
+    def score(model: nn.Module) -> float:
+        model.eval()
+        generator = torch.Generator().manual_seed(seed)
+        total = 0.0
+        for rows in torch.arange(count).split(batch_size):
+            total += float(sum(losses(model, rows, generator).values())) * len(rows)
+        return -total / count
+
+    return score
+
+
 def save_pretrained(path: Path, state: State, facts: Mapping[str, Any] | None = None) -> None:
     """Write a pre-training file in the wrapping of the official ones.
 

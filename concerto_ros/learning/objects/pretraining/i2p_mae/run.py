@@ -19,7 +19,7 @@ from concerto_ros.learning.objects.pretraining.i2p_mae.network import (
     centre_saliency,
 )
 from concerto_ros.learning.objects.pretraining.i2p_mae.recipe import I2PMAERecipe
-from concerto_ros.learning.objects.pretraining.run import PretrainingRun
+from concerto_ros.learning.objects.pretraining.run import PretrainingRun, judged_by_loss
 from concerto_ros.learning.objects.training.fine_tune import CHANGES
 from concerto_ros.learning.objects.training.training_run import (
     ObjectTrainingResult,
@@ -91,20 +91,15 @@ def held_out(
         seed: Of points and masks, the same each time.
     """
 
-    @torch.inference_mode()
-    def score(model: nn.Module) -> float:
-        assert isinstance(model, I2PMAEPretraining)
-        model.eval()
-        generator = torch.Generator().manual_seed(seed)
-        total = 0.0
-        for rows in torch.arange(len(shapes)).split(recipe.training.batch_size):
-            drawn = shapes.sample(rows.tolist(), recipe.points, generator)
-            points = unit_sphere(drawn).to(model.mask_token.device)
-            result = reconstruct(model, guide, recipe, rows.tolist(), drawn, points, generator)
-            total += float(sum(result.losses().values())) * len(rows)
-        return -total / len(shapes)
+    def losses(
+        model: I2PMAEPretraining, rows: torch.Tensor, generator: torch.Generator
+    ) -> dict[str, torch.Tensor]:
+        numbers = rows.tolist()
+        drawn = shapes.sample(numbers, recipe.points, generator)
+        points = unit_sphere(drawn).to(model.mask_token.device)
+        return reconstruct(model, guide, recipe, numbers, drawn, points, generator).losses()
 
-    return score
+    return judged_by_loss(len(shapes), recipe.training.batch_size, seed, losses)
 
 
 def reconstruct(
