@@ -103,8 +103,10 @@ def by_stage(pipeline: SemanticPipeline, monkeypatch) -> dict[str, Counts]:
 
 
 def documented() -> dict[str, tuple[int, int]]:
-    """The columns of now in the table: launches and waits by stage."""
-    rows = re.findall(r"^\| ([\w ,]+) \| \d+ \| (\d+) \| \d+ \| (\d+) \|$", PAGE.read_text(), re.M)
+    """The table: launches and waits by stage."""
+    _, _, rest = PAGE.read_text().partition("### Launches and waits of a frame")
+    section = rest.partition("###")[0]
+    rows = re.findall(r"^\| ([\w ]+) \| (\d+) \| (\d+) \|$", section, re.M)
     return {name: (int(launched), int(waited)) for name, launched, waited in rows}
 
 

@@ -122,8 +122,9 @@ def train(
     weights = class_weights(data, numbers)
     options: dict[str, Any] = {"class_weights": weights["labels"]}
     if names:
-        of_both = {"class_weights": weights["labels"], "name_weights": weights["name_ids"]}
-        options = {"loss": partial(naming_loss, **of_both)}
+        of_names = weights["name_ids"]
+        loss = partial(naming_loss, class_weights=weights["labels"], name_weights=of_names)
+        options = {"loss": loss}
     trainer = Trainer(
         model,
         data,
