@@ -8,7 +8,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -58,6 +58,9 @@ MEANINGLESS = {
     "model": ("depth", "depth_unit"),
     "model alone": ("depth", "depth_unit", "intrinsics"),
 }
+
+#: Images of which some can be chosen: scenes, videos and folders.
+Content = TypeVar("Content", FolderScene, VideoFile, ImageFolder)
 
 
 @dataclass(frozen=True)
@@ -135,7 +138,8 @@ def open_posed(
     if sources.geometry is None and model is None and is_scene(root) and (root / "pose").is_dir():
         sources.refuse("scannet", root)
         unit = sources.depth_unit or MILLIMETRE
-        return _thinned(FolderScene(root, name, preset, unit), sources.every)
+        scene = FolderScene(root, name, preset, unit)
+        return _each(scene, len(scene.frames), sources.every)
     geometry = sources.geometry or _find_geometry(root, source, model is not None)
     if geometry is not None and geometry.suffix == ".npz":
         if model is not None:
@@ -176,8 +180,9 @@ def _predicted(
     )
 
 
-def _thinned(scene: FolderScene, every: int) -> FolderScene:
-    return scene.thinned(range(0, len(scene.frames), every)) if every > 1 else scene
+def _each(content: Content, count: int, step: int) -> Content:
+    """Only each ``step``-th of ``count`` images."""
+    return content.thinned(range(0, count, step)) if step > 1 else content
 
 
 def _places(source: Path) -> list[Path]:
@@ -240,13 +245,12 @@ def _images(source: Path, sources: Sources) -> ColorImages:
                     f"Sources.fps: {source} does not say its frame rate, expected Sources.every"
                 )
             step *= max(1, round(min(video.fps / sources.fps, len(video.names))))
-        return video.thinned(range(0, len(video.names), step)) if step > 1 else video
+        return _each(video, len(video.names), step)
     if sources.fps is not None:
         raise DataError("Sources.fps: got it with a folder of images, expected Sources.every")
     folders = [source / name for name in COLORS if (source / name).is_dir()]
     folder = ImageFolder(folders[0] if folders else source)
-    every = sources.every
-    return folder.thinned(range(0, len(folder.names), every)) if every > 1 else folder
+    return _each(folder, len(folder.names), sources.every)
 
 
 def _arrays(source: Path, path: Path, sources: Sources, preset: Preset, name: str) -> ViewScene:
