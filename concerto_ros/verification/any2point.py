@@ -45,8 +45,8 @@ def load_case(case: Case, **options: Any) -> Any2Point:
     Raises:
         ValueError: If the variant is unknown.
     """
-    name = case.name.rpartition("_")[0]
-    if name not in VARIANTS:
+    name = next((name for name in VARIANTS if case.name.startswith(f"{name}_")), None)
+    if name is None:
         raise ValueError(
             f"case is {case.name!r}, expected <variant>_<kind> with <variant> one of"
             f" {', '.join(VARIANTS)}"

@@ -53,6 +53,26 @@ def test_the_operations_shared_by_the_encoders_agree_with_the_reference():
     assert [result for result in results if not result.passed] == []
 
 
+def test_other_cases_of_the_shared_operations_may_have_other_sizes_and_smoothings(tmp_path):
+    rng = np.random.default_rng(0)
+    logits, labels = rng.normal(size=(5, 3)).astype(np.float32), np.array([0, 2, 1, 1, 0])
+    own = -torch.from_numpy(logits).double().log_softmax(1).numpy()
+    right = own[np.arange(5), labels]
+    losses = {"00": right.mean(), "01": (0.9 * right + 0.05 * (own.sum(1) - right)).mean()}
+    arrays = {f"loss_eps{name}": loss for name, loss in losses.items()}
+    np.savez(tmp_path / "smooth.npz", logits=logits, labels=labels, **arrays)
+    raw = rng.normal(size=(2, 7, 3)).astype(np.float32)
+    unit = raw - raw.mean(1, keepdims=True)
+    unit /= np.linalg.norm(unit, axis=2).max(1)[:, None, None]
+    np.savez(tmp_path / "raw.npz", raw=raw, unit_sphere=unit)
+    common = {"tolerance": {"atol": 1e-6, "rtol": 1e-5}}
+    cases = {"label_smoothing_other": "smooth.npz", "normalise_other": "raw.npz"}
+    entries = {name: common | {"files": {"data": file}} for name, file in cases.items()}
+    meta = {"model": "common_ops", "cases": entries}
+    (tmp_path / "meta.json").write_text(json.dumps(meta))
+    assert verdicts(tmp_path) == {"loss_eps00": True, "loss_eps01": True, "unit_sphere": True}
+
+
 def test_the_command_prints_each_array_and_succeeds(folder, capsys):
     assert main(["objects", "verify", str(folder)]) == 0
     shown = capsys.readouterr().out

@@ -5,7 +5,9 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from concerto_ros.cli.objects import train_mixcon3d
 from concerto_ros.cli.objects.arguments import (
@@ -16,6 +18,9 @@ from concerto_ros.cli.objects.arguments import (
     run_options,
 )
 from concerto_ros.cli.train.arguments import add_furniture_argument
+
+if TYPE_CHECKING:
+    from concerto_ros.learning.objects.training.recipes import ObjectTrainingConfig
 
 HELP = "train an object encoder as published"
 
@@ -55,8 +60,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _add_training_arguments(parser: argparse.ArgumentParser) -> None:
     add_data_arguments(parser)
     parser.add_argument("--out", type=Path, default=Path("out/objects"),
-                        help="folder for the encoder and the training state, from which training"
-                        " resumes (default out/objects)")  # fmt: skip
+                        help="folder for the encoder, report.md and the training state, from which"
+                        " training resumes (default out/objects)")  # fmt: skip
     add_recipe_arguments(parser)
     parser.add_argument("--test-every", type=int, default=1,
                         help="epochs between evaluations on the test set (default 1)")  # fmt: skip
@@ -78,6 +83,7 @@ def _fine_tune(arguments: argparse.Namespace) -> int:
         to_fine_tune,
     )
     from concerto_ros.learning.objects.training.recipes import recipe_for
+    from concerto_ros.learning.objects.training.report import write_report
     from concerto_ros.learning.objects.training.training_run import tested
     from concerto_ros.ptv3.kernels.usable_device import device_named
 
@@ -96,19 +102,25 @@ def _fine_tune(arguments: argparse.Namespace) -> int:
     )
     recipe = recipe_for(encoder, arguments.method, arguments.layout, points=encoder.points)
     recipe = changed_recipe(recipe, arguments)
-    print(f"{len(train)} training and {len(test)} test objects of {len(train.classes)} classes")
-    print(f"{encoder.name}, {arguments.method}: {count_trained(encoder, arguments.method)}")
+    objects = f"{len(train)} training and {len(test)} test objects of {len(train.classes)} classes"
+    trained = count_trained(encoder, arguments.method)
+    print(objects)
+    print(f"{encoder.name}, {arguments.method}: {trained}")
     identity = {"variant": variant, "keywords": options}
     how = run_options(arguments, device, test, identity)
     outcome = fine_tune(encoder, train, recipe, how, method=arguments.method)
     path = arguments.out / "encoder.pth"
     save_object_encoder(path, encoder, train.classes)
     scores = tested(outcome)
-    print(
+    said = (
         f"{outcome.epochs} epochs in {outcome.seconds / 60:.1f} minutes; accuracy on the test set:"
         f" {100 * scores.last:.2f} % after the last epoch, {100 * scores.best:.2f} % after epoch"
         f" {scores.best_epoch}, the best one (published results are those of the best epoch)"
     )
+    print(said)
+    facts = {"method": f"{encoder.name}, {arguments.method}: {trained}", "objects": objects}
+    facts |= _facts(arguments, recipe)
+    write_report(arguments.out / "report.md", "Fine-tuning", facts, said, outcome)
     best = None
     if outcome.best_weights is not None:
         best = arguments.out / "best.pth"
@@ -120,13 +132,24 @@ def _fine_tune(arguments: argparse.Namespace) -> int:
 
 def _written(last: Path, best: Path | None) -> str:
     """Say which files hold the weights of the last and of the best epoch."""
-    text = f"wrote {last}, the weights of the last epoch"
+    text = f"wrote report.md, {last}, the weights of the last epoch"
     return text if best is None else f"{text}, and {best}, those of the best one"
+
+
+def _facts(arguments: argparse.Namespace, recipe: ObjectTrainingConfig) -> dict[str, str]:
+    """Return what the report says of files and hyper-parameters, by name."""
+    return {
+        "data": f"{arguments.data}, layout {arguments.layout}",
+        "start": str(arguments.checkpoint),
+        "recipe": ", ".join(f"{name} {value}" for name, value in asdict(recipe).items()),
+        "seed": str(arguments.seed),
+    }
 
 
 def _parts(arguments: argparse.Namespace) -> int:
     """Train part segmentation, score, and write the model."""
     from concerto_ros.learning.objects.data.layouts import read_objects
+    from concerto_ros.learning.objects.training.report import write_report
     from concerto_ros.learning.objects.training.train_parts import (
         RECIPE,
         evaluate_parts,
@@ -144,16 +167,21 @@ def _parts(arguments: argparse.Namespace) -> int:
     check_options("part segmentation", start_parts, options)
     model = start_parts(arguments.checkpoint, **{"seed": arguments.seed} | options)
     how = run_options(arguments, device, test, {"keywords": options})
-    outcome = train_parts(model, train, changed_recipe(RECIPE, arguments), how)
+    recipe = changed_recipe(RECIPE, arguments)
+    outcome = train_parts(model, train, recipe, how)
     path = arguments.out / "parts.pth"
     save_parts(path, model)
     score, scores = evaluate_parts(model, test, device), tested(outcome)
-    print(
+    said = (
         f"{outcome.epochs} epochs in {outcome.seconds / 60:.1f} minutes; after the last"
         f" {100 * score.instance_iou:.2f} % instance mIoU, {100 * score.category_iou:.2f} % of"
         f" categories, {100 * score.accuracy:.2f} % of points; best instance mIoU"
         f" {100 * scores.best:.2f} % after epoch {scores.best_epoch}"
     )
+    print(said)
+    facts = {"method": "part segmentation", "objects": f"{len(train)} training, {len(test)} test"}
+    facts |= _facts(arguments, recipe)
+    write_report(arguments.out / "report.md", "Part segmentation", facts, said, outcome)
     best = None
     if outcome.best_weights is not None:
         best = arguments.out / "best.pth"

@@ -280,6 +280,9 @@ def test_the_command_trains_resumes_and_reports(tmp_path, capsys):
     assert main([*command, *options]) == 0
     shown = capsys.readouterr().out
     assert "zero-shot by points, 3 objects of ModelNet40: top-1" in shown and "top-5" in shown
+    command[-1] = "openshape_lvis"
+    assert main([*command, *options, "--evidence", "fused"]) == 0
+    assert "zero-shot by fused, 3 objects of Objaverse-LVIS: top-1" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

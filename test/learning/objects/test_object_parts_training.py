@@ -136,6 +136,8 @@ def test_the_command_trains_on_published_files(trunk, tmp_path, capsys):
     assert status == 0
     assert "1 epochs in" in capsys.readouterr().out
     parts = tmp_path / "out" / "parts.pth"
+    report = (parts.parent / "report.md").read_text()
+    assert report.startswith("# Part segmentation") and "% instance mIoU" in report
     assert load_recon_parts(parts, **SMALL).convs3.out_channels == 50
     said = []
     for passes in ("1", "3"):

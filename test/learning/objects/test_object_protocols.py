@@ -238,6 +238,8 @@ def test_the_commands_train_and_evaluate(place, capsys):
     trained = load_object_encoder(out / "encoder.pth", heads=2, groups=8, group_size=8, points=48)
     assert trained.class_names == NAMES and not trained.knows_words
     assert "best.pth, those of the best one" in said
+    report = (out / "report.md").read_text()
+    assert "learning_rate 0.002" in report and "| 6 |" in report and "after the last" in report
     best = load_object_encoder(out / "best.pth", heads=2, groups=8, group_size=8, points=48)
     assert best.class_names == NAMES
     for protocol, shown in (
@@ -253,6 +255,19 @@ def test_the_commands_train_and_evaluate(place, capsys):
             assert status == 1 and "expected at least 2" in found.err
         else:
             assert status == 0 and shown in found.out and "| rod |" in found.out
+
+
+@pytest.mark.parametrize("method", ["mlp3", "linear"])
+def test_the_command_trains_a_head_alone(place, capsys, method):
+    arguments = ("--out", str(place / "out"), "--epochs", "1")
+    assert command(place, "train", method, *arguments) == 0
+    assert f"recon, {method}: trains 32 numbers beside the head" in capsys.readouterr().out
+    options = {"heads": 2, "groups": 8, "group_size": 8, "points": 48}
+    before = load_object_encoder(place / "encoder.pth", **options).trunk.state_dict()
+    after = load_object_encoder(place / "out" / "encoder.pth", **options).trunk.state_dict()
+    learned = {name for name in before if not torch.equal(before[name], after[name])}
+    assert {name for name in learned if "running" not in name and "num_batches" not in name} == {
+        "cls_token", "cls_pos"}  # fmt: skip
 
 
 @pytest.mark.parametrize(

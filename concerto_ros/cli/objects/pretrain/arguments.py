@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from concerto_ros.cli.objects.arguments import add_recipe_arguments
-from concerto_ros.files.atomic_write import replacing
 
 if TYPE_CHECKING:
     from torch import nn
@@ -136,21 +135,19 @@ def write_pretrained(
         facts: What the report says before the losses, by name.
         stored: What the files need beside the weights, see ``ObjectEncoder.stored_facts``.
     """
-    from concerto_ros.learning.objects.pretraining.run import curve, save_pretrained
+    from concerto_ros.learning.objects.pretraining.run import save_pretrained
+    from concerto_ros.learning.objects.training.report import write_report
 
     save_pretrained(folder / "pretrained.pth", model.state_dict(), stored)
     if outcome.best_weights is not None:
         save_pretrained(folder / "pretrained_best.pth", outcome.best_weights, stored)
-    lines = [f"- {name}: {text}" for name, text in facts.items()]
     said = f"{outcome.epochs} epochs in {outcome.seconds / 60:.1f} minutes"
     if outcome.best is not None:
         said += (
             f"; score {outcome.last:.4f} after the last, {outcome.best:.4f} after epoch"
             f" {outcome.best_epoch}, the best one"
         )
-    text = "\n".join(["# Pre-training", "", *lines, "", said, "", curve(outcome), ""])
-    with replacing(folder / "report.md") as partial:
-        partial.write_text(text, encoding="utf-8")
+    write_report(folder / "report.md", "Pre-training", facts, said, outcome)
     print(said)
     print(
         f"wrote {folder / 'pretrained.pth'} (the last weights), pretrained_best.pth (the best) and"

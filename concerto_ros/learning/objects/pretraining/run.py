@@ -20,7 +20,6 @@ from concerto_ros.learning.objects.training.fine_tune import CHANGES, rate_and_d
 from concerto_ros.learning.objects.training.recipes import ObjectTrainingConfig
 from concerto_ros.learning.objects.training.training_run import (
     Model,
-    ObjectTrainingResult,
     RunOptions,
     TrainingRun,
 )
@@ -103,22 +102,3 @@ def save_pretrained(path: Path, state: State, facts: Mapping[str, Any] | None = 
     """
     weights = {name: value.detach().cpu().clone() for name, value in state.items()}
     write_file(path, {"base_model": weights, **(facts or {})})
-
-
-def curve(result: ObjectTrainingResult, rows: int = 20) -> str:
-    """Format the losses of at most ``rows`` epochs, and the scores after them, as Markdown."""
-    scores = dict(result.scores)
-    names = list(result.history[0]) if result.history else []
-    lines = [
-        "| epoch | " + " | ".join([*names, *["score"] * bool(scores)]) + " |",
-        "| ---: |" + " ---: |" * (len(names) + bool(scores)),
-    ]
-    every = max(1, -(-len(result.history) // rows))
-    for number, losses in enumerate(result.history, 1):
-        if number % every and number != len(result.history):
-            continue
-        cells = [f"{losses[name]:.5f}" for name in names]
-        if scores:
-            cells.append(f"{scores[number]:.4f}" if number in scores else "")
-        lines.append(f"| {number} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
