@@ -65,7 +65,7 @@ def write_openshape(folder: Path, objects: ObjectSet) -> None:
             "retrieval_text": [],
             "retrieval_text_feat": [],
         }
-        np.save(folder / f"{row}.npy", content, allow_pickle=True)
+        np.save(folder / f"{row}.npy", np.array(content, dtype=object), allow_pickle=True)
         entries.append({"dataset": "synthetic", "id": str(row), "data_path": f"mnt/{row}.npy"})
     split = folder / "meta_data" / "split" / "train_all.json"
     split.parent.mkdir(parents=True, exist_ok=True)

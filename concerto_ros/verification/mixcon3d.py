@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import torch
 
-from concerto_ros.objects.encoders.mixcon3d.encoder import MixCon3D, from_state
+from concerto_ros.objects.encoders.mixcon3d.encoder import HEAD_WIDTH, MixCon3D, from_state
 from concerto_ros.objects.encoders.mixcon3d.network import Balls
 from concerto_ros.objects.encoders.shared.weights import find_state
 from concerto_ros.verification.cases import Case
@@ -69,7 +69,7 @@ def load_case(case: Case, weights: str | None = None) -> MixCon3D:
         weights=weights,
         balls=balls,
         points=case.meta["n_points"],
-        head_width=config.get("dim_head", 64),
+        head_width=config.get("dim_head", HEAD_WIDTH),
     )
     return model.eval().to(case.device)
 

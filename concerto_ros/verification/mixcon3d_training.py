@@ -18,7 +18,7 @@ from concerto_ros.learning.objects.mixcon3d.optimisation import (
     WarmUpAndCosine,
 )
 from concerto_ros.learning.objects.training.scores import RankedAccuracy
-from concerto_ros.objects.encoders.mixcon3d.encoder import MixCon3D
+from concerto_ros.objects.encoders.mixcon3d.encoder import HEAD_WIDTH, MixCon3D
 from concerto_ros.objects.encoders.mixcon3d.network import Balls, PointPatchTransformer, Sizes
 from concerto_ros.objects.encoders.shared.preprocess import swap_up, unit_sphere
 from concerto_ros.objects.encoders.shared.weights import load_weights
@@ -137,7 +137,9 @@ def _model(case: Case) -> ContrastModel:
     config = case.config
     sizes = Sizes(config["dim"], config["depth"], config["mlp_dim"], config["sa_dim"])
     balls = Balls(config["patches"], config["radius"], config["nsample"])
-    trunk = PointPatchTransformer(sizes, balls, config["heads"], config["dim_head"])
+    trunk = PointPatchTransformer(
+        sizes, balls, config["heads"], config.get("dim_head", HEAD_WIDTH)
+    )
     model = ContrastModel(
         MixCon3D(trunk, sizes.width, config["out_channel"], case.meta["n_points"])
     )
