@@ -31,6 +31,7 @@ from concerto_ros.learning.training.distributed import (
 from concerto_ros.learning.training.item_order import ShuffledItems
 from concerto_ros.learning.training.losses import segmentation_loss
 from concerto_ros.learning.training.optimizers import build_optimizers, require_muon, whole_state
+from concerto_ros.learning.training.prefetch import Prefetched
 from concerto_ros.learning.training.progress import Progress
 from concerto_ros.learning.training.run_state import StateFile
 from concerto_ros.learning.training.scalars import Scalars
@@ -183,6 +184,8 @@ class Trainer:
         self.weights = TrainedWeights(dict(named), average)
         if use_muon is not None:
             require_muon()
+        # On a CPU a second thread would take its cores from the step.
+        self._batches = Prefetched(self._batch, ahead=self.device.type == "cuda")
         self._rate_factor, self._use_muon = rate_factor, use_muon
         self.optimizers: list[torch.optim.Optimizer] = []
         self._gradients: SharedGradients | None = None
@@ -238,6 +241,7 @@ class Trainer:
                     bar.set_postfix_str(self._summary(loss))
                 if self.step % self.checkpoint_every == 0 or save_now:
                     self.save()
+        self._batches.close()
         self.at.seconds = self.at.clock()
         self.weights.check(self.step)
         self.save()
@@ -251,6 +255,7 @@ class Trainer:
         """Evaluate the model on the voxels of all ``validation`` items, one at a time."""
         was_training = self.model.training
         self.model.eval()
+        self._batches.settle()  # scans may share an open file
         score = Confusion(self.num_classes)
         for index in own_share(len(self.validation)):
             batch = self.collate([self.validation[index]], None).to(self.device)
@@ -303,8 +308,10 @@ class Trainer:
         if self.companion is not None:
             self.companion.begin(self.at.share, self.optimizers)
         total = torch.zeros((), device=self.device)
-        for index in own_share(self.accumulate):
-            total += self._accumulate(self.step * self.accumulate + index)
+        numbers = [self.step * self.accumulate + index for index in own_share(self.accumulate)]
+        following = [*numbers[1:], *(number + self.accumulate for number in numbers[:1])]
+        for number, after in zip(numbers, following, strict=True):
+            total += self._accumulate(number, after)
         total, save_now = self._sum_over_processes(total)
         norm = torch.nn.utils.clip_grad_norm_(self.weights.parameters.values(), self.schedule.clip)
         rate = self.schedule.rate(self.at.share)
@@ -320,11 +327,18 @@ class Trainer:
             optimizer.step()
         return total, norm, rate, save_now
 
-    def _accumulate(self, number: int) -> torch.Tensor:
-        """Add the gradients of batch ``number``; returns its share of the step's loss."""
+    def _batch(self, key: tuple[int, bool]) -> tuple[Any, np.random.Generator]:
+        """Batch of this number, by the final collate or not, and the generator it was drawn by."""
+        number, final = key
         generator = np.random.default_rng((self.seed, 1, number))
-        collate = self.collate if self.at.share < self.final_from else self.final_collate
-        batch = collate(self.items.batch(number), generator).to(self.device)
+        collate = self.final_collate if final else self.collate
+        return collate(self.items.batch(number), generator).to(self.device), generator
+
+    def _accumulate(self, number: int, following: int) -> torch.Tensor:
+        """Add the gradients of batch ``number``; returns its share of the step's loss."""
+        final = self.at.share >= self.final_from
+        after = (following, final) if following < self.at.steps * self.accumulate else None
+        batch, generator = self._batches.take((number, final), after)
         cuda = [self.device] if self.device.type == "cuda" else []
         with torch.random.fork_rng(cuda):  # dropout uses the global generator
             torch.manual_seed(int(generator.integers(2**63)))

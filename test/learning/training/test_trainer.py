@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +18,7 @@ from concerto_ros.learning.data.collate import ScanCollate
 from concerto_ros.learning.data.labelled_scan import Scan
 from concerto_ros.learning.methods.segmenter import Segmenter
 from concerto_ros.learning.training.item_order import ShuffledItems
+from concerto_ros.learning.training.prefetch import Prefetched
 from concerto_ros.learning.training.progress import Progress
 from concerto_ros.learning.training.schedule import Schedule
 from concerto_ros.learning.training.trainer import Trainer
@@ -238,6 +240,28 @@ def test_another_collate_finishes_the_run():
     trainer.collate = collates("first")
     trainer.run()
     assert asked == [("first", False)] * 3 + [("last", False)] * 2 + [("first", True)]
+
+
+def test_batches_that_a_thread_makes_ahead_change_nothing(tmp_path):
+    """As on a GPU; not even where the collate changes, which was not known ahead."""
+    options = {"validation": SCANS[:1], "validate_every": 2, "accumulate": 2, "steps": 4}
+    options |= {"final_from": 0.6, "final_collate": ScanCollate(INDOOR, 0.1)}
+    states, threads = [], set()
+    for ahead in (False, True):
+        model = small_model()
+        trainer = trainer_of(model, **options)
+        collate = trainer.collate
+
+        def noting(items, generator, collate=collate):
+            threads.add(threading.current_thread().name)
+            return collate(items, generator)
+
+        trainer.collate = noting
+        trainer._batches = Prefetched(trainer._batch, ahead=ahead)
+        trainer.run()
+        states.append(model.state_dict())
+        assert any(name.startswith("next batch") for name in threads) == ahead
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
 
 
 def test_every_scan_is_seen_once_in_an_epoch():
