@@ -25,12 +25,6 @@ def test_every_part_holds_on_the_cpu(part):
     assert result["rows"] or result["checks"]
 
 
-def test_the_sizes_are_those_people_run():
-    scope = Scope.whole(CPU)
-    assert list(scope.models) == ["bundled", "base", "large"]
-    assert scope.voxels == (20_000, 60_000, 120_000) and scope.seconds == 60.0
-
-
 def test_json_and_page_hold_what_was_found(tmp_path, capsys):
     out = ["--device", "cpu", "--tiny", "--out", str(tmp_path)]
     assert gpu_check.main([*out, "--only", "attention", "package"]) == 0
