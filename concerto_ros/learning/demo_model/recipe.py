@@ -6,9 +6,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from concerto_ros.labels.label_set import LabelSet
 from concerto_ros.learning.data.labelled_scan import LabelledScans, Scan
@@ -101,10 +100,8 @@ class Recipe:
 
     def named_scans(self, folder: Path, seeds: Sequence[int], names: Sequence[str]) -> NamedScans:
         """The scans of scenes with their fine names as positions in ``names``."""
-        scans: LabelledScans = partial(self.open_scans, named=True)(  # type: ignore[assignment]
-            folder / self.scenes, seeds
-        )
-        return NamedScans(scans, names)
+        scans = self.open_scans(folder / self.scenes, seeds, named=True)
+        return NamedScans(cast("LabelledScans", scans), names)
 
 
 def _encoder(depths: tuple[int, ...], channels: tuple[int, ...]) -> PTv3Config:
