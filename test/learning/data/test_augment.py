@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import argparse
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from concerto_ros.cli.train.arguments import augmentation
 from concerto_ros.learning.data import augment
 from concerto_ros.learning.data.elastic import smooth_noise
 from concerto_ros.learning.data.labelled_scan import NO_NAME, Scan
@@ -254,3 +256,14 @@ def test_a_random_point_of_each_voxel_stays_with_all_that_it_has():
         np.testing.assert_array_equal(one.points, scan.points[one.labels])
         np.testing.assert_array_equal(one.colors, scan.colors[one.labels])
     assert not np.array_equal(kept[0].labels, kept[1].labels)
+
+
+@pytest.mark.parametrize("chosen", ["indoor", "none"])
+def test_the_command_draws_points_of_voxels_after_all_other_changes(chosen):
+    arguments = argparse.Namespace(augment=chosen, preset="indoor", random_points=True)
+    changes = augmentation(arguments, 0.04).steps
+    assert changes[-1] == RandomPoint(0.04)
+    arguments.random_points = False
+    others = augmentation(arguments, 0.04)
+    assert changes[:-1] == (() if chosen == "none" else others.steps)
+    assert (others is None) == (chosen == "none")
