@@ -132,16 +132,20 @@ def _fine_tune(arguments: argparse.Namespace) -> int:
 
 def _written(last: Path, best: Path | None) -> str:
     """Say which files hold the weights of the last and of the best epoch."""
-    text = f"wrote report.md, {last}, the weights of the last epoch"
-    return text if best is None else f"{text}, and {best}, those of the best one"
+    text = f"wrote {last}, the weights of the last epoch"
+    text = text if best is None else f"{text}, {best}, those of the best one"
+    return f"{text}, and report.md"
 
 
-def _facts(arguments: argparse.Namespace, recipe: ObjectTrainingConfig) -> dict[str, str]:
-    """Return what the report says of files and hyper-parameters, by name."""
+def _facts(
+    arguments: argparse.Namespace, recipe: ObjectTrainingConfig, unused: tuple[str, ...] = ()
+) -> dict[str, str]:
+    """Return what the report says of files and used hyper-parameters, by name."""
+    used = {name: value for name, value in asdict(recipe).items() if name not in unused}
     return {
         "data": f"{arguments.data}, layout {arguments.layout}",
         "start": str(arguments.checkpoint),
-        "recipe": ", ".join(f"{name} {value}" for name, value in asdict(recipe).items()),
+        "recipe": ", ".join(f"{name} {value}" for name, value in used.items()),
         "seed": str(arguments.seed),
     }
 
@@ -180,7 +184,7 @@ def _parts(arguments: argparse.Namespace) -> int:
     )
     print(said)
     facts = {"method": "part segmentation", "objects": f"{len(train)} training, {len(test)} test"}
-    facts |= _facts(arguments, recipe)
+    facts |= _facts(arguments, recipe, unused=("change", "change_first", "smoothing"))
     write_report(arguments.out / "report.md", "Part segmentation", facts, said, outcome)
     best = None
     if outcome.best_weights is not None:

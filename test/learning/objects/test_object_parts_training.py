@@ -138,6 +138,7 @@ def test_the_command_trains_on_published_files(trunk, tmp_path, capsys):
     parts = tmp_path / "out" / "parts.pth"
     report = (parts.parent / "report.md").read_text()
     assert report.startswith("# Part segmentation") and "% instance mIoU" in report
+    assert "head_factor 10.0" in report and "change" not in report
     assert load_recon_parts(parts, **SMALL).convs3.out_channels == 50
     said = []
     for passes in ("1", "3"):
