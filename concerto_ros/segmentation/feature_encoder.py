@@ -167,7 +167,10 @@ class FeatureEncoder:
         """:meth:`encode` on one device, the cloud whole or in parts."""
         coarse, answers = CoarseFeatures(), FeatureAnswers(question)
         kept = None if model_input.strays is None else torch.nonzero(~model_input.strays)[:, 0]
-        seen = model_input.part(kept)
+        # Encoders take no empty cloud: of a part of a map that is nothing but strays they see
+        # these, and what they say of them is not told.
+        untold = kept is not None and not len(kept)
+        seen = model_input if untold else model_input.part(kept)
 
         def compute(rows: torch.Tensor | None) -> Values:
             pyramid = self._pyramid(seen.part(rows), stopwatch)
@@ -180,7 +183,7 @@ class FeatureEncoder:
                     unfamiliar = labeller.unfamiliar(pyramid)
                     if unfamiliar is not None:
                         values["unfamiliar"] = unfamiliar
-            values |= answers.of(pyramid, _of(kept, rows))
+            values |= answers.of(pyramid, rows if untold else _of(kept, rows))
             if "pca" in outputs:
                 # Last, so that a pass that fails keeps nothing.
                 with stopwatch("pca", self.device):
@@ -188,11 +191,13 @@ class FeatureEncoder:
             return values
 
         values = self._chunked(partial(self._with_or_without_graphs, compute), seen.coord)
+        if untold:
+            values = {name: value[:0] for name, value in values.items()}
         if kept is not None:
             values = _spread(values, kept, len(model_input))
         return Encoded(
             scores=values.get("scores"),
-            coarse=coarse.joined() if "pca" in outputs else None,
+            coarse=coarse.joined() if "pca" in outputs and not untold else None,
             coarse_rows=values.get("pca"),
             similarity=answers.named("similarity", values),
             match=answers.named("match", values),

@@ -121,6 +121,18 @@ def test_where_all_of_the_map_changes_it_is_as_without(model):
             np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
 
 
+def test_a_part_that_is_nothing_but_strays_has_no_label(model, encoded):
+    pipeline = make(model)
+    predict(pipeline, corridor(0, 4, 0.0))
+    deep = np.array([[2.0, 0.6, -4.0]], np.float32)  # a reflection far below the floor
+    pipeline.insert(Frame(deep, START + SECOND // 10, "odom", origin=np.array([0, 1.0, 1.0])))
+    for step in range(1, 9):
+        snapshot, prediction = predict(pipeline, corridor(0, 4, 0.25 * step))
+        (row,) = np.flatnonzero(snapshot.points[:, 2] < -3)
+        assert prediction.label[row] == UNLABELLED and prediction.confidence[row] == 0
+    assert prediction.below_floor[row] and min(encoded) == 1  # it was a part by itself
+
+
 def test_every_voxel_is_predicted_again_in_time(model, encoded):
     pipeline = make(model)
     sizes = []
