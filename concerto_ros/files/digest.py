@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -40,8 +40,15 @@ def weights_digest(model: nn.Module, shape: Any, precision: torch.dtype = torch.
         precision: Weights are rounded to it first: in bfloat16 a model that was loaded in
             bfloat16 has the hash of the same model in float32.
     """
+    return tensors_digest(model.state_dict(), shape, precision)
+
+
+def tensors_digest(
+    tensors: Mapping[str, torch.Tensor], shape: Any, precision: torch.dtype = torch.float32
+) -> str:
+    """Return the :func:`weights_digest` of a model with this state dict."""
     result = hashlib.sha256(str(shape).encode())
-    for name, value in sorted(model.state_dict().items()):
+    for name, value in sorted(tensors.items()):
         result.update(name.encode())
         rounded = value.detach().to("cpu", precision).float()
         result.update(rounded.contiguous().numpy().tobytes())

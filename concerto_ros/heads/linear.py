@@ -126,7 +126,7 @@ class LinearHead(nn.Module):
             head = cls(*_shape_of(state, path), name=content["name"])
             _load(head, content, state, path)
             head.labels = _as_many(LabelSet.load(content["name"]), head.num_classes, path)
-            head.preset = preset_in(content, path)
+            head.preset, head.encoder = preset_in(content, path), content["encoder"]
         else:
             content, path = read_checkpoint(name_or_path, OFFICIAL_HEADS, download=download)
             state = part_with(content["state_dict"], HEAD_PARAMETER, path)

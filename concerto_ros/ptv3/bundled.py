@@ -11,11 +11,12 @@ from typing import Any
 
 from torch import nn
 
+from concerto_ros.files.digest import tensors_digest
 from concerto_ros.files.safetensors_file import read_tensors, write_tensors
 from concerto_ros.files.shared_files import asset_path
 from concerto_ros.ptv3.config import PTv3Config
 from concerto_ros.ptv3.encoder import Encoder
-from concerto_ros.ptv3.state_dict import CheckpointError
+from concerto_ros.ptv3.state_dict import CheckpointError, StateDict
 
 #: As a checkpoint or head: the bundled model of the preset.
 DEMO = "demo"
@@ -48,9 +49,9 @@ def read_demo(part: str, preset: str = "indoor") -> tuple[dict[str, Any], Path]:
         preset: whose model it is.
 
     Returns:
-        ``{"name", "config", "grid_size", "preset", "conventions", "license", "state_dict"}`` and
-            the path of the file. The state dict is the part's, in float32; all else is the
-            encoder's, whichever the part.
+        ``{"name", "config", "grid_size", "preset", "conventions", "license", "encoder",
+            "state_dict"}`` and the path of the file. The state dict is the part's, in float32;
+            all else is the encoder's, whichever the part, ``encoder`` its digest.
 
     Raises:
         CheckpointError: no model of this preset is bundled, or its file is missing or damaged.
@@ -63,12 +64,12 @@ def read_demo(part: str, preset: str = "indoor") -> tuple[dict[str, Any], Path]:
         raise CheckpointError(
             f"the bundled demo model, {path}, cannot be read ({error}); reinstall the package"
         ) from error
-    state = {
-        name.removeprefix(f"{part}."): value.float()
-        for name, value in tensors.items()
-        if name.startswith(f"{part}.")
-    }
-    return {"name": BUNDLED[preset], **content, "state_dict": state}, path
+    states: dict[str, StateDict] = {"encoder": {}, "head": {}}
+    for name, value in tensors.items():
+        owner, _, own_name = name.partition(".")
+        states.setdefault(owner, {})[own_name] = value.float()
+    content["encoder"] = tensors_digest(states["encoder"], "")
+    return {"name": BUNDLED[preset], **content, "state_dict": states[part]}, path
 
 
 def save_demo(encoder: Encoder, head: nn.Module, path: Path) -> None:

@@ -96,8 +96,10 @@ def check_trained_for(
     if head.encoder and encoder.digest not in ("", head.encoder):
         raise SettingsError(
             f"{parameter}: {head.name} was trained on another encoder than {encoder.name}, or on"
-            " another version of it: its scores would mean nothing; expected the checkpoint that"
-            " it was trained on, or a head that is trained again on this one"
+            f" another version of it (digest {head.encoder[:8]}, this one has"
+            f" {encoder.digest[:8]}): its scores would mean nothing; expected the checkpoint that"
+            " it was trained on, or a head that is trained again on this one (concerto-ros train"
+            " head; --from-predictions needs no labelled scans)"
         )
 
 

@@ -351,6 +351,15 @@ def test_a_head_is_used_with_the_encoder_it_was_trained_on_alone(tmp_path, preci
         SemanticPipeline.from_settings(replace(settings, checkpoint=paths[1]))
 
 
+def test_the_bundled_head_is_refused_on_an_encoder_that_was_trained_further(tmp_path):
+    encoder = load_encoder("demo")
+    next(iter(encoder.parameters())).data += 1e-3
+    save_encoder(tmp_path / "adapted.pth", encoder)
+    settings = Settings(checkpoint=str(tmp_path / "adapted.pth"), head="demo", device="cpu")
+    with pytest.raises(SettingsError, match=r"demo was trained on another encoder than .*adapted"):
+        SemanticPipeline.from_settings(settings)
+
+
 @pytest.mark.parametrize(("classes", "name"), [(20, "scannet20"), (12, "generic12")])
 def test_classes_that_a_head_does_not_name_are_those_of_a_data_set_never_guessed(classes, name):
     head = LinearHead(8, classes)

@@ -21,19 +21,18 @@ A run that was interrupted resumes when the same command is started again.
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from concerto_ros.cli.shared.former_names import add_former_name
-from concerto_ros.cli.train import adapt, language, pretrain, verify
+from concerto_ros.cli.train import adapt, demo, from_predictions, language, pretrain, verify
 from concerto_ros.cli.train.arguments import (
     add_augmentation_argument,
-    add_furniture_argument,
     add_model_arguments,
     augmentation,
 )
 
 if TYPE_CHECKING:
+    from concerto_ros.learning.data.formats import Cached
     from concerto_ros.learning.methods.config import TrainingConfig
 
 HELP = "train a head, decoder or encoder on your own labelled scans"
@@ -42,7 +41,13 @@ HELP = "train a head, decoder or encoder on your own labelled scans"
 FEW_SCANS = 20
 
 #: Subcommands with a module of their own.
-COMMANDS = {"language": language, "adapt": adapt, "pretrain": pretrain, "verify": verify}
+COMMANDS = {
+    "language": language,
+    "adapt": adapt,
+    "pretrain": pretrain,
+    "verify": verify,
+    "demo": demo,
+}
 
 METHODS = {
     "head": "a linear head on the frozen encoder",
@@ -59,63 +64,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         method = methods.add_parser(name, help=text, description=f"Train {text}.")
         add_model_arguments(method)
         _add_training_arguments(method, name)
+        if name == "head":
+            from_predictions.add_arguments(method)
     for name, module in COMMANDS.items():
         module.add_arguments(methods.add_parser(name, help=module.HELP))
-    text = "the bundled demo model, from simulated rooms, or the one for outdoors from streets"
-    _add_demo_arguments(methods.add_parser("demo", help=text, description=f"Train {text}."))
-
-
-def _add_demo_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--outdoor",
-        action="store_true",
-        help="the bundled model of the preset outdoor, from simulated streets",
-    )
-    parser.add_argument(
-        "--out",
-        type=Path,
-        help="folder for the simulated scenes and the training state (default out/demo_model, "
-        "outdoors out/demo_outdoor_model)",
-    )
-    parser.add_argument(
-        "--write",
-        type=Path,
-        metavar="FILE",
-        help="file to write the model to (default: the bundled one is replaced)",
-    )
-    numbers: dict[str, tuple[type, str]] = {
-        "rooms": (int, "number of simulated rooms, or streets, to train on"),
-        "steps": (int, "number of optimiser steps"),
-        "minutes": (float, "time limit of the training; the learning rate schedule adapts to it"),
-    }
-    for name, (number_type, text) in numbers.items():
-        parser.add_argument(
-            f"--{name}",
-            type=number_type,
-            metavar="N",
-            help=f"{text} (default: as the bundled model was trained)",
-        )
-    parser.add_argument(
-        "--device", default="auto", help="auto, cpu, cuda or cuda:N (default auto)"
-    )
-    add_furniture_argument(parser)
-    parser.add_argument(
-        "--report",
-        action="store_true",
-        help="do not train: only measure the bundled model and write docs/demo_model.md, or with"
-        " --language the language head and docs/words.md",
-    )
-    parser.add_argument(
-        "--language",
-        action="store_true",
-        help="the language head of the bundled model, from simulated rooms with fine names",
-    )
-    parser.add_argument(
-        "--confidence",
-        action="store_true",
-        help="do not train: only fit the temperature of the bundled model, and the distance from"
-        " which features are unfamiliar to it, again; labels stay the same",
-    )
 
 
 def _add_training_arguments(parser: argparse.ArgumentParser, method: str) -> None:
@@ -196,8 +148,6 @@ def run(arguments: argparse.Namespace) -> int:
     """Train, evaluate on the validation scans and write the results."""
     if arguments.method in COMMANDS:
         return COMMANDS[arguments.method].run(arguments)
-    if arguments.method == "demo":
-        return _train_demo(arguments)
     from concerto_ros.cli.shared.scan_arguments import ScanOpener, load_encoder_for
     from concerto_ros.heads.linear import save_head
     from concerto_ros.learning.data.collate import ScanCollate
@@ -216,12 +166,17 @@ def run(arguments: argparse.Namespace) -> int:
     convention = convention_of(encoder, arguments.preset)
     if arguments.validation is not None:
         arguments.holdout = 0.0  # the validation scans come from elsewhere
-    scans = ScanOpener(arguments, voxel_size)
-    data = scans.open("train")
-    validation = scans.open("val", arguments.validation)
-    require_labels(data, "to learn from")
-    if len(validation):
-        require_labels(validation, "to validate on")
+    data: Cached
+    validation: Cached
+    if getattr(arguments, "from_predictions", False):
+        data, validation = from_predictions.open_scans(arguments, voxel_size)
+    else:
+        scans = ScanOpener(arguments, voxel_size)
+        data = scans.open("train")
+        validation = scans.open("val", arguments.validation)
+        require_labels(data, "to learn from")
+        if len(validation):
+            require_labels(validation, "to validate on")
     preset = preset_with(convention, encoder.rotary, encoder.conventions)
     print(
         f"{len(data)} training and {len(validation)} validation scans,"
@@ -273,7 +228,7 @@ def run(arguments: argparse.Namespace) -> int:
             "steps": f"{outcome.steps} ({outcome.stopped}), best at {outcome.best_step}",
             "time": f"{outcome.seconds / 60:.1f} minutes",
             "seed": arguments.seed,
-        }
+        } | from_predictions.facts(arguments)
         title = f"{arguments.method} on {arguments.data}"
         written += write_report(folder, score, data.classes, title=title, facts=facts)
         print(class_table(score, data.classes))
@@ -296,49 +251,6 @@ def _learnt_from(points: dict[str, int]) -> str:
     missing = ", ".join(name for name, count in points.items() if not count)
     text = f"labelled points: {seen}"
     return f"{text}; none, so never found: {missing}" if missing else text
-
-
-def _train_demo(arguments: argparse.Namespace) -> int:
-    from concerto_ros.files.shared_files import source_path, source_tree
-    from concerto_ros.learning.demo_model.furniture import furnished, furniture_folder
-    from concerto_ros.learning.demo_model.recipe import RECIPES
-    from concerto_ros.learning.demo_model.report.document import write_report
-    from concerto_ros.learning.demo_model.training import DOCUMENT, renew_confidence, train
-    from concerto_ros.learning.language.word_list import documented_words
-    from concerto_ros.ptv3.kernels.usable_device import device_named
-
-    recipe = RECIPES["outdoor" if arguments.outdoor else "indoor"]
-    folder = arguments.out or Path(
-        "out", "demo_outdoor_model" if arguments.outdoor else "demo_model"
-    )
-    furniture = furniture_folder(arguments.furniture)
-    if arguments.language:
-        return language.run_bundled(arguments, furnished(recipe, furniture))
-    if arguments.report:
-        print(write_report(recipe, folder, source_path(DOCUMENT), furniture))
-        return 0
-    if arguments.confidence:
-        scenes = {} if arguments.rooms is None else {"scenes": arguments.rooms}
-        furnished_recipe = furnished(recipe, furniture)
-        temperature, farthest = renew_confidence(
-            folder, furnished_recipe, output=arguments.write, **scenes
-        )
-        print(f"temperature {temperature:.3f}, unfamiliar from a distance of {farthest:.3f} on")
-        return 0
-    outcome = train(
-        folder,
-        furnished(recipe, furniture),
-        scenes=arguments.rooms,
-        steps=arguments.steps,
-        minutes=arguments.minutes,
-        device=str(device_named(arguments.device)),
-        output=arguments.write,
-        names=[word.name for word in documented_words()] if recipe.named else (),
-    )
-    print(f"{outcome.steps} steps in {outcome.seconds / 60:.1f} minutes: {outcome.stopped}")
-    if arguments.write is None and source_tree() is not None:
-        print(write_report(recipe, folder, source_path(DOCUMENT), furniture))
-    return 0
 
 
 def _training_config(arguments: argparse.Namespace) -> TrainingConfig:

@@ -13,9 +13,7 @@ from concerto_ros.cli.shared.scan_arguments import add_input_arguments, load_enc
 if TYPE_CHECKING:
     from concerto_ros.learning.adaptation.opening import DataOptions
     from concerto_ros.learning.adaptation.run import RunConfig
-    from concerto_ros.learning.adaptation.scenes import JoinedScenes
     from concerto_ros.learning.data.labelled_scan import Scan
-    from concerto_ros.learning.data.posed.pixel_features import PixelFeatures
     from concerto_ros.learning.pretraining.presets import Preset
     from concerto_ros.ptv3 import Encoder
 
@@ -161,6 +159,7 @@ def train(arguments: argparse.Namespace, encoder: Encoder, voxel_size: float, re
         The exit status: 1 for a result that was refused.
     """
     from concerto_ros.learning.adaptation.judge import Judge, worse
+    from concerto_ros.learning.adaptation.opening import open_recordings
     from concerto_ros.learning.adaptation.report import measures_table, write_report
     from concerto_ros.learning.adaptation.run import pretrain
     from concerto_ros.learning.adaptation.scenes import SomeScenes
@@ -174,7 +173,13 @@ def train(arguments: argparse.Namespace, encoder: Encoder, voxel_size: float, re
     convention = convention_of(encoder, arguments.preset)
     preset = _preset(arguments, trained=refuse)
     options = _options(arguments, voxel_size, preset.patches)
-    scenes = _scenes(arguments, options)
+    scenes = open_recordings(
+        arguments.data,
+        options,
+        pixel_features=arguments.pixel_features,
+        clouds_only=arguments.clouds_only,
+        device=next(encoder.parameters()).device,
+    )
     if not 0 <= arguments.holdout < 1:
         raise ValueError(f"--holdout: got {arguments.holdout}, expected 0 to less than 1")
     rows, held_out = (
@@ -213,7 +218,8 @@ def train(arguments: argparse.Namespace, encoder: Encoder, voxel_size: float, re
         return 1
     print(
         f"for the node: checkpoint:={path}. Heads, taught classes and words of the former encoder"
-        f" do not fit it: concerto-ros train head DATA --checkpoint {path}"
+        f" do not fit it: concerto-ros train head DATA --checkpoint {path} makes one from"
+        " labelled scans, with --from-predictions from recordings by what the former one says"
     )
     return 0
 
@@ -259,51 +265,8 @@ def _options(arguments: argparse.Namespace, voxel_size: float, patches: int) -> 
         arguments.map_frame,
         patches,
         arguments.write_split,
+        not arguments.no_fitted_normals,
     )
-
-
-def _scenes(arguments: argparse.Namespace, options: DataOptions) -> JoinedScenes:
-    """The scenes of all paths; those with images where there are any."""
-    from concerto_ros.learning.adaptation.opening import (
-        cloud_scenes,
-        imaged_scenes,
-        posed_scenes,
-        sample_scenes,
-    )
-    from concerto_ros.learning.adaptation.scenes import ImagedScenes, JoinedScenes, ScanScenes
-    from concerto_ros.learning.data.posed.pointcept_splits import split_files
-
-    splits = {path for path in arguments.data if split_files(path)}
-    posed = {
-        path: ([], "") if arguments.clouds_only or path in splits else posed_scenes(path, options)
-        for path in arguments.data
-    }
-    count = sum(len(found) for found, _ in posed.values())
-    if arguments.pixel_features and not count and not splits:
-        raise ValueError(
-            "--pixel-features: none of the recordings has posed images, expected bags with colour"
-            " and depth or folders of color/, depth/, pose/ and intrinsic/"
-        )
-    pixels = _pixel_features(arguments, alone=count == 1 and not splits)
-    parts: list[ScanScenes | ImagedScenes] = [
-        sample_scenes(path, pixels, options)
-        if path in splits
-        else imaged_scenes(found, pixels, options)
-        if found
-        else cloud_scenes(path, options, why)
-        for path, (found, why) in posed.items()
-    ]
-    return JoinedScenes(parts)
-
-
-def _pixel_features(arguments: argparse.Namespace, alone: bool) -> PixelFeatures | None:
-    from concerto_ros.learning.data.posed.opening import open_pixel_features
-    from concerto_ros.ptv3.kernels.usable_device import device_named
-
-    if arguments.pixel_features is None:
-        return None
-    device = device_named(arguments.device)
-    return open_pixel_features(arguments.pixel_features, alone=alone, device=device)
 
 
 def _probes(arguments: argparse.Namespace, voxel_size: float) -> dict[str, list[Scan]]:
@@ -319,7 +282,7 @@ def _probes(arguments: argparse.Namespace, voxel_size: float) -> dict[str, list[
         require_labels(data, "to judge by")
         if len(data) < 2:
             raise ValueError(f"--probe: {path} has one scan, expected two or more")
-        scans = FittedNormals(data, voxel_size)
+        scans = data if arguments.no_fitted_normals else FittedNormals(data, voxel_size)
         probes[str(path)] = [scans[index] for index in range(len(scans))]
     return probes
 

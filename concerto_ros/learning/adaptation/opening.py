@@ -10,13 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from concerto_ros.bags.reader import BagError
 from concerto_ros.bags.storage.recording_files import is_bag
 from concerto_ros.files.digest import digest
 from concerto_ros.files.listing import visible
 from concerto_ros.labels.label_set import UNLABELLED
-from concerto_ros.learning.adaptation.scenes import ImagedScenes, ScanScenes, SceneImages
+from concerto_ros.learning.adaptation.scenes import (
+    ImagedScenes,
+    JoinedScenes,
+    ScanScenes,
+    SceneImages,
+)
 from concerto_ros.learning.data.batch import with_normals
 from concerto_ros.learning.data.formats import layout_of, open_dataset
 from concerto_ros.learning.data.formats.recording import Moment, Recording
@@ -24,7 +30,7 @@ from concerto_ros.learning.data.formats.scan_folder import scan_files
 from concerto_ros.learning.data.label_map import DataError
 from concerto_ros.learning.data.labelled_scan import Scan, Scans
 from concerto_ros.learning.data.lazy_sequence import LazySequence
-from concerto_ros.learning.data.posed.opening import open_scenes
+from concerto_ros.learning.data.posed.opening import open_pixel_features, open_scenes
 from concerto_ros.learning.data.posed.pixel_features import PixelFeatures
 from concerto_ros.learning.data.posed.point_map import PointMap, point_map
 from concerto_ros.learning.data.posed.pointcept_splits import (
@@ -57,6 +63,7 @@ class DataOptions:
         map_frame: Of a bag, the frame of the map; None: the root of the TF tree.
         patches: Patches along an edge of an image at most.
         write_split: Whether maps of posed images are also written in Pointcept's layout.
+        fitted_normals: Whether clouds without normals get fitted ones.
         progress: Whether to show progress bars.
     """
 
@@ -69,7 +76,56 @@ class DataOptions:
     map_frame: str | None = None
     patches: int = 37
     write_split: bool = False
+    fitted_normals: bool = True
     progress: bool = True
+
+
+def open_recordings(
+    paths: Sequence[Path],
+    options: DataOptions,
+    *,
+    pixel_features: str | None = None,
+    clouds_only: bool = False,
+    device: torch.device | str = "cpu",
+) -> JoinedScenes:
+    """The scenes of all paths; those with images where there are any.
+
+    Args:
+        paths: Bags, folders of posed RGB-D images, samples of Pointcept's layout, or clouds.
+        options: How they become scenes.
+        pixel_features: What the images show, as ``open_pixel_features`` takes it; None: images are
+            not used.
+        clouds_only: Whether the images of bags are left out.
+        device: Where a model of images runs.
+
+    Raises:
+        DataError: There is nothing to learn from at a path; names it.
+        ValueError: There are features of images, but no images.
+    """
+    splits = {path for path in paths if split_files(path)}
+    posed = {
+        path: ([], "") if clouds_only or path in splits else posed_scenes(path, options)
+        for path in paths
+    }
+    count = sum(len(found) for found, _ in posed.values())
+    if pixel_features and not count and not splits:
+        raise ValueError(
+            "--pixel-features: none of the recordings has posed images, expected bags with colour"
+            " and depth or folders of color/, depth/, pose/ and intrinsic/"
+        )
+    pixels = None
+    if pixel_features is not None:
+        alone = count == 1 and not splits
+        pixels = open_pixel_features(pixel_features, alone=alone, device=device)
+    parts: list[ScanScenes | ImagedScenes] = [
+        sample_scenes(path, pixels, options)
+        if path in splits
+        else imaged_scenes(found, pixels, options)
+        if found
+        else cloud_scenes(path, options, why)
+        for path, (found, why) in posed.items()
+    ]
+    return JoinedScenes(parts)
 
 
 def posed_scenes(path: Path, options: DataOptions) -> tuple[list[PosedScene], str]:
@@ -175,6 +231,8 @@ def _clouds(path: Path, options: DataOptions) -> ScanScenes:
         own["clouds"] = digest(scans.names)
     else:
         own["clouds"] = digest([str(scans.identity())])
+    if not options.fitted_normals:
+        return ScanScenes(scans, own | {"normals": "none are fitted"})
     return ScanScenes(_WithNormals(scans, options.voxel_size), own)
 
 
