@@ -74,7 +74,7 @@ $(STAMPS)/venv:
 $(STAMPS)/packages: constraints.txt pyproject.toml setup.py package.xml | $(STAMPS)/venv
 	$(BIN)/python -m pip install -q $(PIP_ARGS) -c constraints.txt setuptools
 	$(BIN)/python -m pip install -q $(PIP_ARGS) -c constraints.txt --no-build-isolation \
-		-e '.[build,docs,e57,las,lint,mesh,objects,onnx,ray,ros,test,train,view,words]'
+		-e '.[build,docs,e57,images,las,lint,mesh,objects,onnx,ray,ros,test,train,view,words]'
 	@touch $@
 
 BUILD_MESSAGES = cmake -S $(1) -B $(VENV)/build/$(2) $(3) \

@@ -13,15 +13,15 @@ import torch
 from shape_folders import write_shapenet55
 from small_objects import clouds
 
+from concerto_ros.learning.images.image_models import (
+    load_image_model,
+    oriented_gradients,
+)
 from concerto_ros.learning.objects.data.shapenet55 import ShapeNet55
 from concerto_ros.learning.objects.pretraining.i2p_mae.guides import (
     FileGuide,
     ImageGuide,
     write_feature_files,
-)
-from concerto_ros.learning.objects.pretraining.i2p_mae.image_models import (
-    load_image_model,
-    oriented_gradients,
 )
 from concerto_ros.learning.objects.pretraining.i2p_mae.masking import draw_order, visible_groups
 from concerto_ros.learning.objects.pretraining.i2p_mae.network import centre_saliency

@@ -14,9 +14,9 @@ from shape_folders import write_shapenet55
 from small_objects import toys
 
 from concerto_ros.cli import main
+from concerto_ros.learning.images.image_models import load_image_model
 from concerto_ros.learning.objects.data.shape_set import ObjectShapes
 from concerto_ros.learning.objects.pretraining.i2p_mae.guides import ImageGuide
-from concerto_ros.learning.objects.pretraining.i2p_mae.image_models import load_image_model
 from concerto_ros.learning.objects.pretraining.i2p_mae.network import DecoderShape
 from concerto_ros.learning.objects.pretraining.i2p_mae.recipe import (
     PRESETS,

@@ -107,8 +107,8 @@ def _guide(
     arguments: argparse.Namespace, recipe: I2PMAERecipe, shapes: ShapeSet, device: torch.device
 ) -> Guide | None:
     """Return the guide for the given shapes; None where the recipe uses none."""
+    from concerto_ros.learning.images.image_models import load_image_model
     from concerto_ros.learning.objects.pretraining.i2p_mae.guides import FileGuide, ImageGuide
-    from concerto_ros.learning.objects.pretraining.i2p_mae.image_models import load_image_model
 
     name = arguments.guide
     if recipe.guidance == "none" or name is None:
@@ -131,8 +131,8 @@ def _write_features(
     arguments: argparse.Namespace, recipe: I2PMAERecipe, device: torch.device
 ) -> int:
     """Write what the image model says of the shapes of both lists."""
+    from concerto_ros.learning.images.image_models import load_image_model
     from concerto_ros.learning.objects.pretraining.i2p_mae.guides import write_feature_files
-    from concerto_ros.learning.objects.pretraining.i2p_mae.image_models import load_image_model
 
     if arguments.guide is None or arguments.guide.startswith(FILES):
         raise ValueError(

@@ -14,6 +14,7 @@ from concerto_ros.files.listing import visible
 from concerto_ros.learning.data.label_map import DataError
 from concerto_ros.learning.data.posed.bag_images import BagScene
 from concerto_ros.learning.data.posed.dense_clip import DenseClip
+from concerto_ros.learning.data.posed.model_features import ModelFeatures, is_image_model
 from concerto_ros.learning.data.posed.pixel_features import FolderFeatures, PixelFeatures
 from concerto_ros.posed.depth_images import MILLIMETRE
 from concerto_ros.posed.formats.scannet_folder import folder_scenes
@@ -65,16 +66,19 @@ def open_pixel_features(
     """Open what a 2D model says of the pixels of images.
 
     Args:
-        name: A folder of feature images, or ``open_clip:MODEL/WEIGHTS``, which is never downloaded
-            here.
+        name: A folder of feature images, ``open_clip:MODEL/WEIGHTS``, or a model of
+            :class:`~concerto_ros.learning.data.posed.model_features.ModelFeatures`; nothing is
+            downloaded here.
         alone: Whether the images are of one scene.
         device: Where a model runs.
 
     Raises:
         DataError: The folder has no feature image.
         ValueError: The model is not there, or cannot be used.
-        ImportError: open_clip is not installed.
+        ImportError: The package of a model is not installed.
     """
     if name.startswith(PREFIX):
         return DenseClip(name, device=device)
+    if is_image_model(name):
+        return ModelFeatures(name, device)
     return FolderFeatures(Path(name), alone=alone)

@@ -18,12 +18,13 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from concerto_ros.learning.objects.data.shape_set import ShapeSet
-from concerto_ros.learning.objects.pretraining.i2p_mae.image_models import (
+from concerto_ros.learning.images.image_models import (
+    DEVIATION,
     HOG,
+    MEAN,
     oriented_gradients,
 )
-from concerto_ros.learning.objects.pretraining.i2p_mae.projection import DEVIATION, MEAN
+from concerto_ros.learning.objects.data.shape_set import ShapeSet
 from concerto_ros.learning.objects.pretraining.teachers import TeacherVectors, read_teacher
 from concerto_ros.viz.cloud_picture import render_cloud
 from concerto_ros.words.open_clip_encoder import PREFIX, load_open_clip

@@ -15,8 +15,8 @@ from tqdm import tqdm
 from concerto_ros.files.atomic_write import replacing
 from concerto_ros.files.digest import digest
 from concerto_ros.files.numpy_file import read_npz
+from concerto_ros.learning.images.image_models import ImageModel
 from concerto_ros.learning.objects.data.shape_set import ShapeSet
-from concerto_ros.learning.objects.pretraining.i2p_mae.image_models import ImageModel
 from concerto_ros.learning.objects.pretraining.i2p_mae.network import Guidance
 from concerto_ros.learning.objects.pretraining.i2p_mae.projection import (
     VIEWS,

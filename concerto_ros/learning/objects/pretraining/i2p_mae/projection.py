@@ -11,6 +11,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from concerto_ros.learning.images.image_models import DEVIATION, MEAN
+
 #: Width and height of an image, pixels.
 SIDE = 224
 
@@ -22,9 +24,6 @@ CELLS = 221
 
 #: A point paints the pixels up to this far from its own, each way.
 REACH = 2
-
-#: Normalisation of the three channels of an image, ImageNet's.
-MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def pixels_of(points: torch.Tensor, whole: torch.Tensor | None = None) -> torch.Tensor:

