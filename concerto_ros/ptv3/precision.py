@@ -10,6 +10,9 @@ import torch
 
 from concerto_ros.ptv3.cpu import onednn
 
+#: What a training may compute in, see :func:`training_precision`.
+TRAINING_PRECISIONS = ("auto", "float32", "bfloat16")
+
 #: The compute capability from which a GPU has instructions for bfloat16.
 _BFLOAT16_CAPABILITY = (8, 0)
 
@@ -33,15 +36,30 @@ def head_precision(device: torch.device, dtype: torch.dtype) -> torch.dtype:
     return torch.float32 if device.type == "cuda" else dtype
 
 
-def training_precision(device: torch.device) -> AbstractContextManager[object]:
+def training_precision(
+    device: torch.device, precision: str = "auto"
+) -> AbstractContextManager[object]:
     """Return what forward passes and losses of a training on ``device`` run under.
 
-    On a GPU with bfloat16: matrix products in it, weights, norms, softmax and losses in float32
+    In bfloat16: matrix products in it, weights, norms, softmax and losses in float32
     (Micikevicius et al., "Mixed Precision Training", ICLR 2018); bfloat16 needs no scaled loss.
-    Elsewhere nothing changes.
+
+    Args:
+        device: Where the training runs.
+        precision: ``bfloat16``; ``float32``, which changes nothing; or ``auto``: bfloat16 on a GPU
+            that has it, float32 elsewhere, also on a CPU with instructions for it.
+
+    Raises:
+        ValueError: ``precision`` is none of these.
     """
-    if device.type == "cuda" and automatic_precision(device) == torch.bfloat16:
-        return torch.autocast("cuda", torch.bfloat16)
+    if precision not in TRAINING_PRECISIONS:
+        known = ", ".join(TRAINING_PRECISIONS)
+        raise ValueError(f"precision is {precision!r}, expected one of {known}")
+    if precision == "auto":
+        gpu = device.type == "cuda" and automatic_precision(device) == torch.bfloat16
+        precision = "bfloat16" if gpu else "float32"
+    if precision == "bfloat16":
+        return torch.autocast(device.type, torch.bfloat16)
     return nullcontext()
 
 

@@ -61,7 +61,7 @@ class PretrainingModel(nn.Module):
         distilled: bool = False,
     ):
         super().__init__()
-        encoder.requires_grad_(True)
+        _train_stages(encoder, preset.stages)
         self.student = Learner(encoder, preset.hidden, preset.width, preset.prototypes)
         self.teacher: Learner = teacher_of(self.student)
         self.projection = PatchProjection(encoder.channels, image_width) if image_width else None
@@ -71,6 +71,13 @@ class PretrainingModel(nn.Module):
         self.distilled = distilled
         self.step, self.steps = 0, preset.steps
         self.losses: dict[str, float] = {}
+
+    def train(self, mode: bool = True) -> PretrainingModel:
+        """As for every module; a teacher that stays as it was also keeps its running means."""
+        super().train(mode)
+        if self.preset.fixed_teacher:
+            self.teacher.eval()
+        return self
 
     @property
     def warming(self) -> bool:
@@ -152,6 +159,17 @@ class PretrainingModel(nn.Module):
             return self.preset.heads_factor
         depths = self.student.backbone.config.enc_depths
         return layer_factor(name, depths, self.preset.layer_decay)
+
+
+def _train_stages(encoder: Encoder, last: int | None) -> None:
+    """Let the last stages of an encoder be trained; None: all of it."""
+    stages = len(encoder.config.enc_depths)
+    if last is not None and not 1 <= last <= stages:
+        raise ValueError(f"stages is {last}, expected 1 to {stages}, those of {encoder.name}")
+    first = 0 if last is None else stages - last
+    trained = tuple(f"enc.enc{stage}." for stage in range(first, stages))
+    for name, parameter in encoder.named_parameters():
+        parameter.requires_grad_(last is None or name.startswith(trained))
 
 
 def _first_rows(keys: torch.Tensor) -> torch.Tensor:

@@ -36,6 +36,8 @@ class RunConfig:
         minutes: Time limit; None: none.
         processes: Number of processes, each with its part of the scenes of a step.
         checkpoint_every: Steps between writings of the state.
+        precision: Of matrix products, see
+            :func:`~concerto_ros.ptv3.precision.training_precision`.
         seed: Random seed.
         progress: Whether to show a progress bar.
     """
@@ -46,6 +48,7 @@ class RunConfig:
     minutes: float | None = None
     processes: int = 1
     checkpoint_every: int = 100
+    precision: str = "auto"
     seed: int = 0
     progress: bool = True
 
@@ -122,10 +125,12 @@ def pretrain(
             "kept": f"distilled {config.distilled}, patches {grid}",
             "encoder": start,
             "processes": config.processes,
+            "precision": config.precision,
             **scenes.identity(),
         },
         companion=TeacherUpdates(model),
         device=next(encoder.parameters()).device,
+        precision=config.precision,
         progress=config.progress,
     )
     depth = drop_path(encoder, preset.drop_path) if preset.drop_path else nullcontext()

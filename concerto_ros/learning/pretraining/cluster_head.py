@@ -36,6 +36,8 @@ class ClusterHead(nn.Module):
 
     def forward(self, feat: torch.Tensor) -> torch.Tensor:
         """Return (N, K) cosines of (N, in_channels) features with all prototypes."""
-        vectors = functional.normalize(self.mlp(feat), dim=-1, eps=1e-12)
+        vectors = functional.normalize(self.mlp(feat).to(self.prototypes), dim=-1, eps=1e-12)
         directions = self.prototypes / self.prototypes.norm(dim=1, keepdim=True)
-        return functional.linear(vectors, directions)
+        # In bfloat16 cosines near 1 are 0.004 apart: a tenth, once they are divided by 0.04.
+        with torch.autocast(vectors.device.type, enabled=False):
+            return functional.linear(vectors, directions)

@@ -229,7 +229,9 @@ def patch_loss(
     token = (first[scene[row]] + image) * rows * columns
     token = token + place[row, image, 0] * columns + place[row, image, 1]
     occupied, member = torch.unique(token, return_inverse=True)
-    sums = feat.new_zeros(len(occupied), feat.shape[1]).index_add(0, member, feat[row])
+    # Sums of many rows, in float32 whatever the encoder computes in.
+    parts = feat[row].to(torch.promote_types(feat.dtype, torch.float32))
+    sums = parts.new_zeros(len(occupied), parts.shape[1]).index_add(0, member, parts)
     means = sums / torch.bincount(member)[:, None]
     return cosine_loss(projection(means), images.vectors.flatten(0, 1)[occupied].detach())
 

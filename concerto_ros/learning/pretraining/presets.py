@@ -28,6 +28,7 @@ class Preset:
         student_temperature: Of the student's logits.
         momentum: Of the teacher.
         fixed_teacher: Whether the teacher's backbone stays as it was at the start.
+        stages: Stages of the encoder that are trained, the coarsest ones; None: all, and the stem.
         hidden: Width of the hidden layer of a head.
         width: Width of its vectors.
         prototypes: Their number.
@@ -56,6 +57,7 @@ class Preset:
     student_temperature: float = 0.1
     momentum: HalfCosine = HalfCosine(0.994, 1.0)
     fixed_teacher: bool = False
+    stages: int | None = None
     hidden: int = 4096
     width: int = 256
     prototypes: int = 4096

@@ -104,6 +104,8 @@ class Trainer:
         identity: What else has to be equal for a run to resume, by name.
         companion: Changes with the steps beside the weights; None: nothing does.
         device: Where to train.
+        precision: Of matrix products, see
+            :func:`~concerto_ros.ptv3.precision.training_precision`.
         progress: Whether to show a progress bar.
 
     Raises:
@@ -140,6 +142,7 @@ class Trainer:
         identity: Mapping[str, Any] | None = None,
         companion: Companion | None = None,
         device: torch.device | str = "cpu",
+        precision: str = "auto",
         progress: bool = True,
     ):
         if not len(data):
@@ -172,7 +175,8 @@ class Trainer:
         self.seed = seed
         self.identity = dict(identity or {})
         self.companion = companion
-        self.device = torch.device(device)
+        self.device, self.precision = torch.device(device), precision
+        training_precision(self.device, precision)  # a wrong name is said at once
         self.progress = progress
         self.at = Progress(steps, minutes)
         named = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
@@ -342,7 +346,7 @@ class Trainer:
         cuda = [self.device] if self.device.type == "cuda" else []
         with torch.random.fork_rng(cuda):  # dropout uses the global generator
             torch.manual_seed(int(generator.integers(2**63)))
-            with training_precision(self.device):
+            with training_precision(self.device, self.precision):
                 loss = self.loss(self.model(batch), batch) / self.accumulate
             loss.backward()
         return loss.detach()

@@ -17,6 +17,7 @@ from concerto_ros.learning.adaptation.run import RunConfig, new_encoder, pretrai
 from concerto_ros.learning.adaptation.scenes import JoinedScenes, ScanScenes, Scene, SomeScenes
 from concerto_ros.learning.pretraining.presets import ADAPT, CONCERTO
 from concerto_ros.learning.pretraining.views import ViewSizes
+from concerto_ros.ptv3.precision import training_precision
 from concerto_ros.segmentation.convention import convention_for
 
 INDOOR = convention_for("indoor", rotary=False)
@@ -90,6 +91,44 @@ def test_the_state_of_another_recipe_is_refused(tmp_path):
 def test_the_encoder_stays_while_only_the_heads_are_trained():
     same = weights(run(preset=replace(TINY, heads_first=9)))
     assert torch.equal(same, weights(small_encoder()))
+
+
+def test_only_the_coarsest_stages_are_trained_where_so_asked():
+    trained, start = run(preset=replace(TINY, stages=1)), small_encoder()
+    same = {
+        name: torch.equal(value, dict(start.named_parameters())[name])
+        for name, value in trained.named_parameters()
+    }
+    assert all(kept for name, kept in same.items() if not name.startswith("enc.enc2."))
+    assert not all(kept for name, kept in same.items() if name.startswith("enc.enc2."))
+    with pytest.raises(ValueError, match="stages is 4, expected 1 to 3"):
+        run(preset=replace(TINY, stages=4))
+
+
+def test_bfloat16_products_give_nearly_the_same_loss_and_gradients_and_are_off_by_default():
+    batch, collate = batch_of()
+    losses, gradients = [], []
+    for precision in ("float32", "bfloat16"):
+        torch.manual_seed(0)
+        preset = collate.preset
+        model = PretrainingModel(small_encoder(), preset, collate.edge, INDOOR.scale, 0, True)
+        model.step = preset.heads_first
+        torch.manual_seed(1)
+        with training_precision(torch.device("cpu"), precision):
+            loss = model(batch)
+        loss.backward()
+        losses.append(loss.item())
+        parts = (p.grad for p in model.student.backbone.parameters() if p.grad is not None)
+        gradients.append(torch.cat([part.flatten() for part in parts]))
+    assert losses[0] != losses[1] and abs(losses[1] / losses[0] - 1) < 0.01
+    one, other = gradients
+    assert (one - other).norm() < 0.1 * one.norm()
+    preset = replace(TINY, steps=2)
+    plain = weights(run(preset=preset))
+    assert torch.equal(plain, weights(run(preset=preset, precision="float32")))
+    assert not torch.equal(plain, weights(run(preset=preset, precision="bfloat16")))
+    with pytest.raises(ValueError, match="precision is 'half', expected one of auto"):
+        run(precision="half")
 
 
 def test_from_nothing_with_a_moving_teacher_and_dropped_branches():
