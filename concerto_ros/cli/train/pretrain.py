@@ -22,7 +22,7 @@ HELP = "an encoder from random weights, from recordings without labels"
 #: What is said where nothing keeps the knowledge of images or of the encoder at the start.
 NOTHING_KEPT = (
     "nothing to predict beside the encoder's own clusters: expected --pixel-features (a folder of"
-    " feature images, or open_clip:MODEL/WEIGHTS){}. Without, quality usually falls: in a trial a"
+    " feature images, or a model){}. Without, quality usually falls: in a trial a"
     " linear probe fell from 0.479 to 0.401. --without-images trains so all the same"
 )
 
@@ -40,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def add_common_arguments(parser: argparse.ArgumentParser, recipe: str) -> None:
     """Define the options of pretrain and adapt, which have different recipes by default."""
     from concerto_ros.learning.pretraining.presets import PRESETS
+    from concerto_ros.ptv3.precision import TRAINING_PRECISIONS
 
     parser.add_argument(
         "data",
@@ -63,9 +64,10 @@ def add_common_arguments(parser: argparse.ArgumentParser, recipe: str) -> None:
     data = parser.add_argument_group("data")
     data.add_argument(
         "--pixel-features",
-        metavar="DIR",
+        metavar="MODEL",
         help="what the images show: a folder of feature images <scene>/<frame>.npy of any 2D"
-        " model, or open_clip:MODEL/WEIGHTS (never downloaded here)",
+        " model; transformers:FOLDER, a ViT such as DINOv2; efficientnet-lite0; or"
+        " open_clip:MODEL/WEIGHTS (nothing is downloaded here)",
     )
     data.add_argument(
         "--without-images",
@@ -120,6 +122,7 @@ def add_common_arguments(parser: argparse.ArgumentParser, recipe: str) -> None:
         ("learning_rate", float, "peak learning rate"),
         ("prototypes", int, "prototypes of a head"),
         ("heads_first", int, "first steps that train the heads alone"),
+        ("stages", int, "stages of the encoder that are trained, the coarsest ones"),
         ("minutes", float, "time limit"),
     )
     for name, kind, text in overrides:
@@ -131,6 +134,13 @@ def add_common_arguments(parser: argparse.ArgumentParser, recipe: str) -> None:
         )
     run_group.add_argument(
         "--processes", type=int, default=1, metavar="N", help="processes on a CPU (default 1)"
+    )
+    run_group.add_argument(
+        "--precision",
+        choices=TRAINING_PRECISIONS,
+        default="auto",
+        help="of matrix products: bfloat16 or float32 (default auto: bfloat16 on a GPU that has"
+        " it, float32 elsewhere)",
     )
     run_group.add_argument(
         "--seed", type=int, default=0, metavar="N", help="random seed (default 0)"
@@ -158,9 +168,10 @@ def train(arguments: argparse.Namespace, encoder: Encoder, voxel_size: float, re
     Returns:
         The exit status: 1 for a result that was refused.
     """
+    from concerto_ros.heads.pca import PcaColors
     from concerto_ros.learning.adaptation.judge import Judge, worse
     from concerto_ros.learning.adaptation.opening import open_recordings
-    from concerto_ros.learning.adaptation.report import measures_table, write_report
+    from concerto_ros.learning.adaptation.report import measures_table, write_picture, write_report
     from concerto_ros.learning.adaptation.run import pretrain
     from concerto_ros.learning.adaptation.scenes import SomeScenes
     from concerto_ros.learning.data.formats.splits import held_out_rows
@@ -193,10 +204,14 @@ def train(arguments: argparse.Namespace, encoder: Encoder, voxel_size: float, re
         f" recipe {arguments.recipe}, voxels of {voxel_size} m"
     )
     before = judge.measure(encoder)
+    shown, colors = others[0].scan, PcaColors()
+    colors_before = judge.colored(encoder, shown, colors)
     outcome = pretrain(encoder, training, convention, voxel_size, _config(arguments, preset))
     encoder.preset = preset_with(convention, encoder.rotary, encoder.conventions)
     after = judge.measure(encoder)
     faults = worse(before, after)
+    picture = arguments.out / "features.png"
+    write_picture(picture, shown, colors_before, judge.colored(encoder, shown, colors))
     facts = {
         "data": ", ".join(map(str, arguments.data)),
         "encoder at the start": f"{arguments.checkpoint if refuse else 'random weights'}",
@@ -212,7 +227,7 @@ def train(arguments: argparse.Namespace, encoder: Encoder, voxel_size: float, re
     path = arguments.out / ("worse.pth" if refused else "encoder.pth")
     save_encoder(path, encoder)
     print(measures_table(before, after))
-    print(f"wrote {path}, {report}")
+    print(f"wrote {path}, {report}, {picture}")
     if refused:
         print(f"the encoder stays as it was: {'; '.join(faults)}. {path} is for your own eyes")
         return 1
@@ -231,7 +246,7 @@ def _preset(arguments: argparse.Namespace, trained: bool) -> Preset:
     from concerto_ros.learning.pretraining.presets import PRESETS
 
     preset = PRESETS[arguments.recipe]
-    names = ("steps", "batch_size", "learning_rate", "prototypes", "heads_first")
+    names = ("steps", "batch_size", "learning_rate", "prototypes", "heads_first", "stages")
     preset = shortened(preset, **{name: getattr(arguments, name) for name in names})
     if arguments.points is not None:
         preset = replace(preset, sizes=replace(preset.sizes, most=arguments.points))
@@ -248,6 +263,7 @@ def _config(arguments: argparse.Namespace, preset: Preset) -> RunConfig:
         distilled=arguments.distillation,
         minutes=arguments.minutes,
         processes=arguments.processes,
+        precision=arguments.precision,
         seed=arguments.seed,
     )
 

@@ -4,13 +4,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch.nn import functional
 
+from concerto_ros.heads.pca import PcaColors
 from concerto_ros.labels.confusion import Confusion
 from concerto_ros.labels.label_set import UNLABELLED
 from concerto_ros.learning.adaptation.scenes import Scene
@@ -24,6 +25,9 @@ from concerto_ros.segmentation.convention import Convention
 
 #: Points of a scene that a visit of the judge sees, and voxels whose features are compared.
 VISIT_SHARE, COMPARED = 0.5, 2000
+
+#: Pairs of successive images of a scene that are compared, at most.
+FRAME_PAIRS = 4
 
 #: How much a measure may fall before the result is worse: mIoU and agreement absolute, rank as a
 #: share.
@@ -40,11 +44,14 @@ class Measures:
             after the mean feature is subtracted: 0 to 1 for useful ones.
         effective_rank: Of the features (Garrido et al., "RankMe", ICML 2023); 1: collapsed.
         probes: mIoU of a linear probe by the name of its scans.
+        between_frames: As ``agreement``, of visits that are the points that two successive images
+            see; None: no scene has two images that see the same place.
     """
 
     agreement: float
     effective_rank: float
     probes: dict[str, float]
+    between_frames: float | None = None
 
 
 def worse(before: Measures, after: Measures) -> list[str]:
@@ -62,6 +69,12 @@ def worse(before: Measures, after: Measures) -> list[str]:
     if not after.agreement >= before.agreement - TOLERANCE:
         reasons.append(
             f"features of one place agree less: {before.agreement:.3f}, now {after.agreement:.3f}"
+        )
+    old, new = before.between_frames, after.between_frames
+    if old is not None and (new is None or not new >= old - TOLERANCE):
+        reasons.append(
+            f"features of one place agree less between frames: {old:.3f}, now"
+            f" {'not known' if new is None else f'{new:.3f}'}"
         )
     if not after.effective_rank >= RANK_SHARE * before.effective_rank:
         reasons.append(
@@ -93,29 +106,50 @@ class Judge:
     def measure(self, encoder: Encoder) -> Measures:
         """Measure an encoder, in evaluation mode; it is left in it."""
         encoder.eval()
-        pairs, features = [], []
+        pairs, features, frames = [], [], []
         for index in range(len(self.scenes)):
-            one, other = self._two_visits(encoder, self.scenes[index].scan, index)
+            scene = self.scenes[index]
+            random = np.random.default_rng((self.seed, 6, index))
+            one, other = self._two_visits(encoder, scene.scan, halves(scene.scan, random), random)
             pairs.append((one, other))
             features.append(one)
+            for seen in seen_by_successive(scene):
+                visits = self._two_visits(encoder, scene.scan, seen, random)
+                frames += [visits] if len(visits[0]) > 1 else []
         mean = torch.cat(features).mean(dim=0)
         probes = {name: self._probe(encoder, scans) for name, scans in self.probes.items()}
         return Measures(
-            float(np.mean([_agreement(one - mean, other - mean) for one, other in pairs])),
+            _mean_agreement(pairs, mean),
             effective_rank(torch.cat(features) - mean),
             probes,
+            _mean_agreement(frames, mean) if frames else None,
         )
 
+    @torch.inference_mode()
+    def colored(self, encoder: Encoder, scan: Scan, colors: PcaColors) -> np.ndarray:
+        """Colour the points of a scan by their features, (N, 3) uint8.
+
+        Args:
+            encoder: In evaluation mode, in which it is left.
+            scan: The scan.
+            colors: Axes and ranges; those of the first call are kept, so that a place keeps its
+                colour where its features stay as they were.
+        """
+        encoder.eval()
+        batch = make_batch([scan], self.convention, self.voxel_size)
+        voxels = colors.colors(self._features(encoder, batch))
+        return batch.at_points(voxels, 128)
+
     def _two_visits(
-        self, encoder: Encoder, scan: Scan, index: int
+        self,
+        encoder: Encoder,
+        scan: Scan,
+        visits: Sequence[np.ndarray],
+        random: np.random.Generator,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """(P, C) features of the same places in two visits, each of other points, turned."""
-        random = np.random.default_rng((self.seed, 6, index))
+        """(P, C) features of the same places in two visits, each of some rows, turned."""
         found = []
-        for _ in range(2):
-            rows = np.sort(
-                random.choice(len(scan), max(1, int(VISIT_SHARE * len(scan))), replace=False)
-            )
+        for rows in visits:
             matrix = rotation(2, random.uniform(-np.pi, np.pi))
             points = scan.points[rows]
             moved = turned(points, matrix, about_box=False).astype(np.float32)
@@ -170,12 +204,37 @@ class Judge:
         return self._features(encoder, batch)[known], batch.labels[known]
 
 
+def halves(scan: Scan, random: np.random.Generator) -> list[np.ndarray]:
+    """The rows of a scan that two visits see, each drawn anew."""
+    size = max(1, int(VISIT_SHARE * len(scan)))
+    return [np.sort(random.choice(len(scan), size, replace=False)) for _ in range(2)]
+
+
+def seen_by_successive(scene: Scene) -> Iterator[list[np.ndarray]]:
+    """The rows of a scene that two successive images see, of some pairs spread over all images."""
+    found = scene.found
+    if found is None or len(found.frames) < 2:
+        return
+    last = len(found.frames) - 2
+    for first in sorted({round(at) for at in np.linspace(0, last, FRAME_PAIRS)}):
+        pixels = (found.pixels(frame)[:, 2] for frame in found.frames[first : first + 2])
+        seen = [np.unique(rows[rows >= 0]) for rows in pixels]
+        if all(len(rows) for rows in seen):
+            yield seen
+
+
 def effective_rank(features: torch.Tensor) -> float:
     """The exponential of the entropy of the shares of singular values of (N, C) features."""
     values = torch.linalg.svdvals(features.double())
     shares = values / values.sum()
     shares = shares[shares > 0]
     return float(torch.exp(-(shares * shares.log()).sum()))
+
+
+def _mean_agreement(
+    pairs: Sequence[tuple[torch.Tensor, torch.Tensor]], mean: torch.Tensor
+) -> float:
+    return float(np.mean([_agreement(one - mean, other - mean) for one, other in pairs]))
 
 
 def _agreement(one: torch.Tensor, other: torch.Tensor) -> float:

@@ -7,8 +7,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from concerto_ros.files.atomic_write import replacing
 from concerto_ros.learning.adaptation.judge import Measures
+from concerto_ros.learning.data.labelled_scan import Scan
+from concerto_ros.viz.cloud_picture import render_cloud
 
 
 def measures_table(before: Measures, after: Measures) -> str:
@@ -17,6 +21,9 @@ def measures_table(before: Measures, after: Measures) -> str:
         ("agreement of features of one place", before.agreement, after.agreement, 3),
         ("effective rank", before.effective_rank, after.effective_rank, 1),
     ]
+    if before.between_frames is not None and after.between_frames is not None:
+        name = "agreement of features of one place between frames"
+        rows.insert(1, (name, before.between_frames, after.between_frames, 3))
     lines = ["| measure | before | after |", "| --- | --: | --: |"]
     lines += [
         f"| {name} | {old:.{digits}f} | {new:.{digits}f} |" for name, old, new, digits in rows
@@ -27,6 +34,23 @@ def measures_table(before: Measures, after: Measures) -> str:
         for name, old in before.probes.items()
     ]
     return "\n".join(lines)
+
+
+def write_picture(path: Path, scan: Scan, before: np.ndarray, after: np.ndarray) -> None:
+    """Write a picture of a scan coloured by its features before a training and after it.
+
+    Args:
+        path: Of the .png.
+        scan: The scan.
+        before: (N, 3) uint8 colours of its points.
+        after: Likewise.
+    """
+    from PIL import Image
+
+    titled = (("before", before), ("after", after))
+    images = [render_cloud(scan.points, rgb, title=title) for title, rgb in titled]
+    with replacing(path) as partial:
+        Image.fromarray(np.concatenate(images, axis=1)).save(partial, format="PNG")
 
 
 def write_report(

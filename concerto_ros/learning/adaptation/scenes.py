@@ -101,11 +101,14 @@ class Scene:
 
     Attributes:
         scan: The cloud, with normals.
-        images: The images that see it; None: none.
+        images: The images that see it, with vectors of their patches; None: they are not used.
+        found: The map that it is, whose images tell which points each of them sees; None: it is
+            none.
     """
 
     scan: Scan
     images: SceneImages | None = None
+    found: PointMap | PointceptMap | None = None
 
 
 class ScanScenes(LazySequence[Scene]):
@@ -170,7 +173,8 @@ class ImagedScenes(LazySequence[Scene]):
 
     def read_item(self, index: int) -> Scene:
         """The scene at ``index``."""
-        return Scene(self._maps[index].scan(), self.images[index] if self.images else None)
+        found = self._maps[index]
+        return Scene(found.scan(), self.images[index] if self.images else None, found)
 
 
 class JoinedScenes(LazySequence[Scene]):

@@ -5,11 +5,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, replace
 
+import numpy as np
 import pytest
 import torch
 from small_rooms import VOXEL, room_scan, small_encoder
 
+from concerto_ros.heads.pca import PcaColors
 from concerto_ros.learning.adaptation.judge import Judge, Measures, effective_rank, worse
 from concerto_ros.learning.adaptation.scenes import Scene
 from concerto_ros.segmentation.convention import convention_for
@@ -43,6 +46,55 @@ def test_a_collapsed_encoder_is_worse():
         for parameter in encoder.parameters():
             parameter.mul_(1e-3)
     assert worse(before, judge().measure(encoder))
+
+
+@dataclass(frozen=True)
+class SeenRoom:
+    """A map whose images see parts of it, in the order of its points from left to right."""
+
+    parts: tuple[tuple[float, float], ...]
+    points: np.ndarray
+
+    @property
+    def frames(self):
+        return tuple(map(str, range(len(self.parts))))
+
+    def pixels(self, frame):
+        low, high = self.parts[int(frame)]
+        rows = np.flatnonzero((self.points[:, 0] >= low) & (self.points[:, 0] <= high))
+        return np.stack([rows * 0, rows * 0, rows], axis=1).astype(np.int32)
+
+
+def between_frames(*parts):
+    scan = room_scan(7)
+    scenes = [Scene(scan, found=SeenRoom(parts, scan.points))]
+    return replace(judge(), scenes=scenes).measure(small_encoder()).between_frames
+
+
+def test_frames_agree_by_the_places_that_both_see_and_say_nothing_where_they_share_none():
+    same, half = between_frames((0, 3), (0, 3)), between_frames((0, 1.6), (0.9, 2.5))
+    assert 0 < half < same <= 1.5
+    assert between_frames((0, 1.0), (1.5, 2.5)) is None
+    assert between_frames((0, 3)) is None
+    assert judge().measure(small_encoder()).between_frames is None
+
+
+def test_less_agreement_between_frames_is_worse():
+    before = Measures(0.5, 20.0, {}, 0.6)
+    assert not worse(before, Measures(0.5, 20.0, {}, 0.595))
+    (fault,) = worse(before, Measures(0.5, 20.0, {}, 0.5))
+    assert "between frames: 0.600, now 0.500" in fault
+    assert worse(before, Measures(0.5, 20.0, {}, None))
+
+
+def test_an_encoder_that_stays_the_same_keeps_the_colours_of_its_features():
+    encoder, scan, colors = small_encoder(), room_scan(7), PcaColors()
+    first = judge().colored(encoder, scan, colors)
+    assert first.shape == (len(scan), 3) and first.dtype == np.uint8 and first.std() > 10
+    again = judge().colored(encoder, scan, colors)
+    assert np.abs(first.astype(int) - again).max() <= 3
+    other = judge().colored(small_encoder(1), scan, colors)
+    assert np.abs(first.astype(int) - other).mean() > 20
 
 
 @pytest.mark.parametrize(
