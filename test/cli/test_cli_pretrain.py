@@ -87,9 +87,7 @@ def test_images_teach_by_the_features_of_their_patches(start, tmp_path):
     out = tmp_path / "out"
     options = ("--pixel-features", features, "--no-distillation")
     assert train("adapt", tmp_path / "room", start, out, *options) in (0, 1)
-    report = (out / "report.md").read_text()
-    assert f"patches of {features}" in report
-    assert "agreement of features of one place between frames" in report
+    assert f"patches of {features}" in (out / "report.md").read_text()
     assert scene is None or scene.exists()
 
 

@@ -14,6 +14,7 @@ from small_rooms import VOXEL, room_scan, small_encoder
 
 from concerto_ros.heads.pca import PcaColors
 from concerto_ros.learning.adaptation.judge import Judge, Measures, effective_rank, worse
+from concerto_ros.learning.adaptation.report import measures_table
 from concerto_ros.learning.adaptation.scenes import Scene
 from concerto_ros.segmentation.convention import convention_for
 
@@ -81,7 +82,10 @@ def test_frames_agree_by_the_places_that_both_see_and_say_nothing_where_they_sha
 
 def test_less_agreement_between_frames_is_worse():
     before = Measures(0.5, 20.0, {}, 0.6)
-    assert not worse(before, Measures(0.5, 20.0, {}, 0.595))
+    after = Measures(0.5, 20.0, {}, 0.595)
+    assert not worse(before, after)
+    assert "place between frames | 0.600 | 0.595 |" in measures_table(before, after)
+    assert "frames" not in measures_table(Measures(0.5, 20.0, {}), after)
     (fault,) = worse(before, Measures(0.5, 20.0, {}, 0.5))
     assert "between frames: 0.600, now 0.500" in fault
     assert worse(before, Measures(0.5, 20.0, {}, None))
