@@ -77,7 +77,7 @@ def refit(place, *options):
     command = ["train", "head", place / "recorded", "--from-predictions", "--device", "cpu"]
     for name, file in given.items():
         command += [name, place / file]
-    command += ["--steps", "100", "--learning-rate", "0.02", "--views", "1", *options]
+    command += ["--steps", "150", "--learning-rate", "0.02", "--views", "1", *options]
     return main([str(part) for part in command])
 
 
