@@ -152,8 +152,9 @@ class SemanticPipeline(MapLabelling):
     ) -> TextMatches:
         """Find what a text names, in a single cloud or in the map.
 
-        A point matches where the text is more probable than the contrast words, and at least as
-        probable as the threshold. Matching voxels that touch are one match if they are as many as
+        A point matches where the text is at least as probable as the threshold, against the names
+        of all other things that the language head was trained with. Matching voxels that touch
+        and are at least half as probable as the best of them are one match if they are as many as
         the parameter ``objects.min_voxels``.
 
         Args:
@@ -163,8 +164,7 @@ class SemanticPipeline(MapLabelling):
             normals: likewise.
             origin: likewise.
             level: likewise.
-            threshold: the probability that a point must have; None: the parameter
-                ``words.threshold``.
+            threshold: the probability that a point must have; None: that of the language head.
 
         Returns:
             The matches, best first, and for each point its cosine with the text (``similarity``)

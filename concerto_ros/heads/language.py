@@ -12,6 +12,7 @@ from torch import nn
 
 from concerto_ros.files.shared_files import asset_path
 from concerto_ros.heads.language_file import (
+    ANCHORS,
     CONTRAST,
     TRAINED_WORDS,
     About,
@@ -60,12 +61,22 @@ class LanguageHead(nn.Module):
             :meth:`understood` reads others; T is 0 for a head of the whole text space.
         meanings: for each of these texts the contrast word that it is another word for, e.g.
             chair for "something to sit on"; empty: none.
+        anchors: (A, D) unit vectors that are no text's, e.g. one for all that is a chair, beside
+            that of the word chair for a chair of no other name; A may be 0.
+        stands_for: for each of these texts the row, of texts and after them anchors, whose place
+            it takes, e.g. that of the name of a thing for its synonyms; empty: each stands for
+            itself.
+        rivals: row in ``trained_words`` and class of each name of a thing that competes with a
+            text that is looked for; see :meth:`rivals_of`.
+        find_threshold: the probability that a text must have against its rivals to be found; 0:
+            not known.
         encoder: digest of the encoder it was trained on; None: not known.
         preset: the preset whose input convention it was trained with; None: not known.
         licence: of the weights; empty where none is named.
     """
 
     trained_words: torch.Tensor
+    anchors: torch.Tensor
 
     def __init__(self, in_channels: int, width: int, *, name: str = ""):
         """Make an untrained head, with the initial values of ``torch.nn.Linear``.
@@ -85,7 +96,11 @@ class LanguageHead(nn.Module):
         self.threshold = 0.0
         self.contrast: tuple[str, ...] = CONTRAST
         self.register_buffer("trained_words", torch.zeros(0, width), persistent=False)
+        self.register_buffer("anchors", torch.zeros(0, width), persistent=False)
         self.meanings: tuple[str, ...] = ()
+        self.stands_for: tuple[int, ...] = ()
+        self.rivals: tuple[tuple[int, str], ...] = ()
+        self.find_threshold = 0.0
         self.encoder: str | None = None
         self.preset: str | None = None
 
@@ -121,6 +136,8 @@ class LanguageHead(nn.Module):
         head = cls(in_channels, width, name=name)
         if TRAINED_WORDS in tensors:
             head.trained_words = nn.functional.normalize(tensors.pop(TRAINED_WORDS), dim=1)
+        if ANCHORS in tensors:
+            head.anchors = nn.functional.normalize(tensors.pop(ANCHORS), dim=1)
         head.load_state_dict(tensors)
         head.text_encoder, head.template = about.text_encoder, about.template
         head.normalised, head.scoring = about.normalised, Softmax(about.temperature)
@@ -128,6 +145,8 @@ class LanguageHead(nn.Module):
             head.scoring = Sigmoid(about.sigmoid_scale, about.sigmoid_bias)
         head.threshold, head.contrast = about.threshold, about.contrast
         head.meanings = about.meanings
+        head.stands_for = about.stands_for
+        head.rivals, head.find_threshold = about.rivals, about.find_threshold
         head.licence, head.encoder, head.preset = about.license, about.encoder, about.preset
         log_licence({"license": head.licence}, path)
         if encoder is not None:
@@ -198,9 +217,9 @@ class LanguageHead(nn.Module):
         A head that was trained with some hundred words knows the directions of these alone: what
         a word has besides, in the hundreds of other directions of the text space, is noise to it.
         So a word is replaced by those that it lies near to, weighted by a softmax of their
-        cosines in which it takes part itself. A word of the training stays what it is, and one
-        that is near to none as well. (Unseen synonyms of the twelve classes: 0.94 of the mIoU of
-        the classes' names instead of 0.70.)
+        cosines in which it takes part itself. A word of the training stays what it is, or what it
+        ``stands_for``, and one that is near to none stays what it is as well. (Unseen synonyms of
+        the twelve classes: 0.94 of the mIoU of the classes' names instead of 0.70.)
 
         Args:
             vectors: (K, D) of the head's text encoder.
@@ -215,7 +234,10 @@ class LanguageHead(nn.Module):
         if not len(self.trained_words):
             return vectors
         unit, weights = self._read(vectors)
-        mixture = weights[:, :-1] @ self.trained_words + weights[:, -1:] * unit
+        known = self.trained_words
+        if self.stands_for:
+            known = torch.cat([known, self.anchors])[list(self.stands_for)]
+        mixture = weights[:, :-1] @ known + weights[:, -1:] * unit
         return nn.functional.normalize(mixture, dim=1)
 
     def same_as(self, vectors: torch.Tensor, contrast: torch.Tensor) -> torch.Tensor:
@@ -240,6 +262,37 @@ class LanguageHead(nn.Module):
                 texts = [row for row, meaning in enumerate(self.meanings) if meaning == word]
                 same[:, column] |= weights[:, texts].sum(dim=1) > _MUCH
         return same
+
+    def rivals_of(self, vectors: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the names that compete with texts that are looked for.
+
+        What is looked for is one of hundreds of things that may be there: a voxel of a kettle is
+        no cup, though it is nearer to "cup" than to "object", "floor" and "table". So all names
+        of the training compete with a text, but those that mean the same, and those of things of
+        its class where it names a class.
+
+        Args:
+            vectors: (K, D) of the texts.
+
+        Returns:
+            (R, D) unit vectors of all names that may compete, and (K, R) bool, which do with each
+                text; R is 0 for a head without ``rivals``.
+
+        Raises:
+            ValueError: as :meth:`for_words`.
+        """
+        self.check_words(vectors)
+        rows = [row for row, _ in self.rivals]
+        rivals = self.trained_words[rows]
+        if not rows:
+            return rivals, torch.zeros(len(vectors), 0, dtype=torch.bool)
+        unit, weights = self._read(vectors)
+        same = (unit @ rivals.T > _SAME) | (weights[:, rows] > _MUCH)
+        for name in {of_class for _, of_class in self.rivals if of_class}:
+            texts = [row for row, meaning in enumerate(self.meanings) if meaning == name]
+            of_class = torch.tensor([part == name for _, part in self.rivals])
+            same |= (weights[:, texts].sum(dim=1) > _MUCH)[:, None] & of_class
+        return rivals, ~same
 
     def _read(self, vectors: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return unit vectors (K, D), and how much of each text they are, (K, T + 1).
@@ -307,6 +360,9 @@ def save_language_head(path: str | os.PathLike, head: LanguageHead) -> None:
         threshold=head.threshold,
         contrast=head.contrast,
         meanings=head.meanings,
+        stands_for=head.stands_for,
+        rivals=head.rivals,
+        find_threshold=head.find_threshold,
         license=head.licence,
         encoder=head.encoder,
         preset=head.preset,
@@ -314,4 +370,6 @@ def save_language_head(path: str | os.PathLike, head: LanguageHead) -> None:
     tensors = head.state_dict()
     if len(head.trained_words):
         tensors[TRAINED_WORDS] = head.trained_words.to(head.weight.dtype)
+    if len(head.anchors):
+        tensors[ANCHORS] = head.anchors.to(head.weight.dtype)
     write_language_file(Path(path), tensors, about)

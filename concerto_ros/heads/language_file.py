@@ -3,8 +3,9 @@
 """The file of a language head: safetensors, with what it was trained for in the metadata.
 
 It holds ``weight`` (D, C) and ``bias`` (D,) of any floating-point type, where they are known the
-vectors ``trained_words`` (T, D) of the texts of its training, and in the metadata, each as JSON,
-the fields of :class:`About`. All of these may be missing.
+vectors ``trained_words`` (T, D) of the texts of its training and ``anchors`` (A, D) that some of
+them stand for, and in the metadata, each as JSON, the fields of :class:`About`. All of these may
+be missing.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ CONTRAST = ("floor", "wall", "ceiling", "object")
 
 #: Name of the tensor with the vectors of the texts that a head was trained with.
 TRAINED_WORDS = "trained_words"
+#: Name of the tensor with directions of the text space that no text has, for classes.
+ANCHORS = "anchors"
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,12 @@ class About:
         contrast: words that always take part.
         meanings: for each text of the training the contrast word that it is another word for;
             empty: none.
+        stands_for: for each text of the training the row, of texts and after them anchors, whose
+            place it takes; empty: each stands for itself.
+        rivals: row in ``trained_words`` and class word of each name of a thing that competes with
+            a text that is looked for; an empty class word: none.
+        find_threshold: the probability that such a text must have, from 0 to below 1; 0: not
+            known.
         license: of the weights; empty: none is named.
         encoder: digest of the encoder that it was trained on; None: not known.
         preset: whose input convention it was trained with; None: not known.
@@ -59,6 +68,9 @@ class About:
     threshold: float = 0.0
     contrast: tuple[str, ...] = CONTRAST
     meanings: tuple[str, ...] = ()
+    stands_for: tuple[int, ...] = ()
+    rivals: tuple[tuple[int, str], ...] = ()
+    find_threshold: float = 0.0
     license: str = ""
     encoder: str | None = None
     preset: str | None = None
@@ -100,6 +112,8 @@ def write_language_file(path: Path, tensors: dict[str, torch.Tensor], about: Abo
     _check_tensors(tensors, path)
     values = {name: value for name, value in asdict(about).items() if value is not None}
     values |= {"contrast": list(about.contrast), "meanings": list(about.meanings)}
+    values["stands_for"] = list(about.stands_for)
+    values["rivals"] = [list(rival) for rival in about.rivals]
     _checked(values, path, tensors)
     with replacing(path) as partial:
         write_tensors(
@@ -112,14 +126,15 @@ def _check_tensors(tensors: dict[str, torch.Tensor], path: Path) -> None:
     weight = shapes.get("weight", ())
     fits = {"weight", "bias"} <= set(shapes) and len(weight) == 2 and all(weight)
     words = shapes.get(TRAINED_WORDS, (1, *weight[:1]))
-    fits &= set(shapes) <= {"weight", "bias", TRAINED_WORDS}
-    fits &= len(words) == 2 and words[1:] == weight[:1]
+    anchors = shapes.get(ANCHORS, (1, *weight[:1]))
+    fits &= set(shapes) <= {"weight", "bias", TRAINED_WORDS, ANCHORS}
+    fits &= all(len(each) == 2 and each[1:] == weight[:1] for each in (words, anchors))
     floating = all(value.is_floating_point() for value in tensors.values())
     if not (fits and floating and shapes["bias"] == weight[:1]):
         raise CheckpointError(
             f"language head {path} has {_shown(shapes)}, expected floating-point tensors weight"
             " (width of the text space, feature width), bias (width of the text space) and, if"
-            f" any, {TRAINED_WORDS} (words, width of the text space)"
+            f" any, {TRAINED_WORDS} and {ANCHORS} (words, width of the text space)"
         )
     if faults := not_finite(tensors):
         raise CheckpointError(
@@ -146,8 +161,11 @@ def _checked(values: dict[str, Any], path: Path, tensors: dict[str, torch.Tensor
             " expected both or none"
         )
     values = values | {
-        name: tuple(values[name]) for name in ("contrast", "meanings") if name in values
+        name: tuple(values[name])
+        for name in ("contrast", "meanings", "stands_for")
+        if name in values
     }
+    values["rivals"] = tuple(map(tuple, values.get("rivals", ())))
     about = About(**values)
     texts = len(tensors.get(TRAINED_WORDS, ()))
     if about.meanings and len(about.meanings) != texts:
@@ -155,6 +173,21 @@ def _checked(values: dict[str, Any], path: Path, tensors: dict[str, torch.Tensor
             f"language head {path} has {len(about.meanings)} meanings in its metadata, expected"
             f" one for each of its {texts} {TRAINED_WORDS}"
         )
+    if about.stands_for and len(about.stands_for) != texts:
+        raise CheckpointError(
+            f"language head {path} has {len(about.stands_for)} rows stands_for in its metadata,"
+            f" expected one for each of its {texts} {TRAINED_WORDS}"
+        )
+    anchors = len(tensors.get(ANCHORS, ()))
+    for name, rows, known in (
+        ("rivals", [row for row, _ in about.rivals], texts),
+        ("stands_for", about.stands_for, texts + anchors),
+    ):
+        if beyond := [row for row in rows if row >= known]:
+            raise CheckpointError(
+                f"language head {path} has row {beyond[0]} as {name} in its metadata, expected"
+                f" rows below {known}, of its {TRAINED_WORDS} and {ANCHORS}"
+            )
     return about
 
 
@@ -168,6 +201,14 @@ def _is_text(value: Any) -> bool:
 
 def _is_prompt(value: Any) -> bool:
     return _is_text(value) and (not value or "{name}" in value)
+
+
+def _is_row(value: Any) -> bool:
+    return type(value) is int and value >= 0
+
+
+def _is_rival(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and _is_row(value[0]) and _is_text(value[1])
 
 
 def _is_above_zero(value: Any) -> bool:
@@ -191,6 +232,15 @@ _ACCEPTED: dict[str, tuple[Callable[[Any], bool], str]] = {
         lambda value: isinstance(value, list) and all(map(_is_text, value)),
         "a list of words",
     ),
+    "stands_for": (
+        lambda value: isinstance(value, list) and all(map(_is_row, value)),
+        "a list of rows",
+    ),
+    "rivals": (
+        lambda value: isinstance(value, list) and all(map(_is_rival, value)),
+        "a list of rows with class words",
+    ),
+    "find_threshold": (lambda value: _is_number(value) and 0 <= value < 1, "0 to below 1"),
     "license": (_is_text, "the name of a licence"),
     "encoder": (_is_text, "the digest of an encoder"),
     "preset": (_is_text, "the name of a preset"),

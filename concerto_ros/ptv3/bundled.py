@@ -5,9 +5,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import nn
 
@@ -42,16 +43,18 @@ def demo_file(preset: str = "indoor") -> Path:
 
 
 def read_demo(part: str, preset: str = "indoor") -> tuple[dict[str, Any], Path]:
-    """Read one half of the bundled model of a preset.
+    """Read one part of the bundled model of a preset.
 
     Args:
-        part: ``encoder`` or ``head``.
+        part: ``encoder``, ``head`` or ``names``.
         preset: whose model it is.
 
     Returns:
-        ``{"name", "config", "grid_size", "preset", "conventions", "license", "encoder",
+        ``{"name", "config", "grid_size", "preset", "conventions", "license", "names", "encoder",
             "state_dict"}`` and the path of the file. The state dict is the part's, in float32;
-            all else is the encoder's, whichever the part, ``encoder`` its digest.
+            all else is the model's, whichever the part, ``encoder`` the digest of its encoder. A
+            model without fine names has none: then ``names``, and the state dict of the part
+            ``names``, are empty.
 
     Raises:
         CheckpointError: no model of this preset is bundled, or its file is missing or damaged.
@@ -60,11 +63,12 @@ def read_demo(part: str, preset: str = "indoor") -> tuple[dict[str, Any], Path]:
     try:
         tensors, metadata = read_tensors(path)
         content = {name: json.loads(metadata[name]) for name in _ABOUT}
+        content["names"] = tuple(json.loads(metadata.get("names", "[]")))
     except (OSError, KeyError, ValueError) as error:
         raise CheckpointError(
             f"the bundled demo model, {path}, cannot be read ({error}); reinstall the package"
         ) from error
-    states: dict[str, StateDict] = {"encoder": {}, "head": {}}
+    states: dict[str, StateDict] = {"encoder": {}, "head": {}, "names": {}}
     for name, value in tensors.items():
         owner, _, own_name = name.partition(".")
         states.setdefault(owner, {})[own_name] = value.float()
@@ -72,7 +76,23 @@ def read_demo(part: str, preset: str = "indoor") -> tuple[dict[str, Any], Path]:
     return {"name": BUNDLED[preset], **content, "state_dict": states[part]}, path
 
 
-def save_demo(encoder: Encoder, head: nn.Module, path: Path) -> None:
+class NamesHead(NamedTuple):
+    """What a training with fine names learned beside the classes.
+
+    No label comes from it; a language head begins with it.
+
+    Attributes:
+        names: the fine names, F.
+        head: takes the encoder's features and gives the logits of these.
+    """
+
+    names: Sequence[str]
+    head: nn.Module
+
+
+def save_demo(
+    encoder: Encoder, head: nn.Module, path: Path, named: NamesHead | None = None
+) -> None:
     """Write an encoder and its head as the bundled model of the encoder's preset.
 
     All tensors of both state dicts are stored, in half precision; with them the encoder's config,
@@ -82,6 +102,7 @@ def save_demo(encoder: Encoder, head: nn.Module, path: Path) -> None:
         encoder: its preset is that of one of :data:`BUNDLED`.
         head: takes the encoder's features.
         path: the file; :func:`demo_file` is where it is read.
+        named: what it knows of fine names; None: nothing.
 
     Raises:
         ValueError: the encoder has another preset or none.
@@ -93,9 +114,13 @@ def save_demo(encoder: Encoder, head: nn.Module, path: Path) -> None:
         )
     state = {f"encoder.{name}": value for name, value in encoder.state_dict().items()}
     state |= {f"head.{name}": value for name, value in head.state_dict().items()}
+    if named is not None:
+        state |= {f"names.{name}": value for name, value in named.head.state_dict().items()}
     halves = {name: value.half() for name, value in state.items()}
     config = {field.name: getattr(encoder.config, field.name) for field in fields(PTv3Config)}
     del config["rotary"]
     about = (config, encoder.grid_size, encoder.preset, encoder.conventions, "Apache-2.0")
     metadata = {name: json.dumps(value) for name, value in zip(_ABOUT, about, strict=True)}
+    if named is not None:
+        metadata["names"] = json.dumps(list(named.names))
     write_tensors(path, halves, metadata)

@@ -19,7 +19,6 @@ from concerto_ros.heads.word_scores import WordScorer
 from concerto_ros.labels.label_set import LabelSet
 from concerto_ros.ptv3.encoder import Encoder, Pyramid
 from concerto_ros.ptv3.precision import head_precision
-from concerto_ros.segmentation.label_fusion import log_probabilities
 
 #: Scores (V, K) of the columns of a source from the features of all levels, for encoders that
 #: compute in the given type.
@@ -99,22 +98,6 @@ class LabelSource:
         if self.threshold:
             no_word |= self.scoring.alone(fused, best, len(self.labels)) < self.threshold
         return Choice(best, probability, no_word)
-
-    def match(self, pyramid: Pyramid) -> dict[str, torch.Tensor]:
-        """Compare the voxels with the first word alone.
-
-        Returns:
-            ``similarity``, (V,) float32, the cosine with it, and ``match``, (V,) float32, its
-                probability where it wins against the contrast words and reaches the threshold,
-                else 0. Both are NaN where the features are not finite.
-        """
-        scores = self.scores(pyramid, torch.float32)
-        choice = self.choose(log_probabilities(self.scoring.logits(scores)))
-        match = choice.probability.masked_fill(choice.no_word | (choice.label != 0), 0.0)
-        return {
-            "similarity": scores[:, 0].float(),
-            "match": match.masked_fill(~scores[:, 0].isfinite(), torch.nan),
-        }
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -5,18 +5,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
 import torch
 
 from concerto_ros.heads.language import LanguageHead
-from concerto_ros.heads.word_scores import TurnedHead
+from concerto_ros.heads.scoring import Scoring
+from concerto_ros.heads.word_scores import TurnedHead, WordScorer
 from concerto_ros.labels.label_set import LabelSet
-from concerto_ros.ptv3.encoder import Encoder
+from concerto_ros.ptv3.encoder import Encoder, Pyramid
+from concerto_ros.segmentation.label_fusion import log_probabilities
 from concerto_ros.segmentation.label_source import WordSource
 from concerto_ros.words.vocabulary import Vocabulary
 from concerto_ros.words.word_list import checked_words
+
+#: Threshold of a head without one: more probable than all that competes together.
+_HALF = 0.5
 
 
 class VectorsOfWords(Protocol):
@@ -28,6 +34,42 @@ class VectorsOfWords(Protocol):
         Raises:
             ValueError: a word has none; the text names it and says what to do.
         """
+
+
+@dataclass(frozen=True, eq=False)
+class TextQuestion:
+    """How well voxels match one text, alone against all that they may be besides.
+
+    Attributes:
+        scorer: compares points with the text, and after it with what competes.
+        scoring: from cosines to probabilities.
+        threshold: the probability that a voxel of what is looked for must have.
+        concat_levels: how many finer levels the head joins to the coarsest.
+    """
+
+    scorer: WordScorer
+    scoring: Scoring
+    threshold: float
+    concat_levels: int
+
+    def __call__(self, pyramid: Pyramid) -> dict[str, torch.Tensor]:
+        """Compare V voxels with the text.
+
+        Returns:
+            ``similarity``, (V,) float32, the cosine with it, and ``match``, (V,) float32, its
+                probability where that is at least the threshold, else 0. Both are NaN where the
+                features are not finite.
+        """
+        cosines = self.scorer.cosines(pyramid, self.concat_levels)
+        fused = log_probabilities(self.scoring.logits(cosines))
+        first = torch.zeros(len(cosines), dtype=torch.int64, device=cosines.device)
+        match = self.scoring.probability(fused, first).float()
+        return {
+            "similarity": cosines[:, 0].float(),
+            "match": match.masked_fill(match < self.threshold, 0.0).masked_fill(
+                ~cosines[:, 0].isfinite(), torch.nan
+            ),
+        }
 
 
 class PointWords:
@@ -88,6 +130,30 @@ class PointWords:
             self._turned.for_words(vectors),
             self._concat_levels,
             threshold or self.head.threshold,
+        )
+
+    def question(self, text: str, threshold: float = 0.0) -> TextQuestion:
+        """Return what compares voxels with a text that is looked for.
+
+        It competes with the names that the head was trained with, see
+        :meth:`~concerto_ros.heads.language.LanguageHead.rivals_of`, else with the contrast words.
+
+        Args:
+            text: the text, possibly with synonyms (``sofa|couch``).
+            threshold: the probability that a voxel must have; 0: that of the head, or where it
+                has none a half.
+
+        Raises:
+            ValueError: as :meth:`source`.
+        """
+        wanted = self._words.of(checked_words([text], "text")).vectors
+        rivals, compete = self.head.rivals_of(wanted)
+        against = rivals[compete[0]] if len(rivals) else self._contrast_with(wanted)
+        return TextQuestion(
+            self._turned.for_words(torch.cat([self.head.understood(wanted), against])),
+            self.head.scoring,
+            threshold or self.head.find_threshold or self.head.threshold or _HALF,
+            self._concat_levels,
         )
 
     def vector(self, text: str) -> torch.Tensor:

@@ -122,6 +122,7 @@ def test_a_file_keeps_everything(tmp_path, encoder, scoring):
     head.contrast, head.encoder, head.preset = ("floor", "thing"), encoder.digest, "indoor"
     head.trained_words = torch.nn.functional.normalize(words(3), dim=1)
     head.meanings = ("floor", "", "thing")
+    head.rivals, head.find_threshold = ((1, "floor"), (2, "")), 0.04
     path = tmp_path / "new" / "head.safetensors"
     save_language_head(path, head)
     again = LanguageHead.load(path, encoder)
@@ -130,10 +131,31 @@ def test_a_file_keeps_everything(tmp_path, encoder, scoring):
     for name in (
         *("scoring", "threshold", "normalised", "text_encoder", "template", "licence"),
         *("contrast", "meanings", "encoder", "preset", "in_channels", "width"),
+        *("rivals", "find_threshold"),
     ):
         assert getattr(again, name) == getattr(head, name), name
     assert again.concat_levels(encoder) == len(encoder.channels) - 1
     assert not again.training and not again.weight.requires_grad
+
+
+def test_what_means_the_same_is_no_rival_of_a_text():
+    head, known = language_head(), torch.eye(24)[:5]
+    head.trained_words = known
+    head.meanings = ("", "", "seat", "", "")  # the third is another word for the class seat
+    head.rivals = ((0, "seat"), (1, ""), (3, "seat"), (4, ""))
+    stool, lamp, seat = known[:1], known[1:2] + 0.3 * known[4:], known[2:3]
+    unlike = torch.eye(24)[9:10]
+    rivals, compete = head.rivals_of(torch.cat([stool, lamp, seat, unlike]))
+    assert torch.equal(rivals, known[[0, 1, 3, 4]])
+    assert compete.tolist() == [
+        [False, True, True, True],
+        [True, False, True, True],
+        [False, True, False, True],  # a class means all of its things
+        [True, True, True, True],
+    ]
+    head.rivals = ()
+    rivals, compete = head.rivals_of(stool)
+    assert rivals.shape == (0, 24) and compete.shape == (1, 0)
 
 
 def test_words_are_understood_by_those_of_the_training_that_they_are_near_to():
@@ -208,6 +230,10 @@ def test_tensors_that_are_no_head_are_refused(tmp_path, change, words_in_error):
         ("temperature", float("nan")),
         ("threshold", 1),
         ("meanings", ["chair"]),
+        ("rivals", [[0, "chair"]]),
+        ("rivals", ["chair"]),
+        ("rivals", [[-1, ""]]),
+        ("find_threshold", 1),
         ("sigmoid_scale", -1),
         ("sigmoid_scale", 10),
         ("template", "a thing"),

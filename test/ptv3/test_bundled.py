@@ -10,7 +10,7 @@ import torch
 
 from concerto_ros.files.shared_files import asset_path
 from concerto_ros.ptv3 import CheckpointError, bundled, load_encoder
-from concerto_ros.ptv3.bundled import BUNDLED, read_demo, save_demo
+from concerto_ros.ptv3.bundled import BUNDLED, NamesHead, read_demo, save_demo
 
 
 @pytest.fixture
@@ -39,6 +39,19 @@ def test_every_tensor_of_the_head_is_in_the_file(outdoor, tmp_path):
     state = read_demo("head", "outdoor")[0]["state_dict"]
     assert state.keys() == {"seg_head.weight", "seg_head.bias", "more"}
     assert state["more"].tolist() == [0.5, 3.0] and state["more"].dtype == torch.float32
+
+
+def test_a_file_may_know_fine_names(outdoor, tmp_path):
+    encoder, head = outdoor
+    assert read_demo("names", "outdoor")[0]["state_dict"] == {}
+    named = NamesHead(("bus", "van"), torch.nn.Linear(3, 2))
+    save_demo(encoder, head, tmp_path / "demo_outdoor.safetensors", named)
+    content = read_demo("names", "outdoor")[0]
+    assert content["names"] == ("bus", "van")
+    torch.testing.assert_close(
+        content["state_dict"]["weight"], named.head.weight.detach().half().float()
+    )
+    assert read_demo("head", "outdoor")[0]["state_dict"].keys() == head.state_dict().keys()
 
 
 @pytest.mark.parametrize("preset", [None, "garden"])

@@ -58,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--language",
         action="store_true",
-        help="the language head of the bundled model, from simulated rooms with fine names",
+        help="the language head of the bundled model, made of what it has learned of fine names",
     )
     parser.add_argument(
         "--confidence",

@@ -161,24 +161,23 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def run_bundled(arguments: argparse.Namespace, recipe: Recipe) -> int:
-    """Train the language head of the bundled model, or measure it only."""
+    """Make the language head of the bundled model, or measure it only."""
     from concerto_ros.files.shared_files import source_path, source_tree
-    from concerto_ros.learning.language.bundled import train_bundled
+    from concerto_ros.learning.language.bundled import make_bundled
     from concerto_ros.learning.language.document import DOCUMENT, write_report
     from concerto_ros.ptv3.kernels.usable_device import device_named
 
     folder = arguments.out or Path("out", "demo_language")
-    if not arguments.report:
-        outcome = train_bundled(
-            folder,
-            recipe,
-            rooms=arguments.rooms,
-            steps=arguments.steps,
-            minutes=arguments.minutes,
-            device=str(device_named(arguments.device)),
-            output=arguments.write,
+    unused = [f"--{name}" for name in ("rooms", "steps", "minutes") if getattr(arguments, name)]
+    if unused:
+        raise ValueError(
+            f"{', '.join(unused)}: expected none of them with --language, whose head is made of"
+            " what the bundled model has learned, without a training of its own"
         )
-        print(f"{outcome.steps} steps in {outcome.seconds / 60:.1f} minutes: {outcome.stopped}")
+    if not arguments.report:
+        device = str(device_named(arguments.device))
+        head = make_bundled(folder, recipe, device=device, output=arguments.write)
+        print(f"made; what is found has at least the probability {head.find_threshold:.3f}")
     if arguments.report or (arguments.write is None and source_tree() is not None):
         print(write_report(folder, source_path(DOCUMENT), recipe, arguments.write))
     return 0

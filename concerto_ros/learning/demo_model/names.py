@@ -17,6 +17,7 @@ from concerto_ros.learning.data.labelled_scan import NO_NAME
 from concerto_ros.learning.methods.segmenter import Segmenter, pyramid_of
 from concerto_ros.learning.training.losses import segmentation_loss
 from concerto_ros.ptv3 import Encoder
+from concerto_ros.ptv3.bundled import NamesHead, read_demo
 
 #: Weight of the fine names in the loss, beside the classes with 1.
 NAMES_WEIGHT = 0.5
@@ -42,6 +43,22 @@ class NamingSegmenter(Segmenter):
         if not self.training:
             return scores
         return scores, self.name_head.scores(pyramid, self.concat_levels)
+
+
+def bundled_names(preset: str) -> NamesHead | None:
+    """What the bundled model of a preset knows of fine names; None: nothing.
+
+    Raises:
+        CheckpointError: No model of this preset is bundled, or its file is missing or damaged.
+    """
+    content, _ = read_demo("names", preset)
+    state = content["state_dict"]
+    if not state:
+        return None
+    names, width = state["seg_head.weight"].shape
+    head = LinearHead(width, names, name="names")
+    head.load_state_dict(state)
+    return NamesHead(content["names"], head.requires_grad_(False))
 
 
 def naming_loss(

@@ -19,13 +19,13 @@ import torch
 from concerto_ros.heads.linear import LinearHead
 from concerto_ros.learning.data.labelled_scan import Scan
 from concerto_ros.learning.demo_model.calibration import fit_confidence, shift_biases
-from concerto_ros.learning.demo_model.names import NamingSegmenter, naming_loss
+from concerto_ros.learning.demo_model.names import NamingSegmenter, bundled_names, naming_loss
 from concerto_ros.learning.demo_model.recipe import INDOOR, Recipe
 from concerto_ros.learning.methods.segmenter import Segmenter
 from concerto_ros.learning.training.processes import run_in_processes
 from concerto_ros.learning.training.trainer import Trainer, TrainingResult
 from concerto_ros.ptv3 import load_encoder
-from concerto_ros.ptv3.bundled import DEMO, demo_file, save_demo
+from concerto_ros.ptv3.bundled import DEMO, NamesHead, demo_file, save_demo
 from concerto_ros.ptv3.encoder import Encoder
 
 #: The page with the measured accuracy; it exists in a source tree only.
@@ -107,7 +107,7 @@ def train(
         device: Where to train; a CPU uses several processes.
         output: File to write; None: the bundled one.
         names: Fine names that the encoder learns beside the classes, of a recipe whose scenes
-            have some; the model that is written does not know them.
+            have some; what it knows of them is written with the model.
 
     Returns:
         The result of the run.
@@ -153,7 +153,8 @@ def train(
         result = trainer.run()
     shift_biases(model.cpu(), held_out, recipe.collate())
     fit_confidence(model, data, held_out, recipe.collate())
-    save_demo(model.encoder, model.head, output or demo_file(recipe.preset))
+    named = NamesHead(names, model.name_head) if isinstance(model, NamingSegmenter) else None
+    save_demo(model.encoder, model.head, output or demo_file(recipe.preset), named)
     return result
 
 
@@ -188,6 +189,6 @@ def renew_confidence(
         recipe.scans(folder, recipe.validation_seeds),
         recipe.collate(),
     )
-    save_demo(encoder, head, output or demo_file(recipe.preset))
+    save_demo(encoder, head, output or demo_file(recipe.preset), bundled_names(recipe.preset))
     assert head.familiarity is not None  # it was fitted
     return head.temperature, float(head.familiarity.threshold)

@@ -1,26 +1,28 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The language head of the bundled model: trained on simulated rooms, and measured on others."""
+"""The language head of the bundled model: made of its linear heads, measured on unseen rooms."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
+from concerto_ros.files.digest import weights_digest
 from concerto_ros.heads.language import LanguageHead, bundled_head, save_language_head
 from concerto_ros.heads.linear import LinearHead
 from concerto_ros.labels.confusion import Confusion
 from concerto_ros.learning.data.collate import ScanCollate
 from concerto_ros.learning.data.named_scans import NamedScans
+from concerto_ros.learning.demo_model.names import bundled_names
 from concerto_ros.learning.demo_model.recipe import INDOOR, Recipe
 from concerto_ros.learning.demo_model.report.conditions import sort_of
+from concerto_ros.learning.language.composed import compose_language_head
 from concerto_ros.learning.language.finding import Answer, Finder, rates
-from concerto_ros.learning.language.fitting import LanguageConfig
-from concerto_ros.learning.language.train import Vocabularies, train_language
+from concerto_ros.learning.language.train import Vocabularies
 from concerto_ros.learning.language.word_list import (
     CONTRAST,
     TEXT_ENCODER,
@@ -31,14 +33,15 @@ from concerto_ros.learning.language.word_list import (
 )
 from concerto_ros.learning.language.zero_shot import head_for_words
 from concerto_ros.learning.methods.feature_cache import FeatureCache, Features
-from concerto_ros.learning.training.trainer import TrainingResult
 from concerto_ros.ptv3 import Encoder, load_encoder
 from concerto_ros.ptv3.bundled import DEMO
 from concerto_ros.words.word_vectors import WordVectors
 
-#: Thresholds of which the one with the best sum of both rates of finding is taken, by the rooms
-#: for validation.
-THRESHOLDS = (0.34, 0.42, 0.5, 0.58, 0.66, 0.74, 0.82, 0.9, 0.94)
+#: Thresholds of which the one is taken whose worse rate of finding is best, by the rooms for
+#: validation.
+THRESHOLDS = (0.01, 0.014, 0.02, 0.028, 0.04, 0.056, 0.08, 0.11, 0.16, 0.22, 0.32, 0.45, 0.64)
+#: What a word has to be as a label: more probable than all contrast words together.
+LABEL_THRESHOLD = 0.5
 #: Scans of whole rooms, in which names are looked for: a sampled mesh and several views.
 WHOLE = ("mesh", "views")
 
@@ -51,54 +54,45 @@ def bundled_words() -> Vocabularies:
     return Vocabularies(words_for(classes, known), names, CONTRAST)
 
 
-def train_bundled(
-    folder: Path,
-    recipe: Recipe = INDOOR,
-    *,
-    rooms: int | None = None,
-    steps: int | None = None,
-    minutes: float | None = None,
-    device: str = "cpu",
-    output: Path | None = None,
-) -> TrainingResult:
-    """Train the language head of the bundled model on simulated rooms, and write it.
+def make_bundled(
+    folder: Path, recipe: Recipe = INDOOR, *, device: str = "cpu", output: Path | None = None
+) -> LanguageHead:
+    """Make the language head of the bundled model, and write it.
 
     Args:
-        folder: Where rooms, features and the state of the run are kept.
-        recipe: Of the bundled model, whose encoder is used; furnished as wanted.
-        rooms: Number of rooms to train on; None: those of the recipe.
-        steps: Number of steps; None: the usual one.
-        minutes: Time limit of the training; None: none.
-        device: Where to train.
+        folder: Where the rooms for validation, by which the threshold of finding is chosen, and
+            their features are kept.
+        recipe: Of the bundled model; furnished as wanted.
+        device: Where features are computed.
         output: File to write; None: the bundled one.
 
     Returns:
-        The result of the run.
+        The head.
+
+    Raises:
+        ValueError: The bundled model has not learned the fine names.
     """
-    words = bundled_words()
-    vectors = WordVectors(TEXT_ENCODER)
+    words, vectors = bundled_words(), WordVectors(TEXT_ENCODER)
     encoder = load_encoder(DEMO, preset=recipe.preset, device=device)
-    config = LanguageConfig(folder, minutes=minutes)
-    config = config if steps is None else replace(config, steps=steps)
-    held_out = named_scans(recipe, folder, recipe.validation_seeds, words.names)
-    head, result = train_language(
-        encoder,
-        named_scans(recipe, folder, recipe.training_seeds[:rooms], words.names),
-        held_out,
-        words,
-        vectors,
-        _collate(recipe),
-        config,
+    known = bundled_names(recipe.preset)
+    if known is None:
+        raise ValueError(
+            f"the bundled model of the preset {recipe.preset} has learned no fine names; expected"
+            " one of a training with them (concerto-ros train demo)"
+        )
+    head = compose_language_head(
+        LinearHead.load(DEMO, preset=recipe.preset), known, words, vectors
     )
-    head.licence = "Apache-2.0"
+    head.threshold, head.licence = LABEL_THRESHOLD, "Apache-2.0"
+    head.preset, head.encoder = recipe.preset, weights_digest(encoder, "")
+    held_out = named_scans(recipe, folder, recipe.validation_seeds, words.names)
     cache = FeatureCache(encoder, held_out, _collate(recipe), folder / "features")
     answered = _answers(encoder, head, cache, words.names, vectors, THRESHOLDS)
     # A rate is not a number where there is nothing to ask for.
-    both = [np.nan_to_num(rates(each)).sum() for each in answered]
-    head.threshold = THRESHOLDS[int(np.argmax(both))]
+    worse = [np.nan_to_num(rates(each)).min() for each in answered]
+    head.find_threshold = THRESHOLDS[int(np.argmax(worse))]
     save_language_head(output or bundled_head(recipe.preset), head.half())
-    assert result is not None  # as it was trained by steps
-    return result
+    return head
 
 
 def named_scans(
@@ -154,7 +148,7 @@ def measure_bundled(
             levels = linear.concat_levels(encoder)
             logits = linear.scores_by_level(features.feats, features.clusters, levels)
             scores[name].add_scores(logits.numpy(), features.labels.numpy())
-    answers = _answers(encoder, head, cache, words.names, vectors, (head.threshold,))[0]
+    answers = _answers(encoder, head, cache, words.names, vectors, (head.find_threshold,))[0]
     return Measured(scores, tuple(answers), len(scans), len(recipe.test_seeds))
 
 
@@ -176,9 +170,8 @@ def _answers(
     thresholds: Sequence[float],
 ) -> list[list[Answer]]:
     """Answers for all fine names in the scans of whole rooms, by threshold."""
-    contrast = vectors.of(head.contrast).vectors
     of_names = vectors.of([word.name for word in names]).vectors
-    finder = Finder(encoder, head, of_names, contrast, meant_by(names))
+    finder = Finder(encoder, head, of_names, meant_by(names))
     fine = [row for row, word in enumerate(names) if not word.is_class]
     answers: list[list[Answer]] = [[] for _ in thresholds]
     for index in tqdm(range(len(cache)), unit="scan", desc="questions"):

@@ -15,6 +15,7 @@ from concerto_ros.heads.scoring import Softmax
 from concerto_ros.learning.data.labelled_scan import NO_NAME
 from concerto_ros.learning.methods.feature_cache import Features
 from concerto_ros.objects.finding.components import connected_components, neighbour_pairs
+from concerto_ros.objects.finding.text_matches import outstanding
 from concerto_ros.ptv3 import Encoder
 from concerto_ros.settings.objects import ObjectSettings
 
@@ -31,7 +32,7 @@ class Answer:
     Attributes:
         name: Position of the name that was asked for.
         there: Whether the scan holds such a thing.
-        score: Mean probability over the voxels of the answer; 0 where nothing was found.
+        score: Probability of the best voxel of the answer; 0 where nothing was found.
         right: Whether most of the answer is of what was asked for.
     """
 
@@ -50,7 +51,6 @@ class Finder:
         encoder: The encoder.
         head: The language head.
         vectors: (F, D) of the names.
-        contrast: (X, D) of the contrast words.
         meant: (F, F) bool, see :func:`~concerto_ros.learning.language.word_list.meant_by`.
     """
 
@@ -59,12 +59,11 @@ class Finder:
         encoder: Encoder,
         head: LanguageHead,
         vectors: torch.Tensor,
-        contrast: torch.Tensor,
         meant: np.ndarray,
     ):
         self._levels = head.concat_levels(encoder)
-        self._scorer = head.for_words(head.understood(torch.cat([vectors, contrast])))
-        self._same = head.same_as(vectors, contrast).numpy()
+        rivals, self._compete = head.rivals_of(vectors)
+        self._scorer = head.for_words(torch.cat([head.understood(vectors), rivals]))
         assert isinstance(head.scoring, Softmax)  # as trained here
         self._temperature, self._meant = head.scoring.temperature, meant
         self._min_voxels = ObjectSettings().min_voxels
@@ -102,7 +101,7 @@ class Finder:
                 continue
             match = self._match(cosines, name)
             for threshold, found in zip(thresholds, answers, strict=True):
-                enough = np.where(match >= threshold, match, 0.0)
+                enough = np.where(match >= threshold, match, np.float32(0))
                 score, rows = _best(enough, pairs, self._min_voxels)
                 known = ids[rows][ids[rows] != NO_NAME]
                 right = self._meant[known, name].sum() > RIGHT_SHARE * len(rows)
@@ -110,11 +109,10 @@ class Finder:
         return answers
 
     def _match(self, cosines: torch.Tensor, name: int) -> np.ndarray:
-        """(V,) probability of a name against the contrast words, 0 where one of these wins."""
+        """(V,) probability of a name against its rivals."""
         count = len(self._meant)
-        kept = [count + i for i in np.flatnonzero(~self._same[name])]
-        probability = (cosines[:, [name, *kept]] / self._temperature).softmax(dim=1)
-        return probability[:, 0].masked_fill(probability.argmax(dim=1) != 0, 0.0).numpy()
+        columns = [name, *(count + i for i in self._compete[name].nonzero()[:, 0].tolist())]
+        return (cosines[:, columns] / self._temperature).softmax(dim=1)[:, 0].numpy()
 
 
 def rates(answers: Sequence[Answer]) -> tuple[float, float]:
@@ -138,14 +136,14 @@ def _mean_over_names(values: Sequence[tuple[int, bool]]) -> float:
 
 def _best(match: np.ndarray, pairs: np.ndarray, fewest: int) -> tuple[float, np.ndarray]:
     """Score and rows of the best of the groups of touching voxels that match; 0 if none does."""
-    inside = match > 0
-    if np.count_nonzero(inside) < fewest:  # mostly, and searching for groups takes time
-        return 0.0, np.zeros(0, np.int64)
-    group = connected_components(len(match), pairs[inside[pairs[:, 0]] & inside[pairs[:, 1]]])
-    count = np.bincount(group[inside], minlength=len(match))
-    total = np.bincount(group[inside], match[inside], len(match))
-    mean = np.where(count >= fewest, total / np.maximum(count, 1), 0.0)
-    best = int(mean.argmax())
-    if not mean[best]:
-        return 0.0, np.zeros(0, np.int64)
-    return float(mean[best]), np.flatnonzero(inside & (group == best))
+    nothing = 0.0, np.zeros(0, np.int64)
+    if np.count_nonzero(match) < fewest:  # mostly, and searching for groups takes time
+        return nothing
+    inside = outstanding(match, pairs)
+    group = connected_components(len(match), pairs[inside[pairs].all(axis=1)])
+    enough = np.bincount(group[inside], minlength=len(match))[group] >= fewest
+    score = np.where(inside & enough, match, 0.0)
+    best = int(score.argmax())
+    if not score[best]:
+        return nothing
+    return float(score[best]), np.flatnonzero(inside & (group == group[best]))

@@ -120,7 +120,7 @@ def train_language(
     head.text_encoder, head.template = vectors.encoder, vectors.template
     # What stands in a scene competes with a word as well: a sofa is no chair.
     head.contrast = (*words.contrast, *(word.name for word in words.labels))
-    meanings = _meanings(words)
+    meanings = meanings_of(words)
     texts = vectors.of(list(meanings)).vectors
     head.trained_words = functional.normalize(texts.float(), dim=1).cpu()
     head.meanings = tuple(meanings.values())
@@ -131,7 +131,7 @@ def train_language(
     return head.eval().requires_grad_(False), result
 
 
-def _meanings(words: Vocabularies) -> dict[str, str]:
+def meanings_of(words: Vocabularies) -> dict[str, str]:
     """For each text of a training the class that it is another word for; empty: none.
 
     Fine names are no such words: they were trained to win what they name from its class.

@@ -12,6 +12,7 @@ from concerto_ros.labels.label_set import UNLABELLED
 from concerto_ros.labels.prediction import Prediction
 from concerto_ros.objects.finding.boxes import OrientedBox
 from concerto_ros.objects.finding.class_roles import ClassRoles
+from concerto_ros.objects.finding.components import connected_components, neighbour_pairs
 from concerto_ros.objects.finding.instances import LabelledCloud, find_instances
 
 #: The matching voxels are the only class, and what touches is one object.
@@ -20,13 +21,18 @@ _ROLES = ClassRoles(
 )
 
 
+#: Share of the best probability of touching voxels that the voxels of a match have at least: what
+#: surrounds a kettle is a little like one, too.
+OUTSTANDING = 0.5
+
+
 @dataclass(frozen=True, eq=False)
 class TextMatch:
     """One place that a text matches.
 
     Attributes:
         rows: (n,) int64, ascending rows of the voxels or points.
-        score: mean probability of the text over its voxels, in (0, 1].
+        score: probability of the text of its best voxel, in (0, 1].
         centroid: (3,) float64, metres, mean of its voxels.
         box: bounding box of its voxels.
     """
@@ -58,6 +64,23 @@ class TextMatches:
         return TextMatches(self.text, tuple(matches), prediction)
 
 
+def outstanding(match: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    """Return which voxels are not much worse than the best one that they are connected with.
+
+    Args:
+        match: (V,) probability of the text, 0 where it is not high enough.
+        pairs: (P, 2) rows of voxels that touch.
+
+    Returns:
+        (V,) bool.
+    """
+    inside = match > 0
+    group = connected_components(len(match), pairs[inside[pairs].all(axis=1)])
+    best = np.zeros(len(match), match.dtype)
+    np.maximum.at(best, group, match)
+    return inside & (match >= OUTSTANDING * best[group])
+
+
 def find_matches(
     text: str,
     prediction: Prediction,
@@ -82,10 +105,12 @@ def find_matches(
     if prediction.match is None:
         raise ValueError("prediction: got one without match, expected the answer to a text")
     match = np.nan_to_num(prediction.match)
-    label = np.where(match > 0, 0, UNLABELLED).astype(np.uint8)
+    label = np.full(len(match), UNLABELLED, np.uint8)
+    rows = np.flatnonzero(match > 0)
+    label[rows[outstanding(match[rows], neighbour_pairs(index[rows]))]] = 0
     cloud = LabelledCloud(index, points, label, match, voxel_size)
     found = [
-        TextMatch(each.rows, each.votes[0][1], each.centroid, each.box)
+        TextMatch(each.rows, float(match[each.rows].max()), each.centroid, each.box)
         for each in find_instances(cloud, _ROLES, min_voxels)
     ]
     found.sort(key=lambda each: -each.score)

@@ -124,10 +124,14 @@ class Models:
     def text_query(self, text: str, threshold: float | None = None) -> FeatureQuery:
         """Return the query with which :meth:`infer` compares the voxels with a text.
 
+        Args:
+            text: what is looked for, possibly with synonyms (``sofa|couch``).
+            threshold: the probability that a voxel must have; None: that of the language head.
+
         Raises:
             ValueError: the text is not accepted or has no vector.
         """
-        return FeatureQuery(match=self._words_source([text], threshold, None, "text").match)
+        return FeatureQuery(match=self.words.question(text, threshold or 0.0))
 
     def _words_source(
         self,

@@ -181,13 +181,15 @@ class Named(list):
     classes = INDOOR.classes
 
 
-def test_fine_names_are_learnt_beside_the_classes_and_left_out_of_the_file(tmp_path, trained):
+def test_fine_names_are_learnt_beside_the_classes_and_written_with_the_model(tmp_path, trained):
     recipe = replace(TINY, open_scans=named_boxes, steps=30)
     names = ("right", "wardrobe", "left")
     with quick_processes():
         train(tmp_path, recipe, output=tmp_path / "model.safetensors", names=names)
     own, other = (read_tensors(f / "model.safetensors")[0] for f in (tmp_path, trained[0]))
-    assert own.keys() == other.keys()
+    of_names = {name for name in own if name.startswith("names.")}
+    assert own.keys() - of_names == other.keys()
+    assert own["names.seg_head.weight"].shape == (3, own["head.seg_head.weight"].shape[1])
     model = new_model(recipe, len(names))
     model.load_state_dict(torch_file.read_tensors(tmp_path / "training.pt")["weights"])
     scans = recipe.named_scans(tmp_path, range(2), names)

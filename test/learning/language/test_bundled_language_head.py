@@ -67,14 +67,21 @@ def test_it_is_trained_on_rooms_with_fine_names_and_measured_on_others(
     head_file = tmp_path / "language.safetensors"
     arguments = ["train", "demo", "--language", "--out", str(tmp_path / "run"), "--device", "cpu"]
     arguments += ["--write", str(head_file)]
-    assert main([*arguments, "--steps", "12"]) == 0
+    assert main([*arguments, "--steps", "12"]) == 1
+    assert "--steps: expected none of them with --language" in capsys.readouterr().err
+    assert main(arguments) == 0
     head = LanguageHead.load(head_file, load_encoder("demo"))
     assert (head.text_encoder, head.width, head.preset) == ("minilm", 384, "indoor")
-    assert head.threshold > 0.3 and {"object", "floor", "chair"} < set(head.contrast)
+    assert head.threshold == 0.5 and 0 < head.find_threshold < 1
+    assert (
+        len(head.rivals) == 168
+        and len(head.anchors) == 12
+        and {"object", "floor", "chair"} < set(head.contrast)
+    )
     assert len(head.meanings) == len(head.trained_words) > 500 and "chair" in head.meanings
     assert head_file.stat().st_size < 1_000_000
     assert main([*arguments, "--report"]) == 0
     text = page.read_text()
     assert "measured on 2 scans of 2 rooms" in text and "The end." in text
     assert "cardboard box " in text and "| **mIoU** |" in text
-    assert "12 steps" in capsys.readouterr().out
+    assert "what is found has at least the probability" in capsys.readouterr().out

@@ -20,7 +20,7 @@ from concerto_ros.learning.methods.feature_cache import Features
 
 WORDS = torch.eye(6)
 CHAIR, DESK, SCHOOL_DESK, PIANO = range(4)
-CONTRAST = WORDS[4:5]
+OBJECT = 4
 
 
 @pytest.fixture
@@ -32,9 +32,12 @@ def finder():
         head.weight.zero_()[:, :6] = torch.eye(6)
         head.bias.zero_()
     head.scoring = Softmax(0.1)
+    head.trained_words = WORDS[: OBJECT + 1]
+    head.meanings = ("",) * (OBJECT + 1)
+    head.rivals = tuple((row, "") for row in range(OBJECT + 1))
     meant = np.eye(4, dtype=bool)
     meant[SCHOOL_DESK, DESK] = True
-    return Finder(encoder, head, WORDS[:4], CONTRAST, meant)
+    return Finder(encoder, head, WORDS[:4], meant)
 
 
 def scan(encoder_channels, *blocks):
@@ -62,10 +65,10 @@ def asked(finder, *blocks, threshold=0.55):
 def test_the_best_group_of_voxels_answers_and_a_name_may_mean_another(finder):
     answers = asked(
         finder,
-        (WORDS[CHAIR] + 0.6 * WORDS[4], CHAIR, 100),
+        (WORDS[CHAIR] + 0.6 * WORDS[OBJECT], CHAIR, 100),
         (WORDS[DESK], SCHOOL_DESK, 60),
         (WORDS[CHAIR], NO_NAME, 5),  # too few voxels for an answer
-        (WORDS[4], NO_NAME, 80),
+        (WORDS[OBJECT], NO_NAME, 80),
     )
     assert answers[CHAIR].there and answers[CHAIR].right and 0.9 < answers[CHAIR].score < 1
     assert answers[DESK].there and answers[DESK].right  # a school desk is one
@@ -74,12 +77,23 @@ def test_the_best_group_of_voxels_answers_and_a_name_may_mean_another(finder):
     assert rates(list(answers.values())) == (2 / 3, 1.0)
 
 
-def test_what_contrast_words_or_the_threshold_win_is_not_found(finder):
-    blocks = [(WORDS[CHAIR] + WORDS[4] * 0.95, CHAIR, 100), (WORDS[PIANO], DESK, 100)]
+def test_what_rivals_or_the_threshold_win_is_not_found(finder):
+    blocks = [(WORDS[CHAIR] + WORDS[OBJECT] * 0.9, CHAIR, 100), (WORDS[PIANO], DESK, 100)]
     assert asked(finder, *blocks)[CHAIR].right
     assert not asked(finder, *blocks, threshold=0.9)[CHAIR].score
     wrong = asked(finder, *blocks)[PIANO]
     assert not wrong.there and wrong.score > 0.9 and not wrong.right
+
+
+def test_an_answer_ends_where_the_probability_falls_to_half_of_its_best(finder):
+    other = WORDS[CHAIR] + WORDS[OBJECT]
+    features, grid = scan(
+        small_encoder().channels, (WORDS[CHAIR], CHAIR, 50), (other, NO_NAME, 120)
+    )
+    grid[50:, 0] -= 15  # beside the chair
+    for threshold, right in ((0.1, True), (0.3, True)):
+        answer = finder.answers(features, grid, [CHAIR], (threshold,))[0][0]
+        assert answer.right is right
 
 
 def test_rates_are_means_over_names_not_over_questions():
