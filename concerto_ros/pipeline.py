@@ -164,7 +164,8 @@ class SemanticPipeline(MapLabelling):
             normals: likewise.
             origin: likewise.
             level: likewise.
-            threshold: the probability that a point must have; None: that of the language head.
+            threshold: the probability that a point must have; None: the parameter
+                ``words.find_threshold``.
 
         Returns:
             The matches, best first, and for each point its cosine with the text (``similarity``)

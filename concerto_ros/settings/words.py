@@ -28,6 +28,14 @@ class WordSettings(SettingsGroup):
         low=0.0,
         high=1.0,
     )
+    find_threshold: float = setting(
+        0.0,
+        "probability that a voxel of what is looked for must have, against the names of all other"
+        " things; 0: that of words.head",
+        unit="(probability)",
+        low=0.0,
+        high=1.0,
+    )
     head: str = setting(
         "demo",
         "language head, which compares points with words: demo (bundled, for the bundled indoor"

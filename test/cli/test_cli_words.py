@@ -87,7 +87,7 @@ def test_a_saved_map_is_searched_too(files, tmp_path, capsys):
         (["find", "nowhere.npz", "  "], "TEXT.*expected a text"),
         (["find", "nowhere.npz", "chair", "--limit", "0"], "--limit: got 0, expected 1 or more"),
         (["find", "nowhere.npz", "chair"], "nowhere.npz"),
-        (["find", "nowhere.npz", "chair", "--word-threshold", "2"], "words.threshold: got 2"),
+        (["find", "nowhere.npz", "chair", "--find-threshold", "2"], "words.find_threshold: got 2"),
         (["segment", "nowhere.npz", "--words", "chair,,desk"], "--words.*expected a text"),
         (["segment", "nowhere.npz", "--words", "x" * 5000], "--words.*5000 characters"),
         (["bag", "nowhere", "out", "--words", ",".join(map(str, range(300)))], "got 300 words"),

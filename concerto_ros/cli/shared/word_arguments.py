@@ -7,10 +7,13 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+#: Options of words that are labels, and of a text that is looked for.
+_LABELS, _FOUND = ("--words", "--word-threshold"), ("--find-threshold",)
 #: The parameter that each option is.
 _OPTIONS = {
     "--words": "words.names",
     "--word-threshold": "words.threshold",
+    "--find-threshold": "words.find_threshold",
     "--language-head": "words.head",
     "--word-table": "words.table",
 }
@@ -21,15 +24,17 @@ def add_word_arguments(parser: argparse.ArgumentParser, *, names: bool) -> None:
 
     Args:
         parser: the parser of the command.
-        names: whether the words are an option, too.
+        names: whether words label the points; else a text is looked for.
     """
     from concerto_ros.settings.settings import DEFAULTS, about
     from concerto_ros.words.word_list import split_words
 
     for option, parameter in _OPTIONS.items():
+        if option in (_FOUND if names else _LABELS):
+            continue
         if parameter != "words.names":
             parser.add_argument(option, type=type(DEFAULTS[parameter]), help=about(parameter).text)
-        elif names:
+        else:
             parser.add_argument(
                 option,
                 type=split_words,

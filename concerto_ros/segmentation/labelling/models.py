@@ -126,12 +126,15 @@ class Models:
 
         Args:
             text: what is looked for, possibly with synonyms (``sofa|couch``).
-            threshold: the probability that a voxel must have; None: that of the language head.
+            threshold: the probability that a voxel must have; None: the parameter
+                ``words.find_threshold``.
 
         Raises:
             ValueError: the text is not accepted or has no vector.
         """
-        return FeatureQuery(match=self.words.question(text, threshold or 0.0))
+        if threshold is None:
+            threshold = self.settings.words.find_threshold
+        return FeatureQuery(match=self.words.question(text, threshold))
 
     def _words_source(
         self,
