@@ -84,8 +84,10 @@ def of_file(path: Path, up: str, pipeline: SemanticPipeline) -> tuple[Prediction
     return prediction, height_colors(cloud.points) if cloud.colors is None else cloud.colors
 
 
-def of_bag(path: Path, preset: str, pipeline: SemanticPipeline) -> tuple[Prediction, np.ndarray]:
-    """Fuse and label a bag; the prediction, and the colours (N, 3) of its voxels."""
+def fused(
+    path: Path, preset: str, pipeline: SemanticPipeline
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Fuse a bag; the places (N, 3) of its voxels, and their colours, None without a camera."""
     with open_bag(path) as bag:
         plan = plan_for(bag, None, {"preset": preset})
         intake = BagIntake(bag, plan, pipeline)
@@ -94,9 +96,14 @@ def of_bag(path: Path, preset: str, pipeline: SemanticPipeline) -> tuple[Predict
         intake.finish()
     voxels = pipeline.snapshot()
     has_color = voxels.has_color.any()
-    colors = voxels.colors.round().astype(np.uint8) if has_color else None
-    prediction = pipeline.segment(voxels.points, colors, origin=voxels.points.mean(axis=0))
-    return prediction, height_colors(voxels.points) if colors is None else colors
+    return voxels.points, voxels.colors.round().astype(np.uint8) if has_color else None
+
+
+def of_bag(path: Path, preset: str, pipeline: SemanticPipeline) -> tuple[Prediction, np.ndarray]:
+    """Fuse and label a bag; the prediction, and the colours (N, 3) of its voxels."""
+    points, colors = fused(path, preset, pipeline)
+    prediction = pipeline.segment(points, colors, origin=points.mean(axis=0))
+    return prediction, height_colors(points) if colors is None else colors
 
 
 def draw(recording: Recording, data: Path) -> tuple[np.ndarray, str]:

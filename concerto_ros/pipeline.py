@@ -168,8 +168,8 @@ class SemanticPipeline(MapLabelling):
                 ``words.find_threshold``.
 
         Returns:
-            The matches, best first, and for each point its cosine with the text (``similarity``)
-                and its probability (``match``).
+            The matches, best first, and for each point its probability where that is high enough
+                (``match``), and from 0 to 1 how well the text fits (``similarity``).
 
         Raises:
             ValueError: the text is not accepted or has no vector, the map is empty, or as

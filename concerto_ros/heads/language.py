@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -36,6 +37,20 @@ _NEAR, _ITSELF = 0.04, 0.5
 #: A contrast word means the same as a word if the cosine of both is higher than this, or if the
 #: word is understood by more than this share as texts that mean the contrast word.
 _SAME, _MUCH = 0.7, 0.2
+
+
+class Rivals(NamedTuple):
+    """The R names that a head knows, and what they are to K texts that are looked for.
+
+    Attributes:
+        vectors: (R, D) unit vectors; R is 0 for a head without ``rivals``.
+        compete: (K, R) bool, which compete with each text.
+        belong: (K, R) bool, which are things of the class that it names.
+    """
+
+    vectors: torch.Tensor
+    compete: torch.Tensor
+    belong: torch.Tensor
 
 
 class LanguageHead(nn.Module):
@@ -263,20 +278,16 @@ class LanguageHead(nn.Module):
                 same[:, column] |= weights[:, texts].sum(dim=1) > _MUCH
         return same
 
-    def rivals_of(self, vectors: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def rivals_of(self, vectors: torch.Tensor) -> Rivals:
         """Return the names that compete with texts that are looked for.
 
         What is looked for is one of hundreds of things that may be there: a voxel of a kettle is
         no cup, though it is nearer to "cup" than to "object", "floor" and "table". So all names
         of the training compete with a text, but those that mean the same, and those of things of
-        its class where it names a class.
+        its class where it names a class: these belong to it.
 
         Args:
             vectors: (K, D) of the texts.
-
-        Returns:
-            (R, D) unit vectors of all names that may compete, and (K, R) bool, which do with each
-                text; R is 0 for a head without ``rivals``.
 
         Raises:
             ValueError: as :meth:`for_words`.
@@ -284,15 +295,16 @@ class LanguageHead(nn.Module):
         self.check_words(vectors)
         rows = [row for row, _ in self.rivals]
         rivals = self.trained_words[rows]
+        belong = torch.zeros(len(vectors), len(rows), dtype=torch.bool)
         if not rows:
-            return rivals, torch.zeros(len(vectors), 0, dtype=torch.bool)
+            return Rivals(rivals, belong, belong)
         unit, weights = self._read(vectors)
         same = (unit @ rivals.T > _SAME) | (weights[:, rows] > _MUCH)
         for name in {of_class for _, of_class in self.rivals if of_class}:
             texts = [row for row, meaning in enumerate(self.meanings) if meaning == name]
             of_class = torch.tensor([part == name for _, part in self.rivals])
-            same |= (weights[:, texts].sum(dim=1) > _MUCH)[:, None] & of_class
-        return rivals, ~same
+            belong |= (weights[:, texts].sum(dim=1) > _MUCH)[:, None] & of_class
+        return Rivals(rivals, ~(same | belong), belong)
 
     def _read(self, vectors: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return unit vectors (K, D), and how much of each text they are, (K, T + 1).

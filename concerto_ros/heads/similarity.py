@@ -26,8 +26,9 @@ class FeatureQuery:
             NaN; None: no features.
         every: whether the features of all points are returned.
         axes: (C, K) float32, what those are projected on; None: they are returned as they are.
-        match: compares all points with a text: ``similarity``, the cosine of each row with it, and
-            ``match``, its probability where it wins, else 0. It precedes ``like``; None: no text.
+        match: compares all points with a text: ``similarity`` of each row, from 0 to 1, and
+            ``match``, its probability where that is high enough, else 0. It precedes ``like``;
+            None: no text.
     """
 
     like: torch.Tensor | None = None

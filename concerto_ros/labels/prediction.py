@@ -44,9 +44,10 @@ class Prediction:
         stamp: nanoseconds, of the newest frame among the points.
         stage_ms: milliseconds of each stage, in the order in which they ran.
         similarity: (N,) float32 in [-1, 1], cosine of each feature with the reference feature of
-            the query, or with its text, NaN where the feature is not finite; None without one.
-        match: (N,) float32 in [0, 1], probability of the text of the query where it wins against
-            the contrast words, else 0; NaN as above; None without a text.
+            the query, or in [0, 1] how well its text fits, a half or more where it is found; NaN
+            where the feature is not finite; None without one.
+        match: (N,) float32 in [0, 1], probability of the text of the query where that is high
+            enough, else 0; NaN as above; None without a text.
         features: (n, C) float32 on the CPU, of the rows that the query names, NaN where they are
             not finite; None if it names none.
         components: (N, K) float32, the features of all points, projected where the query says on

@@ -41,13 +41,15 @@ class TextQuestion:
     """How well voxels match one text, alone against all that they may be besides.
 
     Attributes:
-        scorer: compares points with the text, and after it with what competes.
+        scorer: compares points with the text, with what belongs to it, and with what competes.
+        own: how many of these are the text or belong to it.
         scoring: from cosines to probabilities.
         threshold: the probability that a voxel of what is looked for must have.
         concat_levels: how many finer levels the head joins to the coarsest.
     """
 
     scorer: WordScorer
+    own: int
     scoring: Scoring
     threshold: float
     concat_levels: int
@@ -56,19 +58,22 @@ class TextQuestion:
         """Compare V voxels with the text.
 
         Returns:
-            ``similarity``, (V,) float32, the cosine with it, and ``match``, (V,) float32, its
-                probability where that is at least the threshold, else 0. Both are NaN where the
-                features are not finite.
+            ``match``, (V,) float32, its probability p where that is at least the threshold t, else
+                0, and ``similarity``, (V,) float32 from 0 to 1, ``(1 + t) p / (p + t)``, which is
+                a half or more where t is reached. Both are NaN where the features are not finite.
         """
         cosines = self.scorer.cosines(pyramid, self.concat_levels)
         fused = log_probabilities(self.scoring.logits(cosines))
-        first = torch.zeros(len(cosines), dtype=torch.int64, device=cosines.device)
-        match = self.scoring.probability(fused, first).float()
+        if self.own == 1:
+            first = torch.zeros(len(cosines), dtype=torch.int64, device=cosines.device)
+            probability = self.scoring.probability(fused, first).float()
+        else:
+            probability = self.scoring.log_probabilities(fused)[:, : self.own].exp().sum(dim=1)
+        probability.masked_fill_(~cosines[:, 0].isfinite(), torch.nan)
+        heat = (1 + self.threshold) * probability / (probability + self.threshold)
         return {
-            "similarity": cosines[:, 0].float(),
-            "match": match.masked_fill(match < self.threshold, 0.0).masked_fill(
-                ~cosines[:, 0].isfinite(), torch.nan
-            ),
+            "similarity": heat,
+            "match": probability.masked_fill(probability < self.threshold, 0.0),
         }
 
 
@@ -147,10 +152,14 @@ class PointWords:
             ValueError: as :meth:`source`.
         """
         wanted = self._words.of(checked_words([text], "text")).vectors
-        rivals, compete = self.head.rivals_of(wanted)
-        against = rivals[compete[0]] if len(rivals) else self._contrast_with(wanted)
+        rivals = self.head.rivals_of(wanted)
+        own = torch.cat([self.head.understood(wanted), rivals.vectors[rivals.belong[0]]])
+        against = rivals.vectors[rivals.compete[0]]
+        if not len(rivals.vectors):
+            against = self._contrast_with(wanted)
         return TextQuestion(
-            self._turned.for_words(torch.cat([self.head.understood(wanted), against])),
+            self._turned.for_words(torch.cat([own, against])),
+            len(own),
             self.head.scoring,
             threshold or self.head.find_threshold or self.head.threshold or _HALF,
             self._concat_levels,

@@ -145,17 +145,18 @@ def test_what_means_the_same_is_no_rival_of_a_text():
     head.rivals = ((0, "seat"), (1, ""), (3, "seat"), (4, ""))
     stool, lamp, seat = known[:1], known[1:2] + 0.3 * known[4:], known[2:3]
     unlike = torch.eye(24)[9:10]
-    rivals, compete = head.rivals_of(torch.cat([stool, lamp, seat, unlike]))
-    assert torch.equal(rivals, known[[0, 1, 3, 4]])
-    assert compete.tolist() == [
+    rivals = head.rivals_of(torch.cat([stool, lamp, seat, unlike]))
+    assert torch.equal(rivals.vectors, known[[0, 1, 3, 4]])
+    assert rivals.belong.nonzero().tolist() == [[2, 0], [2, 2]]
+    assert rivals.compete.tolist() == [
         [False, True, True, True],
         [True, False, True, True],
         [False, True, False, True],  # a class means all of its things
         [True, True, True, True],
     ]
     head.rivals = ()
-    rivals, compete = head.rivals_of(stool)
-    assert rivals.shape == (0, 24) and compete.shape == (1, 0)
+    rivals = head.rivals_of(stool)
+    assert rivals.vectors.shape == (0, 24) and rivals.compete.shape == (1, 0)
 
 
 def test_words_are_understood_by_those_of_the_training_that_they_are_near_to():

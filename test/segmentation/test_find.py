@@ -36,6 +36,7 @@ def test_a_text_is_found_where_it_is(pipeline, room):
     assert [match.score for match in found.matches] == sorted(
         (match.score for match in found.matches), reverse=True
     )
+    assert found.matches[-1].score >= 0.25 * best.score
     assert (np.array(Room.classes)[truth[best.rows]] == "chair").mean() > 0.6
     middle = points[best.rows].mean(axis=0)
     assert np.abs(best.centroid - middle).max() < 0.1

@@ -102,9 +102,8 @@ def _centred(values: torch.Tensor) -> torch.Tensor:
 def _stands_for(row: dict[str, int], words: Vocabularies) -> tuple[int, ...]:
     """For each text the row of its name, or of the anchor of its class after all texts."""
     anchor = {word.name: len(row) + number for number, word in enumerate(words.labels)}
-    place = dict(row)
-    for word in (*words.names, *words.labels):
+    place: dict[str, int] = {}
+    for word in (*words.names, *words.labels):  # the first word that has a text
         for text in word.texts:
-            if place[text] == row[text]:  # the first word that has it
-                place[text] = anchor[word.name] if word.name in anchor else row[word.name]
-    return tuple(place.values())
+            place.setdefault(text, anchor.get(word.name, row[word.name]))
+    return tuple(place.get(text, number) for text, number in row.items())

@@ -62,8 +62,8 @@ class Finder:
         meant: np.ndarray,
     ):
         self._levels = head.concat_levels(encoder)
-        rivals, self._compete = head.rivals_of(vectors)
-        self._scorer = head.for_words(torch.cat([head.understood(vectors), rivals]))
+        self._rivals = head.rivals_of(vectors)
+        self._scorer = head.for_words(torch.cat([head.understood(vectors), self._rivals.vectors]))
         assert isinstance(head.scoring, Softmax)  # as trained here
         self._temperature, self._meant = head.scoring.temperature, meant
         self._min_voxels = ObjectSettings().min_voxels
@@ -110,9 +110,11 @@ class Finder:
 
     def _match(self, cosines: torch.Tensor, name: int) -> np.ndarray:
         """(V,) probability of a name against its rivals."""
-        count = len(self._meant)
-        columns = [name, *(count + i for i in self._compete[name].nonzero()[:, 0].tolist())]
-        return (cosines[:, columns] / self._temperature).softmax(dim=1)[:, 0].numpy()
+        of_rivals = cosines[:, len(self._meant) :]
+        own = torch.cat([cosines[:, [name]], of_rivals[:, self._rivals.belong[name]]], dim=1)
+        against = of_rivals[:, self._rivals.compete[name]]
+        logits = torch.cat([own, against], dim=1) / self._temperature
+        return logits.softmax(dim=1)[:, : own.shape[1]].sum(dim=1).numpy()
 
 
 def rates(answers: Sequence[Answer]) -> tuple[float, float]:

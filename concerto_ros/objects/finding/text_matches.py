@@ -24,6 +24,9 @@ _ROLES = ClassRoles(
 #: Share of the best probability of touching voxels that the voxels of a match have at least: what
 #: surrounds a kettle is a little like one, too.
 OUTSTANDING = 0.5
+#: Share of the score of the best match that every other one has at least, so that a door does not
+#: come with each scrap of wall that is a little like one.
+COMPARABLE = 0.25
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,4 +117,5 @@ def find_matches(
         for each in find_instances(cloud, _ROLES, min_voxels)
     ]
     found.sort(key=lambda each: -each.score)
+    found = [each for each in found if each.score >= COMPARABLE * found[0].score]
     return TextMatches(text, tuple(found), prediction)

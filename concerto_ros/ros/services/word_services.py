@@ -78,8 +78,9 @@ class WordServices(ServiceBase):
         response.scores = [match.hypotheses[0][1] for match in matches]
         if not matches:
             response.message = (
-                f"nothing in the map of {len(snapshot)} voxels matches {text!r}: its most similar"
-                f" voxel has the cosine {np.nanmax(prediction.similarity):.2f}"
+                f"nothing in the map of {len(snapshot)} voxels matches {text!r}: the similarity of"
+                f" its best voxel is {np.nanmax(prediction.similarity):.2f}, expected about 0.5 or"
+                " more, on enough voxels that touch"
             )
 
     async def _embed(self, request: Embed.Request, response: Embed.Response) -> None:

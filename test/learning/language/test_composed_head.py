@@ -21,6 +21,8 @@ NAMES = (
     Word("bench", "seat"),
     Word("lamp"),
 )
+# A fine name may be a synonym of its class as well: then it is the fine name.
+LABELS = (*LABELS[:1], Word("seat", "seat", ("something to sit on", "stool")))
 WORDS = Vocabularies(LABELS, NAMES, ("object",))
 CHANNELS = 20
 
@@ -71,8 +73,9 @@ def test_a_synonym_is_what_its_name_is_and_a_class_is_not_the_name(heads):
     torch.testing.assert_close(understood[2], understood[3], atol=1e-4, rtol=0)
     torch.testing.assert_close(understood[3], head.anchors[0], atol=1e-4, rtol=0)
     assert [part for _, part in head.rivals] == ["floor", "seat", "seat", ""]
-    _, compete = head.rivals_of(text("seat")[None])
-    assert compete[0].tolist() == [True, False, False, True]
+    rivals = head.rivals_of(text("seat")[None])
+    assert rivals.compete[0].tolist() == [True, False, False, True]
+    assert rivals.belong[0].tolist() == [False, True, True, False]
 
 
 def test_a_model_that_lacks_a_name_and_a_space_that_is_too_narrow_are_refused(heads):
