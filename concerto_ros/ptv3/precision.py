@@ -9,9 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 
 from concerto_ros.ptv3.cpu import onednn
-
-#: What a training may compute in, see :func:`training_precision`.
-TRAINING_PRECISIONS = ("auto", "float32", "bfloat16")
+from concerto_ros.settings.settings import TRAINING_PRECISIONS
 
 #: The compute capability from which a GPU has instructions for bfloat16.
 _BFLOAT16_CAPABILITY = (8, 0)

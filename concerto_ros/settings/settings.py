@@ -37,6 +37,8 @@ from concerto_ros.settings.words import WordSettings
 _log = logging.getLogger(__name__)
 
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
+#: What a training may compute in: float16 needs scaled losses.
+TRAINING_PRECISIONS = ("auto", "float32", "bfloat16")
 
 #: Those of :mod:`concerto_ros.ptv3.kernels.backends`, which this package does not import.
 BACKENDS = ("auto", "torch", "triton", "spconv")

@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def add_common_arguments(parser: argparse.ArgumentParser, recipe: str) -> None:
     """Define the options of pretrain and adapt, which have different recipes by default."""
     from concerto_ros.learning.pretraining.presets import PRESETS
-    from concerto_ros.ptv3.precision import TRAINING_PRECISIONS
+    from concerto_ros.settings.settings import TRAINING_PRECISIONS
 
     parser.add_argument(
         "data",
