@@ -37,6 +37,8 @@ _NEAR, _ITSELF = 0.04, 0.5
 #: A contrast word means the same as a word if the cosine of both is higher than this, or if the
 #: word is understood by more than this share as texts that mean the contrast word.
 _SAME, _MUCH = 0.7, 0.2
+#: The share as which a text is understood that is one of the training.
+_KNOWN = 0.5
 
 
 class Rivals(NamedTuple):
@@ -45,7 +47,7 @@ class Rivals(NamedTuple):
     Attributes:
         vectors: (R, D) unit vectors; R is 0 for a head without ``rivals``.
         compete: (K, R) bool, which compete with each text.
-        belong: (K, R) bool, which are things of the class that it names.
+        belong: (K, R) bool, which are things of what it names.
     """
 
     vectors: torch.Tensor
@@ -81,8 +83,9 @@ class LanguageHead(nn.Module):
         stands_for: for each of these texts the row, of texts and after them anchors, whose place
             it takes, e.g. that of the name of a thing for its synonyms; empty: each stands for
             itself.
-        rivals: row in ``trained_words`` and class of each name of a thing that competes with a
-            text that is looked for; see :meth:`rivals_of`.
+        rivals: row in ``trained_words`` of each name of a thing that competes with a text that is
+            looked for, and the rows, as of ``stands_for``, of what it belongs to; see
+            :meth:`rivals_of`.
         find_threshold: the probability that a text must have against its rivals to be found; 0:
             not known.
         encoder: digest of the encoder it was trained on; None: not known.
@@ -114,7 +117,7 @@ class LanguageHead(nn.Module):
         self.register_buffer("anchors", torch.zeros(0, width), persistent=False)
         self.meanings: tuple[str, ...] = ()
         self.stands_for: tuple[int, ...] = ()
-        self.rivals: tuple[tuple[int, str], ...] = ()
+        self.rivals: tuple[tuple[int, tuple[int, ...]], ...] = ()
         self.find_threshold = 0.0
         self.encoder: str | None = None
         self.preset: str | None = None
@@ -283,8 +286,9 @@ class LanguageHead(nn.Module):
 
         What is looked for is one of hundreds of things that may be there: a voxel of a kettle is
         no cup, though it is nearer to "cup" than to "object", "floor" and "table". So all names
-        of the training compete with a text, but those that mean the same, and those of things of
-        its class where it names a class: these belong to it.
+        of the training compete with a text, but the one that it means, and those that belong to
+        it: the things of a class, and a school desk to a desk. With a text that the training did
+        not have, names that are near to it do not compete either.
 
         Args:
             vectors: (K, D) of the texts.
@@ -299,12 +303,15 @@ class LanguageHead(nn.Module):
         if not rows:
             return Rivals(rivals, belong, belong)
         unit, weights = self._read(vectors)
-        same = (unit @ rivals.T > _SAME) | (weights[:, rows] > _MUCH)
-        for name in {of_class for _, of_class in self.rivals if of_class}:
-            texts = [row for row, meaning in enumerate(self.meanings) if meaning == name]
-            of_class = torch.tensor([part == name for _, part in self.rivals])
-            belong |= (weights[:, texts].sum(dim=1) > _MUCH)[:, None] & of_class
-        return Rivals(rivals, ~(same | belong), belong)
+        texts = len(self.trained_words)
+        place = torch.tensor(self.stands_for or range(texts))
+        share = weights.new_zeros(len(vectors), texts + len(self.anchors))
+        share.index_add_(1, place, weights[:, :-1])
+        for column, (_, wholes) in enumerate(self.rivals):
+            belong[:, column] = (share[:, list(wholes)] > _MUCH).any(dim=1)
+        unknown = share.max(dim=1).values < _KNOWN
+        near = (unit @ rivals.T > _SAME) & unknown[:, None]
+        return Rivals(rivals, ~(near | belong | (share[:, rows] > _MUCH)), belong)
 
     def _read(self, vectors: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return unit vectors (K, D), and how much of each text they are, (K, T + 1).

@@ -50,8 +50,8 @@ class About:
             empty: none.
         stands_for: for each text of the training the row, of texts and after them anchors, whose
             place it takes; empty: each stands for itself.
-        rivals: row in ``trained_words`` and class word of each name of a thing that competes with
-            a text that is looked for; an empty class word: none.
+        rivals: row in ``trained_words`` of each name of a thing that competes with a text that is
+            looked for, and the rows, as of ``stands_for``, of what it belongs to.
         find_threshold: the probability that such a text must have, from 0 to below 1; 0: not
             known.
         license: of the weights; empty: none is named.
@@ -69,7 +69,7 @@ class About:
     contrast: tuple[str, ...] = CONTRAST
     meanings: tuple[str, ...] = ()
     stands_for: tuple[int, ...] = ()
-    rivals: tuple[tuple[int, str], ...] = ()
+    rivals: tuple[tuple[int, tuple[int, ...]], ...] = ()
     find_threshold: float = 0.0
     license: str = ""
     encoder: str | None = None
@@ -113,7 +113,7 @@ def write_language_file(path: Path, tensors: dict[str, torch.Tensor], about: Abo
     values = {name: value for name, value in asdict(about).items() if value is not None}
     values |= {"contrast": list(about.contrast), "meanings": list(about.meanings)}
     values["stands_for"] = list(about.stands_for)
-    values["rivals"] = [list(rival) for rival in about.rivals]
+    values["rivals"] = [[row, list(wholes)] for row, wholes in about.rivals]
     _checked(values, path, tensors)
     with replacing(path) as partial:
         write_tensors(
@@ -165,7 +165,7 @@ def _checked(values: dict[str, Any], path: Path, tensors: dict[str, torch.Tensor
         for name in ("contrast", "meanings", "stands_for")
         if name in values
     }
-    values["rivals"] = tuple(map(tuple, values.get("rivals", ())))
+    values["rivals"] = tuple((row, tuple(wholes)) for row, wholes in values.get("rivals", ()))
     about = About(**values)
     texts = len(tensors.get(TRAINED_WORDS, ()))
     if about.meanings and len(about.meanings) != texts:
@@ -181,6 +181,7 @@ def _checked(values: dict[str, Any], path: Path, tensors: dict[str, torch.Tensor
     anchors = len(tensors.get(ANCHORS, ()))
     for name, rows, known in (
         ("rivals", [row for row, _ in about.rivals], texts),
+        ("wholes of rivals", [n for _, wholes in about.rivals for n in wholes], texts + anchors),
         ("stands_for", about.stands_for, texts + anchors),
     ):
         if beyond := [row for row in rows if row >= known]:
@@ -207,8 +208,14 @@ def _is_row(value: Any) -> bool:
     return type(value) is int and value >= 0
 
 
+def _are_rows(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_row, value))
+
+
 def _is_rival(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 2 and _is_row(value[0]) and _is_text(value[1])
+    return (
+        isinstance(value, list) and len(value) == 2 and _is_row(value[0]) and _are_rows(value[1])
+    )
 
 
 def _is_above_zero(value: Any) -> bool:
@@ -233,12 +240,12 @@ _ACCEPTED: dict[str, tuple[Callable[[Any], bool], str]] = {
         "a list of words",
     ),
     "stands_for": (
-        lambda value: isinstance(value, list) and all(map(_is_row, value)),
+        _are_rows,
         "a list of rows",
     ),
     "rivals": (
         lambda value: isinstance(value, list) and all(map(_is_rival, value)),
-        "a list of rows with class words",
+        "a list of rows, each with a list of rows",
     ),
     "find_threshold": (lambda value: _is_number(value) and 0 <= value < 1, "0 to below 1"),
     "license": (_is_text, "the name of a licence"),

@@ -50,11 +50,10 @@ def read_demo(part: str, preset: str = "indoor") -> tuple[dict[str, Any], Path]:
         preset: whose model it is.
 
     Returns:
-        ``{"name", "config", "grid_size", "preset", "conventions", "license", "names", "encoder",
-            "state_dict"}`` and the path of the file. The state dict is the part's, in float32;
-            all else is the model's, whichever the part, ``encoder`` the digest of its encoder. A
-            model without fine names has none: then ``names``, and the state dict of the part
-            ``names``, are empty.
+        A dict with ``name``, ``config``, ``grid_size``, ``preset``, ``conventions`` and
+            ``license``, the fine ``names``, the digest of the ``encoder`` and the ``state_dict``
+            of the part, in float32; and the path of the file. A model that knows no fine names has
+            no ``names``, and an empty state dict of that part.
 
     Raises:
         CheckpointError: no model of this preset is bundled, or its file is missing or damaged.

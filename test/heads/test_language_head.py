@@ -122,7 +122,9 @@ def test_a_file_keeps_everything(tmp_path, encoder, scoring):
     head.contrast, head.encoder, head.preset = ("floor", "thing"), encoder.digest, "indoor"
     head.trained_words = torch.nn.functional.normalize(words(3), dim=1)
     head.meanings = ("floor", "", "thing")
-    head.rivals, head.find_threshold = ((1, "floor"), (2, "")), 0.04
+    head.rivals, head.find_threshold = ((1, (0, 3)), (2, ())), 0.04
+    head.anchors = torch.nn.functional.normalize(words(1), dim=1)
+    head.stands_for = (0, 1, 3)
     path = tmp_path / "new" / "head.safetensors"
     save_language_head(path, head)
     again = LanguageHead.load(path, encoder)
@@ -131,31 +133,34 @@ def test_a_file_keeps_everything(tmp_path, encoder, scoring):
     for name in (
         *("scoring", "threshold", "normalised", "text_encoder", "template", "licence"),
         *("contrast", "meanings", "encoder", "preset", "in_channels", "width"),
-        *("rivals", "find_threshold"),
+        *("rivals", "stands_for", "find_threshold"),
     ):
         assert getattr(again, name) == getattr(head, name), name
     assert again.concat_levels(encoder) == len(encoder.channels) - 1
     assert not again.training and not again.weight.requires_grad
 
 
-def test_what_means_the_same_is_no_rival_of_a_text():
-    head, known = language_head(), torch.eye(24)[:5]
-    head.trained_words = known
-    head.meanings = ("", "", "seat", "", "")  # the third is another word for the class seat
-    head.rivals = ((0, "seat"), (1, ""), (3, "seat"), (4, ""))
-    stool, lamp, seat = known[:1], known[1:2] + 0.3 * known[4:], known[2:3]
-    unlike = torch.eye(24)[9:10]
-    rivals = head.rivals_of(torch.cat([stool, lamp, seat, unlike]))
+def test_what_means_the_same_or_belongs_to_it_is_no_rival_of_a_text():
+    head, known = language_head(), torch.eye(24)[:6]
+    head.trained_words, head.anchors = known, torch.eye(24)[20:21]
+    seat = 6  # the row of the anchor
+    head.stands_for = (0, 1, seat, 3, 4, 0)  # the third is another word for the class seat
+    head.rivals = ((0, (seat,)), (1, ()), (3, (seat, 0)), (4, ()))
+    stool, stools_synonym, lamp, seats = known[[0, 5, 1, 2]]
+    unlike, between = torch.eye(24)[9], 0.72 * known[4] + 0.69 * torch.eye(24)[10]
+    rivals = head.rivals_of(torch.stack([stool, stools_synonym, lamp, seats, unlike, between]))
     assert torch.equal(rivals.vectors, known[[0, 1, 3, 4]])
-    assert rivals.belong.nonzero().tolist() == [[2, 0], [2, 2]]
+    assert rivals.belong.nonzero().tolist() == [[0, 2], [1, 2], [3, 0], [3, 2]]
     assert rivals.compete.tolist() == [
-        [False, True, True, True],
+        [False, True, False, True],
+        [False, True, False, True],
         [True, False, True, True],
-        [False, True, False, True],  # a class means all of its things
+        [False, True, False, True],
         [True, True, True, True],
+        [True, True, True, False],
     ]
     head.rivals = ()
-    rivals = head.rivals_of(stool)
+    rivals = head.rivals_of(stool[None])
     assert rivals.vectors.shape == (0, 24) and rivals.compete.shape == (1, 0)
 
 
@@ -231,9 +236,11 @@ def test_tensors_that_are_no_head_are_refused(tmp_path, change, words_in_error):
         ("temperature", float("nan")),
         ("threshold", 1),
         ("meanings", ["chair"]),
+        ("rivals", [[0, [1]]]),
         ("rivals", [[0, "chair"]]),
+        ("stands_for", [0]),
         ("rivals", ["chair"]),
-        ("rivals", [[-1, ""]]),
+        ("rivals", [[-1, []]]),
         ("find_threshold", 1),
         ("sigmoid_scale", -1),
         ("sigmoid_scale", 10),

@@ -39,7 +39,7 @@ from concerto_ros.words.word_vectors import WordVectors
 
 #: Thresholds of which the one is taken whose worse rate of finding is best, by the rooms for
 #: validation.
-THRESHOLDS = (0.01, 0.014, 0.02, 0.028, 0.04, 0.056, 0.08, 0.11, 0.16, 0.22, 0.32, 0.45, 0.64)
+THRESHOLDS = (0.014, 0.017, 0.02, 0.024, 0.028, 0.034, 0.04, 0.048, 0.056, 0.08, 0.12, 0.2, 0.4)
 #: What a word has to be as a label: more probable than all contrast words together.
 LABEL_THRESHOLD = 0.5
 #: Scans of whole rooms, in which names are looked for: a sampled mesh and several views.

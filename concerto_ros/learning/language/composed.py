@@ -6,8 +6,9 @@ That training ends with two linear heads, of classes and of fine names. The vect
 the text space is the shortest one whose products with the vectors of the names are the logits of
 the one head, and whose products with some anchors, directions in which there is no name, are those
 of the other. So words are told apart as well as the encoder can; a head that is fitted to features
-of the frozen encoder sees less of it. (Six rooms: what is looked for is found in 71 % where it is
-there and not found in 72 % where it is not, against 62 and 71 % after 400 steps of such a fit.)
+of the frozen encoder sees less of it. (On six
+rooms, with an encoder of that time, what was looked for was found in 71 % where it was there and
+not found in 72 % where it was not, against 62 and 71 % after 400 steps of such a fit.)
 """
 
 from __future__ import annotations
@@ -20,10 +21,12 @@ from concerto_ros.heads.linear import LinearHead
 from concerto_ros.heads.scoring import Softmax
 from concerto_ros.learning.language.model import TextVectors
 from concerto_ros.learning.language.train import Vocabularies, meanings_of
+from concerto_ros.learning.language.word_list import Word
 from concerto_ros.ptv3.bundled import NamesHead
 
-#: By which cosines are divided; and how much the logits of classes count beside those of names.
-TEMPERATURE, CLASS_SHARE = 0.02, 0.3
+#: By which cosines are divided, the inverse of the usual length of the vectors of voxels; and how
+#: much the logits of classes count beside those of names.
+TEMPERATURE, CLASS_SHARE = 0.0143, 0.3
 #: Keeps names that are hardly apart in the text space from stretching the vectors of voxels.
 PENALTY = 1e-2
 
@@ -89,8 +92,11 @@ def compose_language_head(
     head.anchors = anchors.float()
     head.meanings = tuple(meanings.values())
     row = {text: number for number, text in enumerate(texts)}
-    head.rivals = tuple((row[word.name], word.class_name) for word in words.names)
-    head.stands_for = _stands_for(row, words)
+    anchor = {word.name: len(row) + number for number, word in enumerate(words.labels)}
+    head.rivals = tuple(
+        (row[word.name], _wholes(word, row, anchor, words)) for word in words.names
+    )
+    head.stands_for = _stands_for(row, anchor, words)
     return head.eval().requires_grad_(False)
 
 
@@ -99,9 +105,18 @@ def _centred(values: torch.Tensor) -> torch.Tensor:
     return values.double() - values.double().mean(dim=0)
 
 
-def _stands_for(row: dict[str, int], words: Vocabularies) -> tuple[int, ...]:
+def _wholes(
+    word: Word, row: dict[str, int], anchor: dict[str, int], words: Vocabularies
+) -> tuple[int, ...]:
+    """The rows of what a fine name belongs to: its class, and names that include it."""
+    of_class = [anchor[word.class_name]] if word.class_name in anchor else []
+    return (*of_class, *(row[o.name] for o in words.names if word.name in o.includes))
+
+
+def _stands_for(
+    row: dict[str, int], anchor: dict[str, int], words: Vocabularies
+) -> tuple[int, ...]:
     """For each text the row of its name, or of the anchor of its class after all texts."""
-    anchor = {word.name: len(row) + number for number, word in enumerate(words.labels)}
     place: dict[str, int] = {}
     for word in (*words.names, *words.labels):  # the first word that has a text
         for text in word.texts:

@@ -34,7 +34,7 @@ def finder():
     head.scoring = Softmax(0.1)
     head.trained_words = WORDS[: OBJECT + 1]
     head.meanings = ("",) * (OBJECT + 1)
-    head.rivals = tuple((row, "") for row in range(OBJECT + 1))
+    head.rivals = tuple((row, ()) for row in range(OBJECT + 1))
     meant = np.eye(4, dtype=bool)
     meant[SCHOOL_DESK, DESK] = True
     return Finder(encoder, head, WORDS[:4], meant)
