@@ -82,3 +82,15 @@ def test_the_map_answers_too_and_keeps_its_labels(pipeline, room):
 def test_a_text_without_a_vector_is_refused(pipeline):
     with pytest.raises(ValueError, match="no vector of 'unicorn'"):
         pipeline.find("unicorn", np.zeros((3, 3)))
+
+
+def test_the_bundled_head_labels_by_classes_and_fine_names_beside_each_other(room):
+    points, colors, normals, truth = room
+    bundled = SemanticPipeline.from_settings(Settings(device="cpu", precision="float32"))
+    words = ["floor|ground", "wall", "table|desk", "chair|office chair", "plant"]
+    label = bundled.segment(points, colors, normals, words=words).label
+    names = np.array(Room.classes)[truth]
+    for row, name in enumerate(["floor", "wall", "table", "chair"]):
+        assert (label[names == name] == row).mean() > 0.75, name
+    found = bundled.find("office chair", points, colors, normals)
+    assert (names[found.matches[0].rows] == "chair").mean() > 0.6

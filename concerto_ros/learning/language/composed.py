@@ -26,7 +26,7 @@ from concerto_ros.ptv3.bundled import NamesHead
 
 #: By which cosines are divided, the inverse of the usual length of the vectors of voxels; and how
 #: much the logits of classes count beside those of names.
-TEMPERATURE, CLASS_SHARE = 0.0143, 0.3
+TEMPERATURE, CLASS_SHARE = 0.0143, 1.0
 #: Keeps names that are hardly apart in the text space from stretching the vectors of voxels.
 PENALTY = 1e-2
 
