@@ -43,6 +43,7 @@ from word_space import word_parameters
 from concerto_ros.bags.reader import BagError, open_bag
 from concerto_ros.bags.writer import TYPES
 from concerto_ros.cli import main
+from concerto_ros.files.digest import weights_digest
 from concerto_ros.heads import LinearHead
 from concerto_ros.heads.linear import save_head
 from concerto_ros.labels.label_set import LabelSet
@@ -319,6 +320,7 @@ def model_files(folder, seed):
     encoder, head, labels = load_encoder("demo"), LinearHead.load("demo"), LabelSet.load("demo")
     for model in (encoder, head):
         randomise(model, seed)
+    head.encoder = weights_digest(encoder, "")
     first, *others = labels.classes
     labels = replace(labels, classes=(replace(first, name=f"class {seed}"), *others))
     paths = [folder / name for name in ("encoder.pth", "head.pth", "classes.yaml")]
