@@ -121,9 +121,10 @@ class PointWords:
             colors: of the classes; None: chosen.
 
         Raises:
-            ValueError: a word is not accepted or has no vector, or the vectors are of another text
-                space.
+            ValueError: a word is not accepted or has no vector, the vectors are of another text
+                space, or the threshold is not from 0 to 1.
         """
+        _check_threshold(threshold)
         names = checked_words(names, field)
         wanted = self._words.of(names)
         understood = self.head.understood(wanted.vectors)
@@ -151,6 +152,7 @@ class PointWords:
         Raises:
             ValueError: as :meth:`source`.
         """
+        _check_threshold(threshold)
         wanted = self._words.of(checked_words([text], "text")).vectors
         rivals = self.head.rivals_of(wanted)
         own = torch.cat([self.head.understood(wanted), rivals.vectors[rivals.belong[0]]])
@@ -182,3 +184,8 @@ class PointWords:
         contrast = self._words.of(self.head.contrast).vectors
         same = self.head.same_as(vectors, contrast).any(dim=0)
         return self.head.understood(contrast)[~same]
+
+
+def _check_threshold(threshold: float) -> None:
+    if not 0 <= threshold <= 1:
+        raise ValueError(f"threshold: got {threshold:g}, expected 0 to 1")

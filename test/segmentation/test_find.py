@@ -79,6 +79,14 @@ def test_the_map_answers_too_and_keeps_its_labels(pipeline, room):
         pipeline.find("seat")
 
 
+@pytest.mark.parametrize("threshold", [float("nan"), -0.1, 1.5])
+def test_a_threshold_that_is_no_probability_is_refused(pipeline, threshold):
+    with pytest.raises(ValueError, match="threshold: got .*, expected 0 to 1"):
+        pipeline.find("chair", np.zeros((3, 3)), threshold=threshold)
+    with pytest.raises(ValueError, match="threshold: got .*, expected 0 to 1"):
+        pipeline.set_words(["chair"], threshold=threshold)
+
+
 def test_a_text_without_a_vector_is_refused(pipeline):
     with pytest.raises(ValueError, match="no vector of 'unicorn'"):
         pipeline.find("unicorn", np.zeros((3, 3)))
