@@ -11,6 +11,7 @@ repository; docs/demo_model.md says where they come from.
 from __future__ import annotations
 
 import sys
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,6 +26,7 @@ from concerto_ros.labels.prediction import Prediction
 from concerto_ros.offline.bag_intake import BagIntake
 from concerto_ros.pipeline import SemanticPipeline
 from concerto_ros.sensors.cloud_files import read_cloud_file
+from concerto_ros.sensors.frame import Frame
 from concerto_ros.settings.settings import Settings
 from concerto_ros.viz.cloud_picture import height_colors, render_cloud, sensor_view
 
@@ -75,11 +77,27 @@ RECORDINGS = (
 )
 
 
+def present(data: Path, names: Collection[str] | None = None) -> Iterator[tuple[Recording, Path]]:
+    """The recordings below a folder, all or those of some names; says which are not there."""
+    for recording in RECORDINGS:
+        path = data / recording.place
+        if names is not None and recording.name not in names:
+            continue
+        if path.exists():
+            yield recording, path
+        else:
+            print(f"{recording.name}: {path} does not exist, left out")
+
+
+def upright_cloud(path: Path, up: str) -> Frame:
+    """Read a cloud file and turn it so that z points up."""
+    cloud = read_cloud_file(path).frame
+    return cloud.transformed(upright(up), np.zeros(3), cloud.frame_id)
+
+
 def of_file(path: Path, up: str, pipeline: SemanticPipeline) -> tuple[Prediction, np.ndarray]:
     """Label a cloud file; the prediction, and the colours (N, 3) of its points."""
-    rotation = upright(up)
-    cloud = read_cloud_file(path).frame
-    cloud = cloud.transformed(rotation, np.zeros(3), cloud.frame_id)
+    cloud = upright_cloud(path, up)
     prediction = pipeline.segment(cloud.points, cloud.colors, cloud.normals, origin=cloud.origin)
     return prediction, height_colors(cloud.points) if cloud.colors is None else cloud.colors
 
@@ -106,9 +124,8 @@ def of_bag(path: Path, preset: str, pipeline: SemanticPipeline) -> tuple[Predict
     return prediction, height_colors(points) if colors is None else colors
 
 
-def draw(recording: Recording, data: Path) -> tuple[np.ndarray, str]:
+def draw(recording: Recording, path: Path) -> tuple[np.ndarray, str]:
     """The picture (H, W, 3) uint8 of a recording, and the share of each class in words."""
-    path = data / recording.place
     pipeline = SemanticPipeline.from_settings(Settings(preset=recording.preset))
     if path.is_dir():
         prediction, colors = of_bag(path, recording.preset, pipeline)
@@ -147,11 +164,8 @@ def main(arguments: list[str]) -> int:
     """Draw all recordings that are there; the exit status."""
     data, images = map(Path, arguments)
     images.mkdir(parents=True, exist_ok=True)
-    for recording in RECORDINGS:
-        if not (data / recording.place).exists():
-            print(f"{recording.name}: {data / recording.place} does not exist, left out")
-            continue
-        picture, text = draw(recording, data)
+    for recording, place in present(data):
+        picture, text = draw(recording, place)
         path = images / f"real_{recording.name}.jpg"
         Image.fromarray(picture).save(path, quality=85)
         print(f"{path}: {text}", flush=True)

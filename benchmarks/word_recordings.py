@@ -15,11 +15,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from benchmarks.recordings import RECORDINGS, Recording, fused
-from concerto_ros.cli.segment import upright
+from benchmarks.recordings import Recording, fused, present, upright_cloud
 from concerto_ros.objects.finding.text_matches import TextMatches
 from concerto_ros.pipeline import SemanticPipeline
-from concerto_ros.sensors.cloud_files import read_cloud_file
 from concerto_ros.settings.settings import Settings
 from concerto_ros.viz.cloud_picture import render_cloud, sensor_view
 
@@ -39,8 +37,7 @@ def draw(recording: Recording, path: Path) -> tuple[np.ndarray, list[str]]:
         points, colors = fused(path, recording.preset, pipeline)
         origin, normals = points.mean(axis=0), None
     else:
-        cloud = read_cloud_file(path).frame
-        cloud = cloud.transformed(upright(recording.up), np.zeros(3), cloud.frame_id)
+        cloud = upright_cloud(path, recording.up)
         points, colors, normals, origin = cloud.points, cloud.colors, cloud.normals, cloud.origin
         view = sensor_view(points, np.zeros(3))
     panels, lines = [], []
@@ -68,13 +65,8 @@ def main(arguments: list[str]) -> int:
     """Draw the recordings that are there; the exit status."""
     data, images = map(Path, arguments)
     images.mkdir(parents=True, exist_ok=True)
-    for recording in RECORDINGS:
-        if recording.name not in NAMES:
-            continue
-        if not (data / recording.place).exists():
-            print(f"{recording.name}: {data / recording.place} does not exist, left out")
-            continue
-        picture, lines = draw(recording, data / recording.place)
+    for recording, place in present(data, NAMES):
+        picture, lines = draw(recording, place)
         path = images / f"words_{recording.name}.jpg"
         Image.fromarray(picture).save(path, quality=85)
         print(f"{path}: {'; '.join(lines)}", flush=True)
