@@ -64,12 +64,8 @@ class TextQuestion:
         """
         cosines = self.scorer.cosines(pyramid, self.concat_levels)
         fused = log_probabilities(self.scoring.logits(cosines))
-        if self.own == 1:
-            first = torch.zeros(len(cosines), dtype=torch.int64, device=cosines.device)
-            probability = self.scoring.probability(fused, first).float()
-        else:
-            probability = self.scoring.log_probabilities(fused)[:, : self.own].exp().sum(dim=1)
-        probability.masked_fill_(~cosines[:, 0].isfinite(), torch.nan)
+        probability = self.scoring.any_of_first(fused, self.own)
+        probability = probability.masked_fill(~cosines[:, 0].isfinite(), torch.nan)
         heat = (1 + self.threshold) * probability / (probability + self.threshold)
         return {
             "similarity": heat,
