@@ -35,7 +35,9 @@ LOST_FLOOR_SHARE, LARGEST_LOST_LIFT = 0.03, 10.0
 STRAYS_SHARE, STRAYS = 0.12, (0.001, 0.02)
 
 
-def augment(scan: Scan, voxel_size: float, rng: np.random.Generator) -> Scan:
+def augment(
+    scan: Scan, voxel_size: float, rng: np.random.Generator, motion: Motion = MOTION
+) -> Scan:
     """Change a scan, which has to have normals, at random.
 
     Rotation, reflection, tilt and scale; jitter and holes; flying points, and strays far below the
@@ -45,11 +47,12 @@ def augment(scan: Scan, voxel_size: float, rng: np.random.Generator) -> Scan:
         scan: The scan; its floor is at z = 0.
         voxel_size: Metres, for fitted normals.
         rng: Draws everything.
+        motion: How the scan is moved and scaled.
 
     Raises:
         ValueError: The scan has no normals.
     """
-    scan = MOTION.moved(select(scan, _without_holes(scan.points, rng)), rng)
+    scan = motion.moved(select(scan, _without_holes(scan.points, rng)), rng)
     scan = replace(scan, normals=_other_normals(scan, voxel_size, rng))
     if scan.colors is not None:
         colors = None if rng.random() < 0.2 else _relit(scan.colors, rng)

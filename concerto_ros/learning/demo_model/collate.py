@@ -13,7 +13,7 @@ import numpy as np
 
 from concerto_ros.learning.data.batch import Batch, make_batch
 from concerto_ros.learning.data.labelled_scan import Scan
-from concerto_ros.learning.demo_model.augmentation import augment, floor_lift
+from concerto_ros.learning.demo_model.augmentation import MOTION, augment, floor_lift
 from concerto_ros.learning.demo_model.crops import crop
 from concerto_ros.learning.demo_model.scan_changes import overlaid
 from concerto_ros.learning.demo_model.street_augmentation import augment_street, crop_street
@@ -26,6 +26,9 @@ PAIR_VOXELS, MIN_CROP_VOXELS = 5_400, 1_000
 #: trained on small crops only labels whole scans worse than crops of them (compare Touvron et al.,
 #: NeurIPS 2019, on the size of images).
 LARGE_CROP_VOXELS = 7_000
+#: Share of the batches with voxels of another size, scaled scans and tilted scans that are left
+#: then: the last steps, whose rate is small, see scans more like those that are labelled.
+LATE_SHARE = 0.5
 #: Share of the pairs of crops that are overlaid (Nekrasov et al., "Mix3D", 3DV 2021).
 MIX_SHARE = 0.1
 
@@ -69,9 +72,8 @@ class SceneCollate(ABC):
         lifts = [self.floor_lift(generator) for _ in scans]
         return make_batch(scans, self.convention, voxel_size, lifts)
 
-    @staticmethod
     @abstractmethod
-    def cropped(scan: Scan, size: int, voxel_size: float, rng: np.random.Generator) -> Scan:
+    def cropped(self, scan: Scan, size: int, voxel_size: float, rng: np.random.Generator) -> Scan:
         """An augmented crop of about ``size`` voxels."""
 
     @staticmethod
@@ -81,7 +83,8 @@ class SceneCollate(ABC):
 
     def _drawn_voxel_size(self, rng: np.random.Generator) -> float:
         """The model's voxel size, or in a share of the batches another one, log-uniform."""
-        if rng.random() >= self.other_voxels_share:
+        share = self.other_voxels_share * (LATE_SHARE if self.large else 1)
+        if rng.random() >= share:
             return self.voxel_size
         return self.voxel_size * float(np.exp(rng.uniform(*np.log(self.other_voxels))))
 
@@ -93,10 +96,10 @@ class RoomCollate(SceneCollate):
     other_voxels_share = 0.4
     other_voxels = (0.5, 1.5)
 
-    @staticmethod
-    def cropped(scan: Scan, size: int, voxel_size: float, rng: np.random.Generator) -> Scan:
+    def cropped(self, scan: Scan, size: int, voxel_size: float, rng: np.random.Generator) -> Scan:
         """An augmented crop of about ``size`` voxels."""
-        return augment(crop(scan, size, voxel_size, rng), voxel_size, rng)
+        motion = MOTION.milder(LATE_SHARE) if self.large else MOTION
+        return augment(crop(scan, size, voxel_size, rng), voxel_size, rng, motion)
 
     @staticmethod
     def floor_lift(rng: np.random.Generator) -> float:
@@ -111,8 +114,7 @@ class StreetCollate(SceneCollate):
     other_voxels_share = 0.3
     other_voxels = (0.62, 1.9)
 
-    @staticmethod
-    def cropped(scan: Scan, size: int, voxel_size: float, rng: np.random.Generator) -> Scan:
+    def cropped(self, scan: Scan, size: int, voxel_size: float, rng: np.random.Generator) -> Scan:
         """An augmented crop of about ``size`` voxels."""
         return augment_street(crop_street(scan, size, voxel_size, rng), rng)
 

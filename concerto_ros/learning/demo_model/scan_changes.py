@@ -41,6 +41,14 @@ class Motion:
     jitters: tuple[float, ...]
     shift: float
 
+    def milder(self, factor: float) -> Motion:
+        """The same, with fewer scans that are scaled or tilted by any angle."""
+        return replace(
+            self,
+            scale_share=self.scale_share * factor,
+            tilt_share=self.tilt_share * factor,
+        )
+
     def moved(self, scan: Scan, rng: np.random.Generator) -> Scan:
         """Move a scan, which has to have normals.
 
