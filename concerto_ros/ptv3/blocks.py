@@ -70,7 +70,7 @@ class AttentionBlock(nn.Module):
         if not self.pre_norm:
             return self._attend(feat + norm(position), level)
         norms = (cast(nn.LayerNorm, part) for part in (self.norm1[0], norm))
-        feat, normed = level.add_norm(feat, position, *norms)
+        feat, normed = level.fused.add_norm(feat, position, *norms)
         return self._attend(feat, level, normed)
 
     def _attend(
@@ -86,7 +86,8 @@ class AttentionBlock(nn.Module):
         if self.pre_norm:
             normed = self.norm1(feat) if normed is None else normed
             branch = self.ls1(self.attn(normed, level, self.patching))
-            feat, normed = level.add_norm(feat, branch, cast(nn.LayerNorm, self.norm2[0]), None)
+            norm = cast(nn.LayerNorm, self.norm2[0])
+            feat, normed = level.fused.add_norm(feat, branch, norm, None)
             return feat + self.ls2(self.mlp(normed))
         feat = self.norm1(feat + self.ls1(self.attn(feat, level, self.patching)))
         return self.norm2(feat + self.ls2(self.mlp(feat)))

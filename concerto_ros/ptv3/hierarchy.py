@@ -18,10 +18,10 @@ from concerto_ros.ptv3.config import PTv3Config
 from concerto_ros.ptv3.kernels import neighbour_table
 from concerto_ros.ptv3.kernels.backends import Backend, choose_backend
 from concerto_ros.ptv3.kernels.curves import MAX_DEPTH
+from concerto_ros.ptv3.kernels.fused import PLAIN, Fused
 from concerto_ros.ptv3.kernels.measured import choices, package
 from concerto_ros.ptv3.kernels.neighbour_table import NeighbourTable
 from concerto_ros.ptv3.kernels.neighbours import Neighbours, OtherNeighbours, voxel_keys
-from concerto_ros.ptv3.kernels.residual_norm import AddNorm, add_norm
 from concerto_ros.ptv3.level_sizes import LevelSizes, measure_levels
 from concerto_ros.ptv3.patches import Patches, cut_patches
 
@@ -50,12 +50,18 @@ class Pooling:
     Attributes:
         cluster: (N_fine,) int64, row of this level that holds each row of the finer one.
         order: (N_fine,) int64, rows of the finer level sorted by cluster.
-        sizes: (N,) int64, rows of the finer level in each cluster, at least one.
+        starts: (N + 1,) int64, where each cluster begins in ``order``, and the last one ends;
+            none is empty.
     """
 
     cluster: torch.Tensor
     order: torch.Tensor
-    sizes: torch.Tensor
+    starts: torch.Tensor
+
+    @property
+    def sizes(self) -> torch.Tensor:
+        """Rows of the finer level in each cluster, (N,) int64."""
+        return torch.diff(self.starts)
 
     def reduce(self, values: torch.Tensor, how: str) -> torch.Tensor:
         """Reduce (N_fine, C) float values to (N, C), by ``max`` or ``mean`` over each cluster."""
@@ -63,9 +69,8 @@ class Pooling:
         if how == "max" and (chosen := choices(values.device).reduction):
             scatter = package(chosen)
             if scatter is not None:
-                ends = torch.nn.functional.pad(self.sizes.cumsum(0), (1, 0))
-                return scatter.segment_csr(ordered, ends, reduce=how)
-        return torch.segment_reduce(ordered, how, lengths=self.sizes, axis=0, unsafe=True)
+                return scatter.segment_csr(ordered, self.starts, reduce=how)
+        return torch.segment_reduce(ordered, how, offsets=self.starts, axis=0, unsafe=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +89,7 @@ class Level:
         neighbours: of the 3 x 3 x 3 convolution.
         pooling: how the finer level is pooled to this one; None at the finest.
         window: neighbours in the window of the stem, where it has one; only at the finest level.
-        add_norm: the kernel of residuals and their normalisation.
+        fused: the kernels of further steps.
     """
 
     grid_coord: torch.Tensor
@@ -96,7 +101,7 @@ class Level:
     neighbours: Neighbours | NeighbourTable | OtherNeighbours
     pooling: LevelPooling | None
     window: NeighbourTable | None = None
-    add_norm: AddNorm = add_norm
+    fused: Fused = PLAIN
 
     def __len__(self) -> int:
         return len(self.grid_coord)
@@ -188,7 +193,7 @@ def build_hierarchy(
         neighbours = backend.find_neighbours(keys, rows, largest)
         offset = sizes.offsets[index]
         geometry = (grid_coord, coord, batch, offset, depth, patches, neighbours, pooling)
-        levels.append(Level(*geometry, None if index else window, backend.add_norm))
+        levels.append(Level(*geometry, None if index else window, backend.fused))
         if stride is None:
             break
         # A voxel of the next level holds the rows whose indices agree after division.
@@ -218,7 +223,7 @@ def _clusters(keys: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tenso
     start.scatter_(0, member.masked_fill(~first, count), position)
     start[count:].fill_(len(keys))
     cluster = torch.empty_like(member).index_copy_(0, order, member)
-    pooling = Pooling(cluster, order, torch.diff(start))
+    pooling = Pooling(cluster, order, start)
     start = start[:count]
     return keys.index_select(0, start), order.index_select(0, start), pooling
 

@@ -15,14 +15,16 @@ from ptv3_inputs import CONFIG, batch_of, convolution
 
 from concerto_ros.ptv3 import build_hierarchy
 from concerto_ros.ptv3.kernels import curves as serialization
-from concerto_ros.ptv3.kernels import neighbour_table, residual_norm
+from concerto_ros.ptv3.kernels import fused, level_padding, neighbour_table
 from concerto_ros.ptv3.kernels.backends import PAIRS, choose_backend
+from concerto_ros.ptv3.kernels.level_padding import PoolingArrays
 from concerto_ros.ptv3.kernels.neighbour_table import NeighbourTable
 from concerto_ros.ptv3.kernels.neighbours import voxel_keys
 from concerto_ros.ptv3.kernels.triton import conv as triton_conv
 from concerto_ros.ptv3.kernels.triton import curves as triton_codes
 from concerto_ros.ptv3.kernels.triton import neighbours as triton_neighbours
 from concerto_ros.ptv3.kernels.triton import norm as triton_norm
+from concerto_ros.ptv3.kernels.triton import padding as triton_padding
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
@@ -105,7 +107,7 @@ def convolution_of_every_width_and_type():
 def residuals_and_norms():
     """Sums within rounding of float32; the normalised ones within that of their own type."""
     backend = choose_backend("triton", DEVICE)
-    assert backend.add_norm is triton_norm.add_norm
+    assert backend.fused.add_norm is triton_norm.add_norm
     generator = torch.Generator().manual_seed(0)
 
     def random(*shape: int) -> torch.Tensor:
@@ -127,7 +129,7 @@ def residuals_and_norms():
                 doubles = [
                     norm and copy.deepcopy(norm).double() for norm in (norms[0], branch_norm)
                 ]
-                expected = residual_norm.add_norm(feat.double(), branch.double(), *doubles)
+                expected = fused.add_norm(feat.double(), branch.double(), *doubles)
                 torch.testing.assert_close(total.double(), expected[0], rtol=1e-6, atol=1e-5)
                 off = (normed.double() - expected[1]).abs()
                 assert (off <= tolerance * (1 + 8 * expected[1].abs())).all(), (channels, dtype)
@@ -201,6 +203,43 @@ def residuals_compile_once_for_each_width():
         triton_norm.add_norm_block = kernel
 
 
+def padded_levels():
+    """Every array of a padded level is the same bit for bit."""
+    assert choose_backend("triton", DEVICE).fused.pad_level is triton_padding.pad_level
+    for size, rows, finer in ((1, 64, 128), (60, 64, 384), (300, 640, 512)):
+        generator = torch.Generator().manual_seed(size)
+        coord = torch.randn(size, 3, generator=generator)
+        grid_coord = torch.randint(0, 9, (size, 3), generator=generator)
+        table = torch.randint(-1, size, (27, size), generator=generator).int()
+        sizes = torch.randint(1, 9, (size,), generator=generator).clamp_(max=finer // size)
+        starts = torch.nn.functional.pad(sizes.cumsum(0), (1, 0))
+        order = torch.randperm(int(starts[-1]), generator=generator)
+        cluster = torch.repeat_interleave(sizes)[order.argsort()]
+        pooling = PoolingArrays(cluster, order, starts, finer, 8)
+        for pooled in (None, PoolingArrays(*(_there(part) for part in pooling))):
+            given = map(_there, (grid_coord, coord, torch.randperm(size), table))
+            _same_arrays(triton_padding.pad_level, level_padding.pad_level, *given, pooled, rows)
+
+
+def padded_patches():
+    """Orders, their inverses and masks are the same bit for bit, whatever the last patch lacks."""
+    for count, rows in ((1, 64), (15, 64), (16, 32), (17, 64), (300, 320), (512, 528)):
+        for curves in (1, 3):
+            orders = torch.stack([torch.randperm(count, device=DEVICE) for _ in range(curves)])
+            _same_arrays(triton_padding.pad_patches, level_padding.pad_patches, orders, 16, rows)
+
+
+def _there(value):
+    return value.to(DEVICE) if isinstance(value, torch.Tensor) else value
+
+
+def _same_arrays(ours, plain, *given):
+    given = list(given)
+    for one, other in zip(ours(*given), plain(*given), strict=True):
+        assert (one is None) == (other is None)
+        assert one is None or (one.dtype == other.dtype and torch.equal(one, other))
+
+
 def gradients():
     """Gradients of features, weights and bias."""
     generator = torch.Generator().manual_seed(0)
@@ -256,6 +295,19 @@ def compiles(capabilities: list[int]):
                 }
                 done = built(triton_norm.add_norm_block, signature, constants, capability)
                 assert done.metadata.shared <= 96 * 1024
+        for kernel, constants in (
+            (triton_padding.pad_level_block, {"MEMBERS": 0}),
+            (triton_padding.pad_level_block, {"MEMBERS": 27}),
+            (triton_padding.pad_patches_block, {"SHORT": True}),
+        ):
+            types = {"coord": "*fp32", "neighbours": "*i32", "real_rows": "*u8"}
+            types |= {"out_coord": "*fp32", "out_neighbours": "*i32"}
+            numbers = ("count", "rows", "fine_count", "fine_rows", "whole", "borrowed")
+            types |= dict.fromkeys(numbers, "i32")
+            signature = {
+                name: types.get(name, "*i64") for name in kernel.arg_names if not name.isupper()
+            }
+            built(kernel, signature, constants | {"BLOCK": 256}, capability)
         signature = {"grid_coord": "*i64", "out": "*i64", "count": "i32", "depth": "i32"}
         constants = {"HILBERT": True, "EXCHANGED": 1, "BLOCK": 1024}
         built(triton_codes.curve_code_block, signature, constants, capability)
@@ -280,5 +332,7 @@ if __name__ == "__main__":
         convolution_of_every_width_and_type()
         residuals_and_norms()
         gradients_of_norms()
+        padded_levels()
+        padded_patches()
         warming_up()
         gradients()

@@ -23,10 +23,11 @@ from concerto_ros.ptv3 import build_hierarchy
 from concerto_ros.ptv3.checkpoint import untrained_encoder
 from concerto_ros.ptv3.cuda_graphs import graphs
 from concerto_ros.ptv3.cuda_graphs.graphs import GraphedFeatures, Recording
-from concerto_ros.ptv3.cuda_graphs.padding import PaddedShape, pad_hierarchy, pad_rows
+from concerto_ros.ptv3.cuda_graphs.padding import PaddedShape, pad_hierarchy
 from concerto_ros.ptv3.encoder import Pyramid
 from concerto_ros.ptv3.hierarchy import Hierarchy
 from concerto_ros.ptv3.kernels.backends import PAIRS, TABLE
+from concerto_ros.ptv3.kernels.level_padding import pad_rows
 
 CONFIGS = {
     "plain": CONFIG,

@@ -4,8 +4,8 @@
 
 Counted without a GPU, on the paths that one would take. Kernels of ours count as launched: once
 for the codes of a curve, twice and a sort for a table of neighbours, once for a residual with the
-normalisation of its sum. A graph replays all launches
-of the features at once.
+normalisation of its sum, once to pad a level and once its patches of one size. A graph replays all
+launches of the features at once.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from concerto_ros.ptv3 import attention, encoder
 from concerto_ros.ptv3.cpu import onednn
 from concerto_ros.ptv3.cuda_graphs.graphs import _tensors
 from concerto_ros.ptv3.cuda_graphs.padding import PaddedShape, pad_hierarchy
-from concerto_ros.ptv3.kernels import gpu_attention, residual_norm
+from concerto_ros.ptv3.kernels import fused, gpu_attention
 from concerto_ros.ptv3.kernels.backends import TABLE
 from concerto_ros.segmentation import inference
 from concerto_ros.sensors.frame import Frame
@@ -55,11 +55,22 @@ def as_on_a_gpu(monkeypatch):
 
     def add_norm(feat, branch, norm, branch_norm):
         with _disable_current_modes():
-            total, normed = residual_norm.add_norm(feat, branch, norm, branch_norm)
+            total, normed = fused.add_norm(feat, branch, norm, branch_norm)
             normed = normed.to(norm.weight.dtype)
         return total.clone(), normed  # is counted once
 
-    backend = replace(TABLE, curve_code=code, find_neighbours=find, add_norm=add_norm)
+    def pad_level(*given):
+        with _disable_current_modes():
+            padded = fused.pad_level(*given)
+        return padded._replace(coord=padded.coord.clone())
+
+    def pad_patches(*given):
+        with _disable_current_modes():
+            padded = fused.pad_patches(*given)
+        return padded._replace(orders=padded.orders.clone())
+
+    steps = fused.Fused(add_norm, pad_level, pad_patches)
+    backend = replace(TABLE, curve_code=code, find_neighbours=find, fused=steps)
     monkeypatch.setattr(encoder, "choose_backend", lambda *_: backend)
     monkeypatch.setattr(onednn, "usable", lambda *_: False)
     monkeypatch.setattr(attention.cpu_attention, "pays", lambda *_: False)
@@ -132,6 +143,6 @@ def test_a_replay_launches_padding_copies_and_one_graph(as_on_a_gpu):
     padding = counted(lambda: padded.append(pad_hierarchy(hierarchy, shape, model.config.stride)))
     types = {tensor.dtype for tensor in (hierarchy.levels[0].coord, *_tensors(padded[0]))}
     assert padding.waits == []
-    copies_out = len(hierarchy.levels)
+    copies_out = 1
     launched = padding.launches + len(types) + 1 + copies_out
     assert launched <= 1.05 * documented()["features by a graph"][0] + 2, launched

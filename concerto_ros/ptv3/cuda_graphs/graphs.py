@@ -20,10 +20,10 @@ from concerto_ros.ptv3.cuda_graphs.padding import (
     PaddedShape,
     neighbour_table_of,
     pad_hierarchy,
-    pad_rows,
 )
 from concerto_ros.ptv3.encoder import Encoder, Pyramid, PyramidLevel
 from concerto_ros.ptv3.hierarchy import Hierarchy, Level
+from concerto_ros.ptv3.kernels.level_padding import pad_rows
 from concerto_ros.ptv3.kernels.neighbour_table import NeighbourTable
 from concerto_ros.ptv3.kernels.out_of_memory import is_out_of_memory
 
@@ -97,12 +97,15 @@ class GraphedFeatures:
         self._remember(shape)
         pyramid = (graph or self._encoder.forward_features)(rows, padded)
         # With a decoder the pyramid has one level, the finest.
-        levels = zip(pyramid.levels, hierarchy.levels, strict=False)
+        levels = list(zip(pyramid.feats, hierarchy.levels, strict=False))
+        real = [feat[: len(level)] for feat, level in levels]
+        # Copies, by one launch: the next replay writes to the same memory.
+        feats = [torch.empty_like(feat) for feat in real]
+        if feats:
+            torch._foreach_copy_(feats, real)
         return Pyramid(
-            # Copies: the next replay writes to the same memory.
             tuple(
-                PyramidLevel(padded_level.feat[: len(level)].clone(), level)
-                for padded_level, level in levels
+                PyramidLevel(feat, level) for feat, (_, level) in zip(feats, levels, strict=True)
             )
         )
 

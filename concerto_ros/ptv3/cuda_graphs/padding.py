@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from torch.nn.functional import pad
 
 from concerto_ros.ptv3.hierarchy import Hierarchy, Level, Pooling
+from concerto_ros.ptv3.kernels.level_padding import PoolingArrays
 from concerto_ros.ptv3.kernels.neighbour_table import NeighbourTable
 from concerto_ros.ptv3.patches import Patches, PatchGroup
 from concerto_ros.ptv3.recurring_sizes import recurring_size
@@ -87,30 +87,26 @@ def pad_hierarchy(hierarchy: Hierarchy, shape: PaddedShape, strides: Sequence[in
     """
     levels: list[Level] = []
     for index, (level, rows) in enumerate(zip(hierarchy.levels, shape.rows, strict=True)):
-        pooling = None
+        table, pooled = neighbour_table_of(level), None
         if index:
-            fine = shape.rows[index - 1]
-            pooling = _padded_pooling(_pooling_of(level), rows, fine, strides[index - 1] ** 3)
-        table = neighbour_table_of(level)
-        added = torch.arange(len(level), rows, device=level.coord.device)
-        alone = table.rows.new_full((27, len(added)), -1)
-        alone[13].copy_(added)
-        neighbours = replace(
-            table,
-            order=torch.cat([table.order, added]),
-            rows=torch.cat([table.rows, alone], 1),
+            finer = _pooling_of(level)
+            members = strides[index - 1] ** 3
+            pooled = PoolingArrays(
+                finer.cluster, finer.order, finer.starts, shape.rows[index - 1], members
+            )
+        padded = level.fused.pad_level(
+            level.grid_coord, level.coord, table.order, table.rows, pooled, rows
         )
-        patches = {
-            (curve, size): _padded_patches(patches, size, added)
-            for (curve, size), patches in level.patches.items()
-        }
+        pooling = None
+        if padded.cluster is not None and padded.members is not None:
+            pooling = PaddedPooling(padded.cluster, padded.members)
         levels.append(
             replace(
                 level,
-                grid_coord=pad_rows(level.grid_coord, rows),
-                coord=pad_rows(level.coord, rows),
-                patches=patches,
-                neighbours=neighbours,
+                grid_coord=padded.grid_coord,
+                coord=padded.coord,
+                patches=_padded_patches(level, rows),
+                neighbours=replace(table, order=padded.order, rows=padded.neighbours),
                 pooling=pooling,
             )
         )
@@ -132,51 +128,20 @@ def _pooling_of(level: Level) -> Pooling:
     return level.pooling
 
 
-def pad_rows(values: torch.Tensor, rows: int) -> torch.Tensor:
-    """Pad (N, C) to (rows, C) with zeros."""
-    return pad(values, (0, 0, 0, rows - len(values)))
-
-
-def _padded_patches(patches: Patches, size: int, added: torch.Tensor) -> Patches:
-    count = len(patches.order)
-    rows = count + len(added)
-    everything, restore = slice(0, rows), torch.cat([patches.restore, added])
-    if count < size:
-        real = (torch.arange(rows, device=added.device) < count)[None, None, None]
-        group = PatchGroup(1, everything, everything, real)
-        return Patches(torch.cat([patches.order, added]), (group,), restore)
-    # The last patch of real rows is filled by the rows before it, and not by added ones: keys are
-    # then queries, and nothing is gathered. Added rows, which nobody looks at, give way.
-    group, whole = PatchGroup(rows // size, everything, everything), count // size * size
-    borrowed = -count % size
-    before = patches.order[whole - borrowed : whole]
-    order = torch.cat([patches.order, before, added[borrowed:]])
-    return Patches(order, (group,), restore)
-
-
-def pooled_members(pooling: Pooling, max_members: int) -> torch.Tensor:
-    """Return (N, max_members) int64, the finer rows in each voxel; the last of them is repeated.
-
-    Args:
-        pooling: of N voxels.
-        max_members: at least as many as any of them holds.
-    """
-    start = torch.cumsum(pooling.sizes, 0) - pooling.sizes
-    step = torch.arange(max_members, device=start.device)
-    position = start[:, None] + torch.minimum(step, pooling.sizes[:, None] - 1)
-    return pooling.order.take(position)
-
-
-def _padded_pooling(
-    pooling: Pooling, rows: int, fine_rows: int, max_members: int
-) -> PaddedPooling:
-    """Pad a pooling; at most ``max_members`` voxels are pooled into one."""
-    members = pooled_members(pooling, max_members)
-    # An added voxel holds an added voxel, the last one of either level.
-    count, fine_count = len(members), len(pooling.order)
-    members = pad(members, (0, 0, 0, rows - count), value=fine_rows - 1)
-    cluster = pad(pooling.cluster, (0, fine_rows - fine_count), value=rows - 1)
-    return PaddedPooling(cluster, members)
+def _padded_patches(level: Level, rows: int) -> dict[tuple[str, int], Patches]:
+    everything, found = slice(0, rows), {}
+    for size in _patch_sizes(level):
+        along = [patching for patching in level.patches if patching[1] == size]
+        orders = [level.patches[patching].order for patching in along]
+        stacked = torch.stack(orders) if len(orders) > 1 else orders[0][None]
+        padded = level.fused.pad_patches(stacked, size, rows)
+        if padded.real is None:
+            group = PatchGroup(rows // size, everything, everything)
+        else:
+            group = PatchGroup(1, everything, everything, padded.real[None, None, None])
+        for patching, order, restore in zip(along, padded.orders, padded.restores, strict=True):
+            found[patching] = Patches(order, (group,), restore)
+    return {patching: found[patching] for patching in level.patches}
 
 
 def _patch_sizes(level: Level) -> list[int]:

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import torch
 
 from concerto_ros.ptv3.config import PTv3Config
-from concerto_ros.ptv3.cuda_graphs.padding import pooled_members
 from concerto_ros.ptv3.hierarchy import Hierarchy, Level, Pooling
+from concerto_ros.ptv3.kernels.level_padding import pooled_members
 from concerto_ros.ptv3.kernels.neighbours import Neighbours
 
 #: Kernel offsets of a convolution beside the centre.
@@ -139,7 +139,8 @@ def hierarchy_arrays(
         if index:
             pooling = level.pooled_from
             assert isinstance(pooling, Pooling)
-            members = pooled_members(pooling, config.stride[index - 1] ** 3)
+            most = config.stride[index - 1] ** 3
+            members = pooled_members(pooling.order, pooling.starts, most)
             arrays[level_input(index, "members")] = members
             if clusters:
                 arrays[level_input(index, "cluster")] = pooling.cluster

@@ -19,10 +19,10 @@ import torch
 
 from concerto_ros.ptv3.kernels import curves as serialization
 from concerto_ros.ptv3.kernels import neighbour_table
+from concerto_ros.ptv3.kernels.fused import PLAIN, Fused
 from concerto_ros.ptv3.kernels.measured import choices
 from concerto_ros.ptv3.kernels.neighbours import find_neighbours
 from concerto_ros.ptv3.kernels.out_of_memory import is_out_of_memory
-from concerto_ros.ptv3.kernels.residual_norm import AddNorm, add_norm
 
 #: Names a person may choose; ``auto`` is ``triton`` on CUDA where it runs, else ``torch``, unless
 #: ``make gpu-check`` found spconv faster there.
@@ -57,14 +57,14 @@ class Backend:
             :class:`~concerto_ros.ptv3.kernels.sparse_conv.SubmanifoldConv` takes the result.
         warm_up: (widths, dtype, device) compiles the kernels of a block for clouds of any size,
             with as many channels as each of ``widths``.
-        add_norm: as :func:`concerto_ros.ptv3.kernels.residual_norm.add_norm`.
+        fused: further steps of an encoder.
     """
 
     name: str
     curve_code: Callable[[torch.Tensor, int, str], torch.Tensor]
     find_neighbours: Callable[[torch.Tensor, torch.Tensor | None, list[int]], Any]
     warm_up: Callable[[Collection[int], torch.dtype, torch.device], None] = _compile_nothing
-    add_norm: AddNorm = add_norm
+    fused: Fused = PLAIN
 
 
 #: Pairs of neighbours, grouped by kernel offset: the fewest operations.
@@ -163,7 +163,7 @@ def _interpreted() -> bool:
 
 
 def _triton() -> Backend:
-    from concerto_ros.ptv3.kernels.triton import conv, curves, neighbours, norm
+    from concerto_ros.ptv3.kernels.triton import conv, curves, neighbours, norm, padding
 
     def warm_up(widths: Collection[int], dtype: torch.dtype, device: torch.device) -> None:
         conv.warm_up(widths, dtype, device)
@@ -171,7 +171,8 @@ def _triton() -> Backend:
             norm.warm_up(widths, dtype, device)
 
     find = partial(neighbours.find_neighbour_table, multiply=conv.multiply)
-    return Backend("triton", curves.curve_code, find, warm_up, norm.add_norm)
+    fused = Fused(norm.add_norm, padding.pad_level, padding.pad_patches)
+    return Backend("triton", curves.curve_code, find, warm_up, fused)
 
 
 def _spconv() -> Backend:

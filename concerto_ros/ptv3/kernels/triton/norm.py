@@ -10,7 +10,7 @@ import torch
 import triton
 import triton.language as tl
 
-from concerto_ros.ptv3.kernels import residual_norm
+from concerto_ros.ptv3.kernels import fused
 
 #: Values of a program: rows of narrow features go together.
 _VALUES = 2048
@@ -80,13 +80,13 @@ def add_norm(
     norm: torch.nn.LayerNorm,
     branch_norm: torch.nn.LayerNorm | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Compute what :func:`concerto_ros.ptv3.kernels.residual_norm.add_norm` does.
+    """Compute what :func:`concerto_ros.ptv3.kernels.fused.add_norm` does.
 
     Sums are float32, as there; the normalised features are in the precision of the weights.
     Gradients and float64 are left to PyTorch.
     """
     if torch.is_grad_enabled() or feat.dtype != torch.float32:
-        return residual_norm.add_norm(feat, branch, norm, branch_norm)
+        return fused.add_norm(feat, branch, norm, branch_norm)
     count, channels = feat.shape
     rows, block = block_sizes(channels)
     total = torch.empty_like(feat, memory_format=torch.contiguous_format)
