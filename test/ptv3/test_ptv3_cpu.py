@@ -145,6 +145,21 @@ def test_attention_gives_up_where_no_score_comes_near_its_bound(dtype):
 
 
 @torch.no_grad()
+def test_attention_multiplies_as_many_rows_of_values_as_there_are(dtype, monkeypatch):
+    rows = []
+    of_rows = onednn.product_of_rows
+
+    def counting(feat, *others, **more):
+        rows.append(len(feat))
+        return of_rows(feat, *others, **more)
+
+    monkeypatch.setattr(onednn, "product_of_rows", counting)
+    query, key, value = (numbers(1, 1, 256, 16, seed=n).to(dtype) for n in range(3))
+    cpu_attention.attend(query, key, value, 0.25)
+    assert rows == [256, 17]  # 16 channels and the sum of the weights, not padded to 32
+
+
+@torch.no_grad()
 def test_small_patches_are_left_to_pytorch(dtype):
     assert not cpu_attention.pays(*[numbers(2, 3, 100, 16).to(dtype)] * 2)
 

@@ -76,7 +76,8 @@ def attend(
 def _weighted_sums(head: tuple[torch.Tensor, torch.Tensor, torch.Tensor]) -> torch.Tensor:
     """Compute one head of one patch: (Q, D) queries, (K, D) keys, (E, K) values -> (E, Q)."""
     queries, keys, values = head
-    return onednn.product(values, onednn.product(queries, keys, function="sigmoid"))
+    weights = onednn.product_of_rows(queries, keys, function="sigmoid")
+    return onednn.product_of_rows(values, weights)
 
 
 def _lengths(rows: torch.Tensor) -> torch.Tensor:

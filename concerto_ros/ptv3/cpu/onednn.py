@@ -45,12 +45,21 @@ def product(
     Returns:
         (N, C).
     """
-    attribute, variant = _FUNCTIONS[function]
     rows = in_recurring_rows(feat, weight.dtype)
+    return product_of_rows(rows, weight, bias, function)[: len(feat)]
+
+
+def product_of_rows(
+    rows: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None = None,
+    function: str | None = None,
+) -> torch.Tensor:
+    """Compute :func:`product` of rows in the type of ``weight``, whose number recurs as it is."""
+    attribute, variant = _FUNCTIONS[function]
     # oneDNN has no fast kernel for some of the columns of a matrix where they lie.
     weight = weight.contiguous()
-    result = torch.ops.mkldnn._linear_pointwise(rows, weight, bias, attribute, [], variant)
-    return result[: len(feat)]
+    return torch.ops.mkldnn._linear_pointwise(rows, weight, bias, attribute, [], variant)
 
 
 def recurring_rows(count: int) -> int:
