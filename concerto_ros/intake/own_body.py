@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from concerto_ros.intake.placing import Lookup
-from concerto_ros.sensors.frame import Frame
+from concerto_ros.sensors.frame import Frame, rotated
 from concerto_ros.sensors.input_error import InputError
 from concerto_ros.settings.inputs import InputSettings
 
@@ -40,7 +40,7 @@ def without_body(
     points = frame.points
     if robot_frame:
         transform = transforms.lookup(robot_frame, frame.frame_id, frame.stamp)
-        turned = points @ np.ascontiguousarray(transform.rotation.T, dtype=np.float32)
+        turned = rotated(points, transform.rotation)
         points = turned + transform.translation.astype(np.float32)
     ignored = np.einsum("nd,nd->n", points, points) < radius**2
     if box is not None:

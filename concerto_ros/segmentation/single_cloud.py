@@ -16,6 +16,7 @@ from concerto_ros.mapping.voxel_map import VoxelMap
 from concerto_ros.ptv3.hierarchy import LARGEST_INDEX
 from concerto_ros.segmentation.level import Level, find_level
 from concerto_ros.sensors.array_frame import checked_points, single_frame
+from concerto_ros.sensors.frame import rotated
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +84,7 @@ class SingleCloud:
         """Where the voxels are among the points, (V, 3) float64, metres."""
         points = self.voxels.points.astype(np.float64)
         if self.turn is not None:
-            points = (points - self.turn.translation) @ self.turn.rotation
+            points = rotated(points - self.turn.translation, self.turn.rotation.T)
         return points + self.offset
 
     def of_points(self, by_voxel: Prediction, *, unfamiliar_labelled: bool) -> Prediction:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from concerto_ros.sensors.camera_model import CameraModel
+from concerto_ros.sensors.frame import rotated
 from concerto_ros.sensors.nearest_readings import NearestReadings
 
 #: Half the diagonal of a voxel, in edges: the radius of a ball that contains it.
@@ -191,7 +192,8 @@ def _to_next_rings(image: np.ndarray, row: np.ndarray, inner: np.ndarray) -> np.
 
 def into_view(view: DepthView | ScanView, points: np.ndarray) -> np.ndarray:
     """Transform points (V, 3) from the map's frame to the sensor's: (3, V) float32."""
-    return (view.rotation.T @ (points - view.translation).T).astype(np.float32)
+    seen = rotated(points - view.translation, view.rotation.T)
+    return np.ascontiguousarray(seen.T, np.float32)
 
 
 def _chained(

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from concerto_ros.sensors.camera_model import CameraCache, CameraModel
-from concerto_ros.sensors.frame import Frame, OriginalPoints
+from concerto_ros.sensors.frame import Frame, OriginalPoints, rotated
 from concerto_ros.sensors.free_space import DepthView
 from concerto_ros.sensors.images import decode_color, decode_depth
 from concerto_ros.sensors.input_error import InputError
@@ -224,9 +224,9 @@ def _sample(
     A point is occluded where another one is clearly nearer in the same cell of a depth buffer,
     whose cells are wide enough (``spacing``: colour pixels between depth pixels) to leave no gaps.
     """
-    rotation = np.asarray(depth_to_color.rotation, np.float32)
     translation = np.asarray(depth_to_color.translation, np.float32)
-    x, y, z = rotation @ points.T + translation[:, None]
+    turned = rotated(points, np.asarray(depth_to_color.rotation))
+    x, y, z = np.ascontiguousarray(turned.T) + translation[:, None]
     column, row = camera.project(x, y, z)
     height, width = rgb.shape[:2]
     with np.errstate(invalid="ignore"):
