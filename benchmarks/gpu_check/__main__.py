@@ -21,7 +21,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.gpu_check import choosing, correctness, long_run, timings
+from benchmarks.gpu_check import choosing, correctness, long_run, steps, timings
 from benchmarks.gpu_check.page import page
 from benchmarks.gpu_check.scope import Findings, Scope
 from benchmarks.measure import machine
@@ -31,6 +31,7 @@ from concerto_ros.ptv3.kernels.backends import BACKENDS, BackendError, choose_ba
 #: In the order in which they run; the last one changes how much memory there is.
 PARTS: dict[str, Callable[[Scope], Findings]] = {
     "attention": correctness.attention,
+    "steps": steps.steps,
     "features": correctness.features,
     "graphs": correctness.graphs,
     "objects": correctness.objects,

@@ -19,11 +19,10 @@ from concerto_ros.ptv3.patches import PatchGroup, Rows
 
 
 class RotaryEmbedding(nn.Module):
-    """Rotary position embedding (Su et al., 2021) of three coordinates, as in Utonia and LitePT.
+    """Frequencies of a rotary embedding of three coordinates, as in Utonia and LitePT.
 
-    The channels of a head are divided into three thirds for x, y and z; each third into two halves
-    that are rotated together by ``coordinate * inv_freq``. Angles are float32 whatever the weights
-    are.
+    :func:`~concerto_ros.ptv3.kernels.fused.rotate` is the embedding. Angles are float32 whatever
+    the weights are.
     """
 
     def __init__(self, head_channels: int, base: float, *, stored: bool = True):
@@ -40,15 +39,6 @@ class RotaryEmbedding(nn.Module):
         super()._apply(fn, recurse)
         self.inv_freq = exact.to(self.inv_freq.device)
         return self
-
-    def forward(self, heads: torch.Tensor, coord: torch.Tensor) -> torch.Tensor:
-        """Rotate (N, ..., D) channels by the angles of (N, 3) coordinates."""
-        angle = coord[:, :, None] * self.inv_freq
-        angle = angle.view(coord.shape[0], *[1] * (heads.ndim - 2), 3, 1, -1)
-        first, second = heads.unflatten(-1, (3, 2, -1)).float().split(1, dim=-2)
-        cos, sin = angle.cos(), angle.sin()
-        rotated = torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-2)
-        return rotated.flatten(-3).to(heads.dtype)
 
 
 class PatchAttention(nn.Module):
@@ -103,8 +93,7 @@ class PatchAttention(nn.Module):
         heads = self.qkv(ordered).unflatten(1, (3, self.num_heads, -1))
         if self.rope is not None:
             position = level.grid_coord if self.of_indices else level.coord
-            rotated = self.rope(heads[:, :2], position.index_select(0, patches.order))
-            heads = torch.cat([rotated, heads[:, 2:]], dim=1)
+            heads = level.fused.rotate(heads, position, patches.order, self.rope.inv_freq)
         parts = [self._attend(heads, group) for group in patches.groups]
         mixed = parts[0] if len(parts) == 1 else torch.cat(parts)
         return self.proj(mixed.index_select(0, patches.restore))

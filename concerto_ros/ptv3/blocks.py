@@ -136,7 +136,7 @@ class GridPooling(nn.Module):
 
     def forward(self, feat: torch.Tensor, level: Level) -> torch.Tensor:
         """Pool (N_fine, in_channels) features to (N, out_channels) of the pooled ``level``."""
-        return self.act(self.norm(level.pooled_from.reduce(self.proj(feat), "max")))
+        return level.fused.pool(self.proj(feat), level.pooled_from, self.norm[0], self.act)
 
 
 class GridUnpooling(nn.Module):

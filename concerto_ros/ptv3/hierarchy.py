@@ -10,7 +10,6 @@ at every level. They follow from the voxels alone, so they are built up front in
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 
@@ -19,9 +18,9 @@ from concerto_ros.ptv3.kernels import neighbour_table
 from concerto_ros.ptv3.kernels.backends import Backend, choose_backend
 from concerto_ros.ptv3.kernels.curves import MAX_DEPTH
 from concerto_ros.ptv3.kernels.fused import PLAIN, Fused
-from concerto_ros.ptv3.kernels.measured import choices, package
 from concerto_ros.ptv3.kernels.neighbour_table import NeighbourTable
 from concerto_ros.ptv3.kernels.neighbours import Neighbours, OtherNeighbours, voxel_keys
+from concerto_ros.ptv3.kernels.pooling import LevelPooling, Pooling
 from concerto_ros.ptv3.level_sizes import LevelSizes, measure_levels
 from concerto_ros.ptv3.patches import Patches, cut_patches
 
@@ -30,47 +29,6 @@ LARGEST_INDEX = (1 << MAX_DEPTH) - 2
 
 #: Most clouds of a batch, limited by the bits that the three axes leave of a 64-bit code.
 MAX_CLOUDS = (1 << 63 - 3 * MAX_DEPTH) - 1
-
-
-class LevelPooling(Protocol):
-    """How the voxels of a finer level are pooled to those of a coarser one."""
-
-    @property
-    def cluster(self) -> torch.Tensor:
-        """Row of the coarser level that holds each row of the finer one, (N_fine,) int64."""
-
-    def reduce(self, values: torch.Tensor, how: str) -> torch.Tensor:
-        """Reduce (N_fine, C) float values to (N, C), by ``max`` or ``mean``."""
-
-
-@dataclass(frozen=True, eq=False)
-class Pooling:
-    """The voxels of the finer level that belong to each voxel of this one.
-
-    Attributes:
-        cluster: (N_fine,) int64, row of this level that holds each row of the finer one.
-        order: (N_fine,) int64, rows of the finer level sorted by cluster.
-        starts: (N + 1,) int64, where each cluster begins in ``order``, and the last one ends;
-            none is empty.
-    """
-
-    cluster: torch.Tensor
-    order: torch.Tensor
-    starts: torch.Tensor
-
-    @property
-    def sizes(self) -> torch.Tensor:
-        """Rows of the finer level in each cluster, (N,) int64."""
-        return torch.diff(self.starts)
-
-    def reduce(self, values: torch.Tensor, how: str) -> torch.Tensor:
-        """Reduce (N_fine, C) float values to (N, C), by ``max`` or ``mean`` over each cluster."""
-        ordered = values.index_select(0, self.order)
-        if how == "max" and (chosen := choices(values.device).reduction):
-            scatter = package(chosen)
-            if scatter is not None:
-                return scatter.segment_csr(ordered, self.starts, reduce=how)
-        return torch.segment_reduce(ordered, how, offsets=self.starts, axis=0, unsafe=True)
 
 
 @dataclass(frozen=True, eq=False)

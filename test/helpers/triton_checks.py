@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import copy
 import sys
+from dataclasses import astuple
+from itertools import product
 
 import torch
 from ptv3_inputs import CONFIG, batch_of, convolution
@@ -17,14 +19,17 @@ from concerto_ros.ptv3 import build_hierarchy
 from concerto_ros.ptv3.kernels import curves as serialization
 from concerto_ros.ptv3.kernels import fused, level_padding, neighbour_table
 from concerto_ros.ptv3.kernels.backends import PAIRS, choose_backend
-from concerto_ros.ptv3.kernels.level_padding import PoolingArrays
+from concerto_ros.ptv3.kernels.level_padding import FinerLevel
 from concerto_ros.ptv3.kernels.neighbour_table import NeighbourTable
 from concerto_ros.ptv3.kernels.neighbours import voxel_keys
+from concerto_ros.ptv3.kernels.pooling import PaddedPooling, Pooling, pooled_members
 from concerto_ros.ptv3.kernels.triton import conv as triton_conv
 from concerto_ros.ptv3.kernels.triton import curves as triton_codes
 from concerto_ros.ptv3.kernels.triton import neighbours as triton_neighbours
 from concerto_ros.ptv3.kernels.triton import norm as triton_norm
 from concerto_ros.ptv3.kernels.triton import padding as triton_padding
+from concerto_ros.ptv3.kernels.triton import pooling as triton_pooling
+from concerto_ros.ptv3.kernels.triton import rotary as triton_rotary
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
@@ -215,10 +220,16 @@ def padded_levels():
         starts = torch.nn.functional.pad(sizes.cumsum(0), (1, 0))
         order = torch.randperm(int(starts[-1]), generator=generator)
         cluster = torch.repeat_interleave(sizes)[order.argsort()]
-        pooling = PoolingArrays(cluster, order, starts, finer, 8)
-        for pooled in (None, PoolingArrays(*(_there(part) for part in pooling))):
-            given = map(_there, (grid_coord, coord, torch.randperm(size), table))
-            _same_arrays(triton_padding.pad_level, level_padding.pad_level, *given, pooled, rows)
+        pooling = Pooling(*map(_there, (cluster, order, starts)))
+        given = list(map(_there, (grid_coord, coord, torch.randperm(size), table)))
+        for pooled in (None, FinerLevel(pooling, finer, 8)):
+            ours, plain = (
+                module.pad_level(*given, pooled, rows)
+                for module in (triton_padding, level_padding)
+            )
+            _same_arrays(ours[:4], plain[:4])
+            if pooled:
+                _same_arrays(astuple(ours.pooling), astuple(plain.pooling))
 
 
 def padded_patches():
@@ -226,16 +237,92 @@ def padded_patches():
     for count, rows in ((1, 64), (15, 64), (16, 32), (17, 64), (300, 320), (512, 528)):
         for curves in (1, 3):
             orders = torch.stack([torch.randperm(count, device=DEVICE) for _ in range(curves)])
-            _same_arrays(triton_padding.pad_patches, level_padding.pad_patches, orders, 16, rows)
+            ours, plain = (
+                module.pad_patches(orders, 16, rows) for module in (triton_padding, level_padding)
+            )
+            _same_arrays(ours, plain)
+
+
+@torch.no_grad()
+def pooled_rows():
+    """Maxima are the same bit for bit; normalised ones within rounding; NaN stays where it is."""
+    generator = torch.Generator().manual_seed(0)
+    sizes = torch.randint(1, 9, (70,), generator=generator)
+    starts = torch.nn.functional.pad(sizes.cumsum(0), (1, 0))
+    fine = int(starts[-1])
+    order = torch.randperm(fine, generator=generator)
+    cluster = torch.repeat_interleave(sizes)[order.argsort()]
+    segments = Pooling(*map(_there, (cluster, order, starts)))
+    padded = PaddedPooling(segments.cluster, pooled_members(segments, 8))
+    kinds = [(torch.float32, 2e-5), (torch.float16, 2e-5), (torch.bfloat16, 2e-5)]
+    for channels, (dtype, tolerance) in product((1, 33, 192), kinds):
+        values = torch.randn(fine, channels, generator=generator).to(DEVICE, dtype)
+        values[order[0]] = torch.nan
+        values[order[-1]] = -torch.inf
+        norm = torch.nn.LayerNorm(channels, device=DEVICE)
+        norm.weight.add_(torch.randn(channels, generator=generator).to(DEVICE))
+        for pooling in (segments, padded):
+            for plain in (torch.nn.Identity(), norm):
+                given = values, pooling, plain
+                act = torch.nn.GELU() if plain is norm else torch.nn.Identity()
+                expected = act(plain(pooling.reduce(values, "max").float()))
+                result = triton_pooling.pool(*given, act)
+                assert result.dtype == (torch.float32 if plain is norm else dtype)
+                assert result[0].isnan().all() and result[1:-1].isfinite().all()
+                off = 0.0 if plain is not norm else tolerance
+                torch.testing.assert_close(
+                    result.float(), expected, rtol=off, atol=off, equal_nan=True
+                )
+
+
+def gradients_of_pools():
+    """Where gradients are needed, they are those of PyTorch."""
+    starts = torch.tensor([0, 2, 3], device=DEVICE)
+    order = torch.tensor([2, 0, 1], device=DEVICE)
+    pooling = Pooling(torch.tensor([0, 1, 0], device=DEVICE), order, starts)
+    values = torch.randn(3, 6, device=DEVICE).requires_grad_()
+    norm = torch.nn.LayerNorm(6, device=DEVICE)
+    triton_pooling.pool(values, pooling, norm, torch.nn.GELU()).square().sum().backward()
+    assert values.grad.abs().sum() > 0 and norm.weight.grad.abs().sum() > 0
+
+
+@torch.no_grad()
+def rotated_heads():
+    """Queries and keys are rotated as PyTorch does, far from the origin too; values stay."""
+    generator = torch.Generator().manual_seed(0)
+    kinds = [(torch.float32, 2e-6), (torch.float16, 1e-3), (torch.bfloat16, 1e-2)]
+    for (count, heads, half), (dtype, tolerance) in product(
+        ((1, 1, 1), (70, 2, 3), (300, 3, 8)), kinds
+    ):
+        parts = torch.randn(count, 3, heads, 6 * half, generator=generator).to(DEVICE, dtype)
+        inv_freq = (100.0 ** -(torch.arange(half) / half)).to(DEVICE)
+        order = torch.randint(0, count, (count,), generator=generator).to(DEVICE)
+        coord = 30 * torch.randn(count, 3, generator=generator)
+        voxels = torch.randint(0, 65535, (count, 3), generator=generator)
+        for position in (coord.to(DEVICE), voxels.to(DEVICE)):
+            expected = fused.rotate(parts, position, order, inv_freq)
+            result = triton_rotary.rotate(parts.clone(), position, order, inv_freq)
+            assert result.dtype == dtype
+            assert torch.equal(result[:, 2], parts[:, 2])
+            torch.testing.assert_close(
+                result.float(), expected.float(), rtol=tolerance, atol=tolerance
+            )
+
+
+def gradients_of_rotations():
+    """Where gradients are needed, they are those of PyTorch."""
+    heads = torch.randn(5, 3, 1, 6, device=DEVICE).requires_grad_()
+    position, order = torch.rand(5, 3, device=DEVICE), torch.arange(5, device=DEVICE)
+    triton_rotary.rotate(heads, position, order, torch.ones(1, device=DEVICE)).sum().backward()
+    assert heads.grad.abs().min() > 0
 
 
 def _there(value):
     return value.to(DEVICE) if isinstance(value, torch.Tensor) else value
 
 
-def _same_arrays(ours, plain, *given):
-    given = list(given)
-    for one, other in zip(ours(*given), plain(*given), strict=True):
+def _same_arrays(ours, plain):
+    for one, other in zip(ours, plain, strict=True):
         assert (one is None) == (other is None)
         assert one is None or (one.dtype == other.dtype and torch.equal(one, other))
 
@@ -295,6 +382,24 @@ def compiles(capabilities: list[int]):
                 }
                 done = built(triton_norm.add_norm_block, signature, constants, capability)
                 assert done.metadata.shared <= 96 * 1024
+            for segments, norm in ((True, False), (False, True)):
+                block = triton_norm.block_sizes(192)
+                constants = dict(zip(("ROWS", "BLOCK"), block, strict=True))
+                constants |= {"C": 192, "EPS": 1e-5, "SEGMENTS": segments, "NORM": norm}
+                types = dict.fromkeys(("values", "weight", "bias"), f"*{kind}")
+                types |= {"out": "*fp32" if norm else f"*{kind}"}
+                types |= dict.fromkeys(("fine_rows", "starts"), "*i64")
+                types |= dict.fromkeys(("count", "members"), "i32")
+                built(triton_pooling.pool_block, types, constants, capability)
+            block = triton_rotary.block_sizes(3)
+            constants = dict(zip(("ROWS", "BLOCK"), block, strict=True))
+            constants |= {"HEADS": 2, "HALF": 3}
+            for position in ("*fp32", "*i64"):
+                types = {"heads": f"*{kind}", "position": position, "order": "*i64"}
+                types |= {"inv_freq": "*fp32", "count": "i32"}
+                done = built(triton_rotary.rotate_block, types, constants, capability)
+                # Indices of voxels make angles for which the fast instructions are of no use.
+                assert "cos.approx" not in done.asm["ptx"]
         for kernel, constants in (
             (triton_padding.pad_level_block, {"MEMBERS": 0}),
             (triton_padding.pad_level_block, {"MEMBERS": 27}),
@@ -334,5 +439,9 @@ if __name__ == "__main__":
         gradients_of_norms()
         padded_levels()
         padded_patches()
+        pooled_rows()
+        gradients_of_pools()
+        rotated_heads()
+        gradients_of_rotations()
         warming_up()
         gradients()

@@ -4,8 +4,9 @@
 
 Counted without a GPU, on the paths that one would take. Kernels of ours count as launched: once
 for the codes of a curve, twice and a sort for a table of neighbours, once for a residual with the
-normalisation of its sum, once to pad a level and once its patches of one size. A graph replays all
-launches of the features at once.
+normalisation of its sum, once for a pooling with all that follows it, once for a rotary embedding,
+once to pad a level and once its patches of one size. A graph replays all launches of the features
+at once.
 """
 
 from __future__ import annotations
@@ -13,17 +14,20 @@ from __future__ import annotations
 import re
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 from paths import REPOSITORY
+from ptv3_inputs import CONFIG, batch_of
 from torch.utils._python_dispatch import _disable_current_modes
 
 from benchmarks.gpu_check.launches import Counts, counted, counting
 from benchmarks.scenes import scanned_scene
 from concerto_ros.pipeline import SemanticPipeline
-from concerto_ros.ptv3 import attention, encoder
+from concerto_ros.ptv3 import attention, build_hierarchy, encoder
+from concerto_ros.ptv3.attention import PatchAttention
 from concerto_ros.ptv3.cpu import onednn
 from concerto_ros.ptv3.cuda_graphs.graphs import _tensors
 from concerto_ros.ptv3.cuda_graphs.padding import PaddedShape, pad_hierarchy
@@ -37,6 +41,41 @@ from concerto_ros.stopwatch import Stopwatch
 PAGE = REPOSITORY / "docs" / "performance.md"
 
 VOXELS = 3000
+
+
+def add_norm(feat, branch, norm, branch_norm):
+    with _disable_current_modes():
+        total, normed = fused.add_norm(feat, branch, norm, branch_norm)
+        normed = normed.to(norm.weight.dtype)
+    return total.clone(), normed  # is counted once
+
+
+def pool(*given):
+    with _disable_current_modes():
+        result = fused.pool(*given)
+    return result.clone()
+
+
+def rotate(*given):
+    with _disable_current_modes():
+        result = fused.rotate(*given)
+    return result.clone()
+
+
+def pad_level(*given):
+    with _disable_current_modes():
+        padded = fused.pad_level(*given)
+    return padded._replace(coord=padded.coord.clone())
+
+
+def pad_patches(*given):
+    with _disable_current_modes():
+        padded = fused.pad_patches(*given)
+    return padded._replace(orders=padded.orders.clone())
+
+
+#: Each of them counts as one launch.
+STEPS = fused.Fused(add_norm, pool, rotate, pad_level, pad_patches)
 
 
 @pytest.fixture
@@ -53,24 +92,7 @@ def as_on_a_gpu(monkeypatch):
             table = TABLE.find_neighbours(keys, rows, largest)
         return replace(table, order=table.order.clone().clone(), rows=table.rows.clone())
 
-    def add_norm(feat, branch, norm, branch_norm):
-        with _disable_current_modes():
-            total, normed = fused.add_norm(feat, branch, norm, branch_norm)
-            normed = normed.to(norm.weight.dtype)
-        return total.clone(), normed  # is counted once
-
-    def pad_level(*given):
-        with _disable_current_modes():
-            padded = fused.pad_level(*given)
-        return padded._replace(coord=padded.coord.clone())
-
-    def pad_patches(*given):
-        with _disable_current_modes():
-            padded = fused.pad_patches(*given)
-        return padded._replace(orders=padded.orders.clone())
-
-    steps = fused.Fused(add_norm, pad_level, pad_patches)
-    backend = replace(TABLE, curve_code=code, find_neighbours=find, fused=steps)
+    backend = replace(TABLE, curve_code=code, find_neighbours=find, fused=STEPS)
     monkeypatch.setattr(encoder, "choose_backend", lambda *_: backend)
     monkeypatch.setattr(onednn, "usable", lambda *_: False)
     monkeypatch.setattr(attention.cpu_attention, "pays", lambda *_: False)
@@ -146,3 +168,18 @@ def test_a_replay_launches_padding_copies_and_one_graph(as_on_a_gpu):
     copies_out = 1
     launched = padding.launches + len(types) + 1 + copies_out
     assert launched <= 1.05 * documented()["features by a graph"][0] + 2, launched
+
+
+@torch.inference_mode()
+def test_a_rotary_embedding_adds_one_launch_to_attention(monkeypatch):
+    """Angles are computed in the kernel, so no block gathers or keeps any."""
+    monkeypatch.setattr(onednn, "usable", lambda *_: False)
+    monkeypatch.setattr(attention.cpu_attention, "pays", lambda *_: False)
+    backend = replace(TABLE, fused=STEPS)
+    level = build_hierarchy(*batch_of(200), CONFIG, backend).levels[0]
+    (patching, *_) = level.patches
+    feat, launched = torch.randn(200, 12), {}
+    for base in (None, 10.0):
+        attend = PatchAttention(12, 2, qkv_bias=True, qk_scale=None, rope_base=base)
+        launched[base] = counted(partial(attend, feat, level, patching)).launches
+    assert launched[10.0] == launched[None] + 1

@@ -16,7 +16,6 @@ from typing import NamedTuple
 import torch
 
 from concerto_ros.ptv3.cuda_graphs.padding import (
-    PaddedPooling,
     PaddedShape,
     neighbour_table_of,
     pad_hierarchy,
@@ -26,6 +25,7 @@ from concerto_ros.ptv3.hierarchy import Hierarchy, Level
 from concerto_ros.ptv3.kernels.level_padding import pad_rows
 from concerto_ros.ptv3.kernels.neighbour_table import NeighbourTable
 from concerto_ros.ptv3.kernels.out_of_memory import is_out_of_memory
+from concerto_ros.ptv3.kernels.pooling import PaddedPooling
 
 #: Graphs that are kept; before one more is captured, the least recently used one is destroyed.
 MAX_GRAPHS = 12

@@ -14,9 +14,10 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from concerto_ros.ptv3.hierarchy import Hierarchy, Level, Pooling
-from concerto_ros.ptv3.kernels.level_padding import PoolingArrays
+from concerto_ros.ptv3.hierarchy import Hierarchy, Level
+from concerto_ros.ptv3.kernels.level_padding import FinerLevel
 from concerto_ros.ptv3.kernels.neighbour_table import NeighbourTable
+from concerto_ros.ptv3.kernels.pooling import Pooling
 from concerto_ros.ptv3.patches import Patches, PatchGroup
 from concerto_ros.ptv3.recurring_sizes import recurring_size
 
@@ -51,30 +52,6 @@ class PaddedShape:
         return cls(rows, _short(hierarchy))
 
 
-@dataclass(frozen=True, eq=False)
-class PaddedPooling:
-    """Pooling whose shapes follow from those of its levels.
-
-    Attributes:
-        cluster: as in :class:`~concerto_ros.ptv3.hierarchy.Pooling`.
-        members: (N, K) int64, rows of the finer level in each cluster, one of them repeated.
-    """
-
-    cluster: torch.Tensor
-    members: torch.Tensor
-
-    def reduce(self, values: torch.Tensor, how: str) -> torch.Tensor:
-        """Reduce (N_fine, C) float to (N, C) by ``max``; a mean would count repeated rows twice.
-
-        Raises:
-            ValueError: ``how`` is not ``max``.
-        """
-        if how != "max":
-            raise ValueError(f"how is {how!r}, expected 'max'")
-        gathered = values.index_select(0, self.members.flatten())
-        return gathered.unflatten(0, self.members.shape).amax(1)
-
-
 def pad_hierarchy(hierarchy: Hierarchy, shape: PaddedShape, strides: Sequence[int]) -> Hierarchy:
     """Pad the levels of one cloud to a shape with room for it.
 
@@ -89,17 +66,11 @@ def pad_hierarchy(hierarchy: Hierarchy, shape: PaddedShape, strides: Sequence[in
     for index, (level, rows) in enumerate(zip(hierarchy.levels, shape.rows, strict=True)):
         table, pooled = neighbour_table_of(level), None
         if index:
-            finer = _pooling_of(level)
             members = strides[index - 1] ** 3
-            pooled = PoolingArrays(
-                finer.cluster, finer.order, finer.starts, shape.rows[index - 1], members
-            )
+            pooled = FinerLevel(_pooling_of(level), shape.rows[index - 1], members)
         padded = level.fused.pad_level(
             level.grid_coord, level.coord, table.order, table.rows, pooled, rows
         )
-        pooling = None
-        if padded.cluster is not None and padded.members is not None:
-            pooling = PaddedPooling(padded.cluster, padded.members)
         levels.append(
             replace(
                 level,
@@ -107,7 +78,7 @@ def pad_hierarchy(hierarchy: Hierarchy, shape: PaddedShape, strides: Sequence[in
                 coord=padded.coord,
                 patches=_padded_patches(level, rows),
                 neighbours=replace(table, order=padded.order, rows=padded.neighbours),
-                pooling=pooling,
+                pooling=padded.pooling,
             )
         )
     return Hierarchy(tuple(levels))

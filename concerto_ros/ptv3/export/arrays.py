@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import torch
 
 from concerto_ros.ptv3.config import PTv3Config
-from concerto_ros.ptv3.hierarchy import Hierarchy, Level, Pooling
-from concerto_ros.ptv3.kernels.level_padding import pooled_members
+from concerto_ros.ptv3.hierarchy import Hierarchy, Level
 from concerto_ros.ptv3.kernels.neighbours import Neighbours
+from concerto_ros.ptv3.kernels.pooling import Pooling, pooled_members
 
 #: Kernel offsets of a convolution beside the centre.
 RUNS = 26
@@ -139,8 +139,7 @@ def hierarchy_arrays(
         if index:
             pooling = level.pooled_from
             assert isinstance(pooling, Pooling)
-            most = config.stride[index - 1] ** 3
-            members = pooled_members(pooling.order, pooling.starts, most)
+            members = pooled_members(pooling, config.stride[index - 1] ** 3)
             arrays[level_input(index, "members")] = members
             if clusters:
                 arrays[level_input(index, "cluster")] = pooling.cluster

@@ -9,13 +9,13 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
-from concerto_ros.ptv3.cuda_graphs.padding import PaddedPooling
 from concerto_ros.ptv3.encoder import Encoder, join_levels
 from concerto_ros.ptv3.export.arrays import level_input, patch_input
 from concerto_ros.ptv3.export.head_matrix import HeadMatrix
 from concerto_ros.ptv3.hierarchy import Hierarchy, Level
 from concerto_ros.ptv3.joined_levels import joined_levels
 from concerto_ros.ptv3.kernels.neighbours import CENTRE, KERNEL_ORDER
+from concerto_ros.ptv3.kernels.pooling import PaddedPooling
 from concerto_ros.ptv3.patches import Patches, PatchGroup
 
 

@@ -163,15 +163,26 @@ def _interpreted() -> bool:
 
 
 def _triton() -> Backend:
-    from concerto_ros.ptv3.kernels.triton import conv, curves, neighbours, norm, padding
+    from concerto_ros.ptv3.kernels.triton import (
+        conv,
+        curves,
+        neighbours,
+        norm,
+        padding,
+        pooling,
+        rotary,
+    )
 
     def warm_up(widths: Collection[int], dtype: torch.dtype, device: torch.device) -> None:
         conv.warm_up(widths, dtype, device)
         with torch.no_grad():
             norm.warm_up(widths, dtype, device)
+            pooling.warm_up(widths, dtype, device)
+        padding.warm_up(device)
 
     find = partial(neighbours.find_neighbour_table, multiply=conv.multiply)
-    fused = Fused(norm.add_norm, padding.pad_level, padding.pad_patches)
+    steps = (norm.add_norm, pooling.pool, rotary.rotate, padding.pad_level, padding.pad_patches)
+    fused = Fused(*steps)
     return Backend("triton", curves.curve_code, find, warm_up, fused)
 
 

@@ -12,24 +12,22 @@ from typing import NamedTuple
 import torch
 from torch.nn.functional import pad
 
+from concerto_ros.ptv3.kernels.pooling import PaddedPooling, Pooling, pooled_members
+
 #: Where the voxel itself is among the 27 neighbours.
 _CENTRE = 13
 
 
-class PoolingArrays(NamedTuple):
-    """How M voxels of a finer level are pooled to the N of a level.
+class FinerLevel(NamedTuple):
+    """How the N voxels of a level are pooled from those of the finer one.
 
     Attributes:
-        cluster: (M,) int64, row of the level that holds each finer row.
-        order: (M,) int64, finer rows sorted by cluster.
-        starts: (N + 1,) int64, where each cluster begins in ``order``, and the end of the last.
+        pooling: of the finer voxels.
         rows: the finer level is padded to as many.
-        members: at least as many finer voxels as any cluster has.
+        members: at least as many finer voxels as any voxel has.
     """
 
-    cluster: torch.Tensor
-    order: torch.Tensor
-    starts: torch.Tensor
+    pooling: Pooling
     rows: int
     members: int
 
@@ -42,18 +40,15 @@ class PaddedLevel(NamedTuple):
         coord: (rows, 3) float32, zeros where added.
         order: (rows,) int64, row of each column of the table of neighbours.
         neighbours: (27, rows) int32, the table.
-        cluster: (finer rows,) int64, row that holds each finer row, the last one for those that
-            were added; None where nothing is pooled.
-        members: (rows, members) int64, finer rows in each, the last of them repeated; an added
-            voxel holds the last finer row. None where nothing is pooled.
+        pooling: of the finer level, whose added voxels are in the last one of this level; every
+            added one of this level holds the last finer one. None where nothing is pooled.
     """
 
     grid_coord: torch.Tensor
     coord: torch.Tensor
     order: torch.Tensor
     neighbours: torch.Tensor
-    cluster: torch.Tensor | None
-    members: torch.Tensor | None
+    pooling: PaddedPooling | None
 
 
 class PaddedPatches(NamedTuple):
@@ -77,7 +72,7 @@ def pad_level(
     coord: torch.Tensor,
     order: torch.Tensor,
     neighbours: torch.Tensor,
-    pooling: PoolingArrays | None,
+    finer: FinerLevel | None,
     rows: int,
 ) -> PaddedLevel:
     """Pad what a level of N voxels has once.
@@ -87,26 +82,26 @@ def pad_level(
         coord: (N, 3) float32.
         order: (N,) int64, row of each column of the table of neighbours.
         neighbours: (27, N) int32, the table.
-        pooling: of the finer level; None at the finest.
+        finer: the level that is pooled to this one; None at the finest.
         rows: more than N.
     """
     count = len(coord)
     added = torch.arange(count, rows, device=coord.device)
     alone = neighbours.new_full((27, len(added)), -1)
     alone[_CENTRE].copy_(added)
-    cluster = members = None
-    if pooling is not None:
-        missing = pooling.rows - len(pooling.cluster)
-        cluster = pad(pooling.cluster, (0, missing), value=rows - 1)
-        members = pooled_members(pooling.order, pooling.starts, pooling.members)
-        members = pad(members, (0, 0, 0, rows - count), value=pooling.rows - 1)
+    pooling = None
+    if finer is not None:
+        missing = finer.rows - len(finer.pooling.cluster)
+        cluster = pad(finer.pooling.cluster, (0, missing), value=rows - 1)
+        members = pooled_members(finer.pooling, finer.members)
+        members = pad(members, (0, 0, 0, rows - count), value=finer.rows - 1)
+        pooling = PaddedPooling(cluster, members)
     return PaddedLevel(
         pad_rows(grid_coord, rows),
         pad_rows(coord, rows),
         torch.cat([order, added]),
         torch.cat([neighbours, alone], 1),
-        cluster,
-        members,
+        pooling,
     )
 
 
@@ -137,15 +132,6 @@ def pad_patches(orders: torch.Tensor, size: int, rows: int) -> PaddedPatches:
 def borrowed_rows(count: int, size: int) -> tuple[int, int]:
     """Return the rows in whole patches of ``size``, and how many a last one lacks of ``count``."""
     return (count // size * size, -count % size) if count >= size else (0, 0)
-
-
-def pooled_members(order: torch.Tensor, starts: torch.Tensor, members: int) -> torch.Tensor:
-    """Return (N, members) int64, the finer rows in each cluster; the last of them is repeated.
-
-    Arguments are those of :class:`PoolingArrays`.
-    """
-    step = torch.arange(members, device=starts.device)
-    return order.take(torch.minimum(starts[:-1, None] + step, starts[1:, None] - 1))
 
 
 def pad_rows(values: torch.Tensor, rows: int) -> torch.Tensor:

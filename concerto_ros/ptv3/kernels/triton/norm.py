@@ -17,7 +17,7 @@ _VALUES = 2048
 
 
 @triton.jit
-def _normalised(values, weight, bias, channel, inside, C: tl.constexpr, EPS: tl.constexpr):
+def normalised(values, weight, bias, channel, inside, C: tl.constexpr, EPS: tl.constexpr):
     """Normalise (rows, channels) along the channels, of which those inside count."""
     mean = tl.sum(values, 1) / C
     off = tl.where(inside[None, :], values - mean[:, None], 0.0)
@@ -52,10 +52,10 @@ def add_norm_block(
     place = row[:, None] * C + channel[None, :]
     added = tl.load(branch + place, mask=mask, other=0.0).to(tl.float32)
     if NORM_BRANCH:
-        added = _normalised(added, branch_weight, branch_bias, channel, inside, C, EPS)
+        added = normalised(added, branch_weight, branch_bias, channel, inside, C, EPS)
     values = tl.load(feat + place, mask=mask, other=0.0) + added
     tl.store(total + place, values, mask=mask)
-    result = _normalised(values, weight, bias, channel, inside, C, EPS)
+    result = normalised(values, weight, bias, channel, inside, C, EPS)
     tl.store(normed + place, result.to(normed.dtype.element_ty), mask=mask)
 
 

@@ -9,11 +9,12 @@ import triton
 import triton.language as tl
 
 from concerto_ros.ptv3.kernels.level_padding import (
+    FinerLevel,
     PaddedLevel,
     PaddedPatches,
-    PoolingArrays,
     borrowed_rows,
 )
+from concerto_ros.ptv3.kernels.pooling import PaddedPooling, Pooling
 
 _BLOCK = 256
 
@@ -102,36 +103,40 @@ def pad_level(
     coord: torch.Tensor,
     order: torch.Tensor,
     neighbours: torch.Tensor,
-    pooling: PoolingArrays | None,
+    finer: FinerLevel | None,
     rows: int,
 ) -> PaddedLevel:
     """Compute :func:`concerto_ros.ptv3.kernels.level_padding.pad_level`, bit for bit."""
-    count = len(coord)
+    pooling = None
+    # Where nothing is pooled, pointers that the kernel does not follow.
+    given, written = (order,) * 3, (order,) * 2
+    fine_count, fine_rows, members = 0, 0, 0
+    if finer is not None:
+        given = (finer.pooling.cluster, finer.pooling.order, finer.pooling.starts)
+        fine_count, fine_rows, members = len(finer.pooling.order), finer.rows, finer.members
+        written = order.new_empty(fine_rows), order.new_empty(rows, members)
+        pooling = PaddedPooling(*written)
     padded = PaddedLevel(
         grid_coord.new_empty(rows, 3),
         coord.new_empty(rows, 3),
         order.new_empty(rows),
         neighbours.new_empty(27, rows),
-        None if pooling is None else order.new_empty(pooling.rows),
-        None if pooling is None else order.new_empty(rows, pooling.members),
+        pooling,
     )
-    # Where nothing is pooled, pointers that the kernel does not follow.
-    finer = (order, order, order) if pooling is None else pooling[:3]
-    fine_count, fine_rows = (0, 0) if pooling is None else (len(pooling.order), pooling.rows)
     with torch.cuda.device_of(coord):
         pad_level_block[(triton.cdiv(max(rows, fine_rows), _BLOCK),)](
             grid_coord.contiguous(),
             coord.contiguous(),
             order,
             neighbours,
-            *finer,
+            *given,
             *padded[:4],
-            *(order if array is None else array for array in padded[4:]),
-            count,
+            *written,
+            len(coord),
             rows,
             fine_count,
             fine_rows,
-            MEMBERS=0 if pooling is None else pooling.members,
+            MEMBERS=members,
             BLOCK=_BLOCK,
         )
     return padded
@@ -156,3 +161,14 @@ def pad_patches(orders: torch.Tensor, size: int, rows: int) -> PaddedPatches:
             BLOCK=_BLOCK,
         )
     return PaddedPatches(out, restores, None if real is None else real.view(torch.bool))
+
+
+def warm_up(device: torch.device) -> None:
+    """Compile the kernels of levels that are pooled by a stride of 2."""
+    one = torch.zeros(1, dtype=torch.int64, device=device)
+    pooling = Pooling(one, one, torch.arange(2, device=device))
+    for finer in (None, FinerLevel(pooling, 2, 8)):
+        level = one.new_zeros(1, 3), one.new_zeros(1, 3, dtype=torch.float32)
+        pad_level(*level, one, one.new_zeros(27, 1, dtype=torch.int32), finer, 2)
+    for size in (1, 2):
+        pad_patches(one[None], size, 2)
