@@ -70,6 +70,9 @@ def patches_of_points(
         row = (y[inside] - crop.top) * rows / crop.height
         column = (x[inside] - crop.left) * columns / crop.width
         point = point[inside].astype(np.int64)
-        order = np.lexsort((column, row))  # the last of a point's is its greatest
-        places[point[order], image] = np.stack([row, column], axis=1)[order]
+        found = np.stack([row, column], axis=1)
+        if np.any(np.diff(point) <= 0):  # a point may have several pixels
+            order = np.lexsort((column, row))  # the last of a point's is its greatest
+            point, found = point[order], found[order]
+        places[point, image] = found
     return places

@@ -116,5 +116,9 @@ def crop_views(
 
 def _view(coord: np.ndarray, centre: np.ndarray, count: float) -> View:
     distance = np.square(coord.astype(np.float64) - centre).sum(axis=1)
-    order = np.argsort(distance, kind="stable")
-    return View(centre, order[: max(1, int(count))])
+    taken = max(1, int(count))
+    rows = np.arange(len(coord))
+    if taken < len(coord):  # a view is a small part of a scene; only that part is sorted
+        rows = np.flatnonzero(distance <= np.partition(distance, taken - 1)[taken - 1])
+    order = np.argsort(distance[rows], kind="stable")
+    return View(centre, rows[order[:taken]])
