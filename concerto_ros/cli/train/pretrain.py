@@ -34,7 +34,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         " and the patches of posed images. See docs/pretraining.md."
     )
     add_common_arguments(parser, "paper")
+    shape = parser.add_argument_group("shape of the encoder")
+    for name, what, example in (
+        ("channels", "widths", "16,32,64,96,128"),
+        ("depths", "blocks", "1,1,1,2,1"),
+    ):
+        shape.add_argument(
+            f"--{name}",
+            type=_numbers,
+            metavar="N,N,...",
+            help=f"{what} of its stages, finest first, such as {example} (default: those of"
+            " --checkpoint)",
+        )
     parser.set_defaults(distillation=False)
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"got {text!r}, expected whole numbers with commas between them, such as 1,1,1,2,1"
+        ) from None
 
 
 def add_common_arguments(parser: argparse.ArgumentParser, recipe: str) -> None:
@@ -112,8 +133,8 @@ def add_common_arguments(parser: argparse.ArgumentParser, recipe: str) -> None:
         "--recipe",
         choices=list(PRESETS),
         default=recipe,
-        help=f"all numbers that are not given: as published, or for one small machine (default"
-        f" {recipe})",
+        help="all numbers that are not given: as published; for one small machine from a trained"
+        f" encoder (adapt) or from nothing (small) (default {recipe})",
     )
     overrides: tuple[tuple[str, type, str], ...] = (
         ("steps", int, "optimiser steps"),
@@ -152,7 +173,8 @@ def run(arguments: argparse.Namespace) -> int:
     from concerto_ros.learning.adaptation.run import new_encoder
 
     like, voxel_size = load_encoder_for(arguments)
-    encoder = new_encoder(like, arguments.seed).to(next(like.parameters()).device)
+    encoder = new_encoder(like, arguments.seed, arguments.channels, arguments.depths)
+    encoder = encoder.to(next(like.parameters()).device)
     return train(arguments, encoder, voxel_size, refuse=False)
 
 

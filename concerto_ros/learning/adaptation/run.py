@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from concerto_ros.learning.pretraining.schedules import OneCycle
 from concerto_ros.learning.training.processes import run_in_processes
 from concerto_ros.learning.training.trainer import Trainer, TrainingResult
 from concerto_ros.ptv3 import architectures
+from concerto_ros.ptv3.config import ConfigError, PTv3Config
 from concerto_ros.ptv3.encoder import Encoder
 from concerto_ros.segmentation.convention import Convention
 
@@ -53,17 +55,58 @@ class RunConfig:
     progress: bool = True
 
 
-def new_encoder(like: Encoder, seed: int) -> Encoder:
-    """An encoder of the shape, voxels and conventions of another, with random weights."""
+def new_encoder(
+    like: Encoder,
+    seed: int,
+    channels: Sequence[int] | None = None,
+    depths: Sequence[int] | None = None,
+) -> Encoder:
+    """An encoder of the shape, voxels and conventions of another, with random weights.
+
+    Args:
+        like: The other.
+        seed: Of the weights.
+        channels: Widths of the stages, finest first; heads of attention are as wide as those of
+            ``like``. None: its own.
+        depths: Blocks of the stages likewise.
+
+    Raises:
+        ConfigError: There is another number of stages, or a width is no multiple of a head's.
+    """
+    config = _reshaped(like.config, channels, depths)
     with torch.random.fork_rng([]):
         torch.manual_seed(seed)
         return architectures.new_encoder(
-            like.config,
+            config,
             name="pretrained",
             grid_size=like.grid_size,
             preset=like.preset,
             conventions=like.conventions,
         )
+
+
+def _reshaped(
+    config: PTv3Config, channels: Sequence[int] | None, depths: Sequence[int] | None
+) -> PTv3Config:
+    stages = len(config.enc_channels)
+    for name, values in (("channels", channels), ("depths", depths)):
+        if values is not None and len(values) != stages:
+            raise ConfigError(f"{name} are {list(values)}, expected {stages}, one for each stage")
+    if depths is not None:
+        config = replace(config, enc_depths=tuple(depths))
+    if channels is None:
+        return config
+    heads = []
+    stage_widths = zip(channels, config.enc_channels, config.enc_num_head, strict=True)
+    for count, own, own_heads in stage_widths:
+        width = own // own_heads
+        if count < 1 or count % width:
+            raise ConfigError(
+                f"channels are {list(channels)}, expected multiples of {width}, the width of a"
+                " head of attention"
+            )
+        heads.append(count // width)
+    return replace(config, enc_channels=tuple(channels), enc_num_head=tuple(heads))
 
 
 def pretrain(

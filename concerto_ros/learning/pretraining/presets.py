@@ -107,5 +107,23 @@ ADAPT = Preset(
     heads_first=150,
 )
 
+#: For one small machine, from nothing: small views, few prototypes, a teacher that soon follows,
+#: as there are about a thousand steps, not 100,000. With the published temperatures the targets
+#: of so few prototypes became nearly even and taught nothing.
+SMALL = Preset(
+    sizes=ViewSizes(most=3000, locals=2),
+    ratio=Warming(0.3, 0.3),
+    teacher_temperature=Warming(0.03, 0.03),
+    momentum=HalfCosine(0.99, 1.0),
+    hidden=256,
+    width=64,
+    prototypes=128,
+    learning_rate=2e-3,
+    layer_decay=1.0,
+    drop_path=0.0,
+    batch_size=2,
+    steps=1200,
+)
+
 #: By the name that the commands take.
-PRESETS = {"paper": CONCERTO, "adapt": ADAPT}
+PRESETS = {"paper": CONCERTO, "adapt": ADAPT, "small": SMALL}

@@ -148,6 +148,21 @@ def test_a_new_encoder_has_the_shape_of_another_and_weights_of_its_own():
     assert torch.equal(weights(new), weights(new_encoder(like, seed=3)))
 
 
+def test_a_new_encoder_may_be_narrower_with_heads_as_wide_as_those_of_the_other():
+    like = small_encoder()
+    new = new_encoder(like, 0, channels=(8, 8, 24), depths=(1, 2, 1))
+    assert new.config.enc_depths == (1, 2, 1) and new.channels == (8, 8, 24)
+    assert new.config.enc_num_head == (1, 1, 3)
+    assert new.config.order == like.config.order
+    for channels, depths, fault in (
+        ((8, 12, 16), None, "multiples of 8, the width of a head"),
+        ((8, 16), None, "channels are .8, 16., expected 3"),
+        (None, (1, 1, 1, 1), "depths are .* expected 3"),
+    ):
+        with pytest.raises(ValueError, match=fault):
+            new_encoder(like, 0, channels, depths)
+
+
 @pytest.mark.parametrize(
     ("preset", "options", "fault"),
     [
