@@ -31,7 +31,7 @@ ROUNDING = {torch.float32: 2e-6, torch.bfloat16: 1e-2}
 @pytest.fixture
 def capabilities(monkeypatch):
     """Lets a test say what the CPU can do; what was found out before is forgotten."""
-    caches = (onednn.has_kernels, onednn.has_bfloat16_products)
+    caches = (onednn.has_kernels, onednn.has_bfloat16_products, onednn.has_whole_vectors)
 
     def forget():
         for cached in caches:
@@ -112,7 +112,6 @@ def test_a_linear_layer_is_that_of_pytorch(dtype, gelu, rows):
 @torch.no_grad()
 def test_attention_equals_a_softmax_in_float64(dtype, queries, keys):
     query, key, value = (numbers(2, 3, n, 16, seed=n).to(dtype) for n in (queries, keys, keys))
-    assert cpu_attention.pays(query, key)
     scores = query.double() @ key.double().transpose(2, 3) * 0.25
     wanted = scores.softmax(-1) @ value.double()
     ours = cpu_attention.attend(query, key, value, 0.25)
@@ -157,6 +156,26 @@ def test_attention_multiplies_as_many_rows_of_values_as_there_are(dtype, monkeyp
     query, key, value = (numbers(1, 1, 256, 16, seed=n).to(dtype) for n in range(3))
     cpu_attention.attend(query, key, value, 0.25)
     assert rows == [256, 17]  # 16 channels and the sum of the weights, not padded to 32
+
+
+@pytest.mark.parametrize(
+    "about, pays",
+    [
+        ({"cpu_name": "AMD EPYC 9354 32-Core Processor", "avx_vnni": False}, False),
+        ({"cpu_name": "AMD EPYC 9355 32-Core Processor", "avx_vnni": True}, True),
+        ({"cpu_name": "Intel(R) Xeon(R) Platinum 8358", "avx_vnni": False}, True),
+        ({}, True),
+    ],
+    ids=["Zen 4", "Zen 5", "Ice Lake", "PyTorch does not tell"],
+)
+@torch.no_grad()
+def test_large_patches_of_float32_need_avx512_at_its_whole_width(
+    dtype, capabilities, monkeypatch, about, pays
+):
+    assert onednn.has_kernels(dtype)  # PyTorch may look into the same table for it
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: about, raising=False)
+    query = numbers(2, 3, 300, 16).to(dtype)
+    assert cpu_attention.pays(query, query) == (pays or dtype == torch.bfloat16)
 
 
 @torch.no_grad()

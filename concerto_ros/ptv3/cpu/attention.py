@@ -24,10 +24,13 @@ _MIN_SUM = 1e-30
 def pays(query: torch.Tensor, key: torch.Tensor) -> bool:
     """Return whether :func:`attend` is faster for (P, H, Q, D) queries and (P, H, K, D) keys.
 
-    False for tensors without values, like those of ``FakeTensorMode``: it reads the sums.
+    In float32 it is on CPUs with AVX-512 at its whole width only. False for tensors without
+    values, like those of ``FakeTensorMode``: it reads the sums.
     """
     pairs = query.shape[2] * key.shape[2]
-    return type(query) is torch.Tensor and pairs >= _MIN_PAIRS and onednn.usable(query[0, 0])
+    if type(query) is not torch.Tensor or pairs < _MIN_PAIRS or not onednn.usable(query[0, 0]):
+        return False
+    return query.dtype != torch.float32 or onednn.has_whole_vectors()
 
 
 def attend(

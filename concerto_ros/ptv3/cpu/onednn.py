@@ -114,6 +114,17 @@ def has_bfloat16_products() -> bool:
     return native and _has_vectors() and _agrees(torch.bfloat16)
 
 
+@cache
+def has_whole_vectors() -> bool:
+    """Return whether this CPU executes AVX-512 at its whole width.
+
+    AMD's Zen 4 takes two steps of half the width; Zen 5, which does not, added AVX-VNNI.
+    """
+    about: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    is_zen_4 = "AMD" in str(about.get("cpu_name")) and not about.get("avx_vnni", True)
+    return _has_vectors() and not is_zen_4
+
+
 def _has_vectors() -> bool:
     capability = getattr(torch.backends.cpu, "get_cpu_capability", str)()
     return "AVX512" in capability and torch.backends.mkldnn.is_available()
