@@ -13,8 +13,9 @@ from PIL import Image
 from small_rooms import VOXEL, room_scan, small_encoder
 
 from concerto_ros.cli import main
+from concerto_ros.learning.adaptation.data_options import DataOptions
 from concerto_ros.learning.adaptation.judge import Judge, Measures
-from concerto_ros.learning.adaptation.opening import DataOptions, cloud_scenes
+from concerto_ros.learning.adaptation.opening import cloud_scenes
 from concerto_ros.ptv3 import load_encoder
 from concerto_ros.ptv3.checkpoint import save_encoder
 

@@ -71,7 +71,8 @@ def open_scans(arguments: argparse.Namespace, voxel_size: float) -> tuple[Cached
             an option does not go with predictions.
     """
     from concerto_ros.cli.shared.scan_arguments import ScanOpener
-    from concerto_ros.learning.adaptation.opening import DataOptions, open_recordings
+    from concerto_ros.learning.adaptation.data_options import DataOptions
+    from concerto_ros.learning.adaptation.opening import open_recordings
     from concerto_ros.learning.adaptation.predictions import (
         PredictedScans,
         require_predictions,

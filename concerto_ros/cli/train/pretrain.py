@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from concerto_ros.cli.shared.scan_arguments import add_input_arguments, load_encoder_for
 
 if TYPE_CHECKING:
-    from concerto_ros.learning.adaptation.opening import DataOptions
+    from concerto_ros.learning.adaptation.data_options import DataOptions
     from concerto_ros.learning.adaptation.run import RunConfig
     from concerto_ros.learning.data.labelled_scan import Scan
     from concerto_ros.learning.pretraining.presets import Preset
@@ -291,7 +291,7 @@ def _config(arguments: argparse.Namespace, preset: Preset) -> RunConfig:
 
 
 def _options(arguments: argparse.Namespace, voxel_size: float, patches: int) -> DataOptions:
-    from concerto_ros.learning.adaptation.opening import DataOptions
+    from concerto_ros.learning.adaptation.data_options import DataOptions
 
     return DataOptions(
         voxel_size,

@@ -15,13 +15,43 @@ from concerto_ros.learning.pretraining.augmentation import ViewAugmentation
 from concerto_ros.learning.pretraining.objective import ImageTargets
 from concerto_ros.learning.pretraining.presets import Preset
 from concerto_ros.learning.pretraining.student import Views
-from concerto_ros.learning.pretraining.views import RandomDraws, View, crop_views
+from concerto_ros.learning.pretraining.views import RandomDraws, crop_views
 from concerto_ros.mapping.voxel_grid import pack
 from concerto_ros.segmentation.convention import Convention
 from concerto_ros.segmentation.model_input import normalise_points
 
 #: Images of a scene in a step, as published.
 IMAGES = 4
+
+#: Share of the scenes of which the student has all frames although it mostly has few, so that it
+#: stays good at whole maps.
+ALL_FRAMES_SHARE = 0.2
+
+#: Of a view of which the student's frames see fewer voxels than this, it gets all.
+FEWEST_SEEN = 32
+
+
+@dataclass(frozen=True, eq=False)
+class FewFrames:
+    """What some frames see of views of more frames.
+
+    Attributes:
+        rows: (K,) int64, ascending: the voxels.
+        feat: (K, in_channels), their input with the normals that these frames give.
+    """
+
+    rows: torch.Tensor
+    feat: torch.Tensor
+
+    def of(self, views: Views) -> Views:
+        """The same views with these voxels alone; each has at least one."""
+        rows = self.rows
+        ends = torch.searchsorted(rows, views.offset)
+        return Views(self.feat, views.grid[rows], views.coord[rows], views.origin[rows], ends)
+
+    def to(self, device: torch.device | str) -> FewFrames:
+        """The same on a device."""
+        return FewFrames(self.rows.to(device), self.feat.to(device))
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,12 +63,14 @@ class ViewBatch:
         locals: The local views of each scene; None: there are none.
         images: Patches that see the voxels of the global views; None: no image does.
         low: (3,) where the grid of the global views begins, in their coordinates.
+        few: What the student has of the global views.
     """
 
     globals: Views
     locals: Views | None
     images: ImageTargets | None
     low: torch.Tensor
+    few: FewFrames
 
     def to(self, device: torch.device | str) -> ViewBatch:
         """The same on a device."""
@@ -47,20 +79,38 @@ class ViewBatch:
             vectors, patches = images.vectors.to(device), images.patches.to(device)
             images = replace(images, vectors=vectors, patches=patches)
         local = None if self.locals is None else self.locals.to(device)
-        return ViewBatch(self.globals.to(device), local, images, self.low.to(device))
+        every, few = self.globals.to(device), self.few.to(device)
+        return ViewBatch(every, local, images, self.low.to(device), few)
 
 
 @dataclass(frozen=True, eq=False)
 class _Cloud:
-    """Points of a scene or view: (N, 3) each, colours 0..255; patches (N, I, 2)."""
+    """Points of a scene or view.
+
+    Attributes:
+        points: (N, 3) metres.
+        colors: (N, 3), 0..255.
+        normals: (N, 2, 3), as all frames of the scene give them and as the student's do.
+        patches: (N, I, 2) where images see them.
+        seen: (N,) bool, whether the student's frames do.
+    """
 
     points: np.ndarray
     colors: np.ndarray
     normals: np.ndarray
     patches: np.ndarray
+    seen: np.ndarray
 
     def of(self, rows: np.ndarray) -> _Cloud:
         return _Cloud(*(value[rows] for value in vars(self).values()))
+
+
+@dataclass(frozen=True, eq=False)
+class _SeenPoints:
+    """Which points of a scan (N,) bool the student has, and their normals (N, 3) to it."""
+
+    mask: np.ndarray
+    normals: np.ndarray | None
 
 
 @dataclass(frozen=True)
@@ -100,10 +150,10 @@ class ViewCollate:
         counts = []
         for scene in scenes:
             cloud, images = self._sampled(scene, generator)
-            seen = np.all(cloud.patches >= 0, axis=2)
+            in_image = np.all(cloud.patches >= 0, axis=2)
             views = crop_views(
                 cloud.points,
-                seen if len(images) else None,
+                in_image if len(images) else None,
                 self.preset.sizes,
                 RandomDraws(generator),
             )
@@ -113,17 +163,21 @@ class ViewCollate:
             has_colors = scene.scan.colors is not None
             both = self._recolored(cloud, has_colors, generator)
             for view in (views.major, views.second):
-                self._add(both, view, whole, origins, generator)
+                self._add(both, view.rows, whole, origins, generator)
             for view in views.locals:
                 alone = self._recolored(cloud, has_colors, generator)
-                self._add(alone, view, parts, part_origins, generator)
-        every, patches, low = self._views(whole, origins)
-        local = self._views(parts, part_origins)[0] if parts else None
+                rows = view.rows[_student_sees(cloud.seen[view.rows])]
+                self._add(alone, rows, parts, part_origins, generator)
+        every, patches, few, low = self._views(whole, origins)
+        local = None
+        if parts:
+            local, _, few_of_local, _ = self._views(parts, part_origins)
+            local = few_of_local.of(local)
         targets = None
         if vectors and self.grid is not None:
             stacked = torch.stack(vectors).flatten(1, 2)
             targets = ImageTargets(stacked, self.grid, counts, patches)
-        return ViewBatch(every, local, targets, low)
+        return ViewBatch(every, local, targets, low, few)
 
     def _sampled(
         self, scene: Scene, random: np.random.Generator
@@ -131,14 +185,23 @@ class ViewCollate:
         """One random point of each voxel, some without colour or normal, and images."""
         scan = scene.scan
         index = np.floor(scan.points.astype(np.float64) / self.voxel_size)
+        keys = pack(index)
+        own = self._seen_by_student(scene, random)
         order = random.permutation(len(scan))
-        rows = np.sort(order[np.unique(pack(index[order]), return_index=True)[1]])
-        colors, normals = (
-            np.zeros((len(rows), 3), np.float32)
-            if value is None
-            else value[rows].astype(np.float32)
-            for value in (scan.colors, scan.normals)
-        )
+        if own is not None:  # points that the student has come before others of their voxel
+            order = np.concatenate([order[own.mask[order]], order[~own.mask[order]]])
+        rows = np.sort(order[np.unique(keys[order], return_index=True)[1]])
+        normals = np.zeros((len(rows), 2, 3), np.float32)
+        if scan.normals is not None:
+            normals[:] = scan.normals[rows, None]
+        seen = np.ones(len(rows), bool)
+        if own is not None:
+            seen = own.mask[rows]
+            if own.normals is not None:
+                normals[seen, 1] = own.normals[rows[seen]]
+        colors = np.zeros((len(rows), 3), np.float32)
+        if scan.colors is not None:
+            colors[:] = scan.colors[rows]
         for values in (colors, normals):
             everywhere, some = self.preset.drop_colors
             if random.random() < everywhere:
@@ -149,7 +212,25 @@ class ViewCollate:
         vectors: list[torch.Tensor] = []
         if scene.images is not None and scene.images.frames and self.grid is not None:
             patches, vectors = self._imaged(scene.images, len(scan), random)
-        return _Cloud(scan.points[rows], colors, normals, patches[rows]), vectors
+        return _Cloud(scan.points[rows], colors, normals, patches[rows], seen), vectors
+
+    def _seen_by_student(self, scene: Scene, random: np.random.Generator) -> _SeenPoints | None:
+        """The points of some consecutive frames; None: the student has all of them."""
+        most = self.preset.student_frames
+        if most is None or scene.frames is None or random.random() < ALL_FRAMES_SHARE:
+            return None
+        count = min(int(random.integers(1, most + 1)), len(scene.frames))
+        first = int(random.integers(len(scene.frames) - count + 1))
+        part = scene.frames.seen(scene.scan, range(first, first + count), self.voxel_size)
+        if not len(part.rows):
+            return None
+        mask = np.zeros(len(scene.scan), bool)
+        mask[part.rows] = True
+        normals = None
+        if part.normals is not None:
+            normals = np.zeros((len(mask), 3), np.float32)
+            normals[part.rows] = part.normals
+        return _SeenPoints(mask, normals)
 
     def _imaged(
         self, images: SceneImages, points: int, random: np.random.Generator
@@ -169,42 +250,57 @@ class ViewCollate:
     def _add(
         self,
         cloud: _Cloud,
-        view: View,
+        rows: np.ndarray,
         clouds: list[_Cloud],
         origins: list[np.ndarray],
         random: np.random.Generator,
     ) -> None:
         """Add an augmented view and where its points were."""
-        part = cloud.of(view.rows)
+        part = cloud.of(rows)
         origins.append(part.points)
         points, normals = self.augmentation.geometry(part.points, part.normals, random)
         clouds.append(replace(part, points=points, normals=normals))
 
     def _views(
         self, clouds: Sequence[_Cloud], origins: Sequence[np.ndarray]
-    ) -> tuple[Views, torch.Tensor, torch.Tensor]:
-        """The voxels of views, the first point of each; their patches; where the grid begins.
+    ) -> tuple[Views, torch.Tensor, FewFrames, torch.Tensor]:
+        """The voxels of views, the first point of each.
 
         Scenes of a batch may have different numbers of images; places in those that a scene does
         not have are -1.
+
+        Returns:
+            The views, where images see them, what the student's frames see of them, and where
+            the grid begins.
         """
         values = [
-            normalise_points(cloud.points, cloud.colors, cloud.normals, self.convention)
+            normalise_points(cloud.points, cloud.colors, cloud.normals[:, 0], self.convention)
             for cloud in clouds
         ]
         low = np.min([coord.min(axis=0) for coord, _ in values], axis=0)
         most = max(cloud.patches.shape[1] for cloud in clouds)
-        columns: list[list[np.ndarray]] = [[] for _ in range(5)]
+        columns: list[list[np.ndarray]] = [[] for _ in range(7)]
         for cloud, origin, (coord, feat) in zip(clouds, origins, values, strict=True):
             cell = np.floor((coord - low) / self.edge)
             rows = np.sort(np.unique(pack(cell), return_index=True)[1])
             patches = np.full((len(rows), most, 2), -1, np.float32)
             patches[:, : cloud.patches.shape[1]] = cloud.patches[rows]
-            parts = (feat[rows], cell[rows].astype(np.int64), coord[rows], origin[rows], patches)
+            own = feat[rows]
+            own[:, 6:9] = cloud.normals[rows, 1]
+            seen = _student_sees(cloud.seen[rows])
+            grid = cell[rows].astype(np.int64)
+            parts = (feat[rows], grid, coord[rows], origin[rows], patches, own, seen)
             for column, part in zip(columns, parts, strict=True):
                 column.append(part)
-        feats, grids, coords, befores, places = (
+        feats, grids, coords, befores, places, owns, seens = (
             torch.from_numpy(np.concatenate(column)) for column in columns
         )
         ends = torch.tensor([len(part) for part in columns[0]]).cumsum(0)
-        return Views(feats, grids, coords, befores, ends), places, torch.from_numpy(low)
+        chosen = seens.nonzero()[:, 0]
+        few = FewFrames(chosen, owns[chosen])
+        return Views(feats, grids, coords, befores, ends), places, few, torch.from_numpy(low)
+
+
+def _student_sees(seen: np.ndarray) -> np.ndarray:
+    """(V,) bool, which voxels of a view the student gets; all of a view that it hardly sees."""
+    return seen if seen.sum() >= FEWEST_SEEN else np.ones_like(seen)

@@ -14,6 +14,7 @@ from torch.nn import functional
 from concerto_ros.heads.pca import PcaColors
 from concerto_ros.labels.confusion import Confusion
 from concerto_ros.labels.label_set import UNLABELLED
+from concerto_ros.learning.adaptation.scene_frames import ImageFrames
 from concerto_ros.learning.adaptation.scenes import Scene
 from concerto_ros.learning.data.batch import Batch, make_batch
 from concerto_ros.learning.data.labelled_scan import Scan
@@ -212,13 +213,12 @@ def halves(scan: Scan, random: np.random.Generator) -> list[np.ndarray]:
 
 def seen_by_successive(scene: Scene) -> Iterator[list[np.ndarray]]:
     """The rows of a scene that two successive images see, of some pairs spread over all images."""
-    found = scene.found
-    if found is None or len(found.frames) < 2:
+    images = scene.frames
+    if not isinstance(images, ImageFrames) or len(images) < 2:
         return
-    last = len(found.frames) - 2
+    last = len(images) - 2
     for first in sorted({round(at) for at in np.linspace(0, last, FRAME_PAIRS)}):
-        pixels = (found.pixels(frame)[:, 2] for frame in found.frames[first : first + 2])
-        seen = [np.unique(rows[rows >= 0]) for rows in pixels]
+        seen = [images.rows(range(at, at + 1)) for at in (first, first + 1)]
         if all(len(rows) for rows in seen):
             yield seen
 

@@ -134,9 +134,10 @@ class PretrainingModel(nn.Module):
     def masked(self, batch: ViewBatch) -> tuple[Views, torch.Tensor]:
         """The student's global views, and (V,) int64 the rows of the whole views that remain.
 
-        Hidden points move; of points that then share a voxel the first remains.
+        The student has the points of its frames. Hidden points move; of points that then share a
+        voxel the first remains.
         """
-        views = batch.globals
+        views = batch.few.of(batch.globals)
         cell = self.preset.cell.at(self.step, self.steps) * self.scale
         cells = cells_of_points(views.coord, views.offset, cell)
         permutation = torch.randperm(int(cells.max()) + 1).to(cells.device)
@@ -151,7 +152,8 @@ class PretrainingModel(nn.Module):
         kept = _first_rows(torch.cat([view[:, None], grid], dim=1))
         ends = torch.bincount(view[kept], minlength=len(views.offset)).cumsum(0)
         feat, origin = views.feat[kept], views.origin[kept]
-        return Views(feat, grid[kept], moved[kept], origin, ends, mask[kept]), kept
+        student = Views(feat, grid[kept], moved[kept], origin, ends, mask[kept])
+        return student, batch.few.rows[kept]
 
     def rate_factor(self, name: str) -> float:
         """Factor of the learning rate of a parameter, by its name."""

@@ -5,27 +5,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
-from concerto_ros.bags.reader import BagError
 from concerto_ros.bags.storage.recording_files import is_bag
 from concerto_ros.files.digest import digest
 from concerto_ros.files.listing import visible
-from concerto_ros.labels.label_set import UNLABELLED
+from concerto_ros.learning.adaptation.bag_scenes import BagScenes, unlabelled_scan
+from concerto_ros.learning.adaptation.data_options import DataOptions
 from concerto_ros.learning.adaptation.scenes import (
     ImagedScenes,
     JoinedScenes,
+    KeptScenes,
     ScanScenes,
     SceneImages,
 )
 from concerto_ros.learning.data.batch import with_normals
 from concerto_ros.learning.data.formats import layout_of, open_dataset
-from concerto_ros.learning.data.formats.recording import Moment, Recording
 from concerto_ros.learning.data.formats.scan_folder import scan_files
 from concerto_ros.learning.data.label_map import DataError
 from concerto_ros.learning.data.labelled_scan import Scan, Scans
@@ -41,43 +39,10 @@ from concerto_ros.learning.data.posed.pointcept_splits import (
 )
 from concerto_ros.posed.scene import PosedScene
 from concerto_ros.sensors.cloud_files import read_cloud
-from concerto_ros.sensors.frame import Frame
 from concerto_ros.sensors.input_error import InputError
-from concerto_ros.settings.presets import PRESETS
 
 #: Points along an edge of a voxel of the encoder, in maps of posed images.
 POINTS_PER_EDGE = 2
-
-
-@dataclass(frozen=True)
-class DataOptions:
-    """How recordings become scenes.
-
-    Attributes:
-        voxel_size: Of the encoder, metres.
-        preset: Range limits of the sensor, ``indoor`` or ``outdoor``.
-        folder: Where maps and vectors of patches are kept.
-        frames_per_scan: Consecutive frames of a bag of clouds that are one scene.
-        every: Seconds between these frames.
-        max_frames: Images of a scene at most.
-        map_frame: Of a bag, the frame of the map; None: the root of the TF tree.
-        patches: Patches along an edge of an image at most.
-        write_split: Whether maps of posed images are also written in Pointcept's layout.
-        fitted_normals: Whether clouds without normals get fitted ones.
-        progress: Whether to show progress bars.
-    """
-
-    voxel_size: float
-    preset: str
-    folder: Path
-    frames_per_scan: int = 1
-    every: float = 1.0
-    max_frames: int = 200
-    map_frame: str | None = None
-    patches: int = 37
-    write_split: bool = False
-    fitted_normals: bool = True
-    progress: bool = True
 
 
 def open_recordings(
@@ -117,7 +82,7 @@ def open_recordings(
     if pixel_features is not None:
         alone = count == 1 and not splits
         pixels = open_pixel_features(pixel_features, alone=alone, device=device)
-    parts: list[ScanScenes | ImagedScenes] = [
+    parts: list[KeptScenes | ImagedScenes] = [
         sample_scenes(path, pixels, options)
         if path in splits
         else imaged_scenes(found, pixels, options)
@@ -194,7 +159,7 @@ def _with_images(
     return ImagedScenes(maps, images)
 
 
-def cloud_scenes(path: Path, options: DataOptions, not_posed: str = "") -> ScanScenes:
+def cloud_scenes(path: Path, options: DataOptions, not_posed: str = "") -> KeptScenes:
     """Clouds without images: of bags, of files, or of labelled data sets.
 
     Args:
@@ -213,26 +178,24 @@ def cloud_scenes(path: Path, options: DataOptions, not_posed: str = "") -> ScanS
         ) from None
 
 
-def _clouds(path: Path, options: DataOptions) -> ScanScenes:
-    scans: Scans
+def _clouds(path: Path, options: DataOptions) -> KeptScenes:
     bags = [path] if is_bag(path) else []
     if path.is_dir() and not bags:
         bags = [below for below in visible(path.iterdir(), path) if is_bag(below)]
     if bags:
-        scans = BagClouds(bags, options)
-    elif path.is_dir() and layout_of(path) in ("pointcept", "semantickitti"):
+        return BagScenes(bags, options)
+    scans: Scans
+    if path.is_dir() and layout_of(path) in ("pointcept", "semantickitti"):
         scans = open_dataset(path, split="all", accumulate=options.frames_per_scan)
+        clouds = digest([str(scans.identity())])
     else:
         scans = CloudFiles(scan_files(path))
+        clouds = digest(scans.names)
     if not len(scans):
         raise DataError(f"{path}: has no clouds, expected bags or files of clouds")
-    own: dict[str, Any] = {"voxel size": options.voxel_size}
-    if isinstance(scans, BagClouds | CloudFiles):
-        own["clouds"] = digest(scans.names)
-    else:
-        own["clouds"] = digest([str(scans.identity())])
+    own = options.identity() | {"clouds": clouds}
     if not options.fitted_normals:
-        return ScanScenes(scans, own | {"normals": "none are fitted"})
+        return ScanScenes(scans, own)
     return ScanScenes(_WithNormals(scans, options.voxel_size), own)
 
 
@@ -262,70 +225,6 @@ class CloudFiles(LazySequence[Scan]):
         except InputError as error:
             raise DataError(str(error)) from None
         return unlabelled_scan(self._files[index].name, [frame], np.zeros(3, np.float32))
-
-
-class BagClouds(LazySequence[Scan]):
-    """The clouds of bags, some consecutive ones in each scan, with the newest sensor at zero.
-
-    Args:
-        bags: Their paths.
-        options: How they become scans.
-
-    Raises:
-        DataError: No frame of any bag can be placed, or a bag cannot be read.
-    """
-
-    def __init__(self, bags: Sequence[Path], options: DataOptions):
-        self._entries: list[tuple[Recording, tuple[Moment, ...]]] = []
-        why = "they have no frames"
-        for bag in bags:
-            try:
-                recording = Recording(
-                    bag, options.map_frame, options.every, PRESETS[options.preset]
-                )
-            except BagError as error:
-                raise DataError(str(error)) from None
-            why = recording.unplaced[1] or why
-            count = options.frames_per_scan
-            moments = [moment for moment in recording.moments if moment not in recording.unusable]
-            starts = range(0, max(len(moments) - count, 0) + 1, count)
-            self._entries += [
-                (recording, tuple(moments[start : start + count])) for start in starts if moments
-            ]
-        if not self._entries:
-            raise DataError(f"{bags[0]}: no frame can be used: {why}")
-
-    @property
-    def names(self) -> list[str]:
-        """Bag and stamps of each scan."""
-        return [
-            f"{recording.path.name} {[moment.stamp for moment in moments]}"
-            for recording, moments in self._entries
-        ]
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    def read_item(self, index: int) -> Scan:
-        """The scan at ``index``."""
-        recording, moments = self._entries[index]
-        corner = np.floor(np.asarray(moments[-1].map_from_sensor.translation, np.float64))
-        frames = [recording.read(moment, corner) for moment in moments]
-        name = f"{recording.path.name} at {moments[-1].stamp / 1e9:.3f} s"
-        return unlabelled_scan(name, frames, frames[-1].origin.astype(np.float32))
-
-
-def unlabelled_scan(name: str, frames: Sequence[Frame], origin: np.ndarray) -> Scan:
-    """Frames of one place as a scan without labels, relative to an origin (3,)."""
-
-    def joined(attribute: str) -> np.ndarray | None:
-        parts = [getattr(frame, attribute) for frame in frames]
-        known = [part for part in parts if part is not None]
-        return np.concatenate(known) if len(known) == len(parts) else None
-
-    points = np.concatenate([frame.points for frame in frames]) - origin
-    labels = np.full(len(points), UNLABELLED, np.uint8)
-    return Scan(name, points, labels, colors=joined("colors"), normals=joined("normals"))
 
 
 class _Reader:

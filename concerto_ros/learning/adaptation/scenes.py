@@ -1,9 +1,10 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What a pre-training learns from: clouds, and the images that see their points."""
+"""What a pre-training learns from: clouds, their frames, and the images that see their points."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -16,6 +17,7 @@ from torch.nn import functional
 
 from concerto_ros.files.digest import digest
 from concerto_ros.files.torch_file import read_tensors, write_file
+from concerto_ros.learning.adaptation.scene_frames import CloudFrames, ImageFrames
 from concerto_ros.learning.data.labelled_scan import Scan, Scans
 from concerto_ros.learning.data.lazy_sequence import LazySequence
 from concerto_ros.learning.data.posed.pixel_features import PixelFeatures
@@ -102,16 +104,41 @@ class Scene:
     Attributes:
         scan: The cloud, with normals.
         images: The images that see it, with vectors of their patches; None: they are not used.
-        found: The map that it is, whose images tell which points each of them sees; None: it is
-            none.
+        frames: The frames that it was made of; None: they are not known.
     """
 
     scan: Scan
     images: SceneImages | None = None
-    found: PointMap | PointceptMap | None = None
+    frames: CloudFrames | ImageFrames | None = None
 
 
-class ScanScenes(LazySequence[Scene]):
+class KeptScenes(LazySequence[Scene]):
+    """Scenes without images that stay in memory while they fit; subclasses make them."""
+
+    def __init__(self) -> None:
+        self._kept: dict[int, Scene] = {}
+        self._free = KEPT_BYTES
+
+    @abstractmethod
+    def make(self, index: int) -> Scene:
+        """The scene at ``index``, anew."""
+
+    @abstractmethod
+    def identity(self) -> dict[str, Any]:
+        """By name, what must be equal for a training to resume with these scenes."""
+
+    def read_item(self, index: int) -> Scene:
+        """The scene at ``index``, from memory while it fits."""
+        if index in self._kept:
+            return self._kept[index]
+        scene = self.make(index)
+        self._free -= 40 * len(scene.scan)
+        if self._free >= 0:
+            self._kept[index] = scene
+        return scene
+
+
+class ScanScenes(KeptScenes):
     """Scans as scenes without images; their labels are not read.
 
     Args:
@@ -120,9 +147,8 @@ class ScanScenes(LazySequence[Scene]):
     """
 
     def __init__(self, scans: Scans, identity: dict[str, Any]):
+        super().__init__()
         self._scans, self._identity = scans, identity
-        self._kept: dict[int, Scene] = {}
-        self._free = KEPT_BYTES
 
     def __len__(self) -> int:
         return len(self._scans)
@@ -131,15 +157,9 @@ class ScanScenes(LazySequence[Scene]):
         """By name, what must be equal for a training to resume with these scenes."""
         return self._identity
 
-    def read_item(self, index: int) -> Scene:
-        """The scene at ``index``, from memory while it fits."""
-        if index not in self._kept:
-            scan = replace(self._scans[index], name_ids=None, names=())
-            self._free -= 40 * len(scan)
-            if self._free < 0:
-                return Scene(scan)
-            self._kept[index] = Scene(scan)
-        return self._kept[index]
+    def make(self, index: int) -> Scene:
+        """The scene of the scan at ``index``."""
+        return Scene(replace(self._scans[index], name_ids=None, names=()))
 
 
 class ImagedScenes(LazySequence[Scene]):
@@ -174,7 +194,8 @@ class ImagedScenes(LazySequence[Scene]):
     def read_item(self, index: int) -> Scene:
         """The scene at ``index``."""
         found = self._maps[index]
-        return Scene(found.scan(), self.images[index] if self.images else None, found)
+        images = self.images[index] if self.images else None
+        return Scene(found.scan(), images, ImageFrames(found))
 
 
 class JoinedScenes(LazySequence[Scene]):
@@ -187,7 +208,7 @@ class JoinedScenes(LazySequence[Scene]):
         images: Those of all scenes that have any.
     """
 
-    def __init__(self, parts: Sequence[ScanScenes | ImagedScenes]):
+    def __init__(self, parts: Sequence[KeptScenes | ImagedScenes]):
         self._parts = parts
         imaged = [part for part in parts if isinstance(part, ImagedScenes)]
         self.images = [images for part in imaged for images in part.images]

@@ -33,6 +33,8 @@ class Preset:
         width: Width of its vectors.
         prototypes: Their number.
         weights: Of the terms mask, roll, unmask, and of image or distillation.
+        student_frames: Consecutive frames of a scene that the student has, at most, where the
+            teacher has all of them; None: it has all as well.
         patches: Patches along each edge of an image.
         learning_rate: At its peak.
         layer_decay: Factor of the rate from a block to the one before it.
@@ -64,6 +66,7 @@ class Preset:
     weights: Mapping[str, float] = field(
         default_factory=lambda: {"mask": 1 / 8, "roll": 1 / 8, "unmask": 2 / 8, "image": 4 / 8}
     )
+    student_frames: int | None = None
     patches: int = 37
     learning_rate: float = 0.004
     layer_decay: float = 0.9

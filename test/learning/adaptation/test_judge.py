@@ -15,6 +15,7 @@ from small_rooms import VOXEL, room_scan, small_encoder
 from concerto_ros.heads.pca import PcaColors
 from concerto_ros.learning.adaptation.judge import Judge, Measures, effective_rank, worse
 from concerto_ros.learning.adaptation.report import measures_table
+from concerto_ros.learning.adaptation.scene_frames import ImageFrames
 from concerto_ros.learning.adaptation.scenes import Scene
 from concerto_ros.segmentation.convention import convention_for
 
@@ -68,7 +69,7 @@ class SeenRoom:
 
 def between_frames(*parts):
     scan = room_scan(7)
-    scenes = [Scene(scan, found=SeenRoom(parts, scan.points))]
+    scenes = [Scene(scan, frames=ImageFrames(SeenRoom(parts, scan.points)))]
     return replace(judge(), scenes=scenes).measure(small_encoder()).between_frames
 
 

@@ -12,7 +12,8 @@ import pytest
 from small_rooms import VOXEL
 
 from concerto_ros.learning.adaptation.batches import ViewCollate
-from concerto_ros.learning.adaptation.opening import DataOptions, sample_scenes
+from concerto_ros.learning.adaptation.data_options import DataOptions
+from concerto_ros.learning.adaptation.opening import sample_scenes
 from concerto_ros.learning.data.label_map import DataError
 from concerto_ros.learning.data.posed.opening import open_scenes
 from concerto_ros.learning.data.posed.pixel_features import FolderFeatures

@@ -1,0 +1,101 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""A student that has few frames of a scene where its teacher has all of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from small_rooms import VOXEL, room_scan, small_encoder
+
+from concerto_ros.learning.adaptation import batches
+from concerto_ros.learning.adaptation.batches import ViewCollate
+from concerto_ros.learning.adaptation.model import PretrainingModel
+from concerto_ros.learning.adaptation.scene_frames import CloudFrames
+from concerto_ros.learning.adaptation.scenes import Scene
+from concerto_ros.learning.pretraining.presets import ADAPT
+from concerto_ros.learning.pretraining.views import ViewSizes
+from concerto_ros.segmentation.convention import convention_for
+
+INDOOR = convention_for("indoor", rotary=False)
+PRESET = replace(
+    ADAPT,
+    sizes=ViewSizes(most=2000, locals=2),
+    hidden=16,
+    width=8,
+    prototypes=8,
+    student_frames=1,
+    heads_first=0,
+).at_voxels(VOXEL)
+
+
+def framed_scene(frames=6, fitted=True):
+    """A room whose points are frames from left to right, the sensor in the middle of each."""
+    scan = room_scan(3)
+    order = np.argsort(scan.points[:, 0], kind="stable")
+    scan = replace(
+        scan, points=scan.points[order], normals=scan.normals[order], colors=scan.colors[order]
+    )
+    of = np.arange(len(scan)) * frames // len(scan)
+    sensors = np.array([scan.points[of == frame].mean(axis=0) for frame in range(frames)])
+    return Scene(scan, frames=CloudFrames(of, sensors, fitted))
+
+
+def views_of(scene, monkeypatch, preset=PRESET, all_frames=0.0):
+    monkeypatch.setattr(batches, "ALL_FRAMES_SHARE", all_frames)
+    return ViewCollate(INDOOR, VOXEL, preset)([scene], np.random.default_rng(0))
+
+
+def frames_of(scene, places):
+    """The frames of the points at some places."""
+    points = torch.from_numpy(scene.scan.points)
+    return set(scene.frames.of[torch.cdist(places, points).argmin(dim=1).numpy()].tolist())
+
+
+def test_the_student_has_the_points_of_its_frames_and_the_teacher_those_of_all(monkeypatch):
+    scene = framed_scene()
+    batch = views_of(scene, monkeypatch)
+    every, own = batch.globals, batch.few.of(batch.globals)
+    assert len(frames_of(scene, every.origin)) == 6
+    assert len(frames_of(scene, own.origin[: own.offset[0]])) == 1
+    assert (own.origin == every.origin[batch.few.rows]).all()
+    assert len(own.offset) == len(every.offset) == 2
+    assert len(own.feat) < len(every.feat) / 2
+
+
+def test_its_normals_are_those_that_its_frames_give(monkeypatch):
+    plain = replace(PRESET, drop_colors=(0.0, 0.0))
+    fitted = views_of(framed_scene(), monkeypatch, plain)
+    given = views_of(framed_scene(fitted=False), monkeypatch, plain)
+    seen = fitted.few.rows[fitted.few.rows < fitted.globals.offset[0]]
+    size = len(seen)
+    own, other = fitted.few.feat[:size, 6:9], fitted.globals.feat[seen, 6:9]
+    assert (own - other).abs().max() > 0.1  # of fewer points, towards another sensor
+    assert torch.allclose(own.norm(dim=1), torch.ones(size), atol=0.01)
+    same = given.few.rows
+    assert torch.equal(given.few.feat, given.globals.feat[same])
+
+
+def test_a_scene_of_unknown_frames_and_some_of_known_ones_are_seen_whole(monkeypatch):
+    unknown = Scene(framed_scene().scan)
+    for batch in (
+        views_of(unknown, monkeypatch),
+        views_of(framed_scene(), monkeypatch, all_frames=1.0),
+        views_of(framed_scene(), monkeypatch, replace(PRESET, student_frames=None)),
+    ):
+        assert torch.equal(batch.few.of(batch.globals).origin, batch.globals.origin)
+        assert torch.equal(batch.few.feat, batch.globals.feat)
+
+
+def test_what_is_distilled_belongs_to_the_same_places(monkeypatch):
+    batch = views_of(framed_scene(), monkeypatch)
+    model = PretrainingModel(small_encoder(), PRESET, VOXEL, 1.0, distilled=True)
+    student, kept = model.masked(batch)
+    assert torch.equal(student.origin, batch.globals.origin[kept])
+    loss = model(batch)
+    assert torch.isfinite(loss) and set(model.losses) == {"mask", "roll", "unmask", "distilled"}
+    loss.backward()
+    gradients = [p.grad for p in model.student.backbone.parameters() if p.grad is not None]
+    assert sum(float(gradient.abs().sum()) for gradient in gradients) > 0
