@@ -112,6 +112,8 @@ def test_a_model_of_the_packages_says_what_images_show(start, tmp_path):
         ("adapt", ("--pixel-features", "nowhere"), "none of the recordings has posed images"),
         ("adapt", ("--holdout", "2"), "--holdout: got 2.0"),
         ("pretrain", ("--without-images", "--depths", "1,1"), "depths are [1, 1], expected 3"),
+        ("adapt", ("--frames-per-scan", "0"), "frames_per_scan is 0, expected 1 or more"),
+        ("adapt", ("--student-frames", "-1"), "student_frames is -1, expected 1 or more"),
     ],
 )
 def test_what_cannot_go_well_is_said_before_anything_is_trained(
@@ -146,3 +148,8 @@ def test_clouds_of_a_bag_become_scenes_of_consecutive_frames(tmp_path):
     assert len(scan) > 1.5 * len(single[1].scan)
     assert scan.normals is not None and np.isfinite(scan.points).all()
     assert not scan.labelled.any()
+    frames = fused[0].frames
+    assert len(frames) == 2 and len(frames.of) == len(scan)
+    second = frames.seen(scan, range(1, 2), VOXEL)
+    assert np.array_equal(second.rows, np.flatnonzero(frames.of == 1))
+    assert np.allclose(frames.sensors[1], 0)  # the newest sensor is at zero

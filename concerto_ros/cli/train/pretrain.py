@@ -26,6 +26,20 @@ NOTHING_KEPT = (
     " linear probe fell from 0.479 to 0.401. --without-images trains so all the same"
 )
 
+#: Numbers of a recipe that have an option, and the time limit: name, type and help.
+NUMBERS: tuple[tuple[str, type, str], ...] = (
+    ("steps", int, "optimiser steps"),
+    ("batch_size", int, "scenes in a step"),
+    ("points", int, "points of a view, at most"),
+    ("frames_per_scan", int, "consecutive frames of a bag of clouds in one scene"),
+    ("student_frames", int, "consecutive frames of a scene that the student has, at most"),
+    ("learning_rate", float, "peak learning rate"),
+    ("prototypes", int, "prototypes of a head"),
+    ("heads_first", int, "first steps that train the heads alone"),
+    ("stages", int, "stages of the encoder that are trained, the coarsest ones"),
+    ("minutes", float, "time limit"),
+)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the options."""
@@ -106,7 +120,6 @@ def add_common_arguments(parser: argparse.ArgumentParser, recipe: str) -> None:
     )
     numbers: tuple[tuple[str, type, object, str], ...] = (
         ("max_frames", int, 200, "images of a scene, at most"),
-        ("frames_per_scan", int, 1, "consecutive frames of a bag of clouds in one scan"),
         ("every", float, 1.0, "seconds between frames of a bag of clouds"),
         ("holdout", float, 0.2, "share of the scenes that the judge keeps to measure on"),
     )
@@ -136,17 +149,7 @@ def add_common_arguments(parser: argparse.ArgumentParser, recipe: str) -> None:
         help="all numbers that are not given: as published; for one small machine from a trained"
         f" encoder (adapt) or from nothing (small) (default {recipe})",
     )
-    overrides: tuple[tuple[str, type, str], ...] = (
-        ("steps", int, "optimiser steps"),
-        ("batch_size", int, "scenes in a step"),
-        ("points", int, "points of a view, at most"),
-        ("learning_rate", float, "peak learning rate"),
-        ("prototypes", int, "prototypes of a head"),
-        ("heads_first", int, "first steps that train the heads alone"),
-        ("stages", int, "stages of the encoder that are trained, the coarsest ones"),
-        ("minutes", float, "time limit"),
-    )
-    for name, kind, text in overrides:
+    for name, kind, text in NUMBERS:
         run_group.add_argument(
             f"--{name.replace('_', '-')}",
             type=kind,
@@ -205,7 +208,7 @@ def train(arguments: argparse.Namespace, encoder: Encoder, voxel_size: float, re
         raise ValueError(NOTHING_KEPT.format(" or distillation" if refuse else ""))
     convention = convention_of(encoder, arguments.preset)
     preset = _preset(arguments, trained=refuse)
-    options = _options(arguments, voxel_size, preset.patches)
+    options = _options(arguments, voxel_size, preset)
     scenes = open_recordings(
         arguments.data,
         options,
@@ -268,7 +271,7 @@ def _preset(arguments: argparse.Namespace, trained: bool) -> Preset:
     from concerto_ros.learning.pretraining.presets import PRESETS
 
     preset = PRESETS[arguments.recipe]
-    names = ("steps", "batch_size", "learning_rate", "prototypes", "heads_first", "stages")
+    names = [name for name, _, _ in NUMBERS if hasattr(preset, name)]
     preset = shortened(preset, **{name: getattr(arguments, name) for name in names})
     if arguments.points is not None:
         preset = replace(preset, sizes=replace(preset.sizes, most=arguments.points))
@@ -290,18 +293,18 @@ def _config(arguments: argparse.Namespace, preset: Preset) -> RunConfig:
     )
 
 
-def _options(arguments: argparse.Namespace, voxel_size: float, patches: int) -> DataOptions:
+def _options(arguments: argparse.Namespace, voxel_size: float, preset: Preset) -> DataOptions:
     from concerto_ros.learning.adaptation.data_options import DataOptions
 
     return DataOptions(
         voxel_size,
         arguments.preset,
         arguments.out,
-        arguments.frames_per_scan,
+        preset.frames_per_scan,
         arguments.every,
         arguments.max_frames,
         arguments.map_frame,
-        patches,
+        preset.patches,
         arguments.write_split,
         not arguments.no_fitted_normals,
     )

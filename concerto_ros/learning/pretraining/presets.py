@@ -33,6 +33,7 @@ class Preset:
         width: Width of its vectors.
         prototypes: Their number.
         weights: Of the terms mask, roll, unmask, and of image or distillation.
+        frames_per_scan: Consecutive frames of a bag of clouds in one scene.
         student_frames: Consecutive frames of a scene that the student has, at most, where the
             teacher has all of them; None: it has all as well.
         patches: Patches along each edge of an image.
@@ -48,6 +49,9 @@ class Preset:
         heads_factor: Learning rate of the heads, times that of the encoder.
         heads_first: Steps at the beginning in which the heads alone are trained; needs another
             rate of the heads.
+
+    Raises:
+        ValueError: A number of what there must be one of at least is smaller.
     """
 
     sizes: ViewSizes = field(default_factory=ViewSizes)
@@ -66,6 +70,7 @@ class Preset:
     weights: Mapping[str, float] = field(
         default_factory=lambda: {"mask": 1 / 8, "roll": 1 / 8, "unmask": 2 / 8, "image": 4 / 8}
     )
+    frames_per_scan: int = 1
     student_frames: int | None = None
     patches: int = 37
     learning_rate: float = 0.004
@@ -78,6 +83,13 @@ class Preset:
     steps: int = 100_000
     heads_factor: float = 1.0
     heads_first: int = 0
+
+    def __post_init__(self) -> None:
+        counts = ("steps", "batch_size", "prototypes", "frames_per_scan", "student_frames")
+        for name in counts:
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} is {value}, expected 1 or more")
 
     def at_voxels(self, size: float) -> Preset:
         """The same for other voxels, metres: what is hidden has as many voxels as published."""
@@ -99,6 +111,8 @@ ADAPT = Preset(
     sizes=ViewSizes(most=8192),
     momentum=HalfCosine(0.998, 1.0),
     fixed_teacher=True,
+    frames_per_scan=16,
+    student_frames=3,
     hidden=1024,
     width=128,
     prototypes=512,
