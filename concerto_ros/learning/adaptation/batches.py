@@ -18,7 +18,7 @@ from concerto_ros.learning.pretraining.student import Views
 from concerto_ros.learning.pretraining.views import RandomDraws, crop_views
 from concerto_ros.mapping.voxel_grid import pack
 from concerto_ros.segmentation.convention import Convention
-from concerto_ros.segmentation.model_input import normalise_points
+from concerto_ros.segmentation.model_input import normalise_points, zero_of
 
 #: Images of a scene in a step, as published.
 IMAGES = 4
@@ -191,6 +191,7 @@ class ViewCollate:
         if own is not None:  # points that the student has come before others of their voxel
             order = np.concatenate([order[own.mask[order]], order[~own.mask[order]]])
         rows = np.sort(order[np.unique(keys[order], return_index=True)[1]])
+        rows = rows[~self._strays(scan.points[rows], index[rows])]
         normals = np.zeros((len(rows), 2, 3), np.float32)
         if scan.normals is not None:
             normals[:] = scan.normals[rows, None]
@@ -213,6 +214,11 @@ class ViewCollate:
         if scene.images is not None and scene.images.frames and self.grid is not None:
             patches, vectors = self._imaged(scene.images, len(scan), random)
         return _Cloud(scan.points[rows], colors, normals, patches[rows], seen), vectors
+
+    def _strays(self, points: np.ndarray, index: np.ndarray) -> np.ndarray:
+        """(V,) bool, voxels alone below the floor, which the encoder never sees in use."""
+        zero = zero_of(points, index, self.voxel_size, self.convention, np.zeros(3))
+        return zero.strays
 
     def _seen_by_student(self, scene: Scene, random: np.random.Generator) -> _SeenPoints | None:
         """The points of some consecutive frames; None: the student has all of them."""

@@ -42,6 +42,7 @@ class Preset:
         weight_decay: Of AdamW, on all parameters.
         clip: Maximum norm of the gradient.
         drop_path: Rate of stochastic depth in the last block; rows are dropped one by one.
+        elastic: (cell, strength) of each smooth bend of a view, metres.
         drop_colors: Probabilities of dropping all colours, and those of a fifth of the points;
             likewise of normals.
         batch_size: Scenes in a step.
@@ -78,6 +79,7 @@ class Preset:
     weight_decay: HalfCosine = HalfCosine(0.04, 0.2)
     clip: float = 3.0
     drop_path: float = 0.3
+    elastic: tuple[tuple[float, float], ...] = ((0.2, 0.4), (0.8, 1.6))
     drop_colors: tuple[float, float] = (0.2, 0.5)
     batch_size: int = 96
     steps: int = 100_000

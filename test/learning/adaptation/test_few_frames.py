@@ -99,3 +99,13 @@ def test_what_is_distilled_belongs_to_the_same_places(monkeypatch):
     loss.backward()
     gradients = [p.grad for p in model.student.backbone.parameters() if p.grad is not None]
     assert sum(float(gradient.abs().sum()) for gradient in gradients) > 0
+
+
+def test_strays_below_the_floor_are_in_no_view(monkeypatch):
+    scene = framed_scene()
+    clean = views_of(scene, monkeypatch)
+    points = scene.scan.points.copy()
+    points[::97, 2] -= 5.0
+    dirty = views_of(replace(scene, scan=replace(scene.scan, points=points)), monkeypatch)
+    assert clean.globals.origin[:, 2].min() > -1
+    assert dirty.globals.origin[:, 2].min() > -1
