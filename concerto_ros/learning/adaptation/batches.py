@@ -90,14 +90,15 @@ class _Cloud:
     Attributes:
         points: (N, 3) metres.
         colors: (N, 3), 0..255.
-        normals: (N, 2, 3), as all frames of the scene give them and as the student's do.
+        vectors: (N, 3, 3): the normals as all frames of the scene give them and as the student's
+            do, and from ``points`` to where the student's frames have the point, metres.
         patches: (N, I, 2) where images see them.
         seen: (N,) bool, whether the student's frames do.
     """
 
     points: np.ndarray
     colors: np.ndarray
-    normals: np.ndarray
+    vectors: np.ndarray
     patches: np.ndarray
     seen: np.ndarray
 
@@ -182,38 +183,46 @@ class ViewCollate:
     def _sampled(
         self, scene: Scene, random: np.random.Generator
     ) -> tuple[_Cloud, list[torch.Tensor]]:
-        """One random point of each voxel, some without colour or normal, and images."""
+        """The voxels of a scene, some without colour or normal, and its images."""
         scan = scene.scan
         index = np.floor(scan.points.astype(np.float64) / self.voxel_size)
-        keys = pack(index)
         own = self._seen_by_student(scene, random)
         order = random.permutation(len(scan))
         if own is not None:  # points that the student has come before others of their voxel
             order = np.concatenate([order[own.mask[order]], order[~own.mask[order]]])
-        rows = np.sort(order[np.unique(keys[order], return_index=True)[1]])
-        rows = rows[~self._strays(scan.points[rows], index[rows])]
-        normals = np.zeros((len(rows), 2, 3), np.float32)
+        _, first, voxel = np.unique(pack(index[order]), return_index=True, return_inverse=True)
+        rows, voxels = order[first], np.empty(len(scan), np.int64)
+        voxels[order] = voxel
+        points, colors = scan.points[rows], np.zeros((len(rows), 3), np.float32)
+        vectors = np.zeros((len(rows), 3, 3), np.float32)
         if scan.normals is not None:
-            normals[:] = scan.normals[rows, None]
+            vectors[:, :2] = scan.normals[rows, None]
+        if scan.colors is not None:
+            colors[:] = scan.colors[rows]
         seen = np.ones(len(rows), bool)
         if own is not None:
             seen = own.mask[rows]
             if own.normals is not None:
-                normals[seen, 1] = own.normals[rows[seen]]
-        colors = np.zeros((len(rows), 3), np.float32)
-        if scan.colors is not None:
-            colors[:] = scan.colors[rows]
-        for values in (colors, normals):
+                vectors[seen, 1] = own.normals[rows[seen]]
+        if self.preset.voxel_means:
+            points = _means(scan.points, voxels, len(rows))
+            if scan.colors is not None:
+                colors = _means(scan.colors, voxels, len(rows))
+            if own is not None:
+                mine = _means(scan.points[own.mask], voxels[own.mask], len(rows))
+                vectors[seen, 2] = (mine - points)[seen]
+        for values in (colors, vectors[:, :2]):
             everywhere, some = self.preset.drop_colors
             if random.random() < everywhere:
                 values[:] = 0
             if random.random() < some:
                 values[random.random(len(values)) < 0.2] = 0
         patches = np.zeros((len(scan), 0, 2), np.float32)
-        vectors: list[torch.Tensor] = []
+        images: list[torch.Tensor] = []
         if scene.images is not None and scene.images.frames and self.grid is not None:
-            patches, vectors = self._imaged(scene.images, len(scan), random)
-        return _Cloud(scan.points[rows], colors, normals, patches[rows], seen), vectors
+            patches, images = self._imaged(scene.images, len(scan), random)
+        cloud = _Cloud(points, colors, vectors, patches[rows], seen)
+        return cloud.of(np.flatnonzero(~self._strays(points, index[rows]))), images
 
     def _strays(self, points: np.ndarray, index: np.ndarray) -> np.ndarray:
         """(V,) bool, voxels alone below the floor, which the encoder never sees in use."""
@@ -264,8 +273,8 @@ class ViewCollate:
         """Add an augmented view and where its points were."""
         part = cloud.of(rows)
         origins.append(part.points)
-        points, normals = self.augmentation.geometry(part.points, part.normals, random)
-        clouds.append(replace(part, points=points, normals=normals))
+        points, vectors = self.augmentation.geometry(part.points, part.vectors, random)
+        clouds.append(replace(part, points=points, vectors=vectors))
 
     def _views(
         self, clouds: Sequence[_Cloud], origins: Sequence[np.ndarray]
@@ -280,7 +289,7 @@ class ViewCollate:
             the grid begins.
         """
         values = [
-            normalise_points(cloud.points, cloud.colors, cloud.normals[:, 0], self.convention)
+            normalise_points(cloud.points, cloud.colors, cloud.vectors[:, 0], self.convention)
             for cloud in clouds
         ]
         low = np.min([coord.min(axis=0) for coord, _ in values], axis=0)
@@ -292,7 +301,8 @@ class ViewCollate:
             patches = np.full((len(rows), most, 2), -1, np.float32)
             patches[:, : cloud.patches.shape[1]] = cloud.patches[rows]
             own = feat[rows]
-            own[:, 6:9] = cloud.normals[rows, 1]
+            own[:, 0:3] += cloud.vectors[rows, 2] * self.convention.scale
+            own[:, 6:9] = cloud.vectors[rows, 1]
             seen = _student_sees(cloud.seen[rows])
             grid = cell[rows].astype(np.int64)
             parts = (feat[rows], grid, coord[rows], origin[rows], patches, own, seen)
@@ -305,6 +315,13 @@ class ViewCollate:
         chosen = seens.nonzero()[:, 0]
         few = FewFrames(chosen, owns[chosen])
         return Views(feats, grids, coords, befores, ends), places, few, torch.from_numpy(low)
+
+
+def _means(values: np.ndarray, groups: np.ndarray, count: int) -> np.ndarray:
+    """The mean of the rows (N, 3) of each group, (count, 3) float32; zeros of an empty one."""
+    sums = [np.bincount(groups, column, minlength=count) for column in values.T]
+    size = np.bincount(groups, minlength=count).clip(min=1)
+    return (np.stack(sums, axis=1) / size[:, None]).astype(np.float32)
 
 
 def _student_sees(seen: np.ndarray) -> np.ndarray:

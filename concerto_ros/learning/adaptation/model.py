@@ -104,7 +104,9 @@ class PretrainingModel(nn.Module):
     def forward(self, batch: ViewBatch) -> torch.Tensor:
         """Compute the loss of a batch, a scalar."""
         masked, kept = self.masked(batch)
-        shuffle = torch.Generator().manual_seed(int(torch.randint(2**62, ())))
+        shuffle = None
+        if self.preset.shuffled:
+            shuffle = torch.Generator().manual_seed(int(torch.randint(2**62, ())))
         with torch.no_grad():
             teacher = self.teacher(batch.globals, shuffle)
             logits = self.teacher.mask_head(teacher.joined)

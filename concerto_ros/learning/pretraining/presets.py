@@ -42,6 +42,10 @@ class Preset:
         weight_decay: Of AdamW, on all parameters.
         clip: Maximum norm of the gradient.
         drop_path: Rate of stochastic depth in the last block; rows are dropped one by one.
+        voxel_means: Whether a voxel is the mean of its points, as in the node, or a random one of
+            them, as published.
+        shuffled: Whether blocks take the curves of the serialization in a random order, as
+            published; not every encoder was trained so.
         elastic: (cell, strength) of each smooth bend of a view, metres.
         drop_colors: Probabilities of dropping all colours, and those of a fifth of the points;
             likewise of normals.
@@ -79,6 +83,8 @@ class Preset:
     weight_decay: HalfCosine = HalfCosine(0.04, 0.2)
     clip: float = 3.0
     drop_path: float = 0.3
+    voxel_means: bool = False
+    shuffled: bool = True
     elastic: tuple[tuple[float, float], ...] = ((0.2, 0.4), (0.8, 1.6))
     drop_colors: tuple[float, float] = (0.2, 0.5)
     batch_size: int = 96
@@ -120,6 +126,8 @@ ADAPT = Preset(
     prototypes=512,
     learning_rate=1e-4,
     drop_path=0.0,
+    voxel_means=True,
+    shuffled=False,
     batch_size=2,
     steps=850,
     heads_factor=10.0,

@@ -15,6 +15,7 @@ from concerto_ros.learning.adaptation.batches import ViewCollate
 from concerto_ros.learning.adaptation.model import PretrainingModel
 from concerto_ros.learning.adaptation.scene_frames import CloudFrames
 from concerto_ros.learning.adaptation.scenes import Scene
+from concerto_ros.learning.pretraining.augmentation import ViewAugmentation
 from concerto_ros.learning.pretraining.presets import ADAPT
 from concerto_ros.learning.pretraining.views import ViewSizes
 from concerto_ros.segmentation.convention import convention_for
@@ -56,7 +57,7 @@ def frames_of(scene, places):
 
 def test_the_student_has_the_points_of_its_frames_and_the_teacher_those_of_all(monkeypatch):
     scene = framed_scene()
-    batch = views_of(scene, monkeypatch)
+    batch = views_of(scene, monkeypatch, replace(PRESET, voxel_means=False))
     every, own = batch.globals, batch.few.of(batch.globals)
     assert len(frames_of(scene, every.origin)) == 6
     assert len(frames_of(scene, own.origin[: own.offset[0]])) == 1
@@ -74,8 +75,27 @@ def test_its_normals_are_those_that_its_frames_give(monkeypatch):
     own, other = fitted.few.feat[:size, 6:9], fitted.globals.feat[seen, 6:9]
     assert (own - other).abs().max() > 0.1  # of fewer points, towards another sensor
     assert torch.allclose(own.norm(dim=1), torch.ones(size), atol=0.01)
-    same = given.few.rows
-    assert torch.equal(given.few.feat, given.globals.feat[same])
+    assert torch.equal(given.few.feat[:, 3:], given.globals.feat[given.few.rows, 3:])
+
+
+def test_its_voxels_are_the_means_of_its_own_points(monkeypatch):
+    scene = framed_scene()
+    still = ViewAugmentation(elastic=(), sigma=0.0)
+    monkeypatch.setattr(batches, "ALL_FRAMES_SHARE", 0.0)
+    collate = ViewCollate(INDOOR, VOXEL, PRESET, augmentation=still)
+    batch = collate([scene], np.random.default_rng(0))
+    own, other = batch.few.feat[:, :3], batch.globals.feat[batch.few.rows, :3]
+    apart = (own - other).norm(dim=1)
+    (frame,) = {int(f) for f in frames_of(scene, batch.globals.origin[batch.few.rows][apart == 0])}
+    keys = np.floor(scene.scan.points / VOXEL)
+    for row in apart.argsort(descending=True)[:5].tolist():
+        place = batch.globals.origin[batch.few.rows[row]].numpy()
+        inside = (keys == np.floor(place / VOXEL)).all(axis=1)
+        mine = inside & (scene.frames.of == frame)
+        expected = np.linalg.norm(
+            scene.scan.points[mine].mean(0) - scene.scan.points[inside].mean(0)
+        )
+        assert 0.9 * expected - 1e-4 <= apart[row] <= 1.1 * expected + 1e-4
 
 
 def test_a_scene_of_unknown_frames_and_some_of_known_ones_are_seen_whole(monkeypatch):
