@@ -201,8 +201,11 @@ def distillation(student: ViewFeatures, teacher: ViewFeatures, kept: torch.Tenso
     losses = []
     for level, (mine, given) in enumerate(zip(student.feats, teacher.feats, strict=True)):
         if level:
-            own = student.clusters[level - 1][own]
-            other = teacher.clusters[level - 1][other]
+            # Each pair once: else coarse rows of walls, with many fine ones, outweigh furniture.
+            pairs = torch.stack(
+                [student.clusters[level - 1][own], teacher.clusters[level - 1][other]]
+            )
+            own, other = torch.unique(pairs, dim=1)
         losses.append(cosine_loss(mine[own], given[other].detach()))
     return torch.stack(losses).mean()
 
