@@ -11,6 +11,12 @@ import numpy as np
 import torch
 
 from concerto_ros.learning.adaptation.scenes import Scene, SceneImages
+from concerto_ros.learning.adaptation.view_clouds import (
+    ViewCloud,
+    Voxels,
+    student_sees,
+    voxels_of,
+)
 from concerto_ros.learning.pretraining.augmentation import ViewAugmentation
 from concerto_ros.learning.pretraining.objective import ImageTargets
 from concerto_ros.learning.pretraining.presets import Preset
@@ -26,9 +32,6 @@ IMAGES = 4
 #: Share of the scenes of which the student has all frames although it mostly has few, so that it
 #: stays good at whole maps.
 ALL_FRAMES_SHARE = 0.2
-
-#: Of a view of which the student's frames see fewer voxels than this, it gets all.
-FEWEST_SEEN = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,29 +87,6 @@ class ViewBatch:
 
 
 @dataclass(frozen=True, eq=False)
-class _Cloud:
-    """Points of a scene or view.
-
-    Attributes:
-        points: (N, 3) metres.
-        colors: (N, 3), 0..255.
-        vectors: (N, 3, 3): the normals as all frames of the scene give them and as the student's
-            do, and from ``points`` to where the student's frames have the point, metres.
-        patches: (N, I, 2) where images see them.
-        seen: (N,) bool, whether the student's frames do.
-    """
-
-    points: np.ndarray
-    colors: np.ndarray
-    vectors: np.ndarray
-    patches: np.ndarray
-    seen: np.ndarray
-
-    def of(self, rows: np.ndarray) -> _Cloud:
-        return _Cloud(*(value[rows] for value in vars(self).values()))
-
-
-@dataclass(frozen=True, eq=False)
 class _SeenPoints:
     """Which points of a scan (N,) bool the student has, and their normals (N, 3) to it."""
 
@@ -143,17 +123,18 @@ class ViewCollate:
         """The views of scenes. Raises ValueError without a generator: views are random."""
         if generator is None:
             raise ValueError("generator is None, expected one: views are random")
-        whole: list[_Cloud] = []
+        whole: list[ViewCloud] = []
         origins: list[np.ndarray] = []
-        parts: list[_Cloud] = []
+        parts: list[ViewCloud] = []
         part_origins: list[np.ndarray] = []
         vectors: list[torch.Tensor] = []
         counts = []
         for scene in scenes:
             cloud, images = self._sampled(scene, generator)
-            in_image = np.all(cloud.patches >= 0, axis=2)
+            firsts = cloud.firsts()
+            in_image = np.all(cloud.patches[firsts] >= 0, axis=2)
             views = crop_views(
-                cloud.points,
+                cloud.points[firsts],
                 in_image if len(images) else None,
                 self.preset.sizes,
                 RandomDraws(generator),
@@ -164,11 +145,12 @@ class ViewCollate:
             has_colors = scene.scan.colors is not None
             both = self._recolored(cloud, has_colors, generator)
             for view in (views.major, views.second):
-                self._add(both, view.rows, whole, origins, generator)
+                self._add(both.within(firsts[view.rows]), whole, origins, generator)
             for view in views.locals:
                 alone = self._recolored(cloud, has_colors, generator)
-                rows = view.rows[_student_sees(cloud.seen[view.rows])]
-                self._add(alone, rows, parts, part_origins, generator)
+                part = alone.within(firsts[view.rows])
+                part = part.of(np.flatnonzero(student_sees(part.seen)))
+                self._add(part, parts, part_origins, generator)
         every, patches, few, low = self._views(whole, origins)
         local = None
         if parts:
@@ -182,47 +164,48 @@ class ViewCollate:
 
     def _sampled(
         self, scene: Scene, random: np.random.Generator
-    ) -> tuple[_Cloud, list[torch.Tensor]]:
-        """The voxels of a scene, some without colour or normal, and its images."""
+    ) -> tuple[ViewCloud, list[torch.Tensor]]:
+        """The points of a scene, some without colour or normal, and its images.
+
+        They are one random point of each voxel, or all of them where voxels are means.
+        """
         scan = scene.scan
         index = np.floor(scan.points.astype(np.float64) / self.voxel_size)
         own = self._seen_by_student(scene, random)
         order = random.permutation(len(scan))
         if own is not None:  # points that the student has come before others of their voxel
             order = np.concatenate([order[own.mask[order]], order[~own.mask[order]]])
-        _, first, voxel = np.unique(pack(index[order]), return_index=True, return_inverse=True)
-        rows, voxels = order[first], np.empty(len(scan), np.int64)
-        voxels[order] = voxel
-        points, colors = scan.points[rows], np.zeros((len(rows), 3), np.float32)
-        vectors = np.zeros((len(rows), 3, 3), np.float32)
+        _, first, inverse = np.unique(pack(index[order]), return_index=True, return_inverse=True)
+        first, voxel = order[first], np.empty(len(scan), np.int64)
+        voxel[order] = inverse
+        inside = ~self._strays(scan.points[first], index[first])
+        rows = np.sort(first[inside])
+        if self.preset.voxel_means:
+            rows = np.flatnonzero(inside[voxel])
+        colors = np.zeros((len(rows), 3), np.float32)
+        normals = np.zeros((len(rows), 2, 3), np.float32)
         if scan.normals is not None:
-            vectors[:, :2] = scan.normals[rows, None]
+            normals[:] = scan.normals[rows, None]
         if scan.colors is not None:
             colors[:] = scan.colors[rows]
         seen = np.ones(len(rows), bool)
         if own is not None:
             seen = own.mask[rows]
             if own.normals is not None:
-                vectors[seen, 1] = own.normals[rows[seen]]
-        if self.preset.voxel_means:
-            points = _means(scan.points, voxels, len(rows))
-            if scan.colors is not None:
-                colors = _means(scan.colors, voxels, len(rows))
-            if own is not None:
-                mine = _means(scan.points[own.mask], voxels[own.mask], len(rows))
-                vectors[seen, 2] = (mine - points)[seen]
-        for values in (colors, vectors[:, :2]):
+                normals[seen, 1] = own.normals[rows[seen]]
+        for values in (colors, normals):
             everywhere, some = self.preset.drop_colors
             if random.random() < everywhere:
                 values[:] = 0
             if random.random() < some:
-                values[random.random(len(values)) < 0.2] = 0
+                values[(random.random(len(first)) < 0.2)[voxel[rows]]] = 0
         patches = np.zeros((len(scan), 0, 2), np.float32)
         images: list[torch.Tensor] = []
         if scene.images is not None and scene.images.frames and self.grid is not None:
             patches, images = self._imaged(scene.images, len(scan), random)
-        cloud = _Cloud(points, colors, vectors, patches[rows], seen)
-        return cloud.of(np.flatnonzero(~self._strays(points, index[rows]))), images
+        return ViewCloud(
+            scan.points[rows], colors, normals, patches[rows], seen, voxel[rows]
+        ), images
 
     def _strays(self, points: np.ndarray, index: np.ndarray) -> np.ndarray:
         """(V,) bool, voxels alone below the floor, which the encoder never sees in use."""
@@ -256,7 +239,9 @@ class ViewCollate:
         vectors = [images.vectors(at, self.grid) for at in chosen]
         return images.places(chosen, points, self.grid), vectors
 
-    def _recolored(self, cloud: _Cloud, has_colors: bool, random: np.random.Generator) -> _Cloud:
+    def _recolored(
+        self, cloud: ViewCloud, has_colors: bool, random: np.random.Generator
+    ) -> ViewCloud:
         """With other colours; where a sensor has none the encoder gets zeros, as in the node."""
         if not has_colors:
             return cloud
@@ -264,20 +249,18 @@ class ViewCollate:
 
     def _add(
         self,
-        cloud: _Cloud,
-        rows: np.ndarray,
-        clouds: list[_Cloud],
+        part: ViewCloud,
+        clouds: list[ViewCloud],
         origins: list[np.ndarray],
         random: np.random.Generator,
     ) -> None:
-        """Add an augmented view and where its points were."""
-        part = cloud.of(rows)
+        """Add a view, augmented, and where its points were."""
         origins.append(part.points)
-        points, vectors = self.augmentation.geometry(part.points, part.vectors, random)
-        clouds.append(replace(part, points=points, vectors=vectors))
+        points, normals = self.augmentation.geometry(part.points, part.normals, random)
+        clouds.append(replace(part, points=points, normals=normals))
 
     def _views(
-        self, clouds: Sequence[_Cloud], origins: Sequence[np.ndarray]
+        self, clouds: Sequence[ViewCloud], origins: Sequence[np.ndarray]
     ) -> tuple[Views, torch.Tensor, FewFrames, torch.Tensor]:
         """The voxels of views, the first point of each.
 
@@ -289,41 +272,29 @@ class ViewCollate:
             the grid begins.
         """
         values = [
-            normalise_points(cloud.points, cloud.colors, cloud.vectors[:, 0], self.convention)
+            normalise_points(cloud.points, cloud.colors, cloud.normals[:, 0], self.convention)
             for cloud in clouds
         ]
         low = np.min([coord.min(axis=0) for coord, _ in values], axis=0)
         most = max(cloud.patches.shape[1] for cloud in clouds)
-        columns: list[list[np.ndarray]] = [[] for _ in range(7)]
+        views = []
         for cloud, origin, (coord, feat) in zip(clouds, origins, values, strict=True):
+            patches = np.full((len(coord), most, 2), -1, np.float32)
+            patches[:, : cloud.patches.shape[1]] = cloud.patches
             cell = np.floor((coord - low) / self.edge)
-            rows = np.sort(np.unique(pack(cell), return_index=True)[1])
-            patches = np.full((len(rows), most, 2), -1, np.float32)
-            patches[:, : cloud.patches.shape[1]] = cloud.patches[rows]
-            own = feat[rows]
-            own[:, 0:3] += cloud.vectors[rows, 2] * self.convention.scale
-            own[:, 6:9] = cloud.vectors[rows, 1]
-            seen = _student_sees(cloud.seen[rows])
-            grid = cell[rows].astype(np.int64)
-            parts = (feat[rows], grid, coord[rows], origin[rows], patches, own, seen)
-            for column, part in zip(columns, parts, strict=True):
-                column.append(part)
-        feats, grids, coords, befores, places, owns, seens = (
-            torch.from_numpy(np.concatenate(column)) for column in columns
-        )
-        ends = torch.tensor([len(part) for part in columns[0]]).cumsum(0)
-        chosen = seens.nonzero()[:, 0]
-        few = FewFrames(chosen, owns[chosen])
-        return Views(feats, grids, coords, befores, ends), places, few, torch.from_numpy(low)
-
-
-def _means(values: np.ndarray, groups: np.ndarray, count: int) -> np.ndarray:
-    """The mean of the rows (N, 3) of each group, (count, 3) float32; zeros of an empty one."""
-    sums = [np.bincount(groups, column, minlength=count) for column in values.T]
-    size = np.bincount(groups, minlength=count).clip(min=1)
-    return (np.stack(sums, axis=1) / size[:, None]).astype(np.float32)
-
-
-def _student_sees(seen: np.ndarray) -> np.ndarray:
-    """(V,) bool, which voxels of a view the student gets; all of a view that it hardly sees."""
-    return seen if seen.sum() >= FEWEST_SEEN else np.ones_like(seen)
+            views.append(
+                voxels_of(
+                    replace(cloud, patches=patches),
+                    origin,
+                    coord,
+                    feat,
+                    cell,
+                    self.preset.voxel_means,
+                )
+            )
+        every = Voxels(*(np.concatenate(column) for column in zip(*views, strict=True)))
+        feat, grid, coord, before, places, own, seen = map(torch.from_numpy, every)
+        ends = torch.tensor([len(view.feat) for view in views]).cumsum(0)
+        chosen = seen.nonzero()[:, 0]
+        few = FewFrames(chosen, own[chosen])
+        return Views(feat, grid, coord, before, ends), places, few, torch.from_numpy(low)

@@ -17,7 +17,6 @@ from concerto_ros.learning.adaptation.run import RunConfig, new_encoder, pretrai
 from concerto_ros.learning.adaptation.scenes import JoinedScenes, ScanScenes, Scene, SomeScenes
 from concerto_ros.learning.pretraining.presets import ADAPT, CONCERTO
 from concerto_ros.learning.pretraining.views import ViewSizes
-from concerto_ros.mapping.voxel_grid import grid_sample
 from concerto_ros.ptv3.precision import training_precision
 from concerto_ros.segmentation.convention import convention_for
 
@@ -191,15 +190,6 @@ def test_views_hold_each_voxel_once_and_say_where_their_points_were():
         assert views.feat[:, 3:6].max() <= 1
     again, _ = batch_of(one_point)
     assert torch.equal(again.globals.feat, batch.globals.feat)
-
-
-def test_voxels_may_be_the_means_of_their_points_as_in_the_node():
-    batch, _ = batch_of()
-    scan = room_scan(0)
-    grid_sampled = grid_sample(scan.points, VOXEL)
-    means = {tuple(row) for row in np.round(grid_sampled.means(VOXEL), 4).tolist()}
-    places = batch.globals.origin[: batch.globals.offset[0]].numpy()
-    assert {tuple(row) for row in np.round(places, 4).tolist()} <= means
 
 
 def test_views_of_a_sensor_without_colours_have_none_as_in_the_node():

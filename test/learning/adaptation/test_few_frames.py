@@ -15,7 +15,7 @@ from concerto_ros.learning.adaptation.batches import ViewCollate
 from concerto_ros.learning.adaptation.model import PretrainingModel
 from concerto_ros.learning.adaptation.scene_frames import CloudFrames
 from concerto_ros.learning.adaptation.scenes import Scene
-from concerto_ros.learning.pretraining.augmentation import ViewAugmentation
+from concerto_ros.learning.adaptation.view_clouds import ViewCloud, voxels_of
 from concerto_ros.learning.pretraining.presets import ADAPT
 from concerto_ros.learning.pretraining.views import ViewSizes
 from concerto_ros.segmentation.convention import convention_for
@@ -67,7 +67,7 @@ def test_the_student_has_the_points_of_its_frames_and_the_teacher_those_of_all(m
 
 
 def test_its_normals_are_those_that_its_frames_give(monkeypatch):
-    plain = replace(PRESET, drop_colors=(0.0, 0.0))
+    plain = replace(PRESET, drop_colors=(0.0, 0.0), voxel_means=False)
     fitted = views_of(framed_scene(), monkeypatch, plain)
     given = views_of(framed_scene(fitted=False), monkeypatch, plain)
     seen = fitted.few.rows[fitted.few.rows < fitted.globals.offset[0]]
@@ -78,24 +78,34 @@ def test_its_normals_are_those_that_its_frames_give(monkeypatch):
     assert torch.equal(given.few.feat[:, 3:], given.globals.feat[given.few.rows, 3:])
 
 
-def test_its_voxels_are_the_means_of_its_own_points(monkeypatch):
-    scene = framed_scene()
-    still = ViewAugmentation(elastic=(), sigma=0.0)
-    monkeypatch.setattr(batches, "ALL_FRAMES_SHARE", 0.0)
-    collate = ViewCollate(INDOOR, VOXEL, PRESET, augmentation=still)
-    batch = collate([scene], np.random.default_rng(0))
-    own, other = batch.few.feat[:, :3], batch.globals.feat[batch.few.rows, :3]
-    apart = (own - other).norm(dim=1)
-    (frame,) = {int(f) for f in frames_of(scene, batch.globals.origin[batch.few.rows][apart == 0])}
-    keys = np.floor(scene.scan.points / VOXEL)
-    for row in apart.argsort(descending=True)[:5].tolist():
-        place = batch.globals.origin[batch.few.rows[row]].numpy()
-        inside = (keys == np.floor(place / VOXEL)).all(axis=1)
-        mine = inside & (scene.frames.of == frame)
-        expected = np.linalg.norm(
-            scene.scan.points[mine].mean(0) - scene.scan.points[inside].mean(0)
-        )
-        assert 0.9 * expected - 1e-4 <= apart[row] <= 1.1 * expected + 1e-4
+def test_voxels_are_means_of_all_points_to_the_teacher_and_of_its_own_to_the_student():
+    points = np.zeros((64, 3), np.float32)
+    points[:, 0] = np.repeat(np.arange(32), 2) + np.tile([0.2, 0.6], 32)
+    normals = np.zeros((64, 2, 3), np.float32)
+    normals[::2, :, 2] = normals[1::2, :, 0] = 1.0  # two surfaces in each voxel
+    seen = np.tile([True, False], 32)
+    cloud = ViewCloud(points, points, normals, np.zeros((64, 0, 2)), seen, np.arange(64))
+    feat = np.concatenate([points, points, normals[:, 0]], axis=1)
+    voxels = voxels_of(cloud, points, points, feat, np.floor(points), means=True)
+    assert np.allclose(voxels.coord[:, 0], np.arange(32) + 0.4)
+    assert np.allclose(voxels.origin, voxels.coord)
+    assert np.allclose(voxels.feat[:, 6:9], np.array([1, 0, 1]) / np.sqrt(2))
+    assert voxels.seen.all()
+    assert np.allclose(voxels.own[:, 0], np.arange(32) + 0.2)
+    assert np.allclose(voxels.own[:, 6:9], [0, 0, 1])
+    single = voxels_of(cloud, points, points, feat, np.floor(points), means=False)
+    assert np.allclose(single.coord[:, 0], np.arange(32) + 0.2)  # the first of each
+
+
+def test_a_view_that_the_student_hardly_sees_is_whole_to_it():
+    points = np.random.default_rng(0).uniform(0, 8, (64, 3)).astype(np.float32)
+    normals = np.zeros((64, 2, 3), np.float32)
+    seen = np.arange(64) < 5
+    cloud = ViewCloud(points, points, normals, np.zeros((64, 0, 2)), seen, np.arange(64))
+    feat = np.concatenate([points, points, normals[:, 0]], axis=1)
+    for means in (True, False):
+        voxels = voxels_of(cloud, points, points, feat, np.floor(points), means)
+        assert voxels.seen.all() and np.allclose(voxels.own, voxels.feat)
 
 
 def test_a_scene_of_unknown_frames_and_some_of_known_ones_are_seen_whole(monkeypatch):
