@@ -7,6 +7,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from unittest.mock import patch
 
 import torch
 from torch import nn
@@ -46,10 +47,27 @@ def steps(scope: Scope) -> Findings:
             spent = runs(lambda s=step, k=kernels: s(k), scope.device, scope.runs)
             row[title] = 1e3 * statistics.median(spent)
         found.rows.append(row)
+    if backend.name == "triton":
+        found.rows += _blocks(scope, hierarchy)
     for name, off in worst.items():
         most = 0.0 if name == "padding" else TOLERANCE[scope.fast]
         found.check(name, f"at most {off:.1e} off", off <= most)
     return found
+
+
+def _blocks(scope: Scope, hierarchy: Hierarchy) -> Iterator[Row]:
+    """Time the convolution of 48 channels by blocks of 16 input channels, and by one of 64."""
+    from concerto_ros.ptv3.kernels.triton import conv
+
+    level = hierarchy.levels[0]
+    table = graphs.neighbour_table_of(level)
+    feat = torch.randn(len(level), 48, device=scope.device).to(scope.fast)
+    matrices = torch.randn(27, 48, 48, device=scope.device).to(scope.fast)
+    for block_in in (16, 64):
+        with patch.object(conv, "block_sizes", return_value=(64, block_in, 64)):
+            spent = runs(lambda: table.convolve(feat, matrices, feat[0]), scope.device, scope.runs)
+        name = f"convolution of 48 channels by blocks of {block_in}"
+        yield {"step": name, "voxels": len(level), "kernel ms": 1e3 * statistics.median(spent)}
 
 
 def _steps(

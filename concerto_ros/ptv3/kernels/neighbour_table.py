@@ -16,6 +16,9 @@ from concerto_ros.ptv3.cpu.onednn import linear
 #: Values gathered at a time where PyTorch computes the products.
 _GATHERED = 1 << 25
 
+#: The product of half precision with a float32 result, on CUDA alone; None before PyTorch 2.8.
+_wide_product = getattr(torch.ops.aten.mm, "dtype", None)
+
 
 @dataclass(frozen=True, eq=False)
 class NeighbourTable:
@@ -112,9 +115,23 @@ def multiply(
     out = feat.new_empty(len(feat), matrices.shape[2])
     stacked = matrices.flatten(0, 1).t()
     for part, neighbours in _gathered(feat, table):
-        product = linear(neighbours.flatten(1), stacked, bias)
+        product = _product(neighbours.flatten(1), stacked, bias)
         out.index_copy_(0, table.order[part], product)
     return out
+
+
+def _product(rows: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+    """Compute ``rows @ weight.t() + bias``, on CUDA with sums in float32 throughout.
+
+    Unless a switch of the whole process forbids it, cuBLAS may add the parts of a sum that it
+    splits in half precision, and sums over all neighbours are long. A product whose result is
+    float32 has no such parts.
+    """
+    half = rows.dtype in (torch.bfloat16, torch.float16)
+    if not (rows.is_cuda and half and _wide_product):
+        return linear(rows, weight, bias)
+    product = _wide_product(rows, weight.t(), torch.float32)
+    return torch.add(product, bias, out=rows.new_empty(product.shape))
 
 
 class _Convolve(torch.autograd.Function):
