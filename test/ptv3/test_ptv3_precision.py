@@ -88,8 +88,10 @@ def test_long_sums_of_half_precision_are_float32_on_cuda(monkeypatch, dtype):
     assert called == ([] if dtype == torch.float32 else [torch.float32])
     exact = rows.double() @ weight.double().t() + bias.double()
     assert result.dtype == dtype
-    rounding = torch.finfo(dtype).eps
-    torch.testing.assert_close(result.double(), exact, rtol=rounding, atol=rounding * 40)
+    # One rounding of the whole sum, and those of the float32 sums.
+    torch.testing.assert_close(
+        result.double(), exact, rtol=0.6 * torch.finfo(dtype).eps, atol=1e-4
+    )
 
 
 @pytest.mark.parametrize("backend", [PAIRS, TABLE], ids=["pairs", "table"])
