@@ -136,6 +136,10 @@ class VoxelMap:
         self._table = KeyTable(self.max_voxels)
         self._keys = np.zeros(self.max_voxels, dtype=np.int64)
         self._sums = torch.zeros(self.max_voxels, _COLUMNS)
+        # Mean point, colour, normal and direction to the sensors of each row; of stale rows those
+        # of an earlier snapshot.
+        self._values = tuple(torch.zeros(self.max_voxels, 3) for _ in range(4))
+        self._stale = np.zeros(self.max_voxels, dtype=bool)
         self._stamps = np.empty(self.max_voxels, dtype=np.int64)
         self._first_seen = np.zeros(self.max_voxels, dtype=np.int64)
         self._free_observations = np.zeros(self.max_voxels, dtype=np.uint8)  # since last seen
@@ -237,6 +241,7 @@ class VoxelMap:
         sums[:, _NORMAL], sums[:, _TOWARD] = snapshot.normals, snapshot.sensor_directions
         sums[:, _COUNT] = 1.0
         self._sums[torch.from_numpy(rows)] = torch.from_numpy(sums)
+        self._stale[rows] = True
 
     def snapshot(self) -> MapSnapshot:
         """Copy the voxels in the window and the radius.
@@ -252,19 +257,19 @@ class VoxelMap:
         used = used[~outside]
         ordered, order = torch.sort(torch.from_numpy(self._keys[used]))
         keys, rows = ordered.numpy(), used[order.numpy()]
-        index = unpack(keys)
-        sums = self._sums.index_select(0, torch.from_numpy(rows)).numpy()
-        count, color_count = sums[:, _COUNT, None], sums[:, _COLOR_COUNT, None]
-        has_color = color_count >= 0.5  # halving leaves less than one old colour
-        points = (index + (sums[:, _FRACTION] / count).astype(np.float64)) * self.voxel_size
+        self._renew(rows[self._stale[rows]])
+        row = torch.from_numpy(rows)
+        points, colors, normals, toward = (
+            values.index_select(0, row).numpy() for values in self._values
+        )
         return MapSnapshot(
             keys=keys,
-            index=index,
-            points=points.astype(np.float32),
-            colors=np.where(has_color, sums[:, _COLOR] / np.maximum(color_count, 0.5), 0),
-            has_color=has_color[:, 0],
-            normals=unit_vectors(sums[:, _NORMAL]),
-            sensor_directions=unit_vectors(sums[:, _TOWARD]),
+            index=unpack(keys),
+            points=points,
+            colors=colors,
+            has_color=self._has_color(self._sums[:, _COLOR_COUNT].index_select(0, row)).numpy(),
+            normals=normals,
+            sensor_directions=toward,
             stamps=self._stamps[rows],
             first_seen=self._first_seen[rows],
             stamp=self.newest_stamp or 0,
@@ -275,6 +280,28 @@ class VoxelMap:
             generation=self.generation,
             revision=self._revision,
         )
+
+    def _renew(self, rows: np.ndarray) -> None:
+        """Compute what a snapshot has of the voxels in ``rows`` (V,) from their sums."""
+        row = torch.from_numpy(rows)
+        sums = self._sums.index_select(0, row)
+        count = sums[:, _COLOR_COUNT, None]
+        for values, new in zip(
+            self._values,
+            (
+                torch.from_numpy(self._means(rows)).float(),
+                (sums[:, _COLOR] / count.clamp_min(0.5)).where(self._has_color(count), 0.0),
+                torch.from_numpy(unit_vectors(sums[:, _NORMAL].numpy())),
+                torch.from_numpy(unit_vectors(sums[:, _TOWARD].numpy())),
+            ),
+            strict=True,
+        ):
+            values.index_copy_(0, row, new)
+        self._stale[rows] = False
+
+    @staticmethod
+    def _has_color(count: torch.Tensor) -> torch.Tensor:
+        return count >= 0.5  # halving leaves less than one old colour
 
     def _means(self, rows: np.ndarray) -> np.ndarray:
         """Return the mean points of the voxels in ``rows`` (V,): (V, 3) float64, metres."""
@@ -346,6 +373,7 @@ class VoxelMap:
     def _accumulate(self, rows: torch.Tensor, sums: torch.Tensor) -> None:
         """Add ``sums`` to ``rows``, which are distinct."""
         self._sums.index_add_(0, rows, sums)
+        self._stale[rows.numpy()] = True
         crowded = rows[self._sums[rows, _COUNT] > OBSERVATION_LIMIT]
         self._sums[crowded] *= 0.5
 
