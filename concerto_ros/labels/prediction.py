@@ -127,17 +127,12 @@ class Prediction:
             rows: (N,) the row of this prediction that each point takes; -1: the point is
                 unlabelled.
         """
-        unseen = rows < 0
+        unseen = np.flatnonzero(rows < 0)
 
         def of(value: np.ndarray, nothing: float) -> np.ndarray:
-            return np.where(unseen, nothing, value[rows]).astype(value.dtype)
-
-        def wide(value: np.ndarray | None) -> np.ndarray | None:
-            if value is None:
-                return None
-            value = value[rows]
-            value[unseen] = math.nan
-            return value
+            values = value[rows]  # a copy
+            values[unseen] = nothing
+            return values
 
         def known(value: np.ndarray | None, nothing: float = False) -> np.ndarray | None:
             return None if value is None else of(value, nothing)
@@ -148,10 +143,10 @@ class Prediction:
             label=of(self.label, UNLABELLED),
             confidence=of(self.confidence, 0),
             entropy=of(self.entropy, 1),
-            pca_rgb=np.where(unseen[:, None], 0, self.pca_rgb[rows]).astype(np.uint8),
+            pca_rgb=of(self.pca_rgb, 0),
             similarity=known(self.similarity, math.nan),
             match=known(self.match, math.nan),
-            components=wide(self.components),
+            components=known(self.components, math.nan),
             features=None,
             unusable=known(self.unusable),
             below_floor=known(self.below_floor),

@@ -73,8 +73,9 @@ def find_floor(
     fine = _blocks(index, BLOCK)
     # Where too few are on surfaces, the cloud is too sparse to tell.
     surface = np.sort(height[fine.on_surface] if fine.on_surface.sum() >= FEW else height)
-    top = np.searchsorted(surface, surface + LAYER * voxel_size)
-    large = top - np.arange(len(surface)) >= SHARE * len(surface)
+    # The first that has so many others, itself among them, less than a layer above it.
+    least = math.ceil(SHARE * len(surface))
+    large = surface[least - 1 :] < surface[: len(surface) - least + 1] + LAYER * voxel_size
     floor = float(surface[int(large.argmax())])
     strays = height < floor - tolerance
     if strays.any():

@@ -67,12 +67,15 @@ class Due:
     Attributes:
         region: the part of the map to predict.
         row: (V,) the remembered row of each voxel; -1: nothing is remembered of it.
-        readings: (V, 9) float32, point, colour and normal; a change of more than 1 counts.
+        readings: (9, V) float32, point, colour and normal; a change of more than 1 counts.
+        before: (9, V) float32, those that each voxel was predicted from, of any where nothing is
+            remembered; None: nothing is remembered of all.
     """
 
     region: Region
     row: np.ndarray
     readings: np.ndarray
+    before: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,20 +126,22 @@ class PredictionMemory:
         row = find_keys(last.keys, snapshot.keys)
         # A voxel that entered the map later is another surface, even with the same key.
         row = np.where(snapshot.first_seen <= last.stamp, row, -1)
-        known, before = row >= 0, np.maximum(row, 0)
-        difference = np.abs(readings - last.readings.take(before, axis=0))
-        changed = np.any([column > 1 for column in difference.T], axis=0)  # faster than by rows
+        known, earlier = row >= 0, np.maximum(row, 0)
+        before = last.readings.take(earlier, axis=1)
+        changed = np.zeros(len(snapshot), bool)
+        for now, then in zip(readings, before, strict=True):
+            changed |= np.abs(now - then) > 1
         stayed = np.zeros(len(last.keys), bool)
         stayed[row[known]] = True
         history = History(
             index=snapshot.index,
             first_seen=snapshot.first_seen,
-            predicted=np.where(known, last.predicted[before], NEVER),
+            predicted=np.where(known, last.predicted[earlier], NEVER),
             changed=known & changed,
-            unsettled=known & last.unsettled[before],
+            unsettled=known & last.unsettled[earlier],
             gone=unpack(last.keys[~stayed]),
         )
-        return Due(select(history, snapshot.stamp), row, readings)
+        return Due(select(history, snapshot.stamp), row, readings, before)
 
     def updated(
         self, snapshot: MapSnapshot, due: Due, asked: Asked, part: Prediction | None
@@ -150,7 +155,7 @@ class PredictionMemory:
             part: the prediction of the core of the region; None where it is empty.
         """
         last, core, readings = self._last, due.region.core, due.readings
-        if core is None or last is None:
+        if core is None or last is None or due.before is None:
             assert part is not None  # a map that has voxels
             whole, predicted = part, np.full(len(snapshot), snapshot.stamp)
         else:
@@ -170,8 +175,7 @@ class PredictionMemory:
             predicted[core] = snapshot.stamp
             renewed = due.row < 0
             renewed[core] = True
-            readings = last.readings.take(np.maximum(due.row, 0), axis=0)
-            readings[renewed] = due.readings[renewed]
+            readings = np.where(renewed, due.readings, due.before)
         self._last = _Remembered(
             asked=asked,
             prediction=replace(whole, features=None, components=None),
@@ -185,8 +189,12 @@ class PredictionMemory:
 
 
 def _readings(snapshot: MapSnapshot) -> np.ndarray:
-    readings = np.empty((len(snapshot), 9), np.float32)
-    np.multiply(snapshot.points, 1 / (MOVED * snapshot.voxel_size), out=readings[:, :3])
-    np.multiply(snapshot.colors, 1 / RECOLOURED, out=readings[:, 3:6])
-    np.multiply(snapshot.normals, 1 / TURNED, out=readings[:, 6:])
+    parts = (
+        (snapshot.points, MOVED * snapshot.voxel_size),
+        (snapshot.colors, RECOLOURED),
+        (snapshot.normals, TURNED),
+    )
+    readings = np.empty((9, len(snapshot)), np.float32)  # by column: faster than by rows
+    for number, (values, much) in enumerate(parts):
+        np.multiply(values.T, np.float32(1 / much), out=readings[3 * number : 3 * number + 3])
     return readings
