@@ -12,6 +12,7 @@ import pytest
 from concerto_ros.segmentation.regions import selection
 from concerto_ros.segmentation.regions.selection import (
     BLOCK,
+    CLOSE,
     FEW,
     LEAST,
     MARGIN,
@@ -27,9 +28,8 @@ from concerto_ros.segmentation.regions.selection import (
 )
 
 SECOND = 1_000_000_000
-#: 1.2 s after a turn of the refresh, shortly before the next one, and 0.2 s after the last turn of
-#: the first tile for what is unsettled.
-NOW = 1_001_200_000_000
+#: 0.2 s after a turn.
+NOW = 1_001_800_000_000
 LATELY = NOW - SECOND // 20  # no turn was since then
 
 
@@ -76,19 +76,33 @@ def test_a_block_that_changed_is_predicted_and_those_around_it_are_seen():
     there = np.flatnonzero((index // BLOCK == [4, 4, 0]).all(axis=1))
     region = select(history(index, changed=there), NOW)
     np.testing.assert_array_equal(region.core, there)
-    near, beside = ({(x, y, 0) for x, y, _ in around((4, 4, 0), rings)} for rings in (MARGIN, 1))
-    assert blocks(index[region.rows]) == near
-    assert blocks(index[region.unsettled]) == beside - {(4, 4, 0)}
+    beside = {(x, y, 0) for x, y, _ in around((4, 4, 0), CLOSE)}
+    assert blocks(index[region.rows]) == blocks(index[region.unsettled]) == beside
     np.testing.assert_array_equal(region.rows[region.inner], region.core)
+
+
+def test_at_a_turn_the_encoder_sees_more_around_it():
+    index = floor(BLOCK * TILE, BLOCK * TILE)
+    there = np.flatnonzero((index // BLOCK == [4, 4, 0]).all(axis=1))
+    before = NOW - round(0.3 * SECOND)
+    region = select(history(index, predicted=before, unsettled=there), NOW)
+    np.testing.assert_array_equal(region.core, there)
+    assert blocks(index[region.rows]) == {(x, y, 0) for x, y, _ in around((4, 4, 0), MARGIN)}
+    assert not region.unsettled.any() and MARGIN > CLOSE
 
 
 def test_between_blocks_that_are_due_all_are_predicted():
     index = floor(BLOCK * 12, BLOCK)
     along = index[:, 0] // BLOCK
-    region = select(history(index, changed=np.flatnonzero((along == 4) | (along == 6))), NOW)
+    there = np.flatnonzero((along == 4) | (along == 6))
+    region = select(history(index, changed=there), NOW)
+    assert set(along[region.rows]) == {3, 4, 5, 6, 7}
+    assert set(along[region.core]) == {4, 5, 6}
+    assert set(along[region.unsettled]) == {3, 4, 6, 7}
+    before = NOW - round(0.3 * SECOND)
+    region = select(history(index, predicted=before, unsettled=there), NOW)
     assert set(along[region.rows]) == set(range(2, 9))
     assert set(along[region.core]) == {4, 5, 6}
-    assert set(along[region.unsettled]) == {3, 7}
 
 
 def test_what_changes_less_waits():
@@ -102,10 +116,11 @@ def test_what_changes_less_waits():
     assert len(select(history(index, changed=range(int(2 * MUCH * size) + 1)), NOW).core) == size
 
 
-def test_voxels_that_enter_count_twice_as_much_as_those_that_changed():
+def test_many_new_voxels_are_predicted_at_once():
     index = floor(BLOCK * 8, BLOCK)
     size = BLOCK**2
-    for count, due in ((int(MUCH * size), False), (int(MUCH * size) + 1, True)):
+    most = max(FEW, int(SOME * size))
+    for count, due in ((most, False), (most + 1, True)):
         predicted = np.full(len(index), LATELY)
         predicted[:count] = NEVER
         region = select(history(index, predicted=predicted, since=LATELY), NOW)
@@ -180,14 +195,14 @@ def test_where_much_of_the_map_changed_it_is_predicted_as_a_whole(share):
     changed = np.flatnonzero(index[:, 0] < share * BLOCK * 40)
     region = select(history(index, changed=changed), NOW)
     assert (region.rows is None) == (share > MUCH) == (region.core is None)
-    assert not region.unsettled[changed].any()
+    assert region.rows is not None or not region.unsettled.any()
 
 
 def test_where_most_of_the_map_is_seen_it_is_predicted_as_a_whole():
     index = floor(BLOCK * 40, BLOCK)
     along = index[:, 0] // BLOCK
     for last, whole in ((19, False), (39, True)):
-        changed = np.flatnonzero((along % 4 == 0) & (along <= last))
+        changed = np.flatnonzero((along % 3 == 0) & (along <= last))
         region = select(history(index, changed=changed), NOW)
         assert (region.rows is None) == whole == (last / 40 > WHOLE)
 
@@ -233,12 +248,17 @@ def test_equals_a_slow_reference(seed):
         changes[tuple(block)] += 1
     for block in (index[changed] // BLOCK).tolist():
         changes[tuple(block)] += 0.5
+    new_in = defaultdict(int)
+    for block in (index[entered] // BLOCK).tolist():
+        new_in[tuple(block)] += 1
     due = {block for block in changes if changes[block] > max(FEW, MUCH * size[block])}
+    due |= {block for block in new_in if new_in[block] > max(FEW, SOME * size[block])}
     near = {other for block in due for other in around(block)}
     near |= {block for block in changes if changes[block] > max(FEW, SOME * size[block])}
     due &= occupied
-    seen = {other for block in due for other in around(block, MARGIN)} & occupied
-    due |= {block for block in seen if around(block, MARGIN) & occupied <= seen}
+    seen = {other for block in due for other in around(block, CLOSE)} & occupied
+    settled = {block for block in seen if around(block, MARGIN) & occupied <= seen}
+    due |= settled
     block_of = [tuple(at) for at in (index // BLOCK).tolist()]
     rows = [row for row, at in enumerate(block_of) if at in seen]
     new = set(entered)
@@ -246,8 +266,7 @@ def test_equals_a_slow_reference(seed):
     assert 0 < len(core) < len(rows) < WHOLE * len(index)
     np.testing.assert_array_equal(region.rows, rows)
     np.testing.assert_array_equal(region.core, core)
-    predicted_now = set(core)
-    unsettled = [at in near and row not in predicted_now for row, at in enumerate(block_of)]
+    unsettled = [at in near and at not in settled for at in block_of]
     np.testing.assert_array_equal(region.unsettled, unsettled)
 
 

@@ -15,22 +15,24 @@ import numpy as np
 
 from concerto_ros.mapping.voxel_grid import bounds
 
-#: Edge of a block, voxels; the encoder sees so many more blocks on each side, and up to so many if
-#: it sees less than this number of voxels. With one block, or with more core in the same region,
-#: labels differ from those of the whole map in a third more of the voxels.
-BLOCK, MARGIN, RINGS, LEAST = 8, 2, 5, 4096
-#: A block is due at once if more of its voxels than this share entered or left the map; those
-#: whose readings changed count half, because they have a label,
+#: Edge of a block, voxels; the encoder sees so many more blocks on each side, of what is due at
+#: once only so many, because its turn comes soon, and up to so many if it sees less than this
+#: number of voxels.
+BLOCK, MARGIN, CLOSE, RINGS, LEAST = 8, 2, 1, 5, 4096
+#: A block changed if more of its voxels than this share entered or left the map; those whose
+#: readings changed count half, because they have a label.
+SOME = 0.1
+#: It is due at once if more than SOME of it has no prediction, or more than MUCH of it changed.
 MUCH = 0.4
-#: and at its next turn, one in so many seconds, if more than this share did, or a block beside it
-#: was due, or if it has a voxel without any prediction.
-SOME, PATIENCE = 0.1, 1.0
-#: So few changed voxels do not count: sensors are noisy.
+#: So few voxels do not count: sensors are noisy.
 FEW = 8
-#: Seconds within which every voxel is predicted again, and into how many turns these, and those
-#: above, are divided.
-REFRESH, TURNS = 10.0, 8
-#: Blocks of TILE x TILE columns have the same turn.
+#: Seconds from one turn to the next. Then all is due that changed since the last one, with the
+#: blocks beside what was due at once and every voxel without a prediction: the encoder sees less
+#: in vain around many blocks at a time than around a few at each time.
+PATIENCE = 0.8
+#: Seconds within which every voxel is predicted again, an equal part of the map at each turn.
+REFRESH, TURNS = 9.6, 12
+#: Blocks of TILE x TILE columns have the same turn of the refresh.
 TILE = 8
 #: From this share of the map's voxels on, the encoder sees all of them.
 WHOLE = 0.75
@@ -92,9 +94,9 @@ def whole_map(size: int) -> Region:
 def select(history: History, now: int) -> Region:
     """Return the voxels that are due.
 
-    A block is due if enough of its voxels changed, at its next turn if fewer did or those of a
-    block beside it, and when its turn of the refresh comes: whatever happens, the prediction of no
-    voxel is older than :data:`REFRESH` afterwards. Blocks between such blocks, around which the
+    A block is due at once if many of its voxels changed, at the next turn if some did or those of
+    a block beside it, and when its turn of the refresh comes: whatever happens, the prediction of
+    no voxel is older than :data:`REFRESH` afterwards. Blocks between such blocks, around which the
     encoder sees as much anyway, are predicted with them.
 
     Args:
@@ -110,47 +112,45 @@ def select(history: History, now: int) -> Region:
     if np.count_nonzero(new | history.changed) > MUCH * size:
         return whole_map(size)
     blocks = _Blocks.of(history.index)
-    entered_or_left = blocks.count(new) + blocks.count_at(history.gone)
-    changes = entered_or_left + 0.5 * blocks.count(history.changed)
-    due = changes > np.maximum(FEW, MUCH * blocks.size)
-    unsettled = blocks.spread(due) | (changes > np.maximum(FEW, SOME * blocks.size))
-    unsettled = history.unsettled | unsettled[blocks.of_voxel]
-    due &= blocks.size > 0  # all that was in it left: the blocks around it are unsettled
+    entered = blocks.count(new)
+    changes = entered + blocks.count_at(history.gone) + 0.5 * blocks.count(history.changed)
+    some = np.maximum(FEW, SOME * blocks.size)
+    at_once = (entered > some) | (changes > np.maximum(FEW, MUCH * blocks.size))
+    unsettled = (blocks.spread(at_once) | (changes > some))[blocks.of_voxel] | history.unsettled
+    at_once &= blocks.size > 0  # all that was in it left: the blocks around it are unsettled
     since = np.where(new, history.first_seen, history.predicted)
-    tile = history.index[:, :2] // (blocks.edge * TILE)
-    due |= blocks.any((unsettled | new) & (since < _turn(tile, PATIENCE, now)))
-    due |= blocks.any(since < _turn(tile, REFRESH, now))
+    turn = blocks.any((unsettled | new) & (since < _last_turn(PATIENCE, now)))
+    turn |= blocks.any(since < _last_turn(REFRESH, now, blocks.phase)[blocks.of_voxel])
 
-    near = due
-    for ring in range(RINGS):
-        if ring < MARGIN or blocks.size[near].sum() < LEAST:
+    due = turn | at_once
+    near = blocks.spread(turn, MARGIN) | blocks.spread(at_once, CLOSE)
+    for _ in range(RINGS - CLOSE):
+        if 0 < blocks.size[near].sum() < LEAST:
             near = blocks.spread(near)
     seen = near[blocks.of_voxel]
     if np.count_nonzero(seen) >= WHOLE * size:
         return whole_map(size)
-    outside = ~near & (blocks.size > 0)
-    for _ in range(MARGIN):
-        outside = blocks.spread(outside)
-    due |= near & ~outside
+    settled = turn | (near & ~blocks.spread(~near & (blocks.size > 0), MARGIN))
     # What was never predicted is better predicted with less around it than not at all.
-    core = due[blocks.of_voxel] | (seen & new)
-    return Region(np.flatnonzero(seen), np.flatnonzero(core), unsettled & ~core)
+    core = (settled | due)[blocks.of_voxel] | (seen & new)
+    unsettled &= ~settled[blocks.of_voxel]
+    return Region(np.flatnonzero(seen), np.flatnonzero(core), unsettled)
 
 
-def _turn(tile: np.ndarray, seconds: float, now: int) -> np.ndarray:
-    """Return when the last turn of each voxel was, (V,) int64 nanoseconds.
+def _last_turn(seconds: float, now: int, phase: np.ndarray | int = 0) -> np.ndarray | int:
+    """Return when the last turn was, nanoseconds.
 
     Turns are at fixed times and places of the lattice: one that follows another by ``seconds``
     catches every voxel that was not predicted between, and those near each other together.
 
     Args:
-        tile: (V, 2) the tile of each voxel.
-        seconds: from one turn of a tile to the next.
+        seconds: from one turn to the next.
         now: nanoseconds.
+        phase: which of :data:`TURNS` turns in this time it is.
     """
     period = round(seconds * 1e9)
-    phase = (tile[:, 0].astype(np.int64) + 3 * tile[:, 1]) % TURNS * (period // TURNS)
-    return (now - phase) // period * period + phase
+    later = phase * (period // TURNS)
+    return (now - later) // period * period + later
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,16 +196,23 @@ class _Blocks:
         inside = np.all((block >= 0) & (block < self.shape), axis=1)
         return np.bincount(_number(block[inside], self.shape), minlength=len(self.size))
 
-    def spread(self, mask: np.ndarray) -> np.ndarray:
-        """Return (B,) the blocks of a mask (B,) and the 26 around each."""
+    def spread(self, mask: np.ndarray, rings: int = 1) -> np.ndarray:
+        """Return (B,) the blocks of a mask (B,) and so many on each side."""
         grid = mask.reshape(self.shape).copy()
-        for axis in range(3):
+        for axis in rings * [0, 1, 2]:
             before = np.moveaxis(grid, axis, 0)
             after = before.copy()
             after[1:] |= before[:-1]
             after[:-1] |= before[1:]
             grid = np.moveaxis(after, 0, axis)
         return grid.reshape(-1)
+
+    @property
+    def phase(self) -> np.ndarray:
+        """Which turn of the refresh each block has, (B,) int64."""
+        x, y = ((self.low[axis] + np.arange(self.shape[axis])) // TILE for axis in range(2))
+        columns = (x[:, None] + 3 * y) % TURNS
+        return np.repeat(columns.reshape(-1), self.shape[2])
 
 
 def _number(block: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
