@@ -38,6 +38,8 @@ TILE = 8
 WHOLE = 0.75
 #: The stamp of what was never predicted.
 NEVER = np.iinfo(np.int64).min
+#: The phase of turns that are the same for all blocks.
+_ALL = np.zeros(1, np.int64)
 #: Blocks become larger rather than more than this.
 _MOST_BLOCKS = 1 << 22
 
@@ -119,7 +121,7 @@ def select(history: History, now: int) -> Region:
     unsettled = (blocks.spread(at_once) | (changes > some))[blocks.of_voxel] | history.unsettled
     at_once &= blocks.size > 0  # all that was in it left: the blocks around it are unsettled
     since = np.where(new, history.first_seen, history.predicted)
-    turn = blocks.any((unsettled | new) & (since < _last_turn(PATIENCE, now)))
+    turn = blocks.any((unsettled | new) & (since < _last_turn(PATIENCE, now, _ALL)))
     turn |= blocks.any(since < _last_turn(REFRESH, now, blocks.phase)[blocks.of_voxel])
 
     due = turn | at_once
@@ -137,8 +139,8 @@ def select(history: History, now: int) -> Region:
     return Region(np.flatnonzero(seen), np.flatnonzero(core), unsettled)
 
 
-def _last_turn(seconds: float, now: int, phase: np.ndarray | int = 0) -> np.ndarray | int:
-    """Return when the last turn was, nanoseconds.
+def _last_turn(seconds: float, now: int, phase: np.ndarray) -> np.ndarray:
+    """Return when the last turn was, (B,) int64 nanoseconds.
 
     Turns are at fixed times and places of the lattice: one that follows another by ``seconds``
     catches every voxel that was not predicted between, and those near each other together.
@@ -146,7 +148,7 @@ def _last_turn(seconds: float, now: int, phase: np.ndarray | int = 0) -> np.ndar
     Args:
         seconds: from one turn to the next.
         now: nanoseconds.
-        phase: which of :data:`TURNS` turns in this time it is.
+        phase: (B,) which of :data:`TURNS` turns in this time it is.
     """
     period = round(seconds * 1e9)
     later = phase * (period // TURNS)
