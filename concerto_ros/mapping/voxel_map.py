@@ -186,7 +186,9 @@ class VoxelMap:
             frame.points, self.voxel_size, colors=frame.colors, normals=frame.normals
         )
         if self.radius:
-            seen = seen.where(self._squared_distance(seen.index) <= self.radius**2)
+            near = self._squared_distance(seen.index) <= self.radius**2
+            if not near.all():  # which copies all of it
+                seen = seen.where(near)
         keys = seen.keys
         sums = self._observations(seen, frame.origin)
         rows = self._table.find(keys).astype(np.int64)
