@@ -21,7 +21,7 @@ from concerto_ros.ptv3.kernels.fused import PLAIN, Fused
 from concerto_ros.ptv3.kernels.neighbour_table import NeighbourTable
 from concerto_ros.ptv3.kernels.neighbours import Neighbours, OtherNeighbours, voxel_keys
 from concerto_ros.ptv3.kernels.pooling import LevelPooling, Pooling
-from concerto_ros.ptv3.level_sizes import LevelSizes, measure_levels
+from concerto_ros.ptv3.level_sizes import LevelSizes, by_cloud, measure_levels
 from concerto_ros.ptv3.patches import Patches, cut_patches
 
 #: Largest voxel index along an axis that a code holds.
@@ -138,11 +138,10 @@ def build_hierarchy(
     levels = []
     for index, stride in enumerate((*config.stride, None)):
         depth = (max(largest) + 1).bit_length()
-        cloud = batch << 3 * depth
         for curve, _ in config.patches_of_level(index):
             if curve not in orders:
-                code = cloud | backend.curve_code(grid_coord, depth, curve)
-                orders[curve] = torch.argsort(code)
+                code = backend.curve_code(grid_coord, depth, curve)
+                orders[curve] = torch.argsort(by_cloud(code, batch, offset, depth))
         counts = _sizes(sizes.ends[index])
         patches = {
             (curve, size): cut_patches(orders[curve], counts, size)
@@ -154,36 +153,12 @@ def build_hierarchy(
         levels.append(Level(*geometry, None if index else window, backend.fused))
         if stride is None:
             break
-        # A voxel of the next level holds the rows whose indices agree after division.
-        grid_coord = grid_coord // stride
         largest = [value // stride for value in largest]
-        keys = voxel_keys(grid_coord, batch, largest)
-        keys, first, pooling = _clusters(keys, sizes.ends[index + 1][-1])
+        count = sizes.ends[index + 1][-1]
+        coarser = backend.fused.coarsen(grid_coord, batch, coord, stride, largest, count)
+        keys, grid_coord, batch, coord, pooling = coarser
         rows, orders = None, {}
-        grid_coord, batch = grid_coord.index_select(0, first), batch.index_select(0, first)
-        coord = pooling.reduce(coord, "mean")
     return Hierarchy(tuple(levels))
-
-
-def _clusters(keys: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor, Pooling]:
-    """Group the rows that share one of ``count`` distinct keys.
-
-    Returns:
-        The distinct keys in ascending order, one row of each, and the grouping.
-    """
-    keys, order = torch.sort(keys, stable=True)
-    first = torch.ones_like(keys, dtype=torch.bool)
-    torch.ne(keys[1:], keys[:-1], out=first[1:])
-    member = torch.cumsum(first, 0) - 1
-    # The first row of each run writes its position; all others write past the end.
-    position = torch.arange(len(keys), device=keys.device)
-    start = position.new_empty(count + 1)
-    start.scatter_(0, member.masked_fill(~first, count), position)
-    start[count:].fill_(len(keys))
-    cluster = torch.empty_like(member).index_copy_(0, order, member)
-    pooling = Pooling(cluster, order, start)
-    start = start[:count]
-    return keys.index_select(0, start), order.index_select(0, start), pooling
 
 
 def _sizes(ends: list[int]) -> list[int]:

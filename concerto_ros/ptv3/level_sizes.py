@@ -60,7 +60,8 @@ def measure_levels(
     low, high = torch.aminmax(grid_coord, dim=0)
 
     def codes(grid_coord: torch.Tensor) -> torch.Tensor:
-        return batch << 3 * MAX_DEPTH | curve_code(grid_coord, MAX_DEPTH, "z")
+        code = curve_code(grid_coord, MAX_DEPTH, "z")
+        return by_cloud(code, batch, offset, MAX_DEPTH)
 
     code, order = torch.sort(codes(grid_coord))
     repeated = (code[1:] == code[:-1]).sum()
@@ -75,6 +76,20 @@ def measure_levels(
     clouds = len(offset)
     ends = [numbers[start : start + clouds] for start in range(0, offsets.numel(), clouds)]
     return LevelSizes(offsets, ends, numbers[-7:-4], numbers[-4:-1], numbers[-1], order)
+
+
+def by_cloud(
+    code: torch.Tensor, batch: torch.Tensor, offset: torch.Tensor, depth: int
+) -> torch.Tensor:
+    """Return codes that sort by cloud first.
+
+    Args:
+        code: (N,) int64, along a curve of ``depth`` bits per axis.
+        batch: (N,) int64, cloud of each row.
+        offset: (B,) int64, cumulative sizes of the clouds.
+        depth: bits per axis.
+    """
+    return code if len(offset) == 1 else batch << 3 * depth | code
 
 
 def _coarser(

@@ -23,6 +23,7 @@ from concerto_ros.ptv3.kernels.level_padding import FinerLevel
 from concerto_ros.ptv3.kernels.neighbour_table import NeighbourTable
 from concerto_ros.ptv3.kernels.neighbours import voxel_keys
 from concerto_ros.ptv3.kernels.pooling import PaddedPooling, Pooling, pooled_members
+from concerto_ros.ptv3.kernels.triton import coarsening as triton_coarsening
 from concerto_ros.ptv3.kernels.triton import conv as triton_conv
 from concerto_ros.ptv3.kernels.triton import curves as triton_codes
 from concerto_ros.ptv3.kernels.triton import neighbours as triton_neighbours
@@ -62,6 +63,26 @@ def hierarchy():
                 assert torch.equal(getattr(plain, name), getattr(fast, name)), name
             for patching, patches in plain.patches.items():
                 assert torch.equal(patches.order, fast.patches[patching].order)
+            if plain.pooling:
+                _same_arrays(astuple(fast.pooling), astuple(plain.pooling))
+
+
+def coarser_voxels():
+    """All of a coarser level is the same bit for bit, over blocks and for far indices."""
+    assert choose_backend("triton", DEVICE).fused.coarsen is triton_coarsening.coarsen
+    for sizes, side, stride in (((1,), 6, 2), ((700,), 9, 2), ((256, 257, 3), 40, 3)):
+        grid_coord, coord, offset = (part.to(DEVICE) for part in batch_of(*sizes, side=side))
+        positions = torch.arange(len(grid_coord), device=DEVICE)
+        batch = torch.searchsorted(offset, positions, right=True)
+        for far in (0, 65000 // stride):
+            voxels = grid_coord + far * stride
+            united = torch.cat([batch[:, None], voxels // stride], 1).unique(dim=0)
+            largest = united[:, 1:].amax(0).tolist()
+            given = voxels, batch, coord, stride, largest, len(united)
+            *ours, ours_pooling = triton_coarsening.coarsen(*given)
+            *plain, plain_pooling = fused.coarsen(*given)
+            _same_arrays(ours, plain)
+            _same_arrays(astuple(ours_pooling), astuple(plain_pooling))
 
 
 def neighbour_tables():
@@ -220,9 +241,9 @@ def padded_levels():
         starts = torch.nn.functional.pad(sizes.cumsum(0), (1, 0))
         order = torch.randperm(int(starts[-1]), generator=generator)
         cluster = torch.repeat_interleave(sizes)[order.argsort()]
-        pooling = Pooling(*map(_there, (cluster, order, starts)))
+        held = Pooling(*map(_there, (cluster, order, starts)))
         given = list(map(_there, (grid_coord, coord, torch.randperm(size), table)))
-        for pooled in (None, FinerLevel(pooling, finer, 8)):
+        for pooled in (None, FinerLevel(held, finer, 8)):
             ours, plain = (
                 module.pad_level(*given, pooled, rows)
                 for module in (triton_padding, level_padding)
@@ -413,6 +434,18 @@ def compiles(capabilities: list[int]):
                 name: types.get(name, "*i64") for name in kernel.arg_names if not name.isupper()
             }
             built(kernel, signature, constants | {"BLOCK": 256}, capability)
+        numbers = ("count", "coarse_count", "stride", "size_x", "size_y", "size_z")
+        for kernel in (
+            triton_coarsening.key_block,
+            triton_coarsening.step_block,
+            triton_coarsening.unite_block,
+            triton_coarsening.mean_block,
+        ):
+            types = dict.fromkeys(numbers, "i32") | dict.fromkeys(("coord", "out"), "*fp32")
+            signature = {
+                name: types.get(name, "*i64") for name in kernel.arg_names if name != "BLOCK"
+            }
+            built(kernel, signature, {"BLOCK": 256}, capability)
         signature = {"grid_coord": "*i64", "out": "*i64", "count": "i32", "depth": "i32"}
         constants = {"HILBERT": True, "EXCHANGED": 1, "BLOCK": 1024}
         built(triton_codes.curve_code_block, signature, constants, capability)
@@ -434,6 +467,7 @@ if __name__ == "__main__":
         codes()
         neighbour_tables()
         hierarchy()
+        coarser_voxels()
         convolution_of_every_width_and_type()
         residuals_and_norms()
         gradients_of_norms()

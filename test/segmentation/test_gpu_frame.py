@@ -5,7 +5,8 @@
 Counted without a GPU, on the paths that one would take. Kernels of ours count as launched: once
 for the codes of a curve, twice and a sort for a table of neighbours, once for a residual with the
 normalisation of its sum, once for a pooling with all that follows it, once for a rotary embedding,
-once to pad a level and once its patches of one size. A graph replays all launches of the features
+four times, a sort and a sum for the voxels of a coarser level, once to pad a level and once its
+patches of one size. A graph replays all launches of the features
 at once.
 """
 
@@ -62,6 +63,15 @@ def rotate(*given):
     return result.clone()
 
 
+def coarsen(*given):
+    with _disable_current_modes():
+        coarser = fused.coarsen(*given)
+    keys = coarser.keys
+    for _ in range(5):  # keys, their sort, steps, their sum, what is united
+        keys = keys.clone()
+    return coarser._replace(keys=keys, coord=coarser.coord.clone())
+
+
 def pad_level(*given):
     with _disable_current_modes():
         padded = fused.pad_level(*given)
@@ -74,8 +84,8 @@ def pad_patches(*given):
     return padded._replace(orders=padded.orders.clone())
 
 
-#: Each of them counts as one launch.
-STEPS = fused.Fused(add_norm, pool, rotate, pad_level, pad_patches)
+#: Each of them counts as one launch, the voxels of a coarser level as six.
+STEPS = fused.Fused(add_norm, pool, rotate, coarsen, pad_level, pad_patches)
 
 
 @pytest.fixture

@@ -164,6 +164,7 @@ def _interpreted() -> bool:
 
 def _triton() -> Backend:
     from concerto_ros.ptv3.kernels.triton import (
+        coarsening,
         conv,
         curves,
         neighbours,
@@ -181,8 +182,14 @@ def _triton() -> Backend:
         padding.warm_up(device)
 
     find = partial(neighbours.find_neighbour_table, multiply=conv.multiply)
-    steps = (norm.add_norm, pooling.pool, rotary.rotate, padding.pad_level, padding.pad_patches)
-    fused = Fused(*steps)
+    fused = Fused(
+        norm.add_norm,
+        pooling.pool,
+        rotary.rotate,
+        coarsening.coarsen,
+        padding.pad_level,
+        padding.pad_patches,
+    )
     return Backend("triton", curves.curve_code, find, warm_up, fused)
 
 

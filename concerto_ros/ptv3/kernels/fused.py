@@ -18,7 +18,7 @@ from concerto_ros.ptv3.kernels.level_padding import (
     pad_level,
     pad_patches,
 )
-from concerto_ros.ptv3.kernels.pooling import LevelPooling
+from concerto_ros.ptv3.kernels.pooling import CoarserVoxels, LevelPooling, coarsen
 
 #: As :func:`add_norm`.
 AddNorm: TypeAlias = Callable[
@@ -99,6 +99,7 @@ class Fused:
         add_norm: as :func:`add_norm`.
         pool: as :func:`pool`.
         rotate: as :func:`rotate`.
+        coarsen: as :func:`~concerto_ros.ptv3.kernels.pooling.coarsen`.
         pad_level: as :func:`~concerto_ros.ptv3.kernels.level_padding.pad_level`.
         pad_patches: as :func:`~concerto_ros.ptv3.kernels.level_padding.pad_patches`.
     """
@@ -108,6 +109,9 @@ class Fused:
     rotate: Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor] = (
         rotate
     )
+    coarsen: Callable[
+        [torch.Tensor, torch.Tensor, torch.Tensor, int, list[int], int], CoarserVoxels
+    ] = coarsen
     pad_level: Callable[
         [
             torch.Tensor,
