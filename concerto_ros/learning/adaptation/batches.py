@@ -67,6 +67,8 @@ class ViewBatch:
         images: Patches that see the voxels of the global views; None: no image does.
         low: (3,) where the grid of the global views begins, in their coordinates.
         few: What the student has of the global views.
+        hides: (B,) bool, whether points of a global view may be hidden from the student: not where
+            other frames are.
     """
 
     globals: Views
@@ -74,6 +76,7 @@ class ViewBatch:
     images: ImageTargets | None
     low: torch.Tensor
     few: FewFrames
+    hides: torch.Tensor
 
     def to(self, device: torch.device | str) -> ViewBatch:
         """The same on a device."""
@@ -83,7 +86,8 @@ class ViewBatch:
             images = replace(images, vectors=vectors, patches=patches)
         local = None if self.locals is None else self.locals.to(device)
         every, few = self.globals.to(device), self.few.to(device)
-        return ViewBatch(every, local, images, self.low.to(device), few)
+        hides = self.hides.to(device)
+        return ViewBatch(every, local, images, self.low.to(device), few, hides)
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,7 +164,11 @@ class ViewCollate:
         if vectors and self.grid is not None:
             stacked = torch.stack(vectors).flatten(1, 2)
             targets = ImageTargets(stacked, self.grid, counts, patches)
-        return ViewBatch(every, local, targets, low, few)
+        whole_frames = [
+            scene.frames is None or self.preset.student_frames is None for scene in scenes
+        ]
+        hides = torch.tensor(whole_frames).repeat_interleave(2)
+        return ViewBatch(every, local, targets, low, few, hides)
 
     def _sampled(
         self, scene: Scene, random: np.random.Generator

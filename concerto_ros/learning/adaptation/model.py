@@ -32,6 +32,9 @@ from concerto_ros.learning.pretraining.student import Learner, PatchProjection, 
 from concerto_ros.learning.pretraining.teacher import teacher_of, update_teacher
 from concerto_ros.ptv3.encoder import Encoder
 
+#: The terms whose weight the distillation takes.
+CLUSTER_TERMS = ("mask", "roll", "unmask")
+
 
 class PretrainingModel(nn.Module):
     """Student and teacher; called with a batch of views it gives the loss.
@@ -81,14 +84,15 @@ class PretrainingModel(nn.Module):
 
     @property
     def warming(self) -> bool:
-        """Whether only the heads are trained now."""
-        return self.step < self.preset.heads_first
+        """Whether only the heads are trained now, where a term of the loss has any."""
+        return self.step < self.preset.heads_first and (
+            self.projection is not None or self._clusters()
+        )
 
     def weights(self) -> dict[str, float]:
         """The weights of the terms, which sum to one.
 
-        That of images is shared with the one of distillation where there are both; where there is
-        neither, the others count more.
+        Where there are neither images nor distillation, the other terms count more.
         """
         own = dict(self.preset.weights)
         share = own.pop("image")
@@ -97,9 +101,16 @@ class PretrainingModel(nn.Module):
             for name, used in (("image", self.projection), ("distilled", self.distilled))
             if used
         ]
-        if not kept:
-            return {name: weight / (1 - share) for name, weight in own.items()}
-        return own | dict.fromkeys(kept, share / len(kept))
+        if self.distilled:
+            share = self.preset.kept
+        rest = (1 - share if kept else 1) / sum(own.values())
+        own = {name: rest * weight for name, weight in own.items()}
+        return own | dict.fromkeys(kept, share / max(len(kept), 1))
+
+    def _clusters(self) -> bool:
+        """Whether the clustering terms have any weight."""
+        weights = self.weights()
+        return any(weights[name] for name in CLUSTER_TERMS)
 
     def forward(self, batch: ViewBatch) -> torch.Tensor:
         """Compute the loss of a batch, a scalar."""
@@ -109,18 +120,12 @@ class PretrainingModel(nn.Module):
             shuffle = torch.Generator().manual_seed(int(torch.randint(2**62, ())))
         with torch.no_grad():
             teacher = self.teacher(batch.globals, shuffle)
-            logits = self.teacher.mask_head(teacher.joined)
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.warming):
             student = self.student(masked, shuffle)
             local = None if batch.locals is None else self.student(batch.locals, shuffle)
-        heads = {"mask": self.student.mask_head, "unmask": self.student.unmask_head}
-        targets = {"mask": logits, "unmask": logits}
-        temperature = self.preset.teacher_temperature.at(self.step, self.steps)
-        clustering = Clustering(temperature, self.preset.student_temperature, self.preset.radius)
-        terms = clustering_terms(student, local, teacher, heads, targets, clustering)
-        losses: dict[str, torch.Tensor | None] = {
-            name: term.loss if len(term.pairs) else None for name, term in terms.items()
-        }
+        losses: dict[str, torch.Tensor | None] = {}
+        if self._clusters():
+            losses |= self._clustering(student, local, teacher)
         if self.projection is not None:
             losses["image"] = None
             if batch.images is not None:
@@ -133,17 +138,31 @@ class PretrainingModel(nn.Module):
         }
         return weighted_total(losses, self.weights())
 
+    def _clustering(
+        self, student: ViewFeatures, local: ViewFeatures | None, teacher: ViewFeatures
+    ) -> dict[str, torch.Tensor | None]:
+        """The losses of the clustering terms by name; None of one without a match."""
+        with torch.no_grad():
+            logits = self.teacher.mask_head(teacher.joined)
+        heads = {"mask": self.student.mask_head, "unmask": self.student.unmask_head}
+        targets = {"mask": logits, "unmask": logits}
+        temperature = self.preset.teacher_temperature.at(self.step, self.steps)
+        clustering = Clustering(temperature, self.preset.student_temperature, self.preset.radius)
+        terms = clustering_terms(student, local, teacher, heads, targets, clustering)
+        return {name: term.loss if len(term.pairs) else None for name, term in terms.items()}
+
     def masked(self, batch: ViewBatch) -> tuple[Views, torch.Tensor]:
         """The student's global views, and (V,) int64 the rows of the whole views that remain.
 
-        The student has the points of its frames. Hidden points move; of points that then share a
-        voxel the first remains.
+        The student has the points of its frames. Where it has all that are known of a scene, some
+        are hidden; hidden points move, and of points that then share a voxel the first remains.
         """
         views = batch.few.of(batch.globals)
         cell = self.preset.cell.at(self.step, self.steps) * self.scale
         cells = cells_of_points(views.coord, views.offset, cell)
         permutation = torch.randperm(int(cells.max()) + 1).to(cells.device)
         mask = mask_of_points(cells, permutation, self.preset.ratio.at(self.step, self.steps))
+        mask &= batch.hides[view_of_rows(views.offset)]
         noise = torch.randn(int(mask.sum()), 3).to(views.coord)
         moved = jitter_masked(views.coord, mask, noise, self.preset.mask_jitter * self.scale)
         # The lattice of the whole views, so that points that stay also stay alone in their voxel.

@@ -32,7 +32,9 @@ class Preset:
         hidden: Width of the hidden layer of a head.
         width: Width of its vectors.
         prototypes: Their number.
-        weights: Of the terms mask, roll, unmask, and of image or distillation.
+        weights: Of the terms mask, roll, unmask and image.
+        kept: Weight of distillation where there is any, half of it that of image if there is that
+            as well; the other terms share the rest.
         frames_per_scan: Consecutive frames of a bag of clouds in one scene.
         student_frames: Consecutive frames of a scene that the student has, at most, where the
             teacher has all of them; None: it has all as well.
@@ -77,6 +79,7 @@ class Preset:
     )
     frames_per_scan: int = 1
     student_frames: int | None = None
+    kept: float = 0.5
     patches: int = 37
     learning_rate: float = 0.004
     layer_decay: float = 0.9
@@ -114,9 +117,10 @@ class Preset:
 #: As published.
 CONCERTO = Preset()
 
-#: For one small machine, from a trained encoder.
+#: For one small machine, from a trained encoder: few frames find the features that the encoder has
+#: for many. Clusters, whose heads begin at random, made it worse in the time that there is.
 ADAPT = Preset(
-    sizes=ViewSizes(most=8192),
+    sizes=ViewSizes(most=16_000, locals=0),
     momentum=HalfCosine(0.998, 1.0),
     fixed_teacher=True,
     frames_per_scan=16,
@@ -124,14 +128,17 @@ ADAPT = Preset(
     hidden=1024,
     width=128,
     prototypes=512,
-    learning_rate=1e-4,
+    kept=1.0,
+    learning_rate=1e-3,
+    weight_decay=HalfCosine(0.02, 0.02),
     drop_path=0.0,
     voxel_means=True,
     shuffled=False,
-    batch_size=2,
-    steps=850,
-    heads_factor=10.0,
-    heads_first=150,
+    elastic=(),
+    drop_colors=(0.0, 0.0),
+    batch_size=1,
+    heads_factor=3.0,
+    steps=300,
 )
 
 #: For one small machine, from nothing: small views, few prototypes, a teacher that soon follows,

@@ -30,6 +30,9 @@ TINY = replace(
     width=8,
     prototypes=8,
     steps=4,
+    kept=0.5,
+    batch_size=2,
+    heads_factor=10.0,
     heads_first=1,
     learning_rate=1e-3,
 )

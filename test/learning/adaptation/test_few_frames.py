@@ -28,7 +28,8 @@ PRESET = replace(
     width=8,
     prototypes=8,
     student_frames=1,
-    heads_first=0,
+    kept=0.5,
+    drop_colors=(0.2, 0.5),
 ).at_voxels(VOXEL)
 
 
@@ -124,6 +125,7 @@ def test_what_is_distilled_belongs_to_the_same_places(monkeypatch):
     model = PretrainingModel(small_encoder(), PRESET, VOXEL, 1.0, distilled=True)
     student, kept = model.masked(batch)
     assert torch.equal(student.origin, batch.globals.origin[kept])
+    assert not student.mask.any()  # other frames are hidden already
     loss = model(batch)
     assert torch.isfinite(loss) and set(model.losses) == {"mask", "roll", "unmask", "distilled"}
     loss.backward()
@@ -139,3 +141,16 @@ def test_strays_below_the_floor_are_in_no_view(monkeypatch):
     dirty = views_of(replace(scene, scan=replace(scene.scan, points=points)), monkeypatch)
     assert clean.globals.origin[:, 2].min() > -1
     assert dirty.globals.origin[:, 2].min() > -1
+
+
+def test_the_recipe_adapt_distils_alone_and_hides_points_where_no_frames_are_known(monkeypatch):
+    tiny = replace(PRESET, kept=ADAPT.kept)
+    model = PretrainingModel(small_encoder(), tiny, VOXEL, 1.0, distilled=True)
+    assert model.weights()["distilled"] == 1.0 and model.weights()["mask"] == 0.0
+    batch = views_of(Scene(framed_scene().scan), monkeypatch, tiny)
+    assert model.masked(batch)[0].mask.any()
+    assert torch.isfinite(model(batch)) and set(model.losses) == {"distilled"}
+    alone = PretrainingModel(small_encoder(), tiny, VOXEL, 1.0)
+    assert torch.isfinite(alone(batch)) and set(alone.losses) == {"mask", "roll", "unmask"}
+    both = PretrainingModel(small_encoder(), tiny, VOXEL, 1.0, image_width=4, distilled=True)
+    assert both.weights()["image"] == both.weights()["distilled"] == 0.5
