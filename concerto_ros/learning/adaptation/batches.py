@@ -301,8 +301,10 @@ class ViewCollate:
                 )
             )
         every = Voxels(*(np.concatenate(column) for column in zip(*views, strict=True)))
-        feat, grid, coord, before, places, own, seen = map(torch.from_numpy, every)
+        column_of = {name: torch.from_numpy(value) for name, value in every._asdict().items()}
         ends = torch.tensor([len(view.feat) for view in views]).cumsum(0)
-        chosen = seen.nonzero()[:, 0]
-        few = FewFrames(chosen, own[chosen])
-        return Views(feat, grid, coord, before, ends), places, few, torch.from_numpy(low)
+        chosen = column_of["seen"].nonzero()[:, 0]
+        few = FewFrames(chosen, column_of["own"][chosen])
+        views_of = {name: column_of[name] for name in ("feat", "grid", "coord", "origin")}
+        whole = Views(**views_of, offset=ends)
+        return whole, column_of["patches"], few, torch.from_numpy(low)
