@@ -185,11 +185,22 @@ def pretrain(
             result = run_in_processes(trainer, config.processes)
         else:
             result = trainer.run()
+    if preset.fixed_teacher:
+        _blend(encoder, model.teacher.backbone, preset.blend)
     encoder.eval().requires_grad_(False)
     encoder.trained = True
     encoder.grid_size = voxel_size
     encoder.digest = weights_digest(encoder, "")
     return result
+
+
+@torch.no_grad()
+def _blend(encoder: Encoder, start: Encoder, share: float) -> None:
+    """Move an encoder back to where it started, but for a share of the way."""
+    before = start.state_dict()
+    for name, value in encoder.state_dict().items():
+        if value.is_floating_point():
+            value.copy_(torch.lerp(before[name].to(value), value, share))
 
 
 def _given(loss: torch.Tensor, batch: ViewBatch) -> torch.Tensor:

@@ -33,6 +33,9 @@ class Preset:
         width: Width of its vectors.
         prototypes: Their number.
         weights: Of the terms mask, roll, unmask and image.
+        blend: How far the result goes from the weights at the start to those at the end, 0 to 1
+            (Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022); below 1 with a
+            fixed teacher only, which has the weights of the start.
         kept: Weight of distillation where there is any, half of it that of image if there is that
             as well; the other terms share the rest.
         frames_per_scan: Consecutive frames of a bag of clouds in one scene.
@@ -58,7 +61,7 @@ class Preset:
             rate of the heads.
 
     Raises:
-        ValueError: A number of what there must be one of at least is smaller.
+        ValueError: A number is out of range.
     """
 
     sizes: ViewSizes = field(default_factory=ViewSizes)
@@ -79,6 +82,7 @@ class Preset:
     )
     frames_per_scan: int = 1
     student_frames: int | None = None
+    blend: float = 1.0
     kept: float = 0.5
     patches: int = 37
     learning_rate: float = 0.004
@@ -101,6 +105,8 @@ class Preset:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} is {value}, expected 1 or more")
+        if not 0 <= self.blend <= 1:
+            raise ValueError(f"blend is {self.blend}, expected 0 to 1")
 
     def at_voxels(self, size: float) -> Preset:
         """The same for other voxels, metres: what is hidden has as many voxels as published."""
@@ -128,6 +134,7 @@ ADAPT = Preset(
     hidden=1024,
     width=128,
     prototypes=512,
+    blend=0.6,
     kept=1.0,
     learning_rate=1e-3,
     weight_decay=HalfCosine(0.02, 0.02),

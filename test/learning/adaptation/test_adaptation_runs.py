@@ -30,6 +30,7 @@ TINY = replace(
     width=8,
     prototypes=8,
     steps=4,
+    blend=1.0,
     kept=0.5,
     batch_size=2,
     heads_factor=10.0,
@@ -83,6 +84,19 @@ def test_a_killed_run_resumes_to_the_same_bits_and_another_seed_gives_others(tmp
     assert torch.equal(weights(run(tmp_path)), whole)
     assert not torch.equal(weights(run(seed=1)), whole)
     assert not torch.equal(whole, weights(small_encoder()))
+
+
+def test_the_result_lies_between_the_weights_at_the_start_and_at_the_end(tmp_path):
+    start = weights(small_encoder())
+    end = weights(run(preset=replace(TINY, blend=1.0)))
+    assert not torch.equal(start, end)
+    half = replace(TINY, blend=0.5)
+    assert torch.allclose(weights(run(tmp_path, preset=half)), (start + end) / 2, atol=1e-7)
+    # Nor does it move on when the same command is given again.
+    assert torch.allclose(weights(run(tmp_path, preset=half)), (start + end) / 2, atol=1e-7)
+    moving = replace(TINY, fixed_teacher=False)
+    one, other = (run(preset=replace(moving, blend=blend)) for blend in (0.5, 1.0))
+    assert torch.equal(weights(one), weights(other))
 
 
 def test_the_state_of_another_recipe_is_refused(tmp_path):
