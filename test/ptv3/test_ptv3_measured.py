@@ -18,7 +18,7 @@ from ptv3_inputs import CONFIG, batch_of
 from torch.nn.functional import scaled_dot_product_attention
 
 from concerto_ros.ptv3 import build_hierarchy
-from concerto_ros.ptv3.kernels import backends, gpu_attention, measured
+from concerto_ros.ptv3.kernels import backends, gpu_attention, measured, pooling
 from concerto_ros.ptv3.kernels.backends import TABLE, choose_backend
 from concerto_ros.ptv3.kernels.measured import Choices, save_choices
 
@@ -98,7 +98,7 @@ def use(gpus, monkeypatch):
         if not there or (name == "flash_attn" and not torch.cuda.is_available()):
             monkeypatch.setitem(sys.modules, name, STAND_INS[name])
         measured.package.cache_clear()
-        for module in ("concerto_ros.ptv3.hierarchy", gpu_attention.__name__):
+        for module in (pooling.__name__, gpu_attention.__name__):
             monkeypatch.setattr(f"{module}.choices", lambda device: Choices(**named))
 
     return choose
@@ -120,18 +120,18 @@ def test_the_other_flash_attention_computes_the_same(use, monkeypatch):
 def test_the_other_reduction_gives_the_same_maxima(use):
     hierarchy = build_hierarchy(*batch_of(200), CONFIG, TABLE)
     values = torch.randn(200, 5, generator=torch.Generator().manual_seed(0))
-    pooling = hierarchy.levels[1].pooled_from
-    expected = {how: pooling.reduce(values, how) for how in ("max", "mean")}
+    pooled = hierarchy.levels[1].pooled_from
+    expected = {how: pooled.reduce(values, how) for how in ("max", "mean")}
     use(reduction="torch_scatter")
     for how, wanted in expected.items():
-        assert torch.equal(pooling.reduce(values, how), wanted)
+        assert torch.equal(pooled.reduce(values, how), wanted)
 
 
 def test_a_package_that_is_gone_is_said_once_and_not_used(use, monkeypatch, caplog):
     use(reduction="torch_scatter")
     monkeypatch.setitem(sys.modules, "torch_scatter", None)  # importing it fails
     measured.package.cache_clear()
-    pooling = build_hierarchy(*batch_of(50), CONFIG, TABLE).levels[1].pooled_from
+    pooled = build_hierarchy(*batch_of(50), CONFIG, TABLE).levels[1].pooled_from
     for _ in range(2):
-        assert pooling.reduce(torch.ones(50, 2), "max").eq(1).all()
+        assert pooled.reduce(torch.ones(50, 2), "max").eq(1).all()
     assert len(caplog.records) == 1 and "torch_scatter" in caplog.text
