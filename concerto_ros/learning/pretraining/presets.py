@@ -145,7 +145,7 @@ ADAPT = Preset(
     drop_colors=(0.0, 0.0),
     batch_size=1,
     heads_factor=3.0,
-    steps=300,
+    steps=700,
 )
 
 #: For one small machine, from nothing: small views, few prototypes, a teacher that soon follows,
