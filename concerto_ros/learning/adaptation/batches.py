@@ -5,11 +5,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
+from concerto_ros.learning.adaptation.scene_frames import Seen
 from concerto_ros.learning.adaptation.scenes import Scene, SceneImages
 from concerto_ros.learning.adaptation.view_clouds import (
     ViewCloud,
@@ -40,7 +41,7 @@ class FewFrames:
 
     Attributes:
         rows: (K,) int64, ascending: the voxels.
-        feat: (K, in_channels), their input with the normals that these frames give.
+        feat: (K, in_channels), their input by the points and normals of these frames.
     """
 
     rows: torch.Tensor
@@ -90,14 +91,6 @@ class ViewBatch:
         return ViewBatch(every, local, images, self.low.to(device), few, hides)
 
 
-@dataclass(frozen=True, eq=False)
-class _SeenPoints:
-    """Which points of a scan (N,) bool the student has, and their normals (N, 3) to it."""
-
-    mask: np.ndarray
-    normals: np.ndarray | None
-
-
 @dataclass(frozen=True)
 class ViewCollate:
     """Makes the views of scenes; its ``repr`` is part of a run's identity.
@@ -107,14 +100,17 @@ class ViewCollate:
         voxel_size: Metres.
         preset: Sizes of views and what is dropped.
         grid: Rows and columns of patches of images; None: images are not used.
-        augmentation: How views are moved and recoloured.
     """
 
     convention: Convention
     voxel_size: float
     preset: Preset
     grid: tuple[int, int] | None = None
-    augmentation: ViewAugmentation = field(default_factory=ViewAugmentation)
+
+    @property
+    def augmentation(self) -> ViewAugmentation:
+        """How views are moved and recoloured."""
+        return ViewAugmentation(self.preset.elastic)
 
     @property
     def edge(self) -> float:
@@ -128,9 +124,7 @@ class ViewCollate:
         if generator is None:
             raise ValueError("generator is None, expected one: views are random")
         whole: list[ViewCloud] = []
-        origins: list[np.ndarray] = []
         parts: list[ViewCloud] = []
-        part_origins: list[np.ndarray] = []
         vectors: list[torch.Tensor] = []
         counts = []
         for scene in scenes:
@@ -149,16 +143,16 @@ class ViewCollate:
             has_colors = scene.scan.colors is not None
             both = self._recolored(cloud, has_colors, generator)
             for view in (views.major, views.second):
-                self._add(both.within(firsts[view.rows]), whole, origins, generator)
+                whole.append(self._moved(both.within(firsts[view.rows]), generator))
             for view in views.locals:
                 alone = self._recolored(cloud, has_colors, generator)
                 part = alone.within(firsts[view.rows])
                 part = part.of(np.flatnonzero(student_sees(part.seen)))
-                self._add(part, parts, part_origins, generator)
-        every, patches, few, low = self._views(whole, origins)
+                parts.append(self._moved(part, generator))
+        every, patches, few, low = self._views(whole)
         local = None
         if parts:
-            local, _, few_of_local, _ = self._views(parts, part_origins)
+            local, _, few_of_local, _ = self._views(parts)
             local = few_of_local.of(local)
         targets = None
         if vectors and self.grid is not None:
@@ -180,9 +174,12 @@ class ViewCollate:
         scan = scene.scan
         index = np.floor(scan.points.astype(np.float64) / self.voxel_size)
         own = self._seen_by_student(scene, random)
+        mask = np.full(len(scan), own is None)
+        if own is not None:
+            mask[own.rows] = True
         order = random.permutation(len(scan))
         if own is not None:  # points that the student has come before others of their voxel
-            order = np.concatenate([order[own.mask[order]], order[~own.mask[order]]])
+            order = np.concatenate([order[mask[order]], order[~mask[order]]])
         _, first, inverse = np.unique(pack(index[order]), return_index=True, return_inverse=True)
         first, voxel = order[first], np.empty(len(scan), np.int64)
         voxel[order] = inverse
@@ -192,15 +189,14 @@ class ViewCollate:
             rows = np.flatnonzero(inside[voxel])
         colors = np.zeros((len(rows), 3), np.float32)
         normals = np.zeros((len(rows), 2, 3), np.float32)
-        if scan.normals is not None:
-            normals[:] = scan.normals[rows, None]
         if scan.colors is not None:
             colors[:] = scan.colors[rows]
-        seen = np.ones(len(rows), bool)
-        if own is not None:
-            seen = own.mask[rows]
-            if own.normals is not None:
-                normals[seen, 1] = own.normals[rows[seen]]
+        if scan.normals is not None:
+            normals[:] = scan.normals[rows, None]
+            if own is not None:
+                of_student = scan.normals.copy()
+                of_student[own.rows] = own.normals
+                normals[:, 1] = of_student[rows]
         for values in (colors, normals):
             everywhere, some = self.preset.drop_colors
             if random.random() < everywhere:
@@ -211,16 +207,16 @@ class ViewCollate:
         images: list[torch.Tensor] = []
         if scene.images is not None and scene.images.frames and self.grid is not None:
             patches, images = self._imaged(scene.images, len(scan), random)
-        return ViewCloud(
-            scan.points[rows], colors, normals, patches[rows], seen, voxel[rows]
-        ), images
+        points = scan.points[rows]
+        cloud = ViewCloud(points, points, colors, normals, patches[rows], mask[rows], voxel[rows])
+        return cloud, images
 
     def _strays(self, points: np.ndarray, index: np.ndarray) -> np.ndarray:
         """(V,) bool, voxels alone below the floor, which the encoder never sees in use."""
         zero = zero_of(points, index, self.voxel_size, self.convention, np.zeros(3))
         return zero.strays
 
-    def _seen_by_student(self, scene: Scene, random: np.random.Generator) -> _SeenPoints | None:
+    def _seen_by_student(self, scene: Scene, random: np.random.Generator) -> Seen | None:
         """The points of some consecutive frames; None: the student has all of them."""
         most = self.preset.student_frames
         if most is None or scene.frames is None or random.random() < ALL_FRAMES_SHARE:
@@ -228,15 +224,7 @@ class ViewCollate:
         count = min(int(random.integers(1, most + 1)), len(scene.frames))
         first = int(random.integers(len(scene.frames) - count + 1))
         part = scene.frames.seen(scene.scan, range(first, first + count), self.voxel_size)
-        if not len(part.rows):
-            return None
-        mask = np.zeros(len(scene.scan), bool)
-        mask[part.rows] = True
-        normals = None
-        if part.normals is not None:
-            normals = np.zeros((len(mask), 3), np.float32)
-            normals[part.rows] = part.normals
-        return _SeenPoints(mask, normals)
+        return part if len(part.rows) else None
 
     def _imaged(
         self, images: SceneImages, points: int, random: np.random.Generator
@@ -255,22 +243,14 @@ class ViewCollate:
             return cloud
         return replace(cloud, colors=self.augmentation.colors(cloud.colors, random))
 
-    def _add(
-        self,
-        part: ViewCloud,
-        clouds: list[ViewCloud],
-        origins: list[np.ndarray],
-        random: np.random.Generator,
-    ) -> None:
-        """Add a view, augmented, and where its points were."""
-        origins.append(part.points)
+    def _moved(self, part: ViewCloud, random: np.random.Generator) -> ViewCloud:
         points, normals = self.augmentation.geometry(part.points, part.normals, random)
-        clouds.append(replace(part, points=points, normals=normals))
+        return replace(part, points=points, normals=normals)
 
     def _views(
-        self, clouds: Sequence[ViewCloud], origins: Sequence[np.ndarray]
+        self, clouds: Sequence[ViewCloud]
     ) -> tuple[Views, torch.Tensor, FewFrames, torch.Tensor]:
-        """The voxels of views, the first point of each.
+        """The voxels of views.
 
         Scenes of a batch may have different numbers of images; places in those that a scene does
         not have are -1.
@@ -286,20 +266,12 @@ class ViewCollate:
         low = np.min([coord.min(axis=0) for coord, _ in values], axis=0)
         most = max(cloud.patches.shape[1] for cloud in clouds)
         views = []
-        for cloud, origin, (coord, feat) in zip(clouds, origins, values, strict=True):
+        for cloud, (coord, feat) in zip(clouds, values, strict=True):
             patches = np.full((len(coord), most, 2), -1, np.float32)
             patches[:, : cloud.patches.shape[1]] = cloud.patches
             cell = np.floor((coord - low) / self.edge)
-            views.append(
-                voxels_of(
-                    replace(cloud, patches=patches),
-                    origin,
-                    coord,
-                    feat,
-                    cell,
-                    self.preset.voxel_means,
-                )
-            )
+            padded = replace(cloud, patches=patches)
+            views.append(voxels_of(padded, coord, feat, cell, self.preset.voxel_means))
         every = Voxels(*(np.concatenate(column) for column in zip(*views, strict=True)))
         column_of = {name: torch.from_numpy(value) for name, value in every._asdict().items()}
         ends = torch.tensor([len(view.feat) for view in views]).cumsum(0)

@@ -17,7 +17,6 @@ from concerto_ros.learning.adaptation.batches import ViewBatch, ViewCollate
 from concerto_ros.learning.adaptation.model import PretrainingModel, TeacherUpdates
 from concerto_ros.learning.adaptation.scenes import SomeScenes
 from concerto_ros.learning.methods.train import drop_path
-from concerto_ros.learning.pretraining.augmentation import ViewAugmentation
 from concerto_ros.learning.pretraining.presets import Preset
 from concerto_ros.learning.pretraining.schedules import OneCycle
 from concerto_ros.learning.training.processes import run_in_processes
@@ -141,9 +140,7 @@ def pretrain(
         raise ValueError("distilled is True, expected a fixed teacher, whose features are kept")
     grid, width = _patches_of(scenes)
     start = weights_digest(encoder, "")
-    collate = ViewCollate(
-        convention, voxel_size, preset, grid, ViewAugmentation(elastic=preset.elastic)
-    )
+    collate = ViewCollate(convention, voxel_size, preset, grid)
     with torch.random.fork_rng([]):
         torch.manual_seed(config.seed)
         model = PretrainingModel(

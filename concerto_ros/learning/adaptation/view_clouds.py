@@ -22,6 +22,7 @@ class ViewCloud:
 
     Attributes:
         points: (N, 3) metres.
+        origin: (N, 3) metres, where they were before augmentation.
         colors: (N, 3), 0..255.
         normals: (N, 2, 3), as all frames of the scene give them and as the student's do.
         patches: (N, I, 2) where images see them.
@@ -30,6 +31,7 @@ class ViewCloud:
     """
 
     points: np.ndarray
+    origin: np.ndarray
     colors: np.ndarray
     normals: np.ndarray
     patches: np.ndarray
@@ -72,18 +74,12 @@ class Voxels(NamedTuple):
 
 
 def voxels_of(
-    cloud: ViewCloud,
-    origin: np.ndarray,
-    coord: np.ndarray,
-    feat: np.ndarray,
-    cell: np.ndarray,
-    means: bool,
+    cloud: ViewCloud, coord: np.ndarray, feat: np.ndarray, cell: np.ndarray, means: bool
 ) -> Voxels:
     """Sample the points of a view, each to its cell.
 
     Args:
         cloud: The points.
-        origin: (N, 3) metres, where they were before augmentation.
         coord: (N, 3), their place for the encoder.
         feat: (N, 9) their input.
         cell: (N, 3) of the grid.
@@ -93,7 +89,7 @@ def voxels_of(
     own = np.concatenate([feat[:, :6], cloud.normals[:, 1]], axis=1)
     grid, patches = cell[first].astype(np.int64), cloud.patches[first]
     if not means:
-        whole = feat[first], grid, coord[first], origin[first], patches, own[first]
+        whole = feat[first], grid, coord[first], cloud.origin[first], patches, own[first]
         return Voxels(*whole, student_sees(cloud.seen[first]))
     seen = np.bincount(voxel, cloud.seen, len(first)) > 0
     mine = cloud.seen if seen.sum() >= FEWEST_SEEN else np.ones_like(cloud.seen)
@@ -101,7 +97,7 @@ def voxels_of(
         _mean_feat(feat, voxel, len(first)),
         grid,
         _means(coord, voxel, len(first)),
-        _means(origin, voxel, len(first)),
+        _means(cloud.origin, voxel, len(first)),
         patches,
         _mean_feat(own[mine], voxel[mine], len(first)),
         student_sees(seen),

@@ -127,7 +127,7 @@ class ViewAugmentation:
         sigma: Noise of each point, metres; clipped at four times as much.
     """
 
-    elastic: tuple[tuple[float, float], ...] = ((0.2, 0.4), (0.8, 1.6))
+    elastic: tuple[tuple[float, float], ...]
     sigma: float = 0.005
 
     def colors(self, color: np.ndarray, random: np.random.Generator) -> np.ndarray:

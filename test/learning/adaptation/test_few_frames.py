@@ -85,16 +85,16 @@ def test_voxels_are_means_of_all_points_to_the_teacher_and_of_its_own_to_the_stu
     normals = np.zeros((64, 2, 3), np.float32)
     normals[::2, :, 2] = normals[1::2, :, 0] = 1.0  # two surfaces in each voxel
     seen = np.tile([True, False], 32)
-    cloud = ViewCloud(points, points, normals, np.zeros((64, 0, 2)), seen, np.arange(64))
+    cloud = ViewCloud(points, points, points, normals, np.zeros((64, 0, 2)), seen, np.arange(64))
     feat = np.concatenate([points, points, normals[:, 0]], axis=1)
-    voxels = voxels_of(cloud, points, points, feat, np.floor(points), means=True)
+    voxels = voxels_of(cloud, points, feat, np.floor(points), means=True)
     assert np.allclose(voxels.coord[:, 0], np.arange(32) + 0.4)
     assert np.allclose(voxels.origin, voxels.coord)
     assert np.allclose(voxels.feat[:, 6:9], np.array([1, 0, 1]) / np.sqrt(2))
     assert voxels.seen.all()
     assert np.allclose(voxels.own[:, 0], np.arange(32) + 0.2)
     assert np.allclose(voxels.own[:, 6:9], [0, 0, 1])
-    single = voxels_of(cloud, points, points, feat, np.floor(points), means=False)
+    single = voxels_of(cloud, points, feat, np.floor(points), means=False)
     assert np.allclose(single.coord[:, 0], np.arange(32) + 0.2)  # the first of each
 
 
@@ -102,10 +102,10 @@ def test_a_view_that_the_student_hardly_sees_is_whole_to_it():
     points = np.random.default_rng(0).uniform(0, 8, (64, 3)).astype(np.float32)
     normals = np.zeros((64, 2, 3), np.float32)
     seen = np.arange(64) < 5
-    cloud = ViewCloud(points, points, normals, np.zeros((64, 0, 2)), seen, np.arange(64))
+    cloud = ViewCloud(points, points, points, normals, np.zeros((64, 0, 2)), seen, np.arange(64))
     feat = np.concatenate([points, points, normals[:, 0]], axis=1)
     for means in (True, False):
-        voxels = voxels_of(cloud, points, points, feat, np.floor(points), means)
+        voxels = voxels_of(cloud, points, feat, np.floor(points), means)
         assert voxels.seen.all() and np.allclose(voxels.own, voxels.feat)
 
 
