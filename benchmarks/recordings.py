@@ -11,7 +11,7 @@ repository; docs/demo_model.md says where they come from.
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -163,13 +163,27 @@ def shares(labels: np.ndarray, classes: LabelSet) -> str:
 def main(arguments: list[str]) -> int:
     """Draw all recordings that are there; the exit status."""
     data, images = map(Path, arguments)
+    save(
+        images,
+        "real",
+        ((recording.name, *draw(recording, place)) for recording, place in present(data)),
+    )
+    return 0
+
+
+def save(images: Path, kind: str, drawn: Iterable[tuple[str, np.ndarray, str]]) -> None:
+    """Write pictures (H, W, 3) uint8 as ``IMAGES/KIND_NAME.jpg``, and print what each shows.
+
+    Args:
+        images: The folder; created if it does not exist.
+        kind: Of the pictures.
+        drawn: Name, picture and text of each.
+    """
     images.mkdir(parents=True, exist_ok=True)
-    for recording, place in present(data):
-        picture, text = draw(recording, place)
-        path = images / f"real_{recording.name}.jpg"
+    for name, picture, text in drawn:
+        path = images / f"{kind}_{name}.jpg"
         Image.fromarray(picture).save(path, quality=85)
         print(f"{path}: {text}", flush=True)
-    return 0
 
 
 if __name__ == "__main__":

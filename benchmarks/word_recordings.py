@@ -13,9 +13,8 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
-from benchmarks.recordings import Recording, fused, present, upright_cloud
+from benchmarks.recordings import Recording, fused, present, save, upright_cloud
 from concerto_ros.objects.finding.text_matches import TextMatches
 from concerto_ros.pipeline import SemanticPipeline
 from concerto_ros.settings.settings import Settings
@@ -29,8 +28,8 @@ PLACES = 3
 WIDTH, HEIGHT = 640, 420
 
 
-def draw(recording: Recording, path: Path) -> tuple[np.ndarray, list[str]]:
-    """The picture (H, W, 3) uint8 of all texts, and a line about each."""
+def draw(recording: Recording, path: Path) -> tuple[np.ndarray, str]:
+    """The picture (H, W, 3) uint8 of all texts, and what is said about each."""
     pipeline = SemanticPipeline.from_settings(Settings(preset=recording.preset))
     view = None
     if path.is_dir():
@@ -52,7 +51,7 @@ def draw(recording: Recording, path: Path) -> tuple[np.ndarray, list[str]]:
         )
     half = len(panels) // 2
     rows = [np.concatenate(part, axis=1) for part in (panels[:half], panels[half:])]
-    return np.concatenate(rows), lines
+    return np.concatenate(rows), "; ".join(lines)
 
 
 def described(found: TextMatches) -> str:
@@ -64,12 +63,11 @@ def described(found: TextMatches) -> str:
 def main(arguments: list[str]) -> int:
     """Draw the recordings that are there; the exit status."""
     data, images = map(Path, arguments)
-    images.mkdir(parents=True, exist_ok=True)
-    for recording, place in present(data, NAMES):
-        picture, lines = draw(recording, place)
-        path = images / f"words_{recording.name}.jpg"
-        Image.fromarray(picture).save(path, quality=85)
-        print(f"{path}: {'; '.join(lines)}", flush=True)
+    save(
+        images,
+        "words",
+        ((recording.name, *draw(recording, place)) for recording, place in present(data, NAMES)),
+    )
     return 0
 
 

@@ -6,9 +6,9 @@ That training ends with two linear heads, of classes and of fine names. The vect
 the text space is the shortest one whose products with the vectors of the names are the logits of
 the one head, and whose products with some anchors, directions in which there is no name, are those
 of the other. So words are told apart as well as the encoder can; a head that is fitted to features
-of the frozen encoder sees less of it. (On six
-rooms, with an encoder of that time, what was looked for was found in 71 % where it was there and
-not found in 72 % where it was not, against 62 and 71 % after 400 steps of such a fit.)
+of the frozen encoder sees less of it. (On six rooms, with an encoder of that time, what was looked
+for was found in 71 % where it was there and not found in 72 % where it was not, against 62 and
+71 % after 400 steps of such a fit.)
 """
 
 from __future__ import annotations
