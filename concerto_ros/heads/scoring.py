@@ -58,9 +58,9 @@ class Softmax:
         """Return the probability of one ``column`` (V,) of each row of ``fused``, (V,)."""
         return self.log_probabilities(fused).gather(1, column[:, None])[:, 0].exp()
 
-    def any_of_first(self, fused: torch.Tensor, count: int) -> torch.Tensor:
-        """Return the probability of the first ``count`` columns together, (V,)."""
-        return self.log_probabilities(fused)[:, :count].exp().sum(dim=1)
+    def any_of_first(self, scores: torch.Tensor, count: int) -> torch.Tensor:
+        """Return the probability of the first ``count`` of (V, K) scores together, (V,)."""
+        return self.to_logits(scores).t().softmax(dim=0)[:count].sum(dim=0)
 
     def alone(self, fused: torch.Tensor, column: torch.Tensor, words: int) -> torch.Tensor:
         """Return the probability of one ``column`` (V,) of each row if it were the only word.
@@ -124,9 +124,9 @@ class Sigmoid:
         """Return the probability of one ``column`` (V,) of each row of ``fused``, (V,)."""
         return (fused.gather(1, column[:, None])[:, 0] - fused[:, -1]).sigmoid()
 
-    def any_of_first(self, fused: torch.Tensor, count: int) -> torch.Tensor:
-        """Return the probability of the best of the first ``count`` columns, (V,)."""
-        return (fused[:, :count] - fused[:, -1:]).sigmoid().amax(dim=1)
+    def any_of_first(self, scores: torch.Tensor, count: int) -> torch.Tensor:
+        """Return the probability of the best of the first ``count`` of (V, K) scores, (V,)."""
+        return self.to_logits(scores[:, :count]).sigmoid().amax(dim=1)
 
     def alone(self, fused: torch.Tensor, column: torch.Tensor, words: int) -> torch.Tensor:
         """Return :meth:`probability`: here no word takes from another."""

@@ -16,7 +16,6 @@ from concerto_ros.heads.scoring import Scoring
 from concerto_ros.heads.word_scores import TurnedHead, WordScorer
 from concerto_ros.labels.label_set import LabelSet
 from concerto_ros.ptv3.encoder import Encoder, Pyramid
-from concerto_ros.segmentation.label_fusion import log_probabilities
 from concerto_ros.segmentation.label_source import WordSource
 from concerto_ros.words.vocabulary import Vocabulary
 from concerto_ros.words.word_list import checked_words
@@ -63,8 +62,7 @@ class TextQuestion:
                 a half or more where t is reached. Both are NaN where the features are not finite.
         """
         cosines = self.scorer.cosines(pyramid, self.concat_levels)
-        fused = log_probabilities(self.scoring.logits(cosines))
-        probability = self.scoring.any_of_first(fused, self.own)
+        probability = self.scoring.any_of_first(cosines, self.own)
         probability = probability.masked_fill(~cosines[:, 0].isfinite(), torch.nan)
         heat = (1 + self.threshold) * probability / (probability + self.threshold)
         return {

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 
 from concerto_ros.heads.language import LanguageHead
-from concerto_ros.heads.scoring import Softmax
 from concerto_ros.learning.data.labelled_scan import NO_NAME
 from concerto_ros.learning.methods.feature_cache import Features
 from concerto_ros.objects.finding.components import connected_components, neighbour_pairs
@@ -64,8 +63,7 @@ class Finder:
         self._levels = head.concat_levels(encoder)
         self._rivals = head.rivals_of(vectors)
         self._scorer = head.for_words(torch.cat([head.understood(vectors), self._rivals.vectors]))
-        assert isinstance(head.scoring, Softmax)  # as trained here
-        self._temperature, self._meant = head.scoring.temperature, meant
+        self._scoring, self._meant = head.scoring, meant
         self._min_voxels = ObjectSettings().min_voxels
 
     def answers(
@@ -113,8 +111,8 @@ class Finder:
         of_rivals = cosines[:, len(self._meant) :]
         own = torch.cat([cosines[:, [name]], of_rivals[:, self._rivals.belong[name]]], dim=1)
         against = of_rivals[:, self._rivals.compete[name]]
-        logits = torch.cat([own, against], dim=1) / self._temperature
-        return logits.softmax(dim=1)[:, : own.shape[1]].sum(dim=1).numpy()
+        scores = torch.cat([own, against], dim=1)
+        return self._scoring.any_of_first(scores, own.shape[1]).numpy()
 
 
 def rates(answers: Sequence[Answer]) -> tuple[float, float]:
