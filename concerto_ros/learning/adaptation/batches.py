@@ -12,12 +12,7 @@ import torch
 
 from concerto_ros.learning.adaptation.scene_frames import Seen
 from concerto_ros.learning.adaptation.scenes import Scene, SceneImages
-from concerto_ros.learning.adaptation.view_clouds import (
-    ViewCloud,
-    Voxels,
-    student_sees,
-    voxels_of,
-)
+from concerto_ros.learning.adaptation.view_clouds import ViewCloud, Voxels, voxels_of
 from concerto_ros.learning.pretraining.augmentation import ViewAugmentation
 from concerto_ros.learning.pretraining.objective import ImageTargets
 from concerto_ros.learning.pretraining.presets import Preset
@@ -147,7 +142,7 @@ class ViewCollate:
             for view in views.locals:
                 alone = self._recolored(cloud, has_colors, generator)
                 part = alone.within(firsts[view.rows])
-                part = part.of(np.flatnonzero(student_sees(part.seen)))
+                part = part.of(np.flatnonzero(part.seen))
                 parts.append(self._moved(part, generator))
         every, patches, few, low = self._views(whole)
         local = None

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -47,8 +47,14 @@ class ViewCloud:
         return np.unique(self.voxel, return_index=True)[1]
 
     def within(self, rows: np.ndarray) -> ViewCloud:
-        """All points of the voxels in which some points lie."""
-        return self.of(np.flatnonzero(np.isin(self.voxel, self.voxel[rows])))
+        """A view: all points of the voxels in which some points lie.
+
+        The student sees all of them if it sees fewer than :data:`FEWEST_SEEN` of the voxels.
+        """
+        view = self.of(np.flatnonzero(np.isin(self.voxel, self.voxel[rows])))
+        if len(np.unique(view.voxel[view.seen])) >= FEWEST_SEEN:
+            return view
+        return replace(view, seen=np.ones_like(view.seen))
 
 
 class Voxels(NamedTuple):
@@ -61,7 +67,7 @@ class Voxels(NamedTuple):
         origin: (V, 3) metres, before augmentation.
         patches: (V, I, 2) where images see them.
         own: (V, 9) as ``feat``, by the student's frames; of no meaning where they see nothing.
-        seen: (V,) bool, which voxels the student gets.
+        seen: (V,) bool, which voxels the student's frames see.
     """
 
     feat: np.ndarray
@@ -88,11 +94,10 @@ def voxels_of(
     _, first, voxel = np.unique(pack(cell), return_index=True, return_inverse=True)
     own = np.concatenate([feat[:, :6], cloud.normals[:, 1]], axis=1)
     grid, patches = cell[first].astype(np.int64), cloud.patches[first]
+    mine = cloud.seen
     if not means:
-        whole = feat[first], grid, coord[first], cloud.origin[first], patches, own[first]
-        return Voxels(*whole, student_sees(cloud.seen[first]))
-    seen = np.bincount(voxel, cloud.seen, len(first)) > 0
-    mine = cloud.seen if seen.sum() >= FEWEST_SEEN else np.ones_like(cloud.seen)
+        whole = feat[first], grid, coord[first], cloud.origin[first], patches
+        return Voxels(*whole, own[first], mine[first])
     return Voxels(
         _mean_feat(feat, voxel, len(first)),
         grid,
@@ -100,13 +105,8 @@ def voxels_of(
         _means(cloud.origin, voxel, len(first)),
         patches,
         _mean_feat(own[mine], voxel[mine], len(first)),
-        student_sees(seen),
+        np.bincount(voxel[mine], minlength=len(first)) > 0,
     )
-
-
-def student_sees(seen: np.ndarray) -> np.ndarray:
-    """(V,) bool, which voxels of a view the student gets; all of a view that it hardly sees."""
-    return seen if seen.sum() >= FEWEST_SEEN else np.ones_like(seen)
 
 
 def _mean_feat(feat: np.ndarray, voxel: np.ndarray, count: int) -> np.ndarray:

@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 from small_rooms import VOXEL, room_scan, small_encoder
 
@@ -15,7 +16,7 @@ from concerto_ros.learning.adaptation.batches import ViewCollate
 from concerto_ros.learning.adaptation.model import PretrainingModel
 from concerto_ros.learning.adaptation.scene_frames import CloudFrames
 from concerto_ros.learning.adaptation.scenes import Scene
-from concerto_ros.learning.adaptation.view_clouds import ViewCloud, voxels_of
+from concerto_ros.learning.adaptation.view_clouds import FEWEST_SEEN, ViewCloud, voxels_of
 from concerto_ros.learning.pretraining.presets import ADAPT
 from concerto_ros.learning.pretraining.views import ViewSizes
 from concerto_ros.segmentation.convention import convention_for
@@ -98,15 +99,19 @@ def test_voxels_are_means_of_all_points_to_the_teacher_and_of_its_own_to_the_stu
     assert np.allclose(single.coord[:, 0], np.arange(32) + 0.2)  # the first of each
 
 
-def test_a_view_that_the_student_hardly_sees_is_whole_to_it():
-    points = np.random.default_rng(0).uniform(0, 8, (64, 3)).astype(np.float32)
-    normals = np.zeros((64, 2, 3), np.float32)
-    seen = np.arange(64) < 5
-    cloud = ViewCloud(points, points, points, normals, np.zeros((64, 0, 2)), seen, np.arange(64))
+@pytest.mark.parametrize("means", [True, False])
+@pytest.mark.parametrize(("seen", "given"), [(FEWEST_SEEN - 1, 64), (FEWEST_SEEN, FEWEST_SEEN)])
+def test_a_view_that_the_student_hardly_sees_is_whole_to_it(means, seen, given):
+    points = np.arange(128).repeat(3).reshape(-1, 3).astype(np.float32) / 2
+    normals = np.zeros((128, 2, 3), np.float32)
+    voxel = np.arange(128) // 2
+    patches = np.zeros((128, 0, 2))
+    cloud = ViewCloud(points, points, points, normals, patches, voxel < seen, voxel)
+    view = cloud.within(np.arange(0, 128, 2))  # a point of each voxel
     feat = np.concatenate([points, points, normals[:, 0]], axis=1)
-    for means in (True, False):
-        voxels = voxels_of(cloud, points, feat, np.floor(points), means)
-        assert voxels.seen.all() and np.allclose(voxels.own, voxels.feat)
+    voxels = voxels_of(view, points, feat, np.floor(points), means)
+    assert len(voxels.seen) == 64 and voxels.seen.sum() == given
+    assert np.allclose(voxels.own[voxels.seen], voxels.feat[voxels.seen])
 
 
 def test_a_scene_of_unknown_frames_and_some_of_known_ones_are_seen_whole(monkeypatch):
