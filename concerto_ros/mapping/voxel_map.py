@@ -14,18 +14,14 @@ import torch
 from concerto_ros.mapping.generation import Generation
 from concerto_ros.mapping.key_table import KeyTable
 from concerto_ros.mapping.map_snapshot import MapSnapshot
-from concerto_ros.mapping.voxel_grid import FrameVoxels, grid_sample, unpack
+from concerto_ros.mapping.voxel_grid import grid_sample, unpack
+from concerto_ros.mapping.voxel_sums import VoxelSums, frame_sums, snapshot_sums
 from concerto_ros.sensors.frame import Frame, OriginalPoints, View
 from concerto_ros.sensors.input_error import InputError
-from concerto_ros.sensors.normals import unit_vectors
 
 #: Once a voxel has this many observations its sums are halved, so that the mean keeps following
 #: the sensor (and float32 keeps counting) however long a voxel stays in view.
 OBSERVATION_LIMIT = 4096.0
-
-# Columns of the sums.
-_FRACTION, _COLOR, _NORMAL, _TOWARD = slice(0, 3), slice(3, 6), slice(6, 9), slice(9, 12)
-_COUNT, _COLOR_COUNT, _COLUMNS = 12, 13, 14
 
 _NEVER = np.iinfo(np.int64).min
 #: The stamp of voxels put into a map that has seen no frame yet.
@@ -135,11 +131,7 @@ class VoxelMap:
         self._window_frames = int(window_frames)
         self._table = KeyTable(self.max_voxels)
         self._keys = np.zeros(self.max_voxels, dtype=np.int64)
-        self._sums = torch.zeros(self.max_voxels, _COLUMNS)
-        # Mean point, colour, normal and direction to the sensors of each row; of stale rows those
-        # of an earlier snapshot.
-        self._values = tuple(torch.zeros(self.max_voxels, 3) for _ in range(4))
-        self._stale = np.zeros(self.max_voxels, dtype=bool)
+        self._sums = VoxelSums(self.max_voxels, self.voxel_size, OBSERVATION_LIMIT)
         self._stamps = np.empty(self.max_voxels, dtype=np.int64)
         self._first_seen = np.zeros(self.max_voxels, dtype=np.int64)
         self._free_observations = np.zeros(self.max_voxels, dtype=np.uint8)  # since last seen
@@ -190,7 +182,7 @@ class VoxelMap:
             if not near.all():  # which copies all of it
                 seen = seen.where(near)
         keys = seen.keys
-        sums = self._observations(seen, frame.origin)
+        sums = frame_sums(seen, frame.origin, self.voxel_size)
         rows = self._table.find(keys).astype(np.int64)
         self._touch(rows[rows >= 0], frame.stamp)
         absent = np.flatnonzero(rows < 0)
@@ -205,7 +197,7 @@ class VoxelMap:
         stays = rows >= 0
         if not stays.all():
             rows, sums = rows[stays], sums[torch.from_numpy(stays)]
-        self._accumulate(torch.from_numpy(rows), sums)
+        self._sums.add(rows, sums)
         cleared = 0
         if self.clear_after and frame.view is not None:
             cleared = self._clear(frame.view, frame.stamp)
@@ -236,14 +228,7 @@ class VoxelMap:
         self._newest = None
         newest = self.newest_stamp
         rows = self._admit(snapshot.keys, _BEFORE if newest is None else newest)
-        sums = np.zeros((size, _COLUMNS), np.float32)
-        cell_offset = snapshot.points.astype(np.float64) / self.voxel_size - snapshot.index
-        sums[:, _FRACTION] = np.clip(cell_offset, 0.0, 1.0)
-        sums[:, _COLOR], sums[:, _COLOR_COUNT] = snapshot.colors, snapshot.has_color
-        sums[:, _NORMAL], sums[:, _TOWARD] = snapshot.normals, snapshot.sensor_directions
-        sums[:, _COUNT] = 1.0
-        self._sums[torch.from_numpy(rows)] = torch.from_numpy(sums)
-        self._stale[rows] = True
+        self._sums.add(rows, snapshot_sums(snapshot, self.voxel_size))
 
     def snapshot(self) -> MapSnapshot:
         """Copy the voxels in the window and the radius.
@@ -259,19 +244,15 @@ class VoxelMap:
         used = used[~outside]
         ordered, order = torch.sort(torch.from_numpy(self._keys[used]))
         keys, rows = ordered.numpy(), used[order.numpy()]
-        self._renew(rows[self._stale[rows]])
-        row = torch.from_numpy(rows)
-        points, colors, normals, toward = (
-            values.index_select(0, row).numpy() for values in self._values
-        )
+        means = self._sums.means(rows, keys)
         return MapSnapshot(
             keys=keys,
             index=unpack(keys),
-            points=points,
-            colors=colors,
-            has_color=self._has_color(self._sums[:, _COLOR_COUNT].index_select(0, row)).numpy(),
-            normals=normals,
-            sensor_directions=toward,
+            points=means.points,
+            colors=means.colors,
+            has_color=means.has_color,
+            normals=means.normals,
+            sensor_directions=means.sensor_directions,
             stamps=self._stamps[rows],
             first_seen=self._first_seen[rows],
             stamp=self.newest_stamp or 0,
@@ -282,34 +263,6 @@ class VoxelMap:
             generation=self.generation,
             revision=self._revision,
         )
-
-    def _renew(self, rows: np.ndarray) -> None:
-        """Compute what a snapshot has of the voxels in ``rows`` (V,) from their sums."""
-        row = torch.from_numpy(rows)
-        sums = self._sums.index_select(0, row)
-        count = sums[:, _COLOR_COUNT, None]
-        for values, new in zip(
-            self._values,
-            (
-                torch.from_numpy(self._means(rows)).float(),
-                (sums[:, _COLOR] / count.clamp_min(0.5)).where(self._has_color(count), 0.0),
-                torch.from_numpy(unit_vectors(sums[:, _NORMAL].numpy())),
-                torch.from_numpy(unit_vectors(sums[:, _TOWARD].numpy())),
-            ),
-            strict=True,
-        ):
-            values.index_copy_(0, row, new)
-        self._stale[rows] = False
-
-    @staticmethod
-    def _has_color(count: torch.Tensor) -> torch.Tensor:
-        return count >= 0.5  # halving leaves less than one old colour
-
-    def _means(self, rows: np.ndarray) -> np.ndarray:
-        """Return the mean points of the voxels in ``rows`` (V,): (V, 3) float64, metres."""
-        indices = torch.from_numpy(rows)
-        fraction = self._sums[indices, _FRACTION] / self._sums[indices, _COUNT, None]
-        return (unpack(self._keys[rows]) + fraction.double().numpy()) * self.voxel_size
 
     def _advance(self, stamp: int, robot: np.ndarray) -> bool:
         """Advance the window to ``stamp``; return whether ``stamp`` is in the window."""
@@ -327,30 +280,6 @@ class VoxelMap:
         del stamps[: bisect.bisect_left(stamps, self._oldest)]
         return stamp >= self._oldest
 
-    def _observations(self, seen: FrameVoxels, origin: np.ndarray) -> torch.Tensor:
-        """Return the sums (V, columns) of one frame.
-
-        The direction to the sensor is that of the mean point, as a voxel is small compared with
-        its distance to the sensor.
-        """
-        sums = torch.zeros(len(seen), _COLUMNS)
-        count = torch.from_numpy(seen.count)[:, None]
-        fraction = torch.from_numpy(seen.fraction)
-        sums[:, _FRACTION] = fraction
-        # The lattice index in float64, for the same precision far from the origin.
-        corner = torch.from_numpy(seen.index).double().mul_(self.voxel_size)
-        toward = torch.from_numpy(np.asarray(origin, dtype=np.float64)).sub(corner).float()
-        toward.sub_(fraction / count, alpha=self.voxel_size)
-        length = torch.linalg.vector_norm(toward, dim=1, keepdim=True)
-        sums[:, _TOWARD] = toward.mul_(count / length.clamp_min_(1e-3))
-        sums[:, _COUNT] = count[:, 0]
-        if seen.color is not None:
-            sums[:, _COLOR] = torch.from_numpy(seen.color)
-            sums[:, _COLOR_COUNT] = count[:, 0]
-        if seen.normal is not None:
-            sums[:, _NORMAL] = torch.from_numpy(seen.normal)
-        return sums
-
     def _touch(self, rows: np.ndarray, stamp: int) -> None:
         """Note that ``rows`` were seen; those that had left the window restart at zero."""
         stamps = self._stamps[rows]
@@ -359,7 +288,7 @@ class VoxelMap:
         self._free_observations[rows] = 0
         restarted = rows[expired]
         self._first_seen[restarted] = stamp
-        self._sums[torch.from_numpy(restarted)] = 0.0
+        self._sums.restart(restarted)
 
     def _admit(self, keys: np.ndarray, stamp: int) -> np.ndarray:
         """Give new voxels a row each, with sums of zero; return the rows."""
@@ -369,21 +298,14 @@ class VoxelMap:
         self._keys[rows] = keys
         self._stamps[rows] = self._first_seen[rows] = stamp
         self._free_observations[rows] = 0
-        self._sums[torch.from_numpy(rows)] = 0.0
+        self._sums.restart(rows)
         return rows
-
-    def _accumulate(self, rows: torch.Tensor, sums: torch.Tensor) -> None:
-        """Add ``sums`` to ``rows``, which are distinct."""
-        self._sums.index_add_(0, rows, sums)
-        self._stale[rows.numpy()] = True
-        crowded = rows[self._sums[rows, _COUNT] > OBSERVATION_LIMIT]
-        self._sums[crowded] *= 0.5
 
     def _clear(self, view: View, stamp: int) -> int:
         """Remove the voxels that ``clear_after`` frames observed as free; return how many."""
         older = (self._stamps >= max(self._oldest, _BEFORE)) & (self._stamps < stamp)
         rows = np.flatnonzero(older)
-        rows = rows[view.sees_through(self._means(rows), self.voxel_size)]
+        rows = rows[view.sees_through(self._sums.points(rows, self._keys[rows]), self.voxel_size)]
         self._free_observations[rows] += 1
         cleared = rows[self._free_observations[rows] >= self.clear_after]
         self._release(cleared)
