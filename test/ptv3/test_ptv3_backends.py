@@ -296,7 +296,6 @@ def test_spconv_agrees():
 @pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="Triton is not installed")
 @pytest.mark.parametrize("check", ["agrees", "compiles"])
 def test_triton(check, tmp_path, nightly):
-    script = HELPERS / "triton_checks.py"
     # Kernels are compiled or interpreted by what the environment says when they are imported.
     interpreted = "0" if check == "compiles" or torch.cuda.is_available() else "1"
     environment = {
@@ -305,6 +304,6 @@ def test_triton(check, tmp_path, nightly):
         "TRITON_CACHE_DIR": str(tmp_path),
     }
     capabilities = ("80", "86", "87", "89", "90", "100", "120") if nightly else ("80", "90")
-    command = [sys.executable, str(script), check, *capabilities]
-    result = subprocess.run(command, env=environment, capture_output=True, text=True)
+    command = [sys.executable, "-m", "triton_checks", check, *capabilities]
+    result = subprocess.run(command, cwd=HELPERS, env=environment, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout + result.stderr
