@@ -101,11 +101,11 @@ def latency(feed: str, run_seconds: float, *parameters: str) -> dict[str, object
         parameters: More of the node, ``name:=value``.
     """
     import rclpy
-    from rclpy.executors import SingleThreadedExecutor
     from rclpy.qos import DurabilityPolicy, QoSProfile
     from sensor_msgs.msg import PointCloud2
 
     from concerto_ros.msg import PerceptionStatus, SemanticClasses
+    from concerto_ros.ros.middleware.spinning import spinning
 
     ready = threading.Event()
     statuses: list[PerceptionStatus] = []
@@ -118,11 +118,9 @@ def latency(feed: str, run_seconds: float, *parameters: str) -> dict[str, object
         )
         viewer.create_subscription(PointCloud2, f"{topic}/labels", lambda _: None, 1)
         viewer.create_subscription(PerceptionStatus, f"{topic}/status", statuses.append, 50)
-        executor = SingleThreadedExecutor()
-        executor.add_node(viewer)
-        threading.Thread(target=spin, args=(executor,), daemon=True).start()
         start = time.perf_counter()
-        with process(node_command(*_parameters(feed, *parameters))) as node:
+        command = node_command(*_parameters(feed, *parameters))
+        with spinning(viewer), process(command) as node:
             wait(ready.is_set, "the node")
             started = time.perf_counter() - start
             with process([sys.executable, "-m", "benchmarks.feed", feed]):
@@ -132,7 +130,6 @@ def latency(feed: str, run_seconds: float, *parameters: str) -> dict[str, object
                 before = memory(node.pid)
                 time.sleep(run_seconds * 2 / 3)
                 after = memory(node.pid)
-        executor.shutdown()
         viewer.destroy_node()
     return {"feed": feed, "start_seconds": started} | _summary(statuses, before, after)
 
@@ -196,14 +193,6 @@ def graph() -> Iterator[None]:
     os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
     with ros_session():
         yield
-
-
-def spin(executor) -> None:
-    """Serve callbacks until the context ends."""
-    from rclpy.executors import ExternalShutdownException
-
-    with contextlib.suppress(ExternalShutdownException):
-        executor.spin()
 
 
 @contextlib.contextmanager

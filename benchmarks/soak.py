@@ -38,7 +38,7 @@ import torch
 import yaml
 
 from benchmarks.measure import machine
-from benchmarks.node import graph, interrupt, memory, process, spin, wait
+from benchmarks.node import graph, interrupt, memory, process, wait
 from benchmarks.recording import record_drive
 from benchmarks.soak_verdict import Sample, judge, table
 from benchmarks.started_node import can_launch, lives, started_node
@@ -167,11 +167,11 @@ def _soak_and_judge(load: Load, result_file: str, options: argparse.Namespace) -
 def soak(load: Load, run_seconds: float) -> Run:
     """Run everything for ``run_seconds``, and sample the node once per second."""
     import rclpy
-    from rclpy.executors import SingleThreadedExecutor
     from rclpy.qos import DurabilityPolicy, QoSProfile
     from sensor_msgs.msg import PointCloud2
 
     from concerto_ros.msg import PerceptionStatus, SemanticClasses
+    from concerto_ros.ros.middleware.spinning import spinning
 
     ready, newest, run = threading.Event(), [None], Run()
     latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -184,17 +184,13 @@ def soak(load: Load, run_seconds: float) -> Run:
         viewer.create_subscription(
             PerceptionStatus, "/concerto/status", lambda status: newest.__setitem__(0, status), 10
         )
-        executor = SingleThreadedExecutor()
-        executor.add_node(viewer)
-        threading.Thread(target=spin, args=(executor,), daemon=True).start()
-        with started_node(load.params_file, launch=load.launch) as node:
+        with spinning(viewer), started_node(load.params_file, launch=load.launch) as node:
             wait(ready.is_set, "the node")
             with load.play(run):
                 wait(lambda: newest[0] is not None and newest[0].inferences, "the first labels")
                 _watch(run, node, newest, run_seconds)
             with contextlib.suppress(ValueError):
                 _settle(run, node, newest)
-        executor.shutdown()
         viewer.destroy_node()
     return run
 

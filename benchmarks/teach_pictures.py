@@ -8,25 +8,24 @@ with a plant, clicks on the plant, teaches it, and draws what the node published
 
 from __future__ import annotations
 
+import contextlib
 import sys
-import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 from unittest import mock
 
 import numpy as np
-import rclpy
 from geometry_msgs.msg import Point, PointStamped
 from PIL import Image
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import PointCloud2
 
 from benchmarks.teach import KINDS, NEW, tagged
-from concerto_ros.ros.middleware.fastdds_profile import use_transport_profile
+from concerto_ros.ros.middleware.fastdds_profile import ros_session
+from concerto_ros.ros.middleware.spinning import spinning
 from concerto_ros.ros.node import PerceptionNode
 from concerto_ros.ros.tools.simulated_robot import SimulatedRobot
 from concerto_ros.sensors.point_cloud2 import decode_point_cloud, point_cloud_fields
@@ -112,28 +111,21 @@ def simulated_robot() -> tuple[SimulatedRobot, np.ndarray]:
     return robot, mesh.corners[mesh.label == label].mean(axis=1)
 
 
-def spinning(*nodes: Node) -> list[SingleThreadedExecutor]:
-    """Serve every node in a thread of its own, until its executor is shut down."""
-    executors = []
-    for node in nodes:
-        executor = SingleThreadedExecutor()
-        executor.add_node(node)
-        threading.Thread(target=executor.spin, daemon=True).start()
-        executors.append(executor)
-    return executors
-
-
-def main() -> None:
-    """Drive, click, teach, draw."""
-    out, seconds = sys.argv[1], float(sys.argv[2]) if len(sys.argv) > 2 else 60.0
-    use_transport_profile()
-    rclpy.init()
-    robot, plant = simulated_robot()
-    node, person = PerceptionNode(parameter_overrides=overrides(NODE)), Person()
+@contextlib.contextmanager
+def active(node: PerceptionNode, *others: Node) -> Iterator[None]:
+    """Activate the node, and serve each of them in a thread; close the node at the end."""
     node.trigger_configure()
     node.trigger_activate()
-    executors = spinning(robot, node, person)
-    time.sleep(seconds)
+    with contextlib.closing(node), contextlib.ExitStack() as threads:
+        for one in (node, *others):
+            threads.enter_context(spinning(one))
+        yield
+
+
+def watched(
+    robot: SimulatedRobot, plant: np.ndarray, node: PerceptionNode, person: Person
+) -> tuple[tuple[np.ndarray, np.ndarray], list[tuple[Any, ...]]]:
+    """Click, teach, and see: where to look from, and the panels to draw."""
     robot._timer.cancel()
     person.look()
     wait_for(lambda: "labels" in person.newest)
@@ -175,11 +167,19 @@ def main() -> None:
         (*drawn(before), "~/labels before"),
         (*drawn(after), f"~/labels after {CLICKS} clicks and ~/teach"),
     ]
-    save_panels(out, view, panels)
-    for executor in executors:
-        executor.shutdown()
-    node.close()
-    rclpy.try_shutdown()
+    return view, panels
+
+
+def main() -> None:
+    """Drive, click, teach, draw."""
+    out, seconds = sys.argv[1], float(sys.argv[2]) if len(sys.argv) > 2 else 60.0
+    with ros_session():
+        robot, plant = simulated_robot()
+        node, person = PerceptionNode(parameter_overrides=overrides(NODE)), Person()
+        with active(node, robot, person):
+            time.sleep(seconds)
+            view, panels = watched(robot, plant, node, person)
+            save_panels(out, view, panels)
 
 
 def save_panels(

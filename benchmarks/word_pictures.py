@@ -13,20 +13,19 @@ import time
 from typing import Any
 
 import numpy as np
-import rclpy
 
 from benchmarks.teach_pictures import (
     NODE,
     Watcher,
+    active,
     drawn,
     overrides,
     save_panels,
-    spinning,
     wait_for,
 )
 from concerto_ros.msg import SemanticObjectArray
 from concerto_ros.ros.demo.object_picture import box_edges
-from concerto_ros.ros.middleware.fastdds_profile import use_transport_profile
+from concerto_ros.ros.middleware.fastdds_profile import ros_session
 from concerto_ros.ros.node import PerceptionNode
 from concerto_ros.ros.outputs.object_messages import FOUND
 from concerto_ros.ros.tools.simulated_robot import SimulatedRobot
@@ -70,18 +69,10 @@ def found_in(person: Person, text: str) -> tuple[np.ndarray, np.ndarray, str]:
     return points, colors, f"~/find: {text} ({scores or 'not found'})"
 
 
-def main() -> None:
-    """Drive, set words, find, draw."""
-    out, seconds = sys.argv[1], float(sys.argv[2]) if len(sys.argv) > 2 else 60.0
-    use_transport_profile()
-    rclpy.init()
-    values = {"seed": 0, "rate": 2.0, "width": 320, "height": 240}
-    robot = SimulatedRobot(parameter_overrides=overrides(values))
-    node, person = PerceptionNode(parameter_overrides=overrides(NODE)), Person()
-    node.trigger_configure()
-    node.trigger_activate()
-    executors = spinning(robot, node, person)
-    time.sleep(seconds)
+def watched(
+    robot: SimulatedRobot, node: PerceptionNode, person: Person
+) -> tuple[tuple[np.ndarray, np.ndarray], list[tuple[Any, ...]]]:
+    """Set words and find: where to look from, and the panels to draw."""
     robot._timer.cancel()
     person.call(SetWords, "set_words", SetWords.Request(names=WORDS))
 
@@ -99,11 +90,20 @@ def main() -> None:
     ]
     middle = snapshot.points.mean(axis=0)
     view = (middle + (-1.5, -2.5, 6.0), middle)  # from above, over the walls
-    save_panels(out, view, panels)
-    for executor in executors:
-        executor.shutdown()
-    node.close()
-    rclpy.try_shutdown()
+    return view, panels
+
+
+def main() -> None:
+    """Drive, set words, find, draw."""
+    out, seconds = sys.argv[1], float(sys.argv[2]) if len(sys.argv) > 2 else 60.0
+    with ros_session():
+        values = {"seed": 0, "rate": 2.0, "width": 320, "height": 240}
+        robot = SimulatedRobot(parameter_overrides=overrides(values))
+        node, person = PerceptionNode(parameter_overrides=overrides(NODE)), Person()
+        with active(node, robot, person):
+            time.sleep(seconds)
+            view, panels = watched(robot, node, person)
+            save_panels(out, view, panels)
 
 
 if __name__ == "__main__":

@@ -177,15 +177,18 @@ def graphs(scope: Scope) -> Findings:
     thread = threading.Thread(target=disturb, daemon=True)
     thread.start()
     worst, captured = 0.0, 0
-    for count in list(_growing(scope.checked, 16 if scope.on_gpu else 2)) * 2:
-        feat, *where = scope.sent(scene(count))
-        hierarchy = encoder.hierarchy(*where)
-        exact = [each.float().cpu() for each in encoder.forward_features(feat, hierarchy).feats]
-        for _ in range(2):
-            worst = max(worst, distance(runner(feat, hierarchy).feats, exact))
-            captured += runner.capture()
-    stop.set()
-    thread.join(10)
+    try:
+        for count in list(_growing(scope.checked, 16 if scope.on_gpu else 2)) * 2:
+            feat, *where = scope.sent(scene(count))
+            hierarchy = encoder.hierarchy(*where)
+            levels = encoder.forward_features(feat, hierarchy).feats
+            exact = [each.float().cpu() for each in levels]
+            for _ in range(2):
+                worst = max(worst, distance(runner(feat, hierarchy).feats, exact))
+                captured += runner.capture()
+    finally:
+        stop.set()
+        thread.join(10)
     found.rows.append({"captured": captured, "kept": runner.graphs, "off": worst})
     runner.release()
     tolerance = TOLERANCE[scope.fast]

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import sys
+import time
 import traceback
 from collections.abc import Sequence
 from typing import Any
@@ -24,7 +25,8 @@ from concerto_ros.ptv3.kernels.usable_device import device_named
 from concerto_ros.ros.bringup.command_line import accepts, command_line_sections, refused
 from concerto_ros.ros.configured_node import ConfiguredNode
 from concerto_ros.ros.middleware.fastdds_profile import use_transport_profile
-from concerto_ros.ros.middleware.spinning import FatalError, end_process, spin, uninterrupted
+from concerto_ros.ros.middleware.process_end import end_process, still_at_work, uninterrupted
+from concerto_ros.ros.middleware.spinning import FatalError, spin
 from concerto_ros.ros.middleware.transitions import answer_every_transition, roll_back_on_error
 from concerto_ros.ros.monitoring.diagnostics import FAILED, Activity
 from concerto_ros.ros.monitoring.diagnostics_output import DiagnosticsOutput
@@ -276,7 +278,9 @@ def main(args: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit status: 0, or 2 where the command line or a parameter file cannot be used. Where
-        the GPU is lost the process ends with 1, and whoever started it may start it again.
+        the GPU is lost the process ends with 1, and whoever started it may start it again. Where
+        an inference or a service call still computes after :data:`JOIN_TIMEOUT` seconds, it ends
+        with 0 here.
     """
     use_transport_profile()
     arguments = list(sys.argv if args is None else args)
@@ -286,7 +290,7 @@ def main(args: Sequence[str] | None = None) -> int:
     except (SettingsError, OSError, RuntimeError) as error:
         get_logger("concerto").fatal(refused(error))
         return UNUSABLE
-    node, fatal = None, False
+    node, fatal, busy = None, False, list[str]()
     try:
         node = PerceptionNode()
         if not accepts(node, sections):
@@ -308,12 +312,18 @@ def main(args: Sequence[str] | None = None) -> int:
             raise
         # Interrupted while starting: rclpy raises this when its context was shut down.
     finally:
+        deadline = time.monotonic() + JOIN_TIMEOUT
         with uninterrupted():
             if node is not None:
                 node.close()
+            busy = still_at_work(deadline)
+            if busy:
+                get_logger("concerto").warning(f"ends before its work does: {', '.join(busy)}")
             rclpy.try_shutdown()
             if fatal:
                 end_process(FAILED_STATUS)
+    if busy:
+        end_process(0)
     return 0
 
 

@@ -4,17 +4,15 @@
 
 from __future__ import annotations
 
-import threading
 import time
-import traceback
 from collections import defaultdict
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import TransformStamped
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -30,6 +28,7 @@ from tf2_msgs.msg import TFMessage
 
 from concerto_ros.labels.packed_cloud import pack_cloud
 from concerto_ros.msg import PerceptionStatus
+from concerto_ros.ros.middleware.spinning import spinning
 from concerto_ros.ros.node import PerceptionNode
 from concerto_ros.ros.outputs import messages
 from concerto_ros.ros.outputs.messages import image_message, make_header
@@ -84,21 +83,6 @@ def room(seed: int = 0, size: int = 300) -> np.ndarray:
     return points
 
 
-def serve(executor: SingleThreadedExecutor) -> None:
-    """Spin until the executor is shut down, whatever is raised, as the node's own ``spin`` does.
-
-    Tests change the state of a node and take away publishers from another thread than the one
-    that serves them; rclpy then stumbles over what is gone.
-    """
-    while not executor._is_shutdown and executor.context.ok():
-        try:
-            executor.spin()
-        except ExternalShutdownException:
-            return
-        except Exception:
-            traceback.print_exc()
-
-
 class Harness:
     """One node in an executor thread, and a robot in another."""
 
@@ -114,20 +98,16 @@ class Harness:
         self.robot = Node("robot", context=context)
         self.received: dict[str, list] = defaultdict(list)
         self._publishers: dict[str, Any] = {}
-        self._executors = []
+        # Tests change the state of a node and take away publishers from another thread than the
+        # one that serves them; rclpy then stumbles over what is gone, which is logged.
+        self._threads = ExitStack()
         for node in (self.node, self.robot):
-            executor = SingleThreadedExecutor(context=context)
-            executor.add_node(node)
-            thread = threading.Thread(target=serve, args=(executor,), daemon=True)
-            thread.start()
-            self._executors.append((executor, thread))
+            self._threads.enter_context(spinning(node))
         self.listen("/concerto/status", PerceptionStatus, QoSProfile(depth=50))
         self.listen("/diagnostics", DiagnosticArray, QoSProfile(depth=50))
 
     def close(self) -> None:
-        for executor, thread in self._executors:
-            executor.shutdown()
-            thread.join(DEADLINE)
+        self._threads.close()
         self.node.close()
         self.robot.destroy_node()
 

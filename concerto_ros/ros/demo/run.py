@@ -11,20 +11,17 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-import rclpy
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-
 from concerto_ros.ptv3 import load_encoder
 from concerto_ros.ros.demo.plan import recorded, simulated
 from concerto_ros.ros.demo.viewer import CLASSES, LABELS, PCA, STATUS, Viewer
 from concerto_ros.ros.middleware.domain_id import free_domain
-from concerto_ros.ros.middleware.fastdds_profile import use_transport_profile
+from concerto_ros.ros.middleware.fastdds_profile import ros_session
+from concerto_ros.ros.middleware.spinning import spinning
 from concerto_ros.segmentation.model_options import grid_size_for
 from concerto_ros.settings.settings import Settings
 from concerto_ros.viewer.library import rerun_library
@@ -73,68 +70,61 @@ class Demo:
         self._out.mkdir(parents=True, exist_ok=True)
         bag = self._out / "bag"
         shutil.rmtree(bag, ignore_errors=True)
-        use_transport_profile()
-        with _own_domain():
+        with _own_domain(), ros_session(), self._ended_processes():
             self._play(bag)
         return 0
 
     def _play(self, bag: Path) -> None:
-        rclpy.init()
         settings = Settings.from_mapping(self._plan.settings | {"input_rate": 2.0}).with_preset()
         # The viewer needs the node's voxel size, for the picture of the input and the score.
         encoder = load_encoder(settings.checkpoint, preset=settings.preset, download=False)
         settings = settings.with_voxel_size(grid_size_for(encoder, settings.preset))
         viewer = Viewer(self._plan, settings, bag)
-        executor = SingleThreadedExecutor()
-        executor.add_node(viewer)
-        spinner = threading.Thread(target=_spin, args=(executor,), daemon=True)
-        spinner.start()
-        try:
-            node = self._start(["node", *self._plan.node_arguments()])
-            _wait(
-                partial(viewer.recorder.newest, CLASSES),
-                START_TIMEOUT,
-                node,
-                "the node to activate",
-            )
-            if self._view is not None:
-                self._start(["view", *self._view])
-            player = self._start(self._plan.command)
-            while player.poll() is None:
-                viewer.compare()
-                time.sleep(0.1)
-            if player.returncode:
-                raise ValueError(
-                    f"concerto-ros {self._plan.command[0]} ended with status {player.returncode}"
-                )
-            _wait(partial(_is_answered, viewer), END_TIMEOUT, node, "the last labels")
+        with contextlib.closing(viewer), spinning(viewer):
+            self._record(viewer)
+        written = viewer.write_pictures(self._out)
+        print(viewer.table(self._plan.rate))
+        print("wrote " + ", ".join(str(path) for path in (*written, bag)))
+        if self._view is not None and sys.stdin.isatty():
+            input("the viewer is open until Enter: ")
+
+    def _record(self, viewer: Viewer) -> None:
+        """Let the viewer see the whole run, up to the labels of the last frame."""
+        node = self._start(["node", *self._plan.node_arguments()])
+        active = partial(viewer.recorder.newest, CLASSES)
+        _wait(active, START_TIMEOUT, node, "the node to activate")
+        if self._view is not None:
+            self._start(["view", *self._view])
+        player = self._start(self._plan.command)
+        while player.poll() is None:
             viewer.compare()
-            viewer.close()
-            written = viewer.write_pictures(self._out)
-            print(viewer.table(self._plan.rate))
-            print("wrote " + ", ".join(str(path) for path in (*written, bag)))
-            if self._view is not None and sys.stdin.isatty():
-                input("the viewer is open until Enter: ")
-        finally:
-            self._stop_processes()
-            executor.shutdown()
-            rclpy.try_shutdown()
-            spinner.join(5.0)
+            time.sleep(0.1)
+        if player.returncode:
+            raise ValueError(
+                f"concerto-ros {self._plan.command[0]} ended with status {player.returncode}"
+            )
+        _wait(partial(_is_answered, viewer), END_TIMEOUT, node, "the last labels")
+        viewer.compare()
 
     def _start(self, command: list[str]) -> subprocess.Popen:
         process = subprocess.Popen([sys.executable, "-m", "concerto_ros.cli", *command])
         self._processes.append(process)
         return process
 
-    def _stop_processes(self) -> None:
-        for process in self._processes:
-            if process.poll() is None:
-                process.send_signal(signal.SIGINT)
-        for process in self._processes:
-            try:
-                process.wait(10.0)
-            except subprocess.TimeoutExpired:
-                process.kill()
+    @contextlib.contextmanager
+    def _ended_processes(self) -> Iterator[None]:
+        """Interrupt the processes at the end of the block, and wait for them."""
+        try:
+            yield
+        finally:
+            for process in self._processes:
+                if process.poll() is None:
+                    process.send_signal(signal.SIGINT)
+            for process in self._processes:
+                try:
+                    process.wait(10.0)
+                except subprocess.TimeoutExpired:
+                    process.kill()
 
 
 @contextlib.contextmanager
@@ -151,11 +141,6 @@ def _own_domain() -> Iterator[None]:
             yield
         finally:
             del os.environ["ROS_DOMAIN_ID"]
-
-
-def _spin(executor: SingleThreadedExecutor) -> None:
-    with contextlib.suppress(ExternalShutdownException):
-        executor.spin()
 
 
 def _wait(

@@ -1,21 +1,16 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Spinning that survives exceptions in callbacks, and ends that nothing holds up."""
+"""Spinning that survives exceptions in callbacks, in this thread or in one that ends."""
 
 from __future__ import annotations
 
-import atexit
-import os
-import signal
-import sys
 import threading
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.signals import uninstall_signal_handlers
 
 
 class FatalError(Exception):
@@ -28,50 +23,47 @@ def spin(node: Node) -> None:
     Raises:
         FatalError: A callback raised it.
     """
+    _serve(_executor(node), node, threading.Event())
+
+
+@contextmanager
+def spinning(node: Node) -> Iterator[None]:
+    """Serve callbacks in a thread, as :func:`spin` does, until the end of the block.
+
+    The thread has ended then, and the node may be destroyed. A daemon thread that is still in
+    rclpy when Python ends aborts the process: "terminate called without an active exception"
+    (github.com/ros2/rclpy/issues/1484).
+    """
+    executor, ended = _executor(node), threading.Event()
+
+    def serve() -> None:
+        with suppress(ExternalShutdownException):
+            _serve(executor, node, ended)
+
+    thread = threading.Thread(target=serve, name=f"callbacks of {node.get_name()}")
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        # A task wakes the thread. Executor.shutdown() would not wait for it, and take away the
+        # guard conditions that it may be about to wait for.
+        executor.create_task(ended.is_set)
+        thread.join()
+        executor.shutdown()
+
+
+def _executor(node: Node) -> SingleThreadedExecutor:
     executor = SingleThreadedExecutor(context=node.context)
     executor.add_node(node)
-    while node.context.ok():
+    return executor
+
+
+def _serve(executor: SingleThreadedExecutor, node: Node, ended: threading.Event) -> None:
+    while node.context.ok() and not ended.is_set():
         try:
-            executor.spin()
+            executor.spin_once()
         except (KeyboardInterrupt, ExternalShutdownException, FatalError):
             raise
         except Exception:
             node.get_logger().error(f"a callback failed:\n{traceback.format_exc()}")
-
-
-@contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Ignore SIGINT, and also while Python itself ends.
-
-    Ctrl-C in a terminal reaches a node twice, once through ``ros2 launch``. rclpy shuts contexts
-    down in a thread of its own after the first; that thread has ended before the block begins,
-    since a DDS participant that is destroyed meanwhile takes the process along.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may set how signals are handled, and only it gets them
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    uninstall_signal_handlers()  # waits for rclpy's thread, and brings back the handler before it
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-        atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
-
-
-def end_process(status: int, *, within: float = 0.0) -> None:
-    """End this process without Python's own end, in which a device that is lost may hang.
-
-    Args:
-        status: Exit status.
-        within: Seconds to go on; 0: end now.
-    """
-    if within > 0:
-        timer = threading.Timer(within, end_process, [status])
-        timer.daemon = True
-        timer.start()
-        return
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(status)

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import threading
 import traceback
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -20,6 +19,7 @@ from concerto_ros.files.error_text import in_words
 from concerto_ros.heads.taught_classes import TaughtClasses
 from concerto_ros.labels.class_filter import check_filters
 from concerto_ros.labels.output_clouds import LABELS
+from concerto_ros.ros.middleware.process_end import WorkThread
 from concerto_ros.ros.outputs.labelled_map import LabelledMap
 from concerto_ros.ros.services.active_node import Activation, ActiveNode
 from concerto_ros.sensors.transform_tree import TransformUnavailable
@@ -163,5 +163,5 @@ def in_thread(work: Callable[..., Any], *arguments: Any) -> Future:
         except Exception as error:
             future.set_exception(error)
 
-    threading.Thread(target=run, name="service", daemon=True).start()
+    WorkThread(run, "service").start()
     return future

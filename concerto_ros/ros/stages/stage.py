@@ -14,6 +14,8 @@ from typing import Any
 
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
+from concerto_ros.ros.middleware.process_end import WorkThread
+
 #: Seconds to wait for the threads of all stages to end.
 JOIN_TIMEOUT = 5.0
 
@@ -38,7 +40,7 @@ class StageThread(ABC):
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._requests = Requests()
-        self._thread = threading.Thread(target=self._live, name=name, daemon=True)
+        self._thread = WorkThread(self._live, name)
 
     def start(self) -> None:
         """Start the thread; a stage can be started only once."""
