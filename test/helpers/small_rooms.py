@@ -1,13 +1,17 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Scans of a floor, a wall and a box, and an encoder that is small enough for them."""
+"""Scans of a floor, a wall and a box, with an encoder and pre-training small enough for them."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 import torch
 
 from concerto_ros.learning.data.labelled_scan import Scan
+from concerto_ros.learning.pretraining.presets import Preset
+from concerto_ros.learning.pretraining.views import ViewSizes
 from concerto_ros.ptv3.config import PTv3Config
 from concerto_ros.ptv3.encoder import Encoder
 
@@ -47,3 +51,9 @@ def small_encoder(seed: int = 0) -> Encoder:
     with torch.random.fork_rng([]):
         torch.manual_seed(seed)
         return Encoder(config, name="small", grid_size=VOXEL, preset="indoor").eval()
+
+
+def small_preset(preset: Preset, points: int = 150, **changes) -> Preset:
+    """A pre-training with narrow heads and views of few points, two of them local."""
+    sizes = ViewSizes(most=points, locals=2)
+    return replace(preset, sizes=sizes, hidden=16, width=8, prototypes=8, **changes)

@@ -9,26 +9,21 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from small_rooms import VOXEL, room_scan, small_encoder
+from small_rooms import VOXEL, room_scan, small_encoder, small_preset
 
 from concerto_ros.learning.adaptation.batches import ViewCollate
 from concerto_ros.learning.adaptation.model import PretrainingModel, distillation
 from concerto_ros.learning.adaptation.run import RunConfig, new_encoder, pretrain
 from concerto_ros.learning.adaptation.scenes import JoinedScenes, ScanScenes, Scene, SomeScenes
 from concerto_ros.learning.pretraining.presets import ADAPT, CONCERTO
-from concerto_ros.learning.pretraining.views import ViewSizes
 from concerto_ros.ptv3.precision import training_precision
 from concerto_ros.segmentation.convention import convention_for
 
 INDOOR = convention_for("indoor", rotary=False)
 
 #: The recipe for a small machine, for a still smaller room.
-TINY = replace(
+TINY = small_preset(
     ADAPT,
-    sizes=ViewSizes(most=150, locals=2),
-    hidden=16,
-    width=8,
-    prototypes=8,
     steps=4,
     blend=1.0,
     kept=0.5,
@@ -149,10 +144,7 @@ def test_bfloat16_products_give_nearly_the_same_loss_and_gradients_and_are_off_b
 
 
 def test_from_nothing_with_a_moving_teacher_and_dropped_branches():
-    preset = replace(
-        CONCERTO, sizes=TINY.sizes, hidden=16, width=8, prototypes=8, steps=2, batch_size=2
-    )
-    encoder = run(preset=preset)
+    encoder = run(preset=small_preset(CONCERTO, steps=2, batch_size=2))
     assert torch.isfinite(weights(encoder)).all()
     assert not encoder.training and encoder.grid_size == VOXEL
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from small_rooms import VOXEL, room_scan, small_encoder
+from small_rooms import VOXEL, room_scan, small_encoder, small_preset
 
 from concerto_ros.learning.adaptation import batches
 from concerto_ros.learning.adaptation.batches import ViewCollate
@@ -18,19 +18,11 @@ from concerto_ros.learning.adaptation.scene_frames import CloudFrames
 from concerto_ros.learning.adaptation.scenes import Scene
 from concerto_ros.learning.adaptation.view_clouds import FEWEST_SEEN, ViewCloud, voxels_of
 from concerto_ros.learning.pretraining.presets import ADAPT
-from concerto_ros.learning.pretraining.views import ViewSizes
 from concerto_ros.segmentation.convention import convention_for
 
 INDOOR = convention_for("indoor", rotary=False)
-PRESET = replace(
-    ADAPT,
-    sizes=ViewSizes(most=2000, locals=2),
-    hidden=16,
-    width=8,
-    prototypes=8,
-    student_frames=1,
-    kept=0.5,
-    drop_colors=(0.2, 0.5),
+PRESET = small_preset(
+    ADAPT, points=2000, student_frames=1, kept=0.5, drop_colors=(0.2, 0.5)
 ).at_voxels(VOXEL)
 
 
