@@ -168,7 +168,8 @@ def run_bundled(arguments: argparse.Namespace, recipe: Recipe) -> int:
     from concerto_ros.ptv3.kernels.usable_device import device_named
 
     folder = arguments.out or Path("out", "demo_language")
-    unused = [f"--{name}" for name in ("rooms", "steps", "minutes") if getattr(arguments, name)]
+    trained_by = "rooms", "steps", "minutes"
+    unused = [f"--{name}" for name in trained_by if getattr(arguments, name) is not None]
     if unused:
         raise ValueError(
             f"{', '.join(unused)}: expected none of them with --language, whose head is made of"
