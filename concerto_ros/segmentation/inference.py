@@ -58,7 +58,7 @@ class Inference:
                 snapshot, whole, carried, labeller, outputs, question, above, stopwatch
             )
         with stopwatch("region"):
-            asked = memory.asked(labeller, outputs, question)
+            asked = memory.asked(labeller, outputs, question, snapshot.stamp)
             due = memory.due(snapshot, asked)
         part = None
         if due.region.core is None or len(due.region.core):
@@ -67,6 +67,10 @@ class Inference:
             )
         with stopwatch("region"):
             prediction = memory.updated(snapshot, due, asked, part)
+            if "labels" not in outputs:
+                prediction = replace(prediction, **unlabelled(len(snapshot))._asdict())
+            if "pca" not in outputs:
+                prediction = replace(prediction, pca_rgb=np.zeros_like(prediction.pca_rgb))
         return replace(prediction, stage_ms=stopwatch.milliseconds)
 
     def _predict(

@@ -17,7 +17,7 @@ class InferenceSettings(SettingsGroup):
     PREFIX = "inference."
 
     region: str = setting(
-        "map",
+        "changed",
         "what a prediction covers; map: the whole map; changed: what changed since its last"
         " prediction, and in turn the rest, every 10 s: faster where sensors see a small part of"
         " the map",

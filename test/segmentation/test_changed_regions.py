@@ -18,6 +18,7 @@ from concerto_ros.labels.label_set import UNLABELLED
 from concerto_ros.mapping.voxel_grid import find_keys
 from concerto_ros.segmentation.feature_encoder import FeatureEncoder
 from concerto_ros.segmentation.point_words import PointWords
+from concerto_ros.segmentation.regions import selection
 from concerto_ros.segmentation.regions.selection import REFRESH
 from concerto_ros.sensors.frame import Frame
 from concerto_ros.settings.settings import Settings
@@ -25,6 +26,12 @@ from concerto_ros.settings.settings import Settings
 SECOND = 1_000_000_000
 #: Lies between two turns of the refresh.
 START = 100_100_000_000
+
+
+@pytest.fixture(autouse=True)
+def small_maps_in_parts(monkeypatch):
+    """Maps of some thousand voxels are predicted in parts, as large ones are."""
+    monkeypatch.setattr(selection, "SMALL", 0)
 
 
 @pytest.fixture(scope="module")
@@ -152,13 +159,26 @@ def test_the_rest_stays_with_and_without_fusion(model, seconds):
     np.testing.assert_array_equal(after.label[far], first.label[before.points[:, 0] < 6])
 
 
-def test_what_is_asked_for_later_is_there_for_the_whole_map(model):
+def test_what_is_asked_for_later_is_there_for_the_whole_map(model, encoded):
     pipeline = make(model)
     _, labels = predict(pipeline, corridor(0, 8, 0.0), outputs=["labels"])
     assert not labels.pca_rgb.any()
     _, colours = predict(pipeline, corridor(7.5, 8, 0.2, 20), outputs=["pca"])
     assert colours.pca_rgb.any(axis=1).mean() > 0.95
-    assert (colours.label < UNLABELLED).all()  # remembered beside them, so that both may be asked
+    assert (colours.label == UNLABELLED).all() and not colours.confidence.any()
+    predictions = len(encoded)
+    _, both = predict(pipeline)  # the labels are remembered beside the colours
+    assert len(encoded) == predictions and (both.label < UNLABELLED).all()
+    np.testing.assert_array_equal(both.pca_rgb, colours.pca_rgb)
+
+
+@pytest.mark.parametrize(("seconds", "computed"), [(9.0, True), (11.0, False)])
+def test_what_nobody_asks_for_any_more_is_not_computed(model, seconds, computed):
+    pipeline = make(model)
+    predict(pipeline, corridor(0, 8, 0.0))
+    _, labels = predict(pipeline, corridor(0, 8, seconds, 20), outputs=["labels"])
+    assert ("pca" in labels.stage_ms) == computed and not labels.pca_rgb.any()
+    assert (labels.label < UNLABELLED).all()
 
 
 def test_few_new_voxels_have_no_label_until_they_are_predicted(model, encoded):

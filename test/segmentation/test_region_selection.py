@@ -11,15 +11,19 @@ import pytest
 
 from concerto_ros.segmentation.regions import selection
 from concerto_ros.segmentation.regions.selection import (
+    AMPLE,
     BLOCK,
     CLOSE,
+    EVERYWHERE,
     FEW,
+    LARGE,
     LEAST,
     MARGIN,
     MUCH,
     NEVER,
     PATIENCE,
     REFRESH,
+    SMALL,
     SOME,
     TILE,
     WHOLE,
@@ -35,9 +39,11 @@ LATELY = NOW - SECOND // 20  # no turn was since then
 
 @pytest.fixture(autouse=True)
 def small(request, monkeypatch):
-    """The smallest margin, except where the margin is what is tested."""
+    """Small maps in parts, and the smallest margin, except where these are what is tested."""
     if "enough" not in request.node.name:
         monkeypatch.setattr(selection, "LEAST", 0)
+    if "small_map" not in request.node.name:
+        monkeypatch.setattr(selection, "SMALL", 0)
 
 
 def floor(width: int, depth: int) -> np.ndarray:
@@ -194,8 +200,51 @@ def test_where_much_of_the_map_changed_it_is_predicted_as_a_whole(share):
     index = floor(BLOCK * 40, BLOCK)
     changed = np.flatnonzero(index[:, 0] < share * BLOCK * 40)
     region = select(history(index, changed=changed), NOW)
-    assert (region.rows is None) == (share > MUCH) == (region.core is None)
+    assert (region.rows is None) == (share > EVERYWHERE) == (region.core is None)
     assert region.rows is not None or not region.unsettled.any()
+
+
+def test_where_a_lidar_adds_a_voxel_in_most_places_the_whole_map_is_predicted():
+    index = floor(BLOCK * 40, BLOCK * 8)
+    along = index[:, 0] // BLOCK
+    one_of_each = (index % BLOCK == 0).all(axis=1)
+    for last, whole in ((int(EVERYWHERE * 40), False), (int(EVERYWHERE * 40) + 1, True)):
+        predicted = np.where(one_of_each & (along < last), NEVER, LATELY)
+        region = select(history(index, predicted=predicted, since=LATELY), NOW)
+        assert (region.core is None) == whole
+
+
+@pytest.mark.parametrize("fewer", [0, 1])
+def test_a_small_map_is_predicted_as_a_whole(fewer):
+    index = floor(SMALL // 10, 10)[fewer:]
+    region = select(history(index), NOW)
+    assert (region.core is None) == (region.rows is None) == bool(fewer)
+
+
+@pytest.mark.parametrize(("due", "seen"), [(2, 6), (8, 40)])
+def test_at_a_turn_of_large_parts_the_encoder_sees_ample_space(due, seen):
+    index = floor(BLOCK * 100, BLOCK * 40)
+    column = BLOCK * BLOCK * 40
+    assert 6 * column < LARGE < 12 * column < AMPLE
+    assert 38 * column < AMPLE <= 40 * column
+    along = index[:, 0] // BLOCK
+    there = np.flatnonzero((along >= 50 - due // 2) & (along < 50 + due // 2))
+    predicted = np.full(len(index), LATELY)
+    predicted[there] -= round(0.3 * SECOND)
+    region = select(history(index, predicted=predicted, unsettled=there), NOW)
+    assert len(region.rows) == seen * column
+    at_once = select(history(index, changed=there), NOW)
+    assert len(at_once.rows) == (due + 2 * CLOSE) * column
+
+
+def test_ample_space_ends_where_there_is_none_left():
+    near, far = floor(BLOCK * 16, BLOCK * 40), floor(BLOCK * 40, BLOCK * 40)
+    index = np.concatenate([near, far + np.array([4000, 0, 0], np.int32)])
+    there = np.flatnonzero(index[:, 0] < 8 * BLOCK)
+    predicted = np.full(len(index), LATELY)
+    predicted[there] -= round(0.3 * SECOND)
+    region = select(history(index, predicted=predicted, unsettled=there), NOW)
+    np.testing.assert_array_equal(region.rows, np.arange(len(near)))
 
 
 def test_where_most_of_the_map_is_seen_it_is_predicted_as_a_whole():

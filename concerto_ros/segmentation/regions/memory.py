@@ -19,6 +19,8 @@ from concerto_ros.segmentation.regions.selection import NEVER, History, Region, 
 #: A voxel has changed if the mean point of its readings moved along an axis by more than this,
 #: voxels; or its mean colour in a channel, of 255; or its unit normal along an axis.
 MOVED, RECOLOURED, TURNED = 0.25, 24.0, 0.4
+#: An output that was asked for is computed for so many nanoseconds more.
+WANTED = 10_000_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,18 +102,31 @@ class PredictionMemory:
 
     def __init__(self) -> None:
         self._last: _Remembered | None = None
+        self._wanted: dict[str, int] = {}
 
     def asked(
-        self, labeller: object, outputs: Collection[str], question: FeatureQuery | None
+        self,
+        labeller: object,
+        outputs: Collection[str],
+        question: FeatureQuery | None,
+        stamp: int,
     ) -> Asked:
-        """Return what to compute: what is asked for, and what other outputs are remembered.
+        """Return what to compute: what is asked for, and remembered outputs asked for lately.
 
         Outputs that take turns would otherwise forget each other.
+
+        Args:
+            labeller: as in :class:`Asked`.
+            outputs: what is asked for now.
+            question: what else is computed for each voxel.
+            stamp: nanoseconds, of the map.
         """
         asked, last = Asked.of(labeller, outputs, question), self._last
+        self._wanted |= dict.fromkeys(outputs, stamp)
         if last is None or last.asked.labeller is not labeller:
             return asked
-        return replace(asked, outputs=asked.outputs | last.asked.outputs)
+        lately = {name for name, then in self._wanted.items() if stamp - then < WANTED}
+        return replace(asked, outputs=asked.outputs | (last.asked.outputs & lately))
 
     def due(self, snapshot: MapSnapshot, asked: Asked) -> Due:
         """Return what to predict.

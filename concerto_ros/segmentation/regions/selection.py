@@ -26,6 +26,12 @@ SOME = 0.1
 MUCH = 0.4
 #: So few voxels do not count: sensors are noisy.
 FEW = 8
+#: Maps of fewer voxels are predicted as a whole: there is little to gain.
+SMALL = 25_000
+#: If what is due at a turn and its margin have LARGE voxels or more, the encoder sees about AMPLE.
+#: Attention works in patches that are cut along curves through all that the encoder sees: those
+#: of a whole room are nearly the patches of the whole map.
+LARGE, AMPLE = 25_000, 100_000
 #: Seconds from one turn to the next. Then all is due that changed since the last one, with the
 #: blocks beside what was due at once and every voxel without a prediction: the encoder sees less
 #: in vain around many blocks at a time than around a few at each time.
@@ -36,6 +42,9 @@ REFRESH, TURNS = 9.6, 12
 TILE = 8
 #: From this share of the map's voxels on, the encoder sees all of them.
 WHOLE = 0.75
+#: Likewise, if so many lie in blocks in which anything changed: a LiDAR adds some voxels in most
+#: places with each sweep, and around each of them the encoder would see its margin.
+EVERYWHERE = 0.45
 #: The stamp of what was never predicted.
 NEVER = np.iinfo(np.int64).min
 #: The phase of turns that are the same for all blocks.
@@ -106,33 +115,36 @@ def select(history: History, now: int) -> Region:
         now: nanoseconds, the stamp of the map.
 
     Returns:
-        The region; it may be empty. The whole map where more than :data:`MUCH` of it changed, or
+        The region; it may be empty. The whole map where it is small, changed in most places, or
             the encoder would see most of it.
     """
     size = len(history.index)
     new = history.predicted == NEVER
-    if np.count_nonzero(new | history.changed) > MUCH * size:
+    if size < SMALL:
         return whole_map(size)
     blocks = _Blocks.of(history.index)
     entered = blocks.count(new)
     changes = entered + blocks.count_at(history.gone) + 0.5 * blocks.count(history.changed)
+    if blocks.size[changes > 0].sum() > EVERYWHERE * size:
+        return whole_map(size)
     some = np.maximum(FEW, SOME * blocks.size)
     at_once = (entered > some) | (changes > np.maximum(FEW, MUCH * blocks.size))
     unsettled = (blocks.spread(at_once) | (changes > some))[blocks.of_voxel] | history.unsettled
     at_once &= blocks.size > 0  # all that was in it left: the blocks around it are unsettled
     since = np.where(new, history.first_seen, history.predicted)
     turn = blocks.any((unsettled | new) & (since < _last_turn(PATIENCE, now, _ALL)))
-    turn |= blocks.any(since < _last_turn(REFRESH, now, blocks.phase)[blocks.of_voxel])
+    again = blocks.any(since < _last_turn(REFRESH, now, blocks.phase)[blocks.of_voxel])
 
-    due = turn | at_once
-    near = blocks.spread(turn, MARGIN) | blocks.spread(at_once, CLOSE)
+    due = turn | again | at_once
+    near = blocks.ample(blocks.spread(turn, MARGIN))
+    near |= blocks.spread(again, MARGIN) | blocks.spread(at_once, CLOSE)
     for _ in range(RINGS - CLOSE):
         if 0 < blocks.size[near].sum() < LEAST:
             near = blocks.spread(near)
     seen = near[blocks.of_voxel]
     if np.count_nonzero(seen) >= WHOLE * size:
         return whole_map(size)
-    settled = turn | (near & ~blocks.spread(~near & (blocks.size > 0), MARGIN))
+    settled = turn | again | (near & ~blocks.spread(~near & (blocks.size > 0), MARGIN))
     # What was never predicted is better predicted with less around it than not at all.
     core = (settled | due)[blocks.of_voxel] | (seen & new)
     unsettled &= ~settled[blocks.of_voxel]
@@ -208,6 +220,14 @@ class _Blocks:
             after[:-1] |= before[1:]
             grid = np.moveaxis(after, 0, axis)
         return grid.reshape(-1)
+
+    def ample(self, mask: np.ndarray) -> np.ndarray:
+        """Return (B,) the blocks of a mask (B,); if these are large, those around as well."""
+        before, count = 0, self.size[mask].sum()
+        while max(LARGE, before + 1) <= count < AMPLE:
+            mask = self.spread(mask)
+            before, count = count, self.size[mask].sum()
+        return mask
 
     @property
     def phase(self) -> np.ndarray:

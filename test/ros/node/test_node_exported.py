@@ -40,7 +40,7 @@ def written(tmp_path_factory) -> Path:
 
 
 def columns_of(one) -> dict[str, np.ndarray]:
-    """The columns of the first labels, in the order of the points, by the program if there is one."""
+    """The columns of the first labels, by a program if there is one, in order of the points."""
     one.listen_to_labels()
     assert one.configure()
     encoder, runs = one.node._configured.pipeline.encoder, []
