@@ -215,10 +215,11 @@ def test_where_a_lidar_adds_a_voxel_in_most_places_the_whole_map_is_predicted():
 
 
 @pytest.mark.parametrize("fewer", [0, 1])
-def test_a_small_map_is_predicted_as_a_whole(fewer):
+def test_a_small_map_is_predicted_as_a_whole_where_a_voxel_changed(fewer):
     index = floor(SMALL // 10, 10)[fewer:]
-    region = select(history(index), NOW)
+    region = select(history(index, changed=[SMALL // 2]), NOW)
     assert (region.core is None) == (region.rows is None) == bool(fewer)
+    assert len(select(history(index), NOW).core) == 0
 
 
 @pytest.mark.parametrize(("due", "seen"), [(2, 6), (8, 40)])

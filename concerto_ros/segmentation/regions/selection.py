@@ -26,7 +26,7 @@ SOME = 0.1
 MUCH = 0.4
 #: So few voxels do not count: sensors are noisy.
 FEW = 8
-#: Maps of fewer voxels are predicted as a whole: there is little to gain.
+#: Maps of fewer voxels are predicted as a whole if any voxel changed: there is little to gain.
 SMALL = 25_000
 #: If what is due at a turn and its margin have LARGE voxels or more, the encoder sees about AMPLE.
 #: Attention works in patches that are cut along curves through all that the encoder sees: those
@@ -115,17 +115,15 @@ def select(history: History, now: int) -> Region:
         now: nanoseconds, the stamp of the map.
 
     Returns:
-        The region; it may be empty. The whole map where it is small, changed in most places, or
-            the encoder would see most of it.
+        The region; it may be empty. The whole map where it is small and changed, where it changed
+            in most places, or where the encoder would see most of it.
     """
     size = len(history.index)
     new = history.predicted == NEVER
-    if size < SMALL:
-        return whole_map(size)
     blocks = _Blocks.of(history.index)
     entered = blocks.count(new)
     changes = entered + blocks.count_at(history.gone) + 0.5 * blocks.count(history.changed)
-    if blocks.size[changes > 0].sum() > EVERYWHERE * size:
+    if blocks.size[changes > 0].sum() > (EVERYWHERE * size if size >= SMALL else 0):
         return whole_map(size)
     some = np.maximum(FEW, SOME * blocks.size)
     at_once = (entered > some) | (changes > np.maximum(FEW, MUCH * blocks.size))
