@@ -16,6 +16,7 @@ from triton_checks.shared import DEVICE, KINDS, built, levels
 @torch.no_grad()
 def convolution_of_every_width_and_type():
     """Within rounding of the float32 result, and the same bits every time."""
+    all_levels = [*levels(40, 1, 12), next(levels(1))]
     for channels, dtype, tolerance in (
         (1, torch.float32, 1e-6),
         (48, torch.float32, 1e-6),
@@ -25,7 +26,7 @@ def convolution_of_every_width_and_type():
         (3, torch.float64, 1e-12),
     ):
         generator = torch.Generator().manual_seed(0)
-        for plain, fast in [*levels(40, 1, 12), next(levels(1))]:
+        for plain, fast in all_levels:
             feat = torch.randn(len(plain), channels, generator=generator).to(DEVICE, dtype)
             conv = convolution(channels, 0).to(DEVICE, dtype)
             result = conv(feat, fast.neighbours)
