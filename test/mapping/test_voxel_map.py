@@ -87,17 +87,21 @@ def assert_same(snapshot, slow):
     expected = slow.snapshot()
     assert [tuple(row) for row in snapshot.index.tolist()] == [index for index, _ in expected]
     assert len(snapshot) == len(expected)
-    for row, (_, voxel) in enumerate(expected):
-        np.testing.assert_allclose(snapshot.points[row], voxel["p"] / voxel["count"], atol=1e-5)
-        assert snapshot.has_color[row] == (voxel["colored"] > 0)
-        color = voxel["c"] / max(voxel["colored"], 1) * np.ones(3)
-        np.testing.assert_allclose(snapshot.colors[row], color, atol=1e-3)
-        normal = voxel["n"] * np.ones(3)
-        normal /= max(np.linalg.norm(normal), 1e-9)
-        np.testing.assert_allclose(snapshot.normals[row], normal, atol=1e-4)
-        toward = voxel["t"] / np.linalg.norm(voxel["t"])
-        np.testing.assert_allclose(snapshot.sensor_directions[row], toward, atol=1e-4)
-        assert snapshot.stamps[row] == voxel["stamp"]
+    voxels = [voxel for _, voxel in expected]
+    points, colors, normals, toward = (
+        np.array([voxel[name] * np.ones(3) for voxel in voxels]).reshape(-1, 3) for name in "pcnt"
+    )
+    count, colored = (
+        np.array([voxel[name] for voxel in voxels])[:, None] for name in ("count", "colored")
+    )
+    np.testing.assert_allclose(snapshot.points, points / count, atol=1e-5)
+    np.testing.assert_array_equal(snapshot.has_color[:, None], colored > 0)
+    np.testing.assert_allclose(snapshot.colors, colors / np.maximum(colored, 1), atol=1e-3)
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True).clip(1e-9)
+    np.testing.assert_allclose(snapshot.normals, normals, atol=1e-4)
+    toward /= np.linalg.norm(toward, axis=1, keepdims=True)
+    np.testing.assert_allclose(snapshot.sensor_directions, toward, atol=1e-4)
+    np.testing.assert_array_equal(snapshot.stamps, [voxel["stamp"] for voxel in voxels])
     np.testing.assert_array_equal(snapshot.robot, slow.robot)
     if slow.stamps:
         assert snapshot.stamp == max(slow.stamps)
