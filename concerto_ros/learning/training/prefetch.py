@@ -26,7 +26,7 @@ class Prefetched(Generic[Key, Value]):
         self._pool: ThreadPoolExecutor | None = None
         self._next: tuple[Key, Future[Value]] | None = None
 
-    def take(self, key: Key, following: Key | None) -> Value:
+    def take(self, key: Key, following: Key | None = None) -> Value:
         """Return the value of ``key``, and begin to make that of ``following``.
 
         Whatever ``make`` raises for a key is raised when that key is taken.
@@ -39,10 +39,15 @@ class Prefetched(Generic[Key, Value]):
         made, self._next = self._next, None
         future = made[1] if made is not None and made[0] == key else None
         value = self._make(key) if future is None else future.result()
-        if self._ahead and following is not None:
+        if following is not None:
+            self.begin(following)
+        return value
+
+    def begin(self, following: Key) -> None:
+        """Begin to make the value of a key; does nothing where no thread makes values ahead."""
+        if self._ahead:
             self._pool = self._pool or ThreadPoolExecutor(1, thread_name_prefix="next batch")
             self._next = following, self._pool.submit(self._make, following)
-        return value
 
     def settle(self) -> None:
         """Wait until nothing is being made, so that others may use what ``make`` uses."""

@@ -44,6 +44,20 @@ def test_a_value_that_nobody_takes_is_left_and_another_one_made():
     assert [key for key, _ in make.made] == [1, 2, 5, 6]
 
 
+@pytest.mark.parametrize("ahead", [True, False])
+def test_a_value_may_be_begun_after_the_one_before_was_used(ahead):
+    make = Maker()
+    values = Prefetched(make, ahead=ahead)
+    assert values.take(1) == 1
+    values.settle()
+    assert make.made == [(1, True)]
+    values.begin(2)
+    values.settle()
+    assert make.made == [(1, True), (2, False)][: 1 + ahead]
+    assert values.take(2) == 4
+    values.close()
+
+
 def test_an_error_is_raised_for_its_own_key_and_the_next_value_is_made():
     values = Prefetched(Maker(), ahead=True)
     assert values.take(1, -2) == 1

@@ -122,7 +122,7 @@ class ContrastModel(nn.Module):
         )
 
     def contrast(self, vectors: Triplets) -> Contrast:
-        """Compute the losses of a batch."""
+        """Compute the losses of a batch, in float32 outside autocast."""
         pairs = {
             "point_text": (vectors.points, vectors.texts),
             "point_image": (vectors.points, vectors.images),
@@ -174,7 +174,9 @@ def _info_nce(
     first: torch.Tensor, second: torch.Tensor, scale: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the symmetric cross entropy of cosines, and the share of right first choices."""
-    cosines = nn.functional.normalize(first, dim=1) @ nn.functional.normalize(second, dim=1).T
+    precise = torch.promote_types(first.dtype, torch.float32)
+    first, second = (nn.functional.normalize(one.to(precise), dim=1) for one in (first, second))
+    cosines = first @ second.T
     logits = scale.exp() * cosines
     own = torch.arange(len(first), device=first.device)
     entropy = nn.functional.cross_entropy

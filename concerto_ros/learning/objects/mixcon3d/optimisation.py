@@ -14,6 +14,8 @@ import torch
 
 from concerto_ros.learning.objects.mixcon3d.contrast import Contrast, ContrastModel, Triplets
 from concerto_ros.objects.encoders.mixcon3d.encoder import MixCon3D
+from concerto_ros.ptv3.kernels.host_copies import sent
+from concerto_ros.ptv3.precision import training_precision
 
 #: The temperatures that are kept between 1 and this factor; that of pictures and texts is not.
 LARGEST_SCALE, BOUNDED = 100.0, ("point_text", "point_image")
@@ -35,7 +37,8 @@ class Batch:
 
     def to(self, device: torch.device | str) -> Batch:
         """Move the tensors to a device."""
-        return Batch(*(value.to(device) for value in (self.clouds, self.texts, self.images)))
+        parts = self.clouds, self.texts, self.images
+        return Batch(*(sent(value, device) for value in parts))
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,8 @@ class Optimisation:
         schedule: The learning rate.
         decay: Of the moving average.
         weight_decay: Of AdamW.
+        precision: Of the encoder's matrix products, see
+            :func:`~concerto_ros.ptv3.precision.training_precision`.
     """
 
     def __init__(
@@ -113,8 +118,11 @@ class Optimisation:
         *,
         decay: float,
         weight_decay: float = 0.01,
+        precision: str = "auto",
     ):
-        self.model, self.schedule = model, schedule
+        self.model, self.schedule, self.precision = model, schedule, precision
+        # A wrong name is said at once.
+        training_precision(model.image_proj.weight.device, precision)
         self.average = EncoderAverage(model.encoder, decay)
         self.optimizer = torch.optim.AdamW(
             model.trained().values(),
@@ -197,4 +205,5 @@ class Optimisation:
         self.optimizer.load_state_dict(state["optimizer"])
 
     def _embed(self, batch: Batch) -> Triplets:
-        return self.model(batch.clouds, batch.texts, batch.images)
+        with training_precision(batch.clouds.device, self.precision):
+            return self.model(batch.clouds, batch.texts, batch.images)

@@ -9,7 +9,8 @@ on as if it had not been (on a CPU, bit for bit).
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,16 @@ from concerto_ros.learning.objects.data.openshape import TrainingSplit
 from concerto_ros.learning.objects.data.openshape_tests import WordTest
 from concerto_ros.learning.objects.mixcon3d.contrast import Contrast, ContrastModel
 from concerto_ros.learning.objects.mixcon3d.files import save_contrast
-from concerto_ros.learning.objects.mixcon3d.optimisation import Optimisation, WarmUpAndCosine
+from concerto_ros.learning.objects.mixcon3d.optimisation import (
+    Batch,
+    Optimisation,
+    WarmUpAndCosine,
+)
 from concerto_ros.learning.objects.mixcon3d.recipe import ContrastRecipe
 from concerto_ros.learning.objects.mixcon3d.samples import EpochBatches
 from concerto_ros.learning.objects.protocols.word_tests import check_words, score_by_words
 from concerto_ros.learning.objects.training.scores import RankedAccuracy
+from concerto_ros.learning.training.prefetch import Prefetched
 from concerto_ros.learning.training.run_state import StateFile
 from concerto_ros.learning.training.scalars import Scalars
 
@@ -46,6 +52,8 @@ class ContrastOptions:
         seed: Of all random choices.
         workers: Processes that read shapes; 0: none beside this one.
         device: Where to train.
+        precision: Of the encoder's matrix products, see
+            :func:`~concerto_ros.ptv3.precision.training_precision`.
         progress: Whether to show a progress bar.
     """
 
@@ -55,6 +63,7 @@ class ContrastOptions:
     seed: int = 0
     workers: int = 0
     device: torch.device | str = "cpu"
+    precision: str = "auto"
     progress: bool = False
 
 
@@ -143,7 +152,11 @@ class _Run:
             recipe.learning_rate, recipe.end_rate, recipe.warm_up * steps, recipe.epochs * steps
         )
         self.optimisation = Optimisation(
-            model, schedule, decay=recipe.average, weight_decay=recipe.weight_decay
+            model,
+            schedule,
+            decay=recipe.average,
+            weight_decay=recipe.weight_decay,
+            precision=options.precision,
         )
         self.file = StateFile(options.folder)
         self.seconds = 0.0
@@ -166,12 +179,9 @@ class _Run:
         hidden = not self.options.progress
         with tqdm(total=total, initial=self.optimisation.step, disable=hidden, unit="step") as bar:
             while len(self.epochs) < self.recipe.epochs:
-                first = self.optimisation.step - len(self.epochs) * self.batches.steps
-                for together in self.batches.epoch(len(self.epochs), first):
+                for together in self._epoch():
                     rate = self.optimisation.rate
-                    losses = self.optimisation.take_step(
-                        [batch.to(self.options.device) for batch in together]
-                    )
+                    losses = self.optimisation.take_step(together)
                     self._count(losses, rate, board)
                     bar.set_postfix_str(self._shown(losses))
                     bar.update()
@@ -186,6 +196,19 @@ class _Run:
         best = self.best or {"epoch": None, "top1": None}
         epochs = tuple(Epoch(**epoch) for epoch in self.epochs)
         return ContrastResult(epochs, self.seconds, best["epoch"], best["top1"])
+
+    def _epoch(self) -> Iterator[list[Batch]]:
+        """Yield the batches of each step that is left of this epoch, on the device."""
+        device, steps = torch.device(self.options.device), self.batches.steps
+        first = self.optimisation.step - len(self.epochs) * steps
+        read = self.batches.epoch(len(self.epochs), first)
+        # In their order, in which they are read. On a CPU a second thread would take its cores.
+        batches: Prefetched[int, list[Batch]] = Prefetched(
+            lambda _: [batch.to(device) for batch in next(read)], ahead=device.type == "cuda"
+        )
+        with closing(batches):
+            for step in range(first, steps):
+                yield batches.take(step, step + 1 if step + 1 < steps else None)
 
     def _count(self, losses: Contrast, rate: float, board: Scalars) -> None:
         values = {name: float(loss) for name, loss in losses.losses.items()}

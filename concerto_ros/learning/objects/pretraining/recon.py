@@ -32,6 +32,7 @@ from concerto_ros.learning.objects.training.training_run import (
     residual_branches,
 )
 from concerto_ros.objects.encoders.recon.transformer import ReConShape
+from concerto_ros.ptv3.kernels.host_copies import sent
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ class Teachers:
         return [
             None
             if teacher is None
-            else teacher.draw(self._rows[name][rows.cpu()], generator).to(device)
+            else sent(teacher.draw(self._rows[name][rows], generator), device)
             for name, teacher in (("image", self.image), ("text", self.text))
         ]
 
@@ -231,6 +232,13 @@ class _ReConRun(PretrainingRun[ReConPretraining]):
             residual_branches(part) for part in (self.model.MAE_encoder, self.model.MAE_decoder)
         ]
 
-    def loss(self, rows: torch.Tensor, generator: torch.Generator) -> dict[str, torch.Tensor]:
-        points = self.draw(rows, generator)
+    def batch(
+        self, rows: torch.Tensor, generator: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        return rows, self.draw(rows, generator)
+
+    def loss(
+        self, batch: tuple[torch.Tensor, torch.Tensor], generator: torch.Generator
+    ) -> dict[str, torch.Tensor]:
+        rows, points = batch
         return losses_of(self.model, self.teachers, self.preset, points, rows, generator)

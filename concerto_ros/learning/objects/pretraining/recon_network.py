@@ -224,8 +224,10 @@ def self_contrast_loss(vectors: torch.Tensor, same: torch.Tensor) -> torch.Tenso
         vectors: (B, D).
         same: (B, B) bool, whether two objects have the same caption.
     """
-    unit = nn.functional.normalize(vectors, dim=1)
-    cosines = unit @ unit.T
+    precise = torch.promote_types(vectors.dtype, torch.float32)
+    unit = nn.functional.normalize(vectors.to(precise), dim=1)
+    with torch.autocast(unit.device.type, enabled=False):  # in bfloat16 0.004 apart near 1
+        cosines = unit @ unit.T
     own = (cosines * same).sum(1, keepdim=True) / same.sum(1, keepdim=True)
     others = cosines.masked_fill(same, -torch.inf)
     logits = torch.cat([own, others], 1) / SELF_TEMPERATURE

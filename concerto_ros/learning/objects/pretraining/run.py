@@ -24,6 +24,7 @@ from concerto_ros.learning.objects.training.training_run import (
     TrainingRun,
 )
 from concerto_ros.objects.encoders.shared.weights import State
+from concerto_ros.ptv3.kernels.host_copies import sent
 
 
 class PretrainingRun(TrainingRun[Model]):
@@ -56,8 +57,8 @@ class PretrainingRun(TrainingRun[Model]):
 
     def draw(self, rows: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """Draw augmented clouds (B, points, 3) of the shapes at ``rows``, on the device."""
-        clouds = self.shapes.draw(rows.tolist(), self.points, generator).to(self.device)
-        return CHANGES[self.recipe.change](clouds, generator)
+        clouds = self.shapes.draw(rows.tolist(), self.points, generator)
+        return CHANGES[self.recipe.change](sent(clouds, self.device), generator)
 
     def score(self, test: Callable[[nn.Module], float]) -> float:
         """Return what the function says of the model."""

@@ -35,6 +35,7 @@ from concerto_ros.learning.objects.training.training_run import (
 from concerto_ros.learning.objects.training.view_voting import CANDIDATES
 from concerto_ros.objects.encoders.shared.base import ObjectEncoder
 from concerto_ros.objects.encoders.shared.sampling import gather_rows
+from concerto_ros.ptv3.kernels.host_copies import sent
 
 #: Bounds of the scale of each axis for ScanObjectNN in I2P-MAE's and Any2Point's trainings.
 STRETCH = (0.9, 1.1)
@@ -129,24 +130,31 @@ class _Classification(TrainingRun[ObjectEncoder]):
         count = CANDIDATES.get(encoder.points, encoder.points * 6 // 5)
         self.count = max(min(count, train.points.shape[1]), encoder.points)
         self.points, self.prepared = torch.from_numpy(train.points), train.prepared
-        self.labels = torch.from_numpy(train.labels).to(self.device)
+        self.labels = torch.from_numpy(train.labels)
 
-    def loss(self, rows: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    def batch(
+        self, rows: torch.Tensor, generator: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         change = CHANGES[self.recipe.change]
-        points = self.points[rows.cpu()].to(self.device)
+        points = sent(self.points[rows], self.device)
         if not self.prepared and points.shape[1] > self.count:
             order = torch.rand(points.shape[:2], generator=generator).argsort(1)
-            points = gather_rows(points, order.to(self.device))
+            points = gather_rows(points, sent(order, self.device))
         points = centred(points, self.model.form)
         if self.recipe.change_first:
             points = change(points, generator)
         points = draw(points, self.model.form, self.count, first=self.prepared)
         drawn = torch.randperm(points.shape[1], generator=generator)[: self.model.points]
-        points = points[:, drawn.to(self.device)]
+        points = points[:, sent(drawn, self.device)]
         if not self.recipe.change_first:
             points = change(points, generator)
-        logits = self.model.classify(as_taken(points, self.model))
-        return smoothed_cross_entropy(logits, self.labels[rows], self.recipe.smoothing)
+        return as_taken(points, self.model), sent(self.labels[rows], self.device)
+
+    def loss(
+        self, batch: tuple[torch.Tensor, torch.Tensor], generator: torch.Generator
+    ) -> torch.Tensor:
+        points, labels = batch
+        return smoothed_cross_entropy(self.model.classify(points), labels, self.recipe.smoothing)
 
     def score(self, test: ObjectSet) -> float:
         guesses = classify_objects(self.model, test, device=self.device).argmax(1)

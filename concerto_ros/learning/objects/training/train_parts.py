@@ -36,6 +36,7 @@ from concerto_ros.objects.encoders.recon import encoder as recon
 from concerto_ros.objects.encoders.recon.transformer import ReConShape
 from concerto_ros.objects.encoders.shared.weights import load_weights, read_weights
 from concerto_ros.ptv3.checkpoint import CheckpointError
+from concerto_ros.ptv3.kernels.host_copies import sent
 
 RECIPE = ObjectTrainingConfig(
     1e-4, "scale_shift", head_factor=10.0, batch_size=16, drop_path=0.1, lag=1, extra_epochs=0
@@ -210,25 +211,33 @@ class _Parts(TrainingRun[ReConParts]):
         super().__init__(model, train, recipe, parameters, rate_and_decay, options, "parts")
         self.points, self.whole = torch.from_numpy(train.points), train.whole
         self.labels = torch.from_numpy(_point_labels(train))
-        self.categories = categories(train).to(self.device)
+        self.categories = categories(train)
 
-    def loss(self, rows: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        points, labels = (values.to(self.device) for values in self._drawn(rows, generator))
-        scale = _scales(len(rows), generator).to(self.device).view(-1, 1).expand(-1, 3)
-        shift = torch.rand(len(rows), 3, generator=generator).to(self.device)
+    def batch(
+        self, rows: torch.Tensor, generator: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        points, labels = self._drawn(rows, generator)
+        scale = _scales(len(rows), generator).view(-1, 1).expand(-1, 3)
+        shift = torch.rand(len(rows), 3, generator=generator)
         points = scale_and_shift(points, scale, SHIFT * (2 * shift - 1))
-        scores = self.model(points, self.categories[rows])
+        device, category = self.device, self.categories[rows]
+        return sent(points, device), sent(category, device), sent(labels, device)
+
+    def loss(
+        self, batch: tuple[torch.Tensor, torch.Tensor, torch.Tensor], generator: torch.Generator
+    ) -> torch.Tensor:
+        points, category, labels = batch
+        scores = self.model(points, category)
         return nn.functional.nll_loss(scores.flatten(0, 1), labels.flatten())
 
     def _drawn(
         self, rows: torch.Tensor, generator: torch.Generator
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Draw points and their labels anew, with repetition, from all points of each object."""
-        chosen = rows.cpu()
         if self.whole is None:
-            return self.points[chosen], self.labels[chosen]
+            return self.points[rows], self.labels[rows]
         clouds = []
-        for row in chosen.tolist():
+        for row in rows.tolist():
             cloud = torch.from_numpy(self.whole[row])
             drawn = torch.randint(len(cloud), (self.points.shape[1],), generator=generator)
             clouds.append(cloud[drawn])

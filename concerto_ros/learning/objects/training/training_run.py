@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
@@ -22,10 +22,12 @@ from torch import nn
 from concerto_ros.files.digest import weights_digest
 from concerto_ros.files.finite_tensors import not_finite
 from concerto_ros.learning.objects.training.recipes import ObjectTrainingConfig
+from concerto_ros.learning.training.prefetch import Prefetched
 from concerto_ros.learning.training.run_state import load_training, save_training
 from concerto_ros.learning.training.scalars import Scalars
 from concerto_ros.learning.training.stochastic_depth import stochastic_depth
 from concerto_ros.objects.encoders.shared.layers import ResidualBlock
+from concerto_ros.ptv3.precision import training_precision
 
 
 class TrainingData(Protocol):
@@ -50,6 +52,8 @@ class RunOptions:
             run resumes from there if method, recipe, seed, objects, the initial weights and
             ``about`` are the same. None to keep nothing.
         device: Where to train.
+        precision: Of matrix products, see
+            :func:`~concerto_ros.ptv3.precision.training_precision`.
         about: What else distinguishes the run from others, by name.
         progress: Whether to show a progress bar.
     """
@@ -59,6 +63,7 @@ class RunOptions:
     seed: int = 0
     folder: Path | None = None
     device: torch.device | str = "cpu"
+    precision: str = "auto"
     about: Mapping[str, Any] = field(default_factory=dict)
     progress: bool = False
 
@@ -176,6 +181,7 @@ class TrainingRun(ABC, Generic[Model]):
         self.device, folder = torch.device(options.device), options.folder
         self.model, self.train, self.recipe = model.to(self.device), train, recipe
         self.options, self.seed = options, options.seed
+        training_precision(self.device, options.precision)  # a wrong name is said at once
         self.path = None if folder is None else Path(folder) / "training.pt"
         self.epoch, self.seconds = 0, 0.0
         self.tested: list[list[float]] = []
@@ -190,10 +196,17 @@ class TrainingRun(ABC, Generic[Model]):
         self._identity = {} if folder is None else self._describe(method)
 
     @abstractmethod
+    def batch(self, rows: torch.Tensor, generator: torch.Generator) -> Any:
+        """Return what :meth:`loss` takes of the objects at ``rows`` (B,), on the device.
+
+        On a GPU a thread calls this while the step before computes its gradients.
+        """
+
+    @abstractmethod
     def loss(
-        self, rows: torch.Tensor, generator: torch.Generator
+        self, batch: Any, generator: torch.Generator
     ) -> torch.Tensor | dict[str, torch.Tensor]:
-        """Compute the loss of the objects at ``rows``, or several by name, which are added."""
+        """Compute the loss of a :meth:`batch`, or several by name, which are added."""
 
     @abstractmethod
     def score(self, test: Any) -> float:
@@ -271,8 +284,13 @@ class TrainingRun(ABC, Generic[Model]):
         for group in self.optimizer.param_groups:
             group["lr"] = recipe.rate(self.epoch, group["highest"])
         generator = torch.Generator().manual_seed(1_000_003 * self.seed + self.epoch)
-        order = torch.randperm(total, generator=generator).to(self.device)
+        order = torch.randperm(total, generator=generator)
         size = min(recipe.batch_size, total)
+        rows = order[: total // size * size].split(size)
+        # On a CPU a second thread would take its cores from the step.
+        batches: Prefetched[int, Any] = Prefetched(
+            lambda number: self.batch(rows[number], generator), ahead=self.device.type == "cuda"
+        )
         losses: list[dict[str, torch.Tensor]] = []
         self.model.train()
         cuda = [self.device] if self.device.type == "cuda" else []
@@ -282,8 +300,10 @@ class TrainingRun(ABC, Generic[Model]):
             # Dropout draws from the process's own generator.
             stack.enter_context(torch.random.fork_rng(cuda))
             torch.manual_seed(1_000_003 * self.seed + self.epoch)
-            for rows in order[: total // size * size].split(size):
-                losses.append(self._train_step(rows, generator))
+            stack.enter_context(closing(batches))
+            for number in range(len(rows)):
+                following = number + 1 if number + 1 < len(rows) else None
+                losses.append(self._train_step(batches, number, following, generator))
         if faults := not_finite(self.parameters):  # before they are tested or saved
             raise ValueError(
                 f"epoch {self.epoch}: the weights are not finite (NaN or infinity): {faults};"
@@ -297,10 +317,18 @@ class TrainingRun(ABC, Generic[Model]):
         return means["loss"]
 
     def _train_step(
-        self, rows: torch.Tensor, generator: torch.Generator
+        self,
+        batches: Prefetched[int, Any],
+        number: int,
+        following: int | None,
+        generator: torch.Generator,
     ) -> dict[str, torch.Tensor]:
         """Take one step; return the loss as ``loss`` and, where it is a sum, its terms."""
-        recipe, found = self.recipe, self.loss(rows, generator)
+        recipe, batch = self.recipe, batches.take(number)
+        with training_precision(self.device, self.options.precision):
+            found = self.loss(batch, generator)
+        if following is not None:  # the step has drawn all that it draws from the generator
+            batches.begin(following)
         terms = found if isinstance(found, dict) else {}
         loss = torch.stack(list(terms.values())).sum() if isinstance(found, dict) else found
         self.optimizer.zero_grad(set_to_none=True)

@@ -90,7 +90,8 @@ def project(
             with a batch of one, instead of over the batch.
     """
     source = variant.source
-    views = torch.einsum("vij,btj->bvti", _view_matrices(centres), centres)
+    with torch.autocast(centres.device.type, enabled=False):  # places, not features
+        views = torch.einsum("vij,btj->bvti", _view_matrices(centres), centres)
     coordinates: tuple[torch.Tensor, ...]
     if source.columns is None:
         assert variant.direction is not None, f"{variant.name} has no direction of its line"
@@ -122,7 +123,8 @@ def line_coordinates(
     Both ends of a cloud come to lie on length - 0.5. Coincident tokens count as one end.
     """
     axis = nn.functional.normalize(views.new_tensor(direction), dim=0)
-    along = views @ axis
+    with torch.autocast(views.device.type, enabled=False):
+        along = views @ axis
     along = along - along.amin(2, keepdim=True)
     extent = along.amax(2, keepdim=True)
     along = along / torch.where(extent > 0, extent, 1.0)

@@ -241,7 +241,8 @@ def attend_among_visible(
     states = attend_with_mask(
         blocks, gather_rows(tokens, rows), gather_rows(code, rows), seen, radius
     )
-    return tokens.masked_scatter(visible.unsqueeze(-1), states[real])
+    # Under autocast the blocks may return another type than they took.
+    return tokens.masked_scatter(visible.unsqueeze(-1), states[real].to(tokens.dtype))
 
 
 def visible_rows(visible: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

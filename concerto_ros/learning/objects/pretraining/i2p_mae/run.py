@@ -14,6 +14,7 @@ from concerto_ros.learning.objects.data.shape_set import ShapeSet
 from concerto_ros.learning.objects.pretraining.i2p_mae.guides import Guide
 from concerto_ros.learning.objects.pretraining.i2p_mae.masking import draw_order, visible_groups
 from concerto_ros.learning.objects.pretraining.i2p_mae.network import (
+    Guidance,
     I2PMAEPretraining,
     Reconstruction,
     centre_saliency,
@@ -28,6 +29,7 @@ from concerto_ros.learning.objects.training.training_run import (
 )
 from concerto_ros.objects.encoders.i2p_mae.encoder import I2PMAE
 from concerto_ros.objects.encoders.shared.preprocess import unit_sphere
+from concerto_ros.ptv3.kernels.host_copies import sent
 
 
 def new_model(recipe: I2PMAERecipe, guide: Guide | None, seed: int = 0) -> I2PMAEPretraining:
@@ -97,35 +99,50 @@ def held_out(
         numbers = rows.tolist()
         drawn = shapes.sample(numbers, recipe.points, generator)
         points = unit_sphere(drawn).to(model.mask_token.device)
-        return reconstruct(model, guide, recipe, numbers, drawn, points, generator).losses()
+        guidance = guided(guide, recipe, numbers, drawn, points)
+        return reconstruct(model, recipe, points, guidance, generator).losses()
 
     return judged_by_loss(len(shapes), recipe.training.batch_size, seed, losses)
 
 
-def reconstruct(
-    model: I2PMAEPretraining,
+def guided(
     guide: Guide | None,
     recipe: I2PMAERecipe,
     rows: list[int],
     drawn: torch.Tensor,
     points: torch.Tensor,
+) -> Guidance | None:
+    """Ask the image model about clouds, if the recipe uses it.
+
+    Args:
+        guide: The image model.
+        recipe: For what it is used.
+        rows: B positions of the shapes.
+        drawn: (B, N, 3) their points as they are stored.
+        points: (B, N, 3) the same as the network takes them.
+    """
+    if guide is None or recipe.guidance == "none":
+        return None
+    return guide.guide(rows, drawn, points)
+
+
+def reconstruct(
+    model: I2PMAEPretraining,
+    recipe: I2PMAERecipe,
+    points: torch.Tensor,
+    guidance: Guidance | None,
     generator: torch.Generator,
 ) -> Reconstruction:
     """Mask clouds and reconstruct them.
 
     Args:
         model: The model.
-        guide: The image model.
         recipe: How clouds are masked, and for what the image model is used.
-        rows: B positions of the shapes.
-        drawn: (B, N, 3) their points as they are stored.
-        points: (B, N, 3) the same as the network takes them.
+        points: (B, N, 3) as the network takes them.
+        guidance: Of the image model, as of :func:`guided`.
         generator: Random generator on the CPU.
     """
     levels = model.h_encoder.geometry(points)
-    guidance = None
-    if guide is not None and recipe.guidance != "none":
-        guidance = guide.guide(rows, drawn, points)
     saliency = points.new_zeros(levels[-1].rows.shape)
     if guidance is not None and recipe.guided_masking:
         saliency = centre_saliency(guidance, levels[-1])
@@ -152,9 +169,16 @@ class _Run(PretrainingRun[I2PMAEPretraining]):
     def towers(self) -> list[list[list[nn.Module]]]:
         return [residual_branches(part) for part in (self.model.h_encoder, self.model.h_decoder)]
 
-    def loss(self, rows: torch.Tensor, generator: torch.Generator) -> dict[str, torch.Tensor]:
+    def batch(
+        self, rows: torch.Tensor, generator: torch.Generator
+    ) -> tuple[torch.Tensor, Guidance | None]:
         numbers = rows.tolist()
         drawn = self.shapes.sample(numbers, self.points, generator)
-        points = CHANGES[self.recipe.change](unit_sphere(drawn).to(self.device), generator)
-        result = reconstruct(self.model, self.guide, self.how, numbers, drawn, points, generator)
-        return result.losses()
+        points = sent(unit_sphere(drawn), self.device)
+        points = CHANGES[self.recipe.change](points, generator)
+        return points, guided(self.guide, self.how, numbers, drawn, points)
+
+    def loss(
+        self, batch: tuple[torch.Tensor, Guidance | None], generator: torch.Generator
+    ) -> dict[str, torch.Tensor]:
+        return reconstruct(self.model, self.how, *batch, generator).losses()
