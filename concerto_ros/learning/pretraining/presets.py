@@ -145,11 +145,11 @@ ADAPT = Preset(
     drop_colors=(0.0, 0.0),
     batch_size=1,
     heads_factor=3.0,
-    steps=700,
+    steps=1800,
 )
 
 #: For one small machine, from nothing: small views, few prototypes, a teacher that soon follows,
-#: as there are about a thousand steps, not 100,000. With the published temperatures the targets
+#: as there are two thousand steps, not 100,000. With the published temperatures the targets
 #: of so few prototypes became nearly even and taught nothing.
 SMALL = Preset(
     sizes=ViewSizes(most=3000, locals=2),
@@ -163,7 +163,7 @@ SMALL = Preset(
     layer_decay=1.0,
     drop_path=0.0,
     batch_size=2,
-    steps=1200,
+    steps=2200,
 )
 
 #: By the name that the commands take.
