@@ -152,7 +152,7 @@ def test_stamps_that_are_no_times_are_refused(tmp_path, stamp):
 @pytest.mark.parametrize(
     "content",
     [
-        "[" * 3000,
+        pytest.param("[" * 3000, id="nested"),
         "fx: 50\nfy: 50\ncx: 32\ncy: 24\nwidth: .inf\nheight: 48",
         "camera_matrix: {data: [50, 0, 32, 0, 50, 24, 0, 0, 1]}\nimage_width: 64\n"
         "image_height: 48\ndistortion_coefficients: 5",
