@@ -32,7 +32,8 @@ class Flips:
     """Labels of one pipeline, compared with its previous labels and with the ground truth."""
 
     def __init__(self, seconds: float, model: SemanticPipeline):
-        settings = Settings.from_mapping({"fusion.seconds": seconds})
+        parameters = {"fusion.seconds": seconds, "inference.region": "map"}
+        settings = Settings.from_mapping(parameters)
         self.seconds = seconds
         self.pipeline = SemanticPipeline(settings, model.encoder, model.head, model.labels)
         self.right = Confusion(len(CLASSES))

@@ -128,7 +128,10 @@ def _node_row(scope: Scope, name: str, count: int) -> Row:
 
 def pipeline_of(encoder: Encoder, scope: Scope) -> SemanticPipeline:
     """Return a pipeline with an encoder and a head of random weights."""
-    settings = Settings(device=str(scope.device), window_radius=0.0)
+    # The same map is predicted again and again, as a whole.
+    settings = Settings.from_mapping(
+        {"device": str(scope.device), "window_radius": 0.0, "inference.region": "map"}
+    )
     head = LinearHead(sum(encoder.channels), CLASSES, trained=False).requires_grad_(False).eval()
     return SemanticPipeline(settings, encoder, head, LabelSet.from_generic(CLASSES))
 
