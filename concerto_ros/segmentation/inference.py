@@ -68,7 +68,8 @@ class Inference:
         with stopwatch("region"):
             prediction = memory.updated(snapshot, due, asked, part)
             if "labels" not in outputs:
-                prediction = replace(prediction, **unlabelled(len(snapshot))._asdict())
+                nothing = unlabelled(len(snapshot))._asdict()
+                prediction = replace(prediction, **nothing, unfamiliar=None)
             if "pca" not in outputs:
                 prediction = replace(prediction, pca_rgb=np.zeros_like(prediction.pca_rgb))
         return replace(prediction, stage_ms=stopwatch.milliseconds)

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from not_finite import spoil_rows
 from word_space import CLASSES, ClassVectors, language_head
 
 from concerto_ros import SemanticPipeline
@@ -166,6 +167,7 @@ def test_what_is_asked_for_later_is_there_for_the_whole_map(model, encoded):
     _, colours = predict(pipeline, corridor(7.5, 8, 0.2, 20), outputs=["pca"])
     assert colours.pca_rgb.any(axis=1).mean() > 0.95
     assert (colours.label == UNLABELLED).all() and not colours.confidence.any()
+    assert labels.unfamiliar is not None and colours.unfamiliar is None
     predictions = len(encoded)
     _, both = predict(pipeline)  # the labels are remembered beside the colours
     assert len(encoded) == predictions and (both.label < UNLABELLED).all()
@@ -194,6 +196,63 @@ def test_few_new_voxels_have_no_label_until_they_are_predicted(model, encoded):
     np.testing.assert_array_equal(after.label[~new], first.label)
     snapshot, after = predict(pipeline, Frame(small, START + 2 * SECOND, "odom"))
     assert len(encoded) == 2 and (after.label < UNLABELLED).all()
+
+
+def test_in_a_map_that_is_asked_for_again_no_voxel_waits(model, encoded):
+    """Where sensors stop there is no next turn."""
+    pipeline = make(model)
+    predict(pipeline, corridor(0, 8, 0.0))
+    small = np.array([[2.02, 0.5, 0.05], [5.02, 0.5, 0.05], [3, 3, 3]], np.float32)
+    _, waiting = predict(pipeline, Frame(small, START + SECOND // 5, "odom"))
+    snapshot, after = predict(pipeline)
+    assert np.count_nonzero(waiting.label == UNLABELLED) == 3
+    assert (after.label < UNLABELLED).all()
+    far = snapshot.points[:, 0] > 6.5
+    np.testing.assert_array_equal(after.label[far], waiting.label[far])
+    predict(pipeline)
+    assert len(encoded) == 2  # for what is known all was done
+
+
+def test_a_voxel_that_comes_back_waits_for_a_label_of_its_own(model):
+    pipeline = make(model, window_radius=5.2)
+    small = np.array([[-2, 0.5, 0.05], [-2, 0.5, 0.15], [-2, 0.5, 0.25]], np.float32)
+    near, far = np.array([3, 0.6, 0.6]), np.array([5, 0.6, 0.6])
+    pipeline.insert(Frame(small, START, "odom"), near)
+    pipeline.insert(corridor(0, 8, 0.2), near)
+    before, first = predict(pipeline)
+    assert (first.label < UNLABELLED).all()
+    stamp = START + SECOND // 5  # all that follows has the stamp of this map, as of another sensor
+    pipeline.insert(Frame(small[:0], stamp, "odom"), far)
+    assert len(pipeline.snapshot()) == len(before) - 3
+    pipeline.insert(Frame(small, stamp, "odom"), near)
+    snapshot, back = predict(pipeline)
+    np.testing.assert_array_equal(snapshot.keys, before.keys)
+    np.testing.assert_array_equal(back.label == UNLABELLED, snapshot.points[:, 0] < -1)
+
+
+def test_what_is_done_with_a_prediction_changes_no_later_one(model):
+    pipeline = make(model)
+    _, first = predict(pipeline, corridor(0, 8, 0.0))
+    label, rgb = first.label.copy(), first.pca_rgb.copy()
+    for step in (1, 2):
+        first.label[:], first.pca_rgb[:], first.confidence[:] = 1 + label.max(), 0, -1
+        _, first = predict(pipeline, corridor(0, 8, 0.2 * step))
+        np.testing.assert_array_equal(first.label, label)
+        np.testing.assert_array_equal(first.pca_rgb, rgb)
+        assert (first.confidence > 0).all()
+
+
+def test_after_a_bad_moment_all_is_predicted_again(model, encoded, monkeypatch):
+    monkeypatch.setattr(model.encoder, "forward_features", model.encoder.forward_features)
+    pipeline = make(model)
+    bad = spoil_rows(model.encoder, slice(0, None, 2))
+    _, spoilt = predict(pipeline, corridor(0, 8, 0.0))
+    assert (spoilt.label == UNLABELLED).mean() > 0.4
+    bad[0] = False
+    _, after = predict(pipeline, corridor(0, 8, 0.2))
+    assert (after.label < UNLABELLED).all() and not after.not_finite
+    predict(pipeline, corridor(0, 8, 0.3))
+    assert len(encoded) == 2
 
 
 def test_words_and_classes_that_are_set_label_the_whole_map_at_once(model):
@@ -266,6 +325,12 @@ def test_a_text_is_found_in_the_map(model):
     found, expected = pipeline.find(common), whole.find(common)
     np.testing.assert_allclose(found.prediction.match, expected.prediction.match, atol=1e-5)
     assert expected.prediction.match.any()
+    like = torch.ones(sum(model.encoder.channels))
+    both = FeatureQuery(like=like, match=pipeline.text_query(common).match)  # a text precedes
+    _, text = predict(pipeline, question=both)
+    _, cosine = predict(pipeline, question=FeatureQuery(like=like))
+    assert text.match is not None and cosine.match is None
+    assert not np.allclose(text.similarity, cosine.similarity)
 
 
 def test_what_left_the_map_is_forgotten(model):

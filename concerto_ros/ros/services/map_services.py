@@ -12,7 +12,7 @@ from rclpy.node import Node
 from std_srvs.srv import Trigger
 
 from concerto_ros.labels.label_set import UNLABELLED
-from concerto_ros.labels.prediction import NOT_FINITE
+from concerto_ros.labels.prediction import NOT_FINITE, Prediction
 from concerto_ros.mapping.map_file import map_path, read_map, stored_map, write_map
 from concerto_ros.mapping.map_snapshot import MapSnapshot
 from concerto_ros.ros.outputs.messages import make_header, make_time
@@ -69,14 +69,8 @@ class MapServices(ServiceBase):
             where = ", ".join(f"{value:.3f}" for value in point)
             raise ServiceError(f"the map has no voxel at ({where}) in {fixed_frame}")
         label = int(prediction.label[row])
-        if label == UNLABELLED and prediction.no_word is not None and prediction.no_word[row]:
-            raise ServiceError("the voxel has no label: no word matches it well enough")
-        if label == UNLABELLED and prediction.classes:
-            raise ServiceError(f"the voxel has no label: {NOT_FINITE}")
         if label == UNLABELLED:
-            raise ServiceError(
-                "the voxel has no label; set the parameter head to a linear head for this encoder"
-            )
+            raise ServiceError(f"the voxel has no label: {_why_unlabelled(prediction, row)}")
         response.label = label
         response.class_name = prediction.classes[label].name
         response.confidence = float(prediction.confidence[row])
@@ -161,3 +155,18 @@ class MapServices(ServiceBase):
             raise ServiceError(DEACTIVATED)
         response.voxels = len(stored)
         self._node.get_logger().info(f"map of {len(stored)} voxels read from {path}")
+
+
+def _why_unlabelled(prediction: Prediction, row: int) -> str:
+    """Say why a row of the map has no label, for people."""
+    if not prediction.classes:
+        return "set the parameter head to a linear head for this encoder"
+    for rows, reason in (
+        (prediction.no_word, "no word matches it well enough"),
+        (prediction.below_floor, "it lies alone below the floor"),
+        (prediction.unusable, NOT_FINITE),
+        (prediction.unfamiliar, "it does not look like what the model was trained on"),
+    ):
+        if rows is not None and rows[row]:
+            return reason
+    return "it is new, and was not predicted yet; ask again in a second"

@@ -6,12 +6,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 
 from concerto_ros.heads.similarity import FeatureQuery
 from concerto_ros.labels.prediction import Prediction
+from concerto_ros.mapping.generation import Generation
 from concerto_ros.mapping.map_snapshot import MapSnapshot
 from concerto_ros.mapping.voxel_grid import find_keys, unpack
 from concerto_ros.segmentation.regions.selection import NEVER, History, Region, select, whole_map
@@ -49,7 +51,8 @@ class Asked:
         """Collect what is asked."""
         asked = question or FeatureQuery()
         features = asked.every or asked.rows is not None
-        return cls(labeller, frozenset(outputs), asked.like, asked.match, features)
+        like = asked.like if asked.match is None else None  # a text precedes it
+        return cls(labeller, frozenset(outputs), like, asked.match, features)
 
     def answered_by(self, other: Asked) -> bool:
         """Whether a prediction of what ``other`` asked has everything that this asks for."""
@@ -87,7 +90,9 @@ class _Remembered:
     asked: Asked
     prediction: Prediction
     stamp: int
+    state: tuple[Generation, int]
     keys: np.ndarray
+    first_seen: np.ndarray
     predicted: np.ndarray
     unsettled: np.ndarray
     readings: np.ndarray
@@ -139,8 +144,10 @@ class PredictionMemory:
         if last is None or snapshot.stamp < last.stamp or not asked.answered_by(last.asked):
             return Due(whole_map(len(snapshot)), np.full(len(snapshot), -1), readings)
         row = find_keys(last.keys, snapshot.keys)
-        # A voxel that entered the map later is another surface, even with the same key.
-        row = np.where(snapshot.first_seen <= last.stamp, row, -1)
+        # A voxel that left the map and entered it again is another surface, even with the same
+        # key. It may have entered at an older stamp than that of the map: sensors are late.
+        same = snapshot.first_seen == last.first_seen[np.maximum(row, 0)]
+        row = np.where(same, row, -1)
         known, earlier = row >= 0, np.maximum(row, 0)
         before = last.readings.take(earlier, axis=1)
         changed = np.zeros(len(snapshot), bool)
@@ -156,7 +163,9 @@ class PredictionMemory:
             unsettled=known & last.unsettled[earlier],
             gone=unpack(last.keys[~stayed]),
         )
-        return Due(select(history, snapshot.stamp), row, readings, before)
+        # Where no newer map came, none may ever come.
+        region = select(history, snapshot.stamp, last=_state(snapshot) == last.state)
+        return Due(region, row, readings, before)
 
     def updated(
         self, snapshot: MapSnapshot, due: Due, asked: Asked, part: Prediction | None
@@ -191,16 +200,35 @@ class PredictionMemory:
             renewed = due.row < 0
             renewed[core] = True
             readings = np.where(renewed, due.readings, due.before)
+        if whole.unusable is not None:  # output that is not finite is no prediction
+            predicted[whole.unusable] = NEVER
         self._last = _Remembered(
             asked=asked,
-            prediction=replace(whole, features=None, components=None),
+            prediction=_copied(replace(whole, features=None, components=None)),
             stamp=snapshot.stamp,
+            state=_state(snapshot),
             keys=snapshot.keys,
+            first_seen=snapshot.first_seen,
             predicted=predicted,
             unsettled=due.region.unsettled,
             readings=readings,
         )
         return whole
+
+
+def _state(snapshot: MapSnapshot) -> tuple[Generation, int]:
+    """Return what is equal for equal maps."""
+    return snapshot.generation, snapshot.revision
+
+
+def _copied(prediction: Prediction) -> Prediction:
+    """Return a copy of a prediction that whoever changes the arrays of it does not change."""
+    copies: dict[str, Any] = {
+        name: value.copy()
+        for name, value in vars(prediction).items()
+        if isinstance(value, np.ndarray)
+    }
+    return replace(prediction, **copies)
 
 
 def _readings(snapshot: MapSnapshot) -> np.ndarray:

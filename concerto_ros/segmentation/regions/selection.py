@@ -102,7 +102,7 @@ def whole_map(size: int) -> Region:
     return Region(None, None, np.zeros(size, bool))
 
 
-def select(history: History, now: int) -> Region:
+def select(history: History, now: int, *, last: bool = False) -> Region:
     """Return the voxels that are due.
 
     A block is due at once if many of its voxels changed, at the next turn if some did or those of
@@ -113,6 +113,8 @@ def select(history: History, now: int) -> Region:
     Args:
         history: of the voxels of the map.
         now: nanoseconds, the stamp of the map.
+        last: whether no newer map came since it was last asked about this one; then no voxel waits
+            for the next turn without a prediction.
 
     Returns:
         The region; it may be empty. The whole map where it is small and changed, where it changed
@@ -126,7 +128,7 @@ def select(history: History, now: int) -> Region:
     if blocks.size[changes > 0].sum() > (EVERYWHERE * size if size >= SMALL else 0):
         return whole_map(size)
     some = np.maximum(FEW, SOME * blocks.size)
-    at_once = (entered > some) | (changes > np.maximum(FEW, MUCH * blocks.size))
+    at_once = (entered > (0 if last else some)) | (changes > np.maximum(FEW, MUCH * blocks.size))
     unsettled = (blocks.spread(at_once) | (changes > some))[blocks.of_voxel] | history.unsettled
     at_once &= blocks.size > 0  # all that was in it left: the blocks around it are unsettled
     since = np.where(new, history.first_seen, history.predicted)

@@ -5,12 +5,14 @@
 from __future__ import annotations
 
 import numpy as np
-from node_harness import ONE_CLOUD, SECOND, START, cloud_message
+from geometry_msgs.msg import Point
+from node_harness import ONE_CLOUD, SECOND, START, call, cloud_message
 from sensor_msgs.msg import PointCloud2
 
 from concerto_ros.ros.outputs.messages import make_header
 from concerto_ros.segmentation.regions import selection
 from concerto_ros.sensors.point_cloud2 import point_cloud_fields
+from concerto_ros.srv import GetLabelAt
 
 
 def street(begin: float, end: float) -> np.ndarray:
@@ -42,3 +44,23 @@ def test_labels_and_colours_are_those_of_the_whole_map(harness, monkeypatch):
     one.wait(lambda: len(one.received["/concerto/pca"]) > 1, "colours")
     colours = point_cloud_fields(one.received["/concerto/pca"][-1])
     assert len(colours["x"].ravel()) == len(after["x"])
+
+
+def test_a_voxel_that_waits_for_a_label_says_so_until_it_has_one(harness, monkeypatch):
+    monkeypatch.setattr(selection, "SMALL", 0)
+    one = harness(**ONE_CLOUD, **{"inference.region": "changed", "max_range": 90.0})
+    one.start()
+
+    def label_at(x: float):
+        where = GetLabelAt.Request(point=Point(x=x, y=1.0, z=0.5))
+        return call(one, GetLabelAt, "get_label_at", where)
+
+    one.send(cloud_message(make_header("odom", START), street(1, 7)))
+    one.wait_for_fused(1)
+    assert "no voxel" in label_at(5.0).message
+    new = np.array([[5.0, 1.0, 0.5]], np.float32)
+    one.send(cloud_message(make_header("odom", START + SECOND // 20), new))
+    one.wait_for_fused(2)
+    waits = label_at(5.0)
+    assert not waits.success and "not predicted yet" in waits.message and waits.label == 255
+    assert label_at(5.0).success
