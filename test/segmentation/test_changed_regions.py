@@ -230,6 +230,22 @@ def test_a_voxel_that_comes_back_waits_for_a_label_of_its_own(model):
     np.testing.assert_array_equal(back.label == UNLABELLED, snapshot.points[:, 0] < -1)
 
 
+def test_a_map_that_all_voxels_left_is_refused(model, encoded):
+    pipeline = make(model, window_radius=5.2)
+    near, far = np.array([3, 0.6, 0.6]), np.array([50, 0.6, 0.6])
+    frame = corridor(0, 6, 0.0)
+    pipeline.insert(frame, near)
+    before, first = predict(pipeline)
+    pipeline.insert(replace(frame, stamp=START + 1), far)
+    with pytest.raises(ValueError, match="the snapshot holds no voxel"):
+        predict(pipeline)
+    pipeline.insert(replace(frame, stamp=START + 2), near)
+    snapshot, back = predict(pipeline)
+    np.testing.assert_array_equal(snapshot.keys, before.keys)
+    assert encoded == [len(before)] * 2  # they are other voxels
+    assert (back.label == first.label).mean() > 0.99
+
+
 def test_what_is_done_with_a_prediction_changes_no_later_one(model):
     pipeline = make(model)
     _, first = predict(pipeline, corridor(0, 8, 0.0))

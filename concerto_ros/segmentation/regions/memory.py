@@ -141,7 +141,8 @@ class PredictionMemory:
             asked: of :meth:`asked`.
         """
         last, readings = self._last, _readings(snapshot)
-        if last is None or snapshot.stamp < last.stamp or not asked.answered_by(last.asked):
+        later = last is not None and len(snapshot) > 0 and snapshot.stamp >= last.stamp
+        if last is None or not later or not asked.answered_by(last.asked):
             return Due(whole_map(len(snapshot)), np.full(len(snapshot), -1), readings)
         row = find_keys(last.keys, snapshot.keys)
         # A voxel that left the map and entered it again is another surface, even with the same
