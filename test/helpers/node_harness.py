@@ -119,6 +119,9 @@ class Harness:
     def activate(self) -> None:
         assert self.node.trigger_activate() == TransitionCallbackReturn.SUCCESS
 
+    def deactivate(self) -> None:
+        assert self.node.trigger_deactivate() == TransitionCallbackReturn.SUCCESS
+
     def start(self) -> None:
         assert self.configure()
         self.activate()

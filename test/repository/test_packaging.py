@@ -135,7 +135,8 @@ def test_every_python_library_that_is_imported_is_declared_for_rosdep_and_for_pi
 
 
 def test_every_python_library_that_tests_and_examples_import_is_declared():
-    own = {path.stem for path in REPOSITORY.glob("test/**/*.py")} | {"benchmarks"}
+    tests = {*REPOSITORY.glob("test/**/*.py"), *REPOSITORY.glob("test/helpers/*")}
+    own = {path.stem for path in tests} | {"benchmarks"}
     used = imported_modules("test/**/*.py", "benchmarks/*.py", "examples/*.py") - own
     used = {module for module in used if not is_ros(module)}
     used -= {"ros2cli"}  # a ROS package by another name

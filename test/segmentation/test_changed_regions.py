@@ -19,7 +19,6 @@ from concerto_ros.labels.label_set import UNLABELLED
 from concerto_ros.mapping.voxel_grid import find_keys
 from concerto_ros.segmentation.feature_encoder import FeatureEncoder
 from concerto_ros.segmentation.point_words import PointWords
-from concerto_ros.segmentation.regions import selection
 from concerto_ros.segmentation.regions.selection import REFRESH
 from concerto_ros.sensors.frame import Frame
 from concerto_ros.settings.settings import Settings
@@ -27,12 +26,6 @@ from concerto_ros.settings.settings import Settings
 SECOND = 1_000_000_000
 #: Lies between two turns of the refresh.
 START = 100_100_000_000
-
-
-@pytest.fixture(autouse=True)
-def small_maps_in_parts(monkeypatch):
-    """Maps of some thousand voxels are predicted in parts, as large ones are."""
-    monkeypatch.setattr(selection, "SMALL", 0)
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from concerto_ros.mapping.voxel_grid import bounds
 
 #: Edge of a block, voxels; the encoder sees so many more blocks on each side, of what is due at
 #: once only so many, because its turn comes soon, and up to so many if it sees less than this
-#: number of voxels.
+#: number of voxels. Maps that have fewer are always predicted as a whole.
 BLOCK, MARGIN, CLOSE, RINGS, LEAST = 8, 2, 1, 5, 4096
 #: A block changed if more of its voxels than this share entered or left the map; those whose
 #: readings changed count half, because they have a label.
@@ -26,12 +26,10 @@ SOME = 0.1
 MUCH = 0.4
 #: So few voxels do not count: sensors are noisy.
 FEW = 8
-#: Maps of fewer voxels are predicted as a whole if any voxel changed: there is little to gain.
-SMALL = 25_000
-#: If what is due at a turn and its margin have LARGE voxels or more, the encoder sees about AMPLE.
-#: Attention works in patches that are cut along curves through all that the encoder sees: those
-#: of a whole room are nearly the patches of the whole map.
-LARGE, AMPLE = 25_000, 100_000
+#: If what is due at a turn and its margin are at least the share LARGE of the map, or of AMPLE
+#: voxels, the encoder sees so many. Attention works in patches that are cut along curves through
+#: all that the encoder sees: those of a whole room are nearly the patches of the whole map.
+LARGE, AMPLE = 0.25, 100_000
 #: Seconds from one turn to the next. Then all is due that changed since the last one, with the
 #: blocks beside what was due at once and every voxel without a prediction: the encoder sees less
 #: in vain around many blocks at a time than around a few at each time.
@@ -117,15 +115,17 @@ def select(history: History, now: int, *, last: bool = False) -> Region:
             for the next turn without a prediction.
 
     Returns:
-        The region; it may be empty. The whole map where it is small and changed, where it changed
-            in most places, or where the encoder would see most of it.
+        The region; it may be empty. The whole map where it is small, where it changed in most
+            places, or where the encoder would see most of it.
     """
     size = len(history.index)
     new = history.predicted == NEVER
+    if size < LEAST:
+        return whole_map(size)
     blocks = _Blocks.of(history.index)
     entered = blocks.count(new)
     changes = entered + blocks.count_at(history.gone) + 0.5 * blocks.count(history.changed)
-    if blocks.size[changes > 0].sum() > (EVERYWHERE * size if size >= SMALL else 0):
+    if blocks.size[changes > 0].sum() > EVERYWHERE * size:
         return whole_map(size)
     some = np.maximum(FEW, SOME * blocks.size)
     at_once = (entered > (0 if last else some)) | (changes > np.maximum(FEW, MUCH * blocks.size))
@@ -224,7 +224,8 @@ class _Blocks:
     def ample(self, mask: np.ndarray) -> np.ndarray:
         """Return (B,) the blocks of a mask (B,); if these are large, those around as well."""
         before, count = 0, self.size[mask].sum()
-        while max(LARGE, before + 1) <= count < AMPLE:
+        large = LARGE * min(len(self.of_voxel), AMPLE)
+        while max(large, before + 1) <= count < AMPLE:
             mask = self.spread(mask)
             before, count = count, self.size[mask].sum()
         return mask

@@ -49,6 +49,7 @@ def columns_of(one) -> dict[str, np.ndarray]:
     one.activate()
     columns = one.labels_of_room(START)[1]
     assert bool(runs) == bool(program)
+    one.deactivate()  # another node would answer to the same topics
     order = np.lexsort([columns[name] for name in "xyz"])
     return {name: column[order] for name, column in columns.items()}
 

@@ -23,8 +23,7 @@ def street(begin: float, end: float) -> np.ndarray:
     return np.concatenate([road, wall]).astype(np.float32)
 
 
-def test_labels_and_colours_are_those_of_the_whole_map(harness, monkeypatch):
-    monkeypatch.setattr(selection, "SMALL", 0)  # smaller maps are predicted as a whole
+def test_labels_and_colours_are_those_of_the_whole_map(harness):
     one = harness(
         **ONE_CLOUD, **{"inference.region": "changed", "max_range": 90.0, "window_radius": 100.0}
     )
@@ -47,7 +46,7 @@ def test_labels_and_colours_are_those_of_the_whole_map(harness, monkeypatch):
 
 
 def test_a_voxel_that_waits_for_a_label_says_so_until_it_has_one(harness, monkeypatch):
-    monkeypatch.setattr(selection, "SMALL", 0)
+    monkeypatch.setattr(selection, "LEAST", 0)
     one = harness(**ONE_CLOUD, **{"inference.region": "changed", "max_range": 90.0})
     one.start()
 
