@@ -43,13 +43,18 @@ def regions(seed: int) -> list[tuple[np.ndarray, Region]]:
         pipeline.insert(frame)
         snapshot = pipeline.snapshot()
 
-        def watched(history, now, points=snapshot.points):
-            found.append((points, select(history, now)))
+        def watched(*arguments, points=snapshot.points, **options):
+            found.append((points, select(*arguments, **options)))
             return found[-1][1]
 
         with patch.object(memory, "select", watched):
             pipeline.infer(snapshot, ["labels"])
     return found
+
+
+def seen(points: np.ndarray, region: Region) -> float:
+    """The share of the map that the encoder sees."""
+    return 1.0 if region.rows is None else len(region.rows) / len(points)
 
 
 def panel(points: np.ndarray, region: Region, title: str) -> np.ndarray:
@@ -60,14 +65,13 @@ def panel(points: np.ndarray, region: Region, title: str) -> np.ndarray:
     below = points[:, 2] < 2.0  # without the ceilings
     middle = (points.min(axis=0) + points.max(axis=0)) / 2
     view = (middle + np.array([0.0, -9.0, 12.5]), middle)
-    share = 1.0 if region.rows is None else len(region.rows) / len(points)
     return render_cloud(
         points[below],
         colors[below],
         width=WIDTH,
         height=HEIGHT,
         view_from=view,
-        title=f"{title}: the encoder sees {share:.0%} of {len(points):,} voxels",
+        title=f"{title}: the encoder sees {seen(points, region):.0%} of {len(points):,} voxels",
         legend=LEGEND,
     )
 
@@ -75,8 +79,7 @@ def panel(points: np.ndarray, region: Region, title: str) -> np.ndarray:
 def main() -> None:
     """Draw the median prediction and the largest one after the first, which is of all."""
     out, seed = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 0
-    found = regions(seed)[1:]
-    found.sort(key=lambda each: 1e9 if each[1].rows is None else len(each[1].rows))
+    found = sorted(regions(seed)[1:], key=lambda each: seen(*each))
     median, largest = found[len(found) // 2], found[-1]
     picture = [panel(*median, "between two turns"), panel(*largest, "at a turn")]
     Image.fromarray(np.concatenate(picture, axis=1)).save(out, quality=85)
