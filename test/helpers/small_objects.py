@@ -5,12 +5,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from concerto_ros.learning.objects.data.object_set import ObjectSet
+from concerto_ros.learning.objects.pretraining.i2p_mae.network import DecoderShape
+from concerto_ros.learning.objects.pretraining.i2p_mae.recipe import SMALL, I2PMAERecipe
+from concerto_ros.learning.objects.training.recipes import ObjectTrainingConfig
+from concerto_ros.objects.encoders.i2p_mae.network import Grouping, Widths
 from concerto_ros.objects.encoders.recon.encoder import ReCon
 from concerto_ros.objects.encoders.recon.transformer import ReConShape
 
@@ -49,6 +54,18 @@ def tiny_recon(classes: int | None = 4, seed: int = 0, blocks: int = 1) -> ReCon
     if classes is not None:
         model.add_head(classes)
     return model
+
+
+def tiny_i2p_mae(training: ObjectTrainingConfig) -> I2PMAERecipe:
+    """The small recipe of I2P-MAE's pre-training with fewer and narrower blocks."""
+    return replace(
+        SMALL,
+        widths=Widths((6, 12, 12), (1, 1, 1), 6),
+        grouping=Grouping((24, 12, 8), (6, 4, 4), (0.0, 0.0, 0.0)),
+        decoder=DecoderShape((12, 12), (1, 1), (1,)),
+        points=64,
+        training=training,
+    )
 
 
 def write_parts(folder: Path) -> None:

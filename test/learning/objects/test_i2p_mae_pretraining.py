@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from shape_folders import write_shapenet55
-from small_objects import toys
+from small_objects import tiny_i2p_mae, toys
 
 from concerto_ros.cli import main
 from concerto_ros.learning.images.image_models import load_image_model
@@ -34,14 +34,7 @@ from concerto_ros.objects import load_object_encoder
 from concerto_ros.objects.encoders.i2p_mae.network import Grouping, Widths
 
 #: The small preset with fewer and narrower blocks; and the same on one level.
-TINY = replace(
-    SMALL,
-    widths=Widths((6, 12, 12), (1, 1, 1), 6),
-    grouping=Grouping((24, 12, 8), (6, 4, 4), (0.0, 0.0, 0.0)),
-    decoder=DecoderShape((12, 12), (1, 1), (1,)),
-    points=64,
-    training=replace(SMALL.training.shortened(2), batch_size=6),
-)
+TINY = tiny_i2p_mae(replace(SMALL.training.shortened(2), batch_size=6))
 ONE_LEVEL = replace(
     TINY,
     widths=Widths((12,), (2,), 6),

@@ -14,7 +14,7 @@ import pytest
 import torch
 from openshape_files import CHANNELS, openshape_folder
 from shape_folders import TAXONOMIES, write_shapenet55, write_teacher
-from small_objects import NAMES, tiny_recon, toys
+from small_objects import NAMES, tiny_i2p_mae, tiny_recon, toys
 
 from concerto_ros.learning.images.image_models import load_image_model
 from concerto_ros.learning.objects.data.object_set import ObjectSet
@@ -28,8 +28,6 @@ from concerto_ros.learning.objects.mixcon3d.training import ContrastOptions, tra
 from concerto_ros.learning.objects.pretraining import recon
 from concerto_ros.learning.objects.pretraining.i2p_mae import run as i2p_mae
 from concerto_ros.learning.objects.pretraining.i2p_mae.guides import ImageGuide
-from concerto_ros.learning.objects.pretraining.i2p_mae.network import DecoderShape
-from concerto_ros.learning.objects.pretraining.i2p_mae.recipe import SMALL
 from concerto_ros.learning.objects.pretraining.teachers import read_teacher
 from concerto_ros.learning.objects.training import train_parts as parts
 from concerto_ros.learning.objects.training import training_run
@@ -40,7 +38,6 @@ from concerto_ros.learning.objects.training.training_run import RunOptions
 from concerto_ros.learning.training.prefetch import Prefetched
 from concerto_ros.objects.encoders.any2point.encoder import Any2Point
 from concerto_ros.objects.encoders.any2point.variants import VARIANTS
-from concerto_ros.objects.encoders.i2p_mae.network import Grouping, Widths
 from concerto_ros.objects.encoders.mixcon3d.encoder import MixCon3D
 from concerto_ros.objects.encoders.mixcon3d.network import Balls, PointPatchTransformer, Sizes
 from concerto_ros.objects.encoders.recon.transformer import ReConShape
@@ -102,14 +99,7 @@ def contrasted(folder, **options):
 
 def guided(folder, **options):
     """I2P-MAE's pre-training, guided by histograms of gradients."""
-    recipe = replace(
-        SMALL,
-        widths=Widths((6, 12, 12), (1, 1, 1), 6),
-        grouping=Grouping((24, 12, 8), (6, 4, 4), (0.0, 0.0, 0.0)),
-        decoder=DecoderShape((12, 12), (1, 1), (1,)),
-        points=64,
-        training=RECIPE,
-    )
+    recipe = tiny_i2p_mae(RECIPE)
     guide = ImageGuide(load_image_model("hog"))
     model, shapes = i2p_mae.new_model(recipe, guide), ObjectShapes("toys", toys(3))
     outcome = i2p_mae.pretrain_i2p_mae(model, shapes, guide, recipe, RunOptions(**options))
