@@ -74,6 +74,25 @@ class MapSnapshot:
         keys = pack(np.where(inside[:, None], index, 0))
         return np.where(inside, find_keys(self.keys, keys), -1)
 
+    def rows_in(self, keys: np.ndarray, first_seen: np.ndarray) -> np.ndarray:
+        """Return the row that each voxel has among those of an earlier snapshot of this map.
+
+        A voxel that left the map and entered it again is another surface, even with the same key.
+        When it was first seen tells the two apart; whether that was later than the earlier
+        snapshot does not, because messages of several sensors come late.
+
+        Args:
+            keys: (U,) int64, ascending, of the earlier snapshot, or of some of its voxels.
+            first_seen: (U,) int64, likewise.
+
+        Returns:
+            (V,) int64; -1 where the voxel is not among them, or has been another one since.
+        """
+        rows = find_keys(keys, self.keys)
+        if len(keys):
+            rows[self.first_seen != first_seen[rows]] = -1
+        return rows
+
     def with_normals(self, rows: np.ndarray | None = None) -> MapSnapshot:
         """Return the map with missing normals estimated from neighbouring voxels.
 

@@ -37,6 +37,9 @@ class LabelFusion:
             raise ValueError(f"seconds is {seconds}; expected a finite number above 0")
         self._seconds = seconds
         self._keys = np.zeros(0, np.int64)
+        self._first_seen = np.zeros(0, np.int64)
+        #: Whether the map was filled again since: :meth:`restore`.
+        self._refilled = False
         self._mean: torch.Tensor | None = None
         self._weight = torch.zeros(0)
         self._stamp = 0
@@ -80,6 +83,7 @@ class LabelFusion:
             mean.index_copy_(0, predicted, fused)
             weight.index_copy_(0, predicted, total)
         self._keys, self._stamp = snapshot.keys, snapshot.stamp
+        self._first_seen, self._refilled = snapshot.first_seen, False
         self._mean, self._weight = mean, weight
         return log_probabilities(fused).masked_fill_(~finite[:, None], math.nan)
 
@@ -89,19 +93,38 @@ class LabelFusion:
             return {}
         return {
             "keys": torch.from_numpy(self._keys.copy()),
+            "first_seen": torch.from_numpy(self._first_seen.copy()),
             "mean": self._mean.cpu(),
             "weight": self._weight.cpu(),
             "stamp": torch.tensor(self._stamp),
         }
 
     def restore(self, state: dict[str, torch.Tensor]) -> None:
-        """Continue from a :meth:`state`."""
+        """Continue from a :meth:`state`, also with a map that was filled again.
+
+        Such a map knows how long a voxel has been in it only if that is since it was filled.
+        """
         if state:
             self._keys = state["keys"].numpy().copy()
+            # Those of earlier versions do not say it: the voxels may always have been there.
+            always = torch.full_like(state["keys"], np.iinfo(np.int64).min)
+            self._first_seen = state.get("first_seen", always).numpy().copy()
+            self._refilled = True
             finite = finite_rows(state["mean"])  # those of earlier versions may not be
             self._mean = state["mean"].masked_fill(~finite[:, None], 0.0)
             self._weight = state["weight"].masked_fill(~finite, 0.0)
             self._stamp = int(state["stamp"])
+
+    def _known_since(self, snapshot: MapSnapshot) -> np.ndarray:
+        """Return when ``snapshot`` has first seen each voxel if it never left the map since."""
+        if not self._refilled:
+            return self._first_seen
+        row, now = find_keys(self._keys, snapshot.keys), snapshot.first_seen
+        filled_since = now.min()
+        older = (row >= 0) & (self._first_seen[row] < filled_since) & (now <= self._stamp)
+        since = self._first_seen.copy()
+        since[row[older]] = now[older]
+        return since
 
     def _aged(
         self, snapshot: MapSnapshot, elapsed: float, like: torch.Tensor
@@ -112,9 +135,8 @@ class LabelFusion:
         """
         if self._mean is None or not len(self._keys) or elapsed < 0:
             return like.new_zeros(len(snapshot), like.shape[1]), like.new_zeros(len(snapshot))
-        before = find_keys(self._keys, snapshot.keys)
-        # A voxel that entered the map later is another surface, even with the same key.
-        unknown = np.flatnonzero((before < 0) | (snapshot.first_seen > self._stamp))
+        before = snapshot.rows_in(self._keys, self._known_since(snapshot))
+        unknown = np.flatnonzero(before < 0)
         rows = sent(torch.from_numpy(np.maximum(before, 0)), like.device)
         mean = self._mean.to(like.device).index_select(0, rows)
         weight = self._weight.to(like.device).index_select(0, rows)

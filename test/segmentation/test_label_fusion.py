@@ -127,6 +127,31 @@ def test_a_voxel_that_left_the_map_starts_from_scratch():
     assert fusion(snapshot([7], 4.0, since=[2 * SECOND]), old).argmax() == 0
 
 
+@pytest.mark.parametrize("came_back", [2.0, 1.0, 0.9])
+@pytest.mark.parametrize("rows", [None, np.array([0, 1])])
+def test_a_voxel_that_came_back_by_a_late_message_starts_from_scratch(came_back, rows):
+    old, new = torch.tensor([[9.0, 0.0]] * 2), torch.tensor([[0.0, 0.5]] * 2)
+    fusion = LabelFusion(100.0)
+    fusion(snapshot([3, 7], 1.0), old, rows)
+    since = [0, round(came_back * SECOND)]
+    for when in (1.0, 3.0):  # a late message does not make the map any newer
+        fused = fusion(snapshot([3, 7], when, since), new, rows)
+        assert fused.argmax(dim=1).tolist() == [0, 1]
+    np.testing.assert_allclose(fused[1], new[1].log_softmax(dim=0), atol=1e-6)
+
+
+def test_a_state_goes_on_with_a_map_that_was_filled_again():
+    old, new = torch.tensor([[9.0, 0.0]] * 4), torch.tensor([[0.0, 0.5]] * 4)
+    first, second = LabelFusion(100.0), LabelFusion(100.0)
+    first(snapshot(range(4), 9.0, [0, 3 * SECOND, 7 * SECOND, 8 * SECOND]), old)
+    second.restore(first.state())
+    # It was filled from second 5 on. The third voxel came back by a late message, the last later.
+    refilled = [5 * SECOND, 6 * SECOND, 7 * SECOND + 1, 10 * SECOND]
+    for since in (refilled, refilled):
+        fused = second(snapshot(range(4), 11.0, since), new)
+        assert fused.argmax(dim=1).tolist() == [0, 0, 1, 1]
+
+
 def test_a_map_of_an_earlier_time_starts_from_scratch():
     fusion = LabelFusion(100.0)
     fusion(snapshot([0], 50.0), torch.tensor([[9.0, 0.0]]))

@@ -42,6 +42,7 @@ class LabelledCloud:
         stamp: Nanoseconds.
         colors: (V, 3) 0..255; None for no colour.
         has_color: (V,) bool, which voxels have a colour; None for no colour.
+        first_seen: (V,) int64, nanoseconds, as in the map; None for 0.
     """
 
     index: np.ndarray
@@ -52,6 +53,7 @@ class LabelledCloud:
     stamp: int = 0
     colors: np.ndarray | None = None
     has_color: np.ndarray | None = None
+    first_seen: np.ndarray | None = None
 
     @classmethod
     def of(cls, snapshot: MapSnapshot, prediction: Prediction) -> LabelledCloud:
@@ -66,6 +68,7 @@ class LabelledCloud:
             stamp=snapshot.stamp,
             colors=snapshot.colors[keep],
             has_color=snapshot.has_color[keep],
+            first_seen=snapshot.first_seen[keep],
         )
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from concerto_ros.mapping.map_snapshot import MapSnapshot
-from concerto_ros.mapping.voxel_grid import find_keys, pack
+from concerto_ros.mapping.voxel_grid import pack
 from concerto_ros.objects.finding.instances import LabelledCloud
 from concerto_ros.objects.finding.tracking import Track
 
@@ -21,12 +21,14 @@ class ObjectVoxels:
 
     Attributes:
         keys: (n,) int64, packed lattice indices, ascending.
+        first_seen: (n,) int64, nanoseconds, when each was first seen.
         ids: (n,) uint32, the id of the track of each.
         labels: (n,) uint8, its label in the search.
         stamp: of the map that was searched, nanoseconds.
     """
 
     keys: np.ndarray
+    first_seen: np.ndarray
     ids: np.ndarray
     labels: np.ndarray
     stamp: int
@@ -39,7 +41,11 @@ class ObjectVoxels:
         ids = np.repeat(np.array([track.id for track in tracks], np.uint32), sizes)
         keys = pack(cloud.index[rows])
         order = np.argsort(keys)
-        return cls(keys[order], ids[order], cloud.label[rows[order]], cloud.stamp)
+        seen = (
+            np.zeros(len(cloud.index), np.int64) if cloud.first_seen is None else cloud.first_seen
+        )
+        rows = rows[order]
+        return cls(keys[order], seen[rows], ids[order], cloud.label[rows], cloud.stamp)
 
     def ids_in(self, snapshot: MapSnapshot, label: np.ndarray, max_age: float) -> np.ndarray:
         """Return the id of the object of each voxel of the same or a newer map.
@@ -58,8 +64,8 @@ class ObjectVoxels:
         ids = np.zeros(len(snapshot), np.uint32)
         if not 0 <= snapshot.stamp - self.stamp <= 1e9 * max_age:
             return ids
-        rows = find_keys(self.keys, snapshot.keys)
-        own = np.flatnonzero((rows >= 0) & (snapshot.first_seen <= self.stamp))
+        rows = snapshot.rows_in(self.keys, self.first_seen)
+        own = np.flatnonzero(rows >= 0)
         own = own[self.labels[rows[own]] == label[own]]
         ids[own] = self.ids[rows[own]]
         return ids

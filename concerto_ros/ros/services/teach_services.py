@@ -19,7 +19,6 @@ from concerto_ros.heads.taught_classes import TaughtClasses
 from concerto_ros.heads.taught_regions import Ball, Box, Region, Sample, examples_of, sample_rows
 from concerto_ros.labels.output_clouds import SIMILARITY
 from concerto_ros.mapping.map_snapshot import MapSnapshot
-from concerto_ros.mapping.voxel_grid import find_keys
 from concerto_ros.ros.inputs.clicks import Clicks
 from concerto_ros.ros.outputs.labelled_map import LabelledMap
 from concerto_ros.ros.services.active_node import Activation, ActiveNode
@@ -144,9 +143,8 @@ def _changed(before: LabelledMap, after: LabelledMap) -> int:
     """How many voxels that are in both maps have another label; 0 where the map was cleared."""
     if before.snapshot.generation is not after.snapshot.generation:
         return 0
-    rows = find_keys(before.snapshot.keys, after.snapshot.keys)
-    # A voxel that left the map and came back is another surface.
-    same = (rows >= 0) & (after.snapshot.first_seen <= before.snapshot.stamp)
+    rows = after.snapshot.rows_in(before.snapshot.keys, before.snapshot.first_seen)
+    same = rows >= 0
     label = before.prediction.label[rows[same]]
     return int(np.count_nonzero(label != after.prediction.label[same]))
 

@@ -15,7 +15,7 @@ from concerto_ros.heads.similarity import FeatureQuery
 from concerto_ros.labels.prediction import Prediction
 from concerto_ros.mapping.generation import Generation
 from concerto_ros.mapping.map_snapshot import MapSnapshot
-from concerto_ros.mapping.voxel_grid import find_keys, unpack
+from concerto_ros.mapping.voxel_grid import unpack
 from concerto_ros.segmentation.regions.selection import NEVER, History, Region, select, whole_map
 
 #: A voxel has changed if the mean point of its readings moved along an axis by more than this,
@@ -144,11 +144,7 @@ class PredictionMemory:
         later = last is not None and len(snapshot) > 0 and snapshot.stamp >= last.stamp
         if last is None or not later or not asked.answered_by(last.asked):
             return Due(whole_map(len(snapshot)), np.full(len(snapshot), -1), readings)
-        row = find_keys(last.keys, snapshot.keys)
-        # A voxel that left the map and entered it again is another surface, even with the same
-        # key. It may have entered at an older stamp than that of the map: sensors are late.
-        same = snapshot.first_seen == last.first_seen[np.maximum(row, 0)]
-        row = np.where(same, row, -1)
+        row = snapshot.rows_in(last.keys, last.first_seen)
         known, earlier = row >= 0, np.maximum(row, 0)
         before = last.readings.take(earlier, axis=1)
         changed = np.zeros(len(snapshot), bool)

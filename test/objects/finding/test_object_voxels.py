@@ -70,8 +70,9 @@ def test_a_newer_map_takes_over_the_ids_until_the_search_is_too_old(searched):
     assert not ids(searched, stamp=9).any(), "time jumped back"
 
 
-def test_a_voxel_that_left_the_map_and_came_back_is_another_surface(searched):
-    first_seen = np.where(np.arange(len(INDEX)) % 3, 0, 11 * SECOND)
+@pytest.mark.parametrize("came_back", [11, 10, 9])  # a late sensor may have seen it
+def test_a_voxel_that_left_the_map_and_came_back_is_another_surface(searched, came_back):
+    first_seen = np.where(np.arange(len(INDEX)) % 3, 0, came_back * SECOND)
     wanted = np.where(first_seen, 0, WANTED)
     np.testing.assert_array_equal(ids(searched, stamp=12, first_seen=first_seen), wanted)
 
