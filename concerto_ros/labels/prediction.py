@@ -68,6 +68,9 @@ class Prediction:
             so that label and confidence are to be doubted; None: the model does not know.
         no_word: (N,) bool, unlabelled because a contrast word wins, or no word is probable enough;
             None: nowhere.
+        waiting: (N,) bool, unlabelled because the point is new in the map, and this prediction did
+            not cover it: the next one of the same map does, or that of a newer map within a second
+            (``inference.region``); None: nowhere.
         instance: (N,) uint32, the id that the object of the point has in ``~/objects``; 0: it is
             part of none that is known; None: nobody asked.
     """
@@ -92,6 +95,7 @@ class Prediction:
     no_word: np.ndarray | None = None
     match: np.ndarray | None = None
     components: np.ndarray | None = None
+    waiting: np.ndarray | None = None
     instance: np.ndarray | None = None
 
     @property
@@ -152,6 +156,7 @@ class Prediction:
             below_floor=known(self.below_floor),
             unfamiliar=known(self.unfamiliar),
             no_word=known(self.no_word),
+            waiting=known(self.waiting),
             instance=known(self.instance, 0),
         )
 
@@ -189,6 +194,7 @@ class Prediction:
             below_floor=known("below_floor"),
             unfamiliar=known("unfamiliar"),
             no_word=known("no_word"),
+            waiting=known("waiting"),
             instance=known("instance", 0),
         )
 
@@ -213,6 +219,7 @@ class Prediction:
             below_floor=None if self.below_floor is None else self.below_floor[keep],
             unfamiliar=None if self.unfamiliar is None else self.unfamiliar[keep],
             no_word=None if self.no_word is None else self.no_word[keep],
+            waiting=None if self.waiting is None else self.waiting[keep],
             instance=None if self.instance is None else self.instance[keep],
         )
 

@@ -29,8 +29,8 @@ SEARCH_BACK = 1_000_000_000
 class Reader(Protocol):
     """A thread that computes something from the map."""
 
-    def wait(self) -> None:
-        """Wait until the thread is done."""
+    def wait(self) -> object:
+        """Wait until the thread is done; what this returns does not matter."""
 
 
 class BagIntake:

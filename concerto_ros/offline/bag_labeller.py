@@ -149,10 +149,11 @@ class BagLabeller:
                     inference.run(self._infer, self._pipeline.snapshot(), time, write, counts)
                     labelled, new = self._slot(time), False
                     counts.labelled += 1
-            if part.last and (intake.finish() or new):
-                inference.run(self._infer, self._pipeline.snapshot(), time, write, counts)
+            waits = inference.wait()
+            if part.last and (intake.finish() or new or waits):
+                inference.run(self._infer, self._pipeline.snapshot(), time, write, counts, True)
                 counts.labelled += 1
-            inference.wait()
+                inference.wait()
             state = self._pipeline.state_dict()
             if self._objects is not None:
                 state |= self._objects.state()
@@ -175,8 +176,15 @@ class BagLabeller:
             intake.take(topic, message_type, time, raw)
         intake.finish()
 
-    def _infer(self, snapshot: MapSnapshot, time: int, write: Write, counts: Counts) -> None:
-        prediction = self._pipeline.infer(snapshot, {cloud.needs for cloud in RECORDED_CLOUDS})
+    def _infer(
+        self, snapshot: MapSnapshot, time: int, write: Write, counts: Counts, last: bool = False
+    ) -> bool:
+        """Label a map and write it; return whether voxels wait for the labels of a newer map."""
+        needs = {cloud.needs for cloud in RECORDED_CLOUDS}
+        prediction = self._pipeline.infer(snapshot, needs)
+        waits = prediction.waiting is not None
+        if last and waits:  # for what does not come
+            prediction, waits = self._pipeline.infer(snapshot, needs), False
         counts.not_finite += prediction.not_finite
         counts.unfamiliar += prediction.is_unfamiliar
         if self._objects is not None:
@@ -186,6 +194,7 @@ class BagLabeller:
             packed = cloud.pack(prediction, self._style)
             write(cloud.topic, time, cloud_message(packed, frame, prediction.stamp))
         self._pipeline.capture_graphs()
+        return waits
 
     def _messages(
         self, intake: BagIntake, start: int, stop: int | None
@@ -210,11 +219,14 @@ class _InferenceThread:
         self.wait()
         self._running = self._thread.submit(call, *arguments)
 
-    def wait(self) -> None:
-        """Wait for the running call, raising its error if it failed."""
+    def wait(self) -> Any:
+        """Wait for the running call, raising its error if it failed.
+
+        Returns:
+            What it returned; None where no call was running.
+        """
         running, self._running = self._running, None
-        if running is not None:
-            running.result()
+        return None if running is None else running.result()
 
     def __enter__(self) -> _InferenceThread:
         return self

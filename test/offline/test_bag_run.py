@@ -56,6 +56,7 @@ from concerto_ros.offline.unfinished_bag import Work
 from concerto_ros.pipeline import SemanticPipeline
 from concerto_ros.ptv3 import load_encoder
 from concerto_ros.ptv3.checkpoint import randomise, save_encoder
+from concerto_ros.segmentation.regions import selection
 from concerto_ros.sensors.frame import Frame
 from concerto_ros.sensors.point_cloud2 import point_cloud_fields
 from concerto_ros.settings.field import SettingsError
@@ -80,6 +81,26 @@ def test_voxels_whose_output_is_not_finite_are_unlabelled_and_counted(tmp_path, 
     labels = [point_cloud_fields(message) for message in messages(out, "/concerto/labels")]
     assert all((fields["label"] == 255).all() for fields in labels)
     assert all((fields["confidence"] == 0).all() for fields in labels)
+
+
+@pytest.mark.parametrize(("every", "clouds"), [(0.0, 3), (10.0, 2)])
+def test_at_the_end_no_voxel_waits_for_its_first_label(tmp_path, monkeypatch, every, clouds):
+    monkeypatch.setattr(selection, "LEAST", 0)
+    floor = np.stack(np.meshgrid(np.arange(1, 6, 0.1), np.arange(0, 2, 0.1), [0.0]), axis=-1)
+    single = np.array([[4.0, 1.0, 0.5]])
+    bag = [(0.0, "/tf", transform(time)) for time in (0, STEP)]
+    for seconds, points in ((0.01, floor.reshape(-1, 3)), (0.06, single)):
+        size = len(points)
+        empty = cloud(round(seconds * SECOND), size=size)
+        data = points.astype(np.float32).view(np.uint8).ravel()
+        bag.append((seconds, "/points", replace(empty, data=data)))
+    source = write(tmp_path / "source", bag)
+    summary = label(source, tmp_path / "out", every=every, overrides={"voxel_size": 0.1})
+    sent = messages(tmp_path / "out", "/concerto/labels")
+    labels = [point_cloud_fields(message)["label"].ravel() for message in sent]
+    assert summary["labelled"] == len(labels) == clouds
+    waiting = [np.count_nonzero(each == 255) for each in labels]
+    assert waiting == [0, 1, 0][: clouds - 1] + [0] and len(labels[-1]) == len(labels[0]) + 1
 
 
 def test_maps_unlike_the_training_are_counted_and_said(tmp_path, capsys):

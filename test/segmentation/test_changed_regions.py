@@ -199,6 +199,8 @@ def test_in_a_map_that_is_asked_for_again_no_voxel_waits(model, encoded):
     _, waiting = predict(pipeline, Frame(small, START + SECOND // 5, "odom"))
     snapshot, after = predict(pipeline)
     assert np.count_nonzero(waiting.label == UNLABELLED) == 3
+    np.testing.assert_array_equal(waiting.waiting, waiting.label == UNLABELLED)
+    assert after.waiting is None
     assert (after.label < UNLABELLED).all()
     far = snapshot.points[:, 0] > 6.5
     np.testing.assert_array_equal(after.label[far], waiting.label[far])

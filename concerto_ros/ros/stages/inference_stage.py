@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import time
@@ -30,6 +31,7 @@ from concerto_ros.ros.outputs.labelled_map import LabelledMap, RowFeatures
 from concerto_ros.ros.outputs.publisher import Outputs
 from concerto_ros.ros.parameters import Parameters
 from concerto_ros.ros.stages.stage import StageThread
+from concerto_ros.segmentation.regions.selection import PATIENCE
 from concerto_ros.stopwatch import Stopwatch
 
 #: How often the thread checks for new subscribers, seconds.
@@ -40,6 +42,10 @@ REQUEST = "request"
 
 #: How often unused memory is returned to the system, seconds.
 RELEASE_PERIOD = 2.0
+
+#: What waits for its first prediction while newer frames come has it after so many seconds; if
+#: none comes, the map is labelled again then.
+SETTLE = PATIENCE
 
 #: Chooses the rows of a map whose features a call needs; it may raise.
 Choice = Callable[[MapSnapshot], np.ndarray]
@@ -91,6 +97,8 @@ class InferenceStage(StageThread):
         self._log = logger
         #: The state of the map that was published last.
         self._published: tuple[Generation, int] | None = None
+        #: When that map is labelled again unless a newer one is; seconds of the monotonic clock.
+        self._settle = math.inf
         #: What has to be computed again although the map may not have changed.
         self._stale = Needs()
 
@@ -176,8 +184,9 @@ class InferenceStage(StageThread):
             if not wanted:
                 self._stop.wait(SUBSCRIBER_POLL if fresh else 0.0)
                 continue
+            settle = time.monotonic() >= self._settle
             # A new subscriber gets the current map, even if no new frame comes.
-            if not fresh and wanted <= answered:
+            if not fresh and not settle and wanted <= answered:
                 continue
             if not self._outputs.due(wanted):
                 self._stop.wait(SUBSCRIBER_POLL)
@@ -187,7 +196,9 @@ class InferenceStage(StageThread):
             watch = Stopwatch()
             with watch("snapshot"):
                 snapshot = self._snapshot()
-            due = self._due(snapshot, wanted, answered)
+            due = self._due(snapshot, wanted, frozenset() if settle else answered)
+            if due == wanted:  # nothing of an earlier prediction is out any more
+                self._settle = math.inf
             if snapshot is None or not due:
                 continue
             if self._infer(snapshot, due, watch):
@@ -259,6 +270,8 @@ class InferenceStage(StageThread):
                     answer = LabelledMap(snapshot, prediction)
                     self._outputs.publish(answer, wanted, watch)
                     self._published = _state(snapshot)
+                    if prediction.waiting is not None:
+                        self._settle = time.monotonic() + SETTLE
         except Exception as error:
             answer = error if answer is None else answer
             self._failed(error)

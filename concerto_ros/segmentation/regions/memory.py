@@ -197,8 +197,10 @@ class PredictionMemory:
             renewed = due.row < 0
             renewed[core] = True
             readings = np.where(renewed, due.readings, due.before)
-        if whole.unusable is not None:  # output that is not finite is no prediction
-            predicted[whole.unusable] = NEVER
+        unusable = np.zeros(len(snapshot), bool) if whole.unusable is None else whole.unusable
+        waiting = (predicted == NEVER) & ~unusable
+        predicted[unusable] = NEVER  # output that is not finite is no prediction
+        whole = replace(whole, waiting=waiting if waiting.any() else None)
         self._last = _Remembered(
             asked=asked,
             prediction=_copied(replace(whole, features=None, components=None)),
