@@ -293,6 +293,28 @@ def test_every_method_explains_itself(capsys, method):
     assert stop.value.code == 0 and "--minutes" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ("--report --steps 5", "--steps: expected none of them with --report"),
+        ("--minutes 1 --rooms 2 --report", "--rooms, --minutes: expected none of them with --re"),
+        ("--report --write model.pth", "--write: expected none of them with --report"),
+        ("--report --device cuda", "--device: expected none of them with --report"),
+        ("--confidence --steps 0", "--steps: expected none of them with --confidence"),
+        ("--confidence --minutes 1", "--minutes: expected none of them with --confidence"),
+        ("--report --confidence", "--confidence: expected none of them with --report"),
+        ("--language --confidence", "--confidence: expected none of them with --language"),
+        ("--language --report --rooms 2", "--rooms: expected none of them with --language"),
+    ],
+)
+def test_options_of_the_bundled_model_that_have_no_effect_are_refused(
+    tmp_path, monkeypatch, capsys, given, named
+):
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "demo", *given.split()]) == 1
+    assert named in capsys.readouterr().err and not list(tmp_path.iterdir())
+
+
 def test_a_head_from_one_scan_says_what_it_has_seen(tmp_path, capsys):
     scan = box_scan(0, 600)
     value = np.full(256, 255)  # not labelled

@@ -10,6 +10,26 @@ from pathlib import Path
 from concerto_ros.cli.train import language
 from concerto_ros.cli.train.arguments import add_furniture_argument
 
+#: Options that mean nothing beside another one, which comes first, and why. Devices but the CPU
+#: mean nothing where nothing is computed on them.
+MEANINGLESS = (
+    (
+        "language",
+        ("rooms", "steps", "minutes", "confidence"),
+        "whose head is made of what the bundled model has learned, without a training of its own",
+    ),
+    (
+        "report",
+        ("rooms", "steps", "minutes", "device", "confidence"),
+        "which only measures a model, on the CPU, as it is",
+    ),
+    (
+        "confidence",
+        ("steps", "minutes", "device"),
+        "which fits the temperature and what is unfamiliar, on the CPU, and trains no weights",
+    ),
+)
+
 HELP = "the bundled demo model, from simulated rooms, or the one for outdoors from streets"
 
 
@@ -69,7 +89,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Train, or only measure or calibrate, a bundled model."""
+    """Train, or only measure or calibrate, a bundled model.
+
+    Raises:
+        ValueError: Options have no effect together.
+    """
     from concerto_ros.files.shared_files import source_path, source_tree
     from concerto_ros.learning.demo_model.furniture import furnished, furniture_folder
     from concerto_ros.learning.demo_model.recipe import RECIPES
@@ -78,6 +102,7 @@ def run(arguments: argparse.Namespace) -> int:
     from concerto_ros.learning.language.word_list import documented_words
     from concerto_ros.ptv3.kernels.usable_device import device_named
 
+    _check(arguments)
     recipe = RECIPES["outdoor" if arguments.outdoor else "indoor"]
     folder = arguments.out or Path(
         "out", "demo_outdoor_model" if arguments.outdoor else "demo_model"
@@ -110,3 +135,16 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.write is None and source_tree() is not None:
         print(write_report(recipe, folder, source_path(DOCUMENT), furniture))
     return 0
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    """Raise an error for options that would have no effect."""
+    unset = {"device": ("auto", "cpu"), "confidence": (False,)}
+    for mode, others, why in MEANINGLESS:
+        if not getattr(arguments, mode):
+            continue
+        if mode == "report" and not arguments.language:
+            others = (*others, "write")
+        given = [f"--{o}" for o in others if getattr(arguments, o) not in unset.get(o, (None,))]
+        if given:
+            raise ValueError(f"{', '.join(given)}: expected none of them with --{mode}, {why}")

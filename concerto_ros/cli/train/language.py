@@ -168,13 +168,6 @@ def run_bundled(arguments: argparse.Namespace, recipe: Recipe) -> int:
     from concerto_ros.ptv3.kernels.usable_device import device_named
 
     folder = arguments.out or Path("out", "demo_language")
-    trained_by = "rooms", "steps", "minutes"
-    unused = [f"--{name}" for name in trained_by if getattr(arguments, name) is not None]
-    if unused:
-        raise ValueError(
-            f"{', '.join(unused)}: expected none of them with --language, whose head is made of"
-            " what the bundled model has learned, without a training of its own"
-        )
     if not arguments.report:
         device = str(device_named(arguments.device))
         head = make_bundled(folder, recipe, device=device, output=arguments.write)
