@@ -8,8 +8,18 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Generic, TypeVar
 
+import torch
+
 Key = TypeVar("Key")
 Value = TypeVar("Value")
+
+
+def worth_making_ahead(device: torch.device) -> bool:
+    """Return whether a thread should make the batches of a model on this device ahead.
+
+    On a CPU a second thread would take its cores from the step.
+    """
+    return device.type == "cuda"
 
 
 class Prefetched(Generic[Key, Value]):
@@ -18,7 +28,8 @@ class Prefetched(Generic[Key, Value]):
     Args:
         make: Makes the value of a key, which must not depend on anything else; it is never called
             twice at the same time.
-        ahead: Whether a thread makes the next value; if not, each is made when it is taken.
+        ahead: Whether a thread makes the next value; if not, each is made when it is taken. Of
+            batches :func:`worth_making_ahead` says it.
     """
 
     def __init__(self, make: Callable[[Key], Value], *, ahead: bool):

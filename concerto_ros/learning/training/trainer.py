@@ -31,7 +31,7 @@ from concerto_ros.learning.training.distributed import (
 from concerto_ros.learning.training.item_order import ShuffledItems
 from concerto_ros.learning.training.losses import segmentation_loss
 from concerto_ros.learning.training.optimizers import build_optimizers, require_muon, whole_state
-from concerto_ros.learning.training.prefetch import Prefetched
+from concerto_ros.learning.training.prefetch import Prefetched, worth_making_ahead
 from concerto_ros.learning.training.progress import Progress
 from concerto_ros.learning.training.run_state import StateFile
 from concerto_ros.learning.training.scalars import Scalars
@@ -188,8 +188,7 @@ class Trainer:
         self.weights = TrainedWeights(dict(named), average)
         if use_muon is not None:
             require_muon()
-        # On a CPU a second thread would take its cores from the step.
-        self._batches = Prefetched(self._batch, ahead=self.device.type == "cuda")
+        self._batches = Prefetched(self._batch, ahead=worth_making_ahead(self.device))
         self._rate_factor, self._use_muon = rate_factor, use_muon
         self.optimizers: list[torch.optim.Optimizer] = []
         self._gradients: SharedGradients | None = None

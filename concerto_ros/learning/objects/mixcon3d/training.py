@@ -31,7 +31,7 @@ from concerto_ros.learning.objects.mixcon3d.recipe import ContrastRecipe
 from concerto_ros.learning.objects.mixcon3d.samples import EpochBatches
 from concerto_ros.learning.objects.protocols.word_tests import check_words, score_by_words
 from concerto_ros.learning.objects.training.scores import RankedAccuracy
-from concerto_ros.learning.training.prefetch import Prefetched
+from concerto_ros.learning.training.prefetch import Prefetched, worth_making_ahead
 from concerto_ros.learning.training.run_state import StateFile
 from concerto_ros.learning.training.scalars import Scalars
 
@@ -202,9 +202,8 @@ class _Run:
         device, steps = torch.device(self.options.device), self.batches.steps
         first = self.optimisation.step - len(self.epochs) * steps
         read = self.batches.epoch(len(self.epochs), first)
-        # In their order, in which they are read. On a CPU a second thread would take its cores.
-        batches: Prefetched[int, list[Batch]] = Prefetched(
-            lambda _: [batch.to(device) for batch in next(read)], ahead=device.type == "cuda"
+        batches: Prefetched[int, list[Batch]] = Prefetched(  # in the order in which they are read
+            lambda _: [batch.to(device) for batch in next(read)], ahead=worth_making_ahead(device)
         )
         with closing(batches):
             for step in range(first, steps):

@@ -22,7 +22,7 @@ from torch import nn
 from concerto_ros.files.digest import weights_digest
 from concerto_ros.files.finite_tensors import not_finite
 from concerto_ros.learning.objects.training.recipes import ObjectTrainingConfig
-from concerto_ros.learning.training.prefetch import Prefetched
+from concerto_ros.learning.training.prefetch import Prefetched, worth_making_ahead
 from concerto_ros.learning.training.run_state import load_training, save_training
 from concerto_ros.learning.training.scalars import Scalars
 from concerto_ros.learning.training.stochastic_depth import stochastic_depth
@@ -287,9 +287,9 @@ class TrainingRun(ABC, Generic[Model]):
         order = torch.randperm(total, generator=generator)
         size = min(recipe.batch_size, total)
         rows = order[: total // size * size].split(size)
-        # On a CPU a second thread would take its cores from the step.
         batches: Prefetched[int, Any] = Prefetched(
-            lambda number: self.batch(rows[number], generator), ahead=self.device.type == "cuda"
+            lambda number: self.batch(rows[number], generator),
+            ahead=worth_making_ahead(self.device),
         )
         losses: list[dict[str, torch.Tensor]] = []
         self.model.train()
