@@ -106,7 +106,8 @@ class Worker {
       Floats sum[V] = {};
       weigh<V>(start, end, shift, most, sum);
       if (is_far<V>(most, shift, start == 0)) {
-        move_shift<V>(most, shift, total);
+        if (start > 0) scale_sums<V>(most, shift, total);  // at first they are 0, also times infinity
+        std::copy_n(most, V, shift);
         std::fill_n(sum, V, Floats{});
         weigh<V>(start, end, shift, most, sum);
       }
@@ -183,10 +184,9 @@ class Worker {
   }
 
   template <int V>
-  void move_shift(const Floats* most, Floats* shift, Floats* total) {
+  void scale_sums(const Floats* most, const Floats* shift, Floats* total) {
     for (int v = 0; v < V; ++v) {
       const Floats factor = power_of_two<P::kDegree>(shift[v] - most[v]);
-      shift[v] = most[v];
       total[v] *= factor;
       for (int64_t c = 0; c < channels_; ++c) sums_.get()[V * c + v] *= factor;
     }
