@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from functools import cache, partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from rosbags.interfaces import MessageDefinitionFormat
@@ -32,6 +31,7 @@ from concerto_ros.bags.storage.recording_files import (
 )
 from concerto_ros.bags.storage.time_order import Stream, by_time
 from concerto_ros.files.error_text import in_words, one_line
+from concerto_ros.files.scratch_folder import scratch_folder
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ def open_bag(path: str | Path) -> Iterator[Bag]:
         raise BagError(f"{path} cannot be read: {in_words(error)}") from error
     damage = metadata.damage + left_out
     with ExitStack() as stack:
-        scratch = Path(stack.enter_context(TemporaryDirectory(prefix="concerto_ros_bag_")))
+        scratch = stack.enter_context(scratch_folder("concerto_ros_bag_"))
         files: list[RecordingFile] = []
         for each in paths:
             try:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import random
 import shutil
 import sqlite3
+import tempfile
 
 import pytest
 import yaml
@@ -386,6 +387,20 @@ def test_files_compressed_by_the_recorder_are_read(tmp_path, storage, form):
         assert read(file) == (list(range(20, 40)), [])
     else:
         assert read(folder) == (list(range(60)), [])
+
+
+def test_only_what_has_to_be_decompressed_takes_room_in_the_temporary_folder(
+    tmp_path, monkeypatch
+):
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    folder = splits(tmp_path / "bag", StoragePlugin.MCAP)
+    with open_bag(folder):
+        assert not list(temporary.iterdir())
+    with open_bag(packed(folder)):
+        assert len(list(temporary.glob("concerto_ros_bag_*/*"))) == 3
+    assert not list(temporary.iterdir())
 
 
 @pytest.mark.parametrize("storage", StoragePlugin)

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -111,13 +111,15 @@ def files_of(folder: Path, metadata: Metadata) -> Files:
     return Files([*chosen, *following], [], left_out)
 
 
-def open_file(path: Path, metadata: Metadata, scratch: Path) -> tuple[RecordingFile, list[Damage]]:
+def open_file(
+    path: Path, metadata: Metadata, scratch: Callable[[], Path]
+) -> tuple[RecordingFile, list[Damage]]:
     """Open a file of a recording, by its contents rather than by its suffix.
 
     Args:
         path: The file.
         metadata: That of the recording.
-        scratch: A folder for its decompressed copy.
+        scratch: Returns a folder for its decompressed copy.
 
     Returns:
         The open file, and what is wrong with its compression.
@@ -128,7 +130,8 @@ def open_file(path: Path, metadata: Metadata, scratch: Path) -> tuple[RecordingF
     """
     name, damage = path.name, []
     if _magic(path).startswith(ZSTD_MAGIC):
-        unpacked = scratch / f"{len(list(scratch.iterdir()))}_{name.removesuffix(PACKED)}"
+        folder = scratch()
+        unpacked = folder / f"{len(list(folder.iterdir()))}_{name.removesuffix(PACKED)}"
         if fault := decompress_file(path, unpacked):
             size = unpacked.stat().st_size
             if not size:
