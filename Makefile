@@ -52,7 +52,7 @@ help:
 	@echo "make docs             the documentation as a website, in out/docs"
 	@echo "make reference        write the tables in docs/ that come from the code"
 	@echo "make words            write the table of words that comes with the package"
-	@echo "make lint             ruff, types, docstrings, import rules, dead code, ROS and CMake files, workflows"
+	@echo "make lint             ruff, types, docstrings, import rules, dead code, ROS, CMake and C++ files, workflows"
 	@echo "make bench            times and memory of encoder and node, results in out/bench"
 	@echo "make gpu-check        is all right on this machine's GPU, how fast, does memory grow, results in out/gpu-check"
 	@echo "make setup            only set up .venv: ROS 2, PyTorch, Open3D, the messages and this package"

@@ -30,7 +30,13 @@ setup(
     version=ElementTree.parse(ROOT / "package.xml").getroot().findtext("version"),
     packages=find_packages(include=["concerto_ros", "concerto_ros.*"]),
     package_data={
-        "concerto_ros": ["assets/*", "py.typed", "sim/library/*.yaml", "learning/language/*.yaml"]
+        "concerto_ros": [
+            "assets/*",
+            "learning/language/*.yaml",
+            "ptv3/native/sources/*",
+            "py.typed",
+            "sim/library/*.yaml",
+        ]
     },
     # An explicit root makes an editable install a plain path entry, under which the package
     # merges with the generated messages; setuptools' import hook would never be asked.

@@ -3,8 +3,9 @@
 """Checks files as ament's linters do, apart from Python, with tools that pip can install.
 
 package.xml by the parser of colcon and rosdep (as ament_xmllint), CMake files by cmakelint with
-ament_lint_cmake's settings, the transport profile by the schema of the installed Fast DDS, YAML
-files by a parser, and the licence line of every source file (as ament_copyright).
+ament_lint_cmake's settings, C++ files by clang-format, the transport profile by the schema of the
+installed Fast DDS, YAML files by a parser, and the licence line of every source file (as
+ament_copyright).
 Prints one line for each finding; exit status 1 when there is any.
 """
 
@@ -68,6 +69,18 @@ def cmake_files() -> Iterator[str]:
     yield from (line for line in result.stdout.splitlines() if line.startswith(str(ROOT)))
 
 
+def cpp_files() -> Iterator[str]:
+    """Check the format of C++ files."""
+    paths = tracked("*.cpp", "*.h")
+    result = subprocess.run(
+        [Path(sys.executable).with_name("clang-format"), "--dry-run", "--Werror", *paths],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    yield from (line for line in result.stderr.splitlines() if line.startswith(str(ROOT)))
+
+
 def transport_profile() -> Iterator[str]:
     """Check the Fast DDS profile against the schema that comes with Fast DDS."""
     path = ROOT / "config" / "fastdds.xml"
@@ -89,8 +102,8 @@ def yaml_files() -> Iterator[str]:
 
 def licence_lines() -> Iterator[str]:
     """Check copyright and licence at the top of every source file."""
-    sources = ("*.py", "CMakeLists.txt", "*.cmake", "*.sh", "scripts/*", "Makefile", ".ci/run")
-    for path in tracked(*sources):
+    sources = ("*.py", "*.cpp", "*.h", "CMakeLists.txt", "*.cmake", "*.sh", "scripts/*")
+    for path in tracked(*sources, "Makefile", ".ci/run"):
         head = "\n".join(path.read_text(encoding="utf-8").splitlines()[:4])
         if COPYRIGHT not in head or LICENCE not in head:
             yield f"{path}: expected {COPYRIGHT!r} and {LICENCE!r} in the first lines"
@@ -98,11 +111,18 @@ def licence_lines() -> Iterator[str]:
 
 def main() -> int:
     """Run every check."""
-    checks = (package_manifests, cmake_files, transport_profile, yaml_files, licence_lines)
+    checks = (
+        package_manifests,
+        cmake_files,
+        cpp_files,
+        transport_profile,
+        yaml_files,
+        licence_lines,
+    )
     findings = [finding for check in checks for finding in check()]
     for finding in findings:
         print(finding)
-    print(f"{len(checks)} checks of ROS, CMake, XML and YAML files: {len(findings)} findings")
+    print(f"{len(checks)} checks of ROS, CMake, C++, XML and YAML files: {len(findings)} findings")
     return 1 if findings else 0
 
 

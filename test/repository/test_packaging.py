@@ -205,10 +205,11 @@ def files_in(wheel: Path) -> list[str]:
         return archive.namelist()
 
 
-def test_pip_ships_every_module_and_every_shared_file(wheel: Path):
-    modules = {str(path) for path in shipped("concerto_ros") if path.suffix == ".py"}
+def test_pip_ships_every_file_of_the_package_and_every_shared_file(wheel: Path):
+    package = {str(path) for path in shipped("concerto_ros")}
     files = set(files_in(wheel))
-    assert modules | {"concerto_ros/py.typed"} <= files
+    assert {"concerto_ros/py.typed", "concerto_ros/ptv3/native/sources/vectors.h"} <= package
+    assert package <= files
     data = f"concerto_ros-{VERSION}.data/data/share/concerto_ros"
     shared = {f"{data}/{path}" for path in shipped("config", "launch", "rviz")}
     assert f"{data}/config/perception.yaml" in shared

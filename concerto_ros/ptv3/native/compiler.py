@@ -17,8 +17,17 @@ from pathlib import Path
 #: Tried in this order where the environment variable CXX names none.
 NAMES = ("c++", "g++", "clang++")
 
-#: Without -ffast-math: what is not a number must stay so.
-FLAGS = ("-O3", "-std=c++17", "-fno-math-errno", "-fPIC", "-shared", "-pthread")
+#: Without -ffast-math: what is not a number must stay so. The kernels read two bfloat16 numbers as
+#: one word, hence -fno-strict-aliasing.
+FLAGS = (
+    "-O3",
+    "-std=c++17",
+    "-fno-math-errno",
+    "-fno-strict-aliasing",
+    "-fPIC",
+    "-shared",
+    "-pthread",
+)
 
 #: Options by which compilers are told to make use of all that this CPU can do: the second where
 #: a compiler refuses the first.

@@ -18,9 +18,9 @@ constexpr int kTile = kRegisters / 4;
 // Keys whose weights are kept at a time.
 constexpr int64_t kBlock = 64;
 
-// A softmax may subtract any number from the scores of a row; only one that is far from the largest
-// lets weights overflow, or all of them vanish. It starts at 0 and moves when a score is farther
-// than this many powers of two.
+// A softmax may subtract any number from the scores of a row; only one that is far from the
+// largest lets weights overflow, or all of them vanish. It starts at 0 and moves when a score is
+// farther than this many powers of two.
 constexpr float kFar = 40.0f;
 
 constexpr float kNoScore = -1e30f;
@@ -106,7 +106,7 @@ class Worker {
       Floats sum[V] = {};
       weigh<V>(start, end, shift, most, sum);
       if (is_far<V>(most, shift, start == 0)) {
-        if (start > 0) scale_sums<V>(most, shift, total);  // at first they are 0, also times infinity
+        if (start > 0) scale_sums<V>(most, shift, total);  // 0 times infinity would be NaN
         std::copy_n(most, V, shift);
         std::fill_n(sum, V, Floats{});
         weigh<V>(start, end, shift, most, sum);
@@ -134,7 +134,8 @@ class Worker {
   void weigh(int64_t start, int64_t end, const Floats* shift, Floats* most, Floats* sum) {
     int64_t key = start;
     if (!mask_)
-      for (; key + kTile <= end; key += kTile) weigh_tile<V, false>(start, key, end, shift, most, sum);
+      for (; key + kTile <= end; key += kTile)
+        weigh_tile<V, false>(start, key, end, shift, most, sum);
     for (; key < end; key += kTile) weigh_tile<V, true>(start, key, end, shift, most, sum);
   }
 
@@ -170,9 +171,7 @@ class Worker {
       }
   }
 
-  bool is_left_out(int64_t key, int64_t end) const {
-    return key >= end || (mask_ && !mask_[key]);
-  }
+  bool is_left_out(int64_t key, int64_t end) const { return key >= end || (mask_ && !mask_[key]); }
 
   template <int V>
   static bool is_far(const Floats* most, const Floats* shift, bool also_below) {
@@ -258,7 +257,8 @@ extern "C" int concerto_attend(int half, const void* heads, void* mixed, int64_t
                                int64_t width, int64_t patches, int64_t queries, int64_t keys,
                                const int64_t* query_rows, const int64_t* key_rows,
                                const uint8_t* mask, float scale, int threads) {
-  const Attention task{heads, mixed, count, width, queries, keys, query_rows, key_rows, mask, scale};
+  const Attention task{heads, mixed,      count,    width, queries,
+                       keys,  query_rows, key_rows, mask,  scale};
   return in_precision(half, [&](auto precision) {
     using P = decltype(precision);
     return in_parallel(threads, patches * count, [&] { return Worker<P>(task); });

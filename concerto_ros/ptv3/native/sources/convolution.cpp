@@ -10,14 +10,14 @@ namespace {
 constexpr int kOffsets = 27;
 
 struct Convolution {
-  const void* feat;       // (rows, in)
-  const void* matrices;   // (27, in, out)
-  const void* bias;       // (out)
-  void* result;           // (rows, out)
+  const void* feat;      // (rows, in)
+  const void* matrices;  // (27, in, out)
+  const void* bias;      // (out)
+  void* result;          // (rows, out)
   int64_t rows, in, out;
-  int64_t block;          // rows of a block
-  const int64_t* order;   // (rows) the row of each position
-  const int64_t* starts;  // (blocks * 27 + 1) where the pairs of a block and an offset begin
+  int64_t block;           // rows of a block
+  const int64_t* order;    // (rows) the row of each position
+  const int64_t* starts;   // (blocks * 27 + 1) where the pairs of a block and an offset begin
   const int32_t* sources;  // row of each pair
   const int32_t* targets;  // position of each pair in its block
 };
@@ -46,7 +46,8 @@ class Worker {
     for (int64_t offset = 0; offset < kOffsets; ++offset) {
       const int64_t* pairs = task_.starts + block * kOffsets + offset;
       if (pairs[0] == pairs[1]) continue;
-      const auto* matrix = static_cast<const Number*>(task_.matrices) + offset * task_.in * task_.out;
+      const auto* matrix =
+          static_cast<const Number*>(task_.matrices) + offset * task_.in * task_.out;
       P::pack(matrix + first, task_.in, task_.out, width, panel_.get(), columns);
       for (int64_t pair = pairs[0]; pair < pairs[1]; pair += kTileRows)
         add_pairs(pair, std::min<int64_t>(pairs[1] - pair, kTileRows), columns, count);
@@ -72,7 +73,8 @@ class Worker {
       const bool real = r < pairs;  // the others add to a row that is not used
       const int64_t source = task_.sources[first + (real ? r : 0)];
       const int64_t target = real ? task_.targets[first + r] : count;
-      rows[r] = reinterpret_cast<const Unit*>(static_cast<const Number*>(task_.feat) + source * task_.in);
+      rows[r] = reinterpret_cast<const Unit*>(static_cast<const Number*>(task_.feat) +
+                                              source * task_.in);
       sums[r] = sums_.get() + target * columns;
     }
     add_rows<P>(rows, units_, panel_.get(), columns, sums);
@@ -99,6 +101,8 @@ extern "C" int concerto_convolve(int half, const void* feat, const void* matrice
                                  int64_t out, int64_t block, const int64_t* order,
                                  const int64_t* starts, const int32_t* sources,
                                  const int32_t* targets, int threads) {
-  const Convolution task{feat, matrices, bias, result, rows, in, out, block, order, starts, sources, targets};
-  return in_precision(half, [&](auto precision) { return run<decltype(precision)>(task, threads); });
+  const Convolution task{feat, matrices, bias,  result, rows,    in,
+                         out,  block,    order, starts, sources, targets};
+  return in_precision(half,
+                      [&](auto precision) { return run<decltype(precision)>(task, threads); });
 }

@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A linear layer, with a GELU where one follows.
 
+#include <type_traits>
+
 #include "parallel.h"
 #include "rows.h"
 

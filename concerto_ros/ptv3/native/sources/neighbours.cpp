@@ -9,8 +9,8 @@ namespace {
 constexpr int kColumns = 9;  // lines of three voxels along z, of which a cube of 27 consists
 
 struct Search {
-  const int64_t* keys;     // (rows) sorted, distinct
-  const int64_t* order;    // (rows) the row of each key
+  const int64_t* keys;   // (rows) sorted, distinct
+  const int64_t* order;  // (rows) the row of each key
   int64_t rows;
   const int64_t* columns;  // (9) what the first key of each line is further on
   int64_t block;           // positions of a block
@@ -29,7 +29,8 @@ void walk(const Search& task, int64_t block, const Function& found) {
       while (at < last && *at < target) ++at;
       const int64_t* hit = at;
       for (int64_t step = 0; step < 3 && hit < last; ++step)
-        if (*hit == target + step) found(3 * column + step, position - begin, *(task.order + (hit++ - task.keys)));
+        if (*hit == target + step)
+          found(3 * column + step, position - begin, *(task.order + (hit++ - task.keys)));
     }
   }
 }
@@ -54,8 +55,8 @@ extern "C" int concerto_count_neighbours(const int64_t* keys, const int64_t* ord
 // Lists these pairs from `starts` on, (blocks * 27 + 1).
 extern "C" int concerto_list_neighbours(const int64_t* keys, const int64_t* order, int64_t rows,
                                         const int64_t* columns, int64_t block,
-                                        const int64_t* starts, int32_t* sources,
-                                        int32_t* targets, int threads) {
+                                        const int64_t* starts, int32_t* sources, int32_t* targets,
+                                        int threads) {
   const Search task{keys, order, rows, columns, block};
   return in_parallel(threads, (rows + block - 1) / block, [&] {
     return [&](int64_t item) {

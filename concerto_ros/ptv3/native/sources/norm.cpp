@@ -87,8 +87,8 @@ extern "C" int concerto_add_norm(int half, const float* feat, const void* branch
 // See concerto_ros/ptv3/native/norm.py.
 extern "C" int concerto_pool(int half, const void* values, const int64_t* order,
                              const int64_t* starts, int64_t rows, int64_t channels,
-                             const float* weight, const float* bias, float epsilon,
-                             float* result, int threads) {
+                             const float* weight, const float* bias, float epsilon, float* result,
+                             int threads) {
   const Norm norm{weight, bias, epsilon};
   return in_precision(half, [&](auto precision) {
     using P = decltype(precision);

@@ -8,8 +8,6 @@
 
 #include "vectors.h"
 
-
-
 // Rows whose sums are in registers, with up to three vectors of columns each, so that each number
 // that is read is used several times.
 constexpr int kTileRows = kRegisters / 4;
@@ -22,10 +20,12 @@ inline int64_t panel_columns(int64_t columns) { return round_up(columns, kLanes)
 
 // Adds the products of kTileRows rows and V vectors of columns of a packed panel to their sums.
 //
-// rows: of `units` each, at least one; panel: (units, stride); sums: pointers to V vectors of each row.
+// rows: of `units` each, at least one; panel: (units, stride); sums: pointers to V vectors of each
+// row.
 template <class P, int V>
 [[gnu::noinline]] void add_tile(const typename P::Unit* const* rows, int64_t units,
-                     const typename P::Unit* panel, int64_t stride, float* const* sums) {
+                                const typename P::Unit* panel, int64_t stride,
+                                float* const* sums) {
   using Vector = typename P::Vector;
   Floats sum[kTileRows][V];
 #pragma GCC unroll 8

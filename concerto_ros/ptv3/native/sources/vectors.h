@@ -70,14 +70,17 @@ inline Floats fraction_power(Floats f) {
     return ((0.0551716527f * f + 0.242611121f) * f + 0.693260988f) * f + 0.999928074f;
   else
     return ((((0.00132764701f * f + 0.00967554132f) * f + 0.0555071328f) * f + 0.240221197f) * f +
-            0.693146967f) * f + 1.00000007f;
+            0.693146967f) *
+               f +
+           1.00000007f;
 }
 
 // 2^x, and NaN for NaN; below 2^-126 it is 0 or 2^-126.
 template <int Degree>
 inline Floats power_of_two(Floats x) {
 #if defined(__AVX512F__)
-  const __m512 whole = _mm512_roundscale_ps((__m512)x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  const __m512 whole =
+      _mm512_roundscale_ps((__m512)x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
   return (Floats)_mm512_scalef_ps((__m512)fraction_power<Degree>(x - (Floats)whole), whole);
 #else
   x = larger(all(-126.0f), x);
@@ -88,8 +91,8 @@ inline Floats power_of_two(Floats x) {
 #endif
 }
 
-// The Gaussian error linear unit (Hendrycks and Gimpel, 2016), with the complementary error function
-// by formula 7.1.26 of Abramowitz and Stegun (error 1.5e-7).
+// The Gaussian error linear unit (Hendrycks and Gimpel, 2016), with the complementary error
+// function by formula 7.1.26 of Abramowitz and Stegun (error 1.5e-7).
 template <int Degree>
 inline Floats gelu(Floats x) {
   const Floats size = (Floats)((Words)x & 0x7fffffffu);
@@ -117,12 +120,16 @@ struct Single {
   static void side_by_side(const float* row, const float*, int64_t count, float* to) {
     std::copy(row, row + count, to);
   }
-  static void widen(const float* from, int64_t count, float* to) { std::copy(from, from + count, to); }
-  static void narrow(const float* from, int64_t count, float* to) { std::copy(from, from + count, to); }
+  static void widen(const float* from, int64_t count, float* to) {
+    std::copy(from, from + count, to);
+  }
+  static void narrow(const float* from, int64_t count, float* to) {
+    std::copy(from, from + count, to);
+  }
 
   // Copies `columns` columns of a (rows, stride) matrix side by side, as add_tile takes them.
-  static void pack(const float* matrix, int64_t rows, int64_t stride, int64_t columns, float* panel,
-                   int64_t panel_stride) {
+  static void pack(const float* matrix, int64_t rows, int64_t stride, int64_t columns,
+                   float* panel, int64_t panel_stride) {
     for (int64_t r = 0; r < rows; ++r)
       std::copy(matrix + r * stride, matrix + r * stride + columns, panel + r * panel_stride);
   }
@@ -152,7 +159,8 @@ struct Half {
     return ((Words)rounded[0] >> 16) | (Words)rounded[1];
   }
   // The numbers of a row in the lower halves, those of the next one, if any, in the upper ones.
-  static void side_by_side(const uint16_t* row, const uint16_t* next, int64_t count, uint32_t* to) {
+  static void side_by_side(const uint16_t* row, const uint16_t* next, int64_t count,
+                           uint32_t* to) {
     if (next)
       for (int64_t i = 0; i < count; ++i) to[i] = row[i] | static_cast<uint32_t>(next[i]) << 16;
     else
