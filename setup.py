@@ -33,7 +33,7 @@ setup(
         "concerto_ros": [
             "assets/*",
             "learning/language/*.yaml",
-            "ptv3/native/sources/*",
+            "ptv3/kernels/native/sources/*",
             "py.typed",
             "sim/library/*.yaml",
         ]

@@ -89,14 +89,27 @@ class PatchAttention(nn.Module):
             (N, C) in the precision of the weights.
         """
         patches = level.patches[patching]
+        attend = level.fused.attention(feat, self.qkv.weight.dtype)
+        if attend is not None:
+            heads = self._heads(feat, level, torch.arange(len(feat), device=feat.device))
+            mixed = heads.new_empty(len(feat), self.proj.in_features)
+            for group in patches.groups:
+                queries, keys = group.in_level(patches.order)
+                attend(heads, queries, keys, group.mask, self.scale, mixed)
+            return level.fused.linear(self.proj, mixed)
         ordered = feat.to(self.qkv.weight.dtype).index_select(0, patches.order)
-        heads = self.qkv(ordered).unflatten(1, (3, self.num_heads, -1))
-        if self.rope is not None:
-            position = level.grid_coord if self.of_indices else level.coord
-            heads = level.fused.rotate(heads, position, patches.order, self.rope.inv_freq)
+        heads = self._heads(ordered, level, patches.order)
         parts = [self._attend(heads, group) for group in patches.groups]
         mixed = parts[0] if len(parts) == 1 else torch.cat(parts)
-        return self.proj(mixed.index_select(0, patches.restore))
+        return level.fused.linear(self.proj, mixed.index_select(0, patches.restore))
+
+    def _heads(self, feat: torch.Tensor, level: Level, order: torch.Tensor) -> torch.Tensor:
+        """Compute (N, 3, H, D) queries, keys and values of the rows ``order`` of ``level``."""
+        heads = level.fused.linear(self.qkv, feat).unflatten(1, (3, self.num_heads, -1))
+        if self.rope is None:
+            return heads
+        position = level.grid_coord if self.of_indices else level.coord
+        return level.fused.rotate(heads, position, order, self.rope.inv_freq)
 
     def _attend(self, heads: torch.Tensor, group: PatchGroup) -> torch.Tensor:
         """Attend within one group: (N, 3, H, D) ordered rows -> (count * Q, C)."""

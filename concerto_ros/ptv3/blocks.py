@@ -12,7 +12,7 @@ from torch import nn
 
 from concerto_ros.ptv3.attention import PatchAttention
 from concerto_ros.ptv3.config import PTv3Config
-from concerto_ros.ptv3.cpu.onednn import GELU, Linear, in_recurring_rows, usable
+from concerto_ros.ptv3.cpu.onednn import GELU, Linear
 from concerto_ros.ptv3.hierarchy import Level
 from concerto_ros.ptv3.kernels.sparse_conv import SubmanifoldConv
 
@@ -88,9 +88,12 @@ class AttentionBlock(nn.Module):
             branch = self.ls1(self.attn(normed, level, self.patching))
             norm = cast(nn.LayerNorm, self.norm2[0])
             feat, normed = level.fused.add_norm(feat, branch, norm, None)
-            return feat + self.ls2(self.mlp(normed))
+            return feat + self.ls2(self._mlp(normed, level))
         feat = self.norm1(feat + self.ls1(self.attn(feat, level, self.patching)))
-        return self.norm2(feat + self.ls2(self.mlp(feat)))
+        return self.norm2(feat + self.ls2(self._mlp(feat, level)))
+
+    def _mlp(self, feat: torch.Tensor, level: Level) -> torch.Tensor:
+        return cast(Mlp, self.mlp[0])(feat, level)
 
 
 class Block(AttentionBlock):
@@ -108,7 +111,8 @@ class Block(AttentionBlock):
     def forward(self, feat: torch.Tensor, level: Level) -> torch.Tensor:
         """Transform (N, C) features of ``level``."""
         convolve, mix, norm = self.cpe
-        return self._add_position(feat, mix(convolve(feat, level.neighbours)), norm, level)
+        position = level.fused.linear(cast(Linear, mix), convolve(feat, level.neighbours))
+        return self._add_position(feat, position, norm, level)
 
 
 class LayerScale(nn.Module):
@@ -136,7 +140,8 @@ class GridPooling(nn.Module):
 
     def forward(self, feat: torch.Tensor, level: Level) -> torch.Tensor:
         """Pool (N_fine, in_channels) features to (N, out_channels) of the pooled ``level``."""
-        return level.fused.pool(self.proj(feat), level.pooled_from, self.norm[0], self.act)
+        wide = level.fused.linear(self.proj, feat)
+        return level.fused.pool(wide, level.pooled_from, self.norm[0], self.act)
 
 
 class GridUnpooling(nn.Module):
@@ -180,12 +185,9 @@ class Mlp(nn.Module):
         self.fc1 = Linear(channels, hidden)
         self.fc2 = Linear(hidden, channels)
 
-    def forward(self, feat: torch.Tensor) -> torch.Tensor:
-        """Transform (N, C) features."""
-        rows = feat
-        if usable(feat, self.fc1.weight.dtype):
-            rows = in_recurring_rows(feat, self.fc1.weight.dtype)  # once for both
-        return self.fc2(self.fc1(rows, gelu=True))[: feat.shape[0]]
+    def forward(self, feat: torch.Tensor, level: Level) -> torch.Tensor:
+        """Transform (N, C) features of ``level``."""
+        return level.fused.mlp(self.fc1, self.fc2, feat)
 
 
 def _layer_scale(config: PTv3Config, channels: int) -> nn.Sequential:

@@ -277,7 +277,8 @@ class Encoder(nn.Module):
             hierarchy: as :meth:`hierarchy` returns it.
         """
         stem = cast(nn.ModuleDict, self.embedding["stem"])
-        return stem["act"](stem["norm"](stem["linear"](feat)))
+        wide = hierarchy.levels[0].fused.linear(cast(Linear, stem["linear"]), feat)
+        return stem["act"](stem["norm"](wide))
 
     def forward_embedded(self, feat: torch.Tensor, hierarchy: Hierarchy) -> Pyramid:
         """Compute all that follows the stem; pre-training hides voxels in between.

@@ -18,6 +18,7 @@ from concerto_ros.ptv3.kernels import neighbour_table
 from concerto_ros.ptv3.kernels.backends import Backend, choose_backend
 from concerto_ros.ptv3.kernels.curves import MAX_DEPTH
 from concerto_ros.ptv3.kernels.fused import PLAIN, Fused
+from concerto_ros.ptv3.kernels.native.convolution import NativeNeighbours
 from concerto_ros.ptv3.kernels.neighbour_table import NeighbourTable
 from concerto_ros.ptv3.kernels.neighbours import Neighbours, OtherNeighbours, voxel_keys
 from concerto_ros.ptv3.kernels.pooling import LevelPooling, Pooling
@@ -56,7 +57,7 @@ class Level:
     offset: torch.Tensor
     depth: int
     patches: dict[tuple[str, int], Patches]
-    neighbours: Neighbours | NeighbourTable | OtherNeighbours
+    neighbours: Neighbours | NativeNeighbours | NeighbourTable | OtherNeighbours
     pooling: LevelPooling | None
     window: NeighbourTable | None = None
     fused: Fused = PLAIN

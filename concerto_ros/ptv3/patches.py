@@ -37,6 +37,21 @@ class PatchGroup:
     keys: Rows
     mask: torch.Tensor | None = None
 
+    def in_level(self, order: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the rows of the level of (count, Q) queries and (count, K) keys.
+
+        Args:
+            order: (N,) int64, rows of the level along the curve.
+        """
+        queries = _in_level(self.queries, order).unflatten(0, (self.count, -1))
+        if self.keys is self.queries:
+            return queries, queries
+        return queries, _in_level(self.keys, order).unflatten(0, (self.count, -1))
+
+
+def _in_level(rows: Rows, order: torch.Tensor) -> torch.Tensor:
+    return order[rows] if isinstance(rows, slice) else order.index_select(0, rows)
+
 
 @dataclass(frozen=True, eq=False)
 class Patches:

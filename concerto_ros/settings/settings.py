@@ -41,7 +41,7 @@ PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 TRAINING_PRECISIONS = ("auto", "float32", "bfloat16")
 
 #: Those of :mod:`concerto_ros.ptv3.kernels.backends`, which this package does not import.
-BACKENDS = ("auto", "torch", "triton", "spconv")
+BACKENDS = ("auto", "torch", "native", "triton", "spconv")
 
 
 @dataclass(frozen=True)
@@ -188,7 +188,8 @@ class Settings(InputNames):
     backend: str = setting(
         "auto",
         "kernels for space-filling curves, neighbour search and sparse convolution;"
-        " auto: triton on cuda where available, else torch",
+        " auto: where available, native on the CPU (compiled once by its C++ compiler) and triton"
+        " on cuda, else torch",
         choices=BACKENDS,
     )
     cpu_fallback: bool = setting(

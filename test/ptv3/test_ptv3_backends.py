@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -31,9 +32,22 @@ from concerto_ros.settings.settings import Settings
 CPU = torch.device("cpu")
 
 
-def test_plain_torch_is_chosen_on_the_cpu(monkeypatch):
+@pytest.mark.parametrize("why, chosen", [("", "native"), ("no C++ compiler is found", "torch")])
+def test_compiled_kernels_are_chosen_on_the_cpu_where_there_are_any(monkeypatch, why, chosen):
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
-    assert choose_backend("auto", CPU) is choose_backend("torch", CPU) is PAIRS
+    monkeypatch.setattr(module, "why_not", lambda: why)
+    assert choose_backend("auto", CPU).name == chosen
+    assert choose_backend("torch", CPU) is PAIRS
+    if why:
+        with pytest.raises(
+            BackendError, match=f"native is not available on cpu: {re.escape(why)}"
+        ):
+            choose_backend("native", CPU)
+
+
+def test_compiled_kernels_are_refused_on_a_gpu():
+    with pytest.raises(BackendError, match="native is not available on cuda: .* CPU only"):
+        choose_backend("native", torch.device("cuda"))
 
 
 def test_plain_torch_on_cuda_uses_the_table():

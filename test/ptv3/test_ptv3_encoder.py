@@ -11,8 +11,9 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from concerto_ros.ptv3 import PTv3Config, load_encoder
+from concerto_ros.ptv3 import PTv3Config, build_hierarchy, load_encoder
 from concerto_ros.ptv3.checkpoint import untrained_encoder
+from concerto_ros.ptv3.kernels.backends import PAIRS
 
 WITH_DECODER = PTv3Config(
     in_channels=9,
@@ -153,7 +154,7 @@ def test_a_decoder_leaves_one_level_in_input_order():
 def test_the_float_half_never_looks_at_values(encoder):
     """Features without values pass through, so nothing in it waits for the device."""
     feat, *geometry = alone(cloud(300, 0))
-    hierarchy = encoder.hierarchy(*geometry)
+    hierarchy = build_hierarchy(*geometry, encoder.config, PAIRS)
     with FakeTensorMode(allow_non_fake_inputs=True) as mode, torch.no_grad():
         out = encoder.forward_features(mode.from_tensor(feat), hierarchy).upcast(None)
     assert out.shape == (300, sum(encoder.channels))

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from ptv3_inputs import CONFIG, batch_of
 
 from concerto_ros.ptv3 import build_hierarchy
+from concerto_ros.ptv3.kernels.backends import PAIRS
 from concerto_ros.ptv3.kernels.neighbours import KERNEL_ORDER
 from concerto_ros.ptv3.patches import cut_patches
 
@@ -63,7 +64,7 @@ def test_orders_run_along_the_curve_cloud_after_cloud():
 @pytest.mark.parametrize("sizes", [(300,), (1,), (40, 1, 120), (2, 2)])
 def test_neighbours_equal_a_search_over_all_pairs(sizes):
     grid_coord, coord, offset = batch_of(*sizes, side=8)
-    for level in build_hierarchy(grid_coord, coord, offset, CONFIG).levels:
+    for level in build_hierarchy(grid_coord, coord, offset, CONFIG, PAIRS).levels:
         step = level.grid_coord[None] - level.grid_coord[:, None]
         touching = (step.abs().amax(2) <= 1) & (level.batch[None] == level.batch[:, None])
         touching.fill_diagonal_(False)

@@ -208,7 +208,8 @@ def files_in(wheel: Path) -> list[str]:
 def test_pip_ships_every_file_of_the_package_and_every_shared_file(wheel: Path):
     package = {str(path) for path in shipped("concerto_ros")}
     files = set(files_in(wheel))
-    assert {"concerto_ros/py.typed", "concerto_ros/ptv3/native/sources/vectors.h"} <= package
+    sources = "concerto_ros/ptv3/kernels/native/sources/vectors.h"
+    assert {"concerto_ros/py.typed", sources} <= package
     assert package <= files
     data = f"concerto_ros-{VERSION}.data/data/share/concerto_ros"
     shared = {f"{data}/{path}" for path in shipped("config", "launch", "rviz")}

@@ -14,6 +14,7 @@ import torch
 
 from concerto_ros.ptv3.config import PTv3Config
 from concerto_ros.ptv3.hierarchy import Hierarchy, Level
+from concerto_ros.ptv3.kernels.native.convolution import NativeNeighbours
 from concerto_ros.ptv3.kernels.neighbours import Neighbours
 from concerto_ros.ptv3.kernels.pooling import Pooling, pooled_members
 
@@ -198,10 +199,12 @@ def cut_equal_patches(
 def _pairs(level: Level) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Return sources, targets and where the runs of the kernel offsets end."""
     neighbours = level.neighbours
+    if isinstance(neighbours, NativeNeighbours):
+        neighbours = neighbours.by_offset
     if not isinstance(neighbours, Neighbours):
         raise ValueError(
             f"the neighbours of the hierarchy are {type(neighbours).__name__}, expected those of"
-            " the backend torch on a CPU, which an exported encoder takes"
+            " the backend torch or native on a CPU, which an exported encoder takes"
         )
     runs = neighbours.sources.split(neighbours.lengths)
     sources = [run[:count] for run, count in zip(runs, neighbours.counts, strict=True)]

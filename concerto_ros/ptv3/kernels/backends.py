@@ -21,12 +21,14 @@ from concerto_ros.ptv3.kernels import curves as serialization
 from concerto_ros.ptv3.kernels import neighbour_table
 from concerto_ros.ptv3.kernels.fused import PLAIN, Fused
 from concerto_ros.ptv3.kernels.measured import choices
+from concerto_ros.ptv3.kernels.native.library import why_not
 from concerto_ros.ptv3.kernels.neighbours import find_neighbours
 from concerto_ros.ptv3.kernels.out_of_memory import is_out_of_memory
 
-#: Names a person may choose; ``auto`` is ``triton`` on CUDA where it runs, else ``torch``, unless
-#: ``make gpu-check`` found spconv faster there.
-BACKENDS = ("auto", "torch", "triton", "spconv")
+#: Names a person may choose; ``auto`` is ``native`` on the CPU where a C++ compiler is found, and
+#: ``triton`` on CUDA where it runs, unless ``make gpu-check`` found spconv faster there; else
+#: ``torch``.
+BACKENDS = ("auto", "torch", "native", "triton", "spconv")
 
 #: The oldest Triton that the kernels were compiled with.
 _TRITON_VERSION = (3, 3)
@@ -50,7 +52,7 @@ class Backend:
     """A set of kernels.
 
     Attributes:
-        name: ``torch``, ``triton`` or ``spconv``.
+        name: ``torch``, ``native``, ``triton`` or ``spconv``.
         curve_code: as :func:`concerto_ros.ptv3.kernels.curves.curve_code`.
         find_neighbours: (keys, rows, largest) as
             :func:`concerto_ros.ptv3.kernels.neighbours.find_neighbours`;
@@ -88,13 +90,16 @@ def choose_backend(name: str, device: torch.device) -> Backend:
         raise BackendError(f"backend is {name!r}, expected one of {', '.join(BACKENDS)}")
     on_gpu = device.type == "cuda"
     if name == "auto":
-        measured = choices(device).backend
-        if measured and not _why_no_spconv():
-            name = measured
-        else:
-            name = "triton" if on_gpu and not _why_no_triton(device) else "torch"
+        name = _automatic(device)
     if name == "torch":
         return TABLE if on_gpu else PAIRS
+    if name == "native":
+        reason = "it computes on the CPU only" if device.type != "cpu" else why_not()
+        if reason:
+            raise BackendError(
+                f"backend native is not available on {device}: {reason}; or use auto or torch"
+            )
+        return _native()
     reason = _why_no_triton(device) if name == "triton" else _why_no_spconv()
     if not on_gpu and not (name == "triton" and _interpreted()):
         reason = reason or "it needs a CUDA device"
@@ -104,6 +109,15 @@ def choose_backend(name: str, device: torch.device) -> Backend:
             + ("" if name == "triton" else ", or install the extra [cuda]")
         )
     return _triton() if name == "triton" else _spconv()
+
+
+def _automatic(device: torch.device) -> str:
+    measured = choices(device).backend
+    if measured and not _why_no_spconv():
+        return measured
+    if device.type == "cuda":
+        return "torch" if _why_no_triton(device) else "triton"
+    return "native" if device.type == "cpu" and not why_not() else "torch"
 
 
 @cache
@@ -160,6 +174,20 @@ def _why_no_spconv() -> str:
 def _interpreted() -> bool:
     """Return whether Triton runs its kernels on the CPU (``TRITON_INTERPRET=1``), for tests."""
     return os.environ.get("TRITON_INTERPRET") == "1"
+
+
+@cache
+def _native() -> Backend:
+    from concerto_ros.ptv3.kernels.native import attention, convolution, linear, norm
+
+    fused = Fused(
+        add_norm=norm.add_norm,
+        pool=norm.pool,
+        linear=linear.linear,
+        mlp=linear.mlp,
+        attention=attention.attention,
+    )
+    return Backend("native", serialization.curve_code, convolution.NativeNeighbours, fused=fused)
 
 
 def _triton() -> Backend:

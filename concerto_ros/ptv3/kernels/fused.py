@@ -1,16 +1,17 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Steps of an encoder that a GPU computes in one kernel each, and what they are in PyTorch."""
+"""Steps of an encoder that are one kernel each where there are kernels, and those of PyTorch."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import torch
 from torch import nn
 
+from concerto_ros.ptv3.cpu.onednn import Linear, in_recurring_rows, usable
 from concerto_ros.ptv3.kernels.level_padding import (
     FinerLevel,
     PaddedLevel,
@@ -19,6 +20,15 @@ from concerto_ros.ptv3.kernels.level_padding import (
     pad_patches,
 )
 from concerto_ros.ptv3.kernels.pooling import CoarserVoxels, LevelPooling, coarsen
+
+#: ``attend(heads, queries, keys, mask, scale, mixed)`` attends within patches, of rows where they
+#: lie: ``heads`` (N, 3, H, D) are queries, keys and values of all rows; ``queries`` (P, Q) and
+#: ``keys`` (P, K) int64 are the rows of the patches; ``mask`` (P, 1, 1, K) bool is False where a
+#: key is padding, None where no key is; ``scale`` is a factor of the scores. It fills the rows
+#: ``queries`` of ``mixed`` (N, H * D).
+Attend: TypeAlias = Callable[
+    [torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor | None, float, torch.Tensor], None
+]
 
 #: As :func:`add_norm`.
 AddNorm: TypeAlias = Callable[
@@ -91,6 +101,43 @@ def rotate(
     return torch.cat([rotated.flatten(-3).to(heads.dtype), heads[:, 2:]], dim=1)
 
 
+def linear(layer: Linear, feat: torch.Tensor, *, gelu: bool = False) -> torch.Tensor:
+    """Apply a linear layer.
+
+    Args:
+        layer: maps (N, C_in) to (N, C_out).
+        feat: (N, C_in) of any floating-point type.
+        gelu: whether a GELU follows.
+
+    Returns:
+        (N, C_out) in the type of the weights.
+    """
+    return layer(feat, gelu=gelu) if gelu else layer(feat)
+
+
+def mlp(first: Linear, second: Linear, feat: torch.Tensor) -> torch.Tensor:
+    """Apply two linear layers with a GELU between, (N, C) to (N, C)."""
+    rows = feat
+    if usable(feat, first.weight.dtype):
+        rows = in_recurring_rows(feat, first.weight.dtype)  # once for both
+    return second(first(rows, gelu=True))[: feat.shape[0]]
+
+
+def attention(feat: torch.Tensor, dtype: torch.dtype) -> Attend | None:
+    """Return what attends to rows where they lie, for features in ``dtype``.
+
+    None: PyTorch attends, to rows that are ordered along the curve first.
+    """
+    return None
+
+
+class LinearStep(Protocol):
+    """As :func:`linear`."""
+
+    def __call__(self, layer: Linear, feat: torch.Tensor, *, gelu: bool = False) -> torch.Tensor:
+        """Apply a linear layer."""
+
+
 @dataclass(frozen=True)
 class Fused:
     """The steps, by default as PyTorch computes them.
@@ -102,6 +149,9 @@ class Fused:
         coarsen: as :func:`~concerto_ros.ptv3.kernels.pooling.coarsen`.
         pad_level: as :func:`~concerto_ros.ptv3.kernels.level_padding.pad_level`.
         pad_patches: as :func:`~concerto_ros.ptv3.kernels.level_padding.pad_patches`.
+        linear: as :func:`linear`.
+        mlp: as :func:`mlp`.
+        attention: as :func:`attention`.
     """
 
     add_norm: AddNorm = add_norm
@@ -124,6 +174,9 @@ class Fused:
         PaddedLevel,
     ] = pad_level
     pad_patches: Callable[[torch.Tensor, int, int], PaddedPatches] = pad_patches
+    linear: LinearStep = linear
+    mlp: Callable[[Linear, Linear, torch.Tensor], torch.Tensor] = mlp
+    attention: Callable[[torch.Tensor, torch.dtype], Attend | None] = attention
 
 
 #: Everything by PyTorch's operators.

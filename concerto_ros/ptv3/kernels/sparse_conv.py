@@ -14,6 +14,7 @@ from torch.nn import functional
 from concerto_ros.ptv3.cpu import onednn
 from concerto_ros.ptv3.cpu.matmul import multiply
 from concerto_ros.ptv3.cpu.threads import for_each
+from concerto_ros.ptv3.kernels.native.convolution import NativeNeighbours
 from concerto_ros.ptv3.kernels.neighbour_table import NeighbourTable
 from concerto_ros.ptv3.kernels.neighbours import CENTRE, KERNEL_ORDER, Neighbours, OtherNeighbours
 
@@ -33,7 +34,9 @@ class SubmanifoldConv(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(
-        self, feat: torch.Tensor, neighbours: Neighbours | NeighbourTable | OtherNeighbours
+        self,
+        feat: torch.Tensor,
+        neighbours: Neighbours | NativeNeighbours | NeighbourTable | OtherNeighbours,
     ) -> torch.Tensor:
         """Convolve (N, C_in) features to (N, C_out).
 
@@ -47,6 +50,10 @@ class SubmanifoldConv(nn.Module):
         matrices = weight.permute(1, 2, 3, 4, 0).flatten(0, 2)
         if isinstance(neighbours, NeighbourTable):
             return neighbours.convolve(feat, matrices, bias)
+        if isinstance(neighbours, NativeNeighbours):
+            if neighbours.serves(feat):
+                return neighbours.convolve(feat, matrices, bias)
+            neighbours = neighbours.by_offset
         if not isinstance(neighbours, Neighbours):
             return neighbours.convolve(feat, weight, bias)
         # Checked here: inside an autograd function gradients are off in training, too.

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from concerto_ros.ptv3.native import compiler, library
-from concerto_ros.ptv3.native.compiler import CompilerError, find_compiler, this_cpu
+from concerto_ros.ptv3.kernels.native import compiler, library
+from concerto_ros.ptv3.kernels.native.compiler import CompilerError, find_compiler, this_cpu
 
 SOURCE = """
 #include <cmath>

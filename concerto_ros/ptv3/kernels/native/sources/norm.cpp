@@ -56,7 +56,7 @@ int for_each_row(int threads, int64_t rows, const MakeWorker& make_worker) {
 
 }  // namespace
 
-// See concerto_ros/ptv3/native/norm.py.
+// See concerto_ros/ptv3/kernels/native/norm.py.
 extern "C" int concerto_add_norm(int half, const float* feat, const void* branch, int64_t rows,
                                  int64_t channels, const float* branch_weight,
                                  const float* branch_bias, float branch_epsilon,
@@ -84,7 +84,7 @@ extern "C" int concerto_add_norm(int half, const float* feat, const void* branch
   });
 }
 
-// See concerto_ros/ptv3/native/norm.py.
+// See concerto_ros/ptv3/kernels/native/norm.py.
 extern "C" int concerto_pool(int half, const void* values, const int64_t* order,
                              const int64_t* starts, int64_t rows, int64_t channels,
                              const float* weight, const float* bias, float epsilon, float* result,

@@ -96,7 +96,7 @@ class Worker {
 
 }  // namespace
 
-// See concerto_ros/ptv3/native/linear.py.
+// See concerto_ros/ptv3/kernels/native/linear.py.
 extern "C" int concerto_linear(int half, int half_feat, const void* feat, const void* weight,
                                const void* bias, void* result, int64_t rows, int64_t in,
                                int64_t out, int gelu, int threads) {

@@ -28,7 +28,7 @@ from concerto_ros.files.atomic_write import replacing
 from concerto_ros.files.cache_folder import cache_folder
 from concerto_ros.files.digest import digest
 from concerto_ros.files.error_text import in_words
-from concerto_ros.ptv3.native.compiler import (
+from concerto_ros.ptv3.kernels.native.compiler import (
     ARCHITECTURES,
     FLAGS,
     CompilerError,
@@ -79,7 +79,7 @@ def load(sources: Path, architectures: Sequence[str] = ARCHITECTURES) -> ctypes.
 
     Args:
         sources: the folder of the C++ files.
-        architectures: as :meth:`concerto_ros.ptv3.native.compiler.Compiler.compile`.
+        architectures: as :meth:`concerto_ros.ptv3.kernels.native.compiler.Compiler.compile`.
 
     Raises:
         CompilerError: it cannot be compiled here.

@@ -6,5 +6,6 @@ A compiler that knows the CPU it compiles for makes use of all that this CPU can
 has to be built for every kind of CPU beforehand. Where there is no compiler, PyTorch's operations
 compute the same.
 
-:mod:`~concerto_ros.ptv3.native.library` says whether the kernels are available and why not.
+:mod:`~concerto_ros.ptv3.kernels.native.library` says whether the kernels are available, and why
+not.
 """

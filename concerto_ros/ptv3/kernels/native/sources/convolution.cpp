@@ -95,7 +95,7 @@ int run(const Convolution& task, int threads) {
 
 }  // namespace
 
-// See concerto_ros/ptv3/native/convolution.py.
+// See concerto_ros/ptv3/kernels/native/convolution.py.
 extern "C" int concerto_convolve(int half, const void* feat, const void* matrices,
                                  const void* bias, void* result, int64_t rows, int64_t in,
                                  int64_t out, int64_t block, const int64_t* order,

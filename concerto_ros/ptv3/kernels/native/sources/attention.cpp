@@ -252,7 +252,7 @@ class Worker {
 
 }  // namespace
 
-// See concerto_ros/ptv3/native/attention.py.
+// See concerto_ros/ptv3/kernels/native/attention.py.
 extern "C" int concerto_attend(int half, const void* heads, void* mixed, int64_t count,
                                int64_t width, int64_t patches, int64_t queries, int64_t keys,
                                const int64_t* query_rows, const int64_t* key_rows,

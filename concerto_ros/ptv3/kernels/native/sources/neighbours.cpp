@@ -38,7 +38,7 @@ void walk(const Search& task, int64_t block, const Function& found) {
 }  // namespace
 
 // Counts the pairs of each block and kernel offset, (blocks * 27); see
-// concerto_ros/ptv3/native/convolution.py.
+// concerto_ros/ptv3/kernels/native/convolution.py.
 extern "C" int concerto_count_neighbours(const int64_t* keys, const int64_t* order, int64_t rows,
                                          const int64_t* columns, int64_t block, int64_t* counts,
                                          int threads) {

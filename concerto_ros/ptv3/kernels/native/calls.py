@@ -1,0 +1,85 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Calling the compiled kernels with tensors: which they take, and how."""
+
+from __future__ import annotations
+
+import ctypes
+from functools import cache
+from typing import Any
+
+import torch
+
+from concerto_ros.ptv3.kernels.native.library import library
+
+INTEGER, COUNT, REAL, POINTER = (
+    ctypes.c_int,
+    ctypes.c_int64,
+    ctypes.c_float,
+    ctypes.c_void_p,
+)
+
+
+def takes(feat: torch.Tensor, dtype: torch.dtype) -> bool:
+    """Return whether the kernels compute with these features in ``dtype`` here.
+
+    They do on the CPU, in float32, and in bfloat16 where the CPU has instructions for it; without
+    gradients, and not for tensors without values, like those of ``FakeTensorMode``.
+    """
+    return (
+        type(feat) is torch.Tensor
+        and feat.device.type == "cpu"
+        and feat.dtype in (torch.float32, dtype)
+        and feat.numel() > 0
+        and not torch.is_grad_enabled()
+        and not torch.is_autocast_enabled("cpu")
+        and has_kernels(dtype)
+    )
+
+
+@cache
+def has_kernels(dtype: torch.dtype) -> bool:
+    """Return whether the compiled kernels compute in this type on this machine."""
+    if library() is None:
+        return False
+    return dtype == torch.float32 or (dtype == torch.bfloat16 and bool(_has_bfloat16()))
+
+
+def _has_bfloat16() -> int:
+    return _function("concerto_has_bfloat16", ())()
+
+
+@cache
+def multiplies(dtype: torch.dtype) -> bool:
+    """Return whether products of matrices by the kernels are the fastest here.
+
+    Where a CPU has AMX, PyTorch's products of bfloat16 are.
+    """
+    has_tiles = getattr(torch.cpu, "_is_amx_tile_supported", bool)()
+    return has_kernels(dtype) and not (dtype == torch.bfloat16 and has_tiles)
+
+
+def call(name: str, types: tuple[Any, ...], *arguments: Any) -> None:
+    """Call a kernel with as many threads as PyTorch uses.
+
+    Args:
+        name: of the function in the library.
+        types: of its arguments but for the last one, the number of threads.
+        arguments: tensors, contiguous, for ``POINTER`` (None: a null pointer), else numbers.
+
+    Raises:
+        MemoryError: there is not enough.
+    """
+    values = [
+        value.data_ptr() if isinstance(value, torch.Tensor) else value for value in arguments
+    ]
+    if _function(name, types)(*values, torch.get_num_threads()):
+        raise MemoryError(f"not enough memory for {name}")
+
+
+@cache
+def _function(name: str, types: tuple[Any, ...]) -> Any:
+    function = getattr(library(), name)
+    function.argtypes = (*types, INTEGER) if types else ()
+    function.restype = INTEGER
+    return function
