@@ -208,6 +208,19 @@ def test_in_a_map_that_is_asked_for_again_no_voxel_waits(model, encoded):
     assert len(encoded) == 2  # for what is known all was done
 
 
+@pytest.mark.parametrize("start", [START, 0])
+def test_where_stamps_stand_still_no_voxel_waits_for_ever(model, start):
+    """A sensor whose messages have no stamp, in the fixed frame, or a paused clock."""
+    pipeline = make(model)
+    predict(pipeline, replace(corridor(0, 8, 0.0), stamp=start))
+    unlabelled = []
+    for step in range(4):
+        small = np.array([[2.02 + step, 0.5, 0.05], [3, 3, 1 + step]], np.float32)
+        _, prediction = predict(pipeline, Frame(small, start, "odom"))
+        unlabelled.append(np.count_nonzero(prediction.label == UNLABELLED))
+    assert unlabelled == [2, 0, 2, 0]
+
+
 def test_a_voxel_that_comes_back_waits_for_a_label_of_its_own(model):
     pipeline = make(model, window_radius=5.2)
     small = np.array([[-2, 0.5, 0.05], [-2, 0.5, 0.15], [-2, 0.5, 0.25]], np.float32)

@@ -245,7 +245,10 @@ class InferenceStage(StageThread):
         )
 
     def _infer(self, snapshot: MapSnapshot, wanted: frozenset[str], watch: Stopwatch) -> bool:
-        """Label a map, publish it and answer requests; False if it was cleared meanwhile."""
+        """Label a map, publish it and answer requests.
+
+        False if the map was cleared, or the classes were changed, meanwhile.
+        """
         requests = self._requests.take() if REQUEST in wanted else []
         text, requests, later = _one_text(requests)
         self._requests.put_back(later)
@@ -266,7 +269,8 @@ class InferenceStage(StageThread):
                 return False
             watch.milliseconds.update(prediction.stage_ms)
             with snapshot.generation.held() as current:
-                if current:
+                # Since the classes were changed, their numbers mean something else to listeners.
+                if current and prediction.classes is self._pipeline.labels.classes:
                     answer = LabelledMap(snapshot, prediction)
                     self._outputs.publish(answer, wanted, watch)
                     self._published = _state(snapshot)
@@ -276,7 +280,7 @@ class InferenceStage(StageThread):
             answer = error if answer is None else answer
             self._failed(error)
         finally:
-            if answer is None and not self._stop.is_set():  # of a map that is forgotten
+            if answer is None and not self._stop.is_set():  # of what is forgotten
                 self._statistics.outdated()
                 self._requests.put_back(requests)
             else:

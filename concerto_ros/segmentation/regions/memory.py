@@ -160,8 +160,11 @@ class PredictionMemory:
             unsettled=known & last.unsettled[earlier],
             gone=unpack(last.keys[~stayed]),
         )
-        # Where no newer map came, none may ever come.
-        region = select(history, snapshot.stamp, last=_state(snapshot) == last.state)
+        # Where no newer map came, none may ever come. Where only its stamp stands still (messages
+        # without stamps, a paused clock), what waits has no turn.
+        stands_still = snapshot.stamp == last.stamp and last.prediction.waiting is not None
+        newest = stands_still or _state(snapshot) == last.state
+        region = select(history, snapshot.stamp, last=newest)
         return Due(region, row, readings, before)
 
     def updated(

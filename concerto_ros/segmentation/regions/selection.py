@@ -111,8 +111,8 @@ def select(history: History, now: int, *, last: bool = False) -> Region:
     Args:
         history: of the voxels of the map.
         now: nanoseconds, the stamp of the map.
-        last: whether no newer map came since it was last asked about this one; then no voxel waits
-            for the next turn without a prediction.
+        last: whether the next turn may never come, as no newer map does; then no voxel waits for
+            it without a prediction.
 
     Returns:
         The region; it may be empty. The whole map where it is small, where it changed in most

@@ -5,11 +5,12 @@
 from __future__ import annotations
 
 import math
+import threading
 
 import numpy as np
 import pytest
 from geometry_msgs.msg import Point
-from node_harness import LATCHED, ONE_CLOUD, SECOND, START, call, cloud_message, stamp_of
+from node_harness import DEADLINE, LATCHED, ONE_CLOUD, SECOND, START, call, cloud_message, stamp_of
 from object_scene import BOXES, FIRST, SCENE, SECOND_BOX
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import PointCloud2
@@ -25,7 +26,7 @@ from concerto_ros.ros.outputs.messages import make_header
 from concerto_ros.sensors.point_cloud2 import point_cloud_fields
 from concerto_ros.srv import Embed, Find, GetLabelAt, LoadMap, SaveHead, SaveMap, SetWords, Teach
 
-CLASS_TOPIC, SIMILARITY = "/concerto/classes", "/concerto/similarity"
+LABELS, CLASS_TOPIC, SIMILARITY = "/concerto/labels", "/concerto/classes", "/concerto/similarity"
 GROUND = "/concerto/filtered/ground"
 QOS = QoSProfile(depth=20)
 
@@ -120,6 +121,33 @@ def test_words_are_classes_wherever_labels_are_used(start, tmp_path):
     assert set_words(one).success
     assert len(classes(one, CLASSES[-1]).classes) == len(CLASSES)
     one.wait(lambda: np.array_equal(one.labels()["label"], before["label"]), "the head's labels")
+
+
+def test_no_label_comes_by_the_classes_of_before_once_they_changed(start):
+    """The number of a class of before may be that of any other now."""
+    one = start(points=None)
+    pipeline = one.node._configured.pipeline
+    infer, begun, go_on = pipeline.infer, threading.Event(), threading.Event()
+
+    def late(*arguments):
+        prediction = infer(*arguments)
+        begun.set()
+        go_on.wait(DEADLINE)
+        return prediction
+
+    pipeline.infer = late
+    one.send_room(START + SECOND)
+    assert begun.wait(DEADLINE)
+    heard = len(one.received[LABELS])
+    assert set_words(one, "floor").success
+    classes(one, "floor")
+    pipeline.infer = infer
+    go_on.set()
+    one.wait(lambda: len(one.received[LABELS]) > heard, "labels")
+    labels = [point_cloud_fields(m)["label"].ravel() for m in one.received[LABELS]]
+    assert not set(labels[0]) <= {0, UNLABELLED}
+    assert {label for cloud in labels[heard:] for label in cloud} <= {0, UNLABELLED}
+    one.wait(lambda: one.status.results_outdated == 1, "one outdated")
 
 
 def test_a_click_and_a_word_give_one_list_of_classes(start):
