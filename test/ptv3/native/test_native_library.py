@@ -269,22 +269,25 @@ def test_threads_that_ask_at_once_compile_once(monkeypatch):
     assert calls == [1] and found == [library.library()] * 4
 
 
-def ask(answers) -> None:
-    answers.put(library.library().answer(1))
+def ask(answer) -> None:
+    answer.send(library.library().answer(1))
 
 
 @needs_compiler
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_a_process_that_is_forked_while_it_is_compiled_has_it_too(tmp_path):
     fork = multiprocessing.get_context("fork")
-    answers = fork.Queue()
+    answers, children = [], []
     with library._lock:  # as a thread holds it that compiles
-        children = [fork.Process(target=ask, args=(answers,)) for _ in range(2)]
-        for child in children:
-            child.start()
-        assert [answers.get(timeout=60) for _ in children] == [42, 42]
+        for _ in range(2):
+            answer, sent = fork.Pipe(duplex=False)
+            answers.append(answer)
+            children.append(fork.Process(target=ask, args=(sent,)))
+            children[-1].start()
+        assert all(answer.poll(60) and answer.recv() == 42 for answer in answers)
     for child in children:
         child.join(60)
+        assert child.exitcode == 0
     assert len(kept(tmp_path)) == 1 and not left_behind(tmp_path)
 
 
@@ -385,11 +388,12 @@ def test_an_installation_without_sources_is_a_reason(tmp_path, caplog):
 
 
 def test_no_folder_for_temporary_files_is_a_reason(monkeypatch, caplog):
-    def nowhere(**_):
-        raise FileNotFoundError("No usable temporary directory found")
+    def nowhere():
+        raise FileNotFoundError(2, "No usable temporary directory found")
 
-    monkeypatch.setattr("tempfile.mkdtemp", nowhere)
-    assert "TMPDIR" in reason(caplog)
+    monkeypatch.setattr("concerto_ros.files.scratch_folder.gettempdir", nowhere)
+    why = reason(caplog)
+    assert "TMPDIR" in why and "No usable temporary directory" in why
 
 
 @pytest.mark.parametrize("platform", ["win32", "darwin"])

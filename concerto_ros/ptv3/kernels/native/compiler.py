@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -196,7 +197,8 @@ def run(command: Sequence[str], scratch: Path) -> tuple[int, str]:
             ) from None
         finally:
             if process.returncode is None:
-                os.killpg(process.pid, signal.SIGKILL)  # its children, too
+                with suppress(ProcessLookupError):  # it has just ended
+                    os.killpg(process.pid, signal.SIGKILL)  # its children, too
                 process.wait()
         said.seek(0)
         return status, said.read(_SAID).decode(errors="replace")

@@ -12,14 +12,12 @@ import ctypes
 import hashlib
 import logging
 import os
-import shutil
 import stat
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -27,7 +25,7 @@ from typing import NamedTuple
 from concerto_ros.files.atomic_write import replacing
 from concerto_ros.files.cache_folder import cache_folder
 from concerto_ros.files.digest import digest
-from concerto_ros.files.error_text import in_words
+from concerto_ros.files.error_text import in_words, one_line
 from concerto_ros.ptv3.kernels.native.compiler import (
     ARCHITECTURES,
     FLAGS,
@@ -119,18 +117,17 @@ def load(sources: Path, architectures: Sequence[str] = ARCHITECTURES) -> ctypes.
 @contextmanager
 def _scratch() -> Iterator[Path]:
     """Give a folder of this user alone for as long as something is compiled."""
-    # Not a TemporaryDirectory, which a process that is forked meanwhile would remove at its end.
-    try:
-        folder = Path(tempfile.mkdtemp(prefix="concerto_ros-"))
-    except OSError as error:
-        raise CompilerError(
-            f"no folder for temporary files can be written ({in_words(error)}): let"
-            " the environment variable TMPDIR name one"
-        ) from None
-    try:
+    from concerto_ros.files.scratch_folder import scratch_folder  # locks, which Windows lacks
+
+    with ExitStack() as stack:
+        try:
+            folder = stack.enter_context(scratch_folder("concerto_ros-native-"))()
+        except OSError as error:
+            raise CompilerError(
+                f"no folder for temporary files can be written ({one_line(error)}): let the"
+                " environment variable TMPDIR name one"
+            ) from None
         yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _found() -> _Outcome:
