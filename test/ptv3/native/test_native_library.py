@@ -20,9 +20,8 @@ from concerto_ros.ptv3.kernels.native import compiler, library
 from concerto_ros.ptv3.kernels.native.compiler import CompilerError, find_compiler, this_cpu
 
 SOURCE = """
-#include <cmath>
 extern "C" int answer(int x) { return x + %d; }
-extern "C" double none() { return std::nan(""); }
+extern "C" double none() { return __builtin_nan(""); }
 extern "C" bool is_none(double x) { return x != x; }
 """
 
