@@ -77,7 +77,19 @@ class Worker {
                                               source * task_.in);
       sums[r] = sums_.get() + target * columns;
     }
-    add_rows<P>(rows, units_, panel_.get(), columns, sums);
+    for_each_tile(columns, [&](auto vectors, int64_t column) {
+      add_tile<vectors>(rows, sums, column, columns);
+    });
+  }
+
+  template <int V>
+  [[gnu::noinline]] void add_tile(const Unit* const* rows, float* const* sums, int64_t column,
+                                  int64_t columns) {
+    const auto start = [&](int r, int v) { return load<Floats>(sums[r] + column + v * kLanes); };
+    const auto finish = [&](int r, int v, Floats sum) {
+      store(sums[r] + column + v * kLanes, sum);
+    };
+    multiply_tile<P, V>(rows, units_, panel_.get() + column, columns, start, finish);
   }
 
   const Convolution task_;

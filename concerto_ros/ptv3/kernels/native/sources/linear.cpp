@@ -33,8 +33,7 @@ class Worker {
         units_(round_up(task.in, P::kPerUnit) / P::kPerUnit),
         panel_(units_ * panel_columns(kPanel)),
         rows_(kTileRows * units_),
-        bias_(panel_columns(kPanel)),
-        sums_(kTileRows * panel_columns(kPanel)) {}
+        bias_(panel_columns(kPanel)) {}
 
   void operator()(int64_t item) {
     const int64_t first = item % panels_ * kPanel;
@@ -60,20 +59,24 @@ class Worker {
 
   void multiply(int64_t row, int64_t count, int64_t first, int64_t width, int64_t columns) {
     const Unit* rows[kTileRows];
-    float* sums[kTileRows];
-    for (int64_t r = 0; r < kTileRows; ++r) {
-      rows[r] = units_of(row + std::min(r, count - 1), r);
-      sums[r] = sums_.get() + r * columns;
-      std::copy(bias_.get(), bias_.get() + columns, sums[r]);
-    }
-    add_rows<P>(rows, units_, panel_.get(), columns, sums);
-    for (int64_t r = 0; r < count; ++r) {
-      if (task_.gelu)
-        for (int64_t c = 0; c < columns; c += kLanes)
-          store(sums[r] + c, gelu<P::kDegree>(load<Floats>(sums[r] + c)));
-      auto* to = static_cast<Number*>(task_.result) + (row + r) * task_.out + first;
-      P::narrow(sums[r], width, to);
-    }
+    for (int64_t r = 0; r < kTileRows; ++r) rows[r] = units_of(row + std::min(r, count - 1), r);
+    auto* to = static_cast<Number*>(task_.result) + row * task_.out + first;
+    for_each_tile(columns, [&](auto vectors, int64_t column) {
+      multiply_columns<vectors>(rows, count, column, columns, width - column, to + column);
+    });
+  }
+
+  template <int V>
+  [[gnu::noinline]] void multiply_columns(const Unit* const* rows, int64_t count, int64_t column,
+                                          int64_t columns, int64_t width, Number* to) {
+    const auto start = [&](int, int v) { return load<Floats>(bias_.get() + column + v * kLanes); };
+    const auto finish = [&](int r, int v, Floats sum) {
+      if (r >= count) return;
+      if (task_.gelu) sum = gelu<P::kDegree>(sum);
+      const int64_t left = std::min<int64_t>(width - v * kLanes, kLanes);
+      P::narrow(sum, left, to + r * task_.out + v * kLanes);
+    };
+    multiply_tile<P, V>(rows, units_, panel_.get() + column, columns, start, finish);
   }
 
   const Unit* units_of(int64_t row, int64_t r) {
@@ -91,7 +94,7 @@ class Worker {
   const Linear task_;
   const int64_t panels_, units_;
   Buffer<Unit> panel_, rows_;
-  Buffer<float> bias_, sums_;
+  Buffer<float> bias_;
 };
 
 }  // namespace

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <algorithm>
+#include <type_traits>
 
 #include "vectors.h"
 
@@ -18,20 +19,21 @@ constexpr int64_t kPanel = 96;
 // The number of columns that a panel has in memory.
 inline int64_t panel_columns(int64_t columns) { return round_up(columns, kLanes); }
 
-// Adds the products of kTileRows rows and V vectors of columns of a packed panel to their sums.
+// Adds the products of kTileRows rows and V vectors of columns of a packed panel to `start(r, v)`,
+// and hands the sums to `finish(r, v, sum)`.
 //
-// rows: of `units` each, at least one; panel: (units, stride); sums: pointers to V vectors of each
-// row.
-template <class P, int V>
-[[gnu::noinline]] void add_tile(const typename P::Unit* const* rows, int64_t units,
-                                const typename P::Unit* panel, int64_t stride,
-                                float* const* sums) {
+// rows: of `units` each, at least one; panel: (units, stride).
+template <class P, int V, class Start, class Finish>
+[[gnu::always_inline]] inline void multiply_tile(const typename P::Unit* const* rows,
+                                                 int64_t units, const typename P::Unit* panel,
+                                                 int64_t stride, const Start& start,
+                                                 const Finish& finish) {
   using Vector = typename P::Vector;
   Floats sum[kTileRows][V];
 #pragma GCC unroll 8
   for (int r = 0; r < kTileRows; ++r)
 #pragma GCC unroll 4
-    for (int v = 0; v < V; ++v) sum[r][v] = load<Floats>(sums[r] + v * kLanes);
+    for (int v = 0; v < V; ++v) sum[r][v] = start(r, v);
   int64_t u = 0;
   do {
 #pragma GCC unroll 8
@@ -45,25 +47,17 @@ template <class P, int V>
 #pragma GCC unroll 8
   for (int r = 0; r < kTileRows; ++r)
 #pragma GCC unroll 4
-    for (int v = 0; v < V; ++v) store(sums[r] + v * kLanes, sum[r][v]);
+    for (int v = 0; v < V; ++v) finish(r, v, sum[r][v]);
 }
 
-template <class P, int V>
-inline void add_tiles(const typename P::Unit* const* rows, int64_t units,
-                      const typename P::Unit* panel, int64_t columns, float* const* sums) {
-  float* at[kTileRows];
-  for (int64_t column = 0; column < columns; column += V * kLanes) {
-    for (int r = 0; r < kTileRows; ++r) at[r] = sums[r] + column;
-    add_tile<P, V>(rows, units, panel + column, columns, at);
-  }
-}
-
-// Adds the products of kTileRows rows and all columns of a packed panel to their sums.
-template <class P>
-inline void add_rows(const typename P::Unit* const* rows, int64_t units,
-                     const typename P::Unit* panel, int64_t columns, float* const* sums) {
+// Calls `tile(vectors, column)` for tiles of the same number of vectors that cover all columns.
+template <class Tile>
+inline void for_each_tile(int64_t columns, const Tile& tile) {
+  const auto all_of = [&](auto vectors) {
+    for (int64_t column = 0; column < columns; column += vectors * kLanes) tile(vectors, column);
+  };
   const int64_t vectors = columns / kLanes;
-  if (vectors % 3 == 0) return add_tiles<P, 3>(rows, units, panel, columns, sums);
-  if (vectors % 2 == 0) return add_tiles<P, 2>(rows, units, panel, columns, sums);
-  add_tiles<P, 1>(rows, units, panel, columns, sums);
+  if (vectors % 3 == 0) return all_of(std::integral_constant<int, 3>{});
+  if (vectors % 2 == 0) return all_of(std::integral_constant<int, 2>{});
+  all_of(std::integral_constant<int, 1>{});
 }

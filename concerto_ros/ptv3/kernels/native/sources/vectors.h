@@ -56,6 +56,19 @@ inline Floats larger(Floats a, Floats b) {
 #endif
 }
 
+// The same, but of which NaN is the largest.
+inline Floats larger_or_nan(Floats a, Floats b) { return (a > b) | (a != a) ? a : b; }
+
+inline float sum_of(Floats vector) {
+#if defined(__AVX512F__)
+  return _mm512_reduce_add_ps((__m512)vector);
+#else
+  float sum = 0;
+  for (int lane = 0; lane < kLanes; ++lane) sum += vector[lane];
+  return sum;
+#endif
+}
+
 inline bool any_above(Floats a, Floats b) {
   const Ints above = a > b;
   for (int lane = 0; lane < kLanes; ++lane)
@@ -126,6 +139,13 @@ struct Single {
   static void narrow(const float* from, int64_t count, float* to) {
     std::copy(from, from + count, to);
   }
+  // Writes the first `count` numbers of a vector.
+  static void narrow(Floats from, int64_t count, float* to) {
+    if (count == kLanes)
+      store(to, from);
+    else
+      std::memcpy(to, &from, count * sizeof(float));
+  }
 
   // Copies `columns` columns of a (rows, stride) matrix side by side, as add_tile takes them.
   static void pack(const float* matrix, int64_t rows, int64_t stride, int64_t columns,
@@ -179,11 +199,19 @@ struct Half {
     }
   }
   static void narrow(const float* from, int64_t count, uint16_t* to) {
-    for (int64_t i = 0; i < count; i += kLanes) {
-      const __mmask16 present = count - i < kLanes ? (1u << (count - i)) - 1 : 0xffff;
-      const __m512 numbers = _mm512_maskz_loadu_ps(present, from + i);
-      _mm256_mask_storeu_epi16(to + i, present, (__m256i)_mm512_cvtneps_pbh(numbers));
-    }
+    int64_t i = 0;
+    for (; i + kLanes <= count; i += kLanes) narrow(load<Floats>(from + i), kLanes, to + i);
+    if (i == count) return;
+    Floats rest{};
+    std::memcpy(&rest, from + i, (count - i) * sizeof(float));
+    narrow(rest, count - i, to + i);
+  }
+  static void narrow(Floats from, int64_t count, uint16_t* to) {
+    const auto numbers = (__m256i)_mm512_cvtneps_pbh((__m512)from);
+    if (count == kLanes)
+      store(to, numbers);
+    else
+      std::memcpy(to, &numbers, count * sizeof(uint16_t));
   }
   static void pack(const uint16_t* matrix, int64_t rows, int64_t stride, int64_t columns,
                    uint32_t* panel, int64_t panel_stride) {
