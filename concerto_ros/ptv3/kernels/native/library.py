@@ -152,7 +152,8 @@ def _find() -> _Outcome:
         why = in_words(error)
         if isinstance(error, OSError) and error.errno is None:  # of the dynamic linker
             why = (
-                f"the compiled library cannot be loaded ({why}): name another C++ compiler by CXX"
+                f"the compiled library cannot be loaded ({why}): name another C++ compiler by CXX,"
+                " or, where its file system is mounted noexec, another folder by XDG_CACHE_HOME"
             )
     _log.warning("the encoder computes on a CPU without the compiled kernels: %s", why)
     return _Outcome(None, why)
