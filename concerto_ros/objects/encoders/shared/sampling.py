@@ -13,6 +13,8 @@ from collections.abc import Iterator
 import torch
 from torch import nn
 
+from concerto_ros.ptv3.kernels.native.sampling import sample_farthest, samples
+
 #: Squared distance from the origin up to which the pointnet2 kernel skips a point.
 NEAR_ORIGIN = 1e-3
 
@@ -58,6 +60,9 @@ def farthest_point_sampling(
     if skip_near_origin:
         # Less than any distance, and a minimum never raises it: such a point cannot win.
         distance[points.square().sum(-1) <= NEAR_ORIGIN] = -1.0
+    if samples(points):
+        result = sample_farthest(points, distance, count, start)
+        return result if order is None else order[result]
     rows = torch.arange(batch, device=points.device)
     chosen = torch.full((batch,), start, dtype=torch.int64, device=points.device)
     result = torch.empty((batch, count), dtype=torch.int64, device=points.device)
