@@ -17,7 +17,7 @@ struct Weights {
   float epsilon;
 };
 
-// Layer normalisation of rows that are padded to whole vectors with zeros.
+// Layer normalisation of rows that are padded to whole vectors.
 class Norm {
  public:
   Norm(const Weights& weights, int64_t channels)
@@ -33,19 +33,27 @@ class Norm {
     std::fill_n(reinterpret_cast<float*>(present_.get()), channels, 1.0f);
   }
 
+  // The padding has to be zeros; afterwards it is NaN in a row that has one.
   void apply(Floats* row) const {
     Floats sum{};
     for (int64_t v = 0; v < vectors_; ++v) sum += row[v];
-    const float mean = sum_of(sum) / channels_;
-    Floats squares{};
+    const float near_mean = sum_of(sum) / channels_;
+    Floats rest{}, squares{};
     for (int64_t v = 0; v < vectors_; ++v) {
-      row[v] = (row[v] - mean) * present_.get()[v];
+      row[v] = (row[v] - near_mean) * present_.get()[v];
+      rest += row[v];
       squares += row[v] * row[v];
     }
-    const float factor = 1.0f / std::sqrt(sum_of(squares) / channels_ + epsilon_);
+    // The mean was rounded by this, which matters where the numbers of a row are nearly the same.
+    const float shift = sum_of(rest) / channels_;
+    const float variance = std::max(0.0f, sum_of(squares) / channels_ - shift * shift);
+    const float factor = 1.0f / std::sqrt(variance + epsilon_);
     for (int64_t v = 0; v < vectors_; ++v)
-      row[v] = row[v] * factor * weight_.get()[v] + bias_.get()[v];
+      row[v] = (row[v] - shift) * factor * weight_.get()[v] + bias_.get()[v];
   }
+
+  // Fills the padding of a row with zeros, before its channels are written.
+  void clear_padding(Floats* row) const { row[vectors_ - 1] = Floats{}; }
 
  private:
   const int64_t channels_, vectors_;
@@ -89,6 +97,7 @@ class AddNorm {
   void operator()(int64_t row) {
     const int64_t at = row * channels_;
     auto* values = reinterpret_cast<float*>(values_.get());
+    norm_.clear_padding(values_.get());
     P::widen(branch_ + at, channels_, values);
     if (normalises_branch_) branch_norm_.apply(values_.get());
     for (int64_t c = 0; c < channels_; ++c) values[c] += feat_[at + c];
@@ -128,6 +137,7 @@ class Pool {
   void operator()(int64_t row) {
     auto* most = reinterpret_cast<float*>(most_.get());
     auto* one = reinterpret_cast<float*>(one_.get());
+    norm_.clear_padding(most_.get());
     P::widen(values_ + order_[starts_[row]] * channels_, channels_, most);
     for (int64_t member = starts_[row] + 1; member < starts_[row + 1]; ++member) {
       P::widen(values_ + order_[member] * channels_, channels_, one);
