@@ -28,10 +28,8 @@ def attend(
     """Compute softmax attention; sums are float32 whatever the type of the rows.
 
     Arguments as of :data:`concerto_ros.ptv3.kernels.fused.Attend`, in a type that
-    :func:`~concerto_ros.ptv3.kernels.native.calls.takes` names.
+    :func:`~concerto_ros.ptv3.kernels.native.calls.takes` names; ``mixed`` is contiguous.
     """
-    heads, queries, keys = heads.contiguous(), queries.contiguous(), keys.contiguous()
-    mask = None if mask is None else mask.contiguous()
     half = heads.dtype == torch.bfloat16
     sizes = (*heads.shape[2:], *queries.shape, keys.shape[1])
     call("concerto_attend", _TYPES, half, heads, mixed, *sizes, queries, keys, mask, scale)

@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any
 
 import torch
+from torch import nn
 
 from concerto_ros.ptv3.kernels.native.library import library
 
@@ -20,21 +21,39 @@ INTEGER, COUNT, REAL, POINTER = (
 )
 
 
-def takes(feat: torch.Tensor, dtype: torch.dtype) -> bool:
+def takes(feat: torch.Tensor, dtype: torch.dtype, *others: torch.Tensor | None) -> bool:
     """Return whether the kernels compute with these features in ``dtype`` here.
 
     They do on the CPU, in float32, and in bfloat16 where the CPU has instructions for it; without
     gradients, and not for tensors without values, like those of ``FakeTensorMode``.
+
+    Args:
+        feat: the features, float32 or in ``dtype``.
+        dtype: the type of the products.
+        others: the other tensors of the computation, if there are any.
     """
     return (
-        type(feat) is torch.Tensor
-        and feat.device.type == "cpu"
+        has_kernels(dtype)
         and feat.dtype in (torch.float32, dtype)
         and feat.numel() > 0
         and not torch.is_grad_enabled()
         and not torch.is_autocast_enabled("cpu")
-        and has_kernels(dtype)
+        and not torch.jit.is_tracing()
+        and all(_is_in_memory(tensor) for tensor in (feat, *others) if tensor is not None)
+        and type(feat.new_empty(0)) is torch.Tensor  # FakeTensorMode makes others
     )
+
+
+def _is_in_memory(tensor: torch.Tensor) -> bool:
+    return type(tensor) in (torch.Tensor, nn.Parameter) and tensor.device.type == "cpu"
+
+
+def is_observed(layer: nn.Module) -> bool:
+    """Return whether a layer has hooks, which only a call of the layer itself runs.
+
+    Some of them change its weights, as pruning does.
+    """
+    return bool(layer._forward_hooks or layer._forward_pre_hooks)
 
 
 @cache
@@ -65,14 +84,17 @@ def call(name: str, types: tuple[Any, ...], *arguments: Any) -> None:
     Args:
         name: of the function in the library.
         types: of its arguments but for the last one, the number of threads.
-        arguments: tensors, contiguous, for ``POINTER`` (None: a null pointer), else numbers.
+        arguments: tensors for ``POINTER`` (None: a null pointer), contiguous if they are
+            results; else numbers.
 
     Raises:
         MemoryError: there is not enough.
     """
-    values = [
-        value.data_ptr() if isinstance(value, torch.Tensor) else value for value in arguments
+    # In a list: copies have to live until the kernel is done.
+    inputs = [
+        value.contiguous() if isinstance(value, torch.Tensor) else value for value in arguments
     ]
+    values = [value.data_ptr() if isinstance(value, torch.Tensor) else value for value in inputs]
     if _function(name, types)(*values, torch.get_num_threads()):
         raise MemoryError(f"not enough memory for {name}")
 

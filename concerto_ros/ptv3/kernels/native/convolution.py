@@ -62,16 +62,18 @@ class NativeNeighbours:
     @cached_property
     def _lists(self) -> _Lists:
         count = len(self.keys)
-        order = torch.arange(count) if self.rows is None else self.rows
+        order = self.rows
+        if order is None:
+            order = torch.arange(count, device=self.keys.device)
         size_y, size_z = self.largest[1] + 2, self.largest[2] + 2
-        step = torch.arange(-1, 2)
+        step = torch.arange(-1, 2, device=self.keys.device)
         columns = (step[:, None] * size_y + step).flatten() * size_z - 1
         search = (self.keys, order, count, columns, _BLOCK)
-        counts = torch.empty(27 * -(-count // _BLOCK), dtype=torch.int64)
+        counts = self.keys.new_empty(27 * -(-count // _BLOCK))
         call("concerto_count_neighbours", _FIND, *search, counts)
-        starts = torch.zeros(len(counts) + 1, dtype=torch.int64)
+        starts = counts.new_zeros(len(counts) + 1)
         torch.cumsum(counts, 0, out=starts[1:])
-        sources, targets = torch.empty(2, int(starts[-1]), dtype=torch.int32)
+        sources, targets = starts.new_empty(2, int(starts[-1]), dtype=torch.int32)
         lists = (starts, sources, targets)
         call("concerto_list_neighbours", (*_FIND, POINTER, POINTER), *search, *lists)
         return _Lists(order, *lists)
@@ -90,7 +92,6 @@ class NativeNeighbours:
             (N, C_out).
         """
         lists = self._lists
-        feat, matrices = feat.contiguous(), matrices.contiguous()
         result = feat.new_empty(len(feat), matrices.shape[2])
         half = feat.dtype == torch.bfloat16
         sizes = (*feat.shape, matrices.shape[2], _BLOCK)

@@ -7,17 +7,24 @@ from __future__ import annotations
 import torch
 
 from concerto_ros.ptv3.cpu.onednn import Linear
-from concerto_ros.ptv3.kernels.native.calls import COUNT, INTEGER, POINTER, call, multiplies, takes
+from concerto_ros.ptv3.kernels.native.calls import (
+    COUNT,
+    INTEGER,
+    POINTER,
+    call,
+    is_observed,
+    multiplies,
+    takes,
+)
 
 _TYPES = (INTEGER, INTEGER, POINTER, POINTER, POINTER, POINTER, COUNT, COUNT, COUNT, INTEGER)
 
 
 def linear(layer: Linear, feat: torch.Tensor, *, gelu: bool = False) -> torch.Tensor:
     """Apply a linear layer; arguments as of :func:`concerto_ros.ptv3.kernels.fused.linear`."""
-    weight, bias = layer.weight, layer.bias
-    if type(layer) is not Linear or not _serves(feat, weight):
+    if not _serves(layer, feat):
         return layer(feat, gelu=gelu) if gelu else layer(feat)
-    feat, weight = feat.contiguous(), weight.contiguous()
+    weight, bias = layer.weight, layer.bias
     result = weight.new_empty(len(feat), len(weight))
     half = weight.dtype == torch.bfloat16
     sizes = (*feat.shape, len(weight))
@@ -31,5 +38,14 @@ def mlp(first: Linear, second: Linear, feat: torch.Tensor) -> torch.Tensor:
     return linear(second, linear(first, feat, gelu=True))
 
 
-def _serves(feat: torch.Tensor, weight: torch.Tensor) -> bool:
-    return feat.ndim == 2 and takes(feat, weight.dtype) and multiplies(weight.dtype)
+def _serves(layer: Linear, feat: torch.Tensor) -> bool:
+    if type(layer) is not Linear or is_observed(layer):
+        return False
+    weight, bias = layer.weight, layer.bias
+    return (
+        feat.ndim == 2
+        and feat.shape[1] == weight.shape[1]
+        and (bias is None or bias.dtype == weight.dtype)
+        and takes(feat, weight.dtype, weight, bias)
+        and multiplies(weight.dtype)
+    )

@@ -7,8 +7,17 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from concerto_ros.ptv3.cpu.onednn import GELU
 from concerto_ros.ptv3.kernels import fused
-from concerto_ros.ptv3.kernels.native.calls import COUNT, INTEGER, POINTER, REAL, call, takes
+from concerto_ros.ptv3.kernels.native.calls import (
+    COUNT,
+    INTEGER,
+    POINTER,
+    REAL,
+    call,
+    is_observed,
+    takes,
+)
 from concerto_ros.ptv3.kernels.pooling import LevelPooling, Pooling
 
 _NORM = (POINTER, POINTER, REAL)
@@ -26,15 +35,18 @@ def add_norm(
 
     The normalised sum has the type of the branch.
     """
-    if feat.dtype != torch.float32 or not (
-        takes(feat, branch.dtype) and takes(branch, branch.dtype)
+    norms = [norm] if branch_norm is None else [norm, branch_norm]
+    if not (
+        feat.dtype == torch.float32
+        and feat.shape == branch.shape
+        and all(_is_plain(one, feat.shape[1:]) for one in norms)
+        and takes(feat, branch.dtype, branch, *(one.weight for one in norms))
     ):
         return fused.add_norm(feat, branch, norm, branch_norm)
-    feat, branch = feat.contiguous(), branch.contiguous()
-    total, normed = torch.empty_like(feat), torch.empty_like(branch)
+    total, normed = feat.new_empty(feat.shape), branch.new_empty(branch.shape)
     half = branch.dtype == torch.bfloat16
-    norms = (*_weights(branch_norm), *_weights(norm))
-    call("concerto_add_norm", _ADD_NORM, half, feat, branch, *feat.shape, *norms, total, normed)
+    weights = (*_weights(branch_norm), *_weights(norm))
+    call("concerto_add_norm", _ADD_NORM, half, feat, branch, *feat.shape, *weights, total, normed)
     return total, normed
 
 
@@ -42,17 +54,27 @@ def pool(
     values: torch.Tensor, pooling: LevelPooling, norm: nn.Module, act: nn.Module
 ) -> torch.Tensor:
     """Compute :func:`concerto_ros.ptv3.kernels.fused.pool`, without a copy of the ordered rows."""
-    if not isinstance(pooling, Pooling) or not isinstance(norm, nn.LayerNorm):
+    if not (
+        isinstance(pooling, Pooling)
+        and isinstance(norm, nn.LayerNorm)
+        and _is_plain(norm, values.shape[1:])
+        and isinstance(act, GELU)
+        and not is_observed(act)
+        and takes(values, values.dtype, norm.weight)
+    ):
         return fused.pool(values, pooling, norm, act)
-    if not takes(values, values.dtype):
-        return fused.pool(values, pooling, norm, act)
-    values = values.contiguous()
     starts = pooling.starts
-    result = torch.empty(len(starts) - 1, values.shape[1])
+    result = values.new_empty(len(starts) - 1, values.shape[1], dtype=torch.float32)
     half = values.dtype == torch.bfloat16
     members = (pooling.order, starts, *result.shape)
     call("concerto_pool", _POOL, half, values, *members, *_weights(norm), result)
     return result
+
+
+def _is_plain(norm: nn.LayerNorm, shape: torch.Size) -> bool:
+    """Return whether a norm is of rows of this shape (C,), has weights, and nothing else."""
+    has_weights = norm.weight is not None and norm.bias is not None
+    return norm.normalized_shape == tuple(shape) and has_weights and not is_observed(norm)
 
 
 def _weights(norm: nn.LayerNorm | None) -> tuple[torch.Tensor | None, torch.Tensor | None, float]:
