@@ -35,6 +35,9 @@ class Norm {
 
   // The padding has to be zeros; afterwards it is NaN in a row that has one.
   void apply(Floats* row) const {
+    // What is not a number in one row is in the padding of the next one.
+    auto* values = reinterpret_cast<float*>(row);
+    std::fill(values + channels_, values + vectors_ * kLanes, 0.0f);
     Floats sum{};
     for (int64_t v = 0; v < vectors_; ++v) sum += row[v];
     const float near_mean = sum_of(sum) / channels_;

@@ -57,7 +57,7 @@ inline Floats larger(Floats a, Floats b) {
 }
 
 // The same, but of which NaN is the largest.
-inline Floats larger_or_nan(Floats a, Floats b) { return (a > b) | (a != a) ? a : b; }
+inline Floats larger_or_nan(Floats a, Floats b) { return ((a > b) | (a != a)) ? a : b; }
 
 inline float sum_of(Floats vector) {
 #if defined(__AVX512F__)
