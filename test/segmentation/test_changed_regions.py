@@ -208,6 +208,23 @@ def test_in_a_map_that_is_asked_for_again_no_voxel_waits(model, encoded):
     assert len(encoded) == 2  # for what is known all was done
 
 
+def test_where_the_floor_comes_into_view_all_heights_are_counted_anew(model):
+    """Until then the lowest surface, that of a gallery, was the floor."""
+    changed, whole = (make(model, each, **{"fusion.seconds": 0.0}) for each in ("changed", "map"))
+    gallery = corridor(0, 8, 0.0)
+    gallery = replace(gallery, points=gallery.points + np.float32([0, 0, 2.4]))
+    floor = corridor(7.0, 8.4, 0.2)
+    low = floor.points[:, 2] < 0.01
+    floor = replace(
+        floor, points=floor.points[low], colors=floor.colors[low], normals=floor.normals[low]
+    )
+    equal = []
+    for frame in (gallery, *(replace(floor, stamp=START + SECOND * n // 5) for n in range(1, 6))):
+        (snapshot, part), (_, all_of_it) = (predict(each, frame) for each in (changed, whole))
+        equal.append((part.label == all_of_it.label)[snapshot.points[:, 0] < 6].mean())
+    assert equal[0] == 1 and equal[1] < 0.95 and equal[-1] > 0.99
+
+
 @pytest.mark.parametrize("start", [START, 0])
 def test_where_stamps_stand_still_no_voxel_waits_for_ever(model, start):
     """A sensor whose messages have no stamp, in the fixed frame, or a paused clock."""

@@ -85,7 +85,10 @@ class Due:
 
 @dataclass(frozen=True, eq=False)
 class _Remembered:
-    """The prediction of V voxels, and the readings that it was made from; see :class:`Due`."""
+    """The prediction of V voxels, and the readings that it was made from; see :class:`Due`.
+
+    ``floor`` (V,) is the height of the floor that the model counted from for each, metres.
+    """
 
     asked: Asked
     prediction: Prediction
@@ -96,6 +99,7 @@ class _Remembered:
     predicted: np.ndarray
     unsettled: np.ndarray
     readings: np.ndarray
+    floor: np.ndarray
 
 
 class PredictionMemory:
@@ -182,6 +186,7 @@ class PredictionMemory:
         if core is None or last is None or due.before is None:
             assert part is not None  # a map that has voxels
             whole, predicted = part, np.full(len(snapshot), snapshot.stamp)
+            floor = np.full(len(snapshot), whole.floor_height)
         else:
             # A new voxel has no label until it is predicted: its neighbour's would be a guess.
             row = due.row
@@ -197,12 +202,16 @@ class PredictionMemory:
                 whole = whole.updated(core, part)
             predicted = np.where(row >= 0, last.predicted[row], NEVER)
             predicted[core] = snapshot.stamp
+            floor = last.floor[row]
+            floor[core] = whole.floor_height
             renewed = due.row < 0
             renewed[core] = True
             readings = np.where(renewed, due.readings, due.before)
         unusable = np.zeros(len(snapshot), bool) if whole.unusable is None else whole.unusable
         waiting = (predicted == NEVER) & ~unusable
         predicted[unusable] = NEVER  # output that is not finite is no prediction
+        # The floor is held, and moves by metres where it is found elsewhere; NaN: it is not known.
+        moved = np.abs(floor - whole.floor_height) > 0
         whole = replace(whole, waiting=waiting if waiting.any() else None)
         self._last = _Remembered(
             asked=asked,
@@ -212,8 +221,9 @@ class PredictionMemory:
             keys=snapshot.keys,
             first_seen=snapshot.first_seen,
             predicted=predicted,
-            unsettled=due.region.unsettled,
+            unsettled=due.region.unsettled | moved,
             readings=readings,
+            floor=floor,
         )
         return whole
 
