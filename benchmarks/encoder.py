@@ -67,7 +67,7 @@ def cases(device: torch.device, *, full: bool) -> list[Case]:
     """The rows of the quick table, or of the full one."""
     on_gpu = device.type == "cuda"
     precisions = ["float32", "bfloat16"] + ["float16"] * on_gpu
-    backends = ["torch"] + ["triton", "spconv"] * on_gpu
+    backends = ["torch"] + (["triton", "spconv"] if on_gpu else ["native"])
     sizes = list(SIZES) if full else ["base 108M"]
     counts = [10_000, 30_000, 100_000] if full else [5_000, 10_000, 40_000]
     if on_gpu:

@@ -214,7 +214,7 @@ class Models:
 
     @property
     def backend(self) -> str:
-        """Name of the kernels that compute: ``torch``, ``triton`` or ``spconv``."""
+        """Name of the kernels that compute: ``torch``, ``native``, ``triton`` or ``spconv``."""
         return self._feature_encoder.backend
 
     @property
