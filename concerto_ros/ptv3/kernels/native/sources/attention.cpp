@@ -6,6 +6,8 @@
 // weights, and the weights of a block of keys in the first cache until they are used, as in
 // FlashAttention (Dao et al., NeurIPS 2022).
 
+#include <limits>
+
 #include "parallel.h"
 #include "vectors.h"
 
@@ -23,7 +25,8 @@ constexpr int64_t kBlock = 64;
 // farther than this many powers of two.
 constexpr float kFar = 40.0f;
 
-constexpr float kNoScore = -1e30f;
+// Of a key that is left out; no number is below it.
+constexpr float kNoScore = std::numeric_limits<float>::lowest();
 
 struct Attention {
   const void* heads;          // (rows, 3, count, width): queries, keys, values
