@@ -43,8 +43,8 @@ REQUEST = "request"
 #: How often unused memory is returned to the system, seconds.
 RELEASE_PERIOD = 2.0
 
-#: What waits for its first prediction while newer frames come has it after so many seconds; if
-#: none comes, the map is labelled again then.
+#: Seconds after which a map is labelled again if no newer frame comes, and an inference failed, or
+#: voxels wait for their first prediction: while newer frames come they have it by then.
 SETTLE = PATIENCE
 
 #: Chooses the rows of a map whose features a call needs; it may raise.
@@ -279,6 +279,7 @@ class InferenceStage(StageThread):
         except Exception as error:
             answer = error if answer is None else answer
             self._failed(error)
+            self._settle = time.monotonic() + SETTLE
         finally:
             if answer is None and not self._stop.is_set():  # of what is forgotten
                 self._statistics.outdated()

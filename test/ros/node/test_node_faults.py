@@ -29,6 +29,7 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2, PointField
 
 from concerto_ros.ros.outputs.messages import make_header
+from concerto_ros.ros.stages import inference_stage
 
 # Bad input ---------------------------------------------------------------------------------------
 
@@ -306,6 +307,18 @@ def test_an_error_while_fusing_is_counted_and_the_next_frame_works(active, monke
         active.wait_for_drop("internal")
     active.send_room(START + SECOND)
     active.labels(START + SECOND)
+
+
+def test_a_map_whose_inference_failed_is_tried_again_if_no_newer_frame_comes(active, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(inference_stage, "SETTLE", 0.2)
+    with monkeypatch.context() as patch:
+        patch.setattr(active.node._configured.pipeline, "infer", fail)
+        active.send_room(START)
+        active.wait(lambda: active.status.inferences_failed >= 2, "two failures")
+    active.labels(START)
 
 
 def test_an_error_while_inferring_is_counted_and_the_next_snapshot_works(active, monkeypatch):
