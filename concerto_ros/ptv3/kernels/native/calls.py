@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from concerto_ros.ptv3.cpu.allocation import keep_freed_memory
 from concerto_ros.ptv3.kernels.native.library import library
 
 INTEGER, COUNT, REAL, POINTER = (
@@ -61,6 +62,7 @@ def has_kernels(dtype: torch.dtype) -> bool:
     """Return whether the compiled kernels compute in this type on this machine."""
     if library() is None:
         return False
+    keep_freed_memory()
     return dtype == torch.float32 or (dtype == torch.bfloat16 and bool(_has_bfloat16()))
 
 
