@@ -22,7 +22,7 @@ from concerto_ros.ros.stages.object_stage import ObjectStage
 SNAPSHOT = SimpleNamespace(
     index=np.zeros((1, 3), np.int64), points=np.zeros((1, 3), np.float32), voxel_size=0.04,
     stamp=1, colors=np.zeros((1, 3), np.float32), has_color=np.zeros(1, bool),
-    generation=Generation(),
+    first_seen=np.zeros(1, np.int64), generation=Generation(),
 )  # fmt: skip
 PREDICTION = SimpleNamespace(
     label=np.zeros(1, np.uint8), confidence=np.ones(1, np.float32), classes=(), unusable=None
