@@ -51,7 +51,7 @@ class SubmanifoldConv(nn.Module):
         if isinstance(neighbours, NeighbourTable):
             return neighbours.convolve(feat, matrices, bias)
         if isinstance(neighbours, NativeNeighbours):
-            if neighbours.serves(feat):
+            if neighbours.serves(feat, matrices, bias):
                 return neighbours.convolve(feat, matrices, bias)
             neighbours = neighbours.by_offset
         if not isinstance(neighbours, Neighbours):

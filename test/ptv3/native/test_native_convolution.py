@@ -56,7 +56,7 @@ def check(grid_coord, batch, width: int, out: int, dtype: torch.dtype, seed: int
     matrices = numbers(27, width, out, seed=seed + 1, dtype=dtype)
     bias = numbers(out, seed=seed + 2, dtype=dtype)
     neighbours = neighbours_of(grid_coord, batch)
-    assert neighbours.serves(feat)
+    assert neighbours.serves(feat, matrices, bias)
     ours = neighbours.convolve(feat, matrices, bias)
     wanted = bias.double().repeat(len(feat), 1)
     terms = wanted.abs()
@@ -170,7 +170,9 @@ def test_a_layer_equals_that_over_pairs(precision, channels):
     grid_coord = voxels(600, 10, 0)
     layer, feat = convolution(channels, 0).to(precision), numbers(600, channels)
     neighbours = neighbours_of(grid_coord)
-    assert neighbours.serves(feat.to(precision)) == (channels % 2 == 0)
+    matrices = numbers(27, channels, channels, dtype=precision)
+    served = neighbours.serves(feat.to(precision), matrices, matrices[0, 0])
+    assert served == (channels % 2 == 0)
     plain = layer(feat, find_neighbours(neighbours.keys, neighbours.rows, neighbours.largest))
     relative = 1e-5 if precision == torch.float32 else 2e-2
     torch.testing.assert_close(layer(feat, neighbours), plain, rtol=relative, atol=5 * relative)
@@ -190,3 +192,17 @@ def test_gradients_are_those_over_pairs(channels):
             loss = layer(feat, found).square().sum()
         gradients.append(torch.autograd.grad(loss, [feat, layer.weight, layer.bias]))
     assert all(map(torch.equal, *gradients))
+
+
+def test_features_of_another_cloud_or_width_are_refused():
+    neighbours = neighbours_of(voxels(100, 6, 0))
+    with pytest.raises((IndexError, RuntimeError)):
+        convolution(6, 0)(numbers(40, 6), neighbours)
+    with pytest.raises(RuntimeError):
+        convolution(6, 0)(numbers(100, 4), neighbours)
+
+
+def test_weights_on_another_device_give_what_pytorch_gives():
+    layer, neighbours = convolution(6, 0).to("meta"), neighbours_of(voxels(100, 6, 0))
+    ours = layer(numbers(100, 6), neighbours)
+    assert ours.device == layer(numbers(100, 6), neighbours.by_offset).device

@@ -231,6 +231,11 @@ def test_hooks_see_what_is_normalised():
     assert seen == [norm, norm, act]
 
 
+def test_values_of_another_cloud_are_refused():
+    with pytest.raises((IndexError, RuntimeError)):
+        pool(numbers(7, 18), pooling_of([2] * 20), norm_of(18), GELU())
+
+
 def test_sums_of_other_shapes_are_those_of_pytorch():
     feat, row, norm = numbers(40, 18), numbers(1, 18, seed=1), norm_of(18)
     for ours, plain in zip(

@@ -26,7 +26,8 @@ def takes(feat: torch.Tensor, dtype: torch.dtype, *others: torch.Tensor | None) 
     """Return whether the kernels compute with these features in ``dtype`` here.
 
     They do on the CPU, in float32, and in bfloat16 where the CPU has instructions for it; without
-    gradients, and not for tensors without values, like those of ``FakeTensorMode``.
+    gradients, not for tensors without values, like those of ``FakeTensorMode``, and not where
+    PyTorch records its operators.
 
     Args:
         feat: the features, float32 or in ``dtype``.
@@ -34,12 +35,13 @@ def takes(feat: torch.Tensor, dtype: torch.dtype, *others: torch.Tensor | None) 
         others: the other tensors of the computation, if there are any.
     """
     return (
-        has_kernels(dtype)
+        not torch.compiler.is_compiling()
+        and not torch.jit.is_tracing()
+        and has_kernels(dtype)
         and feat.dtype in (torch.float32, dtype)
         and feat.numel() > 0
         and not torch.is_grad_enabled()
         and not torch.is_autocast_enabled("cpu")
-        and not torch.jit.is_tracing()
         and all(_is_in_memory(tensor) for tensor in (feat, *others) if tensor is not None)
         and type(feat.new_empty(0)) is torch.Tensor  # FakeTensorMode makes others
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
+from torch.utils._python_dispatch import _disable_current_modes
 
 from concerto_ros.ptv3.kernels import neighbours as pairs
 from concerto_ros.ptv3.kernels.native.calls import COUNT, INTEGER, POINTER, call, multiplies, takes
@@ -50,14 +51,20 @@ class NativeNeighbours:
     rows: torch.Tensor | None
     largest: list[int]
 
-    def serves(self, feat: torch.Tensor) -> bool:
-        """Return whether :meth:`convolve` takes (N, C_in) features: no gradients, even widths."""
-        return feat.shape[1] % 2 == 0 and takes(feat, feat.dtype) and multiplies(feat.dtype)
+    def serves(self, feat: torch.Tensor, matrices: torch.Tensor, bias: torch.Tensor) -> bool:
+        """Return whether :meth:`convolve` takes these: no gradients, an even C_in."""
+        return (
+            feat.shape == (len(self.keys), matrices.shape[1])
+            and feat.shape[1] % 2 == 0
+            and takes(feat, feat.dtype, matrices, bias)
+            and multiplies(feat.dtype)
+        )
 
     @cached_property
     def by_offset(self) -> pairs.Neighbours:
         """The pairs for PyTorch's products, which have gradients."""
-        return pairs.find_neighbours(self.keys, self.rows, self.largest)
+        with _disable_current_modes():  # FakeTensorMode: voxels have values where features do not
+            return pairs.find_neighbours(self.keys, self.rows, self.largest)
 
     @cached_property
     def _lists(self) -> _Lists:
@@ -81,10 +88,10 @@ class NativeNeighbours:
     def convolve(
         self, feat: torch.Tensor, matrices: torch.Tensor, bias: torch.Tensor
     ) -> torch.Tensor:
-        """Convolve features, without gradients; sums are float32.
+        """Convolve features that :meth:`serves` is true for, without gradients; sums are float32.
 
         Args:
-            feat: (N, C_in), which :meth:`serves` is true for.
+            feat: (N, C_in).
             matrices: (27, C_in, C_out), of the same type.
             bias: (C_out,).
 

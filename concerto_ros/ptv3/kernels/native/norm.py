@@ -56,6 +56,7 @@ def pool(
     """Compute :func:`concerto_ros.ptv3.kernels.fused.pool`, without a copy of the ordered rows."""
     if not (
         isinstance(pooling, Pooling)
+        and len(values) == len(pooling.order)
         and isinstance(norm, nn.LayerNorm)
         and _is_plain(norm, values.shape[1:])
         and isinstance(act, GELU)

@@ -33,7 +33,6 @@ class Norm {
     std::fill_n(reinterpret_cast<float*>(present_.get()), channels, 1.0f);
   }
 
-  // The padding has to be zeros; afterwards it is NaN in a row that has one.
   void apply(Floats* row) const {
     // What is not a number in one row is in the padding of the next one.
     auto* values = reinterpret_cast<float*>(row);
@@ -54,9 +53,6 @@ class Norm {
     for (int64_t v = 0; v < vectors_; ++v)
       row[v] = (row[v] - shift) * factor * weight_.get()[v] + bias_.get()[v];
   }
-
-  // Fills the padding of a row with zeros, before its channels are written.
-  void clear_padding(Floats* row) const { row[vectors_ - 1] = Floats{}; }
 
  private:
   const int64_t channels_, vectors_;
@@ -100,7 +96,6 @@ class AddNorm {
   void operator()(int64_t row) {
     const int64_t at = row * channels_;
     auto* values = reinterpret_cast<float*>(values_.get());
-    norm_.clear_padding(values_.get());
     P::widen(branch_ + at, channels_, values);
     if (normalises_branch_) branch_norm_.apply(values_.get());
     for (int64_t c = 0; c < channels_; ++c) values[c] += feat_[at + c];
@@ -140,7 +135,6 @@ class Pool {
   void operator()(int64_t row) {
     auto* most = reinterpret_cast<float*>(most_.get());
     auto* one = reinterpret_cast<float*>(one_.get());
-    norm_.clear_padding(most_.get());
     P::widen(values_ + order_[starts_[row]] * channels_, channels_, most);
     for (int64_t member = starts_[row] + 1; member < starts_[row + 1]; ++member) {
       P::widen(values_ + order_[member] * channels_, channels_, one);

@@ -167,7 +167,7 @@ struct Half {
   static constexpr int kDegree = 3;
 
   static Floats multiply_add(Floats sum, Words left, const uint32_t* right) {
-    const __m512i pair = _mm512_set1_epi32(static_cast<int>(*right));
+    const __m512i pair = _mm512_set1_epi32(load<int32_t>(right));  // of a row anywhere
     return (Floats)_mm512_dpbf16_ps((__m512)sum, (__m512bh)(__m512i)left, (__m512bh)pair);
   }
   // The nearest numbers of bfloat16, ties away from zero.
