@@ -61,7 +61,7 @@ class AttentionBlock(nn.Module):
         )
         self.norm2 = nn.Sequential(Norm(channels))
         self.ls2 = _layer_scale(config, channels)
-        self.mlp = nn.Sequential(Mlp(channels, int(channels * config.mlp_ratio)))
+        self.mlp = OnLevel([Mlp(channels, int(channels * config.mlp_ratio))])
 
     def _add_position(
         self, feat: torch.Tensor, position: torch.Tensor, norm: nn.Module, level: Level
@@ -88,12 +88,9 @@ class AttentionBlock(nn.Module):
             branch = self.ls1(self.attn(normed, level, self.patching))
             norm = cast(nn.LayerNorm, self.norm2[0])
             feat, normed = level.fused.add_norm(feat, branch, norm, None)
-            return feat + self.ls2(self._mlp(normed, level))
+            return feat + self.ls2(self.mlp(normed, level))
         feat = self.norm1(feat + self.ls1(self.attn(feat, level, self.patching)))
-        return self.norm2(feat + self.ls2(self._mlp(feat, level)))
-
-    def _mlp(self, feat: torch.Tensor, level: Level) -> torch.Tensor:
-        return cast(Mlp, self.mlp[0])(feat, level)
+        return self.norm2(feat + self.ls2(self.mlp(feat, level)))
 
 
 class Block(AttentionBlock):
@@ -113,6 +110,14 @@ class Block(AttentionBlock):
         convolve, mix, norm = self.cpe
         position = level.fused.linear(cast(Linear, mix), convolve(feat, level.neighbours))
         return self._add_position(feat, position, norm, level)
+
+
+class OnLevel(nn.ModuleList):
+    """One module that also takes the level, under the name that it has in official state dicts."""
+
+    def forward(self, feat: torch.Tensor, level: Level) -> torch.Tensor:
+        """Transform (N, C) features of ``level``."""
+        return self[0](feat, level)
 
 
 class LayerScale(nn.Module):
