@@ -204,6 +204,21 @@ def test_a_key_or_value_that_is_not_finite_reaches_those_who_attend_to_it(
     assert torch.equal(ours[~finite].nan_to_num(), wanted[~finite].to(precision).nan_to_num())
 
 
+def none_of_all_bits(precision: torch.dtype) -> torch.Tensor:
+    """What is not a number, with all bits set but the sign: rounding up would make it a zero."""
+    integers = torch.int32 if precision == torch.float32 else torch.int16
+    return torch.tensor(torch.iinfo(integers).max, dtype=integers).view(precision)
+
+
+@pytest.mark.parametrize("which", [0, 1, 2], ids=["query", "key", "value"])
+def test_what_is_not_a_number_stays_so_whatever_its_bits(precision, which):
+    heads = numbers(40, 3, 1, 6, dtype=precision)
+    rows = torch.arange(40)[None]
+    heads[7, which, 0, 2] = none_of_all_bits(precision)
+    wanted, _ = exact(heads, rows, rows, None, 0.25)
+    assert torch.equal(attended(heads, rows, rows).isnan(), wanted.isnan())
+
+
 @pytest.mark.parametrize("size", [1, 31, 100])
 def test_the_mean_of_equal_rows_is_each_of_them(precision, size):
     heads = numbers(1, 3, 2, 9, dtype=precision).expand(size, -1, -1, -1)

@@ -121,6 +121,13 @@ def test_what_is_not_a_number_stays_in_its_row(precision, width, gelu):
     assert ours[:, 23].isnan().all() and torch.equal(ours[:11, others], clean[:11, others])
 
 
+def test_what_is_not_a_number_stays_so_whatever_its_bits(precision):
+    layer, feat = layer_of(6, 20, precision), numbers(5, 6)
+    feat[3, 2] = torch.tensor(torch.iinfo(torch.int32).max, dtype=torch.int32).view(torch.float32)
+    ours = linear(layer, feat)
+    assert ours[3].isnan().all() and ours.isfinite().sum() == 4 * 20
+
+
 def test_threads_and_repetition_change_no_bit(precision):
     layer, feat = layer_of(18, 200, precision), numbers(3000, 18, dtype=precision)
     found = []

@@ -99,7 +99,7 @@ inline Floats power_of_two(Floats x) {
   x = larger(all(-126.0f), x);
   const Floats magic = all(12582912.0f);  // 1.5 * 2^23: adding it rounds to whole numbers
   const Floats shifted = x + magic;
-  const Ints exponent = ((Ints)shifted << 23) + 0x3f800000;
+  const Words exponent = ((Words)shifted << 23) + 0x3f800000u;
   return fraction_power<Degree>(x - (shifted - magic)) * (Floats)exponent;
 #endif
 }
@@ -147,7 +147,7 @@ struct Single {
       std::memcpy(to, &from, count * sizeof(float));
   }
 
-  // Copies `columns` columns of a (rows, stride) matrix side by side, as add_tile takes them.
+  // Copies `columns` columns of a (rows, stride) matrix side by side, as multiply_tile takes them.
   static void pack(const float* matrix, int64_t rows, int64_t stride, int64_t columns,
                    float* panel, int64_t panel_stride) {
     for (int64_t r = 0; r < rows; ++r)
