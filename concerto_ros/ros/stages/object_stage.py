@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 import traceback
@@ -44,6 +45,10 @@ class _Search(NamedTuple):
     cloud: LabelledCloud
     classes: tuple[SemanticClass, ...]
     generation: Generation
+
+
+#: Labels come before objects: their thread is nicer than that of the predictions by so much.
+NICER = 5
 
 
 class ObjectStage(StageThread):
@@ -127,6 +132,10 @@ class ObjectStage(StageThread):
         with self._lock:
             self._newest = _Search(cloud, prediction.classes, snapshot.generation)
             self._wake.set()
+
+    def _live(self) -> None:
+        os.nice(self._parameters.settings.inference.nice + NICER)
+        super()._live()
 
     def _run(self) -> None:
         while True:

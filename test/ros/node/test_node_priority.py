@@ -1,6 +1,6 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""``inference.nice``: predictions wait for the intake of messages, not the other way round."""
+"""Who waits for whom where cores are few: predictions for the intake of messages, and so on."""
 
 from __future__ import annotations
 
@@ -11,18 +11,24 @@ import threading
 import pytest
 from node_harness import ONE_CLOUD, START
 
+from concerto_ros.ros.stages.object_stage import NICER
+
+#: Threads of the node, the one that comes first first.
+NAMES = ("intake", "inference", "objects")
+
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="threads have no priority")
 
 
 @pytest.mark.parametrize("steps", [0, 3])
-def test_the_thread_that_predicts_is_nicer_than_all_others_by_the_parameter(harness, steps):
+def test_intake_comes_before_predictions_and_these_before_objects(harness, steps):
     one = harness(**ONE_CLOUD, **{"inference.nice": steps})
     one.listen_to_labels()
     one.start()
     one.labels_of_room(START)
     ids = {thread.name: thread.native_id for thread in threading.enumerate()}
-    nice = {name: os.getpriority(os.PRIO_PROCESS, ids[name]) for name in ("inference", "intake")}
-    assert nice == {"inference": min(os.nice(0) + steps, 19), "intake": os.nice(0)}
+    nice = {name: os.getpriority(os.PRIO_PROCESS, ids[name]) for name in NAMES}
+    expected = (os.nice(0), os.nice(0) + steps, os.nice(0) + steps + NICER)
+    assert nice == {name: min(n, 19) for name, n in zip(NAMES, expected, strict=True)}
 
 
 def test_a_niceness_that_would_need_rights_is_refused(harness):
