@@ -16,6 +16,7 @@ from models_once import bundled_models_once  # noqa: F401  fixture
 from paths import REPOSITORY
 
 import concerto_ros  # noqa: F401  before PyTorch: it sets how threads wait
+from concerto_ros.ptv3.kernels.native.library import library
 from concerto_ros.ros.middleware.domain_id import free_domain, is_used
 
 #: A test that has not ended by then hangs, seconds; and one with many cases.
@@ -37,7 +38,10 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
     config.stash[_STDERR] = os.dup(2)  # where pytest itself writes while it captures the rest
     settings.load_profile("nightly" if config.getoption("--nightly") else "tests")
-    if config.getoption("--faults") and not hasattr(config, "workerinput"):  # of pytest-xdist
+    if hasattr(config, "workerinput"):  # of pytest-xdist
+        return
+    library()  # compiled once, before workers start and before a test waits for it
+    if config.getoption("--faults"):
         config.pluginmanager.register(fault_records.Records(config))
 
 

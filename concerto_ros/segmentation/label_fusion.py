@@ -117,7 +117,7 @@ class LabelFusion:
 
     def _known_since(self, snapshot: MapSnapshot) -> np.ndarray:
         """Return when ``snapshot`` has first seen each voxel if it never left the map since."""
-        if not self._refilled:
+        if not self._refilled or not len(snapshot):
             return self._first_seen
         row, now = find_keys(self._keys, snapshot.keys), snapshot.first_seen
         filled_since = now.min()
