@@ -118,7 +118,7 @@ class Block(AttentionBlock):
         """Transform (N, C) features of ``level``."""
         if self.convolves:
             convolve, mix, norm = self.conv
-            position = mix(convolve(feat, level.neighbours))
+            position = level.fused.linear(cast(Linear, mix), convolve(feat, level.neighbours))
             if self.attends:
                 return self._add_position(feat, position, norm, level)
             return feat + norm(position)
