@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 import time
@@ -82,8 +83,14 @@ def test_a_latched_camera_info_gives_way_to_a_newer_volatile_one(harness):
     one.start()
     one.robot.create_publisher(CameraInfo, "/info", LATCHED).publish(camera_info(40, 30))
     said_of_input(one, "head", "bad_camera_info", lambda number: send_images(one, number))
-    send_pair(one, START + 1000 * SECOND)  # with a camera_info of the size of the images
-    one.wait_for_fused(1)
+    seconds = itertools.count(1000)
+
+    def fused() -> int:
+        # With a camera_info of the size of the images, which may arrive before it.
+        send_pair(one, START + next(seconds) * SECOND)
+        return one.status.frames_fused
+
+    one.wait(fused, "a pair by the newer camera_info")
 
 
 @pytest.mark.parametrize("color", [True, False], ids=["with colour", "depth alone"])
