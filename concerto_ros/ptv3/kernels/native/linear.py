@@ -7,6 +7,7 @@ from __future__ import annotations
 import torch
 
 from concerto_ros.ptv3.cpu.onednn import Linear
+from concerto_ros.ptv3.kernels import fused
 from concerto_ros.ptv3.kernels.native.calls import (
     COUNT,
     INTEGER,
@@ -23,7 +24,7 @@ _TYPES = (INTEGER, INTEGER, POINTER, POINTER, POINTER, POINTER, COUNT, COUNT, CO
 def linear(layer: Linear, feat: torch.Tensor, *, gelu: bool = False) -> torch.Tensor:
     """Apply a linear layer; arguments as of :func:`concerto_ros.ptv3.kernels.fused.linear`."""
     if not _serves(layer, feat):
-        return layer(feat, gelu=gelu) if gelu else layer(feat)
+        return fused.linear(layer, feat, gelu=gelu)
     weight, bias = layer.weight, layer.bias
     result = weight.new_empty(len(feat), len(weight))
     half = weight.dtype == torch.bfloat16

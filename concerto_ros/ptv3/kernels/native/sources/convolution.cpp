@@ -30,7 +30,7 @@ class Worker {
  public:
   explicit Worker(const Convolution& task)
       : task_(task),
-        panels_((task.out + kPanel - 1) / kPanel),
+        panels_(panels_of(task.out)),
         units_(task.in / P::kPerUnit),
         sums_((task.block + 1) * panel_columns(kPanel)),
         panel_(units_ * panel_columns(kPanel)) {}
@@ -101,8 +101,7 @@ class Worker {
 template <class P>
 int run(const Convolution& task, int threads) {
   const int64_t blocks = (task.rows + task.block - 1) / task.block;
-  const int64_t panels = (task.out + kPanel - 1) / kPanel;
-  return in_parallel(threads, blocks * panels, [&] { return Worker<P>(task); });
+  return in_parallel(threads, blocks * panels_of(task.out), [&] { return Worker<P>(task); });
 }
 
 }  // namespace

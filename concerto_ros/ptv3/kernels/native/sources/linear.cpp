@@ -29,7 +29,7 @@ class Worker {
  public:
   explicit Worker(const Linear& task)
       : task_(task),
-        panels_((task.out + kPanel - 1) / kPanel),
+        panels_(panels_of(task.out)),
         units_(round_up(task.in, P::kPerUnit) / P::kPerUnit),
         panel_(units_ * panel_columns(kPanel)),
         rows_(kTileRows * units_),
@@ -104,7 +104,7 @@ extern "C" int concerto_linear(int half, int half_feat, const void* feat, const 
                                const void* bias, void* result, int64_t rows, int64_t in,
                                int64_t out, int gelu, int threads) {
   const Linear task{feat, weight, bias, result, rows, in, out, gelu != 0};
-  const int64_t items = (rows + kBlock - 1) / kBlock * ((out + kPanel - 1) / kPanel);
+  const int64_t items = (rows + kBlock - 1) / kBlock * panels_of(out);
   return in_precision(half, [&](auto precision) {
     using P = decltype(precision);
     if (half_feat)

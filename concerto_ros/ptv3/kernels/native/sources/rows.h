@@ -16,6 +16,9 @@ constexpr int kTileRows = kRegisters / 4;
 // Columns of a matrix that are packed at a time.
 constexpr int64_t kPanel = 96;
 
+// The number of panels of a matrix.
+inline int64_t panels_of(int64_t columns) { return (columns + kPanel - 1) / kPanel; }
+
 // The number of columns that a panel has in memory.
 inline int64_t panel_columns(int64_t columns) { return round_up(columns, kLanes); }
 
