@@ -9,13 +9,12 @@
 #include <limits>
 
 #include "parallel.h"
-#include "vectors.h"
+#include "rows.h"
 
 namespace {
 
-// Vectors of queries, and keys or channels, whose sums are in registers at a time.
+// Vectors of queries whose sums are in registers at a time, each with kTileRows keys or channels.
 constexpr int kVectors = 2;
-constexpr int kTile = kRegisters / 4;
 
 // Keys whose weights are kept at a time.
 constexpr int64_t kBlock = 64;
@@ -52,9 +51,9 @@ class Worker {
         stride_(3 * task.count * task.width),
         whole_(task.width / P::kPerUnit),
         units_(round_up(task.width, P::kPerUnit) / P::kPerUnit),
-        channels_(round_up(task.width, kTile)),
-        keys_(round_up(task.keys, kTile) * units_),
-        values_(round_up(task.keys, kTile) / P::kPerUnit * channels_),
+        channels_(round_up(task.width, kTileRows)),
+        keys_(round_up(task.keys, kTileRows) * units_),
+        values_(round_up(task.keys, kTileRows) / P::kPerUnit * channels_),
         queries_(units_ * kVectors),
         weights_(kBlock / P::kPerUnit * kVectors),
         sums_(channels_ * kVectors) {}
@@ -137,9 +136,9 @@ class Worker {
   void weigh(int64_t start, int64_t end, const Floats* shift, Floats* most, Floats* sum) {
     int64_t key = start;
     if (!mask_)
-      for (; key + kTile <= end; key += kTile)
+      for (; key + kTileRows <= end; key += kTileRows)
         weigh_tile<V, false>(start, key, end, shift, most, sum);
-    for (; key < end; key += kTile) weigh_tile<V, true>(start, key, end, shift, most, sum);
+    for (; key < end; key += kTileRows) weigh_tile<V, true>(start, key, end, shift, most, sum);
   }
 
   template <int V, bool kSomeLeftOut>
@@ -147,18 +146,13 @@ class Worker {
                   Floats* sum) {
     const Vector* queries = queries_.get();
     const Unit* keys = keys_.get() + first * units_;
-    Floats score[kTile][V] = {};
-    int64_t u = 0;
-    do {
-#pragma GCC unroll 8
-      for (int k = 0; k < kTile; ++k)
-#pragma GCC unroll 2
-        for (int v = 0; v < V; ++v)
-          score[k][v] = P::multiply_add(score[k][v], queries[V * u + v], keys + k * units_ + u);
-    } while (++u < units_);
+    Floats score[kTileRows][V] = {};
+    add_products<P>(
+        score, units_, [&](int64_t u, int v) { return queries[V * u + v]; },
+        [&](int k, int64_t u) { return keys + k * units_ + u; });
     Vector* weights = weights_.get() + (first - start) / P::kPerUnit * V;
 #pragma GCC unroll 8
-    for (int k = 0; k < kTile; k += P::kPerUnit)
+    for (int k = 0; k < kTileRows; k += P::kPerUnit)
 #pragma GCC unroll 2
       for (int v = 0; v < V; ++v) {
         Floats weight[P::kPerUnit];
@@ -198,25 +192,20 @@ class Worker {
   template <int V>
   void add_values(int64_t start, int64_t end) {
     const Vector* weights = weights_.get();
-    const int64_t keys = round_up(end - start, kTile) / P::kPerUnit;
-    for (int64_t channel = 0; channel < channels_; channel += kTile) {
+    const int64_t keys = round_up(end - start, kTileRows) / P::kPerUnit;
+    for (int64_t channel = 0; channel < channels_; channel += kTileRows) {
       const Unit* values = values_.get() + start / P::kPerUnit * channels_ + channel;
       Floats* sums = sums_.get() + V * channel;
-      Floats sum[kTile][V];
+      Floats sum[kTileRows][V];
 #pragma GCC unroll 8
-      for (int c = 0; c < kTile; ++c)
+      for (int c = 0; c < kTileRows; ++c)
 #pragma GCC unroll 2
         for (int v = 0; v < V; ++v) sum[c][v] = sums[V * c + v];
-      int64_t k = 0;
-      do {
+      add_products<P>(
+          sum, keys, [&](int64_t k, int v) { return weights[V * k + v]; },
+          [&](int c, int64_t k) { return values + k * channels_ + c; });
 #pragma GCC unroll 8
-        for (int c = 0; c < kTile; ++c)
-#pragma GCC unroll 2
-          for (int v = 0; v < V; ++v)
-            sum[c][v] = P::multiply_add(sum[c][v], weights[V * k + v], values + k * channels_ + c);
-      } while (++k < keys);
-#pragma GCC unroll 8
-      for (int c = 0; c < kTile; ++c)
+      for (int c = 0; c < kTileRows; ++c)
 #pragma GCC unroll 2
         for (int v = 0; v < V; ++v) sums[V * c + v] = sum[c][v];
     }

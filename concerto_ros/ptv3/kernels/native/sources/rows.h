@@ -1,6 +1,6 @@
 // Copyright 2026 concerto_ros contributors
 // SPDX-License-Identifier: Apache-2.0
-// The product of a few rows and a matrix, the heart of linear layers and convolution.
+// The product of a few rows and a matrix, the heart of attention, convolution and linear layers.
 
 #pragma once
 
@@ -22,6 +22,21 @@ inline int64_t panels_of(int64_t columns) { return (columns + kPanel - 1) / kPan
 // The number of columns that a panel has in memory.
 inline int64_t panel_columns(int64_t columns) { return round_up(columns, kLanes); }
 
+// Adds the products of `left(step, v)`, a vector, and `right(r, step)`, where a number or a pair
+// lies, for as many steps, at least one. Sums stay in registers.
+template <class P, int V, class Left, class Right>
+[[gnu::always_inline]] inline void add_products(Floats (&sum)[kTileRows][V], int64_t steps,
+                                                const Left& left, const Right& right) {
+  int64_t step = 0;
+  do {
+#pragma GCC unroll 8
+    for (int r = 0; r < kTileRows; ++r)
+#pragma GCC unroll 4
+      for (int v = 0; v < V; ++v)
+        sum[r][v] = P::multiply_add(sum[r][v], left(step, v), right(r, step));
+  } while (++step < steps);
+}
+
 // Adds the products of kTileRows rows and V vectors of columns of a packed panel to `start(r, v)`,
 // and hands the sums to `finish(r, v, sum)`.
 //
@@ -37,16 +52,10 @@ template <class P, int V, class Start, class Finish>
   for (int r = 0; r < kTileRows; ++r)
 #pragma GCC unroll 4
     for (int v = 0; v < V; ++v) sum[r][v] = start(r, v);
-  int64_t u = 0;
-  do {
-#pragma GCC unroll 8
-    for (int r = 0; r < kTileRows; ++r)
-#pragma GCC unroll 4
-      for (int v = 0; v < V; ++v) {
-        const Vector columns = load<Vector>(panel + u * stride + v * kLanes);
-        sum[r][v] = P::multiply_add(sum[r][v], columns, rows[r] + u);
-      }
-  } while (++u < units);
+  const auto columns = [&](int64_t u, int v) {
+    return load<Vector>(panel + u * stride + v * kLanes);
+  };
+  add_products<P>(sum, units, columns, [&](int r, int64_t u) { return rows[r] + u; });
 #pragma GCC unroll 8
   for (int r = 0; r < kTileRows; ++r)
 #pragma GCC unroll 4
