@@ -16,7 +16,7 @@ from torch.nn import LayerNorm
 
 from concerto_ros.ptv3 import PTv3Config
 from concerto_ros.ptv3.checkpoint import untrained_encoder
-from concerto_ros.ptv3.cpu.onednn import Linear
+from concerto_ros.ptv3.cpu.onednn import GELU, Linear
 from concerto_ros.ptv3.kernels import fused
 from concerto_ros.ptv3.kernels.native import calls, compiler
 from concerto_ros.ptv3.kernels.native import linear as native_linear
@@ -94,6 +94,16 @@ def with_one_that_is_none(rows: int, channels: int) -> torch.Tensor:
 
 
 @torch.inference_mode()
+def test_a_gelu_keeps_infinity_and_makes_no_number_of_what_is_none(used):
+    layer = Linear(1, 1, bias=False)
+    layer.weight.fill_(1)
+    values = torch.tensor([torch.inf, -torch.inf, torch.nan, 3e38, -3e38, 2.0])[:, None]
+    computed = native_linear.linear(layer, values, gelu=True)
+    check(computed, torch.nn.functional.gelu(values.double()).float())
+    assert used
+
+
+@torch.inference_mode()
 @pytest.mark.parametrize("channels", [18, 30, 48])
 def test_what_is_not_a_number_stays_in_its_row(used, channels):
     feat = with_one_that_is_none(40, channels)
@@ -110,7 +120,7 @@ def test_what_is_not_a_number_stays_in_its_row(used, channels):
     starts = torch.tensor([0, 3, 4, 30, 40])
     cluster = torch.arange(4).repeat_interleave(torch.diff(starts))
     pooling = Pooling(cluster, torch.arange(40), starts)
-    activate = torch.nn.GELU()
+    activate = GELU()
     wanted = fused.pool(feat, pooling, norm, activate)
     assert wanted.isnan().all(1).tolist() == [False, False, True, False]
     check(native_norm.pool(feat, pooling, norm, activate), wanted)

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cfloat>
 #include <cstdint>
 #include <cstring>
 
@@ -56,7 +57,16 @@ inline Floats larger(Floats a, Floats b) {
 #endif
 }
 
-// The same, but of which NaN is the largest.
+// The smaller values; where one of them is not a number, that of `b`.
+inline Floats smaller(Floats a, Floats b) {
+#if defined(__AVX512F__)
+  return (Floats)_mm512_min_ps((__m512)a, (__m512)b);
+#else
+  return a < b ? a : b;
+#endif
+}
+
+// The same as `larger`, but of which NaN is the largest.
 inline Floats larger_or_nan(Floats a, Floats b) { return ((a > b) | (a != a)) ? a : b; }
 
 inline float sum_of(Floats vector) {
@@ -108,7 +118,8 @@ inline Floats power_of_two(Floats x) {
 // function by formula 7.1.26 of Abramowitz and Stegun (error 1.5e-7).
 template <int Degree>
 inline Floats gelu(Floats x) {
-  const Floats size = (Floats)((Words)x & 0x7fffffffu);
+  // Infinity times nothing would be no number. That of minus infinity is none, as in PyTorch.
+  const Floats size = (Floats)((Words)smaller(x, all(FLT_MAX)) & 0x7fffffffu);
   const Floats t = 1.0f / (1.0f + 0.231641888f * size);  // 0.3275911 / sqrt(2)
   const Floats series =
       t * (((((1.061405429f * t - 1.453152027f) * t) + 1.421413741f) * t - 0.284496736f) * t +
