@@ -9,7 +9,9 @@ from functools import cache
 from typing import Any
 
 import torch
-from torch import nn
+from torch import is_autocast_enabled, is_grad_enabled, nn
+from torch.compiler import is_compiling
+from torch.jit import is_tracing
 
 from concerto_ros.ptv3.cpu.allocation import keep_freed_memory
 from concerto_ros.ptv3.kernels.native.library import library
@@ -19,6 +21,16 @@ INTEGER, COUNT, REAL, POINTER = (
     ctypes.c_int64,
     ctypes.c_float,
     ctypes.c_void_p,
+)
+
+#: The values of these lie in memory, which is not known of classes derived from them.
+_IN_MEMORY = (torch.Tensor, nn.Parameter)
+
+#: How many modes are around that may change what PyTorch's operators and functions do. Asking
+#: takes a tenth of the time of making a tensor to see what comes of it; a pass asks often.
+_dispatch_modes, _function_modes = (
+    getattr(torch._C, name, lambda: 1)
+    for name in ("_len_torch_dispatch_stack", "_len_torch_function_stack")
 )
 
 
@@ -34,21 +46,21 @@ def takes(feat: torch.Tensor, dtype: torch.dtype, *others: torch.Tensor | None) 
         dtype: the type of the products.
         others: the other tensors of the computation, if there are any.
     """
-    return (
-        not torch.compiler.is_compiling()
-        and not torch.jit.is_tracing()
-        and has_kernels(dtype)
-        and feat.dtype in (torch.float32, dtype)
-        and feat.numel() > 0
-        and not torch.is_grad_enabled()
-        and not torch.is_autocast_enabled("cpu")
-        and all(_is_in_memory(tensor) for tensor in (feat, *others) if tensor is not None)
-        and type(feat.new_empty(0)) is torch.Tensor  # FakeTensorMode makes others
-    )
-
-
-def _is_in_memory(tensor: torch.Tensor) -> bool:
-    return type(tensor) in (torch.Tensor, nn.Parameter) and tensor.device.type == "cpu"
+    if (
+        is_compiling()
+        or is_tracing()
+        or is_grad_enabled()
+        or is_autocast_enabled("cpu")
+        or not has_kernels(dtype)
+        or feat.dtype not in (torch.float32, dtype)
+        or not feat.numel()
+    ):
+        return False
+    for tensor in (feat, *others):
+        if tensor is not None and (type(tensor) not in _IN_MEMORY or not tensor.is_cpu):
+            return False
+    # FakeTensorMode makes other tensors.
+    return not (_dispatch_modes() or _function_modes()) or type(feat.new_empty(0)) is torch.Tensor
 
 
 def is_observed(layer: nn.Module) -> bool:
