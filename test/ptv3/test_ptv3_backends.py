@@ -136,6 +136,18 @@ def test_triton_that_cannot_be_had_is_refused_with_the_reason(monkeypatch, why, 
         choose_backend("triton", CPU)
 
 
+@pytest.mark.parametrize(
+    ("name", "device", "or_else"),
+    [("native", "cuda", ""), ("triton", "cpu", ""), ("spconv", "cpu", ", or .* extra \\[cuda\\]")],
+)
+def test_all_refusals_say_what_to_use_instead(monkeypatch, name, device, or_else):
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    words = rf"^backend {name} is not available on {device}: it [^;]*; use auto or torch{or_else}$"
+    monkeypatch.setattr(module, "_why_no_spconv", lambda: "")
+    with pytest.raises(BackendError, match=words):
+        choose_backend(name, torch.device(device))
+
+
 def test_an_unknown_backend_is_refused_by_name():
     with pytest.raises(BackendError, match=f"'cuda', expected one of {', '.join(BACKENDS)}"):
         choose_backend("cuda", CPU)

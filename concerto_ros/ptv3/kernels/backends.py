@@ -88,27 +88,25 @@ def choose_backend(name: str, device: torch.device) -> Backend:
     """
     if name not in BACKENDS:
         raise BackendError(f"backend is {name!r}, expected one of {', '.join(BACKENDS)}")
-    on_gpu = device.type == "cuda"
     if name == "auto":
         name = _automatic(device)
     if name == "torch":
-        return TABLE if on_gpu else PAIRS
-    if name == "native":
-        reason = "it computes on the CPU only" if device.type != "cpu" else why_not()
-        if reason:
-            raise BackendError(
-                f"backend native is not available on {device}: {reason}; or use auto or torch"
-            )
-        return _native()
-    reason = _why_no_triton(device) if name == "triton" else _why_no_spconv()
-    if not on_gpu and not (name == "triton" and _interpreted()):
-        reason = reason or "it needs a CUDA device"
-    if reason:
+        return TABLE if device.type == "cuda" else PAIRS
+    if why := _why_unavailable(name, device):
+        install = ", or install the extra [cuda]" if name == "spconv" else ""
         raise BackendError(
-            f"backend {name} is not available on {device}: {reason}; use auto or torch"
-            + ("" if name == "triton" else ", or install the extra [cuda]")
+            f"backend {name} is not available on {device}: {why}; use auto or torch{install}"
         )
-    return _triton() if name == "triton" else _spconv()
+    return {"native": _native, "triton": _triton, "spconv": _spconv}[name]()
+
+
+def _why_unavailable(name: str, device: torch.device) -> str:
+    """Return why kernels other than PyTorch's are not available; empty where they are."""
+    if name == "native":
+        return why_not() if device.type == "cpu" else "it computes on the CPU only"
+    why = _why_no_triton(device) if name == "triton" else _why_no_spconv()
+    runs = device.type == "cuda" or (name == "triton" and _interpreted())
+    return why or ("" if runs else "it needs a CUDA device")
 
 
 def _automatic(device: torch.device) -> str:
