@@ -97,7 +97,9 @@ def choose_backend(name: str, device: torch.device) -> Backend:
         raise BackendError(
             f"backend {name} is not available on {device}: {why}; use auto or torch{install}"
         )
-    return {"native": _native, "triton": _triton, "spconv": _spconv}[name]()
+    if name == "native":
+        return _native()
+    return _triton() if name == "triton" else _spconv()
 
 
 def _why_unavailable(name: str, device: torch.device) -> str:
