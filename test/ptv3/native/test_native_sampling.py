@@ -4,11 +4,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.gpu_check.launches import counted
 from concerto_ros.objects.encoders.shared import sampling
 from concerto_ros.objects.encoders.shared.sampling import farthest_point_sampling
 from concerto_ros.ptv3.kernels.native.library import why_not
@@ -74,3 +77,32 @@ def test_points_that_are_not_finite_are_left_to_pytorch(bad):
     assert not sampling.samples(points)
     chosen = farthest_point_sampling(points, 10, skip_near_origin=False)
     assert torch.equal(chosen, by_pytorch(points, 10, skip_near_origin=False))
+
+
+def test_for_few_points_of_a_gpu_the_program_waits_once_and_launches_no_steps(monkeypatch):
+    points, found = clouds(16, 512, 4), []
+    expected = farthest_point_sampling(points, 32, skip_near_origin=False)
+    monkeypatch.setattr(sampling, "_few_on_a_gpu", lambda points: True)
+    counts = counted(
+        lambda: found.append(farthest_point_sampling(points, 32, skip_near_origin=False))
+    )
+    assert torch.equal(found[0], expected)
+    assert counts.launches <= 1 and counts.waits == ["cpu"]
+
+
+@pytest.mark.parametrize(
+    ("device", "shape", "kernels", "wanted"),
+    [
+        ("cuda", (16, 1024, 3), True, True),
+        ("cuda", (1, 131_072, 3), True, True),
+        ("cuda", (2, 131_072, 3), True, False),
+        ("cuda", (16, 1024, 3), False, False),
+        ("cpu", (16, 1024, 3), True, False),
+    ],
+)
+def test_only_few_points_leave_a_gpu_and_only_where_there_are_kernels(
+    monkeypatch, device, shape, kernels, wanted
+):
+    monkeypatch.setattr(sampling, "has_kernels", lambda dtype: kernels)
+    points = SimpleNamespace(device=torch.device(device), shape=torch.Size(shape))
+    assert sampling._few_on_a_gpu(points) is wanted
