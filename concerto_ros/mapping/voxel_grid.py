@@ -25,8 +25,11 @@ def pack(index: np.ndarray) -> np.ndarray:
 
 def unpack(key: np.ndarray) -> np.ndarray:
     """Unpack (V,) int64 keys to (V, 3) int32 lattice indices."""
-    axes = (key >> 2 * _BITS, (key >> _BITS) & _AXIS_MASK, key & _AXIS_MASK)
-    return (np.stack(axes, axis=1) - LATTICE_LIMIT).astype(np.int32)
+    index = np.empty((len(key), 3), np.int32)
+    index[:, 0], index[:, 1] = key >> 2 * _BITS, (key >> _BITS) & _AXIS_MASK
+    index[:, 2] = key & _AXIS_MASK
+    index -= LATTICE_LIMIT
+    return index
 
 
 def voxel_keys(points: np.ndarray, voxel_size: float) -> np.ndarray:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import bisect
 import math
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import torch
@@ -14,7 +15,8 @@ import torch
 from concerto_ros.mapping.generation import Generation
 from concerto_ros.mapping.key_table import KeyTable
 from concerto_ros.mapping.map_snapshot import MapSnapshot
-from concerto_ros.mapping.voxel_grid import grid_sample, unpack
+from concerto_ros.mapping.sorted_rows import SortedRows
+from concerto_ros.mapping.voxel_grid import bounds, grid_sample, unpack
 from concerto_ros.mapping.voxel_sums import VoxelSums, frame_sums, snapshot_sums
 from concerto_ros.sensors.frame import Frame, OriginalPoints, View
 from concerto_ros.sensors.input_error import InputError
@@ -131,6 +133,7 @@ class VoxelMap:
         self._window_frames = int(window_frames)
         self._table = KeyTable(self.max_voxels)
         self._keys = np.zeros(self.max_voxels, dtype=np.int64)
+        self._sorted = SortedRows(self.max_voxels)
         self._sums = VoxelSums(self.max_voxels, self.voxel_size, OBSERVATION_LIMIT)
         self._stamps = np.empty(self.max_voxels, dtype=np.int64)
         self._first_seen = np.zeros(self.max_voxels, dtype=np.int64)
@@ -143,6 +146,7 @@ class VoxelMap:
         """Remove all voxels, and forget all stamps."""
         self._begin_generation()
         self._table.clear()
+        self._sorted.clear()
         self._stamps.fill(_NEVER)
         self._free[:] = np.arange(self.max_voxels)[::-1]  # a stack: low rows are used first
         self._free_count = self.max_voxels
@@ -236,18 +240,20 @@ class VoxelMap:
         Before the first frame the position of the robot is unknown, and the radius does not
         apply to voxels of :meth:`put`.
         """
-        used = np.flatnonzero(self._stamps > _NEVER)
-        outside = self._stamps[used] < self._oldest
-        if self.radius and self._frame_stamps:
-            outside |= self._squared_distance(unpack(self._keys[used])) > self.radius**2
-        self._release(used[outside])
-        used = used[~outside]
-        ordered, order = torch.sort(torch.from_numpy(self._keys[used]))
-        keys, rows = ordered.numpy(), used[order.numpy()]
+        self._sorted.merge(self._keys)
+        keys, rows = self._sorted.keys, self._sorted.rows
+        index = unpack(keys)
+        outside = self._stamps[rows] < self._oldest
+        if self.radius and self._frame_stamps and len(rows):
+            outside |= self._beyond_radius(index)
+        if outside.any():
+            self._release(rows[outside])
+            self._sorted.merge(self._keys)
+            keys, rows, index = self._sorted.keys, self._sorted.rows, index[~outside]
         means = self._sums.means(rows, keys)
         return MapSnapshot(
             keys=keys,
-            index=unpack(keys),
+            index=index,
             points=means.points,
             colors=means.colors,
             has_color=means.has_color,
@@ -295,6 +301,7 @@ class VoxelMap:
         self._free_count -= len(keys)
         rows = self._free[self._free_count : self._free_count + len(keys)]
         self._table.insert(keys, rows.astype(np.int32))
+        self._sorted.add(rows)
         self._keys[rows] = keys
         self._stamps[rows] = self._first_seen[rows] = stamp
         self._free_observations[rows] = 0
@@ -314,6 +321,7 @@ class VoxelMap:
     def _release(self, rows: np.ndarray) -> None:
         """Remove the voxels of ``rows``."""
         self._table.remove(self._keys[rows])
+        self._sorted.remove(rows)
         self._stamps[rows] = _NEVER
         self._free[self._free_count : self._free_count + len(rows)] = rows
         self._free_count += len(rows)
@@ -341,6 +349,13 @@ class VoxelMap:
         self._release(held[~stays[: len(held)]])
         within = distance <= self.radius**2 if self.radius else True
         return absent[stays[len(held) :]], int(np.count_nonzero(~stays & within))
+
+    def _beyond_radius(self, index: np.ndarray) -> np.ndarray:
+        """Return which voxels (V,), V > 0, are farther from the robot than the radius."""
+        corners = np.array(list(product(*zip(*bounds(index), strict=True))))
+        if (self._squared_distance(corners) <= self.radius**2).all():
+            return np.zeros(len(index), bool)
+        return self._squared_distance(index) > self.radius**2
 
     def _squared_distance(self, index: np.ndarray) -> np.ndarray:
         """Return squared distances (V,) float64, m^2, from the newest robot position to voxels."""

@@ -85,11 +85,11 @@ class VoxelSums:
         """Return the means of the voxels ``keys`` (V,) in ``rows`` (V,)."""
         stale = self._stale[rows]
         self._renew(rows[stale], keys[stale])
-        row = torch.from_numpy(rows)
+        # NumPy takes rows of three numbers six times as fast as PyTorch.
         points, colors, normals, toward = (
-            values.index_select(0, row).numpy() for values in self._means
+            values.numpy().take(rows, axis=0) for values in self._means
         )
-        has_color = self._has_color(self._sums[:, _COLOR_COUNT].index_select(0, row)).numpy()
+        has_color = self._has_color(self._sums.numpy()[rows, _COLOR_COUNT])
         return VoxelMeans(points, colors, has_color, normals, toward)
 
     def _renew(self, rows: np.ndarray, keys: np.ndarray) -> None:
