@@ -23,6 +23,7 @@ from concerto_ros.stopwatch import Stopwatch
 
 RUNS, WARM = 30, 3
 POINTS = 65_000
+VOXEL_SIZE = 0.04
 TURN = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
 SHIFT = np.array([0.3, -0.2, 1.1])
 
@@ -112,8 +113,10 @@ def measure() -> dict[str, list[dict[str, float]]]:
     cameras = CameraCache()
 
     def from_pair(watch: Stopwatch) -> Frame:
-        limits = {"min_range": 0.2, "max_range": 8.0}
-        return depth_frame(*sensors.pair(), **limits, cameras=cameras, watch=watch)
+        return depth_frame(
+            *sensors.pair(), min_range=0.2, max_range=8.0,
+            decimation=0, voxel_size=VOXEL_SIZE, cameras=cameras, watch=watch,
+        )  # fmt: skip
 
     return {
         f"PointCloud2, {POINTS // 1000}k points": _runs(from_cloud),
@@ -122,7 +125,7 @@ def measure() -> dict[str, list[dict[str, float]]]:
 
 
 def _runs(decode) -> list[dict[str, float]]:
-    voxels = VoxelMap(0.02, window_seconds=10.0, radius=8.0, max_voxels=200_000)
+    voxels = VoxelMap(VOXEL_SIZE, window_seconds=10.0, radius=8.0, max_voxels=200_000)
     spent = []
     for _ in range(RUNS):
         watch = Stopwatch()

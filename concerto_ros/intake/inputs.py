@@ -306,6 +306,8 @@ class RgbdInput(Input):
             min_range=settings.min_range,
             max_range=settings.max_range,
             no_reading=self.config.no_reading,
+            decimation=self.config.decimation,
+            voxel_size=settings.voxel_size,
             color_rectified=self._color_rectified,
             depth_rectified=self._depth_rectified,
             original=settings.labels.points == "input",

@@ -82,6 +82,8 @@ class PredictedDepthInput(Input):
             min_range=settings.min_range,
             max_range=settings.max_range,
             no_reading=(),
+            decimation=self.config.decimation,
+            voxel_size=settings.voxel_size,
             original=settings.labels.points == "input",
             watch=pending.watch,
         )

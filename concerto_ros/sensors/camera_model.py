@@ -132,6 +132,14 @@ class CameraModel:
         """
         return _rays(self)
 
+    def ray_lengths(self) -> np.ndarray:
+        """Return the length of each of :meth:`rays`: a point's distance per metre of its depth.
+
+        Returns:
+            (height, width) float32, read-only, at least 1; NaN where the ray is.
+        """
+        return _ray_lengths(self)
+
     def project(
         self, x: np.ndarray, y: np.ndarray, z: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
@@ -274,6 +282,13 @@ def _rays(camera: CameraModel) -> np.ndarray:
     rays = np.stack([x, y, np.ones_like(x)], axis=2).astype(np.float32)
     rays.setflags(write=False)
     return rays
+
+
+@lru_cache(maxsize=16)
+def _ray_lengths(camera: CameraModel) -> np.ndarray:
+    lengths = np.linalg.norm(_rays(camera), axis=2)
+    lengths.setflags(write=False)
+    return lengths
 
 
 def undistort(camera: CameraModel, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

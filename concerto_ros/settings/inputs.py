@@ -143,6 +143,14 @@ class CameraInput(InputSettings):
     clears: bool = setting(
         True, "remove voxels that this input observes as free (see clear_after)"
     )
+    decimation: int = setting(
+        0,
+        "every so many-th pixel of every so many-th row of the depth image becomes a point; 1: all"
+        " pixels; 0: so many as leave two to an edge of a voxel at 3.75 m, and all with"
+        " labels.points: input",
+        low=0,
+        high=16,
+    )
     no_reading: tuple[float, ...] = _no_reading(
         CAMERA_NO_READING,
         "depths that mean 'no reading', besides 0, NaN, infinity and all from 1000 m",

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,6 +26,26 @@ OCCLUDED_FRACTION, OCCLUDED_METRES = 0.05, 0.02
 #: Edge of these cells, in units of the distance between neighbouring depth pixels.
 OCCLUSION_CELL = 1.5
 
+#: Metres up to which at least two of the pixels that are used fall on each edge of a voxel of a
+#: wall that faces the camera. Farther away the depth itself is off by more than that.
+DENSE_TO = 3.75
+
+
+def sufficient_decimation(camera: CameraModel, voxel_size: float) -> int:
+    """Return the decimation of a depth image that costs the map next to nothing.
+
+    Neighbouring pixels of a camera near a wall fall into the same voxel by the hundred, with
+    nearly the same noise.
+
+    Args:
+        camera: of the depth image.
+        voxel_size: metres.
+
+    Returns:
+        at least 1, for :func:`depth_frame`.
+    """
+    return max(1, int(voxel_size * min(camera.fx, camera.fy) / (2 * DENSE_TO)))
+
 
 def depth_frame(
     color: Any | None,
@@ -38,6 +58,8 @@ def depth_frame(
     min_range: float = 0.0,
     max_range: float = np.inf,
     no_reading: Sequence[float] = CAMERA_NO_READING,
+    decimation: int = 1,
+    voxel_size: float = 0.0,
     color_rectified: bool | None = None,
     depth_rectified: bool | None = None,
     normals: bool = True,
@@ -64,6 +86,9 @@ def depth_frame(
         max_range: Metres from the camera, inclusive. A reading clearly beyond it is not part of
             the view: it clears nothing.
         no_reading: Depths in metres that mean "no reading" (see :func:`decode_depth`).
+        decimation: Every so many-th pixel of every so many-th row becomes a point; the view has
+            all of them. 0: :func:`sufficient_decimation`, and all pixels with ``original``.
+        voxel_size: Metres, of the map; needed where ``decimation`` is 0.
         color_rectified: Whether the colour image is rectified; None: its camera_info tells (see
             :meth:`CameraModel.from_info`).
         depth_rectified: Whether the depth image is rectified; None: its camera_info tells, or it
@@ -107,18 +132,24 @@ def depth_frame(
                 depth_to_color = _Identity
         _check_size("depth", metres, depth_camera)
 
-        points = depth_camera.rays() * metres[..., None]
-        squared = _squared(points)
-        rows = np.flatnonzero(_within(squared, min_range, max_range))
+        if decimation == 0:
+            decimation = 1 if original else sufficient_decimation(depth_camera, voxel_size)
+        used = _every(decimation, metres.shape)
+        points = depth_camera.rays()[used] * metres[used][..., None]
+        rows = np.flatnonzero(_within(points, min_range, max_range))
         colors = None
         if rgb is not None and registered:
-            colors = rgb.reshape(-1, 3).take(rows, axis=0)
+            colors = rgb[used].reshape(-1, 3).take(rows, axis=0)
         elif rgb is not None:
             _check_size("colour", rgb, camera)
-            spacing = camera.fx / depth_camera.fx
-            seen = points.reshape(-1, 3).take(rows, axis=0)
-            visible, colors = _sample(rgb, camera, seen, depth_to_color, spacing)
-            rows = rows[visible]
+            seen = _pixels(points.reshape(-1, 3).take(rows, axis=0), camera, depth_to_color)
+            hiding = seen
+            if decimation > 1:  # every pixel may hide a point
+                every = depth_camera.rays() * metres[..., None]
+                every = every[_within(every, min_range, max_range)]
+                hiding = _pixels(every, camera, depth_to_color)
+            visible = _visible(seen, hiding, camera, camera.fx / depth_camera.fx)
+            rows, colors = rows[seen.points[visible]], rgb[seen.row[visible], seen.column[visible]]
         if len(rows) == 0:
             raise InputError(
                 "empty",
@@ -137,7 +168,7 @@ def depth_frame(
         source=source,
         colors=colors,
         normals=directions,
-        view=DepthView(depth_camera, _up_to(clearing_range(max_range), metres, squared)),
+        view=DepthView(depth_camera, _up_to(clearing_range(max_range), metres, depth_camera)),
         original=OriginalPoints(kept, (1, len(kept)), stamp, frame_id) if original else None,
         uncolored=uncolored,
     )
@@ -194,55 +225,73 @@ def _check_size(what: str, image: np.ndarray, camera: CameraModel) -> None:
         )
 
 
-def _squared(points: np.ndarray) -> np.ndarray:
-    """Return squared distances (H, W) from the camera; NaN or inf where a point is not finite."""
+def _every(decimation: int, size: tuple[int, ...]) -> tuple[slice, slice]:
+    """Return which rows and columns of an image of this size are used, at least one of each."""
+    step = min(decimation, *size)
+    return slice(step // 2, None, step), slice(step // 2, None, step)
+
+
+def _within(points: np.ndarray, min_range: float, max_range: float) -> np.ndarray:
+    """Return whether points (H, W, 3) in the camera's frame are finite and within range."""
     x, y, z = points[..., 0], points[..., 1], points[..., 2]
     with np.errstate(over="ignore", invalid="ignore"):
         squared = x * x
         squared += y * y
         squared += z * z
-        return squared
-
-
-def _within(squared: np.ndarray, min_range: float, max_range: float) -> np.ndarray:
-    """Return whether a point at these squared distances is finite and within range."""
     farthest = min(float(max_range) ** 2, float(np.finfo(np.float32).max))
     return (squared >= float(min_range) ** 2) & (squared <= farthest)
 
 
-def _up_to(distance: float, metres: np.ndarray, squared: np.ndarray) -> np.ndarray:
-    """Return the depth image with NaN beyond a distance."""
-    beyond = squared > distance**2
+def _up_to(distance: float, metres: np.ndarray, camera: CameraModel) -> np.ndarray:
+    """Return the depth image (H, W) with NaN beyond a distance from the camera."""
+    with np.errstate(invalid="ignore"):
+        beyond = metres * camera.ray_lengths() > distance
     return np.where(beyond, np.float32(np.nan), metres) if beyond.any() else metres
 
 
-def _sample(
-    rgb: np.ndarray, camera: CameraModel, points: np.ndarray, depth_to_color: Any, spacing: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the indices of the points that the colour camera sees, and their colours.
+class _Pixels(NamedTuple):
+    """Where n points lie in an image.
+
+    Attributes:
+        points: (n,) rows of the points that lie in it.
+        row: (n,) int32.
+        column: (n,) int32.
+        distance: (n,) float32, metres along the optical axis.
+    """
+
+    points: np.ndarray
+    row: np.ndarray
+    column: np.ndarray
+    distance: np.ndarray
+
+
+def _pixels(points: np.ndarray, camera: CameraModel, to_camera: Any) -> _Pixels:
+    """Project points (N, 3) into the image of a camera."""
+    translation = np.asarray(to_camera.translation, np.float32)
+    turned = rotated(points, np.asarray(to_camera.rotation))
+    x, y, z = np.ascontiguousarray(turned.T) + translation[:, None]
+    column, row = camera.project(x, y, z)
+    with np.errstate(invalid="ignore"):
+        inside = (column >= -0.5) & (column < camera.width - 0.5)
+        inside &= (row >= -0.5) & (row < camera.height - 0.5)
+    found = np.flatnonzero(inside)
+    row, column = ((value[found] + 0.5).astype(np.int32) for value in (row, column))
+    return _Pixels(found, row, column, z[found])
+
+
+def _visible(seen: _Pixels, hiding: _Pixels, camera: CameraModel, spacing: float) -> np.ndarray:
+    """Return the positions in ``seen`` of the points that none of ``hiding`` hides.
 
     A point is occluded where another one is clearly nearer in the same cell of a depth buffer,
     whose cells are wide enough (``spacing``: colour pixels between depth pixels) to leave no gaps.
     """
-    translation = np.asarray(depth_to_color.translation, np.float32)
-    turned = rotated(points, np.asarray(depth_to_color.rotation))
-    x, y, z = np.ascontiguousarray(turned.T) + translation[:, None]
-    column, row = camera.project(x, y, z)
-    height, width = rgb.shape[:2]
-    with np.errstate(invalid="ignore"):
-        inside = (column >= -0.5) & (column < width - 0.5) & (row >= -0.5) & (row < height - 0.5)
-    candidates = np.flatnonzero(inside)
-    column = (column[candidates] + 0.5).astype(np.int32)
-    row = (row[candidates] + 0.5).astype(np.int32)
-    distance = z[candidates]
-
     cell = max(1, int(np.ceil(OCCLUSION_CELL * spacing)))
-    cell_index = (row // cell) * (width // cell + 1) + column // cell
-    nearest = np.full((height // cell + 1) * (width // cell + 1), np.inf, np.float32)
-    np.minimum.at(nearest, cell_index, distance)
-    visible = np.flatnonzero(
-        distance
-        <= nearest.take(cell_index) * (1 + OCCLUDED_FRACTION) + np.float32(OCCLUDED_METRES)
-    )
-    pixel = row[visible] * width + column[visible]
-    return candidates[visible], rgb.reshape(-1, 3).take(pixel, axis=0)
+    width, height = camera.width // cell + 1, camera.height // cell + 1
+
+    def cells(pixels: _Pixels) -> np.ndarray:
+        return (pixels.row // cell) * width + pixels.column // cell
+
+    nearest = np.full(height * width, np.inf, np.float32)
+    np.minimum.at(nearest, cells(hiding), hiding.distance)
+    hidden_from = nearest.take(cells(seen)) * (1 + OCCLUDED_FRACTION) + np.float32(OCCLUDED_METRES)
+    return np.flatnonzero(seen.distance <= hidden_from)

@@ -1,0 +1,131 @@
+# Copyright 2026 concerto_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Depth images of which not every pixel becomes a point."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from concerto_ros.intake.opening import open_input
+from concerto_ros.intake.tally import NoTally
+from concerto_ros.posed.as_messages import camera_info, color_message, depth_message, header_of
+from concerto_ros.sensors.camera_model import CameraModel
+from concerto_ros.sensors.images.depth_frame import depth_frame, sufficient_decimation
+from concerto_ros.settings.inputs import CameraInput
+from concerto_ros.settings.settings import Settings
+
+WIDTH, HEIGHT, FOCAL = 61, 47, 60.0
+MATRIX = np.array([[FOCAL, 0, 30.0], [0, FOCAL, 23.0], [0, 0, 1]])
+INFO = camera_info(MATRIX, (HEIGHT, WIDTH))
+HEADER = header_of(1)
+RGB = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
+NORMAL = np.array([0.1, -0.3, 1.0])
+#: A plane that faces the camera, 2 m away.
+PLANE = (2.0 / (CameraModel.from_info(INFO).rays() @ NORMAL)).astype(np.float32)
+
+
+def frame_of(metres=PLANE, rgb=RGB, **options):
+    return depth_frame(color_message(rgb, HEADER), depth_message(metres, HEADER), INFO, **options)
+
+
+def grid(frame):
+    """The columns and rows of the pixels that became points."""
+    columns, rows = (frame.points[:, :2] / frame.points[:, 2:] * FOCAL + [30, 23]).T
+    return np.unique(columns.round()).tolist(), np.unique(rows.round()).tolist()
+
+
+@pytest.mark.parametrize("every", (1, 2, 3, 5, 16))
+def test_points_and_colours_are_those_of_every_so_many_th_pixel(every):
+    whole, part = frame_of(), frame_of(decimation=every)
+    columns, rows = grid(part)
+    assert len(part) == len(columns) * len(rows)
+    assert set(np.diff(columns)) | set(np.diff(rows)) == {every}
+    chosen = np.ix_(np.array(rows, int), np.array(columns, int))
+    for name in ("points", "colors"):
+        values = getattr(whole, name).reshape(HEIGHT, WIDTH, 3)[chosen].reshape(-1, 3)
+        np.testing.assert_array_equal(getattr(part, name), values)
+
+
+def test_normals_are_still_those_of_the_surface():
+    part = frame_of(decimation=3)
+    toward = np.broadcast_to(-NORMAL / np.linalg.norm(NORMAL), part.points.shape)
+    np.testing.assert_allclose(part.normals, toward, atol=1e-3)
+
+
+def test_an_image_smaller_than_the_step_gives_one_point():
+    tiny = camera_info(np.array([[9.0, 0, 1], [0, 9, 1], [0, 0, 1]]), (3, 3))
+    depth = depth_message(np.ones((3, 3), np.float32), HEADER)
+    assert len(depth_frame(None, depth, tiny, decimation=16)) == 1
+
+
+def test_thin_obstacles_between_the_points_still_clear_nothing():
+    """A pole of one pixel that no point hits: free space counts every pixel."""
+    metres = np.full((HEIGHT, WIDTH), 4.0, np.float32)
+    metres[:, 31] = 1.0
+    part = frame_of(metres, decimation=4)
+    assert (part.points[:, 2] == 4).all()
+    behind_and_beside = np.array([[2 / FOCAL, 0, 2], [0.6, 0, 2]])
+    assert part.view.sees_through(behind_and_beside, 0.04).tolist() == [False, True]
+
+
+def test_depth_that_is_not_registered_is_decimated_before_it_is_coloured():
+    """A red board at 1 m before a blue wall at 3 m; the colour camera is 0.2 m to the right."""
+    matrix = np.array([[150.0, 0, 80], [0, 150, 60], [0, 0, 1]])
+    info = camera_info(matrix, (120, 160))
+    metres = np.full((120, 160), 3.0, np.float32)
+    metres[:, 60:90] = 1.0
+    x = (np.arange(160) - 80) / 150
+    red = (x >= (60 - 80) / 150 - 0.2 - 1 / 300) & (x <= (89 - 80) / 150 - 0.2 + 1 / 300)
+    rgb = np.where(red[None, :, None], (255, 0, 0), (0, 0, 255)) * np.ones((120, 1, 1))
+    color = color_message(rgb, SimpleNamespace(stamp=HEADER.stamp, frame_id="color"))
+    to_color = SimpleNamespace(rotation=np.eye(3), translation=np.array([-0.2, 0, 0]))
+    part = depth_frame(
+        color, depth_message(metres, HEADER), info,
+        depth_info=info, depth_to_color=to_color, decimation=3,
+    )  # fmt: skip
+    wall = part.points[:, 2] > 2
+    is_red = part.colors[:, 0] == 255
+    assert not is_red[wall].any() and wall.sum() > 120 * 60 / 9
+    assert is_red[~wall].mean() > 0.95
+
+
+@pytest.mark.parametrize(
+    ("focal", "voxel_size", "expected"),
+    [
+        (525.0, 0.04, 2),  # a Kinect, and the voxels of the bundled indoor model
+        (385.0, 0.04, 2),  # a RealSense D455
+        (605.0, 0.04, 3),  # an Azure Kinect whose depth is registered to colours of 1280 x 720
+        (525.0, 0.02, 1),  # the voxels of the official indoor models
+        (60.0, 0.04, 1),
+        (525.0, 0.0, 1),
+    ],
+)
+def test_two_points_fall_on_the_edge_of_a_voxel(focal, voxel_size, expected):
+    matrix = np.array([[focal, 0, 320], [0, focal + 1, 240], [0, 0, 1]])
+    camera = CameraModel.from_info(camera_info(matrix, (480, 640)))
+    assert sufficient_decimation(camera, voxel_size) == expected
+
+
+def test_zero_is_as_few_as_the_map_needs():
+    edge = 2 * 7.5 / FOCAL  # at 3.75 m four pixels
+    assert len(frame_of(decimation=0, voxel_size=edge)) == len(frame_of(decimation=2))
+    original = frame_of(decimation=0, voxel_size=edge, original=True)
+    assert len(original) == len(original.original.points) == WIDTH * HEIGHT
+
+
+@pytest.mark.parametrize(
+    ("decimation", "points", "expected"),
+    [(0, "voxels", 2), (1, "voxels", 1), (3, "voxels", 3), (0, "input", 1), (3, "input", 3)],
+)
+def test_an_input_follows_its_parameters(decimation, points, expected):
+    values = {"voxel_size": 2 * 7.5 / FOCAL, "labels.points": points}
+    settings = Settings.from_mapping(values).with_preset()
+    config = CameraInput("eye", depth_topic="/depth", info_topic="/info", decimation=decimation)
+    source, tally = open_input(config, settings), NoTally()
+    source.receive("info", INFO, tally)
+    source.receive("depth", depth_message(PLANE, HEADER), tally)
+    frame = source.decode(source.take(), settings, None)
+    assert len(frame) == len(frame_of(decimation=expected))
