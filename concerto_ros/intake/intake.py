@@ -27,6 +27,10 @@ from concerto_ros.sensors.transform_tree import TransformUnavailable
 class FrameMap(Protocol):
     """Accumulates frames: the pipeline, or another map."""
 
+    @property
+    def voxel_size(self) -> float:
+        """Metres, edge of a voxel."""
+
     def insert(self, frame: Frame, robot: np.ndarray) -> Insertion:
         """Fuse ``frame``, given in the fixed frame, seen while the robot was at ``robot`` (3,)."""
 
@@ -137,7 +141,7 @@ class Intake:
     def _decoded(self, source: Input, pending: Pending) -> Frame:
         """Decode a message once, and check that it is in the order of stamps."""
         if pending.frame is None:
-            settings = self._parameters.settings
+            settings = self._parameters.settings.with_voxel_size(self._map.voxel_size)
             frame = source.decode(pending, settings, self._transforms)
             # A message without a stamp must not reach the gate, which would take 0 for a time.
             needs_transform(settings.fixed_frame, frame.frame_id, frame.stamp)

@@ -154,6 +154,10 @@ class _MapInUse:
     def __init__(self, frames: FrameMap, reader: Reader):
         self._map, self._reader = frames, reader
 
+    @property
+    def voxel_size(self) -> float:
+        return self._map.voxel_size
+
     def insert(self, frame: Frame, robot: np.ndarray) -> Insertion:
         return self._map.insert(frame, robot)
 

@@ -9,11 +9,16 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from concerto_ros.intake.intake import Intake
 from concerto_ros.intake.opening import open_input
+from concerto_ros.intake.pace import TurnPace
+from concerto_ros.intake.placing import Lookup
 from concerto_ros.intake.tally import NoTally
+from concerto_ros.mapping.voxel_map import VoxelMap
 from concerto_ros.posed.as_messages import camera_info, color_message, depth_message, header_of
 from concerto_ros.sensors.camera_model import CameraModel
 from concerto_ros.sensors.images.depth_frame import depth_frame, sufficient_decimation
+from concerto_ros.sensors.transform_tree import Transform
 from concerto_ros.settings.inputs import CameraInput
 from concerto_ros.settings.settings import Settings
 
@@ -129,3 +134,33 @@ def test_an_input_follows_its_parameters(decimation, points, expected):
     source.receive("depth", depth_message(PLANE, HEADER), tally)
     frame = source.decode(source.take(), settings, None)
     assert len(frame) == len(frame_of(decimation=expected))
+
+
+class Still(Lookup):
+    """The camera is where the fixed frame is."""
+
+    def _find(self, target, source, stamp):
+        return Transform(np.eye(3), np.zeros(3))
+
+
+class Taken(NoTally):
+    """The number of points that were fused."""
+
+    def fused(self, name, frame, insertion, milliseconds):
+        self.points = insertion.points
+
+
+class Parameters:
+    settings = Settings().with_preset()
+
+
+def test_the_voxels_that_count_are_those_of_the_map():
+    """The parameter voxel_size is 0 where the model decides."""
+    voxels = VoxelMap(2 * 7.5 / FOCAL, window_seconds=10.0, max_voxels=10_000)
+    config = CameraInput("eye", depth_topic="/depth", info_topic="/info")
+    source, tally = open_input(config, Parameters.settings), Taken()
+    intake = Intake([source], voxels, Still(), Parameters, TurnPace(5.0, 0), tally)
+    source.receive("info", INFO, tally)
+    source.receive("depth", depth_message(PLANE, HEADER), tally)
+    intake.advance(source, 0, last=True)
+    assert tally.points == len(frame_of(decimation=2))

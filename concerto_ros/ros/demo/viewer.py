@@ -56,6 +56,11 @@ class InputView:
         self._lock = threading.Lock()
         self.clear()
 
+    @property
+    def voxel_size(self) -> float:
+        """As :attr:`SemanticPipeline.voxel_size`."""
+        return self.settings.voxel_size
+
     def insert(self, frame: Frame, robot: np.ndarray) -> Insertion:
         """As :meth:`SemanticPipeline.insert`."""
         with self._lock:

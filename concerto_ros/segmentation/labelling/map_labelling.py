@@ -49,6 +49,11 @@ class MapLabelling(Models):
         self._pca = PcaColors()
         self._memory = self._new_memory()
 
+    @property
+    def voxel_size(self) -> float:
+        """Metres, edge of a voxel of the map."""
+        return self._map.voxel_size
+
     def insert(self, frame: Frame, robot: np.ndarray | None = None) -> Insertion:
         """Fuse ``frame`` into the map.
 
