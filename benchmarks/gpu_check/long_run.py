@@ -14,6 +14,7 @@ import torch
 from benchmarks.gpu_check.scope import Findings, Scope
 from benchmarks.measure import percentiles
 from concerto_ros.pipeline import SemanticPipeline
+from concerto_ros.ptv3.kernels.out_of_memory import allow_memory
 from concerto_ros.ros.monitoring.memory_use import MemoryUse, release_unused_memory
 from concerto_ros.settings.settings import Settings
 
@@ -59,12 +60,12 @@ def out_of_memory(scope: Scope) -> Findings:
         torch.cuda.empty_cache()
         total = torch.cuda.get_device_properties(scope.device).total_memory
         allowed = torch.cuda.memory_reserved(scope.device) + 100 * 2**20
-        torch.cuda.set_per_process_memory_fraction(min(1.0, allowed / total), scope.device)
+        allow_memory(scope.device, min(1.0, allowed / total))
     try:
         labels = pipeline.segment(points).label
     finally:
         if scope.on_gpu:
-            torch.cuda.set_per_process_memory_fraction(1.0, scope.device)
+            allow_memory(scope.device, 1.0)
     said = pipeline.degraded_reason or "the memory was enough"
     found.check("little memory", said, len(labels) == len(points))
     return found

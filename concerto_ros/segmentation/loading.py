@@ -18,6 +18,7 @@ from concerto_ros.ptv3.checkpoint import check_finite, load_encoder
 from concerto_ros.ptv3.encoder import Encoder
 from concerto_ros.ptv3.export.exported import Exported
 from concerto_ros.ptv3.kernels.backends import BackendError, choose_backend
+from concerto_ros.ptv3.kernels.out_of_memory import leave_memory
 from concerto_ros.ptv3.kernels.usable_device import device_named
 from concerto_ros.segmentation.model_options import (
     check_trained_for,
@@ -46,6 +47,7 @@ def load_models(
             missing, where to get it.
     """
     device, precision, exported = _exported(settings)
+    leave_memory(device)
     dtype = dtype_named(precision, device)
     try:
         choose_backend(settings.backend, device)

@@ -1,8 +1,13 @@
 # Copyright 2026 concerto_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Recognising PyTorch's errors when memory runs out."""
+"""Recognising PyTorch's errors when memory runs out, and having them where Linux would end us."""
 
 from __future__ import annotations
+
+import logging
+import os
+import re
+from pathlib import Path
 
 import torch
 
@@ -26,9 +31,56 @@ SIGNS = (
     "CUSPARSE_STATUS_ALLOC_FAILED",
 )
 
+#: Where Linux says how much memory there is.
+MEMORY = Path("/proc/meminfo")
+
+#: The variables by which a user configures PyTorch's memory on a GPU.
+ALLOCATOR = ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF")
+
+#: Share of the memory that is left to the machine where GPU and CPU have the same, and the least
+#: that PyTorch may use of it.
+_LEFT = _LEAST = 0.1
+
+_log = logging.getLogger(__name__)
+
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Return whether ``error`` means that memory ran out, of the device or of the machine."""
     if isinstance(error, (torch.cuda.OutOfMemoryError, MemoryError)):
         return True
     return isinstance(error, RuntimeError) and any(sign in str(error) for sign in SIGNS)
+
+
+def leave_memory(device: torch.device) -> None:
+    """Restrict PyTorch to less than all memory where a GPU shares it with the CPU, as on a Jetson.
+
+    Left alone, it would take what there is, and Linux would end a process before PyTorch ever
+    reports that memory ran out, which is what dividing a cloud waits for. To be called before a
+    model is loaded; a share that the environment sets for PyTorch stays.
+    """
+    if device.type != "cuda":
+        return
+    properties = torch.cuda.get_device_properties(device)
+    chosen = any("per_process_memory_fraction" in os.environ.get(name, "") for name in ALLOCATOR)
+    available = _available()
+    if not properties.is_integrated or chosen or available is None:
+        return
+    usable = available + torch.cuda.memory_reserved(device)  # of which some is in use already
+    share = min(max(usable / properties.total_memory - _LEFT, _LEAST), 1.0)
+    allow_memory(device, share)
+    _log.info("the GPU shares the CPU's memory: PyTorch may use %.0f %% of it", 100 * share)
+
+
+def allow_memory(device: torch.device, share: float) -> None:
+    """Let PyTorch use this share, 0 to 1, of the memory of a GPU; beyond it, memory ran out."""
+    # It refuses a device without an index, like that of ``device: auto``; None is the current one.
+    torch.cuda.set_per_process_memory_fraction(share, device.index)
+
+
+def _available() -> int | None:
+    """Return how much memory the machine has left, bytes; None where it does not say."""
+    try:
+        found = re.search(r"^MemAvailable:\s*(\d+) kB$", MEMORY.read_text(), re.MULTILINE)
+    except OSError:
+        return None
+    return int(found[1]) << 10 if found else None
