@@ -78,7 +78,8 @@ def _of_device(device: torch.device) -> tuple[float | None, float | None]:
     if device.type != "cuda":
         return None, None
     try:
-        free, _ = torch.cuda.mem_get_info(device)
+        # Before 2.5 PyTorch refuses a device without an index; None is the current one.
+        free, _ = torch.cuda.mem_get_info(device.index)
         return torch.cuda.memory_reserved(device) / 2**20, free / 2**20
     except (RuntimeError, AssertionError):  # diagnostics are published even if the GPU failed
         return None, None

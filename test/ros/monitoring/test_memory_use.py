@@ -49,3 +49,17 @@ def test_a_device_that_fails_leaves_what_is_known_of_the_computer(monkeypatch):
     use = MemoryUse.now(torch.device("cuda"))
     assert (use.device_used, use.device_available) == (None, None)
     assert use.threads >= 1
+
+
+@pytest.mark.parametrize(("name", "index"), [("cuda", None), ("cuda:1", 1)])
+def test_a_device_without_an_index_is_the_current_one(monkeypatch, name, index):
+    """As ``device: auto`` names it, which PyTorch before 2.5 refuses here."""
+    asked = []
+    free, total = 3 * 2**30, 8 * 2**30
+    monkeypatch.setattr(
+        torch.cuda, "mem_get_info", lambda given: asked.append(given) or (free, total)
+    )
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda _: MEGABYTE)
+    use = MemoryUse.now(torch.device(name))
+    assert asked == [index]
+    assert (use.device_used, use.device_available) == (1, 3072)
