@@ -47,6 +47,8 @@ def of_input(
         values["points clipped"] = counts.clipped
     if counts.ignored:
         values["points ignored"] = counts.ignored
+    if counts.decimation > 1:
+        values["decimation"] = counts.decimation
     if counts.off_lattice:
         values["points off the map"] = counts.off_lattice
     if counts.uncolored:

@@ -14,6 +14,7 @@ from concerto_ros.intake import tally
 from concerto_ros.labels.prediction import MUCH_UNFAMILIAR
 from concerto_ros.mapping.voxel_map import Insertion
 from concerto_ros.ros.monitoring.recent_values import Recent, Window
+from concerto_ros.sensors.frame import Frame
 
 #: Reasons for drops in normal operation: the sensor is faster than ``input_rate``.
 HARMLESS = frozenset({"superseded"})
@@ -38,6 +39,8 @@ class InputStatistics(tally.InputCounts):
         clipped: Points that were not used because their cloud has more than ``max_points``.
         last_clipped: When that happened last.
         ignored: Points in ``ignore_box`` or within ``ignore_radius``.
+        decimation: Every so many-th pixel of every so many-th row of the newest depth image
+            became a point.
         off_lattice: Points of fused clouds that lie more than 2^20 voxels from the origin of
             ``fixed_frame``, or are not finite there.
         uncolored: Frames without colours because theirs are not decoded.
@@ -54,6 +57,7 @@ class InputStatistics(tally.InputCounts):
     clipped: int = 0
     last_clipped: float = -math.inf
     ignored: int = 0
+    decimation: int = 1
     off_lattice: int = 0
     uncolored: int = 0
     last_uncolored: float = -math.inf
@@ -227,10 +231,12 @@ class Statistics:
             counts.last_clipped = now = time.monotonic()
             return self._due(source, "clipped", now)
 
-    def ignored(self, source: str, points: int) -> None:
-        """Count points on the robot's own body."""
+    def used(self, source: str, frame: Frame) -> None:
+        """Note how much of a message became points: those on the robot's own body do not count."""
         with self._lock:
-            self._inputs[source].ignored += points
+            counts = self._inputs[source]
+            counts.ignored += frame.ignored
+            counts.decimation = frame.decimation
 
     def off_lattice(self, source: str, points: int) -> bool:
         """Count points of fused clouds beyond the lattice of the map; whether to log it."""

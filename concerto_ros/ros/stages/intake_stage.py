@@ -201,7 +201,7 @@ class LoggedTally(Tally):
         """Count a frame that was added to the map, and log points that were left out."""
         self._statistics.fused(name, len(frame), insertion, frame.stamp, stage_ms)
         self._log_missing_channels(frame)
-        self._statistics.ignored(name, frame.ignored)
+        self._statistics.used(name, frame)
         if frame.clipped and self._statistics.clipped(name, frame.clipped):
             self._log.error(
                 f"{name}: a cloud has more points than max_points: the nearest {len(frame)} points"

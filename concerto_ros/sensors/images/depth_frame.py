@@ -169,6 +169,7 @@ def depth_frame(
         colors=colors,
         normals=directions,
         view=DepthView(depth_camera, _up_to(clearing_range(max_range), metres, depth_camera)),
+        decimation=decimation,
         original=OriginalPoints(kept, (1, len(kept)), stamp, frame_id) if original else None,
         uncolored=uncolored,
     )

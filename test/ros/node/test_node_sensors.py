@@ -298,3 +298,17 @@ def test_a_number_for_no_reading_of_a_camera_is_a_parameter(harness):
     one.start()
     send_pair(one, START)
     one.wait(lambda: one.drops().get("empty"), "an image of nothing but no readings")
+
+
+def test_the_decimation_of_a_camera_is_said(harness):
+    one = harness(**CAMERA, **{"cameras.head.decimation": 2})
+    one.start()
+    diagnosis = one.diagnosis("input head")
+    for number in range(3):
+        send_pair(one, START + number * 200_000_000)
+
+    def said():
+        values = diagnosis().values if diagnosis() else []
+        return {value.key: value.value for value in values}.get("decimation")
+
+    assert one.wait(said, "how many pixels are used") == "2"
