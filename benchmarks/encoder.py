@@ -98,7 +98,7 @@ def measure(rows: list[Case], device: torch.device) -> Iterator[dict[str, object
         about |= {"scene": case.scene}
         try:
             yield about | _numbers(encoders[case.size], case, device)
-        except (torch.OutOfMemoryError, BackendError) as error:
+        except (torch.cuda.OutOfMemoryError, BackendError) as error:
             yield about | {"failed": f"{type(error).__name__}: {str(error).splitlines()[0]}"}
 
 
