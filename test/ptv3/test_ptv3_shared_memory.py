@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from concerto_ros.files import machine_memory
 from concerto_ros.ptv3.kernels import out_of_memory
 from concerto_ros.ptv3.kernels.out_of_memory import leave_memory
 from concerto_ros.segmentation import loading
@@ -34,7 +35,7 @@ def limits(monkeypatch, tmp_path):
         )
         memory.write_text(lines)
         properties = SimpleNamespace(is_integrated=integrated, total_memory=8 * GIB)
-        monkeypatch.setattr(out_of_memory, "MEMORY", memory)
+        monkeypatch.setattr(machine_memory, "MEMORY", memory)
         monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: properties)
         monkeypatch.setattr(torch.cuda, "memory_reserved", lambda _: int(reserved * GIB))
         # PyTorch's own checks are of what it is given before it asks the device.
@@ -43,6 +44,7 @@ def limits(monkeypatch, tmp_path):
         monkeypatch.setattr(torch._C, "_cuda_setMemoryFraction", restrict, raising=False)
         return found
 
+    monkeypatch.setattr(machine_memory, "CGROUP", tmp_path)
     for name in out_of_memory.ALLOCATOR:
         monkeypatch.delenv(name, raising=False)
     return set_to
@@ -53,6 +55,14 @@ def test_a_tenth_is_left_of_what_a_machine_has_beside_what_others_use(limits, na
     found = limits(available=5.0)
     leave_memory(torch.device(name))
     assert found == [pytest.approx(5 / 8 - 0.1)]
+
+
+def test_a_container_that_has_less_counts(limits, tmp_path):
+    found = limits(available=5.0)
+    (tmp_path / "memory.max").write_text(f"{6 * GIB}\n")
+    (tmp_path / "memory.current").write_text(f"{3 * GIB}\n")
+    leave_memory(CUDA)
+    assert found == [pytest.approx(3 / 8 - 0.1)]
 
 
 def test_what_this_process_holds_already_is_its_own(limits):
@@ -90,7 +100,7 @@ def test_a_machine_that_does_not_say_is_not_restricted(limits, monkeypatch, tmp_
         path.unlink(missing_ok=True)
         if text is not None:
             path.write_text(text)
-        monkeypatch.setattr(out_of_memory, "MEMORY", path)
+        monkeypatch.setattr(machine_memory, "MEMORY", path)
         leave_memory(CUDA)
     assert not found
 

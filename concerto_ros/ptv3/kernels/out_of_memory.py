@@ -6,10 +6,10 @@ from __future__ import annotations
 
 import logging
 import os
-import re
-from pathlib import Path
 
 import torch
+
+from concerto_ros.files.machine_memory import available_and_total
 
 #: Parts of the messages of PyTorch's allocators and of the libraries that allocate by themselves.
 SIGNS = (
@@ -30,9 +30,6 @@ SIGNS = (
     "CUSOLVER_STATUS_ALLOC_FAILED",
     "CUSPARSE_STATUS_ALLOC_FAILED",
 )
-
-#: Where Linux says how much memory there is.
-MEMORY = Path("/proc/meminfo")
 
 #: The variables by which a user configures PyTorch's memory on a GPU.
 ALLOCATOR = ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF")
@@ -62,10 +59,11 @@ def leave_memory(device: torch.device) -> None:
         return
     properties = torch.cuda.get_device_properties(device)
     chosen = any("per_process_memory_fraction" in os.environ.get(name, "") for name in ALLOCATOR)
-    available = _available()
+    available, _ = available_and_total()
     if not properties.is_integrated or chosen or available is None:
         return
-    usable = available + torch.cuda.memory_reserved(device)  # of which some is in use already
+    reserved = torch.cuda.memory_reserved(device)  # by this process, so not available any more
+    usable = available * 2**20 + reserved
     share = min(max(usable / properties.total_memory - _LEFT, _LEAST), 1.0)
     allow_memory(device, share)
     _log.info("the GPU shares the CPU's memory: PyTorch may use %.0f %% of it", 100 * share)
@@ -75,12 +73,3 @@ def allow_memory(device: torch.device, share: float) -> None:
     """Let PyTorch use this share, 0 to 1, of the memory of a GPU; beyond it, memory ran out."""
     # It refuses a device without an index, like that of ``device: auto``; None is the current one.
     torch.cuda.set_per_process_memory_fraction(share, device.index)
-
-
-def _available() -> int | None:
-    """Return how much memory the machine has left, bytes; None where it does not say."""
-    try:
-        found = re.search(r"^MemAvailable:\s*(\d+) kB$", MEMORY.read_text(), re.MULTILINE)
-    except OSError:
-        return None
-    return int(found[1]) << 10 if found else None

@@ -12,8 +12,7 @@ from pathlib import Path
 
 import torch
 
-#: Folder with a container's memory limit (cgroup v2), as seen from inside.
-CGROUP = Path("/sys/fs/cgroup")
+from concerto_ros.files.machine_memory import available_and_total, megabytes_by_name
 
 
 @dataclass(frozen=True)
@@ -43,11 +42,11 @@ class MemoryUse:
     @classmethod
     def now(cls, device: torch.device) -> MemoryUse:
         """Measure the current use, that of the GPU if ``device`` is one."""
-        process = _table("/proc/self/status")
+        process = megabytes_by_name(Path("/proc/self/status"))
         return cls(
             process.get("VmRSS"),
             process.get("VmHWM"),
-            *_available_and_total(),
+            *available_and_total(),
             threading.active_count(),
             _open_files(),
             *_of_device(device),
@@ -65,15 +64,6 @@ def release_unused_memory() -> None:
         trim(0)
 
 
-def _available_and_total() -> tuple[float | None, float | None]:
-    machine = _table("/proc/meminfo")
-    available, total = machine.get("MemAvailable"), machine.get("MemTotal")
-    limit, used = _cgroup("memory.max"), _cgroup("memory.current")
-    if available is None or total is None or limit is None or used is None or limit >= total:
-        return available, total
-    return min(available, limit - used), limit
-
-
 def _of_device(device: torch.device) -> tuple[float | None, float | None]:
     if device.type != "cuda":
         return None, None
@@ -83,23 +73,6 @@ def _of_device(device: torch.device) -> tuple[float | None, float | None]:
         return torch.cuda.memory_reserved(device) / 2**20, free / 2**20
     except (RuntimeError, AssertionError):  # diagnostics are published even if the GPU failed
         return None, None
-
-
-def _table(path: str) -> dict[str, float]:
-    """MB by name, from a file of lines ``Name:  1234 kB``; empty if it cannot be read."""
-    try:
-        lines = Path(path).read_text().splitlines()
-    except OSError:
-        return {}
-    words = [line.split() for line in lines if line.endswith(" kB")]
-    return {name.rstrip(":"): int(amount) / 1024 for name, amount, _ in words}
-
-
-def _cgroup(name: str) -> float | None:
-    try:
-        return int((CGROUP / name).read_text()) / 2**20
-    except (OSError, ValueError):  # no container, or "max": no limit
-        return None
 
 
 def _open_files() -> int | None:

@@ -14,9 +14,9 @@ import torch
 from diagnostic_msgs.msg import DiagnosticStatus
 from std_msgs.msg import Header
 
+from concerto_ros.files import machine_memory
 from concerto_ros.labels.label_set import LabelSet
 from concerto_ros.mapping.voxel_map import Insertion
-from concerto_ros.ros.monitoring import memory_use as memory
 from concerto_ros.ros.monitoring import recent_values as window
 from concerto_ros.ros.monitoring import statistics
 from concerto_ros.ros.monitoring.diagnostics import Activity, diagnostics
@@ -258,7 +258,7 @@ def test_memory_in_use_is_that_of_this_process(tmp_path, monkeypatch):
     assert used.threads >= 1 and used.files >= 3 and used.device_used is None
     (tmp_path / "memory.max").write_text(f"{600 * 2**20}\n")
     (tmp_path / "memory.current").write_text(f"{500 * 2**20}\n")
-    monkeypatch.setattr(memory, "CGROUP", tmp_path)
+    monkeypatch.setattr(machine_memory, "CGROUP", tmp_path)
     limited = MemoryUse.now(torch.device("cpu"))
     assert (limited.available, limited.total) == (pytest.approx(100), 600)
     (tmp_path / "memory.max").write_text("max\n")
