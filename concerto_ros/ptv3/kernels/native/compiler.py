@@ -11,9 +11,11 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 
 #: Tried in this order where the environment variable CXX names none.
 NAMES = ("c++", "g++", "clang++")
@@ -26,7 +28,6 @@ FLAGS = (
     "-fno-math-errno",
     "-fno-strict-aliasing",
     "-fPIC",
-    "-shared",
     "-pthread",
 )
 
@@ -81,10 +82,10 @@ class Compiler:
     def compile(
         self, sources: Sequence[Path], library: Path, architectures: Sequence[str] = ARCHITECTURES
     ) -> None:
-        """Compile sources into one shared library.
+        """Compile sources into one shared library, as many at once as there are cores.
 
         Args:
-            sources: C++ files.
+            sources: C++ files of different names.
             library: the file to write, in a folder that also takes the compiler's own files.
             architectures: options that name the CPU to compile for, the first that the compiler
                 does not refuse.
@@ -92,9 +93,19 @@ class Compiler:
         Raises:
             CompilerError: it fails, hangs or writes nothing.
         """
+        objects = [library.parent / f"{source.stem}.o" for source in sources]
         for architecture in architectures:
-            options = (*FLAGS, architecture, "-o", str(library))
-            status, said = run((*self.command, *options, *map(str, sources)), library.parent)
+            command = (*self.command, *FLAGS, architecture)
+            steps = [
+                (*command, "-c", "-o", str(made), str(source))
+                for made, source in zip(objects, sources, strict=True)
+            ]
+            with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+                ends = list(pool.map(lambda step: run(step, library.parent), steps))
+            status, said = next((end for end in ends if end[0]), ends[0])
+            if status == 0:
+                link = (*command, "-shared", "-o", str(library), *map(str, objects))
+                status, said = run(link, library.parent)
             if status == 0 and library.is_file():
                 return
             if "-march" not in said and "-mcpu" not in said:
@@ -173,7 +184,7 @@ def run(command: Sequence[str], scratch: Path) -> tuple[int, str]:
     environment = {**os.environ, "LC_ALL": "C", "TMPDIR": str(scratch)}
     name = shlex.quote(command[0])
     # Into a file: a pipe would be held open by the compiler's own children, should they hang.
-    with (scratch / "said.txt").open("w+b") as said:
+    with TemporaryFile(dir=scratch) as said:
         try:
             process = subprocess.Popen(
                 command,

@@ -100,6 +100,7 @@ def load(sources: Path, architectures: Sequence[str] = ARCHITECTURES) -> ctypes.
             pass  # the first time
         except (OSError, RuntimeError) as error:
             _log.info("a kept library of the CPU kernels is not used: %s", in_words(error))
+        _log.info("compiling the CPU kernels, once on this machine: this takes some seconds")
         start = time.perf_counter()
         made = scratch / name
         compiler.compile(units, made, architectures)
