@@ -5,10 +5,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
 from concerto_ros.mapping.generation import Generation
+from concerto_ros.mapping.members import Members
 from concerto_ros.mapping.voxel_grid import LATTICE_LIMIT, find_keys, pack
 from concerto_ros.sensors.frame import OriginalPoints
 from concerto_ros.sensors.normals import neighbourhood_normals
@@ -36,6 +38,9 @@ class MapSnapshot:
         generation: Ends when the map is cleared or replaced.
         revision: Changes of the map until then, in this generation: snapshots with the same
             generation and revision are equal.
+        slots: (V,) int64, see :class:`Members`, as the next two; None: not of a map.
+        entered: (V,) int64.
+        changed: (V,) int64.
     """
 
     keys: np.ndarray
@@ -54,6 +59,9 @@ class MapSnapshot:
     newest: OriginalPoints | None = None
     generation: Generation = field(default_factory=Generation)
     revision: int = 0
+    slots: np.ndarray | None = None
+    entered: np.ndarray | None = None
+    changed: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         for value in vars(self).values():
@@ -62,6 +70,21 @@ class MapSnapshot:
 
     def __len__(self) -> int:
         return len(self.index)
+
+    @cached_property
+    def members(self) -> Members:
+        """Which voxels these are, to be compared with those of another moment."""
+        if self.slots is None or self.entered is None or self.changed is None:
+            return Members.alone(self.keys, self.first_seen)
+        return Members(
+            self.keys,
+            self.first_seen,
+            self.slots,
+            self.entered,
+            self.changed,
+            self.generation,
+            self.revision,
+        )
 
     def rows_of(self, points: np.ndarray) -> np.ndarray:
         """Return the row of the voxel that each of ``points`` (N, 3), metres, lies in.

@@ -137,6 +137,9 @@ class VoxelMap:
         self._sums = VoxelSums(self.max_voxels, self.voxel_size, OBSERVATION_LIMIT)
         self._stamps = np.empty(self.max_voxels, dtype=np.int64)
         self._first_seen = np.zeros(self.max_voxels, dtype=np.int64)
+        # Revisions at which the voxel of each row entered the map, and was last seen.
+        self._entered = np.zeros(self.max_voxels, dtype=np.int64)
+        self._changed = np.zeros(self.max_voxels, dtype=np.int64)
         self._free_observations = np.zeros(self.max_voxels, dtype=np.uint8)  # since last seen
         self._free = np.empty(self.max_voxels, dtype=np.int64)
         self.generation = Generation()
@@ -268,6 +271,9 @@ class VoxelMap:
             newest=self._newest,
             generation=self.generation,
             revision=self._revision,
+            slots=rows,
+            entered=self._entered[rows],
+            changed=self._changed[rows],
         )
 
     def _advance(self, stamp: int, robot: np.ndarray) -> bool:
@@ -292,8 +298,10 @@ class VoxelMap:
         expired = stamps < self._oldest
         self._stamps[rows] = np.maximum(stamps, stamp)
         self._free_observations[rows] = 0
+        self._changed[rows] = self._revision
         restarted = rows[expired]
         self._first_seen[restarted] = stamp
+        self._entered[restarted] = self._revision
         self._sums.restart(restarted)
 
     def _admit(self, keys: np.ndarray, stamp: int) -> np.ndarray:
@@ -304,6 +312,7 @@ class VoxelMap:
         self._sorted.add(rows)
         self._keys[rows] = keys
         self._stamps[rows] = self._first_seen[rows] = stamp
+        self._entered[rows] = self._changed[rows] = self._revision
         self._free_observations[rows] = 0
         self._sums.restart(rows)
         return rows

@@ -89,7 +89,8 @@ class VoxelSums:
         points, colors, normals, toward = (
             values.numpy().take(rows, axis=0) for values in self._means
         )
-        has_color = self._has_color(self._sums.numpy()[rows, _COLOR_COUNT])
+        color_count = torch.from_numpy(self._sums.numpy()[rows, _COLOR_COUNT])
+        has_color = self._has_color(color_count).numpy()
         return VoxelMeans(points, colors, has_color, normals, toward)
 
     def _renew(self, rows: np.ndarray, keys: np.ndarray) -> None:

@@ -11,6 +11,7 @@ import torch
 
 from concerto_ros.heads.finite_rows import finite_rows
 from concerto_ros.mapping.map_snapshot import MapSnapshot
+from concerto_ros.mapping.members import Members
 from concerto_ros.mapping.voxel_grid import find_keys
 from concerto_ros.ptv3.kernels.host_copies import sent
 
@@ -36,10 +37,10 @@ class LabelFusion:
         if not 0 < seconds < math.inf:
             raise ValueError(f"seconds is {seconds}; expected a finite number above 0")
         self._seconds = seconds
-        self._keys = np.zeros(0, np.int64)
-        self._first_seen = np.zeros(0, np.int64)
+        self._members = Members.alone(np.zeros(0, np.int64), np.zeros(0, np.int64))
         #: Whether the map was filled again since: :meth:`restore`.
         self._refilled = False
+        # By slot of the members.
         self._mean: torch.Tensor | None = None
         self._weight = torch.zeros(0)
         self._stamp = 0
@@ -66,36 +67,37 @@ class LabelFusion:
         finite = finite_rows(latest)
         latest.masked_fill_(~finite[:, None], 0.0)
         elapsed = (snapshot.stamp - self._stamp) * 1e-9
-        mean, weight = self._aged(snapshot, elapsed, latest)
-        old_mean, old_weight = mean, weight
-        if rows is not None:
-            predicted = sent(torch.from_numpy(rows), latest.device)
-            old_mean = mean.index_select(0, predicted)
-            old_weight = weight.index_select(0, predicted)
+        mean, weight = self._of(snapshot, elapsed, latest)
+        slots = snapshot.members.slots
+        slots = slots.copy() if rows is None else slots[rows]  # PyTorch takes what is writable
+        predicted = sent(torch.from_numpy(slots), latest.device)
+        ageing = math.exp(-max(elapsed, 0.0) / self._seconds)
+        old_mean = mean.index_select(0, predicted)
+        old_weight = weight.index_select(0, predicted) * ageing
         # A voxel without a prediction takes one even where no time has passed.
         new = finite.float() * ((old_weight == 0) | (elapsed > 0))
         total = old_weight + new
         share = new / total.clamp_min(torch.finfo(total.dtype).tiny)
         fused = old_mean + (latest - old_mean) * share[:, None]
-        if rows is None:
-            mean, weight = fused, total
-        else:
-            mean.index_copy_(0, predicted, fused)
-            weight.index_copy_(0, predicted, total)
-        self._keys, self._stamp = snapshot.keys, snapshot.stamp
-        self._first_seen, self._refilled = snapshot.first_seen, False
-        self._mean, self._weight = mean, weight
-        return log_probabilities(fused).masked_fill_(~finite[:, None], math.nan)
+        labelled = log_probabilities(fused).masked_fill_(~finite[:, None], math.nan)
+        # Last, so that a call that fails changes nothing.
+        weight *= ageing
+        mean.index_copy_(0, predicted, fused)
+        weight.index_copy_(0, predicted, total)
+        self._stamp = snapshot.stamp
+        return labelled
 
     def state(self) -> dict[str, torch.Tensor]:
         """Return everything :meth:`restore` needs; empty before the first call."""
         if self._mean is None:
             return {}
+        members = self._members
+        slots = torch.from_numpy(members.slots.copy()).to(self._mean.device)
         return {
-            "keys": torch.from_numpy(self._keys.copy()),
-            "first_seen": torch.from_numpy(self._first_seen.copy()),
-            "mean": self._mean.cpu(),
-            "weight": self._weight.cpu(),
+            "keys": torch.from_numpy(members.keys.copy()),
+            "first_seen": torch.from_numpy(members.first_seen.copy()),
+            "mean": self._mean.index_select(0, slots).cpu(),
+            "weight": self._weight.index_select(0, slots).cpu(),
             "stamp": torch.tensor(self._stamp),
         }
 
@@ -105,11 +107,11 @@ class LabelFusion:
         Such a map knows how long a voxel has been in it only if that is since it was filled.
         """
         if state:
-            self._keys = state["keys"].numpy().copy()
+            keys = state["keys"].numpy().copy()
             # Those of earlier versions do not say it: the voxels may always have been there.
             always = torch.full_like(state["keys"], np.iinfo(np.int64).min)
-            self._first_seen = state.get("first_seen", always).numpy().copy()
-            self._refilled = True
+            first_seen = state.get("first_seen", always).numpy().copy()
+            self._members, self._refilled = Members.alone(keys, first_seen), True
             finite = finite_rows(state["mean"])  # those of earlier versions may not be
             self._mean = state["mean"].masked_fill(~finite[:, None], 0.0)
             self._weight = state["weight"].masked_fill(~finite, 0.0)
@@ -117,32 +119,60 @@ class LabelFusion:
 
     def _known_since(self, snapshot: MapSnapshot) -> np.ndarray:
         """Return when ``snapshot`` has first seen each voxel if it never left the map since."""
+        first_seen = self._members.first_seen
         if not self._refilled or not len(snapshot):
-            return self._first_seen
-        row, now = find_keys(self._keys, snapshot.keys), snapshot.first_seen
+            return first_seen
+        row, now = find_keys(self._members.keys, snapshot.keys), snapshot.first_seen
         filled_since = now.min()
-        older = (row >= 0) & (self._first_seen[row] < filled_since) & (now <= self._stamp)
-        since = self._first_seen.copy()
+        older = (row >= 0) & (first_seen[row] < filled_since) & (now <= self._stamp)
+        since = first_seen.copy()
         since[row[older]] = now[older]
         return since
 
-    def _aged(
+    def _of(
         self, snapshot: MapSnapshot, elapsed: float, like: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return mean (V, K) and weight (V,) of the predictions so far, ``elapsed`` s later.
+        """Return mean (S, K) and weight (S,) of the predictions before, by slot of ``snapshot``.
 
-        Both are zero where there was none; on the device of ``like``, (n, K).
+        Both are zero where there was none; on the device of ``like``, (n, K). They are kept: what
+        is written to them stays.
         """
-        if self._mean is None or not len(self._keys) or elapsed < 0:
-            return like.new_zeros(len(snapshot), like.shape[1]), like.new_zeros(len(snapshot))
-        before = snapshot.rows_in(self._keys, self._known_since(snapshot))
-        unknown = np.flatnonzero(before < 0)
-        rows = sent(torch.from_numpy(np.maximum(before, 0)), like.device)
-        mean = self._mean.to(like.device).index_select(0, rows)
-        weight = self._weight.to(like.device).index_select(0, rows)
-        weight *= math.exp(-elapsed / self._seconds)
-        nothing = sent(torch.from_numpy(unknown), like.device)
-        return mean.index_fill_(0, nothing, 0.0), weight.index_fill_(0, nothing, 0.0)
+        members, before = snapshot.members, self._members
+        known, weight = self._mean, self._weight.to(like.device)
+        changes = members.since(before)
+        if known is None or not len(before) or elapsed < 0:
+            mean, weight = _grown(like[:0], members.room), _grown(like[:0, 0], members.room)
+        else:
+            mean = known.to(like.device)
+            if changes is None:  # snapshots that have no map in common
+                row = snapshot.rows_in(before.keys, self._known_since(snapshot))
+                found = np.flatnonzero(row >= 0)
+                former = sent(torch.from_numpy(before.slots[row[found]]), like.device)
+                slots = sent(torch.from_numpy(members.slots[found]), like.device)
+                mean, weight = (
+                    _grown(value[:0], members.room).index_copy_(
+                        0, slots, value.index_select(0, former)
+                    )
+                    for value in (mean, weight)
+                )
+            else:
+                entered = sent(torch.from_numpy(members.slots[changes.entered]), like.device)
+                mean, weight = (
+                    _grown(value, members.room).index_fill_(0, entered, 0.0)
+                    for value in (mean, weight)
+                )
+        self._members, self._refilled = members, False
+        self._mean, self._weight = mean, weight
+        return mean, weight
+
+
+def _grown(values: torch.Tensor, room: int) -> torch.Tensor:
+    """Return (S, ...) values with zeros behind them if there are fewer than ``room``."""
+    if len(values) >= room:
+        return values
+    larger = values.new_zeros(room + room // 4, *values.shape[1:])
+    larger[: len(values)] = values
+    return larger
 
 
 def log_probabilities(scores: torch.Tensor) -> torch.Tensor:

@@ -208,6 +208,19 @@ def test_in_a_map_that_is_asked_for_again_no_voxel_waits(model, encoded):
     assert len(encoded) == 2  # for what is known all was done
 
 
+def test_what_was_predicted_does_not_depend_on_who_else_looked_at_the_map(model):
+    alone, watched = make(model, window_radius=5.2), make(model, window_radius=5.2)
+    for step in range(8):
+        frame = corridor(0.2 * step, 3 + 0.3 * step, 0.2 * step, 60 + 20 * step)
+        for pipeline in (alone, watched):
+            pipeline.insert(frame, np.array([0.2 * step, 0.6, 0.6]))
+        watched.snapshot()
+        if step % 2:
+            (_, one), (_, other) = predict(alone), predict(watched)
+            for name in ("label", "confidence", "entropy", "pca_rgb"):
+                np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+
+
 def test_where_the_floor_comes_into_view_all_heights_are_counted_anew(model):
     """Until then the lowest surface, that of a gallery, was the floor."""
     changed, whole = (make(model, each, **{"fusion.seconds": 0.0}) for each in ("changed", "map"))

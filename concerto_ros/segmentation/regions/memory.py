@@ -13,8 +13,8 @@ import torch
 
 from concerto_ros.heads.similarity import FeatureQuery
 from concerto_ros.labels.prediction import Prediction
-from concerto_ros.mapping.generation import Generation
 from concerto_ros.mapping.map_snapshot import MapSnapshot
+from concerto_ros.mapping.members import Changes, Members
 from concerto_ros.mapping.voxel_grid import unpack
 from concerto_ros.segmentation.regions.selection import NEVER, History, Region, select, whole_map
 
@@ -71,35 +71,80 @@ class Due:
 
     Attributes:
         region: the part of the map to predict.
-        row: (V,) the remembered row of each voxel; -1: nothing is remembered of it.
-        readings: (9, V) float32, point, colour and normal; a change of more than 1 counts.
-        before: (9, V) float32, those that each voxel was predicted from, of any where nothing is
-            remembered; None: nothing is remembered of all.
+        changes: of the map since the last prediction; None: nothing is remembered of it.
+        predicted: (V,) int64, nanoseconds, the stamp of the last prediction of each voxel.
+        changed: (V,) bool, whether the readings of each changed since then.
     """
 
     region: Region
-    row: np.ndarray
-    readings: np.ndarray
-    before: np.ndarray | None = None
+    changes: Changes | None
+    predicted: np.ndarray
+    changed: np.ndarray
+
+    @classmethod
+    def all_of(cls, size: int) -> Due:
+        """Return that all of ``size`` voxels is due."""
+        return cls(whole_map(size), None, np.full(size, NEVER), np.zeros(size, bool))
 
 
 @dataclass(frozen=True, eq=False)
 class _Remembered:
-    """The prediction of V voxels, and the readings that it was made from; see :class:`Due`.
+    """What was predicted of voxels, and from what, by their slots in the map.
 
-    ``floor`` (V,) is the height of the floor that the model counted from for each, metres.
+    Attributes:
+        asked: what was computed.
+        stamp: nanoseconds, of the map.
+        members: the voxels of the map.
+        waits: whether any of them waits for its first prediction.
+        prediction: by slot, as all that follows; without points.
+        predicted: (S,) int64, nanoseconds, when that was.
+        unsettled: (S,) bool, as in :class:`History`.
+        changed: (S,) bool, likewise.
+        readings: (S, 9) float32, those that each voxel was predicted from, or entered with; see
+            :func:`_readings`.
+        floor: (S,) float64, the height of the floor that the model counted from, metres.
     """
 
     asked: Asked
-    prediction: Prediction
     stamp: int
-    state: tuple[Generation, int]
-    keys: np.ndarray
-    first_seen: np.ndarray
+    members: Members
+    waits: bool
+    prediction: Prediction
     predicted: np.ndarray
     unsettled: np.ndarray
+    changed: np.ndarray
     readings: np.ndarray
     floor: np.ndarray
+
+    @classmethod
+    def nothing(cls, asked: Asked, members: Members, like: Prediction) -> _Remembered:
+        """Return that nothing is known of voxels, with the fields of a prediction."""
+        room = members.room
+        return cls(
+            asked=asked,
+            stamp=0,
+            members=members,
+            waits=False,
+            prediction=_kept(like).at(like.points[:0], np.full(room, -1)),
+            predicted=np.full(room, NEVER),
+            unsettled=np.zeros(room, bool),
+            changed=np.zeros(room, bool),
+            readings=np.zeros((room, 9), np.float32),
+            floor=np.full(room, np.nan),
+        )
+
+    def with_room(self, room: int) -> _Remembered:
+        """Return the same with at least so many slots."""
+        size = len(self.predicted)
+        if room <= size:
+            return self
+        row = np.minimum(np.arange(room + room // 4), size)
+        row[size:] = -1
+        arrays: dict[str, Any] = {
+            name: getattr(self, name).take(row, axis=0)
+            for name in ("predicted", "unsettled", "changed", "readings", "floor")
+        }
+        return replace(self, prediction=self.prediction.at(self.prediction.points, row), **arrays)
 
 
 class PredictionMemory:
@@ -144,32 +189,38 @@ class PredictionMemory:
             snapshot: the V voxels of the map.
             asked: of :meth:`asked`.
         """
-        last, readings = self._last, _readings(snapshot)
-        later = last is not None and len(snapshot) > 0 and snapshot.stamp >= last.stamp
-        if last is None or not later or not asked.answered_by(last.asked):
-            return Due(whole_map(len(snapshot)), np.full(len(snapshot), -1), readings)
-        row = snapshot.rows_in(last.keys, last.first_seen)
-        known, earlier = row >= 0, np.maximum(row, 0)
-        before = last.readings.take(earlier, axis=1)
-        changed = np.zeros(len(snapshot), bool)
-        for now, then in zip(readings, before, strict=True):
-            changed |= np.abs(now - then) > 1
-        stayed = np.zeros(len(last.keys), bool)
-        stayed[row[known]] = True
+        last = self._last
+        changes = None if last is None else snapshot.members.since(last.members)
+        if last is None or changes is None or not len(snapshot) or snapshot.stamp < last.stamp:
+            return Due.all_of(len(snapshot))
+        if not asked.answered_by(last.asked):
+            return Due.all_of(len(snapshot))
+        slots, seen = snapshot.members.slots, changes.seen
+        predicted, unsettled, changed = (
+            values.take(slots, mode="clip")  # those that entered may have slots beyond
+            for values in (last.predicted, last.unsettled, last.changed)
+        )
+        before = last.readings.take(slots[seen], axis=0, mode="clip")
+        differs = np.zeros(len(seen), bool)
+        for now, then in zip(_readings(snapshot, seen).T, before.T, strict=True):
+            differs |= np.abs(now - then) > 1
+        changed[seen] = differs
+        predicted[changes.entered] = NEVER
+        changed[changes.entered] = unsettled[changes.entered] = False
         history = History(
             index=snapshot.index,
             first_seen=snapshot.first_seen,
-            predicted=np.where(known, last.predicted[earlier], NEVER),
-            changed=known & changed,
-            unsettled=known & last.unsettled[earlier],
-            gone=unpack(last.keys[~stayed]),
+            predicted=predicted,
+            changed=changed,
+            unsettled=unsettled,
+            gone=unpack(changes.gone),
         )
         # Where no newer map came, none may ever come. Where only its stamp stands still (messages
         # without stamps, a paused clock), what waits has no turn.
-        stands_still = snapshot.stamp == last.stamp and last.prediction.waiting is not None
-        newest = stands_still or _state(snapshot) == last.state
+        stands_still = snapshot.stamp == last.stamp and last.waits
+        newest = stands_still or snapshot.revision == last.members.revision
         region = select(history, snapshot.stamp, last=newest)
-        return Due(region, row, readings, before)
+        return Due(region, changes, predicted, changed)
 
     def updated(
         self, snapshot: MapSnapshot, due: Due, asked: Asked, part: Prediction | None
@@ -182,74 +233,77 @@ class PredictionMemory:
             asked: of :meth:`asked`.
             part: the prediction of the core of the region; None where it is empty.
         """
-        last, core, readings = self._last, due.region.core, due.readings
-        if core is None or last is None or due.before is None:
+        members, core, changes = snapshot.members, due.region.core, due.changes
+        slots = members.slots
+        if core is None or changes is None or self._last is None:
             assert part is not None  # a map that has voxels
-            whole, predicted = part, np.full(len(snapshot), snapshot.stamp)
-            floor = np.full(len(snapshot), whole.floor_height)
+            whole, core, entered = part, np.arange(len(snapshot)), np.zeros(0, np.int64)
+            last = _Remembered.nothing(asked, members, part)
+            by_slot = last.prediction.updated(slots, _kept(part))
         else:
+            last, entered = self._last.with_room(members.room), changes.entered
             # A new voxel has no label until it is predicted: its neighbour's would be a guess.
-            row = due.row
-            whole = last.prediction.at(snapshot.points, row)
+            unknown = last.prediction.at(snapshot.points[entered], np.full(len(entered), -1))
             compared = asked.like is not None or asked.match is not None
-            whole = replace(
-                whole,
+            by_slot = replace(
+                last.prediction.updated(slots[entered], unknown),
                 stamp=snapshot.stamp,
-                similarity=whole.similarity if compared else None,
-                match=None if asked.match is None else whole.match,
+                similarity=last.prediction.similarity if compared else None,
+                match=None if asked.match is None else last.prediction.match,
             )
             if part is not None:
-                whole = whole.updated(core, part)
-            predicted = np.where(row >= 0, last.predicted[row], NEVER)
-            predicted[core] = snapshot.stamp
-            floor = last.floor[row]
-            floor[core] = whole.floor_height
-            renewed = due.row < 0
-            renewed[core] = True
-            readings = np.where(renewed, due.readings, due.before)
+                by_slot = by_slot.updated(slots[core], _kept(part))
+            whole = by_slot.at(snapshot.points, slots)
         unusable = np.zeros(len(snapshot), bool) if whole.unusable is None else whole.unusable
+        predicted = due.predicted.copy()
+        predicted[core] = snapshot.stamp
         waiting = (predicted == NEVER) & ~unusable
         predicted[unusable] = NEVER  # output that is not finite is no prediction
-        # The floor is held, and moves by metres where it is found elsewhere; NaN: it is not known.
-        moved = np.abs(floor - whole.floor_height) > 0
         whole = replace(whole, waiting=waiting if waiting.any() else None)
+        # Of voxels that were not predicted, only those that entered or were seen are others.
+        floor, when, changed = (v.copy() for v in (last.floor, last.predicted, last.changed))
+        floor[slots[entered]] = np.nan
+        floor[slots[core]] = whole.floor_height
+        when[slots[entered]] = NEVER
+        when[slots[core]] = predicted[core]
+        if changes is not None:
+            changed[slots[changes.seen]] = due.changed[changes.seen]
+        changed[slots[core]] = False
+        unsettled = np.zeros(len(floor), bool)
+        unsettled[slots] = due.region.unsettled
+        # The floor is held, and moves by metres where it is found elsewhere; NaN: it is not known.
+        unsettled |= np.abs(floor - whole.floor_height) > 0
+        for rows in (entered, core):
+            last.readings[slots[rows]] = _readings(snapshot, rows)
         self._last = _Remembered(
             asked=asked,
-            prediction=_copied(replace(whole, features=None, components=None)),
             stamp=snapshot.stamp,
-            state=_state(snapshot),
-            keys=snapshot.keys,
-            first_seen=snapshot.first_seen,
-            predicted=predicted,
-            unsettled=due.region.unsettled | moved,
-            readings=readings,
+            members=members,
+            waits=whole.waiting is not None,
+            prediction=by_slot,
+            predicted=when,
+            unsettled=unsettled,
+            changed=changed,
+            readings=last.readings,
             floor=floor,
         )
         return whole
 
 
-def _state(snapshot: MapSnapshot) -> tuple[Generation, int]:
-    """Return what is equal for equal maps."""
-    return snapshot.generation, snapshot.revision
+def _kept(prediction: Prediction) -> Prediction:
+    """Return what is remembered of a prediction."""
+    return replace(prediction, features=None, components=None)
 
 
-def _copied(prediction: Prediction) -> Prediction:
-    """Return a copy of a prediction that whoever changes the arrays of it does not change."""
-    copies: dict[str, Any] = {
-        name: value.copy()
-        for name, value in vars(prediction).items()
-        if isinstance(value, np.ndarray)
-    }
-    return replace(prediction, **copies)
-
-
-def _readings(snapshot: MapSnapshot) -> np.ndarray:
+def _readings(snapshot: MapSnapshot, rows: np.ndarray) -> np.ndarray:
+    """Return point, colour and normal of some voxels, (n, 9) float32; a change of 1 counts."""
     parts = (
         (snapshot.points, MOVED * snapshot.voxel_size),
         (snapshot.colors, RECOLOURED),
         (snapshot.normals, TURNED),
     )
-    readings = np.empty((9, len(snapshot)), np.float32)  # by column: faster than by rows
+    readings = np.empty((len(rows), 9), np.float32)
     for number, (values, much) in enumerate(parts):
-        np.multiply(values.T, np.float32(1 / much), out=readings[3 * number : 3 * number + 3])
+        columns = slice(3 * number, 3 * number + 3)
+        np.multiply(values.take(rows, axis=0), np.float32(1 / much), out=readings[:, columns])
     return readings
