@@ -17,9 +17,11 @@ for _capacity in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
     os.environ.setdefault(_capacity, "256")
 
 # Maps change their size with every frame, which leaves gaps in PyTorch's memory on a GPU unless
-# its segments can grow. Read when PyTorch loads, by either name. Not on aarch64: untried on Tegra.
-if platform.machine() != "aarch64" and "PYTORCH_CUDA_ALLOC_CONF" not in os.environ:
-    os.environ.setdefault("PYTORCH_ALLOC_CONF", "expandable_segments:True")
+# its segments can grow. Read when PyTorch loads: by the first name now, by the second up to 2.9 at
+# least (PyTorch issue 183387). Not on aarch64: untried on Tegra.
+_allocator = ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF")
+if platform.machine() != "aarch64" and not os.environ.keys() & set(_allocator):
+    os.environ.update(dict.fromkeys(_allocator, "expandable_segments:True"))
 
 # The generated ``concerto_ros.msg`` may be installed elsewhere than this source tree.
 __path__ = __import__("pkgutil").extend_path(__path__, __name__)

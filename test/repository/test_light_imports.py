@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import ast
+import os
 import subprocess
 import sys
 
@@ -71,3 +73,28 @@ def test_the_names_of_downloads_and_layouts_are_those_that_exist():
     assert tuple(READERS) == LAYOUTS
     assert set(formats.LAYOUTS) == set(LAYOUT_NAMES)
     assert {"recon": tuple(recon.PRESETS), "i2p-mae": tuple(recipe.PRESETS)} == PRESETS
+
+
+ALLOCATORS = ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF")
+GROWING = "expandable_segments:True"
+
+
+@pytest.mark.parametrize(
+    ("machine", "given", "expected"),
+    [
+        # PyTorch 2.9 takes it from the second name alone, and warns of that one without the first.
+        ("x86_64", {}, dict.fromkeys(ALLOCATORS, GROWING)),
+        ("x86_64", {ALLOCATORS[0]: "a:1"}, {ALLOCATORS[0]: "a:1"}),
+        ("x86_64", {ALLOCATORS[1]: "a:1"}, {ALLOCATORS[1]: "a:1"}),
+        ("aarch64", {}, {}),
+    ],
+)
+def test_memory_of_a_gpu_may_grow_unless_the_user_configured_it(machine, given, expected):
+    code = (
+        f"import os, platform; platform.machine = lambda: {machine!r}; import concerto_ros;"
+        " print({name: value for name, value in os.environ.items() if 'ALLOC_CONF' in name})"
+    )
+    environment = {name: value for name, value in os.environ.items() if "ALLOC_CONF" not in name}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=environment | given, capture_output=True, text=True)
+    assert ast.literal_eval(done.stdout) == expected, done.stderr
