@@ -11,6 +11,7 @@ import numpy as np
 
 from concerto_ros.mapping.generation import Generation
 from concerto_ros.mapping.members import Members
+from concerto_ros.mapping.voxel_cells import VoxelCells
 from concerto_ros.mapping.voxel_grid import LATTICE_LIMIT, find_keys, pack
 from concerto_ros.sensors.frame import OriginalPoints
 from concerto_ros.sensors.normals import neighbourhood_normals
@@ -41,6 +42,7 @@ class MapSnapshot:
         slots: (V,) int64, see :class:`Members`, as the next two; None: not of a map.
         entered: (V,) int64.
         changed: (V,) int64.
+        map_cells: the cells of the voxels, where the map has counted them.
     """
 
     keys: np.ndarray
@@ -62,6 +64,7 @@ class MapSnapshot:
     slots: np.ndarray | None = None
     entered: np.ndarray | None = None
     changed: np.ndarray | None = None
+    map_cells: VoxelCells | None = None
 
     def __post_init__(self) -> None:
         for value in vars(self).values():
@@ -85,6 +88,11 @@ class MapSnapshot:
             self.generation,
             self.revision,
         )
+
+    @cached_property
+    def cells(self) -> VoxelCells:
+        """The cells that the voxels lie in."""
+        return VoxelCells.of(self.index) if self.map_cells is None else self.map_cells
 
     def rows_of(self, points: np.ndarray) -> np.ndarray:
         """Return the row of the voxel that each of ``points`` (N, 3), metres, lies in.

@@ -13,20 +13,20 @@ import torch.nn.functional as F
 
 #: Lattice indices lie in [-LATTICE_LIMIT, LATTICE_LIMIT): three of them pack into 63 bits.
 LATTICE_LIMIT = 1 << 20
-_BITS = 21
-_AXIS_MASK = (1 << _BITS) - 1
+AXIS_BITS = 21
+_AXIS_MASK = (1 << AXIS_BITS) - 1
 
 
 def pack(index: np.ndarray) -> np.ndarray:
     """Pack (V, 3) lattice indices to (V,) int64 keys >= 0 that sort like (x, y, z)."""
     x, y, z = (index.astype(np.int64, copy=False) + LATTICE_LIMIT).T
-    return (x << 2 * _BITS) | (y << _BITS) | z
+    return (x << 2 * AXIS_BITS) | (y << AXIS_BITS) | z
 
 
 def unpack(key: np.ndarray) -> np.ndarray:
     """Unpack (V,) int64 keys to (V, 3) int32 lattice indices."""
     index = np.empty((len(key), 3), np.int32)
-    index[:, 0], index[:, 1] = key >> 2 * _BITS, (key >> _BITS) & _AXIS_MASK
+    index[:, 0], index[:, 1] = key >> 2 * AXIS_BITS, (key >> AXIS_BITS) & _AXIS_MASK
     index[:, 2] = key & _AXIS_MASK
     index -= LATTICE_LIMIT
     return index

@@ -274,6 +274,7 @@ class VoxelMap:
             slots=rows,
             entered=self._entered[rows],
             changed=self._changed[rows],
+            map_cells=self._sorted.cells.of(rows),
         )
 
     def _advance(self, stamp: int, robot: np.ndarray) -> bool:

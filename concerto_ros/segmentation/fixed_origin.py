@@ -62,6 +62,19 @@ class FixedOrigin:
             self._centre = state["centre"].numpy().copy()
             self._voxel_size = float(state["voxel_size"])
 
+    def keeps(self, centre: np.ndarray, within: float, voxel_size: float) -> bool:
+        """Return whether :meth:`update` leaves the centre where it is.
+
+        Args:
+            centre: (3,) metres, near the exact centre of the next snapshot.
+            within: voxels by which that may be elsewhere along each axis.
+            voxel_size: metres.
+        """
+        if self._centre is None or voxel_size != self._voxel_size:
+            return False
+        off = np.abs(centre - self._centre) / voxel_size
+        return bool((off + within <= _TOLERANCE).all())
+
     def update(
         self, index: np.ndarray, centre: np.ndarray, voxel_size: float
     ) -> tuple[np.ndarray, np.ndarray]:

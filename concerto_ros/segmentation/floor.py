@@ -12,16 +12,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from concerto_ros.mapping.voxel_grid import pack
+from concerto_ros.mapping.voxel_cells import CELL, VoxelCells
+from concerto_ros.mapping.voxel_grid import AXIS_BITS, unpack
 
-#: Edge of the blocks in which voxels are counted, voxels.
-BLOCK = 4
-#: A block belongs to a surface if it holds at least this many voxels, and at least this share of
-#: the voxels above and below it: copies of a surface that are thin have few of both.
+#: A cell belongs to a surface if it holds at least this many voxels, and at least this share of
+#: the voxels above and below it: copies of a surface that are thin have few of both. Strays are
+#: alone in their block of cells, too: distant ground is sparse.
 FEWEST, PART = 3, 0.3
-#: Strays are alone in blocks that are so many times as wide, too: distant ground is sparse.
-WIDE = 2
-#: A wall has at least this many voxels in a block and in a wide one, strays have fewer.
+#: A wall has at least this many voxels in a cell and in a block, strays have fewer.
 DENSE, WIDE_DENSE = 8, 20
 #: Below a floor there is at most this share of the voxels on walls: with more, what was found is
 #: the top of something, seen without a floor.
@@ -49,7 +47,11 @@ class Floor(NamedTuple):
 
 
 def find_floor(
-    points: np.ndarray, index: np.ndarray, voxel_size: float, known: float = math.nan
+    points: np.ndarray,
+    index: np.ndarray,
+    voxel_size: float,
+    known: float = math.nan,
+    cells: VoxelCells | None = None,
 ) -> Floor:
     """Find the lowest surface of any size, and the voxels that lie below it alone.
 
@@ -64,32 +66,95 @@ def find_floor(
         voxel_size: Metres.
         known: Metres, the height of the floor where it is known; NaN: it is estimated. Strays are
             those below the estimate: distant ground may be lower than what is known of the floor.
+        cells: those of ``index``; None: they are counted.
     """
     height = points[:, 2].astype(np.float64)
     lowest = float(height.min())
     if len(points) < FEW:
         return Floor(lowest if math.isnan(known) else known, np.zeros(len(points), bool))
     tolerance = SAME * voxel_size
-    fine = _blocks(index, BLOCK)
-    # Where too few are on surfaces, the cloud is too sparse to tell.
-    surface = np.sort(height[fine.on_surface] if fine.on_surface.sum() >= FEW else height)
-    # The first that has so many others, itself among them, less than a layer above it.
-    least = math.ceil(SHARE * len(surface))
-    large = surface[least - 1 :] < surface[: len(surface) - least + 1] + LAYER * voxel_size
-    floor = float(surface[int(large.argmax())])
-    strays = height < floor - tolerance
-    if strays.any():
-        wide = _blocks(index, WIDE * BLOCK)
-        dense = (fine.in_block >= DENSE) | (wide.in_block >= WIDE_DENSE)
-        walls = strays & dense
-        walls[walls] = _reaches_up(floor - height[walls], LAYER * voxel_size)
+    if cells is None:
+        cells = VoxelCells.of(index)
+    fine = _on_surface(cells.count, cells.column)
+    floor = _lowest_layer(height, cells, fine, voxel_size)
+    below = np.flatnonzero(height < floor - tolerance)
+    strays = np.zeros(len(points), bool)
+    if len(below):
+        in_block = np.bincount(cells.block, weights=cells.count)
+        _, column = np.unique(cells.block_corner >> AXIS_BITS, return_inverse=True)
+        wide = _on_surface(in_block, column)
+        cell = cells.of_voxel[below]
+        block = cells.block[cell]
+        walls = (cells.count[cell] >= DENSE) | (in_block[block] >= WIDE_DENSE)
+        depth = floor - height[below]
+        walls[walls] = _reaches_up(depth[walls], LAYER * voxel_size)
         if walls.sum() > WALLS_BELOW * len(points):
-            floor = float(height[walls].min())
-            strays = height < floor - tolerance
-        strays &= ~(walls | fine.on_surface | wide.on_surface)
+            floor = float(height[below[walls]].min())
+        alone = ~(walls | fine[cell] | wide[block]) & (height[below] < floor - tolerance)
+        strays[below[alone]] = True
     if floor - lowest <= tolerance:
         floor = lowest
     return Floor(floor if math.isnan(known) else known, strays)
+
+
+def _on_surface(count: np.ndarray, column: np.ndarray) -> np.ndarray:
+    """Return which cells (C,) are part of a surface.
+
+    Args:
+        count: (C,) how many voxels each has.
+        column: (C,) the number of the column that each is part of.
+    """
+    in_column = np.bincount(column, weights=count)[column]
+    return (count >= FEWEST) & (count >= PART * in_column)
+
+
+def _lowest_layer(
+    height: np.ndarray, cells: VoxelCells, on_surface: np.ndarray, voxel_size: float
+) -> float:
+    """Return the bottom of the lowest layer that has enough of the voxels on surfaces, metres.
+
+    Args:
+        height: (V,) metres.
+        cells: those of the voxels.
+        on_surface: (C,) bool, which of the cells are on a surface.
+        voxel_size: Metres.
+    """
+    size = int(cells.count[on_surface].sum())
+    everywhere = size < FEW  # where too few are on surfaces, the cloud is too sparse to tell
+    if everywhere:
+        on_surface, size = np.ones(len(on_surface), bool), len(height)
+    least = math.ceil(SHARE * size)
+    # It starts not above the lowest two layers of cells that have so many: where the lowest of all
+    # heights have one, none of the others matters.
+    level = unpack(cells.corner)[:, 2] // CELL
+    base = int(level.min())
+    in_level = np.bincount(level - base, weights=cells.count * on_surface, minlength=2)
+    enough = np.flatnonzero((in_level[:-1] > 0) & (in_level[:-1] + in_level[1:] >= least))
+    if len(enough):
+        top = CELL * (base + int(enough[0]) + 1) + LAYER + CELL
+        low = np.flatnonzero(height < top * voxel_size)
+        surface = height[low[on_surface[cells.of_voxel[low]]]]
+        count = int(in_level[: enough[0]].sum()) + 2 * least
+        if count < len(surface):
+            surface = np.partition(surface, count)[:count]
+        large, surface = _large(surface, least, voxel_size)
+        if large.any():
+            return float(surface[int(large.argmax())])
+    large, surface = _large(height[on_surface[cells.of_voxel]], least, voxel_size)
+    return float(surface[int(large.argmax())])
+
+
+def _large(height: np.ndarray, least: int, voxel_size: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return which of some heights have enough others less than a layer above, and all in order.
+
+    Args:
+        height: (n,) metres.
+        least: how many are enough, itself among them.
+        voxel_size: Metres.
+    """
+    height = np.sort(height)
+    fits = max(0, len(height) - least + 1)
+    return height[least - 1 :] < height[:fits] + LAYER * voxel_size, height
 
 
 def _reaches_up(depth: np.ndarray, layer: float) -> np.ndarray:
@@ -101,22 +166,3 @@ def _reaches_up(depth: np.ndarray, layer: float) -> np.ndarray:
     number = (depth / layer).astype(np.int64)
     empty = np.flatnonzero(np.bincount(number, minlength=1) == 0)
     return number < (empty[0] if len(empty) else np.inf)
-
-
-class _Blocks(NamedTuple):
-    """For each voxel, the number of voxels in its block, and whether they are on a surface."""
-
-    in_block: np.ndarray
-    on_surface: np.ndarray
-
-
-def _blocks(index: np.ndarray, block: int) -> _Blocks:
-    """Divide voxels into blocks of so many voxels each way."""
-    cell = index // block
-    _, first, block_of, in_block = np.unique(
-        pack(cell), return_index=True, return_inverse=True, return_counts=True
-    )
-    _, column_of = np.unique(pack(cell[first] * [1, 1, 0]), return_inverse=True)
-    in_column = np.bincount(column_of, weights=in_block)[column_of]
-    surface = (in_block >= FEWEST) & (in_block >= PART * in_column)
-    return _Blocks(in_block[block_of], surface[block_of])

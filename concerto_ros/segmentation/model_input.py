@@ -12,7 +12,8 @@ import numpy as np
 import torch
 
 from concerto_ros.mapping.map_snapshot import MapSnapshot
-from concerto_ros.mapping.voxel_grid import bounds
+from concerto_ros.mapping.voxel_cells import CELL, VoxelCells
+from concerto_ros.mapping.voxel_grid import bounds, unpack
 from concerto_ros.ptv3.kernels.host_copies import sent
 from concerto_ros.segmentation.convention import Convention
 from concerto_ros.segmentation.fixed_origin import FixedOrigin
@@ -120,7 +121,8 @@ def zero_of(
     vehicle: np.ndarray,
     *,
     floor_height: float = math.nan,
-    trimmed: bool = False,
+    held: FixedOrigin | None = None,
+    cells: VoxelCells | None = None,
 ) -> Zero:
     """Return the point that becomes zero for the voxels of a cloud.
 
@@ -131,19 +133,41 @@ def zero_of(
         convention: scale and centre that the model was trained with.
         vehicle: (3,) position of the vehicle.
         floor_height: metres, where it is known; NaN: the floor is estimated.
-        trimmed: whether the bounding box leaves out the outermost half percent of the points on
-            each side (flying pixels).
+        held: the origin that is kept; then the bounding box leaves out the outermost half percent
+            of the points on each side (flying pixels), and is exact only as far as it matters to
+            the origin. None: it is that of all points.
+        cells: those of the voxels; None: they are counted.
     """
     strays, floor = np.zeros(len(points), bool), math.nan
     if convention.from_floor:
-        floor, strays = find_floor(points, index, voxel_size, floor_height)
-        points = points[~strays] if strays.any() else points
-    outer = len(points) // 200 if trimmed else 0
-    ordered = np.partition(points, (outer, len(points) - 1 - outer), axis=0)
-    low, high = ordered[outer].astype(np.float64), ordered[-1 - outer].astype(np.float64)
+        floor, strays = find_floor(points, index, voxel_size, floor_height, cells)
+    if held is not None:
+        cells = VoxelCells.of(index) if cells is None else cells
+        near = convention.zero(*_trimmed_box(cells, strays, floor, voxel_size), vehicle)
+        if held.keeps(near, CELL, voxel_size):
+            return Zero(near, strays)
+    points = points[~strays] if strays.any() else points
+    low, high = _box(points, len(points) // 200 if held is not None else 0)
     if convention.from_floor:
         low[2] = floor
     return Zero(convention.zero(low, high, vehicle), strays)
+
+
+def _trimmed_box(
+    cells: VoxelCells, strays: np.ndarray, floor: float, voxel_size: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the trimmed bounding box by the middles of cells; z is the floor."""
+    count = cells.count - np.bincount(cells.of_voxel[strays], minlength=len(cells.count))
+    corner, outer = unpack(cells.corner), int(count.sum()) // 200
+    low, high = np.full(3, floor), np.full(3, floor)
+    for axis in range(2):
+        level = corner[:, axis] // CELL
+        below = np.bincount(level - level.min(), weights=count).cumsum()
+        first, last = np.searchsorted(below, [outer, below[-1] - 1 - outer], side="right")
+        middle = level.min() + 0.5
+        low[axis] = (first + middle) * CELL * voxel_size
+        high[axis] = (last + middle) * CELL * voxel_size
+    return low, high
 
 
 def build_model_input(
@@ -180,9 +204,13 @@ def build_model_input(
         convention,
         snapshot.robot,
         floor_height=floor_height,
-        trimmed=held is not None,
+        held=held,
+        cells=snapshot.cells if held is not None or convention.from_floor else None,
     )
-    index = snapshot.index[~strays] if strays.any() else snapshot.index
+    index = snapshot.index
+    if strays.any():
+        index = index.copy()  # faster than to leave them out
+        index[strays] = index[int(strays.argmin())]
     if held is None:
         corner, _ = bounds(index)
     else:
@@ -206,7 +234,14 @@ def build_model_input(
     )
 
 
-def _box(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _box(points: np.ndarray, outer: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Return the bounding box without so many of the outermost points on each side."""
     if not len(points):
         return np.zeros(3), np.zeros(3)
-    return points.min(axis=0).astype(np.float64), points.max(axis=0).astype(np.float64)
+    ends = [outer, len(points) - 1 - outer]
+    # Column by column: NumPy takes longer along the first of two axes.
+    if outer:
+        low, high = zip(*(np.partition(column, ends)[ends] for column in points.T), strict=True)
+    else:
+        low, high = zip(*((column.min(), column.max()) for column in points.T), strict=True)
+    return np.array(low, np.float64), np.array(high, np.float64)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -12,9 +13,22 @@ import torch
 
 from concerto_ros.learning.data.batch import make_batch
 from concerto_ros.learning.data.labelled_scan import Scan
+from concerto_ros.mapping.voxel_cells import BLOCK, CELL
 from concerto_ros.mapping.voxel_map import VoxelMap
 from concerto_ros.segmentation.convention import convention_for
 from concerto_ros.segmentation.fixed_origin import FixedOrigin
+from concerto_ros.segmentation.floor import (
+    DENSE,
+    FEW,
+    FEWEST,
+    LAYER,
+    PART,
+    SAME,
+    SHARE,
+    WALLS_BELOW,
+    WIDE_DENSE,
+    find_floor,
+)
 from concerto_ros.segmentation.model_input import build_model_input
 from concerto_ros.sensors.frame import Frame
 
@@ -223,3 +237,53 @@ def test_nearly_all_strays_are_hidden_and_nothing_else(name, share, at_one_heigh
     below = snapshot.points[:, 2] < cloud[:, 2].min() - 0.45
     assert hidden[below].mean() > 0.9
     assert hidden[~below].mean() < 0.002
+
+
+def slow_floor(points, index, voxel_size):
+    """Height and strays, by counting the voxels of each cell and block one by one."""
+    height = points[:, 2].astype(np.float64)
+
+    def surfaces(edge):
+        cells = [tuple(cell) for cell in (index // edge).tolist()]
+        count, column = Counter(cells), Counter(cell[:2] for cell in cells)
+        on = [count[c] >= FEWEST and count[c] >= PART * column[c[:2]] for c in cells]
+        return np.array([count[c] for c in cells]), np.array(on)
+
+    (in_cell, fine), (in_block, wide) = surfaces(CELL), surfaces(BLOCK)
+    surface = np.sort(height[fine] if fine.sum() >= FEW else height)
+    least = math.ceil(SHARE * len(surface))
+    floor = next(
+        (h for n, h in enumerate(surface[: len(surface) - least + 1])
+         if surface[n + least - 1] < h + LAYER * voxel_size),
+        surface[0],
+    )  # fmt: skip
+    below = height < floor - SAME * voxel_size
+    walls = below & ((in_cell >= DENSE) | (in_block >= WIDE_DENSE))
+    layer = ((floor - height) / (LAYER * voxel_size)).astype(int)
+    filled = set(layer[walls].tolist())
+    walls &= np.array([set(range(n + 1)) <= filled for n in layer])
+    if walls.sum() > WALLS_BELOW * len(points):
+        floor = height[walls].min()
+        below = height < floor - SAME * voxel_size
+    if floor - height.min() <= SAME * voxel_size:
+        floor = height.min()
+    return floor, below & ~(walls | fine | wide)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_equals_a_slow_reference(seed):
+    random = np.random.default_rng(seed)
+    size = random.choice([0.04, 0.2])
+    parts = [plane([0, 0, 0.3], [30 * size, 40 * size, 0.3 + size], 1500, seed)]
+    for number in range(random.integers(1, 6)):
+        low = random.uniform(-20, 20, 3) * size
+        extent = random.choice([1, 6, 25], 3) * size
+        count = random.choice([20, 100, 1000])
+        parts.append(plane(low, low + extent, count, 100 * seed + number))
+    snapshot = snapshot_of(np.vstack(parts[seed % 2 :]), size)
+    points, index = snapshot.points, snapshot.index
+    height, lonely = slow_floor(points, index, size)
+    for cells in (None, snapshot.cells):
+        floor = find_floor(points, index, size, cells=cells)
+        assert floor.height == height
+        np.testing.assert_array_equal(floor.strays, lonely)

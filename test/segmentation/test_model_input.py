@@ -168,6 +168,33 @@ def depth_of(model_input):
     return int(model_input.grid_coord.max() + 1).bit_length()
 
 
+@pytest.mark.parametrize("preset", ["indoor", "outdoor"])
+def test_the_centre_moves_as_by_the_exact_bounding_box(preset):
+    """However far the cheap one of a map that grows is from it."""
+    convention, size = convention_for(preset, rotary=False), 0.1
+    held, exact = FixedOrigin(), FixedOrigin()
+    random, grown = np.random.default_rng(4), ROOM
+    centres = []
+    for _ in range(120):
+        more = random.uniform([0, -2, 0], [0.4, 2, 2.5], (200, 3)) + [grown[:, 0].max(), 0, 0]
+        grown = np.vstack([grown, more]).astype(np.float32)
+        snapshot = snapshot_of(grown, size)
+        centre, low, high = (
+            np.zeros(3),
+            *np.sort(snapshot.points, axis=0)[
+                [len(snapshot) // 200, len(snapshot) - 1 - len(snapshot) // 200]
+            ].astype(np.float64),
+        )
+        if convention.from_floor:
+            low[2] = snapshot.points[:, 2].min()
+        _, centre = exact.update(snapshot.index, convention.zero(low, high, snapshot.robot), size)
+        result = build_model_input(snapshot, convention, held)
+        expected = ((snapshot.points - centre) * convention.scale).astype(np.float32)
+        np.testing.assert_array_equal(result.coord, expected)
+        centres.append(tuple(centre))
+    assert len(set(centres)) > 2
+
+
 coordinate = st.integers(-3000, 3000)
 boxes = st.lists(
     st.tuples(st.tuples(*[coordinate] * 3), st.tuples(*[st.integers(1, 2000)] * 3)),
