@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+from transforms3d.quaternions import axangle2quat, qconjugate, qmult, quat2mat
 
 from concerto_ros.sensors.message_fields import join_stamp
 
@@ -33,7 +34,7 @@ TOP = "top"  # the frame has no parent
 UNKNOWN = "unknown"  # no transform has named the frame yet
 
 
-_Quaternion = tuple[float, float, float, float]  # x, y, z, w
+_Quaternion = tuple[float, float, float, float]  # w, x, y, z, as transforms3d has them
 
 
 class TransformUnavailable(Exception):
@@ -65,7 +66,7 @@ class Transform:
 
 
 class _Pose(NamedTuple):
-    """Pose of a child in its parent: unit quaternion (x, y, z, w) and translation in metres."""
+    """Pose of a child in its parent: unit quaternion and translation in metres."""
 
     parent: str
     rotation: _Quaternion
@@ -338,7 +339,7 @@ def _pose_of(transform_stamped: Any) -> _Pose:
             f"{length:.6g}, expected 1"
         )
     x, y, z, w = rotation
-    return _Pose(parent, (x / length, y / length, z / length, w / length), translation)
+    return _Pose(parent, (w / length, x / length, y / length, z / length), translation)
 
 
 def _steps_to_common_frame(
@@ -360,37 +361,22 @@ def _compose(poses: list[_Pose]) -> tuple[np.ndarray, np.ndarray]:
     """Chain poses: rotation (3, 3) and translation (3,) from first child to last parent."""
     rotation, translation = np.eye(3), np.zeros(3)
     for pose in poses:
-        step = _matrix(pose.rotation)
+        step = quat2mat(pose.rotation)
         rotation = step @ rotation
         translation = step @ translation + pose.translation
     return rotation, translation
 
 
-def _matrix(quaternion: _Quaternion) -> np.ndarray:
-    x, y, z, w = quaternion
-    return np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-        ]
-    )
-
-
 def _slerp(a: _Quaternion, b: _Quaternion, fraction: float) -> _Quaternion:
     """Interpolate from a (0) to b (1) at constant angular speed, the short way round."""
-    cosine = sum(p * q for p, q in zip(a, b, strict=True))
-    sign = -1.0 if cosine < 0.0 else 1.0
-    # atan2 of the two chords stays exact where arccos of a cosine near 1 loses all digits.
-    angle = 2.0 * math.atan2(
-        math.hypot(*(p - sign * q for p, q in zip(a, b, strict=True))),
-        math.hypot(*(p + sign * q for p, q in zip(a, b, strict=True))),
-    )
-    sine = math.sin(angle)
+    turn = qmult(qconjugate(a), b)
+    if turn[0] < 0.0:
+        turn = -turn
+    sine = math.hypot(*turn[1:])
     if sine == 0.0:
         return a
-    weight_a = math.sin((1.0 - fraction) * angle) / sine
-    weight_b = sign * math.sin(fraction * angle) / sine
-    x, y, z, w = (weight_a * p + weight_b * q for p, q in zip(a, b, strict=True))
-    length = math.hypot(x, y, z, w)
-    return x / length, y / length, z / length, w / length
+    # quat2axangle has the angle by arccos, which loses all digits where it is small.
+    angle = 2.0 * math.atan2(sine, turn[0])
+    part = axangle2quat(turn[1:] / sine, fraction * angle, is_normalized=True)
+    w, x, y, z = qmult(a, part)
+    return w, x, y, z

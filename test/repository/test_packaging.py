@@ -43,6 +43,7 @@ ROSDEP_KEYS = {
     "open3d": "python3-open3d-pip",
     "rosbags": "python3-rosbags-pip",
     "scipy": "python3-scipy",
+    "transforms3d": "python3-transforms3d",
     "torch": "python3-pytorch-pip",
     "tqdm": "python3-tqdm",
     "yaml": "python3-yaml",

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Our transforms and our decoder against the packages that ROS users know, where they are there.
 
-transforms3d is what tf_transformations is made of; sensor_msgs_py is on every ROS 2 machine.
+Transforms are those of transforms3d, of which tf_transformations is made; SciPy has others.
+sensor_msgs_py is on every ROS 2 machine.
 """
 
 from __future__ import annotations
@@ -12,11 +13,16 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation, Slerp
 
 from concerto_ros.sensors.point_cloud2 import point_cloud_fields
 from concerto_ros.sensors.transform_tree import TransformTree
 
 SECOND = 1_000_000_000
+
+
+def rotation(wxyz):
+    return Rotation.from_quat(np.asarray(wxyz)[[1, 2, 3, 0]])
 
 
 def stamped(parent, child, seconds, translation, wxyz):
@@ -31,18 +37,17 @@ def stamped(parent, child, seconds, translation, wxyz):
     )
 
 
-def test_chains_of_transforms_are_those_of_transforms3d():
-    affines = pytest.importorskip("transforms3d.affines")
-    quaternions = pytest.importorskip("transforms3d.quaternions")
+def test_chains_of_transforms_are_those_of_scipy():
     random = np.random.default_rng(3)
     for _ in range(20):
         tree, expected = TransformTree(), np.eye(4)
         for parent, child in (("map", "odom"), ("odom", "base"), ("base", "camera")):
             turn = random.normal(size=4)
             turn /= np.linalg.norm(turn)
-            move = random.uniform(-9, 9, 3)
-            tree.insert(stamped(parent, child, 1, move, turn), static=True)
-            expected = expected @ affines.compose(move, quaternions.quat2mat(turn), np.ones(3))
+            step = np.eye(4)
+            step[:3, :3], step[:3, 3] = rotation(turn).as_matrix(), random.uniform(-9, 9, 3)
+            tree.insert(stamped(parent, child, 1, step[:3, 3], turn), static=True)
+            expected = expected @ step
         found = tree.lookup("map", "camera", SECOND)
         np.testing.assert_allclose(found.rotation, expected[:3, :3], atol=1e-12)
         np.testing.assert_allclose(found.translation, expected[:3, 3], atol=1e-12)
@@ -52,22 +57,23 @@ def test_chains_of_transforms_are_those_of_transforms3d():
         np.testing.assert_allclose(back.translation, inverse[:3, 3], atol=1e-12)
 
 
-def test_interpolated_rotations_turn_about_the_axis_of_transforms3d_at_constant_speed():
-    quaternions = pytest.importorskip("transforms3d.quaternions")
+@pytest.mark.parametrize("angle", [None, 1e-9, 1e-5, 3.14159])
+def test_rotations_are_interpolated_as_scipy_does(angle):
     random = np.random.default_rng(4)
     for _ in range(20):
         begin, end = random.normal(size=(2, 4))
         begin, end = begin / np.linalg.norm(begin), end / np.linalg.norm(end)
-        if begin @ end < 0:
-            end = -end  # the short way round
-        axis, angle = quaternions.quat2axangle(quaternions.qmult(quaternions.qinverse(begin), end))
+        if angle is not None:
+            axis = end[1:] / np.linalg.norm(end[1:])
+            turned = rotation(begin) * Rotation.from_rotvec(angle * axis)
+            end = turned.as_quat()[[3, 0, 1, 2]] * random.choice([-1, 1])
         tree = TransformTree()
         tree.insert(stamped("odom", "base", 0, (0, 0, 0), begin))
         tree.insert(stamped("odom", "base", 4, (4, 0, 0), end))
+        between = Slerp([0, 1], Rotation.concatenate([rotation(begin), rotation(end)]))
         for share in (0.25, 0.5, 0.9):
-            turned = quaternions.qmult(begin, quaternions.axangle2quat(axis, share * angle))
             found = tree.lookup("odom", "base", round(4 * share * SECOND))
-            np.testing.assert_allclose(found.rotation, quaternions.quat2mat(turned), atol=1e-9)
+            np.testing.assert_allclose(found.rotation, between(share).as_matrix(), atol=1e-12)
             np.testing.assert_allclose(found.translation, (4 * share, 0, 0), atol=1e-12)
 
 

@@ -23,6 +23,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.task import Future
 from rclpy.time import Time as RosTime
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2, PointField
+from transforms3d.quaternions import mat2quat
 
 from concerto_ros.ros.middleware.fastdds_profile import use_transport_profile
 from concerto_ros.sim import RgbdCamera, RgbdImage, Room, camera_pose, drive
@@ -218,23 +219,8 @@ def _transform(pose: np.ndarray, parent: str, child: str, stamp: Time) -> Transf
     message.header.stamp, message.header.frame_id = stamp, parent
     translation, rotation = message.transform.translation, message.transform.rotation
     translation.x, translation.y, translation.z = map(float, pose[:3, 3])
-    rotation.x, rotation.y, rotation.z, rotation.w = _quaternion(pose[:3, :3])
+    rotation.w, rotation.x, rotation.y, rotation.z = map(float, mat2quat(pose[:3, :3]))
     return message
-
-
-def _quaternion(rotation: np.ndarray) -> tuple[float, float, float, float]:
-    """(x, y, z, w) of a rotation matrix: the eigenvector of Bar-Itzhack's symmetric matrix."""
-    (a, b, c), (d, e, f), (g, h, i) = rotation
-    symmetric = np.array(
-        [
-            [a - e - i, b + d, c + g, h - f],
-            [b + d, e - a - i, f + h, c - g],
-            [c + g, f + h, i - a - e, d - b],
-            [h - f, c - g, d - b, a + e + i],
-        ]
-    )
-    x, y, z, w = np.linalg.eigh(symmetric)[1][:, -1]
-    return float(x), float(y), float(z), float(w)
 
 
 def main(args: list[str] | None = None) -> int:
