@@ -9,6 +9,7 @@ from collections import defaultdict
 import numpy as np
 import pytest
 
+from concerto_ros.mapping.voxel_cells import VoxelCells
 from concerto_ros.segmentation.regions import selection
 from concerto_ros.segmentation.regions.selection import (
     AMPLE,
@@ -23,6 +24,7 @@ from concerto_ros.segmentation.regions.selection import (
     NEVER,
     PATIENCE,
     REFRESH,
+    RINGS,
     SOME,
     TILE,
     WHOLE,
@@ -58,7 +60,8 @@ def history(index, *, predicted=LATELY, since=0, changed=(), unsettled=(), gone=
     masks[0, list(changed)], masks[1, list(unsettled)] = True, True
     stamps = np.broadcast_to(np.asarray(predicted, np.int64), size).copy()
     first_seen = np.full(size, since)
-    return History(index, first_seen, stamps, *masks, np.array(gone, np.int32).reshape(-1, 3))
+    left = np.array(gone, np.int32).reshape(-1, 3)
+    return History(VoxelCells.of(index), first_seen, stamps, *masks, left)
 
 
 def blocks(index) -> set[tuple[int, ...]]:
@@ -192,6 +195,29 @@ def test_around_a_small_change_the_encoder_sees_enough():
     away = np.abs(index // BLOCK - [30, 15, 0]).max(axis=1)
     np.testing.assert_array_equal(region.rows, np.flatnonzero(away <= 4))
     np.testing.assert_array_equal(region.core, np.flatnonzero(away <= 4 - MARGIN))
+
+
+@pytest.mark.parametrize("gap", [1, 2, 3])
+def test_enough_is_seen_across_a_gap(gap):
+    index = floor(BLOCK * 60, BLOCK * 30)
+    away = np.abs(index // BLOCK - [30, 15, 0]).max(axis=1)
+    index, away = index[(away < 2) | (away >= 2 + gap)], away[(away < 2) | (away >= 2 + gap)]
+    region = select(history(index, changed=np.flatnonzero(away == 0)), NOW)
+    rings = next((n for n in range(1, RINGS) if np.count_nonzero(away <= n) >= LEAST), RINGS)
+    np.testing.assert_array_equal(region.rows, np.flatnonzero(away <= rings))
+    assert away[region.rows].max() == rings > 1 + gap
+
+
+def test_the_margin_of_a_turn_reaches_across_a_gap():
+    index = floor(BLOCK * 40, BLOCK)
+    along = index[:, 0] // BLOCK
+    index, along = index[along % 2 == 0], along[along % 2 == 0]
+    there = np.flatnonzero(along == 20)
+    predicted = np.full(len(index), LATELY)
+    predicted[there] -= round(0.3 * SECOND)
+    region = select(history(index, predicted=predicted, unsettled=there), NOW)
+    np.testing.assert_array_equal(region.rows, np.flatnonzero(np.abs(along - 20) <= MARGIN))
+    np.testing.assert_array_equal(region.core, there)
 
 
 @pytest.mark.parametrize("share", [0.3, 0.5, 0.9])

@@ -208,7 +208,7 @@ class PredictionMemory:
         predicted[changes.entered] = NEVER
         changed[changes.entered] = unsettled[changes.entered] = False
         history = History(
-            index=snapshot.index,
+            cells=snapshot.cells,
             first_seen=snapshot.first_seen,
             predicted=predicted,
             changed=changed,

@@ -13,12 +13,13 @@ from functools import cached_property
 
 import numpy as np
 
-from concerto_ros.mapping.voxel_grid import bounds
+from concerto_ros.mapping.voxel_cells import BLOCK, VoxelCells
+from concerto_ros.mapping.voxel_grid import find_keys, pack, unpack
 
-#: Edge of a block, voxels; the encoder sees so many more blocks on each side, of what is due at
+#: The encoder sees so many more blocks of :data:`BLOCK` voxels on each side, of what is due at
 #: once only so many, because its turn comes soon, and up to so many if it sees less than this
 #: number of voxels. Maps that have fewer are always predicted as a whole.
-BLOCK, MARGIN, CLOSE, RINGS, LEAST = 8, 2, 1, 5, 4096
+MARGIN, CLOSE, RINGS, LEAST = 2, 1, 5, 4096
 #: A block changed if more of its voxels than this share entered or left the map; those whose
 #: readings changed count half, because they have a label.
 SOME = 0.1
@@ -47,6 +48,7 @@ EVERYWHERE = 0.45
 NEVER = np.iinfo(np.int64).min
 #: The phase of turns that are the same for all blocks.
 _ALL = np.zeros(1, np.int64)
+_NO_ROWS = np.zeros(0, np.int64)
 #: Blocks become larger rather than more than this.
 _MOST_BLOCKS = 1 << 22
 
@@ -56,7 +58,7 @@ class History:
     """What is known of the V voxels of a map.
 
     Attributes:
-        index: (V, 3) lattice indices, V > 0.
+        cells: those of the voxels, V > 0.
         first_seen: (V,) int64, nanoseconds.
         predicted: (V,) int64, nanoseconds, stamp of the last prediction; :data:`NEVER`: none.
         changed: (V,) bool, whether the readings changed since then; False without one.
@@ -64,7 +66,7 @@ class History:
         gone: (G, 3) lattice indices of voxels that left the map since it was last asked about.
     """
 
-    index: np.ndarray
+    cells: VoxelCells
     first_seen: np.ndarray
     predicted: np.ndarray
     changed: np.ndarray
@@ -118,37 +120,61 @@ def select(history: History, now: int, *, last: bool = False) -> Region:
         The region; it may be empty. The whole map where it is small, where it changed in most
             places, or where the encoder would see most of it.
     """
-    size = len(history.index)
+    size = len(history.predicted)
     new = history.predicted == NEVER
     if size < LEAST:
         return whole_map(size)
-    blocks = _Blocks.of(history.index)
+    blocks, gone = _Blocks.of(history.cells, history.gone)
     entered = blocks.count(new)
-    changes = entered + blocks.count_at(history.gone) + 0.5 * blocks.count(history.changed)
+    changes = entered + gone + 0.5 * blocks.count(history.changed)
     if blocks.size[changes > 0].sum() > EVERYWHERE * size:
         return whole_map(size)
     some = np.maximum(FEW, SOME * blocks.size)
     at_once = (entered > (0 if last else some)) | (changes > np.maximum(FEW, MUCH * blocks.size))
-    unsettled = (blocks.spread(at_once) | (changes > some))[blocks.of_voxel] | history.unsettled
+    unsettled = (blocks.around(at_once).spread().mask | (changes > some))[blocks.of_voxel]
+    unsettled |= history.unsettled
     at_once &= blocks.size > 0  # all that was in it left: the blocks around it are unsettled
     since = np.where(new, history.first_seen, history.predicted)
     turn = blocks.any((unsettled | new) & (since < _last_turn(PATIENCE, now, _ALL)))
     again = blocks.any(since < _last_turn(REFRESH, now, blocks.phase)[blocks.of_voxel])
 
     due = turn | again | at_once
-    near = blocks.ample(blocks.spread(turn, MARGIN))
-    near |= blocks.spread(again, MARGIN) | blocks.spread(at_once, CLOSE)
+    if not due.any():
+        return Region(_NO_ROWS, _NO_ROWS, unsettled)
+    parts = [
+        _ample(blocks.around(turn).spread(MARGIN), size),
+        blocks.around(again).spread(MARGIN),
+        blocks.around(at_once).spread(CLOSE),
+    ]
+    near = np.any([part.mask for part in parts], axis=0)
     for _ in range(RINGS - CLOSE):
         if 0 < blocks.size[near].sum() < LEAST:
-            near = blocks.spread(near)
+            parts = [part.spread() for part in parts]
+            near = np.any([part.mask for part in parts], axis=0)
     seen = near[blocks.of_voxel]
     if np.count_nonzero(seen) >= WHOLE * size:
         return whole_map(size)
-    settled = turn | again | (near & ~blocks.spread(~near & (blocks.size > 0), MARGIN))
+    others = ~near & (blocks.size > 0) & blocks.within(near, MARGIN)
+    settled = turn | again | (near & ~blocks.around(others).spread(MARGIN).mask)
     # What was never predicted is better predicted with less around it than not at all.
     core = (settled | due)[blocks.of_voxel] | (seen & new)
     unsettled &= ~settled[blocks.of_voxel]
     return Region(np.flatnonzero(seen), np.flatnonzero(core), unsettled)
+
+
+def _ample(around: _Around, size: int) -> _Around:
+    """Return what is around some blocks; if that is large, more of it.
+
+    Args:
+        around: the blocks and their margin.
+        size: of the map, voxels.
+    """
+    before, count = 0, around.size
+    large = LARGE * min(size, AMPLE)
+    while max(large, before + 1) <= count < AMPLE:
+        around = around.spread()
+        before, count = count, around.size
+    return around
 
 
 def _last_turn(seconds: float, now: int, phase: np.ndarray) -> np.ndarray:
@@ -169,32 +195,45 @@ def _last_turn(seconds: float, now: int, phase: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class _Blocks:
-    """The blocks of a map in a grid that has a margin of one block.
+    """The B blocks of a map that have voxels, or had some lately.
 
     Attributes:
-        edge: of a block, voxels.
-        low: (3,) the lowest block.
-        shape: blocks in each direction.
+        place: (B, 3) lattice indices divided by the edge of a block.
         of_voxel: (V,) the number of the block of each voxel.
         size: (B,) how many voxels each block has.
     """
 
-    edge: int
-    low: np.ndarray
-    shape: tuple[int, ...]
+    place: np.ndarray
     of_voxel: np.ndarray
     size: np.ndarray
 
     @classmethod
-    def of(cls, index: np.ndarray) -> _Blocks:
+    def of(cls, cells: VoxelCells, gone: np.ndarray) -> tuple[_Blocks, np.ndarray]:
+        """Divide a map, and count (B,) the voxels with lattice indices (G, 3) that left it."""
+        corner = unpack(cells.corner)
+        occupied = corner[cells.count > 0]
+        low, high = occupied.min(axis=0), occupied.max(axis=0)
         edge = BLOCK
-        lowest, highest = bounds(index)
-        while np.prod(highest // edge - lowest // edge + 3, dtype=np.float64) > _MOST_BLOCKS:
+        while np.prod(high // edge - low // edge + 3, dtype=np.float64) > _MOST_BLOCKS:
             edge *= 2
-        low = lowest // edge - 1
-        shape = tuple((highest // edge - low + 2).tolist())
-        of_voxel = _number(index // edge - low, shape)
-        return cls(edge, low, shape, of_voxel, np.bincount(of_voxel, minlength=np.prod(shape)))
+        # What left farther away is beside no voxel.
+        left = gone // edge
+        left = left[((left >= low // edge - 1) & (left <= high // edge + 1)).all(axis=1)]
+        if edge == BLOCK:
+            place, block = unpack(cells.block_corner) // edge, cells.block
+        else:
+            keys, block = np.unique(pack(corner // edge), return_inverse=True)
+            place = unpack(keys)
+        count = np.zeros(len(place), np.int64)
+        if len(left):
+            keys, which = np.unique(pack(left), return_inverse=True)
+            row = _rows_in(pack(place), keys)
+            added = row < 0
+            row[added] = len(place) + np.arange(np.count_nonzero(added))
+            place = np.concatenate([place, unpack(keys[added])])
+            count = np.bincount(row[which], minlength=len(place))
+        size = np.bincount(block, weights=cells.count, minlength=len(place)).astype(np.int64)
+        return cls(place, block[cells.of_voxel], size), count
 
     def count(self, mask: np.ndarray) -> np.ndarray:
         """Return (B,) how many voxels of a mask (V,) each block has."""
@@ -204,39 +243,82 @@ class _Blocks:
         """Return (B,) whether a block has any voxel of a mask (V,)."""
         return self.count(mask) > 0
 
-    def count_at(self, index: np.ndarray) -> np.ndarray:
-        """Return (B,) how many of the lattice indices (G, 3) each block has."""
-        block = index // self.edge - self.low
-        inside = np.all((block >= 0) & (block < self.shape), axis=1)
-        return np.bincount(_number(block[inside], self.shape), minlength=len(self.size))
+    def around(self, mask: np.ndarray) -> _Around:
+        """Return the blocks of a mask (B,), to be spread."""
+        place = self.place[mask]
+        if not len(place):
+            return _Around(self, np.zeros(3, np.int64), np.zeros((0, 0, 0), bool))
+        low = place.min(axis=0)
+        grid = np.zeros(place.max(axis=0) - low + 1, bool)
+        grid[tuple((place - low).T)] = True
+        return _Around(self, low, grid)
 
-    def spread(self, mask: np.ndarray, rings: int = 1) -> np.ndarray:
-        """Return (B,) the blocks of a mask (B,) and so many on each side."""
-        grid = mask.reshape(self.shape).copy()
+    def within(self, mask: np.ndarray, rings: int) -> np.ndarray:
+        """Return (B,) the blocks in the bounding box of a mask (B,) and so many on each side."""
+        low, high = self.place[mask].min(axis=0), self.place[mask].max(axis=0)
+        return ((self.place >= low - rings) & (self.place <= high + rings)).all(axis=1)
+
+    @cached_property
+    def ends(self) -> tuple[np.ndarray, np.ndarray]:
+        """The lowest and the highest place of all, (3,) each."""
+        return self.place.min(axis=0), self.place.max(axis=0)
+
+    @property
+    def phase(self) -> np.ndarray:
+        """Which turn of the refresh each block has, (B,) int64."""
+        x, y, _ = (self.place // TILE).T
+        return ((x + 3 * y) % TURNS).astype(np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class _Around:
+    """Blocks and those around them, ring after ring, across places without voxels as well.
+
+    Attributes:
+        blocks: those of the map.
+        low: (3,) the place of the first of the grid.
+        grid: (X, Y, Z) bool, which places are among them.
+    """
+
+    blocks: _Blocks
+    low: np.ndarray
+    grid: np.ndarray
+
+    def spread(self, rings: int = 1) -> _Around:
+        """Return them with so many more on each side, as far as the map goes."""
+        if not self.grid.size:
+            return self
+        lowest, highest = self.blocks.ends
+        low = np.maximum(self.low - rings, lowest)
+        high = np.minimum(self.low + self.grid.shape - 1 + rings, highest)
+        grid = np.zeros(high - low + 1, bool)
+        start = self.low - low
+        x, y, z = (slice(*ends) for ends in zip(start, start + self.grid.shape, strict=True))
+        grid[x, y, z] = self.grid
         for axis in rings * [0, 1, 2]:
             before = np.moveaxis(grid, axis, 0)
             after = before.copy()
             after[1:] |= before[:-1]
             after[:-1] |= before[1:]
             grid = np.moveaxis(after, 0, axis)
-        return grid.reshape(-1)
+        return _Around(self.blocks, low, grid)
 
-    def ample(self, mask: np.ndarray) -> np.ndarray:
-        """Return (B,) the blocks of a mask (B,); if these are large, those around as well."""
-        before, count = 0, self.size[mask].sum()
-        large = LARGE * min(len(self.of_voxel), AMPLE)
-        while max(large, before + 1) <= count < AMPLE:
-            mask = self.spread(mask)
-            before, count = count, self.size[mask].sum()
+    @cached_property
+    def mask(self) -> np.ndarray:
+        """Which blocks of the map are among them, (B,) bool."""
+        place = self.blocks.place - self.low
+        mask = ((place >= 0) & (place < self.grid.shape)).all(axis=1)
+        mask[mask] = self.grid[tuple(place[mask].T)]
         return mask
 
     @property
-    def phase(self) -> np.ndarray:
-        """Which turn of the refresh each block has, (B,) int64."""
-        x, y = ((self.low[axis] + np.arange(self.shape[axis])) // TILE for axis in range(2))
-        columns = (x[:, None] + 3 * y) % TURNS
-        return np.repeat(columns.reshape(-1), self.shape[2])
+    def size(self) -> int:
+        """How many voxels they have."""
+        return int(self.blocks.size[self.mask].sum())
 
 
-def _number(block: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    return (block[:, 0] * shape[1] + block[:, 1]) * shape[2] + block[:, 2]
+def _rows_in(held: np.ndarray, keys: np.ndarray) -> np.ndarray:
+    """Return the row of each of (n,) keys among others, in any order; -1: there is none."""
+    order = np.argsort(held)
+    row = find_keys(held[order], keys)
+    return np.where(row < 0, -1, order[row])
