@@ -134,7 +134,7 @@ class Prediction:
         unseen = np.flatnonzero(rows < 0)
 
         def of(value: np.ndarray, nothing: float) -> np.ndarray:
-            values = value[rows]  # a copy
+            values = value.take(rows, axis=0)  # a copy; faster than value[rows] of more columns
             values[unseen] = nothing
             return values
 

@@ -53,9 +53,10 @@ class VoxelSums:
         """
         self._voxel_size, self._limit = voxel_size, limit
         self._sums = torch.zeros(capacity, _COLUMNS)
-        # Mean point, colour, normal and direction to the sensors of each row; of stale rows those
-        # of an earlier reading.
+        # Mean point, colour, normal and direction to the sensors of each row, and whether it has a
+        # colour; of stale rows those of an earlier reading.
         self._means = tuple(torch.zeros(capacity, 3) for _ in range(4))
+        self._colored = np.zeros(capacity, dtype=bool)
         self._stale = np.zeros(capacity, dtype=bool)
 
     def restart(self, rows: np.ndarray) -> None:
@@ -89,31 +90,27 @@ class VoxelSums:
         points, colors, normals, toward = (
             values.numpy().take(rows, axis=0) for values in self._means
         )
-        color_count = torch.from_numpy(self._sums.numpy()[rows, _COLOR_COUNT])
-        has_color = self._has_color(color_count).numpy()
-        return VoxelMeans(points, colors, has_color, normals, toward)
+        return VoxelMeans(points, colors, self._colored[rows], normals, toward)
 
     def _renew(self, rows: np.ndarray, keys: np.ndarray) -> None:
         """Compute the means of the voxels ``keys`` (V,) in ``rows`` (V,) from their sums."""
         row = torch.from_numpy(rows)
         sums = self._sums.index_select(0, row)
         count = sums[:, _COLOR_COUNT, None]
+        colored = count >= 0.5  # halving leaves less than one old colour
         for means, new in zip(
             self._means,
             (
                 torch.from_numpy(self.points(rows, keys)).float(),
-                (sums[:, _COLOR] / count.clamp_min(0.5)).where(self._has_color(count), 0.0),
+                (sums[:, _COLOR] / count.clamp_min(0.5)).where(colored, 0.0),
                 torch.from_numpy(unit_vectors(sums[:, _NORMAL].numpy())),
                 torch.from_numpy(unit_vectors(sums[:, _TOWARD].numpy())),
             ),
             strict=True,
         ):
             means.index_copy_(0, row, new)
+        self._colored[rows] = colored[:, 0].numpy()
         self._stale[rows] = False
-
-    @staticmethod
-    def _has_color(count: torch.Tensor) -> torch.Tensor:
-        return count >= 0.5  # halving leaves less than one old colour
 
 
 def frame_sums(seen: FrameVoxels, origin: np.ndarray, voxel_size: float) -> torch.Tensor:

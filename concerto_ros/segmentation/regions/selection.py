@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 
 from concerto_ros.mapping.voxel_cells import BLOCK, VoxelCells
-from concerto_ros.mapping.voxel_grid import find_keys, pack, unpack
+from concerto_ros.mapping.voxel_grid import bounds, find_keys, pack, unpack
 
 #: The encoder sees so many more blocks of :data:`BLOCK` voxels on each side, of what is due at
 #: once only so many, because its turn comes soon, and up to so many if it sees less than this
@@ -211,14 +211,13 @@ class _Blocks:
     def of(cls, cells: VoxelCells, gone: np.ndarray) -> tuple[_Blocks, np.ndarray]:
         """Divide a map, and count (B,) the voxels with lattice indices (G, 3) that left it."""
         corner = unpack(cells.corner)
-        occupied = corner[cells.count > 0]
-        low, high = occupied.min(axis=0), occupied.max(axis=0)
+        low, high = bounds(corner[cells.count > 0])
         edge = BLOCK
         while np.prod(high // edge - low // edge + 3, dtype=np.float64) > _MOST_BLOCKS:
             edge *= 2
         # What left farther away is beside no voxel.
         left = gone // edge
-        left = left[((left >= low // edge - 1) & (left <= high // edge + 1)).all(axis=1)]
+        left = left[_inside(left, low // edge - 1, high // edge + 1)]
         if edge == BLOCK:
             place, block = unpack(cells.block_corner) // edge, cells.block
         else:
@@ -248,20 +247,20 @@ class _Blocks:
         place = self.place[mask]
         if not len(place):
             return _Around(self, np.zeros(3, np.int64), np.zeros((0, 0, 0), bool))
-        low = place.min(axis=0)
-        grid = np.zeros(place.max(axis=0) - low + 1, bool)
+        low, high = bounds(place)
+        grid = np.zeros(high - low + 1, bool)
         grid[tuple((place - low).T)] = True
         return _Around(self, low, grid)
 
     def within(self, mask: np.ndarray, rings: int) -> np.ndarray:
         """Return (B,) the blocks in the bounding box of a mask (B,) and so many on each side."""
-        low, high = self.place[mask].min(axis=0), self.place[mask].max(axis=0)
-        return ((self.place >= low - rings) & (self.place <= high + rings)).all(axis=1)
+        low, high = bounds(self.place[mask])
+        return _inside(self.place, low - rings, high + rings)
 
     @cached_property
     def ends(self) -> tuple[np.ndarray, np.ndarray]:
         """The lowest and the highest place of all, (3,) each."""
-        return self.place.min(axis=0), self.place.max(axis=0)
+        return bounds(self.place)
 
     @property
     def phase(self) -> np.ndarray:
@@ -306,15 +305,23 @@ class _Around:
     @cached_property
     def mask(self) -> np.ndarray:
         """Which blocks of the map are among them, (B,) bool."""
-        place = self.blocks.place - self.low
-        mask = ((place >= 0) & (place < self.grid.shape)).all(axis=1)
-        mask[mask] = self.grid[tuple(place[mask].T)]
+        place = self.blocks.place
+        mask = _inside(place, self.low, self.low + self.grid.shape - 1)
+        mask[mask] = self.grid[tuple((place[mask] - self.low).T)]
         return mask
 
     @property
     def size(self) -> int:
         """How many voxels they have."""
         return int(self.blocks.size[self.mask].sum())
+
+
+def _inside(place: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Return which of (n, 3) are in a box from ``low`` to ``high`` (3,), column by column."""
+    inside = np.ones(len(place), bool)
+    for column, least, most in zip(place.T, low, high, strict=True):
+        inside &= (column >= least) & (column <= most)
+    return inside
 
 
 def _rows_in(held: np.ndarray, keys: np.ndarray) -> np.ndarray:
