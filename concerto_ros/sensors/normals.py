@@ -28,7 +28,9 @@ FARTHEST = 1e6
 WINDOWS = ((1, 1, 0.0), (3, 1, 0.0), (3, 2, 0.0), (7, 2, 3.0))
 
 
-def organised_normals(points: np.ndarray) -> np.ndarray:
+def organised_normals(
+    points: np.ndarray, step: int = 1, image: np.ndarray | None = None
+) -> np.ndarray:
     """Unit normals of an organised cloud, facing the sensor at the origin.
 
     Least-squares tangents over square windows which end before depth edges and missing points
@@ -39,6 +41,12 @@ def organised_normals(points: np.ndarray) -> np.ndarray:
 
     Args:
         points: (H, W, 3) float32, metres, NaN where there is no reading.
+        step: The points are those of every ``step``-th pixel of every ``step``-th row of an
+            image, from ``step // 2`` on. Two of them are on one surface where the pixels between
+            them are, too: a floor that is seen at a grazing angle has as large steps between
+            distant rows as the edge of a table has.
+        image: Distances of all pixels of that image from the sensor, metres; needed where
+            ``step`` is not 1.
 
     Returns:
         (H, W, 3) float32; zeros where there is no reading or no neighbour on the surface.
@@ -53,7 +61,7 @@ def organised_normals(points: np.ndarray) -> np.ndarray:
         distance = cv2.sqrt(cv2.transform(points * points, np.ones((1, 3), np.float32)))
         valid = distance < FARTHEST
     filled = np.where(valid[..., None], points, np.float32(0))
-    right, down = _same_surface(distance, 1), _same_surface(distance, 0)
+    right, down = (_same_surface(distance, axis, step, image) for axis in (1, 0))
 
     # 0 where the cross of a pixel and its four neighbours is broken.
     whole = valid.astype(np.uint8)
@@ -73,13 +81,31 @@ def organised_normals(points: np.ndarray) -> np.ndarray:
     return _oriented(normals, -filled)
 
 
-def _same_surface(distance: np.ndarray, axis: int) -> np.ndarray:
+def _same_surface(
+    distance: np.ndarray, axis: int, step: int, image: np.ndarray | None
+) -> np.ndarray:
     """Return whether each pixel and the next one along the axis lie on one surface."""
+    difference, limit = _differences(distance, axis)
+    with np.errstate(invalid="ignore"):
+        same = difference <= step * limit
+        if step > 1 and image is not None:
+            lines = image[step // 2 :: step] if axis else image[:, step // 2 :: step]
+            difference, limit = _differences(lines, axis)
+            # Where a reading between the two is missing, they decide alone.
+            jumps = np.moveaxis(difference > limit, axis, 0)
+            rows = np.moveaxis(same, axis, 0)
+            for first in range(step // 2, step // 2 + step):
+                rows &= ~jumps[first::step][: len(rows)]
+    return same
+
+
+def _differences(distance: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return how much the distances of each pixel and the next differ, and may on one surface."""
     near = distance[:, :-1] if axis else distance[:-1]
     far = distance[:, 1:] if axis else distance[1:]
     with np.errstate(invalid="ignore"):
         nearer = np.minimum(near, far)
-        return np.abs(far - near) <= nearer * (JUMP_SQUARED * nearer + np.float32(JUMP))
+        return np.abs(far - near), nearer * (JUMP_SQUARED * nearer + np.float32(JUMP))
 
 
 def _put_window_normals(

@@ -60,10 +60,23 @@ def test_normals_are_still_those_of_the_surface():
     np.testing.assert_allclose(part.normals, toward, atol=1e-3)
 
 
+@pytest.mark.parametrize("every", (2, 3))
+def test_the_floor_before_a_low_robot_has_normals(every):
+    """0.3 m below a camera that looks ahead rows 3 m away are 6 cm apart, 12 with every second."""
+    matrix = np.array([[385.0, 0, 320], [0, 385, 240], [0, 0, 1]])
+    info = camera_info(matrix, (480, 640))
+    down = CameraModel.from_info(info).rays()[..., 1]
+    metres = np.divide(0.3, down, where=down > 0.1, out=np.zeros_like(down)).astype(np.float32)
+    floor = depth_frame(None, depth_message(metres, HEADER), info, decimation=every)
+    toward = np.broadcast_to([0, -1, 0], floor.points.shape)
+    np.testing.assert_allclose(floor.normals, toward, atol=1e-2)
+
+
 def test_an_image_smaller_than_the_step_gives_one_point():
     tiny = camera_info(np.array([[9.0, 0, 1], [0, 9, 1], [0, 0, 1]]), (3, 3))
     depth = depth_message(np.ones((3, 3), np.float32), HEADER)
-    assert len(depth_frame(None, depth, tiny, decimation=16)) == 1
+    only = depth_frame(None, depth, tiny, decimation=16)
+    assert len(only) == 1 and only.decimation == 3
 
 
 def test_thin_obstacles_between_the_points_still_clear_nothing():

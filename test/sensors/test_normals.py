@@ -286,3 +286,25 @@ def test_without_open3d_the_normals_are_the_same_and_it_is_logged(monkeypatch, c
     assert caplog.text.count("Open3D cannot be loaded (libGL.so.1") == 1
     assert "apt install libgl1" in caplog.text
     normals._open3d.cache_clear()
+
+
+@pytest.mark.parametrize("step", (2, 3, 5))
+def test_normals_of_every_so_many_th_pixel_are_those_of_the_surface(step):
+    """A floor 0.3 m below a camera that looks ahead: 0.4 m between rows 3 m away."""
+    depth, expected = plane((0, 1, 0), 0.3)
+    depth[(depth <= 0) | (depth > 3)] = np.nan
+    points = points_of(depth)
+    part = points[step // 2 :: step, step // 2 :: step]
+    found = organised_normals(part, step, np.linalg.norm(points, axis=2))
+    seen = np.isfinite(part[..., 2])
+    assert degrees_between(found[seen], expected).max() < 1.0
+
+
+def test_an_edge_between_every_so_many_th_pixel_is_still_one():
+    """A step of 0.15 m at 2 m: more than between two pixels of a surface, less than of four."""
+    depth = np.full((240, 320), 2.0)
+    depth[:, 160:] = 2.15
+    points = points_of(depth)
+    part = points[2::4, 2::4]
+    found = organised_normals(part, 4, np.linalg.norm(points, axis=2))
+    assert degrees_between(found, (0, 0, -1)).max() < 0.1

@@ -132,9 +132,11 @@ def depth_frame(
                 depth_to_color = _Identity
         _check_size("depth", metres, depth_camera)
 
+        distance = _distances(metres, depth_camera)
         if decimation == 0:
             decimation = 1 if original else sufficient_decimation(depth_camera, voxel_size)
-        used = _every(decimation, metres.shape)
+        decimation = min(decimation, *metres.shape)
+        used = (slice(decimation // 2, None, decimation),) * 2
         points = depth_camera.rays()[used] * metres[used][..., None]
         rows = np.flatnonzero(_within(points, min_range, max_range))
         colors = None
@@ -160,7 +162,8 @@ def depth_frame(
     directions = None
     if normals:
         with watch("normals"):
-            directions = organised_normals(points).reshape(-1, 3).take(rows, axis=0)
+            directions = organised_normals(points, decimation, distance)
+            directions = directions.reshape(-1, 3).take(rows, axis=0)
     return Frame(
         points=kept,
         stamp=stamp,
@@ -168,7 +171,7 @@ def depth_frame(
         source=source,
         colors=colors,
         normals=directions,
-        view=DepthView(depth_camera, _up_to(clearing_range(max_range), metres, depth_camera)),
+        view=DepthView(depth_camera, _up_to(clearing_range(max_range), metres, distance)),
         decimation=decimation,
         original=OriginalPoints(kept, (1, len(kept)), stamp, frame_id) if original else None,
         uncolored=uncolored,
@@ -226,10 +229,10 @@ def _check_size(what: str, image: np.ndarray, camera: CameraModel) -> None:
         )
 
 
-def _every(decimation: int, size: tuple[int, ...]) -> tuple[slice, slice]:
-    """Return which rows and columns of an image of this size are used, at least one of each."""
-    step = min(decimation, *size)
-    return slice(step // 2, None, step), slice(step // 2, None, step)
+def _distances(metres: np.ndarray, camera: CameraModel) -> np.ndarray:
+    """Return the distance (H, W) of each reading of a depth image from the camera, metres."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        return metres * camera.ray_lengths()
 
 
 def _within(points: np.ndarray, min_range: float, max_range: float) -> np.ndarray:
@@ -243,10 +246,10 @@ def _within(points: np.ndarray, min_range: float, max_range: float) -> np.ndarra
     return (squared >= float(min_range) ** 2) & (squared <= farthest)
 
 
-def _up_to(distance: float, metres: np.ndarray, camera: CameraModel) -> np.ndarray:
+def _up_to(farthest: float, metres: np.ndarray, distance: np.ndarray) -> np.ndarray:
     """Return the depth image (H, W) with NaN beyond a distance from the camera."""
     with np.errstate(invalid="ignore"):
-        beyond = metres * camera.ray_lengths() > distance
+        beyond = distance > farthest
     return np.where(beyond, np.float32(np.nan), metres) if beyond.any() else metres
 
 
