@@ -110,7 +110,7 @@ class Frame:
         view: The measurement for free-space clearing, or None if the sensor's origin is unknown.
         clipped: Points of the message left out because it holds more than ``max_points``.
         ignored: Points left out because they are on the robot's own body.
-        decimation: Every so many-th pixel of every so many-th row of a depth image is a point.
+        decimation: Blocks of so many pixels each way of a depth image became one point each.
         original: All points of the message in its own order, where they were asked for.
         uncolored: Why the colours, which the cloud has or the image beside the depth, were not
             used; empty where nothing is wrong.

@@ -145,9 +145,10 @@ class CameraInput(InputSettings):
     )
     decimation: int = setting(
         0,
-        "every so many-th pixel of every so many-th row of the depth image becomes a point; 1: all"
-        " pixels; 0: so many as leave two to an edge of a voxel at 3.75 m, and all with"
+        "one point for each block of so many pixels each way of the depth image; 1: all pixels; 0:"
+        " blocks of which two fall on an edge of a voxel 3.75 m away, and all pixels with"
         " labels.points: input",
+        unit="pixels",
         low=0,
         high=16,
     )

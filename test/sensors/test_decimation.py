@@ -17,7 +17,8 @@ from concerto_ros.intake.tally import NoTally
 from concerto_ros.mapping.voxel_map import VoxelMap
 from concerto_ros.posed.as_messages import camera_info, color_message, depth_message, header_of
 from concerto_ros.sensors.camera_model import CameraModel
-from concerto_ros.sensors.images.depth_frame import depth_frame, sufficient_decimation
+from concerto_ros.sensors.images.decimation import sufficient_decimation
+from concerto_ros.sensors.images.depth_frame import depth_frame
 from concerto_ros.sensors.transform_tree import Transform
 from concerto_ros.settings.inputs import CameraInput
 from concerto_ros.settings.settings import Settings
@@ -43,7 +44,7 @@ def grid(frame):
 
 
 @pytest.mark.parametrize("every", (1, 2, 3, 5, 16))
-def test_points_and_colours_are_those_of_every_so_many_th_pixel(every):
+def test_on_a_surface_points_and_colours_are_those_of_every_so_many_th_pixel(every):
     whole, part = frame_of(), frame_of(decimation=every)
     columns, rows = grid(part)
     assert len(part) == len(columns) * len(rows)
@@ -79,14 +80,60 @@ def test_an_image_smaller_than_the_step_gives_one_point():
     assert len(only) == 1 and only.decimation == 3
 
 
-def test_thin_obstacles_between_the_points_still_clear_nothing():
-    """A pole of one pixel that no point hits: free space counts every pixel."""
+def of_pixels(frame):
+    """The column and row of the pixel that each point is of."""
+    return (frame.points[:, :2] / frame.points[:, 2:] * FOCAL + [30, 23]).round().astype(int).T
+
+
+@pytest.mark.parametrize("every", (2, 3, 4))
+@pytest.mark.parametrize("column", (30, 31, 32, 33))
+def test_a_pole_of_one_pixel_is_seen_wherever_it_stands(every, column):
     metres = np.full((HEIGHT, WIDTH), 4.0, np.float32)
-    metres[:, 31] = 1.0
+    metres[:, column] = 1.0
+    part = frame_of(metres, decimation=every)
+    pole = part.points[:, 2] == 1
+    columns, rows = of_pixels(part)
+    assert len(np.unique(rows[pole])) == len(np.unique(rows)) and (columns[pole] == column).all()
+    np.testing.assert_array_equal(part.colors, RGB[rows, columns])
+
+
+def test_noise_changes_nothing_about_which_pixels_are_used():
+    noise = np.random.default_rng(1).normal(0, 0.003, PLANE.shape)
+    metres = (PLANE + PLANE**2 * noise).astype(np.float32)
+    columns, rows = of_pixels(frame_of(metres, decimation=3))
+    assert set(columns) == set(range(1, WIDTH, 3)) and set(rows) == set(range(1, HEIGHT, 3))
+
+
+def test_a_single_reading_before_all_others_of_its_block_is_no_obstacle():
+    """At the edge of an object a pixel often measures a distance between the two surfaces."""
+    metres = np.full((HEIGHT, WIDTH), 4.0, np.float32)
+    metres[::4, ::4] = 3.0
+    assert (frame_of(metres, decimation=4).points[:, 2] == 4).all()
+
+
+def test_of_readings_with_gaps_between_them_no_block_is_lost():
+    """Depth that was registered to a larger colour image without filling the holes."""
+    metres = np.zeros((HEIGHT, WIDTH), np.float32)
+    metres[: HEIGHT - 3 : 4, : WIDTH - 3 : 4] = 2.0
+    for every in (1, 2, 4):
+        assert len(frame_of(metres, decimation=every)) == np.count_nonzero(metres)
+
+
+def test_readings_out_of_range_do_not_hide_those_of_their_block():
+    metres = np.full((HEIGHT, WIDTH), 2.0, np.float32)
+    metres[::2], metres[:, ::2] = 0.1, 9.0
+    limits = {"min_range": 0.2, "max_range": 8.0, "decimation": 2}
+    part = frame_of(metres, **limits)
+    assert len(part) == (HEIGHT // 2) * (WIDTH // 2) and (part.points[:, 2] == 2).all()
+
+
+def test_free_space_counts_every_pixel():
+    metres = np.full((HEIGHT, WIDTH), 4.0, np.float32)
+    metres[20, 31] = 1.0
     part = frame_of(metres, decimation=4)
     assert (part.points[:, 2] == 4).all()
-    behind_and_beside = np.array([[2 / FOCAL, 0, 2], [0.6, 0, 2]])
-    assert part.view.sees_through(behind_and_beside, 0.04).tolist() == [False, True]
+    beside = [[1 / FOCAL, -3 / FOCAL, 1], [0.6, 0, 2]]
+    assert part.view.sees_through(np.array(beside), 0.04).tolist() == [False, True]
 
 
 def test_depth_that_is_not_registered_is_decimated_before_it_is_coloured():

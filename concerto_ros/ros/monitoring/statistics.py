@@ -39,8 +39,8 @@ class InputStatistics(tally.InputCounts):
         clipped: Points that were not used because their cloud has more than ``max_points``.
         last_clipped: When that happened last.
         ignored: Points in ``ignore_box`` or within ``ignore_radius``.
-        decimation: Every so many-th pixel of every so many-th row of the newest depth image
-            became a point.
+        decimation: Blocks of so many pixels each way of the newest depth image became one point
+            each.
         off_lattice: Points of fused clouds that lie more than 2^20 voxels from the origin of
             ``fixed_frame``, or are not finite there.
         uncolored: Frames without colours because theirs are not decoded.

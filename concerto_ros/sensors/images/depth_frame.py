@@ -14,37 +14,15 @@ from concerto_ros.sensors.camera_model import CameraCache, CameraModel
 from concerto_ros.sensors.frame import Frame, OriginalPoints, rotated
 from concerto_ros.sensors.free_space import DepthView
 from concerto_ros.sensors.images import decode_color, decode_depth
+from concerto_ros.sensors.images.decimation import behind, sufficient_decimation, used_pixels
 from concerto_ros.sensors.input_error import InputError
 from concerto_ros.sensors.message_fields import stamp_ns, text
 from concerto_ros.sensors.no_reading import CAMERA_NO_READING, clearing_range
 from concerto_ros.sensors.normals import organised_normals
 
-#: A point this much behind the nearest one in its cell of the colour image is occluded: a
-#: fraction of the distance, and metres.
-OCCLUDED_FRACTION, OCCLUDED_METRES = 0.05, 0.02
-
-#: Edge of these cells, in units of the distance between neighbouring depth pixels.
+#: Edge of the cells of the colour image in which a point that is clearly behind the nearest one is
+#: occluded, in units of the distance between neighbouring depth pixels.
 OCCLUSION_CELL = 1.5
-
-#: Metres up to which at least two of the pixels that are used fall on each edge of a voxel of a
-#: wall that faces the camera. Farther away the depth itself is off by more than that.
-DENSE_TO = 3.75
-
-
-def sufficient_decimation(camera: CameraModel, voxel_size: float) -> int:
-    """Return the decimation of a depth image that costs the map next to nothing.
-
-    Neighbouring pixels of a camera near a wall fall into the same voxel by the hundred, with
-    nearly the same noise.
-
-    Args:
-        camera: of the depth image.
-        voxel_size: metres.
-
-    Returns:
-        at least 1, for :func:`depth_frame`.
-    """
-    return max(1, int(voxel_size * min(camera.fx, camera.fy) / (2 * DENSE_TO)))
 
 
 def depth_frame(
@@ -86,8 +64,10 @@ def depth_frame(
         max_range: Metres from the camera, inclusive. A reading clearly beyond it is not part of
             the view: it clears nothing.
         no_reading: Depths in metres that mean "no reading" (see :func:`decode_depth`).
-        decimation: Every so many-th pixel of every so many-th row becomes a point; the view has
-            all of them. 0: :func:`sufficient_decimation`, and all pixels with ``original``.
+        decimation: Of each square of so many pixels each way one becomes a point, see
+            :func:`~concerto_ros.sensors.images.decimation.used_pixels`; the view has all of them.
+            0: :func:`~concerto_ros.sensors.images.decimation.sufficient_decimation`, and all
+            pixels with ``original``.
         voxel_size: Metres, of the map; needed where ``decimation`` is 0.
         color_rectified: Whether the colour image is rectified; None: its camera_info tells (see
             :meth:`CameraModel.from_info`).
@@ -136,17 +116,21 @@ def depth_frame(
         if decimation == 0:
             decimation = 1 if original else sufficient_decimation(depth_camera, voxel_size)
         decimation = min(decimation, *metres.shape)
-        used = (slice(decimation // 2, None, decimation),) * 2
-        points = depth_camera.rays()[used] * metres[used][..., None]
+        used = None
+        if decimation > 1:
+            with np.errstate(invalid="ignore"):
+                usable = (distance >= min_range) & (distance <= max_range)
+            used = used_pixels(np.where(usable, metres, np.float32(np.inf)), decimation)
+        points = _at(used, depth_camera.rays()) * _at(used, metres)[..., None]
         rows = np.flatnonzero(_within(points, min_range, max_range))
         colors = None
         if rgb is not None and registered:
-            colors = rgb[used].reshape(-1, 3).take(rows, axis=0)
+            colors = _at(used, rgb).reshape(-1, 3).take(rows, axis=0)
         elif rgb is not None:
             _check_size("colour", rgb, camera)
             seen = _pixels(points.reshape(-1, 3).take(rows, axis=0), camera, depth_to_color)
             hiding = seen
-            if decimation > 1:  # every pixel may hide a point
+            if used is not None:  # every pixel may hide a point
                 every = depth_camera.rays() * metres[..., None]
                 every = every[_within(every, min_range, max_range)]
                 hiding = _pixels(every, camera, depth_to_color)
@@ -235,6 +219,13 @@ def _distances(metres: np.ndarray, camera: CameraModel) -> np.ndarray:
         return metres * camera.ray_lengths()
 
 
+def _at(used: np.ndarray | None, image: np.ndarray) -> np.ndarray:
+    """Return the values of an image (H, W, ...) at the indices of pixels (h, w); None: all."""
+    if used is None:
+        return image
+    return image.reshape(-1, *image.shape[2:]).take(used, axis=0)
+
+
 def _within(points: np.ndarray, min_range: float, max_range: float) -> np.ndarray:
     """Return whether points (H, W, 3) in the camera's frame are finite and within range."""
     x, y, z = points[..., 0], points[..., 1], points[..., 2]
@@ -297,5 +288,4 @@ def _visible(seen: _Pixels, hiding: _Pixels, camera: CameraModel, spacing: float
 
     nearest = np.full(height * width, np.inf, np.float32)
     np.minimum.at(nearest, cells(hiding), hiding.distance)
-    hidden_from = nearest.take(cells(seen)) * (1 + OCCLUDED_FRACTION) + np.float32(OCCLUDED_METRES)
-    return np.flatnonzero(seen.distance <= hidden_from)
+    return np.flatnonzero(seen.distance <= behind(nearest.take(cells(seen))))

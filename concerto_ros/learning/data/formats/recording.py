@@ -101,6 +101,7 @@ class Recording:
                 max_range=preset.max_range,
                 max_points=MAX_POINTS,
                 intensity_white=intensity_white,
+                voxel_size=0.0,  # every pixel of a depth image is a point
             )
             tree = TransformTree(cache_seconds=WHOLE_RECORDING)
             fill_tree(tree, bag)
