@@ -88,6 +88,11 @@ class MapCells:
             self._count[number[kept]] = count
             self._of_row = number[self._of_row]
 
+    @property
+    def corners(self) -> np.ndarray:
+        """The corners of the cells that have voxels, (n,) int64."""
+        return self._cells.keys[self._count > 0]
+
     def _numbers(self, corner: np.ndarray) -> np.ndarray:
         """Return the numbers of the cells with these corners, of which new ones get one."""
         known = len(self._column)

@@ -16,6 +16,7 @@ from concerto_ros.mapping.generation import Generation
 from concerto_ros.mapping.key_table import KeyTable
 from concerto_ros.mapping.map_snapshot import MapSnapshot
 from concerto_ros.mapping.sorted_rows import SortedRows
+from concerto_ros.mapping.voxel_cells import CELL
 from concerto_ros.mapping.voxel_grid import bounds, grid_sample, unpack
 from concerto_ros.mapping.voxel_sums import VoxelSums, frame_sums, snapshot_sums
 from concerto_ros.sensors.frame import Frame, OriginalPoints, View
@@ -246,13 +247,16 @@ class VoxelMap:
         self._sorted.merge(self._keys)
         keys, rows = self._sorted.keys, self._sorted.rows
         index = unpack(keys)
-        outside = self._stamps[rows] < self._oldest
+        stamps = self._stamps[rows]
+        outside = stamps < self._oldest
         if self.radius and self._frame_stamps and len(rows):
             outside |= self._beyond_radius(index)
         if outside.any():
             self._release(rows[outside])
             self._sorted.merge(self._keys)
-            keys, rows, index = self._sorted.keys, self._sorted.rows, index[~outside]
+            keys, rows = self._sorted.keys, self._sorted.rows
+            stays = np.flatnonzero(~outside)
+            index, stamps = index.take(stays, axis=0), stamps[stays]
         means = self._sums.means(rows, keys)
         return MapSnapshot(
             keys=keys,
@@ -262,7 +266,7 @@ class VoxelMap:
             has_color=means.has_color,
             normals=means.normals,
             sensor_directions=means.sensor_directions,
-            stamps=self._stamps[rows],
+            stamps=stamps,
             first_seen=self._first_seen[rows],
             stamp=self.newest_stamp or 0,
             robot=self._robot.copy(),
@@ -361,8 +365,10 @@ class VoxelMap:
         return absent[stays[len(held) :]], int(np.count_nonzero(~stays & within))
 
     def _beyond_radius(self, index: np.ndarray) -> np.ndarray:
-        """Return which voxels (V,), V > 0, are farther from the robot than the radius."""
-        corners = np.array(list(product(*zip(*bounds(index), strict=True))))
+        """Return which voxels (V,) are farther from the robot than the radius."""
+        # The corner of the bounding box of their cells that is farthest away tells for most maps.
+        low, high = bounds(unpack(self._sorted.cells.corners))
+        corners = np.array(list(product(*zip(low, high + CELL - 1, strict=True))))
         if (self._squared_distance(corners) <= self.radius**2).all():
             return np.zeros(len(index), bool)
         return self._squared_distance(index) > self.radius**2

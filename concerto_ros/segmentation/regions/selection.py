@@ -134,7 +134,8 @@ def select(history: History, now: int, *, last: bool = False) -> Region:
     unsettled = (blocks.around(at_once).spread().mask | (changes > some))[blocks.of_voxel]
     unsettled |= history.unsettled
     at_once &= blocks.size > 0  # all that was in it left: the blocks around it are unsettled
-    since = np.where(new, history.first_seen, history.predicted)
+    since, unpredicted = history.predicted.copy(), np.flatnonzero(new)
+    since[unpredicted] = history.first_seen[unpredicted]
     turn = blocks.any((unsettled | new) & (since < _last_turn(PATIENCE, now, _ALL)))
     again = blocks.any(since < _last_turn(REFRESH, now, blocks.phase)[blocks.of_voxel])
 
@@ -151,15 +152,16 @@ def select(history: History, now: int, *, last: bool = False) -> Region:
         if 0 < blocks.size[near].sum() < LEAST:
             parts = [part.spread() for part in parts]
             near = np.any([part.mask for part in parts], axis=0)
-    seen = near[blocks.of_voxel]
-    if np.count_nonzero(seen) >= WHOLE * size:
+    rows = np.flatnonzero(near[blocks.of_voxel])
+    if len(rows) >= WHOLE * size:
         return whole_map(size)
     others = ~near & (blocks.size > 0) & blocks.within(near, MARGIN)
     settled = turn | again | (near & ~blocks.around(others).spread(MARGIN).mask)
+    block = blocks.of_voxel[rows]
     # What was never predicted is better predicted with less around it than not at all.
-    core = (settled | due)[blocks.of_voxel] | (seen & new)
-    unsettled &= ~settled[blocks.of_voxel]
-    return Region(np.flatnonzero(seen), np.flatnonzero(core), unsettled)
+    core = (settled | due)[block] | new[rows]
+    unsettled[rows] &= ~settled[block]
+    return Region(rows, rows[core], unsettled)
 
 
 def _ample(around: _Around, size: int) -> _Around:
