@@ -79,9 +79,9 @@ def find_floor(
         cells = VoxelCells.of(index)
     fine = _on_surface(cells.count, cells.column)
     floor = _lowest_layer(height, cells, fine, voxel_size)
-    below = np.flatnonzero(height < floor - tolerance)
     strays = np.zeros(len(points), bool)
-    if len(below):
+    if lowest < floor - tolerance:
+        below = np.flatnonzero(height < floor - tolerance)
         in_block = np.bincount(cells.block, weights=cells.count)
         _, column = np.unique(cells.block_corner >> AXIS_BITS, return_inverse=True)
         wide = _on_surface(in_block, column)

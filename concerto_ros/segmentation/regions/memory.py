@@ -23,6 +23,8 @@ from concerto_ros.segmentation.regions.selection import NEVER, History, Region, 
 MOVED, RECOLOURED, TURNED = 0.25, 24.0, 0.4
 #: An output that was asked for is computed for so many nanoseconds more.
 WANTED = 10_000_000_000
+#: The masks of a prediction, which mostly are false everywhere.
+_MASKS = ("unusable", "below_floor", "unfamiliar", "no_word")
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +98,7 @@ class _Remembered:
         stamp: nanoseconds, of the map.
         members: the voxels of the map.
         waits: whether any of them waits for its first prediction.
+        masks: the names of the masks that a prediction has, also where they are nowhere true.
         prediction: by slot, as all that follows; without points.
         predicted: (S,) int64, nanoseconds, when that was.
         unsettled: (S,) bool, as in :class:`History`.
@@ -109,6 +112,7 @@ class _Remembered:
     stamp: int
     members: Members
     waits: bool
+    masks: frozenset[str]
     prediction: Prediction
     predicted: np.ndarray
     unsettled: np.ndarray
@@ -125,7 +129,8 @@ class _Remembered:
             stamp=0,
             members=members,
             waits=False,
-            prediction=_kept(like).at(like.points[:0], np.full(room, -1)),
+            masks=frozenset(),
+            prediction=_kept(like, asked).at(like.points[:0], np.full(room, -1)),
             predicted=np.full(room, NEVER),
             unsettled=np.zeros(room, bool),
             changed=np.zeros(room, bool),
@@ -239,7 +244,7 @@ class PredictionMemory:
             assert part is not None  # a map that has voxels
             whole, core, entered = part, np.arange(len(snapshot)), np.zeros(0, np.int64)
             last = _Remembered.nothing(asked, members, part)
-            by_slot = last.prediction.updated(slots, _kept(part))
+            by_slot = last.prediction.updated(slots, _kept(part, asked))
         else:
             last, entered = self._last.with_room(members.room), changes.entered
             # A new voxel has no label until it is predicted: its neighbour's would be a guess.
@@ -251,9 +256,12 @@ class PredictionMemory:
                 similarity=last.prediction.similarity if compared else None,
                 match=None if asked.match is None else last.prediction.match,
             )
+            by_slot = _kept(by_slot, asked)
             if part is not None:
-                by_slot = by_slot.updated(slots[core], _kept(part))
+                by_slot = by_slot.updated(slots[core], _kept(part, asked))
             whole = by_slot.at(snapshot.points, slots)
+        masks = last.masks | {name for name in _MASKS if getattr(part, name, None) is not None}
+        whole = _filled(whole, masks)
         unusable = np.zeros(len(snapshot), bool) if whole.unusable is None else whole.unusable
         predicted = due.predicted.copy()
         predicted[core] = snapshot.stamp
@@ -280,6 +288,7 @@ class PredictionMemory:
             stamp=snapshot.stamp,
             members=members,
             waits=whole.waiting is not None,
+            masks=masks,
             prediction=by_slot,
             predicted=when,
             unsettled=unsettled,
@@ -290,9 +299,26 @@ class PredictionMemory:
         return whole
 
 
-def _kept(prediction: Prediction) -> Prediction:
-    """Return what is remembered of a prediction."""
-    return replace(prediction, features=None, components=None)
+def _kept(prediction: Prediction, asked: Asked) -> Prediction:
+    """Return what is remembered of a prediction, without colours that nobody asked for."""
+    kept: dict[str, Any] = dict(features=None, components=None)
+    if "pca" not in asked.outputs:
+        kept["pca_rgb"] = prediction.pca_rgb[:, :0]
+    for name in _MASKS:
+        mask = getattr(prediction, name)
+        kept[name] = None if mask is None or not mask.any() else mask
+    return replace(prediction, **kept)
+
+
+def _filled(prediction: Prediction, masks: frozenset[str]) -> Prediction:
+    """Return a prediction with the colours and masks that :func:`_kept` left out."""
+    size = len(prediction.label)
+    missing: dict[str, Any] = {
+        name: np.zeros(size, bool) for name in masks if getattr(prediction, name) is None
+    }
+    if not prediction.pca_rgb.size:
+        missing["pca_rgb"] = np.zeros((size, 3), np.uint8)
+    return replace(prediction, **missing)
 
 
 def _readings(snapshot: MapSnapshot, rows: np.ndarray) -> np.ndarray:
