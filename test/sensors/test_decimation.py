@@ -28,6 +28,8 @@ MATRIX = np.array([[FOCAL, 0, 30.0], [0, FOCAL, 23.0], [0, 0, 1]])
 INFO = camera_info(MATRIX, (HEIGHT, WIDTH))
 HEADER = header_of(1)
 RGB = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
+#: Metres, edge of a voxel on which four pixels fall up to 23 m.
+FOUR_PIXELS = 1.6
 NORMAL = np.array([0.1, -0.3, 1.0])
 #: A plane that faces the camera, 2 m away.
 PLANE = (2.0 / (CameraModel.from_info(INFO).rays() @ NORMAL)).astype(np.float32)
@@ -164,6 +166,8 @@ def test_depth_that_is_not_registered_is_decimated_before_it_is_coloured():
         (385.0, 0.04, 2),  # a RealSense D455
         (605.0, 0.04, 3),  # an Azure Kinect whose depth is registered to colours of 1280 x 720
         (525.0, 0.02, 1),  # the voxels of the official indoor models
+        (700.0, 0.16, 7),  # a ZED, and the voxels of the bundled outdoor model: up to 7.5 m
+        (525.0, 0.36, 8),
         (60.0, 0.04, 1),
         (525.0, 0.0, 1),
     ],
@@ -175,9 +179,8 @@ def test_two_points_fall_on_the_edge_of_a_voxel(focal, voxel_size, expected):
 
 
 def test_zero_is_as_few_as_the_map_needs():
-    edge = 2 * 7.5 / FOCAL  # at 3.75 m four pixels
-    assert len(frame_of(decimation=0, voxel_size=edge)) == len(frame_of(decimation=2))
-    original = frame_of(decimation=0, voxel_size=edge, original=True)
+    assert len(frame_of(decimation=0, voxel_size=FOUR_PIXELS)) == len(frame_of(decimation=2))
+    original = frame_of(decimation=0, voxel_size=FOUR_PIXELS, original=True)
     assert len(original) == len(original.original.points) == WIDTH * HEIGHT
 
 
@@ -186,7 +189,7 @@ def test_zero_is_as_few_as_the_map_needs():
     [(0, "voxels", 2), (1, "voxels", 1), (3, "voxels", 3), (0, "input", 1), (3, "input", 3)],
 )
 def test_an_input_follows_its_parameters(decimation, points, expected):
-    values = {"voxel_size": 2 * 7.5 / FOCAL, "labels.points": points}
+    values = {"voxel_size": FOUR_PIXELS, "labels.points": points}
     settings = Settings.from_mapping(values).with_preset()
     config = CameraInput("eye", depth_topic="/depth", info_topic="/info", decimation=decimation)
     source, tally = open_input(config, settings), NoTally()
@@ -216,7 +219,7 @@ class Parameters:
 
 def test_the_voxels_that_count_are_those_of_the_map():
     """The parameter voxel_size is 0 where the model decides."""
-    voxels = VoxelMap(2 * 7.5 / FOCAL, window_seconds=10.0, max_voxels=10_000)
+    voxels = VoxelMap(FOUR_PIXELS, window_seconds=10.0, max_voxels=10_000)
     config = CameraInput("eye", depth_topic="/depth", info_topic="/info")
     source, tally = open_input(config, Parameters.settings), Taken()
     intake = Intake([source], voxels, Still(), Parameters, TurnPace(5.0, 0), tally)

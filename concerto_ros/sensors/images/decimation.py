@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import product
 
 import numpy as np
@@ -15,8 +16,10 @@ from concerto_ros.sensors.camera_model import CameraModel
 BEHIND_FRACTION, BEHIND_METRES = 0.05, 0.02
 
 #: Metres up to which at least two of the pixels that are used fall on each edge of a voxel of a
-#: wall that faces the camera. Farther away the depth itself is off by more than that.
-DENSE_TO = 3.75
+#: wall that faces the camera: where the first Kinect's steps of depth are as large as a voxel of
+#: this many metres. They grow with the square of the distance, so larger voxels are filled
+#: farther; smaller ones as far, as nearer things matter to a robot, too.
+DENSE_TO, DENSE_VOXEL = 3.75, 0.04
 
 
 def sufficient_decimation(camera: CameraModel, voxel_size: float) -> int:
@@ -32,7 +35,8 @@ def sufficient_decimation(camera: CameraModel, voxel_size: float) -> int:
     Returns:
         at least 1, for :func:`~concerto_ros.sensors.images.depth_frame.depth_frame`.
     """
-    return max(1, int(voxel_size * min(camera.fx, camera.fy) / (2 * DENSE_TO)))
+    dense_to = DENSE_TO * max(1.0, math.sqrt(voxel_size / DENSE_VOXEL))
+    return max(1, int(voxel_size * min(camera.fx, camera.fy) / (2 * dense_to)))
 
 
 def used_pixels(metres: np.ndarray, step: int) -> np.ndarray:
