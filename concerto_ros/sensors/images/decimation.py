@@ -71,10 +71,10 @@ def used_pixels(metres: np.ndarray, step: int) -> np.ndarray:
 
     row, column = np.nonzero(middle > farthest)
     options = blocks[row, :, column, :].reshape(-1, step * step) <= farthest[row, column, None]
-    i, j = np.divmod(np.arange(step * step), step)
-    order = np.argsort((i - step // 2) ** 2 + (j - step // 2) ** 2, kind="stable")
+    down, across = np.divmod(np.arange(step * step), step)
+    order = np.argsort((down - step // 2) ** 2 + (across - step // 2) ** 2, kind="stable")
     chosen = order[options[:, order].argmax(axis=1)]
-    used[row, column] = (row * step + i[chosen]) * width + column * step + j[chosen]
+    used[row, column] = (row * step + down[chosen]) * width + column * step + across[chosen]
     return used
 
 
