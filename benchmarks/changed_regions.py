@@ -6,6 +6,10 @@
 RGB-D camera drives through a simulated room that was scanned before, and stands still in the end.
 Both predict with the bundled demo model after every frame, in the same run. Twice the map is
 another scanned room beside it, in which nothing happens.
+
+``python -m benchmarks.changed_regions growth [seconds]`` compares maps of one, two and three
+rooms, frame by frame in turn: the CPU time of one thread with ``changed``, which tells what grows
+with the map on a machine that is not quiet, too.
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ import time
 from dataclasses import dataclass, field
 
 import numpy as np
+import torch
 
 from benchmarks.label_flips import RATE, frames
 from concerto_ros import SemanticPipeline
@@ -117,6 +122,19 @@ def scanned(room: Room, beside: float) -> tuple[Frame, np.ndarray]:
     return Frame(points, 0, "room", "", colors, normals, origin=eye), labels
 
 
+def pipeline_of(model: SemanticPipeline, region: str) -> SemanticPipeline:
+    """An empty map, predicted by the encoder and head of ``model``."""
+    settings = Settings.from_mapping(
+        {
+            "inference.region": region,
+            "max_voxels": 1_000_000,
+            "window_seconds": 3600.0,
+            "window_radius": 4 * BESIDE,  # the other rooms are outside of the usual one
+        }
+    )
+    return SemanticPipeline(settings, model.encoder, model.head, model.labels)
+
+
 def drive(
     drives: Drives, model: SemanticPipeline, seed: int, seconds: float, rooms: int = 1
 ) -> None:
@@ -129,17 +147,7 @@ def drive(
         seconds: how long the robot drives.
         rooms: how many rooms the map has.
     """
-    pipelines = {}
-    for region in REGIONS:
-        settings = Settings.from_mapping(
-            {
-                "inference.region": region,
-                "max_voxels": 1_000_000,
-                "window_seconds": 3600.0,
-                "window_radius": 2 * BESIDE,  # the other room is outside of the usual one
-            }
-        )
-        pipelines[region] = SemanticPipeline(settings, model.encoder, model.head, model.labels)
+    pipelines = {region: pipeline_of(model, region) for region in REGIONS}
     truth = TruthMap(model.settings.voxel_size)
     for number in range(rooms):
         scan, labels = scanned(Room(seed + 1000 * number), BESIDE * number)
@@ -186,8 +194,43 @@ def lines(found: dict[str, Drives]) -> dict[str, list[tuple[float, float]]]:
     }
 
 
+def growth(seconds: float) -> None:
+    """Print the median CPU time of one thread, by the number of rooms that the map has."""
+    torch.set_num_threads(1)
+    model = SemanticPipeline.from_settings(Settings())
+    pipelines = {rooms: pipeline_of(model, "changed") for rooms in (1, 2, 3)}
+    for rooms, pipeline in pipelines.items():
+        for number in range(rooms):
+            pipeline.insert(scanned(Room(1000 * number), BESIDE * number)[0])
+    times: dict[int, list[tuple[float, float]]] = {rooms: [] for rooms in pipelines}
+    size = dict.fromkeys(pipelines, 0)
+    # All at first: whoever comes after the simulation would pay for its memory.
+    drive_through = list(frames(trajectory(Room(0), seconds, RATE, 0), 0))
+    for number, (frame, _) in enumerate(drive_through):
+        for rooms, pipeline in pipelines.items():
+            pipeline.insert(frame)
+            start = time.process_time()
+            snapshot = pipeline.snapshot()
+            taken = time.process_time()
+            pipeline.infer(snapshot, ["labels"])
+            if number >= WARM_UP:
+                times[rooms].append((time.process_time() - start, taken - start))
+            size[rooms] = len(snapshot)
+    median = {
+        rooms: [1e3 * statistics.median(each) for each in zip(*pairs, strict=True)]
+        for rooms, pairs in times.items()
+    }
+    print(f"{'rooms':<8}{'voxels':>9}{'ms':>8}{'snapshot':>10}{'ratio':>8}")
+    for rooms, (whole, taking) in median.items():
+        ratio = whole / median[1][0]
+        print(f"{rooms:<8}{size[rooms]:>9}{whole:>8.1f}{taking:>10.1f}{ratio:>8.3f}")
+
+
 def main() -> None:
     """Print the table."""
+    if sys.argv[1:2] == ["growth"]:
+        growth(float(sys.argv[2]) if len(sys.argv) > 2 else 4.0)
+        return
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 2
     seconds = float(sys.argv[2]) if len(sys.argv) > 2 else 10.0
     found = measure(count, seconds)
