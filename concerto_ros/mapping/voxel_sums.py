@@ -70,17 +70,18 @@ class VoxelSums:
             rows: (n,) int64, distinct.
             sums: Of what was observed in their voxels.
         """
-        row = torch.from_numpy(rows)
-        self._sums.index_add_(0, row, sums)
+        held = self._sums.numpy()  # by NumPy: several times as fast as index_add_
+        total = held.take(rows, axis=0)
+        total += sums.numpy()
+        total[total[:, _COUNT] > self._limit] *= 0.5
+        held[rows] = total
         self._stale[rows] = True
-        crowded = row[self._sums[row, _COUNT] > self._limit]
-        self._sums[crowded] *= 0.5
 
     def points(self, rows: np.ndarray, keys: np.ndarray) -> np.ndarray:
         """Return the mean points of the voxels ``keys`` (V,) in ``rows``: (V, 3) float64, m."""
-        row = torch.from_numpy(rows)
-        fraction = self._sums[row, _FRACTION] / self._sums[row, _COUNT, None]
-        return (unpack(keys) + fraction.double().numpy()) * self._voxel_size
+        sums = self._sums.numpy().take(rows, axis=0)
+        fraction = sums[:, _FRACTION] / sums[:, _COUNT, None]
+        return (unpack(keys) + fraction.astype(np.float64)) * self._voxel_size
 
     def means(self, rows: np.ndarray, keys: np.ndarray) -> VoxelMeans:
         """Return the means of the voxels ``keys`` (V,) in ``rows`` (V,)."""

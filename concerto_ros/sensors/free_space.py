@@ -94,8 +94,9 @@ class DepthView:
         )
         # In the voxel itself, a missing reading counts as occupied: thin and dark objects often
         # give none. Around it, a missing reading is ignored.
+        unread = np.isnan(self.depth)
         for half, missing in ((inner, 0.0), (outer, np.inf)):
-            readings = NearestReadings(np.nan_to_num(self.depth, nan=missing))
+            readings = NearestReadings(np.where(unread, np.float32(missing), self.depth))
             nearest = readings.within(row - half, column - half, 2 * half + 1)
             behind = np.where(nearest > behind, behind, np.inf)
         return _marked(len(points), rows[behind < np.inf])
