@@ -41,10 +41,10 @@ def organised_normals(
 
     Args:
         points: (H, W, 3) float32, metres, NaN where there is no reading.
-        step: The points are those of every ``step``-th pixel of every ``step``-th row of an
-            image, from ``step // 2`` on. Two of them are on one surface where the pixels between
-            them are, too: a floor that is seen at a grazing angle has as large steps between
-            distant rows as the edge of a table has.
+        step: The points are those of one pixel of each ``step`` x ``step`` of an image, mostly the
+            one in row and column ``step // 2`` of these. Two of them are on one surface where the
+            pixels between the middles are, too: a floor that is seen at a grazing angle has as
+            large steps between distant rows as the edge of a table has.
         image: Distances of all pixels of that image from the sensor, metres; needed where
             ``step`` is not 1.
 

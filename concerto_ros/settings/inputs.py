@@ -147,8 +147,7 @@ class CameraInput(InputSettings):
         0,
         "one point for each block of so many pixels each way of the depth image; 1: all pixels; 0:"
         " blocks of which two fall on an edge of a voxel 3.75 m away (farther for voxels above"
-        " 4 cm), and all pixels with"
-        " labels.points: input",
+        " 4 cm), and all pixels with labels.points: input",
         unit="pixels",
         low=0,
         high=16,

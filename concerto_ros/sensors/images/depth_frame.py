@@ -116,13 +116,13 @@ def depth_frame(
         if decimation == 0:
             decimation = 1 if original else sufficient_decimation(depth_camera, voxel_size)
         decimation = min(decimation, *metres.shape)
+        with np.errstate(invalid="ignore"):
+            within = (distance >= min_range) & (distance <= max_range)
         used = None
         if decimation > 1:
-            with np.errstate(invalid="ignore"):
-                usable = (distance >= min_range) & (distance <= max_range)
-            used = used_pixels(np.where(usable, metres, np.float32(np.inf)), decimation)
+            used = used_pixels(np.where(within, metres, np.float32(np.inf)), decimation)
         points = _at(used, depth_camera.rays()) * _at(used, metres)[..., None]
-        rows = np.flatnonzero(_within(points, min_range, max_range))
+        rows = np.flatnonzero(_at(used, within))
         colors = None
         if rgb is not None and registered:
             colors = _at(used, rgb).reshape(-1, 3).take(rows, axis=0)
@@ -131,8 +131,7 @@ def depth_frame(
             seen = _pixels(points.reshape(-1, 3).take(rows, axis=0), camera, depth_to_color)
             hiding = seen
             if used is not None:  # every pixel may hide a point
-                every = depth_camera.rays() * metres[..., None]
-                every = every[_within(every, min_range, max_range)]
+                every = depth_camera.rays()[within] * metres[within, None]
                 hiding = _pixels(every, camera, depth_to_color)
             visible = _visible(seen, hiding, camera, camera.fx / depth_camera.fx)
             rows, colors = rows[seen.points[visible]], rgb[seen.row[visible], seen.column[visible]]
@@ -224,17 +223,6 @@ def _at(used: np.ndarray | None, image: np.ndarray) -> np.ndarray:
     if used is None:
         return image
     return image.reshape(-1, *image.shape[2:]).take(used, axis=0)
-
-
-def _within(points: np.ndarray, min_range: float, max_range: float) -> np.ndarray:
-    """Return whether points (H, W, 3) in the camera's frame are finite and within range."""
-    x, y, z = points[..., 0], points[..., 1], points[..., 2]
-    with np.errstate(over="ignore", invalid="ignore"):
-        squared = x * x
-        squared += y * y
-        squared += z * z
-    farthest = min(float(max_range) ** 2, float(np.finfo(np.float32).max))
-    return (squared >= float(min_range) ** 2) & (squared <= farthest)
 
 
 def _up_to(farthest: float, metres: np.ndarray, distance: np.ndarray) -> np.ndarray:
